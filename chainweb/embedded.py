@@ -1,0 +1,141 @@
+"""The embedded installation: where its files lie, and the keys made for it at its first start.
+
+Only what `./run` without any settings needs; production brings its own keys and touches none of this. Imported by the
+settings, so it knows no Django, and `cryptography` only where a key is made.
+"""
+
+import base64
+import hashlib
+import os
+import secrets
+import stat
+import sys
+import tempfile
+from collections.abc import Mapping
+from pathlib import Path
+
+CHECKOUT = Path(__file__).resolve().parent.parent
+MODES = ("simulated", "real")
+# macOS allows 104 bytes for the path of a unix socket, its closing NUL among them; Linux 108.
+LONGEST_SOCKET_PATH = 103
+
+
+class EmbeddedError(Exception):
+    """The embedded files cannot be used as they are; the message says which and why."""
+
+
+def data_folder(environ: Mapping[str, str]) -> Path:
+    """The folder of this installation's files; nothing is created.
+
+    `CHAINWEB_DATA`, else `.chainweb` in the checkout, else (a checkout that cannot be written) the user's own data
+    folder. In it a folder each for simulated and real AWS, so that a demo's database and keys never meet real ones.
+    """
+    mode = environ.get("CHAINWEB_AWS") or "simulated"
+    if mode not in MODES:
+        raise EmbeddedError("CHAINWEB_AWS is either 'simulated' or 'real'.")
+    if chosen := environ.get("CHAINWEB_DATA"):
+        base = Path(os.path.abspath(os.path.expanduser(chosen)))
+    else:
+        base = CHECKOUT / ".chainweb"
+        if not os.access(base if base.exists() else CHECKOUT, os.W_OK):
+            base = _user_data_folder(environ)
+    return base / mode
+
+
+def _user_data_folder(environ: Mapping[str, str]) -> Path:
+    home = Path(environ.get("HOME") or os.path.expanduser("~"))
+    if sys.platform == "darwin":
+        return home / "Library" / "Application Support" / "chainweb"
+    chosen = environ.get("XDG_DATA_HOME", "")
+    # The XDG specification says that a relative path is to be ignored.
+    return (Path(chosen) if os.path.isabs(chosen) else home / ".local" / "share") / "chainweb"
+
+
+def prepare(folder: Path) -> None:
+    """Creates the data folder and each key file that is missing, readable by their owner alone.
+
+    `secret_key` is text. `seal_keys` is `<id>:<base64 of 32 bytes>`, several by commas, the newest first; `root_keys`
+    likewise with raw X25519 private keys; `root_public_key` is `<id>:<base64 of the raw public key>` of the newest.
+    Raises EmbeddedError if the folder is another user's.
+    """
+    make_private(folder)
+    if not (folder / "secret_key").exists():
+        _write_once(folder / "secret_key", secrets.token_urlsafe(48))
+    if not (folder / "seal_keys").exists():
+        _write_once(folder / "seal_keys", f"{_new_id()}:{_text(secrets.token_bytes(32))}")
+    if not (folder / "root_keys").exists():
+        if (folder / "root_public_key").exists():
+            raise EmbeddedError(
+                f"{folder / 'root_keys'} is gone but its public half is there: put the private keys back, or remove "
+                "root_public_key as well if the root secrets sealed to it may be lost."
+            )
+        _write_once(folder / "root_keys", f"{_new_id()}:{_text(secrets.token_bytes(32))}")
+    if not (folder / "root_public_key").exists():
+        _write_once(folder / "root_public_key", _public_half((folder / "root_keys").read_text()))
+
+
+def _public_half(root_keys: str) -> str:
+    from cryptography.hazmat.primitives.asymmetric.x25519 import X25519PrivateKey
+
+    key_id, _, private = root_keys.strip().split(",")[0].partition(":")
+    public = X25519PrivateKey.from_private_bytes(base64.b64decode(private, validate=True)).public_key()
+    return f"{key_id}:{_text(public.public_bytes_raw())}"
+
+
+def _new_id() -> str:
+    return secrets.token_hex(4)
+
+
+def _text(raw: bytes) -> str:
+    return base64.b64encode(raw).decode("ascii")
+
+
+def _write_once(path: Path, text: str) -> None:
+    """Whole or not at all, and never over what is there: two first starts at once agree on one key."""
+    handle, temporary = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}-")  # mkstemp makes it 0600
+    try:
+        with os.fdopen(handle, "w", encoding="ascii") as file:
+            file.write(text + "\n")
+            file.flush()
+            os.fsync(file.fileno())
+        try:
+            os.link(temporary, path)
+        except FileExistsError:
+            pass
+        except OSError:  # a file system without hard links
+            os.replace(temporary, path)
+    finally:
+        Path(temporary).unlink(missing_ok=True)
+
+
+def make_private(folder: Path) -> None:
+    """Creates the folder, 0700, or makes it so; raises EmbeddedError if it is somebody else's or a link."""
+    before = os.umask(0o077)
+    try:
+        folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+    except OSError as error:
+        raise EmbeddedError(f"The folder {folder} cannot be created: {error.strerror}.") from error
+    finally:
+        os.umask(before)
+    found = folder.lstat()
+    if not stat.S_ISDIR(found.st_mode):
+        raise EmbeddedError(f"{folder} is not a folder of its own.")
+    if found.st_uid != os.getuid():
+        raise EmbeddedError(f"{folder} belongs to another user (number {found.st_uid}); it is not safe to use.")
+    if stat.S_IMODE(found.st_mode) & 0o077:
+        folder.chmod(0o700)
+
+
+def socket_path(folder: Path) -> Path:
+    """Where the embedded Valkey of this data folder listens; nothing is created.
+
+    Not in the data folder itself, whose path may be longer than a socket's may be, or on a file system without sockets.
+    Not under TMPDIR either unless it must: a command typed in another shell has to find the same place.
+    """
+    name = f"chainweb-{os.getuid()}-{hashlib.sha256(os.fsencode(folder)).hexdigest()[:8]}"
+    places = [Path("/tmp"), Path(tempfile.gettempdir())]  # noqa: S108  (the folder in it is checked to be ours, 0700)
+    place = next((place for place in places if os.access(place, os.W_OK | os.X_OK)), places[0])
+    path = place / name / "valkey.sock"
+    if len(os.fsencode(path)) > LONGEST_SOCKET_PATH:
+        raise EmbeddedError(f"{path} is too long for a socket; set TMPDIR to a shorter folder.")
+    return path
