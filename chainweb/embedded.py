@@ -121,7 +121,9 @@ def make_private(folder: Path) -> None:
     if not stat.S_ISDIR(found.st_mode):
         raise EmbeddedError(f"{folder} is not a folder of its own.")
     if found.st_uid != os.getuid():
-        raise EmbeddedError(f"{folder} belongs to another user (number {found.st_uid}); it is not safe to use.")
+        raise EmbeddedError(
+            f"{folder} belongs to another user (number {found.st_uid}); it is not safe to use."
+        )
     if stat.S_IMODE(found.st_mode) & 0o077:
         folder.chmod(0o700)
 
