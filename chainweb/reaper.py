@@ -1,0 +1,61 @@
+"""Ends the supervisor's children when the supervisor can no longer do it, as after a SIGKILL or a crash.
+
+A process of its own, started by `supervisor` as a plain script: standard library only, no import of ours. It reads
+`+<pid>` and `-<pid>` lines, one for each child started and ended, from a pipe whose only writer is the supervisor. The
+end of that pipe is the end of the supervisor, on every system; a clean one has by then ended its children itself.
+"""
+
+import contextlib
+import os
+import signal
+import sys
+import time
+from collections.abc import Iterable
+
+GRACE_SECONDS = 5.0
+
+
+def is_alive(group: int) -> bool:
+    """Whether any process of the group is left."""
+    try:
+        os.killpg(group, 0)
+    except (ProcessLookupError, PermissionError):  # macOS answers PermissionError for a group of zombies
+        return False
+    return True
+
+
+def send(group: int, number: signal.Signals) -> None:
+    """Sends a signal to a whole process group; one that is gone is no error."""
+    with contextlib.suppress(ProcessLookupError, PermissionError):
+        os.killpg(group, number)
+
+
+def end(groups: Iterable[int]) -> None:
+    """SIGTERM, some seconds, SIGKILL."""
+    left = set(groups)
+    for group in left:
+        send(group, signal.SIGTERM)
+    deadline = time.monotonic() + GRACE_SECONDS
+    while left and time.monotonic() < deadline:
+        time.sleep(0.05)
+        left = {group for group in left if is_alive(group)}
+    for group in left:
+        send(group, signal.SIGKILL)
+
+
+def main() -> None:
+    for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
+        signal.signal(
+            number, signal.SIG_IGN
+        )  # whoever signals everything of ours must not stop the cleaner first
+    groups: set[int] = set()
+    for line in sys.stdin:
+        if line.startswith("+"):
+            groups.add(int(line[1:]))
+        elif line.startswith("-"):
+            groups.discard(int(line[1:]))
+    end(groups)
+
+
+if __name__ == "__main__":
+    main()
