@@ -206,12 +206,16 @@ class Supervisor:
                 # The leader alone: it lets its own children finish. A Celery pool child dies of a SIGTERM at once.
                 if child.process.poll() is None:
                     child.process.terminate()
-                else:
-                    reaper.send(child.process.pid, signal.SIGTERM)
+            leaderless: set[int] = set()
             deadline = time.monotonic() + self.grace_seconds
             while time.monotonic() < deadline and self._stop_signals <= patience:
                 if all(self._is_gone(child) for child in members):
                     break
+                for pid in {
+                    child.process.pid for child in members if child.process.poll() is not None
+                } - leaderless:
+                    leaderless.add(pid)
+                    reaper.send(pid, signal.SIGTERM)
                 self._sleep(0.05)
             for child in members:
                 if not self._is_gone(child):
