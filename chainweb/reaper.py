@@ -16,12 +16,25 @@ GRACE_SECONDS = 5.0
 
 
 def is_alive(group: int) -> bool:
-    """Whether any process of the group is left."""
+    """Whether any process of the group still runs."""
     try:
         os.killpg(group, 0)
     except (ProcessLookupError, PermissionError):  # macOS answers PermissionError for a group of zombies
         return False
-    return True
+    # Linux counts zombies in. In a container whose first process buries nobody, they stay for ever.
+    if not os.path.exists("/proc/self/stat"):
+        return True
+    return any(runs_in(group, name) for name in os.listdir("/proc") if name.isdigit())
+
+
+def runs_in(group: int, process_id: str) -> bool:
+    """proc(5): after the name, which is in parentheses and may hold any, come state, parent and process group."""
+    try:
+        with open(f"/proc/{process_id}/stat", "rb") as file:
+            state, _parent, its_group = file.read().rpartition(b")")[2].split()[:3]
+    except (OSError, ValueError):
+        return False
+    return int(its_group) == group and state not in {b"Z", b"X"}
 
 
 def send(group: int, number: signal.Signals) -> None:
