@@ -270,13 +270,10 @@ def install_with_pip(folder: str, python: str, lock: str, count: int) -> bool:
             lines.append(line.rstrip())
             if line.startswith(("Collecting ", "Requirement already satisfied: ")):
                 collected += 1
-                progress(
-                    "  {:3d} of {}  {}".format(
-                        min(collected, count), count, line.split()[1 if line[0] == "C" else 3]
-                    )
-                )
+                name = line.split()[1 if line.startswith("C") else 3]
+                progress(f"  {min(collected, count):3d} of {count}  {name}", collected % 10 == 0)
             elif line.startswith("Installing collected packages"):
-                progress("  all there; installing")
+                progress("  all there; installing", True)
     if sys.stderr.isatty():
         sys.stderr.write("\n")
     if process.wait() == 0:
@@ -289,9 +286,10 @@ def install_with_pip(folder: str, python: str, lock: str, count: int) -> bool:
     return False
 
 
-def progress(text: str) -> None:
+def progress(text: str, worth_a_line: bool) -> None:
+    """On a terminal one line that changes, in a log some of them."""
     if sys.stderr.isatty():
         sys.stderr.write("\r\x1b[K" + text[:78])
         sys.stderr.flush()
-    else:
+    elif worth_a_line:
         say(text)
