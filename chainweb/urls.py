@@ -1,0 +1,8 @@
+"""Every address of the installation."""
+
+from django.urls import include, path
+
+urlpatterns = [
+    path("accounts/", include("sessions.account_urls")),
+    path("", include("sessions.urls")),
+]

@@ -1,0 +1,15 @@
+"""The Django app; its label differs from that of django.contrib.sessions."""
+
+from django.apps import AppConfig
+from django.db.models.signals import post_migrate
+
+
+class ChainsConfig(AppConfig):
+    name = "sessions"
+    label = "chains"
+    verbose_name = "Role chains"
+
+    def ready(self) -> None:
+        from sessions import checks, triggers  # noqa: F401  (checks register themselves)
+
+        post_migrate.connect(triggers.install_after_migrate, sender=self)

@@ -1,0 +1,21 @@
+"""What every page's template knows."""
+
+from typing import Any
+
+from django.conf import settings
+from django.http import HttpRequest
+
+from sessions.models import User
+from sessions.policy import memberships_of
+
+
+def page(request: HttpRequest) -> dict[str, Any]:
+    """`membership` is the one that the view has set on the request; on pages without a team, the first."""
+    context: dict[str, Any] = {"simulated": settings.SIMULATED, "membership": None, "memberships": []}
+    user = getattr(request, "user", None)
+    if isinstance(user, User):
+        context["memberships"] = list(memberships_of(user))
+        context["membership"] = getattr(request, "membership", None) or next(
+            iter(context["memberships"]), None
+        )
+    return context

@@ -1,0 +1,280 @@
+"""The forms of every kind of session; the pages and the API go through the same ones.
+
+Text is taken as it is typed: a control character or a newline is refused with a message, never silently cut off.
+"""
+
+import unicodedata
+from collections.abc import Callable, Mapping
+from typing import Any
+from uuid import UUID
+
+from django import forms
+from django.core.exceptions import ValidationError
+
+from sessions.aws import names
+from sessions.aws.arn import RoleArn
+from sessions.aws.roots import ROOT_KINDS, Field, RootKind
+from sessions.lifecycle.sessions import Draft, Refused, save_session
+from sessions.lifecycle.state import TeamView
+from sessions.models import CHAINED, AwsSession, Membership
+from sessions.policy import Action, can
+from sessions.secret import Secret
+
+ALIAS_MAX = 64
+
+
+class TypedField(forms.CharField):
+    """Text checked by one of our validators, which returns it or raises ValueError with the message for the person.
+
+    Blanks around it (from pasting) go; anything else stays for the validator to see.
+    """
+
+    def __init__(self, *, check: Callable[[str], str] | None = None, **kwargs: Any) -> None:
+        super().__init__(strip=False, **kwargs)
+        self.check = check
+
+    def to_python(self, value: Any) -> str:
+        return str(super().to_python(value)).strip(" ")
+
+    def clean(self, value: Any) -> str:
+        text: str = super().clean(value)
+        if text and self.check is not None:
+            try:
+                return self.check(text)
+            except ValueError as error:
+                raise ValidationError(str(error), code="invalid") from None
+        return text
+
+
+def validate_alias(text: str) -> str:
+    """A friendly name: any script, no control or invisible formatting characters, at most 64 characters."""
+    if any(
+        unicodedata.category(character) in {"Cc", "Cf", "Cs", "Co", "Cn", "Zl", "Zp"} for character in text
+    ):
+        raise ValueError("The alias has a control or invisible character in it.")
+    return unicodedata.normalize("NFC", text)
+
+
+def validate_role_arn(text: str) -> str:
+    return str(RoleArn.parse(text))
+
+
+def region_choices() -> list[tuple[str, list[tuple[str, str]]]]:
+    """Every region botocore knows, grouped by partition."""
+    return [
+        (partition, [(region, region) for region in regions])
+        for partition, regions in names.regions().items()
+    ]
+
+
+class AssumerField(forms.ModelChoiceField):  # type: ignore[type-arg]  # not generic at run time
+    default_error_messages = {"invalid_choice": "There is no such session in your team."}
+
+
+class SessionForm(forms.Form):
+    """What every kind has: alias, named profile, region. Subclasses add the rest and say what the draft is."""
+
+    alias = TypedField(
+        label="Session alias",
+        max_length=ALIAS_MAX,
+        check=validate_alias,
+        help_text="Your friendly session name. Make it easy to find; it is unique in your team.",
+    )
+    profile = TypedField(
+        label="Named profile",
+        max_length=64,
+        check=names.validate_profile,
+        help_text="Its name in your AWS files, for --profile. Of sessions on the same profile, one is active at a time.",
+    )
+    region = forms.ChoiceField(
+        label="Region",
+        choices=region_choices,
+        help_text="Your default region: the one this session is used in most.",
+    )
+
+    def __init__(
+        self, *args: Any, member: Membership, session: AwsSession | None = None, **kwargs: Any
+    ) -> None:
+        self.member = member
+        self.session = session
+        super().__init__(*args, **kwargs)
+        self.fields["alias"].widget.attrs.update(autocomplete="off", spellcheck="false")
+        self.fields["profile"].widget.attrs.update(
+            autocomplete="off", spellcheck="false", autocapitalize="off"
+        )
+
+    def draft(self) -> Draft:
+        """What the valid form wants the session to be."""
+        raise NotImplementedError
+
+    def save(self) -> AwsSession | None:
+        """Saves the draft; None, with the reason on its field, if the rules refuse it."""
+        try:
+            return save_session(self.draft(), self.member, self.session)
+        except Refused as refused:
+            self.refuse(refused)
+            return None
+
+    def refuse(self, refused: Refused) -> None:
+        self.add_error(refused.field if refused.field in self.fields else None, refused.message)
+
+
+class ChainedSessionForm(SessionForm):
+    """AWS IAM Role Chained: the fields of the page it all began with, and an external ID."""
+
+    role_arn = TypedField(
+        label="Role ARN",
+        max_length=2048,
+        check=validate_role_arn,
+        help_text="The role that the active session refers to, for example arn:aws:iam::111122223333:role/Deploy.",
+    )
+    role_session_name = TypedField(
+        label="Role session name",
+        max_length=128,
+        check=names.validate_role_session_name_template,
+        help_text="What CloudTrail and other logs show for what is done with this session. {username}, {alias} and {team} are "
+        "filled in for each person.",
+    )
+    assumer = AssumerField(
+        label="Assumer session",
+        queryset=AwsSession.objects.none(),
+        empty_label="Choose a session…",
+        help_text="The session this role is assumed from: a root, or another chained session.",
+    )
+    external_id = TypedField(
+        label="External ID",
+        required=False,
+        max_length=1224,
+        check=names.validate_external_id,
+        help_text="Only if the role's trust policy asks for one (sts:ExternalId).",
+    )
+
+    def __init__(self, *args: Any, view: TeamView, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        assumers = self.fields["assumer"]
+        assert isinstance(assumers, forms.ModelChoiceField)
+        assumers.queryset = AwsSession.objects.filter(team=self.member.team).select_related("team", "link")
+        assumers.widget.choices = [
+            ("", assumers.empty_label),
+            *assumer_choices(view, self.member, self.session),
+        ]
+        for name in ("role_arn", "role_session_name", "external_id"):
+            self.fields[name].widget.attrs.update(
+                autocomplete="off", spellcheck="false", autocapitalize="off"
+            )
+
+    def clean(self) -> dict[str, Any]:
+        cleaned = super().clean() or {}
+        role_arn, region, assumer = cleaned.get("role_arn"), cleaned.get("region"), cleaned.get("assumer")
+        if role_arn and region:
+            partition = RoleArn.parse(role_arn).partition
+            if names.partition_of(region) != partition:
+                self.add_error("region", f"{region} is not a region of the role's partition, {partition}.")
+            if assumer and names.partition_of(assumer.region) != partition:
+                self.add_error(
+                    "assumer",
+                    f"“{assumer.alias}” is in another partition than the role: AWS cannot assume across.",
+                )
+        return cleaned
+
+    def draft(self) -> Draft:
+        cleaned = self.cleaned_data
+        return Draft(
+            kind=CHAINED,
+            **{name: cleaned[name] for name in ("alias", "profile", "region")},
+            **{name: cleaned[name] for name in ("assumer", "role_arn", "role_session_name", "external_id")},
+        )
+
+
+def assumer_choices(view: TeamView, member: Membership, editing: AwsSession | None) -> list[tuple[UUID, str]]:
+    """The sessions that can work as an assumer, each with its kind or account and its own chain."""
+    choices = []
+    for described in view.describe_all(view.sessions.values()):
+        session, chain = described.session, described.chain
+        if not can(member, Action.USE_AS_ASSUMER, session) or len(chain) > member.team.max_depth:
+            continue
+        if editing is not None and editing.pk in {each.pk for each in chain}:
+            continue
+        what = f"account {described.account}" if session.is_chained else str(session.get_kind_display())
+        way = " › ".join(each.alias for each in chain)
+        choices.append(
+            (session.pk, f"{session.alias} — {what}" + (f" — {way}" if session.is_chained else ""))
+        )
+    return sorted(choices, key=lambda choice: choice[1].casefold())
+
+
+class RootSessionForm(SessionForm):
+    """Any root kind: its own fields come from the kind. Secrets are write-only: blank keeps what is stored."""
+
+    def __init__(self, *args: Any, kind: RootKind, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        self.kind = kind
+        for spec in kind.fields:
+            self.fields[spec.name] = self._field(spec)
+
+    def _field(self, spec: Field) -> forms.Field:
+        stored = self.session is not None and spec.secret
+        widget = forms.PasswordInput(attrs={"autocomplete": "off"}) if spec.secret else forms.TextInput()
+        widget.attrs.update(spellcheck="false", autocapitalize="off", autocomplete="off")
+        return TypedField(
+            label=spec.label,
+            help_text=f"{spec.help} Leave blank to keep the stored one." if stored else spec.help,
+            required=spec.required and not stored,
+            max_length=2048,
+            check=spec.validate,
+            widget=widget,
+        )
+
+    def clean(self) -> dict[str, Any]:
+        cleaned = super().clean() or {}
+        if self.session is not None:
+            shown = [spec.name for spec in self.kind.fields if not spec.secret and spec.required]
+            secret = [spec.name for spec in self.kind.fields if spec.secret and spec.required]
+            changed = any(
+                cleaned.get(name) != self.session.settings.get(name) for name in shown if name in cleaned
+            )
+            for name in secret:
+                if changed and not cleaned.get(name) and name not in self.errors:
+                    self.add_error(name, "A new key needs its own secret: type it as well.")
+        return cleaned
+
+    def draft(self) -> Draft:
+        cleaned = self.cleaned_data
+        typed = {spec: str(cleaned.get(spec.name, "")) for spec in self.kind.fields}
+        return Draft(
+            kind=self.kind.kind,
+            **{name: cleaned[name] for name in ("alias", "profile", "region")},
+            settings={spec.name: value for spec, value in typed.items() if not spec.secret and value},
+            secrets={spec.name: Secret(value) for spec, value in typed.items() if spec.secret and value},
+        )
+
+
+def form_for(
+    kind: str,
+    data: Mapping[str, Any] | None,
+    *,
+    view: TeamView,
+    session: AwsSession | None = None,
+    **kwargs: Any,
+) -> SessionForm:
+    """The form of a kind, for creating or, with `session`, for editing."""
+    if session is not None:
+        kwargs["initial"] = stored_values(session)
+    if kind == CHAINED:
+        return ChainedSessionForm(data, member=view.member, session=session, view=view, **kwargs)
+    return RootSessionForm(data, member=view.member, session=session, kind=ROOT_KINDS[kind], **kwargs)
+
+
+def stored_values(session: AwsSession) -> dict[str, Any]:
+    """What a session's form shows of it: everything but the secrets."""
+    values: dict[str, Any] = {"alias": session.alias, "profile": session.profile, "region": session.region}
+    if not session.is_chained:
+        return values | session.settings
+    link = session.link
+    return {
+        **values,
+        "role_arn": link.role_arn,
+        "role_session_name": link.role_session_name,
+        "assumer": link.assumer_id,
+        "external_id": link.external_id,
+    }

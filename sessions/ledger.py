@@ -1,0 +1,124 @@
+"""The ledger: one append-only, hash-chained sequence of events per team.
+
+Each line's hash is SHA-256 over the previous line's hash and the line's canonical form: JSON with sorted keys and no
+blanks (RFC 8785 for the value types used here: text, whole numbers, booleans, null, lists, objects with ASCII keys).
+"""
+
+import hashlib
+import json
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import UTC
+from typing import Any
+
+from django.db import connection
+
+from sessions.clock import database_now
+from sessions.models import AwsSession, Event, EventKind, LedgerHead
+
+START = hashlib.sha256(b"chainweb ledger").hexdigest()
+
+
+@dataclass(frozen=True)
+class Entry:
+    """What is about to become a line. `data` holds no secret, ever."""
+
+    kind: EventKind
+    actor: str
+    session: AwsSession | None = None
+    data: Mapping[str, Any] = field(default_factory=dict)
+
+
+def canonical(event: Event) -> bytes:
+    """The bytes that a line's hash speaks for: everything in it but the hash itself."""
+    content = {
+        "at": event.at.astimezone(UTC).isoformat(timespec="microseconds"),
+        "actor": event.actor,
+        "data": event.data,
+        "kind": str(event.kind),
+        "prev": event.prev,
+        "seq": event.seq,
+        "session_alias": event.session_alias,
+        "session_id": event.session_id,
+        "team_id": event.team_id,
+    }
+    return json.dumps(content, sort_keys=True, separators=(",", ":"), ensure_ascii=False).encode()
+
+
+def append(team_id: object, entries: Sequence[Entry]) -> list[Event]:
+    """Adds lines to a team's ledger, inside the caller's transaction: they stand or fall with what they tell of.
+
+    The team's head row is locked until that transaction ends, so lock it last and never while AWS is called.
+    """
+    if not connection.in_atomic_block:
+        raise RuntimeError("An event is written in the transaction of what it tells of; there is none open.")
+    if not entries:
+        return []
+    team = str(team_id)
+    LedgerHead.objects.bulk_create([LedgerHead(team_id=team, seq=0, hash=START)], ignore_conflicts=True)
+    head = LedgerHead.objects.select_for_update().get(pk=team)
+    now = database_now()
+    events = []
+    seq, prev = head.seq, head.hash
+    for entry in entries:
+        seq += 1
+        event = Event(
+            team_id=team,
+            seq=seq,
+            at=now,
+            kind=entry.kind,
+            actor=entry.actor,
+            session_id=str(entry.session.pk) if entry.session else "",
+            session_alias=entry.session.alias if entry.session else "",
+            data=dict(entry.data),
+            prev=prev,
+        )
+        prev = event.hash = hashlib.sha256(canonical(event)).hexdigest()
+        events.append(event)
+    Event.objects.bulk_create(events)
+    LedgerHead.objects.filter(pk=team).update(seq=seq, hash=prev)
+    return events
+
+
+@dataclass(frozen=True)
+class Fault:
+    """The first line of a ledger that does not hold, and why."""
+
+    team_id: str
+    seq: int
+    reason: str
+
+
+def verify(team_id: str) -> Fault | None:
+    """Walks a team's ledger from its first line to its head. None: every line is where and what it was."""
+    expected_seq, prev = 1, START
+    for event in _lines(team_id):
+        if event.seq != expected_seq:
+            return Fault(team_id, expected_seq, "the line is missing")
+        if event.prev != prev:
+            return Fault(team_id, event.seq, "it does not follow the line before it")
+        if hashlib.sha256(canonical(event)).hexdigest() != event.hash:
+            return Fault(team_id, event.seq, "its content is not what was written")
+        expected_seq, prev = event.seq + 1, event.hash
+    head = LedgerHead.objects.filter(pk=team_id).first()
+    if head is None:
+        return Fault(team_id, 1, "the ledger's head is missing") if expected_seq > 1 else None
+    if head.seq >= expected_seq:
+        return Fault(team_id, expected_seq, f"the line is missing; the ledger ended at {head.seq}")
+    if head.seq < expected_seq - 1 or head.hash != prev:
+        return Fault(team_id, head.seq + 1, "the line was never appended through the ledger's head")
+    return None
+
+
+def _lines(team_id: str) -> Iterator[Event]:
+    return Event.objects.filter(team_id=team_id).order_by("seq").iterator(chunk_size=2000)
+
+
+def teams_with_a_ledger() -> list[str]:
+    """The ids of all teams that have lines or a head, deleted teams included."""
+    return sorted(
+        {
+            *Event.objects.values_list("team_id", flat=True).distinct(),
+            *LedgerHead.objects.values_list("pk", flat=True),
+        }
+    )

@@ -1,0 +1,173 @@
+"""Start, stop, rotate, end: what a person wants kept fresh, and what is kept or erased because of it."""
+
+from collections.abc import Iterable
+from datetime import datetime, timedelta
+from uuid import UUID
+
+from django.db import transaction
+
+from sessions import ledger
+from sessions.clock import database_now
+from sessions.ledger import Entry
+from sessions.lifecycle.plan import PARENT_MARGIN, plan, secure
+from sessions.models import Activation, AwsSession, Credential, EventKind, Membership, Team
+
+
+def lock_team(team_id: UUID) -> Team:
+    """Holds the team's row until the transaction ends: plans, links and erasures of one team go one after another."""
+    return Team.objects.select_for_update().get(pk=team_id)
+
+
+@transaction.atomic
+def start_session(session: AwsSession, member: Membership) -> Activation:
+    """Has a session kept fresh for a member for the team's hours; a session on the same named profile stops.
+
+    Starting again extends it, and asks once more where AWS refused. The caller wakes a worker on commit.
+    """
+    team = lock_team(member.team_id)
+    now = database_now()
+    leaf = secure(plan(session.chain(), member), now)
+    previous = Activation.objects.filter(
+        user=member.user, session__team=team, session__profile=session.profile
+    )
+    entries = _end(previous.exclude(session=session), EventKind.SESSION_STOPPED, member.user.get_username())
+    activation, created = Activation.objects.update_or_create(
+        session=session,
+        user=member.user,
+        defaults={"credential": leaf, "ends_at": now + timedelta(hours=team.activation_hours)},
+        create_defaults={
+            "credential": leaf,
+            "started_at": now,
+            "ends_at": now + timedelta(hours=team.activation_hours),
+        },
+    )
+    entries.append(
+        Entry(
+            EventKind.SESSION_STARTED,
+            member.user.get_username(),
+            session,
+            {
+                "ends_at": activation.ends_at.isoformat(timespec="seconds"),
+                "again": not created,
+                "credential": leaf.pk,
+            },
+        )
+    )
+    ledger.append(team.pk, entries)
+    return activation
+
+
+@transaction.atomic
+def stop_session(session: AwsSession, member: Membership) -> bool:
+    """Ends the member's own activation. What nobody else needs is erased in the same transaction: stop wins."""
+    team = lock_team(member.team_id)
+    entries = _end(
+        Activation.objects.filter(user=member.user, session=session),
+        EventKind.SESSION_STOPPED,
+        member.user.get_username(),
+    )
+    ledger.append(team.pk, entries)
+    return bool(entries)
+
+
+@transaction.atomic
+def rotate_session(session: AwsSession, member: Membership) -> bool:
+    """Has the member's credential of that session minted anew now, whatever life it has left. False if it is not started."""
+    team = lock_team(member.team_id)
+    activation = Activation.objects.filter(user=member.user, session=session).first()
+    if activation is None:
+        return False
+    leaf = secure(plan(session.chain(), member), database_now(), force=True)
+    _move(activation, leaf)
+    ledger.append(
+        team.pk,
+        [Entry(EventKind.ROTATION_ASKED, member.user.get_username(), session, {"credential": leaf.pk})],
+    )
+    return True
+
+
+def end_overdue(limit: int = 500) -> int:
+    """Ends activations that are past their time, team by team. Run by the clock."""
+    now = database_now()
+    overdue = Activation.objects.filter(ends_at__lte=now).order_by("ends_at")
+    teams = list(overdue.values_list("session__team_id", flat=True)[:limit])
+    ended = 0
+    for team_id in dict.fromkeys(teams):
+        with transaction.atomic():
+            lock_team(team_id)
+            entries = _end(overdue.filter(session__team_id=team_id), EventKind.SESSION_ENDED, "clock")
+            ledger.append(team_id, entries)
+            ended += len(entries)
+    return ended
+
+
+@transaction.atomic
+def mint_all_anew() -> None:
+    """Forgets every minted credential and has what is active minted again: the simulated AWS forgets at every stop."""
+    rows = Credential.objects.filter(level__gt=0)
+    rows.update(
+        sealed=None, expires_at=None, minted_at=None, access_key_id="", due_at=None, problem=None, attempts=0
+    )
+    rows.filter(pk__in=Activation.objects.values("credential_id")).update(due_at=database_now())
+
+
+def resettle(sessions: Iterable[AwsSession], now: datetime) -> int:
+    """After an edit: moves the activations of these sessions to the credentials that their chains now ask for.
+
+    Call it under the team's lock. Returns how many moved.
+    """
+    moved = 0
+    activations = Activation.objects.filter(session__in=[session.pk for session in sessions])
+    for activation in activations.select_related("session__team", "session__link", "user"):
+        member = Membership.objects.filter(user=activation.user, team=activation.session.team).first()
+        if member is None:
+            continue
+        leaf = secure(plan(activation.session.chain(), member), now)
+        moved += _move(activation, leaf)
+    return moved
+
+
+def _move(activation: Activation, leaf: Credential) -> bool:
+    old = activation.credential
+    if old.pk == leaf.pk:
+        return False
+    activation.credential = leaf
+    activation.save(update_fields=["credential"])
+    erase_unneeded(old)
+    return True
+
+
+def _end(activations: Iterable[Activation], kind: EventKind, actor: str) -> list[Entry]:
+    entries = []
+    for activation in list(activations):
+        session, credential = activation.session, activation.credential
+        data = {"credential": credential.pk, "of": activation.user.get_username()}
+        entries.append(Entry(kind, actor, session, data))
+        activation.delete()
+        erase_unneeded(credential)
+    return entries
+
+
+def end_activations_of(sessions: Iterable[AwsSession], actor: str) -> list[Entry]:
+    """Ends everybody's activations of these sessions: they are about to be deleted."""
+    return _end(
+        Activation.objects.filter(session__in=[s.pk for s in sessions]), EventKind.SESSION_STOPPED, actor
+    )
+
+
+def erase_unneeded(credential: Credential | None) -> None:
+    """Deletes a credential that no activation, probe or child needs, then its parent likewise. Under the team's lock.
+
+    A rotation in flight finds its row gone and changes nothing.
+    """
+    while credential is not None:
+        if credential.activations.exists() or credential.probes.exists():
+            return
+        if credential.children.exists():
+            # Kept for what is below it; but nobody takes it away any more, so it is not rotated for its own sake.
+            if credential.is_live(database_now() + PARENT_MARGIN):
+                Credential.objects.filter(pk=credential.pk, lease_until=None).update(due_at=None)
+            return
+        parent = credential.parent
+        Credential.objects.filter(pk=credential.pk).delete()
+        credential = parent

@@ -1,0 +1,111 @@
+"""The demo team of the simulated AWS: a first start makes it, every start gives its root a key that works."""
+
+import base64
+from dataclasses import dataclass
+
+from django.utils.crypto import salted_hmac
+
+from sessions.aws.simulated import create_user
+from sessions.lifecycle.activations import mint_all_anew
+from sessions.lifecycle.people import add_member, create_person, create_team
+from sessions.lifecycle.sessions import Draft, save_session
+from sessions.models import CHAINED, AwsSession, Membership, Role, Team, User
+from sessions.secret import Secret
+
+TEAM = "demo"
+PEOPLE = {"ada": Role.ADMIN, "ben": Role.MEMBER}
+IAM_USER_ALIAS = "Landing zone key"
+AMBIENT_ALIAS = "Chainweb worker"
+AMBIENT_ARN = "arn:aws:sts::111122223333:assumed-role/ChainwebWorker/chainweb-worker"
+
+
+@dataclass(frozen=True)
+class DemoLogin:
+    """Who can log in to the demo, printed at every start."""
+
+    name: str
+    role: str
+    password: str
+
+
+# alias, profile, assumer's alias, role ARN: a chain of four from the IAM user, two shorter ones from the workers' identity.
+CHAINS = [
+    ("Audit hub", "audit-hub", IAM_USER_ALIAS, "arn:aws:iam::111122223333:role/org/AuditHub"),
+    ("Security reader", "security-reader", "Audit hub", "arn:aws:iam::222233334444:role/SecurityReader"),
+    (
+        "Prod database reader",
+        "prod-db",
+        "Security reader",
+        "arn:aws:iam::444455556666:role/data/DatabaseReader",
+    ),
+    (
+        "Prod incident shell",
+        "prod-incident",
+        "Prod database reader",
+        "arn:aws:iam::444455556666:role/IncidentResponder",
+    ),
+    ("CI deployer", "ci-deployer", AMBIENT_ALIAS, "arn:aws:iam::333344445555:role/ci/Deployer"),
+    ("Staging deploy", "staging", "CI deployer", "arn:aws:iam::555566667777:role/StagingDeploy"),
+]
+
+
+def demo_password(name: str) -> str:
+    """The same at every start of one installation, another in every installation: made from its secret key."""
+    letters = (
+        base64.b32encode(salted_hmac("chainweb.demo", name, algorithm="sha256").digest()).decode().lower()
+    )
+    return "-".join(letters[start : start + 4] for start in (0, 4, 8, 12))
+
+
+def seed(endpoint_url: str) -> list[DemoLogin]:
+    """Makes what is missing of the demo and renews its root's key at the simulator, which forgets at every stop."""
+    team = Team.objects.filter(slug=TEAM).first()
+    if team is None:
+        team = create_team(TEAM, "Demo team", actor="demo", ambient_enabled=True)
+    members = {name: _member(team, name, role) for name, role in PEOPLE.items()}
+    _renew_iam_user(team, members["ada"], endpoint_url)
+    if not team.aws_sessions.exclude(alias=IAM_USER_ALIAS).exists():
+        _create_chains(team, members["ada"])
+    mint_all_anew()
+    return [DemoLogin(name, str(role), demo_password(name)) for name, role in PEOPLE.items()]
+
+
+def _member(team: Team, name: str, role: Role) -> Membership:
+    user = User.objects.filter(username=name).first() or create_person(name, Secret(demo_password(name)))
+    member = Membership.objects.filter(team=team, user=user).first()
+    return member or add_member(team, user, role, actor="demo")
+
+
+def _renew_iam_user(team: Team, admin: Membership, endpoint_url: str) -> None:
+    arn, key = create_user(endpoint_url, "landing-zone")
+    root = team.aws_sessions.filter(alias=IAM_USER_ALIAS).first()
+    if root is None and team.aws_sessions.exists():
+        return  # the team has deleted or renamed it: theirs now
+    draft = Draft(
+        kind="iam-user",
+        alias=IAM_USER_ALIAS,
+        profile=root.profile if root else "landing-zone",
+        region=root.region if root else "eu-west-1",
+        settings={"access_key_id": key.access_key_id},
+        secrets={"secret_access_key": key.secret_access_key},
+    )
+    saved = save_session(draft, admin, root)
+    AwsSession.objects.filter(pk=saved.pk).update(identity_arn=arn)
+
+
+def _create_chains(team: Team, admin: Membership) -> None:
+    ambient = save_session(Draft("ambient", AMBIENT_ALIAS, "chainweb-worker", "eu-west-1"), admin)
+    AwsSession.objects.filter(pk=ambient.pk).update(identity_arn=AMBIENT_ARN)
+    for alias, profile, assumer, role_arn in CHAINS:
+        save_session(
+            Draft(
+                kind=CHAINED,
+                alias=alias,
+                profile=profile,
+                region="eu-west-1",
+                assumer=team.aws_sessions.get(alias=assumer),
+                role_arn=role_arn,
+                role_session_name="{username}",
+            ),
+            admin,
+        )

@@ -1,0 +1,207 @@
+"""Test before saving: a chained draft is minted like any other need; a root draft is asked who it is."""
+
+from dataclasses import dataclass, field
+from datetime import datetime, timedelta
+from typing import Any
+
+from django.db import transaction
+
+from sessions import ledger
+from sessions.aws.arn import RoleArn
+from sessions.aws.errors import AwsError
+from sessions.aws.roots import ROOT_KINDS
+from sessions.aws.sts import caller_identity
+from sessions.clock import database_now
+from sessions.ledger import Entry
+from sessions.lifecycle.activations import erase_unneeded, lock_team
+from sessions.lifecycle.blobs import open_root_secrets, seal_root_secrets
+from sessions.lifecycle.outcomes import problem_of
+from sessions.lifecycle.plan import plan, secure
+from sessions.lifecycle.sessions import Draft, check_place
+from sessions.lifecycle.state import Problem
+from sessions.lifecycle.state import problem_of as credential_problem
+from sessions.models import (
+    CHAINED,
+    AssumerLink,
+    AwsSession,
+    Credential,
+    EventKind,
+    Membership,
+    Probe,
+    ProbeState,
+)
+
+PROBE_LIFE = timedelta(seconds=60)
+
+
+@transaction.atomic
+def start_probe(draft: Draft, member: Membership, session: AwsSession | None) -> Probe:
+    """Has a worker try a draft. Nothing of it is saved but the probe itself, for a minute. Raises `Refused`."""
+    lock_team(member.team_id)
+    now = database_now()
+    probe = Probe(
+        team=member.team,
+        user=member.user,
+        session=session,
+        kind=draft.kind,
+        alias=draft.alias,
+        region=draft.region,
+        ends_at=now + PROBE_LIFE,
+    )
+    if draft.kind == CHAINED:
+        trial = AwsSession(team=member.team, kind=CHAINED, alias=draft.alias, region=draft.region)
+        if session is not None:
+            trial.pk = session.pk
+        affected = [session, *(below for below, _ in session.dependants())] if session else []
+        check_place(draft, trial, member, affected)
+        assert draft.assumer is not None  # check_place has refused it otherwise
+        trial.link = AssumerLink(
+            session=trial,
+            assumer=draft.assumer,
+            role_arn=draft.role_arn,
+            role_session_name=draft.role_session_name,
+            external_id=draft.external_id,
+        )
+        probe.credential = secure(plan([*draft.assumer.chain(), trial], member), now, force=True)
+        probe.result = {"started_at": now.isoformat()}
+    else:
+        probe.settings = dict(draft.settings)
+        if draft.secrets:
+            probe.sealed_secrets = seal_root_secrets(draft.secrets, probe.place)
+    probe.save()
+    data = {key: value for key, value in draft.as_event().items() if key not in {"alias", "profile"}}
+    ledger.append(member.team_id, [Entry(EventKind.PROBE_ASKED, member.user.get_username(), session, data)])
+    return probe
+
+
+def run_root_probe(probe_id: str) -> None:
+    """In a worker: opens the draft's secrets, asks AWS who they are, forgets them."""
+    probe = (
+        Probe.objects.select_related("session", "user").filter(pk=probe_id, state=ProbeState.PENDING).first()
+    )
+    if probe is None or probe.kind == CHAINED:
+        return
+    session = probe.session
+    try:
+        secrets = open_root_secrets(probe.sealed_secrets, probe.place)
+        if not secrets and session is not None:
+            secrets = open_root_secrets(session.sealed_secrets, session.place)
+        base = ROOT_KINDS[probe.kind].base_credentials(probe.settings, secrets, {}, probe.region)
+        identity = caller_identity(base, probe.region)
+    except AwsError as error:
+        probe.state, probe.result = ProbeState.FAILED, {"problem": problem_of(error, since=database_now())}
+    else:
+        probe.state, probe.result = ProbeState.OK, {"identity": identity.arn}
+    with transaction.atomic(durable=True):
+        written = Probe.objects.filter(pk=probe.pk, state=ProbeState.PENDING).update(
+            state=probe.state, result=probe.result, sealed_secrets=None
+        )
+        if not written:
+            return
+        if session is not None and probe.state == ProbeState.OK and probe.sealed_secrets is None:
+            AwsSession.objects.filter(pk=session.pk, settings=probe.settings).update(
+                identity_arn=probe.result["identity"]
+            )
+        data = {"for": [probe.user.get_username()], "kind": probe.kind, **probe.result}
+        ledger.append(probe.team_id, [Entry(EventKind.ROOT_VERIFIED, "worker", session, data)])
+
+
+@dataclass(frozen=True)
+class ProbeHop:
+    """One hop of a tried chain: `state` is ok, pending, failed or waiting (for a hop above it)."""
+
+    number: int
+    alias: str
+    arn: str
+    state: str
+
+
+@dataclass(frozen=True)
+class ProbeReport:
+    """What a person sees of a probe while it runs and when it is over."""
+
+    id: str
+    state: str
+    identity: str = ""
+    hops: list[ProbeHop] = field(default_factory=list)
+    problem: Problem | None = None
+
+
+def report_on(probe: Probe) -> ProbeReport:
+    """The state of a probe now; a root's is what the worker wrote, a chained draft's is that of its credential."""
+    if probe.credential is None:
+        return ProbeReport(
+            str(probe.pk),
+            probe.state,
+            identity=probe.result.get("identity", ""),
+            problem=_stored(probe.result.get("problem")),
+        )
+    started_at = datetime.fromisoformat(probe.result["started_at"])
+    now = database_now()
+    path: list[Credential] = [probe.credential]
+    while (parent := path[0].parent) is not None and parent.level > 0:
+        path.insert(0, parent)
+    leaf = probe.credential
+    problem = credential_problem(leaf, now)
+    if leaf.minted_at is not None and leaf.minted_at >= started_at:
+        state = ProbeState.OK
+    elif problem is not None and (not problem.retrying or now >= probe.ends_at):
+        state = ProbeState.FAILED
+    else:
+        state = ProbeState.PENDING
+    hops = [_hop(row, state, problem, now, last=row is leaf, alias=probe.alias) for row in path]
+    return ProbeReport(
+        str(probe.pk),
+        state,
+        identity=hops[-1].arn if state == ProbeState.OK else "",
+        hops=hops,
+        problem=problem,
+    )
+
+
+def _hop(
+    row: Credential, overall: str, problem: Problem | None, now: datetime, *, last: bool, alias: str
+) -> ProbeHop:
+    arn = RoleArn.parse(row.request["role_arn"])
+    if overall == ProbeState.OK:
+        state = "ok"
+    elif problem is not None and problem.hop == row.level:
+        state = "failed"
+    elif problem is not None and problem.hop < row.level:
+        state = "waiting"
+    elif row.is_live(now) and not last:
+        state = "ok"
+    else:
+        state = "pending"
+    return ProbeHop(
+        row.level, alias if last else arn.name, arn.assumed_role_arn(row.request["role_session_name"]), state
+    )
+
+
+def _stored(problem: dict[str, Any] | None) -> Problem | None:
+    if not problem:
+        return None
+    return Problem(
+        problem["code"],
+        problem["hop"],
+        problem["message"],
+        problem["check"],
+        datetime.fromisoformat(problem["since"]) if problem.get("since") else None,
+        bool(problem["retrying"]),
+        "refused",
+    )
+
+
+def delete_overdue() -> int:
+    """Deletes probes past their minute and erases what only they needed. Run by the clock."""
+    overdue = Probe.objects.filter(ends_at__lte=database_now())
+    deleted = 0
+    for team_id in set(overdue.values_list("team_id", flat=True)):
+        with transaction.atomic():
+            lock_team(team_id)
+            for probe in overdue.filter(team_id=team_id).select_related("credential"):
+                credential = probe.credential
+                probe.delete()
+                erase_unneeded(credential)
+                deleted += 1
+    return deleted

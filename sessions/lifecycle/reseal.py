@@ -1,0 +1,67 @@
+"""Moves every sealed value to the newest key, row by row, beside a running installation."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+from django.db.models import QuerySet
+
+from sessions import sealing
+from sessions.models import AwsSession, Credential, Probe
+from sessions.sealing import Place
+from sessions.secret import Secret
+
+
+@dataclass
+class Resealed:
+    """How many values were moved, were on the newest key already, and could not be opened."""
+
+    moved: int = 0
+    already: int = 0
+    unopened: int = 0
+
+
+def reseal_all() -> Resealed:
+    """Opens and closes again what is not on the newest key. A value that changes meanwhile is left: it is new anyway."""
+    total = Resealed()
+    seal_key, root_key = sealing.newest_seal_key_id(), sealing.newest_root_key_id()
+    for row in _with_value(Credential.objects.all(), "sealed"):
+        _move(row, "sealed", row.place(row.generation), seal_key, sealing.open_sealed, sealing.seal, total)
+    for model in (AwsSession, Probe):
+        rows: QuerySet[Any] = model.objects.all()
+        for row in _with_value(rows, "sealed_secrets"):
+            _move(
+                row,
+                "sealed_secrets",
+                row.place,
+                root_key,
+                sealing.open_as_worker,
+                sealing.seal_to_workers,
+                total,
+            )
+    return total
+
+
+def _with_value(rows: QuerySet[Any], column: str) -> Any:
+    return rows.filter(**{f"{column}__isnull": False}).order_by("pk").iterator(chunk_size=500)
+
+
+def _move(
+    row: Any,
+    column: str,
+    place: Place,
+    newest: str,
+    unlock: Callable[[bytes, Place], Secret],
+    lock: Callable[[Secret, Place], bytes],
+    total: Resealed,
+) -> None:
+    old = bytes(getattr(row, column))
+    try:
+        if sealing.key_id_of(old) == newest:
+            total.already += 1
+            return
+        new = lock(unlock(old, place), place)
+    except sealing.SealingError:
+        total.unopened += 1
+        return
+    total.moved += type(row).objects.filter(pk=row.pk, **{column: old}).update(**{column: new})

@@ -1,0 +1,159 @@
+"""Create, edit, delete: the links stay a forest of bounded depth, and active chains follow an edit by themselves."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+from django.db import IntegrityError, transaction
+
+from sessions import ledger
+from sessions.clock import database_now
+from sessions.ledger import Entry
+from sessions.lifecycle.activations import end_activations_of, lock_team, resettle
+from sessions.lifecycle.blobs import seal_root_secrets
+from sessions.models import CHAINED, AssumerLink, AwsSession, Credential, EventKind, Membership
+from sessions.policy import Action, can
+from sessions.secret import Secret
+
+
+@dataclass
+class Refused(Exception):
+    """A change that the rules do not allow, and the form field it is about ("" for the whole form)."""
+
+    field: str
+    message: str
+
+
+@dataclass(frozen=True)
+class Draft:
+    """What a form or the API wants a session to be. For a root `settings` and `secrets`, for a chained session the link."""
+
+    kind: str
+    alias: str
+    profile: str
+    region: str
+    settings: Mapping[str, str] = field(default_factory=dict)
+    secrets: Mapping[str, Secret] = field(default_factory=dict)
+    assumer: AwsSession | None = None
+    role_arn: str = ""
+    role_session_name: str = ""
+    external_id: str = ""
+
+    def as_event(self) -> dict[str, Any]:
+        """What the ledger keeps of it: everything but the secrets."""
+        data: dict[str, Any] = {
+            "kind": self.kind,
+            "alias": self.alias,
+            "profile": self.profile,
+            "region": self.region,
+        }
+        if self.kind == CHAINED:
+            data |= {
+                "assumer": str(self.assumer.pk) if self.assumer else "",
+                "assumer_alias": self.assumer.alias if self.assumer else "",
+                "role_arn": self.role_arn,
+                "role_session_name": self.role_session_name,
+                "external_id": self.external_id,
+            }
+        else:
+            data |= {"settings": dict(self.settings), "secrets_changed": sorted(self.secrets)}
+        return data
+
+
+def save_session(draft: Draft, member: Membership, session: AwsSession | None = None) -> AwsSession:
+    """Creates a session, or makes an existing one what the draft says. Raises `Refused`; then nothing is saved.
+
+    Whoever has it or anything below it active moves to the new credentials by themselves; the caller wakes a worker.
+    """
+    try:
+        with transaction.atomic():
+            lock_team(member.team_id)
+            creating = session is None
+            if session is None:
+                session = AwsSession(team=member.team, kind=draft.kind, created_by=member.user)
+            affected = [] if creating else [session, *(below for below, _ in session.dependants())]
+            check_place(draft, session, member, affected)
+            session.alias, session.profile, session.region = draft.alias, draft.profile, draft.region
+            _write(draft, session, creating=creating)
+            kind = EventKind.SESSION_CREATED if creating else EventKind.SESSION_EDITED
+            if affected:
+                resettle(affected, database_now())
+            ledger.append(
+                member.team_id, [Entry(kind, member.user.get_username(), session, draft.as_event())]
+            )
+            return session
+    except IntegrityError as error:
+        if "alias" in str(error):
+            raise Refused("alias", f"The team already has a session called “{draft.alias}”.") from None
+        raise
+
+
+def _write(draft: Draft, session: AwsSession, *, creating: bool) -> None:
+    if draft.kind != CHAINED:
+        if dict(draft.settings) != session.settings:
+            session.identity_arn = ""  # who it said it was may be true no more
+        session.settings = dict(draft.settings)
+        if draft.secrets:
+            session.secret_version += 1
+            session.sealed_secrets = seal_root_secrets(draft.secrets, session.place)
+    session.save(force_insert=creating)
+    if draft.assumer is not None:
+        link, _ = AssumerLink.objects.update_or_create(
+            session=session,
+            defaults={
+                "assumer": draft.assumer,
+                "role_arn": draft.role_arn,
+                "role_session_name": draft.role_session_name,
+                "external_id": draft.external_id,
+            },
+        )
+        session.link = link
+
+
+def check_place(draft: Draft, session: AwsSession, member: Membership, affected: list[AwsSession]) -> None:
+    """No cycle, no chain over the team's limit, nothing of another team. Under the team's lock, so that it stays true."""
+    if draft.kind != CHAINED:
+        return
+    assumer = draft.assumer
+    if assumer is None or not can(member, Action.USE_AS_ASSUMER, assumer):
+        raise Refused("assumer", "Choose a session of your team to assume the role from.")
+    if assumer.pk == session.pk:
+        raise Refused("assumer", "A session cannot be its own assumer.")
+    if assumer.pk in {below.pk for below in affected}:
+        raise Refused(
+            "assumer",
+            f"“{assumer.alias}” is itself assumed from “{session.alias}”: the chain would go in a circle.",
+        )
+    height = max((level for _, level in session.dependants()), default=0) if affected else 0
+    depth = assumer.depth() + 1 + height
+    if depth > member.team.max_depth:
+        below = f" (with the {height} more below it)" if height else ""
+        raise Refused(
+            "assumer",
+            f"This would be a chain of {depth} AssumeRole calls{below}; the team's limit is {member.team.max_depth}.",
+        )
+
+
+@transaction.atomic
+def delete_session(session: AwsSession, member: Membership) -> list[AwsSession]:
+    """Deletes a session and everything assumed from it, at all levels; returns what went, dependants first."""
+    lock_team(member.team_id)
+    dependants = [below for below, _ in session.dependants()]
+    forbidden = [below.alias for below in dependants if not can(member, Action.DELETE, below)]
+    if forbidden:
+        raise Refused(
+            "", f"Only an admin can delete this: others' sessions rest on it ({', '.join(forbidden[:5])})."
+        )
+    doomed = [*reversed(dependants), session]
+    entries = end_activations_of(doomed, member.user.get_username())
+    for each in doomed:
+        entries.append(
+            Entry(EventKind.SESSION_DELETED, member.user.get_username(), each, {"with": session.alias})
+        )
+    roots = Credential.objects.filter(root__in=[each.pk for each in doomed])
+    while roots.filter(children=None).delete()[0]:
+        pass
+    ledger.append(member.team_id, entries)
+    for each in doomed:
+        each.delete()
+    return doomed

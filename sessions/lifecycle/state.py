@@ -1,0 +1,184 @@
+"""What a person reads of a session: their own status, the chain, time left, a problem in words."""
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
+from datetime import datetime, timedelta
+from enum import StrEnum
+from typing import Any
+
+from sessions.aws.arn import InvalidArn, RoleArn
+from sessions.aws.names import InvalidName
+from sessions.lifecycle.plan import LEAST_LIFE, resolve_hop
+from sessions.models import Activation, AwsSession, Credential, Membership
+
+# How long a just-started session shows as pending rather than handing out the short rest of a shared credential.
+SETTLING = timedelta(seconds=10)
+
+
+class Status(StrEnum):
+    """The caller's own: whether what they started can be taken away."""
+
+    INACTIVE = "inactive"
+    PENDING = "pending"
+    ACTIVE = "active"
+    FAILED = "failed"
+
+
+@dataclass(frozen=True)
+class Problem:
+    """What stands in the way: at which hop (0: the root), since when, what to check; `retrying` without anybody's help."""
+
+    code: str
+    hop: int
+    message: str
+    check: str
+    since: datetime | None
+    retrying: bool
+    label: str
+
+    def as_json(self) -> dict[str, Any]:
+        return {
+            "code": self.code,
+            "hop": self.hop,
+            "message": self.message,
+            "check": self.check,
+            "since": self.since,
+        }
+
+
+@dataclass(frozen=True)
+class State:
+    """Status and what belongs to it. Times are aware, UTC."""
+
+    status: Status = Status.INACTIVE
+    problem: Problem | None = None
+    expires_at: datetime | None = None
+    minted_at: datetime | None = None
+    next_rotation_at: datetime | None = None
+    ends_at: datetime | None = None
+
+
+INACTIVE = State()
+
+
+def problem_of(credential: Credential, now: datetime) -> Problem | None:
+    """The credential's problem with a label for it: refused, delayed (still valid), or retrying."""
+    stored = credential.problem
+    if not stored:
+        return None
+    live = credential.is_live(now)
+    if not stored["retrying"]:
+        label = "refused"
+    elif live and credential.expires_at:
+        label = f"delayed, valid until {credential.expires_at:%H:%M} UTC"
+    else:
+        label = "retrying"
+    since = datetime.fromisoformat(stored["since"]) if stored.get("since") else None
+    return Problem(
+        stored["code"],
+        stored["hop"],
+        stored["message"],
+        stored["check"],
+        since,
+        bool(stored["retrying"]),
+        label,
+    )
+
+
+def state_of(activation: Activation | None, now: datetime) -> State:
+    """The state of what a member started, or has not."""
+    if activation is None:
+        return INACTIVE
+    credential = activation.credential
+    problem = problem_of(credential, now)
+    if credential.is_live(now) and not _is_settling(activation, credential, now):
+        status = Status.ACTIVE
+    elif problem and not problem.retrying:
+        status = Status.FAILED
+    else:
+        status = Status.PENDING
+    live = status is Status.ACTIVE
+    return State(
+        status=status,
+        problem=problem,
+        expires_at=credential.expires_at if live else None,
+        minted_at=credential.minted_at if live else None,
+        next_rotation_at=credential.due_at,
+        ends_at=activation.ends_at,
+    )
+
+
+def _is_settling(activation: Activation, credential: Credential, now: datetime) -> bool:
+    """Just started on a shared credential that is nearly over, with its successor being minted this moment."""
+    return (
+        not credential.is_live(now + LEAST_LIFE)
+        and credential.problem is None
+        and now - activation.started_at < SETTLING
+        and (credential.minted_at is None or credential.minted_at < activation.started_at)
+    )
+
+
+@dataclass(frozen=True)
+class Described:
+    """A session with all that a list shows of it, for one member."""
+
+    session: AwsSession
+    chain: list[AwsSession]
+    state: State
+    account: str
+    role: str
+    cloudtrail_name: str
+    cloudtrail_arn: str
+
+
+@dataclass
+class TeamView:
+    """The sessions of a member's team and their states, loaded with a fixed number of queries."""
+
+    member: Membership
+    now: datetime
+    sessions: dict[Any, AwsSession] = field(default_factory=dict)
+    activations: Mapping[Any, Activation] = field(default_factory=dict)
+
+    def chain_of(self, session: AwsSession) -> list[AwsSession]:
+        """Root first. A broken table ends the walk, not the page."""
+        path = [session]
+        while path[0].is_chained:
+            assumer = self.sessions.get(path[0].link.assumer_id)
+            if assumer is None or assumer in path:
+                break
+            path.insert(0, assumer)
+        return path
+
+    def describe(self, session: AwsSession) -> Described:
+        account, role, name, arn = _identity(session, self.member)
+        state = state_of(self.activations.get(session.pk), self.now)
+        return Described(session, self.chain_of(session), state, account, role, name, arn)
+
+    def describe_all(self, sessions: Iterable[AwsSession]) -> list[Described]:
+        return [self.describe(session) for session in sessions]
+
+
+def view_of_team(member: Membership, now: datetime) -> TeamView:
+    """Loads everything a list needs in two queries, however many sessions there are."""
+    sessions = AwsSession.objects.filter(team=member.team).select_related("link").defer("sealed_secrets")
+    activations = Activation.objects.filter(user=member.user, session__team=member.team).select_related(
+        "credential"
+    )
+    return TeamView(
+        member, now, {session.pk: session for session in sessions}, {a.session_id: a for a in activations}
+    )
+
+
+def _identity(session: AwsSession, member: Membership) -> tuple[str, str, str, str]:
+    """(account, role with path, name in CloudTrail, ARN in CloudTrail); blanks where a root has not been asked yet."""
+    if not session.is_chained:
+        parts = session.identity_arn.split(":", 5)
+        account, resource = (parts[4], parts[5]) if len(parts) == 6 else ("", "")
+        return account, resource, "", session.identity_arn
+    try:
+        arn = RoleArn.parse(session.link.role_arn)
+        name = resolve_hop(session.link, session, member).role_session_name
+    except (InvalidArn, InvalidName):
+        return "", session.link.role_arn, "", ""
+    return arn.account, f"{arn.path}{arn.name}".removeprefix("/"), name, arn.assumed_role_arn(name)

@@ -1,0 +1,26 @@
+"""The nouns: people and teams, sessions and their links, credentials and who needs them, the ledger, tokens."""
+
+from sessions.models.credentials import Activation, Credential, Probe, ProbeState
+from sessions.models.events import Event, EventKind, LedgerHead
+from sessions.models.people import Membership, Role, Team, User
+from sessions.models.sessions import CHAINED, AssumerLink, AwsSession
+from sessions.models.tokens import Heartbeat, Token
+
+__all__ = [
+    "CHAINED",
+    "Activation",
+    "AssumerLink",
+    "AwsSession",
+    "Credential",
+    "Event",
+    "EventKind",
+    "Heartbeat",
+    "LedgerHead",
+    "Membership",
+    "Probe",
+    "ProbeState",
+    "Role",
+    "Team",
+    "Token",
+    "User",
+]

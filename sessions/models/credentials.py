@@ -1,0 +1,106 @@
+"""Credentials, keyed by the request they answer, and the needs (activations, probes) that keep them."""
+
+import uuid
+from datetime import datetime
+
+from django.db import models
+
+from sessions.models.people import Team, User
+from sessions.models.sessions import AwsSession
+from sessions.sealing import Place
+
+
+class Credential(models.Model):
+    """The sealed answer to one resolved AssumeRole request; its key is the request's fingerprint.
+
+    Level 0 is a root's base identity (nothing minted, nothing sealed here yet); level N answers the chain's N-th call.
+    Engine columns: `due_at` (claimable from then on; null: nothing to do), `lease_until` and `fence` (a random
+    value per claim: who does not hold it changes nothing), `attempts` since the last success.
+    `problem` is null or {code, hop, message, check, since, retrying}.
+    """
+
+    fingerprint = models.CharField(primary_key=True, max_length=64, editable=False)
+    team = models.ForeignKey(Team, on_delete=models.CASCADE, related_name="+")
+    root = models.ForeignKey(AwsSession, on_delete=models.CASCADE, related_name="+")
+    parent = models.ForeignKey("self", on_delete=models.RESTRICT, null=True, related_name="children")
+    level = models.PositiveSmallIntegerField()
+    request = models.JSONField(default=dict)
+    region = models.CharField(max_length=32)
+
+    sealed = models.BinaryField(null=True)
+    generation = models.PositiveIntegerField(default=0)
+    access_key_id = models.CharField(max_length=128, blank=True, db_index=True)
+    minted_at = models.DateTimeField(null=True)
+    expires_at = models.DateTimeField(null=True)
+
+    due_at = models.DateTimeField(null=True)
+    lease_until = models.DateTimeField(null=True)
+    fence = models.UUIDField(null=True)
+    attempts = models.PositiveSmallIntegerField(default=0)
+    problem = models.JSONField(null=True)
+
+    class Meta:
+        indexes = [
+            models.Index(fields=["due_at"], name="credential_due", condition=models.Q(due_at__isnull=False)),
+        ]
+
+    def __str__(self) -> str:
+        return f"{self.fingerprint[:12]} (hop {self.level})"
+
+    def place(self, generation: int) -> Place:
+        """Where the secret of that generation is sealed for."""
+        return Place("chains_credential", "sealed", self.fingerprint, str(self.team_id), generation)
+
+    def is_live(self, at: datetime) -> bool:
+        """Whether it holds a secret that AWS still accepts at that moment."""
+        return self.sealed is not None and self.expires_at is not None and self.expires_at > at
+
+
+class Activation(models.Model):
+    """A member has started a session and wants it kept fresh until stopped or until `ends_at`."""
+
+    id = models.UUIDField(primary_key=True, default=uuid.uuid4, editable=False)
+    session = models.ForeignKey(AwsSession, on_delete=models.CASCADE, related_name="activations")
+    user = models.ForeignKey(User, on_delete=models.CASCADE, related_name="activations")
+    credential = models.ForeignKey(Credential, on_delete=models.RESTRICT, related_name="activations")
+    started_at = models.DateTimeField()
+    ends_at = models.DateTimeField()
+
+    class Meta:
+        constraints = [models.UniqueConstraint(fields=["session", "user"], name="one_activation_per_person")]
+        indexes = [models.Index(fields=["ends_at"], name="activation_end")]
+
+    def __str__(self) -> str:
+        return f"{self.session_id} for {self.user_id}"
+
+
+class ProbeState(models.TextChoices):
+    PENDING = "pending"
+    OK = "ok"
+    FAILED = "failed"
+
+
+class Probe(models.Model):
+    """A test before saving. A chained session's probe needs a credential for a short while, like an activation;
+    a root's probe carries its typed secrets, sealed to the workers, until a worker has asked AWS who they are."""
+
+    id = models.UUIDField(primary_key=True, default=uuid.uuid4, editable=False)
+    team = models.ForeignKey(Team, on_delete=models.CASCADE, related_name="+")
+    user = models.ForeignKey(User, on_delete=models.CASCADE, related_name="+")
+    session = models.ForeignKey(AwsSession, on_delete=models.CASCADE, null=True, related_name="+")
+    credential = models.ForeignKey(Credential, on_delete=models.RESTRICT, null=True, related_name="probes")
+    kind = models.CharField(max_length=40)
+    alias = models.CharField(max_length=64, blank=True)
+    region = models.CharField(max_length=32)
+    settings = models.JSONField(default=dict)
+    sealed_secrets = models.BinaryField(null=True)
+    state = models.CharField(max_length=10, choices=ProbeState.choices, default=ProbeState.PENDING)
+    result = models.JSONField(default=dict)
+    ends_at = models.DateTimeField()
+
+    def __str__(self) -> str:
+        return f"probe {self.id}"
+
+    @property
+    def place(self) -> Place:
+        return Place("chains_probe", "sealed_secrets", str(self.pk), str(self.team_id), 0)

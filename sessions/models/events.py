@@ -1,0 +1,54 @@
+"""The ledger's lines. They hold ids and names as text and no foreign key, so that they outlive what they speak of."""
+
+from django.db import models
+
+
+class EventKind(models.TextChoices):
+    TEAM_CREATED = "team.created", "team created"
+    MEMBER_ADDED = "member.added", "member added"
+    SESSION_CREATED = "session.created", "session created"
+    SESSION_EDITED = "session.edited", "session edited"
+    SESSION_DELETED = "session.deleted", "session deleted"
+    SESSION_STARTED = "session.started", "started"
+    SESSION_STOPPED = "session.stopped", "stopped"
+    SESSION_ENDED = "session.ended", "ended by its time"
+    ROTATION_ASKED = "rotation.asked", "rotation asked for"
+    PROBE_ASKED = "probe.asked", "test before saving"
+    ROOT_VERIFIED = "root.verified", "root asked who it is"
+    CREDENTIAL_MINTED = "credential.minted", "credential minted"
+    CREDENTIAL_REFUSED = "credential.refused", "credential refused"
+    CREDENTIAL_REVEALED = "credential.revealed", "credential handed out"
+    TOKEN_CREATED = "token.created", "token created"
+
+
+class Event(models.Model):
+    """One line: append-only, chained per team by `prev` → `hash`. See `sessions.ledger`."""
+
+    team_id = models.CharField(max_length=36)
+    seq = models.PositiveBigIntegerField()
+    at = models.DateTimeField()
+    kind = models.CharField(max_length=40, choices=EventKind.choices)
+    actor = models.CharField(max_length=150)
+    session_id = models.CharField(max_length=36, blank=True)
+    session_alias = models.CharField(max_length=64, blank=True)
+    data = models.JSONField(default=dict)
+    prev = models.CharField(max_length=64)
+    hash = models.CharField(max_length=64)
+
+    class Meta:
+        constraints = [models.UniqueConstraint(fields=["team_id", "seq"], name="one_line_per_number")]
+        indexes = [models.Index(fields=["session_id", "-seq"], name="event_of_session")]
+
+    def __str__(self) -> str:
+        return f"{self.team_id} #{self.seq} {self.kind}"
+
+
+class LedgerHead(models.Model):
+    """The end of one team's ledger; locked while lines are appended."""
+
+    team_id = models.CharField(primary_key=True, max_length=36)
+    seq = models.PositiveBigIntegerField()
+    hash = models.CharField(max_length=64)
+
+    def __str__(self) -> str:
+        return f"{self.team_id} ends at {self.seq}"

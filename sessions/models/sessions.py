@@ -1,0 +1,127 @@
+"""Sessions, and the links that make chains of them."""
+
+import uuid
+from collections.abc import Iterable
+from typing import TYPE_CHECKING
+
+from django.db import models
+from django.db.models.functions import Lower
+
+from sessions.aws.roots import ROOT_KINDS
+from sessions.models.people import Team, User
+from sessions.sealing import Place
+
+if TYPE_CHECKING:
+    pass
+
+CHAINED = "iam-role-chained"
+CHAINED_LABEL = "AWS IAM Role Chained"
+
+
+def kind_choices() -> list[tuple[str, str]]:
+    """The chained kind and every registered root kind; callable, so that a new kind makes no migration."""
+    return [(CHAINED, CHAINED_LABEL), *((kind.kind, kind.label) for kind in ROOT_KINDS.values())]
+
+
+class AwsSession(models.Model):
+    """An AWS identity that the team can be: assumed through a link (the chained kind), or a root to assume from.
+
+    `settings` is what a root kind shows, `sealed_secrets` what it hides: a JSON object sealed to the workers' key,
+    bound to `secret_version`, which goes up with every change of the secrets.
+    """
+
+    id = models.UUIDField(primary_key=True, default=uuid.uuid4, editable=False)
+    team = models.ForeignKey(Team, on_delete=models.CASCADE, related_name="aws_sessions")
+    kind = models.CharField(max_length=40, choices=kind_choices)
+    alias = models.CharField(max_length=64)
+    profile = models.CharField("named profile", max_length=64)
+    region = models.CharField(max_length=32)
+    settings = models.JSONField(default=dict, blank=True)
+    sealed_secrets = models.BinaryField(null=True)
+    secret_version = models.PositiveIntegerField(default=0)
+    identity_arn = models.CharField("who a root said it is, when last tested", max_length=2048, blank=True)
+    created_by = models.ForeignKey(User, on_delete=models.SET_NULL, null=True, related_name="+")
+    created_at = models.DateTimeField(auto_now_add=True)
+    updated_at = models.DateTimeField(auto_now=True)
+
+    link: "AssumerLink"
+    dependant_links: "models.Manager[AssumerLink]"
+
+    class Meta:
+        constraints = [models.UniqueConstraint(Lower("alias"), "team", name="alias_is_unique_in_team")]
+        ordering = ["alias"]
+
+    def __str__(self) -> str:
+        return self.alias
+
+    @property
+    def is_chained(self) -> bool:
+        return self.kind == CHAINED
+
+    @property
+    def place(self) -> Place:
+        """Where its secrets are sealed for."""
+        return Place(
+            "chains_awssession", "sealed_secrets", str(self.pk), str(self.team_id), self.secret_version
+        )
+
+    def chain(self) -> list["AwsSession"]:
+        """The sessions from the root down to this one. Ends, with an error, on a table whose links bite their tail."""
+        path: list[AwsSession] = [self]
+        while path[0].is_chained:
+            assumer = path[0].link.assumer
+            if assumer in path or assumer.team_id != self.team_id:
+                raise BrokenChain(f"The chain of {self.alias!r} does not end at a root of its team.")
+            path.insert(0, assumer)
+        return path
+
+    def depth(self) -> int:
+        """The number of AssumeRole calls from the root to this session: 0 for a root."""
+        return len(self.chain()) - 1
+
+    def dependants(self) -> list[tuple["AwsSession", int]]:
+        """Everything assumed from this session, directly (level 1) or through others, each with its level, in tree order."""
+        links = AssumerLink.objects.filter(session__team_id=self.team_id).select_related("session")
+        below: dict[uuid.UUID, list[AwsSession]] = {}
+        for link in links.order_by("session__alias"):
+            below.setdefault(link.assumer_id, []).append(link.session)
+        return list(_walk_down(self.pk, below, level=1, seen={self.pk}))
+
+
+def _walk_down(
+    start: uuid.UUID, below: dict[uuid.UUID, list[AwsSession]], level: int, seen: set[uuid.UUID]
+) -> Iterable[tuple[AwsSession, int]]:
+    for child in below.get(start, []):
+        if child.pk not in seen:
+            seen.add(child.pk)
+            yield child, level
+            yield from _walk_down(child.pk, below, level + 1, seen)
+
+
+class BrokenChain(Exception):
+    """The stored links do not lead to a root: a table that was edited by hand."""
+
+
+class AssumerLink(models.Model):
+    """The edge from a chained session to the one it is assumed from: what that single AssumeRole call says.
+
+    `role_session_name` is a template ("{username}", "{alias}", "{team}"), resolved per person when the call is planned.
+    """
+
+    session = models.OneToOneField(
+        AwsSession, on_delete=models.CASCADE, related_name="link", primary_key=True
+    )
+    assumer = models.ForeignKey(AwsSession, on_delete=models.PROTECT, related_name="dependant_links")
+    role_arn = models.CharField("role ARN", max_length=2048)
+    role_session_name = models.CharField("role session name", max_length=128)
+    external_id = models.CharField("external ID", max_length=1224, blank=True)
+
+    class Meta:
+        constraints = [
+            models.CheckConstraint(
+                condition=~models.Q(session=models.F("assumer")), name="no_session_assumes_itself"
+            )
+        ]
+
+    def __str__(self) -> str:
+        return f"{self.session_id} from {self.assumer_id}"

@@ -1,0 +1,54 @@
+"""Handles for tools, and the stamps by which processes show that they live."""
+
+import hashlib
+import secrets
+import uuid
+from datetime import datetime
+
+from django.db import models
+
+from sessions.models.people import Team, User
+from sessions.secret import Secret
+
+TOKEN_PREFIX = "cwt_"  # noqa: S105  (marks our tokens for secret scanners; not a secret)
+TOKEN_BYTES = 32
+
+
+class Token(models.Model):
+    """A secret handle by which a tool acts as a person in one team; only its hash is kept.
+
+    The token has 256 random bits, so a plain SHA-256 is enough: there is nothing to guess.
+    """
+
+    id = models.UUIDField(primary_key=True, default=uuid.uuid4, editable=False)
+    team = models.ForeignKey(Team, on_delete=models.CASCADE, related_name="tokens")
+    user = models.ForeignKey(User, on_delete=models.CASCADE, related_name="tokens")
+    name = models.CharField(max_length=64)
+    digest = models.CharField(max_length=64, unique=True)
+    created_at = models.DateTimeField(auto_now_add=True)
+    expires_at = models.DateTimeField()
+    revoked_at = models.DateTimeField(null=True)
+
+    def __str__(self) -> str:
+        return f"{self.name} of {self.user}"
+
+    @staticmethod
+    def new_secret() -> Secret:
+        return Secret(TOKEN_PREFIX + secrets.token_urlsafe(TOKEN_BYTES))
+
+    @staticmethod
+    def digest_of(secret: Secret) -> str:
+        return hashlib.sha256(secret.reveal().encode()).hexdigest()
+
+    def is_valid(self, at: datetime) -> bool:
+        return self.revoked_at is None and at < self.expires_at
+
+
+class Heartbeat(models.Model):
+    """When a part of the installation was last seen alive: "worker", "broker", "clock"."""
+
+    name = models.CharField(primary_key=True, max_length=20)
+    at = models.DateTimeField()
+
+    def __str__(self) -> str:
+        return f"{self.name} at {self.at}"

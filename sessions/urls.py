@@ -1,0 +1,39 @@
+"""The pages' addresses, and the API's."""
+
+from django.urls import path
+
+from sessions.api import api
+from sessions.views import acting, editing, health, reading
+
+urlpatterns = [
+    path("", reading.home, name="home"),
+    path("teams/<slug:team_slug>/", reading.session_list, name="session_list"),
+    path("teams/<slug:team_slug>/new/", editing.new_session, name="new_session"),
+    path(
+        "teams/<slug:team_slug>/new/<slug:provider>/", editing.new_session_method, name="new_session_method"
+    ),
+    path(
+        "teams/<slug:team_slug>/new/<slug:provider>/<slug:kind>/",
+        editing.new_session_form,
+        name="new_session_form",
+    ),
+    path("teams/<slug:team_slug>/test/<slug:kind>/", editing.test_session, name="test_session"),
+    path("probes/<uuid:probe_id>/", editing.probe_page, name="probe"),
+    path("sessions/<uuid:session_id>/", reading.session_page, name="session"),
+    path("sessions/<uuid:session_id>/state/", reading.session_state, name="session_state"),
+    path("sessions/<uuid:session_id>/edit/", editing.edit_session, name="edit_session"),
+    path("sessions/<uuid:session_id>/delete/", editing.delete_session_page, name="delete_session"),
+    path("sessions/<uuid:session_id>/start/", acting.start_session_now, name="start_session"),
+    path("sessions/<uuid:session_id>/stop/", acting.stop_session_now, name="stop_session"),
+    path("sessions/<uuid:session_id>/rotate/", acting.rotate_session_now, name="rotate_session"),
+    path("sessions/<uuid:session_id>/snippets/<slug:format>/", acting.reveal_snippet, name="reveal_snippet"),
+    path(
+        "sessions/<uuid:session_id>/snippets/<slug:format>/download/",
+        acting.download_snippet,
+        name="download_snippet",
+    ),
+    path("api/v1/", api.urls),
+    path("healthz", health.healthz, name="healthz"),
+    path("readyz", health.readyz, name="readyz"),
+    path("metrics", health.metrics, name="metrics"),
+]

@@ -1,0 +1,102 @@
+"""Start, stop, rotate, and take away."""
+
+from collections.abc import Callable
+from uuid import UUID
+
+from django.contrib import messages
+from django.contrib.auth.decorators import login_required
+from django.http import Http404, HttpRequest, HttpResponse
+from django.shortcuts import redirect, render
+from django.utils.http import url_has_allowed_host_and_scheme
+from django.views.decorators.http import require_POST
+
+from sessions import tasks
+from sessions.lifecycle.activations import rotate_session, start_session, stop_session
+from sessions.lifecycle.reveal import NotReady, hand_out
+from sessions.models import AwsSession, Membership
+from sessions.policy import Action
+from sessions.snippets import FORMATS, SnippetFormat
+from sessions.views.access import session_for
+
+CLEAR_AFTER_SECONDS = 30
+
+
+def _act(
+    request: HttpRequest, session_id: UUID, act: Callable[[AwsSession, Membership], object]
+) -> HttpResponse:
+    """Does it, wakes a worker once it is committed, and goes back: a live part of the page asks for its new state at once."""
+    session, member = session_for(request, session_id, Action.START)
+    act(session, member)
+    tasks.wake()
+    if request.headers.get("HX-Request"):
+        response = HttpResponse(status=204)
+        response.headers["HX-Trigger"] = "chainweb:changed"
+        return response
+    back = request.POST.get("next", "")
+    if url_has_allowed_host_and_scheme(
+        back, allowed_hosts={request.get_host()}, require_https=request.is_secure()
+    ):
+        return redirect(back)
+    return redirect("session", session.pk)
+
+
+@login_required
+@require_POST
+def start_session_now(request: HttpRequest, session_id: UUID) -> HttpResponse:
+    return _act(request, session_id, start_session)
+
+
+@login_required
+@require_POST
+def stop_session_now(request: HttpRequest, session_id: UUID) -> HttpResponse:
+    return _act(request, session_id, stop_session)
+
+
+@login_required
+@require_POST
+def rotate_session_now(request: HttpRequest, session_id: UUID) -> HttpResponse:
+    return _act(request, session_id, rotate_session)
+
+
+def _format(key: str) -> SnippetFormat:
+    if key not in FORMATS:
+        raise Http404
+    return FORMATS[key]
+
+
+def _text_for(
+    request: HttpRequest, session: AwsSession, member: Membership, chosen: SnippetFormat, via: str
+) -> str:
+    return hand_out(session, member, chosen, via=via, base_url=request.build_absolute_uri("/"))
+
+
+@login_required
+@require_POST
+def reveal_snippet(request: HttpRequest, session_id: UUID, format: str) -> HttpResponse:
+    """Shows one snippet, on a click."""
+    session, member = session_for(request, session_id, Action.TAKE_CREDENTIALS)
+    chosen = _format(format)
+    context = {"format": chosen, "session_id": session.pk, "clear_after_seconds": CLEAR_AFTER_SECONDS}
+    try:
+        context["text"] = _text_for(request, session, member, chosen, via="page")
+    except NotReady as not_ready:
+        context["state"] = not_ready.state
+    return render(request, "_snippet.html", context)
+
+
+@login_required
+@require_POST
+def download_snippet(request: HttpRequest, session_id: UUID, format: str) -> HttpResponse:
+    """The same as a file."""
+    session, member = session_for(request, session_id, Action.TAKE_CREDENTIALS)
+    chosen = _format(format)
+    try:
+        text = _text_for(request, session, member, chosen, via="download")
+    except NotReady:
+        messages.error(request, "There is nothing to download yet: the session is not active.")
+        return redirect("session", session.pk)
+    return HttpResponse(
+        text,
+        content_type="text/plain; charset=utf-8",
+        headers={"Content-Disposition": f'attachment; filename="{chosen.filename}"'},
+    )

@@ -1,0 +1,228 @@
+"""Create, edit, delete, and test before saving."""
+
+from typing import Any
+from uuid import UUID
+
+from django.contrib import messages
+from django.contrib.auth.decorators import login_required
+from django.core.exceptions import PermissionDenied
+from django.http import Http404, HttpRequest, HttpResponse
+from django.shortcuts import redirect, render
+from django.urls import reverse
+from django.views.decorators.debug import sensitive_post_parameters
+from django.views.decorators.http import require_http_methods, require_POST, require_safe
+
+from sessions import tasks
+from sessions.aws.roots import ROOT_KINDS
+from sessions.clock import database_now
+from sessions.forms import ChainedSessionForm, SessionForm, form_for
+from sessions.lifecycle.probes import report_on, start_probe
+from sessions.lifecycle.sessions import Refused, delete_session
+from sessions.lifecycle.state import view_of_team
+from sessions.models import CHAINED, Activation, AwsSession, Membership, Probe, ProbeState, User
+from sessions.models.sessions import CHAINED_LABEL
+from sessions.policy import Action, why_not_create
+from sessions.views.access import member_in, require, session_for
+from sessions.views.rows import CHAINED_ICON, row_of
+
+PROVIDERS = {"aws": "Amazon AWS"}
+
+
+def kind_described(kind: str) -> dict[str, str]:
+    """What the pages show of a kind: {kind, label, help, icon}. 404 for one that does not exist."""
+    if kind == CHAINED:
+        help_text = (
+            "A role assumed from another session: an IAM user, the workers' own identity, or another role."
+        )
+        return {"kind": kind, "label": CHAINED_LABEL, "help": help_text, "icon": CHAINED_ICON}
+    if kind not in ROOT_KINDS:
+        raise Http404
+    root = ROOT_KINDS[kind]
+    return {"kind": kind, "label": root.label, "help": root.help, "icon": root.icon}
+
+
+@login_required
+@require_safe
+def new_session(request: HttpRequest, team_slug: str) -> HttpResponse:
+    """First step: the cloud provider."""
+    member = member_in(request, team_slug)
+    require(member, Action.CREATE_CHAINED)
+    url = reverse("new_session_method", args=[team_slug, "aws"])
+    provider = {
+        "key": "aws",
+        "label": PROVIDERS["aws"],
+        "help": "IAM roles and users in any AWS partition.",
+        "url": url,
+        "icon": "cloud",
+    }
+    return render(request, "new_session.html", {"providers": [provider]})
+
+
+@login_required
+@require_safe
+def new_session_method(request: HttpRequest, team_slug: str, provider: str) -> HttpResponse:
+    """Second step: the access method."""
+    member = member_in(request, team_slug)
+    require(member, Action.CREATE_CHAINED)
+    if provider not in PROVIDERS:
+        raise Http404
+    methods = [
+        kind_described(kind)
+        | {
+            "url": reverse("new_session_form", args=[team_slug, provider, kind]),
+            "recommended": kind == CHAINED,
+            "disabled_reason": why_not_create(kind, member),
+        }
+        for kind in (CHAINED, *ROOT_KINDS)
+    ]
+    return render(request, "new_session_method.html", {"methods": methods, "provider": PROVIDERS[provider]})
+
+
+@login_required
+@sensitive_post_parameters()
+@require_http_methods(["GET", "HEAD", "POST"])
+def new_session_form(request: HttpRequest, team_slug: str, provider: str, kind: str) -> HttpResponse:
+    """Third step: the fields. `?assumer=<id>` fills in the session it is created from."""
+    member = member_in(request, team_slug)
+    described = kind_described(kind)
+    if provider not in PROVIDERS:
+        raise Http404
+    if why_not_create(kind, member):
+        raise PermissionDenied
+    view = view_of_team(member, database_now())
+    if request.method == "POST":
+        form = form_for(kind, request.POST, view=view)
+        if form.is_valid() and (session := form.save()):
+            messages.success(request, f"Session “{session.alias}” created.")
+            return redirect("session", session.pk)
+    else:
+        initial: dict[str, Any] = {"region": member.team.default_region}
+        if kind == CHAINED:
+            initial["role_session_name"] = member.team.default_role_session_name
+            assumer = _assumer_asked_for(request, view.sessions)
+            if assumer is not None:
+                initial |= {"assumer": assumer.pk, "region": assumer.region}
+        form = form_for(kind, None, view=view, initial=initial)
+    return _form_page(request, form, described, None)
+
+
+def _assumer_asked_for(request: HttpRequest, sessions: dict[Any, AwsSession]) -> AwsSession | None:
+    try:
+        return sessions.get(UUID(request.GET.get("assumer", "")))
+    except ValueError:
+        return None
+
+
+def _form_page(
+    request: HttpRequest, form: SessionForm, kind: dict[str, str], session: AwsSession | None
+) -> HttpResponse:
+    context = {
+        "form": form,
+        "kind": kind,
+        "session": session,
+        "is_chained": isinstance(form, ChainedSessionForm),
+    }
+    return render(request, "session_form.html", context, status=422 if form.errors else 200)
+
+
+@login_required
+@sensitive_post_parameters()
+@require_http_methods(["GET", "HEAD", "POST"])
+def edit_session(request: HttpRequest, session_id: UUID) -> HttpResponse:
+    """The same form, filled in. Active chains follow the change by themselves."""
+    session, member = session_for(request, session_id, Action.EDIT)
+    view = view_of_team(member, database_now())
+    form = form_for(
+        session.kind, request.POST if request.method == "POST" else None, view=view, session=session
+    )
+    if request.method == "POST" and form.is_valid():
+        saved = form.save()
+        if saved:
+            tasks.wake()
+            messages.success(request, f"Session “{saved.alias}” saved.")
+            return redirect("session", saved.pk)
+    return _form_page(request, form, kind_described(session.kind), session)
+
+
+@login_required
+@require_http_methods(["GET", "HEAD", "POST"])
+def delete_session_page(request: HttpRequest, session_id: UUID) -> HttpResponse:
+    """Lists what goes with it, at all levels; then, on POST, deletes it all in one step."""
+    session, member = session_for(request, session_id, Action.DELETE)
+    dependants = session.dependants()
+    if request.method == "POST":
+        try:
+            gone = delete_session(session, member)
+        except Refused as refused:
+            messages.error(request, refused.message)
+            return redirect("session", session.pk)
+        count = f"{len(gone)} sessions" if len(gone) > 1 else f"Session “{session.alias}”"
+        messages.success(request, f"{count} deleted.")
+        return redirect("session_list", member.team.slug)
+    people: dict[UUID, int] = {}
+    for active in Activation.objects.filter(session__in=[session.pk, *(below.pk for below, _ in dependants)]):
+        people[active.session_id] = people.get(active.session_id, 0) + 1
+    context = {
+        "row": row_of(view_of_team(member, database_now()).describe(session), member),
+        "active_people": people.get(session.pk, 0),
+        "dependants": [
+            {
+                "alias": below.alias,
+                "kind_label": below.get_kind_display(),
+                "depth": level,
+                "id": str(below.pk),
+                "active_people": people.get(below.pk, 0),
+            }
+            for below, level in dependants
+        ],
+    }
+    return render(request, "delete_session.html", context)
+
+
+@login_required
+@sensitive_post_parameters()
+@require_POST
+def test_session(request: HttpRequest, team_slug: str, kind: str) -> HttpResponse:
+    """Has a worker try what the form says; answers with the probe's panel, which asks again until it is over."""
+    member = member_in(request, team_slug)
+    kind_described(kind)
+    session = _session_being_edited(request, member)
+    if session is None and why_not_create(kind, member):
+        raise PermissionDenied
+    form = form_for(kind, request.POST, view=view_of_team(member, database_now()), session=session)
+    if form.is_valid():
+        try:
+            probe = start_probe(form.draft(), member, session)
+            if probe.credential_id:
+                tasks.wake()
+            else:
+                tasks.wake_for_probe(str(probe.pk))
+            return render(request, "_probe.html", {"probe": report_on(probe), "form": form})
+        except Refused as refused:
+            form.refuse(refused)
+    return render(request, "_probe.html", {"probe": None, "form": form}, status=200)
+
+
+def _session_being_edited(request: HttpRequest, member: Membership) -> AwsSession | None:
+    try:
+        session_id = UUID(request.POST.get("session", ""))
+    except ValueError:
+        return None
+    session, _ = session_for(request, session_id, Action.EDIT)
+    if session.team_id != member.team_id:
+        raise Http404
+    return session
+
+
+@login_required
+@require_safe
+def probe_page(request: HttpRequest, probe_id: UUID) -> HttpResponse:
+    """The state of one's own probe."""
+    assert isinstance(request.user, User)
+    probe = Probe.objects.filter(pk=probe_id, user=request.user).select_related("credential", "team").first()
+    if probe is None:
+        return render(request, "_probe.html", {"probe": None, "gone": True}, status=200)
+    member_in(request, probe.team.slug)
+    return render(
+        request, "_probe.html", {"probe": report_on(probe), "pending": probe.state == ProbeState.PENDING}
+    )

@@ -1,0 +1,172 @@
+"""The session list and the session page, and the live parts that ask again for themselves."""
+
+from collections.abc import Iterable
+from typing import Any
+from uuid import UUID
+
+from django.contrib.auth.decorators import login_required
+from django.db.models import Count
+from django.http import HttpRequest, HttpResponse
+from django.shortcuts import redirect, render
+from django.views.decorators.http import require_safe
+
+from sessions.aws.arn import RoleArn
+from sessions.clock import database_now
+from sessions.lifecycle.plan import PARENT_MARGIN, plan
+from sessions.lifecycle.state import TeamView, problem_of, view_of_team
+from sessions.models import AwsSession, Credential, Event, EventKind, Membership, User
+from sessions.policy import Action, can, memberships_of
+from sessions.snippets import FORMATS
+from sessions.views.access import member_in, session_for
+from sessions.views.rows import Row, live_seconds, row_of, rows_of
+
+STATUSES = ("active", "pending", "failed", "inactive")
+EVENTS_SHOWN = 10
+
+
+@login_required
+@require_safe
+def home(request: HttpRequest) -> HttpResponse:
+    """To the first of the person's teams; a page that says so if there is none."""
+    assert isinstance(request.user, User)
+    member = memberships_of(request.user).first()
+    if member is None:
+        return render(request, "no_team.html")
+    return redirect("session_list", member.team.slug)
+
+
+@login_required
+@require_safe
+def session_list(request: HttpRequest, team_slug: str) -> HttpResponse:
+    """All sessions of a team, searchable; polled by its own table, which then gets the rows alone."""
+    member = member_in(request, team_slug)
+    rows = rows_of(view_of_team(member, database_now()))
+    q, status = request.GET.get("q", "").strip(), request.GET.get("status", "")
+    found = [row for row in rows if _matches(row, q)]
+    counts = {"all": len(found)} | {each: sum(_counts_as(row, each) for row in found) for each in STATUSES}
+    shown = [row for row in found if _counts_as(row, status)] if status in STATUSES else found
+    context = {
+        "rows": shown,
+        "q": q,
+        "status": status,
+        "counts": counts,
+        "total": len(rows),
+        "live_seconds": live_seconds(rows),
+        "may_create": can(member, Action.CREATE_CHAINED),
+    }
+    partial = request.headers.get("HX-Request") and not request.headers.get("HX-Boosted")
+    return render(request, "_session_rows.html" if partial else "session_list.html", context)
+
+
+def _counts_as(row: Row, status: str) -> bool:
+    """A root has no status of its own: it is in no status's count."""
+    return row.is_chained and row.status == status
+
+
+def _matches(row: Row, q: str) -> bool:
+    """Every word of the search is somewhere in what the row shows."""
+    text = " ".join(
+        [row.alias, row.profile, row.region, row.account, row.role, row.cloudtrail_name, row.kind_label]
+        + [step["alias"] for step in row.chain]
+    ).casefold()
+    return all(word in text for word in q.casefold().split())
+
+
+@login_required
+@require_safe
+def session_page(request: HttpRequest, session_id: UUID) -> HttpResponse:
+    session, member = session_for(request, session_id)
+    return render(request, "session.html", session_context(session, member))
+
+
+@login_required
+@require_safe
+def session_state(request: HttpRequest, session_id: UUID) -> HttpResponse:
+    """The live part of the session page."""
+    session, member = session_for(request, session_id)
+    return render(request, "_session_state.html", session_context(session, member))
+
+
+def session_context(session: AwsSession, member: Membership) -> dict[str, Any]:
+    """Everything the session page shows. No secret is opened for it."""
+    view = view_of_team(member, database_now())
+    session = view.sessions[session.pk]
+    row = row_of(view.describe(session), member)
+    links = _hops(view, session, member)
+    return {
+        "row": row,
+        "links": links,
+        "dependants": [
+            {"id": str(below.pk), "alias": below.alias} for below, level in session.dependants() if level == 1
+        ],
+        "formats": FORMATS.values(),
+        "may_take": can(member, Action.TAKE_CREDENTIALS, session),
+        "events": _events(session, member),
+        "next_rotation_at": row.next_rotation_at,
+        "last_success_at": row.minted_at,
+        "live_seconds": live_seconds([row]),
+    }
+
+
+def _hops(view: TeamView, session: AwsSession, member: Membership) -> list[dict[str, Any]]:
+    """The chain hop by hop, each with the state of its own credential."""
+    chain = view.chain_of(session)
+    if not session.is_chained or chain[0].is_chained:
+        return []
+    planned = plan(chain, member)[1:]
+    rows = Credential.objects.annotate(users=Count("activations__user", distinct=True)).in_bulk(
+        [step.fingerprint for step in planned]
+    )
+    return [_hop(step.session, step.level, step.hop, rows.get(step.fingerprint), view) for step in planned]
+
+
+def _hop(session: AwsSession, level: int, hop: Any, row: Any, view: TeamView) -> dict[str, Any]:
+    arn = RoleArn.parse(hop.role_arn)
+    problem = problem_of(row, view.now) if row else None
+    live = row is not None and row.is_live(view.now + PARENT_MARGIN)
+    return {
+        "number": level,
+        "alias": session.alias,
+        "session_id": str(session.pk),
+        "account": arn.account,
+        "role_arn": hop.role_arn,
+        "role_session_name": hop.role_session_name,
+        "cloudtrail_arn": arn.assumed_role_arn(hop.role_session_name),
+        "external_id": hop.external_id,
+        "expires_at": row.expires_at if live else None,
+        "state": "problem" if problem and problem.hop == level else "live" if live else "missing",
+        "problem": problem if problem and problem.hop == level else None,
+        "shared_with": row.users if row else 0,
+    }
+
+
+def _events(session: AwsSession, member: Membership) -> list[dict[str, Any]]:
+    """The last lines about this session that the member may read: all for admins and auditors, else their own."""
+    lines = Event.objects.filter(team_id=str(member.team_id), session_id=str(session.pk)).order_by("-seq")
+    name = member.user.get_username()
+    if can(member, Action.READ_LEDGER):
+        chosen: Iterable[Event] = lines[:EVENTS_SHOWN]
+    else:
+        chosen = [
+            line
+            for line in lines[: EVENTS_SHOWN * 10]
+            if line.actor == name or name in line.data.get("for", [])
+        ]
+    return [
+        {"at": line.at, "kind_label": EventKind(line.kind).label, "actor": line.actor, "text": _text(line)}
+        for line in list(chosen)[:EVENTS_SHOWN]
+    ]
+
+
+def _text(line: Event) -> str:
+    match EventKind(line.kind):
+        case EventKind.CREDENTIAL_MINTED:
+            return f"{line.data['access_key_id']} for {', '.join(line.data['for'])}"
+        case EventKind.CREDENTIAL_REFUSED:
+            return f"{line.data['code']} at hop {line.data['at_hop']}"
+        case EventKind.CREDENTIAL_REVEALED:
+            return f"{line.data['access_key_id']} as {line.data['form']}"
+        case EventKind.SESSION_STARTED:
+            return f"until {line.data['ends_at'][:16].replace('T', ' ')} UTC"
+        case _:
+            return ""

@@ -1,0 +1,111 @@
+"""What the templates show of a session."""
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+
+from sessions.aws.roots import ROOT_KINDS
+from sessions.lifecycle.state import Described, Problem, Status, TeamView
+from sessions.models import CHAINED, AwsSession, Membership
+from sessions.policy import Action, can
+
+CHAINED_ICON = "link"
+# How soon a live part asks again: quickly while something is on its way.
+EAGER_SECONDS, CALM_SECONDS = 1, 5
+
+
+def icon_of(kind: str) -> str:
+    return CHAINED_ICON if kind == CHAINED else ROOT_KINDS[kind].icon
+
+
+@dataclass(frozen=True)
+class Row:
+    """One line of the list; the session page shows the same at its top."""
+
+    id: str
+    alias: str
+    kind: str
+    kind_label: str
+    icon: str
+    is_chained: bool
+    profile: str
+    region: str
+    account: str
+    role: str
+    chain: list[dict[str, Any]]
+    cloudtrail_name: str
+    cloudtrail_arn: str
+    status: str
+    expires_at: datetime | None
+    minted_at: datetime | None
+    next_rotation_at: datetime | None
+    ends_at: datetime | None
+    problem: Problem | None
+    can_start: bool
+    can_stop: bool
+    can_rotate: bool
+    can_edit: bool
+    can_delete: bool
+    can_chain: bool
+
+
+def row_of(described: Described, member: Membership) -> Row:
+    session, state = described.session, described.state
+    started = state.status is not Status.INACTIVE
+    may_start = can(member, Action.START, session)
+    return Row(
+        id=str(session.pk),
+        alias=session.alias,
+        kind=session.kind,
+        kind_label=str(session.get_kind_display()),
+        icon=icon_of(session.kind),
+        is_chained=session.is_chained,
+        profile=session.profile,
+        region=session.region,
+        account=described.account,
+        role=described.role or _summary(session),
+        chain=[_step(each, is_current=each.pk == session.pk) for each in described.chain],
+        cloudtrail_name=described.cloudtrail_name,
+        cloudtrail_arn=described.cloudtrail_arn,
+        status=str(state.status),
+        expires_at=state.expires_at,
+        minted_at=state.minted_at,
+        next_rotation_at=state.next_rotation_at,
+        ends_at=state.ends_at,
+        problem=state.problem,
+        can_start=may_start and not started,
+        can_stop=may_start and started,
+        can_rotate=may_start and started,
+        can_edit=can(member, Action.EDIT, session),
+        can_delete=can(member, Action.DELETE, session),
+        can_chain=can(member, Action.USE_AS_ASSUMER, session)
+        and len(described.chain) <= member.team.max_depth,
+    )
+
+
+def _summary(session: AwsSession) -> str:
+    return "" if session.is_chained else ROOT_KINDS[session.kind].summary(session.settings)
+
+
+def _step(session: AwsSession, *, is_current: bool) -> dict[str, Any]:
+    return {
+        "id": str(session.pk),
+        "alias": session.alias,
+        "icon": icon_of(session.kind),
+        "kind_label": session.get_kind_display(),
+        "is_current": is_current,
+    }
+
+
+def rows_of(view: TeamView, sessions: Iterable[AwsSession] | None = None) -> list[Row]:
+    """Rows by alias: a list that reorders itself while it is being read is no help."""
+    chosen = view.sessions.values() if sessions is None else sessions
+    return sorted(
+        (row_of(each, view.member) for each in view.describe_all(chosen)),
+        key=lambda row: row.alias.casefold(),
+    )
+
+
+def live_seconds(rows: Iterable[Row]) -> int:
+    return EAGER_SECONDS if any(row.status == Status.PENDING for row in rows) else CALM_SECONDS

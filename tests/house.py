@@ -1,0 +1,108 @@
+"""A team with people, a root, and chains made in one line; the AWS side stands ready for each."""
+
+import itertools
+
+from django.test import Client
+
+from sessions.clock import database_now
+from sessions.lifecycle import rotation
+from sessions.lifecycle.activations import start_session
+from sessions.lifecycle.people import add_member, create_person, create_team, create_token
+from sessions.lifecycle.sessions import Draft, save_session
+from sessions.lifecycle.state import State, view_of_team
+from sessions.models import CHAINED, AwsSession, Event, Role
+from sessions.secret import Secret
+
+PASSWORD = "correct horse battery staple"
+ACCOUNT = "111122223333"
+_numbers = itertools.count(1)
+
+
+class House:
+    """Everything is made through the product's own functions."""
+
+    def __init__(self, sts, slug="platform"):
+        self.sts = sts
+        self.team = create_team(slug, slug.title(), actor="tests")
+        prefix = "" if slug == "platform" else f"{slug}-"
+        self.ada = self.person(f"{prefix}ada", Role.ADMIN)
+        self.ben = self.person(f"{prefix}ben", Role.MEMBER)
+        self.bea = self.person(f"{prefix}bea", Role.MEMBER)
+        self.eve = self.person(f"{prefix}eve", Role.AUDITOR)
+        self.root = self.iam_user("Root key")
+
+    def person(self, name, role):
+        return add_member(self.team, create_person(name, Secret(PASSWORD)), role, actor="tests")
+
+    def iam_user(self, alias, member=None):
+        key = self.sts.add_user(f"user-{next(_numbers)}", account=ACCOUNT)
+        return save_session(
+            Draft(
+                kind="iam-user",
+                alias=alias,
+                profile=alias.lower().replace(" ", "-"),
+                region="eu-west-1",
+                settings={"access_key_id": key.access_key_id},
+                secrets={"secret_access_key": key.secret_access_key},
+            ),
+            member or self.ada,
+        )
+
+    def role_arn(self, name, account=ACCOUNT, **rules):
+        """A role that exists at the STS and trusts everybody, unless `rules` say otherwise."""
+        arn = f"arn:aws:iam::{account}:role/{name}"
+        self.sts.add_role(arn, **{"trusts": ["*"], **rules})
+        return arn
+
+    def chained(self, alias, assumer=None, *, member=None, name="{username}", arn=None, **extra):
+        slug = alias.replace(" ", "")
+        return save_session(
+            Draft(
+                kind=CHAINED,
+                alias=alias,
+                profile=extra.pop("profile", slug.lower()),
+                region="eu-west-1",
+                assumer=assumer or self.root,
+                role_arn=arn or self.role_arn(f"{slug}{next(_numbers)}"),
+                role_session_name=name,
+                **extra,
+            ),
+            member or self.ada,
+        )
+
+    def chain(self, length, *, prefix="Hop", **options) -> list[AwsSession]:
+        """That many sessions, each assumed from the one before; the first from the root."""
+        sessions: list[AwsSession] = []
+        for number in range(1, length + 1):
+            sessions.append(
+                self.chained(f"{prefix} {number}", sessions[-1] if sessions else self.root, **options)
+            )
+        return sessions
+
+    def start(self, session, member=None):
+        return start_session(session, member or self.ben)
+
+    def work(self):
+        """What a worker does with a wake-up, without the broker."""
+        while rotation.run_batch():
+            pass
+
+    def state(self, session, member=None) -> State:
+        return (
+            view_of_team(member or self.ben, database_now())
+            .describe(AwsSession.objects.get(pk=session.pk))
+            .state
+        )
+
+    def events(self, kind=None):
+        lines = Event.objects.filter(team_id=str(self.team.pk)).order_by("seq")
+        return list(lines.filter(kind=kind) if kind else lines)
+
+    def browser(self, member=None) -> Client:
+        """A logged-in browser without a screen."""
+        client = Client()
+        client.force_login((member or self.ben).user)
+        return client
+
+    def token(self, member=None) -> Secret:
+        return create_token(member or self.ben, "tests", actor="tests")

@@ -1,0 +1,35 @@
+"""The product's own settings with keys made for this run, and a place for the test database."""
+
+import base64
+import os
+import secrets
+import tempfile
+
+from cryptography.hazmat.primitives.asymmetric.x25519 import X25519PrivateKey
+
+FOLDER = tempfile.mkdtemp(prefix="cwt-")
+
+
+def _b64(raw: bytes) -> str:
+    return base64.b64encode(raw).decode()
+
+
+_root_key = X25519PrivateKey.generate()
+os.environ.setdefault("CHAINWEB_DATA", FOLDER)
+os.environ.setdefault("SECRET_KEY", secrets.token_urlsafe(48))
+os.environ.setdefault("CHAINWEB_SEAL_KEYS", f"k1:{_b64(secrets.token_bytes(32))}")
+os.environ.setdefault("CHAINWEB_ROOT_KEYS", f"r1:{_b64(_root_key.private_bytes_raw())}")
+os.environ.setdefault("CHAINWEB_ROOT_PUBLIC_KEY", f"r1:{_b64(_root_key.public_key().public_bytes_raw())}")
+os.environ.setdefault("CHAINWEB_AWS", "real")
+os.environ.setdefault("SECURE_COOKIES", "0")
+
+from chainweb.settings import *  # noqa: E402, F403
+from chainweb.settings import DATABASES, IS_EMBEDDED  # noqa: E402
+
+if IS_EMBEDDED:
+    DATABASES["default"]["TEST"] = {"NAME": os.path.join(FOLDER, "test.sqlite3")}
+# Argon2 takes its time on purpose; the tests that are about it say so.
+PASSWORD_HASHERS = [
+    "django.contrib.auth.hashers.MD5PasswordHasher",
+    "django.contrib.auth.hashers.Argon2PasswordHasher",
+]
