@@ -7,17 +7,21 @@ from typing import Self
 from sessions.aws.names import partitions
 
 LONGEST = 2048
-NAME = re.compile(r"[A-Za-z0-9_+=,.@-]{1,64}", re.ASCII)
-PATH = re.compile(r"/(?:[\x21-\x2e\x30-\x7e]+/)*", re.ASCII)
+EXAMPLE = "arn:aws:iam::111122223333:role/Name"
+
+_ACCOUNT = re.compile(r"[0-9]{12}", re.ASCII)
+_NAME = re.compile(r"[A-Za-z0-9_+=,.@-]{1,64}", re.ASCII)
+# IAM's own pattern of a path, at most 512 characters with both slashes.
+_PATH = re.compile(r"/|/[!-~]{1,510}/", re.ASCII)
 
 
 class InvalidArn(ValueError):
-    """The message says what is wrong with the ARN."""
+    """The message says what is wrong with the ARN, for the person who typed it."""
 
 
 @dataclass(frozen=True)
 class RoleArn:
-    """`path` is "/" or "/division/unit/"; names are case-sensitive."""
+    """`account` has twelve digits; `path` is "/" or like "/division/unit/"; names are case-sensitive."""
 
     partition: str
     account: str
@@ -26,27 +30,44 @@ class RoleArn:
 
     @classmethod
     def parse(cls, text: str) -> Self:
+        """Reads a role's ARN exactly as IAM writes it. Raises `InvalidArn`."""
+        if not (text.isascii() and text.isprintable()) or " " in text:
+            raise InvalidArn("A role ARN has no spaces, line breaks or characters outside ASCII.")
         if len(text) > LONGEST:
-            raise InvalidArn(f"A role ARN has at most {LONGEST} characters.")
+            raise InvalidArn(f"A role ARN has at most {LONGEST} characters; this one has {len(text)}.")
         parts = text.split(":", 5)
         if len(parts) != 6 or parts[0] != "arn":
-            raise InvalidArn("A role ARN looks like arn:aws:iam::111122223333:role/Name.")
+            raise InvalidArn(f"A role ARN looks like {EXAMPLE}.")
         _, partition, service, region, account, resource = parts
         if partition not in partitions():
-            raise InvalidArn(f"There is no partition {partition!r}; known are {', '.join(partitions())}.")
-        if service != "iam" or region:
-            raise InvalidArn("A role's ARN is IAM's and has no region: arn:aws:iam::…")
-        if not re.fullmatch(r"[0-9]{12}", account, re.ASCII):
-            raise InvalidArn("The account in the ARN must be 12 digits.")
+            raise InvalidArn(
+                f"There is no AWS partition “{partition[:40]}”; there are {', '.join(partitions())}."
+            )
+        if service == "sts" and resource.startswith("assumed-role/"):
+            raise InvalidArn(
+                "This is the ARN of a role session, not of the role. "
+                f"The role's begins arn:{partition}:iam::{account[:12]}:role/."
+            )
+        if service != "iam":
+            raise InvalidArn(f"A role belongs to the service iam, not to “{service[:40]}”: {EXAMPLE}.")
+        if region:
+            raise InvalidArn("A role has no region: there is nothing between the two colons after iam.")
+        if not _ACCOUNT.fullmatch(account):
+            raise InvalidArn(f"The account in a role ARN is 12 digits, not “{account[:40]}”.")
         kind, slash, rest = resource.partition("/")
         if kind != "role" or not slash:
-            raise InvalidArn(f"This is not the ARN of a role: it should go on with role/, not {kind[:40]!r}.")
-        head, _, name = rest.rpartition("/")
-        path = f"/{head}/" if head else "/"
-        if not NAME.fullmatch(name):
-            raise InvalidArn("The role's name must be 1 to 64 letters, digits or _+=,.@-.")
-        if len(path) > 512 or not PATH.fullmatch(path):
-            raise InvalidArn("The role's path has a character that IAM does not allow.")
+            raise InvalidArn(f"After the account comes role/ and the role's name, not “{kind[:40]}”.")
+        head, inner_slash, name = rest.rpartition("/")
+        path = f"/{head}/" if inner_slash else "/"
+        if not _PATH.fullmatch(path):
+            raise InvalidArn(
+                "The role's path is empty or too long: a path has 1 to 510 characters between its slashes."
+            )
+        if not _NAME.fullmatch(name):
+            raise InvalidArn(
+                "The role's name, after the last slash, is 1 to 64 letters, digits and _ + = , . @ -"
+                f"{f'; this one has {len(name)}' if len(name) > 64 else ''}."
+            )
         return cls(partition, account, path, name)
 
     def __str__(self) -> str:

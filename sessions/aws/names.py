@@ -1,37 +1,105 @@
-"""Names and their rules. Each has one validator; it returns the text or raises `InvalidName`."""
+"""Names and their rules, one validator each: it returns the text, or raises `InvalidName` with the reason.
+
+The limits are those of STS's own service model (botocore/data/sts/2011-06-15). AWS's `\\w` is ASCII and its patterns cover
+the whole text, hence `re.ASCII` and `re.fullmatch` throughout.
+"""
 
 import hashlib
+import json
 import re
 import unicodedata
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from functools import lru_cache
 
-import botocore.session
+from botocore.loaders import Loader
+
+PLACEHOLDERS = ("username", "alias", "team")
+LONGEST_SESSION_NAME = 64
+LONGEST_AWS_NAME = 32
+MOST_TAGS = 50
+
+_NAME_CHARACTER = re.compile(r"[A-Za-z0-9_+=,.@-]", re.ASCII)
+_PATH_LIKE_CHARACTER = re.compile(r"[A-Za-z0-9_+=,.@:/-]", re.ASCII)
+_PROFILE_START = re.compile(r"[A-Za-z0-9_]", re.ASCII)
+_PIECE = re.compile(r"\{([^{}]*)\}|([^{}]+)|([{}])", re.ASCII)
+# Letters that Unicode does not take apart into an ASCII letter and a mark.
+_LATIN = str.maketrans(
+    {"ß": "ss", "ẞ": "SS", "æ": "ae", "Æ": "AE", "œ": "oe", "Œ": "OE", "ø": "o", "Ø": "O", "đ": "d", "Đ": "D"}
+    | {"ð": "d", "Ð": "D", "þ": "th", "Þ": "Th", "ł": "l", "Ł": "L", "ı": "i"}
+)
 
 
 class InvalidName(ValueError):
-    """The message says what is wrong, for the field it was typed in."""
+    """The message says what is wrong, for the person who typed it."""
 
 
-PLACEHOLDERS = ("username", "alias", "team")
-NAME_CHARACTERS = "A-Za-z0-9_+=,.@-"
+def validate_role_session_name(text: str) -> str:
+    """2–64 of `[A-Za-z0-9_+=,.@-]`: what CloudTrail shows after the role's name."""
+    return _checked(text, "A role session name", 2, LONGEST_SESSION_NAME, _NAME_CHARACTER, "_ + = , . @ -")
 
 
-@lru_cache(maxsize=1)
+def validate_source_identity(text: str) -> str:
+    """As a role session name; what begins with "aws:" is AWS's own."""
+    if text.lower().startswith("aws:"):
+        raise InvalidName("A source identity may not begin with “aws:”.")
+    return _checked(text, "A source identity", 2, LONGEST_SESSION_NAME, _NAME_CHARACTER, "_ + = , . @ -")
+
+
+def validate_external_id(text: str) -> str:
+    """2–1224 of `[A-Za-z0-9_+=,.@:/-]`."""
+    return _checked(text, "An external ID", 2, 1224, _PATH_LIKE_CHARACTER, "_ + = , . @ : / -")
+
+
+def validate_mfa_serial(text: str) -> str:
+    """9–256 of `[A-Za-z0-9_+=/:,.@-]`: a device's ARN, or the serial number of a hardware device."""
+    return _checked(text, "An MFA serial", 9, 256, _PATH_LIKE_CHARACTER, "_ + = , . @ : / -")
+
+
+def validate_profile(text: str) -> str:
+    """1–64 of `[A-Za-z0-9_.+=,@:/-]`, the first a letter, digit or "_": safe as a section of an INI file."""
+    _checked(text, "A named profile", 1, 64, _PATH_LIKE_CHARACTER, "_ + = , . @ : / -")
+    if not _PROFILE_START.fullmatch(text[0]):
+        raise InvalidName("A named profile begins with a letter, a digit or “_”.")
+    return text
+
+
+def validate_tags(tags: Iterable[tuple[str, str]]) -> tuple[tuple[str, str], ...]:
+    """Session tags: at most 50; keys 1–128 and unique without regard to case, values 0–256 characters."""
+    checked = tuple(tags)
+    if len(checked) > MOST_TAGS:
+        raise InvalidName(f"A session has at most {MOST_TAGS} tags.")
+    seen: set[str] = set()
+    for key, value in checked:
+        if not 1 <= len(key) <= 128 or len(value) > 256:
+            raise InvalidName("A tag's key is 1 to 128 characters long, its value at most 256.")
+        if not all(map(_fits_a_tag, key + value)):
+            raise InvalidName("A tag is made of letters, digits, spaces and _ . : / = + - @.")
+        if key.lower().startswith("aws:"):
+            raise InvalidName("A tag's key may not begin with “aws:”.")
+        if key.lower() in seen:
+            raise InvalidName(
+                f"The tag {_shown(key)} is there twice; upper and lower case are the same to AWS."
+            )
+        seen.add(key.lower())
+    return checked
+
+
 def regions() -> dict[str, list[str]]:
-    session = botocore.session.Session()
-    return {p: sorted(session.get_available_regions("sts", p)) for p in session.get_available_partitions()}
+    """{partition: its regions, sorted}, as this botocore knows them; the commercial partition comes first."""
+    return {partition: list(names) for partition, names in _regions()}
 
 
-def partitions() -> list[str]:
-    return list(regions())
+def partitions() -> tuple[str, ...]:
+    """Every partition this botocore knows: "aws", "aws-cn", "aws-us-gov", …"""
+    return tuple(partition for partition, _ in _regions())
 
 
 def partition_of(region: str) -> str:
-    for partition, names in regions().items():
+    """The partition a region belongs to. Raises `InvalidName` for one that does not exist."""
+    for partition, names in _regions():
         if region in names:
             return partition
-    raise InvalidName(f"There is no region {region!r}.")
+    raise InvalidName(f"There is no AWS region {_shown(region)}. A region looks like eu-west-1.")
 
 
 def validate_region(text: str) -> str:
@@ -39,40 +107,105 @@ def validate_region(text: str) -> str:
     return text
 
 
-def validate_role_session_name(text: str) -> str:
-    if not re.fullmatch(rf"[{NAME_CHARACTERS}]{{2,64}}", text, re.ASCII):
-        raise InvalidName("A role session name is 2 to 64 letters, digits or _+=,.@- without blanks.")
-    return text
-
-
-def validate_external_id(text: str) -> str:
-    if not re.fullmatch(r"[A-Za-z0-9_+=,.@:/-]{2,1224}", text, re.ASCII):
-        raise InvalidName("An external ID is 2 to 1224 letters, digits or _+=,.@:/-.")
-    return text
-
-
-def validate_profile(text: str) -> str:
-    if not re.fullmatch(r"[A-Za-z0-9_][A-Za-z0-9_.+=,@:/-]{0,63}", text, re.ASCII):
-        raise InvalidName("A profile is letters, digits or _.+=,@:/-.")
+def validate_role_session_name_template(text: str) -> str:
+    """A role session name with {username}, {alias} or {team} in it, as far as it can be checked before it is filled in."""
+    literal, fields = "", 0
+    for placeholder, characters, brace in _PIECE.findall(text):
+        if brace or (not characters and placeholder not in PLACEHOLDERS):
+            known = ", ".join(f"{{{name}}}" for name in PLACEHOLDERS)
+            raise InvalidName(
+                f"There is no {_shown(f'{{{placeholder}}}')}; what can be filled in is {known}."
+                if not brace
+                else f"A “{brace}” stands alone; what can be filled in is {known}."
+            )
+        literal += characters
+        fields += not characters
+    shortest = 0 if fields else 2
+    _checked(
+        literal,
+        "A role session name",
+        shortest,
+        LONGEST_SESSION_NAME,
+        _NAME_CHARACTER,
+        "_ + = , . @ - (and {…})",
+    )
     return text
 
 
 def render_role_session_name(template: str, values: Mapping[str, str]) -> str:
-    text = re.sub(r"\{([a-z]+)\}", lambda m: re.sub(rf"[^{NAME_CHARACTERS}]", "-", values[m[1]]), template)
-    if len(text) > 64:
-        text = text[:55] + "-" + hashlib.sha256(text.encode()).hexdigest()[:8]
-    return validate_role_session_name(text)
+    """The template with its placeholders filled in: always a legal role session name, or `InvalidName`.
 
-
-def validate_role_session_name_template(text: str) -> str:
-    for name in re.findall(r"\{([^{}]*)\}", text):
-        if name not in PLACEHOLDERS:
-            raise InvalidName(f"There is no {{{name}}}.")
-    render_role_session_name(text, dict.fromkeys(PLACEHOLDERS, "xx"))
-    return text
+    Illegal characters of the values become "-". What is too long is cut and ends in a hash of the whole, so that two
+    names with the same beginning stay two names.
+    """
+    validate_role_session_name_template(template)
+    rendered, whole = "", [template]
+    for placeholder, characters, _ in _PIECE.findall(template):
+        if placeholder and placeholder not in values:
+            raise InvalidName(f"Nothing is known for {{{placeholder}}}.")
+        whole.append(values[placeholder] if placeholder else characters)
+        rendered += "".join(c if _NAME_CHARACTER.fullmatch(c) else "-" for c in whole[-1])
+    if len(rendered) > LONGEST_SESSION_NAME:
+        rendered = _cut(rendered, LONGEST_SESSION_NAME, json.dumps(whole))
+    return validate_role_session_name(rendered)
 
 
 def aws_name_from(text: str) -> str:
-    ascii_text = unicodedata.normalize("NFKD", text).encode("ascii", "ignore").decode()
-    name = re.sub(rf"[^{NAME_CHARACTERS}]+", "-", ascii_text).strip("-")[:32]
-    return name if len(name) >= 2 else f"u-{hashlib.sha256(text.encode()).hexdigest()[:8]}"
+    """Proposes a handle for CloudTrail from any person's name: 2–32 characters, legal, the same each time.
+
+    Accents go and Latin letters are spelt out; where a letter of another script is lost or the name is too long, a hash of
+    the whole keeps distinct people distinct.
+    """
+    name, lost = "", False
+    for character in unicodedata.normalize("NFKD", text.translate(_LATIN)):
+        if _NAME_CHARACTER.fullmatch(character):
+            name += character
+        elif not unicodedata.combining(character):
+            lost = lost or character.isalnum()
+            name += "-"
+    name = re.sub(r"-{2,}", "-", name).strip("-.")
+    if lost or not 2 <= len(name) <= LONGEST_AWS_NAME:
+        return _cut(name.rstrip("-") or "member", LONGEST_AWS_NAME, text)
+    return name
+
+
+def _cut(name: str, longest: int, whole: str) -> str:
+    digest = hashlib.sha256(whole.encode("utf-8", "surrogatepass")).hexdigest()[:8]
+    return f"{name[: longest - 9]}-{digest}"
+
+
+def _checked(
+    text: str, what: str, shortest: int, longest: int, character: re.Pattern[str], marks: str
+) -> str:
+    for position, each in enumerate(text, start=1):
+        if not character.fullmatch(each):
+            raise InvalidName(
+                f"{what} is made of ASCII letters, digits and {marks}; character {position} is {_shown(each)}."
+            )
+    if not shortest <= len(text) <= longest:
+        raise InvalidName(f"{what} is {shortest} to {longest} characters long; this one has {len(text)}.")
+    return text
+
+
+def _shown(text: str) -> str:
+    """A piece of what was typed, short and with nothing in it that could be taken for something else."""
+    if len(text) == 1 and not ("!" <= text <= "~"):
+        name = unicodedata.name(
+            text, "a control character" if ord(text) < 32 or ord(text) == 127 else "unnamed"
+        )
+        return f"{f'“{text}” ' if text.isalnum() else ''}(U+{ord(text):04X}, {name.lower()})"
+    printable = "".join(c if c.isprintable() else "\N{REPLACEMENT CHARACTER}" for c in text[:40])
+    return f"“{printable}{'…' if len(text) > 40 else ''}”"
+
+
+def _fits_a_tag(character: str) -> bool:
+    # The model's \p{L}, \p{Z} and \p{N} are Unicode's letters, separators and numbers.
+    return unicodedata.category(character)[0] in "LZN" or character in "_.:/=+-@"
+
+
+@lru_cache(maxsize=1)
+def _regions() -> tuple[tuple[str, tuple[str, ...]], ...]:
+    # Only what botocore ships: its own loader would also look into the home folder.
+    loader = Loader(extra_search_paths=[Loader.BUILTIN_DATA_PATH], include_default_search_paths=False)
+    data = loader.load_data("endpoints")
+    return tuple((each["partition"], tuple(sorted(each["regions"]))) for each in data["partitions"])

@@ -1,54 +1,76 @@
-from dataclasses import dataclass
-from datetime import datetime
-import botocore.session
-from botocore.exceptions import ClientError
+"""The one place that calls STS. Whoever calls decides about trying again; here it is one call, one answer or error."""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from datetime import UTC, datetime, timedelta
+
+from sessions.aws.answers import (
+    AssumedRole,
+    CallerIdentity,
+    read_assumed_role,
+    read_caller_identity,
+    read_credentials,
+)
+from sessions.aws.clients import signing_with, sts_client
 from sessions.aws.credentials import AwsCredentials
-from sessions.aws.errors import Refused
+from sessions.aws.errors import Refused, translate
 from sessions.aws.hop import Hop
+from sessions.aws.names import InvalidName, validate_region
 from sessions.secret import Secret
 
+__all__ = ["AssumedRole", "CallerIdentity", "assume_role", "caller_identity", "session_token"]
 
-@dataclass(frozen=True)
-class AssumedRole:
-    credentials: AwsCredentials
-    arn: str
-    assumed_role_id: str
-    packed_policy_size: int | None
-
-
-@dataclass(frozen=True)
-class CallerIdentity:
-    arn: str
-    account: str
-    user_id: str
-
-
-def _c(using, region):
-    return botocore.session.Session().create_client(
-        "sts",
-        region_name=region,
-        aws_access_key_id=using.access_key_id,
-        aws_secret_access_key=using.secret_access_key.reveal(),
-        aws_session_token=using.session_token.reveal() if using.session_token else None,
-    )
+MFA_SESSION_SECONDS = 12 * 3600
 
 
 def assume_role(hop: Hop, using: AwsCredentials, region: str, hop_number: int) -> AssumedRole:
+    """Assumes the hop's role at the region's STS. `hop_number` is 1 for the first hop of a chain.
+
+    Raises `AwsError`. A request that is not legal is refused (code ValidationError) without a call.
+    """
+    _check_region(region, hop_number)
     try:
-        a = _c(using, region).assume_role(**hop.request())
-    except ClientError as e:
-        raise Refused(e.response["Error"]["Code"], hop_number, str(e), "trust policy")
-    c = a["Credentials"]
-    return AssumedRole(
-        AwsCredentials(
-            c["AccessKeyId"], Secret(c["SecretAccessKey"]), Secret(c["SessionToken"]), c["Expiration"]
-        ),
-        a["AssumedRoleUser"]["Arn"],
-        a["AssumedRoleUser"]["AssumedRoleId"],
-        None,
-    )
+        hop.validate()
+    except ValueError as error:
+        raise Refused("ValidationError", hop_number, str(error), "Check the session's fields.") from None
+    with _calling(hop_number, using, hop):
+        answer = sts_client(region).assume_role(**hop.request())
+    return read_assumed_role(answer, hop, hop_number, datetime.now(UTC))
 
 
-def caller_identity(using: AwsCredentials, region: str) -> CallerIdentity:
-    a = _c(using, region).get_caller_identity()
-    return CallerIdentity(a["Arn"], a["Account"], a["UserId"])
+def caller_identity(using: AwsCredentials, region: str, hop_number: int = 0) -> CallerIdentity:
+    """Who AWS takes these credentials for. Raises `AwsError`."""
+    _check_region(region, hop_number)
+    with _calling(hop_number, using):
+        answer = sts_client(region).get_caller_identity()
+    return read_caller_identity(answer, hop_number)
+
+
+def session_token(using: AwsCredentials, region: str, mfa_serial: str, code: Secret) -> AwsCredentials:
+    """Temporary credentials of an IAM user who has shown a code of the MFA device. Raises `AwsError` (hop 0)."""
+    _check_region(region, 0)
+    with _calling(0, using, hidden=code):
+        answer = sts_client(region).get_session_token(
+            DurationSeconds=MFA_SESSION_SECONDS, SerialNumber=mfa_serial, TokenCode=code.reveal()
+        )
+    return read_credentials(answer, 0, datetime.now(UTC), timedelta(seconds=MFA_SESSION_SECONDS))
+
+
+@contextmanager
+def _calling(
+    hop_number: int, using: AwsCredentials, hop: Hop | None = None, hidden: Secret | None = None
+) -> Iterator[None]:
+    try:
+        with signing_with(using):
+            yield
+    # The parser of a hostile answer may raise anything.
+    except Exception as error:  # noqa: BLE001
+        secrets = (using.secret_access_key, using.session_token, hidden)
+        raise translate(error, hop_number, hop, hidden=secrets) from None
+
+
+def _check_region(region: str, hop_number: int) -> None:
+    try:
+        validate_region(region)
+    except InvalidName as error:
+        raise Refused("InvalidRegion", hop_number, str(error), "Choose another region.") from None

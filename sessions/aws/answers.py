@@ -1,0 +1,115 @@
+"""An STS answer is checked before it is believed: what comes back is as hostile as what is typed."""
+
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+from sessions.aws.credentials import AwsCredentials
+from sessions.aws.errors import UnacceptableAnswer
+from sessions.aws.hop import Hop
+from sessions.secret import Secret
+
+LONGEST_TOKEN = 16 * 1024
+SHORTEST_LIFE = timedelta(seconds=60)
+# How far AWS's clock may be ahead of ours before an expiry counts as longer than what was asked for.
+CLOCK_TOLERANCE = timedelta(minutes=5)
+
+_KEY_ID = re.compile(r"[A-Za-z0-9_]{16,128}", re.ASCII)
+# Printable ASCII without blanks, quotes and backslash: it is going to stand in INI files and shell lines.
+_SECRET = re.compile(r"[!#-&(-\[\]-_a-~]{16,256}", re.ASCII)
+_TOKEN = re.compile(rf"[!#-&(-\[\]-_a-~]{{1,{LONGEST_TOKEN}}}", re.ASCII)
+_ROLE_ID = re.compile(r"[A-Za-z0-9_+=,.@:-]{2,193}", re.ASCII)
+_USER_ID = re.compile(r"[A-Za-z0-9_+=,.@:/*-]{2,256}", re.ASCII)
+_ACCOUNT = re.compile(r"[0-9]{12}", re.ASCII)
+_CALLER_ARN = re.compile(r"arn:[a-z0-9-]{1,32}:(?:iam|sts)::[0-9]{12}:[!#-&(-\[\]-_a-~]{1,1900}", re.ASCII)
+
+
+@dataclass(frozen=True)
+class AssumedRole:
+    """The credentials of a role session; `arn` is what CloudTrail shows, `packed_policy_size` a percentage."""
+
+    credentials: AwsCredentials
+    arn: str
+    assumed_role_id: str
+    packed_policy_size: int | None
+
+
+@dataclass(frozen=True)
+class CallerIdentity:
+    """Who AWS takes the caller for. It proves that the credentials live, not that they may do anything."""
+
+    arn: str
+    account: str
+    user_id: str
+
+
+def read_assumed_role(answer: Mapping[str, Any], hop: Hop, hop_number: int, now: datetime) -> AssumedRole:
+    """The parts of an AssumeRole answer. Raises `UnacceptableAnswer`; its message quotes nothing of the answer."""
+    who = _part(answer, "AssumedRoleUser", hop_number)
+    if who.get("Arn") != hop.assumed_role_arn():
+        raise _unacceptable(hop_number, "The answer is for another role, account or session name.")
+    size = answer.get("PackedPolicySize")
+    if size is not None and not (type(size) is int and size >= 0):
+        raise _unacceptable(hop_number, "The answer's packed policy size is no percentage.")
+    credentials = read_credentials(
+        answer, hop_number, now, timedelta(seconds=hop.request()["DurationSeconds"])
+    )
+    role_id = _text(who, "AssumedRoleId", _ROLE_ID, "assumed role id", hop_number)
+    return AssumedRole(credentials, who["Arn"], role_id, size)
+
+
+def read_credentials(
+    answer: Mapping[str, Any], hop_number: int, now: datetime, asked: timedelta
+) -> AwsCredentials:
+    """The `Credentials` of an answer, if all three parts and the end are what they can be."""
+    parts = _part(answer, "Credentials", hop_number)
+    expires_at = parts.get("Expiration")
+    if not isinstance(expires_at, datetime) or expires_at.utcoffset() is None:
+        raise _unacceptable(hop_number, "The answer does not say when the credentials end.")
+    if not SHORTEST_LIFE < expires_at - now <= asked + CLOCK_TOLERANCE:
+        raise _unacceptable(
+            hop_number,
+            "The credentials would end too soon or later than asked for.",
+            check="Check the workers' clock.",
+        )
+    return AwsCredentials(
+        _text(parts, "AccessKeyId", _KEY_ID, "access key id", hop_number),
+        Secret(_text(parts, "SecretAccessKey", _SECRET, "secret access key", hop_number)),
+        Secret(_text(parts, "SessionToken", _TOKEN, "session token", hop_number)),
+        expires_at.astimezone(UTC),
+    )
+
+
+def read_caller_identity(answer: Mapping[str, Any], hop_number: int) -> CallerIdentity:
+    """The parts of a GetCallerIdentity answer, safe to show."""
+    arn = _text(answer, "Arn", _CALLER_ARN, "ARN", hop_number)
+    account = _text(answer, "Account", _ACCOUNT, "account", hop_number)
+    if arn.split(":")[4] != account:
+        raise _unacceptable(hop_number, "The answer's ARN and account do not fit together.")
+    return CallerIdentity(arn, account, _text(answer, "UserId", _USER_ID, "user id", hop_number))
+
+
+def _part(answer: Mapping[str, Any], name: str, hop_number: int) -> Mapping[str, Any]:
+    part = answer.get(name)
+    if not isinstance(part, Mapping):
+        raise _unacceptable(hop_number, f"The answer has no {name}.")
+    return part
+
+
+def _text(parts: Mapping[str, Any], name: str, pattern: re.Pattern[str], what: str, hop_number: int) -> str:
+    text = parts.get(name)
+    if not isinstance(text, str) or not pattern.fullmatch(text):
+        raise _unacceptable(
+            hop_number, f"The answer's {what} is missing, or is not of the form that AWS uses."
+        )
+    return text
+
+
+def _unacceptable(
+    hop_number: int,
+    message: str,
+    check: str = "Check that AWS_ENDPOINT_URL_STS, if it is set, leads to an STS that can be trusted.",
+) -> UnacceptableAnswer:
+    return UnacceptableAnswer("UnacceptableAnswer", hop_number, message, check)

@@ -1,0 +1,139 @@
+"""botocore as we use it: no shared files, no look-ups at start, one STS client per region, credentials switched per call.
+
+A client of its own for each call would cost four times the CPU, a boto3 session of its own fifty times.
+"""
+
+import logging
+import os
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+from contextvars import ContextVar
+from typing import TYPE_CHECKING, cast
+
+import botocore.session
+from botocore.config import Config
+from botocore.credentials import Credentials, ReadOnlyCredentials
+
+from sessions.aws.credentials import AwsCredentials
+
+if TYPE_CHECKING:
+    from types_boto3_sts.client import STSClient
+
+CONNECT_SECONDS = 2
+READ_SECONDS = 5
+CONNECTIONS = 64
+
+# botocore's debug lines hold signed headers and whole answers. A filter stays on, whatever level is configured later.
+_TALKATIVE = (
+    "auth",
+    "awsrequest",
+    "client",
+    "credentials",
+    "endpoint",
+    "hooks",
+    "httpsession",
+    "parsers",
+    "utils",
+)
+
+_signing_with: ContextVar[AwsCredentials | None] = ContextVar("signing_with", default=None)
+_clients: dict[tuple[int, str, str, str], "STSClient"] = {}
+_making = threading.Lock()
+
+
+def config(region: str | None = None) -> Config:
+    """One attempt, short time-outs, as many connections as threads: who calls us decides about trying again."""
+    return Config(
+        region_name=region,
+        retries={"total_max_attempts": 1, "mode": "standard"},
+        max_pool_connections=CONNECTIONS,
+        connect_timeout=CONNECT_SECONDS,
+        read_timeout=READ_SECONDS,
+    )
+
+
+def bare_session() -> botocore.session.Session:
+    """A botocore session that reads the environment but no shared config or credentials file, and no profile."""
+    session = botocore.session.Session(
+        session_vars={
+            "profile": (None, None, None, None),
+            "config_file": (None, None, os.devnull, None),
+            "credentials_file": (None, None, os.devnull, None),
+        }
+    )
+    session.set_config_variable("sts_regional_endpoints", "regional")
+    # "auto" would ask the instance metadata service while a client is made.
+    session.set_config_variable("defaults_mode", "legacy")
+    session.set_config_variable("user_agent_appid", "chainweb")
+    return session
+
+
+def sts_client(region: str) -> "STSClient":
+    """The shared STS client of that region. It signs with what `signing_with` says, in the caller's own thread.
+
+    Made when it is first asked for in this process, so that no connection outlives a fork.
+    """
+    key = (
+        os.getpid(),
+        region,
+        os.environ.get("AWS_ENDPOINT_URL_STS", ""),
+        os.environ.get("AWS_ENDPOINT_URL", ""),
+    )
+    client = _clients.get(key)
+    if client is None:
+        with _making:
+            client = _clients.get(key)
+            if client is None:
+                session = bare_session()
+                session.register_component("credential_provider", _SwitchedProvider())
+                client = cast("STSClient", session.create_client("sts", config=config(region)))
+                _clients[key] = client
+    return client
+
+
+@contextmanager
+def signing_with(credentials: AwsCredentials) -> Iterator[None]:
+    """Calls through the shared client in this thread are signed with these credentials."""
+    token = _signing_with.set(credentials)
+    try:
+        yield
+    finally:
+        _signing_with.reset(token)
+
+
+class _SwitchedCredentials(Credentials):
+    """Stands where botocore expects fixed credentials and gives, as one set, those of the call that is being signed."""
+
+    def __init__(self) -> None:
+        super().__init__("switched", "per-call", method="chainweb")
+
+    def get_frozen_credentials(self) -> ReadOnlyCredentials:
+        using = _signing_with.get()
+        if using is None:
+            raise RuntimeError("The shared STS client was used without saying whose credentials sign.")
+        token = using.session_token.reveal() if using.session_token else None
+        return ReadOnlyCredentials(using.access_key_id, using.secret_access_key.reveal(), token)
+
+
+class _SwitchedProvider:
+    """Keeps botocore from looking for credentials of its own."""
+
+    def load_credentials(self) -> _SwitchedCredentials:
+        return _SwitchedCredentials()
+
+
+def _forget_locks_after_fork() -> None:
+    # A child forked while another thread held the lock would wait for it forever.
+    global _making
+    _making = threading.Lock()
+    _clients.clear()
+
+
+def _no_debug(record: logging.LogRecord) -> bool:
+    return record.levelno > logging.DEBUG
+
+
+os.register_at_fork(after_in_child=_forget_locks_after_fork)
+for _name in _TALKATIVE:
+    logging.getLogger(f"botocore.{_name}").addFilter(_no_debug)

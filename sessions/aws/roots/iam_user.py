@@ -1,0 +1,100 @@
+"""An IAM user's access key; with an MFA device, a session of that user."""
+
+import re
+from collections.abc import Mapping
+
+from sessions.aws.credentials import AwsCredentials
+from sessions.aws.errors import Refused, WaitingForPerson
+from sessions.aws.names import InvalidName, validate_mfa_serial
+from sessions.aws.roots import Ask, Field, RootKind, register
+from sessions.aws.sts import session_token
+from sessions.secret import Secret
+
+_KEY_ID = re.compile(r"[A-Z0-9]{16,128}", re.ASCII)
+_SECRET = re.compile(r"[A-Za-z0-9/+=]{16,128}", re.ASCII)
+_CODE = re.compile(r"[0-9]{6}", re.ASCII)
+
+
+def validate_access_key_id(text: str) -> str:
+    if text.startswith("ASIA"):
+        raise InvalidName(
+            "This is a temporary key (ASIA…), which ends. An IAM user's own key begins with AKIA."
+        )
+    if not _KEY_ID.fullmatch(text):
+        raise InvalidName("An access key ID is 16 to 128 capital letters and digits, and begins with AKIA.")
+    return text
+
+
+def validate_secret_access_key(text: str) -> str:
+    # The message says nothing of what was typed.
+    if not _SECRET.fullmatch(text):
+        raise InvalidName("A secret access key is made of letters, digits and / + =, usually 40 of them.")
+    return text
+
+
+class IamUser(RootKind):
+    kind = "iam-user"
+    label = "IAM user"
+    help = "An IAM user's long-lived access key. Only the workers can open it."
+    icon = "key-round"
+    fields = (
+        Field(
+            "access_key_id",
+            "Access key ID",
+            "It begins with AKIA; IAM shows it beside the user.",
+            validate=validate_access_key_id,
+        ),
+        Field(
+            "secret_access_key",
+            "Secret access key",
+            "IAM shows it once, when the key is made. It is sealed at once and never shown again.",
+            secret=True,
+            validate=validate_secret_access_key,
+        ),
+        Field(
+            "mfa_serial",
+            "MFA serial",
+            "Only if the user's policies ask for MFA: the device's ARN. A code is then asked for.",
+            required=False,
+            validate=validate_mfa_serial,
+        ),
+    )
+
+    def asks(self, settings: Mapping[str, str]) -> tuple[Ask, ...]:
+        if not settings.get("mfa_serial"):
+            return ()
+        return (Ask("code", "MFA code", f"The six digits that {settings['mfa_serial']} shows now."),)
+
+    def base_credentials(
+        self,
+        settings: Mapping[str, str],
+        secrets: Mapping[str, Secret],
+        answers: Mapping[str, Secret],
+        region: str,
+    ) -> AwsCredentials:
+        """The key itself, or with an MFA device a session of twelve hours."""
+        key_id, secret = settings.get("access_key_id"), secrets.get("secret_access_key")
+        if not key_id or not secret:
+            raise Refused(
+                "NoSecret", 0, "The root's access key is not stored.", "Enter the root's key again."
+            )
+        key = AwsCredentials(key_id, secret)
+        serial = settings.get("mfa_serial")
+        if not serial:
+            return key
+        code = answers.get("code")
+        if not code or not _CODE.fullmatch(code.reveal()):
+            raise WaitingForPerson(
+                "CodeNeeded",
+                0,
+                "The root's user has to show an MFA code.",
+                "Enter the six digits of the device.",
+            )
+        return session_token(key, region, serial, code)
+
+    def summary(self, settings: Mapping[str, str]) -> str:
+        key_id = settings.get("access_key_id", "")
+        return f"{key_id[:4]}…{key_id[-4:]}" if key_id else ""
+
+
+register(IamUser())
