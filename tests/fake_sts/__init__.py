@@ -1,0 +1,14 @@
+"""An STS of our own for tests and benches: strict where the simulators are lax, and it fails on request.
+
+It checks SigV4 signatures, trust policies, external ids, expiry, the one-hour rule of role chaining, session names and
+MFA codes, answers with AWS's error codes and XML, and keeps a log of calls without secrets.
+
+    with FakeSts() as sts:
+        key = sts.add_user("deployer")
+        sts.add_role("arn:aws:iam::111122223333:role/Deploy", trusts=[sts.arn_of(key)])
+        os.environ["AWS_ENDPOINT_URL_STS"] = sts.url
+"""
+
+from tests.fake_sts.server import FakeSts
+
+__all__ = ["FakeSts"]

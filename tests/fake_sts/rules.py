@@ -1,0 +1,235 @@
+"""What the STS knows (keys, roles) and the rules by which it answers. No HTTP here."""
+
+import base64
+import re
+import secrets
+import time
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from typing import Any
+
+SESSION_NAME = re.compile(r"[A-Za-z0-9_+=,.@-]*", re.ASCII)
+EXTERNAL_ID = re.compile(r"[A-Za-z0-9_+=,.@:/-]*", re.ASCII)
+ROLE_ARN = re.compile(
+    r"arn:(?P<partition>aws[a-z-]*):iam::(?P<account>\d{12}):role/(?:.*/)?(?P<name>[^/]+)", re.ASCII
+)
+STATUS = {
+    "AccessDenied": 403,
+    "ExpiredToken": 403,
+    "InvalidClientTokenId": 403,
+    "MissingAuthenticationToken": 403,
+    "RegionDisabledException": 403,
+    "SignatureDoesNotMatch": 403,
+    "IncompleteSignature": 400,
+    "Throttling": 400,
+    "InternalFailure": 500,
+    "ServiceUnavailable": 503,
+}
+
+
+class Refusal(Exception):
+    """An answer with an error code, as AWS gives it."""
+
+    def __init__(self, code: str, message: str, status: int | None = None) -> None:
+        super().__init__(message)
+        self.code, self.message = code, message
+        self.status = status or STATUS.get(code, 400)
+
+
+@dataclass(frozen=True)
+class Key:
+    """One access key: a user's own (no token, no end) or a session's. `principals` is what trust policies may name."""
+
+    access_key_id: str
+    secret: str = field(repr=False)
+    arn: str
+    user_id: str
+    principals: frozenset[str]
+    token: str | None = field(default=None, repr=False)
+    expires: float | None = None
+    is_role: bool = False
+    mfa: bool = False
+    mfa_device: tuple[str, str] | None = field(default=None, repr=False)
+
+    @property
+    def account(self) -> str:
+        return self.arn.split(":")[4]
+
+    @property
+    def partition(self) -> str:
+        return self.arn.split(":")[1]
+
+
+@dataclass(frozen=True)
+class Role:
+    arn: str
+    role_id: str
+    trusts: frozenset[str]
+    external_id: str | None
+    max_session_seconds: int
+    session_name: str | None
+    mfa: bool
+
+
+class Rules:
+    """The state and the three actions. Each action returns the fields of its answer, or raises `Refusal`."""
+
+    def __init__(self) -> None:
+        self.keys: dict[str, Key] = {}
+        self.roles: dict[str, Role] = {}
+        # Lets time pass at AWS alone: expiry and new credentials follow this clock.
+        self.clock_ahead_seconds = 0.0
+
+    def now(self) -> float:
+        return time.time() + self.clock_ahead_seconds
+
+    def new_user(self, name: str, account: str, partition: str, mfa_device: tuple[str, str] | None) -> Key:
+        arn = f"arn:{partition}:iam::{account}:user/{name}"
+        principals = frozenset({"*", arn, account, f"arn:{partition}:iam::{account}:root"})
+        key = Key(_id("AKIA"), _secret(), arn, _id("AIDA"), principals, mfa_device=mfa_device)
+        self.keys[key.access_key_id] = key
+        return key
+
+    def new_session(self, role: Role, session_name: str, seconds: float) -> Key:
+        match = ROLE_ARN.fullmatch(role.arn)
+        assert match
+        partition, account, name = match["partition"], match["account"], match["name"]
+        arn = f"arn:{partition}:sts::{account}:assumed-role/{name}/{session_name}"
+        principals = frozenset({"*", arn, role.arn, account, f"arn:{partition}:iam::{account}:root"})
+        user_id = f"{role.role_id}:{session_name}"
+        return self._temporary(arn, user_id, principals, seconds, is_role=True)
+
+    def _temporary(
+        self, arn: str, user_id: str, principals: frozenset[str], seconds: float, **flags: Any
+    ) -> Key:
+        token = "IQoJb3JpZ2luX2VjE" + base64.b64encode(secrets.token_bytes(240)).decode()
+        key = Key(
+            _id("ASIA"),
+            _secret(),
+            arn,
+            user_id,
+            principals,
+            token=token,
+            expires=self.now() + seconds,
+            **flags,
+        )
+        self.keys[key.access_key_id] = key
+        return key
+
+    def get_caller_identity(self, caller: Key, asked: Mapping[str, str]) -> dict[str, Any]:
+        return {"Arn": caller.arn, "UserId": caller.user_id, "Account": caller.account}
+
+    def get_session_token(self, caller: Key, asked: Mapping[str, str]) -> dict[str, Any]:
+        if caller.token:
+            raise Refusal("AccessDenied", "Cannot call GetSessionToken with session credentials")
+        seconds = _seconds(asked, 43200, 129600)
+        device = (asked.get("SerialNumber"), asked.get("TokenCode"))
+        if any(device) and device != caller.mfa_device:
+            raise Refusal(
+                "AccessDenied", "MultiFactorAuthentication failed with invalid MFA one time pass code."
+            )
+        key = self._temporary(caller.arn, caller.user_id, caller.principals, seconds, mfa=any(device))
+        return {"Credentials": _credentials(key)}
+
+    def assume_role(self, caller: Key, asked: Mapping[str, str]) -> dict[str, Any]:
+        arn, name, external_id = (asked.get(n, "") for n in ("RoleArn", "RoleSessionName", "ExternalId"))
+        if not ROLE_ARN.fullmatch(arn):
+            raise Refusal("ValidationError", f"{arn} is invalid")
+        _constrained(name, "roleSessionName", 2, 64, SESSION_NAME, r"[\w+=,.@-]*")
+        if "ExternalId" in asked:
+            _constrained(external_id, "externalId", 2, 1224, EXTERNAL_ID, r"[\w+=,.@:\/-]*")
+        seconds = _seconds(asked, 3600, 43200)
+        role = self.roles.get(arn)
+        if role is None or not self._may(caller, role, name, external_id):
+            raise Refusal(
+                "AccessDenied",
+                f"User: {caller.arn} is not authorized to perform: sts:AssumeRole on resource: {arn}",
+            )
+        if caller.token and seconds > 3600:
+            raise Refusal(
+                "ValidationError",
+                "The requested DurationSeconds exceeds the 1 hour session limit for roles assumed by role chaining.",
+            )
+        if seconds > role.max_session_seconds:
+            raise Refusal(
+                "ValidationError",
+                "The requested DurationSeconds exceeds the MaxSessionDuration set for this role.",
+            )
+        key = self.new_session(role, name, seconds)
+        answer: dict[str, Any] = {
+            "AssumedRoleUser": {"Arn": key.arn, "AssumedRoleId": key.user_id},
+            "Credentials": _credentials(key),
+        }
+        packed = sum(
+            len(v) for n, v in asked.items() if n.startswith(("Policy", "Tags.", "TransitiveTagKeys."))
+        )
+        return answer | ({"PackedPolicySize": str(1 + packed // 40)} if packed else {})
+
+    def _may(self, caller: Key, role: Role, session_name: str, external_id: str) -> bool:
+        return (
+            not caller.principals.isdisjoint(role.trusts)
+            and (role.external_id is None or role.external_id == external_id)
+            and (role.session_name is None or role.session_name == session_name)
+            and (caller.mfa or not role.mfa)
+        )
+
+
+def new_role(
+    arn: str,
+    trusts: Sequence[str],
+    external_id: str | None,
+    max_session_seconds: int,
+    session_name: str | None,
+    mfa: bool,
+) -> Role:
+    if not ROLE_ARN.fullmatch(arn):
+        raise ValueError(f"not a role ARN: {arn}")
+    return Role(arn, _id("AROA"), frozenset(trusts), external_id, max_session_seconds, session_name, mfa)
+
+
+def _constrained(
+    text: str, name: str, shortest: int, longest: int, pattern: re.Pattern[str], shown: str
+) -> None:
+    if not pattern.fullmatch(text):
+        why = f"Member must satisfy regular expression pattern: {shown}"
+    elif len(text) < shortest:
+        why = f"Member must have length greater than or equal to {shortest}"
+    elif len(text) > longest:
+        why = f"Member must have length less than or equal to {longest}"
+    else:
+        return
+    raise Refusal(
+        "ValidationError",
+        f"1 validation error detected: Value '{text}' at '{name}' failed to satisfy constraint: {why}",
+    )
+
+
+def _seconds(asked: Mapping[str, str], default: int, longest: int) -> int:
+    seconds = int(asked.get("DurationSeconds", default))
+    if not 900 <= seconds <= longest:
+        raise Refusal(
+            "ValidationError",
+            f"1 validation error detected: Value '{seconds}' at 'durationSeconds' failed to satisfy constraint: "
+            f"Member must have value between 900 and {longest}",
+        )
+    return seconds
+
+
+def _credentials(key: Key) -> dict[str, str]:
+    assert key.token
+    assert key.expires
+    return {
+        "AccessKeyId": key.access_key_id,
+        "SecretAccessKey": key.secret,
+        "SessionToken": key.token,
+        "Expiration": datetime.fromtimestamp(key.expires, UTC).strftime("%Y-%m-%dT%H:%M:%SZ"),
+    }
+
+
+def _id(prefix: str) -> str:
+    return prefix + base64.b32encode(secrets.token_bytes(10)).decode()
+
+
+def _secret() -> str:
+    return base64.b64encode(secrets.token_bytes(30)).decode()

@@ -1,0 +1,303 @@
+"""The HTTP side: requests in, XML out, the log of calls, and faults on request."""
+
+import contextlib
+import socket
+import threading
+import time
+import urllib.parse
+from collections.abc import Sequence
+from datetime import UTC, datetime
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from typing import Any, Self
+from xml.sax.saxutils import escape
+
+from sessions.aws.credentials import AwsCredentials
+from sessions.secret import Secret
+from tests.fake_sts import signature
+from tests.fake_sts.rules import Key, Refusal, Rules, new_role
+
+XMLNS = "https://sts.amazonaws.com/doc/2011-06-15/"
+LARGEST_SKEW_SECONDS = 15 * 60
+MESSAGES = {
+    "AccessDenied": "User: arn:aws:iam::111122223333:user/example is not authorized to perform: sts:AssumeRole "
+    "on resource: arn:aws:iam::111122223333:role/Example",
+    "ExpiredToken": "The security token included in the request is expired",
+    "ExpiredTokenException": "The security token included in the request is expired",
+    "Throttling": "Rate exceeded",
+    "RegionDisabledException": "STS is not activated in this region for account:111122223333. Your account "
+    "administrator can activate STS in this region using the IAM Console.",
+    "PackedPolicyTooLarge": "Packed policy consumes 112% of allotted space, please use smaller policy.",
+}
+
+
+class FakeSts:
+    """A threaded HTTP STS on a free loopback port, between `with` and its end. Safe for many threads."""
+
+    def __init__(self) -> None:
+        self.rules = Rules()
+        # One dict per call: action, code ("" if it was answered), status, access_key_id, caller_arn, region, at, and for
+        # AssumeRole role_arn, role_session_name, external_id, duration_seconds, issued_access_key_id.
+        self.calls: list[dict[str, Any]] = []
+        self.latency_seconds = 0.0
+        self.down = False
+        self._faults: list[Refusal | tuple[int, bytes]] = []
+        self._changes: list[dict[str, str | None]] = []
+        self._lock = threading.Lock()
+
+    def __enter__(self) -> Self:
+        self._server = _Server(("127.0.0.1", 0), _Handler)
+        self._server.sts = self
+        self.url = f"http://127.0.0.1:{self._server.server_address[1]}"
+        self._thread = threading.Thread(target=self._server.serve_forever, args=(0.02,), daemon=True)
+        self._thread.start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._server.shutdown()
+        self._server.server_close()
+        self._server.hang_up()
+        self._thread.join()
+
+    def reset(self) -> None:
+        """No calls, no faults, the right time; users, roles and issued credentials stay."""
+        with self._lock:
+            self.calls.clear()
+            self._faults.clear()
+            self._changes.clear()
+        self.latency_seconds, self.down, self.rules.clock_ahead_seconds = 0.0, False, 0.0
+
+    def add_user(
+        self,
+        name: str,
+        account: str = "111122223333",
+        partition: str = "aws",
+        mfa_device: tuple[str, str] | None = None,
+    ) -> AwsCredentials:
+        """A new IAM user's own key. `mfa_device` is the serial and the one code that is right."""
+        return _handed_out(self.rules.new_user(name, account, partition, mfa_device))
+
+    def remove_key(self, access_key_id: str) -> None:
+        del self.rules.keys[access_key_id]
+
+    def add_role(
+        self,
+        arn: str,
+        trusts: Sequence[str] = (),
+        external_id: str | None = None,
+        max_session_seconds: int = 3600,
+        session_name: str | None = None,
+        mfa: bool = False,
+    ) -> str:
+        """Adds or replaces a role. `trusts` holds ARNs of users, roles, role sessions, accounts, or "*"."""
+        self.rules.roles[arn] = new_role(arn, trusts, external_id, max_session_seconds, session_name, mfa)
+        return arn
+
+    def role_session(self, role_arn: str, session_name: str, seconds: float = 3600) -> AwsCredentials:
+        """Credentials of a role as a machine would have them, without a call."""
+        role = self.rules.roles.get(role_arn) or new_role(role_arn, (), None, 3600, None, False)
+        return _handed_out(self.rules.new_session(role, session_name, seconds))
+
+    def arn_of(self, credentials: AwsCredentials) -> str:
+        return self.rules.keys[credentials.access_key_id].arn
+
+    def fail_next(
+        self, code: str, times: int = 1, status: int | None = None, message: str | None = None
+    ) -> None:
+        """The next calls are answered with that error code, whatever they ask."""
+        refusal = Refusal(code, MESSAGES.get(code, code) if message is None else message, status)
+        with self._lock:
+            self._faults += [refusal] * times
+
+    def answer_next(self, body: bytes, status: int = 200, times: int = 1) -> None:
+        """The next calls are answered with exactly that."""
+        with self._lock:
+            self._faults += [(status, body)] * times
+
+    def change_next(self, **fields: str | None) -> None:
+        """The next good answer has these values in place of its own, by the names of their elements; None leaves one out."""
+        with self._lock:
+            self._changes.append(fields)
+
+    def answer(self, handler: "_Handler", body: bytes) -> tuple[int, bytes] | None:
+        """Status and body for one request; None hangs up."""
+        if self.latency_seconds:
+            time.sleep(self.latency_seconds)
+        if self.down:
+            return None
+        asked = dict(urllib.parse.parse_qsl(body.decode("utf-8", "replace"), keep_blank_values=True))
+        signed = signature.parse(handler.headers.get("Authorization", ""))
+        call: dict[str, Any] = {
+            "action": asked.get("Action", ""),
+            "code": "",
+            "status": 200,
+            "access_key_id": signed.access_key_id if signed else "",
+            "caller_arn": "",
+            "region": signed.region if signed else "",
+            "at": datetime.now(UTC),
+        }
+        try:
+            with self._lock:
+                fault = self._faults.pop(0) if self._faults else None
+            if isinstance(fault, Refusal):
+                raise fault
+            if fault:
+                call["status"], answer = fault
+                return fault
+            answer = self._perform(call, asked, signed, handler, body)
+        except Refusal as refusal:
+            call["code"], call["status"] = refusal.code, refusal.status
+            answer = _error(refusal)
+        finally:
+            with self._lock:
+                self.calls.append(call)
+        return call["status"], answer
+
+    def _perform(
+        self,
+        call: dict[str, Any],
+        asked: dict[str, str],
+        signed: signature.Signed | None,
+        handler: "_Handler",
+        body: bytes,
+    ) -> bytes:
+        if call["action"] == "AssumeRole":
+            call["role_arn"] = asked.get("RoleArn", "")
+            call["role_session_name"] = asked.get("RoleSessionName", "")
+            call["external_id"] = asked.get("ExternalId", "")
+            call["duration_seconds"] = int(asked.get("DurationSeconds", "3600"))
+        caller = self._caller(signed, handler, body)
+        call["caller_arn"] = caller.arn
+        actions = {
+            "AssumeRole": self.rules.assume_role,
+            "GetCallerIdentity": self.rules.get_caller_identity,
+            "GetSessionToken": self.rules.get_session_token,
+        }
+        if call["action"] not in actions or asked.get("Version") != "2011-06-15":
+            raise Refusal(
+                "InvalidAction", f"Could not find operation {call['action']} for version 2011-06-15"
+            )
+        answer = actions[call["action"]](caller, asked)
+        call["issued_access_key_id"] = answer.get("Credentials", {}).get("AccessKeyId", "")
+        with self._lock:
+            changes = self._changes.pop(0) if self._changes else {}
+        return _xml(call["action"], answer, changes)
+
+    def _caller(self, signed: signature.Signed | None, handler: "_Handler", body: bytes) -> Key:
+        """Whose request it is, if the signature is right and the key alive."""
+        if not handler.headers.get("Authorization"):
+            raise Refusal("MissingAuthenticationToken", "Request is missing Authentication Token")
+        amz_date, token = handler.headers.get("X-Amz-Date", ""), handler.headers.get("X-Amz-Security-Token")
+        must_sign = {"host", "x-amz-date"} | ({"x-amz-security-token"} if token else set())
+        if signed is None or not must_sign.issubset(signed.headers) or signed.service != "sts":
+            raise Refusal("IncompleteSignature", "The request signature does not conform to AWS standards.")
+        key = self.rules.keys.get(signed.access_key_id)
+        if key is None or key.token != token:
+            raise Refusal("InvalidClientTokenId", "The security token included in the request is invalid.")
+        canonical = signature.canonical_request(
+            signed, handler.command, handler.path, {k.lower(): v for k, v in handler.headers.items()}, body
+        )
+        if amz_date[:8] != signed.date or not signature.is_right(signed, canonical, amz_date, key.secret):
+            raise Refusal(
+                "SignatureDoesNotMatch",
+                "The request signature we calculated does not match the signature you provided. Check your AWS Secret "
+                f"Access Key and signing method.\n\nThe Canonical String for this request should have been\n'{canonical}'",
+            )
+        signed_at = datetime.strptime(amz_date, "%Y%m%dT%H%M%SZ").replace(tzinfo=UTC).timestamp()
+        if abs(time.time() - signed_at) > LARGEST_SKEW_SECONDS:
+            raise Refusal(
+                "SignatureDoesNotMatch", f"Signature expired: {amz_date} is now too far from our clock"
+            )
+        if key.expires is not None and key.expires <= self.rules.now():
+            raise Refusal("ExpiredToken", MESSAGES["ExpiredToken"])
+        return key
+
+
+class _Server(ThreadingHTTPServer):
+    daemon_threads = True
+    block_on_close = False
+    request_queue_size = 256
+    sts: FakeSts
+
+    def __init__(self, *arguments: Any) -> None:
+        self._open: set[socket.socket] = set()
+        super().__init__(*arguments)
+
+    def process_request(self, request: Any, client_address: Any) -> None:
+        self._open.add(request)
+        super().process_request(request, client_address)
+
+    def shutdown_request(self, request: Any) -> None:
+        self._open.discard(request)
+        super().shutdown_request(request)
+
+    def hang_up(self) -> None:
+        """Ends the kept-alive connections, and so their threads."""
+        for connection in list(self._open):
+            with contextlib.suppress(OSError):
+                connection.shutdown(socket.SHUT_RDWR)
+
+    def handle_error(self, request: Any, client_address: Any) -> None:
+        """A client that went away is no news."""
+
+
+class _Handler(BaseHTTPRequestHandler):
+    protocol_version = "HTTP/1.1"
+    disable_nagle_algorithm = True
+    wbufsize = -1
+    server: _Server
+
+    def do_POST(self) -> None:
+        body = self.rfile.read(int(self.headers.get("Content-Length") or 0))
+        answered = self.server.sts.answer(self, body)
+        if answered is None:
+            self.close_connection = True
+            return
+        status, content = answered
+        self.send_response(status)
+        self.send_header("Content-Type", "text/xml")
+        self.send_header("Content-Length", str(len(content)))
+        self.end_headers()
+        self.wfile.write(content)
+        self.wfile.flush()
+
+    def log_message(self, format: str, *args: Any) -> None:
+        """The log is `calls`."""
+
+
+def _handed_out(key: Key) -> AwsCredentials:
+    return AwsCredentials(
+        key.access_key_id,
+        Secret(key.secret),
+        Secret(key.token) if key.token else None,
+        datetime.fromtimestamp(key.expires, UTC) if key.expires else None,
+    )
+
+
+def _xml(action: str, answer: dict[str, Any], changes: dict[str, str | None]) -> bytes:
+    result = _elements(answer, changes)
+    text = f'<{action}Response xmlns="{XMLNS}"><{action}Result>{result}</{action}Result>{_REQUEST_ID}</{action}Response>'
+    return text.encode()
+
+
+def _elements(fields: dict[str, Any], changes: dict[str, str | None]) -> str:
+    text = ""
+    for name, value in (fields | {n: v for n, v in changes.items() if n in fields}).items():
+        if value is not None:
+            text += (
+                f"<{name}>{_elements(value, changes) if isinstance(value, dict) else escape(value)}</{name}>"
+            )
+    return text
+
+
+def _error(refusal: Refusal) -> bytes:
+    kind = "Sender" if refusal.status < 500 else "Receiver"
+    message = "".join(c if c.isprintable() or c in "\n\t" else "?" for c in refusal.message)
+    return (
+        f'<ErrorResponse xmlns="{XMLNS}"><Error><Type>{kind}</Type><Code>{escape(refusal.code)}</Code>'
+        f"<Message>{escape(message)}</Message></Error><RequestId>00000000-0000-4000-8000-000000000000</RequestId></ErrorResponse>"
+    ).encode()
+
+
+_REQUEST_ID = (
+    "<ResponseMetadata><RequestId>00000000-0000-4000-8000-000000000000</RequestId></ResponseMetadata>"
+)
