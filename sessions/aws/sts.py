@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator
 from contextlib import contextmanager
+from copy import copy
 from datetime import UTC, datetime, timedelta
 
 from sessions.aws.answers import (
@@ -34,39 +35,50 @@ def assume_role(hop: Hop, using: AwsCredentials, region: str, hop_number: int) -
     except ValueError as error:
         raise Refused("ValidationError", hop_number, str(error), "Check the session's fields.") from None
     with _calling(hop_number, using, hop):
-        answer = sts_client(region).assume_role(**hop.request())
-    return read_assumed_role(answer, hop, hop_number, datetime.now(UTC))
+        return read_assumed_role(
+            sts_client(region).assume_role(**hop.request()), hop, hop_number, datetime.now(UTC)
+        )
 
 
 def caller_identity(using: AwsCredentials, region: str, hop_number: int = 0) -> CallerIdentity:
     """Who AWS takes these credentials for. Raises `AwsError`."""
     _check_region(region, hop_number)
     with _calling(hop_number, using):
-        answer = sts_client(region).get_caller_identity()
-    return read_caller_identity(answer, hop_number)
+        return read_caller_identity(sts_client(region).get_caller_identity(), hop_number)
 
 
 def session_token(using: AwsCredentials, region: str, mfa_serial: str, code: Secret) -> AwsCredentials:
     """Temporary credentials of an IAM user who has shown a code of the MFA device. Raises `AwsError` (hop 0)."""
     _check_region(region, 0)
+    life = timedelta(seconds=MFA_SESSION_SECONDS)
     with _calling(0, using, hidden=code):
-        answer = sts_client(region).get_session_token(
-            DurationSeconds=MFA_SESSION_SECONDS, SerialNumber=mfa_serial, TokenCode=code.reveal()
+        return read_credentials(
+            sts_client(region).get_session_token(
+                DurationSeconds=MFA_SESSION_SECONDS, SerialNumber=mfa_serial, TokenCode=code.reveal()
+            ),
+            0,
+            datetime.now(UTC),
+            life,
         )
-    return read_credentials(answer, 0, datetime.now(UTC), timedelta(seconds=MFA_SESSION_SECONDS))
 
 
 @contextmanager
 def _calling(
     hop_number: int, using: AwsCredentials, hop: Hop | None = None, hidden: Secret | None = None
 ) -> Iterator[None]:
+    """Around the call and the reading of its answer: whatever goes wrong leaves as an `AwsError`.
+
+    Neither botocore's exception nor its frames leave with it, nor those of our reading: an error report that prints local
+    variables would find the answer's secrets in them. For the same reason no answer is ever put into a variable here.
+    """
     try:
         with signing_with(using):
             yield
     # The parser of a hostile answer may raise anything.
     except Exception as error:  # noqa: BLE001
         secrets = (using.secret_access_key, using.session_token, hidden)
-        raise translate(error, hop_number, hop, hidden=secrets) from None
+        # A copy, since contextlib gives the very exception it was handed its old frames back.
+        raise copy(translate(error, hop_number, hop, hidden=secrets)) from None
 
 
 def _check_region(region: str, hop_number: int) -> None:

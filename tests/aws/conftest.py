@@ -1,0 +1,32 @@
+"""AWS tests have an environment without anybody's AWS settings, and an STS of their own."""
+
+import os
+
+import pytest
+
+from sessions.aws.roots import ambient
+from tests.fake_sts import FakeSts
+
+
+@pytest.fixture(autouse=True)
+def bare_environment(monkeypatch):
+    for name in list(os.environ):
+        if name.startswith("AWS_"):
+            monkeypatch.delenv(name)
+    monkeypatch.setenv("AWS_EC2_METADATA_DISABLED", "true")
+    ambient.forget()
+    yield
+    ambient.forget()
+
+
+@pytest.fixture(scope="module")
+def own_server():
+    with FakeSts() as server:
+        yield server
+
+
+@pytest.fixture
+def sts(own_server, monkeypatch):
+    own_server.reset()
+    monkeypatch.setenv("AWS_ENDPOINT_URL_STS", own_server.url)
+    return own_server

@@ -1,0 +1,178 @@
+"""One validator per name; what it lets through, AWS, an INI file and a shell line can take."""
+
+import re
+
+import pytest
+from hypothesis import example, given, settings
+from hypothesis import strategies as st
+
+from sessions.aws import names
+from sessions.aws.names import InvalidName
+
+ANY = st.text(max_size=90)
+LEGAL = re.compile(r"[A-Za-z0-9_+=,.@-]{2,64}")
+VALIDATORS = {
+    names.validate_role_session_name: LEGAL,
+    names.validate_source_identity: LEGAL,
+    names.validate_external_id: re.compile(r"[A-Za-z0-9_+=,.@:/-]{2,1224}"),
+    names.validate_profile: re.compile(r"[A-Za-z0-9_][A-Za-z0-9_.+=,@:/-]{0,63}"),
+    names.validate_mfa_serial: re.compile(r"[A-Za-z0-9_+=,.@:/-]{9,256}"),
+}
+
+
+@pytest.mark.parametrize("validate", VALIDATORS)
+@given(st.one_of(ANY, st.text("abc01_+=,.@:/-", max_size=70)))
+def test_a_validator_lets_through_its_grammar_and_nothing_else(validate, text):
+    if VALIDATORS[validate].fullmatch(text):
+        assert validate(text) == text
+    else:
+        with pytest.raises(InvalidName) as refused:
+            validate(text)
+        assert str(refused.value).isprintable()
+
+
+@pytest.mark.parametrize("validate", VALIDATORS)
+@pytest.mark.parametrize(
+    "text", ["abcdefghij\n", "abcdefghijé", "abcdefghij٣", "abc defghij", "abcdefghi]", "\x00bcdefghijk", ""]
+)
+def test_a_newline_an_accent_a_foreign_digit_a_blank_a_bracket_are_refused(validate, text):
+    with pytest.raises(InvalidName):
+        validate(text)
+
+
+def test_the_reason_names_the_character_and_its_place():
+    with pytest.raises(InvalidName, match=r"character 4 is “é” \(U\+00E9, latin small letter e with acute\)"):
+        names.validate_role_session_name("andé")
+    with pytest.raises(InvalidName, match=r"character 3 is \(U\+000A, a control character\)"):
+        names.validate_role_session_name("an\n")
+    with pytest.raises(InvalidName, match="this one has 65"):
+        names.validate_role_session_name("a" * 65)
+
+
+def test_a_profile_begins_with_a_letter_digit_or_underscore():
+    with pytest.raises(InvalidName, match="begins with"):
+        names.validate_profile("-prod")
+
+
+def test_a_source_identity_of_aws_itself_is_refused():
+    with pytest.raises(InvalidName, match="aws:"):
+        names.validate_source_identity("AWS:root")
+
+
+def test_tags_have_their_limits():
+    assert names.validate_tags([("team", ""), ("größe", "ein Wert")]) == (("team", ""), ("größe", "ein Wert"))
+    for bad in ([("", "x")], [("a", "x" * 257)], [("a\n", "x")], [("aws:a", "x")], [("a", "1"), ("A", "2")]):
+        with pytest.raises(InvalidName):
+            names.validate_tags(bad)
+    with pytest.raises(InvalidName, match="50"):
+        names.validate_tags([(f"k{n}", "") for n in range(51)])
+
+
+def test_regions_are_known_by_partition():
+    assert list(names.regions())[:3] == ["aws", "aws-cn", "aws-us-gov"]
+    assert names.partition_of("eu-west-1") == "aws"
+    assert names.partition_of("cn-north-1") == "aws-cn"
+    assert names.validate_region("us-gov-east-1") == "us-gov-east-1"
+    for bad in ("", "eu-west-99", "EU-WEST-1", "eu-west-1\n", "aws-global"):
+        with pytest.raises(InvalidName, match="no AWS region"):
+            names.validate_region(bad)
+
+
+def test_changing_the_regions_that_were_given_changes_nothing():
+    names.regions()["aws"].clear()
+    assert "eu-west-1" in names.regions()["aws"]
+
+
+@pytest.mark.parametrize(
+    "template", ["{username}", "{alias}-{team}", "ci_{team}", "fixed", "{username}{username}"]
+)
+def test_a_template_of_known_placeholders_is_taken(template):
+    assert names.validate_role_session_name_template(template) == template
+
+
+@pytest.mark.parametrize(
+    ("template", "reason"),
+    [
+        ("{user}", "no “{user}”"),
+        ("{}", "no “{}”"),
+        ("{username", "stands alone"),
+        ("username}", "stands alone"),
+        ("{{username}}", "stands alone"),
+        ("{username.__class__}", "no “{username.__class__}”"),
+        ("{username!r}", "no “{username!r}”"),
+        ("{username}\n", "U\\+000A"),
+        ("{username} x", "U\\+0020"),
+        ("é{username}", "é"),
+        ("", "2 to 64"),
+        ("x", "2 to 64"),
+        ("x" * 65, "has 65"),
+    ],
+)
+def test_a_template_that_cannot_become_a_name_is_refused(template, reason):
+    with pytest.raises(InvalidName, match=reason):
+        names.validate_role_session_name_template(template)
+
+
+@given(st.sampled_from(["{username}", "{username}.{alias}", "x-{team}{alias}{username}"]), ANY, ANY, ANY)
+def test_what_is_rendered_is_legal_whatever_is_filled_in(template, username, alias, team):
+    values = {"username": username, "alias": alias, "team": team}
+    if len(template.format(**values)) >= 2:
+        assert LEGAL.fullmatch(names.render_role_session_name(template, values))
+    else:
+        with pytest.raises(InvalidName):
+            names.render_role_session_name(template, values)
+
+
+def test_illegal_characters_of_the_values_become_hyphens():
+    assert (
+        names.render_role_session_name("{username}/x".replace("/", "@"), {"username": "a b\né"}) == "a-b--@x"
+    )
+
+
+def test_a_placeholder_in_a_value_is_only_text():
+    assert names.render_role_session_name("{alias}", {"alias": "{team}", "team": "no"}) == "-team-"
+
+
+def test_long_names_with_the_same_beginning_stay_two_names():
+    first, second = (
+        names.render_role_session_name("{alias}", {"alias": "x" * 100 + end}) for end in ("one", "two")
+    )
+    assert first != second
+    assert len(first) == len(second) == 64
+    assert re.fullmatch(r"x{55}-[0-9a-f]{8}", first)
+
+
+def test_a_placeholder_without_a_value_is_refused():
+    with pytest.raises(InvalidName, match=r"Nothing is known for \{team\}"):
+        names.render_role_session_name("{team}", {})
+
+
+@settings(max_examples=500)
+@given(ANY)
+@example("\ud800")
+@example("Иван")
+def test_any_name_of_a_person_gives_a_legal_handle_and_always_the_same(text):
+    handle = names.aws_name_from(text)
+    assert names.validate_role_session_name(handle) == handle
+    assert len(handle) <= 32
+    assert handle == names.aws_name_from(text)
+
+
+@pytest.mark.parametrize(
+    ("text", "handle"),
+    [
+        ("ada", "ada"),
+        ("Ada Lovelace", "Ada-Lovelace"),
+        ("José Peña", "Jose-Pena"),
+        ("Søren Łukasz Weiß", "Soren-Lukasz-Weiss"),
+        ("ada@example.org", "ada@example.org"),
+    ],
+)
+def test_a_handle_stays_readable(text, handle):
+    assert names.aws_name_from(text) == handle
+
+
+@given(st.lists(st.text(st.characters(categories=["Lo"]), min_size=1, max_size=40), unique=True, max_size=30))
+def test_names_of_other_scripts_do_not_collide(people):
+    decomposed = {names.unicodedata.normalize("NFKD", person): person for person in people}
+    assert len({names.aws_name_from(person) for person in decomposed.values()}) == len(decomposed)
