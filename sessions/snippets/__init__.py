@@ -1,11 +1,25 @@
-import json
-from dataclasses import dataclass
+"""Snippets: credentials in the form that a shell, a file or a tool reads. One format is one file in this folder.
+
+A format is a function from a `Snippet` to text, not a template: escaping for HTML is wrong for shells. What a format
+declares here becomes its tab, its download and its API answer: a new format needs no other change.
+"""
+
+import importlib
+import pkgutil
 from collections.abc import Callable
+from dataclasses import dataclass
+
 from sessions.aws.credentials import AwsCredentials
 
 
 @dataclass(frozen=True)
 class Snippet:
+    """All that a format may use.
+
+    `credentials` is None for the formats that hold none. `endpoint_url` is where the simulated AWS listens, and "" for
+    real AWS. `credentials_url` is the full URL of `GET /api/v1/sessions/<id>/credentials?format=process`.
+    """
+
     credentials: AwsCredentials | None
     profile: str
     region: str
@@ -15,6 +29,11 @@ class Snippet:
 
 @dataclass(frozen=True)
 class SnippetFormat:
+    """One format. `secret` says whether its text holds credentials; `filename` is the name of the download.
+
+    `render` raises ValueError, without the value in its message, for a value that the format cannot carry safely.
+    """
+
     key: str
     label: str
     filename: str
@@ -22,19 +41,29 @@ class SnippetFormat:
     secret: bool
     help: str
     render: Callable[[Snippet], str]
+    # Where it stands among the others; lower comes first.
+    order: int = 100
 
 
-def _process(s):
-    c = s.credentials
-    return json.dumps(
-        {
-            "Version": 1,
-            "AccessKeyId": c.access_key_id,
-            "SecretAccessKey": c.secret_access_key.reveal(),
-            "SessionToken": c.session_token.reveal(),
-            "Expiration": c.expires_at.isoformat(),
-        }
-    )
+# By key, in the order of the pages.
+FORMATS: dict[str, SnippetFormat] = {}
 
 
-FORMATS = {"process": SnippetFormat("process", "credential_process", "x.json", "json", True, "", _process)}
+def register(snippet_format: SnippetFormat) -> None:
+    """Makes a format known. A key that is already taken is refused."""
+    if snippet_format.key in FORMATS:
+        raise ValueError(
+            f"The snippet format {snippet_format.key!r} is already taken by {FORMATS[snippet_format.key].label!r}."
+        )
+    FORMATS[snippet_format.key] = snippet_format
+
+
+def _find_all() -> None:
+    for module in sorted(each.name for each in pkgutil.iter_modules(__path__)):
+        importlib.import_module(f"{__name__}.{module}")
+    ordered = sorted(FORMATS.values(), key=lambda each: (each.order, each.key))
+    FORMATS.clear()
+    FORMATS.update({each.key: each for each in ordered})
+
+
+_find_all()

@@ -1,0 +1,58 @@
+"""What a value must be before a snippet may carry it.
+
+A value that comes back from an STS endpoint is as hostile as a typed one. Quoting alone is not trusted: what no AWS value
+has (a line break, a control character, a letter beyond ASCII, which some shells and code pages read as a quote) is refused.
+Every check of a snippet runs before its first secret is opened, so that no frame of a traceback holds an opened one.
+"""
+
+import re
+from datetime import UTC
+
+from sessions.aws.credentials import AwsCredentials
+from sessions.aws.names import validate_profile
+from sessions.secret import Secret
+from sessions.snippets import Snippet
+
+# For shells and JSON, which quote: printable ASCII, the blank included.
+PRINTABLE = re.compile(r"[ -~]+", re.ASCII)
+# For INI files, whose readers agree on no quoting: some take "#" or ";" for a comment and strip blanks and quotes.
+FILE_VALUE = re.compile(r"(?:(?!['\"`\\#;\[\]])[!-~])+", re.ASCII)
+# Nothing in it means anything to a shell inside double quotes.
+URL = re.compile(
+    r"https?://(?:[A-Za-z0-9.-]+|\[[0-9A-Fa-f:.]+\])(?::[0-9]{1,5})?(?:/[A-Za-z0-9._~/?=&%+,:@-]*)?", re.ASCII
+)
+
+
+def opened(value: str | Secret) -> str:
+    return value.reveal() if isinstance(value, Secret) else value
+
+
+def check(name: str, value: str | Secret, grammar: re.Pattern[str]) -> None:
+    """Raises ValueError, with the name and without the value."""
+    if not grammar.fullmatch(opened(value)):
+        raise ValueError(f"{name} is empty or has a character that this snippet cannot carry safely.")
+
+
+def check_profile(profile: str) -> None:
+    """Raises ValueError for what cannot be the name of a section."""
+    validate_profile(profile)
+    # Python's reader of INI files, and so botocore, gives what stands under [DEFAULT] to every other profile.
+    if profile == "DEFAULT":
+        raise ValueError("The profile DEFAULT would change all the others; “default” is AWS's own.")
+
+
+def credentials_of(snippet: Snippet) -> AwsCredentials:
+    """Raises ValueError if there are none, or if their end is a time without a zone."""
+    credentials = snippet.credentials
+    if credentials is None:
+        raise ValueError("There are no credentials to write.")
+    if credentials.expires_at is not None and credentials.expires_at.tzinfo is None:
+        raise ValueError("The credentials' end has no time zone.")
+    return credentials
+
+
+def end_of(credentials: AwsCredentials) -> str:
+    """When they end, as "2026-01-31T12:00:00Z"; "" for a long-lived key. A part of a second is dropped: never too late."""
+    if credentials.expires_at is None:
+        return ""
+    return credentials.expires_at.astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%SZ")

@@ -1,0 +1,123 @@
+"""Values that somebody would send to break out of a snippet, always the same ones."""
+
+import random
+import string
+from datetime import UTC, datetime
+
+from sessions.aws.credentials import AwsCredentials
+from sessions.secret import Secret
+from sessions.snippets import Snippet
+
+# Whatever runs one of these leaves a file of this name where it ran.
+CANARY = "canary"
+PAYLOADS = [
+    f"$(touch {CANARY})",
+    f"`touch {CANARY}`",
+    f"(touch {CANARY})",
+    f"';touch {CANARY};'",
+    f'";touch {CANARY};"',
+    f"\\';touch {CANARY};\\'",
+    f"'\\'';touch {CANARY};'",
+    f"'\"'\"';touch {CANARY};'\"'\"'",
+    f"'&&touch {CANARY}#",
+    f"|touch {CANARY}",
+    f">{CANARY}",
+    f"'>{CANARY} ",
+    f"<(touch {CANARY})",
+    f"=(touch {CANARY})",
+    f"${{X:-$(touch {CANARY})}}",
+    f"$((a[$(touch {CANARY})]))",
+    f"\ntouch {CANARY}\n",
+    f"\r\ntouch {CANARY}\r\n",
+    f"\\\ntouch {CANARY}\n",
+    f"]\ncredential_process = touch {CANARY}\n[",
+    f"\n[default]\ncredential_process = touch {CANARY}\n",
+    f"x\n\tcredential_process = touch {CANARY}",
+    f"’; touch {CANARY}; ‘",
+    f"'; New-Item {CANARY}; '",
+    f"$(New-Item {CANARY})",
+    "$HOME",
+    "${IFS}",
+    "%HOME%",
+    "%(x)s",
+    "!!",
+    "!touch",
+    "!$",
+    "^a^b",
+    "~",
+    "*",
+    "?",
+    "[x]",
+    "{a,b}",
+    "\\",
+    "\\\\",
+    "\\'",
+    "''",
+    "'''",
+    '"',
+    " #",
+    " ;",
+    "#",
+    ";",
+    "=",
+    ":",
+    " ",
+    "\t",
+    "\0",
+    "\x1b[2J",
+    "\x7f",
+    "\x85",
+    "\u2028",
+    "\u202e",
+    "\ufeff",
+    "é",
+    "\ud800",
+]
+TAME = string.ascii_letters + string.digits + "/+="
+PRINTABLE = string.ascii_letters + string.digits + string.punctuation + " "
+PROFILES = ["dev", "default", "profile", "DEFAULT", "a.b+c=d,e@f:g/h-i", "services", "sso-session", "preview"]
+
+
+class Texts:
+    """An endless source of texts, most of them with a payload in them."""
+
+    def __init__(self, chance: random.Random) -> None:
+        self.chance = chance
+        self.printable = [payload for payload in PAYLOADS if payload.isascii() and payload.isprintable()]
+
+    def text(self, payloads: list[str], alphabet: str) -> str:
+        pieces = []
+        for _ in range(self.chance.randint(1, 4)):
+            pieces.append(self.chance.choice(payloads))
+            pieces.append("".join(self.chance.choices(alphabet, k=self.chance.randint(0, 8))))
+        self.chance.shuffle(pieces)
+        return "".join(pieces)
+
+    def any(self) -> str:
+        """With a line break, a control character or a letter beyond ASCII more often than not."""
+        return self.text(PAYLOADS, PRINTABLE)
+
+    def printed(self) -> str:
+        """Printable ASCII: what a shell snippet has to carry."""
+        return self.text(self.printable, PRINTABLE)
+
+    def tame(self, more: str = "") -> str:
+        return "".join(self.chance.choices(TAME + more, k=self.chance.randint(1, 40)))
+
+
+def texts(seed: int) -> Texts:
+    return Texts(random.Random(seed))
+
+
+def snippet(
+    key_id: str = "ASIAIOSFODNN7EXAMPLE",
+    secret: str = "wJalrXUtnFEMI/K7MDENG/bPxRfiCYEXAMPLEKEY",
+    token: str | None = "AQoDYXdzEJr1K==",
+    expires_at: datetime | None = datetime(2026, 11, 24, 12, 30, 15, 999_999, tzinfo=UTC),
+    profile: str = "dev",
+    region: str = "eu-west-1",
+    endpoint_url: str = "",
+    credentials_url: str = "https://chainweb.example/api/v1/sessions/4c0f/credentials?format=process",
+) -> Snippet:
+    credentials = AwsCredentials(key_id, Secret(secret), None if token is None else Secret(token), expires_at)
+    return Snippet(credentials, profile, region, endpoint_url, credentials_url)

@@ -1,0 +1,149 @@
+import shutil
+import subprocess
+import sys
+import traceback
+from datetime import datetime
+from pathlib import Path
+
+import pytest
+
+import sessions
+from sessions.snippets import FORMATS, Snippet, register
+from tests.snippets.hostile import snippet, texts
+
+SECRETS = {"secret": "wJalrXUtnFEMI/K7MDENG", "token": "AQoDYXdzEJr1K"}
+
+
+def test_the_formats_stand_in_the_order_of_the_pages():
+    assert list(FORMATS) == ["posix", "powershell", "credentials-file", "process", "process-config"]
+    assert [key for key, each in FORMATS.items() if not each.secret] == ["process-config"]
+
+
+def test_every_format_says_what_the_pages_show():
+    for key, each in FORMATS.items():
+        assert key == each.key
+        assert each.label
+        assert each.help
+        assert each.filename
+        assert each.language
+
+
+def test_a_reused_key_is_refused():
+    with pytest.raises(ValueError, match="already taken"):
+        register(FORMATS["posix"])
+
+
+def test_a_new_format_is_one_new_file(tmp_path):
+    shutil.copytree(
+        Path(sessions.__file__).parent,
+        tmp_path / "sessions",
+        ignore=lambda folder, names: (
+            set(names) - {"aws", "snippets", "secret.py", "__init__.py"}
+            if Path(folder).name == "sessions"
+            else {"__pycache__"}
+        ),
+    )
+    (tmp_path / "sessions/snippets/zebra.py").write_text(
+        "from sessions.snippets import SnippetFormat, register\n"
+        "register(SnippetFormat('zebra', 'Z', 'z', 'z', False, 'z', lambda snippet: 'stripes', order=15))\n"
+    )
+    code = "from sessions.snippets import FORMATS; print(*FORMATS); print(FORMATS['zebra'].render(None))"
+    printed = subprocess.run(
+        [sys.executable, "-I", "-c", f"import sys; sys.path.insert(0, {str(tmp_path)!r}); {code}"],
+        capture_output=True,
+        text=True,
+        check=True,
+    ).stdout
+    assert printed == "posix zebra powershell credentials-file process process-config\nstripes\n"
+
+
+def test_the_pure_part_loads_no_django():
+    code = (
+        "import sys, sessions.snippets; sys.exit(any(name.split('.')[0] == 'django' for name in sys.modules))"
+    )
+    root = Path(sessions.__file__).parent.parent
+    subprocess.run([sys.executable, "-c", code], cwd=root, check=True)
+
+
+@pytest.mark.parametrize("key", FORMATS)
+def test_a_format_that_holds_credentials_needs_some(key):
+    each = FORMATS[key]
+    nothing = Snippet(None, "dev", "eu-west-1", "", "https://chainweb.example/")
+    if each.secret:
+        with pytest.raises(ValueError, match="no credentials"):
+            each.render(nothing)
+    else:
+        assert each.render(nothing)
+
+
+@pytest.mark.parametrize("key", [key for key, each in FORMATS.items() if not each.secret])
+def test_a_format_that_holds_no_credentials_does_not_open_those_it_is_given(key):
+    text = FORMATS[key].render(snippet(**SECRETS))
+    assert not any(secret in text for secret in SECRETS.values())
+
+
+@pytest.mark.parametrize("key", [key for key, each in FORMATS.items() if each.secret])
+@pytest.mark.parametrize(
+    "broken",
+    [
+        {"key_id": "AKIA\n"},
+        {"key_id": ""},
+        {"secret": SECRETS["secret"] + "\n"},
+        {"token": SECRETS["token"] + "\0"},
+        {"token": SECRETS["token"] + "’"},
+        {"token": ""},
+        {"expires_at": datetime(2026, 1, 1)},  # noqa: DTZ001  # a time without a zone is what is refused
+    ],
+)
+def test_a_refusal_shows_no_secret_in_its_message_or_in_any_frame(key, broken):
+    assert_refused_without_a_secret(key, broken)
+
+
+@pytest.mark.parametrize("key", ["posix", "powershell", "credentials-file"])
+@pytest.mark.parametrize("broken", [{"region": "eu-west-1\n"}, {"endpoint_url": "http://x/\n"}])
+def test_a_refusal_of_what_is_not_secret_shows_no_secret_either(key, broken):
+    assert_refused_without_a_secret(key, broken)
+
+
+def assert_refused_without_a_secret(key, broken):
+    with pytest.raises(ValueError, match=r".") as refusal:
+        FORMATS[key].render(snippet(**(SECRETS | broken)))
+    shown = "".join(traceback.format_exception(refusal.value))
+    frames = [
+        repr(frame.f_locals)
+        for frame, _ in traceback.walk_tb(refusal.tb)
+        if "sessions/snippets" in frame.f_code.co_filename
+    ]
+    assert frames
+    for secret in SECRETS.values():
+        assert secret not in shown
+        assert not any(secret in frame for frame in frames)
+
+
+@pytest.mark.parametrize("key", FORMATS)
+def test_ten_thousand_hostile_values_are_carried_on_the_lines_of_a_tame_one_or_refused(key):
+    """No value can add a line to any format, or a character that a terminal or another code page reads as something else."""
+    hostile = texts(1)
+    render = FORMATS[key].render
+    lines = render(snippet(endpoint_url="http://127.0.0.1:1")).count("\n")
+    outcomes = {"carried": 0, "refused": 0}
+    for _ in range(2_500):
+        odd = hostile.any if hostile.chance.random() < 0.5 else hostile.printed
+        values = snippet(
+            key_id=odd(),
+            secret=odd(),
+            token=odd(),
+            profile=odd() if hostile.chance.random() < 0.1 else "dev",
+            region=odd(),
+            endpoint_url="http://127.0.0.1:1",
+        )
+        try:
+            text = render(values)
+        except ValueError:
+            outcomes["refused"] += 1
+        else:
+            outcomes["carried"] += 1
+            assert text.count("\n") == lines
+            assert text.isascii()
+            assert text.replace("\n", "").isprintable()
+    assert outcomes["refused"]
