@@ -28,7 +28,7 @@ def render(snippet: Snippet) -> str:
         settings["endpoint_url"] = snippet.endpoint_url
     comments = (
         "Asks Chainweb at each use, so it is always fresh; nothing secret is in this file.",
-        "AWS_* variables, and a section of the same name in ~/.aws/credentials, would win over it.",
+        "A section of the same name in ~/.aws/credentials wins over it, and AWS_* variables do where no --profile is given.",
         "Once on each computer, this command asks for your token and keeps it, for you alone, in a header file:",
         f"  {MAKE_HEADER_FILE}",
     )
