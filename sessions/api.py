@@ -6,9 +6,10 @@ from uuid import UUID
 
 from django.core.exceptions import PermissionDenied
 from django.http import Http404, HttpRequest, HttpResponse
-from ninja import NinjaAPI, Schema
+from ninja import NinjaAPI
+from ninja import Status as Answer
 from ninja.errors import AuthenticationError, ValidationError
-from pydantic import ConfigDict
+from pydantic import BaseModel, ConfigDict
 
 from sessions import tasks
 from sessions.aws.roots import ROOT_KINDS
@@ -64,7 +65,8 @@ class TokenAuth:
 api = NinjaAPI(title="Chainweb", version="1", auth=TokenAuth(), docs_url=None, urls_namespace="api")
 
 
-class ProblemOut(Schema):
+# pydantic's own models, since ninja's Schema passes on no fields that it was not told of.
+class ProblemOut(BaseModel):
     """What stands in the way: at which hop (0 is the root), and what to check."""
 
     code: str
@@ -74,7 +76,7 @@ class ProblemOut(Schema):
     since: Any = None
 
 
-class StepOut(Schema):
+class StepOut(BaseModel):
     """One session of a chain, from the root down."""
 
     id: UUID
@@ -82,7 +84,7 @@ class StepOut(Schema):
     kind: str
 
 
-class SessionOut(Schema):
+class SessionOut(BaseModel):
     """A session as its caller sees it. Settings of a root kind stand beside these fields; secrets never do."""
 
     model_config = ConfigDict(extra="allow")
@@ -98,7 +100,7 @@ class SessionOut(Schema):
     chain: list[StepOut]
 
 
-class SessionIn(Schema):
+class SessionIn(BaseModel):
     """The fields of the kind's form, by the same names. Unknown ones are refused."""
 
     model_config = ConfigDict(extra="allow")
@@ -109,13 +111,13 @@ class SessionIn(Schema):
     region: str = ""
 
 
-class SessionPatch(Schema):
+class SessionPatch(BaseModel):
     """Any of the fields of the session's form; what is left out stays."""
 
     model_config = ConfigDict(extra="allow")
 
 
-class ErrorOut(Schema):
+class ErrorOut(BaseModel):
     """Every answer over 399."""
 
     code: str
@@ -306,7 +308,7 @@ def remove_session(request: HttpRequest, session_id: UUID, dependants: bool = Fa
         delete_session(session, member)
     except Refused as refused:
         raise ApiError(409, "refused", refused.message) from None
-    return 204, None
+    return Answer(204, None)
 
 
 @api.post(

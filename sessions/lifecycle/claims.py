@@ -55,7 +55,7 @@ def claim_these(fingerprints: Collection[str], fence: uuid.UUID) -> dict[str, Cr
     A parent that AWS refused stays untaken until a person asks: its `due_at` is null then.
     """
     now = database_now()
-    mintable = Q(problem=None) | Q(due_at__lte=now)
+    mintable = Q(problem__isnull=True) | Q(due_at__lte=now)
     return _take(_free(now).filter(mintable, pk__in=fingerprints).order_by("level"), fence, now)
 
 

@@ -1,6 +1,7 @@
 """`manage.py up`: the whole of an embedded Chainweb in one command. `./run` ends here."""
 
 import fcntl
+import io
 import ipaddress
 import json
 import os
@@ -92,7 +93,7 @@ class Start:
                 "valkey", processes.valkey_command(broker, self.folder / "valkey"), others, wave=0
             )
         with supervisor.interruptible():
-            call_command("check")
+            call_command("check", stdout=io.StringIO())
             call_command("migrate", verbosity=0, interactive=False)
         if broker and not supervisor.wait_until(
             lambda: processes.valkey_answers(broker), seconds=PATIENCE_SECONDS
@@ -130,9 +131,8 @@ class Start:
         ):
             raise NotStarted(f"The simulated AWS does not answer; see {self.supervisor.logs / 'moto.log'}.")
         with self.supervisor.interruptible():
-            logins: list[dict[str, str]] = json.loads(
-                call_command("seed_demo", endpoint_url=self.moto_url) or "[]"
-            )
+            said = call_command("seed_demo", endpoint_url=self.moto_url, stdout=io.StringIO())
+        logins: list[dict[str, str]] = json.loads(said or "[]")
         return logins
 
     def wait_until_ready(self) -> None:

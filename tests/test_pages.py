@@ -1,0 +1,314 @@
+"""The pages as a browser without a screen sees them: permissions, methods, headers, and no secret before the click."""
+
+import re
+import uuid
+
+import pytest
+from django.test import Client
+from django.urls import URLPattern, URLResolver, get_resolver, reverse
+
+from sessions.models import AwsSession, EventKind, Probe
+from tests.house import House
+
+pytestmark = pytest.mark.django_db
+
+LIVE_PARTS = {"HX-Request": "true"}
+
+
+def form_fields(house, **changes):
+    return {
+        "alias": "Deploy",
+        "profile": "deploy",
+        "region": "eu-west-1",
+        "role_arn": house.role_arn("Deploy"),
+        "role_session_name": "{username}",
+        "assumer": str(house.root.pk),
+        "external_id": "",
+        **changes,
+    }
+
+
+def form_url(house, kind="iam-role-chained"):
+    return reverse("new_session_form", args=[house.team.slug, "aws", kind])
+
+
+def active(house, member=None):
+    [leaf] = house.chain(1)
+    house.start(leaf, member)
+    house.work()
+    return leaf
+
+
+def test_the_way_from_the_plus_button_to_a_created_session(house):
+    ben = house.browser()
+    home = ben.get("/", follow=True)
+    assert reverse("new_session", args=[house.team.slug]) in home.content.decode()
+    provider = ben.get(reverse("new_session", args=[house.team.slug])).content.decode()
+    assert "Amazon AWS" in provider
+    method = ben.get(reverse("new_session_method", args=[house.team.slug, "aws"])).content.decode()
+    assert "AWS IAM Role Chained" in method
+    form = ben.get(form_url(house)).content.decode()
+    labels = ["Session alias", "Named profile", "Region", "Role ARN", "Role session name", "Assumer session"]
+    positions = [form.index(label) for label in labels]
+    assert positions == sorted(positions)
+    answer = ben.post(form_url(house), form_fields(house))
+    session = AwsSession.objects.get(alias="Deploy")
+    assert answer.headers["Location"] == reverse("session", args=[session.pk])
+    assert house.events(EventKind.SESSION_CREATED)[-1].actor == "ben"
+
+
+@pytest.mark.parametrize(
+    ("field", "value"),
+    [
+        ("role_arn", "arn:aws:iam::1:role/X"),
+        ("role_session_name", "ada\n"),
+        ("role_session_name", "adé"),
+        ("profile", "a]"),
+        ("alias", ""),
+        ("alias", "ROOT KEY"),
+        ("assumer", str(uuid.uuid4())),
+    ],
+)
+def test_a_refused_field_says_so_and_keeps_what_was_typed(house, field, value):
+    sessions = AwsSession.objects.count()
+    answer = house.browser().post(form_url(house), form_fields(house, **{field: value}))
+    assert answer.status_code == 422
+    page = answer.content.decode()
+    assert 'aria-invalid="true"' in page
+    assert "arn:aws:iam::" in page
+    assert AwsSession.objects.count() == sessions
+
+
+def test_create_chained_session_from_this_one_fills_in_the_assumer(house):
+    page = house.browser().get(f"{form_url(house)}?assumer={house.root.pk}").content.decode()
+    assert re.search(rf'<option value="{house.root.pk}"\s+selected', page)
+    assert house.browser().get(f"{form_url(house)}?assumer=nonsense").status_code == 200
+
+
+def test_a_typed_secret_is_never_given_back(house):
+    fields = {
+        "alias": "",
+        "profile": "x",
+        "region": "eu-west-1",
+        "access_key_id": "AKIAIOSFODNN7EXAMPLE",
+        "secret_access_key": "wJalrXUtnFEMI/K7MDENG/bPxRfiCYEXAMPLEKEY",
+    }
+    answer = house.browser(house.ada).post(form_url(house, "iam-user"), fields)
+    assert answer.status_code == 422
+    assert b"wJalrXUtnFEMI" not in answer.content
+    edit = house.browser(house.ada).get(reverse("edit_session", args=[house.root.pk]))
+    assert b"sealed" not in edit.content
+
+
+def test_a_member_cannot_create_a_root_and_nobody_an_ambient_one_before_the_operator_allows_it(house):
+    assert house.browser().get(form_url(house, "iam-user")).status_code == 403
+    assert house.browser(house.ada).get(form_url(house, "ambient")).status_code == 403
+    house.team.ambient_enabled = True
+    house.team.save()
+    assert house.browser(house.ada).get(form_url(house, "ambient")).status_code == 200
+
+
+def test_no_page_holds_a_secret_before_the_click_and_the_click_is_in_the_ledger(house):
+    leaf = active(house)
+    ben = house.browser()
+    before = b"".join(
+        ben.get(url).content
+        for url in (
+            reverse("session_list", args=[house.team.slug]),
+            reverse("session", args=[leaf.pk]),
+            reverse("session_state", args=[leaf.pk]),
+        )
+    )
+    assert house.events(EventKind.CREDENTIAL_REVEALED) == []
+    shown = ben.post(reverse("reveal_snippet", args=[leaf.pk, "process"])).content.decode()
+    secret = re.search(r"SecretAccessKey&quot;: &quot;([^&]+)&quot;|SecretAccessKey\": \"([^\"]+)\"", shown)
+    assert secret
+    assert (secret[1] or secret[2]).encode() not in before
+    assert len(house.events(EventKind.CREDENTIAL_REVEALED)) == 1
+
+
+def test_a_downloaded_snippet_is_a_file_that_no_cache_keeps(house):
+    leaf = active(house)
+    answer = house.browser().post(reverse("download_snippet", args=[leaf.pk, "process"]))
+    assert answer.headers["Content-Disposition"].startswith("attachment")
+    assert "no-store" in answer.headers["Cache-Control"]
+
+
+def test_a_snippet_of_what_is_not_active_says_so(house):
+    [leaf] = house.chain(1)
+    answer = house.browser().post(reverse("reveal_snippet", args=[leaf.pk, "process"]))
+    assert answer.status_code == 200
+    assert b"SecretAccessKey" not in answer.content
+
+
+def test_one_member_does_not_take_anothers_credentials(house):
+    leaf = active(house, house.ben)
+    answer = house.browser(house.bea).post(reverse("reveal_snippet", args=[leaf.pk, "process"]))
+    assert b"SecretAccessKey" not in answer.content
+
+
+def test_start_stop_and_rotate_answer_a_live_page_with_a_trigger_and_a_plain_one_with_a_way_back(house):
+    [leaf] = house.chain(1)
+    ben = house.browser()
+    for name in ("start_session", "rotate_session", "stop_session"):
+        url = reverse(name, args=[leaf.pk])
+        assert ben.post(url, headers=LIVE_PARTS).headers["HX-Trigger"] == "chainweb:changed"
+        assert ben.post(url).status_code == 302
+        assert ben.get(url).status_code == 405
+
+
+def test_the_way_back_never_leads_elsewhere(house):
+    [leaf] = house.chain(1)
+    for hostile in ("https://evil.example/", "//evil.example/", "javascript:alert(1)"):
+        answer = house.browser().post(reverse("start_session", args=[leaf.pk]), {"next": hostile})
+        assert answer.headers["Location"] == reverse("session", args=[leaf.pk])
+
+
+def test_deleting_lists_every_level_first_and_takes_them_all(house):
+    first, second, third = house.chain(3)
+    ada = house.browser(house.ada)
+    page = ada.get(reverse("delete_session", args=[first.pk])).content.decode()
+    assert "Hop 2" in page
+    assert "Hop 3" in page
+    assert ada.post(reverse("delete_session", args=[first.pk])).status_code == 302
+    assert not AwsSession.objects.filter(pk__in=[first.pk, second.pk, third.pk]).exists()
+
+
+def test_a_member_does_not_delete_what_others_sessions_rest_on(house):
+    [mine] = house.chain(1, member=house.ben)
+    house.chained("Hers", mine, member=house.bea)
+    answer = house.browser().post(reverse("delete_session", args=[mine.pk]), follow=True)
+    assert "Only an admin" in answer.content.decode()
+    assert AwsSession.objects.filter(pk=mine.pk).exists()
+
+
+def test_testing_a_chained_draft_mints_it_and_saves_nothing(house, sts):
+    sessions = AwsSession.objects.count()
+    ben = house.browser()
+    url = reverse("test_session", args=[house.team.slug, "iam-role-chained"])
+    assert ben.post(url, form_fields(house)).status_code == 200
+    probe = Probe.objects.get()
+    house.work()
+    page = ben.get(reverse("probe", args=[probe.pk])).content.decode()
+    assert "assumed-role/Deploy/ben" in page
+    assert AwsSession.objects.count() == sessions
+    assert len(house.events(EventKind.CREDENTIAL_MINTED)) == 1
+
+
+def test_testing_a_draft_that_is_refused_says_at_which_hop(house):
+    closed = house.role_arn("ShutToTests", trusts=[])
+    ben = house.browser()
+    ben.post(reverse("test_session", args=[house.team.slug, "iam-role-chained"]), form_fields(house, role_arn=closed))
+    house.work()
+    page = ben.get(reverse("probe", args=[Probe.objects.get().pk])).content.decode()
+    assert "AccessDenied" in page
+
+
+def test_testing_a_root_asks_aws_who_it_is_and_forgets_the_secret(house, sts):
+    from sessions.lifecycle.probes import run_root_probe
+
+    key = sts.add_user("probed", account="111122223333")
+    fields = {
+        "alias": "Probed",
+        "profile": "probed",
+        "region": "eu-west-1",
+        "access_key_id": key.access_key_id,
+        "secret_access_key": key.secret_access_key.reveal(),
+    }
+    ada = house.browser(house.ada)
+    ada.post(reverse("test_session", args=[house.team.slug, "iam-user"]), fields)
+    probe = Probe.objects.get()
+    assert probe.sealed_secrets is not None
+    run_root_probe(str(probe.pk))
+    assert "user/probed" in ada.get(reverse("probe", args=[probe.pk])).content.decode()
+    assert Probe.objects.get().sealed_secrets is None
+    assert not AwsSession.objects.filter(alias="Probed").exists()
+
+
+def test_another_persons_probe_is_not_shown(house):
+    ben = house.browser()
+    ben.post(reverse("test_session", args=[house.team.slug, "iam-role-chained"]), form_fields(house))
+    page = house.browser(house.bea).get(reverse("probe", args=[Probe.objects.get().pk])).content.decode()
+    assert "Deploy" not in page
+
+
+def test_the_list_is_searched_by_every_word_and_filtered_by_status(house):
+    house.chained("Blue")
+    active(house)
+    ben = house.browser()
+    url = reverse("session_list", args=[house.team.slug])
+    assert "Blue" in (page := ben.get(f"{url}?q=blue+root").content.decode())
+    assert "Hop 1" not in page
+    assert "Blue" not in ben.get(f"{url}?status=active", headers=LIVE_PARTS).content.decode()
+
+
+def test_foreign_and_missing_are_one_answer_on_every_page(house, sts):
+    other = House(sts, "other")
+    [foreign] = other.chain(1, prefix="Other")
+    ben = house.browser()
+    for name in ("session", "session_state", "edit_session", "delete_session"):
+        answers = [ben.get(reverse(name, args=[pk])) for pk in (foreign.pk, uuid.UUID(int=foreign.pk.int ^ 1))]
+        assert {answer.status_code for answer in answers} == {404}
+        assert answers[0].content.replace(str(foreign.pk).encode(), b"") == answers[1].content.replace(
+            str(uuid.UUID(int=foreign.pk.int ^ 1)).encode(), b""
+        )
+    assert ben.get(reverse("session_list", args=["other"])).status_code == 404
+    assert ben.get(reverse("session_list", args=["nowhere"])).status_code == 404
+
+
+def test_a_removed_member_is_out_at_the_next_request(house):
+    leaf = active(house)
+    ben = house.browser()
+    assert ben.get(reverse("session", args=[leaf.pk])).status_code == 200
+    house.ben.delete()
+    assert ben.get(reverse("session", args=[leaf.pk])).status_code == 404
+    assert ben.post(reverse("reveal_snippet", args=[leaf.pk, "process"])).status_code == 404
+    assert ben.get("/", follow=True).status_code == 200
+
+
+def every_pattern(resolver=None, prefix=""):
+    for pattern in (resolver or get_resolver()).url_patterns:
+        if isinstance(pattern, URLResolver):
+            yield from every_pattern(pattern, prefix + str(pattern.pattern))
+        elif isinstance(pattern, URLPattern):
+            yield prefix + str(pattern.pattern), pattern
+
+
+OPEN_TO_ALL = {"accounts/login/", "accounts/logout/", "accounts/signup/", "healthz", "readyz", "metrics", "api/v1/openapi.json"}
+
+
+def test_every_page_asks_who_you_are_and_carries_the_strict_headers(house):
+    samples = {"team_slug": house.team.slug, "provider": "aws", "kind": "iam-user", "format": "process"}
+    asked = 0
+    for route, _ in every_pattern():
+        path = re.sub(r"<(?:\w+:)?(\w+)>", lambda match: samples.get(match[1], str(uuid.uuid4())), route)
+        answer = Client().get(f"/{path}")
+        csp = answer.headers["Content-Security-Policy"]
+        assert "unsafe" not in csp
+        assert "frame-ancestors 'none'" in csp
+        assert "no-store" in answer.headers["Cache-Control"]
+        if route not in OPEN_TO_ALL:
+            asked += 1
+            post_only = answer.status_code == 405
+            answer = Client().post(f"/{path}") if post_only else answer
+            assert answer.status_code == 401 or "/accounts/login/" in answer.headers.get("Location", ""), route
+    assert asked > 20
+
+
+def test_nobody_signs_up(db):
+    answer = Client().post("/accounts/signup/", {"username": "eve", "password1": "x" * 20, "password2": "x" * 20})
+    assert answer.status_code == 200
+    assert b"closed" in answer.content.lower()
+
+
+def test_readyz_says_what_is_missing_and_healthz_does_not_depend_on_it(db):
+    from sessions import tasks
+
+    client = Client()
+    assert client.get("/healthz").status_code == 200
+    answer = client.get("/readyz")
+    assert answer.status_code == 503
+    assert answer.json()["missing"] == ["worker", "broker", "clock"]
+    for part in ("worker", "broker", "clock"):
+        tasks.stamp(part)
+    assert client.get("/readyz").status_code == 200
