@@ -87,8 +87,19 @@ def web_command(listener: socket.socket, threads: int = 12) -> list[str]:
 
 
 def worker_command(concurrency: int = 2) -> list[str]:
+    """Rotation in bulk, the clock's ticks and everything else. It is nice to those who serve people."""
+    return ["nice", "-n", "5", *_celery_worker("worker", "chainweb", concurrency)]
+
+
+def starter_command() -> list[str]:
+    """Kept for what people have started and wait for."""
+    return _celery_worker("starter", "chainweb-starts", 1)
+
+
+def _celery_worker(name: str, queue: str, concurrency: int) -> list[str]:
     return [
         *(sys.executable, "-m", "celery", "-A", "chainweb", "worker", f"--concurrency={concurrency}"),
+        *(f"--hostname={name}@%h", f"--queues={queue}"),
         *("--without-gossip", "--without-mingle", "--without-heartbeat"),
     ]
 

@@ -5,6 +5,7 @@ from typing import Any
 
 import environ
 from django.core.exceptions import ImproperlyConfigured
+from kombu import Queue
 
 from chainweb import embedded, logs
 
@@ -189,7 +190,13 @@ CELERY_BROKER_URL = REDIS_URL.replace("unix://", "redis+socket://", 1)
 CELERY_TASK_IGNORE_RESULT = True
 CELERY_ACCEPT_CONTENT = ["json"]
 CELERY_TASK_SERIALIZER = "json"
+CELERY_IMPORTS = ["sessions.heart"]
 CELERY_TASK_DEFAULT_QUEUE = "chainweb"
+# Starts have a queue and a worker of their own, so that somebody who waits never waits for bulk rotation. A worker that is
+# told of no queue serves both.
+STARTS_QUEUE = "chainweb-starts"
+CELERY_TASK_QUEUES = [Queue("chainweb"), Queue(STARTS_QUEUE)]
+CELERY_TASK_ROUTES = {"sessions.tasks.rotate_asked": {"queue": STARTS_QUEUE}}
 CELERY_TASK_ACKS_LATE = False
 CELERY_WORKER_PREFETCH_MULTIPLIER = 1
 CELERY_WORKER_HIJACK_ROOT_LOGGER = False
@@ -201,19 +208,30 @@ CELERY_TIMEZONE = "UTC"
 # A page's commit waits for the broker no longer than this; beat finds the due work anyway.
 CELERY_BROKER_TRANSPORT_OPTIONS = {
     "socket_connect_timeout": 0.5,
-    "socket_timeout": 5,
+    "socket_timeout": 2,
     "visibility_timeout": 3600,
 }
 CELERY_TASK_PUBLISH_RETRY = False
+TICK_SECONDS = max(5.0 / env.float("CHAINWEB_TIME_COMPRESSION", default=1.0), 0.5)
 CELERY_BEAT_SCHEDULE = {
-    "tick": {"task": "sessions.tasks.tick", "schedule": 5.0, "options": {"expires": 15}},
+    "tick": {
+        "task": "sessions.tasks.tick",
+        "schedule": TICK_SECONDS,
+        "options": {"expires": 3 * TICK_SECONDS},
+    },
 }
 
 # --- how the engine works -------------------------------------------------------------------------
 
+# How long a worker that died keeps what it was working on.
 CHAINWEB_LEASE_SECONDS = env.float("CHAINWEB_LEASE_SECONDS", default=25.0)
-CHAINWEB_BATCH_SIZE = env.int("CHAINWEB_BATCH_SIZE", default=200)
-CHAINWEB_STS_THREADS = env.int("CHAINWEB_STS_THREADS", default=32)
+CHAINWEB_BATCH_SIZE = env.int("CHAINWEB_BATCH_SIZE", default=500)
+CHAINWEB_STS_THREADS = env.int("CHAINWEB_STS_THREADS", default=48)
+# Per calling account, over all workers; 0: no limit. STS's own quota is about 600 per account and region.
+CHAINWEB_CALLS_PER_SECOND = env.float("CHAINWEB_CALLS_PER_SECOND", default=100.0)
+# For the chaos run alone: divides every duration of the engine, and ends a worker right after a named step.
+CHAINWEB_TIME_COMPRESSION = env.float("CHAINWEB_TIME_COMPRESSION", default=1.0)
+CHAINWEB_CHAOS_KILL_AFTER = env.str("CHAINWEB_CHAOS_KILL_AFTER", default="")
 
 LOGGING_CONFIG = None
 logs.configure(level=env.str("LOG_LEVEL", default="INFO"))

@@ -319,7 +319,7 @@ def remove_session(request: HttpRequest, session_id: UUID, dependants: bool = Fa
 def start(request: HttpRequest, session_id: UUID) -> Any:
     session, member = _startable(request, session_id)
     start_session(session, member)
-    tasks.wake()
+    tasks.wake_for_start()
     return _described(member, session)
 
 
@@ -343,7 +343,7 @@ def rotate(request: HttpRequest, session_id: UUID) -> Any:
     session, member = _startable(request, session_id)
     if not rotate_session(session, member):
         raise ApiError(409, "inactive", "You have not started this session.")
-    tasks.wake()
+    tasks.wake_for_start()
     return _described(member, session)
 
 

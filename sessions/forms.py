@@ -269,7 +269,8 @@ def stored_values(session: AwsSession) -> dict[str, Any]:
     """What a session's form shows of it: everything but the secrets."""
     values: dict[str, Any] = {"alias": session.alias, "profile": session.profile, "region": session.region}
     if not session.is_chained:
-        return values | session.settings
+        values |= session.settings
+        return values
     link = session.link
     return {
         **values,

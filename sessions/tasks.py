@@ -1,21 +1,19 @@
 """What Celery does: it carries ids at most, and nothing depends on a message arriving."""
 
-import threading
 import time
 from datetime import timedelta
 from typing import Any
 
 import redis
 import structlog
-from celery import shared_task, signals
-from django.conf import settings
-from django.db import DatabaseError, close_old_connections, connection
+from celery import shared_task
 from kombu.exceptions import OperationalError
 
 from sessions.clock import database_now
 from sessions.lifecycle import activations, probes, rotation
+from sessions.lifecycle.broker import client
 from sessions.lifecycle.claims import next_due_at
-from sessions.models import Heartbeat
+from sessions.lifecycle.heartbeats import stamp
 
 log = structlog.get_logger(__name__)
 
@@ -23,29 +21,50 @@ log = structlog.get_logger(__name__)
 LONGEST_RUN_SECONDS = 60.0
 # Work that falls due within this time is waited for: a child whose parent another worker is minting.
 SHORT_WAIT = timedelta(seconds=0.5)
-HEARTBEAT_SECONDS = 5.0
+# A wake-up that is under way speaks for all that come within this time.
+WAKE_MILLISECONDS = 1000
+# After the broker did not answer, pages do not ask it again for this long.
+BROKER_REST_SECONDS = 5.0
 
 
 @shared_task
 def rotate_due() -> None:
-    """Works off what is due, batch by batch."""
+    """Works off what is due, until nothing is."""
+    _work_off(rotate_due, asked_only=False)
+
+
+@shared_task
+def rotate_asked() -> None:
+    """The same for what a person waits for; it has a queue and a worker of its own."""
+    _work_off(rotate_asked, asked_only=True)
+
+
+def _work_off(task: Any, *, asked_only: bool) -> None:
+    _forget_wake(task.name)
     until = time.monotonic() + LONGEST_RUN_SECONDS
     while time.monotonic() < until:
-        if rotation.run_batch():
+        if rotation.run(asked_only=asked_only, seconds=until - time.monotonic()):
             continue
-        due_at = next_due_at()
+        due_at = next_due_at(asked_only=asked_only)
         wait = due_at - database_now() if due_at else None
         if wait is None or wait > SHORT_WAIT:
             return
         time.sleep(max(wait.total_seconds(), 0.02))
-    wake()
+    _publish(task)
 
 
 @shared_task
 def tick() -> None:
-    """The clock: what has ended ends, what is due is rotated. Two clocks, or a late one, do no harm."""
+    """The clock, from beat: two of them, or a late one, do no harm."""
     stamp("clock")
+    sweep()
+
+
+@shared_task
+def sweep() -> None:
+    """What has ended ends, what is due is rotated. A worker that misses the clock sends this to itself."""
     activations.end_overdue()
+    activations.end_of_people_who_left()
     probes.delete_overdue()
     rotate_due()
 
@@ -61,41 +80,39 @@ def wake() -> None:
     _publish(rotate_due)
 
 
+def wake_for_start() -> None:
+    """Tells the worker that is kept for them that a person waits."""
+    _publish(rotate_asked)
+
+
 def wake_for_probe(probe_id: str) -> None:
     """Tells a worker to try a root draft."""
     _publish(run_root_probe, probe_id)
 
 
+_broker_rests_until = 0.0
+
+
 def _publish(task: Any, *ids: str) -> None:
+    """Puts a message into the queue without waiting long; one that says the same and is not yet taken is enough."""
+    global _broker_rests_until
+    if time.monotonic() < _broker_rests_until:
+        return
     try:
-        task.apply_async(args=ids, expires=60)
+        # Asked with a short time-out first: kombu's own would let a page wait for a broker that hangs.
+        name = f"chainweb:wake:{task.name}:{''.join(ids)}"
+        if client().set(name, "1", nx=True, px=WAKE_MILLISECONDS):
+            task.apply_async(args=ids, expires=60)
     except (OperationalError, redis.RedisError, OSError) as error:
+        _broker_rests_until = time.monotonic() + BROKER_REST_SECONDS
         log.warning(
             "the broker did not take a wake-up; the clock will", task=task.name, error=type(error).__name__
         )
 
 
-def stamp(name: str) -> None:
-    """Writes down that this part of the installation is alive now."""
-    Heartbeat.objects.update_or_create(name=name, defaults={"at": database_now()})
-
-
-def _beat_heart() -> None:
-    broker = redis.Redis.from_url(settings.REDIS_URL, socket_timeout=1, socket_connect_timeout=1)
-    while True:
-        try:
-            close_old_connections()
-            stamp("worker")
-            broker.ping()
-            stamp("broker")
-        except (DatabaseError, redis.RedisError) as error:
-            log.warning("heartbeat missed", error=type(error).__name__)
-        finally:
-            connection.close()
-        time.sleep(HEARTBEAT_SECONDS)
-
-
-@signals.worker_ready.connect
-def start_heartbeat(**kwargs: Any) -> None:
-    """In the worker's main process, so that it beats while the pool works."""
-    threading.Thread(target=_beat_heart, name="heartbeat", daemon=True).start()
+def _forget_wake(task_name: str) -> None:
+    """From here on a new wake-up is needed: what is committed after this may not be seen by this task."""
+    try:
+        client().delete(f"chainweb:wake:{task_name}:")
+    except redis.RedisError as error:
+        log.warning("a wake-up is not forgotten; it ends by itself", error=type(error).__name__)

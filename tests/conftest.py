@@ -7,6 +7,7 @@ from django.db import connections
 from django.test import testcases
 
 from sessions import triggers
+from sessions.lifecycle import lanes
 from tests.fake_sts import FakeSts
 from tests.house import House
 
@@ -41,6 +42,7 @@ def sts_server():
 def sts(sts_server):
     """The STS, with no faults and no calls of an earlier test."""
     sts_server.reset()
+    lanes.forget()
     return sts_server
 
 

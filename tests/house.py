@@ -84,7 +84,7 @@ class House:
 
     def work(self):
         """What a worker does with a wake-up, without the broker."""
-        while rotation.run_batch():
+        while rotation.run():
             pass
 
     def state(self, session, member=None) -> State:

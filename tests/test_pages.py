@@ -198,7 +198,10 @@ def test_testing_a_chained_draft_mints_it_and_saves_nothing(house, sts):
 def test_testing_a_draft_that_is_refused_says_at_which_hop(house):
     closed = house.role_arn("ShutToTests", trusts=[])
     ben = house.browser()
-    ben.post(reverse("test_session", args=[house.team.slug, "iam-role-chained"]), form_fields(house, role_arn=closed))
+    ben.post(
+        reverse("test_session", args=[house.team.slug, "iam-role-chained"]),
+        form_fields(house, role_arn=closed),
+    )
     house.work()
     page = ben.get(reverse("probe", args=[Probe.objects.get().pk])).content.decode()
     assert "AccessDenied" in page
@@ -247,7 +250,9 @@ def test_foreign_and_missing_are_one_answer_on_every_page(house, sts):
     [foreign] = other.chain(1, prefix="Other")
     ben = house.browser()
     for name in ("session", "session_state", "edit_session", "delete_session"):
-        answers = [ben.get(reverse(name, args=[pk])) for pk in (foreign.pk, uuid.UUID(int=foreign.pk.int ^ 1))]
+        answers = [
+            ben.get(reverse(name, args=[pk])) for pk in (foreign.pk, uuid.UUID(int=foreign.pk.int ^ 1))
+        ]
         assert {answer.status_code for answer in answers} == {404}
         assert answers[0].content.replace(str(foreign.pk).encode(), b"") == answers[1].content.replace(
             str(uuid.UUID(int=foreign.pk.int ^ 1)).encode(), b""
@@ -274,7 +279,15 @@ def every_pattern(resolver=None, prefix=""):
             yield prefix + str(pattern.pattern), pattern
 
 
-OPEN_TO_ALL = {"accounts/login/", "accounts/logout/", "accounts/signup/", "healthz", "readyz", "metrics", "api/v1/openapi.json"}
+OPEN_TO_ALL = {
+    "accounts/login/",
+    "accounts/logout/",
+    "accounts/signup/",
+    "healthz",
+    "readyz",
+    "metrics",
+    "api/v1/openapi.json",
+}
 
 
 def test_every_page_asks_who_you_are_and_carries_the_strict_headers(house):
@@ -291,12 +304,16 @@ def test_every_page_asks_who_you_are_and_carries_the_strict_headers(house):
             asked += 1
             post_only = answer.status_code == 405
             answer = Client().post(f"/{path}") if post_only else answer
-            assert answer.status_code == 401 or "/accounts/login/" in answer.headers.get("Location", ""), route
+            assert answer.status_code == 401 or "/accounts/login/" in answer.headers.get("Location", ""), (
+                route
+            )
     assert asked > 20
 
 
 def test_nobody_signs_up(db):
-    answer = Client().post("/accounts/signup/", {"username": "eve", "password1": "x" * 20, "password2": "x" * 20})
+    answer = Client().post(
+        "/accounts/signup/", {"username": "eve", "password1": "x" * 20, "password2": "x" * 20}
+    )
     assert answer.status_code == 200
     assert b"closed" in answer.content.lower()
 

@@ -4,10 +4,19 @@ sessions     create, edit, delete, and the rules of chains
 plan         a session and a person → the AssumeRole requests of its chain, each with its fingerprint
 activations  start, stop, rotate, end; keeping and erasing what is needed
 claims       who works on what: lease and fence
-rotation     one batch: claim → root credentials → hop by hop → one commit per level
+rotation     one run: claim → what it is assumed from → calls as they become possible → commit as answers come in
+needs        who a credential is for
+bases        what a hop is assumed from
+lanes        whose call is next: fair between accounts, within the budget, behind a breaker
+budget       calls per account and second, over all workers
+outcomes     what can become of a claimed credential
+commit       results → credentials, states and the ledger's lines, in one transaction
+roots        one notice for a root that does not work
+times        how long things last
 reveal       event first, then the secret
 probes       test before saving
 state        what a person reads: status, chain, time left, problem
 people       teams, members, tokens
 reseal       everything to the newest keys
+heartbeats, tallies   what `/readyz` and `/metrics` read
 """

@@ -5,11 +5,13 @@ from datetime import datetime, timedelta
 from uuid import UUID
 
 from django.db import transaction
+from django.db.models import Exists, OuterRef
 
 from sessions import ledger
 from sessions.clock import database_now
 from sessions.ledger import Entry
-from sessions.lifecycle.plan import PARENT_MARGIN, plan, secure
+from sessions.lifecycle.plan import plan, secure
+from sessions.lifecycle.times import PARENT_MARGIN
 from sessions.models import Activation, AwsSession, Credential, EventKind, Membership, Team
 
 
@@ -101,12 +103,36 @@ def end_overdue(limit: int = 500) -> int:
     return ended
 
 
+def end_of_people_who_left() -> int:
+    """Ends activations of people who are no longer in the team, or may not log in. Run by the clock, for whatever way they
+    left by: who is removed here has theirs ended at once."""
+    members = Membership.objects.filter(
+        user=OuterRef("user"), team=OuterRef("session__team"), user__is_active=True
+    )
+    left = Activation.objects.filter(~Exists(members))
+    ended = 0
+    for team_id in set(left.values_list("session__team_id", flat=True)):
+        with transaction.atomic():
+            lock_team(team_id)
+            entries = _end(left.filter(session__team_id=team_id), EventKind.SESSION_ENDED, "clock")
+            ledger.append(team_id, entries)
+            ended += len(entries)
+    return ended
+
+
 @transaction.atomic
 def mint_all_anew() -> None:
     """Forgets every minted credential and has what is active minted again: the simulated AWS forgets at every stop."""
     rows = Credential.objects.filter(level__gt=0)
     rows.update(
-        sealed=None, expires_at=None, minted_at=None, access_key_id="", due_at=None, problem=None, attempts=0
+        sealed=None,
+        expires_at=None,
+        minted_at=None,
+        access_key_id="",
+        due_at=None,
+        asked_at=None,
+        problem=None,
+        attempts=0,
     )
     rows.filter(pk__in=Activation.objects.values("credential_id")).update(due_at=database_now())
 
@@ -122,7 +148,7 @@ def resettle(sessions: Iterable[AwsSession], now: datetime) -> int:
         member = Membership.objects.filter(user=activation.user, team=activation.session.team).first()
         if member is None:
             continue
-        leaf = secure(plan(activation.session.chain(), member), now)
+        leaf = secure(plan(activation.session.chain(), member), now, asked=False)
         moved += _move(activation, leaf)
     return moved
 

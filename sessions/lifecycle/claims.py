@@ -1,74 +1,108 @@
 """Who works on which credential: a conditional update with a lease and a fence.
 
-The fence is a new random value per claim. Every later write says `WHERE fence = mine`: a worker that was stopped past its
-lease and comes back finds another fence, or no row, and changes nothing.
+The fence is a random value per run. Every later write says `WHERE fence = mine`: a worker that was stopped past its lease
+and comes back finds another fence, or no row, and changes nothing.
 """
 
 import uuid
 from collections.abc import Collection
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 
 from django.conf import settings
-from django.db import transaction
-from django.db.models import Q, QuerySet
+from django.db import connection
+from django.db.models import Q
 
 from sessions.clock import database_now
+from sessions.lifecycle.statements import stored
 from sessions.models import Credential
 
 
-@dataclass(frozen=True)
+@dataclass
 class Claim:
-    """What one run holds."""
+    """One run's hold on credentials; `renewed_at` is when its leases were last taken or extended."""
 
-    fence: uuid.UUID
-    rows: dict[str, Credential]
-
-
-def _free(now: datetime) -> QuerySet[Credential]:
-    rows = Credential.objects.filter(Q(lease_until=None) | Q(lease_until__lt=now), level__gt=0)
-    # Rows that another worker is just claiming are not waited for; SQLite has one writer at a time anyway.
-    return rows.select_for_update(skip_locked=True)
+    fence: uuid.UUID = field(default_factory=uuid.uuid4)
+    renewed_at: datetime | None = None
 
 
-def _take(rows: QuerySet[Credential], fence: uuid.UUID, now: datetime) -> dict[str, Credential]:
-    taken = {row.pk: row for row in rows}
+# PostgreSQL locks row by row and passes over what another worker is just claiming; SQLite has one writer at a time. The
+# CTE is materialized so that the planner takes the few due rows by their index and joins nothing else.
+_TAKE_POSTGRES = """
+WITH wanted AS MATERIALIZED (
+    SELECT fingerprint FROM chains_credential
+    WHERE {condition} AND (lease_until IS NULL OR lease_until < %s) AND level > 0
+    ORDER BY due_at LIMIT %s FOR UPDATE SKIP LOCKED
+)
+UPDATE chains_credential AS c SET fence = %s, lease_until = %s
+FROM wanted WHERE c.fingerprint = wanted.fingerprint RETURNING c.*
+"""
+_TAKE_SQLITE = """
+UPDATE chains_credential SET fence = %s, lease_until = %s
+WHERE fingerprint IN (
+    SELECT fingerprint FROM chains_credential
+    WHERE {condition} AND (lease_until IS NULL OR lease_until < %s) AND level > 0
+    ORDER BY due_at LIMIT %s
+) RETURNING *
+"""
+
+
+def _take(claim: Claim, condition: str, values: list[object], limit: int, now: datetime) -> list[Credential]:
     lease_until = now + timedelta(seconds=settings.CHAINWEB_LEASE_SECONDS)
-    Credential.objects.filter(pk__in=taken).update(fence=fence, lease_until=lease_until)
-    return taken
+    free = [*values, stored("lease_until", now), limit]
+    lease = [stored("fence", claim.fence), stored("lease_until", lease_until)]
+    if connection.vendor == "sqlite":
+        taken = Credential.objects.raw(_TAKE_SQLITE.format(condition=condition), [*lease, *free])
+    else:
+        taken = Credential.objects.raw(_TAKE_POSTGRES.format(condition=condition), [*free, *lease])
+    if claim.renewed_at is None:
+        claim.renewed_at = now
+    return list(taken)
 
 
-@transaction.atomic
-def claim_due(limit: int) -> Claim:
-    """Takes up to `limit` due credentials, the longest overdue first, parents before children where both are due."""
+def claim_due(claim: Claim, limit: int, *, asked_only: bool = False) -> list[Credential]:
+    """Takes up to `limit` due credentials, the longest overdue first; `asked_only`: those that a person waits for."""
     now = database_now()
-    fence = uuid.uuid4()
-    return Claim(
-        fence, _take(_free(now).filter(due_at__lte=now).order_by("due_at", "level")[:limit], fence, now)
-    )
+    condition = "asked_at IS NOT NULL AND due_at <= %s" if asked_only else "due_at <= %s"
+    return _take(claim, condition, [stored("due_at", now)], limit, now)
 
 
-@transaction.atomic
-def claim_these(fingerprints: Collection[str], fence: uuid.UUID) -> dict[str, Credential]:
-    """Takes these as well under the same fence, as far as nobody else holds them. Used for parents that have run out.
+def claim_these(claim: Claim, fingerprints: Collection[str]) -> list[Credential]:
+    """Takes these as well, as far as nobody else holds them: parents that have run out.
 
     A parent that AWS refused stays untaken until a person asks: its `due_at` is null then.
     """
+    if not fingerprints:
+        return []
     now = database_now()
-    mintable = Q(problem__isnull=True) | Q(due_at__lte=now)
-    return _take(_free(now).filter(mintable, pk__in=fingerprints).order_by("level"), fence, now)
+    marks = ", ".join(["%s"] * len(fingerprints))
+    condition = f"fingerprint IN ({marks}) AND (problem IS NULL OR due_at <= %s)"
+    return _take(claim, condition, [*fingerprints, stored("due_at", now)], len(fingerprints), now)
 
 
 def renew(claim: Claim, fingerprints: Collection[str]) -> set[str]:
-    """Extends the lease of what is still to be done; returns what is still held."""
-    lease_until = database_now() + timedelta(seconds=settings.CHAINWEB_LEASE_SECONDS)
+    """Extends the leases of what is still to be done; returns what is still held."""
+    claim.renewed_at = database_now()
+    lease_until = claim.renewed_at + timedelta(seconds=settings.CHAINWEB_LEASE_SECONDS)
     held = Credential.objects.filter(pk__in=fingerprints, fence=claim.fence)
     held.update(lease_until=lease_until)
     return set(held.values_list("pk", flat=True))
 
 
-def next_due_at() -> datetime | None:
+def release(claim: Claim, fingerprints: Collection[str], *, due: bool) -> None:
+    """Gives back what was not worked on. `due`: it stays as due as it was; otherwise nobody needs it any more."""
+    if fingerprints:
+        held = Credential.objects.filter(pk__in=fingerprints, fence=claim.fence)
+        if due:
+            held.update(lease_until=None)
+        else:
+            held.update(lease_until=None, due_at=None, asked_at=None)
+
+
+def next_due_at(*, asked_only: bool = False) -> datetime | None:
     """When the next claimable credential falls due. None: nothing is scheduled."""
     now = database_now()
     rows = Credential.objects.filter(Q(lease_until=None) | Q(lease_until__lt=now), due_at__isnull=False)
+    if asked_only:
+        rows = rows.filter(asked_at__isnull=False)
     return rows.order_by("due_at").values_list("due_at", flat=True).first()

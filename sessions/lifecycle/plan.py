@@ -1,22 +1,14 @@
 """From a session and a person to the AssumeRole requests of its chain, and the credential rows that answer them."""
 
-import random
 from collections.abc import Sequence
 from dataclasses import dataclass
-from datetime import datetime, timedelta
-from typing import Any
+from datetime import datetime
 
 from sessions.aws.hop import Hop, root_fingerprint
 from sessions.aws.names import render_role_session_name
 from sessions.aws.roots import ROOT_KINDS
+from sessions.lifecycle.times import LEAST_LIFE, PARENT_MARGIN, rotation_time
 from sessions.models import AssumerLink, AwsSession, Credential, Membership
-
-# A one-hour credential is rotated between its 35th and 40th minute: SDKs want one with 15 minutes left.
-ROTATE_AFTER = (35 / 60, 40 / 60)
-# A parent has to live only while its child is being assumed; a minute covers time-outs and a skewed clock.
-PARENT_MARGIN = timedelta(seconds=60)
-# What is handed out has this much life left while STS answers; SDKs begin to refresh below it.
-LEAST_LIFE = timedelta(minutes=15)
 
 
 @dataclass(frozen=True)
@@ -59,53 +51,60 @@ def plan(chain: Sequence[AwsSession], member: Membership) -> list[PlannedHop]:
     return hops
 
 
-def rotation_time(minted_at: datetime, expires_at: datetime) -> datetime:
-    """When to replace a credential: at 35–40 sixtieths of its life, spread so that no herd forms."""
-    return minted_at + (expires_at - minted_at) * random.uniform(*ROTATE_AFTER)  # noqa: S311  (spreading, not secrecy)
-
-
-def secure(planned: Sequence[PlannedHop], now: datetime, *, force: bool = False) -> Credential:
+def secure(
+    planned: Sequence[PlannedHop], now: datetime, *, force: bool = False, asked: bool = True
+) -> Credential:
     """Makes the rows of a plan exist and due where they hold nothing usable; returns the leaf.
 
-    Call it inside a transaction that holds the team's lock. `force` has the leaf minted anew even if it is live.
-    A refusal of an earlier try is lifted: a person asks again.
+    Call it inside a transaction that holds the team's lock. `force` has the leaf minted anew even if it is live. `asked`:
+    a person waits for it, so it goes ahead of the bulk. A refusal of an earlier try is lifted: a person asks again.
     """
-    root = planned[0].session
-    Credential.objects.bulk_create(
-        [
-            Credential(
-                fingerprint=step.fingerprint,
-                team_id=root.team_id,
-                root=root,
-                parent_id=step.parent_fingerprint,
-                level=step.level,
-                request=step.hop.to_json() if step.hop else {},
-                region=step.region,
-            )
-            for step in planned
-        ],
-        ignore_conflicts=True,
-    )
-    rows = {
-        row.fingerprint: row
-        for row in Credential.objects.select_for_update()
-        .filter(pk__in=[step.fingerprint for step in planned])
-        .order_by("level")
-    }
+    rows = _rows_of(planned)
     leaf = rows[planned[-1].fingerprint]
+    wanted: list[Credential] = []
     for row in rows.values():
-        changes: dict[str, Any] = {}
         if row.level == 0:
             continue
         if row is leaf:
             if force or not row.is_live(now + LEAST_LIFE):
-                changes = {"due_at": now, "attempts": 0}
+                wanted.append(row)
             elif row.due_at is None and row.minted_at and row.expires_at:
-                changes = {"due_at": rotation_time(row.minted_at, row.expires_at)}
+                row.due_at = rotation_time(row.minted_at, row.expires_at)
+                Credential.objects.filter(pk=row.pk).update(due_at=row.due_at)
         elif not row.is_live(now + PARENT_MARGIN) and not leaf.is_live(now + LEAST_LIFE):
-            changes = {"due_at": now, "attempts": 0}
-        if changes:
-            Credential.objects.filter(pk=row.pk).update(**changes)
-            for name, value in changes.items():
-                setattr(row, name, value)
+            wanted.append(row)
+    if wanted:
+        asked_at = now if asked else None
+        Credential.objects.filter(pk__in=[row.pk for row in wanted]).update(
+            due_at=now, attempts=0, asked_at=asked_at
+        )
+        for row in wanted:
+            row.due_at, row.attempts, row.asked_at = now, 0, asked_at
     return leaf
+
+
+def _rows_of(planned: Sequence[PlannedHop]) -> dict[str, Credential]:
+    """The rows of a plan, root first, locked; those that are missing are made."""
+    fingerprints = [step.fingerprint for step in planned]
+    found = Credential.objects.select_for_update().filter(pk__in=fingerprints).order_by("level")
+    rows = {row.fingerprint: row for row in found}
+    if len(rows) < len(planned):
+        root = planned[0].session
+        Credential.objects.bulk_create(
+            [
+                Credential(
+                    fingerprint=step.fingerprint,
+                    team_id=root.team_id,
+                    root=root,
+                    parent_id=step.parent_fingerprint,
+                    level=step.level,
+                    request=step.hop.to_json() if step.hop else {},
+                    region=step.region,
+                )
+                for step in planned
+                if step.fingerprint not in rows
+            ],
+            ignore_conflicts=True,
+        )
+        rows = {row.fingerprint: row for row in found.all()}
+    return rows

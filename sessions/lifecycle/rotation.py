@@ -1,12 +1,16 @@
-"""One batch of rotation: claim what is due, take in parents that have run out, assume level by level, commit per level.
+"""One run of rotation: claim what is due, take in parents that have run out, assume as calls become possible, commit as
+answers come in. Nobody waits for the slowest: a hop is assumed as soon as what it is assumed from is committed.
 
-No transaction is open while AWS is called. Each level's results are one transaction: sealed credentials, states, events.
+No transaction is open while AWS is called. What came in together is one transaction: sealed credentials, states, events.
 """
 
-from concurrent.futures import ThreadPoolExecutor
+import os
+import threading
+import time
 from dataclasses import dataclass, field
-from datetime import datetime, timedelta
+from datetime import timedelta
 from functools import lru_cache
+from queue import Empty, SimpleQueue
 
 import structlog
 from django.conf import settings
@@ -14,141 +18,251 @@ from django.conf import settings
 from sessions.aws.credentials import AwsCredentials
 from sessions.aws.errors import AwsError
 from sessions.aws.hop import Hop
-from sessions.aws.sts import AssumedRole, assume_role
+from sessions.aws.sts import assume_role
 from sessions.clock import database_now
-from sessions.lifecycle import claims, outcomes
-from sessions.lifecycle.blobs import open_credentials, root_credentials
+from sessions.lifecycle import claims, outcomes, tallies
+from sessions.lifecycle.bases import base_from, calling_account
 from sessions.lifecycle.claims import Claim
+from sessions.lifecycle.commit import commit
+from sessions.lifecycle.lanes import Call, Lane, Lanes
 from sessions.lifecycle.needs import Need, needs_of
 from sessions.lifecycle.outcomes import Blocked, Deferred, Minted, Outcome, Refusal
-from sessions.lifecycle.plan import PARENT_MARGIN
+from sessions.lifecycle.times import DEFERRED_FOR, PARENT_MARGIN, after
 from sessions.models import Credential
-from sessions.sealing import SealingError
 
 log = structlog.get_logger(__name__)
 
-# How long a child waits for a parent that another worker is minting, before it is looked at again.
-DEFERRED_FOR = timedelta(seconds=0.2)
+# What came in is committed together once it is this much, or the first of it has waited this long.
+MOST_IN_A_COMMIT = 200
+LONGEST_BEFORE_COMMIT_SECONDS = 0.1
+# People who wait are looked for this often while a run is under way.
+LOOK_AGAIN_SECONDS = 0.05
 
 
 @dataclass
-class Batch:
-    """The state of one run. `bases` are the opened credentials to assume from, by fingerprint."""
+class Run:
+    """What one run holds. `bases` are opened credentials to assume from, by fingerprint of the parent."""
 
-    claim: Claim
-    now: datetime
-    rows: dict[str, Credential]
+    asked_only: bool
+    claim: Claim = field(default_factory=Claim)
+    rows: dict[str, Credential] = field(default_factory=dict)
+    needs: dict[str, list[Need]] = field(default_factory=dict)
     parents: dict[str, Credential] = field(default_factory=dict)
     bases: dict[str, AwsCredentials] = field(default_factory=dict)
     failed: dict[str, Outcome] = field(default_factory=dict)
-    needs: dict[str, list[Need]] = field(default_factory=dict)
+    waiting: dict[str, list[Credential]] = field(default_factory=dict)
+    done: list[tuple[Credential, Outcome]] = field(default_factory=list)
+    results: "SimpleQueue[tuple[Lane, Call, Outcome]]" = field(default_factory=SimpleQueue)
+    in_flight: int = 0
+    held_in_all: int = 0
+    first_done_at: float = 0.0
+    looked_at: float = float("-inf")
+    drained: bool = False
 
+    def __post_init__(self) -> None:
+        self.lanes = Lanes(asked=self.asked_only)
 
-def run_batch(limit: int | None = None) -> int:
-    """Claims and mints one batch. Returns how many credentials it held: 0 means that nothing was due."""
-    claim = claims.claim_due(limit or settings.CHAINWEB_BATCH_SIZE)
-    if not claim.rows:
-        return 0
-    batch = Batch(claim, database_now(), dict(claim.rows))
-    _take_in_parents(batch)
-    batch.needs = needs_of(batch.rows)
-    outcomes.release_unneeded(batch.claim, [pk for pk in batch.rows if not batch.needs[pk]])
-    batch.rows = {pk: row for pk, row in batch.rows.items() if batch.needs[pk]}
-    while batch.rows:
-        level = min(row.level for row in batch.rows.values())
-        rows = [batch.rows.pop(pk) for pk, row in list(batch.rows.items()) if row.level == level]
-        _mint_level(batch, rows)
-        if batch.rows:
-            held = claims.renew(claim, list(batch.rows))
-            batch.rows = {pk: row for pk, row in batch.rows.items() if pk in held}
-    return len(claim.rows)
+    # --- the loop ---------------------------------------------------------------------------------
 
+    def work(self, limit: int, until: float) -> int:
+        """Works until nothing is due any more, or until that moment of the monotonic clock. How many rows it has held."""
+        try:
+            while True:
+                self._claim_more(limit, until)
+                self._make_calls()
+                if not (self.in_flight or self.done or len(self.lanes)):
+                    break
+                if self.in_flight == 0 and not self.done and time.monotonic() >= until:
+                    break
+                self._take_in_answers()
+                if self._is_time_to_commit():
+                    self._commit()
+                self._renew()
+        finally:
+            # What nobody has begun is as due as it was, for whoever comes next, also where this run has failed.
+            claims.release(self.claim, list(self.rows), due=True)
+            tallies.write()
+        return self.held_in_all
 
-def _take_in_parents(batch: Batch) -> None:
-    """Loads the parents of what is claimed, and claims those that have run out, up to the roots."""
-    frontier = list(batch.rows.values())
-    while frontier:
-        wanted = {str(row.parent_id) for row in frontier} - batch.rows.keys() - batch.parents.keys()
-        parents = Credential.objects.select_related("root", "root__team").in_bulk(list(wanted))
-        batch.parents.update(parents)
-        run_out = [
-            pk for pk, row in parents.items() if row.level > 0 and not row.is_live(batch.now + PARENT_MARGIN)
-        ]
-        taken = claims.claim_these(run_out, batch.claim.fence) if run_out else {}
-        batch.rows.update(taken)
-        frontier = list(taken.values())
+    def _claim_more(self, limit: int, until: float) -> None:
+        now = time.monotonic()
+        if now >= until or len(self.rows) > limit // 2:
+            return
+        if self.drained and not (self.asked_only and now - self.looked_at >= LOOK_AGAIN_SECONDS):
+            return
+        self.looked_at = now
+        fresh = claims.claim_due(self.claim, limit, asked_only=self.asked_only)
+        self.drained = len(fresh) < limit
+        if fresh:
+            after("claimed")
+            self._admit(fresh)
 
+    def _make_calls(self) -> None:
+        for call, error, left in self.lanes.shut_out():
+            self._finish(call.row, Blocked(outcomes.problem_of(error), due_at=database_now() + left))
+        for lane, call in self.lanes.next_calls(settings.CHAINWEB_STS_THREADS - self.in_flight):
+            if call.row.pk not in self.rows:  # stopped, or taken over, since it was claimed
+                self.lanes.finished(lane, None)
+                continue
+            self.in_flight += 1
+            _threads().put((self, lane, call))
 
-def _mint_level(batch: Batch, rows: list[Credential]) -> None:
-    """Assumes all roles of one level side by side and commits the results as one transaction."""
-    calls: list[tuple[Credential, AwsCredentials]] = []
-    results: list[tuple[Credential, Outcome]] = []
-    for row in rows:
-        base = _base_for(batch, row)
-        if isinstance(base, AwsCredentials):
-            calls.append((row, base))
+    def _take_in_answers(self) -> None:
+        if self.in_flight == 0:
+            if not self.done and len(self.lanes):
+                time.sleep(min(self.lanes.seconds_until_permit(), LOOK_AGAIN_SECONDS))
+            return
+        try:
+            # Half a commit's patience, so that what is done does not wait for what is slow.
+            self._answered(*self.results.get(timeout=LONGEST_BEFORE_COMMIT_SECONDS / 2))
+            while len(self.done) < MOST_IN_A_COMMIT:
+                self._answered(*self.results.get_nowait())
+        except Empty:
+            return
+
+    def _answered(self, lane: Lane, call: Call, outcome: Outcome) -> None:
+        self.in_flight -= 1
+        error = outcome.error if isinstance(outcome, Refusal) else None
+        self.lanes.finished(lane, error)
+        tallies.add("sts_calls", lane.account, error.code if error else "ok")
+        parent_id = str(call.row.parent_id)
+        if error and outcomes.is_about_the_root(error, call.row):
+            # One notice for the root, and no further call with a key that AWS has just refused.
+            outcome = Refusal(outcomes.as_the_roots(error))
+            self.failed[parent_id] = outcome
+            for other in self.lanes.take_out(parent_id):
+                self._finish(other.row, outcomes.blocked_by(outcome))
+        self._finish(call.row, outcome)
+
+    def _is_time_to_commit(self) -> bool:
+        if not self.done:
+            return False
+        nothing_else_comes = self.in_flight == 0
+        somebody_waits = self.asked_only or any(row.pk in self.waiting for row, _ in self.done)
+        return (
+            nothing_else_comes
+            or len(self.done) >= MOST_IN_A_COMMIT
+            or time.monotonic() - self.first_done_at
+            >= LONGEST_BEFORE_COMMIT_SECONDS * (0.25 if somebody_waits else 1)
+        )
+
+    def _renew(self) -> None:
+        renewed_at = self.claim.renewed_at
+        third = timedelta(seconds=settings.CHAINWEB_LEASE_SECONDS / 3)
+        if self.rows and renewed_at and database_now() - renewed_at > third:
+            held = claims.renew(self.claim, list(self.rows))
+            self.rows = {pk: row for pk, row in self.rows.items() if pk in held}
+
+    # --- rows on their way ------------------------------------------------------------------------
+
+    def _admit(self, fresh: list[Credential]) -> None:
+        """Takes newly claimed rows in: who needs them, what they are assumed from, and whether that has to be minted first."""
+        self.held_in_all += len(fresh)
+        self.rows.update({row.pk: row for row in fresh})
+        frontier = fresh
+        while frontier:
+            wanted = {str(row.parent_id) for row in frontier} - self.rows.keys()
+            found = Credential.objects.in_bulk(list(wanted))
+            self.parents.update(found)
+            now = database_now()
+            run_out = [
+                pk for pk, row in found.items() if row.level > 0 and not row.is_live(now + PARENT_MARGIN)
+            ]
+            frontier = claims.claim_these(self.claim, run_out)
+            self.rows.update({row.pk: row for row in frontier})
+            fresh = [*fresh, *frontier]
+        needs = needs_of([row.pk for row in fresh])
+        self.needs.update(needs)
+        claims.release(self.claim, [pk for pk, who in needs.items() if not who], due=False)
+        for row in fresh:
+            if needs[row.pk]:
+                self._place(row)
+            else:
+                self.rows.pop(row.pk, None)
+
+    def _place(self, row: Credential) -> None:
+        """Into a lane if its parent is there, into waiting if this run mints the parent, to its end if it cannot be."""
+        parent_id = str(row.parent_id)
+        if parent_id in self.rows and parent_id not in self.bases:
+            self.waiting.setdefault(parent_id, []).append(row)
+            return
+        if parent_id in self.failed:
+            self._finish(row, outcomes.blocked_by(self.failed[parent_id]))
+            return
+        parent = self.parents.get(parent_id)
+        base = self.bases.get(parent_id) or (
+            base_from(parent, row.region) if parent else Deferred(DEFERRED_FOR)
+        )
+        if isinstance(base, AwsCredentials) and parent is not None:
+            self.bases[parent_id] = base
+            self.lanes.add(calling_account(parent), Call(row, base))
+            return
+        assert not isinstance(base, AwsCredentials)
+        if isinstance(base, Refusal):
+            self.failed[parent_id] = base
+            self._finish(row, outcomes.blocked_by(base))
         else:
-            results.append((row, base))
-    results += zip((row for row, _ in calls), _pool().map(_assume, calls), strict=True)
-    committed = outcomes.commit_level(batch.claim, results, batch.needs)
-    for row, outcome in results:
-        if isinstance(outcome, Minted) and row.pk in committed:
-            batch.bases[row.pk] = outcome.credentials
-        else:
-            batch.failed[row.pk] = outcome
+            self._finish(row, base)
+
+    def _finish(self, row: Credential, outcome: Outcome) -> None:
+        if not self.done:
+            self.first_done_at = time.monotonic()
+        self.done.append((row, outcome))
+
+    def _commit(self) -> None:
+        done, self.done = self.done, []
+        after("assumed")
+        committed = commit(self.claim, done, self.needs)
+        after("committed")
+        if len(done) > len(committed):
+            tallies.add("claims_lost", amount=len(done) - len(committed))
+        for row, outcome in done:
+            self.rows.pop(row.pk, None)
+            self.needs.pop(row.pk, None)
+            self.parents[row.pk] = row
+            if isinstance(outcome, Minted) and row.pk in committed:
+                self.bases[row.pk] = outcome.credentials
+            elif not row.is_live(
+                database_now() + PARENT_MARGIN
+            ):  # what still lives can still be assumed from
+                self.failed[row.pk] = outcome
+            for child in self.waiting.pop(row.pk, []):
+                self._place(child)
 
 
-def _base_for(batch: Batch, row: Credential) -> AwsCredentials | Outcome:
-    """What to assume that row's role from, or why that cannot be done now."""
-    parent_id = str(row.parent_id)
-    if parent_id in batch.bases:
-        return batch.bases[parent_id]
-    if parent_id in batch.failed:
-        return _blocked_by(batch.failed[parent_id])
-    parent = batch.parents.get(parent_id)
-    if parent is None:
-        return Deferred(DEFERRED_FOR)
+def run(*, asked_only: bool = False, limit: int | None = None, seconds: float = 60.0) -> int:
+    """Mints what is due, parents before children. Returns how many credentials it held: 0 means that nothing was due."""
+    return Run(asked_only).work(limit or settings.CHAINWEB_BATCH_SIZE, time.monotonic() + seconds)
+
+
+# --- the threads that wait for STS ----------------------------------------------------------------
+
+
+def assume(call: Call) -> Outcome:
+    """Makes one call; whatever it leads to is an outcome."""
+    row = call.row
     try:
-        if parent.level == 0:
-            base = root_credentials(parent.root, row.region)
-        elif parent.is_live(batch.now + PARENT_MARGIN):
-            base = open_credentials(parent)
-        elif parent.problem and parent.due_at is None:
-            return Blocked(parent.problem, due_at=None)
-        elif parent.problem and parent.due_at and parent.due_at > batch.now:
-            return Blocked(parent.problem, due_at=parent.due_at)
-        else:
-            return Deferred(DEFERRED_FOR)
+        answer = assume_role(Hop.from_json(row.request), call.base, row.region, row.level)
     except AwsError as error:
         return Refusal(error)
-    except SealingError as error:
-        log.error("a stored credential does not open", credential=parent.pk, reason=str(error))
-        return Refusal(outcomes.cannot_open(parent.level, str(error)))
-    batch.bases[parent_id] = base
-    return base
+    return Minted(answer.credentials, parent_access_key_id=call.base.access_key_id, arn=answer.arn)
 
 
-def _blocked_by(outcome: Outcome) -> Outcome:
-    """What the failure of a parent means for the row below it."""
-    match outcome:
-        case Refusal(error):
-            return Blocked(outcomes.problem_of(error), due_at=None, follows=error.retryable)
-        case Blocked() | Deferred():
-            return outcome
-        case _:
-            return Deferred(DEFERRED_FOR)
+def _serve(calls: "SimpleQueue[tuple[Run, Lane, Call]]") -> None:
+    while True:
+        run, lane, call = calls.get()
+        run.results.put((lane, call, assume(call)))
+        del run, lane, call  # nothing secret stays in an idle thread
 
 
-def _assume(call: tuple[Credential, AwsCredentials]) -> Outcome:
-    row, base = call
-    try:
-        answer: AssumedRole = assume_role(Hop.from_json(row.request), base, row.region, row.level)
-    except AwsError as error:
-        return Refusal(error)
-    return Minted(answer.credentials, parent_access_key_id=base.access_key_id, arn=answer.arn)
+def _threads() -> "SimpleQueue[tuple[Run, Lane, Call]]":
+    return _pool(os.getpid())
 
 
 @lru_cache(maxsize=1)
-def _pool() -> ThreadPoolExecutor:
-    """The threads that wait for STS, made once per process and after the fork."""
-    return ThreadPoolExecutor(max_workers=settings.CHAINWEB_STS_THREADS, thread_name_prefix="sts")
+def _pool(process_id: int) -> "SimpleQueue[tuple[Run, Lane, Call]]":
+    """Made once per process, and after the fork. Plain threads and queues cost a fifth of an executor's futures."""
+    calls: SimpleQueue[tuple[Run, Lane, Call]] = SimpleQueue()
+    for number in range(settings.CHAINWEB_STS_THREADS):
+        threading.Thread(target=_serve, args=(calls,), name=f"sts-{number}", daemon=True).start()
+    return calls

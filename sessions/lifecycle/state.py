@@ -2,17 +2,15 @@
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
-from datetime import datetime, timedelta
+from datetime import datetime
 from enum import StrEnum
 from typing import Any
 
 from sessions.aws.arn import InvalidArn, RoleArn
 from sessions.aws.names import InvalidName
-from sessions.lifecycle.plan import LEAST_LIFE, resolve_hop
+from sessions.lifecycle.plan import resolve_hop
+from sessions.lifecycle.times import LEAST_LIFE, SETTLING
 from sessions.models import Activation, AwsSession, Credential, Membership
-
-# How long a just-started session shows as pending rather than handing out the short rest of a shared credential.
-SETTLING = timedelta(seconds=10)
 
 
 class Status(StrEnum):

@@ -4,7 +4,7 @@ from sessions.models.credentials import Activation, Credential, Probe, ProbeStat
 from sessions.models.events import Event, EventKind, LedgerHead
 from sessions.models.people import Membership, Role, Team, User
 from sessions.models.sessions import CHAINED, AssumerLink, AwsSession
-from sessions.models.tokens import Heartbeat, Token
+from sessions.models.tokens import Heartbeat, Tally, Token
 
 __all__ = [
     "CHAINED",
@@ -20,6 +20,7 @@ __all__ = [
     "Probe",
     "ProbeState",
     "Role",
+    "Tally",
     "Team",
     "Token",
     "User",

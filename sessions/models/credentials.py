@@ -14,8 +14,9 @@ class Credential(models.Model):
     """The sealed answer to one resolved AssumeRole request; its key is the request's fingerprint.
 
     Level 0 is a root's base identity (nothing minted, nothing sealed here yet); level N answers the chain's N-th call.
-    Engine columns: `due_at` (claimable from then on; null: nothing to do), `lease_until` and `fence` (a random
-    value per claim: who does not hold it changes nothing), `attempts` since the last success.
+    Engine columns: `due_at` (claimable from then on; null: nothing to do), `asked_at` (a person waits for it since then:
+    it goes ahead of the bulk), `lease_until` and `fence` (a random value per claim: who does not hold it changes nothing),
+    `attempts` since the last success.
     `problem` is null or {code, hop, message, check, since, retrying}.
     """
 
@@ -34,6 +35,7 @@ class Credential(models.Model):
     expires_at = models.DateTimeField(null=True)
 
     due_at = models.DateTimeField(null=True)
+    asked_at = models.DateTimeField(null=True)
     lease_until = models.DateTimeField(null=True)
     fence = models.UUIDField(null=True)
     attempts = models.PositiveSmallIntegerField(default=0)
@@ -42,6 +44,9 @@ class Credential(models.Model):
     class Meta:
         indexes = [
             models.Index(fields=["due_at"], name="credential_due", condition=models.Q(due_at__isnull=False)),
+            models.Index(
+                fields=["asked_at"], name="credential_asked", condition=models.Q(asked_at__isnull=False)
+            ),
         ]
 
     def __str__(self) -> str:

@@ -21,13 +21,18 @@ class EventKind(models.TextChoices):
     TOKEN_CREATED = "token.created", "token created"
 
 
+def event_kinds() -> list[tuple[str, str]]:
+    """Callable, so that a new kind makes no migration."""
+    return EventKind.choices
+
+
 class Event(models.Model):
     """One line: append-only, chained per team by `prev` → `hash`. See `sessions.ledger`."""
 
     team_id = models.CharField(max_length=36)
     seq = models.PositiveBigIntegerField()
     at = models.DateTimeField()
-    kind = models.CharField(max_length=40, choices=EventKind.choices)
+    kind = models.CharField(max_length=40, choices=event_kinds)
     actor = models.CharField(max_length=150)
     session_id = models.CharField(max_length=36, blank=True)
     session_alias = models.CharField(max_length=64, blank=True)

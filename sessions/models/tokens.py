@@ -52,3 +52,20 @@ class Heartbeat(models.Model):
 
     def __str__(self) -> str:
         return f"{self.name} at {self.at}"
+
+
+class Tally(models.Model):
+    """A count that all processes add to, for `/metrics`: calls to STS by outcome, claims lost, calls saved by sharing."""
+
+    name = models.CharField(max_length=40)
+    label = models.CharField(max_length=80, blank=True)
+    outcome = models.CharField(max_length=80, blank=True)
+    value = models.PositiveBigIntegerField(default=0)
+
+    class Meta:
+        constraints = [
+            models.UniqueConstraint(fields=["name", "label", "outcome"], name="one_tally_per_label")
+        ]
+
+    def __str__(self) -> str:
+        return f"{self.name} {self.label} {self.outcome}: {self.value}"

@@ -27,7 +27,7 @@ def _act(
     """Does it, wakes a worker once it is committed, and goes back: a live part of the page asks for its new state at once."""
     session, member = session_for(request, session_id, Action.START)
     act(session, member)
-    tasks.wake()
+    tasks.wake_for_start()
     if request.headers.get("HX-Request"):
         response = HttpResponse(status=204)
         response.headers["HX-Trigger"] = "chainweb:changed"

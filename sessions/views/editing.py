@@ -194,7 +194,7 @@ def test_session(request: HttpRequest, team_slug: str, kind: str) -> HttpRespons
         try:
             probe = start_probe(form.draft(), member, session)
             if probe.credential_id:
-                tasks.wake()
+                tasks.wake_for_start()
             else:
                 tasks.wake_for_probe(str(probe.pk))
             return render(request, "_probe.html", {"probe": report_on(probe), "form": form})

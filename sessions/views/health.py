@@ -1,6 +1,6 @@
 """What load balancers, start scripts and scrapers ask."""
 
-from datetime import datetime, timedelta
+from datetime import datetime
 
 from django.db import DatabaseError, connection
 from django.http import HttpRequest, HttpResponse, JsonResponse
@@ -8,10 +8,8 @@ from django.views.decorators.http import require_safe
 from prometheus_client import CONTENT_TYPE_LATEST, CollectorRegistry, Gauge, generate_latest
 
 from sessions.clock import database_now
+from sessions.lifecycle.heartbeats import PARTS, alive
 from sessions.models import Credential, Heartbeat
-
-STALE_AFTER = timedelta(seconds=20)
-PARTS = ("worker", "broker", "clock")
 
 
 def _database_answers() -> bool:
@@ -36,9 +34,7 @@ def readyz(request: HttpRequest) -> HttpResponse:
     parts = {"database": _database_answers(), **dict.fromkeys(PARTS, False)}
     if parts["database"]:
         try:
-            now = database_now()
-            for beat in Heartbeat.objects.filter(name__in=PARTS):
-                parts[beat.name] = now - beat.at < STALE_AFTER
+            parts |= alive(database_now())
         except DatabaseError:
             parts["database"] = False
     ready = all(parts.values())

@@ -12,8 +12,9 @@ from django.views.decorators.http import require_safe
 
 from sessions.aws.arn import RoleArn
 from sessions.clock import database_now
-from sessions.lifecycle.plan import PARENT_MARGIN, plan
+from sessions.lifecycle.plan import plan
 from sessions.lifecycle.state import TeamView, problem_of, view_of_team
+from sessions.lifecycle.times import PARENT_MARGIN
 from sessions.models import AwsSession, Credential, Event, EventKind, Membership, User
 from sessions.policy import Action, can, memberships_of
 from sessions.snippets import FORMATS

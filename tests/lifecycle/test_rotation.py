@@ -6,8 +6,12 @@ import pytest
 from django.db import DatabaseError
 
 from sessions.clock import database_now
-from sessions.lifecycle import claims, outcomes, rotation
+from sessions.lifecycle import claims, rotation
 from sessions.lifecycle.activations import end_overdue, mint_all_anew, rotate_session, stop_session
+from sessions.lifecycle.blobs import root_credentials
+from sessions.lifecycle.commit import commit
+from sessions.lifecycle.lanes import Call
+from sessions.lifecycle.outcomes import Minted
 from sessions.lifecycle.reveal import NotReady, reveal
 from sessions.lifecycle.sessions import Draft, save_session
 from sessions.lifecycle.state import Status
@@ -151,7 +155,7 @@ def test_throttling_is_tried_again_by_itself(house, sts):
     [leaf] = house.chain(1)
     house.start(leaf)
     sts.fail_next("Throttling", times=1)
-    rotation.run_batch()
+    rotation.run()
     state = house.state(leaf)
     assert state.status is Status.PENDING
     assert state.problem.retrying
@@ -169,7 +173,7 @@ def test_a_parent_that_aws_calls_expired_is_minted_anew_once(house, sts):
     age(40)
     sts.calls.clear()
     sts.fail_next("ExpiredTokenException", times=1)
-    rotation.run_batch()
+    rotation.run()
     Credential.objects.filter(level=2).update(due_at=database_now())
     house.work()
     assert house.state(leaf).problem is None
@@ -179,37 +183,31 @@ def test_a_parent_that_aws_calls_expired_is_minted_anew_once(house, sts):
 def test_stopping_wins_over_a_rotation_in_flight(house, sts, monkeypatch):
     [leaf] = house.chain(1)
     house.start(leaf)
-    answer = rotation.assume_role
+    answer = rotation.Run._take_in_answers
 
-    def stop_meanwhile(*arguments):
-        answered = answer(*arguments)
+    def stop_meanwhile(run):
         stop_session(leaf, house.ben)
-        return answered
+        answer(run)
 
-    # One thread, so that the stop is in the test's own transaction; it happens while AWS is answering.
-    monkeypatch.setattr(rotation, "assume_role", stop_meanwhile)
-    monkeypatch.setattr(rotation, "_pool", InThisThread)
-    rotation.run_batch()
+    # In the main thread, whose transaction this is, and while AWS is answering.
+    monkeypatch.setattr(rotation.Run, "_take_in_answers", stop_meanwhile)
+    rotation.run()
     assert house.state(leaf).status is Status.INACTIVE
     assert not Credential.objects.exists()
     assert house.events(EventKind.CREDENTIAL_MINTED) == []
 
 
-class InThisThread:
-    def map(self, function, items):
-        return [function(item) for item in items]
-
-
 def test_a_worker_that_returns_after_its_lease_changes_nothing(house, sts, monkeypatch):
     [leaf] = house.chain(1)
     house.start(leaf)
-    late = claims.claim_due(10)
+    late = claims.Claim()
+    [row] = claims.claim_due(late, 10)
     Credential.objects.update(lease_until=database_now() - timedelta(seconds=1))
     house.work()
     before = Credential.objects.values().get(level=1)
-    [row] = late.rows.values()
-    answered = rotation._assume((row, rotation.root_credentials(house.root, "eu-west-1")))
-    assert outcomes.commit_level(late, [(row, answered)], {row.pk: []}) == set()
+    answered = rotation.assume(Call(row, root_credentials(house.root, "eu-west-1")))
+    assert isinstance(answered, Minted)
+    assert commit(late, [(row, answered)], {row.pk: []}) == set()
     assert Credential.objects.values().get(level=1) == before
     assert len(house.events(EventKind.CREDENTIAL_MINTED)) == 1
 
@@ -217,10 +215,10 @@ def test_a_worker_that_returns_after_its_lease_changes_nothing(house, sts, monke
 def test_a_claimed_credential_is_not_claimed_again_before_its_lease_is_over(house):
     [leaf] = house.chain(1)
     house.start(leaf)
-    assert len(claims.claim_due(10).rows) == 1
-    assert len(claims.claim_due(10).rows) == 0
+    assert len(claims.claim_due(claims.Claim(), 10)) == 1
+    assert len(claims.claim_due(claims.Claim(), 10)) == 0
     Credential.objects.update(lease_until=database_now() - timedelta(seconds=1))
-    assert len(claims.claim_due(10).rows) == 1
+    assert len(claims.claim_due(claims.Claim(), 10)) == 1
 
 
 def test_stopping_erases_what_nobody_needs_any_more(house):
@@ -325,7 +323,7 @@ def test_nothing_is_stored_and_nothing_handed_out_if_the_ledger_cannot_be_writte
     with monkeypatch.context() as patch:
         patch.setattr("sessions.ledger.append", broken)
         with pytest.raises(DatabaseError):
-            rotation.run_batch()
+            rotation.run()
     assert Credential.objects.get(level=1).sealed is None
     Credential.objects.update(lease_until=None)
     house.work()

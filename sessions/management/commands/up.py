@@ -15,7 +15,7 @@ from typing import Any, TextIO
 
 from django.conf import settings
 from django.core.management import call_command
-from django.core.management.base import BaseCommand, CommandError
+from django.core.management.base import BaseCommand, CommandError, OutputWrapper
 
 from chainweb import embedded, processes
 from chainweb.processes import NotStarted
@@ -63,7 +63,8 @@ class Command(BaseCommand):
             self.stdout.write(text)
             self.stdout.flush()
         except OSError:  # the terminal or the pipe is gone; the processes are to be ended all the same
-            sys.stdout = self.stdout._out = open(os.devnull, "w")  # noqa: SIM115
+            sys.stdout = open(os.devnull, "w")  # noqa: SIM115
+            self.stdout = OutputWrapper(sys.stdout)
 
 
 class Start:
@@ -103,6 +104,7 @@ class Start:
         logins = self.seed_demo() if settings.SIMULATED else []
         identity = processes.worker_identity(self.moto_url) if self.moto_url else {}
         supervisor.start("worker", processes.worker_command(), os.environ | identity)
+        supervisor.start("starter", processes.starter_command(), os.environ | identity)
         self.wait_until_ready()
         self.greet(logins, time.monotonic() - begun)
         supervisor.watch()

@@ -1,0 +1,95 @@
+"""What a worker's main process does beside its pool: it shows that it lives, and keeps the work going without beat or broker.
+
+Rotation must not lapse because a message does not arrive. If the clock is silent, the worker sends itself the sweep; if the
+broker is away, it starts a sweeper, a process of its own that works off what is due straight from the database.
+"""
+
+import subprocess
+import sys
+import threading
+import time
+from contextlib import suppress
+from dataclasses import dataclass
+from typing import Any
+
+import redis
+import structlog
+from celery import current_app, signals
+from django.conf import settings
+from django.db import DatabaseError, close_old_connections, connection
+
+from sessions.clock import database_now
+from sessions.lifecycle.broker import client
+from sessions.lifecycle.heartbeats import seconds_since, stamp
+
+log = structlog.get_logger(__name__)
+
+BEAT_SECONDS = 5.0
+# So many beats without an answer of the broker, and the sweeper starts.
+SILENT_BEATS = 2
+# The clock has missed this many of its ticks.
+MISSED_TICKS = 3
+
+
+@dataclass
+class Heart:
+    """The state between two beats."""
+
+    silent_beats: int = 0
+    sweeper: "subprocess.Popen[bytes] | None" = None
+
+    def beat(self) -> None:
+        """Stamps, and looks whether somebody has to stand in for clock or broker."""
+        answers = self._broker_answers()
+        self.silent_beats = 0 if answers else self.silent_beats + 1
+        if self.silent_beats >= SILENT_BEATS:
+            self._have_swept()
+        elif answers:
+            self._end_sweeper()
+        stamp("worker")
+        if answers:
+            stamp("broker")
+            since = seconds_since("clock", database_now())
+            if since is None or since > MISSED_TICKS * settings.TICK_SECONDS:
+                current_app.send_task("sessions.tasks.sweep", expires=BEAT_SECONDS)
+
+    def _broker_answers(self) -> bool:
+        try:
+            return bool(client().ping())
+        except redis.RedisError:
+            return False
+
+    def _have_swept(self) -> None:
+        if self.sweeper is None or self.sweeper.poll() is not None:
+            log.warning("the broker is away: sweeping from the database")
+            # It ends with the pipe, and so with this process, however that ends.
+            self.sweeper = subprocess.Popen(
+                [sys.executable, "manage.py", "sweep"], stdin=subprocess.PIPE, cwd=settings.BASE_DIR
+            )
+
+    def _end_sweeper(self) -> None:
+        if self.sweeper is not None:
+            if self.sweeper.stdin:
+                self.sweeper.stdin.close()
+            with suppress(subprocess.TimeoutExpired):
+                self.sweeper.wait(timeout=0.1)
+                self.sweeper = None
+
+
+def _beat_for_ever() -> None:
+    heart = Heart()
+    while True:
+        try:
+            close_old_connections()
+            heart.beat()
+        except (DatabaseError, redis.RedisError, OSError) as error:
+            log.warning("heartbeat missed", error=type(error).__name__)
+        finally:
+            connection.close()
+        time.sleep(BEAT_SECONDS)
+
+
+@signals.worker_ready.connect
+def start_beating(**kwargs: Any) -> None:
+    """In the worker's main process, so that it beats while the pool works."""
+    threading.Thread(target=_beat_for_ever, name="heart", daemon=True).start()

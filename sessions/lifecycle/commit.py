@@ -1,0 +1,200 @@
+"""The one transaction in which results become credentials, states and lines of the ledger."""
+
+from collections.abc import Collection, Mapping, Sequence
+from datetime import datetime
+from typing import Any
+
+from django.db import transaction
+
+from sessions import ledger
+from sessions.aws.errors import AwsError, CredentialsExpired, Refused
+from sessions.clock import database_now
+from sessions.ledger import Entry
+from sessions.lifecycle import roots, statements, tallies
+from sessions.lifecycle.blobs import seal_credentials
+from sessions.lifecycle.claims import Claim
+from sessions.lifecycle.needs import Need
+from sessions.lifecycle.outcomes import Blocked, Deferred, Minted, Outcome, Refusal, problem_of
+from sessions.lifecycle.times import after, backoff, rotation_time
+from sessions.models import Activation, Credential, EventKind, Probe
+
+MINTED_COLUMNS = (
+    *("sealed", "generation", "access_key_id", "minted_at", "expires_at"),
+    *("due_at", "asked_at", "attempts", "problem"),
+)
+PROBLEM_COLUMNS = ("problem", "attempts", "due_at", "asked_at")
+
+
+@transaction.atomic(durable=True)
+def commit(
+    claim: Claim, results: Sequence[tuple[Credential, Outcome]], needs: Mapping[str, Sequence[Need]]
+) -> set[str]:
+    """Writes results, states and events as one transaction; returns the rows that were still ours.
+
+    Whatever the fence no longer covers is dropped: nothing stored, no event.
+    """
+    now = database_now()
+    # Locked before the needs are read: a start or stop in another transaction comes wholly before or wholly after.
+    held = set(
+        Credential.objects.filter(pk__in=[row.pk for row, _ in results], fence=claim.fence)
+        .select_for_update()
+        .order_by("pk")
+        .values_list("pk", flat=True)
+    )
+    ours = [(row, outcome) for row, outcome in results if row.pk in held]
+    minted = {row.pk: (row, outcome) for row, outcome in ours if isinstance(outcome, Minted)}
+    others = {row.pk: (row, outcome) for row, outcome in ours if not isinstance(outcome, Minted)}
+    taken_away = _taken_away(minted)
+    statements.write(
+        claim.fence,
+        MINTED_COLUMNS,
+        {pk: _minted(row, outcome, now, pk in taken_away) for pk, (row, outcome) in minted.items()},
+    )
+    statements.write(
+        claim.fence,
+        PROBLEM_COLUMNS,
+        {pk: _problem(row, outcome, now) for pk, (row, outcome) in others.items()},
+    )
+    roots.tell(ours, now)
+    if minted:
+        # Children that stopped at this hop are looked at again: nobody has to do anything by hand.
+        Credential.objects.filter(parent__in=list(minted), problem__isnull=False, due_at=None).update(
+            due_at=now
+        )
+    expired = {row.parent_id for row, outcome in others.values() if _parent_has_expired(outcome)}
+    if expired:
+        # AWS knows better than we do when the parent ended: it is minted anew before the next try.
+        Credential.objects.filter(pk__in=expired, expires_at__isnull=False).update(expires_at=now)
+    entries: dict[str, list[Entry]] = {}
+    for row, outcome in ours:
+        if entry := _entry(row, outcome, needs[row.pk]):
+            entries.setdefault(str(row.team_id), []).append(entry)
+        if isinstance(outcome, Minted):
+            # Without sharing, each of these people and sessions would have had a call of its own.
+            tallies.add("calls_saved", str(row.team_id), amount=max(len(needs[row.pk]) - 1, 0))
+    for team_id in sorted(entries):
+        ledger.append(team_id, entries[team_id])
+    after("written")
+    return held
+
+
+def _taken_away(fingerprints: Collection[str]) -> set[str]:
+    """Those that somebody takes away, unlike those that are only a hop on the way."""
+    if not fingerprints:
+        return set()
+    return {
+        *Activation.objects.filter(credential_id__in=fingerprints).values_list("credential_id", flat=True),
+        *Probe.objects.filter(credential_id__in=fingerprints).values_list("credential_id", flat=True),
+    }
+
+
+def _parent_has_expired(outcome: Outcome) -> bool:
+    return isinstance(outcome, Refusal) and isinstance(outcome.error, CredentialsExpired)
+
+
+def _minted(row: Credential, minted: Minted, now: datetime, needed_directly: bool) -> dict[str, Any]:
+    generation = row.generation + 1
+    expires_at = minted.credentials.expires_at
+    return {
+        "sealed": seal_credentials(row, minted.credentials, generation),
+        "generation": generation,
+        "access_key_id": minted.credentials.access_key_id,
+        "minted_at": now,
+        "expires_at": expires_at,
+        # A hop that is only on the way is minted again when something below needs it, not by the clock.
+        "due_at": rotation_time(now, expires_at) if needed_directly and expires_at else None,
+        "asked_at": None,
+        "attempts": 0,
+        "problem": None,
+    }
+
+
+def _problem(row: Credential, outcome: Outcome, now: datetime) -> dict[str, Any]:
+    """What becomes of a row that was not minted. Bulk tries it again; a person who waits has had the first answer."""
+    match outcome:
+        case Refusal(error):
+            again = error.retryable or (_worth_one_more(error) and row.attempts == 0)
+            return {
+                "problem": problem_of(error, since=_since(row, error.code, now)),
+                "attempts": min(row.attempts + 1, 1000),
+                "due_at": now + backoff(row.attempts) if again else None,
+                "asked_at": None,
+            }
+        case Blocked(problem, due_at, follows):
+            since = (row.problem or {}).get("since") or problem.get("since") or _text(now)
+            return {
+                "problem": {**problem, "since": since},
+                "attempts": min(row.attempts + 1, 1000),
+                "due_at": now + backoff(row.attempts) if follows else due_at,
+                "asked_at": None,
+            }
+        case Deferred(wait):
+            return {
+                "problem": row.problem,
+                "attempts": row.attempts,
+                "due_at": now + wait,
+                "asked_at": row.asked_at,
+            }
+        case _:
+            raise AssertionError("a minted row has no problem")
+
+
+def _entry(row: Credential, outcome: Outcome, needs: Sequence[Need]) -> Entry | None:
+    """The ledger's line about one outcome."""
+    match outcome:
+        case Minted(credentials):
+            ends = credentials.expires_at
+            return _line(
+                row,
+                EventKind.CREDENTIAL_MINTED,
+                needs,
+                {
+                    "access_key_id": credentials.access_key_id,
+                    "parent_access_key_id": outcome.parent_access_key_id,
+                    "arn": outcome.arn,
+                    "expires_at": _text(ends) if ends else None,
+                },
+            )
+        # One line per refusal, not one per try of an outage.
+        case Refusal(error) if (row.problem or {}).get("code") != error.code:
+            return _line(
+                row,
+                EventKind.CREDENTIAL_REFUSED,
+                needs,
+                {"code": error.code, "at_hop": error.hop, "message": error.message},
+            )
+        case _:
+            return None
+
+
+def _text(moment: datetime) -> str:
+    return moment.isoformat(timespec="seconds")
+
+
+def _since(row: Credential, code: str, now: datetime) -> datetime:
+    if row.problem and row.problem.get("code") == code and row.problem.get("since"):
+        return datetime.fromisoformat(row.problem["since"])
+    return now
+
+
+def _worth_one_more(error: AwsError) -> bool:
+    return isinstance(error, CredentialsExpired) or (
+        isinstance(error, Refused) and error.code == "SignatureDoesNotMatch"
+    )
+
+
+def _line(row: Credential, kind: EventKind, needs: Sequence[Need], data: dict[str, Any]) -> Entry:
+    session = next((need.session for need in needs if need.direct and need.session), None)
+    return Entry(
+        kind,
+        "worker",
+        session,
+        {
+            "credential": row.pk,
+            "hop": row.level,
+            "role_arn": row.request["role_arn"],
+            "role_session_name": row.request["role_session_name"],
+            "for": sorted({need.person for need in needs}),
+            **data,
+        },
+    )

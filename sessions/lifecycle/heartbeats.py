@@ -1,0 +1,26 @@
+"""The stamps by which the parts of the installation show that they live; `/readyz` reads them."""
+
+from datetime import datetime, timedelta
+
+from sessions.clock import database_now
+from sessions.models import Heartbeat
+
+PARTS = ("worker", "broker", "clock")
+STALE_AFTER = timedelta(seconds=20)
+
+
+def stamp(name: str) -> None:
+    """Writes down that this part is alive now."""
+    Heartbeat.objects.update_or_create(name=name, defaults={"at": database_now()})
+
+
+def seconds_since(name: str, now: datetime) -> float | None:
+    """How long ago that part was last seen; None: never."""
+    at = Heartbeat.objects.filter(name=name).values_list("at", flat=True).first()
+    return None if at is None else (now - at).total_seconds()
+
+
+def alive(now: datetime) -> dict[str, bool]:
+    """{part: whether it was seen lately}."""
+    seen = dict(Heartbeat.objects.filter(name__in=PARTS).values_list("name", "at"))
+    return {part: part in seen and now - seen[part] < STALE_AFTER for part in PARTS}

@@ -1,0 +1,45 @@
+"""What is wrong with a root: one notice for it, in its own row, however many sessions rest on it."""
+
+from collections.abc import Sequence
+from datetime import datetime
+from typing import Any
+
+from sessions.lifecycle.outcomes import Blocked, Minted, Outcome, Refusal, problem_of
+from sessions.models import AwsSession, Credential, Membership
+
+
+def tell(results: Sequence[tuple[Credential, Outcome]], now: datetime) -> None:
+    """Writes a root's problem down when its first hops meet it, and takes it away when one of them is minted.
+
+    Then the others that stopped at the root are due again: nobody has to do anything by hand. Inside a transaction.
+    """
+    broken: dict[str, dict[str, Any]] = {}
+    works: set[str] = set()
+    for row, outcome in results:
+        if row.level != 1:
+            continue
+        match outcome:
+            case Minted():
+                works.add(str(row.parent_id))
+            case Refusal(error) if error.hop == 0:
+                broken[str(row.parent_id)] = problem_of(error, since=now)
+            case Blocked(problem) if problem["hop"] == 0:
+                broken.setdefault(str(row.parent_id), problem)
+            case _:
+                pass
+    noted = Credential.objects.filter(pk__in=[*broken, *works], level=0)
+    for root in noted.select_for_update().order_by("pk"):
+        if root.pk in works:
+            if root.problem is not None:
+                noted.filter(pk=root.pk).update(problem=None)
+                below = Credential.objects.filter(parent=root, problem__isnull=False, due_at=None)
+                below.filter(problem__hop=0).update(due_at=now)
+        elif (root.problem or {}).get("code") != broken[root.pk]["code"]:
+            since = broken[root.pk].get("since") or now.isoformat(timespec="seconds")
+            noted.filter(pk=root.pk).update(problem={**broken[root.pk], "since": since})
+
+
+def broken_roots(member: Membership) -> list[tuple[AwsSession, dict[str, Any]]]:
+    """The roots of a member's team that do not work now, each with its problem {code, hop, message, check, since}."""
+    rows = Credential.objects.filter(team=member.team, level=0, problem__isnull=False).select_related("root")
+    return [(row.root, row.problem) for row in rows.order_by("root__alias") if row.problem]

@@ -1,0 +1,49 @@
+"""How long things last, in one place.
+
+`CHAINWEB_TIME_COMPRESSION` divides them all, so that the chaos run can live through hours in minutes; it is 1 otherwise.
+"""
+
+import os
+import random
+import signal
+from datetime import datetime, timedelta
+
+from django.conf import settings
+
+
+def compressed(**duration: float) -> timedelta:
+    """A timedelta of these parts, divided by the installation's time compression."""
+    whole: timedelta = timedelta(**duration)
+    return whole / float(settings.CHAINWEB_TIME_COMPRESSION)
+
+
+# A one-hour credential is rotated between its 35th and 40th minute: SDKs want one with 15 minutes left.
+ROTATE_AFTER = (35 / 60, 40 / 60)
+# A parent has to live only while its child is being assumed; a minute covers time-outs and a skewed clock.
+PARENT_MARGIN = compressed(seconds=60)
+# What is handed out has this much life left while STS answers; SDKs begin to refresh below it.
+LEAST_LIFE = compressed(minutes=15)
+# How long a just-started session shows as pending rather than handing out the short rest of a shared credential.
+SETTLING = compressed(seconds=10)
+# How long a child waits for a parent that another worker is minting, before it is looked at again.
+DEFERRED_FOR = timedelta(seconds=0.2)
+FIRST_BACKOFF = compressed(seconds=1)
+LONGEST_BACKOFF = compressed(seconds=60)
+
+
+def rotation_time(minted_at: datetime, expires_at: datetime) -> datetime:
+    """When to replace a credential: at 35–40 sixtieths of its life, spread so that no herd forms."""
+    return minted_at + (expires_at - minted_at) * random.uniform(*ROTATE_AFTER)  # noqa: S311  (spreading, not secrecy)
+
+
+def backoff(attempts: int) -> timedelta:
+    """Full jitter: anywhere up to a ceiling that doubles with each attempt."""
+    ceiling = min(LONGEST_BACKOFF, FIRST_BACKOFF * float(2 ** min(attempts, 16)))
+    least = min(FIRST_BACKOFF / 5, ceiling)
+    return least + (ceiling - least) * random.random()  # noqa: S311  (likewise)
+
+
+def after(step: str) -> None:
+    """Ends this process right after a named step of a rotation, if the chaos run has asked for it."""
+    if step == settings.CHAINWEB_CHAOS_KILL_AFTER:
+        os.kill(os.getpid(), signal.SIGKILL)
