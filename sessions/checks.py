@@ -4,6 +4,7 @@ from typing import Any
 
 from django.conf import settings
 from django.core.checks import CheckMessage, Critical, register
+from django.core.exceptions import ImproperlyConfigured
 
 from sessions.sealing import SealingError, parse_keys
 
@@ -24,6 +25,8 @@ def keys_are_usable(**kwargs: Any) -> list[CheckMessage]:
                 )
         except SealingError as error:
             problems.append(Critical(str(error), id="chains.E002"))
-    if not settings.SECRET_KEY:
+    try:
+        settings.SECRET_KEY  # noqa: B018  (Django raises by itself where it is empty)
+    except ImproperlyConfigured:
         problems.append(Critical("SECRET_KEY is not set.", id="chains.E003"))
     return problems

@@ -1,13 +1,19 @@
-"""The product's own settings with keys made for this run, and a place for the test database."""
+"""The product's own settings with keys made for this run, and a place for the test database.
 
+DATABASE_URL and REDIS_URL are honoured: with them the same tests run against PostgreSQL and Redis.
+"""
+
+import atexit
 import base64
 import os
 import secrets
+import shutil
 import tempfile
 
 from cryptography.hazmat.primitives.asymmetric.x25519 import X25519PrivateKey
 
 FOLDER = tempfile.mkdtemp(prefix="cwt-")
+atexit.register(shutil.rmtree, FOLDER, ignore_errors=True)
 
 
 def _b64(raw: bytes) -> str:
@@ -26,7 +32,8 @@ os.environ.setdefault("SECURE_COOKIES", "0")
 from chainweb.settings import *  # noqa: E402, F403
 from chainweb.settings import DATABASES, IS_EMBEDDED  # noqa: E402
 
-if IS_EMBEDDED:
+if IS_EMBEDDED:  # else DATABASE_URL names the PostgreSQL in which a test database is made and dropped
+    DATABASES["default"]["NAME"] = os.path.join(FOLDER, "db.sqlite3")
     DATABASES["default"]["TEST"] = {"NAME": os.path.join(FOLDER, "test.sqlite3")}
 # Argon2 takes its time on purpose; the tests that are about it say so.
 PASSWORD_HASHERS = [
