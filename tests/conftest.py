@@ -3,6 +3,7 @@
 import os
 
 import pytest
+from django.conf import settings
 from django.db import connections
 from django.test import testcases
 
@@ -10,6 +11,11 @@ from sessions import triggers
 from sessions.lifecycle import lanes
 from tests.fake_sts import FakeSts
 from tests.house import House
+
+
+def pytest_report_header():
+    """Which of the two installations this run is about."""
+    return f"database: {connections['default'].vendor}, broker: {settings.REDIS_URL.partition(':')[0]}"
 
 
 @pytest.fixture(scope="session", autouse=True)
