@@ -3,7 +3,7 @@
 from django.urls import path
 
 from sessions.api import api
-from sessions.views import acting, editing, health, reading
+from sessions.views import acting, editing, health, preview, reading
 
 urlpatterns = [
     path("", reading.home, name="home"),
@@ -18,6 +18,7 @@ urlpatterns = [
         name="new_session_form",
     ),
     path("teams/<slug:team_slug>/test/<slug:kind>/", editing.test_session, name="test_session"),
+    path("teams/<slug:team_slug>/preview/", preview.preview_session, name="preview_session"),
     path("probes/<uuid:probe_id>/", editing.probe_page, name="probe"),
     path("sessions/<uuid:session_id>/", reading.session_page, name="session"),
     path("sessions/<uuid:session_id>/state/", reading.session_state, name="session_state"),

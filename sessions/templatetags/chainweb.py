@@ -1,0 +1,89 @@
+"""What the templates say again and again: an icon, a moment in time, the life left in a credential."""
+
+from datetime import UTC, datetime
+from functools import cache
+
+from django import template
+from django.utils.html import format_html
+from django.utils.safestring import SafeString, mark_safe
+from lucide import _render_icon as lucide_svg
+
+from sessions.aws.roots import ROOT_KINDS
+
+register = template.Library()
+
+# Every icon the pages use; a root kind brings its own. A name that is not here fails where it is used.
+ICONS = frozenset(
+    {
+        *("arrow-left", "check", "chevron-down", "chevron-right", "circle", "circle-alert", "circle-check"),
+        *("circle-dashed", "circle-x", "cloud", "copy", "download", "ellipsis", "eye-off", "flask-conical"),
+        *("keyboard", "link", "list-tree", "loader-circle", "log-out", "monitor", "moon", "pencil", "play"),
+        *("plus", "rotate-cw", "search", "settings", "shield-alert", "square", "sun", "trash-2"),
+        *("triangle-alert", "users", "x"),
+        *(kind.icon for kind in ROOT_KINDS.values()),
+    }
+)
+
+
+@register.simple_tag
+@cache
+def icon(name: str, extra: str = "") -> SafeString:
+    """An icon of the page's sprite. It says nothing by itself: a name for it stands beside it or on its button."""
+    if name not in ICONS:
+        raise template.TemplateSyntaxError(f"There is no icon {name!r} in the sprite: add it to ICONS.")
+    return format_html(
+        '<svg class="icon {}" viewBox="0 0 24 24" aria-hidden="true"><use href="#i-{}"/></svg>', extra, name
+    )
+
+
+@register.simple_tag
+@cache
+def icon_sprite() -> SafeString:
+    """All icons, once per page, so that a row of a long list costs one short reference each."""
+    symbols = "".join(lucide_svg(name, 24, id=f"i-{name}") for name in sorted(ICONS))
+    return mark_safe(f'<svg class="sprite" aria-hidden="true"><defs>{symbols}</defs></svg>')  # noqa: S308  (ours)
+
+
+@register.simple_tag
+def server_time() -> str:
+    """Now, by the server's clock: the countdowns on the page go by it, not by the browser's."""
+    return datetime.now(UTC).isoformat(timespec="milliseconds")
+
+
+@register.simple_tag
+def until(moment: datetime | None) -> SafeString:
+    """A moment to come. True as it stands; a script makes it a countdown."""
+    return _time(moment, "until")
+
+
+@register.simple_tag
+def since(moment: datetime | None) -> SafeString:
+    """A moment that was. True as it stands; a script says how long ago."""
+    return _time(moment, "since")
+
+
+def _time(moment: datetime | None, direction: str) -> SafeString:
+    if moment is None:
+        return SafeString("")
+    moment = moment.astimezone(UTC)
+    same_day = moment.date() == datetime.now(UTC).date()
+    return format_html(
+        '<time datetime="{}" data-{}>{} UTC</time>',
+        moment.isoformat(timespec="seconds"),
+        direction,
+        f"{moment:%H:%M}" if same_day else f"{moment.day} {moment:%b %Y %H:%M}",
+    )
+
+
+@register.simple_tag
+def life_bar(minted_at: datetime | None, expires_at: datetime | None) -> SafeString:
+    """How much of a credential's life is left, as a bar; the text beside it says the same."""
+    if minted_at is None or expires_at is None or expires_at <= minted_at:
+        return SafeString("")
+    left = (expires_at - datetime.now(UTC)) / (expires_at - minted_at)
+    return format_html(
+        '<svg class="life" viewBox="0 0 100 4" preserveAspectRatio="none" aria-hidden="true">'
+        '<rect class="life__whole" width="100" height="4"/>'
+        '<rect class="life__left" width="{}" height="4"/></svg>',
+        max(0, min(100, round(100 * left))),
+    )
