@@ -55,8 +55,11 @@ def append(team_id: object, entries: Sequence[Entry]) -> list[Event]:
     if not entries:
         return []
     team = str(team_id)
-    LedgerHead.objects.bulk_create([LedgerHead(team_id=team, seq=0, hash=START)], ignore_conflicts=True)
-    head = LedgerHead.objects.select_for_update().get(pk=team)
+    heads = LedgerHead.objects.select_for_update().filter(pk=team)
+    head = heads.first()
+    if head is None:
+        LedgerHead.objects.bulk_create([LedgerHead(team_id=team, seq=0, hash=START)], ignore_conflicts=True)
+        head = heads.get()
     now = database_now()
     events = []
     seq, prev = head.seq, head.hash

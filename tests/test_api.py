@@ -323,8 +323,27 @@ def test_the_openapi_document_names_every_path(house):
     assert set(paths) == {
         "/api/v1/sessions",
         "/api/v1/sessions/{session_id}",
+        "/api/v1/sessions/start",
+        "/api/v1/sessions/stop",
         "/api/v1/sessions/{session_id}/start",
         "/api/v1/sessions/{session_id}/stop",
         "/api/v1/sessions/{session_id}/rotate",
         "/api/v1/sessions/{session_id}/credentials",
     }
+
+
+def test_several_sessions_are_started_and_stopped_in_one_step_and_with_a_foreign_one_among_them_none(
+    house, ben
+):
+    other = House(house.sts, "other")
+    [foreign] = other.chain(1, prefix="Other")
+    leaves = house.chain(3)
+    ids = [str(leaf.pk) for leaf in leaves]
+    assert ben("POST", "/sessions/start", {"ids": [*ids, str(foreign.pk)]}).status_code == 404
+    assert {house.state(leaf).status for leaf in leaves} == {"inactive"}
+    started = ben("POST", "/sessions/start", {"ids": ids})
+    assert [each["status"] for each in started.json()] == ["pending"] * 3
+    house.work()
+    assert {house.state(leaf).status for leaf in leaves} == {"active"}
+    assert ben("POST", "/sessions/stop", {"ids": ids}).status_code == 200
+    assert {house.state(leaf).status for leaf in leaves} == {"inactive"}

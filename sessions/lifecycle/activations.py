@@ -1,11 +1,11 @@
 """Start, stop, rotate, end: what a person wants kept fresh, and what is kept or erased because of it."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from datetime import datetime, timedelta
 from uuid import UUID
 
 from django.db import transaction
-from django.db.models import Exists, OuterRef
+from django.db.models import Exists, OuterRef, QuerySet
 
 from sessions import ledger
 from sessions.clock import database_now
@@ -13,6 +13,7 @@ from sessions.ledger import Entry
 from sessions.lifecycle.plan import plan, secure
 from sessions.lifecycle.times import PARENT_MARGIN
 from sessions.models import Activation, AwsSession, Credential, EventKind, Membership, Team
+from sessions.models.sessions import load_chains
 
 
 def lock_team(team_id: UUID) -> Team:
@@ -20,56 +21,64 @@ def lock_team(team_id: UUID) -> Team:
     return Team.objects.select_for_update().get(pk=team_id)
 
 
-@transaction.atomic
 def start_session(session: AwsSession, member: Membership) -> Activation:
     """Has a session kept fresh for a member for the team's hours; a session on the same named profile stops.
 
     Starting again extends it, and asks once more where AWS refused. The caller wakes a worker on commit.
     """
-    team = lock_team(member.team_id)
-    now = database_now()
-    leaf = secure(plan(session.chain(), member), now)
-    previous = Activation.objects.filter(
-        user=member.user, session__team=team, session__profile=session.profile
-    )
-    entries = _end(previous.exclude(session=session), EventKind.SESSION_STOPPED, member.user.get_username())
-    activation, created = Activation.objects.update_or_create(
-        session=session,
-        user=member.user,
-        defaults={"credential": leaf, "ends_at": now + timedelta(hours=team.activation_hours)},
-        create_defaults={
-            "credential": leaf,
-            "started_at": now,
-            "ends_at": now + timedelta(hours=team.activation_hours),
-        },
-    )
-    entries.append(
-        Entry(
-            EventKind.SESSION_STARTED,
-            member.user.get_username(),
-            session,
-            {
-                "ends_at": activation.ends_at.isoformat(timespec="seconds"),
-                "again": not created,
-                "credential": leaf.pk,
-            },
-        )
-    )
-    ledger.append(team.pk, entries)
-    return activation
+    return start_sessions([session], member)[0]
 
 
 @transaction.atomic
+def start_sessions(sessions: Sequence[AwsSession], member: Membership) -> list[Activation]:
+    """The same for several in one step. Of those on one named profile the last wins, as if started one by one."""
+    team = lock_team(member.team_id)
+    now = database_now()
+    actor = member.user.get_username()
+    chosen = {session.profile: session for session in sessions}
+    started = Activation.objects.filter(user=member.user, session__team=team)
+    ids = [session.pk for session in chosen.values()]
+    others = started.filter(session__profile__in=chosen).exclude(session__in=ids)
+    entries = _end(others, EventKind.SESSION_STOPPED, actor)
+    before = {each.session_id: each for each in started.filter(session__in=ids).select_related("credential")}
+    left = [each.credential for each in before.values()]
+    ends_at = now + timedelta(hours=team.activation_hours)
+    chains = load_chains(chosen.values())
+    activations = []
+    for session in chosen.values():
+        leaf = secure(plan(chains[session.pk], member), now)
+        activation = before.get(session.pk)
+        if activation is None:
+            activation = Activation(session=session, user=member.user, started_at=now)
+        activation.credential, activation.ends_at = leaf, ends_at
+        activations.append(activation)
+        data = {
+            "ends_at": ends_at.isoformat(timespec="seconds"),
+            "again": session.pk in before,
+            "credential": leaf.pk,
+        }
+        entries.append(Entry(EventKind.SESSION_STARTED, actor, session, data))
+    Activation.objects.bulk_create([each for each in activations if each.session_id not in before])
+    Activation.objects.bulk_update(before.values(), ["credential", "ends_at"])
+    for credential in left:
+        erase_unneeded(credential)
+    ledger.append(team.pk, entries)
+    return activations
+
+
 def stop_session(session: AwsSession, member: Membership) -> bool:
     """Ends the member's own activation. What nobody else needs is erased in the same transaction: stop wins."""
+    return stop_sessions([session], member) > 0
+
+
+@transaction.atomic
+def stop_sessions(sessions: Sequence[AwsSession], member: Membership) -> int:
+    """The same for several in one step; how many of them were started."""
     team = lock_team(member.team_id)
-    entries = _end(
-        Activation.objects.filter(user=member.user, session=session),
-        EventKind.SESSION_STOPPED,
-        member.user.get_username(),
-    )
+    theirs = Activation.objects.filter(user=member.user, session__in=[session.pk for session in sessions])
+    entries = _end(theirs, EventKind.SESSION_STOPPED, member.user.get_username())
     ledger.append(team.pk, entries)
-    return bool(entries)
+    return len(entries)
 
 
 @transaction.atomic
@@ -163,9 +172,9 @@ def _move(activation: Activation, leaf: Credential) -> bool:
     return True
 
 
-def _end(activations: Iterable[Activation], kind: EventKind, actor: str) -> list[Entry]:
+def _end(activations: QuerySet[Activation], kind: EventKind, actor: str) -> list[Entry]:
     entries = []
-    for activation in list(activations):
+    for activation in activations.select_related("session", "credential", "user"):
         session, credential = activation.session, activation.credential
         data = {"credential": credential.pk, "of": activation.user.get_username()}
         entries.append(Entry(kind, actor, session, data))

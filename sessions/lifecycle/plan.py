@@ -84,27 +84,25 @@ def secure(
 
 
 def _rows_of(planned: Sequence[PlannedHop]) -> dict[str, Credential]:
-    """The rows of a plan, root first, locked; those that are missing are made."""
+    """The rows of a plan, root first, locked; those that are missing are made. The team's lock keeps others from making them."""
     fingerprints = [step.fingerprint for step in planned]
     found = Credential.objects.select_for_update().filter(pk__in=fingerprints).order_by("level")
     rows = {row.fingerprint: row for row in found}
     if len(rows) < len(planned):
         root = planned[0].session
-        Credential.objects.bulk_create(
-            [
-                Credential(
-                    fingerprint=step.fingerprint,
-                    team_id=root.team_id,
-                    root=root,
-                    parent_id=step.parent_fingerprint,
-                    level=step.level,
-                    request=step.hop.to_json() if step.hop else {},
-                    region=step.region,
-                )
-                for step in planned
-                if step.fingerprint not in rows
-            ],
-            ignore_conflicts=True,
-        )
-        rows = {row.fingerprint: row for row in found.all()}
-    return rows
+        made = [
+            Credential(
+                fingerprint=step.fingerprint,
+                team_id=root.team_id,
+                root=root,
+                parent_id=step.parent_fingerprint,
+                level=step.level,
+                request=step.hop.to_json() if step.hop else {},
+                region=step.region,
+            )
+            for step in planned
+            if step.fingerprint not in rows
+        ]
+        Credential.objects.bulk_create(made)
+        rows |= {row.fingerprint: row for row in made}
+    return {step.fingerprint: rows[step.fingerprint] for step in planned}

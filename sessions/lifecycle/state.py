@@ -1,6 +1,6 @@
 """What a person reads of a session: their own status, the chain, time left, a problem in words."""
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from enum import StrEnum
@@ -11,6 +11,7 @@ from sessions.aws.names import InvalidName
 from sessions.lifecycle.plan import resolve_hop
 from sessions.lifecycle.times import LEAST_LIFE, SETTLING
 from sessions.models import Activation, AwsSession, Credential, Membership
+from sessions.models.sessions import load_chains
 
 
 class Status(StrEnum):
@@ -155,6 +156,20 @@ class TeamView:
 
     def describe_all(self, sessions: Iterable[AwsSession]) -> list[Described]:
         return [self.describe(session) for session in sessions]
+
+
+def view_of_sessions(member: Membership, now: datetime, sessions: Sequence[AwsSession]) -> TeamView:
+    """The same for these sessions and their chains alone."""
+    chains = load_chains(sessions)
+    activations = Activation.objects.filter(user=member.user, session__in=list(chains)).select_related(
+        "credential"
+    )
+    return TeamView(
+        member,
+        now,
+        {each.pk: each for chain in chains.values() for each in chain},
+        {a.session_id: a for a in activations},
+    )
 
 
 def view_of_team(member: Membership, now: datetime) -> TeamView:

@@ -2,7 +2,6 @@
 
 import uuid
 from collections.abc import Iterable
-from typing import TYPE_CHECKING
 
 from django.db import models
 from django.db.models.functions import Lower
@@ -10,9 +9,6 @@ from django.db.models.functions import Lower
 from sessions.aws.roots import ROOT_KINDS
 from sessions.models.people import Team, User
 from sessions.sealing import Place
-
-if TYPE_CHECKING:
-    pass
 
 CHAINED = "iam-role-chained"
 CHAINED_LABEL = "AWS IAM Role Chained"
@@ -67,13 +63,7 @@ class AwsSession(models.Model):
 
     def chain(self) -> list["AwsSession"]:
         """The sessions from the root down to this one. Ends, with an error, on a table whose links bite their tail."""
-        path: list[AwsSession] = [self]
-        while path[0].is_chained:
-            assumer = path[0].link.assumer
-            if assumer in path or assumer.team_id != self.team_id:
-                raise BrokenChain(f"The chain of {self.alias!r} does not end at a root of its team.")
-            path.insert(0, assumer)
-        return path
+        return load_chains([self])[self.pk]
 
     def depth(self) -> int:
         """The number of AssumeRole calls from the root to this session: 0 for a root."""
@@ -96,6 +86,23 @@ def _walk_down(
             seen.add(child.pk)
             yield child, level
             yield from _walk_down(child.pk, below, level + 1, seen)
+
+
+def load_chains(sessions: Iterable[AwsSession]) -> dict[uuid.UUID, list[AwsSession]]:
+    """{session's id: its chain, root first}, with one query per level, however many sessions. Raises `BrokenChain`."""
+    chains = {session.pk: [session] for session in sessions}
+    while frontier := {path[0].pk: path[0] for path in chains.values() if path[0].is_chained}:
+        links = AssumerLink.objects.filter(session__in=list(frontier)).select_related("assumer")
+        assumers = {link.session_id: link for link in links}
+        for path in chains.values():
+            link = assumers.get(path[0].pk)
+            if link is None and not path[0].is_chained:
+                continue
+            if link is None or link.assumer in path or link.assumer.team_id != path[-1].team_id:
+                raise BrokenChain(f"The chain of {path[-1].alias!r} does not end at a root of its team.")
+            path[0].link = link
+            path.insert(0, link.assumer)
+    return chains
 
 
 class BrokenChain(Exception):

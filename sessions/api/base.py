@@ -1,0 +1,134 @@
+"""What every part of the API stands on: the bearer token, errors of one form, and who is asking for what."""
+
+import re
+from typing import Any
+from uuid import UUID
+
+from django.core.exceptions import PermissionDenied
+from django.http import Http404, HttpRequest, HttpResponse
+from ninja import NinjaAPI
+from ninja.errors import AuthenticationError, ValidationError
+from pydantic import BaseModel
+
+from sessions.lifecycle.people import member_of_token
+from sessions.models import AwsSession, Membership
+from sessions.policy import Action, can, visible_to
+from sessions.secret import Secret
+
+BEARER = re.compile(r"(?:Bearer\s+)?(cwt_[A-Za-z0-9_-]{20,100})\s*", re.IGNORECASE)
+
+
+class ApiError(Exception):
+    """An answer that is not what was asked for: {code, message, fields}."""
+
+    def __init__(
+        self, status: int, code: str, message: str, fields: dict[str, list[str]] | None = None
+    ) -> None:
+        super().__init__(message)
+        self.status, self.code, self.message, self.fields = status, code, message, fields
+
+
+class TokenAuth:
+    """`Authorization: Bearer <token>`; cookies count for nothing here. The token's rights are those of its person now."""
+
+    openapi_type = "http"
+    openapi_security_schema = {"type": "http", "scheme": "bearer"}
+
+    def __call__(self, request: HttpRequest) -> Membership | None:
+        match = BEARER.fullmatch(request.headers.get("Authorization", ""))
+        found = member_of_token(Secret(match.group(1))) if match else None
+        if found is None:
+            return None
+        member, token = found
+        request.token_name = token.name  # type: ignore[attr-defined]  # the ledger says by which token
+        return member
+
+
+api = NinjaAPI(title="Chainweb", version="1", auth=TokenAuth(), docs_url=None, urls_namespace="api")
+
+
+class ErrorOut(BaseModel):
+    """Every answer over 399."""
+
+    code: str
+    message: str
+    fields: dict[str, list[str]] | None = None
+
+
+ERRORS = {
+    400: ErrorOut,
+    401: ErrorOut,
+    403: ErrorOut,
+    404: ErrorOut,
+    409: ErrorOut,
+    422: ErrorOut,
+    503: ErrorOut,
+}
+
+
+def answer(request: HttpRequest, status: int, code: str, message: str, fields: Any = None) -> HttpResponse:
+    body: dict[str, Any] = {"code": code, "message": message}
+    if fields:
+        body["fields"] = fields
+    return api.create_response(request, body, status=status)
+
+
+@api.exception_handler(ApiError)
+def _on_api_error(request: HttpRequest, error: ApiError) -> HttpResponse:
+    return answer(request, error.status, error.code, error.message, error.fields)
+
+
+@api.exception_handler(AuthenticationError)
+def _on_unauthenticated(request: HttpRequest, error: AuthenticationError) -> HttpResponse:
+    response = answer(
+        request, 401, "unauthenticated", "Send a valid token as “Authorization: Bearer <token>”."
+    )
+    response.headers["WWW-Authenticate"] = "Bearer"
+    return response
+
+
+@api.exception_handler(Http404)
+def _on_missing(request: HttpRequest, error: Http404) -> HttpResponse:
+    return answer(request, 404, "not_found", "There is no such thing here.")
+
+
+@api.exception_handler(PermissionDenied)
+def _on_forbidden(request: HttpRequest, error: PermissionDenied) -> HttpResponse:
+    return answer(request, 403, "forbidden", "Your role in the team does not allow that.")
+
+
+@api.exception_handler(ValidationError)
+def _on_malformed(request: HttpRequest, error: ValidationError) -> HttpResponse:
+    fields = {str(each["loc"][-1]): [str(each["msg"])] for each in error.errors}
+    return answer(request, 422, "invalid", "The request is not of the documented form.", fields)
+
+
+def caller(request: HttpRequest) -> Membership:
+    member: Membership = request.auth  # type: ignore[attr-defined]  # set by TokenAuth
+    return member
+
+
+def session_for(request: HttpRequest, session_id: UUID, action: Action = Action.VIEW) -> AwsSession:
+    """A session of the token's team. Foreign and missing are one and the same answer."""
+    member = caller(request)
+    session = visible_to(member.user).filter(pk=session_id, team=member.team).first()
+    if session is None:
+        raise Http404
+    if not can(member, action, session):
+        raise PermissionDenied
+    return session
+
+
+def startable(request: HttpRequest, session_id: UUID) -> tuple[AwsSession, Membership]:
+    session, member = session_for(request, session_id), caller(request)
+    require_startable(session, member)
+    return session, member
+
+
+def require_startable(session: AwsSession, member: Membership) -> None:
+    if not session.is_chained:
+        raise ApiError(
+            409, "is_a_root", "A root is there to be assumed from: it has no credentials to hand out."
+        )
+    if not can(member, Action.START, session):
+        raise PermissionDenied

@@ -1,0 +1,58 @@
+"""Handing out by token."""
+
+from typing import Any
+from uuid import UUID
+
+from django.http import HttpRequest, HttpResponse
+
+from sessions.api.base import ERRORS, ApiError, api, startable
+from sessions.lifecycle.reveal import NotReady, hand_out
+from sessions.lifecycle.state import Status
+from sessions.snippets import FORMATS
+
+BROWSER_HEADERS = (
+    "Origin",
+    "Referer",
+    "Sec-Fetch-Mode",
+    "Sec-Fetch-Site",
+    "Sec-Fetch-Dest",
+    "Sec-Fetch-User",
+)
+
+
+@api.get(
+    "/sessions/{uuid:session_id}/credentials",
+    response=ERRORS,
+    url_name="credentials",
+    summary="Your credentials, in a format",
+)
+def credentials(request: HttpRequest, session_id: UUID, format: str = "process") -> Any:
+    """`format=process` is the credential_process JSON; the others are the snippets of the page.
+
+    409 while there is nothing to hand out, 503 when what there was has run out. Browsers are refused.
+    """
+    if any(header in request.headers for header in BROWSER_HEADERS):
+        raise ApiError(403, "browser", "Credentials are not handed to browsers here.")
+    session, member = startable(request, session_id)
+    if format not in FORMATS or not FORMATS[format].secret:
+        known = ", ".join(key for key, each in FORMATS.items() if each.secret)
+        raise ApiError(422, "invalid", f"There is no format {format!r}.", {"format": [f"One of: {known}."]})
+    chosen = FORMATS[format]
+    try:
+        via = f"token {request.token_name}"  # type: ignore[attr-defined]  # set by TokenAuth
+        text = hand_out(session, member, chosen, via=via, base_url=request.build_absolute_uri("/"))
+    except NotReady as not_ready:
+        raise _not_ready(not_ready) from None
+    content_type = "application/json" if chosen.language == "json" else "text/plain; charset=utf-8"
+    return HttpResponse(text, content_type=content_type)
+
+
+def _not_ready(not_ready: NotReady) -> ApiError:
+    state = not_ready.state
+    if state.status is Status.INACTIVE:
+        return ApiError(409, "inactive", "You have not started this session.")
+    problem = state.problem
+    if problem is None:
+        return ApiError(409, "pending", "The credentials are being minted; ask again in a moment.")
+    status = 503 if problem.retrying else 409
+    return ApiError(status, problem.code, f"Hop {problem.hop}: {problem.message} {problem.check}")

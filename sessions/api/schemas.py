@@ -1,0 +1,66 @@
+"""What goes in and out, as the OpenAPI document shows it."""
+
+from typing import Any
+from uuid import UUID
+
+from pydantic import BaseModel, ConfigDict, Field
+
+from sessions.models import CHAINED
+
+
+# pydantic's own models, since ninja's Schema passes on no fields that it was not told of.
+class ProblemOut(BaseModel):
+    """What stands in the way: at which hop (0 is the root), and what to check."""
+
+    code: str
+    hop: int
+    message: str
+    check: str
+    since: Any = None
+
+
+class StepOut(BaseModel):
+    """One session of a chain, from the root down."""
+
+    id: UUID
+    alias: str
+    kind: str
+
+
+class SessionOut(BaseModel):
+    """A session as its caller sees it. Settings of a root kind stand beside these fields; secrets never do."""
+
+    model_config = ConfigDict(extra="allow")
+
+    id: UUID
+    kind: str
+    alias: str
+    profile: str
+    region: str
+    status: str
+    expires_at: Any = None
+    problem: ProblemOut | None = None
+    chain: list[StepOut]
+
+
+class SessionIn(BaseModel):
+    """The fields of the kind's form, by the same names. Unknown ones are refused."""
+
+    model_config = ConfigDict(extra="allow")
+
+    kind: str = CHAINED
+    alias: str = ""
+    profile: str = ""
+    region: str = ""
+
+
+class SessionPatch(BaseModel):
+    """Any of the fields of the session's form; what is left out stays."""
+
+    model_config = ConfigDict(extra="allow")
+
+
+class Chosen(BaseModel):
+    """Which sessions, by id; at most 1000."""
+
+    ids: list[UUID] = Field(max_length=1000)

@@ -1,0 +1,221 @@
+"""Sessions of every kind: read, create, change, delete, start, stop, rotate."""
+
+from collections.abc import Sequence
+from typing import Any
+from uuid import UUID
+
+from django.http import Http404, HttpRequest
+from ninja import Status as Answer
+
+from sessions import tasks
+from sessions.api.base import ERRORS, ApiError, api, caller, require_startable, session_for, startable
+from sessions.api.schemas import Chosen, SessionIn, SessionOut, SessionPatch
+from sessions.aws.roots import ROOT_KINDS
+from sessions.clock import database_now
+from sessions.forms import SessionForm, form_for, stored_values
+from sessions.lifecycle.activations import (
+    rotate_session,
+    start_session,
+    start_sessions,
+    stop_session,
+    stop_sessions,
+)
+from sessions.lifecycle.sessions import Refused, delete_session
+from sessions.lifecycle.state import Described, view_of_sessions, view_of_team
+from sessions.models import CHAINED, AwsSession, Membership
+from sessions.policy import Action, visible_to, why_not_create
+
+
+def _as_json(described: Described) -> dict[str, Any]:
+    session, state = described.session, described.state
+    values = stored_values(session)
+    if session.is_chained:
+        values["assumer"] = str(values["assumer"])
+    return {
+        "id": session.pk,
+        "kind": session.kind,
+        **values,
+        "account": described.account,
+        "cloudtrail_name": described.cloudtrail_name,
+        "status": str(state.status),
+        "expires_at": state.expires_at,
+        "next_rotation_at": state.next_rotation_at,
+        "ends_at": state.ends_at,
+        "problem": state.problem.as_json() if state.problem else None,
+        "chain": [{"id": each.pk, "alias": each.alias, "kind": each.kind} for each in described.chain],
+    }
+
+
+def _described(member: Membership, session: AwsSession) -> dict[str, Any]:
+    return _all_described(member, [session])[0]
+
+
+def _all_described(member: Membership, sessions: Sequence[AwsSession]) -> list[dict[str, Any]]:
+    view = view_of_sessions(member, database_now(), sessions)
+    return [_as_json(view.describe(view.sessions[session.pk])) for session in sessions]
+
+
+def _checked(form: SessionForm, sent: dict[str, Any]) -> SessionForm:
+    unknown = sorted(set(sent) - set(form.fields))
+    if unknown:
+        raise ApiError(
+            422,
+            "invalid",
+            "There are fields that this kind does not have.",
+            {name: ["Unknown field."] for name in unknown},
+        )
+    for name, value in sent.items():
+        if value is not None and not isinstance(value, str):
+            raise ApiError(422, "invalid", "Every field is text.", {name: ["Must be text."]})
+    if not form.is_valid():
+        _raise_form_errors(form)
+    return form
+
+
+def _raise_form_errors(form: SessionForm) -> None:
+    fields = {name: [str(message) for message in messages] for name, messages in form.errors.items()}
+    first = next(iter(fields.values()))[0]
+    raise ApiError(422, "invalid", first, fields)
+
+
+@api.get("/sessions", response={200: list[SessionOut], **ERRORS}, summary="All sessions of the token's team")
+def list_sessions(request: HttpRequest) -> Any:
+    view = view_of_team(caller(request), database_now())
+    return [_as_json(described) for described in view.describe_all(view.sessions.values())]
+
+
+@api.post("/sessions", response={201: SessionOut, **ERRORS}, summary="Create a session of any kind")
+def create_session(request: HttpRequest, payload: SessionIn) -> Any:
+    member = caller(request)
+    kind = payload.kind
+    if kind != CHAINED and kind not in ROOT_KINDS:
+        raise ApiError(
+            422,
+            "invalid",
+            f"There is no kind {kind!r}.",
+            {"kind": [f"One of: {', '.join([CHAINED, *ROOT_KINDS])}."]},
+        )
+    reason = why_not_create(kind, member)
+    if reason:
+        raise ApiError(403, "forbidden", reason)
+    sent = {key: value for key, value in payload.model_dump().items() if key != "kind"}
+    form = _checked(form_for(kind, sent, view=view_of_team(member, database_now())), sent)
+    session = form.save()
+    if session is None:
+        _raise_form_errors(form)
+    assert session is not None
+    return api.create_response(request, _described(member, session), status=201)
+
+
+@api.get("/sessions/{uuid:session_id}", response={200: SessionOut, **ERRORS}, summary="One session")
+def get_session(request: HttpRequest, session_id: UUID) -> Any:
+    return _described(caller(request), session_for(request, session_id))
+
+
+@api.patch(
+    "/sessions/{uuid:session_id}",
+    response={200: SessionOut, **ERRORS},
+    summary="Change some of a session's fields",
+)
+def patch_session(request: HttpRequest, session_id: UUID, payload: SessionPatch) -> Any:
+    session, member = session_for(request, session_id, Action.EDIT), caller(request)
+    sent = payload.model_dump()
+    merged = {key: str(value) for key, value in stored_values(session).items()} | sent
+    form = _checked(
+        form_for(session.kind, merged, view=view_of_team(member, database_now()), session=session), sent
+    )
+    if form.save() is None:
+        _raise_form_errors(form)
+    tasks.wake()
+    return _described(member, session)
+
+
+@api.delete(
+    "/sessions/{uuid:session_id}",
+    response={204: None, **ERRORS},
+    summary="Delete a session, and what is assumed from it",
+)
+def remove_session(request: HttpRequest, session_id: UUID, dependants: bool = False) -> Any:
+    """With dependants it is refused (409, with their aliases) unless `?dependants=true` confirms that they go too."""
+    session, member = session_for(request, session_id, Action.DELETE), caller(request)
+    below = [each.alias for each, _ in session.dependants()]
+    if below and not dependants:
+        raise ApiError(
+            409,
+            "has_dependants",
+            f"Sessions are assumed from it: {', '.join(below)}. Confirm with ?dependants=true.",
+        )
+    try:
+        delete_session(session, member)
+    except Refused as refused:
+        raise ApiError(409, "refused", refused.message) from None
+    return Answer(204, None)
+
+
+@api.post(
+    "/sessions/{uuid:session_id}/start",
+    response={200: SessionOut, **ERRORS},
+    summary="Have a session kept fresh for you",
+)
+def start(request: HttpRequest, session_id: UUID) -> Any:
+    session, member = startable(request, session_id)
+    start_session(session, member)
+    tasks.wake_for_start()
+    return _described(member, session)
+
+
+@api.post(
+    "/sessions/{uuid:session_id}/stop",
+    response={200: SessionOut, **ERRORS},
+    summary="End your own activation",
+)
+def stop(request: HttpRequest, session_id: UUID) -> Any:
+    session, member = startable(request, session_id)
+    stop_session(session, member)
+    return _described(member, session)
+
+
+@api.post(
+    "/sessions/{uuid:session_id}/rotate",
+    response={200: SessionOut, **ERRORS},
+    summary="Mint your credential anew now",
+)
+def rotate(request: HttpRequest, session_id: UUID) -> Any:
+    session, member = startable(request, session_id)
+    if not rotate_session(session, member):
+        raise ApiError(409, "inactive", "You have not started this session.")
+    tasks.wake_for_start()
+    return _described(member, session)
+
+
+def _all_startable(request: HttpRequest, chosen: Chosen) -> tuple[list[AwsSession], Membership]:
+    """All of them, or an error and none."""
+    member = caller(request)
+    found = visible_to(member.user).filter(pk__in=chosen.ids, team=member.team).in_bulk()
+    if len(found) < len(set(chosen.ids)):
+        raise Http404
+    for session in found.values():
+        require_startable(session, member)
+    return [found[each] for each in dict.fromkeys(chosen.ids)], member
+
+
+@api.post(
+    "/sessions/start",
+    response={200: list[SessionOut], **ERRORS},
+    summary="Start several sessions in one step",
+)
+def start_several(request: HttpRequest, payload: Chosen) -> Any:
+    """Of sessions on one named profile the last wins, as if they were started one after the other."""
+    sessions, member = _all_startable(request, payload)
+    start_sessions(sessions, member)
+    tasks.wake_for_start()
+    return _all_described(member, sessions)
+
+
+@api.post(
+    "/sessions/stop", response={200: list[SessionOut], **ERRORS}, summary="Stop several sessions in one step"
+)
+def stop_several(request: HttpRequest, payload: Chosen) -> Any:
+    sessions, member = _all_startable(request, payload)
+    stop_sessions(sessions, member)
+    return _all_described(member, sessions)
