@@ -213,6 +213,13 @@ class RootSessionForm(SessionForm):
             self.fields[spec.name] = self._field(spec)
 
     def _field(self, spec: Field) -> forms.Field:
+        if spec.options is not None:
+            return forms.ChoiceField(
+                label=spec.label,
+                help_text=spec.help,
+                required=spec.required,
+                choices=[("", "Choose…"), *((each.value, each.label) for each in spec.options())],
+            )
         stored = self.session is not None and spec.secret
         widget = forms.PasswordInput(attrs={"autocomplete": "off"}) if spec.secret else forms.TextInput()
         widget.attrs.update(spellcheck="false", autocapitalize="off", autocomplete="off")

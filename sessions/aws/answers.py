@@ -49,10 +49,10 @@ def read_assumed_role(answer: Mapping[str, Any], hop: Hop, hop_number: int, now:
     """The parts of an AssumeRole answer. Raises `UnacceptableAnswer`; its message quotes nothing of the answer."""
     who = _part(answer, "AssumedRoleUser", hop_number)
     if who.get("Arn") != hop.assumed_role_arn():
-        raise _unacceptable(hop_number, "The answer is for another role, account or session name.")
+        raise unacceptable(hop_number, "The answer is for another role, account or session name.")
     size = answer.get("PackedPolicySize")
     if size is not None and not (type(size) is int and size >= 0):
-        raise _unacceptable(hop_number, "The answer's packed policy size is no percentage.")
+        raise unacceptable(hop_number, "The answer's packed policy size is no percentage.")
     credentials = read_credentials(
         answer, hop_number, now, timedelta(seconds=hop.request()["DurationSeconds"])
     )
@@ -67,9 +67,9 @@ def read_credentials(
     parts = _part(answer, "Credentials", hop_number)
     expires_at = parts.get("Expiration")
     if not isinstance(expires_at, datetime) or expires_at.utcoffset() is None:
-        raise _unacceptable(hop_number, "The answer does not say when the credentials end.")
+        raise unacceptable(hop_number, "The answer does not say when the credentials end.")
     if not SHORTEST_LIFE < expires_at - now <= asked + CLOCK_TOLERANCE:
-        raise _unacceptable(
+        raise unacceptable(
             hop_number,
             "The credentials would end too soon or later than asked for.",
             check="Check the workers' clock.",
@@ -87,29 +87,30 @@ def read_caller_identity(answer: Mapping[str, Any], hop_number: int) -> CallerId
     arn = _text(answer, "Arn", _CALLER_ARN, "ARN", hop_number)
     account = _text(answer, "Account", _ACCOUNT, "account", hop_number)
     if arn.split(":")[4] != account:
-        raise _unacceptable(hop_number, "The answer's ARN and account do not fit together.")
+        raise unacceptable(hop_number, "The answer's ARN and account do not fit together.")
     return CallerIdentity(arn, account, _text(answer, "UserId", _USER_ID, "user id", hop_number))
 
 
 def _part(answer: Mapping[str, Any], name: str, hop_number: int) -> Mapping[str, Any]:
     part = answer.get(name)
     if not isinstance(part, Mapping):
-        raise _unacceptable(hop_number, f"The answer has no {name}.")
+        raise unacceptable(hop_number, f"The answer has no {name}.")
     return part
 
 
 def _text(parts: Mapping[str, Any], name: str, pattern: re.Pattern[str], what: str, hop_number: int) -> str:
     text = parts.get(name)
     if not isinstance(text, str) or not pattern.fullmatch(text):
-        raise _unacceptable(
+        raise unacceptable(
             hop_number, f"The answer's {what} is missing, or is not of the form that AWS uses."
         )
     return text
 
 
-def _unacceptable(
+def unacceptable(
     hop_number: int,
     message: str,
     check: str = "Check that AWS_ENDPOINT_URL_STS, if it is set, leads to an STS that can be trusted.",
 ) -> UnacceptableAnswer:
+    """The error for an answer that cannot be what was asked for; the message quotes nothing of it."""
     return UnacceptableAnswer("UnacceptableAnswer", hop_number, message, check)

@@ -1,4 +1,4 @@
-"""botocore as we use it: no shared files, no look-ups at start, one STS client per region, credentials switched per call.
+"""botocore as we use it: no shared files, no look-ups at start, one client per service and region, credentials switched per call.
 
 A client of its own for each call would cost four times the CPU, a boto3 session of its own fifty times.
 """
@@ -9,7 +9,7 @@ import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 from contextvars import ContextVar
-from typing import TYPE_CHECKING, cast
+from typing import TYPE_CHECKING, Any, cast
 
 import botocore.session
 from botocore.config import Config
@@ -38,7 +38,7 @@ _TALKATIVE = (
 )
 
 _signing_with: ContextVar[AwsCredentials | None] = ContextVar("signing_with", default=None)
-_clients: dict[tuple[int, str, str, str], "STSClient"] = {}
+_clients: dict[tuple[int, str, str, str, str], Any] = {}
 _making = threading.Lock()
 
 
@@ -69,27 +69,34 @@ def bare_session() -> botocore.session.Session:
     return session
 
 
-def sts_client(region: str) -> "STSClient":
-    """The shared STS client of that region. It signs with what `signing_with` says, in the caller's own thread.
+def client(service: str, region: str) -> Any:
+    """The shared client of that service and region. It signs with what `signing_with` says, in the caller's own thread.
 
     Made when it is first asked for in this process, so that no connection outlives a fork.
     """
+    variable = f"AWS_ENDPOINT_URL_{service.upper().replace('-', '_')}"
     key = (
         os.getpid(),
+        service,
         region,
-        os.environ.get("AWS_ENDPOINT_URL_STS", ""),
+        os.environ.get(variable, ""),
         os.environ.get("AWS_ENDPOINT_URL", ""),
     )
-    client = _clients.get(key)
-    if client is None:
+    made = _clients.get(key)
+    if made is None:
         with _making:
-            client = _clients.get(key)
-            if client is None:
+            made = _clients.get(key)
+            if made is None:
                 session = bare_session()
                 session.register_component("credential_provider", _SwitchedProvider())
-                client = cast("STSClient", session.create_client("sts", config=config(region)))
-                _clients[key] = client
-    return client
+                made = session.create_client(service, config=config(region))
+                _clients[key] = made
+    return made
+
+
+def sts_client(region: str) -> "STSClient":
+    """The shared STS client of that region."""
+    return cast("STSClient", client("sts", region))
 
 
 @contextmanager
@@ -111,7 +118,7 @@ class _SwitchedCredentials(Credentials):
     def get_frozen_credentials(self) -> ReadOnlyCredentials:
         using = _signing_with.get()
         if using is None:
-            raise RuntimeError("The shared STS client was used without saying whose credentials sign.")
+            raise RuntimeError("A shared client was used without saying whose credentials sign.")
         token = using.session_token.reveal() if using.session_token else None
         return ReadOnlyCredentials(using.access_key_id, using.secret_access_key.reveal(), token)
 

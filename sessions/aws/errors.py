@@ -26,7 +26,7 @@ THROTTLED = frozenset(
         "RequestThrottledException",
     }
     | {"RequestLimitExceeded", "TooManyRequestsException", "BandwidthLimitExceeded", "LimitExceededException"}
-    | {"SlowDown", "PriorRequestNotComplete", "ProvisionedThroughputExceededException"}
+    | {"SlowDown", "SlowDownException", "PriorRequestNotComplete", "ProvisionedThroughputExceededException"}
     | {"TransactionInProgressException", "EC2ThrottledException"}
 )
 PASSING = frozenset(

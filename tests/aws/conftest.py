@@ -5,6 +5,7 @@ import os
 import pytest
 
 from sessions.aws.roots import ambient
+from tests.fake_identity_center import FakeIdentityCenter
 from tests.fake_sts import FakeSts
 
 
@@ -30,3 +31,20 @@ def sts(own_server, monkeypatch):
     own_server.reset()
     monkeypatch.setenv("AWS_ENDPOINT_URL_STS", own_server.url)
     return own_server
+
+
+@pytest.fixture(scope="module")
+def own_center(own_server):
+    with FakeIdentityCenter(own_server) as portal:
+        yield portal
+
+
+@pytest.fixture
+def center(own_center, sts, monkeypatch):
+    """An Identity Center whose credentials are good at the STS; ada has two accounts."""
+    own_center.reset()
+    monkeypatch.setenv("AWS_ENDPOINT_URL_SSO", own_center.url)
+    monkeypatch.setenv("AWS_ENDPOINT_URL_SSO_OIDC", own_center.url)
+    own_center.assign("ada", "111122223333", "Production", "Deploy", "ReadOnly", "Audit")
+    own_center.assign("ada", "444455556666", "Development", "Admin")
+    return own_center

@@ -1,4 +1,4 @@
-"""The root kinds keep their contract, and the two of today give base credentials or say why not."""
+"""The IAM user and the ambient root give base credentials or say why not. The contract of all is in test_root_contract."""
 
 import http.server
 import json
@@ -7,11 +7,10 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
-from sessions.aws import roots
 from sessions.aws.errors import Refused, Unavailable, WaitingForPerson
 from sessions.aws.hop import Hop
 from sessions.aws.names import InvalidName
-from sessions.aws.roots import ROOT_KINDS, RootKind, ambient, register
+from sessions.aws.roots import ROOT_KINDS, ambient
 from sessions.aws.sts import assume_role, caller_identity
 from sessions.secret import Secret
 
@@ -22,44 +21,6 @@ EXAMPLE_ID, EXAMPLE_SECRET = "AKIAIOSFODNN7EXAMPLE", "wJalrXUtnFEMI/K7MDENG/bPxR
 
 def base(kind, settings=None, secrets=None, answers=None):
     return kind.base_credentials(settings or {}, secrets or {}, answers or {}, REGION)
-
-
-def test_every_file_of_the_folder_is_found_and_the_operators_kinds_come_last():
-    assert list(ROOT_KINDS) == ["iam-user", "ambient"]
-
-
-@pytest.mark.parametrize("kind", ROOT_KINDS.values(), ids=list(ROOT_KINDS))
-def test_a_kind_says_all_that_its_form_and_page_need(kind):
-    assert all((kind.kind, kind.label, kind.help, kind.icon))
-    assert len({field.name for field in kind.fields}) == len(kind.fields)
-    assert kind.summary({}) is not None
-    for field in kind.fields:
-        assert field.label
-        assert field.help
-
-
-def test_a_kind_that_is_taken_is_refused():
-    class Twin(RootKind):
-        kind = "iam-user"
-        base_credentials = None
-
-    Twin.__abstractmethods__ = frozenset()
-    with pytest.raises(ValueError, match="already taken by IamUser"):
-        register(Twin())
-    assert ROOT_KINDS["iam-user"] is IAM_USER
-
-
-def test_a_new_kind_needs_nothing_but_itself(monkeypatch):
-    class Vault(RootKind):
-        kind, label, help, icon = "vault", "Vault", "From a vault.", "vault"
-
-        def base_credentials(self, settings, secrets, answers, region):
-            return None
-
-    monkeypatch.setattr(roots, "ROOT_KINDS", dict(ROOT_KINDS))
-    roots.register(Vault())
-    assert roots.ROOT_KINDS["vault"].asks({}) == ()
-    assert not roots.ROOT_KINDS["vault"].per_person
 
 
 def test_an_iam_users_key_is_given_as_it_is(sts):
@@ -110,6 +71,15 @@ def test_an_iam_users_fields_take_what_iam_gives_and_refuse_the_rest_without_rep
         with pytest.raises(InvalidName) as refused:
             fields["secret_access_key"].validate(bad)
         assert not bad or bad.strip() not in str(refused.value)
+
+
+def test_a_code_is_six_ascii_digits_and_its_refusal_does_not_repeat_it():
+    (ask,) = IAM_USER.asks({"mfa_serial": "arn:aws:iam::111122223333:mfa/ada"})
+    assert ask.validate("012345") == "012345"
+    for bad in ("12345", "1234567", "12345a", "١٢٣٤٥٦", "123456\n", ""):
+        with pytest.raises(InvalidName) as refused:
+            ask.validate(bad)
+        assert not bad or bad not in str(refused.value)
 
 
 def test_without_an_identity_the_worker_says_so_at_the_root():

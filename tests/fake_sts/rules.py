@@ -22,6 +22,8 @@ STATUS = {
     "RegionDisabledException": 403,
     "SignatureDoesNotMatch": 403,
     "IncompleteSignature": 400,
+    "NoSuchEntity": 404,
+    "LimitExceeded": 409,
     "Throttling": 400,
     "InternalFailure": 500,
     "ServiceUnavailable": 503,
@@ -73,11 +75,13 @@ class Role:
 
 
 class Rules:
-    """The state and the three actions. Each action returns the fields of its answer, or raises `Refusal`."""
+    """The state and STS's actions. Each action returns the fields of its answer, or raises `Refusal`."""
 
     def __init__(self) -> None:
         self.keys: dict[str, Key] = {}
         self.roles: dict[str, Role] = {}
+        # Identity providers' tokens: who each speaks for, and until when.
+        self.identity_tokens: dict[str, tuple[str, float]] = {}
         # Lets time pass at AWS alone: expiry and new credentials follow this clock.
         self.clock_ahead_seconds = 0.0
 
@@ -165,6 +169,33 @@ class Rules:
             len(v) for n, v in asked.items() if n.startswith(("Policy", "Tags.", "TransitiveTagKeys."))
         )
         return answer | ({"PackedPolicySize": str(1 + packed // 40)} if packed else {})
+
+    def assume_role_with_web_identity(self, asked: Mapping[str, str]) -> dict[str, Any]:
+        """Unsigned: the token says who calls. A role trusts a subject by its name."""
+        arn, name = asked.get("RoleArn", ""), asked.get("RoleSessionName", "")
+        _constrained(name, "roleSessionName", 2, 64, SESSION_NAME, r"[\w+=,.@-]*")
+        seconds = _seconds(asked, 3600, 43200)
+        subject, ends = self.identity_tokens.get(asked.get("WebIdentityToken", ""), ("", 0.0))
+        if not subject:
+            raise Refusal(
+                "InvalidIdentityToken", "No OpenIDConnect provider found in your account for the issuer"
+            )
+        if ends <= self.now():
+            raise Refusal("ExpiredTokenException", f"Token expired: current date/time {self.now():.0f}")
+        role = self.roles.get(arn)
+        if role is None or subject not in role.trusts:
+            raise Refusal("AccessDenied", "Not authorized to perform sts:AssumeRoleWithWebIdentity")
+        if seconds > role.max_session_seconds:
+            raise Refusal(
+                "ValidationError",
+                "The requested DurationSeconds exceeds the MaxSessionDuration set for this role.",
+            )
+        key = self.new_session(role, name, seconds)
+        return {
+            "AssumedRoleUser": {"Arn": key.arn, "AssumedRoleId": key.user_id},
+            "Credentials": _credentials(key),
+            "SubjectFromWebIdentityToken": subject,
+        }
 
     def _may(self, caller: Key, role: Role, session_name: str, external_id: str) -> bool:
         return (

@@ -1,6 +1,9 @@
 """The HTTP side: requests in, XML out, the log of calls, and faults on request."""
 
+import base64
 import contextlib
+import json
+import secrets
 import socket
 import threading
 import time
@@ -9,14 +12,13 @@ from collections.abc import Sequence
 from datetime import UTC, datetime
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any, Self
-from xml.sax.saxutils import escape
 
 from sessions.aws.credentials import AwsCredentials
 from sessions.secret import Secret
-from tests.fake_sts import signature
+from tests.fake_sts import signature, xml
+from tests.fake_sts.iam import Iam
 from tests.fake_sts.rules import Key, Refusal, Rules, new_role
 
-XMLNS = "https://sts.amazonaws.com/doc/2011-06-15/"
 LARGEST_SKEW_SECONDS = 15 * 60
 MESSAGES = {
     "AccessDenied": "User: arn:aws:iam::111122223333:user/example is not authorized to perform: sts:AssumeRole "
@@ -35,12 +37,15 @@ class FakeSts:
 
     def __init__(self) -> None:
         self.rules = Rules()
+        # The same users' keys as IAM sees them; at the same address.
+        self.iam = Iam(self.rules)
         # One dict per call: action, code ("" if it was answered), status, access_key_id, caller_arn, region, at, and for
         # AssumeRole role_arn, role_session_name, external_id, duration_seconds, issued_access_key_id.
         self.calls: list[dict[str, Any]] = []
         self.latency_seconds = 0.0
         self.down = False
-        self._faults: list[Refusal | tuple[int, bytes]] = []
+        self._faults: list[Refusal | tuple[int, bytes] | None] = []
+        self._lost: set[str] = set()
         self._changes: list[dict[str, str | None]] = []
         self._lock = threading.Lock()
 
@@ -63,8 +68,10 @@ class FakeSts:
         with self._lock:
             self.calls.clear()
             self._faults.clear()
+            self._lost.clear()
             self._changes.clear()
         self.latency_seconds, self.down, self.rules.clock_ahead_seconds = 0.0, False, 0.0
+        self.iam.reset()
 
     def add_user(
         self,
@@ -92,6 +99,16 @@ class FakeSts:
         self.rules.roles[arn] = new_role(arn, trusts, external_id, max_session_seconds, session_name, mfa)
         return arn
 
+    def identity_token(self, subject: str, seconds: float = 3600) -> str:
+        """An identity provider's token for that subject, which roles may trust by its name."""
+        claims = {"sub": subject, "exp": int(self.rules.now() + seconds), "jti": secrets.token_hex(8)}
+        token = ".".join(
+            base64.urlsafe_b64encode(part).decode().rstrip("=")
+            for part in (b'{"alg":"none"}', json.dumps(claims).encode(), secrets.token_bytes(32))
+        )
+        self.rules.identity_tokens[token] = (subject, self.rules.now() + seconds)
+        return token
+
     def role_session(self, role_arn: str, session_name: str, seconds: float = 3600) -> AwsCredentials:
         """Credentials of a role as a machine would have them, without a call."""
         role = self.rules.roles.get(role_arn) or new_role(role_arn, (), None, 3600, None, False)
@@ -101,12 +118,22 @@ class FakeSts:
         return self.rules.keys[credentials.access_key_id].arn
 
     def fail_next(
-        self, code: str, times: int = 1, status: int | None = None, message: str | None = None
+        self,
+        code: str,
+        times: int = 1,
+        status: int | None = None,
+        message: str | None = None,
+        after: int = 0,
     ) -> None:
-        """The next calls are answered with that error code, whatever they ask."""
+        """The next calls, or those `after` so many good ones, are answered with that error code, whatever they ask."""
         refusal = Refusal(code, MESSAGES.get(code, code) if message is None else message, status)
         with self._lock:
-            self._faults += [refusal] * times
+            self._faults += [None] * after + [refusal] * times
+
+    def lose_next(self, action: str) -> None:
+        """The next call of that action is carried out, but its answer is lost on the way."""
+        with self._lock:
+            self._lost.add(action)
 
     def answer_next(self, body: bytes, status: int = 200, times: int = 1) -> None:
         """The next calls are answered with exactly that."""
@@ -146,7 +173,7 @@ class FakeSts:
             answer = self._perform(call, asked, signed, handler, body)
         except Refusal as refusal:
             call["code"], call["status"] = refusal.code, refusal.status
-            answer = _error(refusal)
+            answer = xml.error(refusal)
         finally:
             with self._lock:
                 self.calls.append(call)
@@ -160,13 +187,36 @@ class FakeSts:
         handler: "_Handler",
         body: bytes,
     ) -> bytes:
-        if call["action"] == "AssumeRole":
+        if call["action"].startswith("AssumeRole"):
             call["role_arn"] = asked.get("RoleArn", "")
             call["role_session_name"] = asked.get("RoleSessionName", "")
             call["external_id"] = asked.get("ExternalId", "")
             call["duration_seconds"] = int(asked.get("DurationSeconds", "3600"))
+        if call["action"] == "AssumeRoleWithWebIdentity" and not signed:
+            answer = self.rules.assume_role_with_web_identity(asked)
+        else:
+            answer = self._perform_signed(call, asked, signed, handler, body)
+        call["issued_access_key_id"] = answer.get("Credentials", {}).get("AccessKeyId", "")
+        with self._lock:
+            changes = self._changes.pop(0) if self._changes else {}
+            lost = call["action"] in self._lost
+            self._lost.discard(call["action"])
+        if lost:
+            raise Refusal("InternalFailure", "We encountered an internal error. Please try again.")
+        return xml.answer(call["action"], answer, changes)
+
+    def _perform_signed(
+        self,
+        call: dict[str, Any],
+        asked: dict[str, str],
+        signed: signature.Signed | None,
+        handler: "_Handler",
+        body: bytes,
+    ) -> dict[str, Any]:
         caller = self._caller(signed, handler, body)
         call["caller_arn"] = caller.arn
+        if signed and signed.service == "iam":
+            return self.iam.answer(caller, call, asked)
         actions = {
             "AssumeRole": self.rules.assume_role,
             "GetCallerIdentity": self.rules.get_caller_identity,
@@ -176,11 +226,7 @@ class FakeSts:
             raise Refusal(
                 "InvalidAction", f"Could not find operation {call['action']} for version 2011-06-15"
             )
-        answer = actions[call["action"]](caller, asked)
-        call["issued_access_key_id"] = answer.get("Credentials", {}).get("AccessKeyId", "")
-        with self._lock:
-            changes = self._changes.pop(0) if self._changes else {}
-        return _xml(call["action"], answer, changes)
+        return actions[call["action"]](caller, asked)
 
     def _caller(self, signed: signature.Signed | None, handler: "_Handler", body: bytes) -> Key:
         """Whose request it is, if the signature is right and the key alive."""
@@ -188,10 +234,10 @@ class FakeSts:
             raise Refusal("MissingAuthenticationToken", "Request is missing Authentication Token")
         amz_date, token = handler.headers.get("X-Amz-Date", ""), handler.headers.get("X-Amz-Security-Token")
         must_sign = {"host", "x-amz-date"} | ({"x-amz-security-token"} if token else set())
-        if signed is None or not must_sign.issubset(signed.headers) or signed.service != "sts":
+        if signed is None or not must_sign.issubset(signed.headers) or signed.service not in {"sts", "iam"}:
             raise Refusal("IncompleteSignature", "The request signature does not conform to AWS standards.")
         key = self.rules.keys.get(signed.access_key_id)
-        if key is None or key.token != token:
+        if key is None or key.token != token or self.iam.does_not_take(key):
             raise Refusal("InvalidClientTokenId", "The security token included in the request is invalid.")
         canonical = signature.canonical_request(
             signed, handler.command, handler.path, {k.lower(): v for k, v in handler.headers.items()}, body
@@ -209,6 +255,7 @@ class FakeSts:
             )
         if key.expires is not None and key.expires <= self.rules.now():
             raise Refusal("ExpiredToken", MESSAGES["ExpiredToken"])
+        self.iam.used(key)
         return key
 
 
@@ -271,33 +318,3 @@ def _handed_out(key: Key) -> AwsCredentials:
         Secret(key.token) if key.token else None,
         datetime.fromtimestamp(key.expires, UTC) if key.expires else None,
     )
-
-
-def _xml(action: str, answer: dict[str, Any], changes: dict[str, str | None]) -> bytes:
-    result = _elements(answer, changes)
-    text = f'<{action}Response xmlns="{XMLNS}"><{action}Result>{result}</{action}Result>{_REQUEST_ID}</{action}Response>'
-    return text.encode()
-
-
-def _elements(fields: dict[str, Any], changes: dict[str, str | None]) -> str:
-    text = ""
-    for name, value in (fields | {n: v for n, v in changes.items() if n in fields}).items():
-        if value is not None:
-            text += (
-                f"<{name}>{_elements(value, changes) if isinstance(value, dict) else escape(value)}</{name}>"
-            )
-    return text
-
-
-def _error(refusal: Refusal) -> bytes:
-    kind = "Sender" if refusal.status < 500 else "Receiver"
-    message = "".join(c if c.isprintable() or c in "\n\t" else "?" for c in refusal.message)
-    return (
-        f'<ErrorResponse xmlns="{XMLNS}"><Error><Type>{kind}</Type><Code>{escape(refusal.code)}</Code>'
-        f"<Message>{escape(message)}</Message></Error><RequestId>00000000-0000-4000-8000-000000000000</RequestId></ErrorResponse>"
-    ).encode()
-
-
-_REQUEST_ID = (
-    "<ResponseMetadata><RequestId>00000000-0000-4000-8000-000000000000</RequestId></ResponseMetadata>"
-)

@@ -2,6 +2,19 @@
 
 A root gives base credentials and nothing else; the chain is walked in one place, elsewhere. What a kind declares here
 becomes its form, its label and its page: a new kind needs no migration, form, template or URL.
+
+What a kind may need of a person, and how its caller (the worker) goes about it:
+
+    asks(settings)            what a person has to give, if anything. For each `Ask` either
+      a code                  the person types it; it is passed on in `answers` once, and then it is worth nothing
+      an approval             begin() gives a page to open; advance() finds out, again and again, whether it is approved.
+                              What the kind has to remember meanwhile and afterwards is its *state*, one sealed text.
+                              advance() brings it up to date and returns the one to keep: store it before it is used.
+                              choices() reads from AWS what can be picked once it is approved.
+    base_credentials()        with the answers at hand, by the names of the asks (an approval's answer is its state):
+                              the credentials. This verb alone gives any.
+
+No method keeps anything in the kind, and each raises only `AwsError`, with hop 0.
 """
 
 import importlib
@@ -9,15 +22,29 @@ import pkgutil
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from datetime import datetime
 from typing import ClassVar
 
 from sessions.aws.credentials import AwsCredentials
+from sessions.aws.errors import WaitingForPerson
 from sessions.secret import Secret
 
 
 @dataclass(frozen=True)
+class Choice:
+    """One value of a field that is picked from a list, and how a person reads it."""
+
+    value: str
+    label: str
+
+
+@dataclass(frozen=True)
 class Field:
-    """One setting of a kind. A secret one is write-only and sealed; `validate` returns the text or raises ValueError."""
+    """One setting of a kind. A secret one is write-only and sealed; `validate` returns the text or raises ValueError.
+
+    `options` are the only values there are, known without AWS. A `picked` one is listed by the kind's `choices`, which needs
+    an approval first: it is empty until then, and typing it is as good.
+    """
 
     name: str
     label: str
@@ -25,15 +52,46 @@ class Field:
     secret: bool = False
     required: bool = True
     validate: Callable[[str], str] | None = None
+    options: Callable[[], tuple[Choice, ...]] | None = None
+    picked: bool = False
 
 
 @dataclass(frozen=True)
 class Ask:
-    """Something a person has to give each time base credentials are made: a code, an approval."""
+    """Something a person has to give before base credentials can be made: a code to type, or an approval in a browser.
+
+    `validate` is a code's: it returns the text or raises ValueError, with a message that does not repeat it.
+    """
 
     name: str
     label: str
     help: str
+    approval: bool = False
+    validate: Callable[[str], str] | None = None
+
+
+@dataclass(frozen=True)
+class Approval:
+    """The page where a person approves, the code it shows, and until when (aware, UTC). Neither is a secret; the state is."""
+
+    url: str
+    user_code: str
+    expires_at: datetime
+    interval_seconds: int
+    state: Secret
+
+
+@dataclass(frozen=True)
+class Advanced:
+    """Where an approval stands: the state to keep, and what still stands in the way, if anything.
+
+    `ask_again_seconds` is how long to wait before the next `advance`; None means that waiting alone changes nothing:
+    either it is approved (no problem), or it has to begin anew.
+    """
+
+    state: Secret
+    problem: WaitingForPerson | None = None
+    ask_again_seconds: int | None = None
 
 
 class RootKind(ABC):
@@ -53,6 +111,40 @@ class RootKind(ABC):
     def asks(self, settings: Mapping[str, str]) -> tuple[Ask, ...]:
         """What a person must provide, for a root with these settings."""
         return ()
+
+    def keeps_base(self, settings: Mapping[str, str]) -> bool:
+        """Whether base credentials cost an answer or a call, so that the caller keeps them, sealed, until they end.
+
+        Where not, `base_credentials` is asked each time they are needed.
+        """
+        return bool(self.asks(settings))
+
+    def approval_scope(self, settings: Mapping[str, str]) -> str:
+        """What an approval is good for: it is shared by the roots of this kind (and person) with the same text here.
+
+        Empty: it is this one root's. Editing a setting that is not in it does not ask for another approval.
+        """
+        return ""
+
+    def begin(self, settings: Mapping[str, str], state: Secret | None, region: str) -> Approval:
+        """Asks AWS for a page where a person can approve. `state` is what was kept before; what works of it goes on working."""
+        raise NotImplementedError(f"{self.label} asks for no approval.")
+
+    def advance(self, settings: Mapping[str, str], state: Secret, region: str) -> Advanced:
+        """Takes in an approval that a person has given meanwhile, and renews what has run out.
+
+        Raises `AwsError` where AWS could not say; the state is unchanged then.
+        """
+        raise NotImplementedError(f"{self.label} asks for no approval.")
+
+    def choices(
+        self, name: str, settings: Mapping[str, str], state: Secret, region: str
+    ) -> tuple[Choice, ...]:
+        """The values of the picked field of that name, as AWS lists them for the person who approved.
+
+        `settings` may lack this field and those after it, and holds those before it.
+        """
+        raise NotImplementedError(f"{self.label} lists nothing.")
 
     @abstractmethod
     def base_credentials(

@@ -32,6 +32,13 @@ def validate_secret_access_key(text: str) -> str:
     return text
 
 
+def validate_code(text: str) -> str:
+    # Nor does this one: the code is good for half a minute yet.
+    if not _CODE.fullmatch(text):
+        raise InvalidName("An MFA code is six digits.")
+    return text
+
+
 class IamUser(RootKind):
     kind = "iam-user"
     label = "IAM user"
@@ -63,7 +70,14 @@ class IamUser(RootKind):
     def asks(self, settings: Mapping[str, str]) -> tuple[Ask, ...]:
         if not settings.get("mfa_serial"):
             return ()
-        return (Ask("code", "MFA code", f"The six digits that {settings['mfa_serial']} shows now."),)
+        return (
+            Ask(
+                "code",
+                "MFA code",
+                f"The six digits that {settings['mfa_serial']} shows now.",
+                validate=validate_code,
+            ),
+        )
 
     def base_credentials(
         self,

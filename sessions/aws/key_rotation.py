@@ -1,0 +1,211 @@
+"""An IAM user's long-lived key is replaced in place: create, verify, switch, deactivate the old one, delete it.
+
+One call of `take_step` is one step. Which one is next is worked out anew each time, from what is stored and from what IAM
+lists, so that a worker may die anywhere: the next one repeats at most the step in which it happened. The user never has
+more than two keys, and the one that is in use is active throughout: the old key goes only after the new one was verified and
+is in use, by requests that are signed with it (or with a session of the user, where MFA has to be shown).
+"""
+
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from enum import StrEnum
+from typing import Protocol
+
+from sessions.aws import iam
+from sessions.aws.credentials import AwsCredentials
+from sessions.aws.errors import AwsError, Refused, Unavailable
+from sessions.aws.iam import AccessKey
+from sessions.aws.sts import caller_identity
+
+# So long a new key may be unknown here and there at AWS before that counts as an error. It is seconds, as a rule.
+GRACE = timedelta(minutes=5)
+# What STS and IAM say of a key of which they have not heard yet, or of which they have heard only half.
+NOT_KNOWN_YET = frozenset({"InvalidClientTokenId", "UnrecognizedClientException", "SignatureDoesNotMatch"})
+
+
+class Step(StrEnum):
+    """In this order, with `DONE` when there is nothing left. `WITHDRAW` is the last one where a person gave up before the switch."""
+
+    CREATE = "create"
+    VERIFY = "verify"
+    SWITCH = "switch"
+    DEACTIVATE = "deactivate"
+    DELETE = "delete"
+    WITHDRAW = "withdraw"
+    DONE = "done"
+
+
+@dataclass(frozen=True)
+class Rotation:
+    """What is stored of a rotation, apart from the new key's secret. `created_at` and the rest are aware, in UTC."""
+
+    user_name: str
+    user_arn: str
+    old_key_id: str
+    new_key_id: str = ""
+    created_at: datetime | None = None
+    verified: bool = False
+    withdrawn: bool = False
+
+
+class Store(Protocol):
+    """The root and its rotation as they are stored. What a method writes is committed when it returns."""
+
+    rotation: Rotation
+
+    def key(self) -> AwsCredentials:
+        """The root's long-lived key now: the old one until `switch`, the new one from then on."""
+
+    def new_key(self) -> AwsCredentials:
+        """The key that `keep` was given."""
+
+    def signing(self) -> AwsCredentials:
+        """What IAM's calls are signed with: the root's key now, or a session of it where the user has to show MFA."""
+
+    def keep(self, new: AwsCredentials, created_at: datetime) -> None:
+        """Seals the new key; with it the rotation's `new_key_id` and `created_at`, and it is not verified."""
+
+    def mark_verified(self) -> None: ...
+
+    def switch(self) -> None:
+        """The root uses the new key from now on."""
+
+
+def begin(using: AwsCredentials, key_id: str, region: str) -> Rotation:
+    """What to store before the first step. Raises `AwsError` where a rotation cannot be: nothing is changed then."""
+    who = caller_identity(using, region)
+    kind, _, path = who.arn.split(":", 5)[5].partition("/")
+    if kind != "user" or not path:
+        raise Refused(
+            "NotAUser",
+            0,
+            "The key does not belong to an IAM user.",
+            "Replace it where it comes from, then edit it here.",
+        )
+    user_name = path.rpartition("/")[2]
+    keys = iam.list_keys(using, user_name, region)
+    if key_id not in keys or not keys[key_id].active:
+        raise _key_gone("The root's key is not among the user's active keys.")
+    if len(keys) > 1:
+        raise _second_key("The user already has a second access key; AWS allows two.")
+    return Rotation(user_name, who.arn, key_id)
+
+
+def take_step(store: Store, region: str, now: datetime) -> Step:
+    """Takes the one step that is next, and returns which it was; after `DONE` or `WITHDRAW` there is none.
+
+    Raises `AwsError`: a retryable one where waiting helps, as while AWS does not know the new key everywhere.
+    """
+    try:
+        keys = iam.list_keys(store.signing(), store.rotation.user_name, region)
+        step = next_step(store.rotation, store.key().access_key_id, keys, now)
+        _take(step, store, keys, region, now)
+        return step
+    except AwsError as error:
+        if _may_be_too_early(error, store.rotation, now):
+            raise _too_early(error) from None
+        raise
+
+
+def next_step(rotation: Rotation, current_key_id: str, keys: dict[str, AccessKey], now: datetime) -> Step:
+    """The step after which the next one is possible; `keys` are IAM's, `current_key_id` is the root's. Raises `Refused`."""
+    old, new = keys.get(rotation.old_key_id), keys.get(rotation.new_key_id)
+    if current_key_id == rotation.old_key_id:
+        if old is None or not old.active:
+            raise _key_gone("The root's key was deleted or deactivated meanwhile.")
+        if rotation.withdrawn:
+            return Step.WITHDRAW
+        if new is None and not _is_fresh(rotation, now):
+            return Step.CREATE
+        return Step.SWITCH if rotation.verified else Step.VERIFY
+    if current_key_id != rotation.new_key_id:
+        raise Refused(
+            "KeyChanged",
+            0,
+            "The root was given another key meanwhile.",
+            "Rotate that one if it should be; look in IAM for keys that nobody needs.",
+        )
+    if old is None:
+        return Step.DONE
+    if new is None or not new.active:
+        if _is_fresh(rotation, now):
+            raise Unavailable("NewKeyNotListed", 0, "IAM does not list the new key yet.", _WAIT)
+        raise _key_gone("The root's new key was deleted or deactivated; the old one was left as it is.")
+    return Step.DEACTIVATE if old.active else Step.DELETE
+
+
+def _take(step: Step, store: Store, keys: dict[str, AccessKey], region: str, now: datetime) -> None:
+    rotation = store.rotation
+    match step:
+        case Step.CREATE:
+            if _remove_lost(store, keys, region):
+                raise _second_key("The user was given a second key meanwhile, and it is in use.")
+            store.keep(_create(store, region), now)
+        case Step.VERIFY:
+            # It proves that AWS knows the key and its secret, and that it is this user's; nothing else is needed of it.
+            who = caller_identity(store.new_key(), region)
+            if who.arn != rotation.user_arn:
+                raise Refused(
+                    "OtherUser", 0, "The new key is another user's.", "Withdraw, and look at the user in IAM."
+                )
+            store.mark_verified()
+        case Step.SWITCH:
+            store.switch()
+        case Step.DEACTIVATE:
+            iam.deactivate_key(store.signing(), rotation.user_name, rotation.old_key_id, region)
+        case Step.DELETE:
+            iam.delete_key(store.signing(), rotation.user_name, rotation.old_key_id, region)
+        case Step.WITHDRAW:
+            if rotation.new_key_id in keys:
+                iam.delete_key(store.signing(), rotation.user_name, rotation.new_key_id, region)
+            _remove_lost(store, keys, region)
+
+
+def _create(store: Store, region: str) -> AwsCredentials:
+    try:
+        return iam.create_key(store.signing(), store.rotation.user_name, region)
+    except Refused as error:
+        if error.code != "LimitExceeded":
+            raise
+        # There is a second key that the list did not show: one whose creation was not answered, most likely.
+        raise Unavailable(
+            "LimitExceeded", 0, "The user has a second key that IAM does not list yet.", _WAIT
+        ) from None
+
+
+def _remove_lost(store: Store, keys: dict[str, AccessKey], region: str) -> bool:
+    """Deletes the key that was made when a worker died before it could store it; True if there is a key that is not that one.
+
+    When the rotation began there was one key. Another that came since and was never used is that lost one: its secret was in
+    an answer that nobody has.
+    """
+    in_use = False
+    for key_id in keys.keys() - {store.rotation.old_key_id, store.rotation.new_key_id}:
+        if iam.was_ever_used(store.signing(), key_id, region):
+            in_use = True
+        else:
+            iam.delete_key(store.signing(), store.rotation.user_name, key_id, region)
+    return in_use
+
+
+def _is_fresh(rotation: Rotation, now: datetime) -> bool:
+    return rotation.created_at is not None and now - rotation.created_at < GRACE
+
+
+def _may_be_too_early(error: AwsError, rotation: Rotation, now: datetime) -> bool:
+    return error.code in NOT_KNOWN_YET and _is_fresh(rotation, now)
+
+
+def _too_early(error: AwsError) -> Unavailable:
+    return Unavailable(error.code, 0, "AWS does not know the new key everywhere yet.", _WAIT)
+
+
+def _key_gone(message: str) -> Refused:
+    return Refused("KeyGone", 0, message, "Look at the user's keys in IAM, and enter one that works.")
+
+
+def _second_key(message: str) -> Refused:
+    return Refused("SecondKey", 0, message, "Delete the one that nobody needs in IAM, then rotate again.")
+
+
+_WAIT = "This takes AWS some seconds; it is tried again by itself."

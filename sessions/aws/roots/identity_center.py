@@ -1,0 +1,263 @@
+"""IAM Identity Center: each person approves once in the browser, and has a role of an account that is assigned to them."""
+
+import re
+from collections.abc import Mapping
+from dataclasses import replace
+from datetime import UTC, datetime, timedelta
+
+from sessions.aws import identity_center as center
+from sessions.aws.credentials import AwsCredentials
+from sessions.aws.errors import AwsError, Refused, Throttled, WaitingForPerson
+from sessions.aws.identity_center import NotYet, Registration, Tokens
+from sessions.aws.names import InvalidName, validate_region
+from sessions.aws.portal_state import PortalState
+from sessions.aws.roots import Advanced, Approval, Ask, Choice, Field, RootKind, register
+from sessions.secret import Secret
+
+REGISTRATION_MARGIN = timedelta(days=1)
+# RFC 8628, 3.5: what "slow down" adds to the interval, now and for all later requests.
+SLOWER_SECONDS = 5
+SLOWEST_SECONDS = 60
+
+_START_URL = re.compile(r"https://[a-z0-9.-]{1,253}(?:/[A-Za-z0-9._~/-]{0,500})?", re.ASCII)
+_ACCOUNT = re.compile(r"[0-9]{12}", re.ASCII)
+_ROLE = re.compile(r"[A-Za-z0-9_+=,.@-]{1,64}", re.ASCII)
+
+
+def validate_start_url(text: str) -> str:
+    # The browser shows the portal's address with its inner path behind it.
+    address = text.partition("#")[0].rstrip("/")
+    if not _START_URL.fullmatch(address):
+        raise InvalidName("A start URL looks like https://d-1234567890.awsapps.com/start.")
+    return address
+
+
+def validate_account(text: str) -> str:
+    if not _ACCOUNT.fullmatch(text):
+        raise InvalidName("An account is 12 digits.")
+    return text
+
+
+def validate_role_name(text: str) -> str:
+    if not _ROLE.fullmatch(text):
+        raise InvalidName(
+            "A role's name, as the portal shows it, is 1 to 64 letters, digits and _ + = , . @ -"
+        )
+    return text
+
+
+class IdentityCenter(RootKind):
+    kind = "identity-center"
+    label = "IAM Identity Center"
+    help = "A role that Identity Center assigns to each person, who approves in the browser."
+    icon = "id-card"
+    per_person = True
+    fields = (
+        Field(
+            "start_url",
+            "Start URL",
+            "The address of the AWS access portal, for example https://d-1234567890.awsapps.com/start.",
+            validate=validate_start_url,
+        ),
+        Field(
+            "sso_region",
+            "Identity Center region",
+            "The region that Identity Center is set up in; the portal's settings show it.",
+            validate=validate_region,
+        ),
+        Field(
+            "account_id",
+            "Account",
+            "Picked from the list of your accounts, once you have approved; or its 12 digits.",
+            required=False,
+            validate=validate_account,
+            picked=True,
+        ),
+        Field(
+            "role_name",
+            "Role",
+            "Picked from the list of your roles in that account; the portal calls it a permission set.",
+            required=False,
+            validate=validate_role_name,
+            picked=True,
+        ),
+    )
+
+    def asks(self, settings: Mapping[str, str]) -> tuple[Ask, ...]:
+        return (
+            Ask(
+                "approval",
+                "Approval",
+                "Open the page, compare the code, and allow access there. Once for all sessions of the same portal.",
+                approval=True,
+            ),
+        )
+
+    def approval_scope(self, settings: Mapping[str, str]) -> str:
+        return f"{settings.get('sso_region', '')} {settings.get('start_url', '')}"
+
+    def begin(self, settings: Mapping[str, str], state: Secret | None, region: str) -> Approval:
+        kept = PortalState.read(state)
+        start_url, where = settings.get("start_url", ""), settings.get("sso_region", "")
+        known = kept.client
+        try:
+            if known and known.expires_at > datetime.now(UTC) + REGISTRATION_MARGIN:
+                try:
+                    device = center.start_device_authorization(known, start_url, where)
+                except Refused as error:
+                    if error.code not in {NotYet.UNKNOWN_CLIENT.value, NotYet.UNAUTHORIZED_CLIENT.value}:
+                        raise
+                    known = center.register_client(where)
+                    device = center.start_device_authorization(known, start_url, where)
+            else:
+                known = center.register_client(where)
+                device = center.start_device_authorization(known, start_url, where)
+        except AwsError as error:
+            raise _explained(error) from None
+        return Approval(
+            device.url,
+            device.user_code,
+            device.expires_at,
+            device.interval_seconds,
+            replace(kept, client=known, device=device).as_secret(),
+        )
+
+    def advance(self, settings: Mapping[str, str], state: Secret, region: str) -> Advanced:
+        kept, where = PortalState.read(state), settings.get("sso_region", "")
+        problem = _waiting("ApprovalNeeded")
+        again: int | None = None
+        device = kept.device
+        if device and kept.client:
+            match center.create_token(kept.client, where, device_code=device.device_code):
+                case Tokens() as tokens:
+                    kept = replace(kept, device=None, tokens=tokens)
+                case NotYet.PENDING:
+                    again, problem = device.interval_seconds, _waiting("ApprovalPending")
+                case NotYet.SLOW_DOWN:
+                    again = min(device.interval_seconds + SLOWER_SECONDS, SLOWEST_SECONDS)
+                    problem = _waiting("ApprovalPending")
+                    kept = replace(kept, device=replace(device, interval_seconds=again))
+                case NotYet.UNKNOWN_CLIENT | NotYet.UNAUTHORIZED_CLIENT:
+                    kept = replace(kept, client=None, device=None)
+                case refused:
+                    codes = {NotYet.EXPIRED: "ApprovalExpired", NotYet.DENIED: "ApprovalDenied"}
+                    problem = _waiting(codes.get(refused, "ApprovalNeeded"))
+                    kept = replace(kept, device=None)
+        if kept.tokens and not kept.has_live_token():
+            kept = replace(kept, tokens=_renewed(kept.client, kept.tokens, where))
+        return Advanced(kept.as_secret(), None if kept.has_live_token() else problem, again)
+
+    def choices(
+        self, name: str, settings: Mapping[str, str], state: Secret, region: str
+    ) -> tuple[Choice, ...]:
+        token, where = _live_token(state), settings.get("sso_region", "")
+        try:
+            match name:
+                case "account_id":
+                    return tuple(
+                        Choice(each.id, f"{each.name} ({each.id})" if each.name else each.id)
+                        for each in center.list_accounts(token, where)
+                    )
+                case "role_name":
+                    account = settings.get("account_id", "")
+                    if not account:
+                        raise _waiting("ChoiceNeeded")
+                    return tuple(
+                        Choice(each, each) for each in center.list_account_roles(token, account, where)
+                    )
+                case _:
+                    return super().choices(name, settings, state, region)
+        except AwsError as error:
+            raise _explained(error) from None
+
+    def base_credentials(
+        self,
+        settings: Mapping[str, str],
+        secrets: Mapping[str, Secret],
+        answers: Mapping[str, Secret],
+        region: str,
+    ) -> AwsCredentials:
+        """The chosen role's credentials, for the person whose state the answer `approval` is."""
+        token = _live_token(answers.get("approval"))
+        account, role = settings.get("account_id"), settings.get("role_name")
+        if not account or not role:
+            raise _waiting("ChoiceNeeded")
+        try:
+            return center.role_credentials(token, account, role, settings.get("sso_region", ""))
+        except AwsError as error:
+            raise _explained(error) from None
+
+    def summary(self, settings: Mapping[str, str]) -> str:
+        chosen = (settings.get("account_id"), settings.get("role_name"))
+        return " / ".join(part for part in chosen if part) or settings.get("start_url", "")
+
+
+def _live_token(state: Secret | None) -> Secret:
+    kept = PortalState.read(state)
+    if kept.tokens is None or kept.tokens.expires_at <= datetime.now(UTC):
+        raise _waiting("ApprovalNeeded")
+    return kept.tokens.access_token
+
+
+def _renewed(known: Registration | None, tokens: Tokens, region: str) -> Tokens | None:
+    """New tokens for the old ones' refresh token; None if the person has to approve again."""
+    if known is None or tokens.refresh_token is None:
+        return None
+    answer = center.create_token(known, region, refresh_token=tokens.refresh_token)
+    if answer is NotYet.SLOW_DOWN:
+        raise Throttled(
+            answer.value,
+            0,
+            "Identity Center limits the calls.",
+            "AWS limits the calls; this is tried again by itself.",
+        )
+    if not isinstance(answer, Tokens):
+        return None
+    # The endpoint may leave the refresh token as it was.
+    return answer if answer.refresh_token else replace(answer, refresh_token=tokens.refresh_token)
+
+
+def _waiting(code: str) -> WaitingForPerson:
+    message, check = _WAITING[code]
+    return WaitingForPerson(code, 0, message, check)
+
+
+_WAITING = {
+    "ApprovalNeeded": ("Identity Center has to be approved by the person.", "Sign in with Identity Center."),
+    "ApprovalPending": (
+        "The approval is still awaited.",
+        "Open the page, compare the code, and allow access.",
+    ),
+    "ApprovalExpired": ("The page was not approved in time.", "Sign in with Identity Center again."),
+    "ApprovalDenied": ("Access was denied on the page.", "Sign in with Identity Center again, and allow it."),
+    "ChoiceNeeded": (
+        "The account and the role are not chosen yet.",
+        "Choose them in the session's form, from the lists of Identity Center.",
+    ),
+}
+
+
+def _explained(error: AwsError) -> AwsError:
+    """The same, in words that fit a portal."""
+    match error.code:
+        case "UnauthorizedException":
+            return _waiting("ApprovalNeeded")
+        case "ForbiddenException" | "AccessDeniedException" | "ResourceNotFoundException":
+            return Refused(
+                error.code,
+                0,
+                "Identity Center does not give this role of this account to this person.",
+                "Check the assignment in Identity Center, or choose another account or role.",
+            )
+        case "InvalidRequestException":
+            return Refused(
+                error.code,
+                0,
+                "Identity Center does not take the request.",
+                "Check the start URL, the Identity Center region, the account and the role.",
+            )
+        case _:
+            return error
+
+
+register(IdentityCenter())

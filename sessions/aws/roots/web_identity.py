@@ -1,0 +1,179 @@
+"""A role assumed with an identity provider's token, which the platform (Kubernetes, a CI runner) writes into a file.
+
+Which files these may be is the operator's to say: a member picks one of them and types no path.
+"""
+
+import os
+import re
+import stat
+from collections.abc import Mapping
+
+from sessions.aws.arn import InvalidArn, RoleArn
+from sessions.aws.credentials import AwsCredentials
+from sessions.aws.errors import AwsError, Refused
+from sessions.aws.hop import Hop
+from sessions.aws.names import InvalidName, validate_role_session_name
+from sessions.aws.roots import Choice, Field, RootKind, register
+from sessions.aws.sts import assume_role_with_web_identity
+from sessions.secret import Secret
+
+# The operator's list: absolute paths, with colons or commas between them. The web process shows it, the workers obey it.
+ALLOWED = "CHAINWEB_WEB_IDENTITY_TOKEN_FILES"
+# STS takes no longer token.
+LARGEST_TOKEN_BYTES = 20_000
+
+# The three parts of a signed JWT: https://www.rfc-editor.org/rfc/rfc7515#section-7.1
+_TOKEN = re.compile(r"[A-Za-z0-9_-]+\.[A-Za-z0-9_-]+\.[A-Za-z0-9_-]+", re.ASCII)
+_CHECKS = {
+    "AccessDenied": "Check that the role's trust policy names the token's provider, audience and subject.",
+    "InvalidIdentityToken": "Check that IAM knows the token's issuer as an identity provider, with the token's audience.",
+    "IDPRejectedClaim": "The provider no longer stands by this token: check what writes the file.",
+    "ExpiredToken": "What writes the file has to renew it. It is read anew at the next try.",
+    "ExpiredTokenException": "What writes the file has to renew it. It is read anew at the next try.",
+}
+
+
+def allowed_files() -> tuple[str, ...]:
+    """The operator's list, in its order. What is no absolute path is not on it."""
+    listed = (part.strip() for part in re.split("[:,]", os.environ.get(ALLOWED, "")))
+    return tuple(dict.fromkeys(os.path.normpath(part) for part in listed if os.path.isabs(part)))
+
+
+def validate_token_file(text: str) -> str:
+    if text not in allowed_files():
+        raise InvalidName(f"This is not one of the token files that the operator allows in {ALLOWED}.")
+    return text
+
+
+def validate_role_arn(text: str) -> str:
+    return str(RoleArn.parse(text))
+
+
+def read_token(name: str) -> Secret:
+    """The token that stands in that file now. Raises `Refused` for a file that is not the operator's, or holds no token."""
+    if name not in allowed_files():
+        raise _refused(
+            "TokenFileNotAllowed",
+            "The token file is not, or no longer, one that the operator allows.",
+            f"Have the operator list it in {ALLOWED}, for web and workers, or choose another.",
+        )
+    target = os.path.realpath(name)
+    if not _is_allowed(name, target):
+        raise _refused(
+            "TokenFileNotAllowed",
+            "The token file is a link to a file that the operator does not allow.",
+            f"Have the operator list the file itself in {ALLOWED}.",
+        )
+    token = _content(target)
+    if len(token.reveal()) > LARGEST_TOKEN_BYTES:
+        raise _no_token(f"is larger than {LARGEST_TOKEN_BYTES} bytes")
+    if not _TOKEN.fullmatch(token.reveal()):
+        raise _no_token("holds no signed JSON web token")
+    return token
+
+
+def _is_allowed(name: str, target: str) -> bool:
+    """Kubernetes renews a token by moving a link inside its folder; a link out of the folder leads where nobody allowed."""
+    folder = os.path.realpath(os.path.dirname(name))
+    if os.path.commonpath((folder, target)) == folder:
+        return True
+    places = (os.path.split(each) for each in allowed_files())
+    return target in {os.path.join(os.path.realpath(head), tail) for head, tail in places}
+
+
+def _content(path: str) -> Secret:
+    """A little more than the longest token, at most. Raises `Refused` where there is no file."""
+    try:
+        # Not to wait for a writer if it is a pipe; and if it has become a link by now, not to follow it.
+        descriptor = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC)
+        try:
+            if not stat.S_ISREG(os.fstat(descriptor).st_mode):
+                raise _no_token("is not a file")
+            return Secret(
+                os.read(descriptor, LARGEST_TOKEN_BYTES + 2).decode("ascii", "replace").rstrip("\r\n")
+            )
+        finally:
+            os.close(descriptor)
+    except OSError as error:
+        raise _no_token(f"could not be read ({os.strerror(error.errno or 0)})") from None
+
+
+class WebIdentity(RootKind):
+    kind = "web-identity"
+    label = "Web identity"
+    help = "A role assumed with the token of an identity provider, from a file that the operator allows."
+    icon = "file-key"
+    needs_operator = True
+    fields = (
+        Field(
+            "token_file",
+            "Token file",
+            "A file on the workers in which their platform keeps a token fresh.",
+            validate=validate_token_file,
+            options=lambda: tuple(Choice(name, name) for name in allowed_files()),
+        ),
+        Field(
+            "role_arn",
+            "Role ARN",
+            "The role whose trust policy accepts the token's provider.",
+            validate=validate_role_arn,
+        ),
+        Field(
+            "role_session_name",
+            "Role session name",
+            "What CloudTrail shows for the workers in this role. It is the same for everybody: people are named by the hops.",
+            validate=validate_role_session_name,
+        ),
+    )
+
+    def keeps_base(self, settings: Mapping[str, str]) -> bool:
+        return True
+
+    def base_credentials(
+        self,
+        settings: Mapping[str, str],
+        secrets: Mapping[str, Secret],
+        answers: Mapping[str, Secret],
+        region: str,
+    ) -> AwsCredentials:
+        """An hour of the role, by the token that the file holds at this moment."""
+        hop = Hop(settings.get("role_arn", ""), settings.get("role_session_name", ""))
+        try:
+            hop.validate()
+        except (InvalidArn, InvalidName) as error:
+            raise _refused("ValidationError", str(error), "Check the session's fields.") from None
+        token = read_token(settings.get("token_file", ""))
+        try:
+            return assume_role_with_web_identity(hop, token, region).credentials
+        except AwsError as error:
+            raise _explained(error) from None
+
+    def summary(self, settings: Mapping[str, str]) -> str:
+        try:
+            arn = RoleArn.parse(settings.get("role_arn", ""))
+        except InvalidArn:
+            return ""
+        return f"{arn.account} / {arn.name}"
+
+
+def _explained(error: AwsError) -> AwsError:
+    """The same, in words that fit a token and not a key."""
+    if error.code not in _CHECKS:
+        return error
+    expired = error.code.startswith("ExpiredToken")
+    message = "The token in the file has expired." if expired else error.message
+    return Refused(error.code, 0, message, _CHECKS[error.code], retryable=expired)
+
+
+def _no_token(why: str) -> Refused:
+    # It goes away by itself when whoever writes the file gets round to it.
+    return Refused(
+        "NoToken", 0, f"The token file {why}.", "Check what writes it, on the workers.", retryable=True
+    )
+
+
+def _refused(code: str, message: str, check: str) -> Refused:
+    return Refused(code, 0, message, check)
+
+
+register(WebIdentity())

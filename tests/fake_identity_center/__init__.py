@@ -1,0 +1,12 @@
+"""An IAM Identity Center of our own for tests: its OIDC endpoint and its portal, with AWS's error codes.
+
+with FakeIdentityCenter(sts) as center:
+    center.assign("ada", "111122223333", "Production", "Deploy")
+    os.environ["AWS_ENDPOINT_URL_SSO"] = os.environ["AWS_ENDPOINT_URL_SSO_OIDC"] = center.url
+    ... the product shows a user code ...
+    center.approve(user_code, "ada")
+"""
+
+from tests.fake_identity_center.server import FakeIdentityCenter
+
+__all__ = ["FakeIdentityCenter"]

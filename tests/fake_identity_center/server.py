@@ -1,0 +1,156 @@
+"""The HTTP side: JSON in and out, error codes in the header as AWS gives them, faults on request."""
+
+import json
+import threading
+import urllib.parse
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from typing import Any, Self
+
+from tests.fake_identity_center.rules import Refusal, Rules
+from tests.fake_sts import FakeSts
+
+
+class FakeIdentityCenter:
+    """A portal on a free loopback port, between `with` and its end. The credentials it gives are good at that STS."""
+
+    def __init__(self, sts: FakeSts, start_url: str = "https://d-1234567890.awsapps.com/start") -> None:
+        self.sts = sts
+        self.start_url = start_url
+        self.reset()
+
+    def reset(self) -> None:
+        self.rules = Rules(self.start_url)
+        # One dict per call: path, code ("" if it was answered).
+        self.calls: list[dict[str, str]] = []
+        self._faults: list[Refusal | bytes] = []
+        self._lock = threading.Lock()
+
+    def __enter__(self) -> Self:
+        self._server = _Server(("127.0.0.1", 0), _Handler)
+        self._server.center = self
+        self.url = f"http://127.0.0.1:{self._server.server_address[1]}"
+        self._thread = threading.Thread(target=self._server.serve_forever, args=(0.02,), daemon=True)
+        self._thread.start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._server.shutdown()
+        self._server.server_close()
+        self._thread.join()
+
+    def assign(self, person: str, account: str, account_name: str, *roles: str) -> None:
+        """The person may have these roles of that account."""
+        self.rules.assigned.setdefault(person, {})[(account, account_name)] = list(roles)
+
+    def approve(self, user_code: str, person: str) -> None:
+        """What the person does on the page."""
+        self._device(user_code).person = person
+
+    def deny(self, user_code: str) -> None:
+        self._device(user_code).denied = True
+
+    def sign_out(self, person: str) -> None:
+        """Takes back what the person approved: access and refresh tokens."""
+        logins = self.rules.logins
+        for token in [token for token, login in logins.items() if login.person == person]:
+            del logins[token]
+
+    def _device(self, user_code: str) -> Any:
+        return next(each for each in self.rules.devices.values() if each.user_code == user_code)
+
+    def fail_next(self, code: str) -> None:
+        """The next call is answered with that error code."""
+        self._faults.append(Refusal(code))
+
+    def answer_next(self, body: bytes) -> None:
+        """The next call is answered with exactly that."""
+        self._faults.append(body)
+
+    def answer(self, method: str, target: str, token: str, body: bytes) -> tuple[int, dict[str, str], bytes]:
+        """Status, headers and body for one request."""
+        path, _, query = target.partition("?")
+        call = {"path": path, "code": ""}
+        try:
+            with self._lock:
+                fault = self._faults.pop(0) if self._faults else None
+            if isinstance(fault, Refusal):
+                raise fault
+            if fault is not None:
+                return 200, {}, fault
+            asked = json.loads(body) if body else dict(urllib.parse.parse_qsl(query))
+            return 200, {}, json.dumps(self._perform(method, path, token, asked)).encode()
+        except Refusal as refusal:
+            call["code"] = refusal.code
+            said = (
+                {"error": refusal.error, "error_description": ""}
+                if refusal.error
+                else {"message": refusal.message}
+            )
+            return refusal.status, {"x-amzn-ErrorType": refusal.code}, json.dumps(said).encode()
+        finally:
+            self.calls.append(call)
+
+    def _perform(self, method: str, path: str, token: str, asked: dict[str, Any]) -> dict[str, Any]:
+        rules = self.rules
+        with self._lock:
+            match method, path:
+                case "POST", "/client/register":
+                    return rules.register(asked)
+                case "POST", "/device_authorization":
+                    return rules.start(asked)
+                case "POST", "/token":
+                    return rules.token(asked)
+                case "GET", "/assignment/accounts":
+                    return rules.accounts(rules.person_of(token), asked)
+                case "GET", "/assignment/roles":
+                    return rules.roles(rules.person_of(token), asked)
+                case "GET", "/federation/credentials":
+                    return self._credentials(rules.person_of(token), asked)
+                case _:
+                    raise Refusal("InvalidRequestException")
+
+    def _credentials(self, person: str, asked: dict[str, Any]) -> dict[str, Any]:
+        account, role = asked.get("account_id", ""), asked.get("role_name", "")
+        if not self.rules.may(person, account, role):
+            raise Refusal("ForbiddenException", "No access")
+        arn = f"arn:aws:iam::{account}:role/aws-reserved/sso.amazonaws.com/AWSReservedSSO_{role}_0123456789abcdef"
+        given = self.sts.role_session(arn, person, self.rules.role_seconds)
+        assert given.session_token
+        assert given.expires_at
+        return {
+            "roleCredentials": {
+                "accessKeyId": given.access_key_id,
+                "secretAccessKey": given.secret_access_key.reveal(),
+                "sessionToken": given.session_token.reveal(),
+                "expiration": int(given.expires_at.timestamp() * 1000),
+            }
+        }
+
+
+class _Server(ThreadingHTTPServer):
+    daemon_threads = True
+    block_on_close = False
+    center: FakeIdentityCenter
+
+
+class _Handler(BaseHTTPRequestHandler):
+    server: _Server
+
+    def _answer(self) -> None:
+        body = self.rfile.read(int(self.headers.get("Content-Length") or 0))
+        # No call of these is signed, and none may carry a key.
+        assert "Authorization" not in self.headers
+        token = self.headers.get("x-amz-sso_bearer_token", "")
+        status, headers, content = self.server.center.answer(self.command, self.path, token, body)
+        self.send_response(status)
+        for name, value in headers.items():
+            self.send_header(name, value)
+        self.send_header("Content-Type", "application/json")
+        self.send_header("Content-Length", str(len(content)))
+        self.end_headers()
+        self.wfile.write(content)
+
+    do_GET = do_POST = _answer
+
+    def log_message(self, format: str, *args: Any) -> None:
+        """The log is `calls`."""
