@@ -5,7 +5,8 @@ from typing import Any
 from django.conf import settings
 from django.http import HttpRequest
 
-from sessions.models import User
+from sessions.lifecycle.roots import broken_roots
+from sessions.models import Role, User
 from sessions.policy import memberships_of
 
 
@@ -18,4 +19,7 @@ def page(request: HttpRequest) -> dict[str, Any]:
         context["membership"] = getattr(request, "membership", None) or next(
             iter(context["memberships"]), None
         )
+    member = context["membership"]
+    if member is not None and member.role == Role.ADMIN:
+        context["broken_roots"] = broken_roots(member)
     return context

@@ -3,7 +3,7 @@
 from django.urls import path
 
 from sessions.api import api
-from sessions.views import acting, editing, health, preview, reading
+from sessions.views import acting, editing, health, metrics, preview, reading
 
 urlpatterns = [
     path("", reading.home, name="home"),
@@ -36,5 +36,5 @@ urlpatterns = [
     path("api/v1/", api.urls),
     path("healthz", health.healthz, name="healthz"),
     path("readyz", health.readyz, name="readyz"),
-    path("metrics", health.metrics, name="metrics"),
+    path("metrics", metrics.metrics, name="metrics"),
 ]

@@ -1,14 +1,20 @@
 """The vocabulary of the tests."""
 
 import os
+import shutil
+import subprocess
+import tempfile
+import time
+from pathlib import Path
 
 import pytest
 from django.conf import settings
 from django.db import connections
 from django.test import testcases
 
+from chainweb import processes
 from sessions import triggers
-from sessions.lifecycle import lanes
+from sessions.lifecycle import broker, budget, lanes
 from tests.fake_sts import FakeSts
 from tests.house import House
 
@@ -62,3 +68,35 @@ def house(db, sts):
 def lasting_house(transactional_db, sts):
     """The same where real commits, threads or other processes are needed."""
     return House(sts)
+
+
+@pytest.fixture(scope="session")
+def valkey_url(tmp_path_factory):
+    """A broker for the whole run: the one of REDIS_URL, else the embedded Valkey on a socket of its own."""
+    if os.environ.get("REDIS_URL"):
+        yield os.environ["REDIS_URL"]
+        return
+    folder = Path(tempfile.mkdtemp(prefix="cwv-"))
+    socket = folder / "valkey.sock"
+    server = subprocess.Popen(processes.valkey_command(socket, folder / "data"), stdout=subprocess.DEVNULL)
+    deadline = time.monotonic() + 20
+    while not processes.valkey_answers(socket):
+        assert time.monotonic() < deadline, "the embedded Valkey does not answer"
+        time.sleep(0.02)
+    yield f"unix://{socket}"
+    server.terminate()
+    server.wait()
+    shutil.rmtree(folder)
+
+
+@pytest.fixture
+def valkey(valkey_url, settings):
+    """A real broker with nothing of ours in it; `sessions.lifecycle.broker` talks to it."""
+    settings.REDIS_URL = valkey_url
+    broker._client.cache_clear()
+    budget._store.cache_clear()
+    for key in broker.client().scan_iter("chainweb:*"):
+        broker.client().delete(key)
+    yield broker.client()
+    broker._client.cache_clear()
+    budget._store.cache_clear()

@@ -9,6 +9,7 @@ from sessions import ledger
 from sessions.aws.credentials import AwsCredentials
 from sessions.clock import database_now
 from sessions.ledger import Entry
+from sessions.lifecycle import tallies
 from sessions.lifecycle.blobs import open_credentials
 from sessions.lifecycle.state import State, Status, state_of
 from sessions.models import Activation, AwsSession, EventKind, Membership
@@ -31,7 +32,8 @@ def reveal(session: AwsSession, member: Membership, *, form: str, via: str) -> A
         activation = (
             Activation.objects.select_related("credential").filter(session=session, user=member.user).first()
         )
-        state = state_of(activation, database_now())
+        now = database_now()
+        state = state_of(activation, now)
         if activation is None or state.status is not Status.ACTIVE:
             raise NotReady(state)
         credential = activation.credential
@@ -54,6 +56,8 @@ def reveal(session: AwsSession, member: Membership, *, form: str, via: str) -> A
                 )
             ],
         )
+    if credential.expires_at:
+        tallies.served(credential.expires_at - now)
     return open_credentials(credential)
 
 

@@ -138,6 +138,7 @@ class TeamView:
     now: datetime
     sessions: dict[Any, AwsSession] = field(default_factory=dict)
     activations: Mapping[Any, Activation] = field(default_factory=dict)
+    broken_roots: Mapping[Any, Problem] = field(default_factory=dict)
 
     def chain_of(self, session: AwsSession) -> list[AwsSession]:
         """Root first. A broken table ends the walk, not the page."""
@@ -152,6 +153,8 @@ class TeamView:
     def describe(self, session: AwsSession) -> Described:
         account, role, name, arn = _identity(session, self.member)
         state = state_of(self.activations.get(session.pk), self.now)
+        if not session.is_chained:
+            state = State(problem=self.broken_roots.get(session.pk))
         return Described(session, self.chain_of(session), state, account, role, name, arn)
 
     def describe_all(self, sessions: Iterable[AwsSession]) -> list[Described]:
@@ -164,23 +167,26 @@ def view_of_sessions(member: Membership, now: datetime, sessions: Sequence[AwsSe
     activations = Activation.objects.filter(user=member.user, session__in=list(chains)).select_related(
         "credential"
     )
+    loaded = {each.pk: each for chain in chains.values() for each in chain}
     return TeamView(
-        member,
-        now,
-        {each.pk: each for chain in chains.values() for each in chain},
-        {a.session_id: a for a in activations},
+        member, now, loaded, {a.session_id: a for a in activations}, _broken_roots(list(loaded), now)
     )
+
+
+def _broken_roots(session_ids: Sequence[Any], now: datetime) -> dict[Any, Problem]:
+    rows = Credential.objects.filter(root__in=session_ids, level=0, problem__isnull=False)
+    found = {row.root_id: problem_of(row, now) for row in rows}
+    return {root_id: problem for root_id, problem in found.items() if problem}
 
 
 def view_of_team(member: Membership, now: datetime) -> TeamView:
-    """Loads everything a list needs in two queries, however many sessions there are."""
-    sessions = AwsSession.objects.filter(team=member.team).select_related("link").defer("sealed_secrets")
-    activations = Activation.objects.filter(user=member.user, session__team=member.team).select_related(
-        "credential"
-    )
-    return TeamView(
-        member, now, {session.pk: session for session in sessions}, {a.session_id: a for a in activations}
-    )
+    """Loads everything a list needs in three queries, however many sessions there are."""
+    found = AwsSession.objects.filter(team=member.team).select_related("link").defer("sealed_secrets")
+    sessions = {session.pk: session for session in found}
+    started = Activation.objects.filter(user=member.user, session__team=member.team)
+    activations = {each.session_id: each for each in started.select_related("credential")}
+    roots = [pk for pk, session in sessions.items() if not session.is_chained]
+    return TeamView(member, now, sessions, activations, _broken_roots(roots, now))
 
 
 def _identity(session: AwsSession, member: Membership) -> tuple[str, str, str, str]:

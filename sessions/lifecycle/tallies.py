@@ -1,13 +1,21 @@
 """Counts for `/metrics`, added up in this process and written now and then: all processes add to the same rows."""
 
 import threading
+import time
 from collections import Counter
+from datetime import timedelta
 
 import structlog
 from django.db import DatabaseError, connection
 
 log = structlog.get_logger(__name__)
 
+# The upper ends, in minutes, of what `served` counts by.
+LIFE_MINUTES = (1, 5, 10, 15, 20, 25, 30, 40, 60)
+# A process that serves many people writes its counts this often.
+WRITE_EVERY_SECONDS = 5.0
+
+_written_at = 0.0
 _counts: Counter[tuple[str, str, str]] = Counter()
 _lock = threading.Lock()
 
@@ -18,8 +26,20 @@ def add(name: str, label: str = "", outcome: str = "", *, amount: int = 1) -> No
         _counts[name, label[:80], outcome[:80]] += amount
 
 
+def served(life: timedelta) -> None:
+    """Counts one credential that was handed out with that much life left."""
+    seconds = max(int(life.total_seconds()), 0)
+    bucket = next((str(minutes) for minutes in LIFE_MINUTES if seconds <= minutes * 60), "more")
+    add("life_served", outcome=bucket)
+    add("life_served", outcome="seconds", amount=seconds)
+    if time.monotonic() - _written_at >= WRITE_EVERY_SECONDS:
+        write()
+
+
 def write() -> None:
     """Adds what has come together to the database. A database that is away loses counts, and nothing else."""
+    global _written_at
+    _written_at = time.monotonic()
     with _lock:
         counts = dict(_counts)
         _counts.clear()

@@ -1,0 +1,125 @@
+"""What Prometheus scrapes, read from the database and the broker: the same from whichever web process answers."""
+
+from collections.abc import Iterator
+from datetime import datetime
+
+import redis
+from django.conf import settings
+from django.db.models import Min
+from django.http import HttpRequest, HttpResponse
+from django.views.decorators.http import require_safe
+from prometheus_client import CONTENT_TYPE_LATEST, CollectorRegistry, generate_latest
+from prometheus_client.core import (
+    CounterMetricFamily,
+    GaugeMetricFamily,
+    HistogramMetricFamily,
+    Metric,
+)
+from prometheus_client.registry import Collector
+
+from sessions.clock import database_now
+from sessions.lifecycle.broker import client
+from sessions.lifecycle.tallies import LIFE_MINUTES
+from sessions.models import Activation, Credential, Heartbeat, Tally
+
+QUEUES = (settings.CELERY_TASK_DEFAULT_QUEUE, settings.STARTS_QUEUE)
+
+
+class Installation(Collector):
+    """One look at everything."""
+
+    def collect(self) -> Iterator[Metric]:
+        now = database_now()
+        yield from _rotation(now)
+        yield from _tallies()
+        ages = GaugeMetricFamily(
+            "chainweb_heartbeat_age_seconds", "Since a part was last seen alive.", labels=["part"]
+        )
+        for name, at in Heartbeat.objects.values_list("name", "at"):
+            ages.add_metric([name], (now - at).total_seconds())
+        yield ages
+        yield from _queues()
+
+
+def _rotation(now: datetime) -> Iterator[Metric]:
+    due = Credential.objects.filter(due_at__lte=now)
+    oldest = due.aggregate(at=Min("due_at"))["at"]
+    yield GaugeMetricFamily("chainweb_due_credentials", "Credentials that are due now.", value=due.count())
+    yield GaugeMetricFamily(
+        "chainweb_rotation_lag_seconds",
+        "How long the longest overdue credential has waited.",
+        value=(now - oldest).total_seconds() if oldest else 0.0,
+    )
+    active = Activation.objects.filter(credential__expires_at__gt=now)
+    soonest = active.aggregate(at=Min("credential__expires_at"))["at"]
+    yield GaugeMetricFamily(
+        "chainweb_active_sessions", "Started sessions with live credentials.", value=active.count()
+    )
+    if soonest:
+        yield GaugeMetricFamily(
+            "chainweb_least_life_left_seconds",
+            "The least that any active session has left.",
+            value=(soonest - now).total_seconds(),
+        )
+    troubled = GaugeMetricFamily(
+        "chainweb_troubled_sessions", "Started sessions with a problem.", labels=["retrying"]
+    )
+    for retrying in (True, False):
+        with_problem = Activation.objects.filter(credential__problem__retrying=retrying)
+        troubled.add_metric([str(retrying).lower()], with_problem.count())
+    yield troubled
+
+
+def _tallies() -> Iterator[Metric]:
+    calls = CounterMetricFamily(
+        "chainweb_sts_calls", "Calls to STS by calling account and outcome.", labels=["account", "outcome"]
+    )
+    saved = CounterMetricFamily(
+        "chainweb_calls_saved", "Calls that sharing one credential has saved.", labels=["team"]
+    )
+    lost = CounterMetricFamily(
+        "chainweb_claims_lost", "Results that came after their claim was over, and were dropped.", value=0
+    )
+    served: dict[str, int] = {}
+    for tally in Tally.objects.order_by("name", "label", "outcome"):
+        match tally.name:
+            case "sts_calls":
+                calls.add_metric([tally.label, tally.outcome], tally.value)
+            case "calls_saved":
+                saved.add_metric([tally.label], tally.value)
+            case "claims_lost":
+                lost = CounterMetricFamily(lost.name, lost.documentation, value=tally.value)
+            case "life_served":
+                served[tally.outcome] = tally.value
+            case _:
+                pass
+    yield from (calls, saved, lost)
+    buckets, total = [], 0
+    for minutes in LIFE_MINUTES:
+        total += served.get(str(minutes), 0)
+        buckets.append((str(minutes * 60.0), total))
+    total += served.get("more", 0)
+    life = HistogramMetricFamily(
+        "chainweb_life_left_when_served_seconds", "Life left in credentials that were handed out."
+    )
+    life.add_metric([], [*buckets, ("+Inf", total)], sum_value=served.get("seconds", 0))
+    yield life
+
+
+def _queues() -> Iterator[Metric]:
+    """Nothing while the broker does not answer: a gap says more than a zero."""
+    depth = GaugeMetricFamily("chainweb_queue_depth", "Messages that wait in the broker.", labels=["queue"])
+    try:
+        for queue in QUEUES:
+            depth.add_metric([queue], int(client().llen(queue)))
+    except redis.RedisError:
+        return
+    yield depth
+
+
+@require_safe
+def metrics(request: HttpRequest) -> HttpResponse:
+    """Prometheus text."""
+    registry = CollectorRegistry(auto_describe=False)
+    registry.register(Installation())
+    return HttpResponse(generate_latest(registry), content_type=CONTENT_TYPE_LATEST)

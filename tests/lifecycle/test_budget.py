@@ -1,0 +1,80 @@
+"""Calls per account and second, shared by all workers through a real Valkey."""
+
+import time
+
+import pytest
+
+from sessions.lifecycle import broker, budget
+from sessions.lifecycle.budget import BULK_SHARE
+
+ACCOUNT = "111122223333"
+
+
+@pytest.fixture
+def ten_a_second(valkey, settings):
+    settings.CHAINWEB_CALLS_PER_SECOND = 10.0
+
+
+def take_all(*, asked=False):
+    return budget.take(ACCOUNT, 1000, asked=asked)[0]
+
+
+def test_a_burst_is_a_second_worth_and_then_one_has_to_wait(ten_a_second):
+    assert take_all(asked=True) == 10
+    granted, wait_seconds = budget.take(ACCOUNT, 1, asked=True)
+    assert granted == 0
+    assert 0 < wait_seconds <= 0.11
+
+
+def test_bulk_has_its_share_and_starts_come_through_when_bulk_has_taken_all(ten_a_second):
+    assert take_all() == 10 * BULK_SHARE
+    assert take_all() == 0
+    assert take_all(asked=True) == 10
+
+
+def test_what_starts_have_taken_is_taken_from_the_bulk(ten_a_second):
+    assert take_all(asked=True) == 10
+    assert take_all() == 0
+
+
+def test_accounts_do_not_count_on_each_other(ten_a_second):
+    assert take_all(asked=True) == 10
+    assert budget.take("444455556666", 1000, asked=True)[0] == 10
+
+
+def test_permits_come_back_with_time(ten_a_second):
+    take_all(asked=True)
+    time.sleep(0.35)
+    assert 3 <= take_all(asked=True) <= 5
+
+
+def test_a_throttle_halves_the_rate_at_most_once_a_second(ten_a_second):
+    for _ in range(5):
+        budget.throttled(ACCOUNT)
+    assert 4 <= take_all(asked=True) <= 6
+
+
+def test_without_a_limit_everything_is_granted(settings):
+    settings.CHAINWEB_CALLS_PER_SECOND = 0
+    assert take_all() == 1000
+
+
+def test_without_redis_a_worker_keeps_to_half_the_rate_by_itself(settings, monkeypatch):
+    settings.CHAINWEB_CALLS_PER_SECOND = 10.0
+    nowhere = broker.connect("redis://127.0.0.1:1/0")
+    monkeypatch.setattr(budget, "client", lambda: nowhere)
+    budget._store.cache_clear()
+    try:
+        assert take_all() == 5
+        granted, wait_seconds = budget.take(ACCOUNT, 1, asked=False)
+        assert (granted, wait_seconds > 0) == (0, True)
+        budget.throttled(ACCOUNT)
+        time.sleep(0.5)
+        assert take_all() <= 3
+    finally:
+        budget._store.cache_clear()
+
+
+def test_the_client_is_made_anew_after_a_fork(valkey):
+    assert broker.client() is broker.client()
+    assert broker._client(1) is not broker.client()

@@ -1,0 +1,196 @@
+"""The stream of claims, calls and commits: starts first, nothing slow in the way of others, nothing left behind."""
+
+from datetime import timedelta
+
+import pytest
+from django.test import Client
+
+from sessions import heart, tasks
+from sessions.clock import database_now
+from sessions.lifecycle import broker, claims, rotation
+from sessions.lifecycle.activations import end_of_people_who_left, start_sessions
+from sessions.lifecycle.state import Status
+from sessions.models import Activation, AwsSession, Credential, EventKind, Tally
+
+pytestmark = pytest.mark.django_db
+
+
+def test_starts_are_claimed_apart_from_the_bulk(house):
+    first, second = house.chained("First"), house.chained("Second")
+    house.start(first)
+    house.start(second)
+    Credential.objects.filter(pk=Activation.objects.get(session=first).credential_id).update(asked_at=None)
+    claim = claims.Claim()
+    assert [row.pk for row in claims.claim_due(claim, 10, asked_only=True)] == [
+        Activation.objects.get(session=second).credential_id
+    ]
+    assert len(claims.claim_due(claim, 10)) == 1
+
+
+def test_a_minted_credential_is_asked_for_no_more(house):
+    [leaf] = house.chain(1)
+    house.start(leaf)
+    rotation.run(asked_only=True)
+    assert house.state(leaf).status is Status.ACTIVE
+    assert not Credential.objects.filter(asked_at__isnull=False).exists()
+
+
+def test_a_parent_that_is_refused_while_its_old_credential_lives_still_serves_its_children(house, sts):
+    hub = house.chained("Hub")
+    leaf = house.chained("Leaf", hub)
+    house.start(hub)
+    house.work()
+    house.start(leaf)
+    Credential.objects.filter(level=1).update(due_at=database_now())
+    sts.add_role(hub.link.role_arn, trusts=[])
+    house.work()
+    assert house.state(hub).problem.code == "AccessDenied"
+    assert house.state(leaf).status is Status.ACTIVE
+
+
+def test_what_a_run_could_not_begin_is_as_due_as_it_was(house, sts):
+    leaves = [house.chained(f"Leaf {number}") for number in range(3)]
+    start_sessions(leaves, house.ben)
+    assert rotation.run(seconds=0.0) == 0
+    claim = claims.Claim()
+    assert len(claims.claim_due(claim, 10)) == 3
+    claims.release(claim, list(Credential.objects.filter(level=1).values_list("pk", flat=True)), due=True)
+    house.work()
+    assert {house.state(leaf).status for leaf in leaves} == {Status.ACTIVE}
+
+
+def test_an_account_without_answers_leaves_the_others_untouched(house, sts):
+    sts.down = True
+    [dead] = house.chain(1, prefix="Dead")
+    house.start(dead)
+    rotation.run()
+    state = house.state(dead)
+    assert (state.status, state.problem.retrying) == (Status.PENDING, True)
+    assert state.next_rotation_at > database_now() - timedelta(seconds=1)
+    sts.down = False
+    Credential.objects.filter(level=1).update(due_at=database_now())
+    house.work()
+    assert house.state(dead).status is Status.ACTIVE
+
+
+def test_several_started_together_end_what_was_on_their_profiles_and_share_one_hop(house, sts):
+    hub = house.chained("Hub")
+    old = house.chained("Old", profile="work")
+    new = [house.chained("New", hub, profile="work"), *(house.chained(f"Leaf {n}", hub) for n in range(9))]
+    house.start(old)
+    house.work()
+    sts.calls.clear()
+    start_sessions(new, house.ben)
+    house.work()
+    assert house.state(old).status is Status.INACTIVE
+    assert {house.state(each).status for each in new} == {Status.ACTIVE}
+    assert len(sts.calls) == 11
+
+
+def test_starting_again_extends(house):
+    [leaf] = house.chain(1)
+    house.start(leaf)
+    Activation.objects.update(ends_at=database_now() + timedelta(minutes=5))
+    house.start(leaf)
+    assert Activation.objects.get().ends_at > database_now() + timedelta(hours=11)
+    assert house.events(EventKind.SESSION_STARTED)[-1].data["again"]
+
+
+def test_the_clock_ends_what_people_who_left_had_started(house):
+    [leaf] = house.chain(1)
+    house.start(leaf)
+    house.work()
+    house.ben.delete()
+    assert end_of_people_who_left() == 1
+    assert not Activation.objects.exists()
+    assert not Credential.objects.exists()
+
+
+def test_a_chain_of_each_of_many_sessions_is_loaded_with_one_query_per_level(
+    house, django_assert_num_queries
+):
+    from sessions.models.sessions import load_chains
+
+    leaves = [house.chain(3, prefix=f"Chain {number}")[-1] for number in range(4)]
+    fresh = list(AwsSession.objects.filter(pk__in=[leaf.pk for leaf in leaves]))
+    with django_assert_num_queries(3):
+        chains = load_chains(fresh)
+    assert {len(chain) for chain in chains.values()} == {4}
+
+
+def test_calls_and_what_sharing_has_saved_are_counted_for_metrics(house, sts):
+    hub = house.chained("Hub")
+    leaves = [house.chained(f"Leaf {number}", hub) for number in range(4)]
+    start_sessions(leaves, house.ben)
+    house.work()
+    calls = Tally.objects.filter(name="sts_calls", outcome="ok").values_list("value", flat=True)
+    assert sum(calls) == 5
+    assert Tally.objects.get(name="calls_saved").value == 3
+    text = Client().get("/metrics").content.decode()
+    assert f'chainweb_calls_saved_total{{team="{house.team.pk}"}} 3.0' in text
+    assert "chainweb_active_sessions 4.0" in text
+    assert "chainweb_rotation_lag_seconds 0.0" in text
+
+
+def test_the_life_left_when_served_is_counted(house):
+    from sessions.lifecycle import tallies
+    from sessions.lifecycle.reveal import reveal
+
+    [leaf] = house.chain(1)
+    house.start(leaf)
+    house.work()
+    tallies.write()
+    before = served()
+    reveal(leaf, house.ben, form="process", via="page")
+    tallies.write()
+    assert served() == before + 1
+
+
+def served():
+    for line in Client().get("/metrics").content.decode().splitlines():
+        if line.startswith("chainweb_life_left_when_served_seconds_count"):
+            return float(line.split()[-1])
+    raise AssertionError("the histogram is missing")
+
+
+def test_a_wake_up_that_is_under_way_speaks_for_all(valkey, settings):
+    settings.CELERY_BROKER_URL = settings.REDIS_URL
+    sent = []
+
+    class Task:
+        name = "sessions.tasks.pretended"
+
+        def apply_async(self, **options):
+            sent.append(options)
+
+    tasks._publish(Task())
+    tasks._publish(Task())
+    assert len(sent) == 1
+    tasks._forget_wake(Task.name)
+    tasks._publish(Task())
+    assert len(sent) == 2
+
+
+def test_a_page_does_not_wait_for_a_broker_that_is_away(settings, monkeypatch, caplog):
+    nowhere = broker.connect("redis://127.0.0.1:1/0")
+    monkeypatch.setattr(tasks, "client", lambda: nowhere)
+    monkeypatch.setattr(tasks, "_broker_rests_until", 0.0)
+    tasks.wake_for_start()
+    assert tasks._broker_rests_until > 0
+    asked = []
+    monkeypatch.setattr(tasks, "client", lambda: asked.append(1))
+    tasks.wake()
+    assert asked == []
+
+
+def test_a_worker_sends_itself_the_sweep_when_the_clock_is_silent(valkey, monkeypatch):
+    sent = []
+    monkeypatch.setattr(
+        heart.current_app, "send_task", lambda name, **options: sent.append(name), raising=False
+    )
+    beating = heart.Heart()
+    beating.beat()
+    assert sent == ["sessions.tasks.sweep"]
+    tasks.stamp("clock")
+    beating.beat()
+    assert len(sent) == 1
