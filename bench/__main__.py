@@ -1,0 +1,52 @@
+"""`python -m bench [--only a,b] [--json FILE] [--scale X]`: measures, prints a table, writes JSON. See docs/bench.md."""
+
+import argparse
+import importlib
+import sys
+import time
+from pathlib import Path
+
+from bench import report
+from bench.ground import POSTGRES, Ground, Unmeasurable
+
+SECTIONS = ("cpu_per_hop", "sts_calls", "start_together", "steady")
+
+
+def main() -> int:
+    parser = argparse.ArgumentParser(prog="python -m bench", description=__doc__)
+    parser.add_argument("--only", default=",".join(SECTIONS), metavar="A,B", help=f"of {', '.join(SECTIONS)}")
+    parser.add_argument("--json", type=Path, metavar="FILE")
+    parser.add_argument(
+        "--scale", type=float, default=1.0, help="a fraction of the full sizes; 1 is the full run"
+    )
+    parser.add_argument("--database", choices=("postgres", "sqlite"), default="postgres")
+    parser.add_argument("--postgres", default=POSTGRES, metavar="URL", help="where a database may be made")
+    options = parser.parse_args()
+    sections = [name.strip() for name in options.only.split(",") if name.strip()]
+    if unknown := set(sections) - set(SECTIONS):
+        parser.error(f"There is no section {', '.join(sorted(unknown))}; there are {', '.join(SECTIONS)}.")
+    figures: list[report.Figure] = []
+    failed = False
+    try:
+        with Ground(options.database, options.postgres) as ground:
+            for name in sections:
+                begun = time.monotonic()
+                # Imported here: the sections import the product, and that reads the settings the ground has made.
+                section = importlib.import_module(f"bench.{name}")
+                try:
+                    figures += section.measure(ground, options.scale)
+                except Unmeasurable as error:
+                    failed = True
+                    print(f"{name}: {error}", file=sys.stderr)
+                print(f"{name}: {time.monotonic() - begun:.0f} s", file=sys.stderr, flush=True)
+    except Unmeasurable as error:
+        print(error, file=sys.stderr)
+        return 2
+    print(report.table(figures))
+    if options.json:
+        options.json.write_text(report.as_json(figures, sections, options.scale, options.database))
+    return 1 if failed else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

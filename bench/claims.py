@@ -1,0 +1,67 @@
+"""What it takes to claim the next batch out of a million rows, and to find that nothing is due. PostgreSQL."""
+
+import time
+
+from django.db import connection, transaction
+
+from bench import people
+from bench.ground import Ground
+from bench.report import Figure
+from sessions.clock import database_now
+from sessions.lifecycle.claims import Claim, claim_due
+
+ROWS = 1_000_000
+DUE_PART = 0.1
+BATCH = 500
+REPETITIONS = 20
+# A row like that of a leaf, many times over; every tenth is due, since up to ten minutes.
+COPY = """
+INSERT INTO chains_credential (fingerprint, team_id, root_id, parent_id, level, request, region, sealed, generation,
+    access_key_id, minted_at, expires_at, due_at, asked_at, lease_until, fence, attempts, problem)
+SELECT encode(sha256(n::text::bytea), 'hex'), team_id, root_id, parent_id, level, request, region, sealed, generation,
+    'ASIA' || lpad(to_hex(n), 16, '0'), minted_at, expires_at,
+    %s::timestamptz + (CASE WHEN random() < %s THEN -600 ELSE 2000 END) * random() * interval '1 second' , NULL, NULL, NULL,
+    0, NULL
+FROM chains_credential, generate_series(1, %s) AS n WHERE fingerprint = %s
+"""
+
+
+def measure(ground: Ground, scale: float) -> list[Figure]:
+    rows = max(int(ROWS * scale), 2 * BATCH * REPETITIONS)
+    ground.fresh()
+    house = people.build(1, 1)
+    people.start_all(house)
+    template = house.leaves[0].activations.get().credential_id
+    part = max(DUE_PART, 1.2 * BATCH * (REPETITIONS + 1) / rows)
+    with connection.cursor() as cursor:
+        cursor.execute(COPY, [database_now(), part, rows, template])
+    ground.settle()
+    due = [_claim(BATCH) for _ in range(REPETITIONS + 1)][1:]
+    with connection.cursor() as cursor:
+        cursor.execute(
+            "UPDATE chains_credential SET due_at = due_at + interval '1 hour', lease_until = NULL WHERE due_at <= %s",
+            [database_now()],
+        )
+    ground.settle()
+    nothing = [_claim(0) for _ in range(REPETITIONS + 1)][1:]
+    return [
+        Figure(
+            "claim_due_ms",
+            due,
+            "ms",
+            most=25,
+            note=f"{BATCH} of {rows:,} rows, commit and row objects included",
+        ),
+        Figure("claim_nothing_due_ms", nothing, "ms", most=1, note=f"of {rows:,} rows"),
+    ]
+
+
+def _claim(expected: int) -> float:
+    """Milliseconds of one claim; the claimed stay claimed, so that the next one finds others."""
+    begun = time.perf_counter()
+    with transaction.atomic():
+        found = claim_due(Claim(), BATCH)
+    taken = 1000 * (time.perf_counter() - begun)
+    if len(found) != expected:
+        raise AssertionError(f"{len(found)} rows were claimed, not {expected}")
+    return taken

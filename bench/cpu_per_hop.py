@@ -1,0 +1,75 @@
+"""What one minted hop costs a worker, all included, against a bare call and against boto3's profiles."""
+
+import statistics
+
+from bench import others, people
+from bench.ground import Ground, wait_until
+from bench.report import Figure
+from bench.stand_in import StandIn
+
+HOPS = 4000
+FLOOR_CALLS = 600
+PROFILES = 25
+REPETITIONS = 3
+LATENCY = 0.02
+
+
+def measure(ground: Ground, scale: float) -> list[Figure]:
+    leaves = max(int(HOPS * scale), 20)
+    ground.fresh()
+    house = people.build(leaves, per_middle=50)
+    people.start_all(house)
+    ground.settle()
+    hops: list[float] = []
+    database: list[float] = []
+    bare: list[float] = []
+    profile: dict[int, list[float]] = {1: [], 2: []}
+    with StandIn(latency=LATENCY) as sts, ground.workers(sts.url, CALLS_PER_SECOND=0) as workers:
+        # The first round is not counted: each process makes its client, its threads and its connections.
+        for round_ in range(REPETITIONS + 1):
+            before_minted = sts.count()["minted"]
+            moment = people.make_overdue()
+            before, before_database = workers.cpu_seconds(), ground.database_cpu_seconds()
+            people.kick(2)
+            wait_until(lambda: people.minted_since(moment) >= leaves, 300, "The catch-up was not done")  # noqa: B023
+            minted = sts.count()["minted"] - before_minted
+            cost = 1000 * (workers.cpu_seconds() - before) / minted
+            after_database = ground.database_cpu_seconds()
+            if round_ == 0:
+                continue
+            hops.append(cost)
+            if before_database is not None and after_database is not None:
+                database.append(1000 * (after_database - before_database) / minted)
+            bare.append(others.floor(sts.url, max(int(FLOOR_CALLS * scale), 10))["cpu_ms"])
+            for hops_in_a_chain, costs in profile.items():
+                found = others.profiles(sts.url, max(int(PROFILES * scale), 1), hops=hops_in_a_chain)
+                costs.append(1000 * found["cpu_seconds"] / found["hops"])
+    ratios = [hop / floor for hop, floor in zip(hops, bare, strict=True)]
+    return [
+        Figure(
+            "cpu_per_hop_ratio",
+            ratios,
+            most=1.5,
+            note=f"{statistics.median(hops):.2f} ms a hop, bare call {statistics.median(bare):.2f} ms",
+            more={"hops": leaves + len(house.middles), "sts_latency_seconds": LATENCY},
+        ),
+        Figure("cpu_per_hop_ms", hops, "ms"),
+        Figure("floor_cpu_per_call_ms", bare, "ms"),
+        Figure(
+            "profiles_ratio",
+            [theirs / ours for theirs, ours in zip(profile[1], hops, strict=True)],
+            least=20,
+            note=f"boto3 profiles, a new session for each hop: {statistics.median(profile[1]):.1f} ms a hop",
+        ),
+        Figure(
+            "profiles_two_hops_ratio",
+            [theirs / ours for theirs, ours in zip(profile[2], hops, strict=True)],
+            note=f"a new session for each chain of two hops: {statistics.median(profile[2]):.1f} ms a hop",
+        ),
+        Figure(
+            "database_cpu_per_hop_ms",
+            database,
+            "ms",
+            note="CPU of PostgreSQL's own processes, beside the workers",
+        ),
+    ]

@@ -1,0 +1,255 @@
+"""Sessions by the thousand, in the shapes that the product's own functions write; and what has become of them."""
+
+import random
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from typing import Any
+
+from django.db import connection, transaction
+
+from sessions import ledger
+from sessions.aws.credentials import AwsCredentials
+from sessions.clock import database_now
+from sessions.ledger import Entry
+from sessions.lifecycle.activations import start_session
+from sessions.lifecycle.blobs import seal_credentials
+from sessions.lifecycle.people import add_member, create_person, create_team
+from sessions.lifecycle.plan import PlannedHop, plan
+from sessions.lifecycle.sessions import Draft, save_session
+from sessions.models import (
+    CHAINED,
+    Activation,
+    AssumerLink,
+    AwsSession,
+    Credential,
+    EventKind,
+    Membership,
+    Role,
+)
+from sessions.secret import Secret
+from sessions.tasks import rotate_due
+
+REGION = "eu-west-1"
+ROWS_AT_ONCE = 2000
+
+
+@dataclass
+class House:
+    """One team, one member, one IAM user as the root, middle roles below it and leaves below those: chains of two hops."""
+
+    member: Membership
+    root: AwsSession
+    middles: list[AwsSession]
+    leaves: list[AwsSession]
+
+    @property
+    def hops(self) -> int:
+        """How many AssumeRole calls make all of it fresh: each hop once."""
+        return len(self.middles) + len(self.leaves)
+
+
+def build(leaves: int, per_middle: int, slug: str = "bench") -> House:
+    """Makes the sessions; nothing is started. Every middle role is in an account of its own, as landing zones have them."""
+    team = create_team(slug, slug.title(), actor="bench")
+    user = create_person(f"{slug}-ada", Secret("correct horse battery staple"))
+    member = add_member(team, user, Role.ADMIN, actor="bench")
+    root = save_session(
+        Draft(
+            kind="iam-user",
+            alias="root",
+            profile="root",
+            region=REGION,
+            settings={"access_key_id": "AKIAIOSFODNN7EXAMPLE"},
+            secrets={"secret_access_key": Secret("wJalrXUtnFEMI/K7MDENG/bPxRfiCYEXAMPLEKEY")},
+        ),
+        member,
+    )
+    middles = _chained(member, [root] * -(-leaves // per_middle), "middle")
+    below = [middles[number // per_middle] for number in range(leaves)]
+    return House(member, root, middles, _chained(member, below, "leaf"))
+
+
+def _chained(member: Membership, assumers: Sequence[AwsSession], prefix: str) -> list[AwsSession]:
+    sessions = [
+        AwsSession(
+            team=member.team,
+            kind=CHAINED,
+            alias=f"{prefix} {number}",
+            profile=f"{prefix}-{number}",
+            region=REGION,
+            created_by=member.user,
+        )
+        for number in range(len(assumers))
+    ]
+    accounts = [
+        200_000_000_000 + number if prefix == "middle" else 300_000_000_000 + number // 10
+        for number in range(len(assumers))
+    ]
+    links = [
+        AssumerLink(
+            session=session,
+            assumer=assumer,
+            role_arn=f"arn:aws:iam::{account}:role/{prefix.title()}{number}",
+            role_session_name="{username}",
+        )
+        for number, (session, assumer, account) in enumerate(zip(sessions, assumers, accounts, strict=True))
+    ]
+    AwsSession.objects.bulk_create(sessions, batch_size=ROWS_AT_ONCE)
+    AssumerLink.objects.bulk_create(links, batch_size=ROWS_AT_ONCE)
+    for session, link in zip(sessions, links, strict=True):
+        session.link = link
+    return sessions
+
+
+def start_all(house: House, due_at: datetime | None = None) -> None:
+    """Writes what `start_session` and a first mint leave behind, in bulk: every leaf is active, its credential live for
+    another half an hour and due since `due_at` (not due if None); the middle roles' credentials have run out."""
+    now = database_now()
+    steps = {id(session): steps for session, steps in _plans(house)}
+    tops: dict[str, Credential] = {}
+    leaves = []
+    activations = []
+    for session in house.leaves:
+        *above, last = steps[id(session)]
+        for step in above:
+            tops.setdefault(step.fingerprint, _row(step))
+        leaf = _row(last)
+        leaf.generation, leaf.access_key_id = 1, f"ASIA{random.getrandbits(64):016X}"
+        leaf.minted_at, leaf.expires_at = now - timedelta(minutes=30), now + timedelta(minutes=30)
+        leaf.due_at = due_at
+        filling = Secret("x" * 500)
+        leaf.sealed = seal_credentials(
+            leaf, AwsCredentials(leaf.access_key_id, Secret("y" * 40), filling, leaf.expires_at), 1
+        )
+        leaves.append(leaf)
+        activations.append(
+            Activation(
+                session=session,
+                user=house.member.user,
+                credential=leaf,
+                started_at=now - timedelta(minutes=31),
+                ends_at=now + timedelta(hours=12),
+            )
+        )
+    Credential.objects.bulk_create(sorted(tops.values(), key=lambda row: row.level))
+    Credential.objects.bulk_create(leaves, batch_size=ROWS_AT_ONCE)
+    Activation.objects.bulk_create(activations, batch_size=ROWS_AT_ONCE)
+    actor = house.member.user.get_username()
+    for at in range(0, len(activations), ROWS_AT_ONCE):
+        with transaction.atomic():
+            lines = [
+                Entry(EventKind.SESSION_STARTED, actor, each.session, {"credential": each.credential_id})
+                for each in activations[at : at + ROWS_AT_ONCE]
+            ]
+            ledger.append(house.member.team_id, lines)
+
+
+def _plans(house: House) -> Iterator[tuple[AwsSession, list[PlannedHop]]]:
+    for leaf in house.leaves:
+        yield leaf, plan([house.root, leaf.link.assumer, leaf], house.member)
+
+
+def _row(step: PlannedHop) -> Credential:
+    root = step.session
+    return Credential(
+        fingerprint=step.fingerprint,
+        team_id=root.team_id,
+        root_id=root.pk,
+        parent_id=step.parent_fingerprint,
+        level=step.level,
+        request=step.hop.to_json() if step.hop else {},
+        region=step.region,
+    )
+
+
+def make_overdue(leaves: Sequence[AwsSession] | None = None, *, middles_too: bool = True) -> datetime:
+    """All active leaves, or these, are overdue, by up to ten minutes and in random order, and live for five minutes
+    more; the middle roles' credentials have run out, if they are to be minted as well. The moment before which they were
+    minted."""
+    now = database_now()
+    rows = Credential.objects.filter(activations__isnull=False)
+    if leaves is not None:
+        rows = Credential.objects.filter(activations__session__in=[leaf.pk for leaf in leaves])
+    fingerprints = list(rows.values_list("pk", flat=True))
+    random.shuffle(fingerprints)
+    for at in range(0, len(fingerprints), ROWS_AT_ONCE):
+        part = [
+            Credential(
+                pk=pk,
+                due_at=now - timedelta(seconds=random.uniform(0, 600)),
+                expires_at=now + timedelta(minutes=5),
+            )
+            for pk in fingerprints[at : at + ROWS_AT_ONCE]
+        ]
+        Credential.objects.bulk_update(part, ["due_at", "expires_at"])
+    if middles_too:
+        Credential.objects.filter(level=1).update(expires_at=now - timedelta(minutes=1), due_at=None)
+    return now
+
+
+def spread_out(minutes: float) -> None:
+    """What a steady hour looks like: the leaves fall due one after the other, evenly, over that many minutes."""
+    now = database_now()
+    rows = list(Credential.objects.filter(activations__isnull=False).only("pk"))
+    random.shuffle(rows)
+    for number, row in enumerate(rows):
+        row.due_at = now + timedelta(minutes=minutes) * ((number + 1) / len(rows))
+    for at in range(0, len(rows), ROWS_AT_ONCE):
+        Credential.objects.bulk_update(rows[at : at + ROWS_AT_ONCE], ["due_at"])
+
+
+def kick(processes: int) -> None:
+    """A wake-up for every worker process, as one or two ticks of the clock bring them."""
+    for _ in range(processes):
+        rotate_due.apply_async(expires=60)
+
+
+def something_due(before: datetime) -> bool:
+    return Credential.objects.filter(due_at__lte=before).exists()
+
+
+def minted_since(moment: datetime) -> int:
+    """How many active credentials have been minted since that moment."""
+    return Credential.objects.filter(activations__isnull=False, minted_at__gt=moment).count()
+
+
+def active_among(sessions: Sequence[AwsSession]) -> int:
+    """How many of these sessions are active: started, and their credential lives."""
+    return Activation.objects.filter(
+        session__in=[session.pk for session in sessions],
+        credential__sealed__isnull=False,
+        credential__expires_at__gt=database_now(),
+    ).count()
+
+
+def start(session: AwsSession, member: Membership, wake: Any) -> None:
+    """As the page and the API do it: the start in one transaction, the wake-up after its commit."""
+    fresh = AwsSession.objects.select_related("link", "team").get(pk=session.pk)
+    start_session(fresh, member)
+    wake()
+
+
+def lag_seconds() -> float:
+    """How long the most overdue credential has been due."""
+    now = database_now()
+    first = (
+        Credential.objects.filter(due_at__isnull=False)
+        .order_by("due_at")
+        .values_list("due_at", flat=True)
+        .first()
+    )
+    return max((now - first).total_seconds(), 0.0) if first else 0.0
+
+
+def least_life_seconds() -> float:
+    """The least life left of all that a member could take away now."""
+    with connection.cursor() as cursor:
+        cursor.execute(
+            "SELECT min(c.expires_at) FROM chains_activation a JOIN chains_credential c "
+            "ON c.fingerprint = a.credential_id WHERE c.sealed IS NOT NULL"
+        )
+        [(found,)] = cursor.fetchall()
+    if isinstance(found, str):  # SQLite
+        found = datetime.fromisoformat(f"{found}+00:00")
+    return float((found - database_now()).total_seconds())

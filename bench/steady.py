@@ -1,0 +1,280 @@
+"""Ten thousand sessions: the catch-up when all are overdue, the steady hour, starts meanwhile, and growth."""
+
+import statistics
+import threading
+import time
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+
+from django.db import connection
+
+from bench import claims, others, people
+from bench.ground import Ground, Processes, Unmeasurable, wait_until
+from bench.report import Figure
+from bench.stand_in import StandIn
+from sessions.models import AwsSession
+from sessions.tasks import wake_for_start
+
+SESSIONS = 10_000
+PER_MIDDLE = 50
+LATENCY = 0.05
+REPETITIONS = 3
+THREADS_TO_TRY = (8, 16, 32, 48)
+# A credential is rotated 37½ minutes after it was minted, on average.
+ROTATION_MINUTES = 37.5
+WATCHED_SECONDS = 120.0
+STARTS = 60
+COMPRESSION = 20
+GROWTH = (1_000, 10_000, 100_000)
+GROWTH_DUE = 1_000
+
+
+def measure(ground: Ground, scale: float) -> list[Figure]:
+    sessions = max(int(SESSIONS * scale), 100)
+    figures = _catch_up(ground, sessions, scale)
+    figures += _with_starts(ground, sessions, scale)
+    if scale >= 0.05:
+        figures += _hour(ground, sessions)
+    figures += _growth(ground, scale)
+    if ground.kind == "postgres":
+        figures += claims.measure(ground, scale)
+    return figures
+
+
+def _caught_up(leaves: Sequence[AwsSession], processes: int, *, middles_too: bool = True) -> float:
+    """Makes these overdue and wakes the workers; seconds until all are fresh."""
+    moment = people.make_overdue(leaves, middles_too=middles_too)
+    people.kick(processes)
+    seconds = wait_until(lambda: not people.something_due(moment), 600, "The catch-up was not done")
+    # Then the fresh ones are counted, which would cost too much to do all the time.
+    return seconds + wait_until(
+        lambda: people.minted_since(moment) >= len(leaves), 60, "The catch-up was not done"
+    )
+
+
+# --- catch-up -------------------------------------------------------------------------------------
+
+
+def _catch_up(ground: Ground, sessions: int, scale: float) -> list[Figure]:
+    ground.fresh()
+    house = people.build(sessions, PER_MIDDLE)
+    people.start_all(house)
+    ground.settle()
+    with StandIn(latency=LATENCY) as sts:
+        trial = max(int(1500 * scale), 100)
+        best = min(
+            THREADS_TO_TRY,
+            key=lambda threads: others.floor(sts.url, trial, threads, processes=2)["wall_seconds"],
+        )
+        taken, floor = [], []
+        with ground.workers(sts.url, CALLS_PER_SECOND=0):
+            for round_ in range(REPETITIONS + 1):
+                seconds = _caught_up(house.leaves, processes=2)
+                if round_:
+                    taken.append(seconds)
+                    floor.append(others.floor(sts.url, house.hops, best, processes=2)["wall_seconds"])
+    return [
+        Figure(
+            "catch_up_ratio",
+            [ours / bare for ours, bare in zip(taken, floor, strict=True)],
+            most=1.6,
+            note=f"{house.hops} hops in {statistics.median(taken):.1f} s; two processes of {best} threads make as many "
+            f"bare calls in {statistics.median(floor):.1f} s",
+            more={"sessions": sessions, "sts_latency_seconds": LATENCY, "best_floor_threads": best},
+        ),
+        Figure("catch_up_seconds", taken, "s", more={"floor_seconds": floor}),
+    ]
+
+
+# --- steady, in real time, with starts ------------------------------------------------------------
+
+
+@dataclass
+class Watched:
+    """Samples taken while something else goes on."""
+
+    lag: list[float]
+    life: list[float]
+
+
+@contextmanager
+def _watching(every: float = 0.5) -> Iterator[Watched]:
+    found = Watched([], [])
+    stop = threading.Event()
+
+    def watch() -> None:
+        try:
+            while not stop.wait(every):
+                found.lag.append(people.lag_seconds())
+                found.life.append(people.least_life_seconds())
+        finally:
+            connection.close()
+
+    thread = threading.Thread(target=watch)
+    thread.start()
+    try:
+        yield found
+    finally:
+        stop.set()
+        thread.join()
+
+
+def _with_starts(ground: Ground, sessions: int, scale: float) -> list[Figure]:
+    """Real time: an hour's load for two minutes; then the same with single starts; then starts while all is overdue."""
+    starts = max(int(STARTS * scale), 5)
+    watched_seconds = max(WATCHED_SECONDS * min(scale, 1), 5)
+    chain = 2 * LATENCY
+    ground.fresh()
+    house = people.build(sessions, PER_MIDDLE)
+    people.start_all(house)
+    # Chains of two hops of which nothing is minted yet, each with a middle role of its own.
+    fresh = people.build(2 * starts + 1, 1, slug="fresh")
+    ground.settle()
+    with StandIn(latency=LATENCY) as sts, ground.workers(sts.url, starter=True, beat=True) as workers:
+        _caught_up(house.leaves, processes=2)
+        people.spread_out(ROTATION_MINUTES)
+        _started(fresh, [fresh.leaves.pop()])
+        time.sleep(2)
+        minted, cpu = sts.count()["minted"], workers.cpu_seconds()
+        with _watching() as watched:
+            time.sleep(watched_seconds)
+        minted, cpu = sts.count()["minted"] - minted, workers.cpu_seconds() - cpu
+        steady = _started(fresh, fresh.leaves[:starts], pause=0.5)
+        moment = people.make_overdue(house.leaves)
+        people.kick(2)
+        time.sleep(0.5)
+        hurried = _started(
+            fresh, fresh.leaves[starts:], pause=0.1, until=lambda: not people.something_due(moment)
+        )
+        wait_until(lambda: not people.something_due(moment), 600, "The catch-up was not done")
+    per_hour = 3600 / watched_seconds
+    goals = {"start_p95_ms": 1000 * chain + 300, "start_p95_catch_up_ms": 1000 * chain + 1000}
+    return [
+        Figure(
+            "cpu_per_hour_seconds",
+            [cpu * per_hour],
+            "s",
+            note=f"{sessions} sessions, all processes; {minted * per_hour:,.0f} hops an hour; watched for {watched_seconds:.0f} s",
+        ),
+        Figure("lag_seconds", watched.lag, "s", note=f"due until minted; worst {max(watched.lag):.2f} s"),
+        *(
+            Figure(
+                key,
+                [_p95(taken)],
+                "ms",
+                most=goals[key],
+                note=f"{len(taken)} starts, median {statistics.median(taken):.0f} ms, of which STS {1000 * chain:.0f} ms",
+                more={"starts_ms": taken},
+            )
+            for key, taken in (("start_p95_ms", steady), ("start_p95_catch_up_ms", hurried))
+            if taken
+        ),
+    ]
+
+
+def _started(
+    house: people.House,
+    leaves: Sequence[AwsSession],
+    pause: float = 0.0,
+    until: Callable[[], bool] = lambda: False,
+) -> list[float]:
+    """Milliseconds from before each start to active, one after the other; ends early when it is `until`."""
+    taken = []
+    for leaf in leaves:
+        if until():
+            break
+        begun = time.monotonic()
+        people.start(leaf, house.member, wake_for_start)
+        wait_until(lambda: people.active_among([leaf]) == 1, 60, "A session was not active", every=0.005)  # noqa: B023
+        taken.append(1000 * (time.monotonic() - begun))
+        time.sleep(pause)
+    return taken
+
+
+def _p95(samples: Sequence[float]) -> float:
+    return sorted(samples)[max(-(-len(samples) * 95 // 100) - 1, 0)]
+
+
+# --- an hour, compressed --------------------------------------------------------------------------
+
+
+def _hour(ground: Ground, sessions: int) -> list[Figure]:
+    """More than a whole cycle: every session is rotated at its own time, from a steady state. Figures in uncompressed time."""
+    ground.fresh()
+    house = people.build(sessions, PER_MIDDLE)
+    people.start_all(house)
+    ground.settle()
+    hour = 3600 / COMPRESSION
+    with (
+        StandIn(latency=LATENCY, life=hour) as sts,
+        ground.workers(sts.url, starter=True, beat=True, TIME_COMPRESSION=COMPRESSION, CALLS_PER_SECOND=0),
+    ):
+        _caught_up(house.leaves, processes=2)
+        people.spread_out(ROTATION_MINUTES / COMPRESSION)
+        minted = sts.count()["minted"]
+        with _watching() as watched:
+            time.sleep(hour)
+        minted = sts.count()["minted"] - minted
+    least = min(watched.life) * COMPRESSION / 60
+    if least <= 0:
+        raise Unmeasurable("A credential has lapsed.")
+    return [
+        Figure(
+            "least_life_minutes",
+            [least],
+            "min",
+            least=15,
+            note=f"of {sessions} sessions over an hour, compressed {COMPRESSION}:1",
+        ),
+        Figure(
+            "calls_per_session_hour",
+            [minted / sessions],
+            note="1.6 is one every 37½ minutes, 0.02 a shared middle role",
+        ),
+        Figure(
+            "lag_compressed_seconds",
+            [COMPRESSION * lag for lag in watched.lag],
+            "s",
+            note=f"uncompressed; at {minted / hour:.0f} hops a second, {COMPRESSION} times what it would be",
+        ),
+    ]
+
+
+# --- growth ---------------------------------------------------------------------------------------
+
+
+def _growth(ground: Ground, scale: float) -> list[Figure]:
+    """The same work, with more and more rows beside it: a thousand due leaves of twenty middle roles."""
+    due = max(int(GROWTH_DUE * scale), 50)
+    costs: dict[int, list[float]] = {}
+    with StandIn(latency=LATENCY) as sts:
+        for size in GROWTH:
+            sessions = max(int(size * scale), due)
+            ground.fresh()
+            house = people.build(sessions, PER_MIDDLE)
+            people.start_all(house)
+            ground.settle()
+            with ground.workers(sts.url, CALLS_PER_SECOND=0) as workers:
+                costs[sessions] = [_cost(sts, workers, house.leaves[:due]) for _ in range(REPETITIONS + 2)][
+                    2:
+                ]
+    smallest, largest = min(costs), max(costs)
+    base = statistics.median(costs[smallest])
+    return [
+        Figure(
+            "growth_ratio",
+            [cost / base for cost in costs[largest]],
+            most=1.2,
+            note=", ".join(
+                f"{size:,}: {statistics.median(cost):.2f} ms a hop" for size, cost in costs.items()
+            ),
+            more={"cpu_per_hop_ms": costs},
+        )
+    ]
+
+
+def _cost(sts: StandIn, workers: Processes, leaves: Sequence[AwsSession]) -> float:
+    minted, cpu = sts.count()["minted"], workers.cpu_seconds()
+    _caught_up(leaves, processes=2, middles_too=False)
+    return 1000 * (workers.cpu_seconds() - cpu) / int(sts.count()["minted"] - minted)
