@@ -10,12 +10,12 @@ from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 
 from django.conf import settings
-from django.db import connection
+from django.db import connection, transaction
 from django.db.models import Q
 
 from sessions.clock import database_now
 from sessions.lifecycle.statements import stored
-from sessions.models import Credential
+from sessions.models import Credential, Team
 
 
 @dataclass
@@ -80,8 +80,19 @@ def claim_these(claim: Claim, fingerprints: Collection[str]) -> list[Credential]
     return _take(claim, condition, [*fingerprints, stored("due_at", now)], len(fingerprints), now)
 
 
+def hold_teams(fingerprints: Collection[str]) -> None:
+    """Locks the teams of these credentials before any of the rows, as starting and stopping do, until the transaction ends.
+
+    Those go through a chain from the root down and from the leaf up; no order of rows would keep both from a deadlock.
+    """
+    teams = Credential.objects.filter(pk__in=fingerprints).values("team")
+    list(Team.objects.select_for_update(no_key=True).filter(pk__in=teams).order_by("pk").values_list("pk"))
+
+
+@transaction.atomic
 def renew(claim: Claim, fingerprints: Collection[str]) -> set[str]:
     """Extends the leases of what is still to be done; returns what is still held."""
+    hold_teams(fingerprints)
     claim.renewed_at = database_now()
     lease_until = claim.renewed_at + timedelta(seconds=settings.CHAINWEB_LEASE_SECONDS)
     held = Credential.objects.filter(pk__in=fingerprints, fence=claim.fence)
@@ -89,9 +100,11 @@ def renew(claim: Claim, fingerprints: Collection[str]) -> set[str]:
     return set(held.values_list("pk", flat=True))
 
 
+@transaction.atomic
 def release(claim: Claim, fingerprints: Collection[str], *, due: bool) -> None:
     """Gives back what was not worked on. `due`: it stays as due as it was; otherwise nobody needs it any more."""
     if fingerprints:
+        hold_teams(fingerprints)
         held = Credential.objects.filter(pk__in=fingerprints, fence=claim.fence)
         if due:
             held.update(lease_until=None)

@@ -12,7 +12,7 @@ from sessions.clock import database_now
 from sessions.ledger import Entry
 from sessions.lifecycle import roots, statements, tallies
 from sessions.lifecycle.blobs import seal_credentials
-from sessions.lifecycle.claims import Claim
+from sessions.lifecycle.claims import Claim, hold_teams
 from sessions.lifecycle.needs import Need
 from sessions.lifecycle.outcomes import Blocked, Deferred, Minted, Outcome, Refusal, problem_of
 from sessions.lifecycle.times import after, backoff, rotation_time
@@ -33,6 +33,7 @@ def commit(
 
     Whatever the fence no longer covers is dropped: nothing stored, no event.
     """
+    hold_teams([row.pk for row, _ in results])
     now = database_now()
     # Locked before the needs are read: a start or stop in another transaction comes wholly before or wholly after.
     held = set(

@@ -1,0 +1,44 @@
+"""Starts, stops and commits go through the same rows in different orders: the team's lock keeps them from a deadlock."""
+
+import threading
+
+from django.db import connection
+
+from sessions.lifecycle import rotation
+from sessions.lifecycle.activations import start_sessions, stop_sessions
+
+
+def test_people_start_and_stop_while_workers_commit_and_nobody_meets_a_deadlock(lasting_house):
+    house = lasting_house
+    middle = house.chained("Middle")
+    leaves = [house.chained(f"Leaf {number}", middle) for number in range(6)]
+    done = threading.Event()
+    failures = []
+
+    def keep_going(work):
+        try:
+            while not done.is_set():
+                work()
+        except Exception as error:  # noqa: BLE001
+            failures.append(error)
+            done.set()
+        finally:
+            connection.close()
+
+    workers = [
+        threading.Thread(target=keep_going, args=[lambda asked=asked: rotation.run(asked_only=asked)])
+        for asked in (False, True)
+    ]
+    for worker in workers:
+        worker.start()
+    try:
+        for turn in range(12):
+            start_sessions(leaves[turn % 3 :], house.ben)
+            start_sessions(leaves[::-1], house.bea)
+            stop_sessions(leaves, house.ben)
+            stop_sessions(leaves[turn % 2 :], house.bea)
+    finally:
+        done.set()
+        for worker in workers:
+            worker.join()
+    assert failures == []
