@@ -199,7 +199,7 @@ CELERY_TASK_DEFAULT_QUEUE = "chainweb"
 # Starts have a queue and a worker of their own, so that somebody who waits never waits for bulk rotation. A worker that is
 # told of no queue serves both.
 STARTS_QUEUE = "chainweb-starts"
-CELERY_TASK_QUEUES = [Queue("chainweb"), Queue(STARTS_QUEUE)]
+CELERY_TASK_QUEUES = [Queue(name, routing_key=name) for name in ("chainweb", STARTS_QUEUE)]
 CELERY_TASK_ROUTES = {"sessions.tasks.rotate_asked": {"queue": STARTS_QUEUE}}
 CELERY_TASK_ACKS_LATE = False
 CELERY_WORKER_PREFETCH_MULTIPLIER = 1

@@ -10,6 +10,8 @@ class ChainsConfig(AppConfig):
     verbose_name = "Role chains"
 
     def ready(self) -> None:
+        # Without our Celery application, a process that only sends would send to Celery's own default broker.
+        from chainweb import celery  # noqa: F401
         from sessions import checks, triggers  # noqa: F401  (checks register themselves)
 
         post_migrate.connect(triggers.install_after_migrate, sender=self)

@@ -194,3 +194,9 @@ def test_a_worker_sends_itself_the_sweep_when_the_clock_is_silent(valkey, monkey
     tasks.stamp("clock")
     beating.beat()
     assert len(sent) == 1
+
+
+def test_tasks_are_sent_by_our_own_application_from_every_process():
+    assert tasks.rotate_due.app.main == "chainweb"
+    queue = tasks.rotate_asked.app.amqp.router.route({}, tasks.rotate_asked.name)["queue"]
+    assert (queue.name, queue.routing_key) == ("chainweb-starts", "chainweb-starts")
