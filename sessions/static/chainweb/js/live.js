@@ -81,9 +81,15 @@ document.body.addEventListener("htmx:beforeSwap", (event) => {
   }
 });
 
+document.body.addEventListener("htmx:responseError", (event) => {
+  const { xhr, elt } = event.detail;
+  // The session was deleted, or one's right to see it ended: the page says so itself.
+  if ([403, 404].includes(xhr.status)) location.reload();
+  else if (xhr.status >= 500 && !elt.closest("[data-keep]")) lost.hidden = false;
+});
+document.body.addEventListener("htmx:sendError", () => {
+  lost.hidden = false;
+});
 document.body.addEventListener("htmx:afterRequest", (event) => {
-  const { xhr, elt, failed, target } = event.detail;
-  if (!elt.closest("[data-live], [form=act]")) return;
-  if ([403, 404].includes(xhr.status) && elt.hasAttribute("data-live")) location.reload();
-  lost.hidden = !failed || (target && xhr.status >= 400 && xhr.status < 500);
+  if (event.detail.successful) lost.hidden = true;
 });

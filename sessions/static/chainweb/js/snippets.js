@@ -49,7 +49,7 @@ function moveInTabs(event) {
 if (panel) {
   document.body.addEventListener("htmx:afterSwap", (event) => {
     if (event.detail.target !== panel) return;
-    choose(event.detail.elt);
+    choose(event.detail.requestConfig.elt);
     const snippet = panel.querySelector("[data-snippet]");
     countDown(snippet);
     said.textContent = snippet.querySelector("pre") ? "The credentials are shown below." : snippet.textContent.trim();
