@@ -14,6 +14,7 @@ from sessions.aws.arn import RoleArn
 from sessions.clock import database_now
 from sessions.lifecycle.plan import plan
 from sessions.lifecycle.state import TeamView, problem_of, view_of_team
+from sessions.lifecycle.tallies import saved_by_sharing
 from sessions.lifecycle.times import PARENT_MARGIN
 from sessions.models import AwsSession, Credential, Event, EventKind, Membership, User
 from sessions.policy import Action, can, memberships_of
@@ -54,6 +55,7 @@ def session_list(request: HttpRequest, team_slug: str) -> HttpResponse:
         "total": len(rows),
         "live_seconds": live_seconds(rows),
         "may_create": can(member, Action.CREATE_CHAINED),
+        "calls_saved": saved_by_sharing(member.team_id),
     }
     partial = request.headers.get("HX-Request") and not request.headers.get("HX-Boosted")
     return render(request, "_session_rows.html" if partial else "session_list.html", context)

@@ -129,6 +129,8 @@ def test_calls_and_what_sharing_has_saved_are_counted_for_metrics(house, sts):
     text = Client().get("/metrics").content.decode()
     assert f'chainweb_calls_saved_total{{team="{house.team.pk}"}} 3.0' in text
     assert "chainweb_active_sessions 4.0" in text
+    page = house.browser().get(f"/teams/{house.team.slug}/").content.decode()
+    assert "has saved this team 3 calls" in page
     assert "chainweb_rotation_lag_seconds 0.0" in text
 
 
