@@ -14,6 +14,7 @@ from django.db import connection, transaction
 from django.db.models import Q
 
 from sessions.clock import database_now
+from sessions.lifecycle.needs import needs_of
 from sessions.lifecycle.statements import stored
 from sessions.models import Credential, Team
 
@@ -101,15 +102,22 @@ def renew(claim: Claim, fingerprints: Collection[str]) -> set[str]:
 
 
 @transaction.atomic
-def release(claim: Claim, fingerprints: Collection[str], *, due: bool) -> None:
-    """Gives back what was not worked on. `due`: it stays as due as it was; otherwise nobody needs it any more."""
+def release(claim: Claim, fingerprints: Collection[str]) -> None:
+    """Gives back what was not worked on: it is as due as it was."""
     if fingerprints:
         hold_teams(fingerprints)
+        Credential.objects.filter(pk__in=fingerprints, fence=claim.fence).update(lease_until=None)
+
+
+@transaction.atomic
+def release_unneeded(claim: Claim, fingerprints: Collection[str]) -> None:
+    """Gives back what nobody needs: it is not due any more. What somebody has begun to need meanwhile stays due."""
+    if fingerprints:
+        hold_teams(fingerprints)
+        unneeded = [pk for pk, needs in needs_of(fingerprints).items() if not needs]
         held = Credential.objects.filter(pk__in=fingerprints, fence=claim.fence)
-        if due:
-            held.update(lease_until=None)
-        else:
-            held.update(lease_until=None, due_at=None, asked_at=None)
+        held.filter(pk__in=unneeded).update(due_at=None, asked_at=None)
+        held.update(lease_until=None)
 
 
 def next_due_at(*, asked_only: bool = False) -> datetime | None:

@@ -80,7 +80,7 @@ class Run:
                 self._renew()
         finally:
             # What nobody has begun is as due as it was, for whoever comes next, also where this run has failed.
-            claims.release(self.claim, list(self.rows), due=True)
+            claims.release(self.claim, list(self.rows))
             tallies.write()
         return self.held_in_all
 
@@ -173,7 +173,7 @@ class Run:
             fresh = [*fresh, *frontier]
         needs = needs_of([row.pk for row in fresh])
         self.needs.update(needs)
-        claims.release(self.claim, [pk for pk, who in needs.items() if not who], due=False)
+        claims.release_unneeded(self.claim, [pk for pk, who in needs.items() if not who])
         for row in fresh:
             if needs[row.pk]:
                 self._place(row)

@@ -54,7 +54,7 @@ def test_what_a_run_could_not_begin_is_as_due_as_it_was(house, sts):
     assert rotation.run(seconds=0.0) == 0
     claim = claims.Claim()
     assert len(claims.claim_due(claim, 10)) == 3
-    claims.release(claim, list(Credential.objects.filter(level=1).values_list("pk", flat=True)), due=True)
+    claims.release(claim, list(Credential.objects.filter(level=1).values_list("pk", flat=True)))
     house.work()
     assert {house.state(leaf).status for leaf in leaves} == {Status.ACTIVE}
 
@@ -202,3 +202,31 @@ def test_tasks_are_sent_by_our_own_application_from_every_process():
     assert tasks.rotate_due.app.main == "chainweb"
     queue = tasks.rotate_asked.app.amqp.router.route({}, tasks.rotate_asked.name)["queue"]
     assert (queue.name, queue.routing_key) == ("chainweb-starts", "chainweb-starts")
+
+
+def test_what_is_started_while_a_worker_gives_it_back_stays_due(house, sts, monkeypatch):
+    [leaf] = house.chain(1)
+    house.start(leaf)
+    activation = Activation.objects.get()
+    Activation.objects.all().delete()
+    nobody = rotation.needs_of
+
+    def started_just_then(fingerprints):
+        found = nobody(fingerprints)
+        activation.save(force_insert=True)
+        return found
+
+    monkeypatch.setattr(rotation, "needs_of", started_just_then)
+    rotation.run()
+    monkeypatch.setattr(rotation, "needs_of", nobody)
+    house.work()
+    assert house.state(leaf).status is Status.ACTIVE
+
+
+def test_what_nobody_needs_is_not_minted_and_not_due_any_more(house, sts):
+    [leaf] = house.chain(1)
+    house.start(leaf)
+    Activation.objects.all().delete()
+    house.work()
+    assert sts.calls == []
+    assert not Credential.objects.filter(due_at__isnull=False).exists()
