@@ -8,8 +8,11 @@ from django.core.exceptions import ImproperlyConfigured
 
 from sessions.sealing import SealingError, parse_keys
 
+# The tag by which `up` asks for these alone: at every start, and without loading the whole URLconf for it.
+KEYS = "keys"
 
-@register()
+
+@register(KEYS)
 def keys_are_usable(**kwargs: Any) -> list[CheckMessage]:
     """CHAINWEB_SEAL_KEYS and CHAINWEB_ROOT_PUBLIC_KEY must be set; all key settings must parse."""
     problems: list[CheckMessage] = []

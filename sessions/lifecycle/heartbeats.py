@@ -14,6 +14,11 @@ def stamp(name: str) -> None:
     Heartbeat.objects.update_or_create(name=name, defaults={"at": database_now()})
 
 
+def forget() -> None:
+    """What an earlier run has stamped, so that it is not taken for this one's; whoever lives stamps anew."""
+    Heartbeat.objects.all().delete()
+
+
 def seconds_since(name: str, now: datetime) -> float | None:
     """How long ago that part was last seen; None: never."""
     at = Heartbeat.objects.filter(name=name).values_list("at", flat=True).first()

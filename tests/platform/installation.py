@@ -47,13 +47,16 @@ def wait_for(check: Callable[[], Any], what: str, seconds: float = PATIENCE_SECO
     return found
 
 
-def processes_with(mark: str) -> list[int]:
-    """Every process that has the mark in the environment it was started with: descendants inherit it."""
+def processes_with(mark: str, logs: Path) -> list[int]:
+    """Every process that has the mark in the environment it was started with, which descendants inherit; Valkey writes
+    its title over its own, and is known by its log."""
     found = []
     for folder in Path("/proc").iterdir():
         if folder.name.isdigit():
             try:
-                if mark.encode() in (folder / "environ").read_bytes():  # a zombie's is empty
+                # Both are empty for a zombie.
+                marked = mark.encode() in (folder / "environ").read_bytes()
+                if marked or os.readlink(folder / "fd" / "1").startswith(f"{logs}/"):
                     found.append(int(folder.name))
             except OSError:  # ended meanwhile, or another user's
                 continue
@@ -128,7 +131,7 @@ class Installation:
             os.kill(process_id, signal.SIGKILL)
 
     def left(self) -> list[int]:
-        return processes_with(self.mark)
+        return processes_with(self.mark, self.folder / "logs")
 
     # --- what it says and shows -------------------------------------------------------------------
 

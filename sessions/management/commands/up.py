@@ -20,6 +20,8 @@ from django.core.management.base import BaseCommand, CommandError, OutputWrapper
 from chainweb import embedded, processes
 from chainweb.processes import NotStarted
 from chainweb.supervisor import ChildEnded, StopRequested, Supervisor
+from sessions.checks import KEYS
+from sessions.lifecycle import heartbeats
 
 PATIENCE_SECONDS = 20.0
 
@@ -94,8 +96,9 @@ class Start:
                 "valkey", processes.valkey_command(broker, self.folder / "valkey"), others, wave=0
             )
         with supervisor.interruptible():
-            call_command("check", stdout=io.StringIO())
+            call_command("check", tags=[KEYS], stdout=io.StringIO())
             call_command("migrate", verbosity=0, interactive=False)
+            heartbeats.forget()
         if broker and not supervisor.wait_until(
             lambda: processes.valkey_answers(broker), seconds=PATIENCE_SECONDS
         ):
