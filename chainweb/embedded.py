@@ -1,6 +1,6 @@
 """The embedded installation: where its files lie, and the keys made for it at its first start.
 
-Only what `./run` without any settings needs; production brings its own keys and touches none of this. Imported by the
+What `./run` without any settings needs; of it production uses the key files alone, by `manage.py keys`. Imported by the
 settings, so it knows no Django, and `cryptography` only where a key is made.
 """
 
@@ -60,18 +60,32 @@ def prepare(folder: Path) -> None:
     """
     make_private(folder)
     if not (folder / "secret_key").exists():
-        _write_once(folder / "secret_key", secrets.token_urlsafe(48))
+        write_once(folder / "secret_key", secrets.token_urlsafe(48))
     if not (folder / "seal_keys").exists():
-        _write_once(folder / "seal_keys", f"{_new_id()}:{_text(secrets.token_bytes(32))}")
+        write_once(folder / "seal_keys", f"{_new_id()}:{_text(secrets.token_bytes(32))}")
     if not (folder / "root_keys").exists():
         if (folder / "root_public_key").exists():
             raise EmbeddedError(
                 f"{folder / 'root_keys'} is gone but its public half is there: put the private keys back, or remove "
                 "root_public_key as well if the root secrets sealed to it may be lost."
             )
-        _write_once(folder / "root_keys", f"{_new_id()}:{_text(secrets.token_bytes(32))}")
+        write_once(folder / "root_keys", f"{_new_id()}:{_text(secrets.token_bytes(32))}")
     if not (folder / "root_public_key").exists():
-        _write_once(folder / "root_public_key", _public_half((folder / "root_keys").read_text()))
+        write_once(folder / "root_public_key", _public_half((folder / "root_keys").read_text()))
+
+
+def add_new_keys(folder: Path) -> None:
+    """Puts a new seal key and a new root key before the old ones, which go on opening what they have sealed."""
+    for name in ("seal_keys", "root_keys"):
+        old = (folder / name).read_text().strip()
+        _write_over(folder / name, f"{_new_id()}:{_text(secrets.token_bytes(32))},{old}")
+    _write_over(folder / "root_public_key", _public_half((folder / "root_keys").read_text()))
+
+
+def drop_old_keys(folder: Path) -> None:
+    """Leaves the newest seal key and the newest root key; what is still sealed with an older one is lost."""
+    for name in ("seal_keys", "root_keys"):
+        _write_over(folder / name, (folder / name).read_text().strip().split(",")[0])
 
 
 def _public_half(root_keys: str) -> str:
@@ -90,14 +104,30 @@ def _text(raw: bytes) -> str:
     return base64.b64encode(raw).decode("ascii")
 
 
-def _write_once(path: Path, text: str) -> None:
+def _write_beside(path: Path, text: str) -> str:
+    """A temporary file for the same folder, 0600 as mkstemp makes it, on the disk when this returns."""
+    handle, temporary = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}-")
+    with os.fdopen(handle, "w", encoding="ascii") as file:
+        file.write(text + "\n")
+        file.flush()
+        os.fsync(file.fileno())
+    return temporary
+
+
+def _write_over(path: Path, text: str) -> None:
+    """Whole or not at all; it stays readable by whom it was readable by, as a container's user number."""
+    before = path.stat()
+    temporary = _write_beside(path, text)
+    if os.geteuid() == 0:
+        os.chown(temporary, before.st_uid, before.st_gid)
+    os.chmod(temporary, stat.S_IMODE(before.st_mode))
+    os.replace(temporary, path)
+
+
+def write_once(path: Path, text: str) -> None:
     """Whole or not at all, and never over what is there: two first starts at once agree on one key."""
-    handle, temporary = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}-")  # mkstemp makes it 0600
+    temporary = _write_beside(path, text)
     try:
-        with os.fdopen(handle, "w", encoding="ascii") as file:
-            file.write(text + "\n")
-            file.flush()
-            os.fsync(file.fileno())
         try:
             os.link(temporary, path)
         except FileExistsError:

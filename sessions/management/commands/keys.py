@@ -1,0 +1,46 @@
+"""manage.py keys FOLDER: the key files of a production installation, and their rotation."""
+
+import secrets
+from argparse import ArgumentParser
+from pathlib import Path
+from typing import Any
+
+from django.core.management.base import BaseCommand, CommandError
+
+from chainweb import embedded
+
+
+class Command(BaseCommand):
+    help = (
+        "Makes what docker-compose.yml reads from FOLDER: each file that is missing, and none twice. With --new puts "
+        "new keys before the old ones; with --drop-old leaves the newest alone, once `manage.py reseal` has been run."
+    )
+    # It makes what the checks look at.
+    requires_system_checks = []
+
+    def add_arguments(self, parser: ArgumentParser) -> None:
+        parser.add_argument("folder", type=Path)
+        one = parser.add_mutually_exclusive_group()
+        one.add_argument("--new", action="store_true", help="a new newest seal key and root key")
+        one.add_argument("--drop-old", action="store_true", help="keep the newest of each alone")
+
+    def handle(self, *args: Any, folder: Path, new: bool, drop_old: bool, **options: Any) -> None:
+        folder = folder.absolute()
+        try:
+            if new or drop_old:
+                (embedded.add_new_keys if new else embedded.drop_old_keys)(folder)
+            else:
+                self._make(folder)
+        except (embedded.EmbeddedError, OSError) as error:
+            raise CommandError(str(error)) from error
+        self.stdout.write(f"Keys are in {folder}. Keep a copy of it elsewhere: without it no backup opens.")
+
+    def _make(self, folder: Path) -> None:
+        embedded.prepare(folder)
+        if not (folder / "database_password").exists():
+            embedded.write_once(folder / "database_password", secrets.token_urlsafe(32))
+        password = (folder / "database_password").read_text().strip()
+        if not (folder / "database_url").exists():
+            embedded.write_once(
+                folder / "database_url", f"postgres://chainweb:{password}@postgres:5432/chainweb"
+            )
