@@ -1,45 +1,29 @@
-"""For .ci/run: `claim PG REDIS` prints the number of a Redis database that nobody uses, now marked as ours, if both
-servers answer; `drop PG DATABASE REDIS NUMBER` leaves nothing behind. PG is user@host:port, REDIS host:port."""
+"""For .ci/run, from the checkout: `claim` prints the URLs' common part of PostgreSQL, the address of Redis, and the number of
+a Redis database that is empty and now ours, if both servers answer; `drop DATABASE NUMBER` leaves nothing behind."""
 # ruff: noqa: T201  (a script: it prints)
 
 import sys
+from pathlib import Path
 
-import psycopg
-import redis
-from psycopg import sql
+sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 
-MARK = "chainweb-ci"
+from tests.platform import servers
 
 
-def claim(pg: str, address: str) -> int:
+def claim() -> int:
     try:
-        psycopg.connect(f"postgres://{pg}/postgres", connect_timeout=5).close()
-    except psycopg.OperationalError as error:
-        print(f"PostgreSQL does not answer at {pg}: {error}", file=sys.stderr)
+        servers.connect().close()
+        print(servers.PG, f"{servers.REDIS_HOST}:{servers.REDIS_PORT}", servers.claim_redis_number())
+    except servers.NotThere as error:
+        print(error, file=sys.stderr)
         return 1
-    host, _, port = address.rpartition(":")
-    for number in range(15, 0, -1):
-        try:
-            with redis.Redis(host, int(port), db=number, socket_timeout=5) as server:
-                if server.dbsize() == 0 and server.set(MARK, "1", nx=True):
-                    print(number)
-                    return 0
-        except redis.RedisError as error:
-            print(f"Redis does not answer at {address}: {error}", file=sys.stderr)
-            return 1
-    print(f"Redis at {address} has no empty database among 1 to 15.", file=sys.stderr)
-    return 1
+    return 0
 
 
-def drop(pg: str, database: str, address: str, number: str) -> int:
-    with psycopg.connect(f"postgres://{pg}/postgres", autocommit=True) as connection:
-        for name in (database, f"test_{database}"):  # pytest-django makes the second; a stopped run leaves it
-            connection.execute(
-                sql.SQL("DROP DATABASE IF EXISTS {} WITH (FORCE)").format(sql.Identifier(name))
-            )
-    host, _, port = address.rpartition(":")
-    with redis.Redis(host, int(port), db=int(number), socket_timeout=5) as server:
-        server.flushdb()
+def drop(database: str, number: str) -> int:
+    for name in (database, f"test_{database}"):  # pytest-django makes the second; a stopped run leaves it
+        servers.drop_database(name)
+    servers.empty_redis(int(number))
     return 0
 
 

@@ -202,6 +202,12 @@ def clear_socket(path: Path) -> None:
         path.unlink(missing_ok=True)
 
 
+def remove_socket_folder(path: Path) -> None:
+    """After a clean end; what is still used, or was never made, stays as it is."""
+    with suppress(OSError):
+        path.parent.rmdir()
+
+
 def _valkey_says(path: Path, command: bytes) -> bytes:
     with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as client:
         client.settimeout(5)

@@ -5,12 +5,28 @@ from typing import Any
 
 import environ
 from django.core.exceptions import ImproperlyConfigured
+from environ.fileaware_mapping import FileAwareMapping
 from kombu import Queue
 
 from chainweb import embedded, logs
 
 BASE_DIR = Path(__file__).resolve().parent.parent
-env = environ.FileAwareEnv()
+
+
+class FromEnvironmentOrFile(environ.FileAwareEnv):  # type: ignore[misc]  # the package has no types
+    """`NAME`, or what the file of `NAME_FILE` holds; a file ends with a newline, a value does not."""
+
+    class Values(FileAwareMapping):  # type: ignore[misc]
+        def __getitem__(self, key: str) -> str:
+            try:
+                return str(super().__getitem__(key)).rstrip("\r\n")
+            except OSError as error:
+                raise ImproperlyConfigured(f"{key}_FILE: {error}") from error
+
+    ENVIRON = Values()
+
+
+env = FromEnvironmentOrFile()
 
 # --- which installation this is -------------------------------------------------------------------
 
@@ -39,7 +55,8 @@ SNIPPET_ENDPOINT_URL = env.str("CHAINWEB_SNIPPET_ENDPOINT_URL", default="") if S
 DEBUG = env.bool("DEBUG", default=False)
 ALLOWED_HOSTS = env.list("ALLOWED_HOSTS", default=["localhost", "127.0.0.1", "[::1]"])
 CSRF_TRUSTED_ORIGINS = env.list("CSRF_TRUSTED_ORIGINS", default=[])
-# Behind a TLS-terminating proxy that sets X-Forwarded-Proto itself; never on by default, or a client could claim https.
+# Behind a TLS-terminating proxy that sets X-Forwarded-Proto itself and adds the client to X-Forwarded-For; never on by
+# default, or a client could claim https, and be another at each log-in.
 BEHIND_TLS_PROXY = env.bool("BEHIND_TLS_PROXY", default=False)
 
 LOOPBACK_HOSTS = {"localhost", "127.0.0.1", "[::1]", "::1", "testserver"}
@@ -162,6 +179,7 @@ ACCOUNT_ADAPTER = "sessions.accounts.ClosedAccountAdapter"
 ACCOUNT_LOGIN_METHODS = {"username"}
 ACCOUNT_EMAIL_VERIFICATION = "none"
 ACCOUNT_SIGNUP_FIELDS = ["username*", "password1*", "password2*"]
+ALLAUTH_TRUSTED_PROXY_COUNT = 1 if BEHIND_TLS_PROXY else 0
 ACCOUNT_RATE_LIMITS = {"login_failed": "10/m/ip,5/5m/key"}
 
 # --- what browsers are told -----------------------------------------------------------------------

@@ -164,7 +164,7 @@ class Installation:
     def manage(self, *arguments: str, **environ: str) -> str:
         """What a manage.py command beside it prints."""
         done = subprocess.run(
-            [self.command[0] if self.command[0] != "./run" else ".venv/bin/python", "manage.py", *arguments],
+            [sys.executable, "manage.py", *arguments],
             cwd=CHECKOUT,
             env={**self.environ, **environ},
             stdin=subprocess.DEVNULL,
@@ -203,6 +203,11 @@ class Installation:
 
     def status(self, session_id: str, token: str) -> str:
         found: str = self.api("GET", f"/sessions/{session_id}", token)["status"]
+        return found
+
+    def credentials(self, session_id: str, token: str) -> dict[str, Any]:
+        """What credential_process gets."""
+        found: dict[str, Any] = self.api("GET", f"/sessions/{session_id}/credentials?format=process", token)
         return found
 
     def wait_until_active(self, session_id: str, token: str) -> None:

@@ -16,11 +16,13 @@ from typing import Any, TextIO
 from django.conf import settings
 from django.core.management import call_command
 from django.core.management.base import BaseCommand, CommandError, OutputWrapper
+from django.db import connections
 
 from chainweb import embedded, processes
 from chainweb.processes import NotStarted
 from chainweb.supervisor import ChildEnded, StopRequested, Supervisor
 from sessions.checks import KEYS
+from sessions.clock import database_now
 from sessions.lifecycle import heartbeats
 
 PATIENCE_SECONDS = 20.0
@@ -47,8 +49,13 @@ class Command(BaseCommand):
             with hold_alone(folder) as lock, processes.listen(host, port) as listener:
                 logs = folder / "logs"
                 embedded.make_private(logs)
-                with Supervisor(logs=logs, folder=embedded.CHECKOUT, keep_open=[lock.fileno()]) as supervisor:
-                    Start(self, folder, supervisor, listener).run()
+                try:
+                    with Supervisor(
+                        logs=logs, folder=embedded.CHECKOUT, keep_open=[lock.fileno()]
+                    ) as supervisor:
+                        Start(self, folder, supervisor, listener).run()
+                finally:
+                    processes.remove_socket_folder(embedded.socket_path(folder))
         except (embedded.EmbeddedError, NotStarted) as error:
             raise CommandError(str(error)) from error
         except StopRequested:
@@ -110,6 +117,7 @@ class Start:
         supervisor.start("starter", processes.starter_command(), os.environ | identity)
         self.wait_until_ready()
         self.greet(logins, time.monotonic() - begun)
+        connections.close_all()
         supervisor.watch()
 
     def environ_for_us(self) -> None:
@@ -151,7 +159,12 @@ class Start:
         named = [name for name in settings.ALLOWED_HOSTS if not name.startswith(("*", "."))]
         host = named[0] if named else "localhost"
         while not self.supervisor.wait_until(
-            lambda: processes.get((bound, port), "/readyz", host, 1)[0] == 200, seconds=PATIENCE_SECONDS
+            # The stamps first: to look at them costs the web process nothing, and it has nothing to log.
+            lambda: (
+                all(heartbeats.alive(database_now()).values())
+                and processes.get((bound, port), "/readyz", host, 1)[0] == 200
+            ),
+            seconds=PATIENCE_SECONDS,
         ):
             status, body = processes.get((bound, port), "/readyz", host, 1)
             said = (
