@@ -246,6 +246,17 @@ def test_the_list_is_searched_by_every_word_and_filtered_by_status(house):
     assert "Blue" not in ben.get(f"{url}?status=active", headers=LIVE_PARTS).content.decode()
 
 
+def test_a_list_that_asks_again_gets_nothing_while_nothing_has_changed(house):
+    [leaf] = house.chain(1)
+    ben = house.browser()
+    url = reverse("session_list", args=[house.team.slug])
+    seen = re.search(r'"X-Seen": "(\w+)"', ben.get(url).content.decode())[1]
+    asked = {**LIVE_PARTS, "X-Seen": seen}
+    assert ben.get(url, headers=asked).status_code == 204
+    house.start(leaf)
+    assert "pending" in ben.get(url, headers=asked).content.decode()
+
+
 def test_foreign_and_missing_are_one_answer_on_every_page(house, sts):
     other = House(sts, "other")
     [foreign] = other.chain(1, prefix="Other")

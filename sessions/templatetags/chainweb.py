@@ -52,25 +52,32 @@ def server_time() -> str:
 
 @register.simple_tag
 def until(moment: datetime | None) -> SafeString:
-    """A moment to come. True as it stands; a script makes it a countdown."""
-    return _time(moment, "until")
+    """The end of something: "until 14:05 UTC", which a script makes "52 min left"."""
+    return _time(moment, "until", "until ")
+
+
+@register.simple_tag
+def at(moment: datetime | None) -> SafeString:
+    """A moment to come: "at 14:05 UTC", which a script makes "in 12 min"."""
+    return _time(moment, "at", "at ")
 
 
 @register.simple_tag
 def since(moment: datetime | None) -> SafeString:
-    """A moment that was. True as it stands; a script says how long ago."""
-    return _time(moment, "since")
+    """A moment that was: "14:05 UTC", which a script makes "5 min ago"."""
+    return _time(moment, "since", "")
 
 
-def _time(moment: datetime | None, direction: str) -> SafeString:
+def _time(moment: datetime | None, how: str, before: str) -> SafeString:
     if moment is None:
         return SafeString("")
     moment = moment.astimezone(UTC)
     same_day = moment.date() == datetime.now(UTC).date()
     return format_html(
-        '<time datetime="{}" data-{}>{} UTC</time>',
+        '<time datetime="{}" data-{}>{}{} UTC</time>',
         moment.isoformat(timespec="seconds"),
-        direction,
+        how,
+        before,
         f"{moment:%H:%M}" if same_day else f"{moment.day} {moment:%b %Y %H:%M}",
     )
 
@@ -82,8 +89,10 @@ def life_bar(minted_at: datetime | None, expires_at: datetime | None) -> SafeStr
         return SafeString("")
     left = (expires_at - datetime.now(UTC)) / (expires_at - minted_at)
     return format_html(
-        '<svg class="life" viewBox="0 0 100 4" preserveAspectRatio="none" aria-hidden="true">'
+        '<svg class="life" viewBox="0 0 100 4" preserveAspectRatio="none" aria-hidden="true" data-from="{}" data-until="{}">'
         '<rect class="life__whole" width="100" height="4"/>'
         '<rect class="life__left" width="{}" height="4"/></svg>',
+        minted_at.isoformat(timespec="seconds"),
+        expires_at.isoformat(timespec="seconds"),
         max(0, min(100, round(100 * left))),
     )

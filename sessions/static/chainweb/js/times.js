@@ -24,7 +24,8 @@ function show(time, now) {
   const moment = Date.parse(time.dateTime);
   const seconds = (moment - now) / 1000;
   let text;
-  if ("until" in time.dataset) text = seconds <= 0 ? "no time" : span(seconds);
+  if ("until" in time.dataset) text = seconds <= 0 ? "over" : `${span(seconds)} left`;
+  else if ("at" in time.dataset) text = seconds <= 0 ? "now" : `in ${span(seconds)}`;
   else text = -seconds < 5 ? "just now" : `${span(Math.max(0, -seconds))} ago`;
   if (time.textContent !== text) {
     time.textContent = text;
@@ -32,9 +33,17 @@ function show(time, now) {
   }
 }
 
+function drain(bar, now) {
+  const [from, until] = [Date.parse(bar.dataset.from), Date.parse(bar.dataset.until)];
+  const left = Math.max(0, Math.min(100, Math.round((100 * (until - now)) / (until - from))));
+  bar.querySelector(".life__left").setAttribute("width", left);
+  bar.classList.toggle("life--short", until - now < 15 * 60_000);
+}
+
 function showAll() {
   const now = Date.now() + ahead;
-  for (const time of document.querySelectorAll("time[data-until], time[data-since]")) show(time, now);
+  for (const time of document.querySelectorAll("time[data-until], time[data-at], time[data-since]")) show(time, now);
+  for (const bar of document.querySelectorAll("svg.life")) drain(bar, now);
 }
 
 showAll();
