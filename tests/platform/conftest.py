@@ -27,7 +27,7 @@ def installation(data):
     one.end()
 
 
-@pytest.fixture
+@pytest.fixture(scope="module")
 def scratch():
     """(DATABASE_URL, REDIS_URL) of this machine's PostgreSQL and Redis."""
     try:

@@ -33,4 +33,6 @@ class Person:
             with self._opener.open(request, timeout=30) as answer:
                 return str(answer.read().decode())
         except urllib.error.HTTPError as error:
+            if error.code == 422:  # a form that shows what is wrong with it
+                return str(error.read().decode())
             raise AssertionError(f"{request.get_method()} {request.full_url}: {error.code}") from error
