@@ -6,14 +6,12 @@ from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from typing import Any, Self
 
-from sessions.aws import names
+from sessions.aws import names, session_policies
 from sessions.aws.arn import RoleArn
 from sessions.aws.names import InvalidName
 
 # The cap for a chained role, and never more than any role's own maximum (which is at least one hour).
 DURATION_SECONDS = 3600
-LONGEST_POLICY = 2048
-MOST_POLICY_ARNS = 10
 
 
 @dataclass(frozen=True)
@@ -40,9 +38,14 @@ class Hop:
         keys = {key for key, _ in names.validate_tags(self.tags)}
         if not keys.issuperset(self.transitive_tag_keys):
             raise InvalidName("A transitive tag key must be the key of one of the tags.")
-        if len(self.policy) > LONGEST_POLICY or len(self.policy_arns) > MOST_POLICY_ARNS:
+        if self.policy:
+            session_policies.validate_session_policy(self.policy)
+        session_policies.validate_policy_arns(self.policy_arns)
+        size = session_policies.plain_size(self.policy, self.policy_arns)
+        if size > session_policies.LONGEST_POLICY:
             raise InvalidName(
-                f"A session policy has at most {LONGEST_POLICY} characters, and {MOST_POLICY_ARNS} managed policies beside it."
+                f"Session policies have at most {session_policies.LONGEST_POLICY} characters together, the managed ones' "
+                f"ARNs included; these have {size}."
             )
 
     def request(self) -> dict[str, Any]:

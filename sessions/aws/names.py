@@ -17,6 +17,7 @@ PLACEHOLDERS = ("username", "alias", "team")
 LONGEST_SESSION_NAME = 64
 LONGEST_AWS_NAME = 32
 MOST_TAGS = 50
+HASH_DIGITS = 8
 
 _NAME_CHARACTER = re.compile(r"[A-Za-z0-9_+=,.@-]", re.ASCII)
 _PATH_LIKE_CHARACTER = re.compile(r"[A-Za-z0-9_+=,.@:/-]", re.ASCII)
@@ -132,21 +133,36 @@ def validate_role_session_name_template(text: str) -> str:
     return text
 
 
-def render_role_session_name(template: str, values: Mapping[str, str]) -> str:
-    """The template with its placeholders filled in: always a legal role session name, or `InvalidName`.
+def names_a_person(template: str) -> bool:
+    """Whether {username} is in it."""
+    return any(placeholder == "username" for placeholder, _, _ in _PIECE.findall(template))
 
-    Illegal characters of the values become "-". What is too long is cut and ends in a hash of the whole, so that two
-    names with the same beginning stay two names.
+
+def render_role_session_name(template: str, values: Mapping[str, str]) -> str:
+    """The template with its placeholders filled in: always a legal role session name.
+
+    Illegal characters of the values become "-". What is too long is shortened, {username} last of all, and ends in a hash
+    of the whole, so that two names with the same beginning stay two names. Raises `InvalidName` for a template that
+    `validate_role_session_name_template` refuses, or if a value is missing.
     """
     validate_role_session_name_template(template)
-    rendered, whole = "", [template]
+    pieces, whole = [], [template]
     for placeholder, characters, _ in _PIECE.findall(template):
         if placeholder and placeholder not in values:
             raise InvalidName(f"Nothing is known for {{{placeholder}}}.")
         whole.append(values[placeholder] if placeholder else characters)
-        rendered += "".join(c if _NAME_CHARACTER.fullmatch(c) else "-" for c in whole[-1])
-    if len(rendered) > LONGEST_SESSION_NAME:
-        rendered = _cut(rendered, LONGEST_SESSION_NAME, json.dumps(whole))
+        text = "".join(c if _NAME_CHARACTER.fullmatch(c) else "-" for c in whole[-1])
+        pieces.append([text, placeholder])
+    too_long = sum(len(text) for text, _ in pieces) - LONGEST_SESSION_NAME
+    if too_long > 0:
+        excess = too_long + 1 + HASH_DIGITS
+        # The longest piece that is not the person is shortened first.
+        for piece in sorted(pieces, key=lambda piece: (piece[1] == "username", -len(piece[0]))):
+            cut = min(excess, len(piece[0]))
+            piece[0], excess = piece[0][: len(piece[0]) - cut], excess - cut
+    rendered = "".join(text for text, _ in pieces)
+    if too_long > 0 or len(rendered) < 2:
+        rendered = f"{rendered}-{_hash(json.dumps(whole))}"
     return validate_role_session_name(rendered)
 
 
@@ -170,8 +186,11 @@ def aws_name_from(text: str) -> str:
 
 
 def _cut(name: str, longest: int, whole: str) -> str:
-    digest = hashlib.sha256(whole.encode("utf-8", "surrogatepass")).hexdigest()[:8]
-    return f"{name[: longest - 9]}-{digest}"
+    return f"{name[: longest - 1 - HASH_DIGITS]}-{_hash(whole)}"
+
+
+def _hash(whole: str) -> str:
+    return hashlib.sha256(whole.encode("utf-8", "surrogatepass")).hexdigest()[:HASH_DIGITS]
 
 
 def _checked(

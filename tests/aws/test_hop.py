@@ -20,7 +20,7 @@ FULL = Hop(
     source_identity="ben",
     tags=(("team", "platform"), ("cost", "42")),
     transitive_tag_keys=("team",),
-    policy='{"Version":"2012-10-17","Statement":[]}',
+    policy='{"Version":"2012-10-17","Statement":[{"Effect":"Allow","Action":"s3:*","Resource":"*"}]}',
     policy_arns=("arn:aws:iam::aws:policy/ReadOnlyAccess",),
 )
 TEXT = st.text(max_size=8)
@@ -126,6 +126,9 @@ def test_a_roots_fingerprint_changes_with_secret_settings_and_person():
         {"tags": (("", ""),)},
         {"transitive_tag_keys": ("other",)},
         {"policy": "x" * 2049},
+        {"policy": '{"Version":"2012-10-17","Statement":[]}'},
+        {"policy_arns": tuple(f"arn:aws:iam::aws:policy/{'y' * 100}/{'x' * 100}{n}" for n in range(10))},
+        {"policy_arns": ("arn:aws:iam::aws:policy/" + "x" * 120,) * 2},
         {"policy_arns": ("a",) * 11},
     ],
 )

@@ -83,6 +83,12 @@ def test_changing_the_regions_that_were_given_changes_nothing():
     assert "eu-west-1" in names.regions()["aws"]
 
 
+def test_a_template_with_username_names_a_person():
+    assert names.names_a_person("ci.{username}")
+    assert not names.names_a_person("{alias}-{team}")
+    assert not names.names_a_person("username")
+
+
 @pytest.mark.parametrize(
     "template", ["{username}", "{alias}-{team}", "ci_{team}", "fixed", "{username}{username}"]
 )
@@ -113,14 +119,60 @@ def test_a_template_that_cannot_become_a_name_is_refused(template, reason):
         names.validate_role_session_name_template(template)
 
 
-@given(st.sampled_from(["{username}", "{username}.{alias}", "x-{team}{alias}{username}"]), ANY, ANY, ANY)
-def test_what_is_rendered_is_legal_whatever_is_filled_in(template, username, alias, team):
+NAMES = st.text("abcXYZ019_+=,.@-", max_size=40)
+TEMPLATES = st.lists(
+    st.one_of(st.sampled_from(["{username}", "{alias}", "{team}"]), NAMES), min_size=1, max_size=8
+).map("".join)
+# What people are really called in CloudTrail: `aws_name`.
+HANDLES = st.text("abAB01_+=,.@-", min_size=2, max_size=32)
+
+
+def is_a_template(text):
+    try:
+        names.validate_role_session_name_template(text)
+    except InvalidName:
+        return False
+    return True
+
+
+@settings(max_examples=1000)
+@given(TEMPLATES.filter(is_a_template), ANY, ANY, ANY)
+@example("{alias}", "", "", "")
+@example("{alias}", "", "x", "")
+@example("{username}" * 8, "x" * 90, "", "")
+def test_no_template_and_no_person_ever_render_an_illegal_name(template, username, alias, team):
     values = {"username": username, "alias": alias, "team": team}
-    if len(template.format(**values)) >= 2:
-        assert LEGAL.fullmatch(names.render_role_session_name(template, values))
-    else:
-        with pytest.raises(InvalidName):
-            names.render_role_session_name(template, values)
+    assert LEGAL.fullmatch(names.render_role_session_name(template, values))
+
+
+@settings(max_examples=1000)
+@given(
+    TEMPLATES.map("{{username}}{}".format).filter(is_a_template),
+    st.lists(HANDLES, unique_by=str.lower, min_size=2, max_size=12),
+    ANY,
+    ANY,
+)
+@example("{alias}{username}", ["ab", "abab"], "x" * 62, "")
+@example("{username}{username}", ["ab", "abab"], "", "")
+def test_distinct_people_never_have_the_same_name(template, people, alias, team):
+    rendered = {
+        names.render_role_session_name(template, {"username": each, "alias": alias, "team": team})
+        for each in people
+    }
+    assert len(rendered) == len(people)
+
+
+@given(
+    st.sampled_from(["{alias}-{username}", "{team}.{alias}.{username}", "{username}{alias}{team}"]),
+    HANDLES,
+    st.text("abc", min_size=70, max_size=90),
+)
+def test_what_is_too_long_is_shortened_but_not_the_person(template, username, alias):
+    name = names.render_role_session_name(
+        template, {"username": username, "alias": alias, "team": "platform"}
+    )
+    assert len(name) == 64
+    assert username in name
 
 
 def test_illegal_characters_of_the_values_become_hyphens():

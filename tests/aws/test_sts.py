@@ -72,7 +72,7 @@ def test_a_chain_of_five_is_walked_hop_by_hop(sts, key):
 
 def test_everything_a_hop_says_reaches_aws(sts, key):
     arn = sts.add_role(role("Partner"), trusts=["*"], external_id="partner-7", session_name="ben")
-    hop = Hop(arn, "ben", external_id="partner-7", tags=(("team", "platform"),), policy='{"Statement":[]}')
+    hop = Hop(arn, "ben", external_id="partner-7", tags=(("team", "platform"),), policy=POLICY)
     assert assume_role(hop, key, REGION, 1).packed_policy_size == 1
     assert refusal(Hop(arn, "ben", external_id="other"), key, REGION, 1).code == "AccessDenied"
 
