@@ -152,3 +152,58 @@ def test_two_stand_ins_know_nothing_of_each_other(sts):
     with FakeSts() as other:
         assert re.fullmatch(r"http://127\.0\.0\.1:\d+", other.url)
         assert code(client(other, sts.add_user("ada")).get_caller_identity) == "InvalidClientTokenId"
+
+
+def assumed(sts, key, arn, **asked):
+    """A client that acts as the role's session."""
+    from sessions.aws.credentials import AwsCredentials
+    from sessions.secret import Secret
+
+    parts = client(sts, key).assume_role(RoleArn=arn, RoleSessionName="ben", **asked)["Credentials"]
+    session = AwsCredentials(
+        parts["AccessKeyId"], Secret(parts["SecretAccessKey"]), Secret(parts["SessionToken"]), None
+    )
+    return session, client(sts, session)
+
+
+def test_a_source_identity_is_set_once_persists_and_needs_every_later_roles_trust(sts):
+    key = sts.add_user("ada")
+    first = sts.add_role(ROLE, ["*"])
+    open_to_it = sts.add_role(f"{ROLE}2", ["*"])
+    shut = sts.add_role(f"{ROLE}3", ["*"], actions=["sts:TagSession"])
+    session, call = assumed(sts, key, first, SourceIdentity="ben")
+    assert call.assume_role(RoleArn=open_to_it, RoleSessionName="ben")["SourceIdentity"] == "ben"
+    other = {"RoleArn": open_to_it, "RoleSessionName": "ben", "SourceIdentity": "eve"}
+    assert code(call.assume_role, **other) == "AccessDenied"
+    with pytest.raises(ClientError, match="sts:SetSourceIdentity on resource"):
+        call.assume_role(RoleArn=shut, RoleSessionName="ben")
+    _, further = assumed(sts, session, open_to_it)
+    assert code(further.assume_role, RoleArn=shut, RoleSessionName="ben") == "AccessDenied"
+    _, without = assumed(sts, key, first)
+    assert "SourceIdentity" not in without.assume_role(RoleArn=shut, RoleSessionName="ben")
+
+
+def test_transitive_tags_are_inherited_and_may_not_be_sent_again(sts):
+    key = sts.add_user("ada")
+    roles = [sts.add_role(f"{ROLE}{number}", ["*"]) for number in range(3)]
+    untagged = sts.add_role(f"{ROLE}9", ["*"], actions=["sts:SetSourceIdentity"])
+    tags = [{"Key": "Team", "Value": "x"}, {"Key": "cost", "Value": "y"}]
+    session, _ = assumed(sts, key, roles[0], Tags=tags, TransitiveTagKeys=["Team"])
+    _, second = assumed(sts, session, roles[1], Tags=[{"Key": "COST", "Value": "z"}])
+    again = {"RoleArn": roles[2], "RoleSessionName": "ben", "Tags": [{"Key": "team", "Value": "x"}]}
+    assert code(second.assume_role, **again) == "InvalidParameterValue"
+    with pytest.raises(ClientError, match="sts:TagSession on resource"):
+        second.assume_role(RoleArn=untagged, RoleSessionName="ben")
+    lone = {"RoleArn": roles[0], "RoleSessionName": "ben", "TransitiveTagKeys": ["Team"]}
+    assert code(client(sts, key).assume_role, **lone) == "InvalidParameterValue"
+
+
+def test_policies_are_read_and_have_their_two_limits(sts):
+    call = client(sts, sts.add_user("ada")).assume_role
+    asked = {"RoleArn": sts.add_role(ROLE, ["*"]), "RoleSessionName": "ben"}
+    good = '{"Version":"2012-10-17","Statement":[]}'
+    assert call(**asked, Policy=good)["PackedPolicySize"] == 1
+    assert code(call, **asked, Policy="{}") == "MalformedPolicyDocument"
+    assert code(call, **asked, Policy=good + " " * 2048) == "ValidationError"
+    tags = [{"Key": f"{number}" * 20, "Value": "v" * 256} for number in range(10, 25)]
+    assert code(call, **asked, Tags=tags) == "PackedPolicyTooLarge"

@@ -25,6 +25,7 @@ from sessions.secret import Secret
 
 REGION = "eu-west-1"
 ACCOUNT = "111122223333"
+POLICY = '{"Version":"2012-10-17","Statement":[{"Effect":"Allow","Action":"s3:*","Resource":"*"}]}'
 
 
 def role(name):
@@ -72,8 +73,21 @@ def test_a_chain_of_five_is_walked_hop_by_hop(sts, key):
 
 def test_everything_a_hop_says_reaches_aws(sts, key):
     arn = sts.add_role(role("Partner"), trusts=["*"], external_id="partner-7", session_name="ben")
-    hop = Hop(arn, "ben", external_id="partner-7", tags=(("team", "platform"),), policy=POLICY)
-    assert assume_role(hop, key, REGION, 1).packed_policy_size == 1
+    hop = Hop(
+        arn,
+        "ben",
+        external_id="partner-7",
+        source_identity="ben",
+        tags=(("team", "platform"), ("cost", "42")),
+        transitive_tag_keys=("team",),
+        policy=POLICY,
+        policy_arns=("arn:aws:iam::aws:policy/ReadOnlyAccess",),
+    )
+    answer = assume_role(hop, key, REGION, 1)
+    assert answer.packed_policy_size == 4
+    [sent] = [call["sent"] for call in sts.calls]
+    assert (sent.source_identity, sent.policy, sent.policy_arns) == ("ben", POLICY, hop.policy_arns)
+    assert (sent.tags, sent.transitive_tag_keys) == (dict(hop.tags), ("team",))
     assert refusal(Hop(arn, "ben", external_id="other"), key, REGION, 1).code == "AccessDenied"
 
 

@@ -9,11 +9,14 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import Any
 
+from tests.fake_sts.passed_on import NOTHING, PassedOn, Sent
+
 SESSION_NAME = re.compile(r"[A-Za-z0-9_+=,.@-]*", re.ASCII)
 EXTERNAL_ID = re.compile(r"[A-Za-z0-9_+=,.@:/-]*", re.ASCII)
 ROLE_ARN = re.compile(
     r"arn:(?P<partition>aws[a-z-]*):iam::(?P<account>\d{12}):role/(?:.*/)?(?P<name>[^/]+)", re.ASCII
 )
+EXTRA_ACTIONS = ("sts:SetSourceIdentity", "sts:TagSession")
 STATUS = {
     "AccessDenied": 403,
     "ExpiredToken": 403,
@@ -53,6 +56,7 @@ class Key:
     is_role: bool = False
     mfa: bool = False
     mfa_device: tuple[str, str] | None = field(default=None, repr=False)
+    passed_on: PassedOn = NOTHING
 
     @property
     def account(self) -> str:
@@ -72,6 +76,8 @@ class Role:
     max_session_seconds: int
     session_name: str | None
     mfa: bool
+    # What the trust policy allows beside sts:AssumeRole.
+    actions: frozenset[str]
 
 
 class Rules:
@@ -95,14 +101,16 @@ class Rules:
         self.keys[key.access_key_id] = key
         return key
 
-    def new_session(self, role: Role, session_name: str, seconds: float) -> Key:
+    def new_session(
+        self, role: Role, session_name: str, seconds: float, passed_on: PassedOn = NOTHING
+    ) -> Key:
         match = ROLE_ARN.fullmatch(role.arn)
         assert match
         partition, account, name = match["partition"], match["account"], match["name"]
         arn = f"arn:{partition}:sts::{account}:assumed-role/{name}/{session_name}"
         principals = frozenset({"*", arn, role.arn, account, f"arn:{partition}:iam::{account}:root"})
         user_id = f"{role.role_id}:{session_name}"
-        return self._temporary(arn, user_id, principals, seconds, is_role=True)
+        return self._temporary(arn, user_id, principals, seconds, is_role=True, passed_on=passed_on)
 
     def _temporary(
         self, arn: str, user_id: str, principals: frozenset[str], seconds: float, **flags: Any
@@ -150,6 +158,15 @@ class Rules:
                 "AccessDenied",
                 f"User: {caller.arn} is not authorized to perform: sts:AssumeRole on resource: {arn}",
             )
+        sent = Sent.parse(asked)
+        if refused := sent.refusal(caller.passed_on):
+            raise Refusal(*refused)
+        for action in sent.actions(caller.passed_on):
+            if action not in role.actions:
+                raise Refusal(
+                    "AccessDenied",
+                    f"User: {caller.arn} is not authorized to perform: {action} on resource: {arn}",
+                )
         if caller.token and seconds > 3600:
             raise Refusal(
                 "ValidationError",
@@ -160,15 +177,15 @@ class Rules:
                 "ValidationError",
                 "The requested DurationSeconds exceeds the MaxSessionDuration set for this role.",
             )
-        key = self.new_session(role, name, seconds)
+        key = self.new_session(role, name, seconds, sent.passed_on(caller.passed_on))
         answer: dict[str, Any] = {
             "AssumedRoleUser": {"Arn": key.arn, "AssumedRoleId": key.user_id},
             "Credentials": _credentials(key),
         }
-        packed = sum(
-            len(v) for n, v in asked.items() if n.startswith(("Policy", "Tags.", "TransitiveTagKeys."))
-        )
-        return answer | ({"PackedPolicySize": str(1 + packed // 40)} if packed else {})
+        if key.passed_on.source_identity:
+            answer["SourceIdentity"] = key.passed_on.source_identity
+        percent = sent.packed_percent()
+        return answer | ({"PackedPolicySize": str(percent)} if percent is not None else {})
 
     def assume_role_with_web_identity(self, asked: Mapping[str, str]) -> dict[str, Any]:
         """Unsigned: the token says who calls. A role trusts a subject by its name."""
@@ -213,10 +230,20 @@ def new_role(
     max_session_seconds: int,
     session_name: str | None,
     mfa: bool,
+    actions: Sequence[str] = EXTRA_ACTIONS,
 ) -> Role:
     if not ROLE_ARN.fullmatch(arn):
         raise ValueError(f"not a role ARN: {arn}")
-    return Role(arn, _id("AROA"), frozenset(trusts), external_id, max_session_seconds, session_name, mfa)
+    return Role(
+        arn,
+        _id("AROA"),
+        frozenset(trusts),
+        external_id,
+        max_session_seconds,
+        session_name,
+        mfa,
+        frozenset(actions),
+    )
 
 
 def _constrained(

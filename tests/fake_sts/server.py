@@ -17,7 +17,8 @@ from sessions.aws.credentials import AwsCredentials
 from sessions.secret import Secret
 from tests.fake_sts import signature, xml
 from tests.fake_sts.iam import Iam
-from tests.fake_sts.rules import Key, Refusal, Rules, new_role
+from tests.fake_sts.passed_on import Sent
+from tests.fake_sts.rules import EXTRA_ACTIONS, Key, Refusal, Rules, new_role
 
 LARGEST_SKEW_SECONDS = 15 * 60
 MESSAGES = {
@@ -40,7 +41,7 @@ class FakeSts:
         # The same users' keys as IAM sees them; at the same address.
         self.iam = Iam(self.rules)
         # One dict per call: action, code ("" if it was answered), status, access_key_id, caller_arn, region, at, and for
-        # AssumeRole role_arn, role_session_name, external_id, duration_seconds, issued_access_key_id.
+        # AssumeRole role_arn, role_session_name, external_id, duration_seconds, sent (the rest), issued_access_key_id.
         self.calls: list[dict[str, Any]] = []
         self.latency_seconds = 0.0
         self.down = False
@@ -94,9 +95,13 @@ class FakeSts:
         max_session_seconds: int = 3600,
         session_name: str | None = None,
         mfa: bool = False,
+        actions: Sequence[str] = EXTRA_ACTIONS,
     ) -> str:
-        """Adds or replaces a role. `trusts` holds ARNs of users, roles, role sessions, accounts, or "*"."""
-        self.rules.roles[arn] = new_role(arn, trusts, external_id, max_session_seconds, session_name, mfa)
+        """Adds or replaces a role. `trusts` holds ARNs of users, roles, role sessions, accounts, or "*"; `actions` what
+        they may do beside assuming it: set a source identity, tag the session."""
+        self.rules.roles[arn] = new_role(
+            arn, trusts, external_id, max_session_seconds, session_name, mfa, actions
+        )
         return arn
 
     def identity_token(self, subject: str, seconds: float = 3600) -> str:
@@ -192,6 +197,7 @@ class FakeSts:
             call["role_session_name"] = asked.get("RoleSessionName", "")
             call["external_id"] = asked.get("ExternalId", "")
             call["duration_seconds"] = int(asked.get("DurationSeconds", "3600"))
+            call["sent"] = Sent.parse(asked)
         if call["action"] == "AssumeRoleWithWebIdentity" and not signed:
             answer = self.rules.assume_role_with_web_identity(asked)
         else:
