@@ -26,6 +26,7 @@ from sessions.models import (
     EventKind,
     Membership,
     Role,
+    TeamPolicy,
 )
 from sessions.secret import Secret
 from sessions.tasks import rotate_due
@@ -146,8 +147,9 @@ def start_all(house: House, due_at: datetime | None = None) -> None:
 
 
 def _plans(house: House) -> Iterator[tuple[AwsSession, list[PlannedHop]]]:
+    policy = TeamPolicy.of(house.member.team_id)
     for leaf in house.leaves:
-        yield leaf, plan([house.root, leaf.link.assumer, leaf], house.member)
+        yield leaf, plan([house.root, leaf.link.assumer, leaf], house.member, policy)
 
 
 def _row(step: PlannedHop) -> Credential:

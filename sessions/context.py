@@ -7,7 +7,7 @@ from django.http import HttpRequest
 
 from sessions.lifecycle.roots import broken_roots
 from sessions.models import Role, User
-from sessions.policy import memberships_of
+from sessions.policy import Action, can, memberships_of
 
 
 def page(request: HttpRequest) -> dict[str, Any]:
@@ -20,6 +20,7 @@ def page(request: HttpRequest) -> dict[str, Any]:
             iter(context["memberships"]), None
         )
     member = context["membership"]
+    context["may_read_policy"] = member is not None and can(member, Action.READ_POLICY)
     if member is not None and member.role == Role.ADMIN:
         context["broken_roots"] = broken_roots(member)
     return context

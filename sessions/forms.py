@@ -4,16 +4,17 @@ Text is taken as it is typed: a control character or a newline is refused with a
 """
 
 import unicodedata
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from typing import Any
 from uuid import UUID
 
 from django import forms
-from django.core.exceptions import ValidationError
 
 from sessions.aws import names
 from sessions.aws.arn import RoleArn
 from sessions.aws.roots import ROOT_KINDS, Field, RootKind
+from sessions.fields import TypedField
+from sessions.hop_fields import advanced_fields, hop_draft, stored_hop_values
 from sessions.lifecycle.sessions import Draft, Refused, save_session
 from sessions.lifecycle.state import TeamView
 from sessions.models import CHAINED, AwsSession, Membership
@@ -21,29 +22,6 @@ from sessions.policy import Action, can
 from sessions.secret import Secret
 
 ALIAS_MAX = 64
-
-
-class TypedField(forms.CharField):
-    """Text checked by one of our validators, which returns it or raises ValueError with the message for the person.
-
-    Blanks around it (from pasting) go; anything else stays for the validator to see.
-    """
-
-    def __init__(self, *, check: Callable[[str], str] | None = None, **kwargs: Any) -> None:
-        super().__init__(strip=False, **kwargs)
-        self.check = check
-
-    def to_python(self, value: Any) -> str:
-        return str(super().to_python(value)).strip(" ")
-
-    def clean(self, value: Any) -> str:
-        text: str = super().clean(value)
-        if text and self.check is not None:
-            try:
-                return self.check(text)
-            except ValueError as error:
-                raise ValidationError(str(error), code="invalid") from None
-        return text
 
 
 def validate_alias(text: str) -> str:
@@ -120,7 +98,7 @@ class SessionForm(forms.Form):
 
 
 class ChainedSessionForm(SessionForm):
-    """AWS IAM Role Chained: the fields of the page it all began with, and an external ID."""
+    """AWS IAM Role Chained: the fields of the page it all began with; what else the call can say comes after them."""
 
     role_arn = TypedField(
         label="Role ARN",
@@ -141,13 +119,6 @@ class ChainedSessionForm(SessionForm):
         empty_label="Choose a session…",
         help_text="The session this role is assumed from: a root, or another chained session.",
     )
-    external_id = TypedField(
-        label="External ID",
-        required=False,
-        max_length=1224,
-        check=names.validate_external_id,
-        help_text="Only if the role's trust policy asks for one (sts:ExternalId).",
-    )
 
     def __init__(self, *args: Any, view: TeamView, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
@@ -158,10 +129,42 @@ class ChainedSessionForm(SessionForm):
             ("", assumers.empty_label),
             *assumer_choices(view, self.member, self.session),
         ]
-        for name in ("role_arn", "role_session_name", "external_id"):
+        self.policy = view.policy
+        if view.policy.names_locked:
+            template = self.fields["role_session_name"]
+            template.required = False
+            template.help_text = (
+                f"Your team's policy locks it: every hop uses {view.policy.role_session_name}."
+            )
+        advanced = advanced_fields(view.policy)
+        self.fields |= advanced
+        self.advanced_names = list(advanced)
+        for name in ("role_arn", "role_session_name"):
             self.fields[name].widget.attrs.update(
                 autocomplete="off", spellcheck="false", autocapitalize="off"
             )
+
+    @property
+    def plain_fields(self) -> list[forms.BoundField]:
+        """The six that every chained session has."""
+        return [field for field in self.visible_fields() if field.name not in self.advanced_names]
+
+    @property
+    def advanced(self) -> list[forms.BoundField]:
+        """The others; of tags only where the team allows some."""
+        names_shown = set(self.advanced_names)
+        if not self.policy.allowed_tags:
+            names_shown -= {"tags", "transitive_tag_keys"}
+        return [field for field in self.visible_fields() if field.name in names_shown]
+
+    @property
+    def advanced_is_open(self) -> bool:
+        """Whether one of the others has a value or an error."""
+        return any(field.errors or field.value() for field in map(self.__getitem__, self.advanced_names))
+
+    def clean_role_session_name(self) -> str:
+        """Where it is locked the link keeps one all the same: what counts again should the lock be opened."""
+        return str(self.cleaned_data["role_session_name"]) or self.policy.role_session_name
 
     def clean(self) -> dict[str, Any]:
         cleaned = super().clean() or {}
@@ -182,7 +185,8 @@ class ChainedSessionForm(SessionForm):
         return Draft(
             kind=CHAINED,
             **{name: cleaned[name] for name in ("alias", "profile", "region")},
-            **{name: cleaned[name] for name in ("assumer", "role_arn", "role_session_name", "external_id")},
+            **{name: cleaned[name] for name in ("assumer", "role_arn", "role_session_name")},
+            **hop_draft(cleaned),
         )
 
 
@@ -284,5 +288,5 @@ def stored_values(session: AwsSession) -> dict[str, Any]:
         "role_arn": link.role_arn,
         "role_session_name": link.role_session_name,
         "assumer": link.assumer_id,
-        "external_id": link.external_id,
+        **stored_hop_values(link),
     }

@@ -21,6 +21,8 @@ class Action(Enum):
     DELETE = auto()
     HOLD_TOKENS = auto()
     READ_LEDGER = auto()
+    READ_POLICY = auto()
+    EDIT_POLICY = auto()
 
 
 EVERYONE = {Role.MEMBER, Role.ADMIN, Role.AUDITOR}
@@ -37,6 +39,8 @@ ROLES: dict[Action, set[Role]] = {
     Action.DELETE: OPERATORS,
     Action.HOLD_TOKENS: OPERATORS,
     Action.READ_LEDGER: {Role.ADMIN, Role.AUDITOR},
+    Action.READ_POLICY: {Role.ADMIN, Role.AUDITOR},
+    Action.EDIT_POLICY: {Role.ADMIN},
 }
 
 

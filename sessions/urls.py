@@ -3,7 +3,7 @@
 from django.urls import path
 
 from sessions.api import api
-from sessions.views import acting, editing, health, metrics, preview, reading
+from sessions.views import acting, editing, health, metrics, preview, reading, team_policy
 
 urlpatterns = [
     path("", reading.home, name="home"),
@@ -19,9 +19,13 @@ urlpatterns = [
     ),
     path("teams/<slug:team_slug>/test/<slug:kind>/", editing.test_session, name="test_session"),
     path("teams/<slug:team_slug>/preview/", preview.preview_session, name="preview_session"),
+    path("teams/<slug:team_slug>/external-id/", preview.new_external_id_field, name="new_external_id"),
+    path("teams/<slug:team_slug>/policy/", team_policy.team_policy, name="team_policy"),
+    path("teams/<slug:team_slug>/policy/preview/", team_policy.preview_policy, name="preview_policy"),
     path("probes/<uuid:probe_id>/", editing.probe_page, name="probe"),
     path("sessions/<uuid:session_id>/", reading.session_page, name="session"),
     path("sessions/<uuid:session_id>/state/", reading.session_state, name="session_state"),
+    path("sessions/<uuid:session_id>/names/", preview.session_names, name="session_names"),
     path("sessions/<uuid:session_id>/edit/", editing.edit_session, name="edit_session"),
     path("sessions/<uuid:session_id>/delete/", editing.delete_session_page, name="delete_session"),
     path("sessions/<uuid:session_id>/start/", acting.start_session_now, name="start_session"),

@@ -321,6 +321,8 @@ def test_the_openapi_document_names_every_path(house):
     assert document.status_code == 200
     paths = document.json()["paths"]
     assert set(paths) == {
+        "/api/v1/policy",
+        "/api/v1/policy/unnamed",
         "/api/v1/sessions",
         "/api/v1/sessions/{session_id}",
         "/api/v1/sessions/start",

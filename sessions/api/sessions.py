@@ -12,6 +12,7 @@ from sessions.api.base import ERRORS, ApiError, api, caller, require_startable, 
 from sessions.api.schemas import Chosen, SessionIn, SessionOut, SessionPatch
 from sessions.aws.roots import ROOT_KINDS
 from sessions.clock import database_now
+from sessions.fields import wrong_types
 from sessions.forms import SessionForm, form_for, stored_values
 from sessions.lifecycle.activations import (
     rotate_session,
@@ -28,9 +29,7 @@ from sessions.policy import Action, visible_to, why_not_create
 
 def _as_json(described: Described) -> dict[str, Any]:
     session, state = described.session, described.state
-    values = stored_values(session)
-    if session.is_chained:
-        values["assumer"] = str(values["assumer"])
+    values = as_json(stored_values(session))
     return {
         "id": session.pk,
         "kind": session.kind,
@@ -44,6 +43,11 @@ def _as_json(described: Described) -> dict[str, Any]:
         "problem": state.problem.as_json() if state.problem else None,
         "chain": [{"id": each.pk, "alias": each.alias, "kind": each.kind} for each in described.chain],
     }
+
+
+def as_json(values: dict[str, Any]) -> dict[str, Any]:
+    """A form's stored values as JSON has them: ids as text."""
+    return {name: str(value) if isinstance(value, UUID) else value for name, value in values.items()}
 
 
 def _described(member: Membership, session: AwsSession) -> dict[str, Any]:
@@ -64,9 +68,8 @@ def _checked(form: SessionForm, sent: dict[str, Any]) -> SessionForm:
             "There are fields that this kind does not have.",
             {name: ["Unknown field."] for name in unknown},
         )
-    for name, value in sent.items():
-        if value is not None and not isinstance(value, str):
-            raise ApiError(422, "invalid", "Every field is text.", {name: ["Must be text."]})
+    if wrong := wrong_types(form, sent):
+        raise ApiError(422, "invalid", "There are values of the wrong type.", wrong)
     if not form.is_valid():
         _raise_form_errors(form)
     return form
@@ -120,7 +123,7 @@ def get_session(request: HttpRequest, session_id: UUID) -> Any:
 def patch_session(request: HttpRequest, session_id: UUID, payload: SessionPatch) -> Any:
     session, member = session_for(request, session_id, Action.EDIT), caller(request)
     sent = payload.model_dump()
-    merged = {key: str(value) for key, value in stored_values(session).items()} | sent
+    merged = as_json(stored_values(session)) | sent
     form = _checked(
         form_for(session.kind, merged, view=view_of_team(member, database_now()), session=session), sent
     )

@@ -50,8 +50,9 @@ def read_assumed_role(answer: Mapping[str, Any], hop: Hop, hop_number: int, now:
     who = _part(answer, "AssumedRoleUser", hop_number)
     if who.get("Arn") != hop.assumed_role_arn():
         raise unacceptable(hop_number, "The answer is for another role, account or session name.")
-    size = answer.get("PackedPolicySize")
-    if size is not None and not (type(size) is int and size >= 0):
+    # Since June 2026 AWS calls the first deprecated in favour of the second; either is a percentage of what fits.
+    size = answer.get("PackedPolicySize", answer.get("SessionTokenUtilization"))
+    if size is not None and not (type(size) is int and 0 <= size <= 100):
         raise unacceptable(hop_number, "The answer's packed policy size is no percentage.")
     credentials = read_credentials(
         answer, hop_number, now, timedelta(seconds=hop.request()["DurationSeconds"])

@@ -7,6 +7,7 @@ the whole text, hence `re.ASCII` and `re.fullmatch` throughout.
 import hashlib
 import json
 import re
+import secrets
 import unicodedata
 from collections.abc import Iterable, Mapping
 from functools import lru_cache
@@ -49,6 +50,11 @@ def validate_source_identity(text: str) -> str:
 def validate_external_id(text: str) -> str:
     """2–1224 of `[A-Za-z0-9_+=,.@:/-]`."""
     return _checked(text, "An external ID", 2, 1224, _PATH_LIKE_CHARACTER, "_ + = , . @ : / -")
+
+
+def new_external_id() -> str:
+    """128 random bits as 32 hex digits: nobody guesses it, and no two links get the same."""
+    return secrets.token_hex(16)
 
 
 def validate_mfa_serial(text: str) -> str:

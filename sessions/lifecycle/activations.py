@@ -11,8 +11,8 @@ from sessions import ledger
 from sessions.clock import database_now
 from sessions.ledger import Entry
 from sessions.lifecycle.plan import plan, secure
-from sessions.lifecycle.times import PARENT_MARGIN
-from sessions.models import Activation, AwsSession, Credential, EventKind, Membership, Team
+from sessions.lifecycle.times import LEAST_LIFE, PARENT_MARGIN
+from sessions.models import Activation, AwsSession, Credential, EventKind, Membership, Team, TeamPolicy
 from sessions.models.sessions import load_chains
 
 
@@ -43,10 +43,10 @@ def start_sessions(sessions: Sequence[AwsSession], member: Membership) -> list[A
     before = {each.session_id: each for each in started.filter(session__in=ids).select_related("credential")}
     left = [each.credential for each in before.values()]
     ends_at = now + timedelta(hours=team.activation_hours)
-    chains = load_chains(chosen.values())
+    chains, policy = load_chains(chosen.values()), TeamPolicy.of(team.pk)
     activations = []
     for session in chosen.values():
-        leaf = secure(plan(chains[session.pk], member), now)
+        leaf = secure(plan(chains[session.pk], member, policy), now)
         activation = before.get(session.pk)
         if activation is None:
             activation = Activation(session=session, user=member.user, started_at=now)
@@ -88,7 +88,7 @@ def rotate_session(session: AwsSession, member: Membership) -> bool:
     activation = Activation.objects.filter(user=member.user, session=session).first()
     if activation is None:
         return False
-    leaf = secure(plan(session.chain(), member), database_now(), force=True)
+    leaf = secure(plan(session.chain(), member, TeamPolicy.of(team.pk)), database_now(), force=True)
     _move(activation, leaf)
     ledger.append(
         team.pk,
@@ -146,18 +146,29 @@ def mint_all_anew() -> None:
     rows.filter(pk__in=Activation.objects.values("credential_id")).update(due_at=database_now())
 
 
-def resettle(sessions: Iterable[AwsSession], now: datetime) -> int:
+def resettle(sessions: Iterable[AwsSession], now: datetime, *, asked: bool = False) -> int:
     """After an edit: moves the activations of these sessions to the credentials that their chains now ask for.
 
-    Call it under the team's lock. Returns how many moved.
+    Call it under the team's lock. `asked`: people wait for it. Returns how many moved.
     """
     moved = 0
-    activations = Activation.objects.filter(session__in=[session.pk for session in sessions])
-    for activation in activations.select_related("session__team", "session__link", "user"):
-        member = Membership.objects.filter(user=activation.user, team=activation.session.team).first()
+    started = Activation.objects.filter(session__in=[session.pk for session in sessions])
+    activations = list(started.select_related("session", "user", "credential"))
+    chains = load_chains({each.session_id: each.session for each in activations}.values())
+    teams = {each.session.team_id for each in activations}
+    policies = {team_id: TeamPolicy.of(team_id) for team_id in teams}
+    memberships = Membership.objects.filter(team__in=teams, user__in=[each.user_id for each in activations])
+    members = {(each.team_id, each.user_id): each for each in memberships.select_related("team", "user")}
+    for activation in activations:
+        team_id = activation.session.team_id
+        member = members.get((team_id, activation.user_id))
         if member is None:
             continue
-        leaf = secure(plan(activation.session.chain(), member), now, asked=False)
+        planned = plan(chains[activation.session_id], member, policies[team_id])
+        held = activation.credential
+        if planned[-1].fingerprint == held.pk and held.due_at and held.is_live(now + LEAST_LIFE):
+            continue
+        leaf = secure(planned, now, asked=asked)
         moved += _move(activation, leaf)
     return moved
 

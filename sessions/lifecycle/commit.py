@@ -19,7 +19,7 @@ from sessions.lifecycle.times import after, backoff, rotation_time
 from sessions.models import Activation, Credential, EventKind, Probe
 
 MINTED_COLUMNS = (
-    *("sealed", "generation", "access_key_id", "minted_at", "expires_at"),
+    *("sealed", "generation", "access_key_id", "packed_policy_size", "minted_at", "expires_at"),
     *("due_at", "asked_at", "attempts", "problem"),
 )
 PROBLEM_COLUMNS = ("problem", "attempts", "due_at", "asked_at")
@@ -100,6 +100,7 @@ def _minted(row: Credential, minted: Minted, now: datetime, needed_directly: boo
         "sealed": seal_credentials(row, minted.credentials, generation),
         "generation": generation,
         "access_key_id": minted.credentials.access_key_id,
+        "packed_policy_size": minted.packed_policy_size,
         "minted_at": now,
         "expires_at": expires_at,
         # A hop that is only on the way is minted again when something below needs it, not by the clock.

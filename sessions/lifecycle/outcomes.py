@@ -20,6 +20,7 @@ class Minted:
     credentials: AwsCredentials
     parent_access_key_id: str
     arn: str
+    packed_policy_size: int | None = None
 
 
 @dataclass(frozen=True)

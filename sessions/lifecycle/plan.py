@@ -5,10 +5,10 @@ from dataclasses import dataclass
 from datetime import datetime
 
 from sessions.aws.hop import Hop, root_fingerprint
-from sessions.aws.names import render_role_session_name
 from sessions.aws.roots import ROOT_KINDS
+from sessions.lifecycle.naming import resolve_hops
 from sessions.lifecycle.times import LEAST_LIFE, PARENT_MARGIN, rotation_time
-from sessions.models import AssumerLink, AwsSession, Credential, Membership
+from sessions.models import AwsSession, Credential, Membership, TeamPolicy
 
 
 @dataclass(frozen=True)
@@ -26,29 +26,20 @@ class PlannedHop:
         return self.session.region
 
 
-def resolve_hop(link: AssumerLink, session: AwsSession, member: Membership) -> Hop:
-    """What the AssumeRole call of that link says for that person. Raises `InvalidName` if no legal name comes out."""
-    name = render_role_session_name(
-        link.role_session_name,
-        {"username": member.user.aws_name, "alias": session.alias, "team": member.team.slug},
-    )
-    return Hop(role_arn=link.role_arn, role_session_name=name, external_id=link.external_id)
-
-
-def plan(chain: Sequence[AwsSession], member: Membership) -> list[PlannedHop]:
-    """The whole way from the root (first of `chain`) to the session (last of it), for that person."""
+def plan(chain: Sequence[AwsSession], member: Membership, policy: TeamPolicy) -> list[PlannedHop]:
+    """The whole way from the root (first of `chain`) to the session (last of it), for that person under that policy."""
     root = chain[0]
     kind = ROOT_KINDS[root.kind]
     person = str(member.user_id) if kind.per_person else ""
     fingerprint = root_fingerprint(
         str(root.team_id), str(root.pk), root.kind, root.secret_version, root.settings, person=person
     )
-    hops = [PlannedHop(0, root, fingerprint, None, None)]
-    for level, session in enumerate(chain[1:], start=1):
-        hop = resolve_hop(session.link, session, member)
-        parent = hops[-1].fingerprint
-        hops.append(PlannedHop(level, session, hop.fingerprint(str(root.team_id), parent), parent, hop))
-    return hops
+    planned = [PlannedHop(0, root, fingerprint, None, None)]
+    hops = resolve_hops(chain, member, policy)
+    for level, (session, hop) in enumerate(zip(chain[1:], hops, strict=True), start=1):
+        parent = planned[-1].fingerprint
+        planned.append(PlannedHop(level, session, hop.fingerprint(str(root.team_id), parent), parent, hop))
+    return planned
 
 
 def secure(

@@ -15,6 +15,7 @@ from sessions.clock import database_now
 from sessions.ledger import Entry
 from sessions.lifecycle.activations import erase_unneeded, lock_team
 from sessions.lifecycle.blobs import open_root_secrets, seal_root_secrets
+from sessions.lifecycle.hop_rules import check_chain, check_link
 from sessions.lifecycle.outcomes import problem_of
 from sessions.lifecycle.plan import plan, secure
 from sessions.lifecycle.sessions import Draft, check_place
@@ -29,6 +30,7 @@ from sessions.models import (
     Membership,
     Probe,
     ProbeState,
+    TeamPolicy,
 )
 
 PROBE_LIFE = timedelta(seconds=60)
@@ -55,14 +57,12 @@ def start_probe(draft: Draft, member: Membership, session: AwsSession | None) ->
         affected = [session, *(below for below, _ in session.dependants())] if session else []
         check_place(draft, trial, member, affected)
         assert draft.assumer is not None  # check_place has refused it otherwise
-        trial.link = AssumerLink(
-            session=trial,
-            assumer=draft.assumer,
-            role_arn=draft.role_arn,
-            role_session_name=draft.role_session_name,
-            external_id=draft.external_id,
-        )
-        probe.credential = secure(plan([*draft.assumer.chain(), trial], member), now, force=True)
+        trial.link = AssumerLink(session=trial, **draft.link_fields())
+        policy = TeamPolicy.of(member.team_id)
+        chain = [*draft.assumer.chain(), trial]
+        check_link(trial.link, policy)
+        check_chain(chain, policy)
+        probe.credential = secure(plan(chain, member, policy), now, force=True)
         probe.result = {"started_at": now.isoformat()}
     else:
         probe.settings = dict(draft.settings)

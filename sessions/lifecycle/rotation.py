@@ -20,7 +20,7 @@ from sessions.aws.errors import AwsError
 from sessions.aws.hop import Hop
 from sessions.aws.sts import assume_role
 from sessions.clock import database_now
-from sessions.lifecycle import claims, outcomes, tallies
+from sessions.lifecycle import claims, outcomes, source_identity, tallies
 from sessions.lifecycle.bases import base_from, calling_account
 from sessions.lifecycle.claims import Claim
 from sessions.lifecycle.commit import commit
@@ -213,6 +213,9 @@ class Run:
         done, self.done = self.done, []
         after("assumed")
         committed = commit(self.claim, done, self.needs)
+        source_identity.go_on_without(
+            row for row, outcome in done if row.pk in committed and source_identity.is_refused(outcome)
+        )
         after("committed")
         if len(done) > len(committed):
             tallies.add("claims_lost", amount=len(done) - len(committed))
@@ -245,7 +248,12 @@ def assume(call: Call) -> Outcome:
         answer = assume_role(Hop.from_json(row.request), call.base, row.region, row.level)
     except AwsError as error:
         return Refusal(error)
-    return Minted(answer.credentials, parent_access_key_id=call.base.access_key_id, arn=answer.arn)
+    return Minted(
+        answer.credentials,
+        parent_access_key_id=call.base.access_key_id,
+        arn=answer.arn,
+        packed_policy_size=answer.packed_policy_size,
+    )
 
 
 def _serve(calls: "SimpleQueue[tuple[Run, Lane, Call]]") -> None:

@@ -11,17 +11,14 @@ from sessions.clock import database_now
 from sessions.ledger import Entry
 from sessions.lifecycle.activations import end_activations_of, lock_team, resettle
 from sessions.lifecycle.blobs import seal_root_secrets
-from sessions.models import CHAINED, AssumerLink, AwsSession, Credential, EventKind, Membership
+from sessions.lifecycle.hop_rules import check_chain, check_link
+from sessions.lifecycle.refused import Refused
+from sessions.models import CHAINED, AssumerLink, AwsSession, Credential, EventKind, Membership, TeamPolicy
+from sessions.models.sessions import load_chains
 from sessions.policy import Action, can
 from sessions.secret import Secret
 
-
-@dataclass
-class Refused(Exception):
-    """A change that the rules do not allow, and the form field it is about ("" for the whole form)."""
-
-    field: str
-    message: str
+__all__ = ["Draft", "Refused", "check_place", "delete_session", "save_session"]
 
 
 @dataclass(frozen=True)
@@ -38,6 +35,27 @@ class Draft:
     role_arn: str = ""
     role_session_name: str = ""
     external_id: str = ""
+    without_source_identity: bool = False
+    tags: tuple[tuple[str, str], ...] = ()
+    transitive_tag_keys: tuple[str, ...] = ()
+    policy: str = ""
+    policy_arns: tuple[str, ...] = ()
+    networks: tuple[str, ...] = ()
+
+    def link_fields(self) -> dict[str, Any]:
+        """What the link of a chained session stores."""
+        return {
+            "assumer": self.assumer,
+            "role_arn": self.role_arn,
+            "role_session_name": self.role_session_name,
+            "external_id": self.external_id,
+            "without_source_identity": self.without_source_identity,
+            "tags": [list(tag) for tag in self.tags],
+            "transitive_tag_keys": list(self.transitive_tag_keys),
+            "policy": self.policy,
+            "policy_arns": list(self.policy_arns),
+            "networks": list(self.networks),
+        }
 
     def as_event(self) -> dict[str, Any]:
         """What the ledger keeps of it: everything but the secrets."""
@@ -48,12 +66,12 @@ class Draft:
             "region": self.region,
         }
         if self.kind == CHAINED:
+            said = self.link_fields()
             data |= {
                 "assumer": str(self.assumer.pk) if self.assumer else "",
                 "assumer_alias": self.assumer.alias if self.assumer else "",
-                "role_arn": self.role_arn,
-                "role_session_name": self.role_session_name,
-                "external_id": self.external_id,
+                **{name: said[name] for name in ("role_arn", "role_session_name", "external_id")},
+                **{name: value for name, value in said.items() if value and name != "assumer"},
             }
         else:
             data |= {"settings": dict(self.settings), "secrets_changed": sorted(self.secrets)}
@@ -75,6 +93,11 @@ def save_session(draft: Draft, member: Membership, session: AwsSession | None = 
             check_place(draft, session, member, affected)
             session.alias, session.profile, session.region = draft.alias, draft.profile, draft.region
             _write(draft, session, creating=creating)
+            if draft.kind == CHAINED:
+                policy = TeamPolicy.of(member.team_id)
+                check_link(session.link, policy)
+                for chain in load_chains(affected or [session]).values():
+                    check_chain(chain, policy)
             kind = EventKind.SESSION_CREATED if creating else EventKind.SESSION_EDITED
             if affected:
                 resettle(affected, database_now())
@@ -98,15 +121,7 @@ def _write(draft: Draft, session: AwsSession, *, creating: bool) -> None:
             session.sealed_secrets = seal_root_secrets(draft.secrets, session.place)
     session.save(force_insert=creating)
     if draft.assumer is not None:
-        link, _ = AssumerLink.objects.update_or_create(
-            session=session,
-            defaults={
-                "assumer": draft.assumer,
-                "role_arn": draft.role_arn,
-                "role_session_name": draft.role_session_name,
-                "external_id": draft.external_id,
-            },
-        )
+        link, _ = AssumerLink.objects.update_or_create(session=session, defaults=draft.link_fields())
         session.link = link
 
 

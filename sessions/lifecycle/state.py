@@ -8,9 +8,9 @@ from typing import Any
 
 from sessions.aws.arn import InvalidArn, RoleArn
 from sessions.aws.names import InvalidName
-from sessions.lifecycle.plan import resolve_hop
+from sessions.lifecycle.naming import role_session_name
 from sessions.lifecycle.times import LEAST_LIFE, SETTLING
-from sessions.models import Activation, AwsSession, Credential, Membership
+from sessions.models import Activation, AwsSession, Credential, Membership, TeamPolicy
 from sessions.models.sessions import load_chains
 
 
@@ -136,6 +136,7 @@ class TeamView:
 
     member: Membership
     now: datetime
+    policy: TeamPolicy
     sessions: dict[Any, AwsSession] = field(default_factory=dict)
     activations: Mapping[Any, Activation] = field(default_factory=dict)
     broken_roots: Mapping[Any, Problem] = field(default_factory=dict)
@@ -151,7 +152,7 @@ class TeamView:
         return path
 
     def describe(self, session: AwsSession) -> Described:
-        account, role, name, arn = _identity(session, self.member)
+        account, role, name, arn = _identity(session, self.member, self.policy)
         state = state_of(self.activations.get(session.pk), self.now)
         if not session.is_chained:
             state = State(problem=self.broken_roots.get(session.pk))
@@ -169,7 +170,12 @@ def view_of_sessions(member: Membership, now: datetime, sessions: Sequence[AwsSe
     )
     loaded = {each.pk: each for chain in chains.values() for each in chain}
     return TeamView(
-        member, now, loaded, {a.session_id: a for a in activations}, _broken_roots(list(loaded), now)
+        member,
+        now,
+        TeamPolicy.of(member.team_id),
+        loaded,
+        {a.session_id: a for a in activations},
+        _broken_roots(list(loaded), now),
     )
 
 
@@ -180,16 +186,17 @@ def _broken_roots(session_ids: Sequence[Any], now: datetime) -> dict[Any, Proble
 
 
 def view_of_team(member: Membership, now: datetime) -> TeamView:
-    """Loads everything a list needs in three queries, however many sessions there are."""
+    """Loads everything a list needs in four queries, however many sessions there are."""
     found = AwsSession.objects.filter(team=member.team).select_related("link").defer("sealed_secrets")
     sessions = {session.pk: session for session in found}
     started = Activation.objects.filter(user=member.user, session__team=member.team)
     activations = {each.session_id: each for each in started.select_related("credential")}
     roots = [pk for pk, session in sessions.items() if not session.is_chained]
-    return TeamView(member, now, sessions, activations, _broken_roots(roots, now))
+    policy = TeamPolicy.of(member.team_id)
+    return TeamView(member, now, policy, sessions, activations, _broken_roots(roots, now))
 
 
-def _identity(session: AwsSession, member: Membership) -> tuple[str, str, str, str]:
+def _identity(session: AwsSession, member: Membership, policy: TeamPolicy) -> tuple[str, str, str, str]:
     """(account, role with path, name in CloudTrail, ARN in CloudTrail); blanks where a root has not been asked yet."""
     if not session.is_chained:
         parts = session.identity_arn.split(":", 5)
@@ -197,7 +204,7 @@ def _identity(session: AwsSession, member: Membership) -> tuple[str, str, str, s
         return account, resource, "", session.identity_arn
     try:
         arn = RoleArn.parse(session.link.role_arn)
-        name = resolve_hop(session.link, session, member).role_session_name
+        name = role_session_name(session.link, session, member, policy)
     except (InvalidArn, InvalidName):
         return "", session.link.role_arn, "", ""
     return arn.account, f"{arn.path}{arn.name}".removeprefix("/"), name, arn.assumed_role_arn(name)

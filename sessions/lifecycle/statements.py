@@ -14,6 +14,7 @@ _ARRAY_TYPES = {
     "sealed": "bytea",
     "generation": "integer",
     "access_key_id": "text",
+    "packed_policy_size": "smallint",
     "minted_at": "timestamptz",
     "expires_at": "timestamptz",
     "due_at": "timestamptz",

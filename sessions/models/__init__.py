@@ -4,6 +4,7 @@ from sessions.models.credentials import Activation, Credential, Probe, ProbeStat
 from sessions.models.events import Event, EventKind, LedgerHead
 from sessions.models.people import Membership, Role, Team, User
 from sessions.models.sessions import CHAINED, AssumerLink, AwsSession
+from sessions.models.team_policy import SourceIdentity, TeamPolicy
 from sessions.models.tokens import Heartbeat, Tally, Token
 
 __all__ = [
@@ -20,8 +21,10 @@ __all__ = [
     "Probe",
     "ProbeState",
     "Role",
+    "SourceIdentity",
     "Tally",
     "Team",
+    "TeamPolicy",
     "Token",
     "User",
 ]

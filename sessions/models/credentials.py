@@ -31,6 +31,8 @@ class Credential(models.Model):
     sealed = models.BinaryField(null=True)
     generation = models.PositiveIntegerField(default=0)
     access_key_id = models.CharField(max_length=128, blank=True, db_index=True)
+    # Percent of what AWS lets policies and tags take once packed; null where there are none.
+    packed_policy_size = models.PositiveSmallIntegerField(null=True)
     minted_at = models.DateTimeField(null=True)
     expires_at = models.DateTimeField(null=True)
 

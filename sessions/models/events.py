@@ -6,6 +6,8 @@ from django.db import models
 class EventKind(models.TextChoices):
     TEAM_CREATED = "team.created", "team created"
     MEMBER_ADDED = "member.added", "member added"
+    POLICY_CHANGED = "policy.changed", "policy changed"
+    SOURCE_IDENTITY_DROPPED = "source_identity.dropped", "goes on without a source identity"
     SESSION_CREATED = "session.created", "session created"
     SESSION_EDITED = "session.edited", "session edited"
     SESSION_DELETED = "session.deleted", "session deleted"

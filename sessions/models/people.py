@@ -23,7 +23,6 @@ class Team(models.Model):
     slug = models.SlugField(max_length=50, unique=True)
     name = models.CharField(max_length=100)
     default_region = models.CharField(max_length=32, default="us-east-1")
-    default_role_session_name = models.CharField(max_length=128, default="{username}")
     max_depth = models.PositiveSmallIntegerField("longest chain, in AssumeRole calls", default=5)
     activation_hours = models.PositiveSmallIntegerField("hours a started session is kept fresh", default=12)
     ambient_enabled = models.BooleanField("may use the workers' own identity", default=False)

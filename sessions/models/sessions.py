@@ -113,6 +113,8 @@ class AssumerLink(models.Model):
     """The edge from a chained session to the one it is assumed from: what that single AssumeRole call says.
 
     `role_session_name` is a template ("{username}", "{alias}", "{team}"), resolved per person when the call is planned.
+    `tags` are [key, value] pairs. `networks` narrow, beside the team's own, where the session may be used from when it is
+    handed out, never when it is assumed from. `without_source_identity`: this role takes none, see `SourceIdentity`.
     """
 
     session = models.OneToOneField(
@@ -122,6 +124,12 @@ class AssumerLink(models.Model):
     role_arn = models.CharField("role ARN", max_length=2048)
     role_session_name = models.CharField("role session name", max_length=128)
     external_id = models.CharField("external ID", max_length=1224, blank=True)
+    without_source_identity = models.BooleanField(default=False)
+    tags = models.JSONField("session tags", default=list)
+    transitive_tag_keys = models.JSONField(default=list)
+    policy = models.TextField("session policy", blank=True)
+    policy_arns = models.JSONField("managed session policies", default=list)
+    networks = models.JSONField(default=list)
 
     class Meta:
         constraints = [

@@ -18,7 +18,7 @@ ICONS = frozenset(
         *("arrow-left", "check", "chevron-down", "chevron-right", "circle", "circle-alert", "circle-check"),
         *("circle-dashed", "circle-x", "cloud", "copy", "download", "ellipsis", "eye-off", "flask-conical"),
         *("keyboard", "link", "list-tree", "loader-circle", "log-out", "monitor", "moon", "pencil", "play"),
-        *("plus", "rotate-cw", "search", "settings", "shield-alert", "square", "sun", "trash-2"),
+        *("plus", "rotate-cw", "shuffle", "search", "settings", "shield-alert", "square", "sun", "trash-2"),
         *("triangle-alert", "users", "x"),
         *(kind.icon for kind in ROOT_KINDS.values()),
     }
@@ -79,6 +79,17 @@ def _time(moment: datetime | None, how: str, before: str) -> SafeString:
         how,
         before,
         f"{moment:%H:%M}" if same_day else f"{moment.day} {moment:%b %Y %H:%M}",
+    )
+
+
+@register.simple_tag
+def meter(percent: int) -> SafeString:
+    """How much of a limit is used, as a bar; the text beside it says the same."""
+    return format_html(
+        '<svg class="meter {}" viewBox="0 0 100 4" preserveAspectRatio="none" aria-hidden="true">'
+        '<rect class="meter__whole" width="100" height="4"/><rect class="meter__used" width="{}" height="4"/></svg>',
+        "meter--full" if percent >= 80 else "",
+        max(0, min(100, percent)),
     )
 
 

@@ -23,6 +23,7 @@ from sessions.models import CHAINED, Activation, AwsSession, Membership, Probe, 
 from sessions.models.sessions import CHAINED_LABEL
 from sessions.policy import Action, why_not_create
 from sessions.views.access import member_in, require, session_for
+from sessions.views.preview import people_to_preview
 from sessions.views.rows import CHAINED_ICON, row_of
 
 PROVIDERS = {"aws": "Amazon AWS"}
@@ -98,7 +99,7 @@ def new_session_form(request: HttpRequest, team_slug: str, provider: str, kind: 
     else:
         initial: dict[str, Any] = {"region": member.team.default_region}
         if kind == CHAINED:
-            initial["role_session_name"] = member.team.default_role_session_name
+            initial["role_session_name"] = view.policy.role_session_name
             assumer = _assumer_asked_for(request, view.sessions)
             if assumer is not None:
                 initial |= {"assumer": assumer.pk, "region": assumer.region}
@@ -118,6 +119,8 @@ def _form_page(
 ) -> HttpResponse:
     context = {
         "form": form,
+        "member": form.member,
+        "people": people_to_preview(form.member),
         "kind": kind,
         "session": session,
         "is_chained": isinstance(form, ChainedSessionForm),

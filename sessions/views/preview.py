@@ -1,57 +1,106 @@
-"""What CloudTrail will show of a chained session, while its form is being filled in."""
+"""What CloudTrail will show of a chain for a person: while its form is being filled in, on its page, under a policy draft."""
 
+from collections.abc import Mapping
 from typing import Any
+from uuid import UUID
 
 from django.contrib.auth.decorators import login_required
-from django.http import HttpRequest, HttpResponse
+from django.http import Http404, HttpRequest, HttpResponse
 from django.shortcuts import render
-from django.views.decorators.http import require_POST
+from django.views.decorators.http import require_POST, require_safe
 
-from sessions.aws.arn import RoleArn
-from sessions.aws.names import InvalidName
+from sessions.aws.names import new_external_id
 from sessions.clock import database_now
 from sessions.forms import form_for
-from sessions.lifecycle.plan import resolve_hop
-from sessions.lifecycle.state import TeamView, view_of_team
-from sessions.models import CHAINED, AssumerLink, AwsSession
-from sessions.policy import Action
-from sessions.views.access import member_in, require
+from sessions.lifecycle.naming import preview
+from sessions.lifecycle.state import TeamView, view_of_sessions, view_of_team
+from sessions.models import CHAINED, AssumerLink, AwsSession, Membership, TeamPolicy
+from sessions.policy import Action, can
+from sessions.views.access import member_in, require, session_for
+
+
+def people_to_preview(member: Membership) -> list[Membership]:
+    """Whose names a member may look at beforehand: everybody's for who reads the ledger, else one's own."""
+    if not can(member, Action.READ_LEDGER):
+        return [member]
+    everybody = Membership.objects.filter(team=member.team, user__is_active=True)
+    return list(everybody.select_related("user", "team").order_by("user__username"))
+
+
+def chosen_person(request: HttpRequest, member: Membership) -> Membership:
+    """The one that the page asks for by `as`, a member's id; oneself if it names none. 404 for somebody one may not."""
+    asked = (request.POST if request.method == "POST" else request.GET).get("as", "")
+    if asked in ("", str(member.pk)):
+        return member
+    for each in people_to_preview(member):
+        if str(each.pk) == asked:
+            return each
+    raise Http404
+
+
+def preview_context(
+    chain: list[AwsSession], person: Membership, policy: TeamPolicy, member: Membership
+) -> dict[str, Any]:
+    """What `_preview.html` shows: the hops as that person would be named in them."""
+    return {
+        "hops": preview(chain, person, policy),
+        "chain": [each.alias for each in chain],
+        "person": person,
+        "is_oneself": person.pk == member.pk,
+    }
 
 
 @login_required
 @require_POST
 def preview_session(request: HttpRequest, team_slug: str) -> HttpResponse:
-    """The account, the ARN and the chain of what is typed so far; nothing is stored and AWS is not asked."""
+    """Every hop of what is typed so far; nothing is stored and AWS is not asked."""
     member = member_in(request, team_slug)
     require(member, Action.CREATE_CHAINED)
+    person = chosen_person(request, member)
     view = view_of_team(member, database_now())
     form = form_for(CHAINED, request.POST, view=view)
     form.is_valid()
-    return render(request, "_preview.html", _previewed(form.cleaned_data, view))
+    chain = _typed_chain(form.cleaned_data, view)
+    context = preview_context(chain, person, view.policy, member) if chain else {}
+    return render(request, "_preview.html", context | {"is_form": True})
 
 
-def _previewed(typed: dict[str, Any], view: TeamView) -> dict[str, Any]:
-    """{account, arn, chain (aliases, root first), hops}; empty while role ARN and role session name are not right yet.
-
-    `typed` holds only the fields that are.
-    """
-    if not (typed.get("role_arn") and typed.get("role_session_name")):
-        return {}
+def _typed_chain(typed: Mapping[str, Any], view: TeamView) -> list[AwsSession]:
+    """The chain, root first, that the right ones of the fields make; empty while role ARN, name or assumer are missing."""
+    assumer = typed.get("assumer")
+    if not (typed.get("role_arn") and typed.get("role_session_name") and assumer):
+        return []
     draft = AwsSession(team=view.member.team, kind=CHAINED, alias=typed.get("alias", "session"))
-    link = AssumerLink(
-        session=draft, role_arn=typed["role_arn"], role_session_name=typed["role_session_name"]
+    stored = {field.name for field in AssumerLink._meta.get_fields()} - {"session", "assumer"}
+    draft.link = AssumerLink(
+        session=draft,
+        assumer=assumer,
+        **{name: value for name, value in typed.items() if name in stored and value is not None},
     )
-    try:
-        hop = resolve_hop(link, draft, view.member)
-    except InvalidName:
-        return {}
-    role = RoleArn.parse(hop.role_arn)
-    chain: list[str] = []
-    if assumer := typed.get("assumer"):
-        chain = [step.alias for step in view.chain_of(view.sessions[assumer.pk])]
-    return {
-        "account": role.account,
-        "arn": role.assumed_role_arn(hop.role_session_name),
-        "chain": [*chain, draft.alias] if chain else [],
-        "hops": len(chain),
-    }
+    return [*view.chain_of(view.sessions[assumer.pk]), draft]
+
+
+@login_required
+@require_safe
+def session_names(request: HttpRequest, session_id: UUID) -> HttpResponse:
+    """The hops of a stored session for the person asked for by `?as=`."""
+    session, member = session_for(request, session_id)
+    person = chosen_person(request, member)
+    view = view_of_sessions(member, database_now(), [session])
+    chain = view.chain_of(view.sessions[session.pk])
+    return render(request, "_preview.html", preview_context(chain, person, view.policy, member))
+
+
+@login_required
+@require_POST
+def new_external_id_field(request: HttpRequest, team_slug: str) -> HttpResponse:
+    """The form's field with a new random external ID in it."""
+    member = member_in(request, team_slug)
+    require(member, Action.CREATE_CHAINED)
+    form = form_for(
+        CHAINED,
+        None,
+        view=view_of_team(member, database_now()),
+        initial={"external_id": new_external_id()},
+    )
+    return render(request, "_external_id.html", {"field": form["external_id"]})

@@ -17,10 +17,11 @@ from sessions.lifecycle.plan import plan
 from sessions.lifecycle.state import TeamView, problem_of, view_of_team
 from sessions.lifecycle.tallies import saved_by_sharing
 from sessions.lifecycle.times import PARENT_MARGIN
-from sessions.models import AwsSession, Credential, Event, EventKind, Membership, User
+from sessions.models import AwsSession, Credential, Event, EventKind, Membership, SourceIdentity, User
 from sessions.policy import Action, can, memberships_of
 from sessions.snippets import FORMATS
 from sessions.views.access import member_in, session_for
+from sessions.views.preview import people_to_preview
 from sessions.views.rows import Row, live_seconds, row_of, rows_of
 
 STATUSES = ("active", "pending", "failed", "inactive")
@@ -106,6 +107,7 @@ def session_context(session: AwsSession, member: Membership) -> dict[str, Any]:
     session = view.sessions[session.pk]
     row = row_of(view.describe(session), member)
     links = _hops(view, session, member)
+    others = [each for each in people_to_preview(member) if each.pk != member.pk]
     return {
         "row": row,
         "links": links,
@@ -118,6 +120,8 @@ def session_context(session: AwsSession, member: Membership) -> dict[str, Any]:
         "next_rotation_at": row.next_rotation_at,
         "last_success_at": row.minted_at,
         "live_seconds": live_seconds([row]),
+        "member": member,
+        "others": others if session.is_chained else [],
     }
 
 
@@ -126,7 +130,7 @@ def _hops(view: TeamView, session: AwsSession, member: Membership) -> list[dict[
     chain = view.chain_of(session)
     if not session.is_chained or chain[0].is_chained:
         return []
-    planned = plan(chain, member)[1:]
+    planned = plan(chain, member, view.policy)[1:]
     rows = Credential.objects.annotate(users=Count("activations__user", distinct=True)).in_bulk(
         [step.fingerprint for step in planned]
     )
@@ -146,6 +150,21 @@ def _hop(session: AwsSession, level: int, hop: Any, row: Any, view: TeamView) ->
         "role_session_name": hop.role_session_name,
         "cloudtrail_arn": arn.assumed_role_arn(hop.role_session_name),
         "external_id": hop.external_id,
+        "source_identity": hop.source_identity,
+        "without_source_identity": session.link.without_source_identity
+        and view.policy.source_identity == SourceIdentity.WHERE_POSSIBLE,
+        "tags": [
+            {"key": key, "value": value, "is_passed_on": key in hop.transitive_tag_keys}
+            for key, value in hop.tags
+        ],
+        "policy_arns": hop.policy_arns,
+        "has_policy": bool(session.link.policy),
+        "networks": [*view.policy.networks, *session.link.networks]
+        if hop.policy != session.link.policy
+        else [],
+        "packed_policy_size": row.packed_policy_size
+        if row and (hop.policy or hop.policy_arns or hop.tags)
+        else None,
         "expires_at": row.expires_at if live else None,
         "state": "problem" if problem and problem.hop == level else "live" if live else "missing",
         "problem": problem if problem and problem.hop == level else None,

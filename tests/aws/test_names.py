@@ -156,10 +156,11 @@ def test_no_template_and_no_person_ever_render_an_illegal_name(template, usernam
 @example("{username}{username}", ["ab", "abab"], "", "")
 def test_distinct_people_never_have_the_same_name(template, people, alias, team):
     rendered = {
-        names.render_role_session_name(template, {"username": each, "alias": alias, "team": team})
+        each: names.render_role_session_name(template, {"username": each, "alias": alias, "team": team})
         for each in people
     }
-    assert len(rendered) == len(people)
+    assert len(set(rendered.values())) == len(people)
+    assert all(each in name for each, name in rendered.items())
 
 
 @given(

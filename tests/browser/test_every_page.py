@@ -10,6 +10,7 @@ from django.urls import reverse
 from playwright.sync_api import expect
 
 from sessions.models import Activation, Credential
+from tests.lifecycle.test_naming import set_policy
 
 ALL_RULES: dict[str, object] = {}
 CONTRAST = {"runOnly": {"type": "rule", "values": ["color-contrast", "link-in-text-block"]}}
@@ -107,7 +108,40 @@ def missing(house, page):
     page.goto("/nothing/here/")
 
 
+def policy(house, page):
+    page.goto(reverse("team_policy", args=[house.team.slug]))
+    expect(page.locator(".named")).to_be_visible()
+
+
+def policy_with_errors(house, page):
+    policy(house, page)
+    page.get_by_label("Bind delivered credentials").fill("office")
+    page.get_by_label("Allowed session tags").fill("aws:x")
+    page.get_by_role("button", name="Save policy").click()
+    expect(page.locator(".errorlist").first).to_be_visible()
+
+
+def form_with_everything(house, page):
+    set_policy(house, tags={"stage": ("test", "live"), "ticket": ()}, source_identity="where-possible")
+    page.goto(reverse("edit_session", args=[house.inactive.pk]))
+    page.locator("summary", has_text="Advanced").click()
+    page.get_by_label("ticket", exact=True).first.fill("OPS-1")
+    expect(page.locator("#preview")).to_contain_text("ticket=OPS-1")
+
+
+def session_with_everything(house, page):
+    set_policy(house, tags={"ticket": ()}, networks=("203.0.113.0/24",), source_identity="where-possible")
+    leaf = house.chained("Everything", tags=(("ticket", "OPS-1"),), external_id="partner-7")
+    house.start(leaf, house.ada)
+    house.work()
+    page.goto(reverse("session", args=[leaf.pk]))
+    expect(page.locator(".meter")).to_be_visible()
+
+
+# Only an admin comes there.
+ADMINS = (policy, policy_with_errors, form_with_everything, session_with_everything)
 PAGES = [
+    *ADMINS,
     *(session_list, empty_search, keys, active_session_with_snippet, failed_session, session_of_a_root),
     *(
         provider,
@@ -138,7 +172,7 @@ def check(page):
 @pytest.mark.parametrize("visit", PAGES, ids=lambda visit: visit.__name__)
 def test_a_page_is_accessible_in_light_in_dark_and_on_a_phone(furnished, tabs, visit):
     tabs.expected += ["status of 422", "status of 404"]
-    page = tabs.open(furnished.ada if visit in (delete, form_after_its_trial) else furnished.ben)
+    page = tabs.open(furnished.ada if visit in (delete, form_after_its_trial, *ADMINS) else furnished.ben)
     visit(furnished, page)
     check(page)
 

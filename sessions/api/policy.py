@@ -1,0 +1,99 @@
+"""The team's policy, and the sessions whose names do not say who somebody was."""
+
+from typing import Any
+from uuid import UUID
+
+from django.core.exceptions import PermissionDenied
+from django.http import HttpRequest
+from pydantic import BaseModel, ConfigDict
+
+from sessions import tasks
+from sessions.api.base import ERRORS, ApiError, api, caller
+from sessions.clock import database_now
+from sessions.fields import wrong_types
+from sessions.lifecycle.naming import unnamed_sessions
+from sessions.lifecycle.state import view_of_team
+from sessions.lifecycle.team_policy import PolicyDraft
+from sessions.models import Membership, TeamPolicy
+from sessions.policy import Action, can
+from sessions.policy_form import TeamPolicyForm, policy_values
+
+
+class PolicyOut(BaseModel):
+    """A team's policy. `tags` are the allowed ones, each with its values, none of them meaning any; `networks` those that
+    delivered credentials are bound to, as AWS sees them."""
+
+    role_session_name: str
+    username_demanded: bool
+    names_locked: bool
+    source_identity: str
+    tags: dict[str, list[str]]
+    networks: list[str]
+
+
+class PolicyPatch(BaseModel):
+    """Any of the policy's fields; what is left out stays."""
+
+    model_config = ConfigDict(extra="allow")
+
+
+class UnnamedOut(BaseModel):
+    """A session whose role session name does not identify a person."""
+
+    id: UUID
+    alias: str
+    template: str
+    has_source_identity: bool
+
+
+def _allowed(request: HttpRequest, action: Action) -> Membership:
+    member = caller(request)
+    if not can(member, action):
+        raise PermissionDenied
+    return member
+
+
+@api.get("/policy", response={200: PolicyOut, **ERRORS}, summary="The team's policy")
+def get_policy(request: HttpRequest) -> Any:
+    member = _allowed(request, Action.READ_POLICY)
+    return policy_values(PolicyDraft.of(TeamPolicy.of(member.team_id)))
+
+
+@api.patch("/policy", response={200: PolicyOut, **ERRORS}, summary="Change the team's policy")
+def patch_policy(request: HttpRequest, payload: PolicyPatch) -> Any:
+    """422, naming the session, if one of the team's chains could not be walked under it."""
+    member = _allowed(request, Action.EDIT_POLICY)
+    policy = TeamPolicy.of(member.team_id)
+    sent = payload.model_dump()
+    form = TeamPolicyForm(policy_values(PolicyDraft.of(policy)) | sent, member=member, policy=policy)
+    if unknown := sorted(set(sent) - set(form.fields)):
+        fields = {name: ["Unknown field."] for name in unknown}
+        raise ApiError(422, "invalid", "There are fields that a policy does not have.", fields)
+    if wrong := wrong_types(form, sent):
+        raise ApiError(422, "invalid", "There are values of the wrong type.", wrong)
+    saved = form.save() if form.is_valid() else None
+    if saved is None:
+        fields = {name: [str(message) for message in messages] for name, messages in form.errors.items()}
+        raise ApiError(422, "invalid", next(iter(fields.values()))[0], fields)
+    tasks.wake()
+    return policy_values(PolicyDraft.of(saved))
+
+
+@api.get(
+    "/policy/unnamed",
+    response={200: list[UnnamedOut], **ERRORS},
+    summary="Sessions whose names do not identify a person",
+)
+def list_unnamed(request: HttpRequest) -> Any:
+    member = _allowed(request, Action.READ_POLICY)
+    view = view_of_team(member, database_now())
+    chains = map(view.chain_of, view.sessions.values())
+    return [
+        {
+            "id": each.session.pk,
+            "alias": each.session.alias,
+            "template": each.template,
+            "has_source_identity": each.has_source_identity,
+        }
+        for each in unnamed_sessions(chains, view.policy)
+    ]

@@ -1,0 +1,197 @@
+"""Form fields that the pages and the API share: text from a page, or JSON's own lists and objects from the API."""
+
+import json
+from collections.abc import Callable, Iterable, Mapping
+from typing import Any
+
+from django import forms
+from django.core.exceptions import ValidationError
+from django.template.loader import render_to_string
+from django.utils.safestring import SafeString
+
+
+class TypedField(forms.CharField):
+    """Text checked by one of our validators, which returns it or raises ValueError with the message for the person.
+
+    Blanks around it (from pasting) go; anything else stays for the validator to see.
+    """
+
+    def __init__(self, *, check: Callable[[str], str] | None = None, **kwargs: Any) -> None:
+        super().__init__(strip=False, **kwargs)
+        self.check = check
+
+    def to_python(self, value: Any) -> str:
+        return str(super().to_python(value)).strip(" ")
+
+    def clean(self, value: Any) -> str:
+        text: str = super().clean(value)
+        if text and self.check is not None:
+            return str(checked(self.check, text))
+        return text
+
+
+def checked(check: Callable[[Any], Any], value: Any) -> Any:
+    """What a validator makes of a value; its ValueError becomes the form's."""
+    try:
+        return check(value)
+    except ValueError as error:
+        raise ValidationError(str(error), code="invalid") from None
+
+
+class LinesField(forms.Field):
+    """One value per line, or a list; `check` takes them all. Cleans to what `check` returns, by default a tuple."""
+
+    json_types: tuple[type, ...] = (list,)
+
+    def __init__(
+        self, *, check: Callable[[tuple[str, ...]], Any] = tuple, rows: int = 3, **kwargs: Any
+    ) -> None:
+        area = forms.Textarea(
+            attrs={"rows": rows, "autocomplete": "off", "spellcheck": "false", "autocapitalize": "off"}
+        )
+        super().__init__(required=False, widget=area, **kwargs)
+        self.check = check
+
+    def prepare_value(self, value: Any) -> Any:
+        return "\n".join(value) if isinstance(value, list | tuple) else value
+
+    def to_python(self, value: Any) -> tuple[str, ...]:
+        if isinstance(value, list | tuple):
+            if not all(isinstance(each, str) for each in value):
+                raise ValidationError("Every one of them is text.", code="invalid")
+            return tuple(value)
+        # Only what ends a line in a text area: a stray control character is for the validator to see.
+        lines = (line.strip(" ") for line in str(value or "").replace("\r\n", "\n").split("\n"))
+        return tuple(line for line in lines if line)
+
+    def clean(self, value: Any) -> Any:
+        return checked(self.check, self.to_python(value))
+
+
+class JsonField(TypedField):
+    """A JSON document as text, or the document itself; shown with its lines indented."""
+
+    json_types: tuple[type, ...] = (dict,)
+
+    def __init__(self, *, check: Callable[[str], str], **kwargs: Any) -> None:
+        area = forms.Textarea(
+            attrs={"rows": 6, "autocomplete": "off", "spellcheck": "false", "autocapitalize": "off"}
+        )
+        super().__init__(check=check, required=False, widget=area, **kwargs)
+
+    def to_python(self, value: Any) -> str:
+        if isinstance(value, dict):
+            return json.dumps(value)
+        return super().to_python(value).strip()
+
+    def prepare_value(self, value: Any) -> Any:
+        if not value:
+            return value
+        try:
+            return json.dumps(json.loads(value), indent=2, ensure_ascii=False)
+        except (TypeError, ValueError):
+            return value  # what was typed, so that it can be mended
+
+
+class TagsWidget(forms.Widget):
+    """One input per allowed key, a choice where its values are given; by its names `tags.<key>` in a page's form."""
+
+    use_fieldset = True
+
+    def __init__(self, allowed: Mapping[str, Iterable[str]]) -> None:
+        super().__init__()
+        self.allowed = {key: list(values) for key, values in allowed.items()}
+
+    def value_from_datadict(self, data: Any, files: Any, name: str) -> Any:
+        if name in data:
+            return data[name]
+        typed = {key: str(data.get(f"{name}.{key}", "")).strip(" ") for key in self.allowed}
+        return {key: value for key, value in typed.items() if value}
+
+    def value_omitted_from_data(self, data: Any, files: Any, name: str) -> bool:
+        return name not in data and not any(f"{name}.{key}" in data for key in self.allowed)
+
+    def id_for_label(self, id_: str | None) -> str:
+        return ""  # a group of inputs: each has its own label
+
+    def render(self, name: str, value: Any, attrs: Any = None, renderer: Any = None) -> SafeString:
+        values = value if isinstance(value, dict) else {}
+        rows = [
+            {
+                "key": key,
+                "name": f"{name}.{key}",
+                "id": f"id_{name}_{number}",
+                "value": values.get(key, ""),
+                "values": choices,
+            }
+            for number, (key, choices) in enumerate(self.allowed.items())
+        ]
+        invalid = bool((attrs or {}).get("aria-invalid"))
+        return SafeString(render_to_string("_tags_widget.html", {"rows": rows, "invalid": invalid}))
+
+
+class TagsField(forms.Field):
+    """Session tags as an object of texts; cleans to a tuple of pairs."""
+
+    json_types: tuple[type, ...] = (dict,)
+
+    def __init__(
+        self,
+        *,
+        allowed: Mapping[str, Iterable[str]],
+        check: Callable[[Iterable[tuple[str, str]]], tuple[tuple[str, str], ...]],
+        **kwargs: Any,
+    ) -> None:
+        super().__init__(required=False, widget=TagsWidget(allowed), **kwargs)
+        self.check = check
+
+    def clean(self, value: Any) -> Any:
+        if value in (None, ""):
+            return ()
+        if not isinstance(value, dict) or not all(
+            isinstance(part, str) for pair in value.items() for part in pair
+        ):
+            raise ValidationError('Tags are an object like {"cost-center": "42"}.', code="invalid")
+        return checked(self.check, tuple(value.items()))
+
+
+class SwitchField(forms.BooleanField):
+    """A box to tick, or true and false."""
+
+    json_types: tuple[type, ...] = (bool,)
+
+    def __init__(self, **kwargs: Any) -> None:
+        super().__init__(required=False, **kwargs)
+
+
+class KeysField(forms.MultipleChoiceField):
+    """Some of the given keys, as boxes to tick or as a list."""
+
+    json_types: tuple[type, ...] = (list,)
+
+    def __init__(self, keys: Iterable[str], **kwargs: Any) -> None:
+        super().__init__(
+            required=False,
+            choices=[(key, key) for key in keys],
+            widget=forms.CheckboxSelectMultiple,
+            **kwargs,
+        )
+
+    def clean(self, value: Any) -> tuple[str, ...]:
+        return tuple(super().clean(value or []))
+
+
+def wrong_types(form: forms.Form, sent: Mapping[str, Any]) -> dict[str, list[str]]:
+    """{field: reason} for what came as JSON of another type than its field takes. Text and null are always taken."""
+    found = {}
+    for name, value in sent.items():
+        types = (str, *getattr(form.fields[name], "json_types", ()))
+        if value is not None and (
+            not isinstance(value, types) or (isinstance(value, bool) and bool not in types)
+        ):
+            known = " or ".join(_JSON_NAMES[each] for each in types)
+            found[name] = [f"Must be {known}."]
+    return found
+
+
+_JSON_NAMES = {str: "text", list: "a list", dict: "an object", bool: "true or false"}

@@ -1,0 +1,61 @@
+"""What a link may say under its team's policy, and what the hops of one chain may say together."""
+
+from collections.abc import Sequence
+
+from sessions.aws import session_policies
+from sessions.aws.arn import RoleArn
+from sessions.aws.names import InvalidName, names_a_person
+from sessions.aws.session_policies import LONGEST_POLICY
+from sessions.lifecycle.refused import Refused
+from sessions.models import AssumerLink, AwsSession, TeamPolicy
+
+
+def check_link(link: AssumerLink, policy: TeamPolicy) -> None:
+    """Whether the team's policy lets a link be saved like that. Raises `Refused`."""
+    if policy.username_demanded and not policy.names_locked and not names_a_person(link.role_session_name):
+        raise Refused("role_session_name", "The team's policy demands {username} in every role session name.")
+    check_tags(link, policy)
+    missing = set(link.transitive_tag_keys) - {key for key, _ in link.tags}
+    if missing:
+        raise Refused(
+            "transitive_tag_keys", f"“{sorted(missing)[0]}” is passed on, but is no tag of this hop."
+        )
+    try:
+        session_policies.validate_policy_arns(link.policy_arns, RoleArn.parse(link.role_arn))
+    except InvalidName as error:
+        raise Refused("policy_arns", str(error)) from None
+
+
+def check_tags(link: AssumerLink, policy: TeamPolicy) -> None:
+    """Whether the link's tags are among those that the policy allows. Raises `Refused`."""
+    allowed = policy.allowed_tags
+    for key, value in link.tags:
+        if key not in allowed:
+            known = f"It allows {', '.join(allowed)}." if allowed else "It allows none."
+            raise Refused("tags", f"The team's policy does not allow the tag “{key}”. {known}")
+        if allowed[key] and value not in allowed[key]:
+            raise Refused("tags", f"The tag “{key}” can only be {' or '.join(allowed[key])}.")
+
+
+def check_chain(chain: Sequence[AwsSession], policy: TeamPolicy) -> None:
+    """Whether AWS can take the hops of a chain (root first) one after another. Raises `Refused`, naming the hop."""
+    passed_on: dict[str, tuple[int, AwsSession]] = {}
+    for number, session in enumerate(chain[1:], start=1):
+        for key, _ in session.link.tags:
+            if earlier := passed_on.get(key.casefold()):
+                raise Refused(
+                    "tags",
+                    f"Hop {number}, “{session.alias}”, sends the tag “{key}”, which hop {earlier[0]}, "
+                    f"“{earlier[1].alias}”, already passes on: AWS refuses to take it again.",
+                )
+        passed_on |= {key.casefold(): (number, session) for key in session.link.transitive_tag_keys}
+    link = chain[-1].link
+    arns = tuple(link.policy_arns)
+    bound = session_policies.bind_to_networks(link.policy, arns, (policy.networks, link.networks))
+    size = session_policies.plain_size(bound, arns)
+    if size > LONGEST_POLICY:
+        networks = " with the networks it is bound to" if bound != link.policy else ""
+        raise Refused(
+            "policy",
+            f"The session policies of “{chain[-1].alias}”{networks} have {size} characters; AWS takes {LONGEST_POLICY}.",
+        )

@@ -1,0 +1,126 @@
+"""What each hop of a chain says for a person: the link's own words, under the team's policy."""
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+
+from sessions.aws import session_policies
+from sessions.aws.arn import InvalidArn, RoleArn
+from sessions.aws.hop import Hop
+from sessions.aws.names import InvalidName, names_a_person, render_role_session_name
+from sessions.aws.roots import ROOT_KINDS
+from sessions.models import AssumerLink, AwsSession, Membership, SourceIdentity, TeamPolicy
+
+
+def template_of(link: AssumerLink, policy: TeamPolicy) -> str:
+    """The template that counts: the team's where it is locked, or where the link's own does not name a person but must."""
+    if policy.names_locked or (policy.username_demanded and not names_a_person(link.role_session_name)):
+        return policy.role_session_name
+    return link.role_session_name
+
+
+def role_session_name(link: AssumerLink, session: AwsSession, member: Membership, policy: TeamPolicy) -> str:
+    """What CloudTrail will show for that person at that hop; always legal. Raises `InvalidName` for a broken template."""
+    values = {"username": member.user.aws_name, "alias": session.alias, "team": member.team.slug}
+    return render_role_session_name(template_of(link, policy), values)
+
+
+def carries_source_identity(chain: Sequence[AwsSession], policy: TeamPolicy) -> bool:
+    """Whether the first hop of that chain (root first) sends a source identity: see `SourceIdentity`."""
+    match SourceIdentity(policy.source_identity):
+        case SourceIdentity.OFF:
+            return False
+        case SourceIdentity.REQUIRED:
+            return True
+        case SourceIdentity.WHERE_POSSIBLE:
+            return not any(session.link.without_source_identity for session in chain[1:])
+
+
+def resolve_hops(chain: Sequence[AwsSession], member: Membership, policy: TeamPolicy) -> list[Hop]:
+    """What the AssumeRole calls of a chain (root first) say for that person, the last of them as what is delivered.
+
+    Only that last one is bound to networks: a worker assumes from the others, and from elsewhere. Raises `InvalidName`.
+    """
+    carries = carries_source_identity(chain, policy)
+    hops = []
+    for level, session in enumerate(chain[1:], start=1):
+        link = session.link
+        networks = (policy.networks, link.networks) if level == len(chain) - 1 else ()
+        arns = tuple(link.policy_arns)
+        hops.append(
+            Hop(
+                role_arn=link.role_arn,
+                role_session_name=role_session_name(link, session, member, policy),
+                external_id=link.external_id,
+                source_identity=member.user.aws_name if carries and level == 1 else "",
+                tags=tuple((key, value) for key, value in link.tags),
+                transitive_tag_keys=tuple(link.transitive_tag_keys),
+                policy=session_policies.bind_to_networks(link.policy, arns, networks),
+                policy_arns=arns,
+            )
+        )
+    return hops
+
+
+@dataclass(frozen=True)
+class NamedHop:
+    """One hop as CloudTrail will show it for one person; `policy_size` in characters, of 2048 that there can be."""
+
+    number: int
+    alias: str
+    account: str
+    arn: str
+    source_identity: str
+    is_personal: bool
+    is_bound: bool
+    tags: tuple[tuple[str, str], ...]
+    policy_size: int
+
+
+def preview(chain: Sequence[AwsSession], member: Membership, policy: TeamPolicy) -> list[NamedHop]:
+    """Every hop of a chain (root first) for that person. What is not right yet in a draft ends it early."""
+    named: list[NamedHop] = []
+    try:
+        hops = resolve_hops(chain, member, policy)
+        for number, (session, hop) in enumerate(zip(chain[1:], hops, strict=True), start=1):
+            role = RoleArn.parse(hop.role_arn)
+            is_last = number == len(hops)
+            named.append(
+                NamedHop(
+                    number=number,
+                    alias=session.alias,
+                    account=role.account,
+                    arn=role.assumed_role_arn(hop.role_session_name),
+                    # Sent at the first hop, it is there at all of them.
+                    source_identity=hops[0].source_identity,
+                    is_personal=ROOT_KINDS[chain[0].kind].per_person
+                    or bool(hops[0].source_identity)
+                    or any(names_a_person(template_of(each.link, policy)) for each in chain[1 : number + 1]),
+                    is_bound=is_last and bool(policy.networks or session.link.networks),
+                    tags=hop.tags,
+                    policy_size=session_policies.plain_size(hop.policy, hop.policy_arns),
+                )
+            )
+    except (InvalidArn, InvalidName):
+        return named
+    return named
+
+
+@dataclass(frozen=True)
+class Unnamed:
+    """A session that gives everybody the same name in CloudTrail; `has_source_identity`: something else says who it was."""
+
+    session: AwsSession
+    template: str
+    has_source_identity: bool
+
+
+def unnamed_sessions(chains: Iterable[Sequence[AwsSession]], policy: TeamPolicy) -> list[Unnamed]:
+    """Of these chains' (root first) last sessions the ones whose role session name does not identify a person.
+
+    A template with {username} always does: it is shortened last of all, and the longest handle fits.
+    """
+    return [
+        Unnamed(chain[-1], template, carries_source_identity(chain, policy))
+        for chain in chains
+        if chain[-1].is_chained and not names_a_person(template := template_of(chain[-1].link, policy))
+    ]

@@ -1,0 +1,81 @@
+"""Where AWS refuses a source identity and the team's policy wants it only where possible: on without it, and say so."""
+
+from collections.abc import Iterable
+from typing import Any
+
+from django.db import transaction
+
+from sessions import ledger
+from sessions.clock import database_now
+from sessions.ledger import Entry
+from sessions.lifecycle.activations import lock_team, resettle
+from sessions.lifecycle.outcomes import Outcome, Refusal
+from sessions.models import (
+    Activation,
+    AssumerLink,
+    AwsSession,
+    Credential,
+    EventKind,
+    SourceIdentity,
+    TeamPolicy,
+)
+from sessions.models.sessions import load_chains
+
+ACTION = "sts:SetSourceIdentity"
+
+
+def is_refused(outcome: Outcome) -> bool:
+    """Whether AWS refused this very hop because of the source identity that its chain carries."""
+    return (
+        isinstance(outcome, Refusal)
+        and outcome.error.code in {"AccessDenied", "AccessDeniedException"}
+        and ACTION in outcome.error.message
+    )
+
+
+def go_on_without(refused: Iterable[Credential]) -> None:
+    """Marks the links of these hops as taking no source identity, and moves what is active to chains without it.
+
+    Nothing happens under a policy that requires it: there the refusal stands. A link that a test before saving has tried
+    is not stored yet, so it cannot be marked. Call it with no transaction open.
+    """
+    by_team: dict[Any, list[Credential]] = {}
+    for row in refused:
+        by_team.setdefault(row.team_id, []).append(row)
+    for team_id, rows in by_team.items():
+        with transaction.atomic():
+            lock_team(team_id)
+            if TeamPolicy.of(team_id).source_identity == SourceIdentity.WHERE_POSSIBLE:
+                _mark(team_id, rows)
+
+
+def _mark(team_id: Any, rows: Iterable[Credential]) -> None:
+    entries: list[Entry] = []
+    affected: dict[Any, AwsSession] = {}
+    for row in rows:
+        for session in _sessions_at(row):
+            marked = AssumerLink.objects.filter(session=session, without_source_identity=False)
+            if not marked.update(without_source_identity=True):
+                continue
+            affected |= {each.pk: each for each in (session, *(below for below, _ in session.dependants()))}
+            data = {"hop": row.level, "role_arn": row.request["role_arn"], "refused": ACTION}
+            entries.append(Entry(EventKind.SOURCE_IDENTITY_DROPPED, "worker", session, data))
+    resettle(affected.values(), database_now(), asked=True)
+    ledger.append(team_id, entries)
+
+
+def _sessions_at(row: Credential) -> list[AwsSession]:
+    """The sessions that are this hop in the chains that somebody has started."""
+    below, frontier = {row.pk}, {row.pk}
+    while frontier:
+        frontier = set(Credential.objects.filter(parent__in=frontier).values_list("pk", flat=True))
+        below |= frontier
+    started = AwsSession.objects.filter(
+        pk__in=Activation.objects.filter(credential__in=below).values("session_id")
+    )
+    found = {}
+    for chain in load_chains(started).values():
+        # It may have been edited since the call was made.
+        if len(chain) > row.level and chain[row.level].link.role_arn == row.request["role_arn"]:
+            found[chain[row.level].pk] = chain[row.level]
+    return list(found.values())

@@ -1,0 +1,128 @@
+"""Changing a team's policy: checked against every chain it has, one event, and what is active follows by itself."""
+
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass
+from typing import Any
+
+from django.db import transaction
+
+from sessions import ledger
+from sessions.aws import names, session_policies
+from sessions.clock import database_now
+from sessions.ledger import Entry
+from sessions.lifecycle.activations import lock_team, resettle
+from sessions.lifecycle.hop_rules import check_chain, check_tags
+from sessions.lifecycle.refused import Refused
+from sessions.models import AwsSession, EventKind, Membership, SourceIdentity, TeamPolicy
+from sessions.models.sessions import load_chains
+
+
+@dataclass(frozen=True)
+class PolicyDraft:
+    """What a form or the API wants the policy to be; the fields are those of `TeamPolicy`.
+
+    `tags` is {key: the values it may have}, none of them meaning any.
+    """
+
+    role_session_name: str
+    names_locked: bool
+    username_demanded: bool
+    source_identity: str
+    tags: Mapping[str, tuple[str, ...]]
+    networks: tuple[str, ...]
+
+    @classmethod
+    def of(cls, policy: TeamPolicy) -> "PolicyDraft":
+        """The policy as it is."""
+        return cls(
+            policy.role_session_name,
+            policy.names_locked,
+            policy.username_demanded,
+            str(policy.source_identity),
+            {key: tuple(values) for key, values in policy.allowed_tags.items()},
+            tuple(policy.networks),
+        )
+
+    def policy(self, team_id: Any) -> TeamPolicy:
+        """The policy that it would be, not stored. Raises `Refused`."""
+        return TeamPolicy(
+            team_id=team_id,
+            role_session_name=_checked("role_session_name", self._template),
+            names_locked=self.names_locked,
+            username_demanded=self.username_demanded,
+            source_identity=_checked("source_identity", lambda: SourceIdentity(self.source_identity)),
+            tags=_checked("tags", self._tags),
+            networks=list(_checked("networks", lambda: session_policies.validate_networks(self.networks))),
+        )
+
+    def _template(self) -> str:
+        names.validate_role_session_name_template(self.role_session_name)
+        if self.username_demanded and not names.names_a_person(self.role_session_name):
+            raise ValueError("The default itself has no {username}, which is demanded below.")
+        return self.role_session_name
+
+    def _tags(self) -> list[dict[str, Any]]:
+        names.validate_tags([(key, "") for key in self.tags])
+        for key, values in self.tags.items():
+            for value in values:
+                names.validate_tags([(key, value)])
+            if len(set(values)) < len(values):
+                raise ValueError(f"A value of “{key}” is there twice.")
+        return [{"key": key, "values": list(values)} for key, values in self.tags.items()]
+
+
+def _checked(field: str, check: Any) -> Any:
+    try:
+        return check()
+    except ValueError as error:
+        raise Refused(field, str(error)) from None
+
+
+@transaction.atomic
+def save_policy(draft: PolicyDraft, member: Membership) -> TeamPolicy:
+    """Makes it the team's policy. Raises `Refused`, naming the session, if a stored chain could not be walked under it.
+
+    Active chains move to the new names by themselves; the caller wakes a worker.
+    """
+    team = lock_team(member.team_id)
+    before, after = PolicyDraft.of(TeamPolicy.of(team.pk)), draft
+    policy = draft.policy(team.pk)
+    sessions = list(AwsSession.objects.filter(team=team).select_related("link"))
+    check_all(sessions, policy)
+    changed = {
+        name: (value, asdict(after)[name])
+        for name, value in asdict(before).items()
+        if value != asdict(after)[name]
+    }
+    if not changed:
+        return TeamPolicy.of(team.pk)
+    policy.save()
+    resettle(sessions, database_now())
+    data = {
+        "before": {name: _plain(old) for name, (old, _) in changed.items()},
+        "after": {name: _plain(new) for name, (_, new) in changed.items()},
+    }
+    actor = member.user.get_username()
+    ledger.append(team.pk, [Entry(EventKind.POLICY_CHANGED, actor, data=data)])
+    return policy
+
+
+def check_all(sessions: list[AwsSession], policy: TeamPolicy) -> None:
+    """Whether every chained session can live under that policy. Raises `Refused`."""
+    for chain in load_chains(sessions).values():
+        session = chain[-1]
+        if not session.is_chained:
+            continue
+        try:
+            check_tags(session.link, policy)
+            check_chain(chain, policy)
+        except Refused as refused:
+            field = {"policy": "networks"}.get(refused.field, refused.field)
+            raise Refused(field, f"“{session.alias}” stands against it: {refused.message}") from None
+
+
+def _plain(value: Any) -> Any:
+    """As the ledger takes it: objects with ASCII keys only, so tags are lists."""
+    if isinstance(value, Mapping):
+        return [[key, list(values)] for key, values in value.items()]
+    return list(value) if isinstance(value, tuple) else value

@@ -1,0 +1,52 @@
+"""What a team demands of the names, tags and networks of its sessions."""
+
+from typing import Any, Self
+
+from django.db import models
+
+from sessions.models.people import Team
+
+
+class SourceIdentity(models.TextChoices):
+    """Whether a chain's first hop says who the person is in a way that no later hop can change.
+
+    `WHERE_POSSIBLE`: on every chain of which no link is marked `without_source_identity`. A person marks a link, or a worker
+    does when AWS refuses sts:SetSourceIdentity there; then every chain through that link goes without, from its first hop.
+    """
+
+    OFF = "off", "Off"
+    WHERE_POSSIBLE = "where-possible", "Where possible"
+    REQUIRED = "required", "Required"
+
+
+class TeamPolicy(models.Model):
+    """A team's policy. A team without a row has the defaults.
+
+    `role_session_name` is the template that new sessions begin with; with `names_locked` it is every hop's, whatever its
+    link says. With `username_demanded` a template without {username} is refused, and one that is already stored gives way
+    to the team's. `tags` is [{"key", "values"}]: the tags that links may send; no values: any. `networks` are those that
+    delivered credentials are bound to, as AWS sees them; none: they are not bound.
+    """
+
+    team = models.OneToOneField(Team, on_delete=models.CASCADE, primary_key=True, related_name="policy")
+    role_session_name = models.CharField("default role session name", max_length=128, default="{username}")
+    names_locked = models.BooleanField("every hop uses it", default=False)
+    username_demanded = models.BooleanField("demand {username}", default=False)
+    source_identity = models.CharField(
+        max_length=20, choices=SourceIdentity.choices, default=SourceIdentity.OFF
+    )
+    tags = models.JSONField(default=list)
+    networks = models.JSONField(default=list)
+
+    def __str__(self) -> str:
+        return f"policy of {self.team_id}"
+
+    @classmethod
+    def of(cls, team_id: Any) -> Self:
+        """The team's policy as it is now."""
+        return cls.objects.filter(pk=team_id).first() or cls(team_id=team_id)
+
+    @property
+    def allowed_tags(self) -> dict[str, list[str]]:
+        """{key: the values it may have; none means any}."""
+        return {each["key"]: list(each["values"]) for each in self.tags}
