@@ -7,6 +7,7 @@ import tempfile
 import time
 from pathlib import Path
 
+import hypothesis
 import pytest
 from django.conf import settings
 from django.db import connections
@@ -22,6 +23,11 @@ from tests.house import House
 def pytest_report_header():
     """Which of the two installations this run is about."""
     return f"database: {connections['default'].vendor}, broker: {settings.REDIS_URL.partition(':')[0]}"
+
+
+# On a busy machine a single example may take long without anything being wrong.
+hypothesis.settings.register_profile("chainweb", deadline=None)
+hypothesis.settings.load_profile("chainweb")
 
 
 @pytest.fixture(scope="session", autouse=True)
