@@ -4,6 +4,7 @@ import argparse
 import importlib
 import sys
 import time
+import traceback
 from pathlib import Path
 
 from bench import report
@@ -21,6 +22,7 @@ def main() -> int:
     )
     parser.add_argument("--database", choices=("postgres", "sqlite"), default="postgres")
     parser.add_argument("--postgres", default=POSTGRES, metavar="URL", help="where a database may be made")
+    parser.add_argument("--no-npm", action="store_true", help="leave out what has to be fetched from npm")
     options = parser.parse_args()
     sections = [name.strip() for name in options.only.split(",") if name.strip()]
     if unknown := set(sections) - set(SECTIONS):
@@ -28,16 +30,21 @@ def main() -> int:
     figures: list[report.Figure] = []
     failed = False
     try:
-        with Ground(options.database, options.postgres) as ground:
+        with Ground(options.database, options.postgres, npm=not options.no_npm) as ground:
             for name in sections:
                 begun = time.monotonic()
                 # Imported here: the sections import the product, and that reads the settings the ground has made.
                 section = importlib.import_module(f"bench.{name}")
                 try:
-                    figures += section.measure(ground, options.scale)
+                    for figure in section.measure(ground, options.scale):
+                        figures.append(figure)
+                # What has been measured is shown, whatever happens then.
                 except Unmeasurable as error:
                     failed = True
                     print(f"{name}: {error}", file=sys.stderr)
+                except Exception:  # noqa: BLE001
+                    failed = True
+                    traceback.print_exc()
                 print(f"{name}: {time.monotonic() - begun:.0f} s", file=sys.stderr, flush=True)
     except Unmeasurable as error:
         print(error, file=sys.stderr)

@@ -1,6 +1,7 @@
 """What it takes to claim the next batch out of a million rows, and to find that nothing is due. PostgreSQL."""
 
 import time
+from collections.abc import Iterator
 
 from django.db import connection, transaction
 
@@ -20,13 +21,13 @@ INSERT INTO chains_credential (fingerprint, team_id, root_id, parent_id, level, 
     access_key_id, minted_at, expires_at, due_at, asked_at, lease_until, fence, attempts, problem)
 SELECT encode(sha256(n::text::bytea), 'hex'), team_id, root_id, parent_id, level, request, region, sealed, generation,
     'ASIA' || lpad(to_hex(n), 16, '0'), minted_at, expires_at,
-    %s::timestamptz + (CASE WHEN random() < %s THEN -600 ELSE 2000 END) * random() * interval '1 second' , NULL, NULL, NULL,
+    %s::timestamptz + (CASE WHEN random() < %s THEN -random() ELSE 1 + random() END) * interval '10 minutes', NULL, NULL, NULL,
     0, NULL
 FROM chains_credential, generate_series(1, %s) AS n WHERE fingerprint = %s
 """
 
 
-def measure(ground: Ground, scale: float) -> list[Figure]:
+def measure(ground: Ground, scale: float) -> Iterator[Figure]:
     rows = max(int(ROWS * scale), 2 * BATCH * REPETITIONS)
     ground.fresh()
     house = people.build(1, 1)
@@ -44,7 +45,7 @@ def measure(ground: Ground, scale: float) -> list[Figure]:
         )
     ground.settle()
     nothing = [_claim(0) for _ in range(REPETITIONS + 1)][1:]
-    return [
+    yield from [
         Figure(
             "claim_due_ms",
             due,

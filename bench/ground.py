@@ -58,10 +58,13 @@ class Processes:
 
 
 class Ground:
-    """Between `with` and its end. `database` is "postgres" or "sqlite"; call `fresh` before each measurement."""
+    """Between `with` and its end. `database` is "postgres" or "sqlite"; call `fresh` before each measurement.
 
-    def __init__(self, database: str = "postgres", postgres: str = POSTGRES) -> None:
-        self.kind, self.postgres = database, postgres
+    `npm`: whether packages may be fetched from npm for a comparison.
+    """
+
+    def __init__(self, database: str = "postgres", postgres: str = POSTGRES, *, npm: bool = True) -> None:
+        self.kind, self.postgres, self.npm = database, postgres, npm
         self.name = f"chainweb_bench_{os.getpid()}"
 
     def __enter__(self) -> Self:
@@ -104,7 +107,7 @@ class Ground:
             "CHAINWEB_ROOT_KEYS": f"r1:{_text(key.private_bytes_raw())}",
             "CHAINWEB_ROOT_PUBLIC_KEY": f"r1:{_text(key.public_key().public_bytes_raw())}",
             "SECURE_COOKIES": "0",
-            "LOG_LEVEL": "WARNING",
+            "LOG_LEVEL": "ERROR",
             "AWS_EC2_METADATA_DISABLED": "true",
             "AWS_CONFIG_FILE": os.devnull,
             "AWS_SHARED_CREDENTIALS_FILE": os.devnull,
@@ -173,7 +176,7 @@ class Ground:
         from chainweb import processes as product
 
         environ = os.environ | {f"CHAINWEB_{name}": str(value) for name, value in settings.items()}
-        environ["AWS_ENDPOINT_URL_STS"] = sts
+        environ |= {"AWS_ENDPOINT_URL_STS": sts, "LOG_LEVEL": "WARNING"}
         found = Processes()
         try:
             found.running["worker"] = self._start("worker", product.worker_command(processes), environ)

@@ -4,7 +4,6 @@ import random
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
-from typing import Any
 
 from django.db import connection, transaction
 
@@ -12,7 +11,7 @@ from sessions import ledger
 from sessions.aws.credentials import AwsCredentials
 from sessions.clock import database_now
 from sessions.ledger import Entry
-from sessions.lifecycle.activations import start_session
+from sessions.lifecycle.activations import start_sessions
 from sessions.lifecycle.blobs import seal_credentials
 from sessions.lifecycle.people import add_member, create_person, create_team
 from sessions.lifecycle.plan import PlannedHop, plan
@@ -29,7 +28,7 @@ from sessions.models import (
     TeamPolicy,
 )
 from sessions.secret import Secret
-from sessions.tasks import rotate_due
+from sessions.tasks import rotate_due, wake_for_start
 
 REGION = "eu-west-1"
 ROWS_AT_ONCE = 2000
@@ -225,11 +224,11 @@ def active_among(sessions: Sequence[AwsSession]) -> int:
     ).count()
 
 
-def start(session: AwsSession, member: Membership, wake: Any) -> None:
-    """As the page and the API do it: the start in one transaction, the wake-up after its commit."""
-    fresh = AwsSession.objects.select_related("link", "team").get(pk=session.pk)
-    start_session(fresh, member)
-    wake()
+def start(sessions: Sequence[AwsSession], member: Membership) -> None:
+    """As the page and the API do it: one transaction, however many sessions, and the wake-up after its commit."""
+    fresh = AwsSession.objects.select_related("link", "team").filter(pk__in=[each.pk for each in sessions])
+    start_sessions(list(fresh), member)
+    wake_for_start()
 
 
 def lag_seconds() -> float:

@@ -4,13 +4,13 @@ import collections
 import itertools
 import math
 import time
+from collections.abc import Iterator
 from typing import Any
 
 from bench import people
 from bench.ground import Ground, Unmeasurable, wait_until
 from bench.report import Figure
 from bench.stand_in import StandIn
-from sessions.tasks import wake_for_start
 
 LEAVES, PER_MIDDLE = 200, 20
 HOURS = 3
@@ -21,11 +21,10 @@ EARLIEST_ROTATION = 35 / 60
 LATENCY = 0.02
 
 
-def measure(ground: Ground, scale: float) -> list[Figure]:
-    figures = [_first_mint(ground, scale)]
+def measure(ground: Ground, scale: float) -> Iterator[Figure]:
+    yield _first_mint(ground, scale)
     if scale >= 1:
-        figures += _hours(ground)
-    return figures
+        yield from _hours(ground)
 
 
 def _first_mint(ground: Ground, scale: float) -> Figure:
@@ -77,7 +76,7 @@ def _hours(ground: Ground) -> list[Figure]:
 
 def _start_and_wait(house: people.House) -> None:
     for leaf in house.leaves:
-        people.start(leaf, house.member, wake_for_start)
+        people.start([leaf], house.member)
     wait_until(
         lambda: people.active_among(house.leaves) == len(house.leaves), 120, "The sessions were not active"
     )
