@@ -184,7 +184,7 @@ def _started(
             break
         begun = time.monotonic()
         people.start([leaf], house.member)
-        wait_until(lambda: people.active_among([leaf]) == 1, 60, "A session was not active", every=0.005)  # noqa: B023
+        wait_until(lambda: people.active_among([leaf]) == 1, 60, "A session was not active", every=0.01)  # noqa: B023
         taken.append(1000 * (time.monotonic() - begun))
         time.sleep(pause)
     return taken
@@ -247,7 +247,7 @@ def _growth(ground: Ground, scale: float) -> list[Figure]:
     due = max(int(GROWTH_DUE * scale), 50)
     costs: dict[int, list[float]] = {}
     with StandIn(latency=LATENCY) as sts:
-        for size in GROWTH:
+        for size in GROWTH if scale >= 0.01 else GROWTH[::2]:
             sessions = max(int(size * scale), due)
             ground.fresh()
             house = people.build(sessions, PER_MIDDLE)
