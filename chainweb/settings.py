@@ -218,7 +218,10 @@ CELERY_TASK_DEFAULT_QUEUE = "chainweb"
 # told of no queue serves both.
 STARTS_QUEUE = "chainweb-starts"
 CELERY_TASK_QUEUES = [Queue(name, routing_key=name) for name in ("chainweb", STARTS_QUEUE)]
-CELERY_TASK_ROUTES = {"sessions.tasks.rotate_asked": {"queue": STARTS_QUEUE}}
+CELERY_TASK_ROUTES = {
+    "sessions.tasks.rotate_asked": {"queue": STARTS_QUEUE},
+    "sessions.tasks.look_at_approvals": {"queue": STARTS_QUEUE},
+}
 CELERY_TASK_ACKS_LATE = False
 CELERY_WORKER_PREFETCH_MULTIPLIER = 1
 CELERY_WORKER_HIJACK_ROOT_LOGGER = False

@@ -88,3 +88,15 @@ def visible_to(user: User) -> QuerySet[AwsSession]:
     return AwsSession.objects.filter(
         team__memberships__user=user, team__memberships__user__is_active=True
     ).select_related("team", "link")
+
+
+def may_answer(member: Membership, session: AwsSession) -> bool:
+    """Whether a member may give what a chain's root waits for: a code, an approval of their own.
+
+    Who may start that session; at a root, who may start anything under it, or sets it up.
+    """
+    if session.is_chained:
+        return can(member, Action.START, session)
+    return can(member, Action.EDIT, session) or any(
+        can(member, Action.START, below) for below, _ in session.dependants()
+    )

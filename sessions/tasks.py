@@ -10,7 +10,7 @@ from celery import shared_task
 from kombu.exceptions import OperationalError
 
 from sessions.clock import database_now
-from sessions.lifecycle import activations, probes, rotation
+from sessions.lifecycle import activations, answers, approvals, key_rotations, probes, rotation
 from sessions.lifecycle.broker import client
 from sessions.lifecycle.claims import next_due_at
 from sessions.lifecycle.heartbeats import stamp
@@ -66,13 +66,33 @@ def sweep() -> None:
     activations.end_overdue()
     activations.end_of_people_who_left()
     probes.delete_overdue()
+    answers.delete_old()
+    approvals.delete_unneeded()
     rotate_due()
+    look_at_approvals()
+    rotate_keys()
 
 
 @shared_task
 def run_root_probe(probe_id: str) -> None:
     """Asks AWS who a root draft is."""
     probes.run_root_probe(probe_id)
+
+
+@shared_task
+def look_at_approvals() -> None:
+    """Gets the pages that people ask for, finds out what they have approved, fetches lists."""
+    _forget_wake(look_at_approvals.name)
+    while approvals.work_due():
+        wake_for_start()
+
+
+@shared_task
+def rotate_keys() -> None:
+    """Takes the steps of key rotations that are due."""
+    _forget_wake(rotate_keys.name)
+    while key_rotations.work_due():
+        wake()
 
 
 def wake() -> None:
@@ -83,6 +103,16 @@ def wake() -> None:
 def wake_for_start() -> None:
     """Tells the worker that is kept for them that a person waits."""
     _publish(rotate_asked)
+
+
+def wake_for_approvals() -> None:
+    """Tells a worker to get a page to approve on, to look whether it was, or to fetch a list."""
+    _publish(look_at_approvals)
+
+
+def wake_for_key_rotation() -> None:
+    """Tells a worker that a root's key is to be replaced, or is not after all."""
+    _publish(rotate_keys)
 
 
 def wake_for_probe(probe_id: str) -> None:

@@ -16,6 +16,7 @@ from django.test import testcases
 from chainweb import processes
 from sessions import triggers
 from sessions.lifecycle import broker, budget, lanes
+from tests.fake_identity_center import FakeIdentityCenter
 from tests.fake_sts import FakeSts
 from tests.house import House
 
@@ -62,6 +63,29 @@ def sts(sts_server):
     sts_server.reset()
     lanes.forget()
     return sts_server
+
+
+@pytest.fixture(scope="session")
+def center_server(sts_server):
+    """One IAM Identity Center of our own; what it gives is good at the STS."""
+    with FakeIdentityCenter(sts_server) as server:
+        yield server
+
+
+@pytest.fixture
+def center(center_server, sts, monkeypatch):
+    """The Identity Center, with nobody assigned anything."""
+    center_server.reset()
+    monkeypatch.setenv("AWS_ENDPOINT_URL_SSO", center_server.url)
+    monkeypatch.setenv("AWS_ENDPOINT_URL_SSO_OIDC", center_server.url)
+    return center_server
+
+
+@pytest.fixture
+def iam(sts, monkeypatch):
+    """IAM's access keys of the STS's users."""
+    monkeypatch.setenv("AWS_ENDPOINT_URL_IAM", sts.url)
+    return sts.iam
 
 
 @pytest.fixture

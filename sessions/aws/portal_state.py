@@ -38,8 +38,12 @@ class PortalState:
         said = {name: _plain(part) for name, part in vars(self).items() if part is not None}
         return Secret(json.dumps(said, separators=(",", ":")))
 
+    def good_until(self) -> datetime | None:
+        return self.tokens.expires_at - TOKEN_MARGIN if self.tokens else None
+
     def has_live_token(self) -> bool:
-        return self.tokens is not None and self.tokens.expires_at > datetime.now(UTC) + TOKEN_MARGIN
+        ends = self.good_until()
+        return ends is not None and ends > datetime.now(UTC)
 
 
 def _plain(part: Registration | DeviceAuthorization | Tokens) -> dict[str, Any]:

@@ -132,7 +132,7 @@ def end_of_people_who_left() -> int:
 @transaction.atomic
 def mint_all_anew() -> None:
     """Forgets every minted credential and has what is active minted again: the simulated AWS forgets at every stop."""
-    rows = Credential.objects.filter(level__gt=0)
+    rows = Credential.objects.all()
     rows.update(
         sealed=None,
         expires_at=None,

@@ -12,17 +12,19 @@ from sessions.secret import Secret
 
 
 def seal_credentials(row: Credential, credentials: AwsCredentials, generation: int) -> bytes:
-    """Closes secret key and session token for that row and generation."""
+    """Closes secret key and session token for that row and generation; what a root holds, to the workers' key."""
     token = credentials.session_token.reveal() if credentials.session_token else ""
     text = json.dumps({"secret_access_key": credentials.secret_access_key.reveal(), "session_token": token})
-    return sealing.seal(Secret(text), row.place(generation))
+    close = sealing.seal_to_workers if row.level == 0 else sealing.seal
+    return close(Secret(text), row.place(generation))
 
 
 def open_credentials(row: Credential) -> AwsCredentials:
-    """Opens what the row holds now. Raises `SealingError` if it holds nothing that was sealed for it."""
+    """Opens what the row holds now; a root's, only in a worker. Raises `SealingError` if nothing was sealed for it."""
     if row.sealed is None:
         raise sealing.SealingError("There is nothing sealed in this row.")
-    parts = json.loads(sealing.open_sealed(row.sealed, row.place(row.generation)).reveal())
+    unlock = sealing.open_as_worker if row.level == 0 else sealing.open_sealed
+    parts = json.loads(unlock(row.sealed, row.place(row.generation)).reveal())
     return AwsCredentials(
         row.access_key_id, Secret(parts["secret_access_key"]), Secret(parts["session_token"]), row.expires_at
     )

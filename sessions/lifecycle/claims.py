@@ -32,7 +32,7 @@ class Claim:
 _TAKE_POSTGRES = """
 WITH wanted AS MATERIALIZED (
     SELECT fingerprint FROM chains_credential
-    WHERE {condition} AND (lease_until IS NULL OR lease_until < %s) AND level > 0
+    WHERE {condition} AND (lease_until IS NULL OR lease_until < %s)
     ORDER BY due_at LIMIT %s FOR UPDATE SKIP LOCKED
 )
 UPDATE chains_credential AS c SET fence = %s, lease_until = %s
@@ -42,7 +42,7 @@ _TAKE_SQLITE = """
 UPDATE chains_credential SET fence = %s, lease_until = %s
 WHERE fingerprint IN (
     SELECT fingerprint FROM chains_credential
-    WHERE {condition} AND (lease_until IS NULL OR lease_until < %s) AND level > 0
+    WHERE {condition} AND (lease_until IS NULL OR lease_until < %s)
     ORDER BY due_at LIMIT %s
 ) RETURNING *
 """

@@ -143,6 +143,8 @@ def _problem(row: Credential, outcome: Outcome, now: datetime) -> dict[str, Any]
 
 def _entry(row: Credential, outcome: Outcome, needs: Sequence[Need]) -> Entry | None:
     """The ledger's line about one outcome."""
+    if row.level == 0:
+        return roots.entry(row, outcome, needs)
     match outcome:
         case Minted(credentials):
             ends = credentials.expires_at

@@ -16,6 +16,7 @@ from django.conf import settings
 from sessions.aws.credentials import AwsCredentials
 from sessions.aws.errors import AwsError, Throttled, Unavailable
 from sessions.lifecycle import budget
+from sessions.lifecycle.bases import Base
 from sessions.lifecycle.times import LONGEST_BACKOFF, compressed
 from sessions.models import Credential
 
@@ -27,10 +28,10 @@ MOST_PERMITS = 25
 
 @dataclass(frozen=True)
 class Call:
-    """One AssumeRole call to make: the row it is for, and what signs it."""
+    """One call to make: the row it is for, and what signs it. A root's row has none: what it needs is taken at the last moment."""
 
     row: Credential
-    base: AwsCredentials
+    base: AwsCredentials | Base | None
 
 
 @dataclass

@@ -5,12 +5,14 @@ from datetime import datetime, timedelta
 from typing import Any
 
 from sessions.aws.credentials import AwsCredentials
-from sessions.aws.errors import AwsError, Unavailable
+from sessions.aws.errors import AwsError, CredentialsExpired, Unavailable, WaitingForPerson
 from sessions.lifecycle.times import DEFERRED_FOR
 from sessions.models import Credential
 
 # Refused at the first hop, these speak of the key that signed, which is the root's.
 ABOUT_THE_KEY = {"InvalidClientTokenId", "UnrecognizedClientException", "SignatureDoesNotMatch"}
+
+UNKNOWN_KEY = {"InvalidClientTokenId", "UnrecognizedClientException"}
 
 
 @dataclass(frozen=True)
@@ -60,7 +62,7 @@ def cannot_open(level: int, reason: str) -> AwsError:
 
 
 def problem_of(error: AwsError, since: datetime | None = None) -> dict[str, Any]:
-    """What a person reads of an error: {code, hop, message, check, since, retrying}."""
+    """What a person reads of an error: {code, hop, message, check, since, retrying, waiting (for a person)}."""
     return {
         "code": error.code,
         "hop": error.hop,
@@ -68,12 +70,19 @@ def problem_of(error: AwsError, since: datetime | None = None) -> dict[str, Any]
         "check": error.check,
         "since": since.isoformat(timespec="seconds") if since else None,
         "retrying": error.retryable,
+        "waiting": isinstance(error, WaitingForPerson),
     }
 
 
 def is_about_the_root(error: AwsError, row: Credential) -> bool:
     """Whether a first hop was refused because of the root's key itself, and not because of the role."""
     return row.level == 1 and error.code in ABOUT_THE_KEY
+
+
+def has_ended(error: AwsError, row: Credential, parent: Credential | None) -> bool:
+    """Whether a first hop was refused because the temporary credentials that a root keeps have ended, or were taken back."""
+    ended = isinstance(error, CredentialsExpired) or error.code in UNKNOWN_KEY
+    return row.level == 1 and parent is not None and parent.is_kept_base and ended
 
 
 def as_the_roots(error: AwsError) -> AwsError:

@@ -3,6 +3,7 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
+from typing import Any
 
 from sessions.aws.hop import Hop, root_fingerprint
 from sessions.aws.roots import ROOT_KINDS
@@ -20,6 +21,7 @@ class PlannedHop:
     fingerprint: str
     parent_fingerprint: str | None
     hop: Hop | None
+    request: dict[str, Any]
 
     @property
     def region(self) -> str:
@@ -34,11 +36,13 @@ def plan(chain: Sequence[AwsSession], member: Membership, policy: TeamPolicy) ->
     fingerprint = root_fingerprint(
         str(root.team_id), str(root.pk), root.kind, root.secret_version, root.settings, person=person
     )
-    planned = [PlannedHop(0, root, fingerprint, None, None)]
+    kept = {"keeps": True, "person": person} if kind.keeps_base(root.settings) else {}
+    planned = [PlannedHop(0, root, fingerprint, None, None, kept)]
     hops = resolve_hops(chain, member, policy)
     for level, (session, hop) in enumerate(zip(chain[1:], hops, strict=True), start=1):
         parent = planned[-1].fingerprint
-        planned.append(PlannedHop(level, session, hop.fingerprint(str(root.team_id), parent), parent, hop))
+        fingerprint = hop.fingerprint(str(root.team_id), parent)
+        planned.append(PlannedHop(level, session, fingerprint, parent, hop, hop.to_json()))
     return planned
 
 
@@ -54,7 +58,7 @@ def secure(
     leaf = rows[planned[-1].fingerprint]
     wanted: list[Credential] = []
     for row in rows.values():
-        if row.level == 0:
+        if row.level == 0 and not row.is_kept_base:
             continue
         if row is leaf:
             if force or not row.is_live(now + LEAST_LIFE):
@@ -74,6 +78,28 @@ def secure(
     return leaf
 
 
+def root_row(root: AwsSession, person: str = "", *, make: bool = False) -> Credential | None:
+    """The row of a root's base credentials by its settings of now; `person` is an id where they are each person's own.
+
+    `make`: it is made if it is not there; then whoever needs it follows in the same transaction.
+    """
+    fingerprint = root_fingerprint(
+        str(root.team_id), str(root.pk), root.kind, root.secret_version, root.settings, person=person
+    )
+    row = Credential.objects.filter(pk=fingerprint).first()
+    if row is None and make:
+        request = {"keeps": True, "person": person} if ROOT_KINDS[root.kind].keeps_base(root.settings) else {}
+        row = Credential.objects.create(
+            fingerprint=fingerprint,
+            team_id=root.team_id,
+            root=root,
+            level=0,
+            request=request,
+            region=root.region,
+        )
+    return row
+
+
 def _rows_of(planned: Sequence[PlannedHop]) -> dict[str, Credential]:
     """The rows of a plan, root first, locked; those that are missing are made. The team's lock keeps others from making them."""
     fingerprints = [step.fingerprint for step in planned]
@@ -88,7 +114,7 @@ def _rows_of(planned: Sequence[PlannedHop]) -> dict[str, Credential]:
                 root=root,
                 parent_id=step.parent_fingerprint,
                 level=step.level,
-                request=step.hop.to_json() if step.hop else {},
+                request=step.request,
                 region=step.region,
             )
             for step in planned

@@ -2,7 +2,6 @@
 
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
-from typing import Any
 
 from django.db import transaction
 
@@ -19,7 +18,7 @@ from sessions.lifecycle.hop_rules import check_chain, check_link
 from sessions.lifecycle.outcomes import problem_of
 from sessions.lifecycle.plan import plan, secure
 from sessions.lifecycle.sessions import Draft, check_place
-from sessions.lifecycle.state import Problem
+from sessions.lifecycle.state import Problem, stored_problem
 from sessions.lifecycle.state import problem_of as credential_problem
 from sessions.models import (
     CHAINED,
@@ -134,7 +133,7 @@ def report_on(probe: Probe) -> ProbeReport:
             str(probe.pk),
             probe.state,
             identity=probe.result.get("identity", ""),
-            problem=_stored(probe.result.get("problem")),
+            problem=stored_problem(probe.result.get("problem")),
         )
     started_at = datetime.fromisoformat(probe.result["started_at"])
     now = database_now()
@@ -175,20 +174,6 @@ def _hop(
         state = "pending"
     return ProbeHop(
         row.level, alias if last else arn.name, arn.assumed_role_arn(row.request["role_session_name"]), state
-    )
-
-
-def _stored(problem: dict[str, Any] | None) -> Problem | None:
-    if not problem:
-        return None
-    return Problem(
-        problem["code"],
-        problem["hop"],
-        problem["message"],
-        problem["check"],
-        datetime.fromisoformat(problem["since"]) if problem.get("since") else None,
-        bool(problem["retrying"]),
-        "refused",
     )
 
 

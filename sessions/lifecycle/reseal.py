@@ -7,7 +7,7 @@ from typing import Any
 from django.db.models import QuerySet
 
 from sessions import sealing
-from sessions.models import AwsSession, Credential, Probe
+from sessions.models import Approval, AwsSession, Credential, KeyRotation, Probe, RootAnswer
 from sessions.sealing import Place
 from sessions.secret import Secret
 
@@ -25,21 +25,24 @@ def reseal_all() -> Resealed:
     """Opens and closes again what is not on the newest key. A value that changes meanwhile is left: it is new anyway."""
     total = Resealed()
     seal_key, root_key = sealing.newest_seal_key_id(), sealing.newest_root_key_id()
-    for row in _with_value(Credential.objects.all(), "sealed"):
+    for row in _with_value(Credential.objects.filter(level__gt=0), "sealed"):
         _move(row, "sealed", row.place(row.generation), seal_key, sealing.open_sealed, sealing.seal, total)
-    for model in (AwsSession, Probe):
-        rows: QuerySet[Any] = model.objects.all()
-        for row in _with_value(rows, "sealed_secrets"):
-            _move(
-                row,
-                "sealed_secrets",
-                row.place,
-                root_key,
-                sealing.open_as_worker,
-                sealing.seal_to_workers,
-                total,
-            )
+    for column, place, rows in _sealed_to_workers():
+        for row in _with_value(rows, column):
+            _move(row, column, place(row), root_key, sealing.open_as_worker, sealing.seal_to_workers, total)
     return total
+
+
+def _sealed_to_workers() -> list[tuple[str, Callable[[Any], Place], QuerySet[Any]]]:
+    """(column, the place of a row's value, the rows) for all that only workers open."""
+    return [
+        ("sealed", lambda row: row.place(row.generation), Credential.objects.filter(level=0)),
+        ("sealed_secrets", lambda row: row.place, AwsSession.objects.all()),
+        ("sealed_secrets", lambda row: row.place, Probe.objects.all()),
+        ("sealed", lambda row: row.place, RootAnswer.objects.select_related("credential")),
+        ("sealed_state", lambda row: row.place(row.version), Approval.objects.all()),
+        ("sealed_new", lambda row: row.place, KeyRotation.objects.all()),
+    ]
 
 
 def _with_value(rows: QuerySet[Any], column: str) -> Any:

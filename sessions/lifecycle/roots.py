@@ -4,8 +4,11 @@ from collections.abc import Sequence
 from datetime import datetime
 from typing import Any
 
+from sessions.aws.errors import WaitingForPerson
+from sessions.ledger import Entry
+from sessions.lifecycle.needs import Need
 from sessions.lifecycle.outcomes import Blocked, Minted, Outcome, Refusal, problem_of
-from sessions.models import AwsSession, Credential, Membership
+from sessions.models import AwsSession, Credential, EventKind, Membership
 
 
 def tell(results: Sequence[tuple[Credential, Outcome]], now: datetime) -> None:
@@ -29,6 +32,8 @@ def tell(results: Sequence[tuple[Credential, Outcome]], now: datetime) -> None:
                 pass
     noted = Credential.objects.filter(pk__in=[*broken, *works], level=0)
     for root in noted.select_for_update().order_by("pk"):
+        if root.is_kept_base:
+            continue  # that row's own minting has written what is to be said of it
         if root.pk in works:
             if root.problem is not None:
                 noted.filter(pk=root.pk).update(problem=None)
@@ -42,4 +47,24 @@ def tell(results: Sequence[tuple[Credential, Outcome]], now: datetime) -> None:
 def broken_roots(member: Membership) -> list[tuple[AwsSession, dict[str, Any]]]:
     """The roots of a member's team that do not work now, each with its problem {code, hop, message, check, since}."""
     rows = Credential.objects.filter(team=member.team, level=0, problem__isnull=False).select_related("root")
-    return [(row.root, row.problem) for row in rows.order_by("root__alias") if row.problem]
+    return [
+        (row.root, row.problem)
+        for row in rows.order_by("root__alias")
+        if row.problem and not row.problem.get("waiting")
+    ]
+
+
+def entry(row: Credential, outcome: Outcome, needs: Sequence[Need]) -> Entry | None:
+    """The ledger's line about a root's kept base credentials: made, refused, or waiting for a person; once for each reason."""
+    data: dict[str, Any] = {"credential": row.pk, "for": sorted({need.person for need in needs})}
+    match outcome:
+        case Minted(given):
+            ends = given.expires_at.isoformat(timespec="seconds") if given.expires_at else None
+            data |= {"access_key_id": given.access_key_id, "expires_at": ends}
+            return Entry(EventKind.ROOT_OPENED, "worker", row.root, data)
+        case Refusal(error) if (row.problem or {}).get("code") != error.code:
+            waits = isinstance(error, WaitingForPerson)
+            kind = EventKind.ROOT_WAITS if waits else EventKind.ROOT_REFUSED
+            return Entry(kind, "worker", row.root, data | {"code": error.code, "message": error.message})
+        case _:
+            return None

@@ -16,12 +16,12 @@ import structlog
 from django.conf import settings
 
 from sessions.aws.credentials import AwsCredentials
-from sessions.aws.errors import AwsError
+from sessions.aws.errors import AwsError, CredentialsExpired
 from sessions.aws.hop import Hop
 from sessions.aws.sts import assume_role
 from sessions.clock import database_now
 from sessions.lifecycle import claims, outcomes, source_identity, tallies
-from sessions.lifecycle.bases import base_from, calling_account
+from sessions.lifecycle.bases import Base, base_from, calling_account, prepare
 from sessions.lifecycle.claims import Claim
 from sessions.lifecycle.commit import commit
 from sessions.lifecycle.lanes import Call, Lane, Lanes
@@ -104,6 +104,14 @@ class Run:
             if call.row.pk not in self.rows:  # stopped, or taken over, since it was claimed
                 self.lanes.finished(lane, None)
                 continue
+            if call.base is None:
+                base = prepare(call.row)
+                outcome = base.mint() if isinstance(base, Base) and base.waits() else base
+                if not isinstance(outcome, Base):  # nothing to ask AWS
+                    self.lanes.finished(lane, None)
+                    self._finish(call.row, outcome)
+                    continue
+                call = Call(call.row, outcome)
             self.in_flight += 1
             _threads().put((self, lane, call))
 
@@ -126,7 +134,14 @@ class Run:
         self.lanes.finished(lane, error)
         tallies.add("sts_calls", lane.account, error.code if error else "ok")
         parent_id = str(call.row.parent_id)
-        if error and outcomes.is_about_the_root(error, call.row):
+        if error and outcomes.has_ended(error, call.row, self.parents.get(parent_id)):
+            # Its first child to find out says so; then the root's own row is made anew before anything else is tried.
+            outcome = Refusal(CredentialsExpired(error.code, 0, error.message, error.check))
+            self.bases.pop(parent_id, None)
+            self.failed[parent_id] = Deferred(DEFERRED_FOR)
+            for other in self.lanes.take_out(parent_id):
+                self._finish(other.row, Deferred(DEFERRED_FOR))
+        elif error and outcomes.is_about_the_root(error, call.row):
             # One notice for the root, and no further call with a key that AWS has just refused.
             outcome = Refusal(outcomes.as_the_roots(error))
             self.failed[parent_id] = outcome
@@ -161,12 +176,14 @@ class Run:
         self.rows.update({row.pk: row for row in fresh})
         frontier = fresh
         while frontier:
-            wanted = {str(row.parent_id) for row in frontier} - self.rows.keys()
+            wanted = {str(row.parent_id) for row in frontier if row.parent_id} - self.rows.keys()
             found = Credential.objects.in_bulk(list(wanted))
             self.parents.update(found)
             now = database_now()
             run_out = [
-                pk for pk, row in found.items() if row.level > 0 and not row.is_live(now + PARENT_MARGIN)
+                pk
+                for pk, row in found.items()
+                if (row.level > 0 or row.is_kept_base) and not row.is_live(now + PARENT_MARGIN)
             ]
             frontier = claims.claim_these(self.claim, run_out)
             self.rows.update({row.pk: row for row in frontier})
@@ -182,6 +199,9 @@ class Run:
 
     def _place(self, row: Credential) -> None:
         """Into a lane if its parent is there, into waiting if this run mints the parent, to its end if it cannot be."""
+        if row.level == 0:
+            self.lanes.add(f"root {row.root_id}", Call(row, None))
+            return
         parent_id = str(row.parent_id)
         if parent_id in self.rows and parent_id not in self.bases:
             self.waiting.setdefault(parent_id, []).append(row)
@@ -244,6 +264,9 @@ def run(*, asked_only: bool = False, limit: int | None = None, seconds: float = 
 def assume(call: Call) -> Outcome:
     """Makes one call; whatever it leads to is an outcome."""
     row = call.row
+    if isinstance(call.base, Base):
+        return call.base.mint()
+    assert call.base is not None
     try:
         answer = assume_role(Hop.from_json(row.request), call.base, row.region, row.level)
     except AwsError as error:

@@ -34,6 +34,7 @@ class Problem:
     since: datetime | None
     retrying: bool
     label: str
+    waiting: bool = False
 
     def as_json(self) -> dict[str, Any]:
         return {
@@ -61,15 +62,20 @@ INACTIVE = State()
 
 
 def problem_of(credential: Credential, now: datetime) -> Problem | None:
-    """The credential's problem with a label for it: refused, delayed (still valid), or retrying."""
-    stored = credential.problem
+    """The credential's problem with a label for it: refused, waiting, delayed (still valid), or retrying."""
+    return stored_problem(credential.problem, credential.expires_at if credential.is_live(now) else None)
+
+
+def stored_problem(stored: Mapping[str, Any] | None, live_until: datetime | None = None) -> Problem | None:
+    """A problem as it is stored, with its label; `live_until` where something is served meanwhile."""
     if not stored:
         return None
-    live = credential.is_live(now)
-    if not stored["retrying"]:
+    if stored.get("waiting"):
+        label = waiting_label(stored["code"])
+    elif not stored["retrying"]:
         label = "refused"
-    elif live and credential.expires_at:
-        label = f"delayed, valid until {credential.expires_at:%H:%M} UTC"
+    elif live_until:
+        label = f"delayed, valid until {live_until:%H:%M} UTC"
     else:
         label = "retrying"
     since = datetime.fromisoformat(stored["since"]) if stored.get("since") else None
@@ -81,7 +87,16 @@ def problem_of(credential: Credential, now: datetime) -> Problem | None:
         since,
         bool(stored["retrying"]),
         label,
+        bool(stored.get("waiting")),
     )
+
+
+def waiting_label(code: str) -> str:
+    """What a root waits for, by how its code begins."""
+    for begins, what in (("Code", "a code"), ("Approval", "an approval"), ("Choice", "a choice")):
+        if code.startswith(begins):
+            return f"waiting for {what}"
+    return "waiting for a person"
 
 
 def state_of(activation: Activation | None, now: datetime) -> State:
@@ -92,7 +107,7 @@ def state_of(activation: Activation | None, now: datetime) -> State:
     problem = problem_of(credential, now)
     if credential.is_live(now) and not _is_settling(activation, credential, now):
         status = Status.ACTIVE
-    elif problem and not problem.retrying:
+    elif problem and not problem.retrying and not problem.waiting:
         status = Status.FAILED
     else:
         status = Status.PENDING
@@ -175,13 +190,18 @@ def view_of_sessions(member: Membership, now: datetime, sessions: Sequence[AwsSe
         TeamPolicy.of(member.team_id),
         loaded,
         {a.session_id: a for a in activations},
-        _broken_roots(list(loaded), now),
+        _broken_roots(list(loaded), member, now),
     )
 
 
-def _broken_roots(session_ids: Sequence[Any], now: datetime) -> dict[Any, Problem]:
+def _broken_roots(session_ids: Sequence[Any], member: Membership, now: datetime) -> dict[Any, Problem]:
     rows = Credential.objects.filter(root__in=session_ids, level=0, problem__isnull=False)
-    found = {row.root_id: problem_of(row, now) for row in rows}
+    # Where each person has base credentials of their own, others' are others' business.
+    found = {
+        row.root_id: problem_of(row, now)
+        for row in rows
+        if row.request.get("person", "") in {"", str(member.user_id)}
+    }
     return {root_id: problem for root_id, problem in found.items() if problem}
 
 
@@ -193,7 +213,7 @@ def view_of_team(member: Membership, now: datetime) -> TeamView:
     activations = {each.session_id: each for each in started.select_related("credential")}
     roots = [pk for pk, session in sessions.items() if not session.is_chained]
     policy = TeamPolicy.of(member.team_id)
-    return TeamView(member, now, policy, sessions, activations, _broken_roots(roots, now))
+    return TeamView(member, now, policy, sessions, activations, _broken_roots(roots, member, now))
 
 
 def _identity(session: AwsSession, member: Membership, policy: TeamPolicy) -> tuple[str, str, str, str]:

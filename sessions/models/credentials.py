@@ -13,7 +13,9 @@ from sessions.sealing import Place
 class Credential(models.Model):
     """The sealed answer to one resolved AssumeRole request; its key is the request's fingerprint.
 
-    Level 0 is a root's base identity (nothing minted, nothing sealed here yet); level N answers the chain's N-th call.
+    Level 0 is a root's base identity; level N answers the chain's N-th call. Most roots are asked for their credentials each
+    time and have nothing sealed here. Where they come of a person's answer or of a call, they are kept: `request` is then
+    {"keeps": true, "person": the id of the person whose they are, or ""}, and they are sealed to the workers.
     Engine columns: `due_at` (claimable from then on; null: nothing to do), `asked_at` (a person waits for it since then:
     it goes ahead of the bulk), `lease_until` and `fence` (a random value per claim: who does not hold it changes nothing),
     `attempts` since the last success.
@@ -57,6 +59,11 @@ class Credential(models.Model):
     def place(self, generation: int) -> Place:
         """Where the secret of that generation is sealed for."""
         return Place("chains_credential", "sealed", self.fingerprint, str(self.team_id), generation)
+
+    @property
+    def is_kept_base(self) -> bool:
+        """Whether it is a root's row that holds, or is to hold, base credentials."""
+        return self.level == 0 and bool(self.request.get("keeps"))
 
     def is_live(self, at: datetime) -> bool:
         """Whether it holds a secret that AWS still accepts at that moment."""

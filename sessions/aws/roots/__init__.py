@@ -86,12 +86,14 @@ class Advanced:
     """Where an approval stands: the state to keep, and what still stands in the way, if anything.
 
     `ask_again_seconds` is how long to wait before the next `advance`; None means that waiting alone changes nothing:
-    either it is approved (no problem), or it has to begin anew.
+    either it is approved (no problem), or it has to begin anew. Until `good_until` (aware, UTC) the state is good for
+    base credentials as it is; after that it is advanced again before it is used.
     """
 
     state: Secret
     problem: WaitingForPerson | None = None
     ask_again_seconds: int | None = None
+    good_until: datetime | None = None
 
 
 class RootKind(ABC):
@@ -107,6 +109,8 @@ class RootKind(ABC):
     per_person: ClassVar[bool] = False
     # It belongs to the installation, so the operator has to allow it per team.
     needs_operator: ClassVar[bool] = False
+    # (the setting that is the id of an IAM user's long-lived key, the secret that belongs to it): it can be rotated in place.
+    long_lived_key: ClassVar[tuple[str, str] | None] = None
 
     def asks(self, settings: Mapping[str, str]) -> tuple[Ask, ...]:
         """What a person must provide, for a root with these settings."""

@@ -145,7 +145,9 @@ class IdentityCenter(RootKind):
                     kept = replace(kept, device=None)
         if kept.tokens and not kept.has_live_token():
             kept = replace(kept, tokens=_renewed(kept.client, kept.tokens, where))
-        return Advanced(kept.as_secret(), None if kept.has_live_token() else problem, again)
+        return Advanced(
+            kept.as_secret(), None if kept.has_live_token() else problem, again, good_until=kept.good_until()
+        )
 
     def choices(
         self, name: str, settings: Mapping[str, str], state: Secret, region: str

@@ -1,0 +1,91 @@
+"""A code that a root waits for: given once by whoever may, it serves every chain under that root.
+
+It is sealed to the workers, and the worker that takes it removes it before it asks AWS: a code is never sent twice.
+"""
+
+from collections.abc import Collection
+from datetime import timedelta
+
+from django.db import transaction
+
+from sessions import ledger, sealing
+from sessions.aws.roots import ROOT_KINDS, Ask
+from sessions.clock import database_now
+from sessions.ledger import Entry
+from sessions.lifecycle.activations import lock_team
+from sessions.lifecycle.plan import root_row
+from sessions.lifecycle.sessions import Refused
+from sessions.models import AwsSession, Credential, EventKind, Membership, RootAnswer
+from sessions.secret import Secret
+
+# A device shows another code every half minute, and AWS takes the one before as well. An older one is of no use to anybody.
+CODE_LIFE = timedelta(minutes=2)
+
+
+def codes_of(root: AwsSession) -> list[Ask]:
+    """What a person types for this root, if anything."""
+    return [ask for ask in ROOT_KINDS[root.kind].asks(root.settings) if not ask.approval]
+
+
+@transaction.atomic
+def give_codes(root: AwsSession, member: Membership, typed: dict[str, str]) -> None:
+    """Takes down what the member has typed, by the names of the asks, and has what waits for it tried. Raises `Refused`.
+
+    The caller has looked whether the member may, and wakes a worker.
+    """
+    asks = codes_of(root)
+    if not asks:
+        raise Refused("", f"“{root.alias}” asks for no code.")
+    checked = {ask.name: _checked(ask, typed.get(ask.name, "")) for ask in asks}
+    lock_team(root.team_id)
+    row = root_row(root, str(member.user_id) if ROOT_KINDS[root.kind].per_person else "")
+    if row is None:
+        raise Refused("", "Nothing waits for a code: start a session that is assumed from here first.")
+    now, actor = database_now(), member.user.get_username()
+    RootAnswer.objects.filter(credential=row).delete()
+    for name, code in checked.items():
+        answer = RootAnswer(credential=row, name=name, given_by=actor, given_at=now)
+        answer.sealed = sealing.seal_to_workers(code, answer.place)
+        answer.save(force_insert=True)
+    have_tried([row])
+    data = {"credential": row.pk, "what": sorted(checked)}
+    ledger.append(root.team_id, [Entry(EventKind.ROOT_ANSWERED, actor, root, data)])
+
+
+def _checked(ask: Ask, text: str) -> Secret:
+    text = text.strip().replace(" ", "")
+    try:
+        return Secret(ask.validate(text) if ask.validate else text)
+    except ValueError as error:
+        raise Refused(ask.name, str(error)) from None
+
+
+def have_tried(roots: Collection[Credential]) -> None:
+    """Has these roots' base credentials made now, and all that stopped because there were none. Inside a transaction."""
+    now = database_now()
+    rows = Credential.objects.filter(pk__in=[row.pk for row in roots])
+    rows.update(problem=None, due_at=now, asked_at=now, attempts=0)
+    parents = [row.pk for row in roots]
+    while parents:
+        children = Credential.objects.filter(parent__in=parents)
+        parents = list(children.values_list("pk", flat=True))
+        stopped = children.filter(problem__hop=0)
+        stopped.update(problem=None, due_at=now, asked_at=now, attempts=0)
+
+
+def take(row: Credential) -> dict[str, Secret]:
+    """In a worker that holds the row: {name: code} of what was given for it, which is gone with that."""
+    with transaction.atomic():
+        given = list(
+            RootAnswer.objects.select_for_update().filter(credential=row).select_related("credential")
+        )
+        RootAnswer.objects.filter(pk__in=[each.pk for each in given]).delete()
+    fresh = database_now() - CODE_LIFE
+    return {
+        each.name: sealing.open_as_worker(each.sealed, each.place) for each in given if each.given_at > fresh
+    }
+
+
+def delete_old() -> int:
+    """Removes codes that no worker has taken in time. Run by the clock."""
+    return RootAnswer.objects.filter(given_at__lte=database_now() - CODE_LIFE).delete()[0]

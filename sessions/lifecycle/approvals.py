@@ -1,0 +1,303 @@
+"""An approval in the browser: a worker gets the page, the person approves there, a worker finds out, and what waited goes on.
+
+The state that the root's kind keeps of it is sealed to the workers. Whoever advances it holds the row by a lease and a fence,
+since what AWS gives for a state is often good once; what comes of it is stored before it is used.
+"""
+
+import hashlib
+import json
+import uuid
+from datetime import datetime, timedelta
+from typing import Any
+
+import structlog
+from django.conf import settings
+from django.db import transaction
+from django.db.models import Exists, OuterRef, Q
+
+from sessions import ledger, sealing
+from sessions.aws.errors import AwsError
+from sessions.aws.roots import ROOT_KINDS, Advanced
+from sessions.clock import database_now
+from sessions.ledger import Entry
+from sessions.lifecycle import answers, choices
+from sessions.lifecycle.activations import lock_team
+from sessions.lifecycle.outcomes import Deferred, cannot_open, problem_of
+from sessions.lifecycle.times import DEFERRED_FOR, backoff
+from sessions.models import Approval, ApprovalStage, AwsSession, Credential, EventKind, Membership, User
+from sessions.sealing import SealingError
+from sessions.secret import Secret
+
+log = structlog.get_logger(__name__)
+
+# What is over, or was never approved, is forgotten after this long; what works is kept for as long as its person is there.
+FORGOTTEN_AFTER = timedelta(days=1)
+MOST_AT_ONCE = 50
+
+
+def scope_of(root: AwsSession) -> str:
+    """The roots of a kind with the same scope share a person's approval."""
+    return ROOT_KINDS[root.kind].approval_scope(root.settings) or f"root {root.pk}"
+
+
+def key_of(root: AwsSession, person: str) -> str:
+    """`person` is the id of whoever approves, or empty where one approval is everybody's."""
+    parts = json.dumps([str(root.team_id), root.kind, scope_of(root), person], ensure_ascii=True)
+    return hashlib.sha256(parts.encode()).hexdigest()
+
+
+def asks_for_approval(root: AwsSession) -> bool:
+    return any(ask.approval for ask in ROOT_KINDS[root.kind].asks(root.settings))
+
+
+def person_for(root: AwsSession, user: User) -> str:
+    return str(user.pk) if ROOT_KINDS[root.kind].per_person else ""
+
+
+def approval_of(root: AwsSession, member: Membership) -> Approval | None:
+    """The member's approval for that root, in whatever stage."""
+    return Approval.objects.filter(pk=key_of(root, person_for(root, member.user))).first()
+
+
+@transaction.atomic
+def ask_approval(root: AwsSession, member: Membership) -> Approval:
+    """Has a worker get the page where the member approves. What was approved before works on meanwhile. The caller wakes one."""
+    lock_team(root.team_id)
+    now, actor = database_now(), member.user.get_username()
+    person = person_for(root, member.user)
+    asked = {
+        "settings": dict(root.settings),
+        "region": root.region,
+        "stage": ApprovalStage.ASKED,
+        "asked_by": actor,
+        "asked_at": now,
+        "url": "",
+        "user_code": "",
+        "page_ends_at": None,
+        "problem": None,
+        "due_at": now,
+        # Whoever is just advancing it loses it: there is a new page to wait for.
+        "lease_until": None,
+        "fence": uuid.uuid4(),
+    }
+    approval, _ = Approval.objects.update_or_create(
+        pk=key_of(root, person),
+        defaults=asked,
+        create_defaults={
+            **asked,
+            "team": root.team,
+            "user": member.user if person else None,
+            "kind": root.kind,
+            "scope": scope_of(root),
+        },
+    )
+    ledger.append(root.team_id, [Entry(EventKind.APPROVAL_ASKED, actor, root, {"kind": root.kind})])
+    return approval
+
+
+@transaction.atomic
+def end_approval(root: AwsSession, member: Membership) -> bool:
+    """Forgets what the member has approved. What was made of it lives on to its end, but is not renewed."""
+    lock_team(root.team_id)
+    gone, _ = Approval.objects.filter(pk=key_of(root, person_for(root, member.user))).delete()
+    if gone:
+        data = {"kind": root.kind, "why": "forgotten on request"}
+        ledger.append(root.team_id, [Entry(EventKind.APPROVAL_ENDED, member.user.get_username(), root, data)])
+    return bool(gone)
+
+
+# --- in a worker ------------------------------------------------------------------------------------------------------
+
+
+def work_due() -> int:
+    """Gets the pages that are asked for, looks whether those that are open were approved, fetches lists. How many it held."""
+    now = database_now()
+    due = Approval.objects.filter(due_at__lte=now).filter(Q(lease_until=None) | Q(lease_until__lt=now))
+    held = 0
+    for key in list(due.order_by("due_at").values_list("pk", flat=True)[:MOST_AT_ONCE]):
+        approval = _hold(key, due=True)
+        if approval is not None:
+            held += 1
+            _work_on(approval)
+    return held
+
+
+def usable_state(root: AwsSession, person: str) -> Secret | Deferred | None:
+    """The state to make base credentials with, brought up to date; None if there is none yet.
+
+    `Deferred` if another worker is just advancing it. Raises `AwsError` or `SealingError`.
+    """
+    key = key_of(root, person)
+    approval = Approval.objects.filter(pk=key).first()
+    if approval is None or approval.sealed_state is None:
+        return None
+    now = database_now()
+    is_open = approval.stage in {ApprovalStage.ASKED, ApprovalStage.OPEN}
+    if (approval.good_until and approval.good_until > now) or is_open:
+        return _state(approval)
+    held = _hold(key)
+    if held is None:
+        return Deferred(DEFERRED_FOR)
+    try:
+        advanced = _advance(held)
+    except (AwsError, SealingError):
+        _write(held, {})
+        raise
+    return advanced.state if _store(held, advanced, now) else Deferred(DEFERRED_FOR)
+
+
+def _hold(key: str, *, due: bool = False) -> Approval | None:
+    """That row under a lease and a fence of our own; None if somebody else has it."""
+    now, fence = database_now(), uuid.uuid4()
+    free = Approval.objects.filter(Q(lease_until=None) | Q(lease_until__lt=now), pk=key)
+    if due:
+        free = free.filter(due_at__lte=now)
+    lease_until = now + timedelta(seconds=settings.CHAINWEB_LEASE_SECONDS)
+    if not free.update(fence=fence, lease_until=lease_until):
+        return None
+    return Approval.objects.select_related("team", "user").filter(pk=key, fence=fence).first()
+
+
+def _write(approval: Approval, changes: dict[str, Any]) -> bool:
+    """Ends the lease with these changes; False if the row is no longer ours, and then nothing is changed."""
+    ours = Approval.objects.filter(pk=approval.pk, fence=approval.fence)
+    return bool(ours.update(lease_until=None, **changes))
+
+
+def _state(approval: Approval) -> Secret:
+    assert approval.sealed_state is not None
+    return sealing.open_as_worker(approval.sealed_state, approval.place(approval.version))
+
+
+def _advance(approval: Approval) -> Advanced:
+    return ROOT_KINDS[approval.kind].advance(approval.settings, _state(approval), approval.region)
+
+
+def _work_on(approval: Approval) -> None:
+    try:
+        match approval.stage:
+            case ApprovalStage.ASKED:
+                _begin(approval)
+            case ApprovalStage.OPEN:
+                _store(approval, _advance(approval), database_now())
+            case _:
+                _write(approval, {"due_at": None, **_listed(approval)})
+    except AwsError as error:
+        _put_off(approval, error)
+    except SealingError as error:
+        log.error("an approval's state does not open", approval=approval.pk, reason=str(error))
+        _put_off(approval, cannot_open(0, str(error)))
+
+
+def _listed(approval: Approval) -> dict[str, Any]:
+    """The lists that somebody waits for, by the state as it is now; what is not good any more is advanced first."""
+    if approval.sealed_state is None:
+        return {"wanted": {}}
+    if not (approval.good_until and approval.good_until > database_now()):
+        advanced = _advance(approval)
+        version = approval.version + 1
+        sealed = sealing.seal_to_workers(advanced.state, approval.place(version))
+        ours = Approval.objects.filter(pk=approval.pk, fence=approval.fence)
+        if not ours.update(sealed_state=sealed, version=version, good_until=advanced.good_until):
+            return {}
+        approval.sealed_state, approval.version = sealed, version
+    return choices.fetch(approval, _state(approval))
+
+
+def _begin(approval: Approval) -> None:
+    state = _state(approval) if approval.sealed_state else None
+    page = ROOT_KINDS[approval.kind].begin(approval.settings, state, approval.region)
+    version = approval.version + 1
+    _write(
+        approval,
+        {
+            "stage": ApprovalStage.OPEN,
+            "url": page.url,
+            "user_code": page.user_code,
+            "page_ends_at": page.expires_at,
+            "sealed_state": sealing.seal_to_workers(page.state, approval.place(version)),
+            "version": version,
+            "problem": None,
+            "due_at": database_now() + timedelta(seconds=page.interval_seconds),
+        },
+    )
+
+
+def _store(approval: Approval, advanced: Advanced, now: datetime) -> bool:
+    """Writes down where an approval stands. Where it has been given, what waited for it is tried; where not, it is said."""
+    again = advanced.ask_again_seconds
+    version = approval.version + 1
+    if again is not None:
+        stage = ApprovalStage(approval.stage)
+    else:
+        stage = ApprovalStage.OVER if advanced.problem else ApprovalStage.GIVEN
+    changes: dict[str, Any] = {
+        "stage": stage,
+        "sealed_state": sealing.seal_to_workers(advanced.state, approval.place(version)),
+        "version": version,
+        "good_until": advanced.good_until,
+        "problem": problem_of(advanced.problem, since=now) if advanced.problem else None,
+        "due_at": now + timedelta(seconds=again) if again is not None else None,
+    }
+    if again is None:
+        changes |= {"url": "", "user_code": "", "page_ends_at": None}
+    with transaction.atomic(durable=True):
+        lock_team(approval.team_id)
+        if not _write(approval, changes):
+            return False
+        if stage != approval.stage:
+            if stage == ApprovalStage.GIVEN:
+                answers.have_tried(_waiting_roots(approval))
+            _tell(approval, stage, advanced)
+    return True
+
+
+def _tell(approval: Approval, stage: ApprovalStage, advanced: Advanced) -> None:
+    who = approval.user.get_username() if approval.user else approval.asked_by
+    data: dict[str, Any] = {"kind": approval.kind, "scope": approval.scope[:500], "for": [who]}
+    if stage == ApprovalStage.GIVEN:
+        ledger.append(approval.team_id, [Entry(EventKind.APPROVAL_GIVEN, who, None, data)])
+    elif advanced.problem:
+        data["why"] = advanced.problem.code
+        ledger.append(approval.team_id, [Entry(EventKind.APPROVAL_ENDED, who, None, data)])
+
+
+def _waiting_roots(approval: Approval) -> list[Credential]:
+    """The base credentials that this approval is for, as far as they are needed and not there."""
+    person = str(approval.user_id) if approval.user_id else ""
+    rows = Credential.objects.filter(team=approval.team_id, level=0, root__kind=approval.kind)
+    now = database_now()
+    return [
+        row
+        for row in rows.select_related("root")
+        if row.is_kept_base
+        and row.request.get("person", "") == person
+        and scope_of(row.root) == approval.scope
+        and not row.is_live(now)
+    ]
+
+
+def _put_off(approval: Approval, error: AwsError) -> None:
+    """AWS could not say, or refuses: it is asked again where that can help."""
+    now = database_now()
+    problem = problem_of(error, since=now)
+    ends = approval.page_ends_at or approval.asked_at + timedelta(minutes=10)
+    if error.retryable and now < ends:
+        _write(approval, {"problem": problem, "due_at": now + max(backoff(3), timedelta(seconds=1))})
+    elif approval.stage == ApprovalStage.GIVEN:
+        _write(approval, {"due_at": None, **choices.refused(approval, problem)})
+    else:
+        _write(approval, {"problem": problem, "due_at": None, "stage": ApprovalStage.OVER})
+
+
+def delete_unneeded() -> int:
+    """Forgets approvals of people who have left, of roots that are gone, and what has long been over. Run by the clock."""
+    members = Membership.objects.filter(user=OuterRef("user"), team=OuterRef("team"), user__is_active=True)
+    of_nobody = Approval.objects.filter(user__isnull=False).exclude(Exists(members))
+    over = Approval.objects.filter(stage=ApprovalStage.OVER, asked_at__lt=database_now() - FORGOTTEN_AFTER)
+    gone = [*of_nobody.values_list("pk", flat=True), *over.values_list("pk", flat=True)]
+    for approval in Approval.objects.exclude(pk__in=gone).only("pk", "team", "kind", "scope"):
+        roots = AwsSession.objects.filter(team=approval.team_id, kind=approval.kind)
+        if approval.scope not in {scope_of(root) for root in roots}:
+            gone.append(approval.pk)
+    return Approval.objects.filter(pk__in=gone).delete()[0] if gone else 0

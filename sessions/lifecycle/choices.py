@@ -1,0 +1,71 @@
+"""Lists that a person picks a root's setting from. Only a worker can ask AWS for them, by the person's own approval.
+
+Who wants one says so on their approval (`wanted`), a worker fetches it (`listed`): {key: {"at", "choices" or "problem"}}.
+"""
+
+import json
+from collections.abc import Mapping
+from datetime import datetime, timedelta
+from typing import Any
+
+from sessions.aws.errors import AwsError
+from sessions.aws.roots import ROOT_KINDS, Choice, Field
+from sessions.clock import database_now
+from sessions.lifecycle.outcomes import problem_of
+from sessions.models import Approval, ApprovalStage, AwsSession
+from sessions.secret import Secret
+
+# A list is fetched again when it is older.
+FRESH = timedelta(minutes=5)
+
+
+def picked_fields(root: AwsSession) -> list[Field]:
+    """The settings of its kind that are picked from lists, in their order: each list may depend on the one before."""
+    return [field for field in ROOT_KINDS[root.kind].fields if field.picked]
+
+
+def want(approval: Approval, name: str, settings: Mapping[str, str]) -> dict[str, Any] | None:
+    """The list for that field, given these settings: {"at", "choices" or "problem"}. None: a worker is to fetch it, wake one."""
+    key = _key(name, settings)
+    known: dict[str, Any] | None = approval.listed.get(key)
+    now = database_now()
+    if known and datetime.fromisoformat(known["at"]) > now - FRESH:
+        return known
+    if approval.stage == ApprovalStage.GIVEN and key not in approval.wanted:
+        approval.wanted[key] = {"name": name, "settings": dict(settings)}
+        Approval.objects.filter(pk=approval.pk).update(wanted=approval.wanted, due_at=now)
+    return None
+
+
+def fetch(approval: Approval, state: Secret) -> dict[str, Any]:
+    """In a worker that holds the row: asks AWS for what is wanted; the columns to write."""
+    listed = dict(approval.listed)
+    for key, wanted in approval.wanted.items():
+        entry: dict[str, Any] = {"at": database_now().isoformat()}
+        try:
+            found = ROOT_KINDS[approval.kind].choices(
+                wanted["name"], {**approval.settings, **wanted["settings"]}, state, approval.region
+            )
+            entry["choices"] = [[each.value, each.label] for each in found]
+        except AwsError as error:
+            entry["problem"] = problem_of(error)
+        listed[key] = entry
+    return {"wanted": {}, "listed": _newest(listed)}
+
+
+def refused(approval: Approval, problem: dict[str, Any]) -> dict[str, Any]:
+    """The columns to write where nothing can be fetched at all."""
+    entry = {"at": database_now().isoformat(), "problem": problem}
+    return {"wanted": {}, "listed": _newest({**approval.listed, **dict.fromkeys(approval.wanted, entry)})}
+
+
+def as_choices(entry: Mapping[str, Any]) -> list[Choice]:
+    return [Choice(value, label) for value, label in entry.get("choices", [])]
+
+
+def _newest(listed: dict[str, Any]) -> dict[str, Any]:
+    return dict(sorted(listed.items(), key=lambda item: item[1]["at"])[-20:])
+
+
+def _key(name: str, settings: Mapping[str, str]) -> str:
+    return json.dumps([name, dict(sorted(settings.items()))])

@@ -1,0 +1,93 @@
+"""What the roots of a team wait for a person to do, as that person's pages show it."""
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from datetime import datetime
+from uuid import UUID
+
+from sessions.aws.roots import Ask
+from sessions.lifecycle import approvals
+from sessions.lifecycle.answers import codes_of
+from sessions.lifecycle.choices import picked_fields
+from sessions.lifecycle.state import Problem, problem_of
+from sessions.lifecycle.times import PARENT_MARGIN
+from sessions.models import Approval, ApprovalStage, AwsSession, Credential, Membership
+
+
+@dataclass(frozen=True)
+class Waiting:
+    """One root that asks people for something. `credential` is the member's row of it, if anything rests on it."""
+
+    root: AwsSession
+    codes: list[Ask]
+    asks_for_approval: bool
+    approval: Approval | None
+    credential: Credential | None
+    problem: Problem | None
+    is_live: bool
+
+    @property
+    def for_code(self) -> bool:
+        """Somebody has started something, and there is no session of the root to make it from."""
+        return bool(self.codes) and self.credential is not None and not self.is_live
+
+    @property
+    def for_approval(self) -> bool:
+        if not self.asks_for_approval:
+            return False
+        return self.approval is None or self.approval.stage != ApprovalStage.GIVEN
+
+    @property
+    def for_choice(self) -> bool:
+        """It is approved, and the settings that are picked from lists are not."""
+        is_open = any(not self.root.settings.get(field.name) for field in picked_fields(self.root))
+        return self.asks_for_approval and not self.for_approval and is_open
+
+    @property
+    def page_is_open(self) -> bool:
+        """There is a page where the member can approve now."""
+        return self.approval is not None and self.approval.stage == ApprovalStage.OPEN
+
+    @property
+    def page_is_asked_for(self) -> bool:
+        return self.approval is not None and self.approval.stage == ApprovalStage.ASKED
+
+
+def at_root(root: AwsSession, member: Membership, now: datetime) -> Waiting | None:
+    """What that root asks this member for; None if it asks nobody for anything."""
+    codes, approves = codes_of(root), approvals.asks_for_approval(root)
+    if not codes and not approves:
+        return None
+    person = approvals.person_for(root, member.user)
+    rows = [
+        row
+        for row in Credential.objects.filter(root=root, level=0)
+        if row.is_kept_base and row.request.get("person", "") == person
+    ]
+    # An edit leaves the row of the old settings behind until the last that rests on it has moved.
+    row = max(rows, key=lambda each: each.is_live(now), default=None)
+    return Waiting(
+        root=root,
+        codes=codes,
+        asks_for_approval=approves,
+        approval=approvals.approval_of(root, member) if approves else None,
+        credential=row,
+        problem=problem_of(row, now) if row else None,
+        is_live=row is not None and row.is_live(now + PARENT_MARGIN),
+    )
+
+
+def in_team(member: Membership, sessions: Iterable[AwsSession], now: datetime) -> list[Waiting]:
+    """The roots among these on which something of this member waits now, in the order of their aliases."""
+    roots = {session.pk: session for session in sessions if not session.is_chained}
+    stopped: set[UUID] = set()
+    for row in Credential.objects.filter(root__in=list(roots), level=0, problem__isnull=False):
+        if row.is_kept_base and (row.problem or {}).get("hop") == 0 and not row.is_live(now):
+            stopped.add(row.root_id)
+    found = [at_root(roots[pk], member, now) for pk in stopped]
+    waiting = [
+        each
+        for each in found
+        if each and each.credential and (each.for_code or each.for_approval or each.for_choice)
+    ]
+    return sorted(waiting, key=lambda each: each.root.alias.casefold())

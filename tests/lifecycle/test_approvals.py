@@ -1,0 +1,279 @@
+"""Identity Center: each person approves once in the browser, and what waited for it goes on by itself."""
+
+import json
+from datetime import timedelta
+
+import pytest
+
+from sessions import sealing
+from sessions.clock import database_now
+from sessions.lifecycle import approvals, choices, waiting
+from sessions.lifecycle.approvals import approval_of, ask_approval, delete_unneeded, end_approval, work_due
+from sessions.lifecycle.sessions import Draft, delete_session, save_session
+from sessions.lifecycle.state import Status
+from sessions.models import Approval, ApprovalStage, Credential, EventKind, Membership
+from sessions.secret import Secret
+
+pytestmark = pytest.mark.django_db
+ACCOUNT = "111122223333"
+
+
+def portal(house, center, alias="Portal", *, session=None, **chosen):
+    draft = Draft(
+        kind="identity-center",
+        alias=alias,
+        profile=alias.lower(),
+        region="eu-west-1",
+        settings={"start_url": center.start_url, "sso_region": "eu-central-1", **chosen},
+    )
+    return save_session(draft, house.ada, session)
+
+
+@pytest.fixture
+def root(house, center):
+    for person in ("ben", "bea", "ada"):
+        center.assign(person, ACCOUNT, "Production", "Deploy", "ReadOnly")
+    return portal(house, center, account_id=ACCOUNT, role_name="Deploy")
+
+
+def due_now():
+    Approval.objects.filter(due_at__isnull=False).update(due_at=database_now())
+
+
+def look():
+    due_now()
+    work_due()
+
+
+def approve(house, center, root, member=None):
+    member = member or house.ben
+    ask_approval(root, member)
+    work_due()
+    center.approve(approval_of(root, member).user_code, member.user.get_username())
+    look()
+    return approval_of(root, member)
+
+
+def tokens(center):
+    return [call["code"] for call in center.calls if call["path"] == "/token"]
+
+
+def test_what_is_started_waits_and_goes_on_when_its_person_has_approved(house, center, sts, root):
+    leaf = house.chained("Leaf", root)
+    house.start(leaf)
+    house.work()
+    state = house.state(leaf)
+    assert (state.status, state.problem.code, state.problem.hop) == (Status.PENDING, "ApprovalNeeded", 0)
+    assert state.problem.label == "waiting for an approval"
+    ask_approval(root, house.ben)
+    assert approval_of(root, house.ben).stage == ApprovalStage.ASKED
+    assert work_due() == 1
+    approval = approval_of(root, house.ben)
+    assert approval.stage == ApprovalStage.OPEN
+    assert approval.url.endswith(approval.user_code)
+    look()
+    assert approval_of(root, house.ben).problem["code"] == "ApprovalPending"
+    Approval.objects.update(due_at=None)
+    center.rules.clock_ahead_seconds = 10
+    center.approve(approval.user_code, "ben")
+    Approval.objects.update(due_at=database_now())
+    work_due()
+    house.work()
+    assert house.state(leaf).status is Status.ACTIVE
+    approval = approval_of(root, house.ben)
+    assert (approval.stage, approval.problem, approval.user_code) == (ApprovalStage.GIVEN, None, "")
+    assert sts.calls[-1]["caller_arn"].endswith("AWSReservedSSO_Deploy_0123456789abcdef/ben")
+    kinds = [event.kind for event in house.events()]
+    assert kinds.count(EventKind.APPROVAL_ASKED) == kinds.count(EventKind.APPROVAL_GIVEN) == 1
+    assert house.events(EventKind.APPROVAL_GIVEN)[0].actor == "ben"
+
+
+def test_each_person_approves_for_themselves_and_sees_nothing_of_the_others(house, center, sts, root):
+    leaf = house.chained("Leaf", root, name="shared-name")
+    for member in (house.ben, house.bea):
+        house.start(leaf, member)
+    approve(house, center, root, house.ben)
+    house.work()
+    assert house.state(leaf, house.ben).status is Status.ACTIVE
+    assert house.state(leaf, house.bea).problem.code == "ApprovalNeeded"
+    assert house.state(root, house.ben).problem is None
+    assert house.state(root, house.bea).problem.code == "ApprovalNeeded"
+    approve(house, center, root, house.bea)
+    house.work()
+    callers = {call["caller_arn"].rpartition("/")[2] for call in sts.calls if call["action"] == "AssumeRole"}
+    assert callers == {"ben", "bea"}
+
+
+def test_one_approval_serves_every_root_of_the_portal_and_survives_an_edit(house, center, root):
+    second = portal(house, center, "Second", account_id=ACCOUNT, role_name="ReadOnly")
+    leaves = [house.chained(f"Leaf {number}", each) for number, each in enumerate((root, second))]
+    for leaf in leaves:
+        house.start(leaf)
+    approve(house, center, root)
+    house.work()
+    assert [house.state(leaf).status for leaf in leaves] == [Status.ACTIVE] * 2
+    portal(house, center, session=root, account_id=ACCOUNT, role_name="ReadOnly")
+    house.work()
+    assert house.state(leaves[0]).problem is None
+    assert len([code for code in tokens(center) if not code]) == 1
+
+
+def test_the_state_is_sealed_to_the_workers_and_no_token_is_anywhere_else(house, center, root, settings):
+    house.start(house.chained("Leaf", root))
+    approval = approve(house, center, root)
+    house.work()
+    [access_token] = center.rules.logins
+    assert (
+        access_token
+        in sealing.open_as_worker(approval.sealed_state, approval.place(approval.version)).reveal()
+    )
+    assert access_token.encode() not in bytes(approval.sealed_state)
+    assert access_token not in repr(Approval.objects.values()) + repr(
+        [event.data for event in house.events()]
+    )
+    row = Credential.objects.get(root=root, level=0)
+    assert bytes(row.sealed)[0] == sealing.HPKE
+
+
+def test_a_denial_and_a_page_that_was_left_are_told_and_can_begin_anew(house, center, root):
+    leaf = house.chained("Leaf", root)
+    house.start(leaf)
+    ask_approval(root, house.ben)
+    work_due()
+    center.deny(approval_of(root, house.ben).user_code)
+    look()
+    approval = approval_of(root, house.ben)
+    assert (approval.stage, approval.problem["code"]) == (ApprovalStage.OVER, "ApprovalDenied")
+    ask_approval(root, house.ben)
+    work_due()
+    center.rules.clock_ahead_seconds = 601
+    look()
+    approval = approval_of(root, house.ben)
+    assert (approval.stage, approval.problem["code"]) == (ApprovalStage.OVER, "ApprovalExpired")
+    assert [event.data["why"] for event in house.events(EventKind.APPROVAL_ENDED)] == [
+        "ApprovalDenied",
+        "ApprovalExpired",
+    ]
+    approve(house, center, root)
+    house.work()
+    assert house.state(leaf).status is Status.ACTIVE
+
+
+def test_it_is_asked_no_more_often_than_aws_wants(house, center, root):
+    ask_approval(root, house.ben)
+    work_due()
+    look()
+    look()
+    assert tokens(center) == ["AuthorizationPendingException", "SlowDownException"]
+    wait = approval_of(root, house.ben).due_at - database_now()
+    assert timedelta(seconds=5) < wait <= timedelta(seconds=6)
+    assert work_due() == 0
+
+
+def test_a_token_that_has_run_out_is_renewed_when_it_is_needed_and_the_person_is_not_asked(
+    house, center, root
+):
+    leaf = house.chained("Leaf", root)
+    house.start(leaf)
+    approve(house, center, root)
+    house.work()
+    Approval.objects.update(good_until=database_now())
+    center.rules.clock_ahead_seconds = 3700
+    state = approval_of(root, house.ben)
+    said = sealing.open_as_worker(state.sealed_state, state.place(state.version)).reveal()
+    parts = json.loads(said)
+    parts["tokens"]["expires_at"] = database_now().isoformat()
+    sealed = sealing.seal_to_workers(Secret(json.dumps(parts)), state.place(state.version))
+    Approval.objects.update(sealed_state=sealed)
+    Credential.objects.filter(level=0).update(expires_at=database_now())
+    Credential.objects.filter(level=1).update(due_at=database_now())
+    house.work()
+    assert house.state(leaf).problem is None
+    assert Credential.objects.get(root=root, level=0).generation == 2
+    assert approval_of(root, house.ben).version == state.version + 1
+    assert len(house.events(EventKind.APPROVAL_ASKED)) == 1
+
+
+def test_two_workers_do_not_use_one_refresh_token_twice(house, center, root):
+    approve(house, center, root)
+    Approval.objects.update(good_until=database_now())
+    key = approvals.key_of(root, str(house.ben.user_id))
+    held = approvals._hold(key)
+    assert isinstance(approvals.usable_state(root, str(house.ben.user_id)), approvals.Deferred)
+    approvals._write(held, {})
+    assert approvals.usable_state(root, str(house.ben.user_id)).reveal()
+
+
+def test_a_worker_that_returns_after_its_lease_stores_nothing(house, center, root):
+    ask_approval(root, house.ben)
+    key = approvals.key_of(root, str(house.ben.user_id))
+    late = approvals._hold(key)
+    ask_approval(root, house.ben)
+    approvals._begin(late)
+    assert approval_of(root, house.ben).stage == ApprovalStage.ASKED
+    work_due()
+    assert approval_of(root, house.ben).stage == ApprovalStage.OPEN
+
+
+def test_what_aws_cannot_say_is_asked_again_and_what_it_refuses_is_told(house, center, root):
+    ask_approval(root, house.ben)
+    center.fail_next("InternalServerException")
+    work_due()
+    approval = approval_of(root, house.ben)
+    assert (approval.stage, approval.problem["retrying"]) == (ApprovalStage.ASKED, True)
+    look()
+    assert approval_of(root, house.ben).stage == ApprovalStage.OPEN
+    wrong = portal(house, center, "Wrong")
+    wrong.settings["start_url"] = "https://other.awsapps.com/start"
+    wrong.save()
+    ask_approval(wrong, house.ben)
+    work_due()
+    approval = approval_of(wrong, house.ben)
+    assert (approval.stage, approval.problem["code"]) == (ApprovalStage.OVER, "InvalidRequestException")
+
+
+def test_accounts_and_roles_are_listed_by_a_worker_for_the_person_who_approved(house, center):
+    center.assign("ada", ACCOUNT, "Production", "Deploy", "ReadOnly")
+    root = portal(house, center)
+    approve(house, center, root, house.ada)
+    assert waiting.at_root(root, house.ada, database_now()).for_choice
+    assert choices.want(approval_of(root, house.ada), "account_id", {}) is None
+    work_due()
+    listed = choices.want(approval_of(root, house.ada), "account_id", {})
+    assert [each.label for each in choices.as_choices(listed)] == [f"Production ({ACCOUNT})"]
+    assert choices.want(approval_of(root, house.ada), "role_name", {"account_id": ACCOUNT}) is None
+    work_due()
+    listed = choices.want(approval_of(root, house.ada), "role_name", {"account_id": ACCOUNT})
+    assert [each.value for each in choices.as_choices(listed)] == ["Deploy", "ReadOnly"]
+    center.sign_out("ada")
+    assert choices.want(approval_of(root, house.ada), "role_name", {"account_id": "999999999999"}) is None
+    work_due()
+    listed = choices.want(approval_of(root, house.ada), "role_name", {"account_id": "999999999999"})
+    assert listed["problem"]["code"] == "ApprovalNeeded"
+
+
+def test_without_a_choice_the_sessions_wait_for_it_and_go_on_when_it_is_made(house, center):
+    center.assign("ben", ACCOUNT, "Production", "Deploy")
+    root = portal(house, center)
+    leaf = house.chained("Leaf", root)
+    house.start(leaf)
+    approve(house, center, root)
+    house.work()
+    assert house.state(leaf).problem.code == "ChoiceNeeded"
+    portal(house, center, session=root, account_id=ACCOUNT, role_name="Deploy")
+    house.work()
+    assert house.state(leaf).status is Status.ACTIVE
+
+
+def test_an_approval_goes_with_its_person_its_roots_or_on_request(house, center, root):
+    approve(house, center, root, house.ben)
+    approve(house, center, root, house.bea)
+    assert delete_unneeded() == 0
+    assert end_approval(root, house.ben)
+    assert approval_of(root, house.ben) is None
+    Membership.objects.filter(pk=house.bea.pk).delete()
+    assert delete_unneeded() == 1
+    approve(house, center, root, house.ada)
+    delete_session(root, house.ada)
+    assert delete_unneeded() == 1
+    assert Approval.objects.count() == 0
