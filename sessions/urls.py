@@ -3,7 +3,17 @@
 from django.urls import path
 
 from sessions.api import api
-from sessions.views import acting, editing, health, metrics, preview, reading, team_policy
+from sessions.views import (
+    acting,
+    answering,
+    editing,
+    health,
+    keys,
+    metrics,
+    preview,
+    reading,
+    team_policy,
+)
 
 urlpatterns = [
     path("", reading.home, name="home"),
@@ -31,6 +41,15 @@ urlpatterns = [
     path("sessions/<uuid:session_id>/start/", acting.start_session_now, name="start_session"),
     path("sessions/<uuid:session_id>/stop/", acting.stop_session_now, name="stop_session"),
     path("sessions/<uuid:session_id>/rotate/", acting.rotate_session_now, name="rotate_session"),
+    path("sessions/<uuid:session_id>/answer/", answering.give_code, name="give_code"),
+    path("sessions/<uuid:session_id>/approval/", answering.approval_page, name="approval"),
+    path("sessions/<uuid:session_id>/approval/forget/", answering.forget_approval, name="forget_approval"),
+    path("sessions/<uuid:session_id>/choose/", answering.choose, name="choose"),
+    path("sessions/<uuid:session_id>/key/", keys.key_rotation_page, name="key_rotation"),
+    path("sessions/<uuid:session_id>/key/rotate/", keys.rotate_key_now, name="rotate_key"),
+    path(
+        "sessions/<uuid:session_id>/key/withdraw/", keys.withdraw_key_rotation, name="withdraw_key_rotation"
+    ),
     path("sessions/<uuid:session_id>/snippets/<slug:format>/", acting.reveal_snippet, name="reveal_snippet"),
     path(
         "sessions/<uuid:session_id>/snippets/<slug:format>/download/",

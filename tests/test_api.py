@@ -331,6 +331,8 @@ def test_the_openapi_document_names_every_path(house):
         "/api/v1/sessions/{session_id}/stop",
         "/api/v1/sessions/{session_id}/rotate",
         "/api/v1/sessions/{session_id}/credentials",
+        "/api/v1/sessions/{session_id}/answer",
+        "/api/v1/sessions/{session_id}/approval",
     }
 
 

@@ -16,7 +16,17 @@ register = template.Library()
 ICONS = frozenset(
     {
         *("arrow-left", "check", "chevron-down", "chevron-right", "circle", "circle-alert", "circle-check"),
-        *("circle-dashed", "circle-x", "cloud", "copy", "download", "ellipsis", "eye-off", "flask-conical"),
+        *(
+            "circle-dashed",
+            "circle-x",
+            "cloud",
+            "copy",
+            "download",
+            "ellipsis",
+            "external-link",
+            "eye-off",
+            "flask-conical",
+        ),
         *("keyboard", "link", "list-tree", "loader-circle", "log-out", "monitor", "moon", "pencil", "play"),
         *("plus", "rotate-cw", "shuffle", "search", "settings", "shield-alert", "square", "sun", "trash-2"),
         *("triangle-alert", "users", "x"),

@@ -9,16 +9,19 @@ from django.contrib.auth.decorators import login_required
 from django.db.models import Count
 from django.http import HttpRequest, HttpResponse
 from django.shortcuts import redirect, render
+from django.urls import reverse
 from django.views.decorators.http import require_safe
 
 from sessions.aws.arn import RoleArn
 from sessions.clock import database_now
+from sessions.lifecycle import waiting
+from sessions.lifecycle.key_rotations import can_be_rotated
 from sessions.lifecycle.plan import plan
-from sessions.lifecycle.state import TeamView, problem_of, view_of_team
+from sessions.lifecycle.state import Status, TeamView, problem_of, view_of_team
 from sessions.lifecycle.tallies import saved_by_sharing
 from sessions.lifecycle.times import PARENT_MARGIN
 from sessions.models import AwsSession, Credential, Event, EventKind, Membership, SourceIdentity, User
-from sessions.policy import Action, can, memberships_of
+from sessions.policy import Action, can, may_answer, memberships_of
 from sessions.snippets import FORMATS
 from sessions.views.access import member_in, session_for
 from sessions.views.preview import people_to_preview
@@ -44,12 +47,15 @@ def home(request: HttpRequest) -> HttpResponse:
 def session_list(request: HttpRequest, team_slug: str) -> HttpResponse:
     """All sessions of a team, searchable; polled by its own table, which then gets the rows alone."""
     member = member_in(request, team_slug)
-    rows = rows_of(view_of_team(member, database_now()))
+    view = view_of_team(member, database_now())
+    rows = rows_of(view)
     q, status = request.GET.get("q", "").strip(), request.GET.get("status", "")
     found = [row for row in rows if _matches(row, q)]
     counts = {"all": len(found)} | {each: sum(_counts_as(row, each) for row in found) for each in STATUSES}
     shown = [row for row in found if _counts_as(row, status)] if status in STATUSES else found
-    seen = _digest(shown, counts)
+    may_create = can(member, Action.CREATE_CHAINED)
+    asked = waiting.in_team(member, view.sessions.values(), view.now) if may_create else []
+    seen = _digest(shown, counts, [(each.root.pk, each.problem) for each in asked])
     partial = request.headers.get("HX-Request") and not request.headers.get("HX-Boosted")
     if partial and request.headers.get("X-Seen") == seen:
         return HttpResponse(status=204)
@@ -61,8 +67,10 @@ def session_list(request: HttpRequest, team_slug: str) -> HttpResponse:
         "counts": counts,
         "total": len(rows),
         "live_seconds": live_seconds(rows),
-        "may_create": can(member, Action.CREATE_CHAINED),
+        "may_create": may_create,
         "calls_saved": saved_by_sharing(member.team_id),
+        "waiting": asked,
+        "next_url": request.get_full_path(),
     }
     return render(request, "_session_rows.html" if partial else "session_list.html", context)
 
@@ -108,7 +116,14 @@ def session_context(session: AwsSession, member: Membership) -> dict[str, Any]:
     row = row_of(view.describe(session), member)
     links = _hops(view, session, member)
     others = [each for each in people_to_preview(member) if each.pk != member.pk]
+    root = view.chain_of(session)[0]
+    asked = waiting.at_root(root, member, view.now) if may_answer(member, session) else None
+    is_wanted = asked is not None and (asked.for_code or asked.for_approval or asked.for_choice)
     return {
+        "waiting": [asked] if is_wanted and (session == root or row.status != Status.INACTIVE) else [],
+        "next_url": reverse("session", args=[session.pk]),
+        "asks_for_approval": asked is not None and asked.asks_for_approval and session == root,
+        "may_rotate_key": can_be_rotated(session) and can(member, Action.EDIT, session),
         "row": row,
         "links": links,
         "dependants": [

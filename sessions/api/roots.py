@@ -1,0 +1,112 @@
+"""What a root asks people for, by token: a code, an approval in the browser."""
+
+from typing import Any
+from uuid import UUID
+
+from django.core.exceptions import PermissionDenied
+from django.http import HttpRequest
+from ninja import Status as Answer
+from pydantic import BaseModel, ConfigDict
+
+from sessions import tasks
+from sessions.api.base import ERRORS, ApiError, api, caller, session_for
+from sessions.clock import database_now
+from sessions.lifecycle import approvals
+from sessions.lifecycle.answers import codes_of, give_codes
+from sessions.lifecycle.sessions import Refused
+from sessions.lifecycle.state import stored_problem
+from sessions.models import Approval, AwsSession, Membership
+from sessions.policy import may_answer
+
+
+class AnswerIn(BaseModel):
+    """What the root asks for, by name; for an IAM user with MFA that is `code`, six digits."""
+
+    model_config = ConfigDict(extra="allow")
+
+
+class ApprovalOut(BaseModel):
+    """Where the caller's approval stands: none, asked, open (go to `url` and compare `user_code`), given, over."""
+
+    stage: str
+    url: str = ""
+    user_code: str = ""
+    page_ends_at: Any = None
+    problem: Any = None
+
+
+def _root_for(request: HttpRequest, session_id: UUID) -> tuple[AwsSession, Membership]:
+    session, member = session_for(request, session_id), caller(request)
+    if not may_answer(member, session):
+        raise PermissionDenied
+    return session.chain()[0], member
+
+
+@api.post(
+    "/sessions/{uuid:session_id}/answer",
+    response={204: None, **ERRORS},
+    summary="Give the code that a session's root waits for; it serves everything under that root",
+)
+def give_answer(request: HttpRequest, session_id: UUID, payload: AnswerIn) -> Any:
+    root, member = _root_for(request, session_id)
+    sent = payload.model_dump()
+    unknown = sorted(set(sent) - {ask.name for ask in codes_of(root)})
+    if codes_of(root) and unknown:
+        raise ApiError(
+            422, "invalid", "The root does not ask for that.", {name: ["Unknown field."] for name in unknown}
+        )
+    if any(not isinstance(value, str) for value in sent.values()):
+        raise ApiError(422, "invalid", "Every field is text.")
+    try:
+        give_codes(root, member, sent)
+    except Refused as refused:
+        if not refused.field:
+            raise ApiError(409, "not_waiting", refused.message) from None
+        raise ApiError(422, "invalid", refused.message, {refused.field: [refused.message]}) from None
+    tasks.wake_for_start()
+    return Answer(204, None)
+
+
+def _as_json(approval: Approval | None) -> dict[str, Any]:
+    if approval is None:
+        return {"stage": "none"}
+    problem = stored_problem(approval.problem)
+    return {
+        "stage": str(approval.stage),
+        "url": approval.url,
+        "user_code": approval.user_code,
+        "page_ends_at": approval.page_ends_at,
+        "problem": problem.as_json() if problem else None,
+    }
+
+
+def _approving(request: HttpRequest, session_id: UUID) -> tuple[AwsSession, Membership]:
+    root, member = _root_for(request, session_id)
+    if not approvals.asks_for_approval(root):
+        raise ApiError(409, "no_approval", "The session's root asks for no approval.")
+    return root, member
+
+
+@api.get(
+    "/sessions/{uuid:session_id}/approval",
+    response={200: ApprovalOut, **ERRORS},
+    summary="Where your approval for a session's root stands",
+)
+def get_approval(request: HttpRequest, session_id: UUID) -> Any:
+    root, member = _approving(request, session_id)
+    approval = approvals.approval_of(root, member)
+    if approval and approval.due_at and approval.due_at <= database_now():
+        tasks.wake_for_approvals()
+    return _as_json(approval)
+
+
+@api.post(
+    "/sessions/{uuid:session_id}/approval",
+    response={202: ApprovalOut, **ERRORS},
+    summary="Ask for a page where you approve; look at it again for its address and code",
+)
+def ask_for_approval(request: HttpRequest, session_id: UUID) -> Any:
+    root, member = _approving(request, session_id)
+    approval = approvals.ask_approval(root, member)
+    tasks.wake_for_approvals()
+    return api.create_response(request, _as_json(approval), status=202)

@@ -1,0 +1,153 @@
+"""What a root asks people for: a code, an approval in the browser, a choice from AWS's lists."""
+
+from urllib.parse import urlencode
+from uuid import UUID
+
+from django.contrib import messages
+from django.contrib.auth.decorators import login_required
+from django.core.exceptions import PermissionDenied
+from django.http import Http404, HttpRequest, HttpResponse
+from django.shortcuts import redirect, render
+from django.urls import reverse
+from django.utils.http import url_has_allowed_host_and_scheme
+from django.views.decorators.debug import sensitive_post_parameters
+from django.views.decorators.http import require_http_methods, require_POST
+
+from sessions import tasks
+from sessions.clock import database_now
+from sessions.forms import form_for, stored_values
+from sessions.lifecycle import approvals, choices, waiting
+from sessions.lifecycle.answers import codes_of, give_codes
+from sessions.lifecycle.sessions import Refused
+from sessions.lifecycle.state import view_of_team
+from sessions.models import ApprovalStage, AwsSession, Membership
+from sessions.policy import Action, can, may_answer
+from sessions.views.access import session_for
+
+POLL_SECONDS = 2
+
+
+def root_for(request: HttpRequest, session_id: UUID) -> tuple[AwsSession, Membership]:
+    """The root of a session's chain, for somebody who may give what it waits for."""
+    session, member = session_for(request, session_id)
+    if not may_answer(member, session):
+        raise PermissionDenied
+    return session.chain()[0], member
+
+
+def _back(request: HttpRequest, session_id: UUID) -> HttpResponse:
+    back = request.POST.get("next", "")
+    hosts = {request.get_host()}
+    if url_has_allowed_host_and_scheme(back, allowed_hosts=hosts, require_https=request.is_secure()):
+        return redirect(back)
+    return redirect("session", session_id)
+
+
+@login_required
+@sensitive_post_parameters()
+@require_POST
+def give_code(request: HttpRequest, session_id: UUID) -> HttpResponse:
+    """Takes down a code for the root of that session's chain; a worker uses it at once."""
+    root, member = root_for(request, session_id)
+    try:
+        give_codes(root, member, {ask.name: request.POST.get(ask.name, "") for ask in codes_of(root)})
+    except Refused as refused:
+        messages.error(request, refused.message)
+    else:
+        tasks.wake_for_start()
+        messages.success(request, f"The code for “{root.alias}” is given; a worker uses it now.")
+    return _back(request, session_id)
+
+
+@login_required
+@require_http_methods(["GET", "HEAD", "POST"])
+def approval_page(request: HttpRequest, session_id: UUID) -> HttpResponse:
+    """Where a member approves for themselves. POST asks for a page to approve on; the live part follows until it is over."""
+    root, member = root_for(request, session_id)
+    if not approvals.asks_for_approval(root):
+        raise Http404
+    if request.method == "POST":
+        approvals.ask_approval(root, member)
+        tasks.wake_for_approvals()
+        return redirect("approval", root.pk)
+    now = database_now()
+    found = waiting.at_root(root, member, now)
+    assert found is not None
+    if found.approval and found.approval.due_at and found.approval.due_at <= now:
+        tasks.wake_for_approvals()
+    context = {
+        "waiting": found,
+        "root": root,
+        "poll_seconds": POLL_SECONDS,
+        "may_edit": can(member, Action.EDIT, root),
+    }
+    partial = request.headers.get("HX-Request") and not request.headers.get("HX-Boosted")
+    return render(request, "_approval.html" if partial else "approval.html", context)
+
+
+@login_required
+@require_POST
+def forget_approval(request: HttpRequest, session_id: UUID) -> HttpResponse:
+    """Forgets what the member has approved for that root, and for those that share it."""
+    root, member = root_for(request, session_id)
+    if not approvals.asks_for_approval(root):
+        raise Http404
+    if approvals.end_approval(root, member):
+        messages.success(request, "Your approval is forgotten. What was made of it lives on to its end.")
+    return redirect("approval", root.pk)
+
+
+@login_required
+@require_http_methods(["GET", "HEAD", "POST"])
+def choose(request: HttpRequest, session_id: UUID) -> HttpResponse:
+    """One list after the other, as AWS gives them to the member who has approved; the last choice saves them all."""
+    root, member = session_for(request, session_id, Action.EDIT)
+    fields = [] if root.is_chained else choices.picked_fields(root)
+    if not fields:
+        raise Http404
+    approval = approvals.approval_of(root, member)
+    if approval is None or approval.stage != ApprovalStage.GIVEN:
+        return redirect("approval", root.pk)
+    given = request.POST if request.method == "POST" else request.GET
+    chosen: dict[str, str] = {}
+    for field in fields:
+        value = given.get(field.name, "")
+        if not value:
+            break
+        chosen[field.name] = value
+    if len(chosen) == len(fields):
+        if request.method != "POST":
+            raise Http404
+        return _save_choice(request, root, member, chosen)
+    if request.method == "POST":
+        return redirect(f"{reverse('choose', args=[root.pk])}?{urlencode(chosen)}")
+    field = fields[len(chosen)]
+    listed = choices.want(approval, field.name, chosen)
+    if listed is None:
+        tasks.wake_for_approvals()
+    context = {
+        "root": root,
+        "field": field,
+        "chosen": chosen,
+        "listed": listed,
+        "choices": choices.as_choices(listed or {}),
+        "is_last": field is fields[-1],
+        "poll_seconds": POLL_SECONDS,
+    }
+    partial = request.headers.get("HX-Request") and not request.headers.get("HX-Boosted")
+    return render(request, "_choose.html" if partial else "choose.html", context)
+
+
+def _save_choice(
+    request: HttpRequest, root: AwsSession, member: Membership, chosen: dict[str, str]
+) -> HttpResponse:
+    data = {name: str(value) for name, value in stored_values(root).items()} | chosen
+    form = form_for(root.kind, data, view=view_of_team(member, database_now()), session=root)
+    if form.is_valid() and form.save():
+        tasks.wake()
+        messages.success(request, f"Session “{root.alias}” saved.")
+        return redirect("session", root.pk)
+    for problems in form.errors.values():
+        for problem in problems:
+            messages.error(request, str(problem))
+    return redirect("choose", root.pk)

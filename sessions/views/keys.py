@@ -1,0 +1,102 @@
+"""The rotation of a root's long-lived key: ask for it, watch it, go on after a refusal, give it up."""
+
+from uuid import UUID
+
+from django.contrib import messages
+from django.contrib.auth.decorators import login_required
+from django.http import Http404, HttpRequest, HttpResponse
+from django.shortcuts import redirect, render
+from django.views.decorators.http import require_POST, require_safe
+
+from sessions import tasks
+from sessions.aws.key_rotation import Step
+from sessions.lifecycle.key_rotations import ask_again, ask_rotation, can_be_rotated, rotation_of
+from sessions.lifecycle.sessions import Refused
+from sessions.lifecycle.state import stored_problem
+from sessions.models import AwsSession, Membership
+from sessions.policy import Action
+from sessions.views.access import session_for
+
+STEPS = {
+    Step.CREATE: "Create a second key",
+    Step.VERIFY: "Verify it with AWS",
+    Step.SWITCH: "Switch the root to it",
+    Step.DEACTIVATE: "Deactivate the old key",
+    Step.DELETE: "Delete the old key",
+}
+
+
+def _root_for(request: HttpRequest, session_id: UUID) -> tuple[AwsSession, Membership]:
+    root, member = session_for(request, session_id, Action.EDIT)
+    if not can_be_rotated(root):
+        raise Http404
+    return root, member
+
+
+@login_required
+@require_safe
+def key_rotation_page(request: HttpRequest, session_id: UUID) -> HttpResponse:
+    """What a rotation does, and how far the last one has come; the live part follows it."""
+    root, _ = _root_for(request, session_id)
+    rotation = rotation_of(root)
+    taken = list(STEPS)[: _taken(rotation.step) if rotation else 0]
+    is_open = rotation is not None and rotation.ended_at is None
+    is_switched = rotation is not None and Step.SWITCH in taken
+    context = {
+        "root": root,
+        "rotation": rotation,
+        "is_open": is_open,
+        "is_over": rotation is not None and not is_open,
+        "has_failed": rotation is not None and not is_open and rotation.problem is not None,
+        "is_withdrawn": rotation is not None and rotation.withdrawn,
+        "may_withdraw": is_open and not is_switched and rotation is not None and not rotation.withdrawn,
+        "waits_for_person": is_open and rotation is not None and rotation.due_at is None,
+        "problem": stored_problem(rotation.problem) if rotation else None,
+        "steps": [
+            {"label": label, "state": "ok" if step in taken else "pending" if is_open else "waiting"}
+            for step, label in STEPS.items()
+        ],
+        "poll_seconds": 1 if is_open and rotation is not None and rotation.due_at else 5,
+    }
+    partial = request.headers.get("HX-Request") and not request.headers.get("HX-Boosted")
+    return render(request, "_key_rotation.html" if partial else "key_rotation.html", context)
+
+
+def _taken(step: str) -> int:
+    if step == Step.DONE:
+        return len(STEPS)
+    names = [str(each) for each in STEPS]
+    return names.index(step) + 1 if step in names else 0
+
+
+@login_required
+@require_POST
+def rotate_key_now(request: HttpRequest, session_id: UUID) -> HttpResponse:
+    """Begins a rotation, or goes on with the one that stands still."""
+    root, member = _root_for(request, session_id)
+    rotation = rotation_of(root)
+    try:
+        if rotation is not None and rotation.ended_at is None:
+            ask_again(rotation, member)
+        else:
+            ask_rotation(root, member)
+        tasks.wake_for_key_rotation()
+    except Refused as refused:
+        messages.error(request, refused.message)
+    return redirect("key_rotation", root.pk)
+
+
+@login_required
+@require_POST
+def withdraw_key_rotation(request: HttpRequest, session_id: UUID) -> HttpResponse:
+    """Gives up before the switch: the new key is deleted and the root keeps the old one."""
+    root, member = _root_for(request, session_id)
+    rotation = rotation_of(root)
+    if rotation is None:
+        raise Http404
+    try:
+        ask_again(rotation, member, withdraw=True)
+        tasks.wake_for_key_rotation()
+    except Refused as refused:
+        messages.error(request, refused.message)
+    return redirect("key_rotation", root.pk)
