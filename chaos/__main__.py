@@ -1,0 +1,116 @@
+"""`python -m chaos [--minutes N] [--sessions N] [--only a,b] [--short] [--json FILE]`."""
+
+import argparse
+import base64
+import json
+import os
+import secrets
+import signal
+import sys
+import time
+import traceback
+from typing import Any
+
+import django
+from cryptography.hazmat.primitives.asymmetric.x25519 import X25519PrivateKey
+
+from chaos.databases import Scratch, Unavailable
+from chaos.report import Findings, Plan, summed_up
+from chaos.scenarios import ALL
+from chaos.stage import migrate
+
+
+def main() -> int:
+    options = _options()
+    _prepare_django()
+    chosen = [scenario for scenario in ALL if not options.only or scenario.name in options.only]
+    found: dict[str, Findings] = {}
+    left_out: dict[str, str] = {}
+    took: dict[str, float] = {}
+    with Scratch() as template:
+        migrate(template.url)
+        for scenario in chosen:
+            print(f"{scenario.name}: {scenario.says} …", file=sys.stderr, flush=True)
+            begun = time.monotonic()
+            plan = Plan(options.minutes, options.sessions, options.short, template.name)
+            try:
+                found[scenario.name] = scenario.run(plan)
+            except Unavailable as reason:
+                left_out[scenario.name] = str(reason)
+            except Exception as error:  # noqa: BLE001  (the other scenarios still run; it counts as broken)
+                traceback.print_exc()
+                found[scenario.name] = Findings(broken=[f"{type(error).__name__}: {error}"])
+            took[scenario.name] = time.monotonic() - begun
+            _print(scenario.name, found.get(scenario.name), left_out.get(scenario.name), took[scenario.name])
+    result: dict[str, Any] = summed_up(found) | {
+        "broken": {name: findings.broken for name, findings in found.items() if findings.broken},
+        "left_out": left_out,
+        "detail": {
+            name: findings.figures | {"broken": findings.broken, "took_seconds": round(took[name], 1)}
+            for name, findings in found.items()
+        },
+    }
+    print(json.dumps({key: value for key, value in result.items() if key != "detail"}, indent=1))
+    if options.json:
+        with open(options.json, "w", encoding="utf-8") as file:
+            json.dump(result, file, indent=1)
+    return 1 if result["broken"] or (left_out and os.environ.get("CI") == "true") else 0
+
+
+def _options() -> argparse.Namespace:
+    parser = argparse.ArgumentParser(prog="python -m chaos", description="Fault injection; see docs/chaos.md.")
+    parser.add_argument("--minutes", type=float, default=10, help="how long workers are killed (default 10)")
+    parser.add_argument("--sessions", type=int, default=10_000, help="at most so many (default 10,000)")
+    parser.add_argument("--only", default="", help="names of scenarios, with commas")
+    parser.add_argument("--short", action="store_true", help="outages of a sixth of their length, fewer rounds")
+    parser.add_argument("--json", metavar="FILE", help="where the figures are written")
+    options = parser.parse_args()
+    options.only = [name for name in options.only.split(",") if name]
+    known = [scenario.name for scenario in ALL]
+    if unknown := sorted(set(options.only) - set(known)):
+        parser.error(f"There is no scenario {', '.join(unknown)}. There are: {', '.join(known)}.")
+    return options
+
+
+def _prepare_django() -> None:
+    """Keys for this run alone, in the environment of all that it starts. This process itself asks no database of Django's."""
+    private = X25519PrivateKey.generate()
+    os.environ |= {
+        "DJANGO_SETTINGS_MODULE": "chainweb.settings",
+        "CHAINWEB_AWS": "real",
+        "DATABASE_URL": "postgres://nobody@127.0.0.1:1/nothing",
+        "REDIS_URL": "redis://127.0.0.1:1/0",
+        "SECRET_KEY": secrets.token_urlsafe(48),
+        "CHAINWEB_SEAL_KEYS": f"k1:{_text(secrets.token_bytes(32))}",
+        "CHAINWEB_ROOT_KEYS": f"r1:{_text(private.private_bytes_raw())}",
+        "CHAINWEB_ROOT_PUBLIC_KEY": f"r1:{_text(private.public_key().public_bytes_raw())}",
+        "LOG_LEVEL": "WARNING",
+    }
+    django.setup()
+
+
+def _text(raw: bytes) -> str:
+    return base64.b64encode(raw).decode("ascii")
+
+
+def _print(name: str, findings: Any, left_out: str | None, seconds: float) -> None:
+    if findings is None:
+        print(f"{name:20} left out: {left_out}", flush=True)
+        return
+    verdict = "BROKEN" if findings.broken else "holds"
+    print(f"{name:20} {verdict} ({seconds:.0f} s)", flush=True)
+    for key, value in findings.figures.items():
+        print(f"    {key}: {value}", flush=True)
+    for fault in findings.broken:
+        print(f"    ! {fault}", flush=True)
+
+
+def _stop(number: int, _frame: object) -> None:
+    # Every `with` ends its part on the way out.
+    raise SystemExit(128 + number)
+
+
+if __name__ == "__main__":
+    for number in (signal.SIGTERM, signal.SIGHUP):
+        signal.signal(number, _stop)
+    sys.exit(main())

@@ -1,0 +1,152 @@
+"""PostgreSQL for a run: a scratch database on the server that is there, or a cluster of one's own that may be ill-treated."""
+
+import glob
+import os
+import pwd
+import secrets
+import shutil
+import signal
+import socket
+import subprocess
+import tempfile
+import time
+from pathlib import Path
+from typing import Any, Self
+
+import psycopg
+from psycopg import sql
+
+SERVER = os.environ.get("CHAOS_POSTGRES_URL", "postgres://postgres@127.0.0.1:5432")
+
+
+class Unavailable(Exception):
+    """Something that a scenario needs is not on this machine; the message says what."""
+
+
+def free_port() -> int:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port: int = probe.getsockname()[1]
+        return port
+
+
+def connect(url: str) -> psycopg.Connection[Any]:
+    return psycopg.connect(url, autocommit=True, connect_timeout=5)
+
+
+class Scratch:
+    """A database of its own on the server, gone at the end. `template`: a database to copy."""
+
+    def __init__(self, template: str = "") -> None:
+        self.name = f"chaos_{secrets.token_hex(6)}"
+        self.url = f"{SERVER}/{self.name}"
+        self._template = template
+
+    def __enter__(self) -> Self:
+        command = sql.SQL("CREATE DATABASE {}").format(sql.Identifier(self.name))
+        if self._template:
+            command += sql.SQL(" TEMPLATE {}").format(sql.Identifier(self._template))
+        try:
+            with connect(f"{SERVER}/postgres") as server:
+                server.execute(command)
+        except psycopg.OperationalError as error:
+            raise Unavailable(f"no PostgreSQL at {SERVER}: {error}") from error
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        with connect(f"{SERVER}/postgres") as server:
+            server.execute(
+                sql.SQL("DROP DATABASE IF EXISTS {} WITH (FORCE)").format(sql.Identifier(self.name))
+            )
+
+
+class Cluster:
+    """A PostgreSQL server with a data folder of its own; durable as it is delivered, so that a crash is a real one."""
+
+    def __init__(self) -> None:
+        self._bin = _binaries()
+        self.port = free_port()
+        self.url = f"postgres://postgres@127.0.0.1:{self.port}/postgres"
+        self._process: subprocess.Popen[bytes] | None = None
+        self._user: dict[str, Any] = {}
+        if os.getuid() == 0:  # PostgreSQL refuses to run as root
+            try:
+                entry = pwd.getpwnam("postgres")
+            except KeyError:
+                raise Unavailable("no user postgres to run a cluster as") from None
+            self._user = {"user": entry.pw_uid, "group": entry.pw_gid, "extra_groups": []}
+
+    def __enter__(self) -> Self:
+        self._folder = Path(tempfile.mkdtemp(prefix="chaos-pg-"))
+        if self._user:
+            os.chown(self._folder, self._user["user"], self._user["group"])
+        self._data = self._folder / "data"
+        self._log = (self._folder / "log").open("wb")
+        subprocess.run(
+            [self._bin / "initdb", "-D", self._data, "-U", "postgres", "-A", "trust", "-E", "UTF8"]
+            + ["--no-sync", "--locale=C.UTF-8"],
+            check=True,
+            stdout=self._log,
+            stderr=self._log,
+            cwd=self._folder,
+            **self._user,
+        )
+        self.start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.stop(signal.SIGQUIT)
+        self._log.close()
+        shutil.rmtree(self._folder, ignore_errors=True)
+
+    @property
+    def group(self) -> int:
+        """The process group, for the reaper."""
+        assert self._process
+        return self._process.pid
+
+    def start(self) -> None:
+        """Returns when it answers."""
+        command = [self._bin / "postgres", "-D", self._data, "-p", str(self.port)]
+        command += ["-c", "listen_addresses=127.0.0.1", "-c", "unix_socket_directories="]
+        self._process = subprocess.Popen(
+            command,
+            stdout=self._log,
+            stderr=self._log,
+            cwd=self._folder,
+            start_new_session=True,
+            **self._user,
+        )
+        deadline = time.monotonic() + 60
+        while True:
+            try:
+                connect(self.url).close()
+            except psycopg.OperationalError:
+                if time.monotonic() > deadline or self._process.poll() is not None:
+                    raise
+                time.sleep(0.05)
+            else:
+                return
+
+    def stop(self, number: signal.Signals = signal.SIGINT) -> None:
+        """SIGINT: fast shutdown; SIGQUIT: as if the power had failed."""
+        if self._process is not None:
+            self._process.send_signal(number)
+            self._process.wait(60)
+            self._process = None
+
+    def set_read_only(self, on: bool) -> None:
+        """From the next transaction on, in every session."""
+        with connect(self.url) as server:
+            server.execute("SET SESSION CHARACTERISTICS AS TRANSACTION READ WRITE")
+            server.execute(f"ALTER SYSTEM SET default_transaction_read_only = {'on' if on else 'off'}")
+            server.execute("SELECT pg_reload_conf()")
+
+
+def _binaries() -> Path:
+    found = sorted(glob.glob("/usr/lib/postgresql/*/bin/initdb"), key=lambda path: int(path.split("/")[4]))
+    if found:
+        return Path(found[-1]).parent
+    if one := shutil.which("initdb"):
+        return Path(one).resolve().parent
+    raise Unavailable("no initdb: PostgreSQL's server programs are not installed")

@@ -1,0 +1,219 @@
+"""Keeps processes running as docker-compose would: whatever ends is started again at once. Linux only (/proc)."""
+
+import contextlib
+import os
+import random
+import signal
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Self
+
+from chainweb import reaper
+
+CHECKOUT = Path(__file__).resolve().parent.parent
+LOOK_SECONDS = 0.05
+
+
+@dataclass
+class Kept:
+    """One process with a group of its own. `expected`: its next end is of our making."""
+
+    name: str
+    command: Sequence[str]
+    environ: Mapping[str, str]
+    keep_fds: Sequence[int]
+    process: subprocess.Popen[bytes]
+    expected: bool = False
+
+
+@dataclass
+class Keeper:
+    """Starts, kills, stops and continues; `unexpected` holds "name: exit code" of what ended by itself."""
+
+    folder: Path
+    unexpected: list[str] = field(default_factory=list)
+    _kept: dict[str, Kept] = field(default_factory=dict)
+    _groups: set[int] = field(default_factory=set)
+    _ending: threading.Event = field(default_factory=threading.Event)
+    _lock: threading.RLock = field(default_factory=threading.RLock)
+
+    def __enter__(self) -> Self:
+        # Ends everything if this process itself is killed.
+        self._reaper = subprocess.Popen(
+            [sys.executable, "-I", "-S", reaper.__file__], stdin=subprocess.PIPE, start_new_session=True
+        )
+        self._thread = threading.Thread(target=self._keep, name="keeper", daemon=True)
+        self._thread.start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._ending.set()
+        self._thread.join()
+        for group in self._groups:
+            reaper.send(group, signal.SIGCONT)
+            reaper.send(group, signal.SIGKILL)
+        for kept in self._kept.values():
+            kept.process.wait()
+        assert self._reaper.stdin
+        with contextlib.suppress(BrokenPipeError):
+            self._reaper.stdin.close()
+        self._reaper.wait()
+
+    def adopt(self, group: int) -> None:
+        """Another process group that must not outlive us."""
+        self._tell_reaper(f"+{group}\n")
+
+    def _tell_reaper(self, line: str) -> None:
+        assert self._reaper.stdin
+        self._reaper.stdin.write(line.encode())
+        self._reaper.stdin.flush()
+
+    def start(
+        self, name: str, command: Sequence[str], environ: Mapping[str, str], keep_fds: Sequence[int] = ()
+    ) -> None:
+        with self._lock:
+            process = self._spawn(name, command, environ, keep_fds)
+            self._kept[name] = Kept(name, command, environ, keep_fds, process)
+
+    def end(self, name: str) -> None:
+        """For good, at once."""
+        with self._lock:
+            kept = self._kept.pop(name)
+        reaper.send(kept.process.pid, signal.SIGCONT)
+        reaper.send(kept.process.pid, signal.SIGKILL)
+        kept.process.wait()
+
+    def kill(self, name: str, how: str = "group") -> None:
+        """SIGKILL: "group" is all of it, "parent" its first process alone, "child" one of that one's children."""
+        with self._lock:
+            kept = self._kept[name]
+            children = children_of(kept.process.pid)
+            if how == "child" and children:
+                with contextlib.suppress(ProcessLookupError):
+                    os.kill(random.choice(children), signal.SIGKILL)
+                return
+            kept.expected = True
+            if how == "parent":
+                kept.process.kill()
+            else:
+                reaper.send(kept.process.pid, signal.SIGKILL)
+
+    def pause(self, name: str) -> None:
+        reaper.send(self._kept[name].process.pid, signal.SIGSTOP)
+
+    def go_on(self, name: str) -> None:
+        reaper.send(self._kept[name].process.pid, signal.SIGCONT)
+
+    def names(self, prefix: str = "") -> list[str]:
+        with self._lock:
+            return [name for name in self._kept if name.startswith(prefix)]
+
+    def members(self, name: str) -> list[int]:
+        """The process ids of its group."""
+        return _members(self._kept[name].process.pid)
+
+    def children(self, name: str) -> list[int]:
+        return children_of(self._kept[name].process.pid)
+
+    def orphans(self) -> int:
+        """How many processes still live whose leader is gone."""
+        return sum(len(_members(group)) for group in self._leaderless())
+
+    def cpu_seconds(self, prefix: str = "") -> float:
+        """What the living ones of that name have used so far."""
+        ticks = 0
+        for name in self.names(prefix):
+            for member in self.members(name):
+                fields = _stat(member)
+                ticks += int(fields[11]) + int(fields[12]) if fields else 0
+        return ticks / os.sysconf("SC_CLK_TCK")
+
+    def log(self, name: str) -> Path:
+        return self.folder / f"{name}.log"
+
+    def _leaderless(self) -> set[int]:
+        return self._groups - {kept.process.pid for kept in self._kept.values()}
+
+    def _spawn(
+        self, name: str, command: Sequence[str], environ: Mapping[str, str], keep_fds: Sequence[int]
+    ) -> subprocess.Popen[bytes]:
+        with self.log(name).open("ab") as log:
+            process = subprocess.Popen(
+                command,
+                env=dict(environ),
+                cwd=CHECKOUT,
+                stdin=subprocess.DEVNULL,
+                stdout=log,
+                stderr=log,
+                start_new_session=True,
+                pass_fds=keep_fds,
+            )
+        self._groups.add(process.pid)
+        self.adopt(process.pid)
+        return process
+
+    def _keep(self) -> None:
+        while not self._ending.wait(LOOK_SECONDS):
+            with self._lock:
+                for kept in self._kept.values():
+                    code = kept.process.poll()
+                    if code is None:
+                        continue
+                    if not kept.expected:
+                        self.unexpected.append(f"{kept.name}: exit code {code}")
+                        time.sleep(0.5)  # no endless loop at full speed if it cannot start
+                    kept.expected = False
+                    kept.process = self._spawn(kept.name, kept.command, kept.environ, kept.keep_fds)
+                for group in self._leaderless():
+                    if not reaper.is_alive(group):  # its number may be somebody else's tomorrow
+                        self._groups.discard(group)
+                        self._tell_reaper(f"-{group}\n")
+
+
+def children_of(process_id: int) -> list[int]:
+    try:
+        with open(f"/proc/{process_id}/task/{process_id}/children") as file:
+            return [int(word) for word in file.read().split()]
+    except OSError:
+        return []
+
+
+def connected_to(port: int, process_ids: Sequence[int]) -> bool:
+    """Whether one of these has a connection to that port of this machine."""
+    inodes = set()
+    with open("/proc/net/tcp") as file:
+        for line in list(file)[1:]:
+            fields = line.split()
+            if int(fields[2].rpartition(":")[2], 16) == port and fields[3] == "01":
+                inodes.add(f"socket:[{fields[9]}]")
+    for process_id in process_ids:
+        with contextlib.suppress(OSError):
+            for entry in os.scandir(f"/proc/{process_id}/fd"):
+                with contextlib.suppress(OSError):
+                    if os.readlink(entry.path) in inodes:
+                        return True
+    return False
+
+
+def _stat(process_id: int) -> list[str]:
+    """proc(5) from the state on: state, parent, group, …"""
+    try:
+        with open(f"/proc/{process_id}/stat") as file:
+            return file.read().rpartition(")")[2].split()
+    except OSError:
+        return []
+
+
+def _members(group: int) -> list[int]:
+    found = []
+    for name in os.listdir("/proc"):
+        if name.isdigit():
+            fields = _stat(int(name))
+            if fields and int(fields[2]) == group and fields[0] not in {"Z", "X"}:
+                found.append(int(name))
+    return found

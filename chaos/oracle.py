@@ -1,0 +1,149 @@
+"""What the STS wrote down against what the product did: the STS is the one that knows."""
+
+import collections
+from dataclasses import dataclass, field
+from itertools import pairwise
+from typing import Any
+
+from chaos.stage import Stage
+from chaos.watch import CREDENTIAL, Seen, parts_fault, triplet_fault
+
+# Rotation is due at 35–40 sixtieths of a life: what is minted again clearly before was minted for nothing.
+EARLY = 33 / 60
+
+
+@dataclass
+class Facts:
+    """`calls`: AssumeRole calls that were answered with a credential. `wasted`: of these, those that were never stored.
+    `early`: stored long before they were due. `faults`: whatever must never be, in words."""
+
+    calls: int = 0
+    stored: int = 0
+    wasted: int = 0
+    early: int = 0
+    refused: dict[str, int] = field(default_factory=dict)
+    faults: list[str] = field(default_factory=list)
+
+    @property
+    def double_issue_percent(self) -> float:
+        return 100 * (self.wasted + self.early) / self.calls if self.calls else 0.0
+
+    def figures(self) -> dict[str, Any]:
+        return {
+            "calls": self.calls,
+            "wasted": self.wasted,
+            "early": self.early,
+            "double_issue_percent": round(self.double_issue_percent, 3),
+            "refused": self.refused,
+        }
+
+
+def mark(stage: Stage) -> int:
+    """Where the ledger ends now; what was stored before may be replaced at any time (see `Stage.spread`)."""
+    found: int = stage.one("SELECT coalesce(max(seq), 0) FROM chains_event")
+    return found
+
+
+def settle(stage: Stage, seconds: float = 30) -> None:
+    """Waits until nothing is claimed and nothing overdue: then every answered call has been stored, or never will be."""
+    stage.wait(
+        lambda: not stage.one(
+            "SELECT count(*) FROM chains_credential WHERE lease_until > clock_timestamp()"
+            " OR due_at < clock_timestamp() - interval '1 second'"
+        ),
+        "nothing is claimed or overdue",
+        seconds,
+    )
+
+
+def examine(stage: Stage, seen: Seen | None, marked: int = 0) -> Facts:
+    """Everything that can be known at the end of a scenario."""
+    calls = [call for call in stage.sts.calls() if call["action"] == "AssumeRole"]
+    by_key = {call["issued"]: call for call in calls if call["issued"]}
+    minted = stage.rows.execute(
+        "SELECT seq, at, data->>'credential', data->>'access_key_id', data->>'parent_access_key_id'"
+        " FROM chains_event WHERE kind = 'credential.minted' ORDER BY seq"
+    ).fetchall()
+    stored = {key for _, _, _, key, _ in minted}
+    facts = Facts(calls=len(by_key), stored=len(minted), wasted=len(by_key.keys() - stored))
+    facts.refused = dict(collections.Counter(c["outcome"] for c in calls if c["outcome"] != "ok"))
+    _check_events(stage, minted, by_key, marked, facts)
+    _check_rows(stage, minted, by_key, facts)
+    if seen:
+        _check_served(stage, seen, by_key, facts)
+    if said := stage.verify_ledger():
+        facts.faults.append(f"the ledger does not verify: {said}")
+    return facts
+
+
+def _check_events(
+    stage: Stage, minted: list[Any], by_key: dict[str, Any], marked: int, facts: Facts
+) -> None:
+    by_credential = collections.defaultdict(list)
+    for seq, at, credential, key, parent_key in minted:
+        call = by_key.get(key)
+        if call is None:
+            facts.faults.append(f"event {seq} names {key}, which the STS never issued")
+            continue
+        if call["caller"] != parent_key:
+            facts.faults.append(f"event {seq} names {parent_key} as parent, the STS was called by {call['caller']}")
+        by_credential[credential].append((seq, at, call))
+    if len({key for _, _, _, key, _ in minted}) != len(minted):
+        facts.faults.append("one issued key was stored twice")
+    for credential, lines in by_credential.items():
+        for (seq, at, call), (next_seq, next_at, next_call) in pairwise(lines):
+            if next_call["at"] < call["at"]:
+                facts.faults.append(f"stale write: event {next_seq} stored an older answer over a newer one")
+            if seq > marked and (next_at - at).total_seconds() < EARLY * stage.life_seconds:
+                facts.early += 1
+    generations = dict(
+        stage.rows.execute("SELECT fingerprint, generation FROM chains_credential WHERE level > 0").fetchall()
+    )
+    for credential, lines in by_credential.items():
+        if credential in generations and generations[credential] != len(lines):
+            facts.faults.append(
+                f"{credential[:12]} is of generation {generations[credential]}, but was stored {len(lines)} times"
+            )
+
+
+def _check_rows(stage: Stage, minted: list[Any], by_key: dict[str, Any], facts: Facts) -> None:
+    last = {credential: key for _, _, credential, key, _ in minted}
+    rows = stage.rows.execute(
+        f"SELECT {CREDENTIAL}, request->>'role_arn', request->>'role_session_name' FROM chains_credential"
+        " WHERE sealed IS NOT NULL"
+    ).fetchall()
+    for *row, role_arn, role_session_name in rows:
+        fingerprint, _, _, key, _, _, expires_at = row
+        if last.get(fingerprint) != key:
+            facts.faults.append(f"{fingerprint[:12]} holds {key} without an event")
+        if fault := triplet_fault(tuple(row)):
+            facts.faults.append(fault)
+        call = by_key.get(key, {})
+        if (call.get("role_arn"), call.get("role_session_name")) != (role_arn, role_session_name):
+            facts.faults.append(f"{fingerprint[:12]} holds a credential of another role")
+        if call.get("expires_at") != expires_at.timestamp():
+            facts.faults.append(f"{fingerprint[:12]} believes in another end than the STS")
+
+
+def _check_served(stage: Stage, seen: Seen, by_key: dict[str, Any], facts: Facts) -> None:
+    facts.faults += seen.mixed
+    facts.faults += [f"{key} was served after its end" for key in seen.served_after_end]
+    revealed = collections.Counter(
+        key
+        for (key,) in stage.rows.execute(
+            "SELECT data->>'access_key_id' FROM chains_event WHERE kind = 'credential.revealed'"
+        )
+    )
+    handed_out: collections.Counter[str] = collections.Counter()
+    for one in seen.served:
+        handed_out[one.access_key_id] += 1
+        if fault := parts_fault(one.access_key_id, one.secret_access_key, one.session_token):
+            facts.faults.append(f"served: {fault}")
+        call = by_key.get(one.access_key_id)
+        if call is None:
+            facts.faults.append(f"served: {one.access_key_id}, which the STS never issued")
+        elif one.expires_at != call["expires_at"]:
+            facts.faults.append(f"served: {one.access_key_id} with another end than the STS gave it")
+    for key, times in handed_out.items():
+        if revealed[key] < times:
+            facts.faults.append(f"{key} was handed out {times} times with {revealed[key]} events")

@@ -1,0 +1,14 @@
+"""The scenarios, in the order in which they run."""
+
+from chaos.report import Scenario
+from chaos.scenarios import broker, clocks, database, kills, pauses, steps, sts
+
+ALL: tuple[Scenario, ...] = (
+    *kills.SCENARIOS,
+    *pauses.SCENARIOS,
+    *steps.SCENARIOS,
+    *clocks.SCENARIOS,
+    *broker.SCENARIOS,
+    *database.SCENARIOS,
+    *sts.SCENARIOS,
+)

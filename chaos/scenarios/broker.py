@@ -1,0 +1,132 @@
+"""The broker away, hung, emptied, restarted: it only carries wake-ups, so nothing may depend on it."""
+
+import time
+from collections.abc import Callable
+
+from chaos.oracle import examine, mark, settle
+from chaos.report import Findings, Plan, Scenario
+from chaos.stage import Options, Stage
+from chaos.watch import Watch
+
+COMPRESSION = 20.0
+START_EVERY_SECONDS = 3.0
+# Unstarted sessions in reserve: one is started every few seconds while the broker is ill.
+RESERVE = 60
+
+
+def take_the_broker_away(plan: Plan) -> Findings:
+    return _ail(
+        plan,
+        plan.compressed(30, COMPRESSION),
+        lambda stage: stage.proxies["broker"].refuse(),
+        lambda stage: stage.proxies["broker"].pass_on(),
+    )
+
+
+def hang_the_broker(plan: Plan) -> Findings:
+    return _ail(
+        plan,
+        plan.compressed(10, COMPRESSION),
+        lambda stage: stage.broker.hang(),
+        lambda stage: stage.broker.wake(),
+    )
+
+
+def swallow_what_goes_to_the_broker(plan: Plan) -> Findings:
+    return _ail(
+        plan,
+        plan.compressed(10, COMPRESSION),
+        lambda stage: stage.proxies["broker"].black_hole(),
+        lambda stage: stage.proxies["broker"].pass_on(),
+    )
+
+
+def flush_the_broker_again_and_again(plan: Plan) -> Findings:
+    return _ail(plan, plan.compressed(10, COMPRESSION), lambda stage: None, lambda stage: None, _flush)
+
+
+def restart_the_broker_again_and_again(plan: Plan) -> Findings:
+    return _ail(plan, plan.compressed(15, COMPRESSION), lambda stage: None, lambda stage: None, _restart)
+
+
+def _flush(stage: Stage) -> None:
+    stage.broker.flush()
+
+
+def _restart(stage: Stage) -> None:
+    stage.broker.stop()
+    time.sleep(0.5)
+    stage.broker.start()
+    stage.keeper.adopt(stage.broker.group)
+
+
+def _ail(
+    plan: Plan,
+    seconds: float,
+    fall_ill: Callable[[Stage], None],
+    mend: Callable[[Stage], None],
+    every_time: Callable[[Stage], None] = lambda stage: None,
+) -> Findings:
+    findings = Findings()
+    started = plan.few(500)
+    options = Options(
+        sessions=started + RESERVE, started=started, compression=COMPRESSION, proxied=frozenset({"broker"})
+    )
+    with Stage(options, plan.template) as stage:
+        stage.wait_for_web()
+        stage.wait_until_fresh()
+        settle(stage)
+        marked = mark(stage)
+        stage.spread(min(seconds * 0.8, stage.life_seconds))
+        asked: list[tuple[int, float]] = []
+        with Watch(stage, readers=2) as seen:
+            fall_ill(stage)
+            until = time.monotonic() + seconds
+            while time.monotonic() < until and len(asked) < RESERVE - 1:
+                every_time(stage)
+                asked.append(stage.start_session(started + len(asked)))
+                time.sleep(START_EVERY_SECONDS)
+            mend(stage)
+            mended = time.monotonic()
+            last = started + len(asked)
+            stage.start_session(last)
+            stage.wait(lambda: stage.is_active(last), "a session started afterwards is active", 60)
+            again = time.monotonic() - mended
+            stage.wait(lambda: stage.ask("GET", "/readyz")[0] == 200, "readyz says ready", 60)
+            ready = time.monotonic() - mended
+            stage.wait(
+                lambda: all(stage.is_active(started + number) for number in range(len(asked))),
+                "what was started meanwhile is active",
+                60,
+            )
+        settle(stage)
+        facts = examine(stage, seen, marked)
+        findings.take(facts, seen, stage.life_seconds)
+        findings.expect(not stage.keeper.unexpected, f"ended by themselves: {stage.keeper.unexpected[:5]}")
+    slowest_start = max(took for _, took in asked)
+    failed_reads = sum(count for status, count in seen.answers.items() if status != 200)
+    findings.figures |= {
+        "ill_seconds": round(seconds, 1),
+        "failed_reads": failed_reads,
+        "starts": len(asked),
+        "slowest_start_seconds": round(slowest_start, 2),
+        "working_again_seconds": round(again, 1),
+        "ready_again_seconds": round(ready, 1),
+    }
+    findings.expect(failed_reads == 0, f"{failed_reads} failed reads: {seen.failed[:2]}")
+    findings.expect(seen.slowest_seconds <= 1, f"a read took {seen.slowest_seconds:.1f} s")
+    findings.expect({status for status, _ in asked} == {200}, f"starts were answered {asked}")
+    findings.expect(slowest_start <= 1, f"a start waited {slowest_start:.1f} s on the broker")
+    findings.expect(again <= 15, f"working again only after {again:.0f} s")
+    findings.expect(ready <= 15, f"ready again only after {ready:.0f} s")
+    findings.expect(facts.wasted + facts.early == 0, f"{facts.wasted} + {facts.early} calls too many")
+    return findings
+
+
+SCENARIOS = (
+    Scenario("broker_away", "broker refuses for 30 minutes", take_the_broker_away),
+    Scenario("broker_hung", "broker stands still for 10 minutes", hang_the_broker),
+    Scenario("broker_swallowed", "broker in a black hole for 10 minutes", swallow_what_goes_to_the_broker),
+    Scenario("broker_flushed", "broker emptied every 3 s", flush_the_broker_again_and_again),
+    Scenario("broker_restarted", "broker killed and started every 3 s", restart_the_broker_again_and_again),
+)

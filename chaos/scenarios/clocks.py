@@ -1,0 +1,44 @@
+"""Three clocks, and none: the database says what is due."""
+
+import time
+
+from chaos.oracle import examine, mark, settle
+from chaos.report import Findings, Plan, Scenario
+from chaos.stage import Options, Stage
+from chaos.watch import Watch
+
+
+def rotate_with_three_clocks(plan: Plan) -> Findings:
+    return _rotate(plan, clocks=3)
+
+
+def rotate_without_a_clock(plan: Plan) -> Findings:
+    """Each worker looks for itself; the first minting, too, has to come of that, since nobody sends a wake-up."""
+    return _rotate(plan, clocks=0)
+
+
+def _rotate(plan: Plan, clocks: int) -> Findings:
+    findings = Findings()
+    with Stage(Options(sessions=plan.few(1000), clocks=clocks), plan.template) as stage:
+        stage.wait_for_web()
+        first = stage.wait_until_fresh()
+        settle(stage)
+        marked = mark(stage)
+        # Two lives: whatever depends on a clock has run out by then.
+        seconds = 20.0 if plan.short else 2 * stage.life_seconds
+        stage.spread(min(seconds * 0.8, stage.life_seconds))
+        with Watch(stage) as seen:
+            time.sleep(seconds)
+        settle(stage)
+        facts = examine(stage, seen, marked)
+        findings.take(facts, seen, stage.life_seconds)
+    findings.figures |= {"clocks": clocks, "first_mint_seconds": round(first, 1)}
+    findings.expect(facts.wasted + facts.early == 0, f"{facts.wasted} + {facts.early} calls too many")
+    findings.expect(set(seen.answers) <= {200}, f"the web answered {dict(seen.answers)}: {seen.failed[:2]}")
+    return findings
+
+
+SCENARIOS = (
+    Scenario("clocks", "three beats", rotate_with_three_clocks),
+    Scenario("no_clock", "no beat at all", rotate_without_a_clock),
+)

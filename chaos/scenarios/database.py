@@ -1,0 +1,118 @@
+"""The database goes: nothing is minted, nothing handed out, and all of it comes back by itself."""
+
+import signal
+import time
+from collections.abc import Callable
+
+from chaos.oracle import examine, mark, settle
+from chaos.report import Findings, Plan, Scenario
+from chaos.stage import Options, Stage
+from chaos.watch import Watch
+
+AWAY_SECONDS = 8.0
+# What was on its way to the STS when the database went may still arrive.
+IN_FLIGHT_SECONDS = 1.0
+
+
+def crash_the_database_and_start_it_again(plan: Plan) -> Findings:
+    def crash(stage: Stage) -> None:
+        assert stage.cluster
+        stage.cluster.stop(signal.SIGQUIT)
+
+    def start(stage: Stage) -> None:
+        assert stage.cluster
+        stage.cluster.start()
+        stage.keeper.adopt(stage.cluster.group)
+
+    return _take_away(plan, Options(sessions=plan.few(300), own_cluster=True), crash, start)
+
+
+def make_the_database_read_only(plan: Plan) -> Findings:
+    def set_read_only(stage: Stage) -> None:
+        assert stage.cluster
+        stage.cluster.set_read_only(True)
+
+    def set_writable(stage: Stage) -> None:
+        assert stage.cluster
+        stage.cluster.set_read_only(False)
+
+    return _take_away(plan, Options(sessions=plan.few(300), own_cluster=True), set_read_only, set_writable)
+
+
+def cut_the_way_to_the_database(plan: Plan) -> Findings:
+    options = Options(sessions=plan.few(300), proxied=frozenset({"database"}))
+    return _take_away(
+        plan,
+        options,
+        lambda stage: stage.proxies["database"].refuse(),
+        lambda stage: stage.proxies["database"].pass_on(),
+    )
+
+
+def _take_away(
+    plan: Plan, options: Options, fall_ill: Callable[[Stage], None], mend: Callable[[Stage], None]
+) -> Findings:
+    findings = Findings()
+    with Stage(options, plan.template) as stage:
+        stage.wait_for_web()
+        stage.wait_until_fresh()
+        settle(stage)
+        marked = mark(stage)
+        # Rotations at every moment before, during and after.
+        stage.spread(AWAY_SECONDS * 4)
+        with Watch(stage, readers=2) as seen:
+            time.sleep(AWAY_SECONDS)
+            fall_ill(stage)
+            ill = time.monotonic()
+            time.sleep(AWAY_SECONDS)
+            mend(stage)
+            mended = time.monotonic()
+            reopen(stage)
+            last = mark(stage)
+            web = stage.wait(lambda: reads(stage), "the web hands out again", 60)
+            stage.wait(lambda: stored_after(stage, last), "a credential is minted again", 60)
+            minted = time.monotonic() - mended
+            time.sleep(AWAY_SECONDS)
+            settle(stage)
+        calls = stage.sts.calls()
+        facts = examine(stage, seen, marked)
+        findings.take(facts, seen, stage.life_seconds)
+        findings.expect(not stage.keeper.unexpected, f"ended by themselves: {stage.keeper.unexpected[:5]}")
+    meanwhile = sum(ill + IN_FLIGHT_SECONDS < call["at"] < mended for call in calls)
+    statuses = {status for at, status, _ in seen.failed if ill < at < mended}
+    handed_out = [one for one in seen.served if ill + 0.5 < one.read_at - time.time() + time.monotonic() < mended]
+    findings.figures |= {
+        "calls_meanwhile": meanwhile,
+        "answers_meanwhile": sorted(statuses),
+        "web_again_seconds": round(web, 1),
+        "minted_again_seconds": round(minted, 1),
+    }
+    findings.expect(meanwhile == 0, f"the STS was called {meanwhile} times while nothing could be written")
+    findings.expect(statuses == {503}, f"the web answered {sorted(statuses)} meanwhile: {seen.failed[:2]}")
+    findings.expect(not handed_out, f"{len(handed_out)} credentials were handed out meanwhile")
+    findings.expect(web <= 10, f"the web was back only after {web:.0f} s")
+    findings.expect(minted <= 10, f"rotation was back only after {minted:.0f} s")
+    return findings
+
+
+def reopen(stage: Stage) -> None:
+    """A new connection of our own: the old one may have died with the server."""
+    stage.__dict__.pop("rows").close()
+
+
+def reads(stage: Stage) -> bool:
+    session, _ = stage.seeded.sessions[0]
+    return stage.ask("GET", f"/api/v1/sessions/{session}/credentials?format=process")[0] == 200
+
+
+def stored_after(stage: Stage, seq: int) -> bool:
+    return bool(
+        stage.one("SELECT count(*) FROM chains_event WHERE kind = 'credential.minted' AND seq > %s", seq)
+    )
+
+
+SCENARIOS = (
+    Scenario("database_crashed", "database killed, back after 8 s", crash_the_database_and_start_it_again),
+    Scenario("database_read_only", "database read-only for 8 s", make_the_database_read_only),
+    Scenario("database_cut_off", "database unreachable for 8 s", cut_the_way_to_the_database),
+)

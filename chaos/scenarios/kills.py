@@ -1,0 +1,98 @@
+"""Workers that die, and how soon others take over."""
+
+import random
+import time
+
+from chaos.keeper import connected_to
+from chaos.oracle import examine, mark, settle
+from chaos.report import Findings, Plan, Scenario
+from chaos.stage import Options, Stage
+from chaos.watch import Watch
+
+KILL_EVERY_SECONDS = 2.0
+# Mostly as a container dies; now and then less tidily.
+WAYS = ("group", "group", "parent", "child")
+# Threads of a pool child times its children: the calls that one worker can have in flight (see docs/chaos.md).
+CALLS_IN_FLIGHT = 64
+
+
+def kill_a_random_worker_every_two_seconds(plan: Plan) -> Findings:
+    findings = Findings()
+    seconds = plan.minutes * 60
+    with Stage(Options(sessions=plan.sessions, workers=3), plan.template) as stage:
+        stage.wait_for_web()
+        first = stage.wait_until_fresh(600)
+        settle(stage, 120)
+        marked = mark(stage)
+        # In a short run everything is rotated once all the same.
+        stage.spread(min(seconds * 0.8, stage.life_seconds))
+        kills = most_orphans = 0
+        with Watch(stage) as seen:
+            begun = time.monotonic()
+            while time.monotonic() - begun < seconds:
+                time.sleep(KILL_EVERY_SECONDS)
+                stage.keeper.kill(random.choice(stage.keeper.names("worker")), random.choice(WAYS))
+                kills += 1
+                most_orphans = max(most_orphans, stage.keeper.orphans())
+            settle(stage, 60)
+        facts = examine(stage, seen, marked)
+        orphans = stage.wait(lambda: not stage.keeper.orphans(), "no orphan is left", 90)
+        findings.take(facts, seen, stage.life_seconds)
+        unexpected = list(stage.keeper.unexpected)
+    findings.figures |= {
+        "kills": kills,
+        "wasted_per_kill": round(facts.wasted / max(kills, 1), 2),
+        "first_mint_seconds": round(first, 1),
+        "most_orphans": most_orphans,
+        "orphans_gone_seconds": round(orphans, 1),
+        "ended_by_themselves": unexpected,
+    }
+    findings.expect(facts.double_issue_percent <= 1, f"{facts.double_issue_percent:.2f} % issued twice")
+    findings.expect(facts.wasted <= kills * CALLS_IN_FLIGHT, "more issued twice than were in flight")
+    findings.expect(not unexpected, f"processes ended by themselves: {unexpected[:5]}")
+    findings.expect(set(seen.answers) <= {200}, f"the web answered {dict(seen.answers)}: {seen.failed[:2]}")
+    return findings
+
+
+def kill_the_worker_that_waits_for_sts_and_time_the_take_over(plan: Plan) -> Findings:
+    """With the lease and the minutes of production."""
+    findings = Findings()
+    options = Options(sessions=4, started=0, compression=1.0, lease_seconds=None, latency_seconds=3.0)
+    with Stage(options, plan.template) as stage:
+        stage.wait_for_web()
+        stage.wait(lambda: len(stage.keeper.children("worker-1")) > 0, "workers have children")
+        stage.start_session(0)
+        stage.wait(lambda: stage.is_active(0), "the first session is active")
+        took = []
+        with Watch(stage, readers=0) as seen:
+            for number in range(1, 2 if plan.short else 4):
+                before = stage.sts.count()["requests"]
+                stage.start_session(number)
+                stage.wait(lambda: stage.sts.count()["requests"] > before, "the STS is called")  # noqa: B023
+                held = [
+                    name
+                    for name in stage.keeper.names("worker")
+                    if connected_to(stage.sts_port, stage.keeper.members(name))
+                ]
+                for name in held:
+                    stage.keeper.kill(name)
+                took.append(stage.wait(lambda: stage.is_active(number), "taken over", 120))  # noqa: B023
+        settle(stage)
+        findings.take(examine(stage, seen), seen, stage.life_seconds)
+    findings.figures |= {"takeover_seconds": round(max(took), 1), "takeovers": [round(one, 1) for one in took]}
+    findings.expect(max(took) <= 35, f"taken over after {max(took):.0f} s")
+    return findings
+
+
+SCENARIOS = (
+    Scenario(
+        "kills",
+        "SIGKILL of a random worker (group, parent or child) every 2 s",
+        kill_a_random_worker_every_two_seconds,
+    ),
+    Scenario(
+        "takeover",
+        "SIGKILL in the midst of a call, lease of production: who takes over, when",
+        kill_the_worker_that_waits_for_sts_and_time_the_take_over,
+    ),
+)

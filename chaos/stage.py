@@ -1,0 +1,269 @@
+"""A whole installation for one scenario: database, broker, STS, web, workers, clocks; and the proxies between them."""
+
+import http.client
+import json
+import os
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Callable, Mapping
+from contextlib import ExitStack
+from dataclasses import dataclass, field
+from functools import cached_property
+from pathlib import Path
+from typing import Any, Self
+
+from bench.stand_in import StandIn
+from chainweb import processes
+from chaos.broker import Broker
+from chaos.databases import Cluster, Scratch, connect
+from chaos.keeper import CHECKOUT, Keeper
+from chaos.proxy import Proxy
+
+HOUR_SECONDS = 3600.0
+# Loaded machines start slowly; nothing is measured by this.
+PATIENCE_SECONDS = 180.0
+
+
+@dataclass(frozen=True)
+class Seeded:
+    """What `chaos.seed` made. `sessions`: (id, account of its role), the started ones first."""
+
+    token: str
+    sessions: list[tuple[str, str]]
+    started: int
+
+
+@dataclass
+class Options:
+    """How a stage is set up. `proxied` names what is reached through a proxy: "database", "broker", "sts"."""
+
+    sessions: int
+    started: int | None = None  # how many of them are started at once; None: all
+    workers: int = 2
+    clocks: int = 1
+    compression: float = 20.0
+    lease_seconds: float | None = 4.0
+    latency_seconds: float = 0.05
+    proxied: frozenset[str] = frozenset()
+    own_cluster: bool = False
+    environ: Mapping[str, str] = field(default_factory=dict)
+
+
+class Stage:
+    """Everything runs between `with` and its end. `template` is a migrated database to copy."""
+
+    def __init__(self, options: Options, template: str) -> None:
+        self.options, self.template = options, template
+        self.life_seconds = HOUR_SECONDS / options.compression
+        self.proxies: dict[str, Proxy] = {}
+
+    def __enter__(self) -> Self:
+        with ExitStack() as stack:
+            self._set_up(stack)
+            self._stack = stack.pop_all()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._stack.close()
+
+    def _set_up(self, stack: ExitStack) -> None:
+        folder = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="chaos-")))
+        self.sts = stack.enter_context(StandIn(latency=self.options.latency_seconds, life=self.life_seconds))
+        self.cluster = stack.enter_context(Cluster()) if self.options.own_cluster else None
+        self.database_url = (
+            self.cluster.url if self.cluster else stack.enter_context(Scratch(self.template)).url
+        )
+        self.broker = stack.enter_context(Broker())
+        if self.cluster:
+            migrate(self.database_url)
+        addresses = {
+            "database": self.database_url.partition("@")[2].partition("/")[0],
+            "broker": f"127.0.0.1:{self.broker.port}",
+            "sts": self.sts.url.removeprefix("http://"),
+        }
+        for name in self.options.proxied:
+            host, _, port = addresses[name].partition(":")
+            self.proxies[name] = stack.enter_context(Proxy((host, int(port))))
+            addresses[name] = f"127.0.0.1:{self.proxies[name].port}"
+        self.sts_port = int(addresses["sts"].partition(":")[2])
+        self.environ = self._environ(folder, addresses)
+        self.listener = stack.enter_context(processes.listen("127.0.0.1", 0))
+        self.web_address: tuple[str, int] = self.listener.getsockname()
+        # The last to come and so the first to go: nothing of ours runs when its database is dropped.
+        self.keeper = stack.enter_context(Keeper(folder))
+        self.keeper.adopt(self.broker.group)
+        if self.cluster:
+            self.keeper.adopt(self.cluster.group)
+        self.seeded = self._seed()
+        self.start_web()
+        for number in range(self.options.workers):
+            self.start_worker(f"worker-{number}")
+        for number in range(self.options.clocks):
+            self.keeper.start(f"clock-{number}", processes.beat_command(), self.environ)
+
+    def _environ(self, folder: Path, addresses: Mapping[str, str]) -> dict[str, str]:
+        server, _, name = self.database_url.rpartition("/")
+        user = server.partition("://")[2].partition("@")[0]
+        environ = base_environ() | {
+            "CHAINWEB_DATA": str(folder),
+            "DATABASE_URL": f"postgres://{user}@{addresses['database']}/{name}",
+            "REDIS_URL": f"redis://{addresses['broker']}/0",
+            "AWS_ENDPOINT_URL_STS": f"http://{addresses['sts']}",
+            "CHAINWEB_TIME_COMPRESSION": f"{self.options.compression:g}",
+        }
+        if self.options.lease_seconds is not None:
+            environ["CHAINWEB_LEASE_SECONDS"] = f"{self.options.lease_seconds:g}"
+        return environ | dict(self.options.environ)
+
+    def _seed(self) -> Seeded:
+        started = self.options.sessions if self.options.started is None else self.options.started
+        command = [sys.executable, "-m", "chaos.seed", str(self.options.sessions), str(started)]
+        environ = self.environ | {"DATABASE_URL": self.database_url}
+        made = subprocess.run(command, env=environ, cwd=CHECKOUT, check=True, stdout=subprocess.PIPE)
+        answer = json.loads(made.stdout)
+        return Seeded(answer["token"], [tuple(each) for each in answer["sessions"]], started)
+
+    # --- processes --------------------------------------------------------------------------------
+
+    def start_web(self) -> None:
+        self.keeper.start(
+            "web",
+            processes.web_command(self.listener),
+            processes.without_worker_secrets(self.environ),
+            [self.listener.fileno()],
+        )
+
+    def start_worker(self, name: str, **more: str) -> None:
+        """`more`: further environment variables, for this one alone."""
+        self.keeper.start(name, processes.worker_command(), self.environ | more)
+
+    # --- looking ----------------------------------------------------------------------------------
+
+    @cached_property
+    def rows(self) -> Any:
+        """A connection of our own past every proxy; for the main thread."""
+        return self._stack.enter_context(connect(self.database_url))
+
+    def one(self, query: str, *values: Any) -> Any:
+        return self.rows.execute(query, values).fetchone()[0]
+
+    def live(self) -> int:
+        """How many activations have a credential that lives."""
+        found: int = self.one(
+            "SELECT count(*) FROM chains_activation a JOIN chains_credential c ON c.fingerprint = a.credential_id"
+            " WHERE c.sealed IS NOT NULL AND c.expires_at > clock_timestamp()"
+        )
+        return found
+
+    def wait(self, check: Callable[[], bool], what: str, seconds: float = PATIENCE_SECONDS) -> float:
+        """Waits for it; returns how long that took. Raises TimeoutError with `what`."""
+        begun = time.monotonic()
+        while not check():
+            if time.monotonic() - begun > seconds:
+                raise TimeoutError(f"{what}: not within {seconds:.0f} s. {self.last_words()}")
+            time.sleep(0.05)
+        return time.monotonic() - begun
+
+    def wait_until_fresh(self, seconds: float = PATIENCE_SECONDS) -> float:
+        """Until everything that is started lives."""
+        return self.wait(lambda: self.live() >= self.seeded.started, "all started sessions are live", seconds)
+
+    def spread(self, within_seconds: float) -> None:
+        """Steady state at once: rotations are spread over that time, none later than its 37th minute."""
+        self.rows.execute(
+            "UPDATE chains_credential SET due_at = clock_timestamp() + random() * least(%s * interval '1 second',"
+            " minted_at + (expires_at - minted_at) * 37 / 60 - clock_timestamp())"
+            " WHERE due_at IS NOT NULL AND sealed IS NOT NULL AND lease_until IS NULL",
+            [within_seconds],
+        )
+
+    def ask(
+        self, method: str, path: str, body: Any = None, timeout: float = 30
+    ) -> tuple[int, bytes, float]:
+        """One request to the web with the member's token: status (0: none), body, seconds."""
+        begun = time.monotonic()
+        connection = http.client.HTTPConnection(*self.web_address, timeout=timeout)
+        try:
+            connection.request(
+                method,
+                path,
+                None if body is None else json.dumps(body),
+                {"Authorization": f"Bearer {self.seeded.token}", "Content-Type": "application/json"},
+            )
+            answer = connection.getresponse()
+            return answer.status, answer.read(), time.monotonic() - begun
+        except (OSError, http.client.HTTPException):
+            return 0, b"", time.monotonic() - begun
+        finally:
+            connection.close()
+
+    def wait_for_web(self) -> None:
+        self.wait(lambda: self.ask("GET", "/healthz")[0] == 200, "the web answers")
+
+    def start_session(self, number: int) -> tuple[int, float]:
+        """Has the web start a session; (status, seconds)."""
+        status, _, seconds = self.ask("POST", f"/api/v1/sessions/{self.seeded.sessions[number][0]}/start")
+        return status, seconds
+
+    def is_active(self, number: int) -> bool:
+        return bool(
+            self.one(
+                "SELECT count(*) FROM chains_activation a JOIN chains_credential c"
+                " ON c.fingerprint = a.credential_id WHERE a.session_id = %s AND c.sealed IS NOT NULL"
+                " AND c.expires_at > clock_timestamp()",
+                self.seeded.sessions[number][0],
+            )
+        )
+
+    def verify_ledger(self) -> str:
+        """Empty, or what `manage.py verify_ledger` has to say against it."""
+        done = subprocess.run(
+            [sys.executable, "manage.py", "verify_ledger"],
+            env=self.environ | {"DATABASE_URL": self.database_url},
+            cwd=CHECKOUT,
+            capture_output=True,
+            text=True,
+            check=False,
+        )
+        return "" if done.returncode == 0 else (done.stdout + done.stderr).strip()[-500:]
+
+    def last_words(self) -> str:
+        """The end of each log that says something of weight."""
+        said = []
+        for name in self.keeper.names():
+            lines = self.keeper.log(name).read_text(errors="replace").splitlines()
+            weighty = [line for line in lines if '"info"' not in line and line.strip()]
+            if weighty:
+                said.append(f"{name}: {' / '.join(weighty[-3:])[:600]}")
+        return " | ".join(said)
+
+
+def base_environ() -> dict[str, str]:
+    """What every process of ours gets: nothing of the caller's AWS, the run's own keys."""
+    kept = {"PATH", "HOME", "LANG", "LC_ALL", "TMPDIR", "SYSTEMROOT"}
+    ours = {"SECRET_KEY", "CHAINWEB_SEAL_KEYS", "CHAINWEB_ROOT_KEYS", "CHAINWEB_ROOT_PUBLIC_KEY"}
+    environ = {name: value for name, value in os.environ.items() if name in kept | ours}
+    return environ | {
+        "DJANGO_SETTINGS_MODULE": "chainweb.settings",
+        "CHAINWEB_AWS": "real",
+        "AWS_EC2_METADATA_DISABLED": "true",
+        "ALLOWED_HOSTS": "127.0.0.1",
+        "SECURE_COOKIES": "0",
+        "LOG_LEVEL": "WARNING",
+        "PYTHONDONTWRITEBYTECODE": "1",
+        "NO_PROXY": "127.0.0.1,localhost",
+    }
+
+
+def migrate(database_url: str) -> None:
+    """Makes the tables."""
+    with tempfile.TemporaryDirectory(prefix="chaos-") as folder:
+        subprocess.run(
+            [sys.executable, "manage.py", "migrate", "--verbosity=0"],
+            env=base_environ()
+            | {"DATABASE_URL": database_url, "REDIS_URL": "redis://127.0.0.1:1/0", "CHAINWEB_DATA": folder},
+            cwd=CHECKOUT,
+            check=True,
+        )
