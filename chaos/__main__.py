@@ -58,11 +58,15 @@ def main() -> int:
 
 
 def _options() -> argparse.Namespace:
-    parser = argparse.ArgumentParser(prog="python -m chaos", description="Fault injection; see docs/chaos.md.")
+    parser = argparse.ArgumentParser(
+        prog="python -m chaos", description="Fault injection; see docs/chaos.md."
+    )
     parser.add_argument("--minutes", type=float, default=10, help="how long workers are killed (default 10)")
     parser.add_argument("--sessions", type=int, default=10_000, help="at most so many (default 10,000)")
     parser.add_argument("--only", default="", help="names of scenarios, with commas")
-    parser.add_argument("--short", action="store_true", help="outages of a sixth of their length, fewer rounds")
+    parser.add_argument(
+        "--short", action="store_true", help="outages of a sixth of their length, fewer rounds"
+    )
     parser.add_argument("--json", metavar="FILE", help="where the figures are written")
     options = parser.parse_args()
     options.only = [name for name in options.only.split(",") if name]

@@ -83,8 +83,10 @@ class Cluster:
         self._data = self._folder / "data"
         self._log = (self._folder / "log").open("wb")
         subprocess.run(
-            [self._bin / "initdb", "-D", self._data, "-U", "postgres", "-A", "trust", "-E", "UTF8"]
-            + ["--no-sync", "--locale=C.UTF-8"],
+            [
+                *(str(self._bin / "initdb"), "-D", str(self._data), "-U", "postgres", "-A", "trust"),
+                *("-E", "UTF8", "--locale=C.UTF-8", "--no-sync"),
+            ],
             check=True,
             stdout=self._log,
             stderr=self._log,
@@ -107,9 +109,9 @@ class Cluster:
 
     def start(self) -> None:
         """Returns when it answers."""
-        command = [self._bin / "postgres", "-D", self._data, "-p", str(self.port)]
+        command = [str(self._bin / "postgres"), "-D", str(self._data), "-p", str(self.port)]
         command += ["-c", "listen_addresses=127.0.0.1", "-c", "unix_socket_directories="]
-        self._process = subprocess.Popen(
+        process: subprocess.Popen[bytes] = subprocess.Popen(
             command,
             stdout=self._log,
             stderr=self._log,
@@ -117,12 +119,13 @@ class Cluster:
             start_new_session=True,
             **self._user,
         )
+        self._process = process
         deadline = time.monotonic() + 60
         while True:
             try:
                 connect(self.url).close()
             except psycopg.OperationalError:
-                if time.monotonic() > deadline or self._process.poll() is not None:
+                if time.monotonic() > deadline or process.poll() is not None:
                     raise
                 time.sleep(0.05)
             else:

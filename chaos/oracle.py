@@ -47,9 +47,11 @@ def mark(stage: Stage) -> int:
 def settle(stage: Stage, seconds: float = 30) -> None:
     """Waits until nothing is claimed and nothing overdue: then every answered call has been stored, or never will be."""
     stage.wait(
-        lambda: not stage.one(
-            "SELECT count(*) FROM chains_credential WHERE lease_until > clock_timestamp()"
-            " OR due_at < clock_timestamp() - interval '1 second'"
+        lambda: (
+            not stage.one(
+                "SELECT count(*) FROM chains_credential WHERE lease_until > clock_timestamp()"
+                " OR due_at < clock_timestamp() - interval '1 second'"
+            )
         ),
         "nothing is claimed or overdue",
         seconds,
@@ -76,9 +78,7 @@ def examine(stage: Stage, seen: Seen | None, marked: int = 0) -> Facts:
     return facts
 
 
-def _check_events(
-    stage: Stage, minted: list[Any], by_key: dict[str, Any], marked: int, facts: Facts
-) -> None:
+def _check_events(stage: Stage, minted: list[Any], by_key: dict[str, Any], marked: int, facts: Facts) -> None:
     by_credential = collections.defaultdict(list)
     for seq, at, credential, key, parent_key in minted:
         call = by_key.get(key)
@@ -86,11 +86,13 @@ def _check_events(
             facts.faults.append(f"event {seq} names {key}, which the STS never issued")
             continue
         if call["caller"] != parent_key:
-            facts.faults.append(f"event {seq} names {parent_key} as parent, the STS was called by {call['caller']}")
+            facts.faults.append(
+                f"event {seq} names {parent_key} as parent, the STS was called by {call['caller']}"
+            )
         by_credential[credential].append((seq, at, call))
     if len({key for _, _, _, key, _ in minted}) != len(minted):
         facts.faults.append("one issued key was stored twice")
-    for credential, lines in by_credential.items():
+    for lines in by_credential.values():
         for (seq, at, call), (next_seq, next_at, next_call) in pairwise(lines):
             if next_call["at"] < call["at"]:
                 facts.faults.append(f"stale write: event {next_seq} stored an older answer over a newer one")

@@ -74,7 +74,9 @@ class Scenario:
 def summed_up(found: Mapping[str, Findings]) -> dict[str, Any]:
     """The keys that others build on; null where no scenario of the run measures it."""
 
-    def over(name: str, choose: Callable[[Sequence[float]], float], among: Sequence[str] = ()) -> float | None:
+    def over(
+        name: str, choose: Callable[[Sequence[float]], float], among: Sequence[str] = ()
+    ) -> float | None:
         values = [
             findings.figures[name]
             for key, findings in found.items()

@@ -41,7 +41,7 @@ class Options:
 
     sessions: int
     started: int | None = None  # how many of them are started at once; None: all
-    workers: int = 2
+    workers: int = 2  # beside the one that is kept for starts; with 0 there is none of either
     clocks: int = 1
     compression: float = 20.0
     lease_seconds: float | None = 4.0
@@ -100,6 +100,8 @@ class Stage:
         self.start_web()
         for number in range(self.options.workers):
             self.start_worker(f"worker-{number}")
+        if self.options.workers:
+            self.start_starter("worker-starts")
         for number in range(self.options.clocks):
             self.keeper.start(f"clock-{number}", processes.beat_command(), self.environ)
 
@@ -138,6 +140,10 @@ class Stage:
     def start_worker(self, name: str, **more: str) -> None:
         """`more`: further environment variables, for this one alone."""
         self.keeper.start(name, processes.worker_command(), self.environ | more)
+
+    def start_starter(self, name: str) -> None:
+        """The worker that is kept for what people wait for."""
+        self.keeper.start(name, processes.starter_command(), self.environ)
 
     # --- looking ----------------------------------------------------------------------------------
 
@@ -179,9 +185,7 @@ class Stage:
             [within_seconds],
         )
 
-    def ask(
-        self, method: str, path: str, body: Any = None, timeout: float = 30
-    ) -> tuple[int, bytes, float]:
+    def ask(self, method: str, path: str, body: Any = None, timeout: float = 30) -> tuple[int, bytes, float]:
         """One request to the web with the member's token: status (0: none), body, seconds."""
         begun = time.monotonic()
         connection = http.client.HTTPConnection(*self.web_address, timeout=timeout)

@@ -80,7 +80,9 @@ def _take_away(
         findings.expect(not stage.keeper.unexpected, f"ended by themselves: {stage.keeper.unexpected[:5]}")
     meanwhile = sum(ill + IN_FLIGHT_SECONDS < call["at"] < mended for call in calls)
     statuses = {status for at, status, _ in seen.failed if ill < at < mended}
-    handed_out = [one for one in seen.served if ill + 0.5 < one.read_at - time.time() + time.monotonic() < mended]
+    handed_out = [
+        one for one in seen.served if ill + 0.5 < one.read_at - time.time() + time.monotonic() < mended
+    ]
     findings.figures |= {
         "calls_meanwhile": meanwhile,
         "answers_meanwhile": sorted(statuses),

@@ -79,7 +79,10 @@ def kill_the_worker_that_waits_for_sts_and_time_the_take_over(plan: Plan) -> Fin
                 took.append(stage.wait(lambda: stage.is_active(number), "taken over", 120))  # noqa: B023
         settle(stage)
         findings.take(examine(stage, seen), seen, stage.life_seconds)
-    findings.figures |= {"takeover_seconds": round(max(took), 1), "takeovers": [round(one, 1) for one in took]}
+    findings.figures |= {
+        "takeover_seconds": round(max(took), 1),
+        "takeovers": [round(one, 1) for one in took],
+    }
     findings.expect(max(took) <= 35, f"taken over after {max(took):.0f} s")
     return findings
 

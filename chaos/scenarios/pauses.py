@@ -16,7 +16,10 @@ def stop_a_worker_past_its_lease_and_let_it_go_on(plan: Plan) -> Findings:
     findings = Findings()
     rounds = 1 if plan.short else 4
     options = Options(
-        sessions=plan.few(200), lease_seconds=LEASE_SECONDS, latency_seconds=1.0, environ={"CHAINWEB_STS_THREADS": "8"}
+        sessions=plan.few(200),
+        lease_seconds=LEASE_SECONDS,
+        latency_seconds=1.0,
+        environ={"CHAINWEB_STS_THREADS": "8"},
     )
     with Stage(options, plan.template) as stage:
         stage.wait_for_web()
@@ -35,7 +38,9 @@ def stop_a_worker_past_its_lease_and_let_it_go_on(plan: Plan) -> Findings:
                     for name in stage.keeper.names("worker")
                     if connected_to(stage.sts_port, stage.keeper.members(name))
                 ][:1]
-                held = stage.one("SELECT count(*) FROM chains_credential WHERE lease_until > clock_timestamp()")
+                held = stage.one(
+                    "SELECT count(*) FROM chains_credential WHERE lease_until > clock_timestamp()"
+                )
                 for name in stopped:
                     stage.keeper.pause(name)
                 time.sleep(LEASE_SECONDS + 3)
@@ -50,7 +55,12 @@ def stop_a_worker_past_its_lease_and_let_it_go_on(plan: Plan) -> Findings:
         findings.take(facts, seen, stage.life_seconds)
         findings.expect(not stage.keeper.unexpected, f"ended by themselves: {stage.keeper.unexpected[:5]}")
     stale = [fault for fault in facts.faults if fault.startswith("stale")]
-    findings.figures |= {"rounds": rounds, "stale_writes": len(stale), "mixed": len(seen.mixed), "held": taken_meanwhile}
+    findings.figures |= {
+        "rounds": rounds,
+        "stale_writes": len(stale),
+        "mixed": len(seen.mixed),
+        "held": taken_meanwhile,
+    }
     findings.expect(facts.wasted > 0, "the stopped worker had nothing in flight: nothing was tried")
     return findings
 

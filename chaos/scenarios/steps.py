@@ -32,7 +32,9 @@ def _kill_after(step: str, plan: Plan) -> Findings:
         stage.wait(lambda: len(stage.keeper.children("worker-0")) > 0, "the worker has children")
         children = set(stage.keeper.children("worker-0"))
         try:
-            stage.wait(lambda: not children <= set(stage.keeper.children("worker-0")), f"it dies after {step}", 30)
+            stage.wait(
+                lambda: not children <= set(stage.keeper.children("worker-0")), f"it dies after {step}", 30
+            )
             died = True
         except TimeoutError:
             died = False
@@ -54,5 +56,7 @@ def _kill_after(step: str, plan: Plan) -> Findings:
 
 
 SCENARIOS = (
-    Scenario("steps", "SIGKILL of a worker after each named step of a rotation", kill_a_worker_after_each_step),
+    Scenario(
+        "steps", "SIGKILL of a worker after each named step of a rotation", kill_a_worker_after_each_step
+    ),
 )

@@ -3,6 +3,7 @@
 import collections
 import json
 import time
+from typing import Any
 
 from chaos.oracle import examine, mark, settle
 from chaos.report import Findings, Plan, Scenario, percentile
@@ -99,13 +100,17 @@ def swallow_the_calls_of_one_account(plan: Plan) -> Findings:
         stage.wait_until_fresh(90)
         settle(stage, 90)
         findings.take(examine(stage, seen, marked), seen, stage.life_seconds)
-    figures = {}
+    figures: dict[str, Any] = {}
     for name, (without, with_it) in {"lateness": lateness, "start_to_active": waits}.items():
         before, after = percentile(without, 0.99), percentile(with_it, 0.99)
-        figures |= {f"{name}_p99_seconds": [round(before, 2), round(after, 2)], f"{name}_measured": len(with_it)}
+        figures |= {
+            f"{name}_p99_seconds": [round(before, 2), round(after, 2)],
+            f"{name}_measured": len(with_it),
+        }
         findings.expect(bool(with_it), f"no {name} was measured")
         findings.expect(
-            after <= before * 1.2 + NOISE_SECONDS, f"others' {name}: p99 {after:.1f} s instead of {before:.1f} s"
+            after <= before * 1.2 + NOISE_SECONDS,
+            f"others' {name}: p99 {after:.1f} s instead of {before:.1f} s",
         )
     findings.figures |= figures | {"hung_calls": hung, "lapsed_elsewhere": lapsed_elsewhere}
     findings.expect(hung > 0, "no call was swallowed: nothing was tried")
@@ -126,7 +131,9 @@ def _lateness(seen: Seen, dead: str) -> list[float]:
 
 def _lapsed_elsewhere(stage: Stage, seen: Seen, dead: str) -> list[str]:
     accounts = dict(stage.seeded.sessions)
-    activations = dict(stage.rows.execute("SELECT id::text, session_id::text FROM chains_activation").fetchall())
+    activations = dict(
+        stage.rows.execute("SELECT id::text, session_id::text FROM chains_activation").fetchall()
+    )
     return [one for one, _ in seen.lapsed if accounts[activations[one]] != dead]
 
 
@@ -177,12 +184,15 @@ def take_sts_away_for_45_minutes(plan: Plan) -> Findings:
         "peak_calls_per_second_and_account": max(peaks.values(), default=0),
         "calls_afterwards": len(calls),
     }
-    findings.expect(set(seen.answers) <= {200, 503}, f"the web answered {dict(seen.answers)}: {seen.failed[:2]}")
+    findings.expect(
+        set(seen.answers) <= {200, 503}, f"the web answered {dict(seen.answers)}: {seen.failed[:2]}"
+    )
     findings.expect(not before_end, f"refused before the first end: {before_end[:2]}")
     findings.expect(plan.short or seen.answers[503] > 0, "nothing ran out: nothing was tried")
     findings.expect(fresh <= allowed, f"all fresh only after {fresh:.0f} s, {allowed:.0f} allowed")
     findings.expect(
-        max(peaks.values(), default=0) <= CALLS_PER_SECOND_AND_ACCOUNT * BURST, f"a stampede: {peaks.most_common(3)}"
+        max(peaks.values(), default=0) <= CALLS_PER_SECOND_AND_ACCOUNT * BURST,
+        f"a stampede: {peaks.most_common(3)}",
     )
     findings.expect(facts.wasted <= 0.05 * facts.calls, f"{facts.wasted} calls in vain")
     return findings
