@@ -185,6 +185,21 @@ class Stage:
             [within_seconds],
         )
 
+    def make_due(self) -> Any:
+        """Everything that lives and is rotated is due now; the database's moment of that."""
+        return self.one(
+            "WITH due AS (UPDATE chains_credential SET due_at = clock_timestamp()"
+            " WHERE due_at IS NOT NULL AND sealed IS NOT NULL RETURNING due_at) SELECT max(due_at) FROM due"
+        )
+
+    def minted_since(self, moment: Any) -> bool:
+        """Whether every activation has a credential of after that moment."""
+        return not self.one(
+            "SELECT count(*) FROM chains_activation a JOIN chains_credential c ON c.fingerprint = a.credential_id"
+            " WHERE c.minted_at IS NULL OR c.minted_at < %s",
+            moment,
+        )
+
     def ask(self, method: str, path: str, body: Any = None, timeout: float = 30) -> tuple[int, bytes, float]:
         """One request to the web with the member's token: status (0: none), body, seconds."""
         begun = time.monotonic()

@@ -148,7 +148,9 @@ class Watch:
             if seconds > SLOW_SECONDS:
                 self.seen.slow += 1
             if status != http.client.OK:
-                self.seen.failed.append((time.monotonic(), status, body[:200].decode(errors="replace")))
+                self.seen.failed.append(
+                    (time.monotonic(), status, " ".join(body.decode(errors="replace").split())[:200])
+                )
                 continue
             answer = json.loads(body)
             one = Served(

@@ -49,8 +49,24 @@ def cut_the_way_to_the_database(plan: Plan) -> Findings:
     )
 
 
+def swallow_what_goes_to_the_database(plan: Plan) -> Findings:
+    """Who asks waits, as with any database that does not answer; but nothing is made up meanwhile."""
+    options = Options(sessions=plan.few(300), proxied=frozenset({"database"}))
+    return _take_away(
+        plan,
+        options,
+        lambda stage: stage.proxies["database"].black_hole(),
+        lambda stage: stage.proxies["database"].pass_on(),
+        answers=frozenset(),
+    )
+
+
 def _take_away(
-    plan: Plan, options: Options, fall_ill: Callable[[Stage], None], mend: Callable[[Stage], None]
+    plan: Plan,
+    options: Options,
+    fall_ill: Callable[[Stage], None],
+    mend: Callable[[Stage], None],
+    answers: frozenset[int] = frozenset({503}),
 ) -> Findings:
     findings = Findings()
     with Stage(options, plan.template) as stage:
@@ -90,7 +106,7 @@ def _take_away(
         "minted_again_seconds": round(minted, 1),
     }
     findings.expect(meanwhile == 0, f"the STS was called {meanwhile} times while nothing could be written")
-    findings.expect(statuses == {503}, f"the web answered {sorted(statuses)} meanwhile: {seen.failed[:2]}")
+    findings.expect(statuses == answers, f"the web answered {sorted(statuses)} meanwhile: {seen.failed[:2]}")
     findings.expect(not handed_out, f"{len(handed_out)} credentials were handed out meanwhile")
     findings.expect(web <= 10, f"the web was back only after {web:.0f} s")
     findings.expect(minted <= 10, f"rotation was back only after {minted:.0f} s")
@@ -117,4 +133,5 @@ SCENARIOS = (
     Scenario("database_crashed", "database killed, back after 8 s", crash_the_database_and_start_it_again),
     Scenario("database_read_only", "database read-only for 8 s", make_the_database_read_only),
     Scenario("database_cut_off", "database unreachable for 8 s", cut_the_way_to_the_database),
+    Scenario("database_swallowed", "database in a black hole for 8 s", swallow_what_goes_to_the_database),
 )

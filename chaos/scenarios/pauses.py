@@ -28,9 +28,7 @@ def stop_a_worker_past_its_lease_and_let_it_go_on(plan: Plan) -> Findings:
         taken_meanwhile = 0
         with Watch(stage) as seen:
             for _ in range(rounds):
-                stage.rows.execute(
-                    "UPDATE chains_credential SET due_at = clock_timestamp() WHERE due_at IS NOT NULL AND sealed IS NOT NULL"
-                )
+                stage.make_due()
                 before = stage.sts.count()["requests"]
                 stage.wait(lambda: stage.sts.count()["requests"] > before + 8, "the STS is called")  # noqa: B023
                 stopped = [

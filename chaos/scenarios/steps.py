@@ -1,58 +1,67 @@
 """Workers that kill themselves right after a named step of a rotation."""
 
 import time
+from typing import Any
 
-from chaos.oracle import examine, settle
+from chaos.oracle import examine, mark, settle
 from chaos.report import Findings, Plan, Scenario
 from chaos.stage import Options, Stage
-from chaos.watch import Watch
+from chaos.watch import Seen, Watch
 
 STEPS = ("claimed", "assumed", "written", "committed")
 LEASE_SECONDS = 4.0
+# Lease, start of a process, and the work itself.
+RECOVERY_SECONDS = LEASE_SECONDS + 10
 
 
 def kill_a_worker_after_each_step(plan: Plan) -> Findings:
+    """All is live and due again; the one worker there is dies at its step, and a sound one takes its place."""
     findings = Findings()
-    wasted = 0
-    for step in STEPS:
-        findings_of_step = _kill_after(step, plan)
-        wasted += findings_of_step.figures["wasted"]
-        findings.broken += [f"after {step!r}: {fault}" for fault in findings_of_step.broken]
-        findings.figures[step] = findings_of_step.figures
-    findings.figures |= {"wasted": wasted, "lapses": sum(findings.figures[step]["lapses"] for step in STEPS)}
-    return findings
-
-
-def _kill_after(step: str, plan: Plan) -> Findings:
-    findings = Findings()
-    sessions = plan.few(20)
-    with Stage(Options(sessions=sessions, workers=0, lease_seconds=LEASE_SECONDS), plan.template) as stage:
+    options = Options(sessions=plan.few(50), workers=0, lease_seconds=LEASE_SECONDS)
+    with Stage(options, plan.template) as stage:
         stage.wait_for_web()
-        stage.start_worker("worker-0", CHAINWEB_CHAOS_KILL_AFTER=step)
-        stage.wait(lambda: len(stage.keeper.children("worker-0")) > 0, "the worker has children")
-        children = set(stage.keeper.children("worker-0"))
-        try:
-            stage.wait(
-                lambda: not children <= set(stage.keeper.children("worker-0")), f"it dies after {step}", 30
-            )
-            died = True
-        except TimeoutError:
-            died = False
-        stage.keeper.end("worker-0")
-        begun = time.monotonic()
-        with Watch(stage, readers=0) as seen:
-            stage.start_worker("worker-1")
-            stage.wait_until_fresh(60)
-            recovered = time.monotonic() - begun
+        stage.start_worker("sound")
+        stage.wait_until_fresh()
         settle(stage)
-        facts = examine(stage, seen)
+        stage.keeper.end("sound")
+        with Watch(stage) as seen:
+            for step in STEPS:
+                findings.figures[step] = _die_after(stage, step, seen, findings)
+        facts = examine(stage, seen, mark(stage))
         findings.take(facts, seen, stage.life_seconds)
-    findings.figures["recovered_seconds"] = round(recovered, 1)
-    findings.expect(died, "no worker killed itself: the hook is missing")
-    findings.expect(recovered <= LEASE_SECONDS + 10, f"all fresh only after {recovered:.0f} s")
-    if step in {"claimed", "committed"}:
-        findings.expect(facts.wasted == 0, f"{facts.wasted} calls were made in vain")
+        findings.expect(not stage.keeper.unexpected, f"ended by themselves: {stage.keeper.unexpected[:5]}")
+    findings.expect(set(seen.answers) <= {200}, f"the web answered {dict(seen.answers)}: {seen.failed[:2]}")
     return findings
+
+
+def _die_after(stage: Stage, step: str, seen: Seen, findings: Findings) -> dict[str, Any]:
+    wasted_before = examine(stage, seen, mark(stage)).wasted
+    before = stage.make_due()
+    stage.start_worker("mortal", CHAINWEB_CHAOS_KILL_AFTER=step)
+    stage.wait(lambda: bool(stage.keeper.children("mortal")), "the worker has children")
+    children = set(stage.keeper.children("mortal"))
+    try:
+        stage.wait(
+            lambda: not children <= set(stage.keeper.children("mortal")), f"the worker dies after {step}", 30
+        )
+    except TimeoutError as error:
+        findings.expect(False, f"no worker killed itself after {step!r}: {error}")
+    stage.keeper.end("mortal")
+    begun = time.monotonic()
+    stage.start_worker("sound")
+    stage.wait(lambda: stage.minted_since(before), f"all is minted anew after a death after {step}", 60)
+    recovered = time.monotonic() - begun
+    settle(stage)
+    stage.keeper.end("sound")
+    wasted = examine(stage, seen, mark(stage)).wasted - wasted_before
+    findings.expect(
+        recovered <= RECOVERY_SECONDS, f"after {step!r} all was minted only {recovered:.0f} s later"
+    )
+    if step in {"claimed", "committed"}:
+        findings.expect(wasted == 0, f"after {step!r} {wasted} calls had been made in vain")
+    else:
+        findings.expect(wasted > 0, f"after {step!r} nothing had been in flight: nothing was tried")
+    return {"recovered_seconds": round(recovered, 1), "wasted": wasted}
 
 
 SCENARIOS = (
