@@ -16,7 +16,10 @@ from typing import Any, Self
 import psycopg
 from psycopg import sql
 
-SERVER = os.environ.get("CHAOS_POSTGRES_URL", "postgres://postgres@127.0.0.1:5432")
+SERVER = (
+    f"postgres://{os.environ.get('PGUSER', 'postgres')}"
+    f"@{os.environ.get('PGHOST', '127.0.0.1')}:{os.environ.get('PGPORT', '5432')}"
+)
 
 
 class Unavailable(Exception):

@@ -58,6 +58,13 @@ def settle(stage: Stage, seconds: float = 30) -> None:
     )
 
 
+def wasted(stage: Stage) -> int:
+    """How many answered calls have not been stored up to now."""
+    stored: int = stage.one("SELECT count(*) FROM chains_event WHERE kind = 'credential.minted'")
+    answered: int = stage.sts.count()["by_code"].get("ok", 0)
+    return answered - stored
+
+
 def examine(stage: Stage, seen: Seen | None, marked: int = 0) -> Facts:
     """Everything that can be known at the end of a scenario."""
     calls = [call for call in stage.sts.calls() if call["action"] == "AssumeRole"]

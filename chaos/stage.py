@@ -127,6 +127,13 @@ class Stage:
         answer = json.loads(made.stdout)
         return Seeded(answer["token"], [tuple(each) for each in answer["sessions"]], started)
 
+    @property
+    def threads(self) -> int:
+        """How many calls one pool child has in flight at the most."""
+        from django.conf import settings
+
+        return int(self.environ.get("CHAINWEB_STS_THREADS", settings.CHAINWEB_STS_THREADS))
+
     # --- processes --------------------------------------------------------------------------------
 
     def start_web(self) -> None:
@@ -144,6 +151,17 @@ class Stage:
     def start_starter(self, name: str) -> None:
         """The worker that is kept for what people wait for."""
         self.keeper.start(name, processes.starter_command(), self.environ)
+
+    def a_child_has_died(self, name: str) -> Callable[[], bool]:
+        """To ask again and again: whether one of the children that this process has had since is no more."""
+        known: set[int] = set()
+
+        def died() -> bool:
+            present = set(self.keeper.children(name))
+            known.update(present)
+            return known != present
+
+        return died
 
     # --- looking ----------------------------------------------------------------------------------
 
@@ -261,7 +279,7 @@ class Stage:
 
 def base_environ() -> dict[str, str]:
     """What every process of ours gets: nothing of the caller's AWS, the run's own keys."""
-    kept = {"PATH", "HOME", "LANG", "LC_ALL", "TMPDIR", "SYSTEMROOT"}
+    kept = {"PGPASSWORD", "PATH", "HOME", "LANG", "LC_ALL", "TMPDIR", "SYSTEMROOT"}
     ours = {"SECRET_KEY", "CHAINWEB_SEAL_KEYS", "CHAINWEB_ROOT_KEYS", "CHAINWEB_ROOT_PUBLIC_KEY"}
     environ = {name: value for name, value in os.environ.items() if name in kept | ours}
     return environ | {

@@ -108,8 +108,8 @@ def _take_away(
     findings.expect(meanwhile == 0, f"the STS was called {meanwhile} times while nothing could be written")
     findings.expect(statuses == answers, f"the web answered {sorted(statuses)} meanwhile: {seen.failed[:2]}")
     findings.expect(not handed_out, f"{len(handed_out)} credentials were handed out meanwhile")
-    findings.expect(web <= 10, f"the web was back only after {web:.0f} s")
-    findings.expect(minted <= 10, f"rotation was back only after {minted:.0f} s")
+    findings.aim(web <= 10, f"the web was back only after {web:.0f} s")
+    findings.aim(minted <= 10, f"rotation was back only after {minted:.0f} s")
     return findings
 
 

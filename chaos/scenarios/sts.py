@@ -111,7 +111,7 @@ def swallow_the_calls_of_one_account(plan: Plan) -> Findings:
             f"{name}_measured": len(with_it),
         }
         findings.expect(bool(with_it), f"no {name} was measured")
-        findings.expect(
+        findings.aim(
             after <= before * 1.2 + NOISE_SECONDS,
             f"others' {name}: p99 {after:.1f} s instead of {before:.1f} s",
         )
@@ -192,12 +192,12 @@ def take_sts_away_for_45_minutes(plan: Plan) -> Findings:
     )
     findings.expect(not before_end, f"refused before the first end: {before_end[:2]}")
     findings.expect(plan.short or seen.answers[503] > 0, "nothing ran out: nothing was tried")
-    findings.expect(fresh <= allowed, f"all fresh only after {fresh:.0f} s, {allowed:.0f} allowed")
+    findings.aim(fresh <= allowed, f"all fresh only after {fresh:.0f} s, {allowed:.0f} allowed")
     findings.expect(
         max(peaks.values(), default=0) <= CALLS_PER_SECOND_AND_ACCOUNT * BURST,
         f"a stampede: {peaks.most_common(3)}",
     )
-    findings.expect(facts.wasted <= 0.05 * facts.calls, f"{facts.wasted} calls in vain")
+    findings.aim(facts.wasted <= 0.05 * facts.calls, f"{facts.wasted} calls in vain")
     return findings
 
 

@@ -1,0 +1,67 @@
+"""A short run of `python -m chaos` in small numbers; the full one is made on demand (docs/chaos.md)."""
+
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import psycopg
+import pytest
+
+from chaos.broker import Broker
+from chaos.databases import SERVER, Unavailable
+
+pytestmark = pytest.mark.processes
+
+CHECKOUT = Path(__file__).resolve().parent.parent
+
+
+@pytest.fixture(scope="module")
+def need_services():
+    """Real PostgreSQL and a Valkey or Redis to start; CI has them, so there it is a failure that they are missing."""
+    try:
+        psycopg.connect(f"{SERVER}/postgres", connect_timeout=3).close()
+        with Broker():
+            pass
+    except (psycopg.Error, Unavailable) as error:
+        reason = f"the chaos run needs PostgreSQL at {SERVER} and a Valkey or Redis server: {error}"
+        if os.environ.get("CI") == "true":
+            pytest.fail(reason)
+        pytest.skip(reason)
+
+
+def run(scenario, folder):
+    """The figures of one scenario; whatever does not hold fails with the scenario's own words. Seconds are not judged."""
+    file = folder / "figures.json"
+    command = [sys.executable, "-m", "chaos", "--short", "--minutes=0.25", "--sessions=40"]
+    done = subprocess.run(
+        [*command, f"--only={scenario}", f"--json={file}"],
+        cwd=CHECKOUT,
+        capture_output=True,
+        text=True,
+        timeout=240,
+    )
+    assert file.exists(), done.stderr[-3000:]
+    figures = json.loads(file.read_text())
+    assert figures["broken"] == {}, done.stdout[-3000:] + done.stderr[-3000:]
+    assert done.returncode == 0
+    return figures
+
+
+def test_workers_that_are_killed_every_two_seconds_let_nothing_lapse(need_services, tmp_path):
+    figures = run("kills", tmp_path)
+    assert figures["kills"] > 0
+    assert figures["lapses"] == 0
+
+
+def test_a_worker_killed_after_any_step_of_a_rotation_is_replaced_without_a_lapse(need_services, tmp_path):
+    figures = run("steps", tmp_path)
+    assert figures["lapses"] == 0
+    assert figures["detail"]["steps"]["assumed"]["wasted"] > 0
+
+
+def test_a_worker_stopped_past_its_lease_writes_nothing_when_it_goes_on(need_services, tmp_path):
+    figures = run("stopped", tmp_path)
+    assert figures["detail"]["stopped"]["stale_writes"] == 0
+    assert figures["detail"]["stopped"]["mixed"] == 0
