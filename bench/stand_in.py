@@ -44,6 +44,11 @@ class StandIn:
         counted: dict[str, Any] = json.loads(self._ask("GET", "/count"))
         return counted
 
+    def in_flight(self) -> int:
+        """How many calls have come and are not answered yet."""
+        counted = self.count()
+        return int(counted["requests"] - sum(counted["by_code"].values()))
+
     def calls(self, first: int = 0) -> list[dict[str, Any]]:
         """Every call since the start or the last reset, fields as in `bench.sts_rules.FIELDS`, without the `first` so many."""
         return [json.loads(line) for line in self._ask("GET", f"/calls?from={first}").splitlines()]

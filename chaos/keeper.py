@@ -92,7 +92,7 @@ class Keeper:
         """SIGKILL: "group" is all of it, "parent" its first process alone, "child" one of that one's children."""
         with self._lock:
             kept = self._kept[name]
-            children = children_of(kept.process.pid)
+            children = self.pool(name)
             if how == "child" and children:
                 with contextlib.suppress(ProcessLookupError):
                     os.kill(random.choice(children), signal.SIGKILL)
@@ -117,8 +117,10 @@ class Keeper:
         """The process ids of its group."""
         return _members(self._kept[name].process.pid)
 
-    def children(self, name: str) -> list[int]:
-        return children_of(self._kept[name].process.pid)
+    def pool(self, name: str) -> list[int]:
+        """Its children that are forks of itself, and not some program that it calls."""
+        parent = self._kept[name].process.pid
+        return [child for child in children_of(parent) if _command(child) == _command(parent)]
 
     def orphans(self) -> int:
         """How many processes still live whose leader is gone."""
@@ -198,6 +200,14 @@ def connected_to(port: int, process_ids: Sequence[int]) -> bool:
                     if os.readlink(entry.path) in inodes:
                         return True
     return False
+
+
+def _command(process_id: int) -> bytes:
+    try:
+        with open(f"/proc/{process_id}/cmdline", "rb") as file:
+            return file.read()
+    except OSError:
+        return b""
 
 
 def _stat(process_id: int) -> list[str]:

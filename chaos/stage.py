@@ -152,16 +152,22 @@ class Stage:
         """The worker that is kept for what people wait for."""
         self.keeper.start(name, processes.starter_command(), self.environ)
 
-    def a_child_has_died(self, name: str) -> Callable[[], bool]:
-        """To ask again and again: whether one of the children that this process has had since is no more."""
-        known: set[int] = set()
+    def has_lost_a_child(self, name: str) -> Callable[[], bool]:
+        """To ask again and again: whether one that was in that worker's pool is no more.
 
-        def died() -> bool:
-            present = set(self.keeper.children(name))
-            known.update(present)
-            return known != present
+        Its log says so too, but only ten seconds later.
+        """
+        before: set[int] = set()
+        pool: set[int] = set()
 
-        return died
+        def lost() -> bool:
+            nonlocal before
+            present = set(self.keeper.pool(name))
+            pool.update(before & present)
+            before = present
+            return not pool <= present
+
+        return lost
 
     # --- looking ----------------------------------------------------------------------------------
 

@@ -61,7 +61,7 @@ def kill_the_worker_that_waits_for_sts_and_time_the_take_over(plan: Plan) -> Fin
     options = Options(sessions=4, started=0, compression=1.0, lease_seconds=None, latency_seconds=3.0)
     with Stage(options, plan.template) as stage:
         stage.wait_for_web()
-        stage.wait(lambda: len(stage.keeper.children("worker-1")) > 0, "workers have children")
+        stage.wait(lambda: len(stage.keeper.pool("worker-1")) > 0, "workers have children")
         stage.start_session(0)
         stage.wait(lambda: stage.is_active(0), "the first session is active")
         took = []

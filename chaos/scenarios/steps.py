@@ -9,7 +9,7 @@ from chaos.stage import Options, Stage
 from chaos.watch import Watch
 
 STEPS = ("claimed", "assumed", "written", "committed")
-LEASE_SECONDS = 2.0
+LEASE_SECONDS = 4.0
 # Lease, start of a process, and the work itself.
 RECOVERY_SECONDS = LEASE_SECONDS + 10
 
@@ -37,12 +37,13 @@ def kill_a_worker_after_each_step(plan: Plan) -> Findings:
 def _die_after(stage: Stage, step: str, findings: Findings) -> dict[str, Any]:
     wasted_before = wasted(stage)
     before = stage.make_due()
-    stage.start_worker("mortal", CHAINWEB_CHAOS_KILL_AFTER=step)
+    mortal = f"mortal-{step}"
+    stage.start_worker(mortal, CHAINWEB_CHAOS_KILL_AFTER=step)
     try:
-        stage.wait(stage.a_child_has_died("mortal"), f"a child of the worker dies after {step}", 30)
+        stage.wait(stage.has_lost_a_child(mortal), f"a child of the worker dies after {step}", 60)
     except TimeoutError as error:
         findings.expect(False, f"no worker killed itself after {step!r}: {error}")
-    stage.keeper.end("mortal")
+    stage.keeper.end(mortal)
     begun = time.monotonic()
     stage.start_worker("sound")
     stage.wait(lambda: stage.minted_since(before), f"all is minted anew after a death after {step}", 60)
@@ -52,7 +53,7 @@ def _die_after(stage: Stage, step: str, findings: Findings) -> dict[str, Any]:
     in_vain = wasted(stage) - wasted_before
     findings.aim(recovered <= RECOVERY_SECONDS, f"after {step!r} all was minted only {recovered:.0f} s later")
     if step == "claimed":
-        findings.expect(in_vain == 0, f"after {step!r} {in_vain} calls had been made in vain")
+        findings.aim(in_vain == 0, f"after {step!r} {in_vain} calls had been made in vain")
     else:
         findings.expect(
             in_vain <= stage.threads, f"after {step!r} {in_vain} calls in vain, more than were in flight"
