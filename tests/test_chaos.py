@@ -55,13 +55,13 @@ def test_workers_that_are_killed_every_two_seconds_let_nothing_lapse(need_servic
     assert figures["lapses"] == 0
 
 
-def test_a_worker_killed_after_any_step_of_a_rotation_is_replaced_without_a_lapse(need_services, tmp_path):
+def test_a_worker_killed_in_the_midst_of_a_rotation_is_replaced_without_a_lapse(need_services, tmp_path):
     figures = run("steps", tmp_path)
     assert figures["lapses"] == 0
     assert figures["detail"]["steps"]["assumed"]["wasted"] > 0
 
 
-def test_a_worker_stopped_past_its_lease_writes_nothing_when_it_goes_on(need_services, tmp_path):
+def test_workers_stopped_past_their_lease_write_nothing_when_they_go_on(need_services, tmp_path):
     figures = run("stopped", tmp_path)
     assert figures["detail"]["stopped"]["stale_writes"] == 0
     assert figures["detail"]["stopped"]["mixed"] == 0
