@@ -163,6 +163,8 @@ def _what_to_check(code: str, message: str, hop_number: int, hop: Hop | None) ->
             return f"The secret of {source} is wrong, or the workers' clock is."
         case "RegionDisabledException":
             return "STS is not active in this region in the role's account: activate it in IAM's account settings, or choose another region."
+        case "NoSuchEntity":
+            return "Look in IAM whether the user and its keys are still there."
         case "PackedPolicyTooLarge":
             size = _PERCENT.search(message)
             return f"Policies and tags together take {size['percent']} % of what fits: shorten them." if size else "Policies and tags together are too large: shorten them."  # fmt: skip

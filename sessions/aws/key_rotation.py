@@ -71,9 +71,13 @@ class Store(Protocol):
         """The root uses the new key from now on."""
 
 
-def begin(using: AwsCredentials, key_id: str, region: str) -> Rotation:
-    """What to store before the first step. Raises `AwsError` where a rotation cannot be: nothing is changed then."""
-    who = caller_identity(using, region)
+def begin(key: AwsCredentials, signing: AwsCredentials, region: str) -> Rotation:
+    """What to store before the first step, for that key of the root; `signing` signs IAM's calls, as in `Store`.
+
+    Raises `AwsError` where a rotation cannot be: nothing is changed then.
+    """
+    key_id = key.access_key_id
+    who = caller_identity(key, region)
     kind, _, path = who.arn.split(":", 5)[5].partition("/")
     if kind != "user" or not path:
         raise Refused(
@@ -83,7 +87,7 @@ def begin(using: AwsCredentials, key_id: str, region: str) -> Rotation:
             "Replace it where it comes from, then edit it here.",
         )
     user_name = path.rpartition("/")[2]
-    keys = iam.list_keys(using, user_name, region)
+    keys = iam.list_keys(signing, user_name, region)
     if key_id not in keys or not keys[key_id].active:
         raise _key_gone("The root's key is not among the user's active keys.")
     if len(keys) > 1:

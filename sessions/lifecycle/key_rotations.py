@@ -246,7 +246,7 @@ class DatabaseStore:
     # --- the rest of the row ----------------------------------------------------------------------
 
     def begin(self) -> None:
-        begun = key_rotation.begin(self.signing(), self.row.old_key_id, self.row.root.region)
+        begun = key_rotation.begin(self.key(), self.signing(), self.row.root.region)
         with transaction.atomic(durable=True):
             self._write(user_name=begun.user_name, user_arn=begun.user_arn)
         self._load()

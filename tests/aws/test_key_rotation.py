@@ -76,7 +76,7 @@ def key(sts):
 
 @pytest.fixture
 def store(iam_server, key):
-    return Memory(key, begin(key, key.access_key_id, REGION))
+    return Memory(key, begin(key, key, REGION))
 
 
 def step(store, later=0.0):
@@ -247,7 +247,7 @@ def test_a_lost_key_that_is_not_listed_yet_is_waited_for(sts, store):
 def test_a_second_key_is_nobody_to_be_deleted_by_us(sts, iam_server, key):
     second = iam.create_key(key, key_name(sts, key), REGION)
     with pytest.raises(Refused) as raised:
-        begin(key, key.access_key_id, REGION)
+        begin(key, key, REGION)
     assert raised.value.code == "SecondKey"
     assert set(sts.iam.keys_of(sts.arn_of(key))) == {key.access_key_id, second.access_key_id}
 
@@ -312,7 +312,7 @@ def test_after_the_switch_there_is_nothing_to_withdraw(sts, store):
 def test_a_user_who_has_to_show_mfa_signs_with_a_session(sts, iam_server):
     key = sts.add_user("mfa-deployer", mfa_device=(SERIAL, "123456"))
     session = session_token(key, REGION, SERIAL, Secret("123456"))
-    store = Memory(key, begin(session, key.access_key_id, REGION), session)
+    store = Memory(key, begin(key, session, REGION), session)
     assert run(store) == STEPS
     signed = {c["access_key_id"] for c in sts.calls if c["action"].endswith(("Key", "Keys"))}
     assert signed == {session.access_key_id}
@@ -325,14 +325,20 @@ def test_a_user_who_has_to_show_mfa_signs_with_a_session(sts, iam_server):
 def test_a_key_that_is_no_users_is_not_begun_with(sts, iam_server):
     role = sts.role_session("arn:aws:iam::111122223333:role/Worker", "worker")
     with pytest.raises(Refused) as raised:
-        begin(role, role.access_key_id, REGION)
+        begin(role, role, REGION)
     assert raised.value.code == "NotAUser"
 
 
 def test_a_key_that_is_gone_is_not_begun_with(sts, iam_server, key):
+    second = iam.create_key(key, key_name(sts, key), REGION)
+    sts.iam.unlisted = 1
     with pytest.raises(Refused) as raised:
-        begin(key, "AKIA" + "A" * 16, REGION)
+        begin(second, second, REGION)
     assert raised.value.code == "KeyGone"
+    sts.remove_key(key.access_key_id)
+    with pytest.raises(Refused) as raised:
+        begin(key, second, REGION)
+    assert raised.value.code == "InvalidClientTokenId"
 
 
 def key_name(sts, key):
@@ -352,7 +358,7 @@ def test_the_requests_are_such_as_another_iam_takes_them(monkeypatch):
         url = f"http://127.0.0.1:{with_moto.get_host_and_port()[1]}"
         monkeypatch.setenv("AWS_ENDPOINT_URL", url)
         _, key = create_user(url, "deployer")
-        store = Memory(key, begin(key, key.access_key_id, REGION))
+        store = Memory(key, begin(key, key, REGION))
         assert run(store) == STEPS
         assert set(iam.list_keys(store.current, "deployer", REGION)) == {store.current.access_key_id}
     finally:
