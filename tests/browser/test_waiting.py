@@ -34,7 +34,7 @@ def test_a_code_typed_once_in_the_list_makes_everything_active_and_is_not_lost_t
     page.goto(reverse("session_list", args=[house.team.slug]))
     code = page.get_by_label("MFA code")
     expect(code).to_have_count(1)
-    expect(page.locator(".row-problem").first).to_contain_text("CodeNeeded")
+    expect(page.locator(".row-problem").first).to_contain_text("waiting for a code")
     code.press_sequentially(CODE[:3])
     # The list is laid over with a newer version meanwhile.
     house.chained("Newcomer")
