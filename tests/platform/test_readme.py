@@ -1,0 +1,56 @@
+"""The README says what is so: its map, its settings, its commands, its packages."""
+
+import re
+import tomllib
+
+from django.core.management import get_commands
+
+from tests.platform.installation import CHECKOUT
+
+README = (CHECKOUT / "README.md").read_text()
+
+
+def part(title):
+    return README.partition(f"\n## {title}\n")[2].partition("\n## ")[0]
+
+
+def test_everything_on_the_map_is_there():
+    first_column = [
+        line.split("|")[1] for line in part("A map of the house").splitlines() if line.startswith("| `")
+    ]
+    for cell in first_column:
+        paths = re.findall(r"`([^`]+)`", cell)
+        assert paths
+        for path in paths:
+            beside = CHECKOUT / paths[0]
+            assert (CHECKOUT / path).exists() or (beside.parent / path).exists(), path
+    for picture in re.findall(r"!\[.*\]\((.*)\)", README):
+        assert (CHECKOUT / picture).is_file()
+
+
+def test_every_setting_is_in_the_table_and_nothing_else_is():
+    read = set()
+    for file in [CHECKOUT / "chainweb" / "settings.py", CHECKOUT / "chainweb" / "embedded.py"]:
+        read |= set(re.findall(r"""env(?:iron)?\.\w+\(\s*"([A-Z_]+)\"""", file.read_text()))
+    read -= {"HOME", "XDG_DATA_HOME"}
+    # Read where it is used, since `sessions.aws` knows no Django.
+    read.add("CHAINWEB_WEB_IDENTITY_TOKEN_FILES")
+    rows = [line.split("|")[1] for line in part("Settings").splitlines() if line.startswith("| `")]
+    named = {name for row in rows for name in re.findall(r"`([A-Z_]+)`", row)}
+    named |= set(re.findall(r"`([A-Z_]+)`", part("Settings").rpartition("Set by Chainweb itself")[2]))
+    assert named == read
+
+
+def test_every_command_exists():
+    assert set(re.findall(r"manage\.py ([a-z_]+)", README)) <= set(get_commands())
+
+
+def test_every_package_has_its_line_and_no_other_has():
+    project = tomllib.loads((CHECKOUT / "pyproject.toml").read_text())["project"]
+    asked = [*project["dependencies"], *project["optional-dependencies"]["simulation"]]
+    names = {re.match(r"[\w-]+", each)[0].lower() for each in asked}
+    first = " ".join(
+        line.split("|")[1] for line in part("What it stands on").splitlines() if line.startswith("|")
+    )
+    told = set(re.findall(r"[a-z][\w-]+", first.lower())) - {"package", "lts", "with", "redis"}
+    assert told == names
