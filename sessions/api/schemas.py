@@ -44,7 +44,11 @@ class SessionOut(BaseModel):
 
 
 class SessionIn(BaseModel):
-    """The fields of the kind's form, by the same names. Unknown ones are refused."""
+    """The fields of the kind's form, by the same names. Unknown ones are refused.
+
+    A chained session's hop can also say `external_id`, `tags` {key: value}, `transitive_tag_keys` [key], `policy` (an object
+    or its text), `policy_arns` [ARN], `networks` [network] and `without_source_identity`.
+    """
 
     model_config = ConfigDict(extra="allow")
 

@@ -189,9 +189,12 @@ def _access_denied(message: str, hop: Hop | None) -> str:
         "MFA",
         "session name",
     ]
+    carried = (
+        " A chain that carries a source identity needs that at every hop." if "SourceId" in action else ""
+    )
     return (
         f"Check that the trust policy of {RoleArn.parse(hop.role_arn).name} lets {user} do {action} "
-        f"(with its conditions: {', '.join(conditions)}), and that the caller's own policies, boundary and SCPs allow it."
+        f"(with its conditions: {', '.join(conditions)}), and that the caller's own policies, boundary and SCPs allow it.{carried}"
     )
 
 

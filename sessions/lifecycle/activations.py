@@ -2,6 +2,7 @@
 
 from collections.abc import Iterable, Sequence
 from datetime import datetime, timedelta
+from itertools import islice
 from uuid import UUID
 
 from django.db import transaction
@@ -10,10 +11,13 @@ from django.db.models import Exists, OuterRef, QuerySet
 from sessions import ledger
 from sessions.clock import database_now
 from sessions.ledger import Entry
-from sessions.lifecycle.plan import plan, secure
+from sessions.lifecycle.plan import plan, secure, secure_all
 from sessions.lifecycle.times import LEAST_LIFE, PARENT_MARGIN
-from sessions.models import Activation, AwsSession, Credential, EventKind, Membership, Team, TeamPolicy
+from sessions.models import Activation, AwsSession, Credential, EventKind, Membership, Probe, Team, TeamPolicy
 from sessions.models.sessions import load_chains
+
+# Databases take only so many values in one statement.
+PLANS_AT_ONCE = 1000
 
 
 def lock_team(team_id: UUID) -> Team:
@@ -41,12 +45,12 @@ def start_sessions(sessions: Sequence[AwsSession], member: Membership) -> list[A
     others = started.filter(session__profile__in=chosen).exclude(session__in=ids)
     entries = _end(others, EventKind.SESSION_STOPPED, actor)
     before = {each.session_id: each for each in started.filter(session__in=ids).select_related("credential")}
-    left = [each.credential for each in before.values()]
+    left = [each.credential_id for each in before.values()]
     ends_at = now + timedelta(hours=team.activation_hours)
     chains, policy = load_chains(chosen.values()), TeamPolicy.of(team.pk)
+    leaves = secure_all([plan(chains[pk], member, policy) for pk in ids], now)
     activations = []
-    for session in chosen.values():
-        leaf = secure(plan(chains[session.pk], member, policy), now)
+    for session, leaf in zip(chosen.values(), leaves, strict=True):
         activation = before.get(session.pk)
         if activation is None:
             activation = Activation(session=session, user=member.user, started_at=now)
@@ -60,8 +64,7 @@ def start_sessions(sessions: Sequence[AwsSession], member: Membership) -> list[A
         entries.append(Entry(EventKind.SESSION_STARTED, actor, session, data))
     Activation.objects.bulk_create([each for each in activations if each.session_id not in before])
     Activation.objects.bulk_update(before.values(), ["credential", "ends_at"])
-    for credential in left:
-        erase_unneeded(credential)
+    erase_all_unneeded(left)
     ledger.append(team.pk, entries)
     return activations
 
@@ -151,7 +154,6 @@ def resettle(sessions: Iterable[AwsSession], now: datetime, *, asked: bool = Fal
 
     Call it under the team's lock. `asked`: people wait for it. Returns how many moved.
     """
-    moved = 0
     started = Activation.objects.filter(session__in=[session.pk for session in sessions])
     activations = list(started.select_related("session", "user", "credential"))
     chains = load_chains({each.session_id: each.session for each in activations}.values())
@@ -159,18 +161,26 @@ def resettle(sessions: Iterable[AwsSession], now: datetime, *, asked: bool = Fal
     policies = {team_id: TeamPolicy.of(team_id) for team_id in teams}
     memberships = Membership.objects.filter(team__in=teams, user__in=[each.user_id for each in activations])
     members = {(each.team_id, each.user_id): each for each in memberships.select_related("team", "user")}
+    stale = []
     for activation in activations:
-        team_id = activation.session.team_id
-        member = members.get((team_id, activation.user_id))
-        if member is None:
-            continue
-        planned = plan(chains[activation.session_id], member, policies[team_id])
-        held = activation.credential
-        if planned[-1].fingerprint == held.pk and held.due_at and held.is_live(now + LEAST_LIFE):
-            continue
-        leaf = secure(planned, now, asked=asked)
-        moved += _move(activation, leaf)
-    return moved
+        held, team_id = activation.credential, activation.session.team_id
+        if member := members.get((team_id, activation.user_id)):
+            planned = plan(chains[activation.session_id], member, policies[team_id])
+            if planned[-1].fingerprint != held.pk or not held.due_at or not held.is_live(now + LEAST_LIFE):
+                stale.append((activation, planned))
+    moved: list[Activation] = []
+    left: list[str] = []
+    for at in range(0, len(stale), PLANS_AT_ONCE):
+        some = stale[at : at + PLANS_AT_ONCE]
+        leaves = secure_all([planned for _, planned in some], now, asked=asked)
+        for (activation, _), leaf in zip(some, leaves, strict=True):
+            if activation.credential_id != leaf.pk:
+                left.append(activation.credential_id)
+                activation.credential = leaf
+                moved.append(activation)
+    Activation.objects.bulk_update(moved, ["credential"], batch_size=PLANS_AT_ONCE)
+    erase_all_unneeded(left)
+    return len(moved)
 
 
 def _move(activation: Activation, leaf: Credential) -> bool:
@@ -206,14 +216,25 @@ def erase_unneeded(credential: Credential | None) -> None:
 
     A rotation in flight finds its row gone and changes nothing.
     """
-    while credential is not None:
-        if credential.activations.exists() or credential.probes.exists():
-            return
-        if credential.children.exists():
-            # Kept for what is below it; but nobody takes it away any more, so it is not rotated for its own sake.
-            if credential.is_live(database_now() + PARENT_MARGIN):
-                Credential.objects.filter(pk=credential.pk, lease_until=None).update(due_at=None)
-            return
-        parent = credential.parent
-        Credential.objects.filter(pk=credential.pk).delete()
-        credential = parent
+    if credential is not None:
+        erase_all_unneeded([credential.pk])
+
+
+def erase_all_unneeded(fingerprints: Iterable[str]) -> None:
+    """The same for several, with a handful of queries per level of their chains."""
+    left = set(fingerprints)
+    while left:
+        some, left = set(islice(left, PLANS_AT_ONCE)), set(islice(left, PLANS_AT_ONCE, None))
+        unneeded = Credential.objects.filter(
+            ~Exists(Activation.objects.filter(credential=OuterRef("pk"))),
+            ~Exists(Probe.objects.filter(credential=OuterRef("pk"))),
+            pk__in=some,
+        )
+        children = Exists(Credential.objects.filter(parent=OuterRef("pk")))
+        # Kept for what is below it; but nobody takes it away any more, so it is not rotated for its own sake.
+        unneeded.filter(
+            children, lease_until=None, sealed__isnull=False, expires_at__gt=database_now() + PARENT_MARGIN
+        ).update(due_at=None)
+        lone = dict(unneeded.filter(~children).values_list("pk", "parent_id"))
+        Credential.objects.filter(pk__in=lone).delete()
+        left |= {parent for parent in lone.values() if parent}

@@ -79,6 +79,8 @@ class NamedHop:
 def preview(chain: Sequence[AwsSession], member: Membership, policy: TeamPolicy) -> list[NamedHop]:
     """Every hop of a chain (root first) for that person. What is not right yet in a draft ends it early."""
     named: list[NamedHop] = []
+    if chain[0].is_chained:
+        return named  # a broken table: the chain does not begin at a root
     try:
         hops = resolve_hops(chain, member, policy)
         for number, (session, hop) in enumerate(zip(chain[1:], hops, strict=True), start=1):

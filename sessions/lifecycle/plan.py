@@ -49,33 +49,41 @@ def plan(chain: Sequence[AwsSession], member: Membership, policy: TeamPolicy) ->
 def secure(
     planned: Sequence[PlannedHop], now: datetime, *, force: bool = False, asked: bool = True
 ) -> Credential:
-    """Makes the rows of a plan exist and due where they hold nothing usable; returns the leaf.
+    """Makes the rows of a plan exist and due where they hold nothing usable; returns the leaf. See `secure_all`."""
+    return secure_all([planned], now, force=force, asked=asked)[0]
 
-    Call it inside a transaction that holds the team's lock. `force` has the leaf minted anew even if it is live. `asked`:
-    a person waits for it, so it goes ahead of the bulk. A refusal of an earlier try is lifted: a person asks again.
+
+def secure_all(
+    plans: Sequence[Sequence[PlannedHop]], now: datetime, *, force: bool = False, asked: bool = True
+) -> list[Credential]:
+    """The same for several plans of one team, with a handful of queries: their leaves, in the same order.
+
+    Call it inside a transaction that holds the team's lock. `force` has the leaves minted anew even if they are live.
+    `asked`: a person waits for it, so it goes ahead of the bulk. A refusal of an earlier try is lifted: a person asks again.
     """
-    rows = _rows_of(planned)
-    leaf = rows[planned[-1].fingerprint]
-    wanted: list[Credential] = []
-    for row in rows.values():
-        if row.level == 0 and not row.is_kept_base:
-            continue
-        if row is leaf:
-            if force or not row.is_live(now + LEAST_LIFE):
-                wanted.append(row)
-            elif row.due_at is None and row.minted_at and row.expires_at:
-                row.due_at = rotation_time(row.minted_at, row.expires_at)
-                Credential.objects.filter(pk=row.pk).update(due_at=row.due_at)
-        elif not row.is_live(now + PARENT_MARGIN) and not leaf.is_live(now + LEAST_LIFE):
-            wanted.append(row)
+    rows = _rows_of(plans)
+    leaves = [rows[planned[-1].fingerprint] for planned in plans]
+    wanted: dict[str, Credential] = {}
+    for planned, leaf in zip(plans, leaves, strict=True):
+        usable = leaf.is_live(now + LEAST_LIFE)
+        if force or not usable:
+            wanted[leaf.pk] = leaf
+        elif leaf.due_at is None and leaf.minted_at and leaf.expires_at:
+            leaf.due_at = rotation_time(leaf.minted_at, leaf.expires_at)
+            Credential.objects.filter(pk=leaf.pk).update(due_at=leaf.due_at)
+        if not usable:
+            on_the_way = [rows[step.fingerprint] for step in planned[:-1]]
+            wanted |= {
+                row.pk: row
+                for row in on_the_way
+                if (row.level > 0 or row.is_kept_base) and not row.is_live(now + PARENT_MARGIN)
+            }
     if wanted:
         asked_at = now if asked else None
-        Credential.objects.filter(pk__in=[row.pk for row in wanted]).update(
-            due_at=now, attempts=0, asked_at=asked_at
-        )
-        for row in wanted:
+        Credential.objects.filter(pk__in=wanted).update(due_at=now, attempts=0, asked_at=asked_at)
+        for row in wanted.values():
             row.due_at, row.attempts, row.asked_at = now, 0, asked_at
-    return leaf
+    return leaves
 
 
 def root_row(root: AwsSession, person: str = "", *, make: bool = False) -> Credential | None:
@@ -100,26 +108,23 @@ def root_row(root: AwsSession, person: str = "", *, make: bool = False) -> Crede
     return row
 
 
-def _rows_of(planned: Sequence[PlannedHop]) -> dict[str, Credential]:
-    """The rows of a plan, root first, locked; those that are missing are made. The team's lock keeps others from making them."""
-    fingerprints = [step.fingerprint for step in planned]
-    found = Credential.objects.select_for_update().filter(pk__in=fingerprints).order_by("level")
+def _rows_of(plans: Sequence[Sequence[PlannedHop]]) -> dict[str, Credential]:
+    """The rows of these plans, locked; those that are missing are made. The team's lock keeps others from making them."""
+    steps = {step.fingerprint: (step, planned[0].session) for planned in plans for step in planned}
+    found = Credential.objects.select_for_update().filter(pk__in=steps).order_by("level")
     rows = {row.fingerprint: row for row in found}
-    if len(rows) < len(planned):
-        root = planned[0].session
-        made = [
-            Credential(
-                fingerprint=step.fingerprint,
-                team_id=root.team_id,
-                root=root,
-                parent_id=step.parent_fingerprint,
-                level=step.level,
-                request=step.request,
-                region=step.region,
-            )
-            for step in planned
-            if step.fingerprint not in rows
-        ]
-        Credential.objects.bulk_create(made)
-        rows |= {row.fingerprint: row for row in made}
-    return {step.fingerprint: rows[step.fingerprint] for step in planned}
+    made = [
+        Credential(
+            fingerprint=fingerprint,
+            team_id=root.team_id,
+            root=root,
+            parent_id=step.parent_fingerprint,
+            level=step.level,
+            request=step.request,
+            region=step.region,
+        )
+        for fingerprint, (step, root) in steps.items()
+        if fingerprint not in rows
+    ]
+    Credential.objects.bulk_create(sorted(made, key=lambda row: row.level))
+    return rows | {row.fingerprint: row for row in made}

@@ -14,7 +14,7 @@ from sessions.lifecycle.activations import lock_team, resettle
 from sessions.lifecycle.hop_rules import check_chain, check_tags
 from sessions.lifecycle.refused import Refused
 from sessions.models import AwsSession, EventKind, Membership, SourceIdentity, TeamPolicy
-from sessions.models.sessions import load_chains
+from sessions.models.sessions import BrokenChain, load_chains
 
 
 @dataclass(frozen=True)
@@ -109,7 +109,11 @@ def save_policy(draft: PolicyDraft, member: Membership) -> TeamPolicy:
 
 def check_all(sessions: list[AwsSession], policy: TeamPolicy) -> None:
     """Whether every chained session can live under that policy. Raises `Refused`."""
-    for chain in load_chains(sessions).values():
+    try:
+        chains = load_chains(sessions)
+    except BrokenChain as error:
+        raise Refused("", f"{error} Mend or delete it first.") from None
+    for chain in chains.values():
         session = chain[-1]
         if not session.is_chained:
             continue

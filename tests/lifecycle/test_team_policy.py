@@ -141,6 +141,38 @@ def test_policies_with_the_networks_they_are_bound_to_must_fit(house):
     set_policy(house, networks=(OFFICE,))
 
 
+def test_a_table_whose_links_lead_nowhere_is_said_and_not_an_error(house):
+    from sessions.lifecycle.naming import preview
+    from sessions.models import AssumerLink
+
+    first = house.chained("First")
+    second = house.chained("Second", first)
+    AssumerLink.objects.filter(session=first).update(assumer=second)
+    assert "Mend or delete" in refused("", set_policy, house, names_locked=True)
+    assert preview([first, second], house.ben, TeamPolicy.of(house.team.pk)) == []
+
+
+def test_a_test_before_saving_goes_by_the_same_rules(house):
+    from sessions.lifecycle.probes import start_probe
+    from sessions.lifecycle.sessions import Draft
+
+    draft = Draft(
+        kind="iam-role-chained",
+        alias="Leaf",
+        profile="leaf",
+        region="eu-west-1",
+        assumer=house.root,
+        role_arn=house.role_arn("Leaf"),
+        role_session_name="{username}",
+        tags=(("stage", "live"),),
+    )
+    refused("tags", start_probe, draft, house.ben, None)
+    set_policy(house, tags={"stage": ()}, role_session_name="{team}.{username}", names_locked=True)
+    probe = start_probe(draft, house.ben, None)
+    assert probe.credential.request["role_session_name"] == "platform.ben"
+    assert probe.credential.request["tags"] == [["stage", "live"]]
+
+
 def test_a_draft_of_the_stored_policy_is_the_stored_policy(house):
     set_policy(
         house,
