@@ -1,6 +1,6 @@
 """From a session and a person to the AssumeRole requests of its chain, and the credential rows that answer them."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
@@ -83,7 +83,17 @@ def secure_all(
         Credential.objects.filter(pk__in=wanted).update(due_at=now, attempts=0, asked_at=asked_at)
         for row in wanted.values():
             row.due_at, row.attempts, row.asked_at = now, 0, asked_at
+        _ask_in_todays_regions(plans, wanted)
     return leaves
+
+
+def _ask_in_todays_regions(plans: Sequence[Sequence[PlannedHop]], wanted: Mapping[str, Credential]) -> None:
+    """A region is not part of what is asked, only where: an edit of it alone keeps the credential but moves its next call."""
+    for step in (step for planned in plans for step in planned):
+        row = wanted.get(step.fingerprint)
+        if row is not None and row.region != step.region:
+            row.region = step.region
+            Credential.objects.filter(pk=row.pk).update(region=step.region)
 
 
 def root_row(root: AwsSession, person: str = "", *, make: bool = False) -> Credential | None:

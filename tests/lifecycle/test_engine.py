@@ -230,3 +230,16 @@ def test_what_nobody_needs_is_not_minted_and_not_due_any_more(house, sts):
     house.work()
     assert sts.calls == []
     assert not Credential.objects.filter(due_at__isnull=False).exists()
+
+
+def test_an_edited_region_is_where_the_next_call_goes(house, sts):
+    [leaf] = house.chain(1)
+    sts.fail_next("RegionDisabledException")
+    house.start(leaf)
+    house.work()
+    assert house.state(leaf).problem.code == "RegionDisabledException"
+    AwsSession.objects.filter(pk=leaf.pk).update(region="eu-central-1")
+    house.start(AwsSession.objects.get(pk=leaf.pk))
+    house.work()
+    assert house.state(leaf).status is Status.ACTIVE
+    assert sts.calls[-1]["region"] == "eu-central-1"
