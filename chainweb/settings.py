@@ -8,7 +8,7 @@ from django.core.exceptions import ImproperlyConfigured
 from environ.fileaware_mapping import FileAwareMapping
 from kombu import Queue
 
-from chainweb import embedded, logs
+from chainweb import embedded, identity, logs
 
 BASE_DIR = Path(__file__).resolve().parent.parent
 
@@ -73,10 +73,15 @@ INSTALLED_APPS = [
     "django.contrib.contenttypes",
     "django.contrib.sessions",
     "django.contrib.messages",
+    "django.contrib.humanize",
     "whitenoise.runserver_nostatic",
     "django.contrib.staticfiles",
     "allauth",
     "allauth.account",
+    "allauth.mfa",
+    "allauth.usersessions",
+    "allauth.socialaccount",
+    "allauth.socialaccount.providers.openid_connect",
     "django_htmx",
     "lucide",
     "ninja",
@@ -93,6 +98,7 @@ MIDDLEWARE = [
     "django.contrib.auth.middleware.AuthenticationMiddleware",
     "django.contrib.messages.middleware.MessageMiddleware",
     "allauth.account.middleware.AccountMiddleware",
+    "allauth.usersessions.middleware.UserSessionsMiddleware",
     "django_htmx.middleware.HtmxMiddleware",
 ]
 
@@ -141,7 +147,10 @@ else:
     DATABASES["default"].setdefault("OPTIONS", {}).setdefault("connect_timeout", 5)
 
 DEFAULT_AUTO_FIELD = "django.db.models.BigAutoField"
-CACHES = {"default": {"BACKEND": "django.core.cache.backends.locmem.LocMemCache"}}
+# Holds the limits on log-in. In the database: the same for all web processes, and there when the broker is not.
+CACHES = {
+    "default": {"BACKEND": "django.core.cache.backends.db.DatabaseCache", "LOCATION": "chainweb_cache"},
+}
 
 LANGUAGE_CODE = "en"
 TIME_ZONE = "UTC"
@@ -175,12 +184,82 @@ AUTH_PASSWORD_VALIDATORS = [
 LOGIN_URL = "account_login"
 LOGIN_REDIRECT_URL = "home"
 ACCOUNT_LOGOUT_REDIRECT_URL = "account_login"
-ACCOUNT_ADAPTER = "sessions.accounts.ClosedAccountAdapter"
+ACCOUNT_ADAPTER = "sessions.accounts.AccountAdapter"
 ACCOUNT_LOGIN_METHODS = {"username"}
 ACCOUNT_EMAIL_VERIFICATION = "none"
-ACCOUNT_SIGNUP_FIELDS = ["username*", "password1*", "password2*"]
-ALLAUTH_TRUSTED_PROXY_COUNT = 1 if BEHIND_TLS_PROXY else 0
+ACCOUNT_SIGNUP_FIELDS = ["username*", "email", "password1*"]
+ACCOUNT_USERNAME_VALIDATORS = "sessions.accounts.username_validators"
 ACCOUNT_RATE_LIMITS = {"login_failed": "10/m/ip,5/5m/key"}
+ACCOUNT_SESSION_REMEMBER = True  # for SESSION_COOKIE_AGE, whoever logs in
+ACCOUNT_CHANGE_EMAIL = True
+# Sensitive things want a log-in or a confirmation of at most this age.
+ACCOUNT_REAUTHENTICATION_REQUIRED = True
+ACCOUNT_REAUTHENTICATION_TIMEOUT = 300
+# Whoever passes by may make an account (in no team) only if the operator says so; who is invited may anyway.
+CHAINWEB_OPEN_SIGNUP = env.bool("CHAINWEB_OPEN_SIGNUP", default=False)
+# The client's address comes from the proxy's X-Forwarded-For only where there is one.
+ALLAUTH_TRUSTED_PROXY_COUNT = env.int("TRUSTED_PROXY_COUNT", default=1 if BEHIND_TLS_PROXY else 0)
+
+MFA_ADAPTER = "sessions.accounts.MfaAdapter"
+MFA_SUPPORTED_TYPES = ["totp", "webauthn", "recovery_codes"]
+MFA_PASSKEY_LOGIN_ENABLED = True
+MFA_TOTP_ISSUER = "Chainweb"
+MFA_ALLOW_UNVERIFIED_EMAIL = True
+# Browsers allow passkeys on https and on http://localhost; the library has to be told of the second.
+MFA_WEBAUTHN_ALLOW_INSECURE_ORIGIN = IS_EMBEDDED
+
+# --- mail -------------------------------------------------------------------------------------------
+
+# Without EMAIL_URL (smtp+tls://user:password@host:587) nothing is sent, and the page for lost passwords says so.
+EMAIL_URL = env.str("EMAIL_URL", default="")
+MAIL_ENABLED = bool(EMAIL_URL)
+if MAIL_ENABLED:
+    vars().update(env.email_url("EMAIL_URL"))
+else:
+    EMAIL_BACKEND = "django.core.mail.backends.dummy.EmailBackend"
+EMAIL_TIMEOUT = 10
+DEFAULT_FROM_EMAIL = SERVER_EMAIL = env.str("DEFAULT_FROM_EMAIL", default="chainweb@localhost")
+ACCOUNT_EMAIL_SUBJECT_PREFIX = "[Chainweb] "
+ACCOUNT_EMAIL_NOTIFICATIONS = MAIL_ENABLED
+
+# --- identity providers -----------------------------------------------------------------------------
+
+# OIDC_ISSUER, OIDC_CLIENT_ID and OIDC_CLIENT_SECRET switch it on. OIDC_GROUPS, "group=team:role,…", says what a person's
+# groups (the claim OIDC_GROUPS_CLAIM) make them; without it they come in by invitation, or log in to an account they have.
+SOCIALACCOUNT_ADAPTER = "sessions.accounts.SocialAccountAdapter"
+SOCIALACCOUNT_AUTO_SIGNUP = True
+SOCIALACCOUNT_EMAIL_VERIFICATION = "none"
+SOCIALACCOUNT_EMAIL_AUTHENTICATION = (
+    False  # an address is no proof: accounts are connected by their owners, logged in
+)
+SOCIALACCOUNT_STORE_TOKENS = False
+SOCIALACCOUNT_REQUESTS_TIMEOUT = 5
+SOCIALACCOUNT_OPENID_CONNECT_URL_PREFIX = "oidc"
+OIDC_ISSUER = env.str("OIDC_ISSUER", default="").rstrip("/")
+OIDC_GROUPS_CLAIM = env.str("OIDC_GROUPS_CLAIM", default="groups")
+OIDC_GROUPS = identity.parse_group_map(env.str("OIDC_GROUPS", default=""))
+SOCIALACCOUNT_PROVIDERS: dict[str, Any] = {"openid_connect": {"APPS": [], "OAUTH_PKCE_ENABLED": True}}
+if OIDC_ISSUER:
+    SOCIALACCOUNT_PROVIDERS["openid_connect"]["APPS"] = [
+        {
+            "provider_id": "sso",
+            "name": env.str("OIDC_NAME", default="single sign-on"),
+            "client_id": env.str("OIDC_CLIENT_ID"),
+            "secret": env.str("OIDC_CLIENT_SECRET"),
+            "settings": {
+                "server_url": OIDC_ISSUER,
+                "scope": env.list("OIDC_SCOPES", default=["openid", "profile", "email"]),
+            },
+        }
+    ]
+
+# The extra `saml` (requirements-saml.txt) has to be installed; SAML_IDP_METADATA_URL switches it on.
+SAML_IDP_METADATA_URL = env.str("SAML_IDP_METADATA_URL", default="")
+if SAML_IDP_METADATA_URL:
+    INSTALLED_APPS.append("allauth.socialaccount.providers.saml")
+    SOCIALACCOUNT_PROVIDERS["saml"] = identity.saml_provider(
+        env.str("SAML_IDP_ENTITY_ID"), SAML_IDP_METADATA_URL, env.str("SAML_NAME", default="SAML")
+    )
 
 # --- what browsers are told -----------------------------------------------------------------------
 

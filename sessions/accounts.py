@@ -1,9 +1,155 @@
-"""How allauth behaves here: accounts are made by the operator, never by whoever passes by."""
+"""How log-in behaves here: who may make an account, what a new person gets, what counts as a recent log-in.
 
+Accounts are made by the operator, by an invitation, or by the identity provider's groups; never by whoever passes by,
+unless the operator says so.
+"""
+
+import base64
+import time
+from typing import Any
+
+import requests
 from allauth.account.adapter import DefaultAccountAdapter
+from allauth.account.internal.flows.login import get_authentication_records
+from allauth.account.internal.flows.reauthentication import get_reauthentication_flows
+from allauth.core import context
+from allauth.core.exceptions import ImmediateHttpResponse
+from allauth.mfa.adapter import DefaultMFAAdapter
+from allauth.socialaccount.adapter import DefaultSocialAccountAdapter
+from allauth.socialaccount.models import SocialAccount, SocialLogin
+from django.conf import settings
+from django.contrib import messages
+from django.contrib.auth.validators import ASCIIUsernameValidator
+from django.core.exceptions import ValidationError
+from django.db import transaction
 from django.http import HttpRequest
+from django.shortcuts import redirect
+
+from sessions import sealing
+from sessions.lifecycle.invitations import accept_invitation, open_invitation
+from sessions.lifecycle.people import RESERVED_USERNAMES, free_username, settle_in
+from sessions.lifecycle.sessions import Refused
+from sessions.lifecycle.sso import follow_groups
+from sessions.models import Invitation, User
+from sessions.sealing import Place
+from sessions.secret import Secret
+
+INVITATION_KEY = "invitation"
 
 
-class ClosedAccountAdapter(DefaultAccountAdapter):  # type: ignore[misc]  # allauth is untyped
+def not_reserved(username: str) -> None:
+    """The ledger names its own actors; nobody is called like one of them."""
+    if username.lower() in RESERVED_USERNAMES:
+        raise ValidationError("That name is the ledger's own. Choose another.", code="reserved")
+
+
+username_validators = [ASCIIUsernameValidator(), not_reserved]
+
+
+def invitation_in_hand(request: HttpRequest) -> Invitation | None:
+    """The invitation whose code this browser has shown, while it is open."""
+    invitation_id = request.session.get(INVITATION_KEY)
+    return open_invitation(invitation_id) if invitation_id else None
+
+
+def _settle(request: HttpRequest, user: User) -> None:
+    """Saves a new person, and makes them a member if they were invited; neither without the other."""
+    invitation = invitation_in_hand(request)
+    try:
+        with transaction.atomic():
+            settle_in(user)
+            if invitation is not None:
+                accept_invitation(invitation, user)
+    except Refused as refused:
+        messages.error(request, refused.message)
+        raise ImmediateHttpResponse(redirect("join")) from None
+    request.session.pop(INVITATION_KEY, None)
+
+
+class AccountAdapter(DefaultAccountAdapter):  # type: ignore[misc]  # allauth is untyped
     def is_open_for_signup(self, request: HttpRequest) -> bool:
+        return settings.CHAINWEB_OPEN_SIGNUP or invitation_in_hand(request) is not None
+
+    def save_user(self, request: HttpRequest, user: User, form: Any, commit: bool = True) -> User:
+        super().save_user(request, user, form, commit=False)
+        if commit:
+            _settle(request, user)
+        return user
+
+    def is_reauthentication_required(self, *, app: str, **kwargs: Any) -> bool:
+        return not is_recently_authenticated(context.request)
+
+
+class SocialAccountAdapter(DefaultSocialAccountAdapter):  # type: ignore[misc]  # allauth is untyped
+    """What the identity provider says is believed for the accounts that are connected to it, and for its groups."""
+
+    def get_requests_session(self) -> requests.Session:
+        session: requests.Session = super().get_requests_session()
+        session.max_redirects = 0  # the operator's address is the one that is asked, and no other
+        return session
+
+    def is_open_for_signup(self, request: HttpRequest, sociallogin: SocialLogin) -> bool:
+        if settings.CHAINWEB_OPEN_SIGNUP or invitation_in_hand(request) is not None:
+            return True
+        return bool(groups_of(sociallogin.account) & settings.OIDC_GROUPS.keys())
+
+    def pre_social_login(self, request: HttpRequest, sociallogin: SocialLogin) -> None:
+        if sociallogin.is_existing and sociallogin.state.get("process") == "login":
+            follow_groups(sociallogin.user, groups_of(sociallogin.account), settings.OIDC_GROUPS)
+
+    def save_user(self, request: HttpRequest, sociallogin: SocialLogin, form: Any = None) -> User:
+        user: User = sociallogin.user
+        data = form.cleaned_data if form else {}
+        if email := data.get("email"):
+            user.email = email
+        user.username = free_username(data.get("username") or user.username or user.email or "member")
+        user.set_unusable_password()
+        with transaction.atomic():
+            _settle(request, user)
+            sociallogin.save(request)
+        follow_groups(user, groups_of(sociallogin.account), settings.OIDC_GROUPS)
+        return user
+
+
+def groups_of(account: SocialAccount) -> set[str]:
+    """The groups that the identity provider names for a person, in the userinfo or in the ID token."""
+    found: set[str] = set()
+    for part in ("userinfo", "id_token"):
+        claim = (account.extra_data.get(part) or {}).get(settings.OIDC_GROUPS_CLAIM, [])
+        found.update(each for each in ([claim] if isinstance(claim, str) else claim) if isinstance(each, str))
+    return found
+
+
+class MfaAdapter(DefaultMFAAdapter):  # type: ignore[misc]  # allauth is untyped
+    """The seeds of one-time codes are sealed like credentials. The library says not for whom, so no row is bound in."""
+
+    PLACE = Place("mfa_authenticator", "data", "", "", 0)
+
+    def encrypt(self, text: str) -> str:
+        return base64.b64encode(sealing.seal(Secret(text), self.PLACE)).decode()
+
+    def decrypt(self, encrypted_text: str) -> str:
+        return sealing.open_sealed(base64.b64decode(encrypted_text), self.PLACE).reveal()
+
+
+def is_recently_authenticated(request: HttpRequest) -> bool:
+    """Whether whoever sits there has proved who they are within the last five minutes.
+
+    A password, a passkey or a code counts; a round through the identity provider only if that says it asked them.
+    """
+    if not request.user.is_authenticated:
         return False
+    earliest = time.time() - settings.ACCOUNT_REAUTHENTICATION_TIMEOUT
+    recent = [r for r in get_authentication_records(request, request.user) if r["at"] > earliest]
+    if any(record["method"] in {"password", "mfa"} for record in recent):
+        return True
+    if any(record["method"] == "socialaccount" for record in recent):
+        account = SocialAccount.objects.filter(user=request.user).order_by("-last_login").first()
+        asked_at = (account.extra_data.get("id_token") or {}).get("auth_time", 0) if account else 0
+        return isinstance(asked_at, int) and asked_at > earliest
+    return False
+
+
+def can_confirm_here(user: User) -> bool:
+    """Whether the person has a password, a passkey or an authenticator of ours to confirm with."""
+    return bool(get_reauthentication_flows(user))

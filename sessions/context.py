@@ -12,7 +12,12 @@ from sessions.policy import Action, can, memberships_of
 
 def page(request: HttpRequest) -> dict[str, Any]:
     """`membership` is the one that the view has set on the request; on pages without a team, the first."""
-    context: dict[str, Any] = {"simulated": settings.SIMULATED, "membership": None, "memberships": []}
+    context: dict[str, Any] = {
+        "simulated": settings.SIMULATED,
+        "membership": None,
+        "memberships": [],
+        "has_identity_provider": bool(settings.OIDC_ISSUER or settings.SAML_IDP_METADATA_URL),
+    }
     user = getattr(request, "user", None)
     if isinstance(user, User):
         context["memberships"] = list(memberships_of(user))

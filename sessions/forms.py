@@ -18,7 +18,7 @@ from sessions.hop_fields import advanced_fields, hop_draft, stored_hop_values
 from sessions.lifecycle.sessions import Draft, Refused, save_session
 from sessions.lifecycle.state import TeamView
 from sessions.models import CHAINED, AwsSession, Membership
-from sessions.policy import Action, can
+from sessions.policy import Action
 from sessions.secret import Secret
 
 ALIAS_MAX = 64
@@ -195,7 +195,7 @@ def assumer_choices(view: TeamView, member: Membership, editing: AwsSession | No
     choices = []
     for described in view.describe_all(view.sessions.values()):
         session, chain = described.session, described.chain
-        if not can(member, Action.USE_AS_ASSUMER, session) or len(chain) > member.team.max_depth:
+        if not view.rights.can(Action.USE_AS_ASSUMER, session) or len(chain) > member.team.max_depth:
             continue
         if editing is not None and editing.pk in {each.pk for each in chain}:
             continue

@@ -1,11 +1,26 @@
-"""Who may what: one function, one table. Rights are read from the database on every request, never from the session."""
+"""Who may what: one function, one table. Rights are read from the database on every request, never from the session.
 
+`can()` asks for what the role allows, what the token in use is good for, and whom the session is open to.
+"""
+
+from collections.abc import Collection
 from enum import Enum, auto
+from typing import Any
 
-from django.db.models import QuerySet
+from django.db.models import Exists, OuterRef, Q, QuerySet
 
 from sessions.aws.roots import ROOT_KINDS
-from sessions.models import CHAINED, AwsSession, Membership, Role, User
+from sessions.models import (
+    CHAINED,
+    AssumerLink,
+    AwsSession,
+    Membership,
+    Right,
+    Role,
+    Scope,
+    SessionGrant,
+    User,
+)
 
 
 class Action(Enum):
@@ -19,10 +34,13 @@ class Action(Enum):
     CREATE_ROOT = auto()
     EDIT = auto()
     DELETE = auto()
+    SHARE = auto()  # say whom a session is open to
     HOLD_TOKENS = auto()
     READ_LEDGER = auto()
     READ_POLICY = auto()
     EDIT_POLICY = auto()
+    SEE_PEOPLE = auto()
+    MANAGE_PEOPLE = auto()  # and others' tokens, invitations, groups
 
 
 EVERYONE = {Role.MEMBER, Role.ADMIN, Role.AUDITOR}
@@ -37,36 +55,105 @@ ROLES: dict[Action, set[Role]] = {
     Action.CREATE_ROOT: {Role.ADMIN},
     Action.EDIT: OPERATORS,
     Action.DELETE: OPERATORS,
+    Action.SHARE: OPERATORS,
     Action.HOLD_TOKENS: OPERATORS,
     Action.READ_LEDGER: {Role.ADMIN, Role.AUDITOR},
     Action.READ_POLICY: {Role.ADMIN, Role.AUDITOR},
     Action.EDIT_POLICY: {Role.ADMIN},
+    Action.SEE_PEOPLE: {Role.ADMIN, Role.AUDITOR},
+    Action.MANAGE_PEOPLE: {Role.ADMIN},
 }
+
+# Which scope a token needs for it. What is not here no token can do: people are managed by people, logged in.
+SCOPES: dict[Action, Scope] = {
+    Action.START: Scope.USE,
+    Action.TAKE_CREDENTIALS: Scope.CREDENTIALS,
+    Action.CREATE_CHAINED: Scope.MANAGE,
+    Action.USE_AS_ASSUMER: Scope.MANAGE,
+    Action.CREATE_ROOT: Scope.MANAGE,
+    Action.EDIT: Scope.MANAGE,
+    Action.DELETE: Scope.MANAGE,
+}
+CUT_OFF = "Nobody answers any more for what this chain is assumed from: an admin takes over by editing and saving the session."
+READING = {Action.VIEW, Action.READ_LEDGER, Action.READ_POLICY}
+
+
+class Rights:
+    """What one member may do now, for a page that asks about many sessions: what it takes is read once, when first needed.
+
+    Made anew for every request.
+    """
+
+    def __init__(self, member: Membership) -> None:
+        self.member = member
+        self._grants: set[tuple[Any, str]] | None = None
+        self._dead: set[Any] | None = None
+
+    def can(self, action: Action, session: AwsSession | None = None) -> bool:
+        """Whether the member may do that, to that session where one is meant. Another team's session: never."""
+        member = self.member
+        if not member.user.is_active or member.disabled_at or Role(member.role) not in ROLES[action]:
+            return False
+        if not self._token_allows(action, session):
+            return False
+        if session is None:
+            return True
+        if session.team_id != member.team_id:
+            return False
+        match action:
+            case Action.START | Action.TAKE_CREDENTIALS:
+                # A root hands nothing to people: it is there to be assumed from.
+                return session.is_chained and (session.open_to_start or self._granted(session, Right.START))
+            case Action.USE_AS_ASSUMER:
+                is_admin = member.role == Role.ADMIN
+                return is_admin or session.open_to_assume or self._granted(session, Right.ASSUME)
+            case Action.EDIT | Action.DELETE | Action.SHARE:
+                return member.role == Role.ADMIN or (
+                    session.is_chained and session.created_by_id == member.user_id
+                )
+            case _:
+                return True
+
+    def _token_allows(self, action: Action, session: AwsSession | None) -> bool:
+        token = self.member.token
+        if token is None:
+            return True
+        if token.session_id is not None and (
+            action is Action.CREATE_CHAINED
+            or action is Action.CREATE_ROOT
+            or (
+                session is not None and session.pk != token.session_id and action is not Action.USE_AS_ASSUMER
+            )
+        ):
+            return False
+        return action in READING or (action in SCOPES and SCOPES[action] in token.scopes)
+
+    def _granted(self, session: AwsSession, right: Right) -> bool:
+        if self._grants is None:
+            mine = Q(member=self.member.pk) | Q(group__members=self.member.pk)
+            grants = SessionGrant.objects.filter(mine, session__team=self.member.team_id)
+            self._grants = set(grants.values_list("session_id", "right"))
+        return (session.pk, str(right)) in self._grants
+
+    def is_dead(self, session: AwsSession) -> bool:
+        """Whether nothing is minted for that session because nobody answers for a link of its chain: see `cut_off`."""
+        if self._dead is None:
+            teams = [self.member.team_id]
+            self._dead = below(cut_off(teams), teams)
+        return session.pk in self._dead
 
 
 def can(member: Membership, action: Action, session: AwsSession | None = None) -> bool:
-    """Whether a member may do that, to that session where one is meant. Another team's session: never."""
-    if not member.user.is_active or Role(member.role) not in ROLES[action]:
-        return False
-    if session is None:
-        return True
-    if session.team_id != member.team_id:
-        return False
-    match action:
-        case Action.START | Action.TAKE_CREDENTIALS:
-            return session.is_chained  # a root hands nothing to people: it is there to be assumed from
-        case Action.EDIT | Action.DELETE:
-            return member.role == Role.ADMIN or (
-                session.is_chained and session.created_by_id == member.user_id
-            )
-        case _:
-            return True
+    """Whether a member may do that, to that session where one is meant."""
+    return Rights(member).can(action, session)
 
 
 def why_not_create(kind: str, member: Membership) -> str:
     """Why that member cannot create a session of that kind in that team; empty if they can."""
     if kind == CHAINED:
-        return "" if can(member, Action.CREATE_CHAINED) else "Auditors read; they create nothing."
+        if can(member, Action.CREATE_CHAINED):
+            return ""
+        return "This token creates nothing." if member.token else "Auditors read; they create nothing."
     if not can(member, Action.CREATE_ROOT):
         return "Only an admin of the team sets up what is assumed from."
     if ROOT_KINDS[kind].needs_operator and not member.team.ambient_enabled:
@@ -75,9 +162,9 @@ def why_not_create(kind: str, member: Membership) -> str:
 
 
 def memberships_of(user: User) -> QuerySet[Membership]:
-    """The teams that a person is in now, by name."""
+    """The teams that a person is in now, by name; not those that have shut them out."""
     return (
-        Membership.objects.filter(user=user, user__is_active=True)
+        Membership.objects.filter(user=user, user__is_active=True, disabled_at=None)
         .select_related("team", "user")
         .order_by("team__name")
     )
@@ -86,7 +173,9 @@ def memberships_of(user: User) -> QuerySet[Membership]:
 def visible_to(user: User) -> QuerySet[AwsSession]:
     """The sessions of the person's teams: every look-up starts here, so that foreign and missing are one answer."""
     return AwsSession.objects.filter(
-        team__memberships__user=user, team__memberships__user__is_active=True
+        team__memberships__user=user,
+        team__memberships__user__is_active=True,
+        team__memberships__disabled_at=None,
     ).select_related("team", "link")
 
 
@@ -95,8 +184,45 @@ def may_answer(member: Membership, session: AwsSession) -> bool:
 
     Who may start that session; at a root, who may start anything under it, or sets it up.
     """
+    rights = Rights(member)
     if session.is_chained:
-        return can(member, Action.START, session)
-    return can(member, Action.EDIT, session) or any(
-        can(member, Action.START, below) for below, _ in session.dependants()
+        return rights.can(Action.START, session)
+    return rights.can(Action.EDIT, session) or any(
+        rights.can(Action.START, each) for each, _ in session.dependants()
     )
+
+
+def working_members(**of: Any) -> QuerySet[Membership]:
+    """Who may have something minted at all: members and admins who may log in and are not shut out."""
+    return Membership.objects.filter(role__in=OPERATORS, user__is_active=True, disabled_at=None, **of)
+
+
+def cut_off(teams: Collection[Any]) -> set[Any]:
+    """The chained sessions of these teams through whose link nothing is minted: its author has lost the right to the assumer.
+
+    Normally none. One query.
+    """
+    links = AssumerLink.objects.filter(session__team__in=teams)
+    working = working_members(user=OuterRef("author"), team=OuterRef("session__team"))
+    granted = SessionGrant.objects.filter(session=OuterRef("assumer"), right=Right.ASSUME).filter(
+        Q(member__user=OuterRef("author")) | Q(group__members__user=OuterRef("author"))
+    )
+    answered_for = Exists(working.filter(role=Role.ADMIN)) | (
+        Exists(working) & (Q(assumer__open_to_assume=True) | Exists(granted))
+    )
+    return set(links.exclude(answered_for).values_list("pk", flat=True))
+
+
+def below(sessions: Collection[Any], teams: Collection[Any]) -> set[Any]:
+    """These sessions (ids) and everything assumed from them, at all levels."""
+    if not sessions:
+        return set()
+    children: dict[Any, list[Any]] = {}
+    for child, assumer in AssumerLink.objects.filter(session__team__in=teams).values_list("pk", "assumer_id"):
+        children.setdefault(assumer, []).append(child)
+    found, frontier = set(sessions), list(sessions)
+    while frontier:
+        fresh = [child for each in frontier for child in children.get(each, []) if child not in found]
+        found.update(fresh)
+        frontier = fresh
+    return found

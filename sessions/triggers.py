@@ -6,6 +6,7 @@ Put back after every migrate, because a SQLite migration that remakes a table dr
 from typing import Any
 
 from django.apps import AppConfig
+from django.core.management import call_command
 from django.db import connections
 from django.db.backends.base.base import BaseDatabaseWrapper
 
@@ -62,3 +63,5 @@ def remove(connection: BaseDatabaseWrapper) -> None:
 def install_after_migrate(sender: AppConfig, using: str, **kwargs: Any) -> None:
     """Receiver of post_migrate."""
     install(connections[using])
+    # The table of the cache is no model's; this makes it where it is missing.
+    call_command("createcachetable", database=using, verbosity=0)

@@ -1,15 +1,18 @@
 """A team with people, a root, and chains made in one line; the AWS side stands ready for each."""
 
 import itertools
+import time
 
+from allauth.account.internal.userkit import user_id_to_str
 from django.test import Client
 
 from sessions.clock import database_now
 from sessions.lifecycle import rotation
 from sessions.lifecycle.activations import start_session
-from sessions.lifecycle.people import add_member, create_person, create_team, create_token
+from sessions.lifecycle.people import add_member, create_person, create_team
 from sessions.lifecycle.sessions import Draft, save_session
 from sessions.lifecycle.state import State, view_of_team
+from sessions.lifecycle.tokens import create_token
 from sessions.models import CHAINED, AwsSession, Event, Role
 from sessions.secret import Secret
 
@@ -98,10 +101,16 @@ class House:
         lines = Event.objects.filter(team_id=str(self.team.pk)).order_by("seq")
         return list(lines.filter(kind=kind) if kind else lines)
 
-    def browser(self, member=None) -> Client:
-        """A logged-in browser without a screen."""
+    def browser(self, member=None, *, minutes_ago: float = 0) -> Client:
+        """A browser without a screen, logged in by password that many minutes ago."""
         client = Client()
-        client.force_login((member or self.ben).user)
+        user = (member or self.ben).user
+        client.force_login(user)
+        session = client.session
+        record = {"method": "password", "at": time.time() - 60 * minutes_ago, "username": user.username}
+        session["account_authentication_methods"] = [record]
+        session["account_authentication_methods_user"] = user_id_to_str(user)
+        session.save()
         return client
 
     def token(self, member=None) -> Secret:

@@ -10,9 +10,9 @@ from ninja import NinjaAPI
 from ninja.errors import AuthenticationError, ValidationError
 from pydantic import BaseModel
 
-from sessions.lifecycle.people import member_of_token
+from sessions.lifecycle.tokens import member_of_token
 from sessions.models import AwsSession, Membership
-from sessions.policy import Action, can, visible_to
+from sessions.policy import CUT_OFF, Action, Rights, can, visible_to
 from sessions.secret import Secret
 
 BEARER = re.compile(r"(?:Bearer\s+)?(cwt_[A-Za-z0-9_-]{20,100})\s*", re.IGNORECASE)
@@ -119,16 +119,20 @@ def session_for(request: HttpRequest, session_id: UUID, action: Action = Action.
     return session
 
 
-def startable(request: HttpRequest, session_id: UUID) -> tuple[AwsSession, Membership]:
+def startable(
+    request: HttpRequest, session_id: UUID, action: Action = Action.START
+) -> tuple[AwsSession, Membership]:
     session, member = session_for(request, session_id), caller(request)
-    require_startable(session, member)
+    require_startable(session, Rights(member), action)
     return session, member
 
 
-def require_startable(session: AwsSession, member: Membership) -> None:
+def require_startable(session: AwsSession, rights: Rights, action: Action = Action.START) -> None:
     if not session.is_chained:
         raise ApiError(
             409, "is_a_root", "A root is there to be assumed from: it has no credentials to hand out."
         )
-    if not can(member, Action.START, session):
+    if not rights.can(action, session):
         raise PermissionDenied
+    if action is Action.START and rights.is_dead(session):
+        raise ApiError(409, "cut_off", CUT_OFF)

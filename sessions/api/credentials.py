@@ -8,6 +8,7 @@ from django.http import HttpRequest, HttpResponse
 from sessions.api.base import ERRORS, ApiError, api, startable
 from sessions.lifecycle.reveal import NotReady, hand_out
 from sessions.lifecycle.state import Status
+from sessions.policy import Action
 from sessions.snippets import FORMATS
 
 BROWSER_HEADERS = (
@@ -33,7 +34,7 @@ def credentials(request: HttpRequest, session_id: UUID, format: str = "process")
     """
     if any(header in request.headers for header in BROWSER_HEADERS):
         raise ApiError(403, "browser", "Credentials are not handed to browsers here.")
-    session, member = startable(request, session_id)
+    session, member = startable(request, session_id, Action.TAKE_CREDENTIALS)
     if format not in FORMATS or not FORMATS[format].secret:
         known = ", ".join(key for key, each in FORMATS.items() if each.secret)
         raise ApiError(422, "invalid", f"There is no format {format!r}.", {"format": [f"One of: {known}."]})

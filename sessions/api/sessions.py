@@ -24,7 +24,7 @@ from sessions.lifecycle.activations import (
 from sessions.lifecycle.sessions import Refused, delete_session
 from sessions.lifecycle.state import Described, view_of_sessions, view_of_team
 from sessions.models import CHAINED, AwsSession, Membership
-from sessions.policy import Action, visible_to, why_not_create
+from sessions.policy import Action, Rights, visible_to, why_not_create
 
 
 def _as_json(described: Described) -> dict[str, Any]:
@@ -84,7 +84,8 @@ def _raise_form_errors(form: SessionForm) -> None:
 @api.get("/sessions", response={200: list[SessionOut], **ERRORS}, summary="All sessions of the token's team")
 def list_sessions(request: HttpRequest) -> Any:
     view = view_of_team(caller(request), database_now())
-    return [_as_json(described) for described in view.describe_all(view.sessions.values())]
+    seen = [each for each in view.sessions.values() if view.rights.can(Action.VIEW, each)]
+    return [_as_json(described) for described in view.describe_all(seen)]
 
 
 @api.post("/sessions", response={201: SessionOut, **ERRORS}, summary="Create a session of any kind")
@@ -197,8 +198,9 @@ def _all_startable(request: HttpRequest, chosen: Chosen) -> tuple[list[AwsSessio
     found = visible_to(member.user).filter(pk__in=chosen.ids, team=member.team).in_bulk()
     if len(found) < len(set(chosen.ids)):
         raise Http404
+    rights = Rights(member)
     for session in found.values():
-        require_startable(session, member)
+        require_startable(session, rights)
     return [found[each] for each in dict.fromkeys(chosen.ids)], member
 
 

@@ -206,9 +206,12 @@ def _end(activations: QuerySet[Activation], kind: EventKind, actor: str) -> list
 
 def end_activations_of(sessions: Iterable[AwsSession], actor: str) -> list[Entry]:
     """Ends everybody's activations of these sessions: they are about to be deleted."""
-    return _end(
-        Activation.objects.filter(session__in=[s.pk for s in sessions]), EventKind.SESSION_STOPPED, actor
-    )
+    return end_activations(Activation.objects.filter(session__in=[s.pk for s in sessions]), actor)
+
+
+def end_activations(activations: QuerySet[Activation], actor: str) -> list[Entry]:
+    """Ends these activations and erases what only they needed; the caller writes the events. Under the team's lock."""
+    return _end(activations, EventKind.SESSION_STOPPED, actor)
 
 
 def erase_unneeded(credential: Credential | None) -> None:

@@ -2,10 +2,15 @@
 
 from collections.abc import Collection
 from dataclasses import dataclass
+from typing import TypeVar
 
-from django.db.models import F
+from django.db.models import Exists, F, Model, OuterRef, Q, QuerySet
+from django.db.models.expressions import Combinable
 
-from sessions.models import Activation, AwsSession, Credential, Probe
+from sessions.models import Activation, AwsSession, Credential, Probe, Right, SessionGrant
+from sessions.policy import OPERATORS, below, cut_off
+
+Row = TypeVar("Row", bound=Model)
 
 
 @dataclass(frozen=True)
@@ -18,7 +23,7 @@ class Need:
 
 
 def needs_of(fingerprints: Collection[str]) -> dict[str, list[Need]]:
-    """{fingerprint: needs}; one that nobody needs has an empty list. Only members of today, who may log in, count.
+    """{fingerprint: needs}; one that nobody needs has an empty list. Only what its person has the right to now counts.
 
     A handful of queries whatever the number: one per level of the chains below, at most.
     """
@@ -30,22 +35,64 @@ def needs_of(fingerprints: Collection[str]) -> dict[str, list[Need]]:
                 found[top].append(
                     need if top == credential_id else Need(need.person, need.session, direct=False)
                 )
-        below: dict[str, set[str]] = {}
-        children = Credential.objects.filter(parent_id__in=standing_for).values_list("pk", "parent_id")
-        for child, parent in children:
-            below.setdefault(child, set()).update(standing_for[str(parent)])
-        standing_for = below
+        children: dict[str, set[str]] = {}
+        rows = Credential.objects.filter(parent_id__in=standing_for).values_list("pk", "parent_id")
+        for child, parent in rows:
+            children.setdefault(child, set()).update(standing_for[str(parent)])
+        standing_for = children
     return found
 
 
 def _direct_needs(fingerprints: Collection[str]) -> list[tuple[str, Need]]:
-    activations = Activation.objects.filter(
-        credential_id__in=fingerprints, user__is_active=True, user__memberships__team=F("session__team")
-    ).select_related("session", "user")
-    probes = Probe.objects.filter(
-        credential_id__in=fingerprints, user__is_active=True, user__memberships__team=F("team")
-    ).select_related("session", "user")
+    activations = list(
+        rightful(Activation.objects.filter(credential_id__in=fingerprints)).select_related("session", "user")
+    )
+    probes = list(
+        rightful_probes(Probe.objects.filter(credential_id__in=fingerprints)).select_related(
+            "session", "user"
+        )
+    )
+    teams = {a.session.team_id for a in activations} | {p.team_id for p in probes}
+    dead = below(cut_off(teams), teams)
     return [
-        *((a.credential_id, Need(a.user.get_username(), a.session, direct=True)) for a in activations),
-        *((str(p.credential_id), Need(p.user.get_username(), p.session, direct=True)) for p in probes),
+        *(
+            (a.credential_id, Need(a.user.get_username(), a.session, direct=True))
+            for a in activations
+            if a.session_id not in dead
+        ),
+        *(
+            (str(p.credential_id), Need(p.user.get_username(), p.session, direct=True))
+            for p in probes
+            if p.assumer_id not in dead
+        ),
     ]
+
+
+def rightful(activations: QuerySet[Activation]) -> QuerySet[Activation]:
+    """Those whose person may start the session now: of the team, not shut out, not an auditor, and let in by the session."""
+    granted = _granted(Right.START, session=OuterRef("session"))
+    return _of_working_members(activations, "session__team").filter(Q(session__open_to_start=True) | granted)
+
+
+def rightful_probes(probes: QuerySet[Probe]) -> QuerySet[Probe]:
+    """Those whose person may assume from the draft's assumer now."""
+    granted = _granted(Right.ASSUME, session=OuterRef("assumer"))
+    is_admin = Q(user__memberships__role="admin")
+    return _of_working_members(probes, "team", is_admin | Q(assumer__open_to_assume=True) | granted)
+
+
+def _of_working_members(rows: QuerySet[Row], team: str, also: Combinable | Q | None = None) -> QuerySet[Row]:
+    # One filter() for all of it, so that all of it is about one and the same membership.
+    return rows.filter(
+        *([also] if also else []),
+        user__is_active=True,
+        user__memberships__team=F(team),
+        user__memberships__disabled_at=None,
+        user__memberships__role__in=OPERATORS,
+    )
+
+
+def _granted(right: Right, session: OuterRef) -> Exists:
+    person = OuterRef("user")
+    grants = SessionGrant.objects.filter(session=session, right=right)
+    return Exists(grants.filter(Q(member__user=person) | Q(group__members__user=person)))

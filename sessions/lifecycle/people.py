@@ -1,27 +1,94 @@
-"""Teams, members and their tokens."""
+"""Teams, the people in them, and their names in CloudTrail."""
 
-from datetime import timedelta
+from collections.abc import Iterator
+from datetime import datetime
 
-from django.db import transaction
+from django.db import IntegrityError, transaction
 
 from sessions import ledger
-from sessions.aws.names import aws_name_from
+from sessions.aws.names import InvalidName, aws_name_from, validate_role_session_name
 from sessions.clock import database_now
 from sessions.ledger import Entry
-from sessions.models import EventKind, Membership, Role, Team, Token, User
+from sessions.lifecycle.activations import lock_team, resettle
+from sessions.lifecycle.sessions import Refused
+from sessions.models import AwsName, AwsSession, EventKind, Membership, Role, Team, User
 from sessions.secret import Secret
 
-TOKEN_DAYS = 90
+LONGEST_AWS_NAME = 32
+# Who acts in the ledger without being a person.
+RESERVED_USERNAMES = frozenset({"clock", "demo", "manage.py", "nobody", "setup", "sso", "system", "worker"})
 
 
-def free_aws_name(username: str) -> str:
-    """A legal CloudTrail handle close to that name, which nobody has."""
-    proposed = aws_name_from(username)
-    name, number = proposed, 1
-    while User.objects.filter(aws_name__iexact=name).exists():
-        number += 1
-        name = f"{proposed[: 31 - len(str(number))]}-{number}"
-    return name
+# --- names in CloudTrail ----------------------------------------------------------------------------
+
+
+def _proposals(wanted: str) -> Iterator[str]:
+    """That name, then the same with a number."""
+    yield wanted
+    for number in range(2, 10_000):
+        yield f"{wanted[: LONGEST_AWS_NAME - 1 - len(str(number))]}-{number}"
+
+
+def propose_aws_name(username: str, email: str = "") -> str:
+    """A legal handle from the user name, or from what stands before the @ of the e-mail address."""
+    return aws_name_from((username or email).partition("@")[0] or username)
+
+
+def _reserve(name: str, username: str, now: datetime, person_id: int | None = None) -> bool:
+    """Takes a name for a person for ever. False if it is, or ever was, somebody else's. Inside a transaction."""
+    try:
+        with transaction.atomic():
+            AwsName.objects.create(
+                key=name.lower(), name=name, username=username, person_id=person_id, held_from=now
+            )
+    except IntegrityError:
+        back = AwsName.objects.filter(key=name.lower(), person_id=person_id) if person_id else None
+        return bool(back is not None and back.update(name=name, held_until=None))
+    return True
+
+
+def _reserve_one_of(proposals: Iterator[str], username: str, now: datetime) -> str:
+    for name in proposals:
+        if _reserve(name, username, now):
+            return name
+    raise Refused("aws_name", "No free name in CloudTrail was found.")
+
+
+def rename_in_cloudtrail(member: Membership, name: str, actor: str) -> None:
+    """Gives a person another name in CloudTrail, in all their teams. What they have active moves to it by itself.
+
+    Raises `Refused` for an illegal name and for one that is or was another person's. The caller wakes a worker.
+    """
+    try:
+        validate_role_session_name(name)
+    except InvalidName as error:
+        raise Refused("aws_name", str(error)) from None
+    if len(name) > LONGEST_AWS_NAME:
+        raise Refused("aws_name", f"At most {LONGEST_AWS_NAME} characters, so that templates have room.")
+    with transaction.atomic(durable=True):
+        teams = sorted(Team.objects.filter(memberships__user=member.user_id).values_list("pk", flat=True))
+        for team_id in teams:
+            lock_team(team_id)
+        user = User.objects.select_for_update().get(pk=member.user_id)
+        old, now = user.aws_name, database_now()
+        if name == old:
+            return
+        # The same letters in another case are the same name, to AWS's eye and to ours.
+        if name.lower() != old.lower():
+            if not _reserve(name, user.get_username(), now, user.pk):
+                raise Refused("aws_name", "That name is, or was, another person's: it is never given again.")
+            AwsName.objects.filter(key=old.lower()).update(held_until=now)
+        else:
+            AwsName.objects.filter(key=old.lower()).update(name=name)
+        user.aws_name = name
+        user.save(update_fields=["aws_name"])
+        data = {"member": user.get_username(), "aws_name": name, "aws_name_before": old}
+        for team_id in teams:
+            resettle(AwsSession.objects.filter(team=team_id, activations__user=user), now)
+            ledger.append(team_id, [Entry(EventKind.MEMBER_RENAMED, actor, data=data)])
+
+
+# --- teams and people -------------------------------------------------------------------------------
 
 
 @transaction.atomic
@@ -32,45 +99,43 @@ def create_team(slug: str, name: str, actor: str, *, ambient_enabled: bool = Fal
 
 
 @transaction.atomic
-def create_person(username: str, password: Secret, email: str = "") -> User:
-    return User.objects.create_user(
-        username=username, password=password.reveal(), email=email, aws_name=free_aws_name(username)
-    )
+def settle_in(user: User) -> User:
+    """Saves a new person, with a name in CloudTrail that nobody has or has had. Raises `Refused` for a reserved name."""
+    if user.username.lower() in RESERVED_USERNAMES:
+        raise Refused("username", "That user name is the ledger's own.")
+    now = database_now()
+    proposals = _proposals(propose_aws_name(user.get_username(), user.email))
+    user.aws_name = _reserve_one_of(proposals, user.get_username(), now)
+    user.save(force_insert=True)
+    AwsName.objects.filter(key=user.aws_name.lower()).update(person_id=user.pk)
+    return user
+
+
+def create_person(username: str, password: Secret | None, email: str = "") -> User:
+    """A new person. Without a password they come in by the identity provider or by a reset mail."""
+    user = User(username=User.normalize_username(username), email=User.objects.normalize_email(email))
+    user.set_password(password.reveal() if password else None)
+    return settle_in(user)
+
+
+def free_username(wanted: str) -> str:
+    """A user name like that one, ASCII, that nobody has: for people whom the identity provider brings."""
+    for name in _proposals(aws_name_from(wanted).translate({ord("="): "-", ord(","): "-"})):
+        taken = User.objects.filter(username__iexact=name).exists()
+        if not taken and name.lower() not in RESERVED_USERNAMES:
+            return name
+    raise Refused("username", "No free user name was found.")
 
 
 @transaction.atomic
-def add_member(team: Team, user: User, role: Role, actor: str) -> Membership:
+def add_member(team: Team, user: User, role: Role, actor: str, *, from_sso: bool = False) -> Membership:
     """Adds a person to a team, or changes what they are in it."""
-    membership, _ = Membership.objects.update_or_create(team=team, user=user, defaults={"role": role})
+    membership, created = Membership.objects.get_or_create(
+        team=team, user=user, defaults={"role": role, "from_sso": from_sso}
+    )
+    if not created and membership.role != role:
+        membership.role = role
+        membership.save(update_fields=["role"])
     data = {"member": user.get_username(), "role": str(role), "aws_name": user.aws_name}
     ledger.append(team.pk, [Entry(EventKind.MEMBER_ADDED, actor, data=data)])
     return membership
-
-
-@transaction.atomic(durable=True)
-def create_token(member: Membership, name: str, actor: str, days: int = TOKEN_DAYS) -> Secret:
-    """A new token for a member; the only time its text exists outside their hands."""
-    secret = Token.new_secret()
-    expires_at = database_now() + timedelta(days=days)
-    token = Token.objects.create(
-        team=member.team, user=member.user, name=name, digest=Token.digest_of(secret), expires_at=expires_at
-    )
-    data = {
-        "of": member.user.get_username(),
-        "name": name,
-        "token_id": str(token.pk),
-        "expires_at": expires_at.isoformat(timespec="seconds"),
-    }
-    ledger.append(member.team.pk, [Entry(EventKind.TOKEN_CREATED, actor, data=data)])
-    return secret
-
-
-def member_of_token(secret: Secret) -> tuple[Membership, Token] | None:
-    """Who acts by that token, by the rights of this moment. None for unknown, expired, revoked, removed, disabled."""
-    token = Token.objects.select_related("user", "team").filter(digest=Token.digest_of(secret)).first()
-    if token is None or not token.is_valid(database_now()) or not token.user.is_active:
-        return None
-    member = (
-        Membership.objects.select_related("team", "user").filter(team=token.team, user=token.user).first()
-    )
-    return (member, token) if member else None

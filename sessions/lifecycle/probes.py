@@ -57,6 +57,7 @@ def start_probe(draft: Draft, member: Membership, session: AwsSession | None) ->
         check_place(draft, trial, member, affected)
         assert draft.assumer is not None  # check_place has refused it otherwise
         trial.link = AssumerLink(session=trial, **draft.link_fields())
+        probe.assumer = draft.assumer
         policy = TeamPolicy.of(member.team_id)
         chain = [*draft.assumer.chain(), trial]
         check_link(trial.link, policy)

@@ -92,7 +92,7 @@ def save_session(draft: Draft, member: Membership, session: AwsSession | None = 
             affected = [] if creating else [session, *(below for below, _ in session.dependants())]
             check_place(draft, session, member, affected)
             session.alias, session.profile, session.region = draft.alias, draft.profile, draft.region
-            _write(draft, session, creating=creating)
+            _write(draft, session, member, creating=creating)
             if draft.kind == CHAINED:
                 policy = TeamPolicy.of(member.team_id)
                 check_link(session.link, policy)
@@ -111,7 +111,7 @@ def save_session(draft: Draft, member: Membership, session: AwsSession | None = 
         raise
 
 
-def _write(draft: Draft, session: AwsSession, *, creating: bool) -> None:
+def _write(draft: Draft, session: AwsSession, member: Membership, *, creating: bool) -> None:
     if draft.kind != CHAINED:
         if dict(draft.settings) != session.settings:
             session.identity_arn = ""  # who it said it was may be true no more
@@ -121,7 +121,8 @@ def _write(draft: Draft, session: AwsSession, *, creating: bool) -> None:
             session.sealed_secrets = seal_root_secrets(draft.secrets, session.place)
     session.save(force_insert=creating)
     if draft.assumer is not None:
-        link, _ = AssumerLink.objects.update_or_create(session=session, defaults=draft.link_fields())
+        fields = {**draft.link_fields(), "author": member.user}
+        link, _ = AssumerLink.objects.update_or_create(session=session, defaults=fields)
         session.link = link
 
 

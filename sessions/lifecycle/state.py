@@ -12,6 +12,7 @@ from sessions.lifecycle.naming import role_session_name
 from sessions.lifecycle.times import LEAST_LIFE, SETTLING
 from sessions.models import Activation, AwsSession, Credential, Membership, TeamPolicy
 from sessions.models.sessions import load_chains
+from sessions.policy import Rights
 
 
 class Status(StrEnum):
@@ -155,6 +156,10 @@ class TeamView:
     sessions: dict[Any, AwsSession] = field(default_factory=dict)
     activations: Mapping[Any, Activation] = field(default_factory=dict)
     broken_roots: Mapping[Any, Problem] = field(default_factory=dict)
+    rights: Rights = field(init=False)
+
+    def __post_init__(self) -> None:
+        self.rights = Rights(self.member)
 
     def chain_of(self, session: AwsSession) -> list[AwsSession]:
         """Root first. A broken table ends the walk, not the page."""

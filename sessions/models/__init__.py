@@ -1,12 +1,13 @@
 """The nouns: people and teams, sessions and their links, credentials and who needs them, the ledger, tokens."""
 
+from sessions.models.access import Right, SessionGrant
 from sessions.models.credentials import Activation, Credential, Probe, ProbeState
 from sessions.models.events import Event, EventKind, LedgerHead
-from sessions.models.people import Membership, Role, Team, User
+from sessions.models.people import AwsName, Invitation, Membership, Role, Team, TeamGroup, User
 from sessions.models.roots import Approval, ApprovalStage, KeyRotation, RootAnswer
 from sessions.models.sessions import CHAINED, AssumerLink, AwsSession
 from sessions.models.team_policy import SourceIdentity, TeamPolicy
-from sessions.models.tokens import Heartbeat, Tally, Token
+from sessions.models.tokens import Heartbeat, Scope, Tally, Token
 
 __all__ = [
     "CHAINED",
@@ -14,21 +15,27 @@ __all__ = [
     "Approval",
     "ApprovalStage",
     "AssumerLink",
+    "AwsName",
     "AwsSession",
     "Credential",
     "Event",
     "EventKind",
     "Heartbeat",
+    "Invitation",
     "KeyRotation",
     "LedgerHead",
     "Membership",
     "Probe",
     "ProbeState",
+    "Right",
     "Role",
     "RootAnswer",
+    "Scope",
+    "SessionGrant",
     "SourceIdentity",
     "Tally",
     "Team",
+    "TeamGroup",
     "TeamPolicy",
     "Token",
     "User",

@@ -103,6 +103,8 @@ class Probe(models.Model):
     user = models.ForeignKey(User, on_delete=models.CASCADE, related_name="+")
     session = models.ForeignKey(AwsSession, on_delete=models.CASCADE, null=True, related_name="+")
     credential = models.ForeignKey(Credential, on_delete=models.RESTRICT, null=True, related_name="probes")
+    # What a chained draft would be assumed from: the right to it is looked at again when a worker mints.
+    assumer = models.ForeignKey(AwsSession, on_delete=models.CASCADE, null=True, related_name="+")
     kind = models.CharField(max_length=40)
     alias = models.CharField(max_length=64, blank=True)
     region = models.CharField(max_length=32)

@@ -8,6 +8,18 @@ class EventKind(models.TextChoices):
     MEMBER_ADDED = "member.added", "member added"
     POLICY_CHANGED = "policy.changed", "policy changed"
     SOURCE_IDENTITY_DROPPED = "source_identity.dropped", "goes on without a source identity"
+    MEMBER_ROLE_CHANGED = "member.role", "role changed"
+    MEMBER_RENAMED = "member.renamed", "name in CloudTrail changed"
+    MEMBER_DISABLED = "member.disabled", "member shut out"
+    MEMBER_ENABLED = "member.enabled", "member let in again"
+    MEMBER_REMOVED = "member.removed", "member removed"
+    INVITATION_CREATED = "invitation.created", "invitation made"
+    INVITATION_REVOKED = "invitation.revoked", "invitation withdrawn"
+    INVITATION_ACCEPTED = "invitation.accepted", "invitation accepted"
+    GROUP_CREATED = "group.created", "group made"
+    GROUP_CHANGED = "group.changed", "group changed"
+    GROUP_DELETED = "group.deleted", "group deleted"
+    ACCESS_CHANGED = "session.access", "access changed"
     SESSION_CREATED = "session.created", "session created"
     SESSION_EDITED = "session.edited", "session edited"
     SESSION_DELETED = "session.deleted", "session deleted"
@@ -32,6 +44,7 @@ class EventKind(models.TextChoices):
     CREDENTIAL_REFUSED = "credential.refused", "credential refused"
     CREDENTIAL_REVEALED = "credential.revealed", "credential handed out"
     TOKEN_CREATED = "token.created", "token created"
+    TOKEN_REVOKED = "token.revoked", "token revoked"
 
 
 def event_kinds() -> list[tuple[str, str]]:

@@ -36,6 +36,9 @@ class AwsSession(models.Model):
     sealed_secrets = models.BinaryField(null=True)
     secret_version = models.PositiveIntegerField(default=0)
     identity_arn = models.CharField("who a root said it is, when last tested", max_length=2048, blank=True)
+    # Open to everyone of the team, or only to those whom a SessionGrant names.
+    open_to_start = models.BooleanField("everyone may start it", default=True)
+    open_to_assume = models.BooleanField("everyone may assume from it", default=True)
     created_by = models.ForeignKey(User, on_delete=models.SET_NULL, null=True, related_name="+")
     created_at = models.DateTimeField(auto_now_add=True)
     updated_at = models.DateTimeField(auto_now=True)
@@ -115,6 +118,7 @@ class AssumerLink(models.Model):
     `role_session_name` is a template ("{username}", "{alias}", "{team}"), resolved per person when the call is planned.
     `tags` are [key, value] pairs. `networks` narrow, beside the team's own, where the session may be used from when it is
     handed out, never when it is assumed from. `without_source_identity`: this role takes none, see `SourceIdentity`.
+    `author` is who answers for the use of the assumer: without their right to it, nothing is minted through the link.
     """
 
     session = models.OneToOneField(
@@ -130,6 +134,7 @@ class AssumerLink(models.Model):
     policy = models.TextField("session policy", blank=True)
     policy_arns = models.JSONField("managed session policies", default=list)
     networks = models.JSONField(default=list)
+    author = models.ForeignKey(User, on_delete=models.SET_NULL, null=True, related_name="+")
 
     class Meta:
         constraints = [

@@ -8,10 +8,25 @@ from datetime import datetime
 from django.db import models
 
 from sessions.models.people import Team, User
+from sessions.models.sessions import AwsSession
 from sessions.secret import Secret
 
 TOKEN_PREFIX = "cwt_"  # noqa: S105  (marks our tokens for secret scanners; not a secret)
 TOKEN_BYTES = 32
+
+
+class Scope(models.TextChoices):
+    """What a token is good for, within what its person may do. Reading is part of each."""
+
+    READ = "read", "Read sessions and their states"
+    USE = "use", "Start, stop and rotate"
+    CREDENTIALS = "credentials", "Take credentials"
+    MANAGE = "manage", "Create, edit and delete sessions"
+
+
+def every_scope() -> list[str]:
+    """What a token has unless told otherwise."""
+    return [str(scope) for scope in Scope]
 
 
 class Token(models.Model):
@@ -25,12 +40,20 @@ class Token(models.Model):
     user = models.ForeignKey(User, on_delete=models.CASCADE, related_name="tokens")
     name = models.CharField(max_length=64)
     digest = models.CharField(max_length=64, unique=True)
+    scopes = models.JSONField(default=every_scope)
+    # Good for that session alone; null: for all that its person may.
+    session = models.ForeignKey(AwsSession, on_delete=models.CASCADE, null=True, related_name="+")
     created_at = models.DateTimeField(auto_now_add=True)
     expires_at = models.DateTimeField()
     revoked_at = models.DateTimeField(null=True)
 
     def __str__(self) -> str:
         return f"{self.name} of {self.user}"
+
+    @property
+    def scope_labels(self) -> str:
+        """What it is good for, in words."""
+        return ", ".join(str(Scope(scope).label) for scope in self.scopes)
 
     @staticmethod
     def new_secret() -> Secret:

@@ -1,20 +1,39 @@
 """Who is asking, and for what of theirs: every view begins here. Foreign and missing are the same 404."""
 
+from collections.abc import Callable
+from functools import update_wrapper
+from typing import Concatenate, ParamSpec
+from urllib.parse import urlencode, urlsplit
 from uuid import UUID
 
+from allauth.socialaccount.models import SocialAccount
+from django.contrib import messages
+from django.contrib.auth.decorators import login_required
 from django.core.exceptions import PermissionDenied
-from django.http import Http404, HttpRequest
-from django.shortcuts import get_object_or_404
+from django.http import Http404, HttpRequest, HttpResponse
+from django.shortcuts import get_object_or_404, redirect
+from django.urls import reverse
+from django.utils.http import url_has_allowed_host_and_scheme
 
+from sessions.accounts import can_confirm_here, is_recently_authenticated
 from sessions.models import AwsSession, Membership, User
-from sessions.policy import Action, can, memberships_of, visible_to
+from sessions.policy import CUT_OFF, Action, Rights, memberships_of, visible_to
+
+Parameters = ParamSpec("Parameters")
 
 
-def member_in(request: HttpRequest, team_slug: str) -> Membership:
-    """The caller's membership in that team; 404 if they are not in it."""
+def user_of(request: HttpRequest) -> User:
+    """Who is logged in; call it behind `login_required`."""
     assert isinstance(request.user, User)
-    member = get_object_or_404(memberships_of(request.user), team__slug=team_slug)
+    return request.user
+
+
+def member_in(request: HttpRequest, team_slug: str, action: Action | None = None) -> Membership:
+    """The caller's membership in that team; 404 if they are not in it, 403 if they may not do that there."""
+    member = get_object_or_404(memberships_of(user_of(request)), team__slug=team_slug)
     request.membership = member  # type: ignore[attr-defined]  # read by the context processor
+    if action is not None:
+        require(member, action)
     return member
 
 
@@ -22,8 +41,7 @@ def session_for(
     request: HttpRequest, session_id: UUID, action: Action = Action.VIEW
 ) -> tuple[AwsSession, Membership]:
     """A session of the caller's teams and their membership there; 404 if it is not theirs to see, 403 if not to do."""
-    assert isinstance(request.user, User)
-    session = visible_to(request.user).filter(pk=session_id).first()
+    session = visible_to(user_of(request)).filter(pk=session_id).first()
     if session is None:
         raise Http404
     member = member_in(request, session.team.slug)
@@ -32,5 +50,60 @@ def session_for(
 
 
 def require(member: Membership, action: Action, session: AwsSession | None = None) -> None:
-    if not can(member, action, session):
+    rights = Rights(member)
+    if not rights.can(action, session):
         raise PermissionDenied
+    if action is Action.START and session is not None and rights.is_dead(session):
+        raise PermissionDenied(CUT_OFF)
+
+
+# --- sensitive things want a recent log-in ------------------------------------------------------------
+
+
+def confirm_first(request: HttpRequest) -> HttpResponse | None:
+    """None if whoever sits there has proved within five minutes who they are; else the way to do so, and back.
+
+    What was posted is not kept for later, because it may hold secrets: the page is filled in again.
+    """
+    if is_recently_authenticated(request):
+        return None
+    target = _way_to_confirm(request, user_of(request), _way_back(request))
+    if request.headers.get("HX-Request"):
+        return HttpResponse(status=204, headers={"HX-Redirect": target})
+    return redirect(target)
+
+
+def _way_back(request: HttpRequest) -> str:
+    if request.method in {"GET", "HEAD"} and not request.headers.get("HX-Request"):
+        return request.get_full_path()
+    came_from = request.headers.get("HX-Current-URL") or request.headers.get("Referer") or ""
+    hosts = {request.get_host()}
+    if came_from and url_has_allowed_host_and_scheme(came_from, hosts, require_https=request.is_secure()):
+        parts = urlsplit(came_from)
+        return parts.path + (f"?{parts.query}" if parts.query else "")
+    return reverse("home")
+
+
+def _way_to_confirm(request: HttpRequest, user: User, back: str) -> str:
+    if can_confirm_here(user):
+        first = "account_reauthenticate" if user.has_usable_password() else "mfa_reauthenticate"
+        return f"{reverse(first)}?{urlencode({'next': back})}"
+    account = SocialAccount.objects.filter(user=user).order_by("-last_login").first()
+    if account is not None and account.provider == "sso":
+        # The provider asks the person again, and says in its ID token when it did.
+        asked = {"process": "login", "next": back, "auth_params": "prompt=login&max_age=300"}
+        return f"{reverse('openid_connect_login', args=['sso'])}?{urlencode(asked)}"
+    messages.error(request, "Log out and in again, or set a password, to confirm that it is you.")
+    return reverse("mfa_index")
+
+
+def recently_logged_in(
+    view: Callable[Concatenate[HttpRequest, Parameters], HttpResponse],
+) -> Callable[Concatenate[HttpRequest, Parameters], HttpResponse]:
+    """For views of sensitive things: root keys, changes of rights, exports, tokens. Asks for a log-in first as well."""
+
+    def confirmed(request: HttpRequest, /, *args: Parameters.args, **kwargs: Parameters.kwargs) -> HttpResponse:
+        return confirm_first(request) or view(request, *args, **kwargs)
+
+    update_wrapper(confirmed, view)
+    return login_required(confirmed)

@@ -22,7 +22,7 @@ from sessions.lifecycle.state import view_of_team
 from sessions.models import CHAINED, Activation, AwsSession, Membership, Probe, ProbeState, User
 from sessions.models.sessions import CHAINED_LABEL
 from sessions.policy import Action, why_not_create
-from sessions.views.access import member_in, require, session_for
+from sessions.views.access import confirm_first, member_in, require, session_for
 from sessions.views.preview import people_to_preview
 from sessions.views.rows import CHAINED_ICON, row_of
 
@@ -90,6 +90,8 @@ def new_session_form(request: HttpRequest, team_slug: str, provider: str, kind: 
         raise Http404
     if why_not_create(kind, member):
         raise PermissionDenied
+    if kind != CHAINED and (first := confirm_first(request)):
+        return first
     view = view_of_team(member, database_now())
     if request.method == "POST":
         form = form_for(kind, request.POST, view=view)
@@ -134,6 +136,8 @@ def _form_page(
 def edit_session(request: HttpRequest, session_id: UUID) -> HttpResponse:
     """The same form, filled in. Active chains follow the change by themselves."""
     session, member = session_for(request, session_id, Action.EDIT)
+    if not session.is_chained and (first := confirm_first(request)):
+        return first
     view = view_of_team(member, database_now())
     form = form_for(
         session.kind, request.POST if request.method == "POST" else None, view=view, session=session
@@ -163,10 +167,11 @@ def delete_session_page(request: HttpRequest, session_id: UUID) -> HttpResponse:
         messages.success(request, f"{count} deleted.")
         return redirect("session_list", member.team.slug)
     people: dict[UUID, int] = {}
+    view = view_of_team(member, database_now())
     for active in Activation.objects.filter(session__in=[session.pk, *(below.pk for below, _ in dependants)]):
         people[active.session_id] = people.get(active.session_id, 0) + 1
     context = {
-        "row": row_of(view_of_team(member, database_now()).describe(session), member),
+        "row": row_of(view.describe(session), view.rights),
         "active_people": people.get(session.pk, 0),
         "dependants": [
             {

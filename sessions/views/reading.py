@@ -113,7 +113,7 @@ def session_context(session: AwsSession, member: Membership) -> dict[str, Any]:
     """Everything the session page shows. No secret is opened for it."""
     view = view_of_team(member, database_now())
     session = view.sessions[session.pk]
-    row = row_of(view.describe(session), member)
+    row = row_of(view.describe(session), view.rights)
     links = _hops(view, session, member)
     others = [each for each in people_to_preview(member) if each.pk != member.pk]
     root = view.chain_of(session)[0]
@@ -130,7 +130,8 @@ def session_context(session: AwsSession, member: Membership) -> dict[str, Any]:
             {"id": str(below.pk), "alias": below.alias} for below, level in session.dependants() if level == 1
         ],
         "formats": FORMATS.values(),
-        "may_take": can(member, Action.TAKE_CREDENTIALS, session),
+        "may_take": view.rights.can(Action.TAKE_CREDENTIALS, session),
+        "may_share": view.rights.can(Action.SHARE, session),
         "events": _events(session, member),
         "next_rotation_at": row.next_rotation_at,
         "last_success_at": row.minted_at,

@@ -7,8 +7,8 @@ from typing import Any
 
 from sessions.aws.roots import ROOT_KINDS
 from sessions.lifecycle.state import Described, Problem, Status, TeamView
-from sessions.models import CHAINED, AwsSession, Membership
-from sessions.policy import Action, can
+from sessions.models import CHAINED, AwsSession
+from sessions.policy import Action, Rights
 
 CHAINED_ICON = "link"
 # How soon a live part asks again: quickly while something is on its way.
@@ -48,12 +48,15 @@ class Row:
     can_edit: bool
     can_delete: bool
     can_chain: bool
+    is_cut_off: bool
+    is_restricted: bool
 
 
-def row_of(described: Described, member: Membership) -> Row:
+def row_of(described: Described, rights: Rights) -> Row:
     session, state = described.session, described.state
     started = state.status is not Status.INACTIVE
-    may_start = can(member, Action.START, session)
+    may_start = rights.can(Action.START, session)
+    is_cut_off = session.is_chained and rights.is_dead(session)
     return Row(
         id=str(session.pk),
         alias=session.alias,
@@ -74,13 +77,15 @@ def row_of(described: Described, member: Membership) -> Row:
         next_rotation_at=state.next_rotation_at,
         ends_at=state.ends_at,
         problem=state.problem,
-        can_start=may_start and not started,
+        can_start=may_start and not started and not is_cut_off,
         can_stop=may_start and started,
         can_rotate=may_start and started,
-        can_edit=can(member, Action.EDIT, session),
-        can_delete=can(member, Action.DELETE, session),
-        can_chain=can(member, Action.USE_AS_ASSUMER, session)
-        and len(described.chain) <= member.team.max_depth,
+        can_edit=rights.can(Action.EDIT, session),
+        can_delete=rights.can(Action.DELETE, session),
+        can_chain=rights.can(Action.USE_AS_ASSUMER, session)
+        and len(described.chain) <= rights.member.team.max_depth,
+        is_cut_off=is_cut_off,
+        is_restricted=not (session.open_to_start and session.open_to_assume),
     )
 
 
@@ -102,7 +107,7 @@ def rows_of(view: TeamView, sessions: Iterable[AwsSession] | None = None) -> lis
     """Rows by alias: a list that reorders itself while it is being read is no help."""
     chosen = view.sessions.values() if sessions is None else sessions
     return sorted(
-        (row_of(each, view.member) for each in view.describe_all(chosen)),
+        (row_of(each, view.rights) for each in view.describe_all(chosen)),
         key=lambda row: row.alias.casefold(),
     )
 

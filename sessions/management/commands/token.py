@@ -5,7 +5,7 @@ from typing import Any
 
 from django.core.management.base import BaseCommand, CommandError
 
-from sessions.lifecycle.people import TOKEN_DAYS, create_token
+from sessions.lifecycle.tokens import TOKEN_DAYS, create_token
 from sessions.models import Membership
 from sessions.policy import Action, can
 

@@ -1,0 +1,50 @@
+"""Reading what the environment says of identity providers."""
+
+from typing import Any
+
+from django.core.exceptions import ImproperlyConfigured
+
+ROLES = ("member", "auditor", "admin")
+
+
+def parse_group_map(text: str) -> dict[str, tuple[str, str]]:
+    """{group: (team's short name, role)} from "group=team:role,…". Raises `ImproperlyConfigured` for anything else."""
+    found: dict[str, tuple[str, str]] = {}
+    for piece in filter(None, (each.strip() for each in text.split(","))):
+        group, equals, place = piece.rpartition("=")
+        team, colon, role = place.partition(":")
+        if not (group and equals and team and colon) or role not in ROLES:
+            raise ImproperlyConfigured(
+                f"OIDC_GROUPS is a list of group=team:role, the role one of {', '.join(ROLES)}; “{piece}” is not."
+            )
+        found[group] = (team, role)
+    return found
+
+
+def saml_provider(entity_id: str, metadata_url: str, name: str) -> dict[str, Any]:
+    """allauth's settings for one SAML identity provider, with assertions that must be signed."""
+    attributes = {
+        "uid": "urn:oasis:names:tc:SAML:attribute:subject-id",
+        "email": "urn:oid:0.9.2342.19200300.100.1.3",
+        "username": "urn:oid:0.9.2342.19200300.100.1.1",
+        "first_name": "urn:oid:2.5.4.42",
+        "last_name": "urn:oid:2.5.4.4",
+    }
+    return {
+        "APPS": [
+            {
+                "provider_id": "saml",
+                "client_id": "saml",
+                "name": name,
+                "settings": {
+                    "idp": {"entity_id": entity_id, "metadata_url": metadata_url},
+                    "attribute_mapping": attributes,
+                    "advanced": {
+                        "strict": True,
+                        "want_assertion_signed": True,
+                        "reject_deprecated_algorithm": True,
+                    },
+                },
+            }
+        ]
+    }

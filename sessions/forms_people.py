@@ -1,0 +1,205 @@
+"""The forms about people: who may come in, what they are, whom a session is open to, and their tokens."""
+
+from typing import Any
+
+from django import forms
+from django.db.models import QuerySet
+
+from sessions.aws import names
+from sessions.forms import TypedField
+from sessions.lifecycle.access import Access, Audience
+from sessions.lifecycle.invitations import INVITATION_DAYS
+from sessions.lifecycle.people import LONGEST_AWS_NAME
+from sessions.lifecycle.tokens import LONGEST_TOKEN_DAYS, TOKEN_DAYS
+from sessions.models import AwsSession, Membership, Role, Scope, TeamGroup
+
+ROLE_HELP = (
+    "Members create chains and use sessions. Admins also manage roots and people. "
+    "Auditors read everything and take no credentials."
+)
+
+
+def printable(text: str) -> str:
+    """A short name on one line. Raises ValueError for control and invisible characters."""
+    if not text.isprintable():
+        raise ValueError("There is a control or invisible character in it.")
+    return text
+
+
+class EmailForm(forms.Form):
+    email = forms.EmailField(
+        label="E-mail address",
+        required=False,
+        help_text="A link for a lost password is sent there.",
+    )
+
+
+class RoleForm(forms.Form):
+    role = forms.ChoiceField(label="Role", choices=Role.choices, help_text=ROLE_HELP)
+
+
+class InviteForm(RoleForm):
+    note = TypedField(
+        label="Who it is for",
+        required=False,
+        max_length=100,
+        check=printable,
+        help_text="For the list here and for the ledger; the link works for whoever has it.",
+    )
+    days = forms.IntegerField(
+        label="Days until it expires",
+        min_value=1,
+        max_value=30,
+        initial=INVITATION_DAYS,
+        help_text="It works once, and is withdrawn if you leave.",
+    )
+
+
+class JoinForm(forms.Form):
+    code = forms.CharField(
+        label="Invitation code",
+        max_length=100,
+        widget=forms.TextInput(attrs={"autocomplete": "off", "spellcheck": "false", "autocapitalize": "off"}),
+        help_text="What comes after # in the link.",
+    )
+
+
+class AwsNameForm(forms.Form):
+    aws_name = TypedField(
+        label="Name in CloudTrail",
+        max_length=LONGEST_AWS_NAME,
+        check=names.validate_role_session_name,
+        help_text="2 to 32 letters, digits and _ + = , . @ -. A name that was ever another person's is refused. "
+        "What is active moves to the new name by itself.",
+        widget=forms.TextInput(attrs={"autocomplete": "off", "spellcheck": "false", "autocapitalize": "off"}),
+    )
+
+
+class PeopleField(forms.ModelMultipleChoiceField):  # type: ignore[type-arg]  # not generic at run time
+    """Members of a team, each by user name and role."""
+
+    def label_from_instance(self, member: Any) -> str:
+        return f"{member.user.get_username()} ({member.get_role_display()})"
+
+
+def people_of(member: Membership) -> QuerySet[Membership]:
+    """Everybody in the member's team, by user name."""
+    everybody = Membership.objects.filter(team=member.team)
+    return everybody.select_related("user").order_by("user__username")
+
+
+class GroupForm(forms.Form):
+    name = TypedField(label="Name of the group", max_length=64, check=printable)
+    members = PeopleField(
+        label="People",
+        queryset=Membership.objects.none(),
+        required=False,
+        widget=forms.CheckboxSelectMultiple,
+        help_text="Who leaves the group loses what it opened to them, at once.",
+    )
+
+    def __init__(self, *args: Any, member: Membership, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        _field(self, "members").queryset = people_of(member)
+
+
+class AccessForm(forms.Form):
+    """Two rights, each for everyone or for those who are ticked."""
+
+    OPEN = (("everyone", "Everyone in the team"), ("named", "Only those ticked below"))
+
+    start = forms.ChoiceField(
+        label="Who may start it and take its credentials", choices=OPEN, widget=forms.RadioSelect
+    )
+    start_groups = forms.ModelMultipleChoiceField(
+        label="Groups who may start it",
+        queryset=TeamGroup.objects.none(),
+        required=False,
+        widget=forms.CheckboxSelectMultiple,
+    )
+    start_people = PeopleField(
+        label="People who may start it",
+        queryset=Membership.objects.none(),
+        required=False,
+        widget=forms.CheckboxSelectMultiple,
+    )
+    assume = forms.ChoiceField(
+        label="Who may assume further roles from it",
+        choices=OPEN,
+        widget=forms.RadioSelect,
+        help_text="Whoever builds a chain on it answers for that; without this right of theirs the chain stands still. "
+        "Admins always may.",
+    )
+    assume_groups = forms.ModelMultipleChoiceField(
+        label="Groups who may assume from it",
+        queryset=TeamGroup.objects.none(),
+        required=False,
+        widget=forms.CheckboxSelectMultiple,
+    )
+    assume_people = PeopleField(
+        label="People who may assume from it",
+        queryset=Membership.objects.none(),
+        required=False,
+        widget=forms.CheckboxSelectMultiple,
+    )
+
+    def __init__(self, *args: Any, member: Membership, session: AwsSession, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        for right in ("start", "assume"):
+            _field(self, f"{right}_people").queryset = people_of(member)
+            _field(self, f"{right}_groups").queryset = member.team.groups.all()
+        if not session.is_chained:  # nobody starts a root
+            for name in ("start", "start_groups", "start_people"):
+                del self.fields[name]
+
+    @staticmethod
+    def initial_for(access: Access) -> dict[str, Any]:
+        found: dict[str, Any] = {}
+        for right, audience in (("start", access.start), ("assume", access.assume)):
+            found[right] = "everyone" if audience.everyone else "named"
+            found[f"{right}_people"] = [member.pk for member in audience.members]
+            found[f"{right}_groups"] = [group.pk for group in audience.groups]
+        return found
+
+    def access(self) -> Access:
+        """What the valid form wants."""
+        return Access(self._audience("start"), self._audience("assume"))
+
+    def _audience(self, right: str) -> Audience:
+        if right not in self.fields or self.cleaned_data[right] == "everyone":
+            return Audience()
+        people, groups = self.cleaned_data[f"{right}_people"], self.cleaned_data[f"{right}_groups"]
+        return Audience(everyone=False, members=list(people), groups=list(groups))
+
+
+class TokenForm(forms.Form):
+    name = TypedField(
+        label="What it is for",
+        max_length=64,
+        check=printable,
+        help_text="The ledger names the token by this.",
+    )
+    scopes = forms.MultipleChoiceField(
+        label="What it is good for",
+        choices=Scope.choices,
+        initial=[Scope.READ, Scope.CREDENTIALS],
+        widget=forms.CheckboxSelectMultiple,
+        help_text="Never for more than you may yourself at that moment.",
+    )
+    session = forms.ModelChoiceField(
+        label="For one session alone",
+        queryset=AwsSession.objects.none(),
+        required=False,
+        empty_label="All that you may use",
+    )
+    days = forms.IntegerField(
+        label="Days until it expires", min_value=1, max_value=LONGEST_TOKEN_DAYS, initial=TOKEN_DAYS
+    )
+
+    def __init__(self, *args: Any, member: Membership, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        _field(self, "session").queryset = AwsSession.objects.filter(team=member.team).order_by("alias")
+
+
+def _field(form: forms.Form, name: str) -> Any:
+    return form.fields[name]

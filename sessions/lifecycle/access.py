@@ -1,0 +1,139 @@
+"""Whom a session is open to, and the groups that this can be said by."""
+
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+from typing import Any
+
+from django.db import IntegrityError, transaction
+
+from sessions import ledger
+from sessions.ledger import Entry
+from sessions.lifecycle.activations import lock_team
+from sessions.lifecycle.rights import settle
+from sessions.lifecycle.sessions import Refused
+from sessions.models import AwsSession, EventKind, Membership, Right, SessionGrant, TeamGroup
+from sessions.policy import cut_off
+
+
+@dataclass(frozen=True)
+class Audience:
+    """Everyone of the team, or only these people and groups."""
+
+    everyone: bool = True
+    members: list[Membership] = field(default_factory=list)
+    groups: list[TeamGroup] = field(default_factory=list)
+
+    def as_event(self) -> dict[str, Any]:
+        if self.everyone:
+            return {"everyone": True}
+        return {
+            "everyone": False,
+            "people": sorted(member.user.get_username() for member in self.members),
+            "groups": sorted(group.name for group in self.groups),
+        }
+
+
+@dataclass(frozen=True)
+class Access:
+    """Who may start a session, and who may assume further roles from it."""
+
+    start: Audience
+    assume: Audience
+
+
+def access_of(session: AwsSession) -> Access:
+    """As it is stored now."""
+    grants = list(SessionGrant.objects.filter(session=session).select_related("member__user", "group"))
+
+    def audience(right: Right, everyone: bool) -> Audience:
+        mine = [grant for grant in grants if grant.right == right]
+        return Audience(
+            everyone,
+            [grant.member for grant in mine if grant.member],
+            [grant.group for grant in mine if grant.group],
+        )
+
+    return Access(
+        audience(Right.START, session.open_to_start), audience(Right.ASSUME, session.open_to_assume)
+    )
+
+
+@transaction.atomic(durable=True)
+def set_access(session: AwsSession, access: Access, actor: str) -> None:
+    """Opens or closes a session. Who loses the right loses what they have running; the rest is untouched.
+
+    Raises `Refused` for people and groups of another team.
+    """
+    team = lock_team(session.team_id)
+    for audience in (access.start, access.assume):
+        teams = {member.team_id for member in audience.members} | {group.team_id for group in audience.groups}
+        if teams - {team.pk}:
+            raise Refused("", "Choose people and groups of the session's own team.")
+    dead_before = cut_off([team.pk])
+    AwsSession.objects.filter(pk=session.pk).update(
+        open_to_start=access.start.everyone, open_to_assume=access.assume.everyone
+    )
+    session.open_to_start, session.open_to_assume = access.start.everyone, access.assume.everyone
+    SessionGrant.objects.filter(session=session).delete()
+    SessionGrant.objects.bulk_create(
+        [
+            *_grants(session, Right.START, access.start),
+            *_grants(session, Right.ASSUME, access.assume),
+        ]
+    )
+    cut = AwsSession.objects.filter(pk__in=cut_off([team.pk]) - dead_before)
+    data = {
+        "start": access.start.as_event(),
+        "assume": access.assume.as_event(),
+        "cut_off": sorted(cut.values_list("alias", flat=True)),
+    }
+    told = Entry(EventKind.ACCESS_CHANGED, actor, session, data)
+    ledger.append(team.pk, [told, *settle(team, actor)])
+
+
+def _grants(session: AwsSession, right: Right, audience: Audience) -> Iterable[SessionGrant]:
+    if audience.everyone:
+        return
+    for member in audience.members:
+        yield SessionGrant(session=session, right=right, member=member)
+    for group in audience.groups:
+        yield SessionGrant(session=session, right=right, group=group)
+
+
+def save_group(
+    by: Membership, name: str, members: Iterable[Membership], group: TeamGroup | None = None
+) -> TeamGroup:
+    """Makes a group, or changes its name and people. Who leaves it loses what it opened to them. Raises `Refused`."""
+    chosen = list(members)
+    try:
+        with transaction.atomic(durable=True):
+            team = lock_team(by.team_id)
+            creating = group is None
+            group = group or TeamGroup(team=team)
+            if group.team_id != team.pk or any(each.team_id != team.pk for each in chosen):
+                raise Refused("members", "Choose people of your own team.")
+            group.name = name
+            group.save(force_insert=creating)
+            group.members.set(chosen)
+            kind = EventKind.GROUP_CREATED if creating else EventKind.GROUP_CHANGED
+            data = {
+                "group_id": str(group.pk),
+                "name": name,
+                "people": sorted(each.user.get_username() for each in chosen),
+            }
+            actor = by.user.get_username()
+            ledger.append(team.pk, [Entry(kind, actor, data=data), *settle(team, actor)])
+            return group
+    except IntegrityError as error:
+        if "group_name" in str(error):
+            raise Refused("name", f"The team already has a group called “{name}”.") from None
+        raise
+
+
+@transaction.atomic(durable=True)
+def delete_group(group: TeamGroup, actor: str) -> None:
+    """Deletes a group, and with it what it opened to its people."""
+    team = lock_team(group.team_id)
+    data = {"group_id": str(group.pk), "name": group.name}
+    group.delete()
+    ledger.append(team.pk, [Entry(EventKind.GROUP_DELETED, actor, data=data), *settle(team, actor)])

@@ -1,0 +1,49 @@
+"""What a person still holds: temporary credentials that were handed to them and that AWS accepts until they expire.
+
+Nothing can call these back but AWS itself, so it is the ledger that answers, whatever has been deleted since.
+"""
+
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+
+from sessions.clock import database_now
+from sessions.models import Event, EventKind
+
+# No role session of AWS lives longer; a chained one lives an hour.
+LOOK_BACK = timedelta(hours=12)
+
+
+@dataclass(frozen=True)
+class Held:
+    """One credential in somebody's hands. `until` is when AWS stops accepting it."""
+
+    access_key_id: str
+    session_alias: str
+    session_id: str
+    until: datetime
+    taken_at: datetime
+    via: str
+
+
+def held_by(team_id: object, username: str) -> list[Held]:
+    """What was handed to that person in that team and has not run out, the longest-lived first."""
+    now = database_now()
+    found: dict[str, Held] = {}
+    lines = Event.objects.filter(team_id=str(team_id)).order_by("-seq")
+    for line in lines.iterator(chunk_size=2000):
+        if line.at < now - LOOK_BACK:
+            break
+        if line.kind != EventKind.CREDENTIAL_REVEALED or line.actor != username:
+            continue
+        until = datetime.fromisoformat(line.data["expires_at"])
+        key = line.data["access_key_id"]
+        if until > now and key not in found:
+            found[key] = Held(key, line.session_alias, line.session_id, until, line.at, line.data["via"])
+    return sorted(found.values(), key=lambda held: held.until, reverse=True)
+
+
+def name_of_former_member(team_id: object, person_id: int) -> str:
+    """The user name of a person who was removed from that team; empty if nobody of that id ever was."""
+    removed = Event.objects.filter(team_id=str(team_id), kind=EventKind.MEMBER_REMOVED)
+    line = removed.filter(data__person_id=person_id).order_by("-seq").first()
+    return line.data["member"] if line else ""

@@ -1,0 +1,92 @@
+"""Ways into a team: made by an admin, good once, for a while."""
+
+import hashlib
+import secrets
+from datetime import timedelta
+
+from django.db import transaction
+
+from sessions import ledger
+from sessions.clock import database_now
+from sessions.ledger import Entry
+from sessions.lifecycle.activations import lock_team
+from sessions.lifecycle.people import add_member
+from sessions.lifecycle.sessions import Refused
+from sessions.models import EventKind, Invitation, Membership, Role, User
+from sessions.secret import Secret
+
+INVITATION_DAYS = 7
+GONE = "This invitation has been used or withdrawn, or it has expired. Ask for a new one."
+
+
+def digest_of(code: Secret) -> str:
+    """The code has 256 random bits: a plain SHA-256 is enough."""
+    return hashlib.sha256(code.reveal().encode()).hexdigest()
+
+
+@transaction.atomic(durable=True)
+def invite(
+    by: Membership, role: Role, note: str = "", days: int = INVITATION_DAYS
+) -> tuple[Invitation, Secret]:
+    """A new invitation into the admin's team, and its code: the only time that exists outside the invited person's hands."""
+    code = Secret(secrets.token_urlsafe(32))
+    invitation = Invitation.objects.create(
+        team=by.team,
+        role=role,
+        note=note,
+        digest=digest_of(code),
+        invited_by=by.user.get_username(),
+        expires_at=database_now() + timedelta(days=days),
+    )
+    data = {
+        "invitation_id": str(invitation.pk),
+        "role": str(role),
+        "note": note,
+        "expires_at": invitation.expires_at.isoformat(timespec="seconds"),
+    }
+    ledger.append(by.team_id, [Entry(EventKind.INVITATION_CREATED, by.user.get_username(), data=data)])
+    return invitation, code
+
+
+def invitation_by_code(code: Secret) -> Invitation | None:
+    """The open invitation with that code; None for one that never was, is used, withdrawn or expired."""
+    return (
+        Invitation.objects.select_related("team")
+        .filter(digest=digest_of(code), ended_at=None, expires_at__gt=database_now())
+        .first()
+    )
+
+
+def open_invitation(invitation_id: str) -> Invitation | None:
+    """The same by its id, for a browser that has shown the code before."""
+    return (
+        Invitation.objects.select_related("team")
+        .filter(pk=invitation_id, ended_at=None, expires_at__gt=database_now())
+        .first()
+    )
+
+
+@transaction.atomic
+def accept_invitation(invitation: Invitation, user: User) -> Membership:
+    """Makes a person a member by an invitation, which is used up by it. Raises `Refused`."""
+    lock_team(invitation.team_id)
+    if Membership.objects.filter(team=invitation.team_id, user=user).exists():
+        raise Refused("", "You are in that team already; what you are there only an admin can change.")
+    name, now = user.get_username(), database_now()
+    used = Invitation.objects.filter(pk=invitation.pk, ended_at=None, expires_at__gt=now)
+    if not used.update(ended_at=now, accepted_by=name):
+        raise Refused("", GONE)
+    data = {"invitation_id": str(invitation.pk), "invited_by": invitation.invited_by, "role": invitation.role}
+    ledger.append(invitation.team_id, [Entry(EventKind.INVITATION_ACCEPTED, name, data=data)])
+    return add_member(invitation.team, user, Role(invitation.role), actor=name)
+
+
+@transaction.atomic(durable=True)
+def revoke_invitation(invitation: Invitation, actor: str) -> bool:
+    """Withdraws an invitation. False if it had ended before."""
+    lock_team(invitation.team_id)
+    if not Invitation.objects.filter(pk=invitation.pk, ended_at=None).update(ended_at=database_now()):
+        return False
+    data = {"invitation_id": str(invitation.pk), "role": invitation.role}
+    ledger.append(invitation.team_id, [Entry(EventKind.INVITATION_REVOKED, actor, data=data)])
+    return True

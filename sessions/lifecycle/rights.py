@@ -1,0 +1,204 @@
+"""Changes of what a member may do: each takes effect on what is running in the same transaction, and is an event.
+
+Whoever loses a right loses what rested on it: their activations end, their probes go, and a worker that is minting for
+them finds its row gone. Links that they answered for pass to the admin who acts, if there is one.
+"""
+
+from django.db import transaction
+from django.db.models import Q
+
+from sessions import ledger
+from sessions.clock import database_now
+from sessions.ledger import Entry
+from sessions.lifecycle.activations import end_activations, erase_unneeded, lock_team
+from sessions.lifecycle.needs import rightful, rightful_probes
+from sessions.lifecycle.sessions import Refused
+from sessions.models import (
+    Activation,
+    AssumerLink,
+    AwsSession,
+    EventKind,
+    Invitation,
+    Membership,
+    Probe,
+    Role,
+    Team,
+    Token,
+    User,
+)
+from sessions.policy import below, cut_off, working_members
+
+LAST_ADMIN = "The team would be left without an admin: make somebody else one first."
+
+
+def settle(team: Team, actor: str) -> list[Entry]:
+    """Ends what nobody has the right to any more: activations and probes. After every change of rights, under the team's lock."""
+    dead = below(cut_off([team.pk]), [team.pk])
+    activations = Activation.objects.filter(session__team=team)
+    kept = rightful(activations).exclude(session__in=dead).values("pk")
+    lost = activations.exclude(pk__in=kept).select_related("session", "user", "credential")
+    entries = end_activations(lost, actor)
+    probes = Probe.objects.filter(team=team).exclude(credential=None)
+    allowed = rightful_probes(probes).exclude(assumer__in=dead).values("pk")
+    for probe in list(probes.exclude(pk__in=allowed).select_related("credential")):
+        credential = probe.credential
+        probe.delete()
+        erase_unneeded(credential)
+    return entries
+
+
+def _hand_over(team: Team, user: User, successor: User | None) -> list[str]:
+    """Has the successor answer for the links that the user may answer for no longer. Returns their sessions' aliases."""
+    if successor is None or successor.pk == user.pk:
+        return []
+    links = AssumerLink.objects.filter(pk__in=cut_off([team.pk]), author=user)
+    aliases = sorted(links.values_list("session__alias", flat=True))
+    AssumerLink.objects.filter(pk__in=list(links.values_list("pk", flat=True))).update(author=successor)
+    return aliases
+
+
+def revoke_tokens(team: Team, user: User, actor: str) -> list[Entry]:
+    """Revokes all of a person's tokens in a team."""
+    now = database_now()
+    tokens = list(Token.objects.filter(team=team, user=user, revoked_at=None, expires_at__gt=now))
+    Token.objects.filter(pk__in=[token.pk for token in tokens]).update(revoked_at=now)
+    return [
+        Entry(
+            EventKind.TOKEN_REVOKED,
+            actor,
+            data={"of": user.get_username(), "name": token.name, "token_id": str(token.pk)},
+        )
+        for token in tokens
+    ]
+
+
+def _withdraw_invitations(team: Team, user: User, actor: str) -> list[Entry]:
+    """Who may not invite any more leaves no way in behind."""
+    now = database_now()
+    open_ones = Invitation.objects.filter(team=team, invited_by=user.get_username(), ended_at=None)
+    entries = [
+        Entry(EventKind.INVITATION_REVOKED, actor, data={"invitation_id": str(each.pk), "role": each.role})
+        for each in open_ones.filter(expires_at__gt=now)
+    ]
+    open_ones.update(ended_at=now)
+    return entries
+
+
+def _guard_last_admin(member: Membership) -> None:
+    others = working_members(team=member.team_id, role=Role.ADMIN).exclude(pk=member.pk)
+    if member.role == Role.ADMIN and not others.exists():
+        raise Refused("", LAST_ADMIN)
+
+
+def _locked(member: Membership) -> tuple[Team, Membership | None]:
+    team = lock_team(member.team_id)
+    return team, Membership.objects.select_related("user", "team").filter(pk=member.pk).first()
+
+
+@transaction.atomic(durable=True)
+def change_role(
+    member: Membership,
+    role: Role,
+    actor: str,
+    successor: User | None = None,
+    *,
+    even_the_last_admin: bool = False,
+) -> None:
+    """Makes a member something else in the team. Raises `Refused` for its last admin."""
+    team, fresh = _locked(member)
+    if fresh is None or fresh.role == role:
+        return
+    if role != Role.ADMIN and not even_the_last_admin:
+        _guard_last_admin(fresh)
+    before, fresh.role = fresh.role, role
+    fresh.save(update_fields=["role"])
+    entries: list[Entry] = []
+    if role == Role.AUDITOR:
+        entries += revoke_tokens(team, fresh.user, actor)
+    if role != Role.ADMIN:
+        entries += _withdraw_invitations(team, fresh.user, actor)
+    _after_loss(
+        team, fresh, EventKind.MEMBER_ROLE_CHANGED, actor, successor, entries, role=role, before=before
+    )
+
+
+@transaction.atomic(durable=True)
+def disable_member(member: Membership, actor: str, successor: User | None = None) -> None:
+    """Shuts a member out of the team, until let in again. Their tokens wait with them."""
+    team, fresh = _locked(member)
+    if fresh is None or fresh.disabled_at:
+        return
+    _guard_last_admin(fresh)
+    fresh.disabled_at = database_now()
+    fresh.save(update_fields=["disabled_at"])
+    entries = _withdraw_invitations(team, fresh.user, actor)
+    _after_loss(team, fresh, EventKind.MEMBER_DISABLED, actor, successor, entries)
+
+
+@transaction.atomic(durable=True)
+def enable_member(member: Membership, actor: str) -> None:
+    team, fresh = _locked(member)
+    if fresh is None or not fresh.disabled_at:
+        return
+    fresh.disabled_at = None
+    fresh.save(update_fields=["disabled_at"])
+    ledger.append(
+        team.pk, [Entry(EventKind.MEMBER_ENABLED, actor, data={"member": fresh.user.get_username()})]
+    )
+
+
+@transaction.atomic(durable=True)
+def remove_member(
+    member: Membership, actor: str, successor: User | None = None, *, even_the_last_admin: bool = False
+) -> None:
+    """Takes a person out of a team: activations end, tokens are revoked, the next request finds no member.
+
+    Their sessions stay; for the assumers of these the successor answers. Raises `Refused` for the last admin.
+    """
+    team, fresh = _locked(member)
+    if fresh is None:
+        return
+    if not even_the_last_admin:
+        _guard_last_admin(fresh)
+    entries = revoke_tokens(team, fresh.user, actor) + _withdraw_invitations(team, fresh.user, actor)
+    fresh.delete()
+    _after_loss(team, fresh, EventKind.MEMBER_REMOVED, actor, successor, entries)
+
+
+def _after_loss(
+    team: Team,
+    member: Membership,
+    kind: EventKind,
+    actor: str,
+    successor: User | None,
+    entries: list[Entry],
+    **data: str,
+) -> None:
+    """What follows when a member has lost rights, and the events that tell of it all."""
+    handed_over = _hand_over(team, member.user, successor)
+    told = {
+        "member": member.user.get_username(),
+        "person_id": member.user_id,
+        "aws_name": member.user.aws_name,
+    }
+    if handed_over and successor is not None:
+        told |= {"sessions_handed_over": handed_over, "to": successor.get_username()}
+    ended = settle(team, actor)
+    ledger.append(team.pk, [Entry(kind, actor, data={**told, **data}), *entries, *ended])
+
+
+def set_person_active(user: User, active: bool, actor: str) -> None:
+    """The operator's switch: whether a person can log in at all. Ends what they have running in every team."""
+    with transaction.atomic(durable=True):
+        memberships = Membership.objects.filter(user=user).select_related("team")
+        teams = [lock_team(each.team_id) for each in memberships.order_by("team_id")]
+        User.objects.filter(pk=user.pk).update(is_active=active)
+        kind = EventKind.MEMBER_ENABLED if active else EventKind.MEMBER_DISABLED
+        for team in teams:
+            told = Entry(kind, actor, data={"member": user.get_username(), "person_id": user.pk})
+            ledger.append(team.pk, [told, *settle(team, actor)])
+
+
+def cut_off_sessions(team: Team) -> list[AwsSession]:
+    """The sessions for whose assumer nobody answers any more, for the admin to take over or to delete."""
+    return list(AwsSession.objects.filter(Q(pk__in=cut_off([team.pk]))).order_by("alias"))

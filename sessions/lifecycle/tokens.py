@@ -1,0 +1,73 @@
+"""Bearer tokens: made by their owner, shown once, good for what their owner may do at that moment and no more."""
+
+from collections.abc import Collection
+from datetime import timedelta
+
+from django.db import transaction
+
+from sessions import ledger
+from sessions.clock import database_now
+from sessions.ledger import Entry
+from sessions.models import AwsSession, EventKind, Membership, Scope, Token
+from sessions.policy import memberships_of
+from sessions.secret import Secret
+
+TOKEN_DAYS = 90
+LONGEST_TOKEN_DAYS = 3650
+
+
+@transaction.atomic(durable=True)
+def create_token(
+    member: Membership,
+    name: str,
+    actor: str,
+    days: int = TOKEN_DAYS,
+    scopes: Collection[Scope] = tuple(Scope),
+    session: AwsSession | None = None,
+) -> Secret:
+    """A new token for a member; the only time its text exists outside their hands. `session`: good for that one alone."""
+    secret = Token.new_secret()
+    expires_at = database_now() + timedelta(days=days)
+    token = Token.objects.create(
+        team=member.team,
+        user=member.user,
+        name=name,
+        digest=Token.digest_of(secret),
+        expires_at=expires_at,
+        scopes=sorted(str(scope) for scope in scopes),
+        session=session,
+    )
+    data = {
+        "of": member.user.get_username(),
+        "name": name,
+        "token_id": str(token.pk),
+        "scopes": token.scopes,
+        "expires_at": expires_at.isoformat(timespec="seconds"),
+    }
+    ledger.append(member.team.pk, [Entry(EventKind.TOKEN_CREATED, actor, session, data)])
+    return secret
+
+
+@transaction.atomic(durable=True)
+def revoke_token(token: Token, actor: str) -> bool:
+    """Ends a token for good. False if it was revoked before."""
+    if not Token.objects.filter(pk=token.pk, revoked_at=None).update(revoked_at=database_now()):
+        return False
+    data = {"of": token.user.get_username(), "name": token.name, "token_id": str(token.pk)}
+    ledger.append(token.team_id, [Entry(EventKind.TOKEN_REVOKED, actor, data=data)])
+    return True
+
+
+def member_of_token(secret: Secret) -> tuple[Membership, Token] | None:
+    """Who acts by that token, by the rights of this moment. None for unknown, expired, revoked, removed, disabled.
+
+    The membership remembers the token, and `policy.can` keeps to its scopes.
+    """
+    token = Token.objects.select_related("user").filter(digest=Token.digest_of(secret)).first()
+    if token is None or not token.is_valid(database_now()):
+        return None
+    member = memberships_of(token.user).filter(team=token.team_id).first()
+    if member is None:
+        return None
+    member.token = token
+    return member, token

@@ -1,0 +1,63 @@
+"""The log-in pages, where they do more or less than the library's own."""
+
+from typing import Any
+from urllib.parse import urlsplit
+
+from allauth.account import views as account
+from allauth.account.models import EmailAddress
+from allauth.socialaccount.providers.openid_connect import views as openid_connect
+from django.conf import settings
+from django.contrib import messages
+from django.http import HttpRequest, HttpResponse
+from django.shortcuts import redirect, render
+from django.views.decorators.http import require_http_methods
+
+from sessions.forms_people import EmailForm
+from sessions.views.access import recently_logged_in, user_of
+
+TOO_MANY = "too_many_login_attempts"
+
+
+class LoginView(account.LoginView):  # type: ignore[misc]  # allauth is untyped
+    """Says 429 where the library says so in words alone."""
+
+    def form_invalid(self, form: Any) -> HttpResponse:
+        response: HttpResponse = super().form_invalid(form)
+        if any(error.code == TOO_MANY for error in form.errors.as_data().get("__all__", [])):
+            response.status_code = 429
+        return response
+
+
+def password_reset(request: HttpRequest) -> HttpResponse:
+    """Without mail settings nothing can be sent: the page says so rather than pretending."""
+    if not settings.MAIL_ENABLED:
+        return render(request, "account/no_mail.html", status=200 if request.method == "GET" else 409)
+    response: HttpResponse = account.password_reset(request)
+    return response
+
+
+def provider_login(request: HttpRequest, provider_id: str) -> HttpResponse:
+    """To the identity provider. A page in between, because no form of ours may lead elsewhere (form-action 'self')."""
+    response: HttpResponse = openid_connect.login(request, provider_id=provider_id)
+    target = response.headers.get("Location", "")
+    if response.status_code != 302 or urlsplit(target).netloc in {"", request.get_host()}:
+        return response
+    page = render(request, "account/leaving.html", {"target": target, "host": urlsplit(target).hostname})
+    page.headers["Refresh"] = f"0; url={target}"
+    return page
+
+
+@recently_logged_in
+@require_http_methods(["GET", "HEAD", "POST"])
+def email(request: HttpRequest) -> HttpResponse:
+    """One's own address: where a link for a lost password goes."""
+    user = user_of(request)
+    form = EmailForm(request.POST if request.method == "POST" else None, initial={"email": user.email})
+    if request.method == "POST" and form.is_valid():
+        user.email = form.cleaned_data["email"]
+        user.save(update_fields=["email"])
+        # The library's own list would outlive the change; the person's one address is what counts here.
+        EmailAddress.objects.filter(user=user).delete()
+        messages.success(request, "Saved.")
+        return redirect("account_email")
+    return render(request, "account/email.html", {"form": form}, status=422 if form.errors else 200)

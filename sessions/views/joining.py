@@ -1,0 +1,46 @@
+"""Coming in by an invitation, as somebody new or as who one is already."""
+
+from django.contrib import messages
+from django.http import HttpRequest, HttpResponse
+from django.shortcuts import redirect, render
+from django.views.decorators.debug import sensitive_post_parameters
+from django.views.decorators.http import require_http_methods, require_POST
+
+from sessions.accounts import INVITATION_KEY, invitation_in_hand
+from sessions.forms_people import JoinForm
+from sessions.lifecycle.invitations import GONE, accept_invitation, invitation_by_code
+from sessions.lifecycle.sessions import Refused
+from sessions.models import User
+from sessions.secret import Secret
+
+
+@sensitive_post_parameters("code")
+@require_http_methods(["GET", "HEAD", "POST"])
+def join(request: HttpRequest) -> HttpResponse:
+    """Takes the code, which a script has read from behind the #, and says what it invites to. Nothing is used up yet."""
+    form = JoinForm(request.POST if request.method == "POST" else None)
+    if request.method == "POST" and form.is_valid():
+        invitation = invitation_by_code(Secret(form.cleaned_data["code"]))
+        if invitation is not None:
+            request.session[INVITATION_KEY] = str(invitation.pk)
+            return redirect("join")
+        form.add_error("code", GONE)
+    invitation = invitation_in_hand(request)
+    context = {"form": form, "invitation": invitation}
+    return render(request, "join.html", context, status=422 if form.errors else 200)
+
+
+@require_POST
+def accept(request: HttpRequest) -> HttpResponse:
+    """Makes whoever is logged in a member; this is what uses the invitation up."""
+    invitation = invitation_in_hand(request)
+    if invitation is None or not isinstance(request.user, User):
+        return redirect("join")
+    try:
+        accept_invitation(invitation, request.user)
+    except Refused as refused:
+        messages.error(request, refused.message)
+        return redirect("join")
+    request.session.pop(INVITATION_KEY, None)
+    messages.success(request, f"You are in the team {invitation.team.name} now.")
+    return redirect("session_list", invitation.team.slug)

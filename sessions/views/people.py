@@ -1,0 +1,214 @@
+"""A team's people: who they are, what they are, what they hold; invite, change, shut out, remove."""
+
+from collections.abc import Callable
+from typing import Any
+
+from django.contrib import messages
+from django.contrib.auth.decorators import login_required
+from django.http import Http404, HttpRequest, HttpResponse
+from django.shortcuts import get_object_or_404, redirect, render
+from django.urls import reverse
+from django.views.decorators.http import require_http_methods, require_POST, require_safe
+
+from sessions import tasks
+from sessions.clock import database_now
+from sessions.forms_people import AwsNameForm, InviteForm, RoleForm, people_of
+from sessions.lifecycle.exposure import held_by, name_of_former_member
+from sessions.lifecycle.invitations import invite, revoke_invitation
+from sessions.lifecycle.people import rename_in_cloudtrail
+from sessions.lifecycle.rights import (
+    change_role,
+    cut_off_sessions,
+    disable_member,
+    enable_member,
+    remove_member,
+)
+from sessions.lifecycle.sessions import Refused
+from sessions.models import Activation, AwsName, AwsSession, Invitation, Membership, Role, Token
+from sessions.policy import Action, can
+from sessions.views.access import member_in, recently_logged_in
+
+
+@login_required
+@require_safe
+def people(request: HttpRequest, team_slug: str) -> HttpResponse:
+    """Everybody in the team, the invitations that are open, the groups, and what nobody answers for."""
+    member = member_in(request, team_slug, Action.SEE_PEOPLE)
+    now = database_now()
+    invitations = Invitation.objects.filter(team=member.team, ended_at=None, expires_at__gt=now)
+    context = {
+        "people": people_of(member).prefetch_related("groups"),
+        "invitations": invitations.order_by("expires_at"),
+        "groups": member.team.groups.prefetch_related("members__user"),
+        "cut_off": cut_off_sessions(member.team),
+        "may_manage": can(member, Action.MANAGE_PEOPLE),
+    }
+    return render(request, "people.html", context)
+
+
+@recently_logged_in
+@require_http_methods(["GET", "HEAD", "POST"])
+def invite_person(request: HttpRequest, team_slug: str) -> HttpResponse:
+    """Makes an invitation and shows its link, this once."""
+    member = member_in(request, team_slug, Action.MANAGE_PEOPLE)
+    form = InviteForm(request.POST if request.method == "POST" else None)
+    if request.method == "POST" and form.is_valid():
+        wanted = form.cleaned_data
+        invitation, code = invite(member, Role(wanted["role"]), wanted["note"], wanted["days"])
+        # After the #, so that the code is in no log and no Referer.
+        link = f"{request.build_absolute_uri(reverse('join'))}#{code.reveal()}"
+        return render(request, "invited.html", {"invitation": invitation, "link": link})
+    return render(request, "invite.html", {"form": form}, status=422 if form.errors else 200)
+
+
+@recently_logged_in
+@require_POST
+def withdraw_invitation(request: HttpRequest, team_slug: str, invitation_id: Any) -> HttpResponse:
+    member = member_in(request, team_slug, Action.MANAGE_PEOPLE)
+    invitation = get_object_or_404(Invitation, pk=invitation_id, team=member.team)
+    if revoke_invitation(invitation, member.user.get_username()):
+        messages.success(request, "The invitation is withdrawn.")
+    return redirect("people", team_slug)
+
+
+# --- one person ---------------------------------------------------------------------------------------
+
+
+def _person(
+    request: HttpRequest, team_slug: str, person_id: int, action: Action
+) -> tuple[Membership, Membership]:
+    """The caller and the member of their team whom it is about."""
+    member = member_in(request, team_slug, action)
+    return member, get_object_or_404(people_of(member).select_related("team"), user=person_id)
+
+
+@login_required
+@require_safe
+def person_page(request: HttpRequest, team_slug: str, person_id: int) -> HttpResponse:
+    """A member; or one who was removed, as long as the ledger knows what they took with them."""
+    member = member_in(request, team_slug, Action.SEE_PEOPLE)
+    person = people_of(member).filter(user=person_id).first()
+    username = person.user.get_username() if person else name_of_former_member(member.team_id, person_id)
+    if not username:
+        raise Http404
+    return render(request, "person.html", _about(member, person, username, person_id))
+
+
+def _about(member: Membership, person: Membership | None, username: str, person_id: int) -> dict[str, Any]:
+    context: dict[str, Any] = {
+        "person": person,
+        "username": username,
+        "held": held_by(member.team_id, username),
+        "names": AwsName.objects.filter(person_id=person_id).order_by("-held_from"),
+        "may_manage": can(member, Action.MANAGE_PEOPLE),
+    }
+    if person is not None:
+        now = database_now()
+        context |= {
+            "active": Activation.objects.filter(user=person_id, session__team=member.team).select_related(
+                "session"
+            ),
+            "tokens": Token.objects.filter(
+                user=person_id, team=member.team, revoked_at=None, expires_at__gt=now
+            ).order_by("expires_at"),
+            "role_form": RoleForm(initial={"role": person.role}, prefix="role"),
+            "name_form": AwsNameForm(initial={"aws_name": person.user.aws_name}),
+        }
+    return context
+
+
+def _change(
+    request: HttpRequest,
+    team_slug: str,
+    person_id: int,
+    act: Callable[[Membership, Membership], object],
+    done: str,
+) -> HttpResponse:
+    """Does it to that person and goes back to their page; a refusal is said there."""
+    member, person = _person(request, team_slug, person_id, Action.MANAGE_PEOPLE)
+    try:
+        act(member, person)
+    except Refused as refused:
+        messages.error(request, refused.message)
+    else:
+        tasks.wake()
+        messages.success(request, done.format(name=person.user.get_username()))
+    return redirect("person", team_slug, person_id)
+
+
+@recently_logged_in
+@require_POST
+def person_role(request: HttpRequest, team_slug: str, person_id: int) -> HttpResponse:
+    form = RoleForm(request.POST, prefix="role")
+    if not form.is_valid():
+        member_in(request, team_slug, Action.MANAGE_PEOPLE)
+        messages.error(request, "There is no such role.")
+        return redirect("person", team_slug, person_id)
+    role = Role(form.cleaned_data["role"])
+    return _change(
+        request,
+        team_slug,
+        person_id,
+        lambda by, person: change_role(person, role, by.user.get_username(), by.user),
+        f"{{name}} is {role.label} now.",
+    )
+
+
+@recently_logged_in
+@require_POST
+def person_name(request: HttpRequest, team_slug: str, person_id: int) -> HttpResponse:
+    form = AwsNameForm(request.POST)
+    if not form.is_valid():
+        member, person = _person(request, team_slug, person_id, Action.MANAGE_PEOPLE)
+        context = _about(member, person, person.user.get_username(), person_id) | {"name_form": form}
+        return render(request, "person.html", context, status=422)
+    name = form.cleaned_data["aws_name"]
+    return _change(
+        request,
+        team_slug,
+        person_id,
+        lambda by, person: rename_in_cloudtrail(person, name, by.user.get_username()),
+        f"CloudTrail calls {{name}} {name.replace('{', '').replace('}', '')} from now on.",
+    )
+
+
+@recently_logged_in
+@require_POST
+def person_disable(request: HttpRequest, team_slug: str, person_id: int) -> HttpResponse:
+    return _change(
+        request,
+        team_slug,
+        person_id,
+        lambda by, person: disable_member(person, by.user.get_username(), by.user),
+        "{name} is shut out of the team.",
+    )
+
+
+@recently_logged_in
+@require_POST
+def person_enable(request: HttpRequest, team_slug: str, person_id: int) -> HttpResponse:
+    return _change(
+        request,
+        team_slug,
+        person_id,
+        lambda by, person: enable_member(person, by.user.get_username()),
+        "{name} is let in again.",
+    )
+
+
+@recently_logged_in
+@require_http_methods(["GET", "HEAD", "POST"])
+def person_remove(request: HttpRequest, team_slug: str, person_id: int) -> HttpResponse:
+    """Says what goes with a person and what they still hold; then, on POST, takes them out of the team."""
+    if request.method == "POST":
+        return _change(
+            request,
+            team_slug,
+            person_id,
+            lambda by, person: remove_member(person, by.user.get_username(), by.user),
+            "{name} is out of the team.",
+        )
+    member, person = _person(request, team_slug, person_id, Action.MANAGE_PEOPLE)
+    context = _about(member, person, person.user.get_username(), person_id)
+    context["own"] = AwsSession.objects.filter(team=member.team, link__author=person.user).order_by("alias")
+    return render(request, "person_remove.html", context)

@@ -1,0 +1,61 @@
+"""Whom a session is open to, and the groups to say it by."""
+
+from uuid import UUID
+
+from django.contrib import messages
+from django.http import HttpRequest, HttpResponse
+from django.shortcuts import get_object_or_404, redirect, render
+from django.views.decorators.http import require_http_methods, require_POST
+
+from sessions.forms_people import AccessForm, GroupForm
+from sessions.lifecycle.access import access_of, delete_group, save_group, set_access
+from sessions.lifecycle.sessions import Refused
+from sessions.models import AwsSession, TeamGroup
+from sessions.policy import Action
+from sessions.views.access import member_in, recently_logged_in, session_for
+
+
+@recently_logged_in
+@require_http_methods(["GET", "HEAD", "POST"])
+def session_access(request: HttpRequest, session_id: UUID) -> HttpResponse:
+    """Who may start a session, and who may assume further roles from it."""
+    session, member = session_for(request, session_id, Action.SHARE)
+    initial = AccessForm.initial_for(access_of(session))
+    data = request.POST if request.method == "POST" else None
+    form = AccessForm(data, member=member, session=session, initial=initial)
+    if request.method == "POST" and form.is_valid():
+        set_access(session, form.access(), member.user.get_username())
+        messages.success(request, f"Access to “{session.alias}” saved.")
+        return redirect("session", session.pk)
+    built_on = AwsSession.objects.filter(link__assumer=session).select_related("link__author")
+    context = {"form": form, "session": session, "built_on": built_on.order_by("alias")}
+    return render(request, "session_access.html", context, status=422 if form.errors else 200)
+
+
+@recently_logged_in
+@require_http_methods(["GET", "HEAD", "POST"])
+def edit_group(request: HttpRequest, team_slug: str, group_id: UUID | None = None) -> HttpResponse:
+    """A new group, or one that is there."""
+    member = member_in(request, team_slug, Action.MANAGE_PEOPLE)
+    group = get_object_or_404(TeamGroup, pk=group_id, team=member.team) if group_id else None
+    initial = {"name": group.name, "members": group.members.all()} if group else None
+    form = GroupForm(request.POST if request.method == "POST" else None, member=member, initial=initial)
+    if request.method == "POST" and form.is_valid():
+        try:
+            saved = save_group(member, form.cleaned_data["name"], form.cleaned_data["members"], group)
+        except Refused as refused:
+            form.add_error(refused.field or None, refused.message)
+        else:
+            messages.success(request, f"Group “{saved.name}” saved.")
+            return redirect("people", team_slug)
+    return render(request, "group.html", {"form": form, "group": group}, status=422 if form.errors else 200)
+
+
+@recently_logged_in
+@require_POST
+def remove_group(request: HttpRequest, team_slug: str, group_id: UUID) -> HttpResponse:
+    member = member_in(request, team_slug, Action.MANAGE_PEOPLE)
+    group = get_object_or_404(TeamGroup, pk=group_id, team=member.team)
+    delete_group(group, member.user.get_username())
+    messages.success(request, f"Group “{group.name}” deleted.")
+    return redirect("people", team_slug)

@@ -1,0 +1,62 @@
+"""One's own tokens; for admins, others' as well: to see and to revoke, never to make."""
+
+from uuid import UUID
+
+from django.contrib import messages
+from django.db.models import QuerySet
+from django.http import Http404, HttpRequest, HttpResponse
+from django.shortcuts import redirect, render
+from django.views.decorators.http import require_http_methods, require_POST
+
+from sessions.clock import database_now
+from sessions.forms_people import TokenForm
+from sessions.lifecycle.tokens import create_token, revoke_token
+from sessions.models import Membership, Scope, Token
+from sessions.policy import Action, can
+from sessions.views.access import member_in, recently_logged_in, require
+
+
+def _tokens_for(member: Membership) -> QuerySet[Token]:
+    """Those that the member may see and revoke: their own, and with the right to manage people all of the team's."""
+    tokens = Token.objects.filter(team=member.team).select_related("user", "session")
+    return tokens if can(member, Action.MANAGE_PEOPLE) else tokens.filter(user=member.user)
+
+
+@recently_logged_in
+@require_http_methods(["GET", "HEAD", "POST"])
+def tokens(request: HttpRequest, team_slug: str) -> HttpResponse:
+    """The list, and a form for a new one, whose text is shown on the answer and nowhere else."""
+    member = member_in(request, team_slug, Action.HOLD_TOKENS)
+    form = TokenForm(request.POST if request.method == "POST" else None, member=member)
+    made = None
+    if request.method == "POST" and form.is_valid():
+        wanted = form.cleaned_data
+        scopes = [Scope(each) for each in wanted["scopes"]]
+        made = create_token(
+            member, wanted["name"], member.user.get_username(), wanted["days"], scopes, wanted["session"]
+        )
+        form = TokenForm(member=member)
+    living = _tokens_for(member).filter(revoked_at=None, expires_at__gt=database_now())
+    context = {
+        "form": form,
+        "made": made.reveal() if made else "",
+        "mine": living.filter(user=member.user).order_by("expires_at"),
+        "others": living.exclude(user=member.user).order_by("user__username", "expires_at"),
+    }
+    return render(request, "tokens.html", context, status=422 if form.errors else 200)
+
+
+@recently_logged_in
+@require_POST
+def end_token(request: HttpRequest, team_slug: str, token_id: UUID) -> HttpResponse:
+    member = member_in(request, team_slug)
+    token = _tokens_for(member).filter(pk=token_id).first()
+    if token is None:
+        raise Http404
+    if token.user_id == member.user_id:
+        require(member, Action.HOLD_TOKENS)
+    if revoke_token(token, member.user.get_username()):
+        messages.success(request, f"The token “{token.name}” is revoked.")
+    if token.user_id != member.user_id:
+        return redirect("person", team_slug, token.user_id)
+    return redirect("tokens", team_slug)

@@ -1,0 +1,320 @@
+"""What a change of rights does to what is running, in the same transaction: nothing goes on that nobody has the right to."""
+
+import threading
+import time
+
+import pytest
+from django.db import connection, connections
+
+from sessions import ledger
+from sessions.lifecycle import rotation
+from sessions.lifecycle.access import Access, Audience, delete_group, save_group, set_access
+from sessions.lifecycle.exposure import held_by, name_of_former_member
+from sessions.lifecycle.invitations import invite
+from sessions.lifecycle.needs import needs_of
+from sessions.lifecycle.people import add_member
+from sessions.lifecycle.reveal import NotReady, reveal
+from sessions.lifecycle.rights import (
+    change_role,
+    cut_off_sessions,
+    disable_member,
+    enable_member,
+    remove_member,
+    set_person_active,
+)
+from sessions.lifecycle.sessions import Refused
+from sessions.lifecycle.state import Status
+from sessions.lifecycle.tokens import member_of_token
+from sessions.models import Activation, AssumerLink, AwsSession, Credential, EventKind, Membership, Role
+from sessions.policy import Action, Rights, can
+
+pytestmark = pytest.mark.django_db
+
+EVERYONE = Audience()
+
+
+def only(*members, groups=()):
+    return Audience(everyone=False, members=list(members), groups=list(groups))
+
+
+def running(house, session, member):
+    house.start(session, member)
+    house.work()
+    assert house.state(session, member).status is Status.ACTIVE
+
+
+def test_a_removed_member_loses_activations_tokens_and_every_right_at_once(house):
+    [leaf] = house.chain(1)
+    running(house, leaf, house.ben)
+    secret = house.token(house.ben)
+    remove_member(house.ben, actor="ada", successor=house.ada.user)
+    assert not Activation.objects.exists()
+    assert not Credential.objects.filter(level__gt=0).exists()
+    assert member_of_token(secret) is None
+    kinds = [event.kind for event in house.events()[-3:]]
+    assert kinds == [EventKind.MEMBER_REMOVED, EventKind.TOKEN_REVOKED, EventKind.SESSION_STOPPED]
+    assert house.events(EventKind.MEMBER_REMOVED)[0].data["member"] == "ben"
+    assert ledger.verify(str(house.team.pk)) is None
+
+
+def test_what_others_share_with_a_removed_member_goes_on(house):
+    [leaf] = house.chain(1, name="team")
+    running(house, leaf, house.ben)
+    running(house, leaf, house.bea)
+    remove_member(house.ben, actor="ada")
+    assert house.state(leaf, house.bea).status is Status.ACTIVE
+
+
+def test_a_removed_members_sessions_stay_and_the_admin_answers_for_them(house):
+    [leaf] = house.chain(1, member=house.ben)
+    remove_member(house.ben, actor="ada", successor=house.ada.user)
+    assert AssumerLink.objects.get(pk=leaf.pk).author == house.ada.user
+    assert house.events(EventKind.MEMBER_REMOVED)[0].data["sessions_handed_over"] == [leaf.alias]
+    running(house, leaf, house.bea)
+
+
+def test_without_a_successor_the_removed_members_links_carry_nothing(house, sts):
+    first, second = house.chain(2, member=house.ben)
+    running(house, second, house.bea)
+    remove_member(house.ben, actor="sso", even_the_last_admin=True)
+    assert [each.alias for each in cut_off_sessions(house.team)] == [first.alias, second.alias]
+    assert not Activation.objects.exists()
+    sts.calls.clear()
+    house.start(second, house.bea)
+    house.work()
+    assert sts.calls == []
+    assert house.state(second, house.bea).status is not Status.ACTIVE
+
+
+def test_a_team_keeps_an_admin(house):
+    for act in (
+        lambda: remove_member(house.ada, actor="ada"),
+        lambda: disable_member(house.ada, actor="ada"),
+        lambda: change_role(house.ada, Role.MEMBER, actor="ada"),
+    ):
+        with pytest.raises(Refused, match="without an admin"):
+            act()
+    change_role(house.bea, Role.ADMIN, actor="ada")
+    change_role(house.ada, Role.MEMBER, actor="bea")
+    assert Membership.objects.get(pk=house.ada.pk).role == Role.MEMBER
+
+
+def test_who_is_shut_out_has_nothing_minted_and_is_let_in_again(house, sts):
+    [leaf] = house.chain(1)
+    running(house, leaf, house.ben)
+    secret = house.token(house.ben)
+    disable_member(house.ben, actor="ada")
+    assert not Activation.objects.exists()
+    assert member_of_token(secret) is None
+    enable_member(house.ben, actor="ada")
+    assert member_of_token(secret) is not None
+    assert [e.kind for e in house.events()][-1] == EventKind.MEMBER_ENABLED
+
+
+def test_the_operators_switch_ends_what_runs_in_every_team(house):
+    [leaf] = house.chain(1)
+    running(house, leaf, house.ben)
+    secret = house.token(house.ben)
+    set_person_active(house.ben.user, False, actor="manage.py")
+    assert not Activation.objects.exists()
+    assert member_of_token(secret) is None
+    set_person_active(house.ben.user, True, actor="manage.py")
+    assert member_of_token(secret) is not None
+
+
+def test_who_becomes_an_auditor_keeps_nothing_running_and_no_token(house):
+    [leaf] = house.chain(1)
+    running(house, leaf, house.ben)
+    secret = house.token(house.ben)
+    change_role(house.ben, Role.AUDITOR, actor="ada", successor=house.ada.user)
+    assert not Activation.objects.exists()
+    change_role(house.ben, Role.MEMBER, actor="ada")
+    assert member_of_token(secret) is None
+
+
+def test_an_admin_who_goes_leaves_no_invitation_behind(house):
+    carl = house.person("carl", Role.ADMIN)
+    invitation, _ = invite(carl, Role.ADMIN)
+    remove_member(carl, actor="ada")
+    invitation.refresh_from_db()
+    assert invitation.ended_at is not None
+
+
+def test_changing_nothing_writes_nothing(house):
+    lines = len(house.events())
+    change_role(house.ben, Role.MEMBER, actor="ada")
+    enable_member(house.ben, actor="ada")
+    assert len(house.events()) == lines
+
+
+# --- access -----------------------------------------------------------------------------------------
+
+
+def test_a_session_is_open_to_those_who_are_named_and_to_their_groups(house):
+    [leaf] = house.chain(1)
+    group = save_group(house.ada, "On call", [house.bea])
+    set_access(leaf, Access(only(groups=[group]), EVERYONE), actor="ada")
+    assert can(house.bea, Action.START, leaf)
+    assert not can(house.ben, Action.START, leaf)
+    assert not can(house.ada, Action.START, leaf)
+    assert can(house.ben, Action.VIEW, leaf)
+    set_access(leaf, Access(only(house.ben), EVERYONE), actor="ada")
+    assert can(house.ben, Action.TAKE_CREDENTIALS, leaf)
+    assert not can(house.bea, Action.TAKE_CREDENTIALS, leaf)
+
+
+def test_to_assume_from_a_session_is_a_right_of_its_own(house):
+    [hub] = house.chain(1)
+    set_access(hub, Access(EVERYONE, only(house.ben)), actor="ada")
+    assert can(house.bea, Action.START, hub)
+    assert not can(house.bea, Action.USE_AS_ASSUMER, hub)
+    with pytest.raises(Refused):
+        house.chained("Hers", hub, member=house.bea)
+    leaf = house.chained("His", hub, member=house.ben)
+    running(house, leaf, house.bea)
+
+
+def test_closing_a_session_ends_what_runs_for_those_who_lose_it_and_nothing_else(house):
+    [leaf] = house.chain(1)
+    running(house, leaf, house.ben)
+    running(house, leaf, house.bea)
+    set_access(leaf, Access(only(house.bea), EVERYONE), actor="ada")
+    assert [a.user for a in Activation.objects.all()] == [house.bea.user]
+    assert house.state(leaf, house.bea).status is Status.ACTIVE
+    [event] = house.events(EventKind.ACCESS_CHANGED)
+    assert event.data["start"] == {"everyone": False, "people": ["bea"], "groups": []}
+
+
+def test_who_leaves_a_group_loses_what_it_opened(house):
+    [leaf] = house.chain(1)
+    group = save_group(house.ada, "On call", [house.ben, house.bea])
+    set_access(leaf, Access(only(groups=[group]), EVERYONE), actor="ada")
+    running(house, leaf, house.ben)
+    save_group(house.ada, "On call", [house.bea], group)
+    assert not Activation.objects.exists()
+    running(house, leaf, house.bea)
+    delete_group(group, actor="ada")
+    assert not Activation.objects.exists()
+
+
+def test_an_author_who_loses_the_assumer_takes_the_chain_below_with_them(house, sts):
+    [hub] = house.chain(1)
+    leaf = house.chained("His", hub, member=house.ben)
+    below = house.chained("Below", leaf, member=house.bea)
+    running(house, below, house.bea)
+    set_access(hub, Access(EVERYONE, only(house.bea)), actor="ada")
+    assert house.events(EventKind.ACCESS_CHANGED)[0].data["cut_off"] == ["His"]
+    assert not Activation.objects.exists()
+    assert Rights(house.bea).is_dead(below)
+    assert not Rights(house.bea).is_dead(hub)
+    sts.calls.clear()
+    house.start(below, house.bea)
+    house.work()
+    assert sts.calls == []
+
+
+def test_a_worker_looks_again_whatever_was_true_at_the_start(house, sts):
+    """The claim is checked by the rights of its moment, also where no lifecycle function has told of the change."""
+    [leaf] = house.chain(1)
+    house.start(leaf, house.ben)
+    AwsSession.objects.filter(pk=leaf.pk).update(open_to_start=False)
+    sts.calls.clear()
+    house.work()
+    assert sts.calls == []
+    AwsSession.objects.filter(pk=leaf.pk).update(open_to_start=True)
+    activation = Activation.objects.get()
+    assert needs_of([activation.credential_id])[activation.credential_id]
+    Membership.objects.filter(pk=house.ben.pk).update(role=Role.AUDITOR)
+    assert not needs_of([activation.credential_id])[activation.credential_id]
+
+
+def test_people_and_groups_of_another_team_are_refused(house, sts):
+    from tests.house import House
+
+    other = House(sts, "other")
+    [leaf] = house.chain(1)
+    with pytest.raises(Refused):
+        set_access(leaf, Access(only(other.ben), EVERYONE), actor="ada")
+    with pytest.raises(Refused):
+        save_group(house.ada, "Mixed", [other.ben])
+
+
+def test_two_groups_of_a_team_are_not_called_the_same(house):
+    save_group(house.ada, "On call", [])
+    with pytest.raises(Refused, match="already"):
+        save_group(house.ada, "ON CALL", [])
+
+
+def test_who_comes_back_finds_no_grant_of_before(house):
+    [leaf] = house.chain(1)
+    set_access(leaf, Access(only(house.ben), EVERYONE), actor="ada")
+    remove_member(house.ben, actor="ada")
+    back = add_member(house.team, house.ben.user, Role.MEMBER, actor="ada")
+    assert not can(back, Action.START, leaf)
+
+
+# --- what they still hold ---------------------------------------------------------------------------
+
+
+def test_the_exposure_list_says_what_a_removed_member_still_holds_and_until_when(house):
+    [leaf] = house.chain(1)
+    running(house, leaf, house.ben)
+    taken = reveal(leaf, house.ben, form="process", via="page")
+    remove_member(house.ben, actor="ada")
+    [held] = held_by(house.team.pk, "ben")
+    assert held.access_key_id == taken.access_key_id
+    assert held.session_alias == leaf.alias
+    assert held.until == taken.expires_at.replace(microsecond=0)
+    assert held_by(house.team.pk, "bea") == []
+    assert name_of_former_member(house.team.pk, house.ben.user_id) == "ben"
+    assert name_of_former_member(house.team.pk, 10**9) == ""
+
+
+def test_reveal_finds_nothing_after_the_commit_of_a_removal(house):
+    [leaf] = house.chain(1)
+    running(house, leaf, house.ben)
+    remove_member(house.ben, actor="ada")
+    with pytest.raises(NotReady):
+        reveal(leaf, house.ben, form="process", via="page")
+
+
+# --- the race ---------------------------------------------------------------------------------------
+
+
+@pytest.mark.django_db(transaction=True)
+def test_after_the_commit_of_a_revoke_no_worker_mints_for_its_person(lasting_house, sts):
+    """Twenty workers mint one person's sessions while an admin takes the right away; what comes later than that is refused."""
+    house = lasting_house
+    sessions = [house.chained(f"Leaf {number}") for number in range(40)]
+    for session in sessions:
+        house.start(session, house.ben)
+    sts.latency_seconds = 0.02
+    stop = threading.Event()
+
+    def worker():
+        try:
+            while not stop.is_set():
+                if not rotation.run(limit=4):
+                    time.sleep(0.01)
+        finally:
+            connections.close_all()
+
+    workers = [threading.Thread(target=worker) for _ in range(20 if connection.vendor == "postgresql" else 4)]
+    for each in workers:
+        each.start()
+    try:
+        deadline = time.monotonic() + 30
+        while not house.events(EventKind.CREDENTIAL_MINTED) and time.monotonic() < deadline:
+            time.sleep(0.01)
+        remove_member(house.ben, actor="ada")
+        time.sleep(1)
+    finally:
+        stop.set()
+        for each in workers:
+            each.join()
+    events = house.events()
+    removed = next(event.seq for event in events if event.kind == EventKind.MEMBER_REMOVED)
+    minted = [event.seq for event in events if event.kind == EventKind.CREDENTIAL_MINTED]
+    assert minted
+    assert [seq for seq in minted if seq > removed] == []
+    assert not Credential.objects.filter(level__gt=0, sealed__isnull=False).exists()

@@ -1,0 +1,428 @@
+"""Every route × everyone who may ask: complete by construction, because a route that is not in the table fails the build.
+
+An expectation is a status, or "log in" / "confirm" / "home" for a redirect there; `ok(…)` is 200 unless said otherwise.
+"""
+
+import json
+import re
+import uuid
+from contextlib import contextmanager
+
+import pytest
+from django.db import transaction
+from django.test import Client
+from django.urls import URLPattern, URLResolver, get_resolver
+
+from sessions.api import api
+from sessions.lifecycle.access import save_group
+from sessions.lifecycle.invitations import invite
+from sessions.lifecycle.rights import disable_member, remove_member, set_person_active
+from sessions.lifecycle.tokens import create_token
+from sessions.models import Probe, Role, Token
+from tests.house import House
+
+pytestmark = pytest.mark.django_db
+
+ACTORS = ("anonymous", "member", "admin", "auditor", "foreign_admin", "disabled", "removed")
+# Who may log in nowhere any more, by the operator's switch: as good as nobody, on every route.
+SWITCHED_OFF = "switched_off"
+MISSING = uuid.UUID("00000000-0000-4000-8000-000000000000")
+
+
+def by_role(member, admin, auditor, outside=404):
+    """A page of a team: whoever is not logged in is asked to, whoever is not in the team finds nothing."""
+    return {
+        "anonymous": "log in",
+        "member": member,
+        "admin": admin,
+        "auditor": auditor,
+        "foreign_admin": outside,
+        "disabled": outside,
+        "removed": outside,
+    }
+
+
+def by_token(member, admin, auditor, outside=404):
+    """A route of the API: tokens of people who are shut out or removed are none."""
+    return by_role(member, admin, auditor, outside) | {
+        "anonymous": 401,
+        "disabled": 401,
+        "removed": 401,
+        # An auditor holds no token: there is none to ask with.
+        "auditor": 401,
+    }
+
+
+def everybody(status, **others):
+    return dict.fromkeys(ACTORS, status) | others
+
+
+def in_person(status, **others):
+    """One's own page: whoever can log in has it."""
+    return everybody(status, anonymous="log in", **others)
+
+
+EVERYONE, OPERATORS, ADMINS = by_role(200, 200, 200), by_role(200, 200, 403), by_role(403, 200, 403)
+POSTED, BY_ADMINS = by_role(302, 302, 403), by_role(403, 302, 403)
+SEEN_BY_ADMIN_AND_AUDITOR = by_role(403, 200, 200)
+
+# route → (method, what is posted, {actor: expectation})
+PAGES = {
+    "": ("GET", None, in_person("team", foreign_admin="team", disabled=200, removed=200)),
+    "teams/<slug:team_slug>/": ("GET", None, EVERYONE),
+    "teams/<slug:team_slug>/new/": ("GET", None, OPERATORS),
+    "teams/<slug:team_slug>/new/<slug:provider>/": ("GET", None, OPERATORS),
+    "teams/<slug:team_slug>/new/<slug:provider>/<slug:kind>/": ("GET", None, ADMINS),
+    "teams/<slug:team_slug>/test/<slug:kind>/": ("POST", {}, ADMINS),
+    "teams/<slug:team_slug>/preview/": ("POST", {}, OPERATORS),
+    "probes/<uuid:probe_id>/": ("GET", None, in_person(200)),
+    "sessions/<uuid:session_id>/": ("GET", None, EVERYONE),
+    "sessions/<uuid:session_id>/state/": ("GET", None, EVERYONE),
+    "sessions/<uuid:session_id>/edit/": ("GET", None, ADMINS),
+    "sessions/<uuid:session_id>/delete/": ("GET", None, ADMINS),
+    "sessions/<uuid:session_id>/access/": ("GET", None, ADMINS),
+    "sessions/<uuid:session_id>/start/": ("POST", {}, POSTED),
+    "sessions/<uuid:session_id>/stop/": ("POST", {}, POSTED),
+    "sessions/<uuid:session_id>/rotate/": ("POST", {}, POSTED),
+    "sessions/<uuid:session_id>/snippets/<slug:format>/": ("POST", {}, OPERATORS),
+    "sessions/<uuid:session_id>/snippets/<slug:format>/download/": ("POST", {}, POSTED),
+    "teams/<slug:team_slug>/people/": ("GET", None, SEEN_BY_ADMIN_AND_AUDITOR),
+    "teams/<slug:team_slug>/people/invite/": ("GET", None, ADMINS),
+    "teams/<slug:team_slug>/people/invitations/<uuid:invitation_id>/withdraw/": ("POST", {}, BY_ADMINS),
+    "teams/<slug:team_slug>/people/groups/new/": ("GET", None, ADMINS),
+    "teams/<slug:team_slug>/people/groups/<uuid:group_id>/": ("GET", None, ADMINS),
+    "teams/<slug:team_slug>/people/groups/<uuid:group_id>/delete/": ("POST", {}, BY_ADMINS),
+    "teams/<slug:team_slug>/people/<int:person_id>/": ("GET", None, SEEN_BY_ADMIN_AND_AUDITOR),
+    "teams/<slug:team_slug>/people/<int:person_id>/role/": ("POST", {"role-role": "member"}, BY_ADMINS),
+    "teams/<slug:team_slug>/people/<int:person_id>/name/": ("POST", {"aws_name": "x.y"}, BY_ADMINS),
+    "teams/<slug:team_slug>/people/<int:person_id>/disable/": ("POST", {}, BY_ADMINS),
+    "teams/<slug:team_slug>/people/<int:person_id>/enable/": ("POST", {}, BY_ADMINS),
+    "teams/<slug:team_slug>/people/<int:person_id>/remove/": ("GET", None, ADMINS),
+    "teams/<slug:team_slug>/tokens/": ("GET", None, OPERATORS),
+    # The token is bea's: others' are for admins alone, and missing to the rest.
+    "teams/<slug:team_slug>/tokens/<uuid:token_id>/revoke/": ("POST", {}, by_role(404, 302, 404)),
+    "join/": ("GET", None, everybody(200)),
+    "join/accept/": ("POST", {}, everybody(302)),
+    "healthz": ("GET", None, everybody(200)),
+    "readyz": ("GET", None, everybody(503)),
+    "metrics": ("GET", None, everybody(200)),
+}
+
+API = {
+    "openapi.json": {"GET": everybody(200)},
+    "sessions": {
+        "GET": by_token(200, 200, 200, outside=200),
+        "POST": by_token(422, 422, 403, outside=422),
+    },
+    "sessions/start": {"POST": by_token(200, 200, 403)},
+    "sessions/stop": {"POST": by_token(200, 200, 403)},
+    "sessions/<uuid:session_id>": {
+        "GET": by_token(200, 200, 200),
+        "PATCH": by_token(403, 200, 403),
+        "DELETE": by_token(403, 204, 403),
+    },
+    "sessions/<uuid:session_id>/start": {"POST": by_token(200, 200, 403)},
+    "sessions/<uuid:session_id>/stop": {"POST": by_token(200, 200, 403)},
+    "sessions/<uuid:session_id>/rotate": {"POST": by_token(409, 409, 403)},
+    "sessions/<uuid:session_id>/credentials": {"GET": by_token(409, 409, 403)},
+}
+API_BODY = {"sessions": {"kind": "iam-role-chained"}, "sessions/<uuid:session_id>": {}}
+
+LOGGED_OUT_ONLY = everybody(302, anonymous=200)
+ACCOUNTS = {
+    "login/": ("GET", None, LOGGED_OUT_ONLY),
+    "logout/": ("GET", None, everybody(200, anonymous=302)),
+    "inactive/": ("GET", None, everybody(200)),
+    "signup/": ("GET", None, LOGGED_OUT_ONLY),
+    "reauthenticate/": ("GET", None, in_person(200)),
+    "email/": ("GET", None, in_person(200)),
+    "password/change/": ("GET", None, in_person(200)),
+    "password/set/": ("GET", None, in_person(302)),  # they have one: to the page that changes it
+    "password/reset/": ("GET", None, everybody(200)),
+    "password/reset/done/": ("GET", None, everybody(200)),
+    "password/reset/key/<slug:uidb36>-<str:key>/": ("GET", None, everybody(200)),
+    "password/reset/key/done/": ("GET", None, everybody(200)),
+    "2fa/": ("GET", None, in_person(200)),
+    "2fa/authenticate/": ("GET", None, everybody(302)),
+    "2fa/reauthenticate/": ("GET", None, in_person("confirm")),  # they have no authenticator to confirm by
+    "2fa/totp/activate/": ("GET", None, in_person(200)),
+    "2fa/totp/deactivate/": ("GET", None, in_person(404)),
+    "2fa/recovery-codes/": ("GET", None, in_person(404)),
+    "2fa/recovery-codes/generate/": ("GET", None, in_person(200)),
+    "2fa/recovery-codes/download/": ("GET", None, in_person(404)),
+    "2fa/webauthn/": ("GET", None, in_person(200)),
+    "2fa/webauthn/add/": ("GET", None, in_person(200)),
+    "2fa/webauthn/keys/<int:pk>/remove/": ("GET", None, in_person(404)),
+    "2fa/webauthn/keys/<int:pk>/edit/": ("GET", None, in_person(404)),
+    "2fa/webauthn/login/": ("GET", None, everybody(302)),
+    "2fa/webauthn/reauthenticate/": ("GET", None, in_person("confirm")),
+    "sessions/": ("GET", None, in_person(200)),
+    "3rdparty/": ("GET", None, in_person(200)),
+    "3rdparty/signup/": ("GET", None, everybody(302)),
+    "3rdparty/login/cancelled/": ("GET", None, everybody(200)),
+    "3rdparty/login/error/": ("GET", None, everybody(401)),
+    "oidc/<slug:provider_id>/login/": ("GET", None, everybody(404)),  # none is configured
+    "oidc/<slug:provider_id>/login/callback/": ("GET", None, everybody(404)),
+}
+TABLE = PAGES | {f"accounts/{route}": row for route, row in ACCOUNTS.items()}
+
+# Pages of sensitive things: whoever has not proved within five minutes who they are is asked again.
+SENSITIVE = {
+    "teams/<slug:team_slug>/new/<slug:provider>/<slug:kind>/",
+    "sessions/<uuid:session_id>/access/",
+    *(
+        route
+        for route in PAGES
+        if "/people/" in route and not route.endswith(("people/", "<int:person_id>/"))
+    ),
+    *(route for route in PAGES if "/tokens/" in route),
+    "accounts/email/",
+    "accounts/password/set/",
+    *(
+        f"accounts/{route}"
+        for route in ACCOUNTS
+        if route.startswith(("2fa/totp", "2fa/recovery", "2fa/webauthn/"))
+        and "login" not in route
+        and "reauthenticate" not in route
+    ),
+    "accounts/3rdparty/",
+}
+
+
+def every_route(resolver=None, prefix=""):
+    for pattern in (resolver or get_resolver()).url_patterns:
+        if isinstance(pattern, URLResolver):
+            yield from every_route(pattern, prefix + str(pattern.pattern))
+        elif isinstance(pattern, URLPattern):
+            yield (prefix + str(pattern.pattern)).replace("<uuidstr:", "<uuid:"), pattern
+
+
+def every_api_operation():
+    """{(route, method)} as the API itself tells."""
+    for prefix, router in api._routers:
+        for path, view in router.path_operations.items():
+            for operation in view.operations:
+                for method in operation.methods:
+                    yield (
+                        f"{prefix}{path}".lstrip("/")
+                        .replace("{", "<")
+                        .replace("}", ">")
+                        .replace("<uuidstr:", "<uuid:"),
+                        method,
+                    )
+
+
+def test_every_route_is_in_the_table():
+    routes = {route for route, _ in every_route()}
+    listed = set(TABLE) | {f"api/v1/{route}" for route in API}
+    # The root of the API answers nothing; ninja needs its name.
+    assert routes - listed - {"api/v1/"} == set(), "say who may what on these routes"
+    assert listed - routes == set(), "these routes are gone"
+
+
+def test_every_method_of_the_api_is_in_the_table():
+    listed = {(route, method) for route, methods in API.items() for method in methods}
+    assert set(every_api_operation()) == listed - {("openapi.json", "GET")}
+
+
+class World:
+    """A team with everybody in it, and another; things to ask for in both."""
+
+    def __init__(self, sts):
+        self.house, self.other = House(sts), House(sts, "other")
+        house = self.house
+        self.carl = house.person("carl", Role.MEMBER)
+        self.dan = house.person("dan", Role.MEMBER)
+        self.eli = house.person("eli", Role.ADMIN)
+        self.actors = {
+            "member": house.ben,
+            "admin": house.ada,
+            "auditor": house.eve,
+            "foreign_admin": self.other.ada,
+            "disabled": self.carl,
+            "removed": self.dan,
+            SWITCHED_OFF: self.eli,
+        }
+        self.tokens = {
+            name: house.token(member)
+            if member.team_id == house.team.pk
+            else create_token(member, "tests", actor="tests")
+            for name, member in self.actors.items()
+            if name != "auditor"
+        }
+        self.samples = self._things(house, "Thing")
+        self.foreign = self._things(self.other, "Foreign")
+        disable_member(self.carl, actor="ada")
+        remove_member(self.dan, actor="ada")
+        set_person_active(self.eli.user, False, actor="manage.py")
+
+    @staticmethod
+    def _things(house, prefix):
+        [session] = house.chain(1, prefix=prefix)
+        create_token(house.bea, "thing", actor="tests")
+        return {
+            "team_slug": house.team.slug,
+            "session_id": session.pk,
+            "invitation_id": invite(house.ada, Role.MEMBER)[0].pk,
+            "group_id": save_group(house.ada, "Group", [house.bea]).pk,
+            "person_id": house.bea.user_id,
+            "token_id": Token.objects.get(user=house.bea.user).pk,
+            "probe_id": Probe.objects.create(
+                team=house.team,
+                user=house.bea.user,
+                kind="iam-user",
+                region="eu-west-1",
+                ends_at="2100-01-01T00:00Z",
+            ).pk,
+        }
+
+    def path(self, route, **changes):
+        fixed = {
+            "provider": "aws",
+            "kind": "iam-user",
+            "format": "process",
+            "uidb36": "1",
+            "key": "no-key",
+            "pk": 1,
+            "provider_id": "sso",
+        }
+        samples = fixed | self.samples | changes
+        return "/" + re.sub(r"<\w+:(\w+)>", lambda match: str(samples[match[1]]), route)
+
+    def browser(self, actor, minutes_ago=0.0):
+        member = self.actors.get(actor)
+        return self.house.browser(member, minutes_ago=minutes_ago) if member else Client()
+
+
+@pytest.fixture
+def world(db, sts):
+    return World(sts)
+
+
+def ask(client, method, path, data):
+    return client.post(path, data) if method == "POST" else client.get(path)
+
+
+def seen(answer):
+    where = answer.headers.get("Location", "")
+    if answer.status_code == 302 and "/accounts/login/?next=" in where:
+        return "log in"
+    if answer.status_code == 302 and "reauthenticate" in where:
+        return "confirm"
+    if answer.status_code == 302 and re.fullmatch(r"/teams/[a-z]+/", where):
+        return "team"
+    return answer.status_code
+
+
+def matches(expected, found):
+    # Where a redirect is expected, to one's team is as good as to any page; to the log-in is not.
+    return found == expected or (expected == 302 and found == "team")
+
+
+@contextmanager
+def asked_alone(subtests, *about):
+    """One row of the table, on the untouched world: what it changes is taken back."""
+    with subtests.test(" ".join(map(str, about))):
+        savepoint = (
+            transaction.savepoint()
+        )  # no atomic block: what wants to be durable is the outermost one here too
+        try:
+            yield
+        finally:
+            transaction.savepoint_rollback(savepoint)
+
+
+def test_everyone_gets_what_the_table_says(world, subtests):
+    for route, (method, data, expected) in sorted(TABLE.items()):
+        assert set(expected) == set(ACTORS)
+        for actor in (*ACTORS, SWITCHED_OFF):
+            with asked_alone(subtests, route, actor):
+                answer = ask(world.browser(actor), method, world.path(route), data)
+                wanted = expected.get(actor, expected["anonymous"])
+                assert matches(wanted, seen(answer)), (route, actor, seen(answer))
+
+
+def test_every_token_gets_what_the_table_says(world, subtests):
+    several = {"ids": [str(world.samples["session_id"])]}
+    bodies = API_BODY | {"sessions/start": several, "sessions/stop": several}
+    for route, methods in sorted(API.items()):
+        for method, expected in methods.items():
+            for actor in (*ACTORS, SWITCHED_OFF):
+                secret = world.tokens.get(actor)
+                with asked_alone(subtests, method, route, actor):
+                    answer = call(world.path(f"api/v1/{route}"), method, secret, bodies.get(route, {}))
+                    wanted = expected.get(actor, expected["anonymous"])
+                    assert answer.status_code == wanted, (route, actor, answer.content)
+
+
+def call(path, method, secret, body):
+    return Client().generic(
+        method,
+        path,
+        json.dumps(body) if method != "GET" else "",
+        content_type="application/json",
+        headers={"Authorization": f"Bearer {secret.reveal()}"} if secret else {},
+    )
+
+
+def test_sensitive_things_want_a_log_in_of_the_last_five_minutes(world, subtests):
+    for route in sorted(SENSITIVE):
+        method, data, _ = TABLE[route]
+        with asked_alone(subtests, route):
+            found = seen(ask(world.browser("admin", minutes_ago=5.1), method, world.path(route), data))
+            assert found == "confirm", route
+
+
+def test_editing_a_root_wants_a_recent_log_in_and_editing_a_chain_does_not(world):
+    old = world.browser("admin", minutes_ago=6)
+    root = world.path("sessions/<uuid:session_id>/edit/", session_id=world.house.root.pk)
+    assert seen(old.get(root)) == "confirm"
+    assert old.get(world.path("sessions/<uuid:session_id>/edit/")).status_code == 200
+
+
+IDS = ("session_id", "invitation_id", "group_id", "person_id", "token_id", "probe_id")
+
+
+def test_foreign_and_missing_ids_give_byte_equal_answers(world, subtests):
+    ada = world.browser("admin")
+    for route in sorted(route for route in PAGES if "_id>" in route):
+        method, data, _ = TABLE[route]
+        [name] = [name for name in IDS if f":{name}>" in route]
+        missing = 10**9 if name == "person_id" else MISSING
+        with asked_alone(subtests, route):
+            paths = [world.path(route, **{name: which}) for which in (world.foreign[name], missing)]
+            expected = 200 if name == "probe_id" else 404  # of a probe that is gone the panel says so
+            compare([ask(ada, method, path, data) for path in paths], expected)
+
+
+def test_foreign_and_missing_teams_give_byte_equal_answers(world, subtests):
+    ada = world.browser("admin")
+    for route in sorted(route for route in PAGES if "team_slug" in route):
+        method, data, _ = TABLE[route]
+        with asked_alone(subtests, route):
+            compare(
+                [ask(ada, method, world.path(route, team_slug=slug), data) for slug in ("other", "none")], 404
+            )
+
+
+def test_foreign_and_missing_ids_give_byte_equal_answers_to_a_token(world, subtests):
+    secret = world.tokens["admin"]
+    for route in sorted(route for route in API if "_id>" in route):
+        for method in API[route]:
+            with asked_alone(subtests, method, route):
+                paths = [
+                    world.path(f"api/v1/{route}", session_id=which)
+                    for which in (world.foreign["session_id"], MISSING)
+                ]
+                compare([call(path, method, secret, {}) for path in paths], 404)
+
+
+def compare(answers, expected):
+    foreign, missing = answers
+    assert (foreign.status_code, missing.status_code) == (expected, expected)
+    assert foreign.content == missing.content
+    assert headers_of(foreign) == headers_of(missing)
+
+
+def headers_of(answer):
+    return {name: value for name, value in answer.headers.items() if name not in {"Date", "Expires"}}
