@@ -10,10 +10,20 @@ from allauth.socialaccount.providers.openid_connect import views as openid_conne
 from allauth.usersessions import views as usersessions
 from django.conf import settings
 from django.contrib.auth.decorators import login_required
-from django.urls import include, path
+from django.urls import include, path, register_converter
+from django.urls.converters import StringConverter
 
 from sessions.views import accounts
 from sessions.views.access import recently_logged_in as recently
+
+
+class Base36(StringConverter):
+    """Ends at the first dash, after which the key of a reset mail begins."""
+
+    regex = "[0-9a-z]+"
+
+
+register_converter(Base36, "base36")
 
 urlpatterns = [
     path("login/", accounts.LoginView.as_view(), name="account_login"),
@@ -27,7 +37,7 @@ urlpatterns = [
     path("password/reset/", accounts.password_reset, name="account_reset_password"),
     path("password/reset/done/", account.password_reset_done, name="account_reset_password_done"),
     path(
-        "password/reset/key/<slug:uidb36>-<str:key>/",
+        "password/reset/key/<base36:uidb36>-<str:key>/",
         account.password_reset_from_key,
         name="account_reset_password_from_key",
     ),

@@ -4,7 +4,6 @@ Accounts are made by the operator, by an invitation, or by the identity provider
 unless the operator says so.
 """
 
-import base64
 import time
 from typing import Any
 
@@ -25,13 +24,12 @@ from django.db import transaction
 from django.http import HttpRequest
 from django.shortcuts import redirect
 
-from sessions import sealing
+from sessions.lifecycle.authenticators import open_seed, seal_seed
 from sessions.lifecycle.invitations import accept_invitation, open_invitation
 from sessions.lifecycle.people import RESERVED_USERNAMES, free_username, settle_in
 from sessions.lifecycle.sessions import Refused
 from sessions.lifecycle.sso import follow_groups
 from sessions.models import Invitation, User
-from sessions.sealing import Place
 from sessions.secret import Secret
 
 INVITATION_KEY = "invitation"
@@ -121,15 +119,13 @@ def groups_of(account: SocialAccount) -> set[str]:
 
 
 class MfaAdapter(DefaultMFAAdapter):  # type: ignore[misc]  # allauth is untyped
-    """The seeds of one-time codes are sealed like credentials. The library says not for whom, so no row is bound in."""
-
-    PLACE = Place("mfa_authenticator", "data", "", "", 0)
+    """The seeds of one-time codes are sealed like credentials."""
 
     def encrypt(self, text: str) -> str:
-        return base64.b64encode(sealing.seal(Secret(text), self.PLACE)).decode()
+        return seal_seed(Secret(text))
 
     def decrypt(self, encrypted_text: str) -> str:
-        return sealing.open_sealed(base64.b64decode(encrypted_text), self.PLACE).reveal()
+        return open_seed(encrypted_text).reveal()
 
 
 def is_recently_authenticated(request: HttpRequest) -> bool:

@@ -102,16 +102,23 @@ class House:
         return list(lines.filter(kind=kind) if kind else lines)
 
     def browser(self, member=None, *, minutes_ago: float = 0) -> Client:
-        """A browser without a screen, logged in by password that many minutes ago."""
-        client = Client()
-        user = (member or self.ben).user
-        client.force_login(user)
-        session = client.session
-        record = {"method": "password", "at": time.time() - 60 * minutes_ago, "username": user.username}
-        session["account_authentication_methods"] = [record]
-        session["account_authentication_methods_user"] = user_id_to_str(user)
-        session.save()
-        return client
+        return browser_of(member or self.ben, minutes_ago=minutes_ago)
 
     def token(self, member=None) -> Secret:
         return create_token(member or self.ben, "tests", actor="tests")
+
+
+def browser_of(member, *, minutes_ago: float = 0) -> Client:
+    """A browser without a screen, logged in by password that many minutes ago."""
+    client = Client()
+    client.force_login(member.user)
+    session = client.session
+    record = {
+        "method": "password",
+        "at": time.time() - 60 * minutes_ago,
+        "username": member.user.get_username(),
+    }
+    session["account_authentication_methods"] = [record]
+    session["account_authentication_methods_user"] = user_id_to_str(member.user)
+    session.save()
+    return client

@@ -140,7 +140,7 @@ ACCOUNTS = {
     "password/set/": ("GET", None, in_person(302)),  # they have one: to the page that changes it
     "password/reset/": ("GET", None, everybody(200)),
     "password/reset/done/": ("GET", None, everybody(200)),
-    "password/reset/key/<slug:uidb36>-<str:key>/": ("GET", None, everybody(200)),
+    "password/reset/key/<base36:uidb36>-<str:key>/": ("GET", None, everybody(200)),
     "password/reset/key/done/": ("GET", None, everybody(200)),
     "2fa/": ("GET", None, in_person(200)),
     "2fa/authenticate/": ("GET", None, everybody(302)),

@@ -7,6 +7,7 @@ from typing import Any
 from django.db.models import QuerySet
 
 from sessions import sealing
+from sessions.lifecycle.authenticators import reseal_seeds
 from sessions.models import Approval, AwsSession, Credential, KeyRotation, Probe, RootAnswer
 from sessions.sealing import Place
 from sessions.secret import Secret
@@ -30,7 +31,8 @@ def reseal_all() -> Resealed:
     for column, place, rows in _sealed_to_workers():
         for row in _with_value(rows, column):
             _move(row, column, place(row), root_key, sealing.open_as_worker, sealing.seal_to_workers, total)
-    return total
+    moved, already, unopened = reseal_seeds(seal_key)
+    return Resealed(total.moved + moved, total.already + already, total.unopened + unopened)
 
 
 def _sealed_to_workers() -> list[tuple[str, Callable[[Any], Place], QuerySet[Any]]]:

@@ -102,7 +102,9 @@ def recently_logged_in(
 ) -> Callable[Concatenate[HttpRequest, Parameters], HttpResponse]:
     """For views of sensitive things: root keys, changes of rights, exports, tokens. Asks for a log-in first as well."""
 
-    def confirmed(request: HttpRequest, /, *args: Parameters.args, **kwargs: Parameters.kwargs) -> HttpResponse:
+    def confirmed(
+        request: HttpRequest, /, *args: Parameters.args, **kwargs: Parameters.kwargs
+    ) -> HttpResponse:
         return confirm_first(request) or view(request, *args, **kwargs)
 
     update_wrapper(confirmed, view)

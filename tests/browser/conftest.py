@@ -10,6 +10,8 @@ from django.conf import settings
 from django.contrib.staticfiles import finders
 from playwright.sync_api import Browser, Page, sync_playwright
 
+from tests.house import browser_of
+
 FLAGS = [
     *("--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run"),
     *("--disable-background-networking", "--disable-component-update", "--disable-sync"),
@@ -88,11 +90,7 @@ class Tabs:
 
 def log_in(member) -> str:
     """The value of a session cookie."""
-    from django.test import Client
-
-    client = Client()
-    client.force_login(member.user)
-    return client.cookies[settings.SESSION_COOKIE_NAME].value
+    return browser_of(member).cookies[settings.SESSION_COOKIE_NAME].value
 
 
 @pytest.fixture

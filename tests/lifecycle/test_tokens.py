@@ -1,0 +1,129 @@
+"""Tokens: shown once, scoped, for one session or all, revoked by their owner or an admin, dead at the next request."""
+
+import re
+from datetime import timedelta
+
+import pytest
+from django.urls import reverse
+
+from sessions.clock import database_now
+from sessions.lifecycle.tokens import create_token, member_of_token
+from sessions.models import EventKind, Scope, Token
+from tests.test_api import Api
+
+pytestmark = pytest.mark.django_db
+
+
+def page_of(house, member=None):
+    return house.browser(member), reverse("tokens", args=[house.team.slug])
+
+
+def made_by(client, url, **fields):
+    answer = client.post(
+        url, {"name": "laptop", "days": 30, "scopes": ["read", "credentials"], "session": "", **fields}
+    )
+    return re.search(r'id="token">(cwt_[^<]+)<', answer.content.decode())[1]
+
+
+def test_a_token_is_shown_once_and_is_in_the_ledger_without_its_text(house):
+    ben, url = page_of(house)
+    text = made_by(ben, url)
+    assert text not in ben.get(url).content.decode()
+    [event] = house.events(EventKind.TOKEN_CREATED)
+    assert event.data["scopes"] == ["credentials", "read"]
+    assert text not in str(event.data)
+    assert text not in str(list(Token.objects.values()))
+
+
+def test_a_token_is_good_for_its_scopes_alone(house):
+    [leaf] = house.chain(1)
+    wanted = {
+        Scope.READ: ("GET", f"/sessions/{leaf.pk}", 200),
+        Scope.USE: ("POST", f"/sessions/{leaf.pk}/start", 200),
+        Scope.CREDENTIALS: (
+            "GET",
+            f"/sessions/{leaf.pk}/credentials",
+            409,
+        ),  # allowed, but there are none yet
+        Scope.MANAGE: ("DELETE", f"/sessions/{leaf.pk}", 204),
+    }
+    for scope in (Scope.READ, Scope.USE, Scope.CREDENTIALS):
+        api = Api(create_token(house.ada, "narrow", "ada", scopes=[scope]))
+        for asked, (method, path, status) in wanted.items():
+            expected = status if asked in {scope, Scope.READ} else 403
+            assert api(method, path).status_code == expected, (scope, asked)
+    assert (
+        Api(create_token(house.ada, "narrow", "ada", scopes=[Scope.MANAGE]))(
+            *wanted[Scope.MANAGE][:2]
+        ).status_code
+        == 204
+    )
+
+
+def test_without_the_scope_nothing_is_created(house):
+    api = Api(create_token(house.ada, "reader", "ada", scopes=[Scope.READ]))
+    answer = api("POST", "/sessions", {"kind": "iam-role-chained"})
+    assert (answer.status_code, answer.json()["message"]) == (403, "This token creates nothing.")
+    assert api("POST", "/sessions", {"kind": "iam-user"}).status_code == 403
+
+
+def test_a_token_for_one_session_sees_and_uses_no_other(house):
+    mine, other = house.chained("Mine"), house.chained("Other")
+    api = Api(create_token(house.ben, "device", "ben", session=mine))
+    assert [each["alias"] for each in api("GET", "/sessions").json()] == ["Mine"]
+    assert api("POST", f"/sessions/{mine.pk}/start").status_code == 200
+    assert api("GET", f"/sessions/{other.pk}").status_code == 403
+    assert api("POST", f"/sessions/{other.pk}/start").status_code == 403
+    assert api("POST", "/sessions", {"kind": "iam-role-chained"}).status_code == 403
+    house.ada.team.aws_sessions.get(pk=mine.pk).delete()
+    assert api("GET", "/sessions").status_code == 401
+
+
+def test_the_owner_revokes_and_the_next_request_is_refused(house):
+    ben, url = page_of(house)
+    api = Api(None)
+    api.headers = {"Authorization": f"Bearer {made_by(ben, url)}"}
+    assert api("GET", "/sessions").status_code == 200
+    token = Token.objects.get()
+    assert ben.post(reverse("revoke_token", args=[house.team.slug, token.pk])).status_code == 302
+    assert api("GET", "/sessions").status_code == 401
+    assert house.events(EventKind.TOKEN_REVOKED)[0].actor == "ben"
+
+
+def test_an_admin_sees_and_revokes_others_tokens_and_a_member_does_not(house):
+    secret = create_token(house.ben, "laptop of ben", "ben")
+    token = Token.objects.get()
+    ada, url = page_of(house, house.ada)
+    assert "laptop of ben" in ada.get(url).content.decode()
+    bea, _ = page_of(house, house.bea)
+    assert "laptop of ben" not in bea.get(url).content.decode()
+    revoke = reverse("revoke_token", args=[house.team.slug, token.pk])
+    assert bea.post(revoke).status_code == 404
+    assert member_of_token(secret) is not None
+    assert ada.post(revoke).status_code == 302
+    assert member_of_token(secret) is None
+
+
+def test_an_expired_token_is_none(house):
+    secret = create_token(house.ben, "old", "ben")
+    Token.objects.update(expires_at=database_now() - timedelta(seconds=1))
+    assert member_of_token(secret) is None
+
+
+@pytest.mark.parametrize(
+    "fields", [{"scopes": []}, {"scopes": ["root"]}, {"days": 0}, {"days": 3651}, {"name": "a\nb"}]
+)
+def test_a_token_that_makes_no_sense_is_not_made(house, fields):
+    ben, url = page_of(house)
+    data = {"name": "laptop", "days": 30, "scopes": ["read"], "session": "", **fields}
+    assert ben.post(url, data).status_code == 422
+    assert not Token.objects.exists()
+
+
+def test_a_token_for_a_session_of_another_team_is_not_made(house, sts):
+    from tests.house import House
+
+    other = House(sts, "other")
+    ben, url = page_of(house)
+    data = {"name": "laptop", "days": 30, "scopes": ["read"], "session": str(other.root.pk)}
+    assert ben.post(url, data).status_code == 422

@@ -1,0 +1,241 @@
+"""Log-in: limits, one-time codes, recovery codes, the list of log-ins, confirmation, lost passwords."""
+
+import base64
+import hmac
+import re
+import struct
+import time
+from hashlib import sha1
+
+import pytest
+from allauth.mfa.models import Authenticator
+from django.contrib.auth import hashers
+from django.core import mail
+from django.db import connection
+from django.test import Client
+from django.urls import reverse
+
+from sessions.lifecycle.reseal import reseal_all
+from sessions.models import User
+from tests.house import PASSWORD
+
+pytestmark = pytest.mark.django_db
+
+
+def log_in(client, username="ben", password=PASSWORD, **headers):
+    return client.post(reverse("account_login"), {"login": username, "password": password}, headers=headers)
+
+
+def code_of(secret, at=None):
+    """RFC 6238, as an authenticator app does it."""
+    counter = struct.pack(">Q", int((at or time.time()) // 30))
+    digest = hmac.digest(base64.b32decode(secret), counter, sha1)
+    offset = digest[-1] & 15
+    return f"{(struct.unpack('>I', digest[offset : offset + 4])[0] & 0x7FFFFFFF) % 10**6:06d}"
+
+
+def with_totp(house):
+    """Ben's browser after he has set up an authenticator, and its secret."""
+    ben = house.browser()
+    page = ben.get(reverse("mfa_activate_totp")).content.decode()
+    secret = re.search(r'value="([A-Z2-7]{16,})"', page)[1]
+    answer = ben.post(reverse("mfa_activate_totp"), {"code": code_of(secret)})
+    assert answer.status_code == 302, answer.content.decode()
+    return ben, secret
+
+
+def test_the_sixth_failure_is_429_even_with_the_right_password(house):
+    client = Client()
+    assert [log_in(client, password="wrong").status_code for _ in range(5)] == [200] * 5
+    assert log_in(client).status_code == 429
+    assert log_in(Client(), username="bea").status_code == 302
+
+
+def test_the_eleventh_failure_of_an_address_in_a_minute_is_429_whoever_is_tried(house):
+    client = Client()
+    found = [log_in(client, username=f"user{number}", password="wrong").status_code for number in range(11)]
+    assert found == [200] * 10 + [429]
+
+
+def test_known_and_unknown_names_get_the_same_answer_after_the_same_hash_calls(house, monkeypatch):
+    calls = []
+    encode = hashers.MD5PasswordHasher.encode
+
+    def counted(self, *arguments, **named):
+        calls.append(1)
+        return encode(self, *arguments, **named)
+
+    monkeypatch.setattr(hashers.MD5PasswordHasher, "encode", counted)
+
+    def attempt(username):
+        calls.clear()
+        page = log_in(Client(), username=username, password="wrong").content.decode()
+        page = re.sub(r'value="[^"]*"', "", page)
+        return len(calls), page
+
+    assert attempt("ben") == attempt("nobody-of-that-name")
+    assert attempt("ben")[0] >= 1
+
+
+def test_a_person_whom_the_operator_has_switched_off_does_not_log_in(house):
+    User.objects.filter(pk=house.ben.user_id).update(is_active=False)
+    assert "inactive" in log_in(Client()).headers["Location"]
+
+
+# --- two factors --------------------------------------------------------------------------------------
+
+
+def test_with_an_authenticator_the_password_alone_is_not_enough(house):
+    _, secret = with_totp(house)
+    client = Client()
+    assert log_in(client).headers["Location"] == reverse("mfa_authenticate")
+    assert client.get("/").headers["Location"].startswith("/accounts/login/")
+    # A code is good once; the next one is of the next half minute.
+    answer = client.post(reverse("mfa_authenticate"), {"code": code_of(secret, time.time() + 30)})
+    if answer.status_code != 302:
+        answer = client.post(reverse("mfa_authenticate"), {"code": recovery_codes(house)[0]})
+    assert answer.status_code == 302
+    assert client.get("/").headers["Location"] == reverse("session_list", args=[house.team.slug])
+
+
+def recovery_codes(house):
+    ben = house.browser()
+    page = ben.get(reverse("mfa_view_recovery_codes")).content.decode()
+    return re.search(r"<textarea[^>]*>([^<]+)</textarea>", page)[1].split()
+
+
+def test_a_recovery_code_is_good_once(house):
+    with_totp(house)
+    codes = recovery_codes(house)
+    assert len(codes) == 10
+    for expected in (302, 200):
+        client = Client()
+        log_in(client)
+        assert client.post(reverse("mfa_authenticate"), {"code": codes[0]}).status_code == expected
+
+
+def test_the_seed_of_the_codes_is_sealed_in_the_database_and_moves_to_a_new_key(house, settings):
+    _, secret = with_totp(house)
+    codes = recovery_codes(house)
+    with connection.cursor() as cursor:
+        cursor.execute("SELECT data FROM mfa_authenticator")
+        stored = str(cursor.fetchall())
+    assert secret not in stored
+    assert not any(code in stored for code in codes)
+    settings.CHAINWEB_SEAL_KEYS = (
+        f"k2:{base64.b64encode(bytes(range(32))).decode()},{settings.CHAINWEB_SEAL_KEYS}"
+    )
+    assert reseal_all().moved >= 2
+    settings.CHAINWEB_SEAL_KEYS = settings.CHAINWEB_SEAL_KEYS.split(",")[0]
+    assert recovery_codes(house) == codes
+
+
+def test_an_authenticator_is_taken_off_only_after_a_recent_confirmation(house):
+    with_totp(house)
+    old = house.browser(minutes_ago=6)
+    answer = old.post(reverse("mfa_deactivate_totp"))
+    assert "/reauthenticate/" in answer.headers["Location"]
+    assert Authenticator.objects.filter(type="totp").exists()
+    assert house.browser().post(reverse("mfa_deactivate_totp")).status_code == 302
+    assert not Authenticator.objects.filter(type="totp").exists()
+
+
+# --- confirmation -------------------------------------------------------------------------------------
+
+
+def test_confirming_by_password_leads_back_and_lasts_five_minutes(house):
+    ada = house.browser(house.ada, minutes_ago=6)
+    wanted = reverse("invite", args=[house.team.slug])
+    asked = ada.get(wanted).headers["Location"]
+    assert asked == f"{reverse('account_reauthenticate')}?next={wanted.replace('/', '%2F')}"
+    assert ada.post(asked, {"password": "wrong", "next": wanted}).status_code == 200
+    assert ada.post(asked, {"password": PASSWORD, "next": wanted}).headers["Location"] == wanted
+    assert ada.get(wanted).status_code == 200
+
+
+def test_what_was_posted_too_late_is_not_kept_in_the_session(house):
+    ada = house.browser(house.ada, minutes_ago=6)
+    form = reverse("new_session_form", args=[house.team.slug, "aws", "iam-user"])
+    answer = ada.post(
+        form, {"secret_access_key": "wJalrXUtnFEMI/K7MDENG"}, headers={"Referer": f"http://testserver{form}"}
+    )
+    assert answer.headers["Location"].endswith(form.replace("/", "%2F"))
+    assert "wJalrXUtnFEMI" not in str(dict(ada.session.items()))
+
+
+def test_a_live_part_that_needs_confirmation_sends_the_whole_page_there(house):
+    ada = house.browser(house.ada, minutes_ago=6)
+    answer = ada.post(
+        reverse("new_group", args=[house.team.slug]),
+        headers={"HX-Request": "true", "HX-Current-URL": "http://evil.example/"},
+    )
+    assert answer.headers["HX-Redirect"] == f"{reverse('account_reauthenticate')}?next=%2F"
+
+
+# --- where one is logged in ---------------------------------------------------------------------------
+
+
+def test_the_list_of_log_ins_ends_the_others(house):
+    here, there = Client(), Client()
+    log_in(here, **{"User-Agent": "Here"})
+    log_in(there, **{"User-Agent": "There"})
+    page = here.get(reverse("usersessions_list")).content.decode()
+    assert "There" in page
+    assert here.post(reverse("usersessions_list")).status_code == 302
+    assert here.get(reverse("account_email")).status_code == 200
+    assert there.get(reverse("account_email")).status_code == 302
+
+
+def test_a_new_password_ends_every_other_log_in(house):
+    here, there = Client(), Client()
+    log_in(here)
+    log_in(there)
+    words = {
+        "oldpassword": PASSWORD,
+        "password1": "another horse entirely",
+        "password2": "another horse entirely",
+    }
+    assert here.post(reverse("account_change_password"), words).status_code == 302
+    assert here.get(reverse("account_email")).status_code == 200
+    assert there.get(reverse("account_email")).status_code == 302
+
+
+def test_logging_out_clears_what_the_browser_keeps(house):
+    answer = house.browser().post(reverse("account_logout"))
+    assert answer.headers["Clear-Site-Data"] == '"cache", "storage"'
+
+
+# --- lost passwords -----------------------------------------------------------------------------------
+
+
+def test_without_mail_settings_the_page_for_lost_passwords_says_so(house):
+    page = Client().get(reverse("account_reset_password"))
+    assert "sends no mail" in page.content.decode()
+    answer = Client().post(reverse("account_reset_password"), {"email": "ben@team.example"})
+    assert answer.status_code == 409
+    assert mail.outbox == []
+
+
+def test_with_mail_settings_a_link_gives_a_new_password_once(house, settings):
+    settings.MAIL_ENABLED = True
+    ben = house.browser()
+    assert ben.post(reverse("account_email"), {"email": "ben@team.example"}).status_code == 302
+    client = Client()
+    assert client.post(reverse("account_reset_password"), {"email": "ben@team.example"}).status_code == 302
+    [message] = mail.outbox
+    link = re.search(r"http://testserver(\S+)", message.body)[1]
+    form = client.get(link).headers["Location"]  # the key goes into the session and out of the address
+    assert message.body.count(form) == 0
+    words = {"password1": "another horse entirely", "password2": "another horse entirely"}
+    assert client.post(form, words).status_code == 302
+    assert log_in(Client(), password="another horse entirely").status_code == 302
+    assert "bad token" in Client().get(link, follow=True).content.decode().lower()
+
+
+def test_an_unknown_address_gets_no_mail_and_the_same_answer(house, settings):
+    settings.MAIL_ENABLED = True
+    answer = Client().post(reverse("account_reset_password"), {"email": "nobody@team.example"})
+    assert answer.headers["Location"] == reverse("account_reset_password_done")
+    assert all(
+        "nobody@team.example" not in message.to or "reset" not in message.body for message in mail.outbox
+    )
