@@ -20,7 +20,7 @@ from sessions.views.access import recently_logged_in as recently
 class Base36(StringConverter):
     """Ends at the first dash, after which the key of a reset mail begins."""
 
-    regex = "[0-9a-z]+"
+    regex = "[0-9A-Za-z]+"
 
 
 register_converter(Base36, "base36")
