@@ -295,7 +295,7 @@ def every_pattern(resolver=None, prefix=""):
 # What these answer, and to whom, is in tests/test_rights.py.
 OPEN_TO_ALL = re.compile(
     r"accounts/(login|logout|inactive|signup|password/reset|2fa/(authenticate|webauthn/login)|oidc|3rdparty/(signup|login))/"
-    r"|join/$|healthz$|readyz$|metrics$|api/v1/openapi.json$"
+    r"|join/|healthz$|readyz$|metrics$|api/v1/(openapi.json)?$"
 )
 
 

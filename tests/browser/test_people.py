@@ -200,7 +200,7 @@ def test_a_passkey_is_added_and_then_opens_the_door_and_confirms(house, tabs, li
     page.locator("#user-menu summary").click()
     page.get_by_role("button", name="Log out").click()
     page.goto(reverse("account_login"))
-    page.get_by_role("button", name="Log in with a passkey").click()
+    page.get_by_role("button", name="Use a passkey").click()
     expect(page.get_by_role("link", name="Chainweb, home")).to_be_visible()
     page.goto(reverse("account_email"))
     expect(page.get_by_role("heading", name="E-mail address")).to_be_visible()
