@@ -6,7 +6,7 @@ from django import forms
 from django.db.models import QuerySet
 
 from sessions.aws import names
-from sessions.forms import TypedField
+from sessions.fields import TypedField
 from sessions.lifecycle.access import Access, Audience
 from sessions.lifecycle.invitations import INVITATION_DAYS
 from sessions.lifecycle.people import LONGEST_AWS_NAME
