@@ -85,6 +85,14 @@ PAGES = {
     "sessions/<uuid:session_id>/edit/": ("GET", None, ADMINS),
     "sessions/<uuid:session_id>/delete/": ("GET", None, ADMINS),
     "sessions/<uuid:session_id>/access/": ("GET", None, ADMINS),
+    "sessions/<uuid:session_id>/answer/": ("POST", {}, POSTED),
+    # Asked of a root that asks for no approval: there is nothing for whoever might give one.
+    "sessions/<uuid:session_id>/approval/": ("GET", None, by_role(404, 404, 403)),
+    "sessions/<uuid:session_id>/approval/forget/": ("POST", {}, by_role(404, 404, 403)),
+    "sessions/<uuid:session_id>/choose/": ("GET", None, by_role(403, 404, 403)),
+    "sessions/<uuid:session_id>/key/": ("GET", None, ADMINS),
+    "sessions/<uuid:session_id>/key/rotate/": ("POST", {}, BY_ADMINS),
+    "sessions/<uuid:session_id>/key/withdraw/": ("POST", {}, by_role(403, 404, 403)),  # there is no rotation
     "sessions/<uuid:session_id>/start/": ("POST", {}, POSTED),
     "sessions/<uuid:session_id>/stop/": ("POST", {}, POSTED),
     "sessions/<uuid:session_id>/rotate/": ("POST", {}, POSTED),
@@ -130,6 +138,8 @@ API = {
         "PATCH": by_token(403, 200, 403, outside=200),
     },
     "policy/unnamed": {"GET": by_token(403, 200, 200, outside=200)},
+    "sessions/<uuid:session_id>/answer": {"POST": by_token(409, 409, 403)},
+    "sessions/<uuid:session_id>/approval": {"GET": by_token(409, 409, 403), "POST": by_token(409, 409, 403)},
     "sessions/<uuid:session_id>/start": {"POST": by_token(200, 200, 403)},
     "sessions/<uuid:session_id>/stop": {"POST": by_token(200, 200, 403)},
     "sessions/<uuid:session_id>/rotate": {"POST": by_token(409, 409, 403)},
@@ -175,8 +185,13 @@ ACCOUNTS = {
 }
 TABLE = PAGES | {f"accounts/{route}": row for route, row in ACCOUNTS.items()}
 
+# These are about the key of a root; all other routes with a session are asked for a chained one.
+ABOUT_A_KEY = {route for route in PAGES if "/key/" in route}
+
 # Pages of sensitive things: whoever has not proved within five minutes who they are is asked again.
 SENSITIVE = {
+    "sessions/<uuid:session_id>/key/rotate/",
+    "sessions/<uuid:session_id>/key/withdraw/",
     "teams/<slug:team_slug>/new/<slug:provider>/<slug:kind>/",
     "sessions/<uuid:session_id>/access/",
     *(
@@ -295,7 +310,8 @@ class World:
             "pk": 1,
             "provider_id": "sso",
         }
-        samples = fixed | self.samples | changes
+        about = {"session_id": self.house.root.pk} if route in ABOUT_A_KEY else {}
+        samples = fixed | self.samples | about | changes
         return "/" + re.sub(r"<\w+:(\w+)>", lambda match: str(samples[match[1]]), route)
 
     def browser(self, actor, minutes_ago=0.0):

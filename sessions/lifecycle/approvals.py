@@ -25,6 +25,7 @@ from sessions.lifecycle.activations import lock_team
 from sessions.lifecycle.outcomes import Deferred, cannot_open, problem_of
 from sessions.lifecycle.times import DEFERRED_FOR, backoff
 from sessions.models import Approval, ApprovalStage, AwsSession, Credential, EventKind, Membership, User
+from sessions.policy import working_members
 from sessions.sealing import SealingError
 from sessions.secret import Secret
 
@@ -292,7 +293,7 @@ def _put_off(approval: Approval, error: AwsError) -> None:
 
 def delete_unneeded() -> int:
     """Forgets approvals of people who have left, of roots that are gone, and what has long been over. Run by the clock."""
-    members = Membership.objects.filter(user=OuterRef("user"), team=OuterRef("team"), user__is_active=True)
+    members = working_members(user=OuterRef("user"), team=OuterRef("team"))
     of_nobody = Approval.objects.filter(user__isnull=False).exclude(Exists(members))
     over = Approval.objects.filter(stage=ApprovalStage.OVER, asked_at__lt=database_now() - FORGOTTEN_AFTER)
     gone = [*of_nobody.values_list("pk", flat=True), *over.values_list("pk", flat=True)]

@@ -15,6 +15,7 @@ from sessions.lifecycle.needs import rightful, rightful_probes
 from sessions.lifecycle.sessions import Refused
 from sessions.models import (
     Activation,
+    Approval,
     AssumerLink,
     AwsSession,
     EventKind,
@@ -184,6 +185,8 @@ def _after_loss(
     if handed_over and successor is not None:
         told |= {"sessions_handed_over": handed_over, "to": successor.get_username()}
     ended = settle(team, actor)
+    if not working_members(pk=member.pk).exists():
+        Approval.objects.filter(team=team, user=member.user).delete()
     ledger.append(team.pk, [Entry(kind, actor, data={**told, **data}), *entries, *ended])
 
 

@@ -15,7 +15,7 @@ from sessions.lifecycle.sessions import Refused
 from sessions.lifecycle.state import stored_problem
 from sessions.models import AwsSession, Membership
 from sessions.policy import Action
-from sessions.views.access import session_for
+from sessions.views.access import recently_logged_in, session_for
 
 STEPS = {
     Step.CREATE: "Create a second key",
@@ -69,7 +69,7 @@ def _taken(step: str) -> int:
     return names.index(step) + 1 if step in names else 0
 
 
-@login_required
+@recently_logged_in
 @require_POST
 def rotate_key_now(request: HttpRequest, session_id: UUID) -> HttpResponse:
     """Begins a rotation, or goes on with the one that stands still."""
@@ -86,7 +86,7 @@ def rotate_key_now(request: HttpRequest, session_id: UUID) -> HttpResponse:
     return redirect("key_rotation", root.pk)
 
 
-@login_required
+@recently_logged_in
 @require_POST
 def withdraw_key_rotation(request: HttpRequest, session_id: UUID) -> HttpResponse:
     """Gives up before the switch: the new key is deleted and the root keeps the old one."""

@@ -35,7 +35,7 @@ class Migration(migrations.Migration):
 
     dependencies = [
         ('auth', '0012_alter_user_first_name_max_length'),
-        ('chains', '0002_team_policy'),
+        ('chains', '0003_roots'),
     ]
 
     operations = [
