@@ -92,6 +92,7 @@ def _chained(member: Membership, assumers: Sequence[AwsSession], prefix: str) ->
             assumer=assumer,
             role_arn=f"arn:aws:iam::{account}:role/{prefix.title()}{number}",
             role_session_name="{username}",
+            author=member.user,
         )
         for number, (session, assumer, account) in enumerate(zip(sessions, assumers, accounts, strict=True))
     ]

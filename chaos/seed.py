@@ -15,8 +15,9 @@ def main(count: int, started: int) -> None:
     from django.db import transaction
 
     from sessions.lifecycle.activations import start_session
-    from sessions.lifecycle.people import add_member, create_person, create_team, create_token
+    from sessions.lifecycle.people import add_member, create_person, create_team
     from sessions.lifecycle.sessions import Draft, save_session
+    from sessions.lifecycle.tokens import create_token
     from sessions.models import CHAINED, AssumerLink, AwsSession, Role, Team
     from sessions.secret import Secret
 
@@ -74,6 +75,7 @@ def main(count: int, started: int) -> None:
                 assumer=middles[number % 10],
                 role_arn=f"arn:aws:iam::{accounts[number % 10]}:role/leaf/Leaf{number}",
                 role_session_name="{username}",
+                author=ada.user,
             )
             for number, leaf in enumerate(leaves)
         ],

@@ -71,7 +71,7 @@ def _typed_chain(typed: Mapping[str, Any], view: TeamView) -> list[AwsSession]:
     if not (typed.get("role_arn") and typed.get("role_session_name") and assumer):
         return []
     draft = AwsSession(team=view.member.team, kind=CHAINED, alias=typed.get("alias", "session"))
-    stored = {field.name for field in AssumerLink._meta.get_fields()} - {"session", "assumer"}
+    stored = {field.name for field in AssumerLink._meta.get_fields()} - {"session", "assumer", "author"}
     draft.link = AssumerLink(
         session=draft,
         assumer=assumer,
