@@ -1,10 +1,11 @@
 """What one minted hop costs a worker, all included, against a bare call and against boto3's profiles."""
 
 import statistics
+import time
 from collections.abc import Iterator
 
 from bench import others, people
-from bench.ground import Ground, wait_until
+from bench.ground import Ground
 from bench.report import Figure
 from bench.stand_in import StandIn
 
@@ -13,6 +14,7 @@ FLOOR_CALLS = 600
 PROFILES = 25
 REPETITIONS = 3
 LATENCY = 0.02
+IDLE_SECONDS = 20.0
 
 
 def measure(ground: Ground, scale: float) -> Iterator[Figure]:
@@ -24,15 +26,14 @@ def measure(ground: Ground, scale: float) -> Iterator[Figure]:
     hops: list[float] = []
     database: list[float] = []
     bare: list[float] = []
+    waiting: list[float] = []
     profile: dict[int, list[float]] = {1: [], 2: []}
     with StandIn(latency=LATENCY) as sts, ground.workers(sts.url, CALLS_PER_SECOND=0) as workers:
         # The first round is not counted: each process makes its client, its threads and its connections.
         for round_ in range((REPETITIONS if scale >= 0.1 else 1) + 1):
             before_minted = sts.count()["minted"]
-            moment = people.make_overdue()
             before, before_database = workers.cpu_seconds(), ground.database_cpu_seconds()
-            people.kick(2)
-            wait_until(lambda: people.minted_since(moment) >= leaves, 300, "The catch-up was not done")  # noqa: B023
+            people.catch_up(house.leaves, processes=2)
             minted = sts.count()["minted"] - before_minted
             cost = 1000 * (workers.cpu_seconds() - before) / minted
             after_database = ground.database_cpu_seconds()
@@ -41,18 +42,31 @@ def measure(ground: Ground, scale: float) -> Iterator[Figure]:
             hops.append(cost)
             if before_database is not None and after_database is not None:
                 database.append(1000 * (after_database - before_database) / minted)
-            bare.append(others.floor(sts.url, max(int(FLOOR_CALLS * scale), 10))["cpu_ms"])
+            calls = max(int(FLOOR_CALLS * scale), 10)
+            waiting.append(others.floor(sts.url, calls)["cpu_ms"])
+            # A loop that never waits has everything in the caches: the least that a call can cost.
+            sts.set(latency=0)
+            bare.append(others.floor(sts.url, calls)["cpu_ms"])
+            sts.set(latency=LATENCY)
             for hops_in_a_chain, costs in profile.items():
                 found = others.profiles(sts.url, max(int(PROFILES * scale), 1), hops=hops_in_a_chain)
                 costs.append(1000 * found["cpu_seconds"] / found["hops"])
-    ratios = [hop / floor for hop, floor in zip(hops, bare, strict=True)]
+        idle_seconds = max(IDLE_SECONDS * scale, 2)
+        before = workers.cpu_seconds()
+        time.sleep(idle_seconds)
+        idle = 100 * (workers.cpu_seconds() - before) / idle_seconds
     yield from [
         Figure(
             "cpu_per_hop_ratio",
-            ratios,
+            [hop / floor for hop, floor in zip(hops, bare, strict=True)],
             most=1.5,
-            note=f"{statistics.median(hops):.2f} ms a hop, bare call {statistics.median(bare):.2f} ms",
+            note=f"{statistics.median(hops):.2f} ms a hop; bare call {statistics.median(bare):.2f} ms, never waiting",
             more={"hops": leaves + len(house.middles), "sts_latency_seconds": LATENCY},
+        ),
+        Figure(
+            "cpu_per_hop_waiting_ratio",
+            [hop / floor for hop, floor in zip(hops, waiting, strict=True)],
+            note=f"bare call {statistics.median(waiting):.2f} ms, one at a time at the same latency",
         ),
         Figure("cpu_per_hop_ms", hops, "ms"),
         Figure("floor_cpu_per_call_ms", bare, "ms"),
@@ -66,6 +80,9 @@ def measure(ground: Ground, scale: float) -> Iterator[Figure]:
             "profiles_two_hops_ratio",
             [theirs / ours for theirs, ours in zip(profile[2], hops, strict=True)],
             note=f"a new session for each chain of two hops: {statistics.median(profile[2]):.1f} ms a hop",
+        ),
+        Figure(
+            "idle_cpu_percent", [idle], "%", note="of one core: a worker of two processes with nothing due"
         ),
         Figure(
             "database_cpu_per_hop_ms",

@@ -7,6 +7,7 @@ from datetime import datetime, timedelta
 
 from django.db import connection, transaction
 
+from bench.ground import wait_until
 from sessions import ledger
 from sessions.aws.credentials import AwsCredentials
 from sessions.clock import database_now
@@ -165,14 +166,11 @@ def _row(step: PlannedHop) -> Credential:
     )
 
 
-def make_overdue(leaves: Sequence[AwsSession] | None = None, *, middles_too: bool = True) -> datetime:
-    """All active leaves, or these, are overdue, by up to ten minutes and in random order, and live for five minutes
-    more; the middle roles' credentials have run out, if they are to be minted as well. The moment before which they were
-    minted."""
+def make_overdue(leaves: Sequence[AwsSession], *, middles_too: bool = True) -> datetime:
+    """These active leaves are overdue, by up to ten minutes and in random order, and live for five minutes more; the middle
+    roles' credentials have run out, if they are to be minted as well. The moment before which all of them were minted."""
     now = database_now()
-    rows = Credential.objects.filter(activations__isnull=False)
-    if leaves is not None:
-        rows = Credential.objects.filter(activations__session__in=[leaf.pk for leaf in leaves])
+    rows = Credential.objects.filter(activations__session__in=[leaf.pk for leaf in leaves])
     fingerprints = list(rows.values_list("pk", flat=True))
     random.shuffle(fingerprints)
     for at in range(0, len(fingerprints), ROWS_AT_ONCE):
@@ -214,6 +212,15 @@ def something_due(before: datetime) -> bool:
 def minted_since(moment: datetime) -> int:
     """How many active credentials have been minted since that moment."""
     return Credential.objects.filter(activations__isnull=False, minted_at__gt=moment).count()
+
+
+def catch_up(leaves: Sequence[AwsSession], processes: int, *, middles_too: bool = True) -> float:
+    """Makes these overdue and wakes the workers; seconds until all are fresh."""
+    moment = make_overdue(leaves, middles_too=middles_too)
+    kick(processes)
+    seconds = wait_until(lambda: not something_due(moment), 600, "The catch-up was not done")
+    # Then the fresh ones are counted, which would cost too much to do all the time.
+    return seconds + wait_until(lambda: minted_since(moment) >= len(leaves), 60, "The catch-up was not done")
 
 
 def active_among(sessions: Sequence[AwsSession]) -> int:

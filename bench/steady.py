@@ -40,17 +40,6 @@ def measure(ground: Ground, scale: float) -> Iterator[Figure]:
         yield from claims.measure(ground, scale)
 
 
-def _caught_up(leaves: Sequence[AwsSession], processes: int, *, middles_too: bool = True) -> float:
-    """Makes these overdue and wakes the workers; seconds until all are fresh."""
-    moment = people.make_overdue(leaves, middles_too=middles_too)
-    people.kick(processes)
-    seconds = wait_until(lambda: not people.something_due(moment), 600, "The catch-up was not done")
-    # Then the fresh ones are counted, which would cost too much to do all the time.
-    return seconds + wait_until(
-        lambda: people.minted_since(moment) >= len(leaves), 60, "The catch-up was not done"
-    )
-
-
 # --- catch-up -------------------------------------------------------------------------------------
 
 
@@ -68,7 +57,7 @@ def _catch_up(ground: Ground, sessions: int, scale: float) -> list[Figure]:
         taken, floor = [], []
         with ground.workers(sts.url, CALLS_PER_SECOND=0):
             for round_ in range((REPETITIONS if scale >= 0.1 else 1) + 1):
-                seconds = _caught_up(house.leaves, processes=2)
+                seconds = people.catch_up(house.leaves, processes=2)
                 if round_:
                     taken.append(seconds)
                     floor.append(others.floor(sts.url, house.hops, best, processes=2)["wall_seconds"])
@@ -130,7 +119,7 @@ def _with_starts(ground: Ground, sessions: int, scale: float) -> list[Figure]:
     fresh = people.build(2 * starts + 1, 1, slug="fresh")
     ground.settle()
     with StandIn(latency=LATENCY) as sts, ground.workers(sts.url, starter=True, beat=True) as workers:
-        _caught_up(house.leaves, processes=2)
+        people.catch_up(house.leaves, processes=2)
         people.spread_out(ROTATION_MINUTES)
         _started(fresh, [fresh.leaves.pop()])
         time.sleep(2)
@@ -208,7 +197,7 @@ def _hour(ground: Ground, sessions: int) -> list[Figure]:
         StandIn(latency=LATENCY, life=hour) as sts,
         ground.workers(sts.url, starter=True, beat=True, TIME_COMPRESSION=COMPRESSION, CALLS_PER_SECOND=0),
     ):
-        _caught_up(house.leaves, processes=2)
+        people.catch_up(house.leaves, processes=2)
         people.spread_out(ROTATION_MINUTES / COMPRESSION)
         minted = sts.count()["minted"]
         with _watching() as watched:
@@ -275,5 +264,5 @@ def _growth(ground: Ground, scale: float) -> list[Figure]:
 
 def _cost(sts: StandIn, workers: Processes, leaves: Sequence[AwsSession]) -> float:
     minted, cpu = sts.count()["minted"], workers.cpu_seconds()
-    _caught_up(leaves, processes=2, middles_too=False)
+    people.catch_up(leaves, processes=2, middles_too=False)
     return 1000 * (workers.cpu_seconds() - cpu) / int(sts.count()["minted"] - minted)
