@@ -198,7 +198,7 @@ def _denial(conditions: dict[str, dict[str, list[str]]]) -> dict[str, Any]:
 def _check_document(document: Any) -> None:
     if not isinstance(document, dict) or not set(document) <= {"Version", "Id", "Statement"}:
         raise InvalidName("A policy is a JSON object of Version and Statement.")
-    if document.get("Version") not in {"2012-10-17", "2008-10-17"}:
+    if document.get("Version") not in ("2012-10-17", "2008-10-17"):
         raise InvalidName("A policy begins with its Version, which is “2012-10-17”.")
     statements = document.get("Statement")
     statements = statements if isinstance(statements, list) else [statements]

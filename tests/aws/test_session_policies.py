@@ -3,7 +3,7 @@
 import json
 
 import pytest
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from sessions.aws import session_policies
@@ -108,6 +108,7 @@ def test_what_aws_would_not_take_is_refused_with_the_reason(text, reason):
         max_leaves=12,
     )
 )
+@example({"Version": []})
 def test_whatever_json_there_is_is_a_policy_or_refused(value):
     try:
         policy = validate_session_policy(json.dumps(value))
