@@ -60,6 +60,7 @@ def test_the_advanced_fields_are_filled_in_by_keyboard_and_by_button_and_saved(h
     expect(external_id).to_have_value(re.compile(r"^[0-9a-f]{32}$"))
     first = external_id.input_value()
     # The button is a new one, and still has the focus.
+    expect(page.get_by_role("button", name="Generate")).to_be_focused()
     page.keyboard.press("Enter")
     expect(external_id).not_to_have_value(first)
     page.get_by_label("stage", exact=True).first.select_option("live")
