@@ -21,6 +21,15 @@ def parse_group_map(text: str) -> dict[str, tuple[str, str]]:
     return found
 
 
+def oidc_provider(
+    issuer: str, client_id: str, secret: str, *, name: str, scopes: list[str]
+) -> dict[str, Any]:
+    """allauth's settings for one OpenID provider, found by its issuer's discovery document; with PKCE."""
+    settings = {"server_url": issuer, "scope": scopes}
+    app = {"provider_id": "sso", "name": name, "client_id": client_id, "secret": secret, "settings": settings}
+    return {"APPS": [app], "OAUTH_PKCE_ENABLED": True}
+
+
 def saml_provider(entity_id: str, metadata_url: str, name: str) -> dict[str, Any]:
     """allauth's settings for one SAML identity provider, with assertions that must be signed."""
     attributes = {
@@ -41,6 +50,7 @@ def saml_provider(entity_id: str, metadata_url: str, name: str) -> dict[str, Any
                     "attribute_mapping": attributes,
                     "advanced": {
                         "strict": True,
+                        "allow_single_label_domains": True,  # as inside a company's network
                         "want_assertion_signed": True,
                         "reject_deprecated_algorithm": True,
                     },

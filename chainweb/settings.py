@@ -238,20 +238,15 @@ SOCIALACCOUNT_OPENID_CONNECT_URL_PREFIX = "oidc"
 OIDC_ISSUER = env.str("OIDC_ISSUER", default="").rstrip("/")
 OIDC_GROUPS_CLAIM = env.str("OIDC_GROUPS_CLAIM", default="groups")
 OIDC_GROUPS = identity.parse_group_map(env.str("OIDC_GROUPS", default=""))
-SOCIALACCOUNT_PROVIDERS: dict[str, Any] = {"openid_connect": {"APPS": [], "OAUTH_PKCE_ENABLED": True}}
+SOCIALACCOUNT_PROVIDERS: dict[str, Any] = {"openid_connect": {"APPS": []}}
 if OIDC_ISSUER:
-    SOCIALACCOUNT_PROVIDERS["openid_connect"]["APPS"] = [
-        {
-            "provider_id": "sso",
-            "name": env.str("OIDC_NAME", default="single sign-on"),
-            "client_id": env.str("OIDC_CLIENT_ID"),
-            "secret": env.str("OIDC_CLIENT_SECRET"),
-            "settings": {
-                "server_url": OIDC_ISSUER,
-                "scope": env.list("OIDC_SCOPES", default=["openid", "profile", "email"]),
-            },
-        }
-    ]
+    SOCIALACCOUNT_PROVIDERS["openid_connect"] = identity.oidc_provider(
+        OIDC_ISSUER,
+        env.str("OIDC_CLIENT_ID"),
+        env.str("OIDC_CLIENT_SECRET"),
+        name=env.str("OIDC_NAME", default="single sign-on"),
+        scopes=env.list("OIDC_SCOPES", default=["openid", "profile", "email"]),
+    )
 
 # The extra `saml` (requirements-saml.txt) has to be installed; SAML_IDP_METADATA_URL switches it on.
 SAML_IDP_METADATA_URL = env.str("SAML_IDP_METADATA_URL", default="")

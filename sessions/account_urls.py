@@ -78,9 +78,12 @@ urlpatterns = [
     path("3rdparty/signup/", social.signup, name="socialaccount_signup"),
     path("3rdparty/login/cancelled/", social.login_cancelled, name="socialaccount_login_cancelled"),
     path("3rdparty/login/error/", social.login_error, name="socialaccount_login_error"),
-    path("oidc/<slug:provider_id>/login/", accounts.provider_login, name="openid_connect_login"),
+    path("oidc/<slug:provider_id>/login/", accounts.oidc_login, name="openid_connect_login"),
     path("oidc/<slug:provider_id>/login/callback/", openid_connect.callback, name="openid_connect_callback"),
 ]
 
 if settings.SAML_IDP_METADATA_URL:
-    urlpatterns.append(path("", include("allauth.socialaccount.providers.saml.urls")))
+    urlpatterns += [
+        path("saml/<slug:organization_slug>/login/", accounts.saml_login, name="saml_login"),
+        path("", include("allauth.socialaccount.providers.saml.urls")),
+    ]

@@ -33,6 +33,7 @@ from sessions.models import Invitation, User
 from sessions.secret import Secret
 
 INVITATION_KEY = "invitation"
+OIDC = "sso"  # the id of the one OpenID provider, as in its callback's address
 
 
 def not_reserved(username: str) -> None:
@@ -89,10 +90,12 @@ class SocialAccountAdapter(DefaultSocialAccountAdapter):  # type: ignore[misc]  
     def is_open_for_signup(self, request: HttpRequest, sociallogin: SocialLogin) -> bool:
         if settings.CHAINWEB_OPEN_SIGNUP or invitation_in_hand(request) is not None:
             return True
-        return bool(groups_of(sociallogin.account) & settings.OIDC_GROUPS.keys())
+        is_oidc = sociallogin.account.provider == OIDC
+        return is_oidc and bool(groups_of(sociallogin.account) & settings.OIDC_GROUPS.keys())
 
     def pre_social_login(self, request: HttpRequest, sociallogin: SocialLogin) -> None:
-        if sociallogin.is_existing and sociallogin.state.get("process") == "login":
+        is_login = sociallogin.is_existing and sociallogin.state.get("process") == "login"
+        if is_login and sociallogin.account.provider == OIDC:
             follow_groups(sociallogin.user, groups_of(sociallogin.account), settings.OIDC_GROUPS)
 
     def save_user(self, request: HttpRequest, sociallogin: SocialLogin, form: Any = None) -> User:
@@ -105,7 +108,8 @@ class SocialAccountAdapter(DefaultSocialAccountAdapter):  # type: ignore[misc]  
         with transaction.atomic():
             _settle(request, user)
             sociallogin.save(request)
-        follow_groups(user, groups_of(sociallogin.account), settings.OIDC_GROUPS)
+        if sociallogin.account.provider == OIDC:
+            follow_groups(user, groups_of(sociallogin.account), settings.OIDC_GROUPS)
         return user
 
 

@@ -73,6 +73,7 @@ SCOPES: dict[Action, Scope] = {
     Action.CREATE_ROOT: Scope.MANAGE,
     Action.EDIT: Scope.MANAGE,
     Action.DELETE: Scope.MANAGE,
+    Action.SHARE: Scope.MANAGE,
     Action.EDIT_POLICY: Scope.MANAGE,
 }
 CUT_OFF = "Nobody answers any more for what this chain is assumed from: an admin takes over by editing and saving the session."

@@ -331,6 +331,7 @@ def test_the_openapi_document_names_every_path(house):
         "/api/v1/sessions/{session_id}/stop",
         "/api/v1/sessions/{session_id}/rotate",
         "/api/v1/sessions/{session_id}/credentials",
+        "/api/v1/sessions/{session_id}/access",
         "/api/v1/sessions/{session_id}/answer",
         "/api/v1/sessions/{session_id}/approval",
     }
@@ -351,3 +352,24 @@ def test_several_sessions_are_started_and_stopped_in_one_step_and_with_a_foreign
     assert {house.state(leaf).status for leaf in leaves} == {"active"}
     assert ben("POST", "/sessions/stop", {"ids": ids}).status_code == 200
     assert {house.state(leaf).status for leaf in leaves} == {"inactive"}
+
+
+def test_a_session_is_opened_and_closed_by_its_author_and_by_admins(house, ada, ben):
+    from sessions.lifecycle.access import save_group
+
+    save_group(house.ada, "On call", [house.bea])
+    mine, hers = house.chained("Mine", member=house.ben), house.chained("Hers", member=house.bea)
+    path = f"/sessions/{mine.pk}/access"
+    assert ben("GET", path).json() == {
+        "start": {"everyone": True, "people": [], "groups": []},
+        "assume": {"everyone": True, "people": [], "groups": []},
+    }
+    narrow = {"start": {"everyone": False, "people": ["ben"], "groups": ["On call"]}}
+    changed = ben("PUT", path, narrow)
+    assert changed.status_code == 200, changed.content
+    assert changed.json()["start"] == {"everyone": False, "people": ["ben"], "groups": ["On call"]}
+    assert ada("POST", f"/sessions/{mine.pk}/start").status_code == 403
+    assert ben("PUT", f"/sessions/{hers.pk}/access", narrow).status_code == 403
+    assert ada("PUT", path, {"start": {"everyone": False, "people": ["nobody"]}}).status_code == 422
+    assert ada("PUT", path, {}).json()["start"]["everyone"] is True
+    assert [event.actor for event in house.events(EventKind.ACCESS_CHANGED)] == ["ben", "ada"]

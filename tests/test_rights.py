@@ -138,6 +138,10 @@ API = {
         "PATCH": by_token(403, 200, 403, outside=200),
     },
     "policy/unnamed": {"GET": by_token(403, 200, 200, outside=200)},
+    "sessions/<uuid:session_id>/access": {
+        "GET": by_token(200, 200, 200),
+        "PUT": by_token(403, 200, 403),
+    },
     "sessions/<uuid:session_id>/answer": {"POST": by_token(409, 409, 403)},
     "sessions/<uuid:session_id>/approval": {"GET": by_token(409, 409, 403), "POST": by_token(409, 409, 403)},
     "sessions/<uuid:session_id>/start": {"POST": by_token(200, 200, 403)},

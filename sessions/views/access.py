@@ -15,7 +15,7 @@ from django.shortcuts import get_object_or_404, redirect
 from django.urls import reverse
 from django.utils.http import url_has_allowed_host_and_scheme
 
-from sessions.accounts import can_confirm_here, is_recently_authenticated
+from sessions.accounts import OIDC, can_confirm_here, is_recently_authenticated
 from sessions.models import AwsSession, Membership, User
 from sessions.policy import CUT_OFF, Action, Rights, memberships_of, visible_to
 
@@ -89,10 +89,10 @@ def _way_to_confirm(request: HttpRequest, user: User, back: str) -> str:
         first = "account_reauthenticate" if user.has_usable_password() else "mfa_reauthenticate"
         return f"{reverse(first)}?{urlencode({'next': back})}"
     account = SocialAccount.objects.filter(user=user).order_by("-last_login").first()
-    if account is not None and account.provider == "sso":
+    if account is not None and account.provider == OIDC:
         # The provider asks the person again, and says in its ID token when it did.
         asked = {"process": "login", "next": back, "auth_params": "prompt=login&max_age=300"}
-        return f"{reverse('openid_connect_login', args=['sso'])}?{urlencode(asked)}"
+        return f"{reverse('openid_connect_login', args=[OIDC])}?{urlencode(asked)}"
     messages.error(request, "Log out and in again, or set a password, to confirm that it is you.")
     return reverse("mfa_index")
 

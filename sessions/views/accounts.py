@@ -36,9 +36,20 @@ def password_reset(request: HttpRequest) -> HttpResponse:
     return response
 
 
-def provider_login(request: HttpRequest, provider_id: str) -> HttpResponse:
-    """To the identity provider. A page in between, because no form of ours may lead elsewhere (form-action 'self')."""
-    response: HttpResponse = openid_connect.login(request, provider_id=provider_id)
+def oidc_login(request: HttpRequest, provider_id: str) -> HttpResponse:
+    """To the OpenID provider."""
+    return _by_a_page(request, openid_connect.login(request, provider_id=provider_id))
+
+
+def saml_login(request: HttpRequest, organization_slug: str) -> HttpResponse:
+    """To the SAML provider, where that extra is installed and switched on."""
+    from allauth.socialaccount.providers.saml import views as saml
+
+    return _by_a_page(request, saml.login(request, organization_slug=organization_slug))
+
+
+def _by_a_page(request: HttpRequest, response: HttpResponse) -> HttpResponse:
+    """A page in between, because no form of ours may lead elsewhere (form-action 'self')."""
     target = response.headers.get("Location", "")
     if response.status_code != 302 or urlsplit(target).netloc in {"", request.get_host()}:
         return response

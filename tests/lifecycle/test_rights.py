@@ -4,6 +4,9 @@ import threading
 import time
 
 import pytest
+from allauth.mfa.models import Authenticator
+from django.core.management import call_command
+from django.core.management.base import CommandError
 from django.db import connection, connections
 
 from sessions import ledger
@@ -25,7 +28,7 @@ from sessions.lifecycle.rights import (
 from sessions.lifecycle.sessions import Refused
 from sessions.lifecycle.state import Status
 from sessions.lifecycle.tokens import member_of_token
-from sessions.models import Activation, AssumerLink, AwsSession, Credential, EventKind, Membership, Role
+from sessions.models import Activation, AssumerLink, AwsSession, Credential, EventKind, Membership, Role, User
 from sessions.policy import Action, Rights, can
 
 pytestmark = pytest.mark.django_db
@@ -120,6 +123,21 @@ def test_the_operators_switch_ends_what_runs_in_every_team(house):
     assert member_of_token(secret) is None
     set_person_active(house.ben.user, True, actor="manage.py")
     assert member_of_token(secret) is not None
+
+
+def test_the_operators_command_switches_off_and_on_and_takes_second_factors_off(house, capsys):
+    Authenticator.objects.create(user=house.ben.user, type="totp", data={"secret": "x"})
+    call_command("person", "ben", "--disable")
+    assert "switched off" in capsys.readouterr().out
+    assert not User.objects.get(username="ben").is_active
+    call_command("person", "ben", "--enable")
+    assert "second factors: totp" in capsys.readouterr().out
+    call_command("person", "ben", "--remove-two-factor")
+    assert capsys.readouterr().out == (
+        "ben: can log in; in CloudTrail ben; member of platform; second factors: none.\n"
+    )
+    with pytest.raises(CommandError):
+        call_command("person", "nobody")
 
 
 def test_who_becomes_an_auditor_keeps_nothing_running_and_no_token(house):

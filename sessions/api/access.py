@@ -1,0 +1,81 @@
+"""Whom a session is open to."""
+
+from typing import Any
+from uuid import UUID
+
+from django.http import HttpRequest
+from pydantic import BaseModel, ConfigDict, Field
+
+from sessions.api.base import ERRORS, ApiError, api, caller, session_for
+from sessions.lifecycle.access import Access, Audience, access_of, set_access
+from sessions.models import AwsSession, Membership
+from sessions.policy import Action
+
+
+class AudienceModel(BaseModel):
+    """Everyone in the team, or only these people (user names) and groups (names)."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    everyone: bool = True
+    people: list[str] = Field(default_factory=list, max_length=1000)
+    groups: list[str] = Field(default_factory=list, max_length=1000)
+
+
+class AccessModel(BaseModel):
+    """`start`: who may start it and take its credentials; `assume`: who may assume further roles from it."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    start: AudienceModel = Field(default_factory=AudienceModel)
+    assume: AudienceModel = Field(default_factory=AudienceModel)
+
+
+def _as_json(session: AwsSession) -> dict[str, Any]:
+    access = access_of(session)
+    return {
+        name: {
+            "everyone": audience.everyone,
+            "people": sorted(member.user.get_username() for member in audience.members),
+            "groups": sorted(group.name for group in audience.groups),
+        }
+        for name, audience in (("start", access.start), ("assume", access.assume))
+    }
+
+
+def _audience(member: Membership, wanted: AudienceModel, name: str) -> Audience:
+    if wanted.everyone:
+        return Audience()
+    people = list(
+        Membership.objects.filter(team=member.team, user__username__in=wanted.people).select_related("user")
+    )
+    groups = list(member.team.groups.filter(name__in=wanted.groups))
+    unknown = {
+        *wanted.people,
+        *wanted.groups,
+    } - {*(each.user.get_username() for each in people), *(group.name for group in groups)}
+    if unknown:
+        text = f"Not in the team: {', '.join(sorted(unknown))}."
+        raise ApiError(422, "invalid", text, {name: [text]})
+    return Audience(everyone=False, members=people, groups=groups)
+
+
+@api.get(
+    "/sessions/{uuid:session_id}/access",
+    response={200: AccessModel, **ERRORS},
+    summary="Whom a session is open to",
+)
+def get_access(request: HttpRequest, session_id: UUID) -> Any:
+    return _as_json(session_for(request, session_id))
+
+
+@api.put(
+    "/sessions/{uuid:session_id}/access",
+    response={200: AccessModel, **ERRORS},
+    summary="Open or close a session; whoever loses a right loses what they have running by it",
+)
+def put_access(request: HttpRequest, session_id: UUID, payload: AccessModel) -> Any:
+    session, member = session_for(request, session_id, Action.SHARE), caller(request)
+    start, assume = _audience(member, payload.start, "start"), _audience(member, payload.assume, "assume")
+    set_access(session, Access(start, assume), member.user.get_username())
+    return _as_json(session)

@@ -1,0 +1,189 @@
+"""Log-in by OpenID Connect against a certified provider: who gets in, as what, and when they are out again."""
+
+import os
+import subprocess
+import sys
+import time
+
+import pytest
+from allauth.socialaccount.models import SocialAccount
+from django.core.exceptions import ImproperlyConfigured
+from django.urls import reverse
+
+from chainweb.identity import parse_group_map
+from sessions.lifecycle.invitations import invite
+from sessions.lifecycle.rights import change_role
+from sessions.models import EventKind, Membership, Role, User
+from tests.house import PASSWORD
+from tests.platform.installation import CHECKOUT
+
+pytestmark = pytest.mark.django_db
+
+MAP = "aws-admins=platform:admin,aws-users=platform:member,aws-readers=platform:auditor,gone=nowhere:member"
+
+
+def role_of(name):
+    return Membership.objects.get(user__username=name, team__slug="platform").role
+
+
+def test_groups_make_a_new_person_a_member_of_their_team(house, openid, connect, person):
+    connect(openid, MAP)
+    openid.person(
+        "grace.hopper", groups=["aws-users", "others"], email="grace@navy.example", name="Grace Hopper"
+    )
+    grace = person("grace.hopper")
+    answer = grace.come_in()
+    assert answer.status_code == 302, answer.content
+    assert grace.client.get("/").headers["Location"] == reverse("session_list", args=["platform"])
+    user = User.objects.get(username="grace.hopper")
+    assert (role_of("grace.hopper"), user.aws_name, user.get_full_name()) == (
+        "member",
+        "grace.hopper",
+        "Grace Hopper",
+    )
+    assert not user.has_usable_password()
+    event = house.events(EventKind.MEMBER_ADDED)[-1]
+    assert (event.actor, event.data["member"]) == ("sso", "grace.hopper")
+
+
+def test_roles_follow_the_groups_at_each_log_in_and_end_with_them(house, openid, connect, person):
+    connect(openid, MAP)
+    grace = person("grace")
+    for groups, role in (
+        (["aws-users"], "member"),
+        (["aws-admins", "aws-users"], "admin"),
+        (["aws-readers"], "auditor"),
+    ):
+        openid.person("grace", groups=groups)
+        grace.come_in()
+        assert role_of("grace") == role
+    openid.person("grace", groups=[])
+    grace.come_in()
+    assert not Membership.objects.filter(user__username="grace").exists()
+    assert grace.client.get(reverse("session_list", args=["platform"])).status_code == 404
+    assert house.events(EventKind.MEMBER_REMOVED)[-1].actor == "sso"
+    openid.person("grace", groups=["aws-users"])
+    grace.come_in()
+    assert role_of("grace") == "member"
+
+
+def test_who_has_no_group_that_is_mapped_gets_no_account(house, openid, connect, person):
+    connect(openid, MAP)
+    openid.person("mallory", groups=["others"])
+    assert "closed" in person("mallory").come_in().content.decode()
+    assert not User.objects.filter(username="mallory").exists()
+
+
+def test_without_a_map_people_come_in_by_invitation_alone(house, openid, connect, person):
+    connect(openid)
+    openid.person("grace")
+    grace = person("grace")
+    assert "closed" in grace.come_in().content.decode()
+    _, code = invite(house.ada, Role.AUDITOR)
+    grace.client.post(reverse("join"), {"code": code.reveal()})
+    grace.come_in()
+    assert role_of("grace") == "auditor"
+    # Made by hand, so no log-in takes it away.
+    grace.come_in()
+    assert role_of("grace") == "auditor"
+
+
+def test_a_membership_made_by_hand_is_left_alone_by_the_groups(house, openid, connect, person):
+    connect(openid, MAP)
+    openid.person("grace", groups=["aws-admins"])
+    grace = person("grace")
+    grace.come_in()
+    by_hand = Membership.objects.get(user__username="grace")
+    Membership.objects.filter(pk=by_hand.pk).update(from_sso=False)
+    change_role(by_hand, Role.AUDITOR, "ada")
+    grace.come_in()
+    assert role_of("grace") == "auditor"
+
+
+def test_a_stranger_with_a_members_name_or_address_does_not_get_their_account(house, openid, connect, person):
+    connect(openid, MAP)
+    User.objects.filter(pk=house.ben.user_id).update(email="ben@team.example")
+    openid.person("ben", groups=["aws-users"], email="ben@team.example", email_verified=True)
+    stranger = person("ben")
+    answer = stranger.come_in()
+    assert str(stranger.client.session.get("_auth_user_id")) != str(house.ben.user_id)
+    assert not SocialAccount.objects.filter(user=house.ben.user).exists()
+    assert answer.status_code == 302
+
+
+def test_a_member_connects_their_account_and_then_logs_in_by_it(house, openid, connect, person):
+    connect(openid)
+    openid.person("ben-at-idp")
+    ben = person("ben-at-idp")
+    ben.client.post(reverse("account_login"), {"login": "ben", "password": PASSWORD})
+    ben.come_in("/accounts/oidc/sso/login/?process=connect")
+    assert SocialAccount.objects.get().user == house.ben.user
+    ben.client.post(reverse("account_logout"))
+    ben.come_in()
+    assert ben.client.session["_auth_user_id"] == str(house.ben.user_id)
+
+
+def test_sensitive_things_ask_the_provider_to_ask_again(house, openid, connect, person):
+    connect(openid, MAP)
+    openid.person("grace", groups=["aws-admins"])
+    grace = person("grace")
+    grace.come_in()
+    asked = grace.asked_for_password
+    wanted = reverse("invite", args=["platform"])
+    # The first log-in asked for no time of authentication, so it proves nothing about when.
+    confirm = grace.client.get(wanted)
+    assert confirm.headers["Location"].startswith("/accounts/oidc/sso/login/")
+    back = grace.come_in(confirm.headers["Location"])
+    assert back.headers["Location"] == wanted
+    assert grace.asked_for_password == asked + 1
+    assert grace.client.get(wanted).status_code == 200
+    # A round through the provider that was not asked to ask is no confirmation: it says when it last did.
+    account = SocialAccount.objects.get()
+    account.extra_data["id_token"]["auth_time"] = int(time.time()) - 301
+    account.save()
+    assert grace.client.get(wanted).status_code == 302
+
+
+def test_a_person_whom_the_operator_switched_off_does_not_come_in_by_the_provider(
+    house, openid, connect, person
+):
+    connect(openid, MAP)
+    openid.person("grace", groups=["aws-users"])
+    grace = person("grace")
+    grace.come_in()
+    grace.client.post(reverse("account_logout"))
+    User.objects.filter(username="grace").update(is_active=False)
+    assert grace.come_in().headers["Location"] == reverse("account_inactive")
+    assert "_auth_user_id" not in grace.client.session
+
+
+def test_a_forged_state_and_a_code_of_elsewhere_are_refused(house, openid, connect, client):
+    connect(openid, MAP)
+    answer = client.get("/accounts/oidc/sso/login/callback/?code=stolen&state=forged")
+    assert answer.status_code in {401, 403}
+    assert "_auth_user_id" not in client.session
+
+
+def test_the_environment_alone_sets_it_up(openid):
+    environ = {
+        **os.environ,
+        "OIDC_ISSUER": openid.issuer,
+        "OIDC_CLIENT_ID": "chainweb",
+        "OIDC_CLIENT_SECRET": "x",
+        "OIDC_GROUPS": "a b=ops:admin",
+        "SECRET_KEY": "x",
+    }
+    code = "from django.conf import settings as s; print(s.OIDC_GROUPS, s.SOCIALACCOUNT_PROVIDERS['openid_connect']['APPS'][0]['settings'])"
+    environ["DJANGO_SETTINGS_MODULE"] = "chainweb.settings"
+    done = subprocess.run(
+        [sys.executable, "-c", code], env=environ, cwd=CHECKOUT, capture_output=True, text=True
+    )
+    assert done.stdout == (
+        f"{{'a b': ('ops', 'admin')}} {{'server_url': '{openid.issuer}', 'scope': ['openid', 'profile', 'email']}}\n"
+    ), done.stderr
+
+
+@pytest.mark.parametrize("text", ["group", "group=team", "group=team:owner", "=team:admin", "group=:admin"])
+def test_a_map_of_groups_that_says_nothing_stops_the_start(text):
+    with pytest.raises(ImproperlyConfigured):
+        parse_group_map(text)
