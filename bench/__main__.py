@@ -2,6 +2,7 @@
 
 import argparse
 import importlib
+import signal
 import sys
 import time
 import traceback
@@ -27,6 +28,8 @@ def main() -> int:
     sections = [name.strip() for name in options.only.split(",") if name.strip()]
     if unknown := set(sections) - set(SECTIONS):
         parser.error(f"There is no section {', '.join(sorted(unknown))}; there are {', '.join(SECTIONS)}.")
+    # A kill, too, ends the workers and drops the database.
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))
     figures: list[report.Figure] = []
     failed = False
     try:
@@ -38,6 +41,7 @@ def main() -> int:
                 try:
                     for figure in section.measure(ground, options.scale):
                         figures.append(figure)
+                        print(report.line(figure), file=sys.stderr, flush=True)
                 # What has been measured is shown, whatever happens then.
                 except Unmeasurable as error:
                     failed = True

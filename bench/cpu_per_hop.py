@@ -40,8 +40,9 @@ def measure(ground: Ground, scale: float) -> Iterator[Figure]:
             if round_ == 0:
                 continue
             hops.append(cost)
-            if before_database is not None and after_database is not None:
-                database.append(1000 * (after_database - before_database) / minted)
+            if after_database:
+                grown = [cpu - before_database.get(pid, 0) for pid, cpu in after_database.items()]
+                database.append(1000 * sum(grown) / minted)
             calls = max(int(FLOOR_CALLS * scale), 10)
             waiting.append(others.floor(sts.url, calls)["cpu_ms"])
             # A loop that never waits has everything in the caches: the least that a call can cost.

@@ -77,20 +77,22 @@ class Ground:
         return self
 
     def __exit__(self, *_: object) -> None:
-        valkey = getattr(self, "valkey", None)
-        if valkey is not None:
-            valkey.terminate()
-            valkey.wait()
-        if self.kind == "postgres":
-            from django.apps import apps
-            from django.db import connections
+        try:
+            valkey = getattr(self, "valkey", None)
+            if valkey is not None:
+                valkey.terminate()
+                valkey.wait()
+            if self.kind == "postgres":
+                from django.apps import apps
+                from django.db import connections
 
-            if apps.ready:
-                connections.close_all()
-            with contextlib.suppress(psycopg.Error):
-                self._administer(f"DROP DATABASE IF EXISTS {self.name} WITH (FORCE)")
-                self._administer(f"DROP DATABASE IF EXISTS {self.name}_template WITH (FORCE)")
-        shutil.rmtree(self.folder, ignore_errors=True)
+                if apps.ready:
+                    connections.close_all()
+                with contextlib.suppress(psycopg.Error):
+                    self._administer(f"DROP DATABASE IF EXISTS {self.name} WITH (FORCE)")
+                    self._administer(f"DROP DATABASE IF EXISTS {self.name}_template WITH (FORCE)")
+        finally:
+            shutil.rmtree(self.folder, ignore_errors=True)
 
     def _prepare(self) -> None:
         """Sets this process's environment, which the workers inherit, and makes the tables once."""
@@ -193,10 +195,10 @@ class Ground:
         finally:
             found.end()
 
-    def database_cpu_seconds(self) -> float | None:
-        """CPU so far of the PostgreSQL processes that serve the workers now; None if they are not on this machine."""
+    def database_cpu_seconds(self) -> dict[int, float]:
+        """{pid: CPU so far} of the PostgreSQL processes that serve the workers now; empty if they are not on this machine."""
         if self.kind != "postgres":
-            return None
+            return {}
         from django.db import connection
 
         with connection.cursor() as cursor:
@@ -205,9 +207,9 @@ class Ground:
             )
             pids = [pid for (pid,) in cursor.fetchall()]
         try:
-            return sum(cpu_seconds(pid) for pid in pids)
+            return {pid: cpu_seconds(pid) for pid in pids}
         except FileNotFoundError:
-            return None
+            return {}
 
     # --- inside -----------------------------------------------------------------------------------
 

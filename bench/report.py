@@ -59,16 +59,20 @@ def table(figures: Sequence[Figure]) -> str:
     """One line a figure: name, median, spread, goal, note."""
     rows = [("figure", "median", "least … most", "goal", "", "")]
     for each in figures:
-        value = "–" if each.value is None else f"{_short(each.value)} {each.unit}".strip()
         several = len(each.samples) > 1
         spread = f"{_short(min(each.samples))} … {_short(max(each.samples))}" if several else ""
         verdict = {True: "reached", False: "MISSED", None: ""}[each.met]
-        rows.append((each.key, value, spread, each.goal, verdict, each.note))
+        rows.append((each.key, _with_unit(each), spread, each.goal, verdict, each.note))
     widths = [max(len(row[column]) for row in rows) for column in range(5)]
     return "\n".join(
         "  ".join(cell.ljust(width) for cell, width in zip(row, [*widths, 0], strict=True)).rstrip()
         for row in rows
     )
+
+
+def line(figure: Figure) -> str:
+    """One figure in a line, for who waits for the rest."""
+    return f"  {figure.key} = {_with_unit(figure)}{f'  ({figure.note})' if figure.note else ''}"
 
 
 def as_json(figures: Sequence[Figure], sections: Sequence[str], scale: float, database: str) -> str:
@@ -84,6 +88,10 @@ def as_json(figures: Sequence[Figure], sections: Sequence[str], scale: float, da
         "machine": platform.machine(),
     }
     return json.dumps(content, indent=2) + "\n"
+
+
+def _with_unit(figure: Figure) -> str:
+    return "–" if figure.value is None else f"{_short(figure.value)} {figure.unit}".strip()
 
 
 def _short(value: float | None) -> str:
