@@ -323,7 +323,7 @@ CELERY_BEAT_SCHEDULE = {
 # --- how the engine works -------------------------------------------------------------------------
 
 # How long a worker that died keeps what it was working on.
-CHAINWEB_LEASE_SECONDS = env.float("CHAINWEB_LEASE_SECONDS", default=25.0)
+CHAINWEB_LEASE_SECONDS = env.float("CHAINWEB_LEASE_SECONDS", default=20.0)
 CHAINWEB_BATCH_SIZE = env.int("CHAINWEB_BATCH_SIZE", default=500)
 CHAINWEB_STS_THREADS = env.int("CHAINWEB_STS_THREADS", default=48)
 # Per calling account, over all workers; 0: no limit. STS's own quota is about 600 per account and region.
