@@ -24,8 +24,8 @@ def _rotate(plan: Plan, clocks: int) -> Findings:
         first = stage.wait_until_fresh()
         settle(stage)
         marked = mark(stage)
-        # Two lives: whatever depends on a clock has run out by then.
-        seconds = 20.0 if plan.short else 2 * stage.life_seconds
+        # So that each is rotated once more by itself, after what has been spread.
+        seconds = 20.0 if plan.short else 1.5 * stage.life_seconds
         stage.spread(min(seconds * 0.8, stage.life_seconds))
         with Watch(stage) as seen:
             time.sleep(seconds)
