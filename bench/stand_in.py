@@ -24,6 +24,7 @@ class StandIn:
             stdout=subprocess.PIPE,
             text=True,
             cwd=CHECKOUT,
+            start_new_session=True,  # a Ctrl-C is for whoever measures: it ends this one when it has asked it
         )
         assert self.process.stdout
         self.url = self.process.stdout.readline().strip()

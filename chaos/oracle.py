@@ -1,6 +1,8 @@
 """What the STS wrote down against what the product did: the STS is the one that knows."""
 
 import collections
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from itertools import pairwise
 from typing import Any
@@ -44,18 +46,40 @@ def mark(stage: Stage) -> int:
     return found
 
 
-def settle(stage: Stage, seconds: float = 30) -> None:
-    """Waits until nothing is claimed and nothing overdue: then every answered call has been stored, or never will be."""
-    stage.wait(
-        lambda: (
-            not stage.one(
-                "SELECT count(*) FROM chains_credential WHERE lease_until > clock_timestamp()"
-                " OR due_at < clock_timestamp() - interval '1 second'"
-            )
-        ),
-        "nothing is claimed or overdue",
-        seconds,
+def settle(stage: Stage, seconds: float = 90) -> None:
+    """Brings it to rest: what is due is done, what falls due later is put off (`Stage.spread` brings it forward again).
+
+    Then every call that was answered has been stored, or never will be.
+    """
+    stage.rows.execute(
+        "UPDATE chains_credential SET due_at = due_at + interval '1 hour' WHERE due_at > clock_timestamp()"
     )
+    stage.wait(lambda: not _busy(stage), "all that is due is done", seconds)
+
+
+def _busy(stage: Stage) -> int:
+    found: int = stage.one(
+        "SELECT count(*) FROM chains_credential"
+        " WHERE lease_until > clock_timestamp() OR due_at <= clock_timestamp()"
+    )
+    return found
+
+
+@contextmanager
+def at_rest(stage: Stage) -> Iterator[None]:
+    """No worker moves while two books are compared."""
+    names = [name for name in stage.keeper.names() if name != "web"]
+    while True:
+        settle(stage)
+        for name in names:
+            stage.keeper.pause(name)
+        if not _busy(stage):
+            break
+        for name in names:
+            stage.keeper.go_on(name)
+    yield
+    for name in names:
+        stage.keeper.go_on(name)
 
 
 def wasted(stage: Stage) -> int:
@@ -67,6 +91,11 @@ def wasted(stage: Stage) -> int:
 
 def examine(stage: Stage, seen: Seen | None, marked: int = 0) -> Facts:
     """Everything that can be known at the end of a scenario."""
+    with at_rest(stage):
+        return _examine(stage, seen, marked)
+
+
+def _examine(stage: Stage, seen: Seen | None, marked: int) -> Facts:
     calls = [call for call in stage.sts.calls() if call["action"] == "AssumeRole"]
     by_key = {call["issued"]: call for call in calls if call["issued"]}
     minted = stage.rows.execute(

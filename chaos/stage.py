@@ -94,6 +94,7 @@ class Stage:
         # The last to come and so the first to go: nothing of ours runs when its database is dropped.
         self.keeper = stack.enter_context(Keeper(folder))
         self.keeper.adopt(self.broker.group)
+        self.keeper.adopt(self.sts.process.pid)
         if self.cluster:
             self.keeper.adopt(self.cluster.group)
         self.seeded = self._seed()

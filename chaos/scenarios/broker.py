@@ -99,7 +99,6 @@ def _ail(
                 "what was started meanwhile is active",
                 60,
             )
-        settle(stage)
         facts = examine(stage, seen, marked)
         findings.take(facts, seen, stage.life_seconds)
         findings.expect(not stage.keeper.unexpected, f"ended by themselves: {stage.keeper.unexpected[:5]}")

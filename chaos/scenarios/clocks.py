@@ -29,7 +29,6 @@ def _rotate(plan: Plan, clocks: int) -> Findings:
         stage.spread(min(seconds * 0.8, stage.life_seconds))
         with Watch(stage) as seen:
             time.sleep(seconds)
-        settle(stage)
         facts = examine(stage, seen, marked)
         findings.take(facts, seen, stage.life_seconds)
     findings.figures |= {"clocks": clocks, "first_mint_seconds": round(first, 1)}

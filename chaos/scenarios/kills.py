@@ -22,7 +22,7 @@ def kill_a_random_worker_every_two_seconds(plan: Plan) -> Findings:
     with Stage(Options(sessions=plan.sessions, workers=3), plan.template) as stage:
         stage.wait_for_web()
         first = stage.wait_until_fresh(600)
-        settle(stage, 120)
+        settle(stage)
         marked = mark(stage)
         # In a short run everything is rotated once all the same.
         stage.spread(min(seconds * 0.8, stage.life_seconds))
@@ -34,7 +34,6 @@ def kill_a_random_worker_every_two_seconds(plan: Plan) -> Findings:
                 stage.keeper.kill(random.choice(stage.keeper.names("worker")), random.choice(WAYS))
                 kills += 1
                 most_orphans = max(most_orphans, stage.keeper.orphans())
-            settle(stage, 60)
         facts = examine(stage, seen, marked)
         orphans = stage.wait(lambda: not stage.keeper.orphans(), "no orphan is left", 90)
         findings.take(facts, seen, stage.life_seconds)
@@ -78,7 +77,6 @@ def kill_the_worker_that_waits_for_sts_and_time_the_take_over(plan: Plan) -> Fin
                 for name in held:
                     stage.keeper.kill(name)
                 took.append(stage.wait(lambda: stage.is_active(number), "taken over", 120))  # noqa: B023
-        settle(stage)
         findings.take(examine(stage, seen), seen, stage.life_seconds)
     findings.figures |= {
         "takeover_seconds": round(max(took), 1),

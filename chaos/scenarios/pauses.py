@@ -26,7 +26,7 @@ def stop_workers_past_their_lease_and_let_them_go_on(plan: Plan) -> Findings:
         stage.wait_until_fresh()
         with Watch(stage) as seen:
             for number in range(rounds):
-                settle(stage, 90)
+                settle(stage)
                 before = stage.make_due()
                 stopped = stage.keeper.names("worker")
                 in_flight.append(_stop_at_work(stage, stopped))
@@ -35,7 +35,7 @@ def stop_workers_past_their_lease_and_let_them_go_on(plan: Plan) -> Findings:
                 for name in stopped:
                     stage.keeper.go_on(name)
                 time.sleep(3)  # they get their answers, and try to write them
-                settle(stage, 90)
+                settle(stage)
                 stage.keeper.end(f"late-{number}")
         facts = examine(stage, seen, mark(stage))
         findings.take(facts, seen, stage.life_seconds)

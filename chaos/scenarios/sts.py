@@ -44,7 +44,6 @@ def throttle_every_call(plan: Plan) -> Findings:
                 90,
             )
             recovered = time.monotonic() - mended
-        settle(stage, 60)
         findings.take(examine(stage, seen, marked), seen, stage.life_seconds)
     findings.figures |= {
         "throttled_seconds": round(seconds, 1),
@@ -81,7 +80,7 @@ def swallow_the_calls_of_one_account(plan: Plan) -> Findings:
     with Stage(options, plan.template) as stage:
         stage.wait_for_web()
         stage.wait_until_fresh()
-        settle(stage, 60)
+        settle(stage)
         dead = stage.seeded.sessions[0][1]
         seconds = 25.0 if plan.short else 120.0
         healthy = [number for number in range(started, len(stage.seeded.sessions)) if number % 10]
@@ -101,7 +100,6 @@ def swallow_the_calls_of_one_account(plan: Plan) -> Findings:
             lapsed_elsewhere += len(_lapsed_elsewhere(stage, seen, dead))
         hung = stage.sts.count()["hung"]
         stage.sts.fail()
-        settle(stage, 120)
         findings.take(examine(stage, seen, marked), seen, stage.life_seconds)
     figures: dict[str, Any] = {}
     for name, (without, with_it) in {"lateness": lateness, "start_to_active": waits}.items():
@@ -169,7 +167,7 @@ def take_sts_away_for_45_minutes(plan: Plan) -> Findings:
             stage.wait_until_fresh(120)
             stage.wait(lambda: not _overdue(stage), "nothing is overdue", 120)
             fresh = time.monotonic() - returned
-        settle(stage, 60)
+        settle(stage)
         calls = [call for call in stage.sts.calls() if call["at"] >= returned]
         facts = examine(stage, seen, marked)
         findings.take(facts, seen, stage.life_seconds)
