@@ -135,6 +135,13 @@ class Stage:
 
         return int(self.environ.get("CHAINWEB_STS_THREADS", settings.CHAINWEB_STS_THREADS))
 
+    @property
+    def uncommitted(self) -> int:
+        """How many calls one pool child can lose at the most: those in flight, and answers that wait for their commit."""
+        from sessions.lifecycle.rotation import MOST_IN_A_COMMIT
+
+        return self.threads + MOST_IN_A_COMMIT
+
     # --- processes --------------------------------------------------------------------------------
 
     def start_web(self) -> None:
