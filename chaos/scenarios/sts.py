@@ -151,6 +151,8 @@ def take_sts_away_for_45_minutes(plan: Plan) -> Findings:
         stage.spread(stage.life_seconds if not plan.short else seconds)
         proxy = stage.proxies["sts"]
         with Watch(stage, readers=2) as seen:
+            if not plan.short:
+                time.sleep(stage.life_seconds * 0.55)  # now they are of every age up to their rotation
             proxy.refuse()
             time.sleep(seconds / 3)
             proxy.black_hole()
