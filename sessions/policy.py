@@ -138,11 +138,16 @@ class Rights:
         return (session.pk, str(right)) in self._grants
 
     def is_dead(self, session: AwsSession) -> bool:
-        """Whether nothing is minted for that session because nobody answers for a link of its chain: see `cut_off`."""
+        """`is_dead` for one of many sessions: what it takes is read once for the whole team."""
         if self._dead is None:
             teams = [self.member.team_id]
             self._dead = below(cut_off(teams), teams)
         return session.pk in self._dead
+
+
+def is_dead(session: AwsSession) -> bool:
+    """Whether nothing is minted for that session because nobody answers for a link of its chain: see `cut_off`."""
+    return bool(cut_off([session.team_id], among=[each.pk for each in session.chain() if each.is_chained]))
 
 
 def can(member: Membership, action: Action, session: AwsSession | None = None) -> bool:
@@ -199,20 +204,25 @@ def working_members(**of: Any) -> QuerySet[Membership]:
     return Membership.objects.filter(role__in=OPERATORS, user__is_active=True, disabled_at=None, **of)
 
 
-def cut_off(teams: Collection[Any]) -> set[Any]:
+def cut_off(teams: Collection[Any], among: Collection[Any] | None = None) -> set[Any]:
     """The chained sessions of these teams through whose link nothing is minted: its author has lost the right to the assumer.
 
-    Normally none. One query.
+    `among`: only these sessions (ids) are looked at. Normally none. One query for each team, which looks for grants only
+    where something is not open to everyone.
     """
-    links = AssumerLink.objects.filter(session__team__in=teams)
-    working = working_members(user=OuterRef("author"), team=OuterRef("session__team"))
     granted = SessionGrant.objects.filter(session=OuterRef("assumer"), right=Right.ASSUME).filter(
         Q(member__user=OuterRef("author")) | Q(group__members__user=OuterRef("author"))
     )
-    answered_for = Exists(working.filter(role=Role.ADMIN)) | (
-        Exists(working) & (Q(assumer__open_to_assume=True) | Exists(granted))
-    )
-    return set(links.exclude(answered_for).values_list("pk", flat=True))
+    found: set[Any] = set()
+    for team in teams:
+        working = working_members(team=team)
+        admins, everybody = working.filter(role=Role.ADMIN).values("user"), working.values("user")
+        links = AssumerLink.objects.filter(session__team=team)
+        if among is not None:
+            links = links.filter(pk__in=among)
+        links = links.exclude(Q(author__in=admins) | Q(author__in=everybody, assumer__open_to_assume=True))
+        found.update(links.exclude(Q(author__in=everybody) & Exists(granted)).values_list("pk", flat=True))
+    return found
 
 
 def below(sessions: Collection[Any], teams: Collection[Any]) -> set[Any]:

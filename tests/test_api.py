@@ -373,3 +373,17 @@ def test_a_session_is_opened_and_closed_by_its_author_and_by_admins(house, ada, 
     assert ada("PUT", path, {"start": {"everyone": False, "people": ["nobody"]}}).status_code == 422
     assert ada("PUT", path, {}).json()["start"]["everyone"] is True
     assert [event.actor for event in house.events(EventKind.ACCESS_CHANGED)] == ["ben", "ada"]
+
+
+def test_a_chain_that_nobody_answers_for_is_not_started_and_says_why(house, ada):
+    from sessions.lifecycle.access import Access, Audience, set_access
+
+    hub = house.chained("Hub")
+    leaf = house.chained("Leaf", hub, member=house.ben)
+    set_access(hub, Access(Audience(), Audience(everyone=False)), "ada")
+    for path, body in ((f"/sessions/{leaf.pk}/start", None), ("/sessions/start", {"ids": [str(leaf.pk)]})):
+        answer = ada("POST", path, body)
+        assert (answer.status_code, answer.json()["code"]) == (409, "cut_off")
+    assert house.browser(house.ada).post(f"/sessions/{leaf.pk}/start/").status_code == 403
+    assert ada("PATCH", f"/sessions/{leaf.pk}", {}).status_code == 200  # the admin answers for it from now on
+    assert ada("POST", f"/sessions/{leaf.pk}/start").status_code == 200

@@ -12,7 +12,7 @@ from pydantic import BaseModel
 
 from sessions.lifecycle.tokens import member_of_token
 from sessions.models import AwsSession, Membership
-from sessions.policy import CUT_OFF, Action, Rights, can, visible_to
+from sessions.policy import CUT_OFF, Action, Rights, can, is_dead, visible_to
 from sessions.secret import Secret
 
 BEARER = re.compile(r"(?:Bearer\s+)?(cwt_[A-Za-z0-9_-]{20,100})\s*", re.IGNORECASE)
@@ -124,6 +124,8 @@ def startable(
 ) -> tuple[AwsSession, Membership]:
     session, member = session_for(request, session_id), caller(request)
     require_startable(session, Rights(member), action)
+    if action is Action.START and is_dead(session):
+        raise ApiError(409, "cut_off", CUT_OFF)
     return session, member
 
 
@@ -134,5 +136,3 @@ def require_startable(session: AwsSession, rights: Rights, action: Action = Acti
         )
     if not rights.can(action, session):
         raise PermissionDenied
-    if action is Action.START and rights.is_dead(session):
-        raise ApiError(409, "cut_off", CUT_OFF)

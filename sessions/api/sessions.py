@@ -24,7 +24,7 @@ from sessions.lifecycle.activations import (
 from sessions.lifecycle.sessions import Refused, delete_session
 from sessions.lifecycle.state import Described, view_of_sessions, view_of_team
 from sessions.models import CHAINED, AwsSession, Membership
-from sessions.policy import Action, Rights, visible_to, why_not_create
+from sessions.policy import CUT_OFF, Action, Rights, visible_to, why_not_create
 
 
 def _as_json(described: Described) -> dict[str, Any]:
@@ -201,6 +201,8 @@ def _all_startable(request: HttpRequest, chosen: Chosen) -> tuple[list[AwsSessio
     rights = Rights(member)
     for session in found.values():
         require_startable(session, rights)
+        if rights.is_dead(session):
+            raise ApiError(409, "cut_off", CUT_OFF)
     return [found[each] for each in dict.fromkeys(chosen.ids)], member
 
 

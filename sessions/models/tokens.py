@@ -53,7 +53,7 @@ class Token(models.Model):
     @property
     def scope_labels(self) -> str:
         """What it is good for, in words."""
-        return ", ".join(str(Scope(scope).label) for scope in self.scopes)
+        return ", ".join(str(scope.label) for scope in Scope if scope in self.scopes)
 
     @staticmethod
     def new_secret() -> Secret:

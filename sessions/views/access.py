@@ -17,7 +17,7 @@ from django.utils.http import url_has_allowed_host_and_scheme
 
 from sessions.accounts import OIDC, can_confirm_here, is_recently_authenticated
 from sessions.models import AwsSession, Membership, User
-from sessions.policy import CUT_OFF, Action, Rights, memberships_of, visible_to
+from sessions.policy import CUT_OFF, Action, can, is_dead, memberships_of, visible_to
 
 Parameters = ParamSpec("Parameters")
 
@@ -50,10 +50,9 @@ def session_for(
 
 
 def require(member: Membership, action: Action, session: AwsSession | None = None) -> None:
-    rights = Rights(member)
-    if not rights.can(action, session):
+    if not can(member, action, session):
         raise PermissionDenied
-    if action is Action.START and session is not None and rights.is_dead(session):
+    if action is Action.START and session is not None and is_dead(session):
         raise PermissionDenied(CUT_OFF)
 
 

@@ -204,3 +204,18 @@ def test_a_passkey_is_added_and_then_opens_the_door_and_confirms(house, tabs, li
     expect(page.get_by_role("link", name="Chainweb, home")).to_be_visible()
     page.goto(reverse("account_email"))
     expect(page.get_by_role("heading", name="E-mail address")).to_be_visible()
+
+
+def test_hostile_names_of_groups_invitations_and_tokens_stay_text(house, tabs):
+    hostile = "\"'><img src=x onerror=alert(1)>{{7*7}}"
+    save_group(house.ada, hostile, [house.ben])
+    invite(house.ada, Role.MEMBER, hostile)
+    create_token(house.ben, hostile, "ben")
+    page = tabs.open(house.ada)
+    places = [reverse("people", args=[house.team.slug]), reverse("tokens", args=[house.team.slug])]
+    places.append(reverse("person", args=[house.team.slug, house.ben.user_id]))
+    places.append(reverse("session_access", args=[house.root.pk]))
+    for place in places:
+        page.goto(place)
+        expect(page.get_by_text(hostile).first).to_be_visible()
+        assert page.locator("img[src=x]").count() == 0
