@@ -120,13 +120,10 @@ class Rights:
         token = self.member.token
         if token is None:
             return True
-        if token.session_id is not None and (
-            action is Action.CREATE_CHAINED
-            or action is Action.CREATE_ROOT
-            or (
-                session is not None and session.pk != token.session_id and action is not Action.USE_AS_ASSUMER
-            )
-        ):
+        # Good for one session alone: nothing that is about the team as a whole, nor about another session. What that one is
+        # assumed from may be any that its person may use.
+        is_bound = token.session_id is not None and action is not Action.USE_AS_ASSUMER
+        if is_bound and (session is None or session.pk != token.session_id):
             return False
         return action in READING or (action in SCOPES and SCOPES[action] in token.scopes)
 

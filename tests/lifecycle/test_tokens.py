@@ -79,6 +79,15 @@ def test_a_token_for_one_session_sees_and_uses_no_other(house):
     assert api("GET", "/sessions").status_code == 401
 
 
+def test_a_token_for_one_session_neither_reads_nor_changes_the_teams_policy(house):
+    mine, _ = house.chained("Mine"), house.chained("Other", name="fixed-name")
+    api = Api(create_token(house.ada, "device", "ada", session=mine))
+    assert api("GET", "/policy").status_code == 403
+    assert api("GET", "/policy/unnamed").status_code == 403
+    assert api("PATCH", "/policy", {"names_locked": True}).status_code == 403
+    assert not house.events(EventKind.POLICY_CHANGED)
+
+
 def test_the_owner_revokes_and_the_next_request_is_refused(house):
     ben, url = page_of(house)
     api = Api(None)
