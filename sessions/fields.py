@@ -81,7 +81,10 @@ class JsonField(TypedField):
 
     def to_python(self, value: Any) -> str:
         if isinstance(value, dict):
-            return json.dumps(value)
+            try:
+                return json.dumps(value)
+            except RecursionError:
+                raise ValidationError("This is nested too deeply.", code="invalid") from None
         return super().to_python(value).strip()
 
     def prepare_value(self, value: Any) -> Any:
@@ -89,7 +92,7 @@ class JsonField(TypedField):
             return value
         try:
             return json.dumps(json.loads(value), indent=2, ensure_ascii=False)
-        except (TypeError, ValueError):
+        except (TypeError, ValueError, RecursionError):
             return value  # what was typed, so that it can be mended
 
 

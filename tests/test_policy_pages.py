@@ -3,8 +3,10 @@
 import re
 
 import pytest
+from django.core.exceptions import ValidationError
 from django.urls import reverse
 
+from sessions.fields import JsonField
 from sessions.models import AwsSession, EventKind, SourceIdentity, TeamPolicy
 from tests.house import House
 from tests.lifecycle.test_naming import OFFICE, set_policy
@@ -155,6 +157,17 @@ def test_advanced_opens_by_itself_for_a_value_and_for_an_error(house):
     assert answer.status_code == 422
     assert re.search(r'<details class="advanced"\s+open>', answer.content.decode())
     assert "This is not JSON" in answer.content.decode()
+
+
+def test_a_policy_nested_without_end_is_refused_on_its_field(house):
+    answer = house.browser().post(form_url(house), form_fields(house, policy="[" * 5000))
+    assert answer.status_code == 422
+    assert "nested" in answer.content.decode()
+    document: dict[str, object] = {}
+    for _ in range(5000):
+        document = {"Statement": document}
+    with pytest.raises(ValidationError, match="nested"):
+        JsonField(check=str).clean(document)
 
 
 def test_everything_advanced_is_typed_stored_and_shown_again(house):

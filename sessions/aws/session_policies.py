@@ -17,6 +17,8 @@ from sessions.aws.names import InvalidName
 LONGEST_POLICY = 2048
 MOST_POLICY_ARNS = 10
 MOST_NETWORKS = 20
+# A statement's conditions are five levels down. What is read with a short stack has to be readable with a long one.
+DEEPEST_POLICY = 20
 
 _STATEMENT_PARTS = frozenset(
     {"Sid", "Effect", "Action", "NotAction", "Resource", "NotResource", "Condition"},
@@ -42,12 +44,15 @@ def validate_session_policy(text: str) -> str:
         raise InvalidName("A session policy is made of printable characters up to ÿ (U+00FF).")
     try:
         document = json.loads(text, object_pairs_hook=_object, parse_constant=_no_number)
+        nested_too_deeply = _is_deeper_than(DEEPEST_POLICY, document)
     except json.JSONDecodeError as error:
         raise InvalidName(
             f"This is not JSON: {error.msg}, at line {error.lineno}, column {error.colno}."
         ) from None
     except RecursionError:
-        raise InvalidName("This is nested too deeply for a policy.") from None
+        nested_too_deeply = True
+    if nested_too_deeply:
+        raise InvalidName("This is nested too deeply for a policy.")
     _check_document(document)
     policy = _as_text(document)
     if len(policy) > LONGEST_POLICY:
@@ -216,13 +221,31 @@ def _check_document(document: Any) -> None:
                 raise InvalidName(f"Statement {number} needs either {part} or Not{part}.")
 
 
+def _is_deeper_than(levels: int, document: Any) -> bool:
+    frontier = [document]
+    for _ in range(levels):
+        frontier = [part for each in frontier for part in _parts(each)]
+    return bool(frontier)
+
+
+def _parts(value: Any) -> Iterable[Any]:
+    match value:
+        case dict():
+            return value.values()
+        case list():
+            return value
+        case _:
+            return ()
+
+
 def _object(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
-    names = [name for name, _ in pairs]
-    for name in names:
-        if names.count(name) > 1:
+    found: dict[str, Any] = {}
+    for name, value in pairs:
+        if name in found:
             # JSON's readers keep one of the two without a word, and not all of them the same.
             raise InvalidName(f"“{name[:40]}” is there twice in one object.")
-    return dict(pairs)
+        found[name] = value
+    return found
 
 
 def _no_number(text: str) -> Any:

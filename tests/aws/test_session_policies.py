@@ -1,6 +1,7 @@
 """What narrows a session: inline policies, managed ones, and the networks it may be used from."""
 
 import json
+import time
 
 import pytest
 from hypothesis import example, given
@@ -85,12 +86,24 @@ def test_a_policy_is_written_without_blanks_and_means_the_same():
         ),
         ('{"Version":"2012-10-17","Statement":{"Effect":"Allow","Action":"Ω","Resource":"*"}}', "U\\+00FF"),
         ('{"a":' * 100_000, "nested|JSON"),
+        # The reader gets through these; who reads them again with a longer stack would not.
+        (POLICY.replace('"s3:GetObject"', "[" * 30 + "]" * 30), "nested"),
+        (POLICY.replace('"s3:GetObject"', "[" * 700 + "]" * 700), "nested"),
         (POLICY.replace("logs", "x" * 2048), "2048"),
     ],
 )
 def test_what_aws_would_not_take_is_refused_with_the_reason(text, reason):
     with pytest.raises(InvalidName, match=reason):
         validate_session_policy(text)
+
+
+def test_an_object_of_very_many_names_is_refused_in_no_time():
+    """As much as a request may hold: names compared each with each would keep a web process busy for an hour."""
+    text = "{" + ",".join(f'"k{number}":1' for number in range(200_000)) + "}"
+    before = time.process_time()
+    with pytest.raises(InvalidName, match="JSON object"):
+        validate_session_policy(text)
+    assert time.process_time() - before < 10
 
 
 @given(
