@@ -3,28 +3,50 @@
 import logging
 import logging.config
 import re
+from collections.abc import Mapping
 from typing import Any
 
 import structlog
 from structlog.typing import EventDict, WrappedLogger
 
 SECRET_NAME = re.compile(r"secret|token|password|authorization|cookie|credential_blob|sealed|private", re.I)
-# Our own bearer tokens, an Authorization value, and the 40-character shape of an AWS secret access key.
+# Our own bearer tokens, an Authorization value, the key in the link of a reset mail, and the 40-character shape of an AWS
+# secret access key.
 SECRET_SHAPE = re.compile(
-    r"cwt_[A-Za-z0-9_-]{20,}|(?i:bearer)\s+\S+|(?<![A-Za-z0-9/+=])(?=[A-Za-z0-9/+]*[a-z])(?=[A-Za-z0-9/+]*[A-Z])(?=[A-Za-z0-9/+]*[0-9/+])"
+    r"(?<=/password/reset/key/)[^/\s'\"]+|cwt_[A-Za-z0-9_-]{20,}|(?i:bearer)\s+\S+|(?<![A-Za-z0-9/+=])(?=[A-Za-z0-9/+]*[a-z])(?=[A-Za-z0-9/+]*[A-Z])(?=[A-Za-z0-9/+]*[0-9/+])"
     r"[A-Za-z0-9/+]{40}(?![A-Za-z0-9/+=])|[A-Za-z0-9/+]{200,}={0,2}"
 )
 STRUCK = "[redacted]"
+QUERY = re.compile(r"(<\w*Request: \w+ '[^?']*)\?[^']*")
+DEEPEST = 5
 
 
 def redact(_logger: WrappedLogger, _method: str, event: EventDict) -> EventDict:
-    """A structlog processor: strikes out values by their name and, in every text, by their shape."""
+    """A structlog processor: strikes out values by their name and, in every text, by their shape.
+
+    What is no text is looked through or, as the last processor would, made one here.
+    """
     for key, value in event.items():
-        if SECRET_NAME.search(key):
-            event[key] = STRUCK
-        elif isinstance(value, str):
-            event[key] = SECRET_SHAPE.sub(STRUCK, value)
+        if not key.startswith("_"):  # those are structlog's own, and are gone before anything is written
+            event[key] = _redacted(key, value, DEEPEST)
     return event
+
+
+def _redacted(name: str, value: object, levels: int) -> object:
+    match value:
+        case None | bool() | int() | float():
+            return STRUCK if SECRET_NAME.search(name) else value
+        case _ if SECRET_NAME.search(name):
+            return STRUCK
+        case str():
+            return SECRET_SHAPE.sub(STRUCK, value)
+        case Mapping() if levels:
+            return {str(key): _redacted(str(key), each, levels - 1) for key, each in value.items()}
+        case list() | tuple() | set() | frozenset() if levels:
+            return [_redacted("", each, levels - 1) for each in value]
+        case _:
+            # A request shows its query, and that may hold what a provider gives only once.
+            return SECRET_SHAPE.sub(STRUCK, QUERY.sub(r"\1", repr(value)))
 
 
 def configure(level: str) -> None:
