@@ -149,7 +149,12 @@ else:
 DEFAULT_AUTO_FIELD = "django.db.models.BigAutoField"
 # Holds the limits on log-in. In the database: the same for all web processes, and there when the broker is not.
 CACHES = {
-    "default": {"BACKEND": "django.core.cache.backends.db.DatabaseCache", "LOCATION": "chainweb_cache"},
+    "default": {
+        "BACKEND": "django.core.cache.backends.db.DatabaseCache",
+        "LOCATION": "chainweb_cache",
+        # Django's own 300 would let whoever tries some hundred names have the counts of the others thrown out.
+        "OPTIONS": {"MAX_ENTRIES": 100_000},
+    },
 }
 
 LANGUAGE_CODE = "en"

@@ -11,6 +11,7 @@ import pytest
 from allauth.mfa.models import Authenticator
 from django.contrib.auth import hashers
 from django.core import mail
+from django.core.cache import cache
 from django.db import connection
 from django.test import Client
 from django.urls import reverse
@@ -55,6 +56,14 @@ def test_the_eleventh_failure_of_an_address_in_a_minute_is_429_whoever_is_tried(
     client = Client()
     found = [log_in(client, username=f"user{number}", password="wrong").status_code for number in range(11)]
     assert found == [200] * 10 + [429]
+
+
+def test_the_failures_that_count_are_not_forgotten_because_many_others_are_counted(house):
+    for _ in range(5):
+        log_in(Client(), password="wrong")
+    for number in range(700):  # as a crowd of addresses that try other names would
+        cache.set(f"other-{number}", [time.time()], 300)
+    assert log_in(Client()).status_code == 429
 
 
 def test_known_and_unknown_names_get_the_same_answer_after_the_same_hash_calls(house, monkeypatch):
