@@ -14,7 +14,7 @@ from typing import Any
 from django.db import connection
 
 from sessions.clock import database_now
-from sessions.models import AwsSession, Event, EventKind, LedgerHead
+from sessions.models import AwsSession, Event, EventKind, LedgerHead, Team
 
 START = hashlib.sha256(b"chainweb ledger").hexdigest()
 
@@ -105,7 +105,9 @@ def verify(team_id: str) -> Fault | None:
         expected_seq, prev = event.seq + 1, event.hash
     head = LedgerHead.objects.filter(pk=team_id).first()
     if head is None:
-        return Fault(team_id, 1, "the ledger's head is missing") if expected_seq > 1 else None
+        if expected_seq == 1 and not _team_exists(team_id):
+            return None
+        return Fault(team_id, 1, "the ledger's head is missing" if expected_seq > 1 else "the ledger is gone")
     if head.seq >= expected_seq:
         return Fault(team_id, expected_seq, f"the line is missing; the ledger ended at {head.seq}")
     if head.seq < expected_seq - 1 or head.hash != prev:
@@ -113,14 +115,20 @@ def verify(team_id: str) -> Fault | None:
     return None
 
 
+def _team_exists(team_id: str) -> bool:
+    """A team that exists has a ledger: its first line was written in the transaction that made it."""
+    return team_id in map(str, Team.objects.values_list("pk", flat=True))
+
+
 def _lines(team_id: str) -> Iterator[Event]:
     return Event.objects.filter(team_id=team_id).order_by("seq").iterator(chunk_size=2000)
 
 
 def teams_with_a_ledger() -> list[str]:
-    """The ids of all teams that have lines or a head, deleted teams included."""
+    """The ids of all teams that have lines or a head, deleted teams included, and of those that must have some."""
     return sorted(
         {
+            *map(str, Team.objects.values_list("pk", flat=True)),
             *Event.objects.values_list("team_id", flat=True).distinct(),
             *LedgerHead.objects.values_list("pk", flat=True),
         }

@@ -4,10 +4,12 @@ import hashlib
 import threading
 
 import pytest
+from django.core.management import CommandError, call_command
 from django.db import DatabaseError, connection, transaction
 
 from sessions import ledger, triggers
 from sessions.ledger import Entry, verify
+from sessions.lifecycle.people import create_team
 from sessions.models import Event, EventKind, LedgerHead
 
 TEAM = "0b8e6d1e-6f0e-4a52-9f0c-2f6a3c1d9e10"
@@ -100,6 +102,15 @@ def test_a_cut_off_end_is_named(tampered):
 def test_a_deleted_ledger_is_named(tampered):
     Event.objects.all().delete()
     assert verify(TEAM).seq == 1
+
+
+def test_a_team_whose_whole_ledger_is_gone_with_its_head_is_named(tampered):
+    team = create_team("platform", "Platform", actor="setup")
+    call_command("verify_ledger")
+    Event.objects.filter(team_id=str(team.pk)).delete()
+    LedgerHead.objects.filter(pk=str(team.pk)).delete()
+    with pytest.raises(CommandError, match="platform: line 1: the ledger is gone"):
+        call_command("verify_ledger")
 
 
 def test_two_swapped_lines_are_named(tampered):
