@@ -19,7 +19,9 @@ from chainweb import embedded
 # What AWS's own documentation uses. moto refuses no key; this one only has to look like one.
 EXAMPLE_KEY_ID = "AKIAIOSFODNN7EXAMPLE"
 WORKER_ROLE = "arn:aws:iam::111122223333:role/ChainwebWorker"
-OWN_SETTINGS = re.compile(r"(CHAINWEB_.*|SECRET_KEY|DATABASE_URL|REDIS_URL|DJANGO_.*)(_FILE)?")
+OWN_SETTINGS = re.compile(
+    r"(CHAINWEB_.*|SECRET_KEY|DATABASE_URL|REDIS_URL|EMAIL_URL|OIDC_.*|DJANGO_.*)(_FILE)?"
+)
 WORKER_SECRETS = re.compile(
     r"AWS_(ACCESS_KEY_ID|SECRET_ACCESS_KEY|SESSION_TOKEN|SECURITY_TOKEN|CONTAINER_.*|WEB_IDENTITY_.*)"
     r"|CHAINWEB_ROOT_KEYS(_FILE)?"
@@ -71,8 +73,9 @@ def without_worker_secrets(environ: Mapping[str, str]) -> dict[str, str]:
 
 
 def without_our_settings(environ: Mapping[str, str]) -> dict[str, str]:
-    """For programs that are not ours: no key and no address of Chainweb's."""
-    return {name: value for name, value in environ.items() if not OWN_SETTINGS.fullmatch(name)}
+    """For programs that are not ours: no key, no password and no address of Chainweb's, and no identity at AWS."""
+    keyless = without_worker_secrets(environ)
+    return {name: value for name, value in keyless.items() if not OWN_SETTINGS.fullmatch(name)}
 
 
 # --- commands -------------------------------------------------------------------------------------

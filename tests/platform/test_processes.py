@@ -1,0 +1,26 @@
+"""What each process may see of the environment."""
+
+from chainweb.processes import without_our_settings, without_worker_secrets
+
+SECRETS = {
+    "SECRET_KEY": "canary",
+    "DATABASE_URL": "postgres://chainweb:canary@database/chainweb",
+    "REDIS_URL_FILE": "/run/secrets/canary",
+    "CHAINWEB_SEAL_KEYS": "canary",
+    "CHAINWEB_ROOT_KEYS": "canary",
+    "EMAIL_URL": "smtp+tls://user:canary@mail:587",
+    "OIDC_CLIENT_SECRET": "canary",
+    "OIDC_CLIENT_SECRET_FILE": "/run/secrets/canary",
+    "AWS_SECRET_ACCESS_KEY": "canary",
+    "AWS_SESSION_TOKEN": "canary",
+}
+
+
+def test_programs_that_are_not_ours_are_given_no_secret_of_ours():
+    assert without_our_settings({**SECRETS, "PATH": "/bin", "LANG": "C"}) == {"PATH": "/bin", "LANG": "C"}
+
+
+def test_web_and_beat_are_given_neither_the_root_keys_nor_the_workers_identity():
+    seen = without_worker_secrets({**SECRETS, "CHAINWEB_ROOT_KEYS_FILE": "/run/secrets/canary"})
+    assert seen["CHAINWEB_ROOT_KEYS"] == ""
+    assert not {"CHAINWEB_ROOT_KEYS_FILE", "AWS_SECRET_ACCESS_KEY", "AWS_SESSION_TOKEN"} & seen.keys()
