@@ -12,7 +12,7 @@ import pytest
 from chaos.broker import Broker
 from chaos.databases import SERVER, Unavailable
 
-pytestmark = pytest.mark.processes
+pytestmark = [pytest.mark.processes, pytest.mark.own_servers]
 
 CHECKOUT = Path(__file__).resolve().parent.parent
 

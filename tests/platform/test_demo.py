@@ -18,7 +18,7 @@ from tests.platform.person import Person
 from tests.snippets.shells import LEFT_OVER, LEFT_OVER_IN_SIMULATION, run
 from tests.snippets.test_powershell import read
 
-pytestmark = [pytest.mark.processes, pytest.mark.embedded]
+pytestmark = [pytest.mark.processes, pytest.mark.own_servers]
 
 AWS = [sys.executable, str(Path(sys.executable).with_name("aws"))]
 ASK = [*AWS, "sts", "get-caller-identity", "--query", "Arn", "--output", "text"]

@@ -17,7 +17,7 @@ from tests.fake_sts import FakeSts
 from tests.platform import compose
 from tests.platform.installation import clean_environ, free_port, processes_with, wait_for
 
-pytestmark = pytest.mark.processes
+pytestmark = [pytest.mark.processes, pytest.mark.own_servers]
 
 HOST = "chainweb.example"
 WORKERS = {"worker", "starter"}

@@ -12,7 +12,7 @@ from tests.platform import canaries
 from tests.platform.installation import CHECKOUT, Installation, wait_for
 from tests.platform.person import Person
 
-pytestmark = [pytest.mark.processes, pytest.mark.embedded]
+pytestmark = [pytest.mark.processes, pytest.mark.own_servers]
 
 HUB = "arn:aws:iam::111122223333:role/Hub"
 PASSWORD = "a-Password-that-no-log-may-hold-7"
