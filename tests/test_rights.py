@@ -424,6 +424,13 @@ def test_foreign_and_missing_ids_give_byte_equal_answers(world, subtests):
             compare([ask(ada, method, path, data) for path in paths], expected)
 
 
+@pytest.mark.parametrize("number", [10**6, 2**63, 10**40])
+def test_a_persons_number_that_no_database_holds_is_missing_like_any_other(world, number):
+    ada = world.browser("admin")
+    assert ada.get(f"/teams/{world.house.team.slug}/people/{number}/").status_code == 404
+    assert ada.post(f"/teams/{world.house.team.slug}/people/{number}/disable/").status_code == 404
+
+
 def test_foreign_and_missing_teams_give_byte_equal_answers(world, subtests):
     ada = world.browser("admin")
     for route in sorted(route for route in PAGES if "team_slug" in route):

@@ -13,6 +13,7 @@ from sessions.lifecycle.activations import lock_team
 from sessions.lifecycle.people import add_member
 from sessions.lifecycle.sessions import Refused
 from sessions.models import EventKind, Invitation, Membership, Role, User
+from sessions.policy import Action, can, memberships_of
 from sessions.secret import Secret
 
 INVITATION_DAYS = 7
@@ -28,7 +29,14 @@ def digest_of(code: Secret) -> str:
 def invite(
     by: Membership, role: Role, note: str = "", days: int = INVITATION_DAYS
 ) -> tuple[Invitation, Secret]:
-    """A new invitation into the admin's team, and its code: the only time that exists outside the invited person's hands."""
+    """A new invitation into the admin's team, and its code: the only time that exists outside the invited person's hands.
+
+    Raises `Refused` if they have lost the right to invite by now: who loses it leaves no way in behind.
+    """
+    lock_team(by.team_id)
+    fresh = memberships_of(by.user).filter(pk=by.pk).first()
+    if fresh is None or not can(fresh, Action.MANAGE_PEOPLE):
+        raise Refused("", "You cannot invite people any more.")
     code = Secret(secrets.token_urlsafe(32))
     invitation = Invitation.objects.create(
         team=by.team,

@@ -191,7 +191,8 @@ def _after_loss(
 
 
 def set_person_active(user: User, active: bool, actor: str) -> None:
-    """The operator's switch: whether a person can log in at all. Ends what they have running in every team."""
+    """The operator's switch: whether a person can log in at all. Ends what they have running in every team, and withdraws
+    their invitations."""
     with transaction.atomic(durable=True):
         memberships = Membership.objects.filter(user=user).select_related("team")
         teams = [lock_team(each.team_id) for each in memberships.order_by("team_id")]
@@ -199,7 +200,8 @@ def set_person_active(user: User, active: bool, actor: str) -> None:
         kind = EventKind.MEMBER_ENABLED if active else EventKind.MEMBER_DISABLED
         for team in teams:
             told = Entry(kind, actor, data={"member": user.get_username(), "person_id": user.pk})
-            ledger.append(team.pk, [told, *settle(team, actor)])
+            withdrawn = [] if active else _withdraw_invitations(team, user, actor)
+            ledger.append(team.pk, [told, *withdrawn, *settle(team, actor)])
 
 
 def cut_off_sessions(team: Team) -> list[AwsSession]:

@@ -54,10 +54,14 @@ def invite_person(request: HttpRequest, team_slug: str) -> HttpResponse:
     form = InviteForm(request.POST if request.method == "POST" else None)
     if request.method == "POST" and form.is_valid():
         wanted = form.cleaned_data
-        invitation, code = invite(member, Role(wanted["role"]), wanted["note"], wanted["days"])
-        # After the #, so that the code is in no log and no Referer.
-        link = f"{request.build_absolute_uri(reverse('join'))}#{code.reveal()}"
-        return render(request, "invited.html", {"invitation": invitation, "link": link})
+        try:
+            invitation, code = invite(member, Role(wanted["role"]), wanted["note"], wanted["days"])
+        except Refused as refused:
+            form.add_error(None, refused.message)
+        else:
+            # After the #, so that the code is in no log and no Referer.
+            link = f"{request.build_absolute_uri(reverse('join'))}#{code.reveal()}"
+            return render(request, "invited.html", {"invitation": invitation, "link": link})
     return render(request, "invite.html", {"form": form}, status=422 if form.errors else 200)
 
 
@@ -79,7 +83,7 @@ def _person(
 ) -> tuple[Membership, Membership]:
     """The caller and the member of their team whom it is about."""
     member = member_in(request, team_slug, action)
-    return member, get_object_or_404(people_of(member).select_related("team"), user=person_id)
+    return member, get_object_or_404(people_of(member).select_related("team"), user__id=person_id)
 
 
 @login_required
@@ -87,7 +91,7 @@ def _person(
 def person_page(request: HttpRequest, team_slug: str, person_id: int) -> HttpResponse:
     """A member; or one who was removed, as long as the ledger knows what they took with them."""
     member = member_in(request, team_slug, Action.SEE_PEOPLE)
-    person = people_of(member).filter(user=person_id).first()
+    person = people_of(member).filter(user__id=person_id).first()
     username = person.user.get_username() if person else name_of_former_member(member.team_id, person_id)
     if not username:
         raise Http404

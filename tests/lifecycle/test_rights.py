@@ -13,7 +13,7 @@ from sessions import ledger
 from sessions.lifecycle import rotation
 from sessions.lifecycle.access import Access, Audience, delete_group, save_group, set_access
 from sessions.lifecycle.exposure import held_by, name_of_former_member
-from sessions.lifecycle.invitations import invite
+from sessions.lifecycle.invitations import invitation_by_code, invite
 from sessions.lifecycle.needs import needs_of
 from sessions.lifecycle.people import add_member
 from sessions.lifecycle.reveal import NotReady, reveal
@@ -156,6 +156,26 @@ def test_an_admin_who_goes_leaves_no_invitation_behind(house):
     remove_member(carl, actor="ada")
     invitation.refresh_from_db()
     assert invitation.ended_at is not None
+
+
+def test_an_admin_who_is_switched_off_everywhere_leaves_no_invitation_behind(house):
+    carl = house.person("carl", Role.ADMIN)
+    _, code = invite(carl, Role.ADMIN)
+    set_person_active(carl.user, False, actor="manage.py")
+    assert invitation_by_code(code) is None
+    assert house.events(EventKind.INVITATION_REVOKED)[-1].actor == "manage.py"
+    set_person_active(carl.user, True, actor="manage.py")
+    assert invitation_by_code(code) is None
+
+
+def test_who_has_lost_the_right_to_invite_meanwhile_invites_nobody(house):
+    """The request had looked before the right was taken away; what it would leave behind would outlive the loss."""
+    carl = house.person("carl", Role.ADMIN)
+    asked_before = Membership.objects.select_related("user", "team").get(pk=carl.pk)
+    change_role(carl, Role.MEMBER, actor="ada")
+    with pytest.raises(Refused):
+        invite(asked_before, Role.ADMIN)
+    assert not house.events(EventKind.INVITATION_CREATED)
 
 
 def test_changing_nothing_writes_nothing(house):
