@@ -14,7 +14,7 @@ from sessions.clock import database_now
 from sessions.ledger import Entry
 from sessions.lifecycle.activations import erase_unneeded, lock_team
 from sessions.lifecycle.blobs import open_root_secrets, seal_root_secrets
-from sessions.lifecycle.hop_rules import check_chain, check_link
+from sessions.lifecycle.hop_rules import check_chain, check_link, check_name
 from sessions.lifecycle.outcomes import problem_of
 from sessions.lifecycle.plan import plan, secure
 from sessions.lifecycle.sessions import Draft, check_place
@@ -61,6 +61,7 @@ def start_probe(draft: Draft, member: Membership, session: AwsSession | None) ->
         policy = TeamPolicy.of(member.team_id)
         chain = [*draft.assumer.chain(), trial]
         check_link(trial.link, policy)
+        check_name(trial, policy)
         check_chain(chain, policy)
         probe.credential = secure(plan(chain, member, policy), now, force=True)
         probe.result = {"started_at": now.isoformat()}

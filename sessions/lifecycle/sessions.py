@@ -11,7 +11,7 @@ from sessions.clock import database_now
 from sessions.ledger import Entry
 from sessions.lifecycle.activations import end_activations_of, lock_team, resettle
 from sessions.lifecycle.blobs import seal_root_secrets
-from sessions.lifecycle.hop_rules import check_chain, check_link
+from sessions.lifecycle.hop_rules import check_chain, check_link, check_name
 from sessions.lifecycle.refused import Refused
 from sessions.models import CHAINED, AssumerLink, AwsSession, Credential, EventKind, Membership, TeamPolicy
 from sessions.models.sessions import load_chains
@@ -96,6 +96,7 @@ def save_session(draft: Draft, member: Membership, session: AwsSession | None = 
             if draft.kind == CHAINED:
                 policy = TeamPolicy.of(member.team_id)
                 check_link(session.link, policy)
+                check_name(session, policy)
                 for chain in load_chains(affected or [session]).values():
                     check_chain(chain, policy)
             kind = EventKind.SESSION_CREATED if creating else EventKind.SESSION_EDITED

@@ -5,10 +5,11 @@ import json
 import pytest
 
 from sessions.lifecycle.naming import preview, unnamed_sessions
-from sessions.lifecycle.sessions import Draft, save_session
+from sessions.lifecycle.probes import start_probe
+from sessions.lifecycle.sessions import Draft, Refused, save_session
 from sessions.lifecycle.state import Status
 from sessions.lifecycle.team_policy import PolicyDraft, save_policy
-from sessions.models import AwsSession, Credential, EventKind, SourceIdentity, TeamPolicy
+from sessions.models import AwsSession, Credential, EventKind, Role, SourceIdentity, TeamPolicy
 
 pytestmark = pytest.mark.django_db
 
@@ -321,3 +322,32 @@ def test_a_locked_name_without_a_person_is_found_everywhere(house):
     house.chained("Named")
     set_policy(house, role_session_name="automation", names_locked=True)
     assert unnamed(house) == {"Named": False}
+
+
+@pytest.mark.parametrize(("alias", "name"), [("Leaf", "ada"), ("Leaf", "a{username}"), ("Ada", "{alias}")])
+def test_nobody_gets_to_go_by_the_name_of_somebody_else_in_the_team(house, alias, name):
+    """A name that is fixed, put together or the session's own: in CloudTrail ben would be ada, or aben."""
+    house.person("aben", Role.MEMBER)
+    with pytest.raises(Refused) as refused:
+        house.chained(alias, member=house.ben, name=name)
+    assert refused.value.field == "role_session_name"
+    session = house.chained("Leaf", member=house.ben)
+    with pytest.raises(Refused):
+        edit(house, session, alias=alias, role_session_name=name)
+    draft = Draft(
+        kind=session.kind,
+        alias=alias,
+        profile="leaf",
+        region="eu-west-1",
+        assumer=house.root,
+        role_arn=session.link.role_arn,
+        role_session_name=name,
+    )
+    with pytest.raises(Refused):
+        start_probe(draft, house.ben, None)
+
+
+def test_a_name_that_is_nobodys_may_be_fixed_or_put_together(house):
+    house.person("aben", Role.MEMBER)
+    for number, name in enumerate(("automation", "team-{username}", "{username}.{alias}")):
+        house.chained(f"Leaf {number}", member=house.ben, name=name)
