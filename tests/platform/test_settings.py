@@ -5,6 +5,7 @@ import subprocess
 import sys
 
 import pytest
+from django.core.management import CommandError, call_command
 
 from tests.platform.installation import CHECKOUT, clean_environ
 
@@ -65,6 +66,13 @@ def test_production_makes_up_no_key(tmp_path):
 def test_debug_is_refused_where_others_can_reach_it():
     assert "DEBUG shows local variables" in setting("DEBUG", DEBUG="1", ALLOWED_HOSTS="chainweb.example")
     assert setting("DEBUG", DEBUG="1") == "True"
+
+
+@pytest.mark.parametrize("host", ["0.0.0.0", "::", "192.0.2.7", "chainweb.example"])
+def test_debug_is_refused_on_an_address_that_others_can_reach(host, settings):
+    settings.DEBUG = True
+    with pytest.raises(CommandError, match="DEBUG shows local variables"):
+        call_command("up", host=host)
 
 
 def test_only_postgresql_is_taken_as_a_database_of_ones_own():

@@ -42,6 +42,11 @@ class Command(BaseCommand):
         parser.add_argument("--port", type=int, default=8000)
 
     def handle(self, *args: Any, host: str, port: int, **options: Any) -> None:
+        if settings.DEBUG and not is_loopback(host):
+            # ALLOWED_HOSTS does not help: whoever can connect can also name a host that is allowed.
+            raise CommandError(
+                "DEBUG shows local variables to whoever asks; listen on loopback, or without it."
+            )
         os.umask(0o077)
         try:
             folder = settings.DATA_FOLDER
@@ -232,6 +237,13 @@ def hold_alone(folder: Path) -> TextIO:
     lock.write(f"{os.getpid()}\n")
     lock.flush()
     return lock
+
+
+def is_loopback(host: str) -> bool:
+    try:
+        return ipaddress.ip_address(host).is_loopback
+    except ValueError:
+        return host == "localhost"
 
 
 def is_running(process_id: str) -> bool:
