@@ -67,6 +67,9 @@ def validate_profile(text: str) -> str:
     _checked(text, "A named profile", 1, 64, _PATH_LIKE_CHARACTER, "_ + = , . @ : / -")
     if not _PROFILE_START.fullmatch(text[0]):
         raise InvalidName("A named profile begins with a letter, a digit or “_”.")
+    # Python's reader of INI files, and so botocore, gives what stands under [DEFAULT] to every other profile.
+    if text == "DEFAULT":
+        raise InvalidName("The profile DEFAULT would change all the others; “default” is AWS's own.")
     return text
 
 

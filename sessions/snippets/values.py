@@ -36,9 +36,6 @@ def check(name: str, value: str | Secret, grammar: re.Pattern[str]) -> None:
 def check_profile(profile: str) -> None:
     """Raises ValueError for what cannot be the name of a section."""
     validate_profile(profile)
-    # Python's reader of INI files, and so botocore, gives what stands under [DEFAULT] to every other profile.
-    if profile == "DEFAULT":
-        raise ValueError("The profile DEFAULT would change all the others; “default” is AWS's own.")
 
 
 def credentials_of(snippet: Snippet) -> AwsCredentials:
