@@ -7,7 +7,7 @@ import pytest
 from django.test import Client
 from django.urls import URLPattern, URLResolver, get_resolver, reverse
 
-from sessions.models import AwsSession, EventKind, Probe
+from sessions.models import AwsSession, EventKind, Probe, Role
 from tests.house import House
 
 pytestmark = pytest.mark.django_db
@@ -64,6 +64,7 @@ def test_the_way_from_the_plus_button_to_a_created_session(house):
         ("role_session_name", "ada\n"),
         ("role_session_name", "adé"),
         ("profile", "a]"),
+        ("profile", "DEFAULT"),
         ("alias", ""),
         ("alias", "ROOT KEY"),
         ("assumer", str(uuid.uuid4())),
@@ -227,6 +228,27 @@ def test_testing_a_root_asks_aws_who_it_is_and_forgets_the_secret(house, sts):
     assert "user/probed" in ada.get(reverse("probe", args=[probe.pk])).content.decode()
     assert Probe.objects.get().sealed_secrets is None
     assert not AwsSession.objects.filter(alias="Probed").exists()
+
+
+def test_a_root_is_not_asked_for_somebody_who_is_no_admin_any_more(house, sts):
+    from sessions.lifecycle.probes import run_root_probe
+    from sessions.lifecycle.rights import change_role
+
+    carl = house.person("carl", Role.ADMIN)
+    fields = {
+        "session": str(house.root.pk),
+        "alias": "Root key",
+        "profile": "root-key",
+        "region": "eu-west-1",
+    }
+    fields["access_key_id"] = house.root.settings["access_key_id"]
+    house.browser(carl).post(reverse("test_session", args=[house.team.slug, "iam-user"]), fields)
+    probe = Probe.objects.get()
+    change_role(carl, Role.MEMBER, actor="ada")
+    calls = len(sts.calls)
+    run_root_probe(str(probe.pk))
+    assert len(sts.calls) == calls
+    assert not house.events(EventKind.ROOT_VERIFIED)
 
 
 def test_another_persons_probe_is_not_shown(house):

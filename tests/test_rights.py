@@ -18,7 +18,7 @@ from sessions.lifecycle.access import save_group
 from sessions.lifecycle.invitations import invite
 from sessions.lifecycle.rights import disable_member, remove_member, set_person_active
 from sessions.lifecycle.tokens import create_token
-from sessions.models import Probe, Role, Token
+from sessions.models import AwsSession, Probe, Role, Token
 from tests.house import House
 
 pytestmark = pytest.mark.django_db
@@ -407,6 +407,14 @@ def test_editing_a_root_wants_a_recent_log_in_and_editing_a_chain_does_not(world
     root = world.path("sessions/<uuid:session_id>/edit/", session_id=world.house.root.pk)
     assert seen(old.get(root)) == "confirm"
     assert old.get(world.path("sessions/<uuid:session_id>/edit/")).status_code == 200
+
+
+def test_deleting_a_root_wants_a_recent_log_in_and_deleting_a_chain_does_not(world):
+    old = world.browser("admin", minutes_ago=6)
+    root = world.path("sessions/<uuid:session_id>/delete/", session_id=world.house.root.pk)
+    assert [seen(old.get(root)), seen(old.post(root))] == ["confirm", "confirm"]
+    assert AwsSession.objects.filter(pk=world.house.root.pk).exists()
+    assert old.get(world.path("sessions/<uuid:session_id>/delete/")).status_code == 200
 
 
 IDS = ("session_id", "invitation_id", "group_id", "person_id", "token_id", "probe_id")

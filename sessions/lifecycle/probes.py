@@ -29,8 +29,10 @@ from sessions.models import (
     Membership,
     Probe,
     ProbeState,
+    Role,
     TeamPolicy,
 )
+from sessions.policy import working_members
 
 PROBE_LIFE = timedelta(seconds=60)
 
@@ -81,6 +83,9 @@ def run_root_probe(probe_id: str) -> None:
         Probe.objects.select_related("session", "user").filter(pk=probe_id, state=ProbeState.PENDING).first()
     )
     if probe is None or probe.kind == CHAINED:
+        return
+    # Roots are the admins' alone; who asked may have lost that meanwhile.
+    if not working_members(user=probe.user, team=probe.team_id, role=Role.ADMIN).exists():
         return
     session = probe.session
     try:

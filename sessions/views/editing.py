@@ -156,6 +156,8 @@ def edit_session(request: HttpRequest, session_id: UUID) -> HttpResponse:
 def delete_session_page(request: HttpRequest, session_id: UUID) -> HttpResponse:
     """Lists what goes with it, at all levels; then, on POST, deletes it all in one step."""
     session, member = session_for(request, session_id, Action.DELETE)
+    if not session.is_chained and (first := confirm_first(request)):
+        return first
     dependants = session.dependants()
     if request.method == "POST":
         try:
