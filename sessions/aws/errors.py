@@ -136,6 +136,8 @@ def _answered(
     for secret in hidden:
         if secret:
             message = message.replace(secret.reveal(), "…")
+    # Only now, so that no half of a secret is left; and before anything is looked for in what may be very long.
+    message = message[: 4 * LONGEST_MESSAGE]
     if code in THROTTLED or status == 429:
         return Throttled(code, hop_number, message, "AWS limits the calls; this is tried again by itself.")
     if code in PASSING or status >= 500:

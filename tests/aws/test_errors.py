@@ -1,6 +1,7 @@
 """What botocore raises becomes one of our few errors: its hop named, a hint what to check, nothing secret in it."""
 
 import pickle
+import time
 
 import pytest
 from botocore import exceptions
@@ -93,6 +94,15 @@ def test_the_packed_size_is_shown():
         answered("PackedPolicyTooLarge", "Packed policy consumes 112% of allotted space"), 1, HOP
     )
     assert "112 %" in error.check
+
+
+@pytest.mark.parametrize("code", ["PackedPolicyTooLarge", "AccessDenied", "ValidationError"])
+@pytest.mark.parametrize("piece", ["1", "User: ", " at '", "1 "])
+def test_a_huge_message_keeps_no_worker_busy(code, piece):
+    before = time.process_time()
+    error = errors.translate(answered(code, piece * (200_000 // len(piece))), 1, HOP)
+    assert time.process_time() - before < 2
+    assert len(error.message) <= errors.LONGEST_MESSAGE
 
 
 def test_a_wrong_signatures_answer_is_never_passed_on_for_it_quotes_the_token():
