@@ -6,3 +6,5 @@ urlpatterns = [
     path("accounts/", include("sessions.account_urls")),
     path("", include("sessions.urls")),
 ]
+
+handler500 = "sessions.views.errors.server_error"
