@@ -16,15 +16,15 @@ from django.db.models import Q
 from sessions.clock import database_now
 from sessions.lifecycle.needs import needs_of
 from sessions.lifecycle.statements import stored
+from sessions.lifecycle.times import PARENT_MARGIN
 from sessions.models import Credential, Team
 
 
 @dataclass
 class Claim:
-    """One run's hold on credentials; `renewed_at` is when its leases were last taken or extended."""
+    """One run's hold on credentials."""
 
     fence: uuid.UUID = field(default_factory=uuid.uuid4)
-    renewed_at: datetime | None = None
 
 
 # PostgreSQL locks row by row and passes over what another worker is just claiming; SQLite has one writer at a time. The
@@ -56,8 +56,6 @@ def _take(claim: Claim, condition: str, values: list[object], limit: int, now: d
         taken = Credential.objects.raw(_TAKE_SQLITE.format(condition=condition), [*lease, *free])
     else:
         taken = Credential.objects.raw(_TAKE_POSTGRES.format(condition=condition), [*free, *lease])
-    if claim.renewed_at is None:
-        claim.renewed_at = now
     return list(taken)
 
 
@@ -69,7 +67,7 @@ def claim_due(claim: Claim, limit: int, *, asked_only: bool = False) -> list[Cre
 
 
 def claim_these(claim: Claim, fingerprints: Collection[str]) -> list[Credential]:
-    """Takes these as well, as far as nobody else holds them: parents that have run out.
+    """Takes these as well, as far as nobody else holds them and they have run out still: another worker may just have minted one.
 
     A parent that AWS refused stays untaken until a person asks: its `due_at` is null then.
     """
@@ -77,8 +75,12 @@ def claim_these(claim: Claim, fingerprints: Collection[str]) -> list[Credential]
         return []
     now = database_now()
     marks = ", ".join(["%s"] * len(fingerprints))
-    condition = f"fingerprint IN ({marks}) AND (problem IS NULL OR due_at <= %s)"
-    return _take(claim, condition, [*fingerprints, stored("due_at", now)], len(fingerprints), now)
+    condition = (
+        f"fingerprint IN ({marks}) AND (problem IS NULL OR due_at <= %s) "
+        "AND (sealed IS NULL OR expires_at IS NULL OR expires_at <= %s)"
+    )
+    values = [*fingerprints, stored("due_at", now), stored("expires_at", now + PARENT_MARGIN)]
+    return _take(claim, condition, values, len(fingerprints), now)
 
 
 def hold_teams(fingerprints: Collection[str]) -> None:
@@ -94,8 +96,7 @@ def hold_teams(fingerprints: Collection[str]) -> None:
 def renew(claim: Claim, fingerprints: Collection[str]) -> set[str]:
     """Extends the leases of what is still to be done; returns what is still held."""
     hold_teams(fingerprints)
-    claim.renewed_at = database_now()
-    lease_until = claim.renewed_at + timedelta(seconds=settings.CHAINWEB_LEASE_SECONDS)
+    lease_until = database_now() + timedelta(seconds=settings.CHAINWEB_LEASE_SECONDS)
     held = Credential.objects.filter(pk__in=fingerprints, fence=claim.fence)
     held.update(lease_until=lease_until)
     return set(held.values_list("pk", flat=True))

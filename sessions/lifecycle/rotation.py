@@ -8,7 +8,6 @@ import os
 import threading
 import time
 from dataclasses import dataclass, field
-from datetime import timedelta
 from functools import lru_cache
 from queue import Empty, SimpleQueue
 
@@ -57,6 +56,7 @@ class Run:
     held_in_all: int = 0
     first_done_at: float = 0.0
     looked_at: float = float("-inf")
+    renewed_at: float = field(default_factory=time.monotonic)
     drained: bool = False
 
     def __post_init__(self) -> None:
@@ -162,9 +162,9 @@ class Run:
         )
 
     def _renew(self) -> None:
-        renewed_at = self.claim.renewed_at
-        third = timedelta(seconds=settings.CHAINWEB_LEASE_SECONDS / 3)
-        if self.rows and renewed_at and database_now() - renewed_at > third:
+        # By this process's clock: whether the lease is over the database decides, when to extend it is only a matter of care.
+        if self.rows and time.monotonic() - self.renewed_at > settings.CHAINWEB_LEASE_SECONDS / 3:
+            self.renewed_at = time.monotonic()
             held = claims.renew(self.claim, list(self.rows))
             self.rows = {pk: row for pk, row in self.rows.items() if pk in held}
 
@@ -186,6 +186,8 @@ class Run:
                 if (row.level > 0 or row.is_kept_base) and not row.is_live(now + PARENT_MARGIN)
             ]
             frontier = claims.claim_these(self.claim, run_out)
+            # What was not to be had may have been minted between the look and the grasp.
+            self.parents |= Credential.objects.in_bulk(list({*run_out} - {row.pk for row in frontier}))
             self.rows.update({row.pk: row for row in frontier})
             fresh = [*fresh, *frontier]
         needs = needs_of([row.pk for row in fresh])

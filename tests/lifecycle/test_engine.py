@@ -245,3 +245,27 @@ def test_an_edited_region_is_where_the_next_call_goes(house, sts):
     house.work()
     assert house.state(leaf).status is Status.ACTIVE
     assert sts.calls[-1]["region"] == "eu-central-1"
+
+
+def test_a_parent_that_another_worker_mints_between_look_and_grasp_is_not_minted_again(
+    house, sts, monkeypatch
+):
+    hub = house.chained("Hub")
+    first, second = house.chained("First", hub), house.chained("Second", hub)
+    house.start(first)
+    house.start(second)
+    grasp = claims.claim_these
+
+    def minted_meanwhile(claim, fingerprints):
+        if fingerprints:
+            monkeypatch.setattr(claims, "claim_these", grasp)
+            Credential.objects.filter(pk__in=fingerprints).update(due_at=database_now())
+            rotation.run(limit=1)
+        return grasp(claim, fingerprints)
+
+    Credential.objects.filter(level=1).update(due_at=None)
+    monkeypatch.setattr(claims, "claim_these", minted_meanwhile)
+    rotation.run(limit=1)
+    house.work()
+    assert [call["role_arn"] for call in sts.calls].count(hub.link.role_arn) == 1
+    assert {house.state(each).status for each in (first, second)} == {Status.ACTIVE}
