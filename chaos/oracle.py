@@ -24,6 +24,7 @@ class Facts:
     wasted: int = 0
     early: int = 0
     refused: dict[str, int] = field(default_factory=dict)
+    wasted_examples: list[str] = field(default_factory=list)
     faults: list[str] = field(default_factory=list)
 
     @property
@@ -34,6 +35,7 @@ class Facts:
         return {
             "calls": self.calls,
             "wasted": self.wasted,
+            "wasted_examples": self.wasted_examples,
             "early": self.early,
             "double_issue_percent": round(self.double_issue_percent, 3),
             "refused": self.refused,
@@ -105,6 +107,7 @@ def _examine(stage: Stage, seen: Seen | None, marked: int) -> Facts:
     stored = {key for _, _, _, key, _ in minted}
     facts = Facts(calls=len(by_key), stored=len(minted), wasted=len(by_key.keys() - stored))
     facts.refused = dict(collections.Counter(c["outcome"] for c in calls if c["outcome"] != "ok"))
+    facts.wasted_examples = _examples(by_key, stored)
     _check_events(stage, minted, by_key, marked, facts)
     _check_rows(stage, minted, by_key, facts)
     if seen:
@@ -112,6 +115,23 @@ def _examine(stage: Stage, seen: Seen | None, marked: int) -> Facts:
     if said := stage.verify_ledger():
         facts.faults.append(f"the ledger does not verify: {said}")
     return facts
+
+
+def _examples(by_key: dict[str, Any], stored: set[str]) -> list[str]:
+    """Of some wasted calls: for which role, when it was answered, whether to anybody, and how long after it the next one came."""
+    told = []
+    for key in list(by_key.keys() - stored)[:5]:
+        call = by_key[key]
+        later = [
+            other["at"] - call["at"]
+            for other in by_key.values()
+            if other["role_arn"] == call["role_arn"] and other["at"] > call["at"]
+        ]
+        again = f"again {min(later):.1f} s later" if later else "never again"
+        heard = "answered" if call["delivered"] else "nobody there for the answer"
+        took = call["answered_at"] - call["at"]
+        told.append(f"{call['role_arn']}: {heard} after {took:.2f} s, {again}")
+    return told
 
 
 def _check_events(stage: Stage, minted: list[Any], by_key: dict[str, Any], marked: int, facts: Facts) -> None:
