@@ -25,6 +25,7 @@ class Facts:
     early: int = 0
     refused: dict[str, int] = field(default_factory=dict)
     wasted_examples: list[str] = field(default_factory=list)
+    early_examples: list[str] = field(default_factory=list)
     faults: list[str] = field(default_factory=list)
 
     @property
@@ -37,6 +38,7 @@ class Facts:
             "wasted": self.wasted,
             "wasted_examples": self.wasted_examples,
             "early": self.early,
+            "early_examples": self.early_examples,
             "double_issue_percent": round(self.double_issue_percent, 3),
             "refused": self.refused,
         }
@@ -154,6 +156,9 @@ def _check_events(stage: Stage, minted: list[Any], by_key: dict[str, Any], marke
                 facts.faults.append(f"stale write: event {next_seq} stored an older answer over a newer one")
             if seq > marked and (next_at - at).total_seconds() < EARLY * stage.life_seconds:
                 facts.early += 1
+                if len(facts.early_examples) < 5:
+                    gap = (next_at - at).total_seconds()
+                    facts.early_examples.append(f"{call['role_arn']}: stored again {gap:.2f} s later")
     generations = dict(
         stage.rows.execute("SELECT fingerprint, generation FROM chains_credential WHERE level > 0").fetchall()
     )
