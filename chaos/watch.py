@@ -17,6 +17,8 @@ from chaos.databases import connect
 from chaos.stage import Stage
 
 LOOK_SECONDS = 0.5
+# Of so many activations; with more of them it looks less often, since it shares the machine with what it looks at.
+LOOKED_AT_TWICE_A_SECOND = 2000
 # Opened and compared at each look, picked at random.
 OPENED_PER_LOOK = 20
 SLOW_SECONDS = 1.0
@@ -92,7 +94,8 @@ class Watch:
 
     def _look_at_the_database(self) -> None:
         connection: psycopg.Connection[Any] | None = None
-        while not self._over.wait(LOOK_SECONDS):
+        pause = LOOK_SECONDS * max(1.0, min(4.0, self.stage.seeded.started / LOOKED_AT_TWICE_A_SECOND))
+        while not self._over.wait(pause):
             try:
                 connection = connection or connect(self.stage.database_url)
                 self._look(connection)
