@@ -49,6 +49,9 @@ def child_environ(environ: Mapping[str, str], folder: Path, moto_url: str) -> di
             )  # children run in the checkout, wherever this was typed
     # The folder's parent: the mode is the folder's last part, and settings append it themselves.
     child |= {"CHAINWEB_DATA": str(folder.parent), "CHAINWEB_AWS": folder.name}
+    # The supervisor has checked the keys; three Celery processes that each load the whole URLconf to check it again
+    # would take a second of the start.
+    child["CELERY_SKIP_CHECKS"] = "true"
     if moto_url:
         child = {name: value for name, value in child.items() if not name.startswith("AWS_")}
         child |= {
