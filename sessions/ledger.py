@@ -10,6 +10,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC
 from typing import Any
+from uuid import UUID
 
 from django.db import connection
 
@@ -20,12 +21,20 @@ START = hashlib.sha256(b"chainweb ledger").hexdigest()
 
 
 @dataclass(frozen=True)
+class Subject:
+    """The session that a line is about, by id and name; a whole `AwsSession` will do as well."""
+
+    pk: UUID
+    alias: str
+
+
+@dataclass(frozen=True)
 class Entry:
     """What is about to become a line. `data` holds no secret, ever."""
 
     kind: EventKind
     actor: str
-    session: AwsSession | None = None
+    session: AwsSession | Subject | None = None
     data: Mapping[str, Any] = field(default_factory=dict)
 
 

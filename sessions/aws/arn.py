@@ -2,7 +2,7 @@
 
 import re
 from dataclasses import dataclass
-from typing import Self
+from functools import lru_cache
 
 from sessions.aws.names import partitions
 
@@ -29,46 +29,9 @@ class RoleArn:
     name: str
 
     @classmethod
-    def parse(cls, text: str) -> Self:
+    def parse(cls, text: str) -> "RoleArn":
         """Reads a role's ARN exactly as IAM writes it. Raises `InvalidArn`."""
-        if not (text.isascii() and text.isprintable()) or " " in text:
-            raise InvalidArn("A role ARN has no spaces, line breaks or characters outside ASCII.")
-        if len(text) > LONGEST:
-            raise InvalidArn(f"A role ARN has at most {LONGEST} characters; this one has {len(text)}.")
-        parts = text.split(":", 5)
-        if len(parts) != 6 or parts[0] != "arn":
-            raise InvalidArn(f"A role ARN looks like {EXAMPLE}.")
-        _, partition, service, region, account, resource = parts
-        if partition not in partitions():
-            raise InvalidArn(
-                f"There is no AWS partition “{partition[:40]}”; there are {', '.join(partitions())}."
-            )
-        if service == "sts" and resource.startswith("assumed-role/"):
-            raise InvalidArn(
-                "This is the ARN of a role session, not of the role. "
-                f"The role's begins arn:{partition}:iam::{account[:12]}:role/."
-            )
-        if service != "iam":
-            raise InvalidArn(f"A role belongs to the service iam, not to “{service[:40]}”: {EXAMPLE}.")
-        if region:
-            raise InvalidArn("A role has no region: there is nothing between the two colons after iam.")
-        if not _ACCOUNT.fullmatch(account):
-            raise InvalidArn(f"The account in a role ARN is 12 digits, not “{account[:40]}”.")
-        kind, slash, rest = resource.partition("/")
-        if kind != "role" or not slash:
-            raise InvalidArn(f"After the account comes role/ and the role's name, not “{kind[:40]}”.")
-        head, inner_slash, name = rest.rpartition("/")
-        path = f"/{head}/" if inner_slash else "/"
-        if not _PATH.fullmatch(path):
-            raise InvalidArn(
-                "The role's path is empty or too long: a path has 1 to 510 characters between its slashes."
-            )
-        if not _NAME.fullmatch(name):
-            raise InvalidArn(
-                "The role's name, after the last slash, is 1 to 64 letters, digits and _ + = , . @ -"
-                f"{f'; this one has {len(name)}' if len(name) > 64 else ''}."
-            )
-        return cls(partition, account, path, name)
+        return _parse(text)
 
     def __str__(self) -> str:
         return f"arn:{self.partition}:iam::{self.account}:role{self.path}{self.name}"
@@ -76,3 +39,46 @@ class RoleArn:
     def assumed_role_arn(self, role_session_name: str) -> str:
         """What CloudTrail and GetCallerIdentity show for a session of this role; the path is not in it."""
         return f"arn:{self.partition}:sts::{self.account}:assumed-role/{self.name}/{role_session_name}"
+
+
+# The same few roles are parsed for every hop that is minted.
+@lru_cache(maxsize=4096)
+def _parse(text: str) -> RoleArn:
+    if not (text.isascii() and text.isprintable()) or " " in text:
+        raise InvalidArn("A role ARN has no spaces, line breaks or characters outside ASCII.")
+    if len(text) > LONGEST:
+        raise InvalidArn(f"A role ARN has at most {LONGEST} characters; this one has {len(text)}.")
+    parts = text.split(":", 5)
+    if len(parts) != 6 or parts[0] != "arn":
+        raise InvalidArn(f"A role ARN looks like {EXAMPLE}.")
+    _, partition, service, region, account, resource = parts
+    if partition not in partitions():
+        raise InvalidArn(
+            f"There is no AWS partition “{partition[:40]}”; there are {', '.join(partitions())}."
+        )
+    if service == "sts" and resource.startswith("assumed-role/"):
+        raise InvalidArn(
+            "This is the ARN of a role session, not of the role. "
+            f"The role's begins arn:{partition}:iam::{account[:12]}:role/."
+        )
+    if service != "iam":
+        raise InvalidArn(f"A role belongs to the service iam, not to “{service[:40]}”: {EXAMPLE}.")
+    if region:
+        raise InvalidArn("A role has no region: there is nothing between the two colons after iam.")
+    if not _ACCOUNT.fullmatch(account):
+        raise InvalidArn(f"The account in a role ARN is 12 digits, not “{account[:40]}”.")
+    kind, slash, rest = resource.partition("/")
+    if kind != "role" or not slash:
+        raise InvalidArn(f"After the account comes role/ and the role's name, not “{kind[:40]}”.")
+    head, inner_slash, name = rest.rpartition("/")
+    path = f"/{head}/" if inner_slash else "/"
+    if not _PATH.fullmatch(path):
+        raise InvalidArn(
+            "The role's path is empty or too long: a path has 1 to 510 characters between its slashes."
+        )
+    if not _NAME.fullmatch(name):
+        raise InvalidArn(
+            "The role's name, after the last slash, is 1 to 64 letters, digits and _ + = , . @ -"
+            f"{f'; this one has {len(name)}' if len(name) > 64 else ''}."
+        )
+    return RoleArn(partition, account, path, name)

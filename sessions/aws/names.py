@@ -205,6 +205,8 @@ def _hash(whole: str) -> str:
 def _checked(
     text: str, what: str, shortest: int, longest: int, character: re.Pattern[str], marks: str
 ) -> str:
+    if _whole(character.pattern, shortest, longest).fullmatch(text):
+        return text
     for position, each in enumerate(text, start=1):
         if not character.fullmatch(each):
             raise InvalidName(
@@ -213,6 +215,11 @@ def _checked(
     if not shortest <= len(text) <= longest:
         raise InvalidName(f"{what} is {shortest} to {longest} characters long; this one has {len(text)}.")
     return text
+
+
+@lru_cache(maxsize=64)
+def _whole(character: str, shortest: int, longest: int) -> re.Pattern[str]:
+    return re.compile(f"{character}{{{shortest},{longest}}}", re.ASCII)
 
 
 def _shown(text: str) -> str:

@@ -7,7 +7,8 @@ from typing import TypeVar
 from django.db.models import Exists, F, Model, OuterRef, Q, QuerySet
 from django.db.models.expressions import Combinable
 
-from sessions.models import Activation, AwsSession, Credential, Probe, Right, SessionGrant
+from sessions.ledger import Subject
+from sessions.models import Activation, Credential, Probe, Right, SessionGrant
 from sessions.policy import OPERATORS, below, cut_off
 
 Row = TypeVar("Row", bound=Model)
@@ -18,7 +19,7 @@ class Need:
     """One person's reason for a credential. `direct`: it is what they take away; otherwise a hop on their way."""
 
     person: str
-    session: AwsSession | None
+    session: Subject | None
     direct: bool
 
 
@@ -44,28 +45,29 @@ def needs_of(fingerprints: Collection[str]) -> dict[str, list[Need]]:
 
 
 def _direct_needs(fingerprints: Collection[str]) -> list[tuple[str, Need]]:
+    # Plain values: model instances of three tables would cost more than the sealing and signing of a hop's ledger line.
     activations = list(
-        rightful(Activation.objects.filter(credential_id__in=fingerprints)).select_related("session", "user")
-    )
-    probes = list(
-        rightful_probes(Probe.objects.filter(credential_id__in=fingerprints)).select_related(
-            "session", "user"
+        rightful(Activation.objects.filter(credential_id__in=fingerprints)).values_list(
+            "credential_id", "user__username", "session_id", "session__alias", "session__team_id"
         )
     )
-    teams = {a.session.team_id for a in activations} | {p.team_id for p in probes}
+    probes = list(
+        rightful_probes(Probe.objects.filter(credential_id__in=fingerprints)).values_list(
+            "credential_id", "user__username", "session_id", "session__alias", "team_id", "assumer_id"
+        )
+    )
+    teams = {row[4] for row in activations} | {row[4] for row in probes}
     dead = below(cut_off(teams), teams)
-    return [
-        *(
-            (a.credential_id, Need(a.user.get_username(), a.session, direct=True))
-            for a in activations
-            if a.session_id not in dead
-        ),
-        *(
-            (str(p.credential_id), Need(p.user.get_username(), p.session, direct=True))
-            for p in probes
-            if p.assumer_id not in dead
-        ),
+    needs = [
+        (str(credential_id), Need(person, Subject(session_id, alias), direct=True))
+        for credential_id, person, session_id, alias, _ in activations
+        if session_id not in dead
     ]
+    for credential_id, person, session_id, alias, _, assumer_id in probes:
+        if assumer_id not in dead:
+            tried = Subject(session_id, alias or "") if session_id else None
+            needs.append((str(credential_id), Need(person, tried, direct=True)))
+    return needs
 
 
 def rightful(activations: QuerySet[Activation]) -> QuerySet[Activation]:
