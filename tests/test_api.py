@@ -387,3 +387,9 @@ def test_a_chain_that_nobody_answers_for_is_not_started_and_says_why(house, ada)
     assert house.browser(house.ada).post(f"/sessions/{leaf.pk}/start/").status_code == 403
     assert ada("PATCH", f"/sessions/{leaf.pk}", {}).status_code == 200  # the admin answers for it from now on
     assert ada("POST", f"/sessions/{leaf.pk}/start").status_code == 200
+
+
+def test_a_nul_in_a_name_is_refused_and_no_error_of_ours(house, ada):
+    [leaf] = house.chain(1)
+    wanted = {"start": {"everyone": False, "people": ["be\x00n"]}}
+    assert ada("PUT", f"/sessions/{leaf.pk}/access", wanted).status_code == 422

@@ -1,15 +1,19 @@
 """Whom a session is open to."""
 
-from typing import Any
+from typing import Annotated, Any
 from uuid import UUID
 
 from django.http import HttpRequest
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, ConfigDict, Field, StringConstraints
 
 from sessions.api.base import ERRORS, ApiError, api, caller, session_for
 from sessions.lifecycle.access import Access, Audience, access_of, set_access
 from sessions.models import AwsSession, Membership
 from sessions.policy import Action
+
+
+# A NUL is in no name, and PostgreSQL takes none as text.
+Name = Annotated[str, StringConstraints(max_length=150, pattern=r"^[^\x00]*$")]
 
 
 class AudienceModel(BaseModel):
@@ -18,8 +22,8 @@ class AudienceModel(BaseModel):
     model_config = ConfigDict(extra="forbid")
 
     everyone: bool = True
-    people: list[str] = Field(default_factory=list, max_length=1000)
-    groups: list[str] = Field(default_factory=list, max_length=1000)
+    people: list[Name] = Field(default_factory=list, max_length=1000)
+    groups: list[Name] = Field(default_factory=list, max_length=1000)
 
 
 class AccessModel(BaseModel):

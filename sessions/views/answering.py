@@ -112,7 +112,7 @@ def choose(request: HttpRequest, session_id: UUID) -> HttpResponse:
     chosen: dict[str, str] = {}
     for field in fields:
         value = given.get(field.name, "")
-        if not value:
+        if not value or not value.isprintable():
             break
         chosen[field.name] = value
     if len(chosen) == len(fields):
