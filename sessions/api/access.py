@@ -11,7 +11,6 @@ from sessions.lifecycle.access import Access, Audience, access_of, set_access
 from sessions.models import AwsSession, Membership
 from sessions.policy import Action
 
-
 # A NUL is in no name, and PostgreSQL takes none as text.
 Name = Annotated[str, StringConstraints(max_length=150, pattern=r"^[^\x00]*$")]
 
