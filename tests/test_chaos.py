@@ -34,7 +34,7 @@ def need_services():
 def run(scenario, folder):
     """The figures of one scenario; whatever does not hold fails with the scenario's own words. Seconds are not judged."""
     file = folder / "figures.json"
-    command = [sys.executable, "-m", "chaos", "--short", "--minutes=0.25", "--sessions=40"]
+    command = [sys.executable, "-m", "chaos", "--short", "--minutes=0.15", "--sessions=40"]
     done = subprocess.run(
         [*command, f"--only={scenario}", f"--json={file}"],
         cwd=CHECKOUT,

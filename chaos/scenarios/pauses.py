@@ -17,7 +17,7 @@ def stop_workers_past_their_lease_and_let_them_go_on(plan: Plan) -> Findings:
     options = Options(
         sessions=plan.few(200),
         lease_seconds=LEASE_SECONDS,
-        latency_seconds=2.0,
+        latency_seconds=1.0,
         environ={"CHAINWEB_STS_THREADS": "8"},
     )
     in_flight: list[int] = []
