@@ -115,7 +115,8 @@ def _problem(row: Credential, outcome: Outcome, now: datetime) -> dict[str, Any]
     """What becomes of a row that was not minted. Bulk tries it again; a person who waits has had the first answer."""
     match outcome:
         case Refusal(error):
-            again = error.retryable or (_worth_one_more(error) and row.attempts == 0)
+            is_news = (row.problem or {}).get("code") != error.code
+            again = error.retryable or (_worth_one_more(error) and is_news)
             return {
                 "problem": problem_of(error, since=_since(row, error.code, now)),
                 "attempts": min(row.attempts + 1, 1000),

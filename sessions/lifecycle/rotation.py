@@ -36,6 +36,8 @@ MOST_IN_A_COMMIT = 200
 LONGEST_BEFORE_COMMIT_SECONDS = 0.1
 # People who wait are looked for this often while a run is under way.
 LOOK_AGAIN_SECONDS = 0.05
+# Bulk looks again as well, or calls that hang would keep everything else waiting until they time out.
+LOOK_AGAIN_IN_BULK_SECONDS = 0.5
 
 
 @dataclass
@@ -88,7 +90,8 @@ class Run:
         now = time.monotonic()
         if now >= until or len(self.rows) > limit // 2:
             return
-        if self.drained and not (self.asked_only and now - self.looked_at >= LOOK_AGAIN_SECONDS):
+        again_after = LOOK_AGAIN_SECONDS if self.asked_only else LOOK_AGAIN_IN_BULK_SECONDS
+        if self.drained and now - self.looked_at < again_after:
             return
         self.looked_at = now
         fresh = claims.claim_due(self.claim, limit, asked_only=self.asked_only)
@@ -137,10 +140,9 @@ class Run:
         if error and outcomes.has_ended(error, call.row, self.parents.get(parent_id)):
             # Its first child to find out says so; then the root's own row is made anew before anything else is tried.
             outcome = Refusal(CredentialsExpired(error.code, 0, error.message, error.check))
-            self.bases.pop(parent_id, None)
-            self.failed[parent_id] = Deferred(DEFERRED_FOR)
-            for other in self.lanes.take_out(parent_id):
-                self._finish(other.row, Deferred(DEFERRED_FOR))
+            self._forget_base(parent_id)
+        elif isinstance(error, CredentialsExpired):
+            self._forget_base(parent_id)
         elif error and outcomes.is_about_the_root(error, call.row):
             # One notice for the root, and no further call with a key that AWS has just refused.
             outcome = Refusal(outcomes.as_the_roots(error))
@@ -148,6 +150,13 @@ class Run:
             for other in self.lanes.take_out(parent_id):
                 self._finish(other.row, outcomes.blocked_by(outcome))
         self._finish(call.row, outcome)
+
+    def _forget_base(self, parent_id: str) -> None:
+        """AWS says that it has ended: nothing more is signed with it, and what waits looks again once the parent is minted anew."""
+        self.bases.pop(parent_id, None)
+        self.failed[parent_id] = Deferred(DEFERRED_FOR)
+        for other in self.lanes.take_out(parent_id):
+            self._finish(other.row, Deferred(DEFERRED_FOR))
 
     def _is_time_to_commit(self) -> bool:
         if not self.done:
@@ -247,6 +256,7 @@ class Run:
             self.parents[row.pk] = row
             if isinstance(outcome, Minted) and row.pk in committed:
                 self.bases[row.pk] = outcome.credentials
+                self.failed.pop(row.pk, None)
             elif not row.is_live(
                 database_now() + PARENT_MARGIN
             ):  # what still lives can still be assumed from

@@ -1,5 +1,6 @@
 """The stream of claims, calls and commits: starts first, nothing slow in the way of others, nothing left behind."""
 
+from dataclasses import replace
 from datetime import timedelta
 
 import pytest
@@ -269,3 +270,39 @@ def test_a_parent_that_another_worker_mints_between_look_and_grasp_is_not_minted
     house.work()
     assert [call["role_arn"] for call in sts.calls].count(hub.link.role_arn) == 1
     assert {house.state(each).status for each in (first, second)} == {Status.ACTIVE}
+
+
+def test_a_parent_that_has_ended_is_made_anew_also_after_an_outage(house, sts):
+    _, leaf = house.chain(2)
+    house.start(leaf)
+    house.work()
+    rows = Credential.objects.filter(level=2)
+    for fault in ("Throttling", "ExpiredTokenException"):
+        rows.update(due_at=database_now())
+        sts.fail_next(fault)
+        rotation.run()
+    assert rows.get().due_at is not None
+    rows.update(due_at=database_now())
+    sts.calls.clear()
+    house.work()
+    assert [call["role_session_name"] for call in sts.calls] == ["ben", "ben"]
+    assert house.state(leaf).problem is None
+
+
+def test_once_aws_has_called_a_parent_expired_nothing_more_is_signed_with_it(house, sts, settings):
+    settings.CHAINWEB_STS_THREADS = 48
+    hub = house.chained("Hub")
+    leaves = [house.chained(f"Leaf {number}", hub) for number in range(80)]
+    start_sessions(leaves, house.ben)
+    house.work()
+    hub_key = Credential.objects.get(level=1).access_key_id
+    sts.rules.keys[hub_key] = replace(sts.rules.keys[hub_key], expires=1.0)
+    Credential.objects.filter(level=2).update(due_at=database_now())
+    sts.calls.clear()
+    rotation.run()
+    Credential.objects.filter(level=2, problem__isnull=False).update(due_at=database_now())
+    house.work()
+    assert sum(call["code"].startswith("ExpiredToken") for call in sts.calls) <= 48
+    assert {house.state(leaf).status for leaf in leaves} == {Status.ACTIVE}
+    assert not Credential.objects.filter(problem__isnull=False).exists()
+    assert sum(call["role_arn"] == hub.link.role_arn for call in sts.calls) == 1
