@@ -3,6 +3,7 @@
 import os
 import shutil
 import subprocess
+import sys
 import tempfile
 import time
 from pathlib import Path
@@ -16,9 +17,12 @@ from django.test import testcases
 from chainweb import processes
 from sessions import triggers
 from sessions.lifecycle import broker, budget, lanes
+from tests import settings as test_settings
 from tests.fake_identity_center import FakeIdentityCenter
 from tests.fake_sts import FakeSts
 from tests.house import House
+
+EXIT_STATUS = pytest.StashKey[int]()
 
 
 def pytest_report_header():
@@ -130,3 +134,19 @@ def valkey(valkey_url, settings):
     yield broker.client()
     broker._client.cache_clear()
     budget._store.cache_clear()
+
+
+def pytest_sessionfinish(session, exitstatus):
+    session.config.stash[EXIT_STATUS] = int(exitstatus)
+
+
+@pytest.hookimpl(trylast=True)
+def pytest_unconfigure(config):
+    """Ends here and now with pytest's own status: the threads of browser, servers and STS calls are daemons, and an interpreter
+    that is taken down under them has died of a signal after everything had passed."""
+    status = config.stash.get(EXIT_STATUS, None)
+    if status is not None:
+        shutil.rmtree(test_settings.FOLDER, ignore_errors=True)
+        sys.stdout.flush()
+        sys.stderr.flush()
+        os._exit(status)
