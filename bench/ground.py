@@ -161,11 +161,12 @@ class Ground:
             broker.flushall()
 
     def settle(self) -> None:
-        """After much was written: what autovacuum would do by and by."""
+        """After much was written: what the server would do by and by."""
         from django.db import connection
 
         with connection.cursor() as cursor:
-            cursor.execute("VACUUM ANALYZE" if self.kind == "postgres" else "ANALYZE")
+            for statement in ("VACUUM ANALYZE", "CHECKPOINT") if self.kind == "postgres" else ("ANALYZE",):
+                cursor.execute(statement)
 
     @contextlib.contextmanager
     def workers(

@@ -138,6 +138,9 @@ class Keeper:
     def log(self, name: str) -> Path:
         return self.folder / f"{name}.log"
 
+    def _last_words(self, name: str) -> str:
+        return " / ".join(self.log(name).read_text(errors="replace").split("\n")[-12:])[-2000:]
+
     def _leaderless(self) -> set[int]:
         return self._groups - {kept.process.pid for kept in self._kept.values()}
 
@@ -167,7 +170,9 @@ class Keeper:
                     if code is None:
                         continue
                     if not kept.expected:
-                        self.unexpected.append(f"{kept.name}: exit code {code}")
+                        self.unexpected.append(
+                            f"{kept.name}: exit code {code}: {self._last_words(kept.name)}"
+                        )
                         time.sleep(0.5)  # no endless loop at full speed if it cannot start
                     kept.expected = False
                     kept.process = self._spawn(kept.name, kept.command, kept.environ, kept.keep_fds)
