@@ -7,15 +7,18 @@ from django.core.exceptions import ImproperlyConfigured
 ROLES = ("member", "auditor", "admin")
 
 
-def parse_group_map(text: str) -> dict[str, tuple[str, str]]:
-    """{group: (team's short name, role)} from "group=team:role,…". Raises `ImproperlyConfigured` for anything else."""
+def parse_group_map(variable: str, text: str) -> dict[str, tuple[str, str]]:
+    """{group: (team's short name, role)} from "group=team:role,…", the value of that environment variable.
+
+    Raises `ImproperlyConfigured` for anything else.
+    """
     found: dict[str, tuple[str, str]] = {}
     for piece in filter(None, (each.strip() for each in text.split(","))):
         group, equals, place = piece.rpartition("=")
         team, colon, role = place.partition(":")
         if not (group and equals and team and colon) or role not in ROLES:
             raise ImproperlyConfigured(
-                f"OIDC_GROUPS is a list of group=team:role, the role one of {', '.join(ROLES)}; “{piece}” is not."
+                f"{variable} is a list of group=team:role, the role one of {', '.join(ROLES)}; “{piece}” is not."
             )
         found[group] = (team, role)
     return found
@@ -32,12 +35,14 @@ def oidc_provider(
 
 def saml_provider(entity_id: str, metadata_url: str, name: str) -> dict[str, Any]:
     """allauth's settings for one SAML identity provider, with assertions that must be signed."""
+    # By their OIDs (RFC 4519, RFC 4524) and, for Entra ID and AD FS, by the names that these give.
+    claims = "http://schemas.xmlsoap.org/ws/2005/05/identity/claims"
     attributes = {
         "uid": "urn:oasis:names:tc:SAML:attribute:subject-id",
-        "email": "urn:oid:0.9.2342.19200300.100.1.3",
+        "email": ["urn:oid:0.9.2342.19200300.100.1.3", f"{claims}/emailaddress"],
         "username": "urn:oid:0.9.2342.19200300.100.1.1",
-        "first_name": "urn:oid:2.5.4.42",
-        "last_name": "urn:oid:2.5.4.4",
+        "first_name": ["urn:oid:2.5.4.42", f"{claims}/givenname"],
+        "last_name": ["urn:oid:2.5.4.4", f"{claims}/surname"],
     }
     return {
         "APPS": [
@@ -52,6 +57,7 @@ def saml_provider(entity_id: str, metadata_url: str, name: str) -> dict[str, Any
                         "strict": True,
                         "allow_single_label_domains": True,  # as inside a company's network
                         "want_assertion_signed": True,
+                        "want_attribute_statement": False,  # who is nothing but a NameID can connect an account
                         "reject_deprecated_algorithm": True,
                     },
                 },

@@ -242,7 +242,7 @@ SOCIALACCOUNT_REQUESTS_TIMEOUT = 5
 SOCIALACCOUNT_OPENID_CONNECT_URL_PREFIX = "oidc"
 OIDC_ISSUER = env.str("OIDC_ISSUER", default="").rstrip("/")
 OIDC_GROUPS_CLAIM = env.str("OIDC_GROUPS_CLAIM", default="groups")
-OIDC_GROUPS = identity.parse_group_map(env.str("OIDC_GROUPS", default=""))
+OIDC_GROUPS = identity.parse_group_map("OIDC_GROUPS", env.str("OIDC_GROUPS", default=""))
 SOCIALACCOUNT_PROVIDERS: dict[str, Any] = {"openid_connect": {"APPS": []}}
 if OIDC_ISSUER:
     SOCIALACCOUNT_PROVIDERS["openid_connect"] = identity.oidc_provider(
@@ -255,8 +255,10 @@ if OIDC_ISSUER:
 
 # The extra `saml` (requirements-saml.txt) has to be installed; SAML_IDP_METADATA_URL switches it on.
 SAML_IDP_METADATA_URL = env.str("SAML_IDP_METADATA_URL", default="")
+SAML_GROUPS_ATTRIBUTE = env.str("SAML_GROUPS_ATTRIBUTE", default="groups")
+SAML_GROUPS = identity.parse_group_map("SAML_GROUPS", env.str("SAML_GROUPS", default=""))
 if SAML_IDP_METADATA_URL:
-    INSTALLED_APPS.append("allauth.socialaccount.providers.saml")
+    INSTALLED_APPS.append("sessions.saml")
     SOCIALACCOUNT_PROVIDERS["saml"] = identity.saml_provider(
         env.str("SAML_IDP_ENTITY_ID"), SAML_IDP_METADATA_URL, env.str("SAML_NAME", default="SAML")
     )

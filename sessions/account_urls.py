@@ -83,7 +83,4 @@ urlpatterns = [
 ]
 
 if settings.SAML_IDP_METADATA_URL:
-    urlpatterns += [
-        path("saml/<slug:organization_slug>/login/", accounts.saml_login, name="saml_login"),
-        path("", include("allauth.socialaccount.providers.saml.urls")),
-    ]
+    urlpatterns.append(path("saml/<slug:organization_slug>/", include("sessions.saml_urls")))

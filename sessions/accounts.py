@@ -5,6 +5,7 @@ unless the operator says so.
 """
 
 import time
+from collections.abc import Mapping
 from typing import Any
 
 import requests
@@ -30,6 +31,7 @@ from sessions.lifecycle.people import RESERVED_USERNAMES, free_username, settle_
 from sessions.lifecycle.sessions import Refused
 from sessions.lifecycle.sso import follow_groups
 from sessions.models import Invitation, User
+from sessions.saml import FORCE_AUTHN, SAML
 from sessions.secret import Secret
 
 INVITATION_KEY = "invitation"
@@ -90,13 +92,17 @@ class SocialAccountAdapter(DefaultSocialAccountAdapter):  # type: ignore[misc]  
     def is_open_for_signup(self, request: HttpRequest, sociallogin: SocialLogin) -> bool:
         if settings.CHAINWEB_OPEN_SIGNUP or invitation_in_hand(request) is not None:
             return True
-        is_oidc = sociallogin.account.provider == OIDC
-        return is_oidc and bool(groups_of(sociallogin.account) & settings.OIDC_GROUPS.keys())
+        return bool(groups_of(sociallogin.account) & group_map(sociallogin.account).keys())
 
     def pre_social_login(self, request: HttpRequest, sociallogin: SocialLogin) -> None:
-        is_login = sociallogin.is_existing and sociallogin.state.get("process") == "login"
-        if is_login and sociallogin.account.provider == OIDC:
-            follow_groups(sociallogin.user, groups_of(sociallogin.account), settings.OIDC_GROUPS)
+        account = sociallogin.account
+        if account.provider == SAML and not sociallogin.state.get(FORCE_AUTHN):
+            # Some providers name the moment of the answer for that of the log-in: only one that was asked to ask is believed.
+            account.extra_data["authn_instant"] = 0
+            if sociallogin.is_existing:
+                account.save(update_fields=["extra_data"])
+        if sociallogin.is_existing and sociallogin.state.get("process") == "login":
+            follow_groups(sociallogin.user, groups_of(account), group_map(account))
 
     def save_user(self, request: HttpRequest, sociallogin: SocialLogin, form: Any = None) -> User:
         user: User = sociallogin.user
@@ -108,18 +114,39 @@ class SocialAccountAdapter(DefaultSocialAccountAdapter):  # type: ignore[misc]  
         with transaction.atomic():
             _settle(request, user)
             sociallogin.save(request)
-        if sociallogin.account.provider == OIDC:
-            follow_groups(user, groups_of(sociallogin.account), settings.OIDC_GROUPS)
+        follow_groups(user, groups_of(sociallogin.account), group_map(sociallogin.account))
         return user
 
 
+def group_map(account: SocialAccount) -> Mapping[str, tuple[str, str]]:
+    """{group: (team's short name, role)}, as the operator has set it for that account's provider."""
+    of_provider: Mapping[str, Mapping[str, tuple[str, str]]] = {
+        OIDC: settings.OIDC_GROUPS,
+        SAML: settings.SAML_GROUPS,
+    }
+    return of_provider.get(account.provider, {})
+
+
 def groups_of(account: SocialAccount) -> set[str]:
-    """The groups that the identity provider names for a person, in the userinfo or in the ID token."""
+    """The groups that the identity provider names for a person: in the userinfo, in the ID token, in an attribute."""
     found: set[str] = set()
-    for part in ("userinfo", "id_token"):
-        claim = (account.extra_data.get(part) or {}).get(settings.OIDC_GROUPS_CLAIM, [])
+    for part, name in (
+        ("userinfo", settings.OIDC_GROUPS_CLAIM),
+        ("id_token", settings.OIDC_GROUPS_CLAIM),
+        ("attributes", settings.SAML_GROUPS_ATTRIBUTE),
+    ):
+        claim = (account.extra_data.get(part) or {}).get(name, [])
         found.update(each for each in ([claim] if isinstance(claim, str) else claim) if isinstance(each, str))
     return found
+
+
+def asked_at(account: SocialAccount) -> int:
+    """When the identity provider asked the person last, having been told to, in seconds since 1970; 0 if it did not say."""
+    if account.provider == SAML:
+        said = account.extra_data.get("authn_instant", 0)
+    else:
+        said = (account.extra_data.get("id_token") or {}).get("auth_time", 0)
+    return said if isinstance(said, int) else 0
 
 
 class MfaAdapter(DefaultMFAAdapter):  # type: ignore[misc]  # allauth is untyped
@@ -145,8 +172,7 @@ def is_recently_authenticated(request: HttpRequest) -> bool:
         return True
     if any(record["method"] == "socialaccount" for record in recent):
         account = SocialAccount.objects.filter(user=request.user).order_by("-last_login").first()
-        asked_at = (account.extra_data.get("id_token") or {}).get("auth_time", 0) if account else 0
-        return isinstance(asked_at, int) and asked_at > earliest
+        return account is not None and asked_at(account) > earliest
     return False
 
 

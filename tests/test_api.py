@@ -176,6 +176,12 @@ def test_unknown_fields_and_kinds_are_refused(house, ben):
     assert ben("POST", "/sessions", "not an object").status_code in (400, 422)
 
 
+def test_a_body_that_is_no_json_is_refused_in_the_form_of_every_refusal(ben):
+    answer = ben.client.post("/api/v1/sessions", "{", content_type="application/json", headers=ben.headers)
+    assert answer.status_code == 400
+    assert answer.json() == {"code": "invalid", "message": "Cannot parse request body"}
+
+
 def test_a_member_sets_up_no_roots_and_edits_only_their_own(house, ben):
     [others] = house.chain(1, member=house.bea)
     assert (

@@ -7,7 +7,7 @@ from uuid import UUID
 from django.core.exceptions import PermissionDenied
 from django.http import Http404, HttpRequest, HttpResponse
 from ninja import NinjaAPI
-from ninja.errors import AuthenticationError, ValidationError
+from ninja.errors import AuthenticationError, HttpError, ValidationError
 from pydantic import BaseModel
 
 from sessions.lifecycle.tokens import member_of_token
@@ -101,6 +101,12 @@ def _on_forbidden(request: HttpRequest, error: PermissionDenied) -> HttpResponse
 def _on_malformed(request: HttpRequest, error: ValidationError) -> HttpResponse:
     fields = {str(each["loc"][-1]): [str(each["msg"])] for each in error.errors}
     return answer(request, 422, "invalid", "The request is not of the documented form.", fields)
+
+
+@api.exception_handler(HttpError)
+def _on_unreadable(request: HttpRequest, error: HttpError) -> HttpResponse:
+    # The library's own, for a body that is no JSON.
+    return answer(request, error.status_code, "invalid", error.message)
 
 
 def caller(request: HttpRequest) -> Membership:

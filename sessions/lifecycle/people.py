@@ -10,6 +10,7 @@ from sessions.aws.names import InvalidName, aws_name_from, validate_role_session
 from sessions.clock import database_now
 from sessions.ledger import Entry
 from sessions.lifecycle.activations import lock_team, resettle
+from sessions.lifecycle.handles import comes_out_elsewhere
 from sessions.lifecycle.sessions import Refused
 from sessions.models import AwsName, AwsSession, EventKind, Membership, Role, Team, User
 from sessions.secret import Secret
@@ -49,7 +50,7 @@ def _reserve(name: str, username: str, now: datetime, person_id: int | None = No
 
 def _reserve_one_of(proposals: Iterator[str], username: str, now: datetime) -> str:
     for name in proposals:
-        if _reserve(name, username, now):
+        if not comes_out_elsewhere(name) and _reserve(name, username, now):
             return name
     raise Refused("aws_name", "No free name in CloudTrail was found.")
 
@@ -57,7 +58,7 @@ def _reserve_one_of(proposals: Iterator[str], username: str, now: datetime) -> s
 def rename_in_cloudtrail(member: Membership, name: str, actor: str) -> None:
     """Gives a person another name in CloudTrail, in all their teams. What they have active moves to it by itself.
 
-    Raises `Refused` for an illegal name and for one that is or was another person's. The caller wakes a worker.
+    Raises `Refused` for an illegal name, for one that is or was another person's, and for one that sessions show of others. The caller wakes a worker.
     """
     try:
         validate_role_session_name(name)
@@ -75,6 +76,11 @@ def rename_in_cloudtrail(member: Membership, name: str, actor: str) -> None:
             return
         # The same letters in another case are the same name, to AWS's eye and to ours.
         if name.lower() != old.lower():
+            if comes_out_elsewhere(name, user.pk):
+                raise Refused(
+                    "aws_name",
+                    f"Some session's role session name comes out as “{name}” for others, or would with it: choose another.",
+                )
             if not _reserve(name, user.get_username(), now, user.pk):
                 raise Refused("aws_name", "That name is, or was, another person's: it is never given again.")
             AwsName.objects.filter(key=old.lower()).update(held_until=now)

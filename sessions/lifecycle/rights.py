@@ -4,6 +4,7 @@ Whoever loses a right loses what rested on it: their activations end, their prob
 them finds its row gone. Links that they answered for pass to the admin who acts, if there is one.
 """
 
+from allauth.mfa.models import Authenticator
 from django.db import transaction
 from django.db.models import Q
 
@@ -202,6 +203,18 @@ def set_person_active(user: User, active: bool, actor: str) -> None:
             told = Entry(kind, actor, data={"member": user.get_username(), "person_id": user.pk})
             withdrawn = [] if active else _withdraw_invitations(team, user, actor)
             ledger.append(team.pk, [told, *withdrawn, *settle(team, actor)])
+
+
+@transaction.atomic(durable=True)
+def remove_second_factors(user: User, actor: str) -> None:
+    """The operator's help for somebody who has lost theirs: authenticator, passkeys and recovery codes go."""
+    removed = sorted(Authenticator.objects.filter(user=user).values_list("type", flat=True))
+    Authenticator.objects.filter(user=user).delete()
+    told = Entry(
+        EventKind.MEMBER_FACTORS_REMOVED, actor, data={"member": user.get_username(), "removed": removed}
+    )
+    for team_id in Membership.objects.filter(user=user).order_by("team_id").values_list("team_id", flat=True):
+        ledger.append(team_id, [told])
 
 
 def cut_off_sessions(team: Team) -> list[AwsSession]:

@@ -8,8 +8,10 @@ from django.db import transaction
 from sessions import ledger
 from sessions.clock import database_now
 from sessions.ledger import Entry
+from sessions.lifecycle.activations import lock_team
+from sessions.lifecycle.refused import Refused
 from sessions.models import AwsSession, EventKind, Membership, Scope, Token
-from sessions.policy import memberships_of
+from sessions.policy import Action, can, memberships_of
 from sessions.secret import Secret
 
 TOKEN_DAYS = 90
@@ -25,7 +27,14 @@ def create_token(
     scopes: Collection[Scope] = tuple(Scope),
     session: AwsSession | None = None,
 ) -> Secret:
-    """A new token for a member; the only time its text exists outside their hands. `session`: good for that one alone."""
+    """A new token for a member; the only time its text exists outside their hands. `session`: good for that one alone.
+
+    Raises `Refused` for somebody who may hold none any more.
+    """
+    lock_team(member.team.pk)
+    now = memberships_of(member.user).filter(pk=member.pk).first()
+    if now is None or not can(now, Action.HOLD_TOKENS):
+        raise Refused("", f"{member.user.get_username()} may hold no tokens in this team any more.")
     secret = Token.new_secret()
     expires_at = database_now() + timedelta(days=days)
     token = Token.objects.create(

@@ -12,6 +12,7 @@ class EventKind(models.TextChoices):
     MEMBER_RENAMED = "member.renamed", "name in CloudTrail changed"
     MEMBER_DISABLED = "member.disabled", "member shut out"
     MEMBER_ENABLED = "member.enabled", "member let in again"
+    MEMBER_FACTORS_REMOVED = "member.factors", "second factors taken away"
     MEMBER_REMOVED = "member.removed", "member removed"
     INVITATION_CREATED = "invitation.created", "invitation made"
     INVITATION_REVOKED = "invitation.revoked", "invitation withdrawn"

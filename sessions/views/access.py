@@ -7,6 +7,7 @@ from urllib.parse import urlencode, urlsplit
 from uuid import UUID
 
 from allauth.socialaccount.models import SocialAccount
+from django.conf import settings
 from django.contrib import messages
 from django.contrib.auth.decorators import login_required
 from django.core.exceptions import PermissionDenied
@@ -18,6 +19,7 @@ from django.utils.http import url_has_allowed_host_and_scheme
 from sessions.accounts import OIDC, can_confirm_here, is_recently_authenticated
 from sessions.models import AwsSession, Membership, User
 from sessions.policy import CUT_OFF, Action, can, is_dead, memberships_of, visible_to
+from sessions.saml import FORCE_AUTHN, SAML
 
 Parameters = ParamSpec("Parameters")
 
@@ -92,6 +94,9 @@ def _way_to_confirm(request: HttpRequest, user: User, back: str) -> str:
         # The provider asks the person again, and says in its ID token when it did.
         asked = {"process": "login", "next": back, "auth_params": "prompt=login&max_age=300"}
         return f"{reverse('openid_connect_login', args=[OIDC])}?{urlencode(asked)}"
+    if account is not None and account.provider == SAML and settings.SAML_IDP_METADATA_URL:
+        asked = {"process": "login", "next": back, FORCE_AUTHN: "1"}
+        return f"{reverse('saml_login', args=[SAML])}?{urlencode(asked)}"
     messages.error(request, "Log out and in again, or set a password, to confirm that it is you.")
     return reverse("mfa_index")
 

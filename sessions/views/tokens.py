@@ -10,6 +10,7 @@ from django.views.decorators.http import require_http_methods, require_POST
 
 from sessions.clock import database_now
 from sessions.forms_people import TokenForm
+from sessions.lifecycle.refused import Refused
 from sessions.lifecycle.tokens import create_token, revoke_token
 from sessions.models import Membership, Scope, Token
 from sessions.policy import Action, can
@@ -32,9 +33,12 @@ def tokens(request: HttpRequest, team_slug: str) -> HttpResponse:
     if request.method == "POST" and form.is_valid():
         wanted = form.cleaned_data
         scopes = [Scope(each) for each in wanted["scopes"]]
-        made = create_token(
-            member, wanted["name"], member.user.get_username(), wanted["days"], scopes, wanted["session"]
-        )
+        try:
+            made = create_token(
+                member, wanted["name"], member.user.get_username(), wanted["days"], scopes, wanted["session"]
+            )
+        except Refused:
+            raise Http404 from None  # what a member removed a moment ago gets everywhere
         form = TokenForm(member=member)
     living = _tokens_for(member).filter(revoked_at=None, expires_at__gt=database_now())
     context = {

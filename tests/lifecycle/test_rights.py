@@ -136,6 +136,8 @@ def test_the_operators_command_switches_off_and_on_and_takes_second_factors_off(
     assert capsys.readouterr().out == (
         "ben: can log in; in CloudTrail ben; member of platform; second factors: none.\n"
     )
+    [event] = house.events(EventKind.MEMBER_FACTORS_REMOVED)
+    assert (event.actor, event.data) == ("manage.py", {"member": "ben", "removed": ["totp"]})
     with pytest.raises(CommandError):
         call_command("person", "nobody")
 

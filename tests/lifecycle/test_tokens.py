@@ -7,8 +7,10 @@ import pytest
 from django.urls import reverse
 
 from sessions.clock import database_now
+from sessions.lifecycle.refused import Refused
+from sessions.lifecycle.rights import change_role, remove_member
 from sessions.lifecycle.tokens import create_token, member_of_token
-from sessions.models import EventKind, Scope, Token
+from sessions.models import EventKind, Membership, Role, Scope, Token
 from tests.test_api import Api
 
 pytestmark = pytest.mark.django_db
@@ -33,6 +35,16 @@ def test_a_token_is_shown_once_and_is_in_the_ledger_without_its_text(house):
     assert event.data["scopes"] == ["credentials", "read"]
     assert text not in str(event.data)
     assert text not in str(list(Token.objects.values()))
+
+
+def test_who_was_removed_or_made_an_auditor_a_moment_ago_gets_none(house):
+    ben, bea = house.ben, house.bea  # as a request has read them before
+    remove_member(Membership.objects.get(pk=ben.pk), "ada")
+    change_role(Membership.objects.get(pk=bea.pk), Role.AUDITOR, actor="ada", successor=house.ada.user)
+    for member in (ben, bea):
+        with pytest.raises(Refused):
+            create_token(member, "late", "ada")
+    assert not Token.objects.exists()
 
 
 def test_a_token_is_good_for_its_scopes_alone(house):

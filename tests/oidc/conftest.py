@@ -1,10 +1,6 @@
 """A real OpenID provider in a process of its own, and somebody who logs in at it without a screen."""
 
-import json
-import os
 import re
-import shutil
-import subprocess
 from pathlib import Path
 
 import pytest
@@ -12,58 +8,25 @@ import requests
 from allauth.socialaccount import adapter
 
 from chainweb.identity import oidc_provider, parse_group_map
+from tests.identity_providers import IdentityProvider, npm_install
 
 PACKAGE = "oidc-provider@9.13.3"
 CALLBACK = "/accounts/oidc/sso/login/callback/"
 HERE = Path(__file__).parent
 
 
-def give_up(reason):
-    if os.environ.get("CI") == "true":
-        pytest.fail(f"{reason}, and CI has to have one.")
-    pytest.skip(reason)
-
-
 @pytest.fixture(scope="session")
 def node_folder(tmp_path_factory):
-    """Where the provider's package is installed, by npm, now."""
-    if not shutil.which("npm") or not shutil.which("node"):
-        give_up("There is no node with npm here for an OpenID provider")
-    folder = tmp_path_factory.mktemp("oidc")
-    (folder / "package.json").write_text('{"private": true}')
-    command = ["npm", "install", "--no-audit", "--no-fund", "--ignore-scripts", "--silent", PACKAGE]
-    done = subprocess.run(command, cwd=folder, capture_output=True, text=True, timeout=300)
-    if done.returncode != 0:
-        give_up(f"npm could not install an OpenID provider ({done.stderr.strip()[-300:]})")
-    return folder
+    return npm_install(tmp_path_factory.mktemp("oidc"), PACKAGE)
 
 
-class OpenIdProvider:
-    """The process, and what its administrator can do."""
-
-    def __init__(self, folder, *hosts):
-        redirects = [f"{host}{CALLBACK}" for host in hosts]
-        self.process = subprocess.Popen(
-            ["node", HERE / "provider.mjs", folder, *redirects],
-            stdin=subprocess.PIPE,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.DEVNULL,
-            text=True,
-        )
-        self.issuer = json.loads(self.process.stdout.readline())["issuer"]
-
-    def person(self, name, /, **claims):
-        requests.put(f"{self.issuer}/people/{name}", json=claims, timeout=10).raise_for_status()
-
-    def stop(self):
-        self.process.stdin.close()
-        self.process.wait(10)
-        self.process.stdout.close()
+def openid_provider(folder, *hosts):
+    return IdentityProvider(HERE / "provider.mjs", folder, *(f"{host}{CALLBACK}" for host in hosts))
 
 
 @pytest.fixture(scope="module")
 def openid(node_folder):
-    provider = OpenIdProvider(node_folder, "http://testserver")
+    provider = openid_provider(node_folder, "http://testserver")
     yield provider
     provider.stop()
 
@@ -74,7 +37,7 @@ def connect(settings):
 
     def set_up(provider, groups=""):
         settings.OIDC_ISSUER = provider.issuer
-        settings.OIDC_GROUPS = parse_group_map(groups)
+        settings.OIDC_GROUPS = parse_group_map("OIDC_GROUPS", groups)
         settings.SOCIALACCOUNT_PROVIDERS = {
             "openid_connect": oidc_provider(
                 provider.issuer,

@@ -1,5 +1,5 @@
 // A certified OpenID provider (oidc-provider from npm) for the tests: node provider.mjs FOLDER REDIRECT_URI…
-// FOLDER is where oidc-provider is installed. Prints {"issuer": …} on its first line and ends with its standard input.
+// FOLDER is where oidc-provider is installed. Prints {"issuer": …, "url": …} on its first line and ends with its standard input.
 // Anybody may log in with any password; PUT /people/NAME sets the claims of a person.
 import { createServer } from "node:http";
 import { createRequire } from "node:module";
@@ -50,6 +50,6 @@ server.on("request", async (request, response) => {
   response.writeHead(204).end();
 });
 
-console.log(JSON.stringify({ issuer }));
+console.log(JSON.stringify({ issuer, url: issuer }));
 process.stdin.resume();
 process.stdin.on("end", () => process.exit(0));

@@ -186,4 +186,4 @@ def test_the_environment_alone_sets_it_up(openid):
 @pytest.mark.parametrize("text", ["group", "group=team", "group=team:owner", "=team:admin", "group=:admin"])
 def test_a_map_of_groups_that_says_nothing_stops_the_start(text):
     with pytest.raises(ImproperlyConfigured):
-        parse_group_map(text)
+        parse_group_map("OIDC_GROUPS", text)

@@ -6,7 +6,7 @@ from typing import Any
 from allauth.mfa.models import Authenticator
 from django.core.management.base import BaseCommand, CommandError
 
-from sessions.lifecycle.rights import set_person_active
+from sessions.lifecycle.rights import remove_second_factors, set_person_active
 from sessions.models import User
 
 
@@ -34,7 +34,7 @@ class Command(BaseCommand):
             set_person_active(user, options["enable"], actor="manage.py")
             user.refresh_from_db()
         if options["remove_two_factor"]:
-            Authenticator.objects.filter(user=user).delete()
+            remove_second_factors(user, actor="manage.py")
         factors = sorted(Authenticator.objects.filter(user=user).values_list("type", flat=True).distinct())
         places = [f"{each.role} of {each.team.slug}" for each in user.memberships.select_related("team")]
         self.stdout.write(

@@ -1,0 +1,56 @@
+"""allauth looks for this module by its name in each installed app; it is there only if the operator has switched SAML on."""
+
+from datetime import datetime
+from typing import Any
+
+from allauth.socialaccount.providers.saml import provider as library
+from allauth.socialaccount.providers.saml.utils import build_auth
+from django.http import HttpRequest, HttpResponseRedirect
+from onelogin.saml2.xml_utils import OneLogin_Saml2_XML as saml_xml
+
+from sessions.saml import FORCE_AUTHN
+
+# In the assertion alone, which is signed; what surrounds it need not be.
+AUTHN_INSTANT = "/samlp:Response//saml:Assertion/saml:AuthnStatement/@AuthnInstant"
+
+
+class SAMLProvider(library.SAMLProvider):  # type: ignore[misc]  # allauth is untyped
+    """Can have the person asked again, and keeps when they were asked."""
+
+    def get_redirect_from_request_kwargs(self, request: HttpRequest) -> dict[str, Any]:
+        asked: dict[str, Any] = super().get_redirect_from_request_kwargs(request)
+        return {**asked, FORCE_AUTHN: FORCE_AUTHN in request.GET}
+
+    def redirect(
+        self,
+        request: HttpRequest,
+        process: str,
+        next_url: str | None = None,
+        data: Any = None,
+        **state: Any,
+    ) -> HttpResponseRedirect:
+        auth = build_auth(request, self)
+        target = auth.login(return_to="", force_authn=state.get(FORCE_AUTHN, False))
+        self.stash_redirect_state(
+            request, process, next_url, data, state_id=auth.get_last_request_id(), **state
+        )
+        return HttpResponseRedirect(target)
+
+    def extract_extra_data(self, data: Any) -> dict[str, Any]:
+        """{"attributes": {name: [value, …]}, "authn_instant": seconds since 1970} of an answer that has been checked."""
+        return {
+            "attributes": data.get_attributes(),
+            "authn_instant": authn_instant(data.get_last_response_xml()),
+        }
+
+
+def authn_instant(response: str) -> int:
+    """When the provider last asked the person (SAML 2.0 core, 2.7.2 AuthnStatement); 0 if it does not say."""
+    found = saml_xml.query(saml_xml.to_etree(response), AUTHN_INSTANT)
+    try:
+        return int(datetime.fromisoformat(found[0]).timestamp())
+    except (IndexError, ValueError):
+        return 0
+
+
+provider_classes = [SAMLProvider]

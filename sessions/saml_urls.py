@@ -1,0 +1,14 @@
+"""Log-in by SAML, where that extra is installed and switched on."""
+
+from allauth.socialaccount.providers.saml import views as saml
+from django.urls import path
+
+from sessions.views import accounts
+
+urlpatterns = [
+    path("login/", accounts.saml_login, name="saml_login"),
+    path("acs/", saml.acs, name="saml_acs"),
+    path("acs/finish/", saml.finish_acs, name="saml_finish_acs"),
+    path("sls/", saml.sls, name="saml_sls"),
+    path("metadata/", saml.metadata, name="saml_metadata"),
+]

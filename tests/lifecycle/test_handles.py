@@ -1,0 +1,66 @@
+"""A handle says who it was: nobody is given one that some session already shows of others."""
+
+import pytest
+
+from sessions.lifecycle.handles import comes_out_elsewhere
+from sessions.lifecycle.people import create_person, create_team, rename_in_cloudtrail
+from sessions.lifecycle.sessions import Refused
+from sessions.lifecycle.team_policy import PolicyDraft, save_policy
+from sessions.models import Membership, TeamPolicy, User
+from tests.lifecycle.test_naming import set_policy
+
+pytestmark = pytest.mark.django_db
+
+
+def test_who_joins_later_does_not_get_a_name_that_a_session_shows(house):
+    house.chained("Nightly", name="grace")
+    assert create_person("Grace", None).aws_name == "Grace-2"
+
+
+def test_nor_one_that_comes_of_an_alias(house):
+    house.chained("deploy", name="ci-{alias}")
+    assert create_person("ci-deploy", None).aws_name == "ci-deploy-2"
+    assert create_person("ci-release", None).aws_name == "ci-release"
+
+
+def test_nor_one_that_a_template_makes_of_another_members_handle(house):
+    house.chained("Nightly", name="x-{username}")
+    assert create_person("x-ben", None).aws_name == "x-ben-2"
+    # Nobody is called like that, so nobody comes out as it.
+    assert create_person("x-nobody1", None).aws_name == "x-nobody1"
+
+
+def test_nor_one_of_which_a_template_makes_another_persons_handle(house):
+    create_person("x-grace", None)
+    house.chained("Nightly", name="x-{username}")
+    assert create_person("grace", None).aws_name == "grace-2"
+
+
+def test_a_rename_to_what_a_session_shows_is_refused_and_changes_nothing(house):
+    house.chained("Nightly", name="nightly.build")
+    with pytest.raises(Refused, match=r"comes out as “Nightly\.Build”"):
+        rename_in_cloudtrail(house.ben, "Nightly.Build", "ada")
+    assert User.objects.get(pk=house.ben.user_id).aws_name == "ben"
+
+
+def test_it_holds_across_teams_for_people_may_join_those_later(house):
+    house.chained("Nightly", name="nightly")
+    elsewhere = create_team("elsewhere", "Elsewhere", "manage.py")
+    person = create_person("sam", None)
+    member = Membership.objects.create(team=elsewhere, user=person)
+    with pytest.raises(Refused, match="nightly"):
+        rename_in_cloudtrail(member, "nightly", "manage.py")
+
+
+def test_what_the_policy_overrules_shows_nothing(house):
+    house.chained("Nightly", name="grace")
+    set_policy(house, names_locked=True)
+    assert not comes_out_elsewhere("grace")
+    save_policy(
+        PolicyDraft(
+            **{**vars(PolicyDraft.of(TeamPolicy.of(house.team.pk))), "role_session_name": "t-{username}"}
+        ),
+        house.ada,
+    )
+    assert comes_out_elsewhere("t-ben"), "the locked template is every hop's"
+    assert not comes_out_elsewhere("t-ben", house.ben.user_id), "it is his own"
