@@ -14,6 +14,7 @@ from sessions.lifecycle import activations, answers, approvals, key_rotations, p
 from sessions.lifecycle.broker import client
 from sessions.lifecycle.claims import next_due_at
 from sessions.lifecycle.heartbeats import stamp
+from sessions.lifecycle.times import compressed
 
 log = structlog.get_logger(__name__)
 
@@ -21,6 +22,8 @@ log = structlog.get_logger(__name__)
 LONGEST_RUN_SECONDS = 60.0
 # Work that falls due within this time is waited for: a child whose parent another worker is minting.
 SHORT_WAIT = timedelta(seconds=0.5)
+# For so long bulk gathers what falls due, since a run for ten credentials costs little more than one for one.
+GATHER = compressed(seconds=1)
 # A wake-up that is under way speaks for all that come within this time.
 WAKE_MILLISECONDS = 1000
 # After the broker did not answer, pages do not ask it again for this long.
@@ -49,7 +52,7 @@ def _work_off(task: Any, *, asked_only: bool) -> None:
         wait = due_at - database_now() if due_at else None
         if wait is None or wait > SHORT_WAIT:
             return
-        time.sleep(max(wait.total_seconds(), 0.02))
+        time.sleep(max(wait.total_seconds(), 0.02 if asked_only else GATHER.total_seconds()))
     _publish(task)
 
 

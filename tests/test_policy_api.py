@@ -89,7 +89,13 @@ def test_the_sessions_whose_names_identify_nobody_are_listed(house, ada):
     fixed = house.chained("Fixed", name="automation")
     house.chained("Named")
     assert ada("GET", "/policy/unnamed").json() == [
-        {"id": str(fixed.pk), "alias": "Fixed", "template": "automation", "has_source_identity": False}
+        {
+            "id": str(fixed.pk),
+            "alias": "Fixed",
+            "template": "automation",
+            "has_source_identity": False,
+            "shows": "",
+        }
     ]
 
 

@@ -38,12 +38,13 @@ class PolicyPatch(BaseModel):
 
 
 class UnnamedOut(BaseModel):
-    """A session whose role session name does not identify a person."""
+    """A session whose role session name does not identify a person. `shows`: the member whose own name it is, if any."""
 
     id: UUID
     alias: str
     template: str
     has_source_identity: bool
+    shows: str
 
 
 def _allowed(request: HttpRequest, action: Action) -> Membership:
@@ -94,6 +95,7 @@ def list_unnamed(request: HttpRequest) -> Any:
             "alias": each.session.alias,
             "template": each.template,
             "has_source_identity": each.has_source_identity,
+            "shows": each.shows,
         }
-        for each in unnamed_sessions(chains, view.policy)
+        for each in unnamed_sessions(chains, view.policy, member.team)
     ]

@@ -8,7 +8,7 @@ from sessions.aws.arn import InvalidArn, RoleArn
 from sessions.aws.hop import Hop
 from sessions.aws.names import InvalidName, names_a_person, render_role_session_name
 from sessions.aws.roots import ROOT_KINDS
-from sessions.models import AssumerLink, AwsSession, Membership, SourceIdentity, TeamPolicy
+from sessions.models import AssumerLink, AwsSession, Membership, SourceIdentity, Team, TeamPolicy
 
 
 def template_of(link: AssumerLink, policy: TeamPolicy) -> str:
@@ -109,20 +109,31 @@ def preview(chain: Sequence[AwsSession], member: Membership, policy: TeamPolicy)
 
 @dataclass(frozen=True)
 class Unnamed:
-    """A session that gives everybody the same name in CloudTrail; `has_source_identity`: something else says who it was."""
+    """A session that gives everybody the same name in CloudTrail; `has_source_identity`: something else says who it was.
+
+    `shows`: the user name of the member whose own name in CloudTrail that is. Neither a new session nor a new or another
+    handle may bring that about; somebody who joins a further team can.
+    """
 
     session: AwsSession
     template: str
     has_source_identity: bool
+    shows: str
 
 
-def unnamed_sessions(chains: Iterable[Sequence[AwsSession]], policy: TeamPolicy) -> list[Unnamed]:
+def unnamed_sessions(chains: Iterable[Sequence[AwsSession]], policy: TeamPolicy, team: Team) -> list[Unnamed]:
     """Of these chains' (root first) last sessions the ones whose role session name does not identify a person.
 
     A template with {username} always does: it is shortened last of all, and the longest handle fits.
     """
-    return [
-        Unnamed(chain[-1], template, carries_source_identity(chain, policy))
-        for chain in chains
-        if chain[-1].is_chained and not names_a_person(template := template_of(chain[-1].link, policy))
-    ]
+    members = Membership.objects.filter(team=team).values_list("user__aws_name", "user__username")
+    owners = {handle.lower(): username for handle, username in members}
+    found = []
+    for chain in chains:
+        session = chain[-1]
+        if not session.is_chained or names_a_person(template := template_of(session.link, policy)):
+            continue
+        name = render_role_session_name(template, {"alias": session.alias, "team": team.slug})
+        carries = carries_source_identity(chain, policy)
+        found.append(Unnamed(session, template, carries, owners.get(name.lower(), "")))
+    return found

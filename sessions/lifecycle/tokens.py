@@ -11,7 +11,7 @@ from sessions.ledger import Entry
 from sessions.lifecycle.activations import lock_team
 from sessions.lifecycle.refused import Refused
 from sessions.models import AwsSession, EventKind, Membership, Scope, Token
-from sessions.policy import Action, can, memberships_of
+from sessions.policy import memberships_of
 from sessions.secret import Secret
 
 TOKEN_DAYS = 90
@@ -29,12 +29,11 @@ def create_token(
 ) -> Secret:
     """A new token for a member; the only time its text exists outside their hands. `session`: good for that one alone.
 
-    Raises `Refused` for somebody who may hold none any more.
+    Raises `Refused` if the member has been removed, or has become something else, since the caller has read them.
     """
     lock_team(member.team.pk)
-    now = memberships_of(member.user).filter(pk=member.pk).first()
-    if now is None or not can(now, Action.HOLD_TOKENS):
-        raise Refused("", f"{member.user.get_username()} may hold no tokens in this team any more.")
+    if not memberships_of(member.user).filter(pk=member.pk, role=member.role).exists():
+        raise Refused("", f"{member.user.get_username()} is no longer what they were in this team.")
     secret = Token.new_secret()
     expires_at = database_now() + timedelta(days=days)
     token = Token.objects.create(

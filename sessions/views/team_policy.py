@@ -40,7 +40,7 @@ def team_policy(request: HttpRequest, team_slug: str) -> HttpResponse:
     context = {
         "form": form,
         "may_edit": may_edit,
-        "unnamed": unnamed_sessions((chain for _, chain in _with_chains(view)), view.policy),
+        "unnamed": unnamed_sessions((chain for _, chain in _with_chains(view)), view.policy, member.team),
         "people": people_to_preview(member),
         "sessions": _longest_first(view),
         "member": member,

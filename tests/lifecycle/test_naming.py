@@ -3,8 +3,10 @@
 import json
 
 import pytest
+from django.urls import reverse
 
 from sessions.lifecycle.naming import preview, unnamed_sessions
+from sessions.lifecycle.people import add_member, create_person
 from sessions.lifecycle.probes import start_probe
 from sessions.lifecycle.sessions import Draft, Refused, save_session
 from sessions.lifecycle.state import Status
@@ -303,7 +305,7 @@ def test_the_preview_says_which_hops_are_ones_own(house):
 def unnamed(house):
     policy = TeamPolicy.of(house.team.pk)
     sessions = AwsSession.objects.filter(team=house.team)
-    found = unnamed_sessions([each.chain() for each in sessions], policy)
+    found = unnamed_sessions([each.chain() for each in sessions], policy, house.team)
     return {each.session.alias: each.has_source_identity for each in found}
 
 
@@ -316,6 +318,17 @@ def test_sessions_whose_names_do_not_identify_a_person_are_found(house):
     assert unnamed(house) == {"Fixed": True, "By alias": True}
     set_policy(house, username_demanded=True)
     assert unnamed(house) == {}
+
+
+def test_a_fixed_name_that_is_somebodys_own_is_found_when_they_join_the_team(house):
+    grace = create_person("grace", None)
+    fixed = house.chained("Fixed", name="Grace")
+    policy = TeamPolicy.of(house.team.pk)
+    assert [each.shows for each in unnamed_sessions([fixed.chain()], policy, house.team)] == [""]
+    add_member(house.team, grace, Role.MEMBER, "ada")
+    assert [each.shows for each in unnamed_sessions([fixed.chain()], policy, house.team)] == ["grace"]
+    page = house.browser(house.ada).get(reverse("team_policy", args=[house.team.slug]))
+    assert "is the own name of grace" in page.content.decode()
 
 
 def test_a_locked_name_without_a_person_is_found_everywhere(house):
