@@ -1,5 +1,9 @@
-"""Log-in by SAML, where that extra is installed and switched on."""
+"""Log-in by SAML, where that extra is installed and switched on.
 
+There is no log-out by the provider: what it sends need not be signed, so anybody could log people out. They are asked.
+"""
+
+from allauth.account import views as account
 from allauth.socialaccount.providers.saml import views as saml
 from django.urls import path
 
@@ -9,6 +13,6 @@ urlpatterns = [
     path("login/", accounts.saml_login, name="saml_login"),
     path("acs/", saml.acs, name="saml_acs"),
     path("acs/finish/", saml.finish_acs, name="saml_finish_acs"),
-    path("sls/", saml.sls, name="saml_sls"),
+    path("sls/", account.logout, name="saml_sls"),
     path("metadata/", saml.metadata, name="saml_metadata"),
 ]

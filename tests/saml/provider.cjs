@@ -45,6 +45,10 @@ const server = createServer(async (request, response) => {
     samlp.metadata({ ...identity, profileMapper: ProfileMapper, redirectEndpointPath: "/sso", postEndpointPath: "/sso" })(request, response);
     return;
   }
+  if (url.pathname !== "/sso") {
+    response.writeHead(204).end(); // a browser wants a favicon
+    return;
+  }
   samlp.parseRequest(request, (error, asked) => {
     if (error || !asked) { fail(error ?? "no request"); return; }
     const known = request.headers.cookie?.match(/idp=([\w.-]+)/)?.[1];

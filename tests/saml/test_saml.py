@@ -9,8 +9,10 @@ import xml.etree.ElementTree as ET
 
 import pytest
 from allauth.socialaccount.models import SocialAccount
+from django.test import Client
 from django.urls import reverse
 
+from sessions import saml_urls
 from sessions.lifecycle.invitations import invite
 from sessions.models import EventKind, Membership, Role, User
 from sessions.saml.provider import authn_instant
@@ -181,6 +183,30 @@ def test_an_answer_that_nobody_asked_for_opens_nothing(grace):
     asked = re.search(r' InResponseTo="[^"]+"', plain(words))[0]
     grace.hand_in(address, altered(words, (asked, "")))
     assert is_out(grace)
+
+
+# A stranger and somebody logged in get the same of each, but for what asks to log out.
+ROUTES = {
+    "saml_login": (200, 200),
+    "saml_acs": (302, 302),
+    "saml_finish_acs": (401, 401),
+    "saml_metadata": (200, 200),
+    "saml_sls": (302, 200),
+}
+
+
+def test_every_address_of_saml_is_known_and_opens_nothing_by_itself(house, saml_idp, connect_saml, person):
+    connect_saml(saml_idp, MAP)
+    stranger, ben = Client(headers={"Host": "testserver"}), house.browser(house.ben)
+    ben.defaults["HTTP_HOST"] = "testserver"
+    assert {each.name for each in saml_urls.urlpatterns} == ROUTES.keys()
+    for name, statuses in ROUTES.items():
+        url = reverse(name, args=["saml"])
+        assert tuple(client.get(url).status_code for client in (stranger, ben)) == statuses, name
+    assert "_auth_user_id" not in stranger.session
+    assert ben.session["_auth_user_id"] == str(house.ben.user_id), "asked, not logged out"
+    for name in ROUTES:
+        assert stranger.get(reverse(name, args=["other"])).status_code in {302, 404}, name
 
 
 def test_a_moment_beside_the_signed_assertion_is_not_believed():
