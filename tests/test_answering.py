@@ -15,7 +15,7 @@ from sessions.aws.roots import ROOT_KINDS, Ask, Choice, Field, RootKind, registe
 from sessions.clock import database_now
 from sessions.lifecycle import approvals, key_rotations
 from sessions.lifecycle.state import Status
-from sessions.models import Approval, AwsSession, EventKind, KeyRotation, RootAnswer
+from sessions.models import Approval, AwsSession, Credential, EventKind, KeyRotation, RootAnswer
 from tests.house import House
 from tests.lifecycle.test_approvals import ACCOUNT, portal
 from tests.lifecycle.test_codes import CODE, mfa_root, protected
@@ -74,6 +74,19 @@ def test_the_roots_page_and_each_waiting_sessions_page_have_the_form(house, root
     assert CODE_FORM not in text(house.browser(house.bea).get(reverse("session", args=[leaves[0].pk])))
     assert CODE_FORM not in text(house.browser(house.eve).get(reverse("session", args=[root.pk])))
     assert CODE_FORM not in text(house.browser(house.eve).get(the_list(house)))
+
+
+def test_until_when_a_code_serves_is_shown_before_it_ends(house, root, leaves):
+    ben = house.browser()
+    pages = [reverse("session", args=[session.pk]) for session in (root, leaves[0])]
+    assert not any(re.search("sks (a person )?again(</dt>| <time)", text(ben.get(page))) for page in pages)
+    ben.post(reverse("give_code", args=[root.pk]), {"code": CODE})
+    house.work()
+    ends_at = Credential.objects.get(root=root, level=0).expires_at.isoformat(timespec="seconds")
+    assert re.search(rf'asks again <time datetime="{re.escape(ends_at)}"', text(ben.get(pages[1])))
+    assert re.search(
+        rf'Asks a person again</dt><dd><time datetime="{re.escape(ends_at)}"', text(ben.get(pages[0]))
+    )
 
 
 def test_a_wrong_code_is_shown_at_the_form(house, root, leaves):

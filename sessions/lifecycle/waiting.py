@@ -27,6 +27,11 @@ class Waiting:
     is_live: bool
 
     @property
+    def open_until(self) -> datetime | None:
+        """When the person is asked again at the latest."""
+        return self.credential.expires_at if self.credential is not None and self.is_live else None
+
+    @property
     def for_code(self) -> bool:
         """Somebody has started something, and there is no session of the root to make it from."""
         return bool(self.codes) and self.credential is not None and not self.is_live

@@ -122,6 +122,7 @@ def session_context(session: AwsSession, member: Membership) -> dict[str, Any]:
     return {
         "waiting": [asked] if is_wanted and (session == root or row.status != Status.INACTIVE) else [],
         "next_url": reverse("session", args=[session.pk]),
+        "root_open_until": asked.open_until if asked is not None else None,
         "asks_for_approval": asked is not None and asked.asks_for_approval and session == root,
         "may_rotate_key": can_be_rotated(session) and can(member, Action.EDIT, session),
         "row": row,
