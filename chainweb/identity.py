@@ -51,7 +51,11 @@ def saml_provider(entity_id: str, metadata_url: str, name: str) -> dict[str, Any
                 "client_id": "saml",
                 "name": name,
                 "settings": {
-                    "idp": {"entity_id": entity_id, "metadata_url": metadata_url},
+                    "idp": {
+                        "entity_id": entity_id,
+                        "metadata_url": metadata_url,
+                        "metadata_request_timeout": 5,
+                    },
                     "attribute_mapping": attributes,
                     "advanced": {
                         "strict": True,

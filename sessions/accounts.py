@@ -12,6 +12,7 @@ import requests
 from allauth.account.adapter import DefaultAccountAdapter
 from allauth.account.internal.flows.login import get_authentication_records
 from allauth.account.internal.flows.reauthentication import get_reauthentication_flows
+from allauth.account.signals import user_logged_in
 from allauth.core import context
 from allauth.core.exceptions import ImmediateHttpResponse
 from allauth.mfa.adapter import DefaultMFAAdapter
@@ -22,6 +23,7 @@ from django.contrib import messages
 from django.contrib.auth.validators import ASCIIUsernameValidator
 from django.core.exceptions import ValidationError
 from django.db import transaction
+from django.dispatch import receiver
 from django.http import HttpRequest
 from django.shortcuts import redirect
 
@@ -35,6 +37,7 @@ from sessions.saml import FORCE_AUTHN, SAML
 from sessions.secret import Secret
 
 INVITATION_KEY = "invitation"
+ASKED_AT_KEY = "asked_at"
 OIDC = "sso"  # the id of the one OpenID provider, as in its callback's address
 
 
@@ -95,13 +98,10 @@ class SocialAccountAdapter(DefaultSocialAccountAdapter):  # type: ignore[misc]  
         return bool(groups_of(sociallogin.account) & group_map(sociallogin.account).keys())
 
     def pre_social_login(self, request: HttpRequest, sociallogin: SocialLogin) -> None:
-        account = sociallogin.account
-        if account.provider == SAML and not sociallogin.state.get(FORCE_AUTHN):
-            # Some providers name the moment of the answer for that of the log-in: only one that was asked to ask is believed.
-            account.extra_data["authn_instant"] = 0
-            if sociallogin.is_existing:
-                account.save(update_fields=["extra_data"])
-        if sociallogin.is_existing and sociallogin.state.get("process") == "login":
+        # The library takes every other process that a browser may name for a log-in.
+        is_login = sociallogin.state.get("process") not in {"connect", "redirect"}
+        if sociallogin.is_existing and is_login:
+            account = sociallogin.account
             follow_groups(sociallogin.user, groups_of(account), group_map(account))
 
     def save_user(self, request: HttpRequest, sociallogin: SocialLogin, form: Any = None) -> User:
@@ -140,12 +140,23 @@ def groups_of(account: SocialAccount) -> set[str]:
     return found
 
 
-def asked_at(account: SocialAccount) -> int:
-    """When the identity provider asked the person last, having been told to, in seconds since 1970; 0 if it did not say."""
-    if account.provider == SAML:
-        said = account.extra_data.get("authn_instant", 0)
+@receiver(user_logged_in)
+def remember_when_asked(request: HttpRequest, sociallogin: SocialLogin | None = None, **kwargs: Any) -> None:
+    """In the session of this browser alone: another one of the same person's has proved nothing by it."""
+    request.session[ASKED_AT_KEY] = asked_at(sociallogin) if sociallogin else 0
+
+
+def asked_at(sociallogin: SocialLogin) -> int:
+    """When the identity provider asked the person last, in seconds since 1970; 0 if it did not say.
+
+    OpenID Connect: `auth_time`, which it says if it was told to ask (OpenID Connect Core 1.0, 2). SAML: `AuthnInstant`, of
+    an answer to a request that told it to ask, since some providers name the moment of any answer.
+    """
+    known = sociallogin.account.extra_data
+    if sociallogin.account.provider == SAML:
+        said = known.get("authn_instant") if sociallogin.state.get(FORCE_AUTHN) else 0
     else:
-        said = (account.extra_data.get("id_token") or {}).get("auth_time", 0)
+        said = (known.get("id_token") or {}).get("auth_time")
     return said if isinstance(said, int) else 0
 
 
@@ -171,8 +182,7 @@ def is_recently_authenticated(request: HttpRequest) -> bool:
     if any(record["method"] in {"password", "mfa"} for record in recent):
         return True
     if any(record["method"] == "socialaccount" for record in recent):
-        account = SocialAccount.objects.filter(user=request.user).order_by("-last_login").first()
-        return account is not None and asked_at(account) > earliest
+        return bool(request.session.get(ASKED_AT_KEY, 0) > earliest)
     return False
 
 

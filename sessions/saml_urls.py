@@ -11,8 +11,8 @@ from sessions.views import accounts
 
 urlpatterns = [
     path("login/", accounts.saml_login, name="saml_login"),
-    path("acs/", saml.acs, name="saml_acs"),
-    path("acs/finish/", saml.finish_acs, name="saml_finish_acs"),
+    path("acs/", accounts.saml_acs, name="saml_acs"),
+    path("acs/finish/", accounts.saml_finish, name="saml_finish_acs"),
     path("sls/", account.logout, name="saml_sls"),
     path("metadata/", saml.metadata, name="saml_metadata"),
 ]

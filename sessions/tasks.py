@@ -10,7 +10,7 @@ from celery import shared_task
 from kombu.exceptions import OperationalError
 
 from sessions.clock import database_now
-from sessions.lifecycle import activations, answers, approvals, key_rotations, probes, rotation
+from sessions.lifecycle import activations, answers, approvals, key_rotations, people, probes, rotation
 from sessions.lifecycle.broker import client
 from sessions.lifecycle.claims import next_due_at
 from sessions.lifecycle.heartbeats import stamp
@@ -71,6 +71,7 @@ def sweep() -> None:
     probes.delete_overdue()
     answers.delete_old()
     approvals.delete_unneeded()
+    people.forget_ended_log_ins()
     rotate_due()
     look_at_approvals()
     rotate_keys()

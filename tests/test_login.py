@@ -10,14 +10,17 @@ from hashlib import sha1
 import pytest
 from allauth.mfa.models import Authenticator
 from django.contrib.auth import hashers
+from django.contrib.sessions.models import Session
 from django.core import mail
 from django.core.cache import cache
 from django.db import connection
 from django.test import Client
 from django.urls import reverse
 
+from sessions.clock import database_now
 from sessions.lifecycle.reseal import reseal_all
 from sessions.models import User
+from sessions.tasks import sweep
 from tests.house import PASSWORD
 
 pytestmark = pytest.mark.django_db
@@ -193,6 +196,13 @@ def test_the_list_of_log_ins_ends_the_others(house):
     assert here.post(reverse("usersessions_list")).status_code == 302
     assert here.get(reverse("account_email")).status_code == 200
     assert there.get(reverse("account_email")).status_code == 302
+
+
+def test_the_clock_forgets_log_ins_that_have_ended(house):
+    ended, open_still = house.browser(), house.browser()
+    Session.objects.filter(pk=ended.session.session_key).update(expire_date=database_now())
+    sweep()
+    assert [each.pk for each in Session.objects.all()] == [open_still.session.session_key]
 
 
 def test_a_new_password_ends_every_other_log_in(house):

@@ -160,8 +160,7 @@ def render_role_session_name(template: str, values: Mapping[str, str]) -> str:
         if placeholder and placeholder not in values:
             raise InvalidName(f"Nothing is known for {{{placeholder}}}.")
         whole.append(values[placeholder] if placeholder else characters)
-        text = "".join(c if _NAME_CHARACTER.fullmatch(c) else "-" for c in whole[-1])
-        pieces.append([text, placeholder])
+        pieces.append([_legal(whole[-1]), placeholder])
     too_long = sum(len(text) for text, _ in pieces) - LONGEST_SESSION_NAME
     if too_long > 0:
         excess = too_long + 1 + HASH_DIGITS
@@ -173,6 +172,22 @@ def render_role_session_name(template: str, values: Mapping[str, str]) -> str:
     if too_long > 0 or len(rendered) < 2:
         rendered = f"{rendered}-{_hash(json.dumps(whole))}"
     return validate_role_session_name(rendered)
+
+
+def filled_in(template: str, values: Mapping[str, str]) -> tuple[str | None, ...]:
+    """The pieces of a name with {alias} and {team} filled in as `render_role_session_name` does, and None for {username}.
+
+    Raises `InvalidName` for a template that `validate_role_session_name_template` refuses.
+    """
+    validate_role_session_name_template(template)
+    return tuple(
+        None if placeholder == "username" else _legal(values[placeholder] if placeholder else characters)
+        for placeholder, characters, _ in _PIECE.findall(template)
+    )
+
+
+def _legal(text: str) -> str:
+    return "".join(c if _NAME_CHARACTER.fullmatch(c) else "-" for c in text)
 
 
 def aws_name_from(text: str) -> str:

@@ -1,72 +1,115 @@
-"""Whether a handle would be mistaken for what some session already says of somebody else in CloudTrail."""
+"""A handle says in CloudTrail who it was: whether a role session name would come out as the handle of somebody else."""
 
-import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from functools import cached_property
+from typing import Any
 
 from django.db.models import Q
 
-from sessions.aws.names import InvalidName, names_a_person, render_role_session_name
-from sessions.lifecycle.naming import template_of
-from sessions.models import AssumerLink, AwsName, Membership, TeamPolicy
+from sessions.aws.names import InvalidName, filled_in
+from sessions.lifecycle.naming import effective_template
+from sessions.models import AssumerLink, AwsName, Membership, Team, TeamPolicy
 
-_HANDLE = "{username}"
+HANDLE = "{username}"
 
 
-def comes_out_elsewhere(handle: str, person_id: int | None = None) -> bool:
-    """Whether with that handle one person would go by another's name: in whatever team, by a fixed name or by a template
-    that makes one handle into another. Letters in another case are the same. `person_id`: whose handle it would be.
+@dataclass(frozen=True)
+class Shape:
+    """A template with all but the handle filled in: its pieces, None where the handle goes.
 
-    A name that had to be shortened is longer than any handle, so only whole ones matter here.
+    A name that has to be shortened is longer than any handle, so only whole ones matter here.
     """
-    others = AwsName.objects.exclude(person_id=person_id) if person_id else AwsName.objects.all()
-    taken: set[str] | None = None
-    for template, alias, team_id, slug in _templates(handle):
-        values = {"alias": alias, "team": slug}
-        try:
-            if not names_a_person(template):
-                if render_role_session_name(template, values).lower() == handle.lower():
+
+    pieces: tuple[str | None, ...]
+
+    @classmethod
+    def of(cls, template: str, alias: str, team_slug: str) -> "Shape":
+        """Raises `InvalidName`."""
+        return cls(filled_in(template, {"alias": alias, "team": team_slug}))
+
+    @cached_property
+    def is_fixed(self) -> bool:
+        return None not in self.pieces
+
+    def name(self, handle: str) -> str:
+        return "".join(handle if piece is None else piece for piece in self.pieces)
+
+    def whose(self, name: str) -> str:
+        """The handle that comes out as that name, in whatever case; empty if there is none."""
+        places = self.pieces.count(None)
+        length, rest = divmod(len(name) - len(self.name("")), places) if places else (0, 0)
+        if length < 1 or rest:
+            return ""
+        start = len("".join(piece or "" for piece in self.pieces[: self.pieces.index(None)]))
+        handle = name[start : start + length]
+        return handle if self.name(handle).lower() == name.lower() else ""
+
+
+def handles_of(team_id: Any) -> dict[str, int]:
+    """{handle in lower case: the person's id} of a team's members."""
+    members = Membership.objects.filter(team=team_id).values_list("user__aws_name", "user_id")
+    return {handle.lower(): person for handle, person in members}
+
+
+def clash(shape: Shape, handles: Mapping[str, int]) -> str:
+    """A name by which one of these people would go though it is another's handle; empty if there is none."""
+    if shape.is_fixed:
+        name = shape.name("")
+        return name if name.lower() in handles and len(handles) > 1 else ""
+    for handle, person in handles.items():
+        name = shape.name(handle)
+        if handles.get(name.lower(), person) != person:
+            return name
+    return ""
+
+
+class ShownNames:
+    """What all sessions of the installation say in CloudTrail, read once."""
+
+    def __init__(self) -> None:
+        self.shapes = list(self._shapes())
+        self.members: dict[Any, dict[str, int]] = {}
+        for team, handle, person in Membership.objects.values_list("team_id", "user__aws_name", "user_id"):
+            self.members.setdefault(team, {})[handle.lower()] = person
+        self.owners = dict(AwsName.objects.values_list("key", "person_id"))
+
+    def include(self, handle: str, person_id: int | None = None) -> bool:
+        """Whether with that handle one person would go by another's name, in whatever team. `person_id`: whose it would be."""
+        for team, shape in self.shapes:
+            if shape.is_fixed:
+                if shape.name("").lower() == handle.lower():
                     return True
                 continue
-            whose = _whose(template, values, handle)
-            people = Membership.objects.filter(team_id=team_id)
-            people = people.exclude(user_id=person_id) if person_id else people
-            if whose and people.filter(user__aws_name__iexact=whose).exists():
+            if (whose := shape.whose(handle)) and self.members.get(team, {}).get(
+                whose.lower(), person_id
+            ) != person_id:
                 return True
-            taken = set(others.values_list("key", flat=True)) if taken is None else taken
-            if render_role_session_name(template, {**values, "username": handle}).lower() in taken:
+            name = shape.name(handle).lower()
+            if name in self.owners and self.owners[name] != person_id:
                 return True
-        except InvalidName:
-            continue  # a template of before its rules, which is never sent
-    return False
+        return False
 
-
-def _templates(handle: str) -> Iterator[tuple[str, str, str, str]]:
-    """(template, alias, team's id, its short name) of every link in the installation that may matter to that handle."""
-    policies = {policy.pk: policy for policy in TeamPolicy.objects.all()}
-    # Where the policy may overrule a link, its own words say nothing.
-    overruled = [
-        policy.pk
-        for policy in policies.values()
-        if policy.role_session_name != _HANDLE and (policy.names_locked or policy.username_demanded)
-    ]
-    links = AssumerLink.objects.select_related("session__team").filter(
-        Q(session__team__in=overruled)
-        | ~Q(role_session_name=_HANDLE)
-        & (Q(role_session_name__iexact=handle) | Q(role_session_name__contains="{"))
-    )
-    for link in links.iterator(chunk_size=1000):
-        team = link.session.team
-        template = template_of(link, policies.get(team.pk) or TeamPolicy(team_id=team.pk))
-        if template != _HANDLE:
-            yield template, link.session.alias, str(team.pk), team.slug
-
-
-def _whose(template: str, values: dict[str, str], handle: str) -> str:
-    """The handle that this template would make into that one; empty if there is none."""
-    stand_in = "00"
-    while stand_in in template + "".join(values.values()) + handle:
-        stand_in += "0"
-    rendered = render_role_session_name(template, {**values, "username": stand_in})
-    pattern = re.escape(rendered).replace(stand_in, "(.+)", 1).replace(stand_in, r"\1")
-    found = re.fullmatch(pattern, handle, re.IGNORECASE)
-    return found[1] if found else ""
+    @staticmethod
+    def _shapes() -> Iterator[tuple[Any, Shape]]:
+        """(team's id, what it makes of handles), each once."""
+        policies = {policy.pk: policy for policy in TeamPolicy.objects.all()}
+        slugs = dict(Team.objects.values_list("pk", "slug"))
+        overruled = [
+            team
+            for team, policy in policies.items()
+            if policy.role_session_name != HANDLE and (policy.names_locked or policy.username_demanded)
+        ]
+        links = AssumerLink.objects.filter(
+            ~Q(role_session_name=HANDLE) | Q(session__team__in=overruled)
+        ).values_list("session__team_id", "role_session_name", "session__alias")
+        found = set()
+        for team, own, alias in links.iterator(chunk_size=2000):
+            template = effective_template(own, policies.get(team) or TeamPolicy(team_id=team))
+            if template != HANDLE:
+                found.add((team, template, alias if "{alias}" in template else ""))
+        for team, template, alias in found:
+            try:
+                yield team, Shape.of(template, alias, slugs[team])
+            except InvalidName:
+                continue  # of before the rules, and never sent

@@ -1,14 +1,15 @@
 """What a link may say under its team's policy, and what the hops of one chain may say together."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 from sessions.aws import session_policies
 from sessions.aws.arn import RoleArn
 from sessions.aws.names import InvalidName, names_a_person
 from sessions.aws.session_policies import LONGEST_POLICY
-from sessions.lifecycle.naming import role_session_name, template_of
+from sessions.lifecycle.handles import HANDLE, Shape, clash, handles_of
+from sessions.lifecycle.naming import template_of
 from sessions.lifecycle.refused import Refused
-from sessions.models import AssumerLink, AwsSession, Membership, TeamPolicy
+from sessions.models import AssumerLink, AwsSession, TeamPolicy
 
 
 def check_link(link: AssumerLink, policy: TeamPolicy) -> None:
@@ -27,21 +28,19 @@ def check_link(link: AssumerLink, policy: TeamPolicy) -> None:
         raise Refused("policy_arns", str(error)) from None
 
 
-def check_name(session: AwsSession, policy: TeamPolicy) -> None:
+def check_name(session: AwsSession, policy: TeamPolicy, handles: Mapping[str, int] | None = None) -> None:
     """Whether everybody of the team would be told from every other in CloudTrail at that session's own hop: for nobody may
-    its name come out as the handle of somebody else. Raises `Refused`."""
-    template = session.link.role_session_name
-    if template == "{username}" or template_of(session.link, policy) != template:
+    its name come out as the handle of somebody else. `handles`: the team's, if they are read already. Raises `Refused`."""
+    template = template_of(session.link, policy)
+    if template == HANDLE:
         return
-    members = list(Membership.objects.filter(team=session.team_id).select_related("user", "team"))
-    handles = {member.user.aws_name.lower(): member.pk for member in members}
-    for member in members:
-        name = role_session_name(session.link, session, member, policy)
-        if handles.get(name.lower(), member.pk) != member.pk:
-            raise Refused(
-                "role_session_name",
-                f"With this somebody would go by “{name}”, which is another person's own name in CloudTrail: use {{username}}.",
-            )
+    shape = Shape.of(template, session.alias, session.team.slug)
+    name = clash(shape, handles_of(session.team_id) if handles is None else handles)
+    if name:
+        raise Refused(
+            "role_session_name",
+            f"With this somebody would go by “{name}”, which is another person's own name in CloudTrail: use {{username}}.",
+        )
 
 
 def check_tags(link: AssumerLink, policy: TeamPolicy) -> None:

@@ -11,11 +11,15 @@ from sessions.aws.roots import ROOT_KINDS
 from sessions.models import AssumerLink, AwsSession, Membership, SourceIdentity, Team, TeamPolicy
 
 
-def template_of(link: AssumerLink, policy: TeamPolicy) -> str:
+def effective_template(own: str, policy: TeamPolicy) -> str:
     """The template that counts: the team's where it is locked, or where the link's own does not name a person but must."""
-    if policy.names_locked or (policy.username_demanded and not names_a_person(link.role_session_name)):
+    if policy.names_locked or (policy.username_demanded and not names_a_person(own)):
         return policy.role_session_name
-    return link.role_session_name
+    return own
+
+
+def template_of(link: AssumerLink, policy: TeamPolicy) -> str:
+    return effective_template(link.role_session_name, policy)
 
 
 def role_session_name(link: AssumerLink, session: AwsSession, member: Membership, policy: TeamPolicy) -> str:
@@ -133,7 +137,10 @@ def unnamed_sessions(chains: Iterable[Sequence[AwsSession]], policy: TeamPolicy,
         session = chain[-1]
         if not session.is_chained or names_a_person(template := template_of(session.link, policy)):
             continue
-        name = render_role_session_name(template, {"alias": session.alias, "team": team.slug})
+        try:
+            name = render_role_session_name(template, {"alias": session.alias, "team": team.slug})
+        except InvalidName:
+            name = ""  # a template of before the rules, which is never sent
         carries = carries_source_identity(chain, policy)
         found.append(Unnamed(session, template, carries, owners.get(name.lower(), "")))
     return found

@@ -3,6 +3,7 @@
 from collections.abc import Iterator
 from datetime import datetime
 
+from django.contrib.sessions.models import Session
 from django.db import IntegrityError, transaction
 
 from sessions import ledger
@@ -10,7 +11,7 @@ from sessions.aws.names import InvalidName, aws_name_from, validate_role_session
 from sessions.clock import database_now
 from sessions.ledger import Entry
 from sessions.lifecycle.activations import lock_team, resettle
-from sessions.lifecycle.handles import comes_out_elsewhere
+from sessions.lifecycle.handles import ShownNames
 from sessions.lifecycle.sessions import Refused
 from sessions.models import AwsName, AwsSession, EventKind, Membership, Role, Team, User
 from sessions.secret import Secret
@@ -49,8 +50,9 @@ def _reserve(name: str, username: str, now: datetime, person_id: int | None = No
 
 
 def _reserve_one_of(proposals: Iterator[str], username: str, now: datetime) -> str:
+    shown = ShownNames()
     for name in proposals:
-        if not comes_out_elsewhere(name) and _reserve(name, username, now):
+        if name.lower() not in shown.owners and not shown.include(name) and _reserve(name, username, now):
             return name
     raise Refused("aws_name", "No free name in CloudTrail was found.")
 
@@ -66,6 +68,12 @@ def rename_in_cloudtrail(member: Membership, name: str, actor: str) -> None:
         raise Refused("aws_name", str(error)) from None
     if len(name) > LONGEST_AWS_NAME:
         raise Refused("aws_name", f"At most {LONGEST_AWS_NAME} characters, so that templates have room.")
+    # Before the teams are locked, since it looks at every session that there is.
+    if name.lower() != member.user.aws_name.lower() and ShownNames().include(name, member.user_id):
+        raise Refused(
+            "aws_name",
+            f"Some session's role session name comes out as “{name}” for others, or would with it: choose another.",
+        )
     with transaction.atomic(durable=True):
         teams = sorted(Team.objects.filter(memberships__user=member.user_id).values_list("pk", flat=True))
         for team_id in teams:
@@ -76,11 +84,6 @@ def rename_in_cloudtrail(member: Membership, name: str, actor: str) -> None:
             return
         # The same letters in another case are the same name, to AWS's eye and to ours.
         if name.lower() != old.lower():
-            if comes_out_elsewhere(name, user.pk):
-                raise Refused(
-                    "aws_name",
-                    f"Some session's role session name comes out as “{name}” for others, or would with it: choose another.",
-                )
             if not _reserve(name, user.get_username(), now, user.pk):
                 raise Refused("aws_name", "That name is, or was, another person's: it is never given again.")
             AwsName.objects.filter(key=old.lower()).update(held_until=now)
@@ -145,3 +148,10 @@ def add_member(team: Team, user: User, role: Role, actor: str, *, from_sso: bool
     data = {"member": user.get_username(), "role": str(role), "aws_name": user.aws_name}
     ledger.append(team.pk, [Entry(EventKind.MEMBER_ADDED, actor, data=data)])
     return membership
+
+
+def forget_ended_log_ins() -> None:
+    """Deletes what browsers have left behind: Django keeps it until somebody does, and anybody can make a row."""
+    ended = Session.objects.filter(expire_date__lt=database_now())
+    if ended.exists():  # SQLite would wait for its writers to find nothing
+        ended.delete()

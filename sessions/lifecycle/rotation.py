@@ -267,6 +267,7 @@ class Run:
         unminted = Credential.objects.in_bulk(
             [row.pk for row, outcome in done if not (isinstance(outcome, Minted) and row.pk in committed)]
         )
+        long_enough = database_now() + PARENT_MARGIN
         for row, outcome in done:
             self.rows.pop(row.pk, None)
             self.needs.pop(row.pk, None)
@@ -274,7 +275,7 @@ class Run:
             if isinstance(outcome, Minted) and row.pk in committed:
                 self.bases[row.pk] = outcome.credentials
                 self.failed.pop(row.pk, None)
-            elif row.pk not in unminted or not unminted[row.pk].is_live(database_now() + PARENT_MARGIN):
+            elif row.pk not in unminted or not unminted[row.pk].is_live(long_enough):
                 self.failed[row.pk] = outcome
             for child in self.waiting.pop(row.pk, []):
                 self._place(child)

@@ -1,6 +1,6 @@
 """Changing a team's policy: checked against every chain it has, one event, and what is active follows by itself."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from typing import Any
 
@@ -11,10 +11,14 @@ from sessions.aws import names, session_policies
 from sessions.clock import database_now
 from sessions.ledger import Entry
 from sessions.lifecycle.activations import lock_team, resettle
-from sessions.lifecycle.hop_rules import check_chain, check_tags
+from sessions.lifecycle.handles import handles_of
+from sessions.lifecycle.hop_rules import check_chain, check_name, check_tags
 from sessions.lifecycle.refused import Refused
 from sessions.models import AwsSession, EventKind, Membership, SourceIdentity, TeamPolicy
 from sessions.models.sessions import BrokenChain, load_chains
+
+# What of a policy decides how people are called.
+NAMING = ("role_session_name", "names_locked", "username_demanded")
 
 
 @dataclass(frozen=True)
@@ -87,8 +91,10 @@ def save_policy(draft: PolicyDraft, member: Membership) -> TeamPolicy:
     team = lock_team(member.team_id)
     before, after = PolicyDraft.of(TeamPolicy.of(team.pk)), draft
     policy = draft.policy(team.pk)
-    sessions = list(AwsSession.objects.filter(team=team).select_related("link"))
+    sessions = list(AwsSession.objects.filter(team=team).select_related("link", "team"))
     check_all(sessions, policy)
+    if any(getattr(before, name) != getattr(after, name) for name in NAMING):
+        check_names(sessions, policy)
     changed = {
         name: (value, asdict(after)[name])
         for name, value in asdict(before).items()
@@ -123,6 +129,18 @@ def check_all(sessions: list[AwsSession], policy: TeamPolicy) -> None:
         except Refused as refused:
             field = {"policy": "networks"}.get(refused.field, refused.field)
             raise Refused(field, f"“{session.alias}” stands against it: {refused.message}") from None
+
+
+def check_names(sessions: Sequence[AwsSession], policy: TeamPolicy) -> None:
+    """Whether nobody would go by another's name in CloudTrail under that policy. Raises `Refused`."""
+    handles = handles_of(policy.team_id)
+    for session in sessions:
+        if not session.is_chained:
+            continue
+        try:
+            check_name(session, policy, handles)
+        except Refused as refused:
+            raise Refused(refused.field, f"“{session.alias}” stands against it: {refused.message}") from None
 
 
 def _plain(value: Any) -> Any:

@@ -5,6 +5,7 @@ from typing import Any
 
 from allauth.socialaccount.providers.saml import provider as library
 from allauth.socialaccount.providers.saml.utils import build_auth
+from django.core.exceptions import PermissionDenied
 from django.http import HttpRequest, HttpResponseRedirect
 from onelogin.saml2.xml_utils import OneLogin_Saml2_XML as saml_xml
 
@@ -12,6 +13,10 @@ from sessions.saml import FORCE_AUTHN
 
 # In the assertion alone, which is signed; what surrounds it need not be.
 AUTHN_INSTANT = "/samlp:Response//saml:Assertion/saml:AuthnStatement/@AuthnInstant"
+CONFIRMATIONS = (
+    "/samlp:Response//saml:Assertion/saml:Subject/saml:SubjectConfirmation/saml:SubjectConfirmationData"
+)
+TRANSIENT = "urn:oasis:names:tc:SAML:2.0:nameid-format:transient"
 
 
 class SAMLProvider(library.SAMLProvider):  # type: ignore[misc]  # allauth is untyped
@@ -35,6 +40,22 @@ class SAMLProvider(library.SAMLProvider):  # type: ignore[misc]  # allauth is un
             request, process, next_url, data, state_id=auth.get_last_request_id(), **state
         )
         return HttpResponseRedirect(target)
+
+    def sociallogin_from_response(self, request: HttpRequest, response: Any) -> Any:
+        """Raises `PermissionDenied` for an assertion that is not, as signed, the answer to the request it is handed in for."""
+        answered = response.get_last_response_in_response_to()
+        confirmations = saml_xml.query(saml_xml.to_etree(response.get_last_response_xml()), CONFIRMATIONS)
+        if not confirmations or any(each.get("InResponseTo") != answered for each in confirmations):
+            raise PermissionDenied("The identity provider's answer belongs to no request of ours.")
+        return super().sociallogin_from_response(request, response)
+
+    def extract_uid(self, data: Any) -> str:
+        uid: str = super().extract_uid(data)
+        if uid == data.get_nameid() and data.get_nameid_format() == TRANSIENT:
+            raise PermissionDenied(
+                "A transient NameID is another one next time: send a persistent one, or a subject-id."
+            )
+        return uid
 
     def extract_extra_data(self, data: Any) -> dict[str, Any]:
         """{"attributes": {name: [value, …]}, "authn_instant": seconds since 1970} of an answer that has been checked."""

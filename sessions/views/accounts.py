@@ -1,8 +1,9 @@
 """The log-in pages, where they do more or less than the library's own."""
 
-from typing import Any
+from typing import Any, cast
 from urllib.parse import urlsplit
 
+import structlog
 from allauth.account import views as account
 from allauth.account.models import EmailAddress
 from allauth.socialaccount.providers.openid_connect import views as openid_connect
@@ -10,12 +11,18 @@ from django.conf import settings
 from django.contrib import messages
 from django.http import HttpRequest, HttpResponse
 from django.shortcuts import redirect, render
+from django.views.decorators.csrf import csrf_exempt
 from django.views.decorators.http import require_http_methods
 
 from sessions.forms_people import EmailForm
+from sessions.saml import SAML
 from sessions.views.access import recently_logged_in, user_of
 
+log = structlog.get_logger(__name__)
+
 TOO_MANY = "too_many_login_attempts"
+# They are some ten kilobytes; anybody can send one, and it is stored for a moment.
+LARGEST_ANSWER_BYTES = 128 * 1024
 
 
 class LoginView(account.LoginView):  # type: ignore[misc]  # allauth is untyped
@@ -46,6 +53,31 @@ def saml_login(request: HttpRequest, organization_slug: str) -> HttpResponse:
     from allauth.socialaccount.providers.saml import views as saml
 
     return _by_a_page(request, saml.login(request, organization_slug=organization_slug))
+
+
+@csrf_exempt
+def saml_acs(request: HttpRequest, organization_slug: str) -> HttpResponse:
+    """Takes the answer that the provider's page posts. It is kept until the browser comes back with its cookies."""
+    from allauth.socialaccount.providers.saml import views as saml
+
+    if int(request.META.get("CONTENT_LENGTH") or 0) > LARGEST_ANSWER_BYTES:
+        return HttpResponse(
+            "That is no answer of an identity provider.", status=413, content_type="text/plain"
+        )
+    return cast(HttpResponse, saml.acs(request, organization_slug=organization_slug))
+
+
+def saml_finish(request: HttpRequest, organization_slug: str) -> HttpResponse:
+    """Reads it; one that is no XML is refused as one that is wrong."""
+    from allauth.socialaccount.helpers import render_authentication_error
+    from allauth.socialaccount.providers.saml import views as saml
+    from lxml.etree import LxmlError
+
+    try:
+        return cast(HttpResponse, saml.finish_acs(request, organization_slug=organization_slug))
+    except (LxmlError, ValueError) as error:
+        log.warning("a SAML answer could not be read", error=type(error).__name__)
+        return cast(HttpResponse, render_authentication_error(request, SAML))
 
 
 def _by_a_page(request: HttpRequest, response: HttpResponse) -> HttpResponse:

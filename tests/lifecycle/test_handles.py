@@ -2,7 +2,7 @@
 
 import pytest
 
-from sessions.lifecycle.handles import comes_out_elsewhere
+from sessions.lifecycle.handles import ShownNames
 from sessions.lifecycle.people import create_person, create_team, rename_in_cloudtrail
 from sessions.lifecycle.sessions import Refused
 from sessions.lifecycle.team_policy import PolicyDraft, save_policy
@@ -55,12 +55,52 @@ def test_it_holds_across_teams_for_people_may_join_those_later(house):
 def test_what_the_policy_overrules_shows_nothing(house):
     house.chained("Nightly", name="grace")
     set_policy(house, names_locked=True)
-    assert not comes_out_elsewhere("grace")
+    assert not ShownNames().include("grace")
     save_policy(
         PolicyDraft(
             **{**vars(PolicyDraft.of(TeamPolicy.of(house.team.pk))), "role_session_name": "t-{username}"}
         ),
         house.ada,
     )
-    assert comes_out_elsewhere("t-ben"), "the locked template is every hop's"
-    assert not comes_out_elsewhere("t-ben", house.ben.user_id), "it is his own"
+    assert ShownNames().include("t-ben"), "the locked template is every hop's"
+    assert not ShownNames().include("t-ben", house.ben.user_id), "it is his own"
+
+
+@pytest.mark.parametrize(
+    ("template", "handle", "refused"),
+    [
+        ("{username}{username}1", "benben1", True),
+        ("{username}0{username}", "ben0ben", True),
+        ("{username}0{username}", "ben0bea", False),
+        ("v0{username}", "v0ben", True),
+        ("V.{username}", "v.BEN", True),
+        ("{alias}{username}", "prod10ben", True),
+        ("{alias}{username}", "prod1ben", False),
+        ("{username}-{team}", "ben-platform", True),
+    ],
+)
+def test_every_template_is_turned_round_exactly(house, template, handle, refused):
+    house.chained("prod10", name=template)
+    assert ShownNames().include(handle) == refused
+    assert not ShownNames().include(handle, house.ben.user_id)
+
+
+def test_the_number_of_queries_does_not_grow_with_the_sessions(house, django_assert_num_queries):
+    for number in range(8):
+        house.chained(f"T {number}", name=f"t{number}-{{username}}")
+    with django_assert_num_queries(5):
+        assert not ShownNames().include("t3-nobody1")
+
+
+def test_a_policy_that_would_show_one_person_as_another_is_refused(house):
+    set_policy(house, names_locked=True)
+    fixed = house.chained("Nightly", name="automation")
+    fixed.link.role_session_name = "ben"  # as it may stand there since before ben had that name
+    fixed.link.save()
+    with pytest.raises(Refused, match="“Nightly” stands against it"):
+        set_policy(house, names_locked=False)
+    with pytest.raises(Refused, match="own name in CloudTrail"):
+        set_policy(house, role_session_name="ben")
+    assert set_policy(house, networks=("203.0.113.0/24",)).names_locked, (
+        "what has nothing to do with names goes"
+    )

@@ -3,6 +3,7 @@
 import base64
 import html
 import re
+import time
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
@@ -17,6 +18,7 @@ from cryptography.x509.oid import NameOID
 from django.test import Client
 
 from chainweb.identity import parse_group_map, saml_provider
+from sessions.accounts import ASKED_AT_KEY
 from sessions.saml.provider import SAMLProvider
 from tests.identity_providers import IdentityProvider, npm_install
 
@@ -76,17 +78,30 @@ class Person:
         self.client = Client(headers={"Host": "testserver"})
         self.asked = 0
 
-    def answer_for(self, url="/accounts/saml/saml/login/?process=login"):
-        """From the button on the log-in page to what the provider would have the browser post: (address, fields)."""
+    def leaving(self, url="/accounts/saml/saml/login/?process=login"):
+        """Where the button on the log-in page leads: the provider, with a request."""
         leaving = self.client.post(url)
         assert leaving.status_code == 200, leaving.content
-        page = self.at_provider.get(leaving.headers["Refresh"].partition("url=")[2], timeout=10)
+        return leaving.headers["Refresh"].partition("url=")[2]
+
+    def at_the_provider(self, url):
+        """What its page would have the browser post: (address, fields)."""
+        page = self.at_provider.get(url, timeout=10)
         if 'name="person"' in page.text:
             self.asked += 1
             words = {**fields(page.text), "person": self.name}
             page = self.at_provider.post(requests.compat.urljoin(page.url, "/sso"), words, timeout=10)
         assert page.status_code == 200, page.text
         return html.unescape(re.search(r'action="([^"]+)"', page.text)[1]), fields(page.text)
+
+    def answer_for(self, *url):
+        return self.at_the_provider(self.leaving(*url))
+
+    def asked_before(self, *, seconds):
+        """The provider has asked them that long ago."""
+        session = self.client.session
+        session[ASKED_AT_KEY] = int(time.time()) - seconds
+        session.save()
 
     def hand_in(self, address, words):
         """Posts the provider's answer, as its page does, and follows within Chainweb."""

@@ -1,12 +1,12 @@
-// A SAML identity provider (samlp from npm) for the tests: node provider.cjs FOLDER KEY.pem CERTIFICATE.pem [ISSUER]
-// FOLDER is where samlp is installed; ISSUER is who it says it is, if not its own address. Prints {"issuer": …, "url": …} on
+// A SAML identity provider (samlp from npm) for the tests: node provider.cjs FOLDER KEY.pem CERTIFICATE.pem [ISSUER [FORMAT]]
+// FOLDER is where samlp is installed; ISSUER is who it says it is, if not its own address; FORMAT that of its NameIDs. Prints {"issuer": …, "url": …} on
 // its first line and ends with its standard input.
 // Anybody may log in without a password; PUT /people/NAME sets the attributes of a person, each a text or a list.
 const { readFileSync } = require("node:fs");
 const { createServer } = require("node:http");
 const { createRequire } = require("node:module");
 
-const [folder, key, cert, alias] = process.argv.slice(2);
+const [folder, key, cert, alias, format] = process.argv.slice(2);
 const samlp = createRequire(`${folder}/package.json`)("samlp");
 
 const people = new Map();
@@ -14,7 +14,7 @@ const people = new Map();
 class ProfileMapper {
   constructor(person) { this.person = person; }
   getClaims() { return people.get(this.person) ?? {}; }
-  getNameIdentifier() { return { nameIdentifier: this.person }; }
+  getNameIdentifier() { return { nameIdentifier: this.person, nameIdentifierFormat: format }; }
 }
 ProfileMapper.prototype.metadata = [];
 
@@ -73,7 +73,7 @@ const server = createServer(async (request, response) => {
 let identity;
 server.listen(0, "127.0.0.1", () => {
   const url = `http://127.0.0.1:${server.address().port}`;
-  identity = { issuer: alias ?? url, key: readFileSync(key), cert: readFileSync(cert, "utf8") };
+  identity = { issuer: alias || url, key: readFileSync(key), cert: readFileSync(cert, "utf8") };
   console.log(JSON.stringify({ issuer: identity.issuer, url }));
 });
 process.stdin.resume();

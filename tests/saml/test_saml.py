@@ -1,21 +1,24 @@
 """Log-in by SAML against a provider that others wrote: who gets in, as what, and what is refused."""
 
+import base64
 import os
 import re
 import subprocess
 import sys
-import time
 import xml.etree.ElementTree as ET
+import zlib
+from urllib.parse import parse_qsl, urlencode
 
 import pytest
 from allauth.socialaccount.models import SocialAccount
+from django.contrib.sessions.models import Session
 from django.test import Client
 from django.urls import reverse
 
 from sessions import saml_urls
 from sessions.lifecycle.invitations import invite
 from sessions.models import EventKind, Membership, Role, User
-from sessions.saml.provider import authn_instant
+from sessions.saml.provider import TRANSIENT, authn_instant
 from tests.house import PASSWORD
 from tests.identity_providers import IdentityProvider
 from tests.platform.installation import CHECKOUT
@@ -25,6 +28,7 @@ pytestmark = pytest.mark.django_db
 
 MAP = "aws-admins=platform:admin,aws-users=platform:member"
 USERNAME = "urn:oid:0.9.2342.19200300.100.1.1"
+SUBJECT = "urn:oasis:names:tc:SAML:attribute:subject-id"
 MAIL = "urn:oid:0.9.2342.19200300.100.1.3"
 
 
@@ -107,9 +111,7 @@ def test_sensitive_things_ask_the_provider_to_ask_again(grace):
     assert back.headers["Location"] == wanted
     assert grace.asked == 2
     assert grace.client.get(wanted).status_code == 200
-    account = SocialAccount.objects.get()
-    account.extra_data["authn_instant"] = int(time.time()) - 301
-    account.save()
+    grace.asked_before(seconds=301)
     assert grace.client.get(wanted).status_code == 302
 
 
@@ -119,6 +121,23 @@ def test_a_round_on_which_the_provider_was_not_told_to_ask_is_no_confirmation(gr
     grace.come_in()
     assert grace.asked == 1, "the provider knew her"
     assert grace.client.get(wanted).status_code == 302
+
+
+def test_what_one_browser_has_proved_says_nothing_of_another(grace, person):
+    wanted = reverse("invite", args=["platform"])
+    grace.come_in()
+    elsewhere = person("grace")
+    elsewhere.come_in()
+    grace.come_in(grace.client.get(wanted).headers["Location"])
+    assert grace.client.get(wanted).status_code == 200
+    assert elsewhere.client.get(wanted).status_code == 302
+
+
+def test_no_name_for_the_way_in_gets_round_the_groups(saml_idp, grace):
+    grace.come_in()
+    saml_idp.person("grace", **{USERNAME: "grace.hopper"})
+    grace.come_in("/accounts/saml/saml/login/?process=x")
+    assert not Membership.objects.filter(user__username="grace.hopper").exists()
 
 
 def test_a_person_whom_the_operator_switched_off_does_not_come_in(grace):
@@ -185,6 +204,51 @@ def test_an_answer_that_nobody_asked_for_opens_nothing(grace):
     assert is_out(grace)
 
 
+def test_an_answer_that_nobody_asked_for_is_not_made_one_by_its_unsigned_part(grace):
+    url, query = grace.leaving().split("?")
+    query = dict(parse_qsl(query))
+    request = zlib.decompress(base64.b64decode(query["SAMLRequest"]), -15).decode()
+    asked = re.search(r' ID="([^"]+)"', request)
+    packer = zlib.compressobj(wbits=-15)
+    raw = packer.compress(request.replace(asked[0], "").encode()) + packer.flush()
+    unasked = {"SAMLRequest": base64.b64encode(raw).decode(), "RelayState": ""}
+    address, words = grace.at_the_provider(f"{url}?{urlencode(unasked)}")
+    assert "InResponseTo" not in plain(words)
+    answer = grace.hand_in(
+        address, altered(words, (" Destination=", f' InResponseTo="{asked[1]}" Destination='))
+    )
+    assert answer.status_code == 403
+    assert is_out(grace)
+
+
+def test_a_person_who_is_another_one_each_time_gets_no_account(saml_folder, connect_saml, house, person):
+    provider = IdentityProvider(HERE / "provider.cjs", saml_folder, *signing_pair(saml_folder), "", TRANSIENT)
+    try:
+        connect_saml(provider, MAP)
+        provider.person("grace", groups=["aws-admins"])
+        grace = person("grace")
+        assert grace.come_in().status_code == 403
+        provider.person("grace", groups=["aws-admins"], **{SUBJECT: "grace@navy.example"})
+        grace.come_in()
+        assert not is_out(grace)
+    finally:
+        provider.stop()
+
+
+@pytest.mark.parametrize("answer", ["", "PHg+", "no base64!", "////"])
+def test_what_is_no_answer_at_all_is_refused_like_a_wrong_one(grace, answer):
+    refused = grace.hand_in("/accounts/saml/saml/acs/", {"SAMLResponse": answer})
+    assert refused.status_code == 401
+    assert is_out(grace)
+
+
+def test_an_answer_as_large_as_none_is_is_not_kept(grace):
+    before = Session.objects.count()
+    answer = grace.client.post("/accounts/saml/saml/acs/", {"SAMLResponse": "x" * 200_000})
+    assert answer.status_code == 413
+    assert Session.objects.count() == before
+
+
 # A stranger and somebody logged in get the same of each, but for what asks to log out.
 ROUTES = {
     "saml_login": (200, 200),
@@ -224,6 +288,7 @@ ASK = """
 import django
 django.setup()
 from django.core.management import call_command
+from django.contrib.sessions.models import Session
 from django.test import Client
 from django.test.utils import setup_test_environment
 setup_test_environment()
