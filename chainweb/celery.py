@@ -3,11 +3,25 @@
 import os
 from typing import Any
 
+import kombu
 from celery import Celery, signals
+from celery.app.amqp import AMQP
 
 os.environ.setdefault("DJANGO_SETTINGS_MODULE", "chainweb.settings")
 
-app = Celery("chainweb")
+
+class Connection(kombu.Connection):
+    """Looks every two seconds for a broker that was away; the library's own pause grows to half a minute."""
+
+    def ensure_connection(self, *args: Any, **kwargs: Any) -> Any:
+        return super().ensure_connection(*args, **{"interval_max": 2, **kwargs})
+
+
+class Messages(AMQP):
+    Connection = Connection
+
+
+app = Celery("chainweb", amqp=Messages)
 app.config_from_object("django.conf:settings", namespace="CELERY")
 app.autodiscover_tasks(["sessions"])
 

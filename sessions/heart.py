@@ -1,9 +1,11 @@
 """What a worker's main process does beside its pool: it shows that it lives, and keeps the work going without beat or broker.
 
 Rotation must not lapse because a message does not arrive. If the clock is silent, the worker sends itself the sweep; if the
-broker is away, it starts a sweeper, a process of its own that works off what is due straight from the database.
+broker is away, or answers but brings no worker anything, it starts a sweeper, a process of its own that works off what is due
+straight from the database.
 """
 
+import math
 import subprocess
 import sys
 import threading
@@ -16,7 +18,7 @@ import redis
 import structlog
 from celery import current_app, signals
 from django.conf import settings
-from django.db import DatabaseError, close_old_connections, connection
+from django.db import close_old_connections, connection
 
 from sessions.clock import database_now
 from sessions.lifecycle.broker import client
@@ -25,8 +27,9 @@ from sessions.lifecycle.heartbeats import seconds_since, stamp
 log = structlog.get_logger(__name__)
 
 BEAT_SECONDS = 5.0
-# So many beats without an answer of the broker, and the sweeper starts.
+# So many beats without an answer of the broker, or without a message that any worker has taken, and the sweeper starts.
 SILENT_BEATS = 2
+LONGEST_WITHOUT_A_MESSAGE_SECONDS = 10.0
 # The clock has missed this many of its ticks.
 MISSED_TICKS = 3
 
@@ -41,17 +44,25 @@ class Heart:
     def beat(self) -> None:
         """Stamps, and looks whether somebody has to stand in for clock or broker."""
         answers = self._broker_answers()
-        self.silent_beats = 0 if answers else self.silent_beats + 1
+        quiet = self._seconds_without_a_message()
+        if answers and quiet <= max(LONGEST_WITHOUT_A_MESSAGE_SECONDS, MISSED_TICKS * settings.TICK_SECONDS):
+            self.silent_beats = 0
+            self._end_sweeper()
+        else:
+            self.silent_beats += 1
         if self.silent_beats >= SILENT_BEATS:
             self._have_swept()
-        elif answers:
-            self._end_sweeper()
         stamp("worker")
         if answers:
             stamp("broker")
-            since = seconds_since("clock", database_now())
-            if since is None or since > MISSED_TICKS * settings.TICK_SECONDS:
+            if quiet > MISSED_TICKS * settings.TICK_SECONDS:
                 current_app.send_task("sessions.tasks.sweep", expires=BEAT_SECONDS)
+
+    def _seconds_without_a_message(self) -> float:
+        """Since a worker has last taken one of the clock's, or of a worker's in its place."""
+        now = database_now()
+        known = [since for name in ("clock", "sweep") if (since := seconds_since(name, now)) is not None]
+        return min(known, default=math.inf)
 
     def _broker_answers(self) -> bool:
         try:
@@ -61,7 +72,7 @@ class Heart:
 
     def _have_swept(self) -> None:
         if self.sweeper is None or self.sweeper.poll() is not None:
-            log.warning("the broker is away: sweeping from the database")
+            log.warning("no messages: sweeping from the database")
             # It ends with the pipe, and so with this process, however that ends.
             self.sweeper = subprocess.Popen(
                 [sys.executable, "manage.py", "sweep"], stdin=subprocess.PIPE, cwd=settings.BASE_DIR
@@ -82,7 +93,7 @@ def _beat_for_ever() -> None:
         try:
             close_old_connections()
             heart.beat()
-        except (DatabaseError, redis.RedisError, OSError) as error:
+        except Exception as error:  # noqa: BLE001  (whatever it is, the next beat has to come)
             log.warning("heartbeat missed", error=type(error).__name__)
         finally:
             connection.close()

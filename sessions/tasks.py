@@ -14,7 +14,6 @@ from sessions.lifecycle import activations, answers, approvals, key_rotations, p
 from sessions.lifecycle.broker import client
 from sessions.lifecycle.claims import next_due_at
 from sessions.lifecycle.heartbeats import stamp
-from sessions.lifecycle.times import compressed
 
 log = structlog.get_logger(__name__)
 
@@ -22,8 +21,11 @@ log = structlog.get_logger(__name__)
 LONGEST_RUN_SECONDS = 60.0
 # Work that falls due within this time is waited for: a child whose parent another worker is minting.
 SHORT_WAIT = timedelta(seconds=0.5)
-# For so long bulk gathers what falls due, since a run for ten credentials costs little more than one for one.
-GATHER = compressed(seconds=1)
+# Bulk waits so long after its last large run, and looks so often. What falls due later is the next tick's: the process is
+# free for others meanwhile, and a run for ten credentials costs little more than one for one.
+LINGER_SECONDS = 2.0
+LOOK_SECONDS = 0.5
+MUCH_AT_ONCE = 50
 # A wake-up that is under way speaks for all that come within this time.
 WAKE_MILLISECONDS = 1000
 # After the broker did not answer, pages do not ask it again for this long.
@@ -45,14 +47,18 @@ def rotate_asked() -> None:
 def _work_off(task: Any, *, asked_only: bool) -> None:
     _forget_wake(task.name)
     until = time.monotonic() + LONGEST_RUN_SECONDS
+    linger_until = until if asked_only else time.monotonic() + LINGER_SECONDS
     while time.monotonic() < until:
-        if rotation.run(asked_only=asked_only, seconds=until - time.monotonic()):
+        held = rotation.run(asked_only=asked_only, seconds=until - time.monotonic())
+        if held >= MUCH_AT_ONCE and not asked_only:
+            linger_until = time.monotonic() + LINGER_SECONDS
+        if held and (asked_only or held >= MUCH_AT_ONCE):
             continue
         due_at = next_due_at(asked_only=asked_only)
         wait = due_at - database_now() if due_at else None
-        if wait is None or wait > SHORT_WAIT:
+        if wait is None or wait > SHORT_WAIT or time.monotonic() >= linger_until:
             return
-        time.sleep(max(wait.total_seconds(), 0.02 if asked_only else GATHER.total_seconds()))
+        time.sleep(max(wait.total_seconds(), 0.02 if asked_only else LOOK_SECONDS))
     _publish(task)
 
 
@@ -60,21 +66,40 @@ def _work_off(task: Any, *, asked_only: bool) -> None:
 def tick() -> None:
     """The clock, from beat: two of them, or a late one, do no harm."""
     stamp("clock")
-    sweep()
+    _sweep_by_messages()
 
 
 @shared_task
 def sweep() -> None:
-    """What has ended ends, what is due is rotated. A worker that misses the clock sends this to itself."""
+    """What a worker sends itself that misses the clock."""
+    stamp("sweep")
+    _sweep_by_messages()
+
+
+def sweep_now() -> None:
+    """What has ended ends, what is due is rotated, here and without the broker."""
+    _end_what_has_ended()
+    rotate_due()
+    look_at_approvals()
+    rotate_keys()
+
+
+def _sweep_by_messages() -> None:
+    _end_what_has_ended()
+    # Bulk may take a minute, and the next tick is not to wait for that.
+    if not wake():
+        rotate_due()
+    look_at_approvals()
+    rotate_keys()
+
+
+def _end_what_has_ended() -> None:
     activations.end_overdue()
     activations.end_of_people_who_left()
     probes.delete_overdue()
     answers.delete_old()
     approvals.delete_unneeded()
     people.forget_ended_log_ins()
-    rotate_due()
-    look_at_approvals()
-    rotate_keys()
 
 
 @shared_task
@@ -99,9 +124,9 @@ def rotate_keys() -> None:
         wake()
 
 
-def wake() -> None:
-    """Tells a worker that something is due. If the broker is away the clock finds it, so nothing is lost."""
-    _publish(rotate_due)
+def wake() -> bool:
+    """Tells a worker that something is due. If the broker is away the clock finds it, so nothing is lost; False then."""
+    return _publish(rotate_due)
 
 
 def wake_for_start() -> None:
@@ -127,21 +152,23 @@ def wake_for_probe(probe_id: str) -> None:
 _broker_rests_until = 0.0
 
 
-def _publish(task: Any, *ids: str) -> None:
+def _publish(task: Any, *ids: str) -> bool:
     """Puts a message into the queue without waiting long; one that says the same and is not yet taken is enough."""
     global _broker_rests_until
     if time.monotonic() < _broker_rests_until:
-        return
+        return False
     try:
         # Asked with a short time-out first: kombu's own would let a page wait for a broker that hangs.
         name = f"chainweb:wake:{task.name}:{''.join(ids)}"
         if client().set(name, "1", nx=True, px=WAKE_MILLISECONDS):
             task.apply_async(args=ids, expires=60)
+        return True
     except (OperationalError, redis.RedisError, OSError) as error:
         _broker_rests_until = time.monotonic() + BROKER_REST_SECONDS
         log.warning(
             "the broker did not take a wake-up; the clock will", task=task.name, error=type(error).__name__
         )
+        return False
 
 
 def _forget_wake(task_name: str) -> None:

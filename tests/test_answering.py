@@ -351,7 +351,7 @@ def test_the_sweep_does_all_of_it_without_any_message(house, sts, iam, center, w
     house.start(leaf)
     key_rotations.ask_rotation(house.root, house.ada)
     approvals.ask_approval(with_center, house.ada)
-    tasks.sweep()
+    tasks.sweep_now()
     assert KeyRotation.objects.get().step == "done"
     assert Approval.objects.get().user_code
     assert house.state(leaf).problem.code == "CodeNeeded"

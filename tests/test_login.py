@@ -20,7 +20,7 @@ from django.urls import reverse
 from sessions.clock import database_now
 from sessions.lifecycle.reseal import reseal_all
 from sessions.models import User
-from sessions.tasks import sweep
+from sessions.tasks import sweep_now
 from tests.house import PASSWORD
 
 pytestmark = pytest.mark.django_db
@@ -201,7 +201,7 @@ def test_the_list_of_log_ins_ends_the_others(house):
 def test_the_clock_forgets_log_ins_that_have_ended(house):
     ended, open_still = house.browser(), house.browser()
     Session.objects.filter(pk=ended.session.session_key).update(expire_date=database_now())
-    sweep()
+    sweep_now()
     assert [each.pk for each in Session.objects.all()] == [open_still.session.session_key]
 
 

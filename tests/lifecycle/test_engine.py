@@ -5,13 +5,14 @@ from datetime import timedelta
 
 import pytest
 from django.test import Client
+from kombu.exceptions import OperationalError
 
 from sessions import heart, tasks
 from sessions.clock import database_now
 from sessions.lifecycle import broker, claims, rotation
 from sessions.lifecycle.activations import end_of_people_who_left, start_sessions
 from sessions.lifecycle.state import Status
-from sessions.models import Activation, AwsSession, Credential, EventKind, Tally
+from sessions.models import Activation, AwsSession, Credential, EventKind, Heartbeat, Tally
 
 pytestmark = pytest.mark.django_db
 
@@ -196,9 +197,62 @@ def test_a_worker_sends_itself_the_sweep_when_the_clock_is_silent(valkey, monkey
     beating = heart.Heart()
     beating.beat()
     assert sent == ["sessions.tasks.sweep"]
-    tasks.stamp("clock")
+    assert beating.silent_beats == 1
+    for taken in ("clock", "sweep"):
+        Heartbeat.objects.filter(name__in=("clock", "sweep")).delete()
+        tasks.stamp(taken)
+        beating.beat()
+        assert (len(sent), beating.silent_beats) == (1, 0)
+
+
+def test_a_worker_has_swept_from_the_database_when_messages_are_sent_and_none_arrives(valkey, monkeypatch):
+    swept, ended = [], []
+    monkeypatch.setattr(heart.current_app, "send_task", lambda name, **options: None, raising=False)
+    monkeypatch.setattr(heart.Heart, "_have_swept", lambda self: swept.append(1))
+    monkeypatch.setattr(heart.Heart, "_end_sweeper", lambda self: ended.append(1))
+    beating = heart.Heart()
     beating.beat()
-    assert len(sent) == 1
+    assert swept == []
+    beating.beat()
+    assert swept == [1]
+    tasks.stamp("sweep")
+    beating.beat()
+    assert (swept, ended) == ([1], [1])
+
+
+def test_whatever_goes_wrong_in_a_beat_the_next_one_comes(monkeypatch):
+    beats = []
+
+    def beat(self):
+        beats.append(1)
+        if len(beats) > 2:
+            raise SystemExit
+        raise OperationalError("the broker went between the ping and the message")
+
+    monkeypatch.setattr(heart.Heart, "beat", beat)
+    monkeypatch.setattr(heart.time, "sleep", lambda seconds: None)
+    with pytest.raises(SystemExit):
+        heart._beat_for_ever()
+    assert len(beats) == 3
+
+
+def test_a_tick_leaves_the_bulk_to_a_message_of_its_own_and_does_it_itself_if_none_goes_out(monkeypatch):
+    done = []
+    monkeypatch.setattr(tasks, "rotate_due", lambda: done.append("bulk"))
+    for goes_out, expected in ((True, []), (False, ["bulk"])):
+        done.clear()
+        monkeypatch.setattr(tasks, "wake", lambda goes_out=goes_out: goes_out)
+        tasks.tick()
+        assert done == expected
+
+
+def test_bulk_does_not_stay_for_what_falls_due_one_by_one(monkeypatch):
+    monkeypatch.setattr(tasks, "LINGER_SECONDS", 0.0)
+    runs = []
+    monkeypatch.setattr(tasks.rotation, "run", lambda **options: runs.append(1) or 1)
+    monkeypatch.setattr(tasks, "next_due_at", lambda **options: database_now())
+    tasks.rotate_due()
+    assert len(runs) == 1
 
 
 def test_tasks_are_sent_by_our_own_application_from_every_process():

@@ -1,6 +1,6 @@
 """manage.py sweep: works off what is due straight from the database, until its standard input ends.
 
-A worker starts it while the broker is away; nobody else has to.
+A worker starts it while the broker is away, or while no message of it arrives; nobody else has to.
 """
 
 import os
@@ -13,7 +13,7 @@ from django.conf import settings
 from django.core.management.base import BaseCommand
 from django.db import DatabaseError, close_old_connections, connection
 
-from sessions.tasks import sweep
+from sessions.tasks import sweep_now
 
 log = structlog.get_logger(__name__)
 
@@ -27,7 +27,7 @@ class Command(BaseCommand):
         while True:
             try:
                 close_old_connections()
-                sweep()
+                sweep_now()
             except DatabaseError as error:
                 log.warning("sweep missed", error=type(error).__name__)
                 connection.close()
