@@ -118,7 +118,8 @@ class Watch:
         for activation, fingerprint, generation, due_at, minted_at, account, life in rows:
             if life <= 0:
                 self.seen.lapsed.add((activation, generation))
-                self.seen.first_lapse_at = min(self.seen.first_lapse_at, time.monotonic())
+                # A look comes after the moment, and between two looks somebody may have read.
+                self.seen.first_lapse_at = min(self.seen.first_lapse_at, time.monotonic() + life)
             elif life < self.seen.least_life_seconds:
                 self.seen.least_life_seconds = life
             before = self._due.get(fingerprint)
