@@ -23,8 +23,8 @@ LONGEST_RUN_SECONDS = 60.0
 SHORT_WAIT = timedelta(seconds=0.5)
 # Bulk waits so long after its last large run, and looks so often. What falls due later is the next tick's: the process is
 # free for others meanwhile, and a run for ten credentials costs little more than one for one.
-LINGER_SECONDS = 2.0
-LOOK_SECONDS = 0.5
+LINGER_SECONDS = 1.0
+LOOK_SECONDS = 0.2
 MUCH_AT_ONCE = 50
 # A wake-up that is under way speaks for all that come within this time.
 WAKE_MILLISECONDS = 1000
