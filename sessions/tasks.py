@@ -50,9 +50,8 @@ def _work_off(task: Any, *, asked_only: bool) -> None:
     linger_until = until if asked_only else time.monotonic() + LINGER_SECONDS
     while time.monotonic() < until:
         held = rotation.run(asked_only=asked_only, seconds=until - time.monotonic())
-        if held >= MUCH_AT_ONCE and not asked_only:
-            linger_until = time.monotonic() + LINGER_SECONDS
-        if held and (asked_only or held >= MUCH_AT_ONCE):
+        if held >= (1 if asked_only else MUCH_AT_ONCE):
+            linger_until = max(linger_until, time.monotonic() + LINGER_SECONDS)
             continue
         due_at = next_due_at(asked_only=asked_only)
         wait = due_at - database_now() if due_at else None
@@ -66,40 +65,34 @@ def _work_off(task: Any, *, asked_only: bool) -> None:
 def tick() -> None:
     """The clock, from beat: two of them, or a late one, do no harm."""
     stamp("clock")
-    _sweep_by_messages()
+    _sweep(by_message=True)
 
 
 @shared_task
 def sweep() -> None:
     """What a worker sends itself that misses the clock."""
     stamp("sweep")
-    _sweep_by_messages()
+    _sweep(by_message=True)
 
 
 def sweep_now() -> None:
-    """What has ended ends, what is due is rotated, here and without the broker."""
-    _end_what_has_ended()
-    rotate_due()
-    look_at_approvals()
-    rotate_keys()
+    """The same here and without the broker."""
+    _sweep(by_message=False)
 
 
-def _sweep_by_messages() -> None:
-    _end_what_has_ended()
-    # Bulk may take a minute, and the next tick is not to wait for that.
-    if not wake():
-        rotate_due()
-    look_at_approvals()
-    rotate_keys()
-
-
-def _end_what_has_ended() -> None:
+def _sweep(*, by_message: bool) -> None:
+    """What has ended ends, what is due is rotated."""
     activations.end_overdue()
     activations.end_of_people_who_left()
     probes.delete_overdue()
     answers.delete_old()
     approvals.delete_unneeded()
     people.forget_ended_log_ins()
+    # Bulk may take a minute, and the next tick is not to wait for that.
+    if not (by_message and wake()):
+        rotate_due()
+    look_at_approvals()
+    rotate_keys()
 
 
 @shared_task

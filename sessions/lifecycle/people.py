@@ -60,7 +60,8 @@ def _reserve_one_of(proposals: Iterator[str], username: str, now: datetime) -> s
 def rename_in_cloudtrail(member: Membership, name: str, actor: str) -> None:
     """Gives a person another name in CloudTrail, in all their teams. What they have active moves to it by itself.
 
-    Raises `Refused` for an illegal name, for one that is or was another person's, and for one that sessions show of others. The caller wakes a worker.
+    Raises `Refused` for an illegal name, for one that is or was another person's, and for one that sessions show of others.
+    The caller wakes a worker.
     """
     try:
         validate_role_session_name(name)

@@ -5,8 +5,7 @@ import pytest
 from sessions.lifecycle.handles import ShownNames
 from sessions.lifecycle.people import create_person, create_team, rename_in_cloudtrail
 from sessions.lifecycle.sessions import Refused
-from sessions.lifecycle.team_policy import PolicyDraft, save_policy
-from sessions.models import Membership, TeamPolicy, User
+from sessions.models import Membership, User
 from tests.lifecycle.test_naming import set_policy
 
 pytestmark = pytest.mark.django_db
@@ -56,12 +55,7 @@ def test_what_the_policy_overrules_shows_nothing(house):
     house.chained("Nightly", name="grace")
     set_policy(house, names_locked=True)
     assert not ShownNames().include("grace")
-    save_policy(
-        PolicyDraft(
-            **{**vars(PolicyDraft.of(TeamPolicy.of(house.team.pk))), "role_session_name": "t-{username}"}
-        ),
-        house.ada,
-    )
+    set_policy(house, role_session_name="t-{username}")
     assert ShownNames().include("t-ben"), "the locked template is every hop's"
     assert not ShownNames().include("t-ben", house.ben.user_id), "it is his own"
 
