@@ -12,6 +12,6 @@ class ChainsConfig(AppConfig):
     def ready(self) -> None:
         # Without our Celery application, a process that only sends would send to Celery's own default broker.
         from chainweb import celery  # noqa: F401
-        from sessions import checks, triggers  # noqa: F401  (checks register themselves)
+        from sessions import checks, lookups, triggers  # noqa: F401  (checks and lookups register themselves)
 
         post_migrate.connect(triggers.install_after_migrate, sender=self)

@@ -107,7 +107,7 @@ def hold_teams(fingerprints: Collection[str]) -> None:
 
     Those go through a chain from the root down and from the leaf up; no order of rows would keep both from a deadlock.
     """
-    teams = Credential.objects.filter(pk__in=fingerprints).values("team")
+    teams = Credential.objects.filter(pk__any_of=fingerprints).values("team")
     list(Team.objects.select_for_update(no_key=True).filter(pk__in=teams).order_by("pk").values_list("pk"))
 
 
@@ -116,7 +116,7 @@ def renew(claim: Claim, fingerprints: Collection[str]) -> set[str]:
     """Extends the leases of what is still to be done; returns what is still held."""
     hold_teams(fingerprints)
     lease_until = database_now() + timedelta(seconds=settings.CHAINWEB_LEASE_SECONDS)
-    held = Credential.objects.filter(pk__in=fingerprints, fence=claim.fence)
+    held = Credential.objects.filter(pk__any_of=fingerprints, fence=claim.fence)
     held.update(lease_until=lease_until)
     return set(held.values_list("pk", flat=True))
 
@@ -126,7 +126,7 @@ def release(claim: Claim, fingerprints: Collection[str]) -> None:
     """Gives back what was not worked on: it is as due as it was."""
     if fingerprints:
         hold_teams(fingerprints)
-        Credential.objects.filter(pk__in=fingerprints, fence=claim.fence).update(lease_until=None)
+        Credential.objects.filter(pk__any_of=fingerprints, fence=claim.fence).update(lease_until=None)
 
 
 @transaction.atomic
@@ -135,8 +135,8 @@ def release_unneeded(claim: Claim, fingerprints: Collection[str]) -> None:
     if fingerprints:
         hold_teams(fingerprints)
         unneeded = [pk for pk, needs in needs_of(fingerprints).items() if not needs]
-        held = Credential.objects.filter(pk__in=fingerprints, fence=claim.fence)
-        held.filter(pk__in=unneeded).update(due_at=None, asked_at=None)
+        held = Credential.objects.filter(pk__any_of=fingerprints, fence=claim.fence)
+        held.filter(pk__any_of=unneeded).update(due_at=None, asked_at=None)
         held.update(lease_until=None)
 
 

@@ -37,7 +37,7 @@ def commit(
     now = database_now()
     # Locked before the needs are read: a start or stop in another transaction comes wholly before or wholly after.
     held = set(
-        Credential.objects.filter(pk__in=[row.pk for row, _ in results], fence=claim.fence)
+        Credential.objects.filter(pk__any_of=[row.pk for row, _ in results], fence=claim.fence)
         .select_for_update()
         .order_by("pk")
         .values_list("pk", flat=True)
@@ -59,13 +59,15 @@ def commit(
     roots.tell(ours, now)
     if minted:
         # Children that stopped at this hop are looked at again: nobody has to do anything by hand.
-        Credential.objects.filter(parent__in=list(minted), problem__isnull=False, due_at=None).update(
+        Credential.objects.filter(parent_id__any_of=minted, problem__isnull=False, due_at=None).update(
             due_at=now
         )
-    expired = {row.parent_id for row, outcome in others.values() if _parent_has_expired(outcome)}
+    expired = {
+        row.parent_id for row, outcome in others.values() if row.parent_id and _parent_has_expired(outcome)
+    }
     if expired:
         # AWS knows better than we do when the parent ended: it is minted anew before the next try.
-        Credential.objects.filter(pk__in=expired, expires_at__isnull=False).update(expires_at=now)
+        Credential.objects.filter(pk__any_of=expired, expires_at__isnull=False).update(expires_at=now)
     entries: dict[str, list[Entry]] = {}
     for row, outcome in ours:
         if entry := _entry(row, outcome, needs[row.pk]):
@@ -84,8 +86,10 @@ def _taken_away(fingerprints: Collection[str]) -> set[str]:
     if not fingerprints:
         return set()
     return {
-        *Activation.objects.filter(credential_id__in=fingerprints).values_list("credential_id", flat=True),
-        *Probe.objects.filter(credential_id__in=fingerprints).values_list("credential_id", flat=True),
+        *Activation.objects.filter(credential_id__any_of=fingerprints).values_list(
+            "credential_id", flat=True
+        ),
+        *Probe.objects.filter(credential_id__any_of=fingerprints).values_list("credential_id", flat=True),
     }
 
 

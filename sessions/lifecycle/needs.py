@@ -30,43 +30,43 @@ def needs_of(fingerprints: Collection[str]) -> dict[str, list[Need]]:
     """
     found: dict[str, list[Need]] = {fingerprint: [] for fingerprint in fingerprints}
     standing_for: dict[str, set[str]] = {fingerprint: {fingerprint} for fingerprint in fingerprints}
+    direct = True
     while standing_for:
-        for credential_id, need in _direct_needs(standing_for):
+        for credential_id, need in _needs_at(standing_for, direct=direct):
             for top in standing_for[credential_id]:
-                found[top].append(
-                    need if top == credential_id else Need(need.person, need.session, direct=False)
-                )
+                found[top].append(need)
+        direct = False
         children: dict[str, set[str]] = {}
-        rows = Credential.objects.filter(parent_id__in=standing_for).values_list("pk", "parent_id")
+        rows = Credential.objects.filter(parent_id__any_of=standing_for).values_list("pk", "parent_id")
         for child, parent in rows:
             children.setdefault(child, set()).update(standing_for[str(parent)])
         standing_for = children
     return found
 
 
-def _direct_needs(fingerprints: Collection[str]) -> list[tuple[str, Need]]:
+def _needs_at(fingerprints: Collection[str], *, direct: bool) -> list[tuple[str, Need]]:
     # Plain values: model instances of three tables would cost more than the sealing and signing of a hop's ledger line.
     activations = list(
-        rightful(Activation.objects.filter(credential_id__in=fingerprints)).values_list(
+        rightful(Activation.objects.filter(credential_id__any_of=fingerprints)).values_list(
             "credential_id", "user__username", "session_id", "session__alias", "session__team_id"
         )
     )
     probes = list(
-        rightful_probes(Probe.objects.filter(credential_id__in=fingerprints)).values_list(
+        rightful_probes(Probe.objects.filter(credential_id__any_of=fingerprints)).values_list(
             "credential_id", "user__username", "session_id", "session__alias", "team_id", "assumer_id"
         )
     )
     teams = {row[4] for row in activations} | {row[4] for row in probes}
     dead = below(cut_off(teams), teams)
     needs = [
-        (str(credential_id), Need(person, Subject(session_id, alias), direct=True))
+        (str(credential_id), Need(person, Subject(session_id, alias), direct))
         for credential_id, person, session_id, alias, _ in activations
         if session_id not in dead
     ]
     for credential_id, person, session_id, alias, _, assumer_id in probes:
         if assumer_id not in dead:
             tried = Subject(session_id, alias or "") if session_id else None
-            needs.append((str(credential_id), Need(person, tried, direct=True)))
+            needs.append((str(credential_id), Need(person, tried, direct)))
     return needs
 
 

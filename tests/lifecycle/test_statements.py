@@ -1,0 +1,57 @@
+"""What is written in one statement is what one by one would write, on both databases."""
+
+import uuid
+from datetime import UTC, datetime
+
+import pytest
+
+from sessions.lifecycle import statements
+from sessions.lifecycle.commit import MINTED_COLUMNS
+from sessions.models import Credential
+
+pytestmark = pytest.mark.django_db
+FENCE = uuid.uuid4()
+
+
+@pytest.fixture
+def row(house):
+    [leaf] = house.chain(1)
+    house.start(leaf)
+    Credential.objects.filter(level=1).update(fence=FENCE, lease_until=datetime(2026, 1, 1, tzinfo=UTC))
+    return Credential.objects.get(level=1)
+
+
+@pytest.mark.parametrize(
+    "problem",
+    [
+        None,
+        {"message": "Rollen \u2013 \U0001f512 \" \\ 'x' %s", "since": None, "parts": [None, 1, {"a": []}]},
+    ],
+)
+def test_every_column_is_stored_to_the_last_bit(row, problem):
+    moment = datetime(2026, 11, 25, 3, 4, 5, 678901, tzinfo=UTC)
+    written = {
+        "sealed": bytes(range(256)),
+        "generation": 2_000_000_000,
+        "access_key_id": "ASIAIOSFODNN7EXAMPLE",
+        "packed_policy_size": 100,
+        "minted_at": moment,
+        "expires_at": None,
+        "due_at": moment,
+        "asked_at": None,
+        "attempts": 1000,
+        "problem": problem,
+    }
+    statements.write(FENCE, MINTED_COLUMNS, {row.pk: written})
+    stored = Credential.objects.get(pk=row.pk)
+    assert {name: getattr(stored, name) for name in written} == {**written, "sealed": stored.sealed}
+    assert bytes(stored.sealed) == written["sealed"]
+    assert stored.lease_until is None
+    assert Credential.objects.filter(pk=row.pk, problem__isnull=problem is None).exists()
+
+
+def test_nothing_is_written_without_the_fence(row):
+    written = {"problem": None, "attempts": 7, "due_at": None, "asked_at": None}
+    statements.write(uuid.uuid4(), tuple(written), {row.pk: written})
+    statements.write(FENCE, tuple(written), {})
+    assert Credential.objects.get(pk=row.pk).attempts == row.attempts != 7
