@@ -8,7 +8,7 @@ from typing import Any
 
 from sessions.aws.credentials import AwsCredentials
 from sessions.aws.errors import UnacceptableAnswer
-from sessions.aws.hop import Hop
+from sessions.aws.hop import DURATION_SECONDS, Hop
 from sessions.secret import Secret
 
 LONGEST_TOKEN = 16 * 1024
@@ -54,9 +54,7 @@ def read_assumed_role(answer: Mapping[str, Any], hop: Hop, hop_number: int, now:
     size = answer.get("PackedPolicySize", answer.get("SessionTokenUtilization"))
     if size is not None and not (type(size) is int and 0 <= size <= 100):
         raise unacceptable(hop_number, "The answer's packed policy size is no percentage.")
-    credentials = read_credentials(
-        answer, hop_number, now, timedelta(seconds=hop.request()["DurationSeconds"])
-    )
+    credentials = read_credentials(answer, hop_number, now, timedelta(seconds=DURATION_SECONDS))
     role_id = _text(who, "AssumedRoleId", _ROLE_ID, "assumed role id", hop_number)
     return AssumedRole(credentials, who["Arn"], role_id, size)
 

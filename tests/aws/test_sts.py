@@ -51,6 +51,38 @@ def refusal(*arguments):
     return raised.value
 
 
+def test_cloudtrail_shows_once_that_a_call_is_ours(sts, key, hop):
+    seen = []
+    events = clients.sts_client(REGION).meta.events
+
+    def note(request, **_):
+        seen.append(request.headers["User-Agent"])
+
+    events.register("before-send.sts", note)
+    try:
+        assume_role(hop, key, REGION, 1)
+    finally:
+        events.unregister("before-send.sts", note)
+    [agent] = (str(each, "ascii") if isinstance(each, bytes) else each for each in seen)
+    assert agent.startswith("Botocore/")
+    assert agent.split().count("app/chainweb") == 1
+
+
+@pytest.mark.parametrize(
+    "said",
+    [
+        "2026-11-25T03:04:05Z",
+        "2026-11-25T03:04:05.000Z",
+        "2026-11-25T03:04:05+00:00",
+        "Wed, 25 Nov 2026 03:04:05 GMT",
+        1795575845,
+        "1795575845",
+    ],
+)
+def test_a_time_is_read_in_every_form_that_aws_uses(said):
+    assert clients._moment(said) == datetime(2026, 11, 25, 3, 4, 5, tzinfo=UTC)
+
+
 def test_a_role_is_assumed_and_its_session_is_who_it_says(sts, key, hop):
     answer = assume_role(hop, key, REGION, 1)
     assert answer.arn == f"arn:aws:sts::{ACCOUNT}:assumed-role/Deploy/ben"
