@@ -7,7 +7,7 @@ from allauth.account.internal.userkit import user_id_to_str
 from django.test import Client
 
 from sessions.clock import database_now
-from sessions.lifecycle import rotation
+from sessions.lifecycle import callers, rotation
 from sessions.lifecycle.activations import start_session
 from sessions.lifecycle.people import add_member, create_person, create_team
 from sessions.lifecycle.sessions import Draft, save_session
@@ -106,6 +106,21 @@ class House:
 
     def token(self, member=None) -> Secret:
         return create_token(member or self.ben, "tests", actor="tests")
+
+
+def first_call_lies_too_long(monkeypatch) -> list[bool]:
+    """The first call that a run hands over comes back to it unmade. Whether each was made, in the order of the answers."""
+    answered = rotation.Run._answered
+    made: list[bool] = []
+
+    def note(run, lane, call, outcome):
+        made.append(outcome is not None)
+        monkeypatch.setattr(callers, "LONGEST_IN_LINE_SECONDS", 60)
+        answered(run, lane, call, outcome)
+
+    monkeypatch.setattr(callers, "LONGEST_IN_LINE_SECONDS", -1)
+    monkeypatch.setattr(rotation.Run, "_answered", note)
+    return made
 
 
 def browser_of(member, *, minutes_ago: float = 0) -> Client:

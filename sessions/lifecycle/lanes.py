@@ -4,6 +4,7 @@ A lane has its own queue, its share of the threads, its permits from the account
 in a row without an answer it is shut for a while, and then tried with one call.
 """
 
+import math
 import random
 import time
 from collections import deque
@@ -66,9 +67,15 @@ class Lane:
     account: str
     region: str
     queue: deque[Call] = field(default_factory=deque)
-    in_flight: int = 0
+    handed_over: int = 0
     permits: int = 0
     next_permit_at: float = 0.0
+
+    throttled_at: float = float("-inf")
+
+    def may_go_on(self, since: float) -> bool:
+        """Whether a call that was handed over then may still be made: the lane was neither shut nor throttled meanwhile."""
+        return since >= self.throttled_at and not self.health.is_shut()
 
     @property
     def health(self) -> Health:
@@ -92,29 +99,28 @@ class Lanes:
     def __len__(self) -> int:
         return sum(len(lane.queue) for lane in self.lanes.values())
 
-    def next_calls(self, free_threads: int) -> Iterator[tuple[Lane, Call]]:
+    def next_calls(self, room: int) -> Iterator[tuple[Lane, Call]]:
         """As many calls as may be made now, the lanes taking turns."""
-        threads = settings.CHAINWEB_STS_THREADS
         busy = [lane for lane in self.lanes.values() if lane.queue]
-        while free_threads > 0 and busy:
+        while room > 0 and busy:
             for lane in list(busy):
-                if free_threads == 0:
+                if room == 0:
                     break
-                if not lane.queue or lane.in_flight >= self._most(lane, threads) or not self._permitted(lane):
+                if not lane.queue or lane.handed_over >= self._most(lane) or not self._permitted(lane):
                     busy.remove(lane)
                     continue
                 lane.permits -= 1
-                lane.in_flight += 1
-                free_threads -= 1
+                lane.handed_over += 1
+                room -= 1
                 yield lane, lane.queue.popleft()
 
-    def _most(self, lane: Lane, threads: int) -> int:
+    def _most(self, lane: Lane) -> float:
         if lane.health.is_shut():
             return 0
         if lane.health.failures:
             return 1 if lane.health.failures >= FAILURES_TO_SHUT else 2
-        others = any(each is not lane and (each.queue or each.in_flight) for each in self.lanes.values())
-        return max(threads // 2, 1) if others else threads
+        others = any(each is not lane and (each.queue or each.handed_over) for each in self.lanes.values())
+        return max(settings.CHAINWEB_STS_THREADS // 2, 1) if others else math.inf
 
     def _permitted(self, lane: Lane) -> bool:
         if lane.permits > 0:
@@ -134,6 +140,11 @@ class Lanes:
                 while lane.queue:
                     yield lane.queue.popleft(), health.last_error, left
 
+    def not_made(self, lane: Lane) -> None:
+        """Tells the lane that a call it gave away was not made. What was allowed for it is used up all the same: who was
+        throttled meanwhile is to make fewer calls."""
+        lane.handed_over -= 1
+
     def take_out(self, parent_id: str) -> Iterator[Call]:
         """Takes out what is assumed from that parent, which has turned out not to work."""
         for lane in self.lanes.values():
@@ -145,10 +156,11 @@ class Lanes:
 
     def finished(self, lane: Lane, error: AwsError | None) -> None:
         """Tells the lane how its call ended."""
-        lane.in_flight -= 1
+        lane.handed_over -= 1
         if isinstance(error, Throttled):
             budget.throttled(lane.account)
             lane.permits = 0
+            lane.throttled_at = time.monotonic()
         if isinstance(error, Unavailable):
             lane.health.failed(error)
         else:

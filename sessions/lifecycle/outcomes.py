@@ -79,6 +79,11 @@ def is_about_the_root(error: AwsError, row: Credential) -> bool:
     return row.level == 1 and error.code in ABOUT_THE_KEY
 
 
+def is_about_the_key(error: AwsError, row: Credential) -> bool:
+    """Whether it was refused because of what signed it, so that whatever else that signs would be refused as well."""
+    return isinstance(error, CredentialsExpired) or is_about_the_root(error, row)
+
+
 def has_ended(error: AwsError, row: Credential, parent: Credential | None) -> bool:
     """Whether a first hop was refused because the temporary credentials that a root keeps have ended, or were taken back."""
     ended = isinstance(error, CredentialsExpired) or error.code in UNKNOWN_KEY

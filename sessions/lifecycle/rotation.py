@@ -5,23 +5,20 @@ No transaction is open while AWS is called. What came in together is one transac
 """
 
 import math
-import os
-import threading
 import time
+from collections.abc import Collection
 from dataclasses import dataclass, field
-from functools import lru_cache
-from queue import Empty, SimpleQueue
+from queue import Empty
 
 import structlog
 from django.conf import settings
 
 from sessions.aws.credentials import AwsCredentials
-from sessions.aws.errors import AwsError, CredentialsExpired
-from sessions.aws.hop import Hop
-from sessions.aws.sts import assume_role
+from sessions.aws.errors import CredentialsExpired
 from sessions.clock import database_now
 from sessions.lifecycle import claims, outcomes, source_identity, tallies
 from sessions.lifecycle.bases import Base, base_from, calling_account, prepare
+from sessions.lifecycle.callers import Errands
 from sessions.lifecycle.claims import Claim
 from sessions.lifecycle.commit import commit
 from sessions.lifecycle.lanes import Call, Lane, Lanes
@@ -33,20 +30,25 @@ from sessions.models import Credential
 log = structlog.get_logger(__name__)
 
 # What came in is committed together once it is this much, or the first of it has waited this long. What waits is lost with
-# its worker, so where commits are quick there is little waiting: three times what the last one took.
+# its worker, so where commits are quick there is little waiting: twice what the last one took.
 MOST_IN_A_COMMIT = 200
 LONGEST_BEFORE_COMMIT_SECONDS = 0.1
 LEAST_BEFORE_COMMIT_SECONDS = 0.02
-COMMITS_BEFORE_COMMIT = 3
+COMMITS_BEFORE_COMMIT = 2
 # People who wait are looked for this often while a run is under way.
 LOOK_AGAIN_SECONDS = 0.05
+# What another run is minting is waited for so long before its children are given back.
+LONGEST_FOR_PARENTS_SECONDS = 2.0
+# So many batches at most are held, most of which wait for other runs.
+MOST_BATCHES_HELD = 4
 # Bulk looks again as well, or calls that hang would keep everything else waiting until they time out.
 LOOK_AGAIN_IN_BULK_SECONDS = 0.5
 
 
 @dataclass
 class Run:
-    """What one run holds. `bases` are opened credentials to assume from, by fingerprint of the parent."""
+    """What one run holds. `bases` are opened credentials to assume from, by fingerprint of the parent; `expected` are parents
+    that other runs are minting, and since when this one waits for them."""
 
     asked_only: bool
     claim: Claim = field(default_factory=Claim)
@@ -57,12 +59,13 @@ class Run:
     failed: dict[str, Outcome] = field(default_factory=dict)
     waiting: dict[str, list[Credential]] = field(default_factory=dict)
     done: list[tuple[Credential, Outcome]] = field(default_factory=list)
-    results: "SimpleQueue[tuple[Lane, Call, Outcome]]" = field(default_factory=SimpleQueue)
-    in_flight: int = 0
+    expected: dict[str, float] = field(default_factory=dict)
+    errands: Errands = field(default_factory=Errands)
     held_in_all: int = 0
     first_done_at: float = 0.0
     commit_seconds: float = 0.0
     looked_at: float = float("-inf")
+    looked_for_parents_at: float = float("-inf")
     renewed_at: float = field(default_factory=time.monotonic)
     drained: bool = False
 
@@ -76,16 +79,18 @@ class Run:
         try:
             while True:
                 self._claim_more(limit, until)
-                self._make_calls()
-                if not (self.in_flight or self.done or len(self.lanes)):
+                self._look_for_parents()
+                self._hand_over_calls(until)
+                if not (self.errands.under_way or self.done or len(self.lanes) or self.expected):
                     break
-                if self.in_flight == 0 and not self.done and time.monotonic() >= until:
+                if self.errands.under_way == 0 and not self.done and time.monotonic() >= until:
                     break
                 self._take_in_answers()
                 if self._is_time_to_commit():
                     self._commit()
                 self._renew()
         finally:
+            self.errands.ended = True
             # What nobody has begun is as due as it was, for whoever comes next, also where this run has failed.
             claims.release(self.claim, list(self.rows))
             tallies.write()
@@ -93,7 +98,7 @@ class Run:
 
     def _claim_more(self, limit: int, until: float) -> None:
         now = time.monotonic()
-        if now >= until or len(self.rows) > limit // 2:
+        if now >= until or self._has_enough(limit):
             return
         again_after = LOOK_AGAIN_SECONDS if self.asked_only else LOOK_AGAIN_IN_BULK_SECONDS
         if self.drained and now - self.looked_at < again_after:
@@ -105,44 +110,63 @@ class Run:
             after("claimed")
             self._admit(fresh)
 
-    def _make_calls(self) -> None:
+    def _has_enough(self, limit: int) -> bool:
+        """Half a batch to work on is enough. What waits for other runs keeps nothing else from being done, within reason."""
+        if len(self.rows) <= limit // 2:
+            return False
+        idle, frontier = 0, list(self.expected)
+        while frontier:
+            below = [row.pk for parent_id in frontier for row in self.waiting.get(parent_id, ())]
+            idle += len(below)
+            frontier = below
+        return len(self.rows) - idle > limit // 2 or len(self.rows) > MOST_BATCHES_HELD * limit
+
+    def _hand_over_calls(self, until: float) -> None:
+        if time.monotonic() >= until:
+            return
         for call, error, left in self.lanes.shut_out():
             self._finish(call.row, Blocked(outcomes.problem_of(error), due_at=database_now() + left))
-        for lane, call in self.lanes.next_calls(settings.CHAINWEB_STS_THREADS - self.in_flight):
-            if call.row.pk not in self.rows:  # stopped, or taken over, since it was claimed
-                self.lanes.finished(lane, None)
+        # Answers that wait for their commit are lost with this process, so there is a line only where there is a backlog.
+        has_backlog = not (self.asked_only or self.drained)
+        for lane, call in self.lanes.next_calls(self.errands.room(in_line=has_backlog)):
+            if self.rows.get(call.row.pk) is not call.row:  # stopped, or taken over, since it was claimed
+                self.lanes.not_made(lane)
                 continue
             if call.base is None:
                 base = prepare(call.row)
                 outcome = base.mint() if isinstance(base, Base) and base.waits() else base
                 if not isinstance(outcome, Base):  # nothing to ask AWS
-                    self.lanes.finished(lane, None)
+                    self.lanes.not_made(lane)
                     self._finish(call.row, outcome)
                     continue
                 call = Call(call.row, outcome)
-            self.in_flight += 1
-            _threads().put((self, lane, call))
+            self.errands.hand_over(lane, call)
 
     def _take_in_answers(self) -> None:
-        if self.in_flight == 0:
-            if not self.done and len(self.lanes):
+        if self.errands.under_way == 0:
+            if not self.done and (len(self.lanes) or self.expected):
                 time.sleep(min(self.lanes.seconds_until_permit(), LOOK_AGAIN_SECONDS))
             return
         try:
             # Half a commit's patience, so that what is done does not wait for what is slow.
-            self._answered(*self.results.get(timeout=self._patience_seconds() / 2))
+            self._answered(*self.errands.answer(self._patience_seconds() / 2))
             while len(self.done) < MOST_IN_A_COMMIT:
-                self._answered(*self.results.get_nowait())
+                self._answered(*self.errands.answer(0))
         except Empty:
             return
 
-    def _answered(self, lane: Lane, call: Call, outcome: Outcome) -> None:
-        self.in_flight -= 1
+    def _answered(self, lane: Lane, call: Call, outcome: Outcome | None) -> None:
+        if outcome is None:
+            self.lanes.not_made(lane)
+            self._place(call.row)
+            return
         error = outcome.error if isinstance(outcome, Refusal) else None
         self.lanes.finished(lane, error)
         tallies.add("sts_calls", lane.account, error.code if error else "ok")
         parent_id = str(call.row.parent_id)
-        if error and outcomes.has_ended(error, call.row, self.parents.get(parent_id)):
+        if call.row.parent_id is None:
+            pass  # a root's own: nothing else is signed with what it was asked with
+        elif error and outcomes.has_ended(error, call.row, self.parents.get(parent_id)):
             # Its first child to find out says so; then the root's own row is made anew before anything else is tried.
             outcome = Refusal(CredentialsExpired(error.code, 0, error.message, error.check))
             self._forget_base(parent_id)
@@ -166,7 +190,7 @@ class Run:
     def _is_time_to_commit(self) -> bool:
         if not self.done:
             return False
-        nothing_else_comes = self.in_flight == 0
+        nothing_else_comes = self.errands.under_way == 0
         somebody_waits = self.asked_only or any(row.pk in self.waiting for row, _ in self.done)
         return (
             nothing_else_comes
@@ -197,7 +221,7 @@ class Run:
         frontier = fresh
         while frontier:
             wanted = {str(row.parent_id) for row in frontier if row.parent_id} - self.rows.keys()
-            found = Credential.objects.in_bulk(list(wanted))
+            found = _read(wanted)
             self.parents.update(found)
             now = database_now()
             run_out = [
@@ -207,7 +231,7 @@ class Run:
             ]
             frontier = claims.claim_these(self.claim, run_out)
             # What was not to be had may have been minted between the look and the grasp.
-            self.parents |= Credential.objects.in_bulk(list({*run_out} - {row.pk for row in frontier}))
+            self.parents |= _read({*run_out} - {row.pk for row in frontier})
             self.rows.update({row.pk: row for row in frontier})
             fresh = [*fresh, *frontier]
         needs = needs_of([row.pk for row in fresh])
@@ -219,13 +243,13 @@ class Run:
             else:
                 self.rows.pop(row.pk, None)
 
-    def _place(self, row: Credential) -> None:
-        """Into a lane if its parent is there, into waiting if this run mints the parent, to its end if it cannot be."""
+    def _place(self, row: Credential, *, may_wait: bool = True) -> None:
+        """Into a lane if its parent is there, into waiting while the parent is being minted, to its end if it cannot be."""
         if row.level == 0:
             self.lanes.add(f"root {row.root_id}", Call(row, None))
             return
         parent_id = str(row.parent_id)
-        if parent_id in self.rows and parent_id not in self.bases:
+        if (parent_id in self.rows or parent_id in self.expected) and parent_id not in self.bases:
             self.waiting.setdefault(parent_id, []).append(row)
             return
         if parent_id in self.failed:
@@ -243,8 +267,30 @@ class Run:
         if isinstance(base, Refusal):
             self.failed[parent_id] = base
             self._finish(row, outcomes.blocked_by(base))
+        elif isinstance(base, Deferred) and parent is not None and may_wait:
+            self.expected[parent_id] = time.monotonic()
+            self.waiting.setdefault(parent_id, []).append(row)
         else:
             self._finish(row, base)
+
+    def _look_for_parents(self) -> None:
+        """Whether what other runs were minting is there now, or will not come from them."""
+        looked_at = time.monotonic()
+        if not self.expected or looked_at - self.looked_for_parents_at < LOOK_AGAIN_SECONDS:
+            return
+        self.looked_for_parents_at = looked_at
+        held = Credential.objects.filter(pk__any_of=self.expected, lease_until__gt=database_now())
+        being_minted = set(held.values_list("pk", flat=True))
+        over = [
+            parent_id
+            for parent_id, since in self.expected.items()
+            if parent_id not in being_minted or looked_at - since > LONGEST_FOR_PARENTS_SECONDS
+        ]
+        self.parents |= _read(over)
+        for parent_id in over:
+            del self.expected[parent_id]
+            for child in self.waiting.pop(parent_id, []):
+                self._place(child, may_wait=False)
 
     def _finish(self, row: Credential, outcome: Outcome) -> None:
         if not self.done:
@@ -252,7 +298,9 @@ class Run:
         self.done.append((row, outcome))
 
     def _commit(self) -> None:
-        done, self.done = self.done, []
+        finished, self.done = self.done, []
+        # A row that was stopped and started again meanwhile is another one, though it answers the same request.
+        done = [each for each in finished if each[0].pk in self.needs and self._is_held_or_lost(each[0])]
         after("assumed")
         begun = time.monotonic()
         committed = commit(self.claim, done, self.needs)
@@ -261,10 +309,10 @@ class Run:
             row for row, outcome in done if row.pk in committed and source_identity.is_refused(outcome)
         )
         after("committed")
-        if len(done) > len(committed):
-            tallies.add("claims_lost", amount=len(done) - len(committed))
+        if len(finished) > len(committed):
+            tallies.add("claims_lost", amount=len(finished) - len(committed))
         # With their secrets, which a claim does not read: what still lives can still be assumed from.
-        unminted = Credential.objects.in_bulk(
+        unminted = _read(
             [row.pk for row, outcome in done if not (isinstance(outcome, Minted) and row.pk in committed)]
         )
         long_enough = database_now() + PARENT_MARGIN
@@ -280,48 +328,15 @@ class Run:
             for child in self.waiting.pop(row.pk, []):
                 self._place(child)
 
+    def _is_held_or_lost(self, row: Credential) -> bool:
+        return self.rows.get(row.pk, row) is row
+
 
 def run(*, asked_only: bool = False, limit: int | None = None, seconds: float = 60.0) -> int:
     """Mints what is due, parents before children. Returns how many credentials it held: 0 means that nothing was due."""
     return Run(asked_only).work(limit or settings.CHAINWEB_BATCH_SIZE, time.monotonic() + seconds)
 
 
-# --- the threads that wait for STS ----------------------------------------------------------------
-
-
-def assume(call: Call) -> Outcome:
-    """Makes one call; whatever it leads to is an outcome."""
-    row = call.row
-    if isinstance(call.base, Base):
-        return call.base.mint()
-    assert call.base is not None
-    try:
-        answer = assume_role(Hop.from_json(row.request), call.base, row.region, row.level)
-    except AwsError as error:
-        return Refusal(error)
-    return Minted(
-        answer.credentials,
-        parent_access_key_id=call.base.access_key_id,
-        arn=answer.arn,
-        packed_policy_size=answer.packed_policy_size,
-    )
-
-
-def _serve(calls: "SimpleQueue[tuple[Run, Lane, Call]]") -> None:
-    while True:
-        run, lane, call = calls.get()
-        run.results.put((lane, call, assume(call)))
-        del run, lane, call  # nothing secret stays in an idle thread
-
-
-def _threads() -> "SimpleQueue[tuple[Run, Lane, Call]]":
-    return _pool(os.getpid())
-
-
-@lru_cache(maxsize=1)
-def _pool(process_id: int) -> "SimpleQueue[tuple[Run, Lane, Call]]":
-    """Made once per process, and after the fork. Plain threads and queues cost a fifth of an executor's futures."""
-    calls: SimpleQueue[tuple[Run, Lane, Call]] = SimpleQueue()
-    for number in range(settings.CHAINWEB_STS_THREADS):
-        threading.Thread(target=_serve, args=(calls,), name=f"sts-{number}", daemon=True).start()
-    return calls
+def _read(fingerprints: Collection[str]) -> dict[str, Credential]:
+    """These rows with all that is in them, by fingerprint."""
+    return Credential.objects.filter(pk__any_of=fingerprints).in_bulk() if fingerprints else {}

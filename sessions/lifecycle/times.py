@@ -25,7 +25,7 @@ PARENT_MARGIN = compressed(seconds=60)
 LEAST_LIFE = compressed(minutes=15)
 # How long a just-started session shows as pending rather than handing out the short rest of a shared credential.
 SETTLING = compressed(seconds=10)
-# How long a child waits for a parent that another worker is minting, before it is looked at again.
+# How soon a child whose parent did not come is looked at again.
 DEFERRED_FOR = timedelta(seconds=0.2)
 FIRST_BACKOFF = compressed(seconds=1)
 LONGEST_BACKOFF = compressed(seconds=60)

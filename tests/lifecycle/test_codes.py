@@ -15,6 +15,7 @@ from sessions.lifecycle.sessions import Draft, Refused, save_session
 from sessions.lifecycle.state import Status
 from sessions.models import Credential, EventKind, RootAnswer
 from sessions.sealing import SealingError
+from tests.house import first_call_lies_too_long
 
 pytestmark = pytest.mark.django_db
 SERIAL = "arn:aws:iam::111122223333:mfa/device"
@@ -107,6 +108,17 @@ def test_a_code_that_is_given_before_a_worker_looked_is_taken_as_well(house, sts
     house.work()
     assert house.state(leaf).status is Status.ACTIVE
     assert house.events(EventKind.ROOT_WAITS) == []
+
+
+def test_a_call_that_holds_a_code_is_made_however_long_it_lay_in_line(house, sts, root, monkeypatch):
+    leaf = protected(house, root, "Leaf")
+    house.start(leaf)
+    house.work()
+    give_codes(root, house.ben, {"code": CODE})
+    made = first_call_lies_too_long(monkeypatch)
+    house.work()
+    assert made == [True, True]
+    assert house.state(leaf).status is Status.ACTIVE
 
 
 def test_a_wrong_code_is_told_and_another_one_can_be_given(house, sts, root):

@@ -46,9 +46,9 @@ def shut(found, account):
         found.finished(lane, outage())
 
 
-def test_one_account_alone_may_use_all_threads_and_two_share_them():
-    assert len(list(ready(a1=20).next_calls(8))) == 8
-    taken = [lane.account for lane, _ in ready(a1=20, a2=20).next_calls(8)]
+def test_one_account_alone_may_use_all_there_is_and_two_share_the_threads():
+    assert len(list(ready(a1=20).next_calls(16))) == 16
+    taken = [lane.account for lane, _ in ready(a1=20, a2=20).next_calls(16)]
     assert (taken.count("1"), taken.count("2")) == (4, 4)
 
 
@@ -60,7 +60,7 @@ def test_after_calls_without_an_answer_a_lane_is_shut_and_the_rest_is_told_why()
     found = ready(a111122223333=10, a444455556666=2)
     dead = found.lanes[DEAD, "eu-west-1"]
     for _ in range(FAILURES_TO_SHUT):
-        dead.in_flight += 1
+        dead.handed_over += 1
         found.finished(dead, outage())
     assert {lane.account for lane, _ in found.next_calls(8)} == {WELL}
     told = list(found.shut_out())
@@ -83,12 +83,33 @@ def test_after_its_time_a_shut_lane_is_tried_with_one_call(monkeypatch):
     found = ready(a1=20)
     lane = found.lanes["1", "eu-west-1"]
     for _ in range(FAILURES_TO_SHUT):
-        lane.in_flight += 1
+        lane.handed_over += 1
         found.finished(lane, outage())
     assert list(found.next_calls(8)) == []
     later = time.monotonic() + 3600
     monkeypatch.setattr(lanes.time, "monotonic", lambda: later)
     assert len(list(found.next_calls(8))) == 1
+
+
+def test_what_was_handed_over_goes_on_unless_its_lane_is_throttled_or_shut_meanwhile():
+    found = ready(a1=20)
+    taken = list(found.next_calls(8))
+    lane, since = taken[0][0], time.monotonic()
+    assert lane.may_go_on(since)
+    found.finished(lane, Throttled("Throttling", 1, "Rate exceeded", ""))
+    assert not lane.may_go_on(since)
+    assert lane.may_go_on(time.monotonic())
+    for _ in range(FAILURES_TO_SHUT):
+        found.finished(lane, outage())
+    assert not lane.may_go_on(time.monotonic())
+
+
+def test_a_call_that_was_not_made_has_used_up_its_permit_and_gives_back_its_place():
+    found = ready(a1=2)
+    [(lane, _)] = found.next_calls(1)
+    before = lane.permits
+    found.not_made(lane)
+    assert (lane.permits, lane.handed_over) == (before, 0)
 
 
 def test_a_throttle_asks_the_budget_for_less(monkeypatch):

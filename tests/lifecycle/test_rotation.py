@@ -6,7 +6,7 @@ import pytest
 from django.db import DatabaseError
 
 from sessions.clock import database_now
-from sessions.lifecycle import claims, rotation
+from sessions.lifecycle import callers, claims, rotation
 from sessions.lifecycle.activations import end_overdue, mint_all_anew, rotate_session, stop_session
 from sessions.lifecycle.blobs import root_credentials
 from sessions.lifecycle.commit import commit
@@ -205,7 +205,7 @@ def test_a_worker_that_returns_after_its_lease_changes_nothing(house, sts, monke
     Credential.objects.update(lease_until=database_now() - timedelta(seconds=1))
     house.work()
     before = Credential.objects.values().get(level=1)
-    answered = rotation.assume(Call(row, root_credentials(house.root, "eu-west-1")))
+    answered = callers.assume(Call(row, root_credentials(house.root, "eu-west-1")))
     assert isinstance(answered, Minted)
     assert commit(late, [(row, answered)], {row.pk: []}) == set()
     assert Credential.objects.values().get(level=1) == before
