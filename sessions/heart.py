@@ -44,7 +44,8 @@ class Heart:
     def beat(self) -> None:
         """Stamps, and looks whether somebody has to stand in for clock or broker."""
         answers = self._broker_answers()
-        quiet = self._seconds_without_a_message()
+        clock_silent = _seconds_without("clock", "sweep")
+        quiet = min(clock_silent, _seconds_without("bulk"))
         if answers and quiet <= max(LONGEST_WITHOUT_A_MESSAGE_SECONDS, MISSED_TICKS * settings.TICK_SECONDS):
             self.silent_beats = 0
             self._end_sweeper()
@@ -55,14 +56,8 @@ class Heart:
         stamp("worker")
         if answers:
             stamp("broker")
-            if quiet > MISSED_TICKS * settings.TICK_SECONDS:
+            if clock_silent > MISSED_TICKS * settings.TICK_SECONDS:
                 current_app.send_task("sessions.tasks.sweep", expires=BEAT_SECONDS)
-
-    def _seconds_without_a_message(self) -> float:
-        """Since a worker has last taken one of the clock's, or of a worker's in its place."""
-        now = database_now()
-        known = [since for name in ("clock", "sweep") if (since := seconds_since(name, now)) is not None]
-        return min(known, default=math.inf)
 
     def _broker_answers(self) -> bool:
         try:
@@ -85,6 +80,13 @@ class Heart:
             with suppress(subprocess.TimeoutExpired):
                 self.sweeper.wait(timeout=0.1)
                 self.sweeper = None
+
+
+def _seconds_without(*messages: str) -> float:
+    """Since a worker has last taken one of these."""
+    now = database_now()
+    known = [since for name in messages if (since := seconds_since(name, now)) is not None]
+    return min(known, default=math.inf)
 
 
 def _beat_for_ever() -> None:

@@ -18,7 +18,7 @@ from sessions.lifecycle.heartbeats import stamp
 log = structlog.get_logger(__name__)
 
 # One task works as long as there is work, but lets others have the process now and then.
-LONGEST_RUN_SECONDS = 60.0
+LONGEST_RUN_SECONDS = 10.0
 # Work that falls due within this time is waited for: a child whose parent another worker is minting.
 SHORT_WAIT = timedelta(seconds=0.5)
 # Bulk waits so long after its last large run, and looks so often. What falls due later is the next tick's: the process is
@@ -35,6 +35,8 @@ BROKER_REST_SECONDS = 5.0
 @shared_task
 def rotate_due() -> None:
     """Works off what is due, until nothing is."""
+    if not rotate_due.request.called_directly:
+        stamp("bulk")  # messages arrive, also while the clock's wait behind this
     _work_off(rotate_due, asked_only=False)
 
 
@@ -88,7 +90,7 @@ def _sweep(*, by_message: bool) -> None:
     answers.delete_old()
     approvals.delete_unneeded()
     people.forget_ended_log_ins()
-    # Bulk may take a minute, and the next tick is not to wait for that.
+    # Bulk takes its time, and the next tick is not to wait for that.
     if not (by_message and wake()):
         rotate_due()
     look_at_approvals()

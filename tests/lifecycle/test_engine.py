@@ -1,5 +1,6 @@
 """The stream of claims, calls and commits: starts first, nothing slow in the way of others, nothing left behind."""
 
+import time
 from dataclasses import replace
 from datetime import timedelta
 
@@ -9,10 +10,17 @@ from kombu.exceptions import OperationalError
 
 from sessions import heart, tasks
 from sessions.clock import database_now
-from sessions.lifecycle import broker, claims, rotation
+from sessions.lifecycle import broker, callers, claims, rotation
 from sessions.lifecycle.activations import end_of_people_who_left, start_sessions
+from sessions.lifecycle.blobs import root_credentials
+from sessions.lifecycle.commit import commit
+from sessions.lifecycle.lanes import Call
+from sessions.lifecycle.needs import needs_of
+from sessions.lifecycle.sessions import Draft, save_session
 from sessions.lifecycle.state import Status
 from sessions.models import Activation, AwsSession, Credential, EventKind, Heartbeat, Tally
+from sessions.secret import Secret
+from tests.house import first_call_lies_too_long
 
 pytestmark = pytest.mark.django_db
 
@@ -220,6 +228,24 @@ def test_a_worker_has_swept_from_the_database_when_messages_are_sent_and_none_ar
     assert (swept, ended) == ([1], [1])
 
 
+def test_bulk_that_keeps_all_processes_busy_is_not_taken_for_a_broker_that_brings_nothing(
+    valkey, monkeypatch
+):
+    sent, swept = [], []
+    monkeypatch.setattr(
+        heart.current_app, "send_task", lambda name, **options: sent.append(name), raising=False
+    )
+    monkeypatch.setattr(heart.Heart, "_have_swept", lambda self: swept.append(1))
+    beating = heart.Heart()
+    tasks.rotate_due()
+    assert not Heartbeat.objects.filter(name="bulk").exists()
+    tasks.rotate_due.apply()
+    for _ in range(3):
+        beating.beat()
+    assert swept == []
+    assert sent == ["sessions.tasks.sweep"] * 3
+
+
 def test_whatever_goes_wrong_in_a_beat_the_next_one_comes(monkeypatch):
     beats = []
 
@@ -326,6 +352,79 @@ def test_a_parent_that_another_worker_mints_between_look_and_grasp_is_not_minted
     assert {house.state(each).status for each in (first, second)} == {Status.ACTIVE}
 
 
+def held_elsewhere(hub):
+    """Another run's claim of that session's credential, and its row."""
+    claim = claims.Claim()
+    [row] = claims.claim_these(claim, [Credential.objects.get(request__role_arn=hub.link.role_arn).pk])
+    return claim, row
+
+
+def test_a_parent_that_another_run_is_minting_is_waited_for_and_its_children_are_kept(
+    house, sts, monkeypatch
+):
+    hub, leaf = house.chain(2)
+    house.start(leaf)
+    claim, row = held_elsewhere(hub)
+    look = rotation.Run._look_for_parents
+    looks = []
+
+    def minted_at_the_third_look(run):
+        looks.append(run.expected)
+        if len(looks) == 3:
+            answered = callers.assume(Call(row, root_credentials(house.root, "eu-west-1")))
+            commit(claim, [(row, answered)], needs_of([row.pk]))
+        look(run)
+
+    monkeypatch.setattr(rotation.Run, "_look_for_parents", minted_at_the_third_look)
+    assert rotation.run(asked_only=True) == 1
+    assert house.state(leaf).status is Status.ACTIVE
+    assert [call["role_arn"] for call in sts.calls] == [hub.link.role_arn, leaf.link.role_arn]
+
+
+def test_children_of_a_parent_that_does_not_come_are_given_back_soon_and_still_asked_for(
+    house, sts, monkeypatch
+):
+    monkeypatch.setattr(rotation, "LONGEST_FOR_PARENTS_SECONDS", 0.1)
+    hub, leaf = house.chain(2)
+    house.start(leaf)
+    held_elsewhere(hub)
+    begun = database_now()
+    released = []
+    monkeypatch.setattr(claims, "release", lambda claim, rows: released.extend(rows))
+    assert rotation.run(limit=1, seconds=0.5) > 0
+    child = Credential.objects.get(level=2)
+    assert (sts.calls, released) == ([], [])
+    assert (child.lease_until, child.problem) == (None, None)
+    assert child.due_at > begun + timedelta(seconds=0.2)
+    assert child.asked_at is not None
+
+
+def test_what_waits_for_another_run_keeps_a_run_from_nothing_else_within_reason(house, monkeypatch):
+    hub = house.chained("Hub")
+    middle = house.chained("Middle", hub)
+    waiting = [house.chained(f"Waiting {number}", middle) for number in range(4)]
+    start_sessions(waiting, house.ben)
+    held_elsewhere(hub)
+    run = rotation.Run(asked_only=False)
+    run._admit(claims.claim_due(run.claim, 10))
+    assert len(run.rows) == 5
+    assert not run._has_enough(2)
+    monkeypatch.setattr(rotation, "MOST_BATCHES_HELD", 2)
+    assert run._has_enough(2)
+    run.expected.clear()
+    assert run._has_enough(8)
+
+
+def test_a_call_that_has_lain_in_line_too_long_is_not_made_and_comes_again(house, sts, monkeypatch):
+    [leaf] = house.chain(1)
+    house.start(leaf)
+    made = first_call_lies_too_long(monkeypatch)
+    house.work()
+    assert made == [False, True]
+    assert len(sts.calls) == 1
+    assert house.state(leaf).status is Status.ACTIVE
+
+
 def test_a_parent_that_has_ended_is_made_anew_also_after_an_outage(house, sts):
     _, leaf = house.chain(2)
     house.start(leaf)
@@ -341,6 +440,47 @@ def test_a_parent_that_has_ended_is_made_anew_also_after_an_outage(house, sts):
     house.work()
     assert [call["role_session_name"] for call in sts.calls] == ["ben", "ben"]
     assert house.state(leaf).problem is None
+
+
+def test_a_key_that_is_refused_for_one_root_is_tried_for_another(house, sts):
+    """As two roots of one kind that take what the worker's environment has: it may be good for one of them."""
+    key = sts.add_user("shared", account="111122223333")
+    roots = []
+    for alias, secret in (("Mistyped", Secret("x" * 40)), ("Right", key.secret_access_key)):
+        root = house.iam_user(alias)
+        settings = {**root.settings, "access_key_id": key.access_key_id}
+        draft = Draft("iam-user", alias, root.profile, root.region, settings, {"secret_access_key": secret})
+        roots.append(save_session(draft, house.ada, root))
+    wrong, right = (house.chained(f"Leaf of {root.alias}", root) for root in roots)
+    house.start(wrong)
+    wrongs = Activation.objects.get(session=wrong).credential.parent_id
+    house.work()
+    assert house.state(wrong).problem.code == "SignatureDoesNotMatch"
+    house.start(right)
+    run = rotation.Run(asked_only=False)
+    run.errands.refused.add((wrongs, key.access_key_id))
+    run.work(10, time.monotonic() + 5)
+    assert house.state(right).status is Status.ACTIVE
+
+
+def test_a_run_ends_though_calls_come_back_again_and_again(house, sts, monkeypatch):
+    monkeypatch.setattr(callers, "LONGEST_IN_LINE_SECONDS", -1)
+    [leaf] = house.chain(1)
+    house.start(leaf)
+    rotation.run(seconds=0.3)
+    row = Credential.objects.get(level=1)
+    assert (sts.calls, row.lease_until) == ([], None)
+    assert row.due_at <= database_now()
+
+
+def test_a_request_that_this_version_cannot_read_is_told_and_tried_again(house, sts, caplog):
+    [leaf] = house.chain(1)
+    house.start(leaf)
+    Credential.objects.filter(level=1).update(request={"role_arn": "x", "role_session_name": "y", "new": "z"})
+    rotation.run()
+    problem = house.state(leaf).problem
+    assert (problem.code, problem.hop, problem.retrying) == ("InternalError", 1, True)
+    assert "TypeError" in problem.message
 
 
 def test_once_aws_has_called_a_parent_expired_nothing_more_is_signed_with_it(house, sts, settings):
