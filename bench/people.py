@@ -173,6 +173,12 @@ def make_overdue(leaves: Sequence[AwsSession], *, middles_too: bool = True) -> d
     rows = Credential.objects.filter(activations__session__in=[leaf.pk for leaf in leaves])
     fingerprints = list(rows.values_list("pk", flat=True))
     random.shuffle(fingerprints)
+    with transaction.atomic():  # or the workers would begin while this is written
+        _write_overdue(fingerprints, now, middles_too)
+    return now
+
+
+def _write_overdue(fingerprints: Sequence[str], now: datetime, middles_too: bool) -> None:
     for at in range(0, len(fingerprints), ROWS_AT_ONCE):
         part = [
             Credential(
@@ -185,7 +191,6 @@ def make_overdue(leaves: Sequence[AwsSession], *, middles_too: bool = True) -> d
         Credential.objects.bulk_update(part, ["due_at", "expires_at"])
     if middles_too:
         Credential.objects.filter(level=1).update(expires_at=now - timedelta(minutes=1), due_at=None)
-    return now
 
 
 def spread_out(minutes: float) -> None:
