@@ -30,7 +30,7 @@ from sessions.models import Credential
 log = structlog.get_logger(__name__)
 
 # What came in is committed together once it is this much, or the first of it has waited this long. What waits is lost with
-# its worker, so where commits are quick there is little waiting: twice what the last one took.
+# its worker, so there is little waiting: in a backlog twice what the last commit took, and else the least.
 MOST_IN_A_COMMIT = 200
 LONGEST_BEFORE_COMMIT_SECONDS = 0.1
 LEAST_BEFORE_COMMIT_SECONDS = 0.02
@@ -127,8 +127,7 @@ class Run:
         for call, error, left in self.lanes.shut_out():
             self._finish(call.row, Blocked(outcomes.problem_of(error), due_at=database_now() + left))
         # Answers that wait for their commit are lost with this process, so there is a line only where there is a backlog.
-        has_backlog = not (self.asked_only or self.drained)
-        for lane, call in self.lanes.next_calls(self.errands.room(in_line=has_backlog)):
+        for lane, call in self.lanes.next_calls(self.errands.room(in_line=self._has_backlog())):
             if self.rows.get(call.row.pk) is not call.row:  # stopped, or taken over, since it was claimed
                 self.lanes.not_made(lane)
                 continue
@@ -202,8 +201,11 @@ class Run:
         )
 
     def _patience_seconds(self) -> float:
-        quick = max(LEAST_BEFORE_COMMIT_SECONDS, COMMITS_BEFORE_COMMIT * self.commit_seconds)
-        return min(quick, LONGEST_BEFORE_COMMIT_SECONDS)
+        worth_waiting = COMMITS_BEFORE_COMMIT * self.commit_seconds if self._has_backlog() else 0.0
+        return min(max(LEAST_BEFORE_COMMIT_SECONDS, worth_waiting), LONGEST_BEFORE_COMMIT_SECONDS)
+
+    def _has_backlog(self) -> bool:
+        return not (self.asked_only or self.drained)
 
     def _renew(self) -> None:
         # By this process's clock: whether the lease is over the database decides, when to extend it is only a matter of care.
