@@ -50,12 +50,14 @@ def main() -> int:
                     failed = True
                     traceback.print_exc()
                 print(f"{name}: {time.monotonic() - begun:.0f} s", file=sys.stderr, flush=True)
+                if options.json:  # each time, so that a run that is cut off leaves what it has measured
+                    options.json.write_text(
+                        report.as_json(figures, sections, options.scale, options.database)
+                    )
     except Unmeasurable as error:
         print(error, file=sys.stderr)
         return 2
     print(report.table(figures))
-    if options.json:
-        options.json.write_text(report.as_json(figures, sections, options.scale, options.database))
     return 1 if failed else 0
 
 

@@ -90,6 +90,9 @@ def _sweep(*, by_message: bool) -> None:
     answers.delete_old()
     approvals.delete_unneeded()
     people.forget_ended_log_ins()
+    # Something asked for is still there: its wake-up has got lost, with the broker or a worker.
+    if next_due_at(asked_only=True) and not (by_message and wake_for_start()):
+        rotate_asked()
     # Bulk takes its time, and the next tick is not to wait for that.
     if not (by_message and wake()):
         rotate_due()
@@ -124,9 +127,9 @@ def wake() -> bool:
     return _publish(rotate_due)
 
 
-def wake_for_start() -> None:
-    """Tells the worker that is kept for them that a person waits."""
-    _publish(rotate_asked)
+def wake_for_start() -> bool:
+    """Tells the worker that is kept for them that a person waits. False if the broker is away."""
+    return _publish(rotate_asked)
 
 
 def wake_for_approvals() -> None:

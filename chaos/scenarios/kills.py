@@ -38,7 +38,6 @@ def kill_a_random_worker_every_two_seconds(plan: Plan) -> Findings:
                 kills += 1
                 most_orphans = max(most_orphans, stage.keeper.orphans())
         facts = examine(stage, seen, marked)
-        facts.calls -= answered_before  # while nobody was killed
         orphans = stage.wait(lambda: not stage.keeper.orphans(), "no orphan is left", 90)
         findings.take(facts, seen, stage.life_seconds)
         unexpected = [each for each in stage.keeper.unexpected if KILLED_AT_START not in each]
@@ -47,6 +46,10 @@ def kill_a_random_worker_every_two_seconds(plan: Plan) -> Findings:
     findings.figures |= {
         "kills": kills,
         "wasted_per_kill": round(facts.wasted / max(kills, 1), 2),
+        # Without the first minting, while nobody was killed.
+        "double_issue_percent_of_rotations": round(
+            100 * (facts.wasted + facts.early) / max(facts.calls - answered_before, 1), 3
+        ),
         "first_mint_seconds": round(first, 1),
         "most_orphans": most_orphans,
         "orphans_gone_seconds": round(orphans, 1),

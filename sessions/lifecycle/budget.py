@@ -25,7 +25,8 @@ RECOVERY_SECONDS = 30.0
 
 # KEYS: the asking lane's bucket, the bulk lane's bucket, the account's rate after a throttle.
 # ARGV: limit, the lane's share, wanted, the bulk share, burst seconds, recovery seconds.
-# A bucket is the moment at which it was, or will be, empty. Answers permits and the milliseconds until the next one.
+# A bucket is the moment at which it was, or will be, empty; full, it holds at least one permit, however slowly it fills.
+# Answers permits and the milliseconds until the next one.
 TAKE = """
 local t = redis.call('TIME')
 local now = t[1] + t[2] / 1000000
@@ -35,9 +36,9 @@ if cut[1] then
   rate = math.min(rate, tonumber(cut[1]) * 2 ^ ((now - tonumber(cut[2])) / tonumber(ARGV[6])))
 end
 local own = rate * tonumber(ARGV[2])
-local floor = now - tonumber(ARGV[5])
+local floor = now - math.max(tonumber(ARGV[5]), 1 / own)
 local empty = math.max(tonumber(redis.call('GET', KEYS[1]) or floor), floor)
-local granted = math.min(tonumber(ARGV[3]), math.max(math.floor((now - empty) * own), 0))
+local granted = math.min(tonumber(ARGV[3]), math.max(math.floor((now - empty) * own + 0.000001), 0))
 if granted > 0 then
   redis.call('SET', KEYS[1], string.format('%.6f', empty + granted / own), 'EX', 120)
   if KEYS[1] ~= KEYS[2] then
@@ -74,11 +75,9 @@ class _LocalBucket:
 
     def take(self, limit: float, wanted: int) -> tuple[int, float]:
         now = time.monotonic()
-        rate = limit / 2
-        if self.rate:
-            rate = min(rate, self.rate * 2 ** ((now - self.rate_at) / RECOVERY_SECONDS))
-        empty_at = max(self.empty_at, now - BURST_SECONDS)
-        granted = min(wanted, max(int((now - empty_at) * rate), 0))
+        rate = self._rate(limit, now)
+        empty_at = max(self.empty_at, now - max(BURST_SECONDS, 1 / rate))
+        granted = min(wanted, max(int((now - empty_at) * rate + 1e-6), 0))
         if granted == 0:
             return 0, 1 / rate - (now - empty_at)
         self.empty_at = empty_at + granted / rate
@@ -87,7 +86,11 @@ class _LocalBucket:
     def cut(self, limit: float) -> None:
         now = time.monotonic()
         if now - self.rate_at >= 1:
-            self.rate, self.rate_at = max((self.rate or limit) / 2, LEAST_RATE), now
+            self.rate, self.rate_at = max(self._rate(limit, now) / 2, LEAST_RATE), now
+
+    def _rate(self, limit: float, now: float) -> float:
+        recovered = self.rate * 2 ** ((now - self.rate_at) / RECOVERY_SECONDS) if self.rate else limit
+        return min(limit / 2, recovered)
 
 
 @dataclass

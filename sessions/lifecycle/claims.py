@@ -78,11 +78,22 @@ def _read(row: Sequence[Any]) -> Credential:
     return Credential.from_db(connection.alias, _COLUMN_SET, values)
 
 
-def claim_due(claim: Claim, limit: int, *, asked_only: bool = False) -> list[Credential]:
-    """Takes up to `limit` due credentials, the longest overdue first; `asked_only`: those that a person waits for."""
+def claim_due(
+    claim: Claim, limit: int, *, asked_only: bool = False, not_below: Collection[str] = ()
+) -> list[Credential]:
+    """Takes up to `limit` due credentials, the longest overdue first; `asked_only`: those that a person waits for.
+
+    `not_below`: what is assumed from these parents is passed over.
+    """
     now = database_now()
     condition = "asked_at IS NOT NULL AND due_at <= %s" if asked_only else "due_at <= %s"
-    return _take(claim, condition, [stored("due_at", now)], limit, now)
+    values = [stored("due_at", now)]
+    if not_below:
+        is_sqlite = connection.vendor == "sqlite"
+        those = "IN (SELECT value FROM json_each(%s))" if is_sqlite else "= ANY(%s)"
+        condition += f" AND (parent_id IS NULL OR NOT parent_id {those})"
+        values.append(json.dumps(list(not_below)) if is_sqlite else list(not_below))
+    return _take(claim, condition, values, limit, now)
 
 
 def claim_these(claim: Claim, fingerprints: Collection[str]) -> list[Credential]:

@@ -128,7 +128,8 @@ def _problem(row: Credential, outcome: Outcome, now: datetime) -> dict[str, Any]
                 "asked_at": None,
             }
         case Blocked(problem, due_at, follows):
-            since = (row.problem or {}).get("since") or problem.get("since") or _text(now)
+            known = row.problem if row.problem and row.problem.get("code") == problem["code"] else problem
+            since = known.get("since") or _text(now)
             return {
                 "problem": {**problem, "since": since},
                 "attempts": min(row.attempts + 1, 1000),

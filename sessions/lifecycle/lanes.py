@@ -25,6 +25,8 @@ FAILURES_TO_SHUT = 3
 FIRST_SHUT = compressed(seconds=5)
 # Permits are asked for in slices, so that a lane never sits on a second's worth that another worker could use.
 MOST_PERMITS = 25
+# A lane whose calls have brought no answer for so long holds up what waits in it.
+SLOW_AFTER_SECONDS = 0.5
 
 
 @dataclass(frozen=True)
@@ -70,12 +72,18 @@ class Lane:
     handed_over: int = 0
     permits: int = 0
     next_permit_at: float = 0.0
-
+    moved_at: float = float("-inf")
     throttled_at: float = float("-inf")
 
     def may_go_on(self, since: float) -> bool:
         """Whether a call that was handed over then may still be made: the lane was neither shut nor throttled meanwhile."""
         return since >= self.throttled_at and not self.health.is_shut()
+
+    def is_held_up(self) -> bool:
+        """Whether what waits in it will wait longer: it has no permit, fails, or is slow."""
+        now = time.monotonic()
+        is_slow = self.handed_over > 0 and now - self.moved_at > SLOW_AFTER_SECONDS
+        return is_slow or now < self.next_permit_at or self.health.failures > 0
 
     @property
     def health(self) -> Health:
@@ -111,6 +119,7 @@ class Lanes:
                     continue
                 lane.permits -= 1
                 lane.handed_over += 1
+                lane.moved_at = time.monotonic()
                 room -= 1
                 yield lane, lane.queue.popleft()
 
@@ -145,6 +154,10 @@ class Lanes:
         throttled meanwhile is to make fewer calls."""
         lane.handed_over -= 1
 
+    def held_up(self) -> list[Call]:
+        """What waits in lanes that will not soon come to it."""
+        return [call for lane in self.lanes.values() if lane.is_held_up() for call in lane.queue]
+
     def take_out(self, parent_id: str) -> Iterator[Call]:
         """Takes out what is assumed from that parent, which has turned out not to work."""
         for lane in self.lanes.values():
@@ -157,6 +170,7 @@ class Lanes:
     def finished(self, lane: Lane, error: AwsError | None) -> None:
         """Tells the lane how its call ended."""
         lane.handed_over -= 1
+        lane.moved_at = time.monotonic()
         if isinstance(error, Throttled):
             budget.throttled(lane.account)
             lane.permits = 0

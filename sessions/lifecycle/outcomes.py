@@ -90,9 +90,9 @@ def has_ended(error: AwsError, row: Credential, parent: Credential | None) -> bo
     return row.level == 1 and parent is not None and parent.is_kept_base and ended
 
 
-def as_the_roots(error: AwsError) -> AwsError:
-    """The same, told at the root: hop 0."""
-    return type(error)(error.code, 0, error.message, error.check, retryable=error.retryable)
+def told_at(hop: int, error: AwsError) -> AwsError:
+    """The same, told at that hop; 0 is the root."""
+    return type(error)(error.code, hop, error.message, error.check, retryable=error.retryable)
 
 
 def blocked_by(outcome: Outcome) -> Outcome:

@@ -39,7 +39,7 @@ COMMITS_BEFORE_COMMIT = 2
 LOOK_AGAIN_SECONDS = 0.05
 # What another run is minting is waited for so long before its children are given back.
 LONGEST_FOR_PARENTS_SECONDS = 2.0
-# So many batches at most are held, most of which wait for other runs.
+# So many batches at most are held, most of which wait for other runs or for slow accounts.
 MOST_BATCHES_HELD = 4
 # Bulk looks again as well, or calls that hang would keep everything else waiting until they time out.
 LOOK_AGAIN_IN_BULK_SECONDS = 0.5
@@ -98,38 +98,55 @@ class Run:
 
     def _claim_more(self, limit: int, until: float) -> None:
         now = time.monotonic()
-        if now >= until or self._has_enough(limit):
+        if now >= until:
+            return
+        held_up = self._held_up_below(limit)
+        if held_up is None:
             return
         again_after = LOOK_AGAIN_SECONDS if self.asked_only else LOOK_AGAIN_IN_BULK_SECONDS
-        if self.drained and now - self.looked_at < again_after:
+        if (self.drained or held_up) and now - self.looked_at < again_after:
             return
         self.looked_at = now
-        fresh = claims.claim_due(self.claim, limit, asked_only=self.asked_only)
-        self.drained = len(fresh) < limit
+        fresh = claims.claim_due(self.claim, limit, asked_only=self.asked_only, not_below=held_up)
+        self.drained = len(fresh) < limit and not held_up
         if fresh:
             after("claimed")
             self._admit(fresh)
 
-    def _has_enough(self, limit: int) -> bool:
-        """Half a batch to work on is enough. What waits for other runs keeps nothing else from being done, within reason."""
-        if len(self.rows) <= limit // 2:
-            return False
+    def _held_up_below(self, limit: int) -> set[str] | None:
+        """Below which parents nothing more is to be claimed. None: nothing at all, since half a batch to work on is enough.
+
+        What waits for other runs, or for an account that is slow or throttled, is to keep nothing else from being done,
+        within reason.
+        """
+        enough = limit // 2
+        if len(self.rows) <= enough:
+            return set()
         idle, frontier = 0, list(self.expected)
         while frontier:
             below = [row.pk for parent_id in frontier for row in self.waiting.get(parent_id, ())]
             idle += len(below)
             frontier = below
-        return len(self.rows) - idle > limit // 2 or len(self.rows) > MOST_BATCHES_HELD * limit
+        if len(self.rows) > MOST_BATCHES_HELD * limit:
+            return None
+        if len(self.rows) - idle <= enough:
+            return set()
+        calls = self.lanes.held_up()
+        if len(self.rows) - idle - len(calls) > enough:
+            return None
+        return {str(call.row.parent_id) for call in calls if call.row.parent_id}
 
     def _hand_over_calls(self, until: float) -> None:
         if time.monotonic() >= until:
             return
         for call, error, left in self.lanes.shut_out():
-            self._finish(call.row, Blocked(outcomes.problem_of(error), due_at=database_now() + left))
+            problem = outcomes.problem_of(outcomes.told_at(call.row.level, error))
+            self._finish(call.row, Blocked(problem, due_at=database_now() + left))
         # Answers that wait for their commit are lost with this process, so there is a line only where there is a backlog.
         for lane, call in self.lanes.next_calls(self.errands.room(in_line=self._has_backlog())):
             if self.rows.get(call.row.pk) is not call.row:  # stopped, or taken over, since it was claimed
                 self.lanes.not_made(lane)
+                tallies.add("claims_lost")
                 continue
             if call.base is None:
                 base = prepare(call.row)
@@ -173,7 +190,7 @@ class Run:
             self._forget_base(parent_id)
         elif error and outcomes.is_about_the_root(error, call.row):
             # One notice for the root, and no further call with a key that AWS has just refused.
-            outcome = Refusal(outcomes.as_the_roots(error))
+            outcome = Refusal(outcomes.told_at(0, error))
             self.failed[parent_id] = outcome
             for other in self.lanes.take_out(parent_id):
                 self._finish(other.row, outcomes.blocked_by(outcome))

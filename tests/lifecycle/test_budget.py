@@ -42,6 +42,13 @@ def test_accounts_do_not_count_on_each_other(ten_a_second):
     assert budget.take("444455556666", 1000, asked=True)[0] == 10
 
 
+def test_a_limit_below_one_call_a_second_still_lets_bulk_through(valkey, settings):
+    settings.CHAINWEB_CALLS_PER_SECOND = 0.5
+    assert take_all() == 1
+    granted, wait_seconds = budget.take(ACCOUNT, 1, asked=False)
+    assert (granted, wait_seconds > 2) == (0, True)
+
+
 def test_permits_come_back_with_time(ten_a_second):
     take_all(asked=True)
     time.sleep(0.35)
@@ -70,7 +77,9 @@ def test_without_redis_a_worker_keeps_to_half_the_rate_by_itself(settings, monke
         assert (granted, wait_seconds > 0) == (0, True)
         budget.throttled(ACCOUNT)
         time.sleep(0.5)
-        assert take_all() <= 3
+        assert take_all() <= 1
+        settings.CHAINWEB_CALLS_PER_SECOND = 1.0
+        assert budget.take("444455556666", 5, asked=False)[0] == 1
     finally:
         budget._store.cache_clear()
 

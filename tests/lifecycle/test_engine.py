@@ -9,8 +9,9 @@ from django.test import Client
 from kombu.exceptions import OperationalError
 
 from sessions import heart, tasks
+from sessions.aws.errors import Unavailable
 from sessions.clock import database_now
-from sessions.lifecycle import broker, callers, claims, rotation
+from sessions.lifecycle import broker, callers, claims, lanes, rotation
 from sessions.lifecycle.activations import end_of_people_who_left, start_sessions
 from sessions.lifecycle.blobs import root_credentials
 from sessions.lifecycle.commit import commit
@@ -67,6 +68,20 @@ def test_what_a_run_could_not_begin_is_as_due_as_it_was(house, sts):
     claims.release(claim, list(Credential.objects.filter(level=1).values_list("pk", flat=True)))
     house.work()
     assert {house.state(leaf).status for leaf in leaves} == {Status.ACTIVE}
+
+
+def test_what_waits_for_an_account_without_answers_is_told_at_its_own_hop(house, sts, monkeypatch):
+    [hub] = house.chain(1)
+    house.start(hub)
+    house.work()
+    leaf = house.chained("Leaf", hub)
+    house.start(leaf)
+    gone = Unavailable("ConnectTimeoutError", 1, "AWS could not be reached in time.", "Check the network.")
+    health = lanes.Lane("111122223333", "eu-west-1").health
+    for _ in range(lanes.FAILURES_TO_SHUT):
+        health.failed(gone)
+    house.work()
+    assert (house.state(leaf).problem.code, house.state(leaf).problem.hop) == ("ConnectTimeoutError", 2)
 
 
 def test_an_account_without_answers_leaves_the_others_untouched(house, sts):
@@ -262,6 +277,26 @@ def test_whatever_goes_wrong_in_a_beat_the_next_one_comes(monkeypatch):
     assert len(beats) == 3
 
 
+def test_a_tick_wakes_the_starter_for_a_start_whose_wake_up_was_lost(house, monkeypatch):
+    woken = []
+    monkeypatch.setattr(tasks, "wake", lambda: True)
+    monkeypatch.setattr(tasks, "wake_for_start", lambda: woken.append(1) or True)
+    tasks.tick()
+    assert woken == []
+    house.start(house.chained("Lost"))
+    tasks.tick()
+    assert woken == [1]
+
+
+def test_a_sweep_without_the_broker_does_what_people_wait_for_first(house, monkeypatch):
+    done = []
+    monkeypatch.setattr(tasks, "rotate_due", lambda: done.append("bulk"))
+    monkeypatch.setattr(tasks, "rotate_asked", lambda: done.append("asked"))
+    house.start(house.chained("Waited for"))
+    tasks.sweep_now()
+    assert done == ["asked", "bulk"]
+
+
 def test_a_tick_leaves_the_bulk_to_a_message_of_its_own_and_does_it_itself_if_none_goes_out(monkeypatch):
     done = []
     monkeypatch.setattr(tasks, "rotate_due", lambda: done.append("bulk"))
@@ -408,11 +443,24 @@ def test_what_waits_for_another_run_keeps_a_run_from_nothing_else_within_reason(
     run = rotation.Run(asked_only=False)
     run._admit(claims.claim_due(run.claim, 10))
     assert len(run.rows) == 5
-    assert not run._has_enough(2)
+    assert run._held_up_below(2) == set()
     monkeypatch.setattr(rotation, "MOST_BATCHES_HELD", 2)
-    assert run._has_enough(2)
+    assert run._held_up_below(2) is None
     run.expected.clear()
-    assert run._has_enough(8)
+    assert run._held_up_below(8) is None
+
+
+def test_what_waits_for_a_throttled_account_keeps_the_other_accounts_from_nothing(house, sts, settings):
+    settings.CHAINWEB_CALLS_PER_SECOND = 4
+    hub = house.chained("Hub", arn=house.role_arn("Hub", account="222222222222"))
+    other = house.chained("Other hub", arn=house.role_arn("OtherHub", account="333333333333"))
+    many = [house.chained(f"Many {number}", hub) for number in range(40)]
+    few = [house.chained(f"Few {number}", other) for number in range(2)]
+    start_sessions(many, house.ben)
+    start_sessions(few, house.ben)
+    rotation.run(limit=10, seconds=2.0)
+    assert {house.state(leaf).status for leaf in few} == {Status.ACTIVE}
+    assert Activation.objects.filter(credential__sealed=None).count() > 20
 
 
 def test_a_call_that_has_lain_in_line_too_long_is_not_made_and_comes_again(house, sts, monkeypatch):

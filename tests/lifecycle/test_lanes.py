@@ -112,6 +112,19 @@ def test_a_call_that_was_not_made_has_used_up_its_permit_and_gives_back_its_plac
     assert (lane.permits, lane.handed_over) == (before, 0)
 
 
+def test_a_lane_is_held_up_when_it_fails_has_no_permit_or_brings_no_answer(monkeypatch):
+    found = ready(a1=3, a2=3, a3=3, a4=3)
+    failing, poor, slow, well = found.lanes.values()
+    failing.health.failed(outage())
+    poor.next_permit_at = time.monotonic() + 5
+    list(found.next_calls(4))
+    slow.moved_at -= lanes.SLOW_AFTER_SECONDS + 0.1
+    assert {call.row.pk.split("-")[0] for call in found.held_up()} == {"1", "2", "3"}
+    found.finished(slow, None)
+    assert {call.row.pk.split("-")[0] for call in found.held_up()} == {"1", "2"}
+    assert not well.is_held_up()
+
+
 def test_a_throttle_asks_the_budget_for_less(monkeypatch):
     cut = []
     monkeypatch.setattr(lanes.budget, "throttled", cut.append)

@@ -1,6 +1,6 @@
 """From start to active: each distinct hop assumed once, refusals told at their hop, the old credential served to its end."""
 
-from datetime import timedelta
+from datetime import datetime, timedelta
 
 import pytest
 from django.db import DatabaseError
@@ -112,6 +112,19 @@ def test_a_refusal_names_its_hop_and_what_to_check_and_is_not_hammered(house, st
     sts.calls.clear()
     house.work()
     assert sts.calls == []
+
+
+def test_what_a_refusal_further_up_blocks_says_since_when_that_is_so(house, sts):
+    hub = house.chained("Hub", arn=house.role_arn("ClosedHub", trusts=[]))
+    leaf = house.chained("Leaf", hub)
+    house.start(leaf)
+    earlier = {"code": "Throttling", "hop": 2, "message": "Rate exceeded", "check": "", "retrying": True}
+    earlier["since"] = "2020-02-20T20:20:20+00:00"
+    Credential.objects.filter(level=2).update(problem=earlier)
+    house.work()
+    problem = Credential.objects.get(level=2).problem
+    assert problem["code"] == "AccessDenied"
+    assert datetime.fromisoformat(problem["since"]) > database_now() - timedelta(minutes=1)
 
 
 def test_a_mended_refusal_heals_for_all_below_when_one_person_asks_again(house, sts):
