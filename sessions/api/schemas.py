@@ -28,7 +28,10 @@ class StepOut(BaseModel):
 
 
 class SessionOut(BaseModel):
-    """A session as its caller sees it. Settings of a root kind stand beside these fields; secrets never do."""
+    """A session as its caller sees it. Settings of a root kind stand beside these fields; secrets never do.
+
+    `minted_at` is the last success: it stays when `expires_at` is over.
+    """
 
     model_config = ConfigDict(extra="allow")
 
@@ -39,6 +42,7 @@ class SessionOut(BaseModel):
     region: str
     status: str
     expires_at: Any = None
+    minted_at: Any = None
     problem: ProblemOut | None = None
     chain: list[StepOut]
 

@@ -49,7 +49,10 @@ class Problem:
 
 @dataclass(frozen=True)
 class State:
-    """Status and what belongs to it. Times are aware, UTC."""
+    """Status and what belongs to it. Times are aware, UTC.
+
+    `minted_at` is the last success, whatever has become of what was minted then.
+    """
 
     status: Status = Status.INACTIVE
     problem: Problem | None = None
@@ -112,12 +115,11 @@ def state_of(activation: Activation | None, now: datetime) -> State:
         status = Status.FAILED
     else:
         status = Status.PENDING
-    live = status is Status.ACTIVE
     return State(
         status=status,
         problem=problem,
-        expires_at=credential.expires_at if live else None,
-        minted_at=credential.minted_at if live else None,
+        expires_at=credential.expires_at if status is Status.ACTIVE else None,
+        minted_at=credential.minted_at,
         next_rotation_at=credential.due_at,
         ends_at=activation.ends_at,
     )
