@@ -10,13 +10,15 @@ from sessions.models import CHAINED
 
 # pydantic's own models, since ninja's Schema passes on no fields that it was not told of.
 class ProblemOut(BaseModel):
-    """What stands in the way: at which hop (0 is the root), and what to check."""
+    """What stands in the way: at which hop (0 is the root), and what to check. `people`: whom alone it concerns, if it is not
+    everybody."""
 
     code: str
     hop: int
     message: str
     check: str
     since: Any = None
+    people: list[str] = []
 
 
 class StepOut(BaseModel):
