@@ -10,14 +10,15 @@ from sessions.models import CHAINED
 
 # pydantic's own models, since ninja's Schema passes on no fields that it was not told of.
 class ProblemOut(BaseModel):
-    """What stands in the way: at which hop (0 is the root), and what to check. `people`: whom alone it concerns, if it is not
-    everybody."""
+    """What stands in the way: at which hop (0 is the root), and what to check. `label`: what becomes of it meanwhile, as the
+    pages say it; `people`: whom alone it concerns, if it is not everybody."""
 
     code: str
     hop: int
     message: str
     check: str
     since: Any = None
+    label: str = ""
     people: list[str] = []
 
 

@@ -46,6 +46,11 @@ class Problem:
         """Whether it stays until something changes: nobody is asked for anything, and nothing tries again by itself."""
         return not self.retrying and not self.waiting
 
+    @property
+    def short_label(self) -> str:
+        """The label where the time that is left stands beside it anyway."""
+        return self.label.partition(",")[0]
+
     def as_json(self) -> dict[str, Any]:
         return {
             "code": self.code,
@@ -53,6 +58,7 @@ class Problem:
             "message": self.message,
             "check": self.check,
             "since": self.since,
+            "label": self.label,
             "people": list(self.people),
         }
 
