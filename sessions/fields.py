@@ -167,6 +167,19 @@ class SwitchField(forms.BooleanField):
         super().__init__(required=False, **kwargs)
 
 
+class WholeNumberField(forms.IntegerField):
+    """A whole number, as text or JSON's own; `check` as in `TypedField`, `bounds` for whoever steps through the numbers."""
+
+    json_types: tuple[type, ...] = (int,)
+
+    def __init__(self, *, check: Callable[[int], int], bounds: range, **kwargs: Any) -> None:
+        super().__init__(widget=forms.NumberInput(attrs={"min": bounds[0], "max": bounds[-1]}), **kwargs)
+        self.check = check
+
+    def clean(self, value: Any) -> int:
+        return int(checked(self.check, super().clean(value)))
+
+
 class KeysField(forms.MultipleChoiceField):
     """Some of the given keys, as boxes to tick or as a list."""
 
@@ -197,4 +210,4 @@ def wrong_types(form: forms.Form, sent: Mapping[str, Any]) -> dict[str, list[str
     return found
 
 
-_JSON_NAMES = {str: "text", list: "a list", dict: "an object", bool: "true or false"}
+_JSON_NAMES = {str: "text", list: "a list", dict: "an object", bool: "true or false", int: "a whole number"}

@@ -7,9 +7,9 @@ from django import forms
 from django.core.exceptions import ValidationError
 
 from sessions.aws import names, session_policies
-from sessions.fields import LinesField, SwitchField, TypedField, checked
+from sessions.fields import LinesField, SwitchField, TypedField, WholeNumberField, checked
 from sessions.lifecycle.refused import Refused
-from sessions.lifecycle.team_policy import PolicyDraft, save_policy
+from sessions.lifecycle.team_policy import HOURS, PolicyDraft, save_policy, validate_hours
 from sessions.models import Membership, SourceIdentity, TeamPolicy
 
 
@@ -45,7 +45,7 @@ class AllowedTagsField(LinesField):
 
 
 class TeamPolicyForm(forms.Form):
-    """What every session of the team says of the person who uses it, and where from."""
+    """What every session of the team says of the person who uses it, where from, and how long it is kept fresh."""
 
     role_session_name = TypedField(
         label="Default role session name",
@@ -91,6 +91,12 @@ class TeamPolicyForm(forms.Form):
         "not those inside your network), or a VPC with an endpoint (vpc-…), and a private range inside it. AWS then refuses the "
         "credentials from elsewhere. Hops that the workers assume from are not bound. Blank: not bound.",
     )
+    activation_hours = WholeNumberField(
+        label="Hours that a started session is kept fresh",
+        check=validate_hours,
+        bounds=HOURS,
+        help_text=f"{HOURS[0]} to {HOURS[-1]}, unless its person stops or extends it. What is started already keeps its end.",
+    )
 
     def __init__(self, data: Mapping[str, Any] | None, *, member: Membership, policy: TeamPolicy) -> None:
         self.member = member
@@ -119,4 +125,5 @@ def policy_values(draft: PolicyDraft) -> dict[str, Any]:
         "source_identity": draft.source_identity,
         "tags": {key: list(values) for key, values in draft.tags.items()},
         "networks": list(draft.networks),
+        "activation_hours": draft.activation_hours,
     }

@@ -7,7 +7,9 @@ import pytest
 from django.test import Client
 from django.urls import URLPattern, URLResolver, get_resolver, reverse
 
-from sessions.models import AwsSession, EventKind, Probe, Role
+from sessions.clock import database_now
+from sessions.lifecycle import heartbeats
+from sessions.models import AwsSession, EventKind, Heartbeat, Probe, Role
 from tests.house import House
 
 pytestmark = pytest.mark.django_db
@@ -361,3 +363,14 @@ def test_readyz_says_what_is_missing_and_healthz_does_not_depend_on_it(db):
     for part in ("worker", "broker", "clock"):
         tasks.stamp(part)
     assert client.get("/readyz").status_code == 200
+
+
+def test_readyz_misses_a_clock_that_has_stopped_while_workers_live(db):
+    for part in heartbeats.PARTS:
+        heartbeats.stamp(part)
+    Heartbeat.objects.filter(name="clock").update(at=database_now() - heartbeats.STALE_AFTER)
+    answer = Client().get("/readyz")
+    assert answer.status_code == 503
+    assert (answer.json()["missing"], answer.json()["worker"]) == (["clock"], True)
+    heartbeats.stamp("clock")
+    assert Client().get("/readyz").status_code == 200

@@ -35,6 +35,7 @@ def test_the_policy_is_read_by_admins_and_auditors_and_changed_by_admins(house, 
         "source_identity": "off",
         "tags": {},
         "networks": [],
+        "activation_hours": 12,
     }
     assert ada("GET", "/policy").json() == stored
     assert eve("GET", "/policy").json() == stored
@@ -45,6 +46,7 @@ def test_the_policy_is_read_by_admins_and_auditors_and_changed_by_admins(house, 
         "source_identity": "required",
         "tags": {"stage": ["test", "live"], "ticket": []},
         "networks": [OFFICE],
+        "activation_hours": 8,
     }
     for other in (ben, eve):
         assert other("PATCH", "/policy", changes).status_code == 403
@@ -75,6 +77,12 @@ def test_the_policy_is_read_by_admins_and_auditors_and_changed_by_admins(house, 
         ("networks", ["10.0.0.0/8"]),
         ("networks", [1]),
         ("networks", {"a": 1}),
+        ("activation_hours", 0),
+        ("activation_hours", 169),
+        ("activation_hours", 1.5),
+        ("activation_hours", True),
+        ("activation_hours", "soon"),
+        ("activation_hours", None),
         ("nonsense", "x"),
     ],
 )

@@ -1,6 +1,7 @@
 """The policy's page, the form's Advanced part and the previews, as a browser without a screen sees them."""
 
 import re
+from datetime import timedelta
 
 import pytest
 from django.core.exceptions import ValidationError
@@ -27,6 +28,7 @@ def policy_fields(**changes):
         "source_identity": "off",
         "tags": "",
         "networks": "",
+        "activation_hours": "12",
         **changes,
     }
 
@@ -58,6 +60,24 @@ def test_an_admin_changes_the_policy_and_it_is_in_the_ledger(house):
     assert house.events(EventKind.POLICY_CHANGED)[-1].actor == "ada"
     page = house.browser(house.ada).get(policy_url(house)).content.decode()
     assert "stage = test, live\nticket" in page
+
+
+def test_an_admin_says_for_how_many_hours_what_is_started_from_now_on_is_kept_fresh(house):
+    earlier, later = house.chain(2)
+    before = house.start(earlier).ends_at
+    answer = house.browser(house.ada).post(policy_url(house), policy_fields(activation_hours="3"))
+    assert answer.status_code == 302
+    data = house.events(EventKind.POLICY_CHANGED)[-1].data
+    assert data == {"before": {"activation_hours": 12}, "after": {"activation_hours": 3}}
+    assert house.state(earlier).ends_at == before
+    started = house.start(later)
+    assert started.ends_at - started.started_at == timedelta(hours=3)
+    assert "Extend to 3 h" in house.browser().get(reverse("session", args=[later.pk])).content.decode()
+    assert house.browser().post(policy_url(house), policy_fields(activation_hours="9")).status_code == 403
+    refused = house.browser(house.ada).post(policy_url(house), policy_fields(activation_hours="169"))
+    assert "Whole hours, 1 to 168." in refused.content.decode()
+    house.team.refresh_from_db()
+    assert house.team.activation_hours == 3
 
 
 def test_an_auditor_reads_the_policy_and_a_member_does_not_even_see_the_link(house):
@@ -92,6 +112,10 @@ def test_another_teams_policy_answers_like_a_missing_teams(house, sts):
         ("tags", "stage\nstage = x"),
         ("networks", "10.0.0.0/8"),
         ("networks", "office"),
+        ("activation_hours", ""),
+        ("activation_hours", "0"),
+        ("activation_hours", "169"),
+        ("activation_hours", "1.5"),
     ],
 )
 def test_a_wrong_policy_is_refused_on_its_field_and_keeps_what_was_typed(house, field, value):

@@ -21,7 +21,7 @@ from sessions.policy_form import TeamPolicyForm, policy_values
 
 class PolicyOut(BaseModel):
     """A team's policy. `tags` are the allowed ones, each with its values, none of them meaning any; `networks` those that
-    delivered credentials are bound to, as AWS sees them."""
+    delivered credentials are bound to, as AWS sees them; `activation_hours` how long what is started is kept fresh."""
 
     role_session_name: str
     username_demanded: bool
@@ -29,6 +29,7 @@ class PolicyOut(BaseModel):
     source_identity: str
     tags: dict[str, list[str]]
     networks: list[str]
+    activation_hours: int
 
 
 class PolicyPatch(BaseModel):

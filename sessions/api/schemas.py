@@ -10,13 +10,16 @@ from sessions.models import CHAINED
 
 # pydantic's own models, since ninja's Schema passes on no fields that it was not told of.
 class ProblemOut(BaseModel):
-    """What stands in the way: at which hop (0 is the root), and what to check."""
+    """What stands in the way: at which hop (0 is the root), and what to check. `label`: what becomes of it meanwhile, as the
+    pages say it; `people`: whom alone it concerns, if it is not everybody."""
 
     code: str
     hop: int
     message: str
     check: str
     since: Any = None
+    label: str = ""
+    people: list[str] = []
 
 
 class StepOut(BaseModel):
@@ -28,7 +31,10 @@ class StepOut(BaseModel):
 
 
 class SessionOut(BaseModel):
-    """A session as its caller sees it. Settings of a root kind stand beside these fields; secrets never do."""
+    """A session as its caller sees it. Settings of a root kind stand beside these fields; secrets never do.
+
+    `minted_at` is the last success: it stays when `expires_at` is over.
+    """
 
     model_config = ConfigDict(extra="allow")
 
@@ -39,6 +45,7 @@ class SessionOut(BaseModel):
     region: str
     status: str
     expires_at: Any = None
+    minted_at: Any = None
     problem: ProblemOut | None = None
     chain: list[StepOut]
 

@@ -38,6 +38,7 @@ def _as_json(described: Described) -> dict[str, Any]:
         "cloudtrail_name": described.cloudtrail_name,
         "status": str(state.status),
         "expires_at": state.expires_at,
+        "minted_at": state.minted_at,
         "next_rotation_at": state.next_rotation_at,
         "ends_at": state.ends_at,
         "problem": state.problem.as_json() if state.problem else None,

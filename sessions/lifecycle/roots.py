@@ -5,9 +5,11 @@ from datetime import datetime
 from typing import Any
 
 from sessions.aws.errors import WaitingForPerson
+from sessions.clock import database_now
 from sessions.ledger import Entry
 from sessions.lifecycle.needs import Need
 from sessions.lifecycle.outcomes import Blocked, Minted, Outcome, Refusal, problem_of
+from sessions.lifecycle.state import Problem, root_problems
 from sessions.models import AwsSession, Credential, EventKind, Membership
 
 
@@ -44,13 +46,13 @@ def tell(results: Sequence[tuple[Credential, Outcome]], now: datetime) -> None:
             noted.filter(pk=root.pk).update(problem={**broken[root.pk], "since": since})
 
 
-def broken_roots(member: Membership) -> list[tuple[AwsSession, dict[str, Any]]]:
-    """The roots of a member's team that do not work now, each with its problem {code, hop, message, check, since}."""
-    rows = Credential.objects.filter(team=member.team, level=0, problem__isnull=False).select_related("root")
+def broken_roots(member: Membership) -> list[tuple[AwsSession, Problem]]:
+    """The roots of a member's team that are refused now, each once with its problem: what waits or is tried again is no news."""
+    noted = Credential.objects.filter(team=member.team, level=0, problem__isnull=False).values("root")
+    roots = list(AwsSession.objects.filter(pk__in=noted).defer("sealed_secrets").order_by("alias"))
+    problems = root_problems([root.pk for root in roots], member, database_now()) if roots else {}
     return [
-        (row.root, row.problem)
-        for row in rows.order_by("root__alias")
-        if row.problem and not row.problem.get("waiting")
+        (root, problems[root.pk]) for root in roots if root.pk in problems and problems[root.pk].is_refused
     ]
 
 

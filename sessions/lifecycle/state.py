@@ -1,7 +1,7 @@
 """What a person reads of a session: their own status, the chain, time left, a problem in words."""
 
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import datetime
 from enum import StrEnum
 from typing import Any
@@ -10,7 +10,7 @@ from sessions.aws.arn import InvalidArn, RoleArn
 from sessions.aws.names import InvalidName
 from sessions.lifecycle.naming import role_session_name
 from sessions.lifecycle.times import LEAST_LIFE, SETTLING
-from sessions.models import Activation, AwsSession, Credential, Membership, TeamPolicy
+from sessions.models import Activation, AwsSession, Credential, Membership, Role, TeamPolicy, User
 from sessions.models.sessions import load_chains
 from sessions.policy import Rights
 
@@ -26,7 +26,10 @@ class Status(StrEnum):
 
 @dataclass(frozen=True)
 class Problem:
-    """What stands in the way: at which hop (0: the root), since when, what to check; `retrying` without anybody's help."""
+    """What stands in the way: at which hop (0: the root), since when, what to check; `retrying` without anybody's help.
+
+    `people`: whom a root's problem concerns, where each has credentials of their own; nobody named: whoever uses it.
+    """
 
     code: str
     hop: int
@@ -36,6 +39,17 @@ class Problem:
     retrying: bool
     label: str
     waiting: bool = False
+    people: tuple[str, ...] = ()
+
+    @property
+    def is_refused(self) -> bool:
+        """Whether it stays until something changes: nobody is asked for anything, and nothing tries again by itself."""
+        return not self.retrying and not self.waiting
+
+    @property
+    def short_label(self) -> str:
+        """The label where the time that is left stands beside it anyway."""
+        return self.label.partition(",")[0]
 
     def as_json(self) -> dict[str, Any]:
         return {
@@ -44,12 +58,17 @@ class Problem:
             "message": self.message,
             "check": self.check,
             "since": self.since,
+            "label": self.label,
+            "people": list(self.people),
         }
 
 
 @dataclass(frozen=True)
 class State:
-    """Status and what belongs to it. Times are aware, UTC."""
+    """Status and what belongs to it. Times are aware, UTC.
+
+    `minted_at` is the last success, whatever has become of what was minted then.
+    """
 
     status: Status = Status.INACTIVE
     problem: Problem | None = None
@@ -108,16 +127,15 @@ def state_of(activation: Activation | None, now: datetime) -> State:
     problem = problem_of(credential, now)
     if credential.is_live(now) and not _is_settling(activation, credential, now):
         status = Status.ACTIVE
-    elif problem and not problem.retrying and not problem.waiting:
+    elif problem and problem.is_refused:
         status = Status.FAILED
     else:
         status = Status.PENDING
-    live = status is Status.ACTIVE
     return State(
         status=status,
         problem=problem,
-        expires_at=credential.expires_at if live else None,
-        minted_at=credential.minted_at if live else None,
+        expires_at=credential.expires_at if status is Status.ACTIVE else None,
+        minted_at=credential.minted_at,
         next_rotation_at=credential.due_at,
         ends_at=activation.ends_at,
     )
@@ -195,30 +213,48 @@ def view_of_sessions(member: Membership, now: datetime, sessions: Sequence[AwsSe
         TeamPolicy.of(member.team_id),
         loaded,
         {a.session_id: a for a in activations},
-        _broken_roots(list(loaded), member, now),
+        root_problems(list(loaded), member, now),
     )
 
 
-def _broken_roots(session_ids: Sequence[Any], member: Membership, now: datetime) -> dict[Any, Problem]:
-    rows = Credential.objects.filter(root__in=session_ids, level=0, problem__isnull=False)
-    # Where each person has base credentials of their own, others' are others' business.
-    found = {
-        row.root_id: problem_of(row, now)
-        for row in rows
-        if row.request.get("person", "") in {"", str(member.user_id)}
-    }
-    return {root_id: problem for root_id, problem in found.items() if problem}
+def root_problems(root_ids: Iterable[Any], member: Membership, now: datetime) -> dict[Any, Problem]:
+    """{root: its problem}, one for each, however many people it concerns: a refusal before what waits or is tried again.
+
+    Where each person has base credentials of their own, others' are others' business; but admins see their refusals.
+    """
+    rows = Credential.objects.filter(root__in=root_ids, level=0, problem__isnull=False).order_by("pk")
+    found: dict[Any, list[tuple[str, Problem]]] = {}
+    for row in rows:
+        problem, person = problem_of(row, now), row.request.get("person", "")
+        is_theirs = person in {"", str(member.user_id)}
+        if problem and (is_theirs or (member.role == Role.ADMIN and problem.is_refused)):
+            found.setdefault(row.root_id, []).append((person, problem))
+    persons = {person for problems in found.values() for person, _ in problems if person}
+    users = User.objects.filter(pk__in=persons) if persons else ()
+    names = {str(user.pk): user.get_username() for user in users}
+    return {root_id: _one_for_all(problems, names) for root_id, problems in found.items()}
+
+
+def _one_for_all(problems: Sequence[tuple[str, Problem]], names: Mapping[str, str]) -> Problem:
+    """The longest-standing refusal, with all who are refused; else what comes first."""
+    refused = [(person, problem) for person, problem in problems if problem.is_refused]
+    if not refused:
+        return problems[0][1]
+    first = min(
+        (problem for _, problem in refused), key=lambda each: each.since.timestamp() if each.since else 0
+    )
+    return replace(first, people=tuple(sorted(names[person] for person, _ in refused if person in names)))
 
 
 def view_of_team(member: Membership, now: datetime) -> TeamView:
-    """Loads everything a list needs in four queries, however many sessions there are."""
+    """Loads everything a list needs in a handful of queries, however many sessions there are."""
     found = AwsSession.objects.filter(team=member.team).select_related("link").defer("sealed_secrets")
     sessions = {session.pk: session for session in found}
     started = Activation.objects.filter(user=member.user, session__team=member.team)
     activations = {each.session_id: each for each in started.select_related("credential")}
     roots = [pk for pk, session in sessions.items() if not session.is_chained]
     policy = TeamPolicy.of(member.team_id)
-    return TeamView(member, now, policy, sessions, activations, _broken_roots(roots, member, now))
+    return TeamView(member, now, policy, sessions, activations, root_problems(roots, member, now))
 
 
 def _identity(session: AwsSession, member: Membership, policy: TeamPolicy) -> tuple[str, str, str, str]:

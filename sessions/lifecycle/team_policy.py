@@ -19,11 +19,13 @@ from sessions.models.sessions import BrokenChain, load_chains
 
 # What of a policy decides how people are called.
 NAMING = ("role_session_name", "names_locked", "username_demanded")
+# For how many hours a started session may be kept fresh: at most a week, then somebody has to want it again.
+HOURS = range(1, 7 * 24 + 1)
 
 
 @dataclass(frozen=True)
 class PolicyDraft:
-    """What a form or the API wants the policy to be; the fields are those of `TeamPolicy`.
+    """What a form or the API wants the policy to be; the fields are those of `TeamPolicy`, and the team's own hours.
 
     `tags` is {key: the values it may have}, none of them meaning any.
     """
@@ -34,6 +36,7 @@ class PolicyDraft:
     source_identity: str
     tags: Mapping[str, tuple[str, ...]]
     networks: tuple[str, ...]
+    activation_hours: int
 
     @classmethod
     def of(cls, policy: TeamPolicy) -> "PolicyDraft":
@@ -45,6 +48,7 @@ class PolicyDraft:
             str(policy.source_identity),
             {key: tuple(values) for key, values in policy.allowed_tags.items()},
             tuple(policy.networks),
+            policy.team.activation_hours,
         )
 
     def policy(self, team_id: Any) -> TeamPolicy:
@@ -58,6 +62,10 @@ class PolicyDraft:
             tags=_checked("tags", self._tags),
             networks=list(_checked("networks", lambda: session_policies.validate_networks(self.networks))),
         )
+
+    def hours(self) -> int:
+        """For how long what is started from then on is kept fresh. Raises `Refused`."""
+        return int(_checked("activation_hours", lambda: validate_hours(self.activation_hours)))
 
     def _template(self) -> str:
         names.validate_role_session_name_template(self.role_session_name)
@@ -75,6 +83,12 @@ class PolicyDraft:
         return [{"key": key, "values": list(values)} for key, values in self.tags.items()]
 
 
+def validate_hours(hours: int) -> int:
+    if hours not in HOURS:
+        raise ValueError(f"Whole hours, {HOURS[0]} to {HOURS[-1]}.")
+    return hours
+
+
 def _checked(field: str, check: Any) -> Any:
     try:
         return check()
@@ -86,11 +100,11 @@ def _checked(field: str, check: Any) -> Any:
 def save_policy(draft: PolicyDraft, member: Membership) -> TeamPolicy:
     """Makes it the team's policy. Raises `Refused`, naming the session, if a stored chain could not be walked under it.
 
-    Active chains move to the new names by themselves; the caller wakes a worker.
+    Active chains move to the new names by themselves, and each keeps its end; the caller wakes a worker.
     """
     team = lock_team(member.team_id)
     before, after = PolicyDraft.of(TeamPolicy.of(team.pk)), draft
-    policy = draft.policy(team.pk)
+    policy, team.activation_hours = draft.policy(team.pk), draft.hours()
     sessions = list(AwsSession.objects.filter(team=team).select_related("link", "team"))
     check_all(sessions, policy)
     if any(getattr(before, name) != getattr(after, name) for name in NAMING):
@@ -102,8 +116,10 @@ def save_policy(draft: PolicyDraft, member: Membership) -> TeamPolicy:
     }
     if not changed:
         return TeamPolicy.of(team.pk)
-    policy.save()
-    resettle(sessions, database_now())
+    team.save(update_fields=["activation_hours"])
+    if changed.keys() != {"activation_hours"}:  # which alone asks AWS for nothing new
+        policy.save()
+        resettle(sessions, database_now())
     data = {
         "before": {name: _plain(old) for name, (old, _) in changed.items()},
         "after": {name: _plain(new) for name, (_, new) in changed.items()},

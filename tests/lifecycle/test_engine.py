@@ -22,6 +22,7 @@ from sessions.lifecycle.state import Status
 from sessions.models import Activation, AwsSession, Credential, EventKind, Heartbeat, Tally
 from sessions.secret import Secret
 from tests.house import first_call_lies_too_long
+from tests.test_api import Api
 
 pytestmark = pytest.mark.django_db
 
@@ -156,6 +157,11 @@ def test_calls_and_what_sharing_has_saved_are_counted_for_metrics(house, sts):
     assert "chainweb_active_sessions 4.0" in text
     page = house.browser().get(f"/teams/{house.team.slug}/").content.decode()
     assert "has saved this team 3 calls" in page
+    assert Api(house.token())("GET", "/team").json() == {
+        "slug": "platform",
+        "name": "Platform",
+        "calls_saved": 3,
+    }
     assert "chainweb_rotation_lag_seconds 0.0" in text
 
 

@@ -3,8 +3,12 @@
 import pytest
 from django.urls import reverse
 
+from sessions.lifecycle.answers import give_codes
 from sessions.lifecycle.state import Status
 from sessions.models import Credential, EventKind
+from tests.lifecycle.test_approvals import ACCOUNT, approve, portal
+from tests.lifecycle.test_codes import CODE, mfa_root, protected
+from tests.test_api import Api
 
 pytestmark = pytest.mark.django_db
 
@@ -34,6 +38,52 @@ def test_a_deleted_key_is_one_notice_at_the_root_and_the_children_say_so(house, 
         "does not work ("
         not in house.browser().get(reverse("session_list", args=[house.team.slug])).content.decode()
     )
+
+
+def test_a_root_that_refuses_several_people_is_one_notice_that_names_them_and_leads_to_the_problem(
+    house, center, sts
+):
+    for person in ("ben", "bea"):
+        center.assign(person, ACCOUNT, "Production", "ReadOnly")
+    root = portal(house, center, account_id=ACCOUNT, role_name="Deploy")
+    leaf = house.chained("Leaf", root)
+    for member in (house.ben, house.bea, house.ada):
+        house.start(leaf, member)
+    for member in (house.ben, house.bea):
+        approve(house, center, root, member)
+    house.work()
+    assert Credential.objects.filter(root=root, level=0, problem__code="ForbiddenException").count() == 2
+    ada, url = house.browser(house.ada), reverse("session", args=[root.pk])
+    page = ada.get(reverse("session_list", args=[house.team.slug])).content.decode()
+    assert page.count("does not work") == 1
+    assert f'<a href="{url}">Portal</a> does not work for bea, ben (ForbiddenException)' in page
+    assert "What they assume from it waits." in page
+    # Ada herself is asked for her approval, there and beside it.
+    assert (house.state(root, house.ada).problem.code, house.state(leaf, house.ada).problem.code) == (
+        "ForbiddenException",
+        "ApprovalNeeded",
+    )
+    assert "It concerns bea, ben." in ada.get(url).content.decode()
+    assert Api(house.token(house.ada))("GET", f"/sessions/{root.pk}").json()["problem"]["people"] == [
+        "bea",
+        "ben",
+    ]
+    # Others' are not told to those who cannot help.
+    assert house.state(root, house.ben).problem.people == ("ben",)
+    assert house.state(root, house.eve).problem is None
+
+
+def test_what_is_tried_again_by_itself_is_no_notice(house, sts):
+    root = mfa_root(house)
+    house.start(protected(house, root, "Leaf"))
+    house.work()
+    give_codes(root, house.ben, {"code": CODE})
+    sts.fail_next("Throttling")
+    house.work()
+    problem = house.state(root, house.ada).problem
+    assert (problem.code, problem.label) == ("Throttling", "retrying")
+    page = house.browser(house.ada).get(reverse("session_list", args=[house.team.slug])).content.decode()
+    assert "does not work" not in page
 
 
 def test_a_key_that_aws_has_refused_is_not_tried_again_for_each_session(house, sts, settings):

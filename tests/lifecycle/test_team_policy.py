@@ -64,6 +64,8 @@ def test_without_its_event_a_policy_is_not_changed(house, monkeypatch):
         ("tags", {"tags": {"stage": (), "Stage": ()}}),
         ("networks", {"networks": ("10.0.0.0/8",)}),
         ("networks", {"networks": ("office",)}),
+        ("activation_hours", {"activation_hours": 0}),
+        ("activation_hours", {"activation_hours": 169}),
     ],
 )
 def test_a_policy_that_makes_no_sense_is_refused_on_its_field(house, field, changes):
