@@ -11,7 +11,7 @@ from django.db.models import Exists, OuterRef, QuerySet
 from sessions import ledger
 from sessions.clock import database_now
 from sessions.ledger import Entry
-from sessions.lifecycle.plan import plan, secure, secure_all
+from sessions.lifecycle.plan import plan, secure, secure_all, touched
 from sessions.lifecycle.times import LEAST_LIFE, PARENT_MARGIN
 from sessions.models import Activation, AwsSession, Credential, EventKind, Membership, Probe, Team, TeamPolicy
 from sessions.models.sessions import load_chains
@@ -161,13 +161,18 @@ def resettle(sessions: Iterable[AwsSession], now: datetime, *, asked: bool = Fal
     policies = {team_id: TeamPolicy.of(team_id) for team_id in teams}
     memberships = Membership.objects.filter(team__in=teams, user__in=[each.user_id for each in activations])
     members = {(each.team_id, each.user_id): each for each in memberships.select_related("team", "user")}
+    planned_anew = [
+        (each, plan(chains[each.session_id], member, policies[member.team_id]))
+        for each in activations
+        if (member := members.get((each.session.team_id, each.user_id)))
+    ]
+    same_but_touched = touched([planned for _, planned in planned_anew])
     stale = []
-    for activation in activations:
-        held, team_id = activation.credential, activation.session.team_id
-        if member := members.get((team_id, activation.user_id)):
-            planned = plan(chains[activation.session_id], member, policies[team_id])
-            if planned[-1].fingerprint != held.pk or not held.due_at or not held.is_live(now + LEAST_LIFE):
-                stale.append((activation, planned))
+    for activation, planned in planned_anew:
+        held = activation.credential
+        as_before = planned[-1].fingerprint == held.pk and held.due_at and held.is_live(now + LEAST_LIFE)
+        if not as_before or any(step.fingerprint in same_but_touched for step in planned):
+            stale.append((activation, planned))
     moved: list[Activation] = []
     left: list[str] = []
     for at in range(0, len(stale), PLANS_AT_ONCE):

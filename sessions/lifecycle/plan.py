@@ -86,8 +86,18 @@ def secure_all(
         Credential.objects.filter(pk__in=wanted).update(due_at=now, attempts=0, asked_at=asked_at)
         for row in wanted.values():
             row.due_at, row.attempts, row.asked_at = now, 0, asked_at
-        _ask_in_todays_regions(plans, wanted)
+    _ask_in_todays_regions(plans, rows)
     return leaves
+
+
+def touched(plans: Sequence[Sequence[PlannedHop]]) -> set[str]:
+    """The fingerprints in these plans whose rows an edit concerns though they answer the same request as before: those that
+    stand refused, and those that are to be asked for in another region from now on. Two queries."""
+    regions = _regions_of(plans)
+    rows = Credential.objects.filter(pk__any_of=regions)
+    refused = rows.filter(problem__isnull=False, due_at=None).values_list("pk", flat=True)
+    moved = (pk for pk, region in rows.values_list("pk", "region") if region != regions[pk])
+    return {*refused, *moved}
 
 
 def _stands_refused(row: Credential) -> bool:
@@ -95,13 +105,19 @@ def _stands_refused(row: Credential) -> bool:
     return row.problem is not None and row.due_at is None
 
 
-def _ask_in_todays_regions(plans: Sequence[Sequence[PlannedHop]], wanted: Mapping[str, Credential]) -> None:
+def _ask_in_todays_regions(plans: Sequence[Sequence[PlannedHop]], rows: Mapping[str, Credential]) -> None:
     """A region is not part of what is asked, only where: an edit of it alone keeps the credential but moves its next call."""
-    for step in (step for planned in plans for step in planned):
-        row = wanted.get(step.fingerprint)
-        if row is not None and row.region != step.region:
-            row.region = step.region
-            Credential.objects.filter(pk=row.pk).update(region=step.region)
+    moved: dict[str, list[str]] = {}
+    for fingerprint, region in _regions_of(plans).items():
+        if rows[fingerprint].region != region:
+            rows[fingerprint].region = region
+            moved.setdefault(region, []).append(fingerprint)
+    for region, fingerprints in moved.items():
+        Credential.objects.filter(pk__any_of=fingerprints).update(region=region)
+
+
+def _regions_of(plans: Sequence[Sequence[PlannedHop]]) -> dict[str, str]:
+    return {step.fingerprint: step.region for planned in plans for step in planned}
 
 
 def root_row(root: AwsSession, person: str = "", *, make: bool = False) -> Credential | None:

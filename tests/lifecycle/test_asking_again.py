@@ -1,4 +1,4 @@
-"""What stands refused waits for a person, who then has asked anew just what has to be."""
+"""What stands refused waits for a person or for an edit; either asks anew for just what has to be asked, and in today's region."""
 
 from datetime import timedelta
 
@@ -7,15 +7,20 @@ from django.db.models import F
 
 from sessions.clock import database_now
 from sessions.lifecycle import rotation
-from sessions.lifecycle.activations import rotate_session
+from sessions.lifecycle.activations import rotate_session, stop_session
+from sessions.lifecycle.sessions import Draft, save_session
 from sessions.lifecycle.state import Status
-from sessions.models import Credential
+from sessions.models import CHAINED, AwsSession, Credential
 
 pytestmark = pytest.mark.django_db
 
 
 def roles_asked(sts):
     return [call["role_arn"] for call in sts.calls]
+
+
+def regions_asked(sts):
+    return [call["region"] for call in sts.calls]
 
 
 def at(*levels):
@@ -28,6 +33,21 @@ def age(minutes, *levels):
     at(*levels).update(
         minted_at=F("minted_at") - shift, expires_at=F("expires_at") - shift, due_at=F("due_at") - shift
     )
+
+
+def move(session, region, house):
+    """An edit of the region and of nothing else."""
+    link = session.link
+    draft = Draft(
+        CHAINED,
+        session.alias,
+        session.profile,
+        region,
+        assumer=link.assumer,
+        role_arn=link.role_arn,
+        role_session_name=link.role_session_name,
+    )
+    return save_session(draft, house.ada, AwsSession.objects.get(pk=session.pk))
 
 
 @pytest.fixture
@@ -110,3 +130,75 @@ def test_extending_a_healthy_session_asks_for_nothing_though_a_hop_has_run_out(h
     house.start(leaf)
     house.work()
     assert sts.calls == []
+
+
+def test_a_healthy_session_rotates_in_the_region_it_was_moved_to_and_not_before_its_time(house, sts):
+    [leaf] = house.chain(1)
+    house.start(leaf)
+    house.work()
+    sts.calls.clear()
+    move(leaf, "eu-central-1", house)
+    house.work()
+    assert sts.calls == []
+    age(41, 1)
+    house.work()
+    assert regions_asked(sts) == ["eu-central-1"]
+
+
+def test_a_hop_on_the_way_is_asked_for_in_the_region_it_was_moved_to(house, sts):
+    hop, leaf = house.chain(2)
+    house.start(leaf)
+    house.work()
+    move(hop, "eu-central-1", house)
+    age(61, 1)
+    age(41, 2)
+    sts.calls.clear()
+    house.work()
+    assert regions_asked(sts) == ["eu-central-1", "eu-west-1"]
+
+
+def test_a_live_session_that_its_region_refused_is_asked_for_at_once_in_the_one_it_was_moved_to(house, sts):
+    [leaf] = house.chain(1)
+    house.start(leaf)
+    house.work()
+    age(41, 1)
+    sts.fail_next("RegionDisabledException")
+    house.work()
+    assert house.state(leaf).problem.code == "RegionDisabledException"
+    sts.calls.clear()
+    move(leaf, "eu-central-1", house)
+    house.work()
+    assert regions_asked(sts) == ["eu-central-1"]
+    assert (house.state(leaf).status, house.state(leaf).problem) == (Status.ACTIVE, None)
+
+
+def test_what_is_tried_again_by_itself_is_tried_in_the_region_it_was_moved_to(house, sts):
+    [leaf] = house.chain(1)
+    house.start(leaf)
+    house.work()
+    age(41, 1)
+    sts.fail_next("Throttling")
+    rotation.run()
+    move(leaf, "eu-central-1", house)
+    at(1).update(due_at=database_now())
+    sts.calls.clear()
+    house.work()
+    assert regions_asked(sts) == ["eu-central-1"]
+    assert house.state(leaf).problem is None
+
+
+def test_a_refused_hop_above_a_healthy_session_is_asked_for_in_the_region_it_was_moved_to(house, sts):
+    hop = house.chained("Hop")
+    leaf, other = house.chained("Leaf", hop), house.chained("Other", hop)
+    house.start(leaf)
+    house.work()
+    age(61, 1)
+    sts.fail_next("RegionDisabledException")
+    house.start(other)
+    house.work()
+    stop_session(other, house.ben)
+    assert at(1).get().problem["code"] == "RegionDisabledException"
+    sts.calls.clear()
+    move(hop, "eu-central-1", house)
+    house.work()
+    assert (roles_asked(sts), regions_asked(sts)) == ([hop.link.role_arn], ["eu-central-1"])
