@@ -10,14 +10,16 @@ from django.db.models import Exists, OuterRef, QuerySet
 
 from sessions import ledger
 from sessions.clock import database_now
-from sessions.ledger import Entry
-from sessions.lifecycle.plan import plan, secure, secure_all
+from sessions.ledger import Entry, Subject
+from sessions.lifecycle.plan import plan, secure, secure_all, touched
 from sessions.lifecycle.times import LEAST_LIFE, PARENT_MARGIN
 from sessions.models import Activation, AwsSession, Credential, EventKind, Membership, Probe, Team, TeamPolicy
 from sessions.models.sessions import load_chains
 
 # Databases take only so many values in one statement.
 PLANS_AT_ONCE = 1000
+# What the clock ends goes in parts of a fraction of a second, which a lease has to outlast.
+ENDED_AT_ONCE = 300
 
 
 def lock_team(team_id: UUID) -> Team:
@@ -100,19 +102,9 @@ def rotate_session(session: AwsSession, member: Membership) -> bool:
     return True
 
 
-def end_overdue(limit: int = 500) -> int:
+def end_overdue() -> int:
     """Ends activations that are past their time, team by team. Run by the clock."""
-    now = database_now()
-    overdue = Activation.objects.filter(ends_at__lte=now).order_by("ends_at")
-    teams = list(overdue.values_list("session__team_id", flat=True)[:limit])
-    ended = 0
-    for team_id in dict.fromkeys(teams):
-        with transaction.atomic():
-            lock_team(team_id)
-            entries = _end(overdue.filter(session__team_id=team_id), EventKind.SESSION_ENDED, "clock")
-            ledger.append(team_id, entries)
-            ended += len(entries)
-    return ended
+    return _end_by_the_clock(Activation.objects.filter(ends_at__lte=database_now()))
 
 
 def end_of_people_who_left() -> int:
@@ -121,14 +113,22 @@ def end_of_people_who_left() -> int:
     members = Membership.objects.filter(
         user=OuterRef("user"), team=OuterRef("session__team"), user__is_active=True
     )
-    left = Activation.objects.filter(~Exists(members))
+    return _end_by_the_clock(Activation.objects.filter(~Exists(members)))
+
+
+def _end_by_the_clock(over: QuerySet[Activation]) -> int:
+    """A part in each transaction: workers need the team's lock meanwhile, to commit and to keep their claims."""
     ended = 0
-    for team_id in set(left.values_list("session__team_id", flat=True)):
-        with transaction.atomic():
-            lock_team(team_id)
-            entries = _end(left.filter(session__team_id=team_id), EventKind.SESSION_ENDED, "clock")
-            ledger.append(team_id, entries)
+    for team_id in list(over.values_list("session__team_id", flat=True).distinct()):
+        while True:
+            with transaction.atomic():
+                lock_team(team_id)
+                some = over.filter(session__team_id=team_id).order_by("ends_at")[:ENDED_AT_ONCE]
+                entries = _end(some, EventKind.SESSION_ENDED, "clock")
+                ledger.append(team_id, entries)
             ended += len(entries)
+            if len(entries) < ENDED_AT_ONCE:
+                break
     return ended
 
 
@@ -161,13 +161,18 @@ def resettle(sessions: Iterable[AwsSession], now: datetime, *, asked: bool = Fal
     policies = {team_id: TeamPolicy.of(team_id) for team_id in teams}
     memberships = Membership.objects.filter(team__in=teams, user__in=[each.user_id for each in activations])
     members = {(each.team_id, each.user_id): each for each in memberships.select_related("team", "user")}
+    planned_anew = [
+        (each, plan(chains[each.session_id], member, policies[member.team_id]))
+        for each in activations
+        if (member := members.get((each.session.team_id, each.user_id)))
+    ]
+    same_but_touched = touched([planned for _, planned in planned_anew])
     stale = []
-    for activation in activations:
-        held, team_id = activation.credential, activation.session.team_id
-        if member := members.get((team_id, activation.user_id)):
-            planned = plan(chains[activation.session_id], member, policies[team_id])
-            if planned[-1].fingerprint != held.pk or not held.due_at or not held.is_live(now + LEAST_LIFE):
-                stale.append((activation, planned))
+    for activation, planned in planned_anew:
+        held = activation.credential
+        as_before = planned[-1].fingerprint == held.pk and held.due_at and held.is_live(now + LEAST_LIFE)
+        if not as_before or any(step.fingerprint in same_but_touched for step in planned):
+            stale.append((activation, planned))
     moved: list[Activation] = []
     left: list[str] = []
     for at in range(0, len(stale), PLANS_AT_ONCE):
@@ -194,14 +199,17 @@ def _move(activation: Activation, leaf: Credential) -> bool:
 
 
 def _end(activations: QuerySet[Activation], kind: EventKind, actor: str) -> list[Entry]:
-    entries = []
-    for activation in activations.select_related("session", "credential", "user"):
-        session, credential = activation.session, activation.credential
-        data = {"credential": credential.pk, "of": activation.user.get_username()}
-        entries.append(Entry(kind, actor, session, data))
-        activation.delete()
-        erase_unneeded(credential)
-    return entries
+    # Plain values, and all that goes in a few statements: thousands end together that were started together.
+    ended = list(
+        activations.values_list("pk", "credential_id", "session_id", "session__alias", "user__username")
+    )
+    for at in range(0, len(ended), PLANS_AT_ONCE):
+        Activation.objects.filter(pk__in=[row[0] for row in ended[at : at + PLANS_AT_ONCE]]).delete()
+    erase_all_unneeded(row[1] for row in ended)
+    return [
+        Entry(kind, actor, Subject(session_id, alias), {"credential": credential_id, "of": person})
+        for _, credential_id, session_id, alias, person in ended
+    ]
 
 
 def end_activations_of(sessions: Iterable[AwsSession], actor: str) -> list[Entry]:

@@ -59,41 +59,65 @@ def secure_all(
     """The same for several plans of one team, with a handful of queries: their leaves, in the same order.
 
     Call it inside a transaction that holds the team's lock. `force` has the leaves minted anew even if they are live.
-    `asked`: a person waits for it, so it goes ahead of the bulk. A refusal of an earlier try is lifted: a person asks again.
+    `asked`: a person waits for it, so it goes ahead of the bulk. What stands refused is tried again, also while the leaf
+    still lives: a person asks again, or an edit has changed what was refused. Hops on the way that live are used as they are.
     """
     rows = _rows_of(plans)
     leaves = [rows[planned[-1].fingerprint] for planned in plans]
     wanted: dict[str, Credential] = {}
     for planned, leaf in zip(plans, leaves, strict=True):
-        usable = leaf.is_live(now + LEAST_LIFE)
-        if force or not usable:
+        leaf_is_wanted = force or not leaf.is_live(now + LEAST_LIFE) or _stands_refused(leaf)
+        if leaf_is_wanted:
             wanted[leaf.pk] = leaf
         elif leaf.due_at is None and leaf.minted_at and leaf.expires_at:
             leaf.due_at = rotation_time(leaf.minted_at, leaf.expires_at)
             Credential.objects.filter(pk=leaf.pk).update(due_at=leaf.due_at)
-        if not usable:
-            on_the_way = [rows[step.fingerprint] for step in planned[:-1]]
-            wanted |= {
-                row.pk: row
-                for row in on_the_way
-                if (row.level > 0 or row.is_kept_base) and not row.is_live(now + PARENT_MARGIN)
-            }
+        on_the_way = [rows[step.fingerprint] for step in planned[:-1]]
+        wanted |= {
+            row.pk: row
+            for row in on_the_way
+            if (row.level > 0 or row.is_kept_base)
+            and not row.is_live(now + PARENT_MARGIN)
+            # What has merely run out is minted when the leaf needs it; what was refused is not even taken then.
+            and (leaf_is_wanted or _stands_refused(row))
+        }
     if wanted:
         asked_at = now if asked else None
         Credential.objects.filter(pk__in=wanted).update(due_at=now, attempts=0, asked_at=asked_at)
         for row in wanted.values():
             row.due_at, row.attempts, row.asked_at = now, 0, asked_at
-        _ask_in_todays_regions(plans, wanted)
+    _ask_in_todays_regions(plans, rows)
     return leaves
 
 
-def _ask_in_todays_regions(plans: Sequence[Sequence[PlannedHop]], wanted: Mapping[str, Credential]) -> None:
+def touched(plans: Sequence[Sequence[PlannedHop]]) -> set[str]:
+    """The fingerprints in these plans whose rows an edit concerns though they answer the same request as before: those that
+    stand refused, and those that are to be asked for in another region from now on. Two queries."""
+    regions = _regions_of(plans)
+    rows = Credential.objects.filter(pk__any_of=regions)
+    refused = rows.filter(problem__isnull=False, due_at=None).values_list("pk", flat=True)
+    moved = (pk for pk, region in rows.values_list("pk", "region") if region != regions[pk])
+    return {*refused, *moved}
+
+
+def _stands_refused(row: Credential) -> bool:
+    """Nothing tries it again by itself."""
+    return row.problem is not None and row.due_at is None
+
+
+def _ask_in_todays_regions(plans: Sequence[Sequence[PlannedHop]], rows: Mapping[str, Credential]) -> None:
     """A region is not part of what is asked, only where: an edit of it alone keeps the credential but moves its next call."""
-    for step in (step for planned in plans for step in planned):
-        row = wanted.get(step.fingerprint)
-        if row is not None and row.region != step.region:
-            row.region = step.region
-            Credential.objects.filter(pk=row.pk).update(region=step.region)
+    moved: dict[str, list[str]] = {}
+    for fingerprint, region in _regions_of(plans).items():
+        if rows[fingerprint].region != region:
+            rows[fingerprint].region = region
+            moved.setdefault(region, []).append(fingerprint)
+    for region, fingerprints in moved.items():
+        Credential.objects.filter(pk__any_of=fingerprints).update(region=region)
+
+
+def _regions_of(plans: Sequence[Sequence[PlannedHop]]) -> dict[str, str]:
+    return {step.fingerprint: step.region for planned in plans for step in planned}
 
 
 def root_row(root: AwsSession, person: str = "", *, make: bool = False) -> Credential | None:
