@@ -327,7 +327,6 @@ def test_the_openapi_document_names_every_path(house):
     assert document.status_code == 200
     paths = document.json()["paths"]
     assert set(paths) == {
-        "/api/v1/team",
         "/api/v1/policy",
         "/api/v1/policy/unnamed",
         "/api/v1/sessions",

@@ -133,7 +133,6 @@ API = {
         "PATCH": by_token(403, 200, 403),
         "DELETE": by_token(403, 204, 403),
     },
-    "team": {"GET": by_token(200, 200, 200, outside=200)},
     "policy": {
         "GET": by_token(403, 200, 200, outside=200),
         "PATCH": by_token(403, 200, 403, outside=200),

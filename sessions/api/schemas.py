@@ -33,7 +33,7 @@ class StepOut(BaseModel):
 class SessionOut(BaseModel):
     """A session as its caller sees it. Settings of a root kind stand beside these fields; secrets never do.
 
-    `minted_at` is the last success: it stays when `expires_at` is over.
+    `minted_at` is the last success with what it asks for now: it stays when `expires_at` is over.
     """
 
     model_config = ConfigDict(extra="allow")

@@ -177,7 +177,7 @@ def resettle(sessions: Iterable[AwsSession], now: datetime, *, asked: bool = Fal
     left: list[str] = []
     for at in range(0, len(stale), PLANS_AT_ONCE):
         some = stale[at : at + PLANS_AT_ONCE]
-        leaves = secure_all([planned for _, planned in some], now, asked=asked)
+        leaves = secure_all([planned for _, planned in some], now, asked=asked, edited=True)
         for (activation, _), leaf in zip(some, leaves, strict=True):
             if activation.credential_id != leaf.pk:
                 left.append(activation.credential_id)

@@ -89,8 +89,12 @@ class _LocalBucket:
             self.rate, self.rate_at = max(self._rate(limit, now) / 2, LEAST_RATE), now
 
     def _rate(self, limit: float, now: float) -> float:
-        recovered = self.rate * 2 ** ((now - self.rate_at) / RECOVERY_SECONDS) if self.rate else limit
-        return min(limit / 2, recovered)
+        if not self.rate:
+            return limit / 2
+        doublings = min(
+            (now - self.rate_at) / RECOVERY_SECONDS, 64.0
+        )  # after hours a float would not hold it
+        return float(min(limit / 2, self.rate * 2**doublings))
 
 
 @dataclass

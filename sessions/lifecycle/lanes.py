@@ -158,6 +158,10 @@ class Lanes:
         """What waits in lanes that will not soon come to it."""
         return [call for lane in self.lanes.values() if lane.is_held_up() for call in lane.queue]
 
+    def parents_held_up(self) -> set[str]:
+        """What that is to be assumed from."""
+        return {str(call.row.parent_id) for call in self.held_up() if call.row.parent_id}
+
     def take_out(self, parent_id: str) -> Iterator[Call]:
         """Takes out what is assumed from that parent, which has turned out not to work."""
         for lane in self.lanes.values():

@@ -54,13 +54,19 @@ def secure(
 
 
 def secure_all(
-    plans: Sequence[Sequence[PlannedHop]], now: datetime, *, force: bool = False, asked: bool = True
+    plans: Sequence[Sequence[PlannedHop]],
+    now: datetime,
+    *,
+    force: bool = False,
+    asked: bool = True,
+    edited: bool = False,
 ) -> list[Credential]:
     """The same for several plans of one team, with a handful of queries: their leaves, in the same order.
 
     Call it inside a transaction that holds the team's lock. `force` has the leaves minted anew even if they are live.
     `asked`: a person waits for it, so it goes ahead of the bulk. What stands refused is tried again, also while the leaf
     still lives: a person asks again, or an edit has changed what was refused. Hops on the way that live are used as they are.
+    `edited`: what is to be asked in another region from now on is moved there, also where it lives.
     """
     rows = _rows_of(plans)
     leaves = [rows[planned[-1].fingerprint] for planned in plans]
@@ -86,7 +92,7 @@ def secure_all(
         Credential.objects.filter(pk__in=wanted).update(due_at=now, attempts=0, asked_at=asked_at)
         for row in wanted.values():
             row.due_at, row.attempts, row.asked_at = now, 0, asked_at
-    _ask_in_todays_regions(plans, rows)
+    _ask_in_todays_regions(plans, rows if edited else wanted)
     return leaves
 
 
@@ -96,7 +102,7 @@ def touched(plans: Sequence[Sequence[PlannedHop]]) -> set[str]:
     regions = _regions_of(plans)
     rows = Credential.objects.filter(pk__any_of=regions)
     refused = rows.filter(problem__isnull=False, due_at=None).values_list("pk", flat=True)
-    moved = (pk for pk, region in rows.values_list("pk", "region") if region != regions[pk])
+    moved = (pk for pk, region in rows.values_list("pk", "region") if region not in regions[pk])
     return {*refused, *moved}
 
 
@@ -108,16 +114,21 @@ def _stands_refused(row: Credential) -> bool:
 def _ask_in_todays_regions(plans: Sequence[Sequence[PlannedHop]], rows: Mapping[str, Credential]) -> None:
     """A region is not part of what is asked, only where: an edit of it alone keeps the credential but moves its next call."""
     moved: dict[str, list[str]] = {}
-    for fingerprint, region in _regions_of(plans).items():
-        if rows[fingerprint].region != region:
-            rows[fingerprint].region = region
-            moved.setdefault(region, []).append(fingerprint)
+    for fingerprint, regions in _regions_of(plans).items():
+        row = rows.get(fingerprint)
+        if row is not None and row.region not in regions:
+            row.region = regions[-1]
+            moved.setdefault(row.region, []).append(fingerprint)
     for region, fingerprints in moved.items():
         Credential.objects.filter(pk__any_of=fingerprints).update(region=region)
 
 
-def _regions_of(plans: Sequence[Sequence[PlannedHop]]) -> dict[str, str]:
-    return {step.fingerprint: step.region for planned in plans for step in planned}
+def _regions_of(plans: Sequence[Sequence[PlannedHop]]) -> dict[str, list[str]]:
+    """{fingerprint: where it may be asked}: sessions that differ in nothing but their region share one."""
+    regions: dict[str, list[str]] = {}
+    for step in (step for planned in plans for step in planned):
+        regions.setdefault(step.fingerprint, []).append(step.region)
+    return regions
 
 
 def root_row(root: AwsSession, person: str = "", *, make: bool = False) -> Credential | None:

@@ -48,7 +48,7 @@ LOOK_AGAIN_IN_BULK_SECONDS = 0.5
 @dataclass
 class Run:
     """What one run holds. `bases` are opened credentials to assume from, by fingerprint of the parent; `expected` are parents
-    that other runs are minting, and since when this one waits for them."""
+    that other runs are minting, and since when this one waits for them; `called` is what is on its way to STS, by its row."""
 
     asked_only: bool
     claim: Claim = field(default_factory=Claim)
@@ -60,6 +60,7 @@ class Run:
     waiting: dict[str, list[Credential]] = field(default_factory=dict)
     done: list[tuple[Credential, Outcome]] = field(default_factory=list)
     expected: dict[str, float] = field(default_factory=dict)
+    called: dict[str, Lane] = field(default_factory=dict)
     errands: Errands = field(default_factory=Errands)
     held_in_all: int = 0
     first_done_at: float = 0.0
@@ -98,43 +99,40 @@ class Run:
 
     def _claim_more(self, limit: int, until: float) -> None:
         now = time.monotonic()
-        if now >= until:
+        if now >= until or len(self.rows) > MOST_BATCHES_HELD * limit:
             return
-        held_up = self._held_up_below(limit)
-        if held_up is None:
-            return
-        again_after = LOOK_AGAIN_SECONDS if self.asked_only else LOOK_AGAIN_IN_BULK_SECONDS
-        if (self.drained or held_up) and now - self.looked_at < again_after:
+        may_look = now - self.looked_at >= (
+            LOOK_AGAIN_SECONDS if self.asked_only else LOOK_AGAIN_IN_BULK_SECONDS
+        )
+        not_below: set[str] = set()
+        # Half a batch to work on is enough. But what waits for other runs, or for an account that is slow or throttled, is to
+        # keep nothing else from being done.
+        if self._workable_without(self.expected.keys()) > limit // 2:
+            held_up = self._held_up() if may_look else set()
+            if self._workable_without({*self.expected, *held_up}) > limit // 2:
+                return
+            not_below = {*self.expected, *held_up, *self.lanes.parents_held_up()}
+        elif self.drained and not may_look:
             return
         self.looked_at = now
-        fresh = claims.claim_due(self.claim, limit, asked_only=self.asked_only, not_below=held_up)
-        self.drained = len(fresh) < limit and not held_up
+        fresh = claims.claim_due(self.claim, limit, asked_only=self.asked_only, not_below=not_below)
+        self.drained = len(fresh) < limit and not not_below
         if fresh:
             after("claimed")
             self._admit(fresh)
 
-    def _held_up_below(self, limit: int) -> set[str] | None:
-        """Below which parents nothing more is to be claimed. None: nothing at all, since half a batch to work on is enough.
+    def _held_up(self) -> set[str]:
+        """What waits for an answer, or for its call to be made, where that takes long."""
+        called = {pk for pk, lane in self.called.items() if lane.is_held_up()}
+        return called | {call.row.pk for call in self.lanes.held_up()}
 
-        What waits for other runs, or for an account that is slow or throttled, is to keep nothing else from being done,
-        within reason.
-        """
-        enough = limit // 2
-        if len(self.rows) <= enough:
-            return set()
-        idle, frontier = 0, list(self.expected)
+    def _workable_without(self, idle: Collection[str]) -> int:
+        """How many of the rows held are neither these nor wait for them."""
+        count, frontier = len(self.rows.keys() & idle), list(idle)
         while frontier:
-            below = [row.pk for parent_id in frontier for row in self.waiting.get(parent_id, ())]
-            idle += len(below)
-            frontier = below
-        if len(self.rows) > MOST_BATCHES_HELD * limit:
-            return None
-        if len(self.rows) - idle <= enough:
-            return set()
-        calls = self.lanes.held_up()
-        if len(self.rows) - idle - len(calls) > enough:
-            return None
-        return {str(call.row.parent_id) for call in calls if call.row.parent_id}
+            frontier = [row.pk for parent_id in frontier for row in self.waiting.get(parent_id, ())]
+            count += len(frontier)
+        return len(self.rows) - count
 
     def _hand_over_calls(self, until: float) -> None:
         if time.monotonic() >= until:
@@ -156,6 +154,7 @@ class Run:
                     self._finish(call.row, outcome)
                     continue
                 call = Call(call.row, outcome)
+            self.called[call.row.pk] = lane
             self.errands.hand_over(lane, call)
 
     def _take_in_answers(self) -> None:
@@ -172,6 +171,7 @@ class Run:
             return
 
     def _answered(self, lane: Lane, call: Call, outcome: Outcome | None) -> None:
+        self.called.pop(call.row.pk, None)
         if outcome is None:
             self.lanes.not_made(lane)
             self._place(call.row)

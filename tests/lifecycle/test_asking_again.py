@@ -202,3 +202,17 @@ def test_a_refused_hop_above_a_healthy_session_is_asked_for_in_the_region_it_was
     move(hop, "eu-central-1", house)
     house.work()
     assert (roles_asked(sts), regions_asked(sts)) == ([hop.link.role_arn], ["eu-central-1"])
+
+
+def test_starting_the_same_role_in_another_region_leaves_where_a_healthy_session_is_asked_for(house, sts):
+    west = house.chained("West", name="team")
+    house.start(west)
+    house.work()
+    east = house.chained("East", arn=west.link.role_arn, name="team")
+    move(east, "us-east-1", house)
+    house.start(east)
+    house.work()
+    sts.calls.clear()
+    age(41, 1)
+    house.work()
+    assert regions_asked(sts) == ["eu-west-1"]

@@ -84,6 +84,15 @@ def test_without_redis_a_worker_keeps_to_half_the_rate_by_itself(settings, monke
         budget._store.cache_clear()
 
 
+def test_a_throttle_hours_after_the_last_one_is_only_a_throttle():
+    bucket = budget._LocalBucket()
+    bucket.cut(10.0)
+    bucket.rate_at -= 100_000
+    assert bucket.take(10.0, 100)[0] == 5
+    bucket.cut(10.0)
+    assert bucket.rate == 2.5
+
+
 def test_the_client_is_made_anew_after_a_fork(valkey):
     assert broker.client() is broker.client()
     assert broker._client(1) is not broker.client()
