@@ -108,7 +108,9 @@ class Run:
         # Half a batch to work on is enough. But what waits for other runs, or for an account that is slow or throttled, is to
         # keep nothing else from being done.
         if self._workable_without(self.expected.keys()) > limit // 2:
-            held_up = self._held_up() if may_look else set()
+            if not may_look:
+                return
+            self.looked_at, held_up = now, self._held_up()
             if self._workable_without({*self.expected, *held_up}) > limit // 2:
                 return
             not_below = {*self.expected, *held_up, *self.lanes.parents_held_up()}
