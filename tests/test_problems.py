@@ -59,6 +59,7 @@ def test_a_late_rotation_is_called_delayed_and_says_how_long_the_old_one_serves(
     assert house.state(leaf).status is Status.ACTIVE
     label = f"delayed, valid until {ends:%H:%M} UTC"
     assert f'<span class="problem__label">{label}</span>' in session_page(house, leaf)
+    assert '<span class="hop__state">delayed here</span>' in session_page(house, leaf)
     # The list has the time left beside it.
     assert "row-problem--waiting" in list_page(house)
     assert ">delayed: Throttling, hop 1</span>" in list_page(house)
