@@ -10,6 +10,8 @@ from chaos.watch import Watch
 
 COMPRESSION = 20.0
 START_EVERY_SECONDS = 3.0
+# So late comes every piece, there and back.
+SLOW_SECONDS = 0.1
 # Unstarted sessions in reserve: one is started every few seconds while the broker is ill.
 RESERVE = 60
 # Started while all is well, to compare with.
@@ -40,6 +42,25 @@ def swallow_what_goes_to_the_broker(plan: Plan) -> Findings:
         plan.compressed(10, COMPRESSION),
         lambda stage: stage.proxies["broker"].black_hole(),
         lambda stage: stage.proxies["broker"].pass_on(),
+    )
+
+
+def slow_the_way_to_the_broker(plan: Plan) -> Findings:
+    return _ail(
+        plan,
+        plan.compressed(10, COMPRESSION),
+        lambda stage: stage.proxies["broker"].delay(SLOW_SECONDS),
+        lambda stage: stage.proxies["broker"].pass_on(),
+    )
+
+
+def cut_the_way_to_the_broker_again_and_again(plan: Plan) -> Findings:
+    return _ail(
+        plan,
+        plan.compressed(10, COMPRESSION),
+        lambda stage: None,
+        lambda stage: None,
+        lambda stage: stage.proxies["broker"].cut(),
     )
 
 
@@ -137,6 +158,12 @@ SCENARIOS = (
     Scenario("broker_away", "broker refuses for 30 minutes", take_the_broker_away),
     Scenario("broker_hung", "broker stands still for 10 minutes", hang_the_broker),
     Scenario("broker_swallowed", "broker in a black hole for 10 minutes", swallow_what_goes_to_the_broker),
+    Scenario(
+        "broker_slow", "every piece to and from the broker 0.1 s late, 10 minutes", slow_the_way_to_the_broker
+    ),
+    Scenario(
+        "broker_cut", "connections to the broker cut every 3 s", cut_the_way_to_the_broker_again_and_again
+    ),
     Scenario("broker_flushed", "broker emptied every 3 s", flush_the_broker_again_and_again),
     Scenario("broker_restarted", "broker killed and started every 3 s", restart_the_broker_again_and_again),
 )
