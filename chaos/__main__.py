@@ -33,7 +33,6 @@ def main() -> int:
     short = options.short or (options.minutes or FULL_MINUTES) < FULL_MINUTES
     found: dict[str, Findings] = {}
     left_out: dict[str, str] = {}
-    not_begun: list[str] = []
     took: dict[str, float] = {}
     result: dict[str, Any] = {}
     others_until = math.inf
@@ -43,24 +42,23 @@ def main() -> int:
         for scenario in chosen:
             begun = time.monotonic()
             if begun > others_until:
-                not_begun.append(scenario.name)
-                print(f"{scenario.name:20} not begun: the time is over", flush=True)
-            else:
-                print(f"{scenario.name}: {scenario.says} …", file=sys.stderr, flush=True)
-                try:
-                    found[scenario.name] = scenario.run(plan)
-                except Unavailable as reason:
-                    left_out[scenario.name] = str(reason)
-                except Exception as error:  # noqa: BLE001  (the other scenarios still run; it counts as broken)
-                    traceback.print_exc()
-                    found[scenario.name] = Findings(broken=[f"{type(error).__name__}: {error}"])
-                took[scenario.name] = time.monotonic() - begun
-                _print(
-                    scenario.name, found.get(scenario.name), left_out.get(scenario.name), took[scenario.name]
-                )
+                break
+            print(f"{scenario.name}: {scenario.says} …", file=sys.stderr, flush=True)
+            try:
+                found[scenario.name] = scenario.run(plan)
+            except Unavailable as reason:
+                left_out[scenario.name] = str(reason)
+            except Exception as error:  # noqa: BLE001  (the other scenarios still run; it counts as broken)
+                traceback.print_exc()
+                found[scenario.name] = Findings(broken=[f"{type(error).__name__}: {error}"])
+            took[scenario.name] = time.monotonic() - begun
+            _print(scenario.name, found.get(scenario.name), left_out.get(scenario.name), took[scenario.name])
             if scenario is chosen[0] and options.minutes and not options.only:
                 others_until = time.monotonic() + options.minutes * 60
-            result = _result(found, took) | {"left_out": left_out, "not_begun": not_begun}
+            result = _result(found, took) | {
+                "left_out": left_out,
+                "not_begun": [each.name for each in chosen if each.name not in took],
+            }
             if options.json:  # each time, so that a run that is cut off leaves what it has found
                 Path(options.json).write_text(json.dumps(result, indent=1), encoding="utf-8")
     print(json.dumps({key: value for key, value in result.items() if key != "detail"}, indent=1))

@@ -3,7 +3,6 @@
 from datetime import timedelta
 
 import pytest
-from django.db.models import F
 
 from sessions.clock import database_now
 from sessions.lifecycle import rotation
@@ -11,6 +10,7 @@ from sessions.lifecycle.activations import rotate_session, stop_session
 from sessions.lifecycle.sessions import Draft, save_session
 from sessions.lifecycle.state import Status
 from sessions.models import CHAINED, AwsSession, Credential
+from tests.lifecycle.test_rotation import age
 
 pytestmark = pytest.mark.django_db
 
@@ -25,14 +25,6 @@ def regions_asked(sts):
 
 def at(*levels):
     return Credential.objects.filter(level__in=levels)
-
-
-def age(minutes, *levels):
-    """Lets the credentials at these levels be that much older, as if time had passed."""
-    shift = timedelta(minutes=minutes)
-    at(*levels).update(
-        minted_at=F("minted_at") - shift, expires_at=F("expires_at") - shift, due_at=F("due_at") - shift
-    )
 
 
 def move(session, region, house):
@@ -56,8 +48,8 @@ def stopped_in_the_middle(house, sts):
     first, middle, leaf = house.chain(3, name="team")
     house.start(leaf)
     house.work()
-    age(61, 2)
-    age(38, 3)
+    age(61, level=2)
+    age(38, level=3)
     at(3).update(due_at=database_now())
     sts.add_role(middle.link.role_arn, trusts=[])
     house.work()
@@ -125,7 +117,7 @@ def test_extending_a_healthy_session_asks_for_nothing_though_a_hop_has_run_out(h
     _, leaf = house.chain(2)
     house.start(leaf)
     house.work()
-    age(61, 1)
+    age(61, level=1)
     sts.calls.clear()
     house.start(leaf)
     house.work()
@@ -140,7 +132,7 @@ def test_a_healthy_session_rotates_in_the_region_it_was_moved_to_and_not_before_
     move(leaf, "eu-central-1", house)
     house.work()
     assert sts.calls == []
-    age(41, 1)
+    age(41, level=1)
     house.work()
     assert regions_asked(sts) == ["eu-central-1"]
 
@@ -150,8 +142,8 @@ def test_a_hop_on_the_way_is_asked_for_in_the_region_it_was_moved_to(house, sts)
     house.start(leaf)
     house.work()
     move(hop, "eu-central-1", house)
-    age(61, 1)
-    age(41, 2)
+    age(61, level=1)
+    age(41, level=2)
     sts.calls.clear()
     house.work()
     assert regions_asked(sts) == ["eu-central-1", "eu-west-1"]
@@ -161,7 +153,7 @@ def test_a_live_session_that_its_region_refused_is_asked_for_at_once_in_the_one_
     [leaf] = house.chain(1)
     house.start(leaf)
     house.work()
-    age(41, 1)
+    age(41, level=1)
     sts.fail_next("RegionDisabledException")
     house.work()
     assert house.state(leaf).problem.code == "RegionDisabledException"
@@ -176,7 +168,7 @@ def test_what_is_tried_again_by_itself_is_tried_in_the_region_it_was_moved_to(ho
     [leaf] = house.chain(1)
     house.start(leaf)
     house.work()
-    age(41, 1)
+    age(41, level=1)
     sts.fail_next("Throttling")
     rotation.run()
     move(leaf, "eu-central-1", house)
@@ -192,7 +184,7 @@ def test_a_refused_hop_above_a_healthy_session_is_asked_for_in_the_region_it_was
     leaf, other = house.chained("Leaf", hop), house.chained("Other", hop)
     house.start(leaf)
     house.work()
-    age(61, 1)
+    age(61, level=1)
     sts.fail_next("RegionDisabledException")
     house.start(other)
     house.work()
@@ -213,6 +205,6 @@ def test_starting_the_same_role_in_another_region_leaves_where_a_healthy_session
     house.start(east)
     house.work()
     sts.calls.clear()
-    age(41, 1)
+    age(41, level=1)
     house.work()
     assert regions_asked(sts) == ["eu-west-1"]

@@ -70,7 +70,7 @@ def test_what_a_run_could_not_begin_is_as_due_as_it_was(house, sts):
     assert {house.state(leaf).status for leaf in leaves} == {Status.ACTIVE}
 
 
-def test_what_waits_for_an_account_without_answers_is_told_at_its_own_hop(house, sts, monkeypatch):
+def test_what_waits_for_an_account_without_answers_is_told_at_its_own_hop(house, sts):
     [hub] = house.chain(1)
     house.start(hub)
     house.work()
