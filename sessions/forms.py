@@ -6,10 +6,11 @@ Text is taken as it is typed: a control character or a newline is refused with a
 import unicodedata
 from collections.abc import Mapping
 from typing import Any
-from uuid import UUID
 
 from django import forms
+from django.urls import reverse
 
+from sessions import picking
 from sessions.aws import names
 from sessions.aws.arn import RoleArn
 from sessions.aws.roots import ROOT_KINDS, Field, RootKind
@@ -18,7 +19,7 @@ from sessions.hop_fields import advanced_fields, hop_draft, stored_hop_values
 from sessions.lifecycle.sessions import Draft, Refused, save_session
 from sessions.lifecycle.state import TeamView
 from sessions.models import CHAINED, AwsSession, Membership
-from sessions.policy import Action
+from sessions.picking import SessionPicker
 from sessions.secret import Secret
 
 ALIAS_MAX = 64
@@ -116,7 +117,6 @@ class ChainedSessionForm(SessionForm):
     assumer = AssumerField(
         label="Assumer session",
         queryset=AwsSession.objects.none(),
-        empty_label="Choose a session…",
         help_text="The session this role is assumed from: a root, or another chained session.",
     )
 
@@ -125,10 +125,8 @@ class ChainedSessionForm(SessionForm):
         assumers = self.fields["assumer"]
         assert isinstance(assumers, forms.ModelChoiceField)
         assumers.queryset = AwsSession.objects.filter(team=self.member.team).select_related("team", "link")
-        assumers.widget.choices = [
-            ("", assumers.empty_label),
-            *assumer_choices(view, self.member, self.session),
-        ]
+        assumers.widget = assumer_picker(self.member, self.session)
+        assumers.widget.is_required = True
         self.policy = view.policy
         if view.policy.names_locked:
             template = self.fields["role_session_name"]
@@ -190,21 +188,13 @@ class ChainedSessionForm(SessionForm):
         )
 
 
-def assumer_choices(view: TeamView, member: Membership, editing: AwsSession | None) -> list[tuple[UUID, str]]:
-    """The sessions that can work as an assumer, each with its kind or account and its own chain."""
-    choices = []
-    for described in view.describe_all(view.sessions.values()):
-        session, chain = described.session, described.chain
-        if not view.rights.can(Action.USE_AS_ASSUMER, session) or len(chain) > member.team.max_depth:
-            continue
-        if editing is not None and editing.pk in {each.pk for each in chain}:
-            continue
-        what = f"account {described.account}" if session.is_chained else str(session.get_kind_display())
-        way = " › ".join(each.alias for each in chain)
-        choices.append(
-            (session.pk, f"{session.alias} — {what}" + (f" — {way}" if session.is_chained else ""))
-        )
-    return sorted(choices, key=lambda choice: choice[1].casefold())
+def assumer_picker(member: Membership, editing: AwsSession | None = None) -> SessionPicker:
+    """Make the choice of what a session is assumed from."""
+    url = reverse("session_choices", args=[member.team.slug, "assumer"])
+    query = f"?editing={editing.pk}" if editing is not None else ""
+    return SessionPicker(
+        picking.assumers(member, editing), empty_label="Choose a session…", url=f"{url}{query}"
+    )
 
 
 class RootSessionForm(SessionForm):

@@ -4,7 +4,9 @@ from typing import Any
 
 from django import forms
 from django.db.models import QuerySet
+from django.urls import reverse
 
+from sessions import picking
 from sessions.aws import names
 from sessions.fields import TypedField
 from sessions.lifecycle.access import Access, Audience
@@ -12,6 +14,7 @@ from sessions.lifecycle.invitations import INVITATION_DAYS
 from sessions.lifecycle.people import LONGEST_AWS_NAME
 from sessions.lifecycle.tokens import LONGEST_TOKEN_DAYS, TOKEN_DAYS
 from sessions.models import AwsSession, Membership, Role, Scope, TeamGroup
+from sessions.picking import SessionPicker
 
 ROLE_HELP = (
     "Members create chains and use sessions. Admins also manage roots and people. "
@@ -190,7 +193,6 @@ class TokenForm(forms.Form):
         label="For one session alone",
         queryset=AwsSession.objects.none(),
         required=False,
-        empty_label="All that you may use",
     )
     days = forms.IntegerField(
         label="Days until it expires", min_value=1, max_value=LONGEST_TOKEN_DAYS, initial=TOKEN_DAYS
@@ -198,7 +200,15 @@ class TokenForm(forms.Form):
 
     def __init__(self, *args: Any, member: Membership, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
-        _field(self, "session").queryset = AwsSession.objects.filter(team=member.team).order_by("alias")
+        session = _field(self, "session")
+        session.queryset = AwsSession.objects.filter(team=member.team)
+        session.widget = token_picker(member)
+
+
+def token_picker(member: Membership) -> SessionPicker:
+    """Make the choice of the one session that a token is good for."""
+    url = reverse("session_choices", args=[member.team.slug, "token"])
+    return SessionPicker(picking.any_of_team(member), empty_label="All that you may use", url=url)
 
 
 def _field(form: forms.Form, name: str) -> Any:

@@ -3,11 +3,12 @@
 `can()` asks for what the role allows, what the token in use is good for, and whom the session is open to.
 """
 
-from collections.abc import Collection
+from collections.abc import Collection, Iterable
 from enum import Enum, auto
 from typing import Any
 
 from django.db.models import Exists, OuterRef, Q, QuerySet
+from django.db.models.expressions import RawSQL
 
 from sessions.aws.roots import ROOT_KINDS
 from sessions.models import (
@@ -19,8 +20,11 @@ from sessions.models import (
     Role,
     Scope,
     SessionGrant,
+    TeamGroup,
     User,
+    forest,
 )
+from sessions.models.sessions import load_chains
 
 
 class Action(Enum):
@@ -81,15 +85,15 @@ READING = {Action.VIEW, Action.READ_LEDGER, Action.READ_POLICY}
 
 
 class Rights:
-    """What one member may do now, for a page that asks about many sessions: what it takes is read once, when first needed.
+    """Check what one member may do now, for many sessions: grants are read once, when first needed.
 
-    Made anew for every request.
+    `among`: the ids of the sessions that it will be asked about; None: any of the team. Made anew for every request.
     """
 
-    def __init__(self, member: Membership) -> None:
+    def __init__(self, member: Membership, among: Collection[Any] | None = None) -> None:
         self.member = member
-        self._grants: set[tuple[Any, str]] | None = None
-        self._dead: set[Any] | None = None
+        self._among = among
+        self._grants: dict[Any, set[str]] | None = None
 
     def can(self, action: Action, session: AwsSession | None = None) -> bool:
         """Whether the member may do that, to that session where one is meant. Another team's session: never."""
@@ -129,27 +133,44 @@ class Rights:
 
     def _granted(self, session: AwsSession, right: Right) -> bool:
         if self._grants is None:
-            mine = Q(member=self.member.pk) | Q(group__members=self.member.pk)
-            grants = SessionGrant.objects.filter(mine, session__team=self.member.team_id)
-            self._grants = set(grants.values_list("session_id", "right"))
-        return (session.pk, str(right)) in self._grants
+            self._grants = self._read_grants(self._among)
+        if self._among is not None and session.pk not in self._among:
+            return str(right) in self._read_grants([session.pk]).get(session.pk, ())
+        return str(right) in self._grants.get(session.pk, ())
 
-    def is_dead(self, session: AwsSession) -> bool:
-        """`is_dead` for one of many sessions: what it takes is read once for the whole team."""
-        if self._dead is None:
-            teams = [self.member.team_id]
-            self._dead = below(cut_off(teams), teams)
-        return session.pk in self._dead
+    def _read_grants(self, among: Collection[Any] | None) -> dict[Any, set[str]]:
+        grants = SessionGrant.objects.filter(grants_to(self.member), session__team=self.member.team_id)
+        if among is not None:
+            grants = grants.filter(session__in=among)
+        found: dict[Any, set[str]] = {}
+        for session_id, right in grants.values_list("session_id", "right"):
+            found.setdefault(session_id, set()).add(right)
+        return found
+
+
+def grants_to(member: Membership) -> Q:
+    """Select the grants that name a member, or a group of theirs."""
+    groups = TeamGroup.members.through.objects.filter(membership=member.pk).values("teamgroup")
+    return Q(member=member.pk) | Q(group__in=groups)
 
 
 def is_dead(session: AwsSession) -> bool:
-    """Whether nothing is minted for that session because nobody answers for a link of its chain: see `cut_off`."""
-    return bool(cut_off([session.team_id], among=[each.pk for each in session.chain() if each.is_chained]))
+    """Check whether nothing is minted for that session because a link of its chain is cut off: see `cut_off`."""
+    return bool(dead_among([session]))
+
+
+def dead_among(sessions: Iterable[AwsSession]) -> set[Any]:
+    """Find those of these sessions (ids) of one team that have a cut-off link on their chains."""
+    chains = load_chains(sessions)
+    teams = {chain[-1].team_id for chain in chains.values()}
+    links = {each.pk for chain in chains.values() for each in chain if each.is_chained}
+    cut = cut_off(teams, among=links) if links else set()
+    return {pk for pk, chain in chains.items() if any(each.pk in cut for each in chain)}
 
 
 def can(member: Membership, action: Action, session: AwsSession | None = None) -> bool:
-    """Whether a member may do that, to that session where one is meant."""
-    return Rights(member).can(action, session)
+    """Check whether a member may do that, to that session where one is meant."""
+    return Rights(member, () if session is None else (session.pk,)).can(action, session)
 
 
 def why_not_create(kind: str, member: Membership) -> str:
@@ -188,12 +209,22 @@ def may_answer(member: Membership, session: AwsSession) -> bool:
 
     Who may start that session; at a root, who may start anything under it, or sets it up.
     """
-    rights = Rights(member)
     if session.is_chained:
-        return rights.can(Action.START, session)
-    return rights.can(Action.EDIT, session) or any(
-        rights.can(Action.START, each) for each, _ in session.dependants()
-    )
+        return can(member, Action.START, session)
+    if can(member, Action.EDIT, session):
+        return True
+    return any(can(member, Action.START, each) for each in _startable_below(session, member))
+
+
+def _startable_below(root: AwsSession, member: Membership) -> list[AwsSession]:
+    """Find one session under a root that is open to a member, if there is one. Role and token are not looked at here."""
+    granted = SessionGrant.objects.filter(grants_to(member), right=Right.START).values("session")
+    startable = AwsSession.objects.filter(Q(open_to_start=True) | Q(pk__in=granted), kind=CHAINED)
+    if member.token is not None and member.token.session_id is not None:
+        startable = startable.filter(pk=member.token.session_id)
+    # Mostly one is found among the nearest.
+    nearest = list(startable.filter(link__assumer=root)[:1])
+    return nearest or list(startable.filter(pk__in=root.with_dependants().values("pk"))[:1])
 
 
 def working_members(**of: Any) -> QuerySet[Membership]:
@@ -201,11 +232,13 @@ def working_members(**of: Any) -> QuerySet[Membership]:
     return Membership.objects.filter(role__in=OPERATORS, user__is_active=True, disabled_at=None, **of)
 
 
-def cut_off(teams: Collection[Any], among: Collection[Any] | None = None) -> set[Any]:
-    """The chained sessions of these teams through whose link nothing is minted: its author has lost the right to the assumer.
+def cut_off(
+    teams: Collection[Any], among: Collection[Any] | QuerySet[Any, Any] | RawSQL | None = None
+) -> set[Any]:
+    """Find the chained sessions of these teams through whose link nothing is minted: its author lost the right to the assumer.
 
-    `among`: only these sessions (ids) are looked at. Normally none. One query for each team, which looks for grants only
-    where something is not open to everyone.
+    `among`: only these sessions are looked at, ids or a query for them; without it, the whole team. Normally none is found.
+    One query for each team, which looks for grants only where something is not open to everyone.
     """
     granted = SessionGrant.objects.filter(session=OuterRef("assumer"), right=Right.ASSUME).filter(
         Q(member__user=OuterRef("author")) | Q(group__members__user=OuterRef("author"))
@@ -222,16 +255,9 @@ def cut_off(teams: Collection[Any], among: Collection[Any] | None = None) -> set
     return found
 
 
-def below(sessions: Collection[Any], teams: Collection[Any]) -> set[Any]:
-    """These sessions (ids) and everything assumed from them, at all levels."""
+def below(sessions: Collection[Any]) -> set[Any]:
+    """Find these sessions (ids) and everything assumed from them, at all levels."""
     if not sessions:
         return set()
-    children: dict[Any, list[Any]] = {}
-    for child, assumer in AssumerLink.objects.filter(session__team__in=teams).values_list("pk", "assumer_id"):
-        children.setdefault(assumer, []).append(child)
-    found, frontier = set(sessions), list(sessions)
-    while frontier:
-        fresh = [child for each in frontier for child in children.get(each, []) if child not in found]
-        found.update(fresh)
-        frontier = fresh
-    return found
+    start = AwsSession.objects.filter(pk__in=sessions).values("pk")
+    return set(AwsSession.objects.filter(pk__in=forest.below(start)).values_list("pk", flat=True))

@@ -5,12 +5,15 @@ from typing import Any
 
 from django import forms
 from django.core.exceptions import ValidationError
+from django.urls import reverse
 
+from sessions import picking
 from sessions.aws import names, session_policies
 from sessions.fields import LinesField, SwitchField, TypedField, WholeNumberField, checked
 from sessions.lifecycle.refused import Refused
 from sessions.lifecycle.team_policy import HOURS, PolicyDraft, save_policy, validate_hours
 from sessions.models import Membership, SourceIdentity, TeamPolicy
+from sessions.picking import SessionPicker
 
 
 class AllowedTagsField(LinesField):
@@ -114,6 +117,12 @@ class TeamPolicyForm(forms.Form):
         except Refused as refused:
             self.add_error(refused.field if refused.field in self.fields else None, refused.message)
             return None
+
+
+def preview_picker(member: Membership) -> SessionPicker:
+    """Make the choice of the chain that the policy's preview shows."""
+    url = reverse("session_choices", args=[member.team.slug, "preview"])
+    return SessionPicker(picking.chained(member), empty_label="", url=url)
 
 
 def policy_values(draft: PolicyDraft) -> dict[str, Any]:

@@ -6,6 +6,7 @@ from sessions.api import api
 from sessions.views import (
     acting,
     answering,
+    choosing,
     editing,
     health,
     joining,
@@ -31,6 +32,7 @@ urlpatterns = [
         editing.new_session_form,
         name="new_session_form",
     ),
+    path("teams/<slug:team_slug>/choices/<slug:purpose>/", choosing.session_choices, name="session_choices"),
     path("teams/<slug:team_slug>/test/<slug:kind>/", editing.test_session, name="test_session"),
     path("teams/<slug:team_slug>/preview/", preview.preview_session, name="preview_session"),
     path("teams/<slug:team_slug>/external-id/", preview.new_external_id_field, name="new_external_id"),

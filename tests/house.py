@@ -13,7 +13,7 @@ from sessions.lifecycle.people import add_member, create_person, create_team
 from sessions.lifecycle.sessions import Draft, save_session
 from sessions.lifecycle.state import State, view_of_team
 from sessions.lifecycle.tokens import create_token
-from sessions.models import CHAINED, AwsSession, Event, Role
+from sessions.models import CHAINED, AssumerLink, AwsSession, Event, Role
 from sessions.secret import Secret
 
 PASSWORD = "correct horse battery staple"
@@ -137,3 +137,31 @@ def browser_of(member, *, minutes_ago: float = 0) -> Client:
     session["account_authentication_methods_user"] = user_id_to_str(member.user)
     session.save()
     return client
+
+
+def crowd(house, number, *, assumer=None, prefix="Crowd") -> list[AwsSession]:
+    """That many chained sessions in bulk, past the product's functions: what a large team has, in no time."""
+    assumer = assumer or house.root
+    sessions = [
+        AwsSession(
+            team=house.team,
+            kind=CHAINED,
+            alias=f"{prefix} {at:04}",
+            profile=f"{prefix.lower()}-{at}",
+            region="eu-west-1",
+            created_by=house.ada.user,
+        )
+        for at in range(number)
+    ]
+    AwsSession.objects.bulk_create(sessions)
+    AssumerLink.objects.bulk_create(
+        AssumerLink(
+            session=session,
+            assumer=assumer,
+            role_arn=f"arn:aws:iam::{ACCOUNT}:role/{prefix}{at}",
+            role_session_name="{username}",
+            author=house.ada.user,
+        )
+        for at, session in enumerate(sessions)
+    )
+    return sessions

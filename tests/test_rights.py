@@ -73,6 +73,7 @@ PAGES = {
     "teams/<slug:team_slug>/new/": ("GET", None, OPERATORS),
     "teams/<slug:team_slug>/new/<slug:provider>/": ("GET", None, OPERATORS),
     "teams/<slug:team_slug>/new/<slug:provider>/<slug:kind>/": ("GET", None, ADMINS),
+    "teams/<slug:team_slug>/choices/<slug:purpose>/": ("GET", None, OPERATORS),
     "teams/<slug:team_slug>/test/<slug:kind>/": ("POST", {}, ADMINS),
     "teams/<slug:team_slug>/preview/": ("POST", {}, OPERATORS),
     "teams/<slug:team_slug>/external-id/": ("POST", {}, OPERATORS),
@@ -308,6 +309,7 @@ class World:
         fixed = {
             "provider": "aws",
             "kind": "iam-user",
+            "purpose": "assumer",
             "format": "process",
             "uidb36": "1",
             "key": "no-key",

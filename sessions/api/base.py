@@ -129,7 +129,7 @@ def startable(
     request: HttpRequest, session_id: UUID, action: Action = Action.START
 ) -> tuple[AwsSession, Membership]:
     session, member = session_for(request, session_id), caller(request)
-    require_startable(session, Rights(member), action)
+    require_startable(session, Rights(member, [session.pk]), action)
     if action is Action.START and is_dead(session):
         raise ApiError(409, "cut_off", CUT_OFF)
     return session, member

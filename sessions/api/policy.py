@@ -9,12 +9,11 @@ from pydantic import BaseModel, ConfigDict
 
 from sessions import tasks
 from sessions.api.base import ERRORS, ApiError, api, caller
-from sessions.clock import database_now
 from sessions.fields import wrong_types
-from sessions.lifecycle.naming import unnamed_sessions
-from sessions.lifecycle.state import view_of_team
+from sessions.lifecycle.naming import may_be_unnamed, unnamed_sessions
 from sessions.lifecycle.team_policy import PolicyDraft
 from sessions.models import Membership, TeamPolicy
+from sessions.models.sessions import load_chains
 from sessions.policy import Action, can
 from sessions.policy_form import TeamPolicyForm, policy_values
 
@@ -88,8 +87,8 @@ def patch_policy(request: HttpRequest, payload: PolicyPatch) -> Any:
 )
 def list_unnamed(request: HttpRequest) -> Any:
     member = _allowed(request, Action.READ_POLICY)
-    view = view_of_team(member, database_now())
-    chains = map(view.chain_of, view.sessions.values())
+    policy = TeamPolicy.of(member.team_id)
+    chains = load_chains(may_be_unnamed(member.team, policy), broken=True).values()
     return [
         {
             "id": each.session.pk,
@@ -98,5 +97,5 @@ def list_unnamed(request: HttpRequest) -> Any:
             "has_source_identity": each.has_source_identity,
             "shows": each.shows,
         }
-        for each in unnamed_sessions(chains, view.policy, member.team)
+        for each in unnamed_sessions(chains, policy, member.team)
     ]

@@ -24,7 +24,10 @@ from sessions.lifecycle.activations import (
 from sessions.lifecycle.sessions import Refused, delete_session
 from sessions.lifecycle.state import Described, view_of_sessions, view_of_team
 from sessions.models import CHAINED, AwsSession, Membership
-from sessions.policy import CUT_OFF, Action, Rights, visible_to, why_not_create
+from sessions.policy import CUT_OFF, Action, Rights, dead_among, visible_to, why_not_create
+
+# A message names so many sessions, and says how many more there are.
+NAMED = 20
 
 
 def _as_json(described: Described) -> dict[str, Any]:
@@ -104,7 +107,7 @@ def create_session(request: HttpRequest, payload: SessionIn) -> Any:
     if reason:
         raise ApiError(403, "forbidden", reason)
     sent = {key: value for key, value in payload.model_dump().items() if key != "kind"}
-    form = _checked(form_for(kind, sent, view=view_of_team(member, database_now())), sent)
+    form = _checked(form_for(kind, sent, view=view_of_sessions(member, database_now())), sent)
     session = form.save()
     if session is None:
         _raise_form_errors(form)
@@ -127,7 +130,7 @@ def patch_session(request: HttpRequest, session_id: UUID, payload: SessionPatch)
     sent = payload.model_dump()
     merged = as_json(stored_values(session)) | sent
     form = _checked(
-        form_for(session.kind, merged, view=view_of_team(member, database_now()), session=session), sent
+        form_for(session.kind, merged, view=view_of_sessions(member, database_now()), session=session), sent
     )
     if form.save() is None:
         _raise_form_errors(form)
@@ -143,12 +146,12 @@ def patch_session(request: HttpRequest, session_id: UUID, payload: SessionPatch)
 def remove_session(request: HttpRequest, session_id: UUID, dependants: bool = False) -> Any:
     """With dependants it is refused (409, with their aliases) unless `?dependants=true` confirms that they go too."""
     session, member = session_for(request, session_id, Action.DELETE), caller(request)
-    below = [each.alias for each, _ in session.dependants()]
-    if below and not dependants:
+    if not dependants and (below := [each.alias for each, _ in session.dependants()]):
+        more = f" and {len(below) - NAMED} more" if len(below) > NAMED else ""
         raise ApiError(
             409,
             "has_dependants",
-            f"Sessions are assumed from it: {', '.join(below)}. Confirm with ?dependants=true.",
+            f"Sessions are assumed from it: {', '.join(below[:NAMED])}{more}. Confirm with ?dependants=true.",
         )
     try:
         delete_session(session, member)
@@ -199,11 +202,11 @@ def _all_startable(request: HttpRequest, chosen: Chosen) -> tuple[list[AwsSessio
     found = visible_to(member.user).filter(pk__in=chosen.ids, team=member.team).in_bulk()
     if len(found) < len(set(chosen.ids)):
         raise Http404
-    rights = Rights(member)
+    rights = Rights(member, list(found))
     for session in found.values():
         require_startable(session, rights)
-        if rights.is_dead(session):
-            raise ApiError(409, "cut_off", CUT_OFF)
+    if dead_among(found.values()):
+        raise ApiError(409, "cut_off", CUT_OFF)
     return [found[each] for each in dict.fromkeys(chosen.ids)], member
 
 

@@ -3,12 +3,15 @@
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
+from django.db.models import QuerySet
+from django.db.models.functions import Lower
+
 from sessions.aws import session_policies
 from sessions.aws.arn import InvalidArn, RoleArn
 from sessions.aws.hop import Hop
 from sessions.aws.names import InvalidName, names_a_person, render_role_session_name
 from sessions.aws.roots import ROOT_KINDS
-from sessions.models import AssumerLink, AwsSession, Membership, SourceIdentity, Team, TeamPolicy
+from sessions.models import CHAINED, AssumerLink, AwsSession, Membership, SourceIdentity, Team, TeamPolicy
 
 
 def effective_template(own: str, policy: TeamPolicy) -> str:
@@ -123,6 +126,17 @@ class Unnamed:
     template: str
     has_source_identity: bool
     shows: str
+
+
+def may_be_unnamed(team: Team, policy: TeamPolicy) -> QuerySet[AwsSession]:
+    """Select the sessions whose role session name does not identify a person under that policy, by alias."""
+    found = AwsSession.objects.filter(team=team, kind=CHAINED).select_related("team", "link")
+    if policy.names_locked or policy.username_demanded:
+        if names_a_person(policy.role_session_name):
+            return found.none()
+        if policy.names_locked:
+            return found.order_by(Lower("alias"), "pk")
+    return found.exclude(link__role_session_name__contains="{username}").order_by(Lower("alias"), "pk")
 
 
 def unnamed_sessions(chains: Iterable[Sequence[AwsSession]], policy: TeamPolicy, team: Team) -> list[Unnamed]:

@@ -9,6 +9,7 @@ from django.db.models.expressions import Combinable
 
 from sessions.ledger import Subject
 from sessions.models import Activation, Credential, Probe, Right, SessionGrant
+from sessions.models.forest import above
 from sessions.policy import OPERATORS, below, cut_off
 
 Row = TypeVar("Row", bound=Model)
@@ -46,18 +47,22 @@ def needs_of(fingerprints: Collection[str]) -> dict[str, list[Need]]:
 
 def _needs_at(fingerprints: Collection[str], *, direct: bool) -> list[tuple[str, Need]]:
     # Plain values: model instances of three tables would cost more than the sealing and signing of a hop's ledger line.
+    started = Activation.objects.filter(credential_id__any_of=fingerprints)
+    tried = Probe.objects.filter(credential_id__any_of=fingerprints)
     activations = list(
-        rightful(Activation.objects.filter(credential_id__any_of=fingerprints)).values_list(
+        rightful(started).values_list(
             "credential_id", "user__username", "session_id", "session__alias", "session__team_id"
         )
     )
     probes = list(
-        rightful_probes(Probe.objects.filter(credential_id__any_of=fingerprints)).values_list(
+        rightful_probes(tried).values_list(
             "credential_id", "user__username", "session_id", "session__alias", "team_id", "assumer_id"
         )
     )
-    teams = {row[4] for row in activations} | {row[4] for row in probes}
-    dead = below(cut_off(teams), teams)
+    dead = below(
+        cut_off({row[4] for row in activations}, among=above(started.values("session")))
+        | cut_off({row[4] for row in probes}, among=above(tried.exclude(assumer=None).values("assumer")))
+    )
     needs = [
         (str(credential_id), Need(person, Subject(session_id, alias), direct))
         for credential_id, person, session_id, alias, _ in activations
@@ -65,8 +70,8 @@ def _needs_at(fingerprints: Collection[str], *, direct: bool) -> list[tuple[str,
     ]
     for credential_id, person, session_id, alias, _, assumer_id in probes:
         if assumer_id not in dead:
-            tried = Subject(session_id, alias or "") if session_id else None
-            needs.append((str(credential_id), Need(person, tried, direct)))
+            subject = Subject(session_id, alias or "") if session_id else None
+            needs.append((str(credential_id), Need(person, subject, direct)))
     return needs
 
 

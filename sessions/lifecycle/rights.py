@@ -35,7 +35,7 @@ LAST_ADMIN = "The team would be left without an admin: make somebody else one fi
 
 def settle(team: Team, actor: str) -> list[Entry]:
     """Ends what nobody has the right to any more: activations and probes. After every change of rights, under the team's lock."""
-    dead = below(cut_off([team.pk]), [team.pk])
+    dead = below(cut_off([team.pk]))
     activations = Activation.objects.filter(session__team=team)
     kept = rightful(activations).exclude(session__in=dead).values("pk")
     lost = activations.exclude(pk__in=kept).select_related("session", "user", "credential")

@@ -1,9 +1,10 @@
 """What a person reads of a session: their own status, the chain, time left, a problem in words."""
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import datetime
 from enum import StrEnum
+from functools import cached_property
 from typing import Any
 
 from sessions.aws.arn import InvalidArn, RoleArn
@@ -12,7 +13,7 @@ from sessions.lifecycle.naming import role_session_name
 from sessions.lifecycle.times import LEAST_LIFE, SETTLING
 from sessions.models import Activation, AwsSession, Credential, Membership, Role, TeamPolicy, User
 from sessions.models.sessions import load_chains
-from sessions.policy import Rights
+from sessions.policy import Rights, cut_off
 
 
 class Status(StrEnum):
@@ -166,7 +167,7 @@ class Described:
 
 @dataclass
 class TeamView:
-    """The sessions of a member's team and their states, loaded with a fixed number of queries."""
+    """Hold sessions of a member's team with their chains and states, loaded with a fixed number of queries."""
 
     member: Membership
     now: datetime
@@ -174,10 +175,20 @@ class TeamView:
     sessions: dict[Any, AwsSession] = field(default_factory=dict)
     activations: Mapping[Any, Activation] = field(default_factory=dict)
     broken_roots: Mapping[Any, Problem] = field(default_factory=dict)
+    # None: all sessions of the team are loaded.
+    only: Collection[Any] | None = None
     rights: Rights = field(init=False)
 
     def __post_init__(self) -> None:
-        self.rights = Rights(self.member)
+        self.rights = Rights(self.member, self.only)
+
+    @cached_property
+    def _cut_off(self) -> set[Any]:
+        return cut_off([self.member.team_id], among=self.only)
+
+    def is_dead(self, session: AwsSession) -> bool:
+        """Check whether nothing is minted for a session because a link of its chain is cut off: see `policy.cut_off`."""
+        return any(each.pk in self._cut_off for each in self.chain_of(session))
 
     def chain_of(self, session: AwsSession) -> list[AwsSession]:
         """Root first. A broken table ends the walk, not the page."""
@@ -200,20 +211,20 @@ class TeamView:
         return [self.describe(session) for session in sessions]
 
 
-def view_of_sessions(member: Membership, now: datetime, sessions: Sequence[AwsSession]) -> TeamView:
-    """The same for these sessions and their chains alone."""
-    chains = load_chains(sessions)
-    activations = Activation.objects.filter(user=member.user, session__in=list(chains)).select_related(
-        "credential"
-    )
-    loaded = {each.pk: each for chain in chains.values() for each in chain}
+def view_of_sessions(member: Membership, now: datetime, sessions: Sequence[AwsSession] = ()) -> TeamView:
+    """Load these sessions and their chains alone: what it costs does not depend on the rest of the team."""
+    loaded = {each.pk: each for chain in load_chains(sessions, broken=True).values() for each in chain}
+    activations = Activation.objects.filter(
+        user=member.user, session__in=[session.pk for session in sessions]
+    ).select_related("credential")
     return TeamView(
         member,
         now,
         TeamPolicy.of(member.team_id),
         loaded,
         {a.session_id: a for a in activations},
-        root_problems(list(loaded), member, now),
+        root_problems([pk for pk, each in loaded.items() if not each.is_chained], member, now),
+        only=list(loaded),
     )
 
 

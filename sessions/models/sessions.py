@@ -7,6 +7,7 @@ from django.db import models
 from django.db.models.functions import Lower
 
 from sessions.aws.roots import ROOT_KINDS
+from sessions.models.forest import below
 from sessions.models.people import Team, User
 from sessions.sealing import Place
 
@@ -72,37 +73,52 @@ class AwsSession(models.Model):
         """The number of AssumeRole calls from the root to this session: 0 for a root."""
         return len(self.chain()) - 1
 
+    def with_dependants(self) -> "models.QuerySet[AwsSession]":
+        """Select this session and everything assumed from it, at all levels."""
+        return AwsSession.objects.filter(pk__in=below(AwsSession.objects.filter(pk=self.pk).values("pk")))
+
     def dependants(self) -> list[tuple["AwsSession", int]]:
-        """Everything assumed from this session, directly (level 1) or through others, each with its level, in tree order."""
-        links = AssumerLink.objects.filter(session__team_id=self.team_id).select_related("session")
-        below: dict[uuid.UUID, list[AwsSession]] = {}
-        for link in links.order_by("session__alias"):
-            below.setdefault(link.assumer_id, []).append(link.session)
-        return list(_walk_down(self.pk, below, level=1, seen={self.pk}))
+        """List what is assumed from this session, directly (level 1) or through others, with levels, in tree order."""
+        links = AssumerLink.objects.filter(pk__in=self.with_dependants().values("pk")).select_related(
+            "session"
+        )
+        children: dict[uuid.UUID, list[AwsSession]] = {}
+        for link in links.defer("session__sealed_secrets").order_by("session__alias"):
+            children.setdefault(link.assumer_id, []).append(link.session)
+        return list(_walk_down(self.pk, children, level=1, seen={self.pk}))
 
 
 def _walk_down(
-    start: uuid.UUID, below: dict[uuid.UUID, list[AwsSession]], level: int, seen: set[uuid.UUID]
+    start: uuid.UUID, children: dict[uuid.UUID, list[AwsSession]], level: int, seen: set[uuid.UUID]
 ) -> Iterable[tuple[AwsSession, int]]:
-    for child in below.get(start, []):
+    for child in children.get(start, []):
         if child.pk not in seen:
             seen.add(child.pk)
             yield child, level
-            yield from _walk_down(child.pk, below, level + 1, seen)
+            yield from _walk_down(child.pk, children, level + 1, seen)
 
 
-def load_chains(sessions: Iterable[AwsSession]) -> dict[uuid.UUID, list[AwsSession]]:
-    """{session's id: its chain, root first}, with one query per level, however many sessions. Raises `BrokenChain`."""
+def load_chains(sessions: Iterable[AwsSession], *, broken: bool = False) -> dict[uuid.UUID, list[AwsSession]]:
+    """Load {session's id: its chain, root first}, with one query per level, however many sessions.
+
+    Raises `BrokenChain`; with `broken`, such a chain is as long as it goes instead, for pages that show it.
+    """
     chains = {session.pk: [session] for session in sessions}
-    while frontier := {path[0].pk: path[0] for path in chains.values() if path[0].is_chained}:
+    ended: set[uuid.UUID] = set()
+    while frontier := {
+        path[0].pk: path[0] for pk, path in chains.items() if path[0].is_chained and pk not in ended
+    }:
         links = AssumerLink.objects.filter(session__in=list(frontier)).select_related("assumer")
         assumers = {link.session_id: link for link in links}
-        for path in chains.values():
+        for pk, path in chains.items():
             link = assumers.get(path[0].pk)
-            if link is None and not path[0].is_chained:
+            if pk in ended or (link is None and not path[0].is_chained):
                 continue
             if link is None or link.assumer in path or link.assumer.team_id != path[-1].team_id:
-                raise BrokenChain(f"The chain of {path[-1].alias!r} does not end at a root of its team.")
+                if not broken:
+                    raise BrokenChain(f"The chain of {path[-1].alias!r} does not end at a root of its team.")
+                ended.add(pk)
+                continue
             path[0].link = link
             path.insert(0, link.assumer)
     return chains

@@ -19,7 +19,7 @@ from sessions.forms import form_for, stored_values
 from sessions.lifecycle import approvals, choices, waiting
 from sessions.lifecycle.answers import codes_of, give_codes
 from sessions.lifecycle.sessions import Refused
-from sessions.lifecycle.state import view_of_team
+from sessions.lifecycle.state import view_of_sessions
 from sessions.models import ApprovalStage, AwsSession, Membership
 from sessions.policy import Action, can, may_answer
 from sessions.views.access import session_for
@@ -142,7 +142,7 @@ def _save_choice(
     request: HttpRequest, root: AwsSession, member: Membership, chosen: dict[str, str]
 ) -> HttpResponse:
     data = {name: str(value) for name, value in stored_values(root).items()} | chosen
-    form = form_for(root.kind, data, view=view_of_team(member, database_now()), session=root)
+    form = form_for(root.kind, data, view=view_of_sessions(member, database_now()), session=root)
     if form.is_valid() and form.save():
         tasks.wake()
         messages.success(request, f"Session “{root.alias}” saved.")

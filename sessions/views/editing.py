@@ -6,6 +6,7 @@ from uuid import UUID
 from django.contrib import messages
 from django.contrib.auth.decorators import login_required
 from django.core.exceptions import PermissionDenied
+from django.db.models import Count
 from django.http import Http404, HttpRequest, HttpResponse
 from django.shortcuts import redirect, render
 from django.urls import reverse
@@ -18,14 +19,17 @@ from sessions.clock import database_now
 from sessions.forms import ChainedSessionForm, SessionForm, form_for
 from sessions.lifecycle.probes import report_on, start_probe
 from sessions.lifecycle.sessions import Refused, delete_session
-from sessions.lifecycle.state import view_of_team
+from sessions.lifecycle.state import view_of_sessions
 from sessions.models import CHAINED, Activation, AwsSession, Membership, Probe, ProbeState, User
 from sessions.models.sessions import CHAINED_LABEL
+from sessions.picking import is_searching
 from sessions.policy import Action, why_not_create
 from sessions.views.access import confirm_first, member_in, require, session_for
 from sessions.views.preview import people_to_preview
 from sessions.views.rows import CHAINED_ICON, row_of
 
+# A page lists so many of what goes with a session, and says how many more there are.
+DEPENDANTS_SHOWN = 100
 PROVIDERS = {"aws": "Amazon AWS"}
 
 
@@ -92,28 +96,29 @@ def new_session_form(request: HttpRequest, team_slug: str, provider: str, kind: 
         raise PermissionDenied
     if kind != CHAINED and (first := confirm_first(request)):
         return first
-    view = view_of_team(member, database_now())
+    view = view_of_sessions(member, database_now())
     if request.method == "POST":
         form = form_for(kind, request.POST, view=view)
-        if form.is_valid() and (session := form.save()):
+        if not is_searching(form) and form.is_valid() and (session := form.save()):
             messages.success(request, f"Session “{session.alias}” created.")
             return redirect("session", session.pk)
     else:
         initial: dict[str, Any] = {"region": member.team.default_region}
         if kind == CHAINED:
             initial["role_session_name"] = view.policy.role_session_name
-            assumer = _assumer_asked_for(request, view.sessions)
+            assumer = _assumer_asked_for(request, member)
             if assumer is not None:
                 initial |= {"assumer": assumer.pk, "region": assumer.region}
         form = form_for(kind, None, view=view, initial=initial)
     return _form_page(request, form, described, None)
 
 
-def _assumer_asked_for(request: HttpRequest, sessions: dict[Any, AwsSession]) -> AwsSession | None:
+def _assumer_asked_for(request: HttpRequest, member: Membership) -> AwsSession | None:
     try:
-        return sessions.get(UUID(request.GET.get("assumer", "")))
+        asked = UUID(request.GET.get("assumer", ""))
     except ValueError:
         return None
+    return AwsSession.objects.filter(pk=asked, team=member.team).first()
 
 
 def _form_page(
@@ -138,11 +143,11 @@ def edit_session(request: HttpRequest, session_id: UUID) -> HttpResponse:
     session, member = session_for(request, session_id, Action.EDIT)
     if not session.is_chained and (first := confirm_first(request)):
         return first
-    view = view_of_team(member, database_now())
+    view = view_of_sessions(member, database_now())
     form = form_for(
         session.kind, request.POST if request.method == "POST" else None, view=view, session=session
     )
-    if request.method == "POST" and form.is_valid():
+    if request.method == "POST" and not is_searching(form) and form.is_valid():
         saved = form.save()
         if saved:
             tasks.wake()
@@ -158,7 +163,6 @@ def delete_session_page(request: HttpRequest, session_id: UUID) -> HttpResponse:
     session, member = session_for(request, session_id, Action.DELETE)
     if not session.is_chained and (first := confirm_first(request)):
         return first
-    dependants = session.dependants()
     if request.method == "POST":
         try:
             gone = delete_session(session, member)
@@ -168,12 +172,16 @@ def delete_session_page(request: HttpRequest, session_id: UUID) -> HttpResponse:
         count = f"{len(gone)} sessions" if len(gone) > 1 else f"Session “{session.alias}”"
         messages.success(request, f"{count} deleted.")
         return redirect("session_list", member.team.slug)
-    people: dict[UUID, int] = {}
-    view = view_of_team(member, database_now())
-    for active in Activation.objects.filter(session__in=[session.pk, *(below.pk for below, _ in dependants)]):
-        people[active.session_id] = people.get(active.session_id, 0) + 1
+    dependants = session.dependants()
+    shown = dependants[:DEPENDANTS_SHOWN]
+    view = view_of_sessions(member, database_now(), [session])
+    session = view.sessions[session.pk]
+    started = Activation.objects.filter(session__in=[session.pk, *(below.pk for below, _ in shown)])
+    people = dict(started.values_list("session").annotate(Count("pk")))
     context = {
-        "row": row_of(view.describe(session), view.rights),
+        "row": row_of(view.describe(session), view),
+        "dependants_count": len(dependants),
+        "dependants_more": len(dependants) - len(shown),
         "active_people": people.get(session.pk, 0),
         "dependants": [
             {
@@ -183,7 +191,7 @@ def delete_session_page(request: HttpRequest, session_id: UUID) -> HttpResponse:
                 "id": str(below.pk),
                 "active_people": people.get(below.pk, 0),
             }
-            for below, level in dependants
+            for below, level in shown
         ],
     }
     return render(request, "delete_session.html", context)
@@ -199,7 +207,7 @@ def test_session(request: HttpRequest, team_slug: str, kind: str) -> HttpRespons
     session = _session_being_edited(request, member)
     if session is None and why_not_create(kind, member):
         raise PermissionDenied
-    form = form_for(kind, request.POST, view=view_of_team(member, database_now()), session=session)
+    form = form_for(kind, request.POST, view=view_of_sessions(member, database_now()), session=session)
     if form.is_valid():
         try:
             probe = start_probe(form.draft(), member, session)

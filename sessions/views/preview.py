@@ -13,8 +13,9 @@ from sessions.aws.names import new_external_id
 from sessions.clock import database_now
 from sessions.forms import form_for
 from sessions.lifecycle.naming import preview
-from sessions.lifecycle.state import TeamView, view_of_sessions, view_of_team
+from sessions.lifecycle.state import view_of_sessions
 from sessions.models import CHAINED, AssumerLink, AwsSession, Membership, TeamPolicy
+from sessions.models.sessions import load_chains
 from sessions.policy import Action, can
 from sessions.views.access import member_in, require, session_for
 
@@ -57,27 +58,27 @@ def preview_session(request: HttpRequest, team_slug: str) -> HttpResponse:
     member = member_in(request, team_slug)
     require(member, Action.CREATE_CHAINED)
     person = chosen_person(request, member)
-    view = view_of_team(member, database_now())
+    view = view_of_sessions(member, database_now())
     form = form_for(CHAINED, request.POST, view=view)
     form.is_valid()
-    chain = _typed_chain(form.cleaned_data, view)
+    chain = _typed_chain(form.cleaned_data, member)
     context = preview_context(chain, person, view.policy, member) if chain else {}
     return render(request, "_preview.html", context | {"is_form": True})
 
 
-def _typed_chain(typed: Mapping[str, Any], view: TeamView) -> list[AwsSession]:
+def _typed_chain(typed: Mapping[str, Any], member: Membership) -> list[AwsSession]:
     """The chain, root first, that the right ones of the fields make; empty while role ARN, name or assumer are missing."""
     assumer = typed.get("assumer")
     if not (typed.get("role_arn") and typed.get("role_session_name") and assumer):
         return []
-    draft = AwsSession(team=view.member.team, kind=CHAINED, alias=typed.get("alias", "session"))
+    draft = AwsSession(team=member.team, kind=CHAINED, alias=typed.get("alias", "session"))
     stored = {field.name for field in AssumerLink._meta.get_fields()} - {"session", "assumer", "author"}
     draft.link = AssumerLink(
         session=draft,
         assumer=assumer,
         **{name: value for name, value in typed.items() if name in stored and value is not None},
     )
-    return [*view.chain_of(view.sessions[assumer.pk]), draft]
+    return [*load_chains([assumer], broken=True)[assumer.pk], draft]
 
 
 @login_required
@@ -100,7 +101,7 @@ def new_external_id_field(request: HttpRequest, team_slug: str) -> HttpResponse:
     form = form_for(
         CHAINED,
         None,
-        view=view_of_team(member, database_now()),
+        view=view_of_sessions(member, database_now()),
         initial={"external_id": new_external_id()},
     )
     return render(request, "_external_id.html", {"field": form["external_id"]})

@@ -17,7 +17,7 @@ from sessions.clock import database_now
 from sessions.lifecycle import waiting
 from sessions.lifecycle.key_rotations import can_be_rotated
 from sessions.lifecycle.plan import plan
-from sessions.lifecycle.state import Status, TeamView, problem_of, view_of_team
+from sessions.lifecycle.state import Status, TeamView, problem_of, view_of_sessions, view_of_team
 from sessions.lifecycle.tallies import saved_by_sharing
 from sessions.lifecycle.times import PARENT_MARGIN
 from sessions.models import AwsSession, Credential, Event, EventKind, Membership, SourceIdentity, User
@@ -29,6 +29,7 @@ from sessions.views.rows import Row, live_seconds, row_of, rows_of
 
 STATUSES = ("active", "pending", "failed", "inactive")
 EVENTS_SHOWN = 10
+CHILDREN_SHOWN = 50
 
 
 @login_required
@@ -111,9 +112,9 @@ def session_state(request: HttpRequest, session_id: UUID) -> HttpResponse:
 
 def session_context(session: AwsSession, member: Membership) -> dict[str, Any]:
     """Everything the session page shows. No secret is opened for it."""
-    view = view_of_team(member, database_now())
+    view = view_of_sessions(member, database_now(), [session])
     session = view.sessions[session.pk]
-    row = row_of(view.describe(session), view.rights)
+    row = row_of(view.describe(session), view)
     links = _hops(view, session, member)
     others = [each for each in people_to_preview(member) if each.pk != member.pk]
     root = view.chain_of(session)[0]
@@ -127,9 +128,7 @@ def session_context(session: AwsSession, member: Membership) -> dict[str, Any]:
         "may_rotate_key": can_be_rotated(session) and can(member, Action.EDIT, session),
         "row": row,
         "links": links,
-        "dependants": [
-            {"id": str(below.pk), "alias": below.alias} for below, level in session.dependants() if level == 1
-        ],
+        **_used_by(session),
         "formats": FORMATS.values(),
         "may_take": view.rights.can(Action.TAKE_CREDENTIALS, session),
         "may_share": view.rights.can(Action.SHARE, session),
@@ -140,6 +139,14 @@ def session_context(session: AwsSession, member: Membership) -> dict[str, Any]:
         "member": member,
         "others": others if session.is_chained else [],
     }
+
+
+def _used_by(session: AwsSession) -> dict[str, Any]:
+    """The first of the sessions that are assumed from this one, and how many more there are."""
+    children = AwsSession.objects.filter(link__assumer=session)
+    shown = list(children.order_by("alias").values("id", "alias")[: CHILDREN_SHOWN + 1])
+    more = children.count() - CHILDREN_SHOWN if len(shown) > CHILDREN_SHOWN else 0
+    return {"dependants": shown[:CHILDREN_SHOWN], "dependants_more": more}
 
 
 def _hops(view: TeamView, session: AwsSession, member: Membership) -> list[dict[str, Any]]:

@@ -8,7 +8,7 @@ from typing import Any
 from sessions.aws.roots import ROOT_KINDS
 from sessions.lifecycle.state import Described, Problem, Status, TeamView
 from sessions.models import CHAINED, AwsSession
-from sessions.policy import Action, Rights
+from sessions.policy import Action
 
 CHAINED_ICON = "link"
 # How soon a live part asks again: quickly while something is on its way.
@@ -52,11 +52,11 @@ class Row:
     is_restricted: bool
 
 
-def row_of(described: Described, rights: Rights) -> Row:
-    session, state = described.session, described.state
+def row_of(described: Described, view: TeamView) -> Row:
+    session, state, rights = described.session, described.state, view.rights
     started = state.status is not Status.INACTIVE
     may_start = rights.can(Action.START, session)
-    is_cut_off = session.is_chained and rights.is_dead(session)
+    is_cut_off = session.is_chained and view.is_dead(session)
     return Row(
         id=str(session.pk),
         alias=session.alias,
@@ -107,7 +107,7 @@ def rows_of(view: TeamView, sessions: Iterable[AwsSession] | None = None) -> lis
     """Rows by alias: a list that reorders itself while it is being read is no help."""
     chosen = view.sessions.values() if sessions is None else sessions
     return sorted(
-        (row_of(each, view.rights) for each in view.describe_all(chosen)),
+        (row_of(each, view) for each in view.describe_all(chosen)),
         key=lambda row: row.alias.casefold(),
     )
 

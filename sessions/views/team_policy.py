@@ -10,15 +10,16 @@ from django.shortcuts import redirect, render
 from django.views.decorators.http import require_http_methods, require_POST
 
 from sessions import tasks
-from sessions.clock import database_now
-from sessions.lifecycle.naming import unnamed_sessions
+from sessions.lifecycle.naming import may_be_unnamed, unnamed_sessions
 from sessions.lifecycle.refused import Refused
-from sessions.lifecycle.state import TeamView, view_of_team
-from sessions.models import AwsSession, TeamPolicy
+from sessions.models import CHAINED, AwsSession, Membership, TeamPolicy
+from sessions.models.sessions import load_chains
 from sessions.policy import Action, can
-from sessions.policy_form import TeamPolicyForm
+from sessions.policy_form import TeamPolicyForm, preview_picker
 from sessions.views.access import member_in, require
 from sessions.views.preview import chosen_person, people_to_preview, preview_context
+
+UNNAMED_SHOWN = 50
 
 
 @login_required
@@ -27,8 +28,8 @@ def team_policy(request: HttpRequest, team_slug: str) -> HttpResponse:
     """Read and change it. What is active moves to the new names by itself."""
     member = member_in(request, team_slug)
     require(member, Action.EDIT_POLICY if request.method == "POST" else Action.READ_POLICY)
-    view = view_of_team(member, database_now())
-    form = TeamPolicyForm(request.POST or None, member=member, policy=view.policy)
+    policy = TeamPolicy.of(member.team_id)
+    form = TeamPolicyForm(request.POST or None, member=member, policy=policy)
     if request.method == "POST" and form.is_valid() and form.save():
         tasks.wake()
         messages.success(request, "Policy saved. What is active follows by itself.")
@@ -40,12 +41,23 @@ def team_policy(request: HttpRequest, team_slug: str) -> HttpResponse:
     context = {
         "form": form,
         "may_edit": may_edit,
-        "unnamed": unnamed_sessions((chain for _, chain in _with_chains(view)), view.policy, member.team),
+        **_unnamed(member, policy),
         "people": people_to_preview(member),
-        "sessions": _longest_first(view),
+        "has_sessions": AwsSession.objects.filter(team=member.team, kind=CHAINED).exists(),
+        "preview_choice": preview_picker(member).render("session", "", {"id": "preview-session"}),
         "member": member,
     }
     return render(request, "team_policy.html", context, status=422 if form.errors else 200)
+
+
+def _unnamed(member: Membership, policy: TeamPolicy) -> dict[str, Any]:
+    """The first of the sessions whose names identify nobody, and whether there are more."""
+    some = list(may_be_unnamed(member.team, policy)[: UNNAMED_SHOWN + 1])
+    chains = load_chains(some[:UNNAMED_SHOWN], broken=True).values()
+    return {
+        "unnamed": unnamed_sessions(chains, policy, member.team),
+        "unnamed_more": len(some) > UNNAMED_SHOWN,
+    }
 
 
 @login_required
@@ -55,44 +67,31 @@ def preview_policy(request: HttpRequest, team_slug: str) -> HttpResponse:
     member = member_in(request, team_slug)
     require(member, Action.READ_POLICY)
     person = chosen_person(request, member)
-    view = view_of_team(member, database_now())
-    session = _chosen_session(request, view)
-    policy = _typed_policy(request, view) if can(member, Action.EDIT_POLICY) else view.policy
+    session = _chosen_session(request, member)
+    stored = TeamPolicy.of(member.team_id)
+    policy = _typed_policy(request, member, stored) if can(member, Action.EDIT_POLICY) else stored
     context: dict[str, Any] = {}
     if session is not None and policy is not None:
-        context = preview_context(view.chain_of(session), person, policy, member)
+        chain = load_chains([session], broken=True)[session.pk]
+        context = preview_context(chain, person, policy, member)
     return render(request, "_preview.html", context)
 
 
-def _typed_policy(request: HttpRequest, view: TeamView) -> TeamPolicy | None:
+def _typed_policy(request: HttpRequest, member: Membership, stored: TeamPolicy) -> TeamPolicy | None:
     """The policy that the form would save; None while something in it is not right."""
-    form = TeamPolicyForm(request.POST, member=view.member, policy=view.policy)
+    form = TeamPolicyForm(request.POST, member=member, policy=stored)
     if not form.is_valid():
         return None
     try:
-        return form.draft().policy(view.member.team_id)
+        return form.draft().policy(member.team_id)
     except Refused:
         return None
 
 
-def _chosen_session(request: HttpRequest, view: TeamView) -> AwsSession | None:
+def _chosen_session(request: HttpRequest, member: Membership) -> AwsSession | None:
     try:
-        session = view.sessions.get(UUID(request.POST.get("session", "")))
+        chosen = UUID(request.POST.get("session", ""))
     except ValueError:
         return None
-    return session if session and session.is_chained else None
-
-
-def _with_chains(view: TeamView) -> list[tuple[AwsSession, list[AwsSession]]]:
-    ordered = sorted(view.sessions.values(), key=lambda session: session.alias.casefold())
-    return [(session, view.chain_of(session)) for session in ordered]
-
-
-def _longest_first(view: TeamView) -> list[dict[str, Any]]:
-    """The chained sessions to choose from: the one with the most hops shows the most."""
-    chains = [(session, chain) for session, chain in _with_chains(view) if session.is_chained]
-    chains.sort(key=lambda each: -len(each[1]))
-    return [
-        {"id": str(session.pk), "label": " › ".join(step.alias for step in chain)}
-        for session, chain in chains
-    ]
+    found = AwsSession.objects.filter(pk=chosen, team=member.team, kind=CHAINED)
+    return found.select_related("link", "team").first()

@@ -13,6 +13,7 @@ from sessions.forms_people import TokenForm
 from sessions.lifecycle.refused import Refused
 from sessions.lifecycle.tokens import create_token, revoke_token
 from sessions.models import Membership, Scope, Token
+from sessions.picking import is_searching
 from sessions.policy import Action, can
 from sessions.views.access import member_in, recently_logged_in, require
 
@@ -30,7 +31,7 @@ def tokens(request: HttpRequest, team_slug: str) -> HttpResponse:
     member = member_in(request, team_slug, Action.HOLD_TOKENS)
     form = TokenForm(request.POST if request.method == "POST" else None, member=member)
     made = None
-    if request.method == "POST" and form.is_valid():
+    if request.method == "POST" and not is_searching(form) and form.is_valid():
         wanted = form.cleaned_data
         scopes = [Scope(each) for each in wanted["scopes"]]
         try:

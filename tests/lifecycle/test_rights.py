@@ -29,7 +29,7 @@ from sessions.lifecycle.sessions import Refused
 from sessions.lifecycle.state import Status
 from sessions.lifecycle.tokens import member_of_token
 from sessions.models import Activation, AssumerLink, AwsSession, Credential, EventKind, Membership, Role, User
-from sessions.policy import Action, Rights, can
+from sessions.policy import Action, can, is_dead
 
 pytestmark = pytest.mark.django_db
 
@@ -245,8 +245,8 @@ def test_an_author_who_loses_the_assumer_takes_the_chain_below_with_them(house, 
     set_access(hub, Access(EVERYONE, only(house.bea)), actor="ada")
     assert house.events(EventKind.ACCESS_CHANGED)[0].data["cut_off"] == ["His"]
     assert not Activation.objects.exists()
-    assert Rights(house.bea).is_dead(below)
-    assert not Rights(house.bea).is_dead(hub)
+    assert is_dead(below)
+    assert not is_dead(hub)
     sts.calls.clear()
     house.start(below, house.bea)
     house.work()

@@ -67,6 +67,11 @@ document.addEventListener("click", async (event) => {
   setTimeout(() => button.classList.remove("copied"), 1500);
 });
 
+// Enter in a search of its own is no answer to the form around it.
+document.addEventListener("keydown", (event) => {
+  if (event.key === "Enter" && event.target.matches("[data-search]")) event.preventDefault();
+});
+
 const wrong = document.querySelector("[aria-invalid=true]");
 const first = document.querySelector("[data-focus]") ?? document.querySelector("[data-form] .field :is(input, select)");
 (wrong ?? first)?.focus();

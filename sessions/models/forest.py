@@ -1,0 +1,33 @@
+"""Walk the links inside the database: select what is below some sessions, or above them.
+
+Each walk reads the rows that it meets, by index, however large the team is. `UNION` ends it on a table whose links bite
+their tail.
+"""
+
+from typing import Any
+
+from django.core.exceptions import EmptyResultSet
+from django.db.models import QuerySet
+from django.db.models.expressions import RawSQL
+
+
+def below(start: QuerySet[Any, Any]) -> RawSQL:
+    """Select the ids of the sessions that `start` selects and of everything assumed from them, for `pk__in`."""
+    return _walk(start, "link.session_id", "link.assumer_id")
+
+
+def above(start: QuerySet[Any, Any]) -> RawSQL:
+    """Select the ids of the sessions that `start` selects and of all sessions on their chains, for `pk__in`."""
+    return _walk(start, "link.assumer_id", "link.session_id")
+
+
+def _walk(start: QuerySet[Any, Any], found: str, known: str) -> RawSQL:
+    try:
+        first, parameters = start.order_by().query.sql_with_params()
+    except EmptyResultSet:
+        return RawSQL("SELECT NULL WHERE 1 = 0", ())
+    statement = (
+        f"WITH RECURSIVE walk(id) AS ({first} UNION "  # noqa: S608  (columns of ours; values are parameters)
+        f"SELECT {found} FROM chains_assumerlink AS link JOIN walk ON {known} = walk.id) SELECT id FROM walk"
+    )
+    return RawSQL(statement, parameters)  # noqa: S611  (as above)

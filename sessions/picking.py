@@ -1,0 +1,203 @@
+"""Choose one session of a team by name: the first of them, and a search where there are more than a page can list."""
+
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from typing import Any
+
+from django import forms
+from django.db.models import Q, QuerySet
+from django.db.models.functions import Lower
+from django.template.loader import render_to_string
+from django.utils.html import format_html_join
+from django.utils.safestring import SafeString
+
+from sessions.aws.arn import InvalidArn, RoleArn
+from sessions.models import CHAINED, AwsSession, Membership, Right, Role, SessionGrant
+from sessions.models.sessions import load_chains
+from sessions.policy import Action, Rights, grants_to
+
+SHOWN = 20
+# What does not suit is left out after reading; so many are looked at before the rest is left to the search.
+LOOKS = 4
+STEP = " › "
+
+
+@dataclass(frozen=True)
+class Offer:
+    """The sessions that are offered, each with its label; `more`: the search finds others."""
+
+    choices: list[tuple[str, str]]
+    more: bool
+
+    def longest_first(self) -> "Offer":
+        """Order chains by their number of hops: the longest shows the most."""
+        return replace(self, choices=sorted(self.choices, key=lambda each: -each[1].count(STEP)))
+
+
+Finder = Callable[[str, str], Offer]
+
+
+def assumers(member: Membership, editing: AwsSession | None = None) -> Finder:
+    """Offer the sessions that a member may assume from, each with its kind or account and its own chain."""
+
+    def find(q: str, chosen: str) -> Offer:
+        found = AwsSession.objects.filter(team=member.team)
+        if member.role != Role.ADMIN:
+            granted = SessionGrant.objects.filter(grants_to(member), right=Right.ASSUME).values("session")
+            found = found.filter(Q(open_to_assume=True) | Q(pk__in=granted))
+        return _offer(found, member, q, chosen, lambda chain, rights: _assumer(chain, rights, editing))
+
+    return find
+
+
+def _assumer(chain: list[AwsSession], rights: Rights, editing: AwsSession | None) -> str:
+    """Label an assumer by what it is and how it is reached; empty if it cannot be one."""
+    session, member = chain[-1], rights.member
+    if len(chain) > member.team.max_depth or not rights.can(Action.USE_AS_ASSUMER, session):
+        return ""
+    if editing is not None and any(each.pk == editing.pk for each in chain):
+        return ""
+    if not session.is_chained:
+        return f"{session.alias} — {session.get_kind_display()}"
+    return f"{session.alias} — account {_account(session)} — {_way(chain)}"
+
+
+def any_of_team(member: Membership) -> Finder:
+    """Offer every session of the team by its alias."""
+
+    def find(q: str, chosen: str) -> Offer:
+        found = AwsSession.objects.filter(team=member.team)
+        return _offer(found, member, q, chosen, lambda chain, rights: chain[-1].alias)
+
+    return find
+
+
+def chained(member: Membership) -> Finder:
+    """Offer the chained sessions of the team, each by its chain."""
+
+    def find(q: str, chosen: str) -> Offer:
+        found = AwsSession.objects.filter(team=member.team, kind=CHAINED)
+        return _offer(found, member, q, chosen, lambda chain, rights: _way(chain)).longest_first()
+
+    return find
+
+
+def _account(session: AwsSession) -> str:
+    try:
+        return RoleArn.parse(session.link.role_arn).account
+    except InvalidArn:
+        return ""
+
+
+def _way(chain: list[AwsSession]) -> str:
+    return STEP.join(each.alias for each in chain)
+
+
+def _offer(
+    found: QuerySet[AwsSession],
+    member: Membership,
+    q: str,
+    chosen: str,
+    label: Callable[[list[AwsSession], Rights], str],
+) -> Offer:
+    found = found.select_related("link").defer("sealed_secrets").order_by(Lower("alias"), "pk")
+    choices: dict[str, str] = {}
+    if chosen:
+        choices |= _labelled(found.filter(pk=chosen), member, label)
+    for word in q.split():
+        found = found.filter(
+            Q(alias__icontains=word) | Q(profile__icontains=word) | Q(link__role_arn__icontains=word)
+        )
+    for look in range(LOOKS):
+        some = list(found[look * SHOWN : (look + 1) * SHOWN + 1])
+        for pk, text in _labelled(some[:SHOWN], member, label).items():
+            if len(choices) >= SHOWN:
+                return Offer(_sorted(choices), more=True)
+            choices[pk] = text
+        if len(some) <= SHOWN:
+            return Offer(_sorted(choices), more=False)
+        if len(choices) >= SHOWN:
+            break
+    return Offer(_sorted(choices), more=True)
+
+
+def _sorted(choices: dict[str, str]) -> list[tuple[str, str]]:
+    return sorted(choices.items(), key=lambda choice: choice[1].casefold())
+
+
+def _labelled(
+    sessions: Any, member: Membership, label: Callable[[list[AwsSession], Rights], str]
+) -> dict[str, str]:
+    chains = load_chains(sessions, broken=True)
+    rights = Rights(member, list(chains))
+    labels = {str(pk): label(chain, rights) for pk, chain in chains.items()}
+    return {pk: text for pk, text in labels.items() if text}
+
+
+class SessionPicker(forms.Select):
+    """A choice of the sessions that are offered, with a search beside it once there are more.
+
+    `url` answers the search while somebody types. Without scripts it is sent with the form, which is then shown again: see
+    `is_searching`.
+    """
+
+    def __init__(self, find: Finder, *, empty_label: str, url: str) -> None:
+        super().__init__()
+        self.find, self.empty_label, self.url = find, empty_label, url
+        self.q = ""
+        self.is_searching = False
+
+    def use_required_attribute(self, initial: Any) -> bool:
+        return bool(self.is_required)
+
+    def value_from_datadict(self, data: Any, files: Any, name: str) -> Any:
+        self.q = str(data.get(f"{name}.q", "")).replace("\x00", "").strip()
+        self.is_searching = f"{name}.find" in data or self.q != str(data.get(f"{name}.searched", "")).strip()
+        return super().value_from_datadict(data, files, name)
+
+    def render(self, name: str, value: Any, attrs: Any = None, renderer: Any = None) -> SafeString:
+        """Render the choice with what the search finds, and the search itself only where it is of use."""
+        all_attrs = self.build_attrs(self.attrs, {**(attrs or {}), "name": name})
+        shown = {key: text for key, text in all_attrs.items() if text not in (None, False)}
+        context = {**self.found(value), "attrs": shown, "name": name, "id": shown.get("id", name)}
+        return SafeString(render_to_string("_picker.html", context))
+
+    def found(self, value: Any) -> dict[str, Any]:
+        """What the templates show of a search."""
+        chosen = _id(value)
+        offer = self.find(self.q, chosen)
+        choices = [("", self.empty_label), *offer.choices] if self.empty_label else offer.choices
+        options = format_html_join(
+            "\n",
+            '<option value="{}"{}>{}</option>',
+            ((pk, SafeString(" selected") if pk and pk == chosen else "", text) for pk, text in choices),
+        )
+        return {
+            "options": options,
+            "q": self.q,
+            "has_search": bool(offer.more or self.q),
+            "more": offer.more,
+            "shown": len(offer.choices),
+            "url": self.url,
+        }
+
+
+def is_searching(form: forms.Form) -> bool:
+    """Check whether somebody without scripts has used a form's search: then it is shown again, with nothing checked."""
+    if not form.is_bound:
+        return False
+    for name, field in form.fields.items():
+        if isinstance(field.widget, SessionPicker):
+            _ = form[name].data  # which has the widget read it
+            if field.widget.is_searching:
+                form.errors.clear()
+                return True
+    return False
+
+
+def _id(value: Any) -> str:
+    """The id as text, of a session or as it was typed; empty for what is none."""
+    try:
+        return str(AwsSession._meta.pk.to_python(getattr(value, "pk", value)) or "")
+    except forms.ValidationError:
+        return ""
