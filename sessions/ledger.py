@@ -8,16 +8,20 @@ import hashlib
 import json
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
-from datetime import UTC
-from typing import Any
+from datetime import UTC, datetime
+from typing import Any, NoReturn
 from uuid import UUID
 
-from django.db import connection
+from django.db import connection, transaction
 
 from sessions.clock import database_now
 from sessions.models import AwsSession, Event, EventKind, LedgerHead, Team
 
 START = hashlib.sha256(b"chainweb ledger").hexdigest()
+
+
+class LedgerError(Exception):
+    """The ledger did not take the lines: nothing of the transaction may stand."""
 
 
 @dataclass(frozen=True)
@@ -54,22 +58,37 @@ def canonical(event: Event) -> bytes:
     return json.dumps(content, sort_keys=True, separators=(",", ":"), ensure_ascii=False).encode()
 
 
-def append(team_id: object, entries: Sequence[Entry]) -> list[Event]:
+def hold(team_id: object) -> LedgerHead | None:
+    """Locks a team's ledger until the transaction ends; None for a team that has none yet.
+
+    Whatever changes a right ends with a line, so it holds this lock when it commits. What is read in a later statement than
+    this one is therefore either unchanged until the reader's own line is written, or already carries the change. On SQLite
+    the transaction itself is the lock: it is begun IMMEDIATE.
+    """
+    if not connection.in_atomic_block:
+        raise RuntimeError("An event is written in the transaction of what it tells of; there is none open.")
+    return LedgerHead.objects.select_for_update().filter(pk=str(team_id)).first()
+
+
+def append(
+    team_id: object,
+    entries: Sequence[Entry],
+    *,
+    head: LedgerHead | None = None,
+    now: datetime | None = None,
+) -> list[Event]:
     """Adds lines to a team's ledger, inside the caller's transaction: they stand or fall with what they tell of.
 
-    The team's head row is locked until that transaction ends, so lock it last and never while AWS is called.
+    The team's head row is locked until that transaction ends, so lock it last and never while AWS is called. `head`: what
+    `hold` has returned in this transaction. Raises `LedgerError`, and dooms the transaction, if the lines are not taken.
     """
     if not connection.in_atomic_block:
         raise RuntimeError("An event is written in the transaction of what it tells of; there is none open.")
     if not entries:
         return []
     team = str(team_id)
-    heads = LedgerHead.objects.select_for_update().filter(pk=team)
-    head = heads.first()
-    if head is None:
-        LedgerHead.objects.bulk_create([LedgerHead(team_id=team, seq=0, hash=START)], ignore_conflicts=True)
-        head = heads.get()
-    now = database_now()
+    head = head or hold(team) or _begin(team, entries[0])
+    now = now or database_now()
     events = []
     seq, prev = head.seq, head.hash
     for entry in entries:
@@ -87,9 +106,33 @@ def append(team_id: object, entries: Sequence[Entry]) -> list[Event]:
         )
         prev = event.hash = hashlib.sha256(canonical(event)).hexdigest()
         events.append(event)
-    Event.objects.bulk_create(events)
-    LedgerHead.objects.filter(pk=team).update(seq=seq, hash=prev)
+    written = Event.objects.bulk_create(events)
+    # A rule or trigger that swallows a line gives it no number.
+    if any(event.pk is None for event in written):
+        _doom(team, "a line was not stored")
+    # By what it was: a head that somebody else has moved meanwhile, or that is not there any more, moves nothing.
+    moved = LedgerHead.objects.filter(pk=team, seq=head.seq, hash=head.hash).update(seq=seq, hash=prev)
+    if moved != 1:
+        _doom(team, f"{moved} heads moved where one had to")
+    head.seq, head.hash = seq, prev
     return events
+
+
+def _begin(team: str, first: Entry) -> LedgerHead:
+    """The head of a new team's ledger. Any other team whose head is gone has lost it: no second ledger is begun over it."""
+    if first.kind != EventKind.TEAM_CREATED:
+        _doom(team, "its head is gone")
+    LedgerHead.objects.bulk_create([LedgerHead(team_id=team, seq=0, hash=START)], ignore_conflicts=True)
+    head = hold(team)
+    if head is None:
+        _doom(team, "its head could not be made")
+    return head
+
+
+def _doom(team: str, reason: str) -> NoReturn:
+    # Whoever catches the error must not be able to commit the rest.
+    transaction.set_rollback(True)
+    raise LedgerError(f"The ledger of {team} did not take what was to be written: {reason}.")
 
 
 @dataclass(frozen=True)

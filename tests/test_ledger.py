@@ -1,5 +1,6 @@
 """The ledger is append-only, and says so when somebody made it otherwise."""
 
+import contextlib
 import hashlib
 import threading
 
@@ -8,9 +9,9 @@ from django.core.management import CommandError, call_command
 from django.db import DatabaseError, connection, transaction
 
 from sessions import ledger, triggers
-from sessions.ledger import Entry, verify
+from sessions.ledger import Entry, LedgerError, verify
 from sessions.lifecycle.people import create_team
-from sessions.models import Event, EventKind, LedgerHead
+from sessions.models import Event, EventKind, LedgerHead, Team
 
 TEAM = "0b8e6d1e-6f0e-4a52-9f0c-2f6a3c1d9e10"
 
@@ -152,6 +153,81 @@ def test_many_writers_make_one_unbroken_ledger():
         thread.join()
     assert Event.objects.filter(team_id=TEAM).count() == 80
     assert verify(TEAM) is None
+
+
+SWALLOWED = {
+    "sqlite": [
+        "CREATE TRIGGER swallow BEFORE UPDATE ON chains_ledgerhead BEGIN SELECT RAISE(IGNORE); END",
+        "DROP TRIGGER swallow",
+    ],
+    "postgresql": [
+        "CREATE RULE swallow AS ON UPDATE TO chains_ledgerhead DO INSTEAD NOTHING",
+        "DROP RULE swallow ON chains_ledgerhead",
+    ],
+}
+
+
+def execute(statement: str) -> None:
+    with connection.cursor() as cursor:
+        cursor.execute(statement)
+
+
+@pytest.fixture
+def head_that_does_not_move(transactional_db):
+    write(3)
+    begin, end = SWALLOWED[connection.vendor]
+    execute(begin)
+    yield
+    execute(end)
+
+
+def test_a_head_that_does_not_move_fails_the_transaction(head_that_does_not_move):
+    with pytest.raises(LedgerError, match="0 heads moved"):
+        write(1)
+    assert Event.objects.filter(team_id=TEAM).count() == 3
+
+
+def test_whoever_catches_the_ledgers_error_commits_nothing_all_the_same(head_that_does_not_move):
+    with transaction.atomic():
+        Team.objects.create(slug="quiet", name="Quiet")
+        with contextlib.suppress(LedgerError):
+            ledger.append(TEAM, [Entry(EventKind.MEMBER_ADDED, "ada")])
+    assert not Team.objects.filter(slug="quiet").exists()
+
+
+def test_a_line_that_is_swallowed_fails_the_transaction(transactional_db):
+    write(1)
+    if connection.vendor == "sqlite":
+        begin = "CREATE TRIGGER swallow BEFORE INSERT ON chains_event BEGIN SELECT RAISE(IGNORE); END"
+        end = "DROP TRIGGER swallow"
+    else:
+        execute("CREATE FUNCTION swallow() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN RETURN NULL; END $$")
+        begin = "CREATE TRIGGER swallow BEFORE INSERT ON chains_event FOR EACH ROW EXECUTE FUNCTION swallow()"
+        end = "DROP FUNCTION swallow CASCADE"
+    execute(begin)
+    try:
+        with pytest.raises((LedgerError, AssertionError, TypeError)):
+            write(1)
+    finally:
+        execute(end)
+    assert LedgerHead.objects.get(pk=TEAM).seq == 1
+
+
+def test_a_head_moved_by_somebody_else_meanwhile_fails_the_transaction(tampered):
+    stale = LedgerHead.objects.get(pk=TEAM)
+    write(1)
+    Event.objects.filter(seq=8).delete()  # else the line's number would be refused before
+    with pytest.raises(LedgerError, match="0 heads moved"), transaction.atomic():
+        ledger.append(TEAM, [Entry(EventKind.MEMBER_ADDED, "eve")], head=stale)
+    assert LedgerHead.objects.get(pk=TEAM).seq == 8
+
+
+def test_a_team_whose_head_is_gone_gets_no_second_ledger(tampered):
+    Event.objects.all().delete()
+    LedgerHead.objects.all().delete()
+    with pytest.raises(LedgerError, match="head is gone"), transaction.atomic():
+        ledger.append(TEAM, [Entry(EventKind.MEMBER_ADDED, "eve")])
+    assert not LedgerHead.objects.exists()
 
 
 @pytest.mark.django_db
