@@ -2,6 +2,7 @@
 
 import re
 import socket
+import subprocess
 import sys
 
 import pytest
@@ -105,3 +106,11 @@ def test_the_image_holds_the_runtime_lock_alone_and_runs_as_nobody_special():
     copied = re.findall(r"^COPY (?!--from)(\S+) ", DOCKERFILE, re.M)
     assert ignored[0] == "*"
     assert {f"!{source}" for source in copied} == {line for line in ignored if line.startswith("!")}
+
+
+def test_the_keys_beside_the_compose_file_are_in_no_commit_and_no_image(tmp_path):
+    ignored = subprocess.run(
+        ["git", "check-ignore", "secrets/root_keys"], cwd=CHECKOUT, capture_output=True, text=True
+    )
+    assert ignored.stdout.strip() == "secrets/root_keys"
+    assert (CHECKOUT / ".dockerignore").read_text().splitlines()[-1] == "**/secrets"
