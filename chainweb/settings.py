@@ -3,27 +3,14 @@
 from pathlib import Path
 from typing import Any
 
-import environ
 from django.core.exceptions import ImproperlyConfigured
-from environ.fileaware_mapping import FileAwareMapping
 from kombu import Queue
 
 from chainweb import embedded, identity, logs
+from chainweb.environment import FromEnvironmentOrFile
+from chainweb.redis_address import read_redis_address
 
 BASE_DIR = Path(__file__).resolve().parent.parent
-
-
-class FromEnvironmentOrFile(environ.FileAwareEnv):  # type: ignore[misc]  # the package has no types
-    """`NAME`, or what the file of `NAME_FILE` holds; a file ends with a newline, a value does not."""
-
-    class Values(FileAwareMapping):  # type: ignore[misc]
-        def __getitem__(self, key: str) -> str:
-            try:
-                return str(super().__getitem__(key)).rstrip("\r\n")
-            except OSError as error:
-                raise ImproperlyConfigured(f"{key}_FILE: {error}") from error
-
-    ENVIRON = Values()
 
 
 env = FromEnvironmentOrFile()
@@ -287,9 +274,13 @@ if BEHIND_TLS_PROXY:
 
 # --- queue ----------------------------------------------------------------------------------------
 
-REDIS_URL = env.str("REDIS_URL", default="") or f"unix://{embedded.socket_path(DATA_FOLDER)}"
-# One setting, two spellings: redis-py says unix://, Celery says redis+socket://, and each rejects the other's.
-CELERY_BROKER_URL = REDIS_URL.replace("unix://", "redis+socket://", 1)
+REDIS = read_redis_address(
+    env.str("REDIS_URL", default="") or f"unix://{embedded.socket_path(DATA_FOLDER)}",
+    env.str("CHAINWEB_REDIS_CA", default=""),
+)
+REDIS_URL, REDIS_TLS = REDIS.url, REDIS.tls
+CELERY_BROKER_URL = REDIS.celery_url
+CELERY_BROKER_USE_SSL = REDIS_TLS or False
 CELERY_TASK_IGNORE_RESULT = True
 CELERY_ACCEPT_CONTENT = ["json"]
 CELERY_TASK_SERIALIZER = "json"

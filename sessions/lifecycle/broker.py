@@ -28,4 +28,5 @@ def connect(url: str) -> redis.Redis:
         socket_timeout=TIMEOUT_SECONDS,
         socket_connect_timeout=TIMEOUT_SECONDS,
         retry=Retry(NoBackoff(), 0),
+        **(settings.REDIS_TLS if url.startswith("rediss://") else {}),
     )

@@ -7,22 +7,38 @@ import sys
 import pytest
 from django.core.management import CommandError, call_command
 
+from chainweb.environment import checked_url
 from tests.platform.installation import CHECKOUT, clean_environ
 
 KEY = "k1:" + "A" * 43 + "="
 
 
-def setting(name, **environ):
-    """Its repr in a fresh process, or the last line of the error."""
-    done = subprocess.run(
-        [sys.executable, "-c", f"from chainweb import settings; print(repr(settings.{name}))"],
+def run_with_settings(code, **environ):
+    return subprocess.run(
+        [sys.executable, "-c", f"from chainweb import settings\n{code}"],
         cwd=CHECKOUT,
         env={**clean_environ(), "CHAINWEB_DATA": "/nonexistent", **environ},
         capture_output=True,
         text=True,
         check=False,
     )
+
+
+def asked_of_settings(code, **environ):
+    """What the code prints in a fresh process, or the last line of the error."""
+    done = run_with_settings(code, **environ)
     return done.stdout.strip() if done.returncode == 0 else done.stderr.strip().splitlines()[-1]
+
+
+def setting(name, **environ):
+    """Its repr in a fresh process, or the last line of the error."""
+    return asked_of_settings(f"print(repr(settings.{name}))", **environ)
+
+
+def whole_error(**environ):
+    done = run_with_settings("", **environ)
+    assert done.returncode != 0
+    return done.stdout + done.stderr.strip()
 
 
 @pytest.mark.parametrize(
@@ -91,3 +107,93 @@ def test_the_environment_check_names_every_key_that_is_missing():
     assert done.returncode == 1
     for name in ("SECRET_KEY", "CHAINWEB_SEAL_KEYS", "CHAINWEB_ROOT_PUBLIC_KEY"):
         assert f"{name} is not set." in done.stderr
+
+
+TEXTS = {
+    "SECRET_KEY": "settings.SECRET_KEY",
+    "CHAINWEB_SEAL_KEYS": "settings.CHAINWEB_SEAL_KEYS",
+    "CHAINWEB_ROOT_KEYS": "settings.CHAINWEB_ROOT_KEYS",
+    "OIDC_CLIENT_SECRET": "settings.SOCIALACCOUNT_PROVIDERS['openid_connect']['APPS'][0]['secret']",
+    "DEFAULT_FROM_EMAIL": "settings.DEFAULT_FROM_EMAIL",
+}
+
+
+@pytest.mark.parametrize("value", ["$HOME", "$canary", "$$", r"\$canary", "${HOME}", "a$HOME"])
+def test_a_value_with_a_dollar_is_taken_literally(value, tmp_path):
+    (tmp_path / "value").write_text(value + "\n")
+    code = f"print([{', '.join(TEXTS.values())}])"
+    needed = {"OIDC_ISSUER": "https://idp.example", "OIDC_CLIENT_ID": "x"}
+    for way in (
+        dict.fromkeys(TEXTS, value),
+        dict.fromkeys((f"{each}_FILE" for each in TEXTS), str(tmp_path / "value")),
+    ):
+        assert asked_of_settings(code, **needed, **way) == repr([value] * len(TEXTS))
+
+
+@pytest.mark.parametrize(
+    ("encoded", "password"),
+    [
+        ("$ecret", "$ecret"),
+        ("a@b:c$d&e=f+g;h!", "a@b:c$d&e=f+g;h!"),
+        ("%40%3A%2F%3F%23%25%5B%5D%20", "@:/?#%[] "),
+        ("a[b]c", "a[b]c"),
+        ("pässword", "pässword"),
+        ("100%", "100%"),
+    ],
+)
+def test_passwords_in_addresses_come_out_as_they_were_meant(encoded, password):
+    database = setting("DATABASES['default']", DATABASE_URL=f"postgres://u:{encoded}@h:5432/db")
+    assert f"'PASSWORD': {password!r}" in database
+    assert "'HOST': 'h'" in database
+    mail = setting("EMAIL_HOST_PASSWORD", EMAIL_URL=f"smtp+tls://u%40x.org:{encoded}@h:587")
+    assert mail == repr(password)
+    broker = "kombu.utils.url.parse_url(settings.CELERY_BROKER_URL)['password'], redis.connection.parse_url(settings.REDIS_URL)['password']"
+    assert asked_of_settings(
+        f"import kombu.utils.url, redis; print(({broker}))", REDIS_URL=f"redis://:{encoded}@h:1/0"
+    ) == repr((password, password))
+
+
+@pytest.mark.parametrize(
+    "url",
+    [
+        "postgres:///db?host=/var/run/postgresql",
+        "postgres://%2Fvar%2Frun/db",
+        "postgres://u@one,two:5432/db",
+        "postgres://u@one:5432,two/db",
+        "postgres://u@[::1]:5432/db",
+        "postgres://u@[::1]/db?sslmode=verify-full",
+        "unix:///tmp/valkey.sock?db=1",
+    ],
+)
+def test_addresses_of_every_form_are_read_as_they_are(url):
+    assert checked_url("DATABASE_URL", url) == url
+
+
+@pytest.mark.parametrize("name", ["DATABASE_URL", "EMAIL_URL", "REDIS_URL"])
+@pytest.mark.parametrize("password", ["canary/x", "canary#x", "canary?x", "1/canary", "canary\tx"])
+def test_an_address_that_cannot_be_read_is_named_and_not_shown(name, password):
+    scheme = {"DATABASE_URL": "postgres", "EMAIL_URL": "smtp", "REDIS_URL": "redis"}[name]
+    said = whole_error(**{name: f"{scheme}://u:{password}@h:1/0"})
+    assert f"{name} is not an address" in said.splitlines()[-1]
+    assert "canary" not in said
+
+
+@pytest.mark.parametrize(
+    ("name", "value", "says"),
+    [
+        ("BEHIND_TLS_PROXY", "canary", "BEHIND_TLS_PROXY is true or false"),
+        ("HSTS_SECONDS", "1.5", "HSTS_SECONDS is a whole number"),
+        ("CHAINWEB_LEASE_SECONDS", "nan", "CHAINWEB_LEASE_SECONDS is a number"),
+    ],
+)
+def test_a_number_that_is_none_is_named_and_not_shown(name, value, says):
+    said = whole_error(**{"BEHIND_TLS_PROXY": "1", name: value})
+    assert says in said.splitlines()[-1]
+    assert "canary" not in said
+
+
+def test_numbers_left_empty_are_not_set_and_names_in_lists_are_trimmed():
+    assert setting("SECURE_COOKIES", SECURE_COOKIES="", DATABASE_URL="postgres://a@b/c") == "True"
+    assert setting("CHAINWEB_BATCH_SIZE", CHAINWEB_BATCH_SIZE="") == "500"
+    assert setting("CHAINWEB_CALLS_PER_SECOND", CHAINWEB_CALLS_PER_SECOND="1e3") == "1000.0"
+    assert setting("ALLOWED_HOSTS", ALLOWED_HOSTS="a.example, b.example,") == "['a.example', 'b.example']"

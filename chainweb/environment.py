@@ -1,0 +1,105 @@
+"""Reading settings from the environment: each value literally, from `NAME` or from the file of `NAME_FILE`.
+
+django-environ takes a value that begins with `$` for the name of another variable, and puts it into its error. What is
+refused here is named by its setting; a value, which may be a secret, is never in a message.
+"""
+
+import math
+import os
+from typing import Any
+from urllib.parse import quote, unquote
+
+import environ
+from django.core.exceptions import ImproperlyConfigured
+from environ.fileaware_mapping import FileAwareMapping
+
+NUMBERS = {bool: "true or false", int: "a whole number", float: "a number"}
+TRUE, FALSE = {"true", "on", "ok", "y", "yes", "1"}, {"false", "off", "n", "no", "0"}
+
+
+class FromEnvironmentOrFile(environ.FileAwareEnv):  # type: ignore[misc]  # the package has no types
+    """Reads `NAME`, or the file of `NAME_FILE`; a file ends with a newline, a value does not."""
+
+    class Values(FileAwareMapping):  # type: ignore[misc]
+        def __getitem__(self, key: str) -> str:
+            try:
+                return str(super().__getitem__(key)).rstrip("\r\n")
+            except OSError as error:
+                raise ImproperlyConfigured(f"{key}_FILE: {error}") from error
+            except UnicodeDecodeError:
+                raise ImproperlyConfigured(f"{key}_FILE: the file is not UTF-8 text.") from None
+
+    ENVIRON = Values(os.environ)
+
+    def get_value(
+        self, var: str, cast: Any = None, default: Any = environ.Env.NOTSET, parse_default: bool = False
+    ) -> Any:
+        """Read one setting. Replaces the library's own, which interpolates."""
+        value = self.ENVIRON.get(var)
+        cast = cast if cast is not None or default in (self.NOTSET, None) else type(default)
+        # A number left empty, as compose passes on what is not set, is not set; an empty text is one.
+        if value is None or (cast in NUMBERS and not value.strip()):
+            if default is self.NOTSET:
+                raise ImproperlyConfigured(f"{var} is not set.")
+            return default
+        if cast in NUMBERS:
+            return _number(var, value, cast)
+        if cast is list:
+            return [each for each in (part.strip() for part in value.split(",")) if each]
+        return value
+
+    def email_url(self, var: str = "EMAIL_URL", **kwargs: Any) -> dict[str, Any]:
+        """Read the mail server's address as Django's settings."""
+        return dict(_parsed(var, self.email_url_config, checked_url(var, self.str(var))))
+
+    def db_url(self, var: str = "DATABASE_URL", **kwargs: Any) -> dict[str, Any]:
+        """Read the database's address as one of Django's `DATABASES`."""
+        return dict(_parsed(var, self.db_url_config, checked_url(var, self.str(var))))
+
+
+def _number(name: str, value: str, cast: Any) -> Any:
+    text = value.strip().lower()
+    if cast is bool and text in TRUE | FALSE:
+        return text in TRUE
+    try:
+        if cast is not bool and math.isfinite(number := cast(text)):
+            return number
+    except ValueError:
+        pass
+    raise ImproperlyConfigured(f"{name} is {NUMBERS[cast]}; what is set is not.")
+
+
+def _parsed(name: str, parse: Any, url: str) -> Any:
+    try:
+        return parse(url)
+    except (ValueError, ImproperlyConfigured):
+        raise ImproperlyConfigured(f"{name} is not an address of a kind that is known here.") from None
+
+
+def checked_url(name: str, url: str) -> str:
+    """Return an address with its user name and password percent-encoded throughout, so that every library reads the same.
+
+    `@`, `:` and `$` in a password may stand as they are; `/`, `?` and `#` end the host for every reader of addresses, so they
+    have to be percent-encoded, and an address in which they are not is refused.
+    """
+    scheme, separator, rest = url.partition("://")
+    ends = min((found for each in "/?#" if (found := rest.find(each)) >= 0), default=len(rest))
+    login, at, place = rest[:ends].rpartition("@")
+    path = rest[ends:].partition("?")[0]
+    # Several hosts may be named by commas; an IPv6 address has colons of its own.
+    port = place.rpartition(",")[2].rpartition("]")[2].partition(":")[2]
+    if (
+        not separator
+        or not scheme.replace("+", "").isalnum()
+        or not url.isprintable()
+        or "#" in rest[ends:]
+        or ("@" in path or (not at and "@" in rest))
+        or (port and not port.isdecimal())
+    ):
+        raise ImproperlyConfigured(
+            f"{name} is not an address like scheme://user:password@host:port/path. In a user name or password "
+            "“/”, “?”, “#” and “%” are written %2F, %3F, %23 and %25."
+        )
+    user, colon, password = login.partition(":")
+    encoded = quote(unquote(user), safe="") + colon + quote(unquote(password), safe="")
+    return f"{scheme}://{encoded}{at}{place}{rest[ends:]}"
