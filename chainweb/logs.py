@@ -1,10 +1,15 @@
-"""One JSON line per log record on stderr, control characters escaped, anything that looks like a secret struck out."""
+"""One JSON line per log record on stderr, control characters escaped, anything that looks like a secret struck out.
+
+LOG_LEVEL is for Chainweb's own loggers. Libraries show values when they are asked for details: django.template the seed of
+an authenticator, django.db.backends the rows, botocore signed headers. So no library logs below WARNING, whatever is set.
+"""
 
 import logging
 import logging.config
 import re
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from typing import Any
+from urllib.parse import quote
 
 import structlog
 from structlog.typing import EventDict, WrappedLogger
@@ -19,6 +24,11 @@ SECRET_SHAPE = re.compile(
 STRUCK = "[redacted]"
 QUERY = re.compile(r"(<\w*Request: \w+ '[^?']*)\?[^']*")
 DEEPEST = 5
+LEVELS = ("DEBUG", "INFO", "WARNING", "ERROR", "CRITICAL")
+OURS = ("chainweb", "sessions", "tests")
+# Shorter words would be struck out of ordinary text.
+SHORTEST_KNOWN_SECRET = 8
+_known: re.Pattern[str] | None = None
 
 
 def redact(_logger: WrappedLogger, _method: str, event: EventDict) -> EventDict:
@@ -39,18 +49,38 @@ def _redacted(name: str, value: object, levels: int) -> object:
         case _ if SECRET_NAME.search(name):
             return STRUCK
         case str():
-            return SECRET_SHAPE.sub(STRUCK, value)
+            return _struck(value)
         case Mapping() if levels:
             return {str(key): _redacted(str(key), each, levels - 1) for key, each in value.items()}
         case list() | tuple() | set() | frozenset() if levels:
             return [_redacted("", each, levels - 1) for each in value]
         case _:
             # A request shows its query, and that may hold what a provider gives only once.
-            return SECRET_SHAPE.sub(STRUCK, QUERY.sub(r"\1", repr(value)))
+            return _struck(QUERY.sub(r"\1", repr(value)))
+
+
+def _struck(text: str) -> str:
+    text = SECRET_SHAPE.sub(STRUCK, text)
+    return _known.sub(STRUCK, text) if _known else text
+
+
+def know(secrets: Iterable[str]) -> None:
+    """Have these texts struck out wherever they come up, also percent-encoded: the keys and passwords of the settings."""
+    global _known
+    long = {each for each in secrets if len(each) >= SHORTEST_KNOWN_SECRET}
+    forms = sorted(long | {quote(each, safe="") for each in long}, key=len, reverse=True)
+    _known = re.compile("|".join(map(re.escape, forms))) if forms else None
 
 
 def configure(level: str) -> None:
-    """Sends the standard library's logging and structlog's through the same processors."""
+    """Send the standard library's logging and structlog's through the same processors. Raises ValueError for no level."""
+    level = level.strip().upper()
+    if level not in LEVELS:
+        raise ValueError(f"LOG_LEVEL is one of {', '.join(LEVELS)}.")
+    numbers = logging.getLevelNamesMapping()
+    library, celery = (
+        logging.getLevelName(max(numbers[level], least)) for least in (logging.WARNING, logging.INFO)
+    )
     shared: list[Any] = [
         structlog.contextvars.merge_contextvars,
         structlog.stdlib.add_logger_name,
@@ -75,15 +105,15 @@ def configure(level: str) -> None:
                 }
             },
             "handlers": {"stderr": {"class": "logging.StreamHandler", "formatter": "json"}},
-            "root": {"handlers": ["stderr"], "level": level},
+            "root": {"handlers": ["stderr"], "level": library},
             "loggers": {
-                # botocore's and urllib3's debug lines hold signed headers and answers: they are never wanted.
-                "botocore": {"level": "WARNING"},
-                "urllib3": {"level": "WARNING"},
-                "celery.beat": {"level": "WARNING"},
-                "celery.app.trace": {"level": "WARNING"},
-                "celery.worker.strategy": {"level": "WARNING"},
-                "django.request": {"level": "ERROR"},
+                **{name: {"level": level} for name in OURS},
+                # Says when a worker is ready and when the broker is away.
+                "celery": {"level": celery},
+                "celery.beat": {"level": library},
+                "celery.app.trace": {"level": library},
+                "celery.worker.strategy": {"level": library},
+                "django.request": {"level": logging.getLevelName(max(numbers[level], logging.ERROR))},
             },
         }
     )

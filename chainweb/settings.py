@@ -1,7 +1,9 @@
 """Settings, all from the environment; without any, the embedded defaults of `./run`: SQLite and Valkey on a private socket."""
 
+import hashlib
 from pathlib import Path
 from typing import Any
+from urllib.parse import unquote, urlsplit
 
 from django.core.exceptions import ImproperlyConfigured
 from kombu import Queue
@@ -254,8 +256,14 @@ if SAML_IDP_METADATA_URL:
 
 SECURE_COOKIES = env.bool("SECURE_COOKIES", default=not IS_EMBEDDED)
 SESSION_COOKIE_SECURE = CSRF_COOKIE_SECURE = SECURE_COOKIES
-SESSION_COOKIE_NAME = "__Host-chainweb" if SECURE_COOKIES else "chainweb"
-CSRF_COOKIE_NAME = "__Host-csrftoken" if SECURE_COOKIES else "csrftoken"
+# Named per installation: a browser keeps the cookies of all ports of one host together, and two installations that shared a
+# name would log each other's people out.
+INSTALLATION = hashlib.sha256(b"installation:" + SECRET_KEY.encode()).hexdigest()[:8]
+_prefix = "__Host-" if SECURE_COOKIES else ""
+SESSION_COOKIE_NAME = f"{_prefix}chainweb-{INSTALLATION}"
+CSRF_COOKIE_NAME = f"{_prefix}csrftoken-{INSTALLATION}"
+# Django's default would keep messages in a cookie called "messages", one for all.
+MESSAGE_STORAGE = "django.contrib.messages.storage.session.SessionStorage"
 SESSION_COOKIE_HTTPONLY = CSRF_COOKIE_HTTPONLY = True
 SESSION_COOKIE_SAMESITE = CSRF_COOKIE_SAMESITE = "Lax"
 SESSION_COOKIE_AGE = 12 * 3600
@@ -331,4 +339,17 @@ CHAINWEB_TIME_COMPRESSION = env.float("CHAINWEB_TIME_COMPRESSION", default=1.0)
 CHAINWEB_CHAOS_KILL_AFTER = env.str("CHAINWEB_CHAOS_KILL_AFTER", default="")
 
 LOGGING_CONFIG = None
-logs.configure(level=env.str("LOG_LEVEL", default="INFO"))
+try:
+    logs.configure(level=env.str("LOG_LEVEL", default="INFO"))
+except ValueError as error:
+    raise ImproperlyConfigured(str(error)) from None
+logs.know(
+    [
+        SECRET_KEY,
+        *(each.strip().partition(":")[2] for each in f"{CHAINWEB_SEAL_KEYS},{CHAINWEB_ROOT_KEYS}".split(",")),
+        env.str("OIDC_CLIENT_SECRET", default=""),
+        str(DATABASES["default"].get("PASSWORD", "")),
+        vars().get("EMAIL_HOST_PASSWORD") or "",
+        unquote(urlsplit(REDIS_URL).password or ""),
+    ]
+)

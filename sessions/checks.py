@@ -33,3 +33,37 @@ def keys_are_usable(**kwargs: Any) -> list[CheckMessage]:
     except ImproperlyConfigured:
         problems.append(Critical("SECRET_KEY is not set.", id="chains.E003"))
     return problems
+
+
+@register(deploy=True)
+def hosts_are_named(**kwargs: Any) -> list[CheckMessage]:
+    """Refuse patterns that let in hosts of strangers: with them the Host header protects from nothing."""
+    problems: list[CheckMessage] = []
+    if not settings.ALLOWED_HOSTS:
+        problems.append(
+            Critical(
+                "ALLOWED_HOSTS is empty: every request would be refused.",
+                hint="Set it to the name that people type in their browser.",
+                id="chains.E010",
+            )
+        )
+    origins = [origin.partition("://")[2] for origin in settings.CSRF_TRUSTED_ORIGINS]
+    for setting, hosts in (("ALLOWED_HOSTS", settings.ALLOWED_HOSTS), ("CSRF_TRUSTED_ORIGINS", origins)):
+        problems += [
+            Critical(
+                f"{setting}: {host!r} lets in hosts that are not yours.",
+                hint="Name each host, or at most the subdomains of a domain of your own.",
+                id="chains.E011",
+            )
+            for host in hosts
+            if is_too_wide(host)
+        ]
+    return problems
+
+
+def is_too_wide(host: str) -> bool:
+    """Return whether a pattern matches any host, or all hosts of a top-level domain."""
+    if "*" not in host and not host.startswith("."):
+        return False
+    labels = [label for label in host.partition(":")[0].split(".") if label]
+    return "*" in labels[1:] or len([label for label in labels if label != "*"]) < 2

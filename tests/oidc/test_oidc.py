@@ -1,13 +1,17 @@
 """Log-in by OpenID Connect against a certified provider: who gets in, as what, and when they are out again."""
 
+import json
 import os
 import subprocess
 import sys
 import time
+from urllib.parse import parse_qs
 
 import pytest
+import requests
 from allauth.socialaccount.models import SocialAccount
 from django.core.exceptions import ImproperlyConfigured
+from django.db import connection
 from django.urls import reverse
 
 from chainweb.identity import parse_group_map
@@ -16,7 +20,9 @@ from sessions.lifecycle.invitations import invite
 from sessions.lifecycle.rights import change_role
 from sessions.models import EventKind, Membership, Role, User
 from tests.house import PASSWORD
+from tests.platform.canaries import find
 from tests.platform.installation import CHECKOUT
+from tests.platform.logged import logged
 
 pytestmark = pytest.mark.django_db
 
@@ -198,3 +204,31 @@ def test_the_environment_alone_sets_it_up(openid):
 def test_a_map_of_groups_that_says_nothing_stops_the_start(text):
     with pytest.raises(ImproperlyConfigured):
         parse_group_map("OIDC_GROUPS", text)
+
+
+def test_at_debug_neither_code_nor_token_nor_client_secret_is_logged(
+    house, openid, connect, person, monkeypatch
+):
+    connect(openid, MAP)
+    openid.person("grace", groups=["aws-users"])
+    seen = []
+    send = requests.Session.send
+
+    def remember(session, request, **options):
+        answer = send(session, request, **options)
+        if request.url.endswith("/token"):
+            seen.extend(
+                [request.body if isinstance(request.body, str) else request.body.decode(), answer.text]
+            )
+        return answer
+
+    monkeypatch.setattr(requests.Session, "send", remember)
+    connection.force_debug_cursor = True
+    grace = person("grace")
+    with logged("DEBUG") as written:
+        grace.come_in()
+    connection.force_debug_cursor = False
+    code = parse_qs(seen[0])["code"][0]
+    tokens = json.loads(seen[1])
+    secrets = [code, tokens["id_token"], tokens["access_token"], "a secret of the tests alone"]
+    assert find(secrets, {"the log": written.getvalue().encode()}) == []

@@ -24,7 +24,7 @@ class Person:
         return self._read(urllib.request.Request(self.address + path))
 
     def post(self, path: str, **fields: str) -> str:
-        [token] = [each.value for each in self.cookies if re.fullmatch(r"(__Host-)?csrftoken", each.name)]
+        [token] = [each.value for each in self.cookies if re.fullmatch(r"(__Host-)?csrftoken-\w+", each.name)]
         body = urllib.parse.urlencode({**fields, "csrfmiddlewaretoken": token}).encode()
         return self._read(urllib.request.Request(self.address + path, body))
 

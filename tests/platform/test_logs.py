@@ -1,6 +1,5 @@
 """What is logged holds no secret, however it came into the record."""
 
-import io
 import json
 import logging
 
@@ -10,6 +9,7 @@ from django.test import RequestFactory
 
 from chainweb import logs
 from tests.platform.canaries import find
+from tests.platform.logged import logged
 
 TOKEN = "cwt_" + "A1b2" * 11
 SECRET_KEY = "wJalrXUtnFEMI/K7MDENG/bPxRfiCYCANARYKEY1"
@@ -18,16 +18,10 @@ ONCE = "code-that-is-good-once"
 
 
 @pytest.fixture
-def written(monkeypatch):
+def written():
     """What the installation's own handler writes."""
-    root = logging.getLogger()
-    before = root.handlers[:], root.level
-    logs.configure("INFO")
-    stream = io.StringIO()
-    monkeypatch.setattr(root.handlers[0], "stream", stream)
-    yield stream
-    root.handlers[:], level = before
-    root.setLevel(level)
+    with logged("INFO") as stream:
+        yield stream
 
 
 def test_a_failed_request_is_logged_without_its_query(written):
@@ -61,3 +55,56 @@ def test_secrets_inside_of_lists_objects_and_bytes_are_struck_out(written):
     assert lines[0]["answer"] == {"Credentials": {"SecretAccessKey": "[redacted]"}, "count": 3}
     assert len(lines) == 4
     assert not find([SECRET_KEY, TOKEN, "short"], {"the log": written.getvalue().encode()})
+
+
+LIBRARIES = [
+    "django.template",
+    "django.db.backends",
+    "allauth",
+    "asyncio",
+    "botocore.auth",
+    "urllib3",
+    "kombu",
+]
+LIBRARIES += [
+    "amqp",
+    "requests_oauthlib",
+    "oauthlib",
+    "onelogin",
+    "psycopg",
+    "redis",
+    "gunicorn.access",
+    "some.library",
+]
+
+
+@pytest.mark.parametrize("name", LIBRARIES)
+def test_no_library_logs_below_warning_whatever_the_level(name):
+    with logged("DEBUG") as written:
+        logging.getLogger(name).debug("canary")
+        logging.getLogger(name).info("canary")
+        logging.getLogger(name).warning("seen")
+    assert [json.loads(line)["event"] for line in written.getvalue().splitlines()] == ["seen"]
+
+
+def test_our_own_loggers_keep_to_the_level():
+    for level, expected in (("debug", 2), ("INFO", 1), ("ERROR", 0)):
+        with logged(level) as written:
+            logging.getLogger("sessions.tasks").debug("one")
+            logging.getLogger("chainweb").info("two")
+            logging.getLogger("django.template").warning("three")
+        assert len(written.getvalue().splitlines()) == expected + (level != "ERROR")
+
+
+def test_a_level_that_is_none_stops_the_start():
+    with pytest.raises(ValueError, match="LOG_LEVEL is one of DEBUG, INFO"):
+        logs.configure("LOUD")
+
+
+def test_the_keys_and_passwords_of_the_settings_are_struck_out(written, monkeypatch):
+    monkeypatch.setattr(logs, "_known", None)
+    logs.know(["p$ss/word of canaries", "short"])
+    logging.getLogger("tests").error("cannot connect to redis://:p%24ss%2Fword%20of%20canaries@h, short")
+    logging.getLogger("tests").error("one", extra={"data": {"url": ["p$ss/word of canaries"]}})
+    assert "canaries" not in written.getvalue()
+    assert "redis://:[redacted]@h, short" in written.getvalue()

@@ -252,13 +252,17 @@ def test_the_web_answers_as_behind_a_proxy_that_ends_tls(production):
 
     headers, page = headers_of("/accounts/login/", **{"X-Forwarded-Proto": "https"})
     assert headers["Strict-Transport-Security"].startswith("max-age=31536000")
-    assert headers["Set-Cookie"].startswith("__Host-csrftoken=")
+    assert headers["Set-Cookie"].startswith("__Host-csrftoken-")
     assert "Secure" in headers["Set-Cookie"]
     # The collected files, by names that change with their content, may be kept for ever.
     [style, *_] = re.findall(r'href="(/static/[^"]+\.css)"', page)
     assert re.search(r"\.[0-9a-f]{12}\.css$", style)
     headers, _ = headers_of(style, **{"X-Forwarded-Proto": "https"})
     assert "immutable" in headers["Cache-Control"]
+    # What a proxy has let through by one path is not answered as another.
+    for name in ("SCRIPT_NAME", "Script-Name", "PATH_INFO", "X-Script-Name"):
+        assert production.ask("GET", "/x/metrics", **{name: "/x"})[0] in {400, 404}
+        assert b"chainweb_" not in production.ask("GET", "/healthz", **{name: "/metrics"})[1]
     # Without https said by the proxy everything but health is redirected; an unknown host is refused.
     assert production.ask("GET", "/accounts/login/", **{"X-Forwarded-Proto": "http"})[0] == 301
     assert production.ask("GET", "/healthz", **{"X-Forwarded-Proto": "http"})[0] == 200

@@ -8,6 +8,7 @@ import pytest
 from django.core.management import CommandError, call_command
 
 from chainweb.environment import checked_url
+from chainweb.wsgi import application
 from tests.platform.installation import CHECKOUT, clean_environ
 
 KEY = "k1:" + "A" * 43 + "="
@@ -197,3 +198,61 @@ def test_numbers_left_empty_are_not_set_and_names_in_lists_are_trimmed():
     assert setting("CHAINWEB_BATCH_SIZE", CHAINWEB_BATCH_SIZE="") == "500"
     assert setting("CHAINWEB_CALLS_PER_SECOND", CHAINWEB_CALLS_PER_SECOND="1e3") == "1000.0"
     assert setting("ALLOWED_HOSTS", ALLOWED_HOSTS="a.example, b.example,") == "['a.example', 'b.example']"
+
+
+COOKIES = "print(settings.SESSION_COOKIE_NAME, settings.CSRF_COOKIE_NAME)"
+
+
+def test_cookies_are_named_by_installation_and_stay_named():
+    plain = {"SECURE_COOKIES": "0"}
+    one, again, other = (
+        asked_of_settings(COOKIES, SECRET_KEY=key, **plain).split() for key in ("one", "one", "other")
+    )
+    assert one == again
+    assert not set(one) & set(other)
+    secure = asked_of_settings(COOKIES, SECRET_KEY="one", SECURE_COOKIES="1").split()
+    assert secure == [f"__Host-{name}" for name in one]
+
+
+def deployed(**environ):
+    """What `check --deploy` says of a sound installation with these settings changed: exit code and text."""
+    done = subprocess.run(
+        [sys.executable, "manage.py", "check", "--deploy"],
+        cwd=CHECKOUT,
+        env={
+            **clean_environ(),
+            "PATH": os.environ["PATH"],
+            "CHAINWEB_DATA": "/nonexistent",
+            "DATABASE_URL": "postgres://a@b/c",
+            "SECRET_KEY": "0123456789abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ",
+            "CHAINWEB_SEAL_KEYS": KEY,
+            "CHAINWEB_ROOT_PUBLIC_KEY": KEY,
+            "ALLOWED_HOSTS": "chainweb.example,.inside.example",
+            "BEHIND_TLS_PROXY": "1",
+            **environ,
+        },
+        capture_output=True,
+        text=True,
+    )
+    return done.returncode, done.stderr
+
+
+@pytest.mark.parametrize("hosts", ["*", "a.example, *", ".com", ".", "*.com", ""])
+def test_hosts_of_strangers_fail_the_check_for_deployment(hosts):
+    code, said = deployed(ALLOWED_HOSTS=hosts)
+    assert code == 1
+    assert "ALLOWED_HOSTS" in said
+
+
+def test_named_hosts_pass_the_check_and_wide_origins_do_not():
+    assert deployed()[0] == 0
+    code, said = deployed(CSRF_TRUSTED_ORIGINS="https://*.example.com,https://*.com")
+    assert code == 1
+    assert said.count("CSRF_TRUSTED_ORIGINS: ") == 1
+
+
+def test_a_path_moved_by_a_script_name_is_refused():
+    said = []
+    environ = {"SCRIPT_NAME": "/x", "PATH_INFO": "/metrics", "REQUEST_METHOD": "GET"}
+    assert application(environ, lambda status, headers: said.append(status)) == [b""]
+    assert said == ["400 Bad Request"]

@@ -12,6 +12,7 @@ from urllib.parse import parse_qsl, urlencode
 import pytest
 from allauth.socialaccount.models import SocialAccount
 from django.contrib.sessions.models import Session
+from django.db import connection
 from django.test import Client
 from django.urls import reverse
 
@@ -21,7 +22,9 @@ from sessions.models import EventKind, Membership, Role, User
 from sessions.saml.provider import TRANSIENT, authn_instant
 from tests.house import PASSWORD
 from tests.identity_providers import IdentityProvider
+from tests.platform.canaries import find
 from tests.platform.installation import CHECKOUT
+from tests.platform.logged import logged
 from tests.saml.conftest import HERE, altered, plain, signing_pair
 
 pytestmark = pytest.mark.django_db
@@ -313,3 +316,15 @@ def test_the_environment_alone_switches_it_on(saml_idp):
     status, _, leaving = rest.split()
     assert status == "200"
     assert leaving.startswith(f"url={saml_idp.issuer}/sso?SAMLRequest=")
+
+
+def test_at_debug_no_assertion_is_logged(grace):
+    connection.force_debug_cursor = True
+    with logged("DEBUG") as written:
+        address, words = grace.answer_for()
+        grace.hand_in(address, words)
+        grace.hand_in(address, {**words, "SAMLResponse": base64.b64encode(b"no xml at all").decode()})
+    connection.force_debug_cursor = False
+    assertion = words["SAMLResponse"]
+    secrets = [assertion, plain(words)[200:400], plain(words)[-400:-200]]
+    assert find(secrets, {"the log": written.getvalue().encode()}) == []
