@@ -4,6 +4,7 @@ from collections.abc import Iterator
 from datetime import datetime
 
 from django.contrib.sessions.models import Session
+from django.core.exceptions import ValidationError
 from django.db import IntegrityError, transaction
 
 from sessions import ledger
@@ -101,22 +102,57 @@ def rename_in_cloudtrail(member: Membership, name: str, actor: str) -> None:
 # --- teams and people -------------------------------------------------------------------------------
 
 
+def _checked(model: type[User | Team], field: str, value: str) -> None:
+    """Raise `Refused` for a value that the field does not take: too long, empty, or with letters of other alphabets."""
+    try:
+        model._meta.get_field(field).clean(value, None)  # type: ignore[union-attr]  # a column of the table
+    except ValidationError as error:
+        raise Refused(field, " ".join(error.messages)) from None
+
+
 @transaction.atomic
 def create_team(slug: str, name: str, actor: str, *, ambient_enabled: bool = False) -> Team:
-    team = Team.objects.create(slug=slug, name=name, ambient_enabled=ambient_enabled)
+    """Create a team. Raises `Refused` for a short name that another team has, in whatever case."""
+    _checked(Team, "slug", slug)
+    _checked(Team, "name", name)
+    try:
+        with transaction.atomic():
+            team = Team.objects.create(slug=slug, name=name, ambient_enabled=ambient_enabled)
+    except IntegrityError:
+        there = Team.objects.filter(slug__iexact=slug).values_list("slug", flat=True).first()
+        raise Refused(
+            "slug",
+            f"There is a team {there!r} already: short names have to differ by more than upper and lower case.",
+        ) from None
     ledger.append(team.pk, [Entry(EventKind.TEAM_CREATED, actor, data={"slug": slug, "name": name})])
     return team
 
 
 @transaction.atomic
 def settle_in(user: User) -> User:
-    """Saves a new person, with a name in CloudTrail that nobody has or has had. Raises `Refused` for a reserved name."""
+    """Save a new person, with a name in CloudTrail that nobody has or has had.
+
+    Raises `Refused` for a user name that is reserved, malformed, or another person's in whatever case.
+    """
+    _checked(User, "username", user.username)
     if user.username.lower() in RESERVED_USERNAMES:
-        raise Refused("username", "That user name is the ledger's own.")
+        raise Refused(
+            "username", f"{user.username!r} is reserved for the audit log. Choose another user name."
+        )
     now = database_now()
     proposals = _proposals(propose_aws_name(user.get_username(), user.email))
     user.aws_name = _reserve_one_of(proposals, user.get_username(), now)
-    user.save(force_insert=True)
+    try:
+        with transaction.atomic():
+            user.save(force_insert=True)
+    except IntegrityError as error:
+        there = User.objects.filter(username__iexact=user.username).values_list("username", flat=True).first()
+        if there is None:
+            raise
+        raise Refused(
+            "username",
+            f"There is a person {there!r} already: user names have to differ by more than upper and lower case.",
+        ) from error
     AwsName.objects.filter(key=user.aws_name.lower()).update(person_id=user.pk)
     return user
 

@@ -64,6 +64,9 @@ class Team(models.Model):
     ambient_enabled = models.BooleanField("may use the workers' own identity", default=False)
     created_at = models.DateTimeField(auto_now_add=True)
 
+    class Meta:
+        constraints = [models.UniqueConstraint(Lower("slug"), name="team_slug_is_unique_in_any_case")]
+
     def __str__(self) -> str:
         return self.name
 

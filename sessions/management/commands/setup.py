@@ -15,6 +15,7 @@ from django.db import transaction
 from chainweb import embedded
 from chainweb.settings import DATA_FOLDER, IS_EMBEDDED
 from sessions.lifecycle.people import add_member, create_person, create_team
+from sessions.lifecycle.refused import Refused
 from sessions.models import Role, Team, User
 from sessions.secret import Secret
 
@@ -43,19 +44,41 @@ class Command(BaseCommand):
             embedded.prepare(DATA_FOLDER)
             call_command("migrate", verbosity=0, interactive=False)
         user = User.objects.filter(username=username).first()
+        for model, option, field, text in (
+            (Team, "--team", "slug", slug),
+            (User, "--admin", "username", username),
+        ):
+            self._refuse_lookalike(model, option, field, text)
         password = None if user else self._password(username)
-        with transaction.atomic():
-            team = Team.objects.filter(slug=slug).first()
-            team = team or create_team(
-                slug, options["name"] or slug, actor="setup", ambient_enabled=options["ambient"]
-            )
-            if options["ambient"] and not team.ambient_enabled:
-                Team.objects.filter(pk=team.pk).update(ambient_enabled=True)
-            if user is None:
-                assert password is not None
-                user = create_person(username, password)
-            add_member(team, user, Role.ADMIN, actor="setup")
+        try:
+            user = self._set_up(slug, username, user, password, **options)
+        except Refused as refused:
+            raise CommandError(refused.message) from None
         self.stdout.write(f"{username} is admin of the team {slug}; in CloudTrail: {user.aws_name}.")
+
+    def _refuse_lookalike(self, model: type[User | Team], option: str, field: str, text: str) -> None:
+        """Before a password is asked for: the same name in another case is meant to be the one that exists, or is a mistake."""
+        there = model.objects.filter(**{f"{field}__iexact": text}).values_list(field, flat=True).first()
+        if there is not None and there != text:
+            raise CommandError(
+                f"{there!r} exists, and names have to differ by more than case. For that one say {option} {there}; "
+                "else choose another name."
+            )
+
+    @transaction.atomic
+    def _set_up(
+        self, slug: str, username: str, user: User | None, password: Secret | None, **options: Any
+    ) -> User:
+        """Raise `Refused` if somebody else has taken a name since we looked."""
+        team = Team.objects.filter(slug=slug).first()
+        team = team or create_team(
+            slug, options["name"] or slug, actor="setup", ambient_enabled=options["ambient"]
+        )
+        if options["ambient"] and not team.ambient_enabled:
+            Team.objects.filter(pk=team.pk).update(ambient_enabled=True)
+        user = user or create_person(username, password)
+        add_member(team, user, Role.ADMIN, actor="setup")
+        return user
 
     def _password(self, username: str) -> Secret:
         typed = Secret(os.environ.get("CHAINWEB_PASSWORD") or getpass.getpass(f"Password for {username}: "))
