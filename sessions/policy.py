@@ -7,6 +7,7 @@ from collections.abc import Collection, Iterable
 from enum import Enum, auto
 from typing import Any
 
+from django.db import connection
 from django.db.models import Exists, OuterRef, Q, QuerySet
 from django.db.models.expressions import RawSQL
 
@@ -223,8 +224,8 @@ def _startable_below(root: AwsSession, member: Membership) -> list[AwsSession]:
     if member.token is not None and member.token.session_id is not None:
         startable = startable.filter(pk=member.token.session_id)
     # Mostly one is found among the nearest.
-    nearest = list(startable.filter(link__assumer=root)[:1])
-    return nearest or list(startable.filter(pk__in=root.with_dependants().values("pk"))[:1])
+    nearest = list(startable.filter(link__assumer=root).order_by()[:1])
+    return nearest or list(startable.filter(pk__in=root.with_dependants().values("pk")).order_by()[:1])
 
 
 def working_members(**of: Any) -> QuerySet[Membership]:
@@ -247,12 +248,35 @@ def cut_off(
     for team in teams:
         working = working_members(team=team)
         admins, everybody = working.filter(role=Role.ADMIN).values("user"), working.values("user")
-        links = AssumerLink.objects.filter(session__team=team)
-        if among is not None:
-            links = links.filter(pk__in=among)
+        looked_at = _suspects(team) if among is None else among
+        links = AssumerLink.objects.filter(session__team=team, pk__in=looked_at)
         links = links.exclude(Q(author__in=admins) | Q(author__in=everybody, assumer__open_to_assume=True))
         found.update(links.exclude(Q(author__in=everybody) & Exists(granted)).values_list("pk", flat=True))
     return found
+
+
+def _suspects(team: Any) -> set[Any]:
+    """Find the links of a team that may be cut off, by indexes: their authors work there no more, or the assumer is closed."""
+    working = dict(working_members(team=team).values_list("user", "role"))
+    gone = [user for user in _authors() if user not in working]
+    links = AssumerLink.objects.filter(session__team=team)
+    found = set(links.filter(Q(author=None) | Q(author__in=gone)).values_list("pk", flat=True))
+    built_on = Exists(AssumerLink.objects.filter(assumer=OuterRef("pk")))
+    closed = AwsSession.objects.filter(built_on, team=team, open_to_assume=False).values("pk")
+    members = [user for user, role in working.items() if role != Role.ADMIN]
+    return found | set(links.filter(assumer__in=closed, author__in=members).values_list("pk", flat=True))
+
+
+def _authors() -> list[int]:
+    """List whoever has written a link: one look into the index for each of them, and not for each link."""
+    statement = (
+        "WITH RECURSIVE authors(id) AS (SELECT min(author_id) FROM chains_assumerlink UNION ALL "
+        "SELECT (SELECT min(author_id) FROM chains_assumerlink WHERE author_id > authors.id) FROM authors "
+        "WHERE authors.id IS NOT NULL) SELECT id FROM authors WHERE id IS NOT NULL"
+    )
+    with connection.cursor() as cursor:
+        cursor.execute(statement)
+        return [user for (user,) in cursor.fetchall()]
 
 
 def below(sessions: Collection[Any]) -> set[Any]:
@@ -260,4 +284,4 @@ def below(sessions: Collection[Any]) -> set[Any]:
     if not sessions:
         return set()
     start = AwsSession.objects.filter(pk__in=sessions).values("pk")
-    return set(AwsSession.objects.filter(pk__in=forest.below(start)).values_list("pk", flat=True))
+    return set(AwsSession.objects.filter(pk__in=forest.below(start)).order_by().values_list("pk", flat=True))

@@ -11,7 +11,7 @@ from sessions.ledger import Entry
 from sessions.lifecycle.activations import lock_team
 from sessions.lifecycle.rights import settle
 from sessions.lifecycle.sessions import Refused
-from sessions.models import AwsSession, EventKind, Membership, Right, SessionGrant, TeamGroup
+from sessions.models import AssumerLink, AwsSession, EventKind, Membership, Right, SessionGrant, TeamGroup
 from sessions.policy import cut_off
 
 
@@ -69,7 +69,8 @@ def set_access(session: AwsSession, access: Access, actor: str) -> None:
         teams = {member.team_id for member in audience.members} | {group.team_id for group in audience.groups}
         if teams - {team.pk}:
             raise Refused("", "Choose people and groups of the session's own team.")
-    dead_before = cut_off([team.pk])
+    built_on = AssumerLink.objects.filter(assumer=session).values("pk")
+    dead_before = cut_off([team.pk], among=built_on)
     AwsSession.objects.filter(pk=session.pk).update(
         open_to_start=access.start.everyone, open_to_assume=access.assume.everyone
     )
@@ -81,14 +82,14 @@ def set_access(session: AwsSession, access: Access, actor: str) -> None:
             *_grants(session, Right.ASSUME, access.assume),
         ]
     )
-    cut = AwsSession.objects.filter(pk__in=cut_off([team.pk]) - dead_before)
+    cut = AwsSession.objects.filter(pk__in=cut_off([team.pk], among=built_on) - dead_before)
     data = {
         "start": access.start.as_event(),
         "assume": access.assume.as_event(),
         "cut_off": sorted(cut.values_list("alias", flat=True)),
     }
     told = Entry(EventKind.ACCESS_CHANGED, actor, session, data)
-    ledger.append(team.pk, [told, *settle(team, actor)])
+    ledger.append(team.pk, [told, *settle(team, actor, sessions=[session.pk])])
 
 
 def _grants(session: AwsSession, right: Right, audience: Audience) -> Iterable[SessionGrant]:
@@ -114,6 +115,7 @@ def save_group(
                 raise Refused("members", "Choose people of your own team.")
             group.name = name
             group.save(force_insert=creating)
+            concerned = {*group.members.values_list("user", flat=True), *(each.user_id for each in chosen)}
             group.members.set(chosen)
             kind = EventKind.GROUP_CREATED if creating else EventKind.GROUP_CHANGED
             data = {
@@ -122,7 +124,8 @@ def save_group(
                 "people": sorted(each.user.get_username() for each in chosen),
             }
             actor = by.user.get_username()
-            ledger.append(team.pk, [Entry(kind, actor, data=data), *settle(team, actor)])
+            ended = settle(team, actor, people=concerned)
+            ledger.append(team.pk, [Entry(kind, actor, data=data), *ended])
             return group
     except IntegrityError as error:
         if "group_name" in str(error):
@@ -135,5 +138,7 @@ def delete_group(group: TeamGroup, actor: str) -> None:
     """Deletes a group, and with it what it opened to its people."""
     team = lock_team(group.team_id)
     data = {"group_id": str(group.pk), "name": group.name}
+    people = list(group.members.values_list("user", flat=True))
     group.delete()
-    ledger.append(team.pk, [Entry(EventKind.GROUP_DELETED, actor, data=data), *settle(team, actor)])
+    ended = settle(team, actor, people=people)
+    ledger.append(team.pk, [Entry(EventKind.GROUP_DELETED, actor, data=data), *ended])

@@ -44,7 +44,8 @@ def start_sessions(sessions: Sequence[AwsSession], member: Membership) -> list[A
     chosen = {session.profile: session for session in sessions}
     started = Activation.objects.filter(user=member.user, session__team=team)
     ids = [session.pk for session in chosen.values()]
-    others = started.filter(session__profile__in=chosen).exclude(session__in=ids)
+    same_profile = AwsSession.objects.filter(team=team, profile__in=chosen).exclude(pk__in=ids)
+    others = started.filter(session__in=same_profile.values("pk"))
     entries = _end(others, EventKind.SESSION_STOPPED, actor)
     before = {each.session_id: each for each in started.filter(session__in=ids).select_related("credential")}
     left = [each.credential_id for each in before.values()]

@@ -29,12 +29,10 @@ def held_by(team_id: object, username: str) -> list[Held]:
     """What was handed to that person in that team and has not run out, the longest-lived first."""
     now = database_now()
     found: dict[str, Held] = {}
-    lines = Event.objects.filter(team_id=str(team_id)).order_by("-seq")
-    for line in lines.iterator(chunk_size=2000):
-        if line.at < now - LOOK_BACK:
-            break
-        if line.kind != EventKind.CREDENTIAL_REVEALED or line.actor != username:
-            continue
+    lines = Event.objects.filter(
+        team_id=str(team_id), kind=EventKind.CREDENTIAL_REVEALED, actor=username, at__gte=now - LOOK_BACK
+    )
+    for line in lines.order_by("-seq").iterator(chunk_size=2000):
         until = datetime.fromisoformat(line.data["expires_at"])
         key = line.data["access_key_id"]
         if until > now and key not in found:

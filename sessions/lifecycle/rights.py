@@ -4,6 +4,9 @@ Whoever loses a right loses what rested on it: their activations end, their prob
 them finds its row gone. Links that they answered for pass to the admin who acts, if there is one.
 """
 
+from collections.abc import Collection
+from uuid import UUID
+
 from allauth.mfa.models import Authenticator
 from django.db import transaction
 from django.db.models import Q
@@ -33,13 +36,29 @@ from sessions.policy import below, cut_off, working_members
 LAST_ADMIN = "The team would be left without an admin: make somebody else one first."
 
 
-def settle(team: Team, actor: str) -> list[Entry]:
-    """Ends what nobody has the right to any more: activations and probes. After every change of rights, under the team's lock."""
-    dead = below(cut_off([team.pk]))
+def settle(
+    team: Team,
+    actor: str,
+    *,
+    people: Collection[int] | None = None,
+    sessions: Collection[UUID] | None = None,
+) -> list[Entry]:
+    """End what nobody has the right to any more: activations and probes. After every change of rights, under the team's lock.
+
+    `people`, `sessions`: whose rights, or the rights to what, have changed; only what rests on these is looked at.
+    """
     activations = Activation.objects.filter(session__team=team)
-    kept = rightful(activations).exclude(session__in=dead).values("pk")
-    lost = activations.exclude(pk__in=kept).select_related("session", "user", "credential")
-    entries = end_activations(lost, actor)
+    links = AssumerLink.objects.filter(session__team=team)
+    concerned = activations
+    if people is not None:
+        concerned, links = activations.filter(user__in=people), links.filter(author__in=people)
+    if sessions is not None:
+        concerned, links = activations.filter(session__in=sessions), links.filter(assumer__in=sessions)
+    dead = below(cut_off([team.pk], among=links.values("pk")))
+    lost = set(concerned.exclude(pk__in=rightful(concerned).values("pk")).values_list("pk", flat=True))
+    if dead:
+        lost |= set(activations.filter(session__in=dead).values_list("pk", flat=True))
+    entries = end_activations(Activation.objects.filter(pk__in=lost), actor)
     probes = Probe.objects.filter(team=team).exclude(credential=None)
     allowed = rightful_probes(probes).exclude(assumer__in=dead).values("pk")
     for probe in list(probes.exclude(pk__in=allowed).select_related("credential")):
@@ -53,7 +72,8 @@ def _hand_over(team: Team, user: User, successor: User | None) -> list[str]:
     """Has the successor answer for the links that the user may answer for no longer. Returns their sessions' aliases."""
     if successor is None or successor.pk == user.pk:
         return []
-    links = AssumerLink.objects.filter(pk__in=cut_off([team.pk]), author=user)
+    theirs = AssumerLink.objects.filter(session__team=team, author=user).values("pk")
+    links = AssumerLink.objects.filter(pk__in=cut_off([team.pk], among=theirs), author=user)
     aliases = sorted(links.values_list("session__alias", flat=True))
     AssumerLink.objects.filter(pk__in=list(links.values_list("pk", flat=True))).update(author=successor)
     return aliases
@@ -185,7 +205,7 @@ def _after_loss(
     }
     if handed_over and successor is not None:
         told |= {"sessions_handed_over": handed_over, "to": successor.get_username()}
-    ended = settle(team, actor)
+    ended = settle(team, actor, people=[member.user_id])
     if not working_members(pk=member.pk).exists():
         Approval.objects.filter(team=team, user=member.user).delete()
     ledger.append(team.pk, [Entry(kind, actor, data={**told, **data}), *entries, *ended])
@@ -202,7 +222,7 @@ def set_person_active(user: User, active: bool, actor: str) -> None:
         for team in teams:
             told = Entry(kind, actor, data={"member": user.get_username(), "person_id": user.pk})
             withdrawn = [] if active else _withdraw_invitations(team, user, actor)
-            ledger.append(team.pk, [told, *withdrawn, *settle(team, actor)])
+            ledger.append(team.pk, [told, *withdrawn, *settle(team, actor, people=[user.pk])])
 
 
 @transaction.atomic(durable=True)

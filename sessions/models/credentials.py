@@ -51,6 +51,13 @@ class Credential(models.Model):
             models.Index(
                 fields=["asked_at"], name="credential_asked", condition=models.Q(asked_at__isnull=False)
             ),
+            # The roots' own rows, among all that was minted below them.
+            models.Index(fields=["root"], name="credential_of_root", condition=models.Q(level=0)),
+            models.Index(
+                fields=["team"],
+                name="credential_root_problem",
+                condition=models.Q(level=0, problem__isnull=False),
+            ),
         ]
 
     def __str__(self) -> str:

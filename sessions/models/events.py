@@ -69,7 +69,18 @@ class Event(models.Model):
 
     class Meta:
         constraints = [models.UniqueConstraint(fields=["team_id", "seq"], name="one_line_per_number")]
-        indexes = [models.Index(fields=["session_id", "-seq"], name="event_of_session")]
+        indexes = [
+            models.Index(fields=["session_id", "-seq"], name="event_of_session"),
+            # What somebody has taken, and who has left: few lines among very many.
+            models.Index(
+                fields=["team_id", "actor", "-seq"],
+                name="event_revealed",
+                condition=models.Q(kind="credential.revealed"),
+            ),
+            models.Index(
+                fields=["team_id", "-seq"], name="event_removed", condition=models.Q(kind="member.removed")
+            ),
+        ]
 
     def __str__(self) -> str:
         return f"{self.team_id} #{self.seq} {self.kind}"

@@ -49,6 +49,11 @@ class AwsSession(models.Model):
 
     class Meta:
         constraints = [models.UniqueConstraint(Lower("alias"), "team", name="alias_is_unique_in_team")]
+        indexes = [
+            models.Index("team", Lower("alias"), "id", name="session_by_alias"),
+            models.Index(fields=["team", "profile"], name="session_by_profile"),
+            models.Index(fields=["team"], name="session_closed", condition=models.Q(open_to_assume=False)),
+        ]
         ordering = ["alias"]
 
     def __str__(self) -> str:
@@ -157,6 +162,10 @@ class AssumerLink(models.Model):
             models.CheckConstraint(
                 condition=~models.Q(session=models.F("assumer")), name="no_session_assumes_itself"
             )
+        ]
+        indexes = [
+            models.Index(fields=["assumer", "session"], name="link_by_assumer"),
+            models.Index(fields=["assumer", "author"], name="link_by_author"),
         ]
 
     def __str__(self) -> str:

@@ -28,6 +28,9 @@ from sessions.models import Activation, AwsName, AwsSession, Invitation, Members
 from sessions.policy import Action, can
 from sessions.views.access import member_in, recently_logged_in
 
+# A page lists so many of what a person has, and says how many more there are.
+SHOWN = 50
+
 
 @login_required
 @require_safe
@@ -109,9 +112,7 @@ def _about(member: Membership, person: Membership | None, username: str, person_
     if person is not None:
         now = database_now()
         context |= {
-            "active": Activation.objects.filter(user=person_id, session__team=member.team).select_related(
-                "session"
-            ),
+            **_active(member, person_id),
             "tokens": Token.objects.filter(
                 user=person_id, team=member.team, revoked_at=None, expires_at__gt=now
             ).order_by("expires_at"),
@@ -119,6 +120,14 @@ def _about(member: Membership, person: Membership | None, username: str, person_
             "name_form": AwsNameForm(initial={"aws_name": person.user.aws_name}),
         }
     return context
+
+
+def _active(member: Membership, person_id: int) -> dict[str, Any]:
+    """The first of what a person has started, and how much more there is."""
+    started = Activation.objects.filter(user=person_id, session__team=member.team).order_by("pk")
+    count = started.count()
+    shown = started.select_related("session")[:SHOWN]
+    return {"active": shown, "active_count": count, "active_more": max(count - SHOWN, 0)}
 
 
 def _change(
@@ -214,5 +223,6 @@ def person_remove(request: HttpRequest, team_slug: str, person_id: int) -> HttpR
         )
     member, person = _person(request, team_slug, person_id, Action.MANAGE_PEOPLE)
     context = _about(member, person, person.user.get_username(), person_id)
-    context["own"] = AwsSession.objects.filter(team=member.team, link__author=person.user).order_by("alias")
+    own = AwsSession.objects.filter(team=member.team, link__author=person.user).order_by("pk")
+    context |= {"own": own[:SHOWN], "own_more": max(own.count() - SHOWN, 0)}
     return render(request, "person_remove.html", context)

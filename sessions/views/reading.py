@@ -6,7 +6,7 @@ from typing import Any
 from uuid import UUID
 
 from django.contrib.auth.decorators import login_required
-from django.db.models import Count
+from django.db.models import Count, F
 from django.http import HttpRequest, HttpResponse
 from django.shortcuts import redirect, render
 from django.urls import reverse
@@ -20,7 +20,16 @@ from sessions.lifecycle.plan import plan
 from sessions.lifecycle.state import Status, TeamView, problem_of, view_of_sessions, view_of_team
 from sessions.lifecycle.tallies import saved_by_sharing
 from sessions.lifecycle.times import PARENT_MARGIN
-from sessions.models import AwsSession, Credential, Event, EventKind, Membership, SourceIdentity, User
+from sessions.models import (
+    AssumerLink,
+    AwsSession,
+    Credential,
+    Event,
+    EventKind,
+    Membership,
+    SourceIdentity,
+    User,
+)
 from sessions.policy import Action, can, may_answer, memberships_of
 from sessions.snippets import FORMATS
 from sessions.views.access import member_in, session_for
@@ -29,7 +38,7 @@ from sessions.views.rows import Row, live_seconds, row_of, rows_of
 
 STATUSES = ("active", "pending", "failed", "inactive")
 EVENTS_SHOWN = 10
-CHILDREN_SHOWN = 50
+CHILDREN_SHOWN = 20
 
 
 @login_required
@@ -143,10 +152,13 @@ def session_context(session: AwsSession, member: Membership) -> dict[str, Any]:
 
 def _used_by(session: AwsSession) -> dict[str, Any]:
     """The first of the sessions that are assumed from this one, and how many more there are."""
-    children = AwsSession.objects.filter(link__assumer=session)
-    shown = list(children.order_by("alias").values("id", "alias")[: CHILDREN_SHOWN + 1])
-    more = children.count() - CHILDREN_SHOWN if len(shown) > CHILDREN_SHOWN else 0
-    return {"dependants": shown[:CHILDREN_SHOWN], "dependants_more": more}
+    links = AssumerLink.objects.filter(assumer=session)
+    # In the order of the index, not of the aliases: a root may have all sessions of the team to sort.
+    shown = links.order_by("pk").values(id=F("pk"), alias=F("session__alias"))[:CHILDREN_SHOWN]
+    return {
+        "dependants": sorted(shown, key=lambda each: each["alias"].casefold()),
+        "dependants_more": max(links.count() - CHILDREN_SHOWN, 0),
+    }
 
 
 def _hops(view: TeamView, session: AwsSession, member: Membership) -> list[dict[str, Any]]:

@@ -10,9 +10,11 @@ from django.views.decorators.http import require_http_methods, require_POST
 from sessions.forms_people import AccessForm, GroupForm
 from sessions.lifecycle.access import access_of, delete_group, save_group, set_access
 from sessions.lifecycle.sessions import Refused
-from sessions.models import AwsSession, TeamGroup
+from sessions.models import AssumerLink, TeamGroup
 from sessions.policy import Action
 from sessions.views.access import member_in, recently_logged_in, session_for
+
+BUILT_ON_SHOWN = 20
 
 
 @recently_logged_in
@@ -27,8 +29,13 @@ def session_access(request: HttpRequest, session_id: UUID) -> HttpResponse:
         set_access(session, form.access(), member.user.get_username())
         messages.success(request, f"Access to “{session.alias}” saved.")
         return redirect("session", session.pk)
-    built_on = AwsSession.objects.filter(link__assumer=session).select_related("link__author")
-    context = {"form": form, "session": session, "built_on": built_on.order_by("alias")}
+    built_on = AssumerLink.objects.filter(assumer=session).select_related("session", "author").order_by("pk")
+    context = {
+        "form": form,
+        "session": session,
+        "built_on": built_on[:BUILT_ON_SHOWN],
+        "built_on_more": max(built_on.count() - BUILT_ON_SHOWN, 0),
+    }
     return render(request, "session_access.html", context, status=422 if form.errors else 200)
 
 
