@@ -11,7 +11,7 @@ from pathlib import Path
 from bench import report
 from bench.ground import POSTGRES, Ground, Unmeasurable
 
-SECTIONS = ("cpu_per_hop", "sts_calls", "start_together", "steady")
+SECTIONS = ("cpu_per_hop", "sts_calls", "start_together", "steady", "pages")
 
 
 def main() -> int:

@@ -15,7 +15,7 @@ import sys
 import tempfile
 import time
 import urllib.parse
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Self
@@ -89,8 +89,8 @@ class Ground:
                 if apps.ready:
                     connections.close_all()
                 with contextlib.suppress(psycopg.Error):
-                    self._administer(f"DROP DATABASE IF EXISTS {self.name} WITH (FORCE)")
-                    self._administer(f"DROP DATABASE IF EXISTS {self.name}_template WITH (FORCE)")
+                    for name in (self.name, f"{self.name}_kept", f"{self.name}_template"):
+                        self._administer(f"DROP DATABASE IF EXISTS {name} WITH (FORCE)")
         finally:
             shutil.rmtree(self.folder, ignore_errors=True)
 
@@ -159,6 +159,35 @@ class Ground:
             shutil.copyfile(self.folder / "template.sqlite3", self._sqlite)
         with redis.Redis.from_url(settings.REDIS_URL) as broker:
             broker.flushall()
+
+    def keep(self) -> Callable[[], None]:
+        """Puts the database of now aside, beside those that `fresh` makes; returns how to use it again."""
+        from django.db import connections
+
+        connections.close_all()
+        if self.kind == "postgres":
+            kept = f"{self.name}_kept"
+            self._administer(f"ALTER DATABASE {self.name} RENAME TO {kept}")
+        else:
+            kept = str(self._sqlite.with_name("kept.sqlite3"))
+            self._sqlite.rename(kept)  # closing has written the log into it
+        return self._use(kept)
+
+    def current(self) -> Callable[[], None]:
+        """How to use the database of now, after another was used."""
+        return self._use(self.name if self.kind == "postgres" else str(self._sqlite))
+
+    def _use(self, name: str) -> Callable[[], None]:
+        from django.db import connections
+
+        connections.close_all()
+        wrapper = connections.create_connection("default")
+        wrapper.settings_dict = {**wrapper.settings_dict, "NAME": name}
+
+        def use() -> None:
+            connections["default"] = wrapper
+
+        return use
 
     def settle(self) -> None:
         """After much was written: what the server would do by and by."""

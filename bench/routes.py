@@ -1,0 +1,294 @@
+"""Every route about one session, person or token, and a request for it: complete, because a route without one fails.
+
+`every_route` and `every_api_operation` read the URLconf and the API's router; `missing` says what has no request here.
+"""
+
+import json
+import re
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
+from typing import Any
+
+from django.urls import URLPattern, URLResolver, get_resolver
+
+from bench.large_team import LargeTeam
+from sessions.api import api
+
+Values = dict[str, Any]
+NOTHING: Callable[[LargeTeam], Values] = lambda team: {}  # noqa: E731
+
+
+@dataclass(frozen=True)
+class Ask:
+    """One request. `by`: who asks, None for nobody; `about`: what stands in the address instead of the usual."""
+
+    route: str
+    method: str = "GET"
+    status: int = 200
+    by: str | None = "admin"
+    data: Callable[[LargeTeam], Values] = NOTHING
+    about: Callable[[LargeTeam], Values] = NOTHING
+    what: str = ""
+    headers: dict[str, str] = field(default_factory=dict)
+
+    @property
+    def is_api(self) -> bool:
+        return self.route.startswith("api/")
+
+    @property
+    def name(self) -> str:
+        """What the figure is called."""
+        who = "" if self.by == "admin" else f" by {self.by or 'nobody'}"
+        return f"{self.method} /{self.route}{who}{f' ({self.what})' if self.what else ''}"
+
+    def path(self, team: LargeTeam) -> str:
+        """The address, with the samples of that team in it."""
+        fixed = {
+            "provider": "aws",
+            "kind": "iam-role-chained",
+            "purpose": "assumer",
+            "format": "posix",
+            "uidb36": "1",
+            "key": "no-key",
+            "pk": 1,
+            "provider_id": "sso",
+        }
+        samples = fixed | team.samples | self.about(team)
+        return "/" + re.sub(r"<\w+:(\w+)>", lambda match: str(samples[match[1]]), self.route)
+
+    def body(self, team: LargeTeam) -> str:
+        """What the API is sent."""
+        return "" if self.method in {"GET", "DELETE"} else json.dumps(self.data(team))
+
+
+SESSION = "sessions/<uuid:session_id>/"
+TEAM = "teams/<slug:team_slug>/"
+PERSON = f"{TEAM}people/<int:person_id>/"
+API_SESSION = "api/v1/sessions/<uuid:session_id>"
+NEW = f"{TEAM}new/<slug:provider>/<slug:kind>/"
+LIVE = {"HX-Request": "true"}
+
+
+def _one(name: str) -> Callable[[LargeTeam], Values]:
+    return lambda team: {"session_id": getattr(team, name).pk}
+
+
+def _new(team: LargeTeam) -> Values:
+    return _chained(team) | {"alias": "New one", "profile": "new-one"}
+
+
+def _chained(team: LargeTeam) -> Values:
+    """The subject as it is, but for its role: what is active below it follows."""
+    return {
+        "alias": team.session.alias,
+        "profile": team.session.profile,
+        "region": team.session.region,
+        "role_arn": "arn:aws:iam::111122223333:role/Other",
+        "role_session_name": "{username}",
+        "assumer": str(team.root.pk),
+    }
+
+
+def _typed_root(team: LargeTeam) -> Values:
+    return {
+        "alias": "New root",
+        "profile": "new-root",
+        "region": "eu-west-1",
+        "access_key_id": "AKIAIOSFODNN7EXAMPLE",
+        "secret_access_key": "wJalrXUtnFEMI/K7MDENG/bPxRfiCYEXAMPLEKEY",
+    }
+
+
+def _access(team: LargeTeam) -> Values:
+    return {"start": "named", "start_people": [team.member.pk], "assume": "named"}
+
+
+PAGES = (
+    Ask("", status=302),
+    Ask(f"{TEAM}new/"),
+    Ask(f"{TEAM}new/<slug:provider>/"),
+    Ask(NEW),
+    Ask(NEW, by="member"),
+    Ask(NEW, what="a root", about=lambda team: {"kind": "iam-user"}),
+    Ask(NEW, "POST", 302, data=_new),
+    Ask(NEW, "POST", 302, what="a root", data=_typed_root, about=lambda team: {"kind": "iam-user"}),
+    Ask(NEW, "POST", 422, what="with errors"),
+    Ask(f"{TEAM}choices/<slug:purpose>/"),
+    Ask(f"{TEAM}choices/<slug:purpose>/", by="member"),
+    Ask(f"{TEAM}choices/<slug:purpose>/", what="for a token", about=lambda team: {"purpose": "token"}),
+    Ask(f"{TEAM}choices/<slug:purpose>/", what="for a preview", about=lambda team: {"purpose": "preview"}),
+    Ask(f"{TEAM}test/<slug:kind>/", "POST", data=_new),
+    Ask(
+        f"{TEAM}test/<slug:kind>/",
+        "POST",
+        what="a root",
+        data=_typed_root,
+        about=lambda team: {"kind": "iam-user"},
+    ),
+    Ask(f"{TEAM}preview/", "POST", data=_new),
+    Ask(f"{TEAM}external-id/", "POST"),
+    Ask(f"{TEAM}policy/preview/", "POST", data=lambda team: {"session": str(team.child.pk)}),
+    Ask("probes/<uuid:probe_id>/"),
+    Ask(SESSION),
+    Ask(SESSION, by="member"),
+    Ask(SESSION, what="a large root", about=_one("big_root")),
+    Ask(SESSION, by="member", what="a large root", about=_one("big_root")),
+    Ask(f"{SESSION}state/", headers=LIVE),
+    Ask(f"{SESSION}state/", by="member", headers=LIVE),
+    Ask(f"{SESSION}names/", headers=LIVE),
+    Ask(f"{SESSION}edit/"),
+    Ask(f"{SESSION}edit/", by="member", about=_one("own")),
+    Ask(f"{SESSION}edit/", what="a large root", about=_one("big_root")),
+    Ask(f"{SESSION}edit/", "POST", 302, data=_chained),
+    Ask(f"{SESSION}delete/"),
+    Ask(f"{SESSION}delete/", "POST", 302),
+    Ask(f"{SESSION}access/"),
+    Ask(f"{SESSION}access/", what="a large root", about=_one("big_root")),
+    Ask(f"{SESSION}access/", "POST", 302, data=_access),
+    Ask(f"{SESSION}start/", "POST", 302, by="member"),
+    Ask(f"{SESSION}stop/", "POST", 302, by="member"),
+    Ask(f"{SESSION}rotate/", "POST", 302, by="member"),
+    Ask(
+        f"{SESSION}answer/",
+        "POST",
+        302,
+        by="member",
+        about=_one("waiting"),
+        data=lambda team: {"code": "123456"},
+    ),
+    Ask(
+        f"{SESSION}answer/",
+        "POST",
+        302,
+        by="member",
+        what="a root",
+        about=_one("code_root"),
+        data=lambda team: {"code": "123456"},
+    ),
+    Ask(f"{SESSION}approval/", about=_one("approval_root")),
+    Ask(f"{SESSION}approval/", "POST", 302, about=_one("approval_root")),
+    Ask(f"{SESSION}approval/forget/", "POST", 302, about=_one("approval_root")),
+    Ask(f"{SESSION}choose/", status=302, about=_one("approval_root")),
+    Ask(f"{SESSION}key/", about=_one("root")),
+    Ask(f"{SESSION}key/rotate/", "POST", 302, about=_one("root")),
+    Ask(f"{SESSION}key/withdraw/", "POST", 404, about=_one("root")),
+    Ask(f"{SESSION}snippets/<slug:format>/", "POST", by="member"),
+    Ask(f"{SESSION}snippets/<slug:format>/download/", "POST", by="member"),
+    Ask(f"{TEAM}people/"),
+    Ask(f"{TEAM}people/invite/"),
+    Ask(f"{TEAM}people/invite/", "POST", data=lambda team: {"role": "member", "days": "7"}),
+    Ask(f"{TEAM}people/invitations/<uuid:invitation_id>/withdraw/", "POST", 302),
+    Ask(f"{TEAM}people/groups/new/"),
+    Ask(
+        f"{TEAM}people/groups/new/",
+        "POST",
+        302,
+        data=lambda team: {"name": "G2", "members": [team.leaver.pk]},
+    ),
+    Ask(f"{TEAM}people/groups/<uuid:group_id>/"),
+    Ask(f"{TEAM}people/groups/<uuid:group_id>/", "POST", 302, data=lambda team: {"name": "G3"}),
+    Ask(f"{TEAM}people/groups/<uuid:group_id>/delete/", "POST", 302),
+    Ask(PERSON),
+    Ask(f"{PERSON}role/", "POST", 302, data=lambda team: {"role-role": "auditor"}),
+    Ask(f"{PERSON}name/", "POST", 302, data=lambda team: {"aws_name": "another.name"}),
+    Ask(f"{PERSON}disable/", "POST", 302),
+    Ask(f"{PERSON}enable/", "POST", 302),
+    Ask(f"{PERSON}remove/"),
+    Ask(f"{PERSON}remove/", "POST", 302),
+    Ask(f"{TEAM}tokens/"),
+    Ask(f"{TEAM}tokens/", by="member"),
+    Ask(f"{TEAM}tokens/", "POST", data=lambda team: {"name": "t", "scopes": ["read"], "days": "1"}),
+    Ask(f"{TEAM}tokens/<uuid:token_id>/revoke/", "POST", 302),
+    Ask("join/", by=None),
+    Ask("join/accept/", "POST", 302),
+    Ask("healthz", by=None),
+    Ask("readyz", status=503, by=None),
+)
+
+API = (
+    Ask("api/v1/openapi.json", by=None),
+    Ask("api/v1/sessions", "POST", 201, data=lambda team: _new(team) | {"kind": "iam-role-chained"}),
+    Ask(
+        "api/v1/sessions",
+        "POST",
+        201,
+        what="a root",
+        data=lambda team: _typed_root(team) | {"kind": "iam-user"},
+    ),
+    Ask("api/v1/sessions/start", "POST", by="member", data=lambda team: {"ids": [str(team.session.pk)]}),
+    Ask("api/v1/sessions/stop", "POST", by="member", data=lambda team: {"ids": [str(team.session.pk)]}),
+    Ask(API_SESSION),
+    Ask(API_SESSION, by="member", what="a large root", about=_one("big_root")),
+    Ask(API_SESSION, "PATCH", data=lambda team: {"alias": "Renamed"}),
+    Ask(
+        API_SESSION,
+        "PATCH",
+        what="its role",
+        data=lambda team: {"role_arn": "arn:aws:iam::111122223333:role/Other"},
+    ),
+    Ask(API_SESSION, "DELETE", 409, what="unconfirmed"),
+    Ask(API_SESSION, "DELETE", 204, about=_one("child")),
+    Ask("api/v1/policy"),
+    Ask(f"{API_SESSION}/access"),
+    Ask(f"{API_SESSION}/access", "PUT", data=lambda team: {"assume": {"everyone": False, "people": []}}),
+    Ask(
+        f"{API_SESSION}/answer",
+        "POST",
+        204,
+        by="member",
+        about=_one("waiting"),
+        data=lambda team: {"code": "123456"},
+    ),
+    Ask(f"{API_SESSION}/approval", about=_one("approval_root")),
+    Ask(f"{API_SESSION}/approval", "POST", 202, about=_one("approval_root")),
+    Ask(f"{API_SESSION}/start", "POST", by="member"),
+    Ask(f"{API_SESSION}/stop", "POST", by="member"),
+    Ask(f"{API_SESSION}/rotate", "POST", by="member"),
+    Ask(f"{API_SESSION}/credentials", by="member"),
+)
+
+# About a team as a whole, or the installation: what these cost may grow.
+ABOUT_MANY = {
+    ("GET", TEAM): "the list of a team's sessions",
+    ("GET", f"{TEAM}policy/"): "it lists the sessions of a team whose names identify nobody",
+    ("GET", "metrics"): "counts of the installation",
+    ("GET", "api/v1/sessions"): "the list of a team's sessions",
+    ("GET", "api/v1/policy/unnamed"): "a list of sessions",
+    ("PATCH", "api/v1/policy"): "checked against every session of the team",
+    # The name by which ninja finds its own addresses; nothing is there.
+    ("GET", "api/v1/"): "no page",
+}
+# Log-in and one's own account: whatever the library has there is asked for as it is.
+ACCOUNTS = "accounts/"
+
+
+def asks() -> tuple[Ask, ...]:
+    """Every request, those for the log-in pages as the URLconf has them."""
+    accounts = (Ask(route, status=0) for route in every_route() if route.startswith(ACCOUNTS))
+    return (*PAGES, *API, *accounts)
+
+
+def missing() -> set[tuple[str, str]]:
+    """The routes, and operations of the API, that have neither a request here nor a reason why not."""
+    known = {(each.method, each.route) for each in asks()} | set(ABOUT_MANY)
+    pages = {("", route) for route in every_route() if route not in {known_route for _, known_route in known}}
+    return pages | (set(every_api_operation()) - known)
+
+
+def every_route(resolver: Any = None, prefix: str = "") -> Iterator[str]:
+    """Every address that the URLconf knows."""
+    for pattern in (resolver or get_resolver()).url_patterns:
+        if isinstance(pattern, URLResolver):
+            yield from every_route(pattern, prefix + str(pattern.pattern))
+        elif isinstance(pattern, URLPattern):
+            yield (prefix + str(pattern.pattern)).replace("<uuidstr:", "<uuid:")
+
+
+def every_api_operation() -> Iterator[tuple[str, str]]:
+    """(method, route) as the API itself tells."""
+    for prefix, router in api._routers:
+        for path, view in router.path_operations.items():
+            route = f"{prefix}{path}".lstrip("/").replace("{", "<").replace("}", ">")
+            for operation in view.operations:
+                for method in operation.methods:
+                    yield method, f"api/v1/{route.replace('<uuidstr:', '<uuid:')}"

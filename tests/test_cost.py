@@ -1,0 +1,91 @@
+"""What a request about one thing asks the database for does not depend on how many others there are."""
+
+import difflib
+import re
+from contextlib import contextmanager
+from urllib.parse import urlencode
+
+import pytest
+from django.db import connection, transaction
+from django.test import Client
+from django.test.utils import CaptureQueriesContext
+
+from bench import large_team, routes
+from tests.house import browser_of
+
+pytestmark = pytest.mark.django_db
+FEW, MANY = 10, 300
+
+
+@contextmanager
+def taken_back():
+    savepoint = transaction.savepoint()
+    try:
+        yield
+    finally:
+        transaction.savepoint_rollback(savepoint)
+
+
+def send(ask, team, browsers):
+    """One request, and the statements it sent."""
+    headers, client, kind = dict(ask.headers), browsers[ask.by], "application/x-www-form-urlencoded"
+    body = urlencode(ask.data(team), doseq=True)
+    if ask.is_api:
+        client, kind, body = browsers[None], "application/json", ask.body(team)
+        if ask.by:
+            headers["Authorization"] = f"Bearer {team.tokens[ask.by].reveal()}"
+    if ask.method == "GET":
+        body = ""
+    with taken_back(), CaptureQueriesContext(connection) as captured:
+        answer = client.generic(ask.method, ask.path(team), body, kind, headers=headers)
+    return answer, [each["sql"] for each in captured.captured_queries]
+
+
+def difference(few, many):
+    """The statements that one has and the other has not, by how they begin."""
+    shapes = [
+        sorted(re.sub(r"[0-9a-f-]{32,}|[0-9]+", "#", sql)[:300] for sql in each) for each in (few, many)
+    ]
+    return "\n".join(difflib.unified_diff(*shapes, lineterm="", n=0))
+
+
+@pytest.fixture
+def team(sts):
+    return large_team.build()
+
+
+@pytest.fixture
+def browsers(team):
+    return {"admin": browser_of(team.admin), "member": browser_of(team.member), None: Client()}
+
+
+def test_every_route_has_a_request_or_a_reason():
+    assert routes.missing() == set(), (
+        "give these a request in bench/routes.py, so that their cost is measured"
+    )
+
+
+def test_no_two_requests_have_one_name():
+    names = [ask.name for ask in routes.asks()]
+    assert sorted(set(names)) == sorted(names)
+
+
+def test_every_request_is_answered_as_the_table_says(team, browsers, subtests):
+    for ask in routes.asks():
+        with subtests.test(ask.name):
+            answer, _ = send(ask, team, browsers)
+            assert answer.status_code == ask.status or (ask.status == 0 and answer.status_code < 500), (
+                answer.content[:800]
+            )
+
+
+def test_a_request_about_one_thing_sends_as_many_queries_in_a_large_team(team, browsers, subtests):
+    large_team.crowd(team, 1, FEW)
+    for ask in routes.asks():  # what is read once a process
+        send(ask, team, browsers)
+    few = {ask.name: send(ask, team, browsers)[1] for ask in routes.asks()}
+    large_team.crowd(team, FEW + 1, MANY)
+    for ask in routes.asks():
+        with subtests.test(ask.name):
+            _, many = send(ask, team, browsers)
+            assert len(many) == len(few[ask.name]), difference(few[ask.name], many)
