@@ -6,8 +6,9 @@ from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
+from sessions.aws import skew
 from sessions.aws.credentials import AwsCredentials
-from sessions.aws.errors import UnacceptableAnswer
+from sessions.aws.errors import UnacceptableAnswer, clock_skewed
 from sessions.aws.hop import DURATION_SECONDS, Hop
 from sessions.secret import Secret
 
@@ -60,14 +61,26 @@ def read_assumed_role(answer: Mapping[str, Any], hop: Hop, hop_number: int, now:
 
 
 def read_credentials(
-    answer: Mapping[str, Any], hop_number: int, now: datetime, asked: timedelta
+    answer: Mapping[str, Any],
+    hop_number: int,
+    now: datetime,
+    asked: timedelta,
+    *,
+    said_with: Mapping[str, Any] | None = None,
 ) -> AwsCredentials:
-    """The `Credentials` of an answer, if all three parts and the end are what they can be."""
+    """The `Credentials` of an answer, if all three parts and the end are what they can be.
+
+    Their life is measured by AWS's own time of the answer (or of `said_with`, the whole one): a clock of ours that is some
+    minutes off makes good credentials no worse.
+    """
+    whole = said_with or answer
     parts = _part(answer, "Credentials", hop_number)
     expires_at = parts.get("Expiration")
     if not isinstance(expires_at, datetime) or expires_at.utcoffset() is None:
         raise unacceptable(hop_number, "The answer does not say when the credentials end.")
-    if not SHORTEST_LIFE < expires_at - now <= asked + CLOCK_TOLERANCE:
+    if not SHORTEST_LIFE < expires_at - skew.aws_time(whole, now) <= asked + CLOCK_TOLERANCE:
+        if abs(off := skew.seen("", whole, now) or timedelta(0)) > skew.TAKEN_BY_AWS:
+            raise clock_skewed("ClockSkewed", hop_number, off)
         raise unacceptable(
             hop_number,
             "The credentials would end too soon or later than asked for.",

@@ -9,6 +9,7 @@ from sessions.aws.credentials import AwsCredentials
 from sessions.aws.errors import Refused, translate
 from sessions.aws.hop import Hop
 from sessions.aws.names import InvalidName, validate_region
+from sessions.aws.proof import Asked
 from sessions.secret import Secret
 
 
@@ -18,9 +19,11 @@ def calling(
     using: AwsCredentials | None = None,
     hop: Hop | None = None,
     *,
+    asked: Asked,
     hidden: Secret | None = None,
 ) -> Iterator[None]:
-    """Around the call and the reading of its answer. Without `using` the call is one that AWS takes unsigned.
+    """Around the call and the reading of its answer. Without `using` the call is one that AWS takes unsigned. `asked` says
+    what an error answer would prove anything about.
 
     Neither botocore's exception nor its frames leave with the error, nor those of our reading: an error report that prints
     local variables would find the answer's secrets in them. For the same reason no answer that holds one is ever put into
@@ -33,7 +36,7 @@ def calling(
     except Exception as error:  # noqa: BLE001
         secrets = (using.secret_access_key, using.session_token, hidden) if using else (hidden,)
         # A copy, since contextlib gives the very exception it was handed its old frames back.
-        raise copy(translate(error, hop_number, hop, hidden=secrets)) from None
+        raise copy(translate(error, hop_number, hop, asked=asked, hidden=secrets)) from None
 
 
 def check_region(region: str, hop_number: int) -> None:

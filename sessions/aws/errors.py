@@ -3,75 +3,62 @@
 The codes and what to make of them: STS's service model, and botocore's lists of throttling and transient errors.
 """
 
-import re
-import unicodedata
 from collections.abc import Iterable
-from typing import Any
+from datetime import UTC, datetime, timedelta
+from typing import Any, ClassVar, Self
 
 from botocore import exceptions as botocore_exceptions
 from botocore.exceptions import BotoCoreError, ClientError
 
-from sessions.aws.arn import RoleArn
+from sessions.aws import advice, proof, skew
 from sessions.aws.hop import Hop
+from sessions.aws.proof import About, Answer, Asked
 from sessions.secret import Secret
-
-LONGEST_MESSAGE = 500
-
-THROTTLED = frozenset(
-    {
-        "Throttling",
-        "ThrottlingException",
-        "ThrottledException",
-        "RequestThrottled",
-        "RequestThrottledException",
-    }
-    | {"RequestLimitExceeded", "TooManyRequestsException", "BandwidthLimitExceeded", "LimitExceededException"}
-    | {"SlowDown", "SlowDownException", "PriorRequestNotComplete", "ProvisionedThroughputExceededException"}
-    | {"TransactionInProgressException", "EC2ThrottledException"}
-)
-PASSING = frozenset(
-    {"RequestTimeout", "RequestTimeoutException", "InternalFailure", "InternalError", "ServiceUnavailable"}
-    | {"ServiceUnavailableException", "InternalServerError", "IDPCommunicationError"}
-)
-EXPIRED = frozenset({"ExpiredToken", "ExpiredTokenException"})
-# Answers to a wrong signature quote the request that AWS saw, session token included: they are never passed on.
-QUOTING = frozenset({"SignatureDoesNotMatch", "IncompleteSignature", "InvalidSignatureException"})
-
-_CODE = re.compile(r"[A-Za-z0-9_.:-]{1,100}", re.ASCII)
-_NOT_AUTHORIZED = re.compile(
-    r"User: (?P<user>\S+) is not authorized to perform: (?P<action>\S+)(?: on resource: (?P<resource>\S+))?"
-)
-_FIELD = re.compile(r" at '(?P<field>[A-Za-z.0-9]+)' failed", re.ASCII)
-_PERCENT = re.compile(r"(?P<percent>\d+(?:\.\d+)?)\s*%", re.ASCII)
-_FORM_FIELDS = {
-    "rolearn": "Role ARN",
-    "rolesessionname": "Role session name",
-    "externalid": "External ID",
-    "sourceidentity": "source identity",
-    "serialnumber": "MFA serial",
-    "tokencode": "code",
-}
 
 
 class AwsError(Exception):
     """AWS, or the way there, said no.
 
     `hop` is 0 for the root and 1 for the first AssumeRole; `check` says in a sentence or two what to look at;
-    `retryable` says that it can go away by itself. Nothing in it is secret.
+    `retryable` says that it can go away by itself, `about` what it proves anything about. Nothing in it is secret.
     """
 
     retryable = False
+    means: ClassVar[About] = About.HOP
 
     def __init__(
-        self, code: str, hop: int, message: str, check: str, *, retryable: bool | None = None
+        self,
+        code: str,
+        hop: int,
+        message: str,
+        check: str,
+        *,
+        retryable: bool | None = None,
+        about: About | None = None,
     ) -> None:
-        self.code, self.hop, self.message, self.check = code, hop, clean(message), check
+        self.code, self.hop, self.message, self.check = code, hop, advice.clean(message), check
         if retryable is not None:
             self.retryable = retryable
+        passes = self.retryable and self.means is About.HOP
+        self.about = about or (About.MOMENT if passes else self.means)
         super().__init__(f"hop {hop}: {code}: {self.message}")
 
+    def told_at(self, hop: int) -> Self:
+        """The same error, told at that hop; 0 is the root."""
+        return type(self)(
+            self.code, hop, self.message, self.check, retryable=self.retryable, about=self.about
+        )
+
     def __reduce__(self) -> tuple[Any, ...]:
-        return _remake, (type(self), self.code, self.hop, self.message, self.check, self.retryable)
+        return _remake, (
+            type(self),
+            self.code,
+            self.hop,
+            self.message,
+            self.check,
+            self.retryable,
+            self.about,
+        )
 
 
 class Refused(AwsError):
@@ -82,16 +69,27 @@ class Throttled(AwsError):
     """AWS wants fewer calls."""
 
     retryable = True
+    means = About.MOMENT
 
 
 class Unavailable(AwsError):
     """No answer, or AWS is not well."""
 
     retryable = True
+    means = About.MOMENT
+
+
+class ClockSkewed(AwsError):
+    """This machine's clock and AWS's do not agree: no call is taken until they do."""
+
+    retryable = True
+    means = About.CLOCK
 
 
 class CredentialsExpired(AwsError):
     """What the call was signed with has ended: mint it anew, then this hop, once."""
+
+    means = About.CALLER
 
 
 class UnacceptableAnswer(AwsError):
@@ -101,111 +99,60 @@ class UnacceptableAnswer(AwsError):
 class WaitingForPerson(AwsError):
     """A person has to give something first: a code, an approval."""
 
+    means = About.PERSON
+
 
 def translate(
-    error: Exception, hop_number: int, hop: Hop | None = None, *, hidden: Iterable[Secret | None] = ()
+    error: Exception,
+    hop_number: int,
+    hop: Hop | None = None,
+    *,
+    asked: Asked | None = None,
+    hidden: Iterable[Secret | None] = (),
 ) -> AwsError:
     """Our own error for one of botocore's, or for whatever its parser raised.
 
-    `hop` is the request that was made, if it was an AssumeRole; `hidden` are secrets of the call, in case the answer
-    quotes them. Raise the result `from None`: botocore's exception holds the whole answer.
+    `hop` is the request that was made, if it was an AssumeRole; `asked` says which call it was, who signed it, and where;
+    `hidden` are secrets of the call, in case the answer quotes them. Raise the result `from None`: botocore's exception
+    holds the whole answer.
     """
     if isinstance(error, AwsError):
         return error
     if isinstance(error, ClientError):
-        return _answered(error, hop_number, hop, hidden)
+        return _answered(error, hop_number, hop, asked or Asked(), hidden)
     return _not_answered(error, hop_number)
 
 
-def clean(text: str) -> str:
-    """An outside text for people: one line, nothing invisible, at most 500 characters."""
-    shown = "".join(" " if unicodedata.category(c)[0] in "CZ" else c for c in text[: 4 * LONGEST_MESSAGE])
-    shown = " ".join(shown.split())
-    return shown if len(shown) <= LONGEST_MESSAGE else f"{shown[: LONGEST_MESSAGE - 1]}…"
-
-
 def _answered(
-    error: ClientError, hop_number: int, hop: Hop | None, hidden: Iterable[Secret | None]
+    error: ClientError, hop_number: int, hop: Hop | None, asked: Asked, hidden: Iterable[Secret | None]
 ) -> AwsError:
     response: dict[str, Any] = dict(error.response)
     said = response.get("Error") or {}
     status = (response.get("ResponseMetadata") or {}).get("HTTPStatusCode") or 0
-    raw_code = str(said.get("Code") or "")
-    code = raw_code if _CODE.fullmatch(raw_code) else "Unknown"
     message = str(said.get("Message") or "AWS gave no reason.")
     for secret in hidden:
         if secret:
             message = message.replace(secret.reveal(), "…")
     # Only now, so that no half of a secret is left; and before anything is looked for in what may be very long.
-    message = message[: 4 * LONGEST_MESSAGE]
-    if code in THROTTLED or status == 429:
-        return Throttled(code, hop_number, message, "AWS limits the calls; this is tried again by itself.")
-    if code in PASSING or status >= 500:
-        return Unavailable(code, hop_number, message, "AWS is not well; this is tried again by itself.")
-    if code in EXPIRED:
-        return CredentialsExpired(
-            code,
-            hop_number,
-            "What this role is assumed from has expired.",
-            "It is renewed by itself where it can be; if this stays, check the workers' clock.",
-        )
-    if code in QUOTING:
-        message = "AWS calculated another signature for the request."
-    return Refused(code, hop_number, message, _what_to_check(code, message, hop_number, hop))
+    message = message[: 4 * advice.LONGEST_MESSAGE]
+    code = proof.code_of(str(said.get("Code") or ""))
+    answer = Answer(code, message, status, skew.seen(message, response, datetime.now(UTC)))
+    about = proof.proves(answer, asked)
+    # A proxy's page tells nothing to people, whatever it says.
+    told, check = advice.on(answer, about, asked, hop_number, hop)
+    if code == proof.NO_CODE and status < 500:
+        return UnacceptableAnswer("UnreadableAnswer", hop_number, told, check, retryable=True)
+    kind = _KINDS.get(about, Refused)
+    if kind is Unavailable and (code in proof.THROTTLED or status == 429):
+        kind = Throttled
+    return kind(code if code != proof.NO_CODE else str(status), hop_number, told, check, about=about)
 
 
-def _what_to_check(code: str, message: str, hop_number: int, hop: Hop | None) -> str:
-    source = "the root's key" if hop_number <= 1 else "the credentials of the hop before"
-    match code:
-        case "AccessDenied" | "AccessDeniedException":
-            return _access_denied(message, hop)
-        case "InvalidClientTokenId" | "UnrecognizedClientException":
-            return f"AWS does not know {source}: deleted, disabled, or of another partition than the region."
-        case "SignatureDoesNotMatch" | "IncompleteSignature" | "InvalidSignatureException" | "RequestExpired":
-            return f"The secret of {source} is wrong, or the workers' clock is."
-        case "RegionDisabledException":
-            return "STS is not active in this region in the role's account: activate it in IAM's account settings, or choose another region."
-        case "NoSuchEntity":
-            return "Look in IAM whether the user and its keys are still there."
-        case "PackedPolicyTooLarge":
-            size = _PERCENT.search(message)
-            return f"Policies and tags together take {size['percent']} % of what fits: shorten them." if size else "Policies and tags together are too large: shorten them."  # fmt: skip
-        case "MalformedPolicyDocument":
-            return "The session policy is no valid policy."
-        case "ValidationError":
-            return _invalid(message)
-        case _:
-            return "Look the code up in the STS API reference under AssumeRole."
-
-
-def _access_denied(message: str, hop: Hop | None) -> str:
-    if "MultiFactorAuthentication" in message:
-        return "The code, or the MFA serial, is not right; a code can be used only once."
-    denied = _NOT_AUTHORIZED.search(message)
-    action = denied["action"].rstrip(".,") if denied else "sts:AssumeRole"
-    user = clean(denied["user"]) if denied else "the caller"
-    if hop is None:
-        return f"Check that the policies of {user} allow {action}."
-    conditions = [
-        "external ID" if hop.external_id else "an external ID it may ask for",
-        "MFA",
-        "session name",
-    ]
-    carried = (
-        " A chain that carries a source identity needs that at every hop." if "SourceId" in action else ""
-    )
-    return (
-        f"Check that the trust policy of {RoleArn.parse(hop.role_arn).name} lets {user} do {action} "
-        f"(with its conditions: {', '.join(conditions)}), and that the caller's own policies, boundary and SCPs allow it.{carried}"
-    )
-
-
-def _invalid(message: str) -> str:
-    if "role chaining" in message or "MaxSessionDuration" in message:
-        return "The role allows less than the one hour that is asked for: check its maximum session duration."
-    field = _FIELD.search(message)
-    known = _FORM_FIELDS.get(field["field"].lower()) if field else None
-    return f"Check the session's {known}." if known else "Check the session's fields."
+_KINDS: dict[About, type[AwsError]] = {
+    About.MOMENT: Unavailable,
+    About.CLOCK: ClockSkewed,
+    About.CALLER: CredentialsExpired,
+}
 
 
 def _not_answered(error: Exception, hop_number: int) -> AwsError:
@@ -231,14 +178,14 @@ def _not_answered(error: Exception, hop_number: int) -> AwsError:
                 name,
                 hop_number,
                 _UNREACHED.get(name, "AWS could not be reached."),
-                "Check the workers' network, proxy and DNS; this is tried again by itself.",
+                "Check the workers' network, proxy and DNS; this is tried again automatically.",
             )
         case botocore_exceptions.ParamValidationError():
             return Refused(
                 "ValidationError",
                 hop_number,
                 "The request is not a legal one.",
-                "Check the session's fields.",
+                advice.CHECK_FIELDS,
             )
         case BotoCoreError():
             return Refused(
@@ -249,13 +196,7 @@ def _not_answered(error: Exception, hop_number: int) -> AwsError:
             )
         case _:
             # The parser choked. A proxy's page goes away by itself, so this is tried again.
-            return UnacceptableAnswer(
-                "UnreadableAnswer",
-                hop_number,
-                "What came back is not an answer of STS.",
-                "Check what stands between the workers and AWS: a proxy, or the endpoint in AWS_ENDPOINT_URL_STS.",
-                retryable=True,
-            )
+            return unreadable(hop_number)
 
 
 _UNREACHED = {
@@ -263,6 +204,18 @@ _UNREACHED = {
     "ConnectTimeoutError": "AWS could not be reached in time.",
     "ConnectionClosedError": "The connection was closed before AWS answered.",
 }
+
+
+def clock_skewed(code: str, hop_number: int, by: timedelta) -> ClockSkewed:
+    """Our clock is that far ahead of AWS's (negative: behind it)."""
+    return ClockSkewed(code, hop_number, skew.in_words(by), advice.CHECK_THE_CLOCK)
+
+
+def unreadable(hop_number: int) -> UnacceptableAnswer:
+    """What came back is a page of something on the way, or nothing."""
+    return UnacceptableAnswer(
+        "UnreadableAnswer", hop_number, advice.NOT_AWS, advice.CHECK_THE_WAY, retryable=True
+    )
 
 
 def no_credentials() -> Refused:
@@ -275,5 +228,7 @@ def no_credentials() -> Refused:
     )
 
 
-def _remake(kind: type[AwsError], code: str, hop: int, message: str, check: str, retryable: bool) -> AwsError:
-    return kind(code, hop, message, check, retryable=retryable)
+def _remake(
+    kind: type[AwsError], code: str, hop: int, message: str, check: str, retryable: bool, about: About
+) -> AwsError:
+    return kind(code, hop, message, check, retryable=retryable, about=about)

@@ -14,6 +14,7 @@ from sessions.aws.calling import calling, check_region
 from sessions.aws.clients import client
 from sessions.aws.credentials import AwsCredentials
 from sessions.aws.errors import Refused
+from sessions.aws.proof import Asked, Call, Signer
 from sessions.secret import Secret
 
 _KEY_ID = re.compile(r"[A-Z0-9]{16,128}", re.ASCII)
@@ -31,7 +32,7 @@ class AccessKey:
 def list_keys(using: AwsCredentials, user_name: str, region: str) -> dict[str, AccessKey]:
     """The user's keys by their ids; there are two at most."""
     check_region(region, 0)
-    with calling(0, using):
+    with calling(0, using, asked=_asked(region)):
         answer = client("iam", region).list_access_keys(UserName=user_name)
         found = [
             AccessKey(_text(each, "AccessKeyId", _KEY_ID, "access key ID"), each.get("Status") == "Active")
@@ -43,14 +44,14 @@ def list_keys(using: AwsCredentials, user_name: str, region: str) -> dict[str, A
 def create_key(using: AwsCredentials, user_name: str, region: str) -> AwsCredentials:
     """A further key of the user. Its secret is in this answer and nowhere else."""
     check_region(region, 0)
-    with calling(0, using):
+    with calling(0, using, asked=_asked(region)):
         return _created(client("iam", region).create_access_key(UserName=user_name))
 
 
 def deactivate_key(using: AwsCredentials, user_name: str, key_id: str, region: str) -> None:
     """AWS no longer takes the key. Whoever has a copy of it finds out; it can still be undone in IAM."""
     check_region(region, 0)
-    with calling(0, using):
+    with calling(0, using, asked=_asked(region)):
         client("iam", region).update_access_key(UserName=user_name, AccessKeyId=key_id, Status="Inactive")
 
 
@@ -58,7 +59,7 @@ def delete_key(using: AwsCredentials, user_name: str, key_id: str, region: str) 
     """The key is gone, or was already."""
     check_region(region, 0)
     try:
-        with calling(0, using):
+        with calling(0, using, asked=_asked(region)):
             client("iam", region).delete_access_key(UserName=user_name, AccessKeyId=key_id)
     except Refused as error:
         if error.code != "NoSuchEntity":
@@ -68,9 +69,13 @@ def delete_key(using: AwsCredentials, user_name: str, key_id: str, region: str) 
 def was_ever_used(using: AwsCredentials, key_id: str, region: str) -> bool:
     """Whether IAM has seen the key in use, ever."""
     check_region(region, 0)
-    with calling(0, using):
+    with calling(0, using, asked=_asked(region)):
         answer = client("iam", region).get_access_key_last_used(AccessKeyId=key_id)
         return bool(answer.get("AccessKeyLastUsed", {}).get("LastUsedDate"))
+
+
+def _asked(region: str) -> Asked:
+    return Asked(Call.IAM, Signer.ROOT_KEY, region, home=region)
 
 
 def _created(answer: Mapping[str, Any]) -> AwsCredentials:

@@ -17,6 +17,8 @@ from sessions.aws.answers import read_credentials, unacceptable
 from sessions.aws.calling import calling, check_region
 from sessions.aws.clients import client
 from sessions.aws.credentials import AwsCredentials
+from sessions.aws.errors import unreadable
+from sessions.aws.proof import Asked, Call, Signer
 from sessions.secret import Secret
 
 CLIENT_NAME = "Chainweb"
@@ -93,7 +95,7 @@ class Account:
 def register_client(region: str) -> Registration:
     """Makes ourselves known to that region's Identity Center."""
     check_region(region, 0)
-    with calling(0):
+    with calling(0, asked=_asked(region)):
         return _registration(
             client("sso-oidc", region).register_client(
                 clientName=CLIENT_NAME,
@@ -107,7 +109,7 @@ def register_client(region: str) -> Registration:
 def start_device_authorization(known: Registration, start_url: str, region: str) -> DeviceAuthorization:
     """Asks for a page where a person approves, for the portal with that start URL."""
     check_region(region, 0)
-    with calling(0, hidden=known.client_secret):
+    with calling(0, asked=_asked(region), hidden=known.client_secret):
         return _device_authorization(
             client("sso-oidc", region).start_device_authorization(
                 clientId=known.client_id, clientSecret=known.client_secret.reveal(), startUrl=start_url
@@ -124,7 +126,7 @@ def create_token(
 ) -> TokenAnswer:
     """Tokens for an approved device code or a refresh token, or why there are none."""
     check_region(region, 0)
-    with calling(0, hidden=device_code or refresh_token):
+    with calling(0, asked=_asked(region), hidden=device_code or refresh_token):
         try:
             if device_code:
                 return _tokens(
@@ -155,7 +157,7 @@ def list_accounts(access_token: Secret, region: str) -> tuple[Account, ...]:
     """The accounts that are assigned to the person, by name."""
     check_region(region, 0)
     found: list[Account] = []
-    with calling(0, hidden=access_token):
+    with calling(0, asked=_asked(region), hidden=access_token):
         pages = client("sso", region).get_paginator("list_accounts")
         for page in _some(pages.paginate(accessToken=access_token.reveal())):
             for each in _rows(page, "accountList"):
@@ -168,7 +170,7 @@ def list_account_roles(access_token: Secret, account: str, region: str) -> tuple
     """The names of the roles (permission sets) that the person has in that account."""
     check_region(region, 0)
     found: list[str] = []
-    with calling(0, hidden=access_token):
+    with calling(0, asked=_asked(region), hidden=access_token):
         pages = client("sso", region).get_paginator("list_account_roles")
         for page in _some(pages.paginate(accessToken=access_token.reveal(), accountId=account)):
             found += [_text(each, "roleName", _ROLE, "role") for each in _rows(page, "roleList")]
@@ -178,12 +180,16 @@ def list_account_roles(access_token: Secret, account: str, region: str) -> tuple
 def role_credentials(access_token: Secret, account: str, role: str, region: str) -> AwsCredentials:
     """Credentials of that role for the person; they end when the permission set says."""
     check_region(region, 0)
-    with calling(0, hidden=access_token):
+    with calling(0, asked=_asked(region), hidden=access_token):
         return _role_credentials(
             client("sso", region).get_role_credentials(
                 accessToken=access_token.reveal(), accountId=account, roleName=role
             )
         )
+
+
+def _asked(region: str) -> Asked:
+    return Asked(Call.PORTAL, Signer.NOBODY, region, home=region)
 
 
 def _some(pages: Iterable[Mapping[str, Any]]) -> Iterable[Mapping[str, Any]]:
@@ -194,7 +200,14 @@ def _some(pages: Iterable[Mapping[str, Any]]) -> Iterable[Mapping[str, Any]]:
         yield page
 
 
+def _check_readable(answer: Mapping[str, Any]) -> None:
+    """Refuse (and have tried again) a proxy's log-in page: botocore reads an answer without anything in it from that."""
+    if not answer.keys() - {"ResponseMetadata"}:
+        raise unreadable(0)
+
+
 def _rows(page: Mapping[str, Any], name: str) -> list[Mapping[str, Any]]:
+    _check_readable(page)
     rows = page.get(name)
     if not isinstance(rows, list):
         raise unacceptable(0, f"The answer has no {name}.", _CHECK)
@@ -202,6 +215,7 @@ def _rows(page: Mapping[str, Any], name: str) -> list[Mapping[str, Any]]:
 
 
 def _registration(answer: Mapping[str, Any]) -> Registration:
+    _check_readable(answer)
     return Registration(
         _text(answer, "clientId", _OPAQUE, "client ID"),
         Secret(_text(answer, "clientSecret", _OPAQUE, "client secret")),
@@ -210,6 +224,7 @@ def _registration(answer: Mapping[str, Any]) -> Registration:
 
 
 def _device_authorization(answer: Mapping[str, Any]) -> DeviceAuthorization:
+    _check_readable(answer)
     complete = "verificationUriComplete" if answer.get("verificationUriComplete") else "verificationUri"
     return DeviceAuthorization(
         Secret(_text(answer, "deviceCode", _OPAQUE, "device code")),
@@ -222,6 +237,7 @@ def _device_authorization(answer: Mapping[str, Any]) -> DeviceAuthorization:
 
 
 def _tokens(answer: Mapping[str, Any]) -> Tokens:
+    _check_readable(answer)
     refresh = answer.get("refreshToken")
     return Tokens(
         Secret(_text(answer, "accessToken", _OPAQUE, "access token")),
@@ -231,6 +247,7 @@ def _tokens(answer: Mapping[str, Any]) -> Tokens:
 
 
 def _role_credentials(answer: Mapping[str, Any]) -> AwsCredentials:
+    _check_readable(answer)
     said = answer.get("roleCredentials")
     if not isinstance(said, Mapping):
         raise unacceptable(0, "The answer has no credentials.", _CHECK)
@@ -247,6 +264,7 @@ def _role_credentials(answer: Mapping[str, Any]) -> AwsCredentials:
         0,
         datetime.now(UTC),
         LONGEST_SESSION,
+        said_with=answer,
     )
 
 

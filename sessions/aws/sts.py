@@ -14,6 +14,7 @@ from sessions.aws.clients import sts_client
 from sessions.aws.credentials import AwsCredentials
 from sessions.aws.errors import Refused
 from sessions.aws.hop import DURATION_SECONDS, Hop
+from sessions.aws.proof import Asked, Call, Signed, Signer
 from sessions.secret import Secret
 
 __all__ = [
@@ -28,8 +29,11 @@ __all__ = [
 MFA_SESSION_SECONDS = 12 * 3600
 
 
-def assume_role(hop: Hop, using: AwsCredentials, region: str, hop_number: int) -> AssumedRole:
-    """Assumes the hop's role at the region's STS. `hop_number` is 1 for the first hop of a chain.
+def assume_role(
+    hop: Hop, using: AwsCredentials, region: str, hop_number: int, *, signed: Signed | None = None
+) -> AssumedRole:
+    """Assume the hop's role at the region's STS. `hop_number` is 1 for the first hop of a chain; `signed` says whose the
+    credentials are, and decides what a rejection proves. Without it a rejection is about this hop alone.
 
     Raises `AwsError`. A request that is not legal is refused (code ValidationError) without a call.
     """
@@ -38,7 +42,7 @@ def assume_role(hop: Hop, using: AwsCredentials, region: str, hop_number: int) -
         hop.validate()
     except ValueError as error:
         raise Refused("ValidationError", hop_number, str(error), "Check the session's fields.") from None
-    with calling(hop_number, using, hop):
+    with calling(hop_number, using, hop, asked=(signed or Signed()).asking(Call.ASSUME_ROLE, region)):
         return read_assumed_role(
             sts_client(region).assume_role(**hop.request()), hop, hop_number, datetime.now(UTC)
         )
@@ -50,7 +54,7 @@ def assume_role_with_web_identity(hop: Hop, token: Secret, region: str) -> Assum
     Of the hop, the role and the session name are sent. Raises `AwsError` (hop 0).
     """
     check_region(region, 0)
-    with calling(0, hop=hop, hidden=token):
+    with calling(0, hop=hop, asked=Asked(Call.WEB_IDENTITY, Signer.NOBODY, region, region), hidden=token):
         return read_assumed_role(
             sts_client(region).assume_role_with_web_identity(
                 RoleArn=hop.role_arn,
@@ -67,7 +71,8 @@ def assume_role_with_web_identity(hop: Hop, token: Secret, region: str) -> Assum
 def caller_identity(using: AwsCredentials, region: str, hop_number: int = 0) -> CallerIdentity:
     """Who AWS takes these credentials for. Raises `AwsError`."""
     check_region(region, hop_number)
-    with calling(hop_number, using):
+    signer = Signer.ROOT_IDENTITY if using.session_token else Signer.ROOT_KEY
+    with calling(hop_number, using, asked=Asked(Call.CALLER_IDENTITY, signer, region, region)):
         return read_caller_identity(sts_client(region).get_caller_identity(), hop_number)
 
 
@@ -75,7 +80,7 @@ def session_token(using: AwsCredentials, region: str, mfa_serial: str, code: Sec
     """Temporary credentials of an IAM user who has shown a code of the MFA device. Raises `AwsError` (hop 0)."""
     check_region(region, 0)
     life = timedelta(seconds=MFA_SESSION_SECONDS)
-    with calling(0, using, hidden=code):
+    with calling(0, using, asked=Asked(Call.SESSION_TOKEN, Signer.ROOT_KEY, region, region), hidden=code):
         return read_credentials(
             sts_client(region).get_session_token(
                 DurationSeconds=MFA_SESSION_SECONDS, SerialNumber=mfa_serial, TokenCode=code.reveal()

@@ -11,6 +11,7 @@ import structlog
 from sessions.aws.arn import InvalidArn, RoleArn
 from sessions.aws.credentials import AwsCredentials
 from sessions.aws.errors import AwsError
+from sessions.aws.proof import Signed, Signer
 from sessions.aws.roots import ROOT_KINDS, RootKind
 from sessions.clock import database_now
 from sessions.lifecycle import answers, approvals
@@ -87,6 +88,17 @@ def base_from(parent: Credential, region: str) -> AwsCredentials | Refusal | Blo
     if parent.problem and (parent.due_at is None or parent.due_at > now):
         return Blocked(parent.problem, due_at=parent.due_at)
     return Deferred(DEFERRED_FOR)
+
+
+def signed_by(parent: Credential, base: AwsCredentials) -> Signed:
+    """Whose credentials those of that parent are, which decides what an answer to a call with them proves."""
+    account = calling_account(parent)
+    account = account if account.isdigit() else ""
+    if parent.level > 0:
+        return Signed(Signer.HOP, parent.region, account)
+    if parent.is_kept_base:
+        return Signed(Signer.ROOT_SESSION, parent.region, account)
+    return Signed(Signer.ROOT_IDENTITY if base.session_token else Signer.ROOT_KEY, parent.region, account)
 
 
 def calling_account(parent: Credential) -> str:

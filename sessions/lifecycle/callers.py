@@ -17,10 +17,11 @@ from django.conf import settings
 from sessions.aws.credentials import AwsCredentials
 from sessions.aws.errors import AwsError, UnacceptableAnswer
 from sessions.aws.hop import Hop
+from sessions.aws.proof import About
 from sessions.aws.sts import assume_role
 from sessions.lifecycle.bases import Base
 from sessions.lifecycle.lanes import Call, Lane
-from sessions.lifecycle.outcomes import Minted, Outcome, Refusal, is_about_the_key
+from sessions.lifecycle.outcomes import Minted, Outcome, Refusal, is_about_the_signer
 
 log = structlog.get_logger(__name__)
 
@@ -68,7 +69,7 @@ class Errands:
         if self.ended or too_long or signed_with in self.refused or not lane.may_go_on(since):
             return None
         outcome = assume(call)
-        if isinstance(outcome, Refusal) and is_about_the_key(outcome.error, call.row):
+        if isinstance(outcome, Refusal) and is_about_the_signer(outcome.error):
             self.refused.add(signed_with)
         return outcome
 
@@ -83,7 +84,7 @@ def assume(call: Call) -> Outcome:
         if isinstance(call.base, Base):
             return call.base.mint()
         assert call.base is not None
-        answer = assume_role(Hop.from_json(row.request), call.base, row.region, row.level)
+        answer = assume_role(Hop.from_json(row.request), call.base, row.region, row.level, signed=call.signed)
     except AwsError as error:
         return Refusal(error)
     except Exception as error:  # noqa: BLE001  (the run waits for an answer, whatever this version makes of the request)
@@ -95,6 +96,7 @@ def assume(call: Call) -> Outcome:
                 f"The worker could not make this call: {type(error).__name__}.",
                 "Check that web and workers run the same version, and the workers' log.",
                 retryable=True,
+                about=About.HOP,
             )
         )
     return Minted(

@@ -15,8 +15,9 @@ from datetime import timedelta
 from django.conf import settings
 
 from sessions.aws.credentials import AwsCredentials
-from sessions.aws.errors import AwsError, Throttled, Unavailable
-from sessions.lifecycle import budget
+from sessions.aws.errors import AwsError, Throttled
+from sessions.aws.proof import Signed
+from sessions.lifecycle import budget, outcomes
 from sessions.lifecycle.bases import Base
 from sessions.lifecycle.times import LONGEST_BACKOFF, compressed
 from sessions.models import Credential
@@ -31,10 +32,14 @@ SLOW_AFTER_SECONDS = 0.5
 
 @dataclass(frozen=True)
 class Call:
-    """One call to make: the row it is for, and what signs it. A root's row has none: what it needs is taken at the last moment."""
+    """One call to make: the row it is for, and what signs it. A root's row has none: what it needs is taken at the last moment.
+
+    `signed` decides what AWS's answer proves; see `aws.proof`.
+    """
 
     row: Credential
     base: AwsCredentials | Base | None
+    signed: Signed = field(default_factory=Signed)
 
 
 @dataclass
@@ -179,7 +184,7 @@ class Lanes:
             budget.throttled(lane.account)
             lane.permits = 0
             lane.throttled_at = time.monotonic()
-        if isinstance(error, Unavailable):
+        if error and outcomes.fails_the_lane(error):
             lane.health.failed(error)
         else:
             lane.health.answered()

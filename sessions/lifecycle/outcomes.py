@@ -5,14 +5,9 @@ from datetime import datetime, timedelta
 from typing import Any
 
 from sessions.aws.credentials import AwsCredentials
-from sessions.aws.errors import AwsError, CredentialsExpired, Unavailable, WaitingForPerson
+from sessions.aws.errors import AwsError, Throttled, Unavailable, WaitingForPerson
+from sessions.aws.proof import About
 from sessions.lifecycle.times import DEFERRED_FOR
-from sessions.models import Credential
-
-# Refused at the first hop, these speak of the key that signed, which is the root's.
-ABOUT_THE_KEY = {"InvalidClientTokenId", "UnrecognizedClientException", "SignatureDoesNotMatch"}
-
-UNKNOWN_KEY = {"InvalidClientTokenId", "UnrecognizedClientException"}
 
 
 @dataclass(frozen=True)
@@ -74,25 +69,14 @@ def problem_of(error: AwsError, since: datetime | None = None) -> dict[str, Any]
     }
 
 
-def is_about_the_root(error: AwsError, row: Credential) -> bool:
-    """Whether a first hop was refused because of the root's key itself, and not because of the role."""
-    return row.level == 1 and error.code in ABOUT_THE_KEY
+def is_about_the_signer(error: AwsError) -> bool:
+    """Tell whether whatever else is signed with the same credentials would be rejected as well."""
+    return error.about in {About.CALLER, About.KEY}
 
 
-def is_about_the_key(error: AwsError, row: Credential) -> bool:
-    """Whether it was refused because of what signed it, so that whatever else that signs would be refused as well."""
-    return isinstance(error, CredentialsExpired) or is_about_the_root(error, row)
-
-
-def has_ended(error: AwsError, row: Credential, parent: Credential | None) -> bool:
-    """Whether a first hop was refused because the temporary credentials that a root keeps have ended, or were taken back."""
-    ended = isinstance(error, CredentialsExpired) or error.code in UNKNOWN_KEY
-    return row.level == 1 and parent is not None and parent.is_kept_base and ended
-
-
-def told_at(hop: int, error: AwsError) -> AwsError:
-    """The same, told at that hop; 0 is the root."""
-    return type(error)(error.code, hop, error.message, error.check, retryable=error.retryable)
+def fails_the_lane(error: AwsError) -> bool:
+    """Tell whether calls of the same account have no better chance for a while; throttling is the budget's business."""
+    return error.about in {About.MOMENT, About.CLOCK} and not isinstance(error, Throttled)
 
 
 def blocked_by(outcome: Outcome) -> Outcome:

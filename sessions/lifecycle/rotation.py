@@ -7,17 +7,17 @@ No transaction is open while AWS is called. What came in together is one transac
 import math
 import time
 from collections.abc import Collection
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from queue import Empty
 
 import structlog
 from django.conf import settings
 
 from sessions.aws.credentials import AwsCredentials
-from sessions.aws.errors import CredentialsExpired
+from sessions.aws.proof import About
 from sessions.clock import database_now
 from sessions.lifecycle import claims, outcomes, source_identity, tallies
-from sessions.lifecycle.bases import Base, base_from, calling_account, prepare
+from sessions.lifecycle.bases import Base, base_from, calling_account, prepare, signed_by
 from sessions.lifecycle.callers import Errands
 from sessions.lifecycle.claims import Claim
 from sessions.lifecycle.commit import commit
@@ -140,7 +140,7 @@ class Run:
         if time.monotonic() >= until:
             return
         for call, error, left in self.lanes.shut_out():
-            problem = outcomes.problem_of(outcomes.told_at(call.row.level, error))
+            problem = outcomes.problem_of(error.told_at(call.row.level))
             self._finish(call.row, Blocked(problem, due_at=database_now() + left))
         # Answers that wait for their commit are lost with this process, so there is a line only where there is a backlog.
         for lane, call in self.lanes.next_calls(self.errands.room(in_line=self._has_backlog())):
@@ -155,7 +155,7 @@ class Run:
                     self.lanes.not_made(lane)
                     self._finish(call.row, outcome)
                     continue
-                call = Call(call.row, outcome)
+                call = replace(call, base=outcome)
             self.called[call.row.pk] = lane
             self.errands.hand_over(lane, call)
 
@@ -182,17 +182,16 @@ class Run:
         self.lanes.finished(lane, error)
         tallies.add("sts_calls", lane.account, error.code if error else "ok")
         parent_id = str(call.row.parent_id)
-        if call.row.parent_id is None:
+        if call.row.parent_id is None or error is None:
             pass  # a root's own: nothing else is signed with what it was asked with
-        elif error and outcomes.has_ended(error, call.row, self.parents.get(parent_id)):
-            # Its first child to find out says so; then the root's own row is made anew before anything else is tried.
-            outcome = Refusal(CredentialsExpired(error.code, 0, error.message, error.check))
+        elif error.about is About.CALLER:
+            if call.row.level == 1:
+                # Its first child to find out says so; the root's own row is minted again before anything else is tried.
+                outcome = Refusal(error.told_at(0))
             self._forget_base(parent_id)
-        elif isinstance(error, CredentialsExpired):
-            self._forget_base(parent_id)
-        elif error and outcomes.is_about_the_root(error, call.row):
-            # One notice for the root, and no further call with a key that AWS has just refused.
-            outcome = Refusal(outcomes.told_at(0, error))
+        elif error.about is About.KEY:
+            # One notice for the root, and no further call with a key that AWS has just rejected.
+            outcome = Refusal(error.told_at(0))
             self.failed[parent_id] = outcome
             for other in self.lanes.take_out(parent_id):
                 self._finish(other.row, outcomes.blocked_by(outcome))
@@ -282,7 +281,7 @@ class Run:
         )
         if isinstance(base, AwsCredentials) and parent is not None:
             self.bases[parent_id] = base
-            self.lanes.add(calling_account(parent), Call(row, base))
+            self.lanes.add(calling_account(parent), Call(row, base, signed_by(parent, base)))
             return
         assert not isinstance(base, AwsCredentials)
         if isinstance(base, Refusal):

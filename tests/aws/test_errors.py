@@ -9,7 +9,7 @@ from botocore.exceptions import ClientError
 from botocore.parsers import ResponseParserError
 from botocore.retries.standard import ThrottledRetryableChecker
 
-from sessions.aws import errors
+from sessions.aws import advice, errors, proof
 from sessions.aws.errors import (
     AwsError,
     CredentialsExpired,
@@ -61,7 +61,7 @@ def test_each_code_of_aws_has_its_kind(code, status, kind, retryable):
 
 
 def test_whatever_botocore_takes_for_throttling_is_throttling():
-    assert errors.THROTTLED.issuperset(ThrottledRetryableChecker._THROTTLED_ERROR_CODES)
+    assert proof.THROTTLED.issuperset(ThrottledRetryableChecker._THROTTLED_ERROR_CODES)
 
 
 def test_a_denial_says_which_policies_to_check_and_for_whom():
@@ -102,7 +102,7 @@ def test_a_huge_message_keeps_no_worker_busy(code, piece):
     before = time.process_time()
     error = errors.translate(answered(code, piece * (200_000 // len(piece))), 1, HOP)
     assert time.process_time() - before < 2
-    assert len(error.message) <= errors.LONGEST_MESSAGE
+    assert len(error.message) <= advice.LONGEST_MESSAGE
 
 
 def test_a_wrong_signatures_answer_is_never_passed_on_for_it_quotes_the_token():
@@ -119,8 +119,7 @@ def test_a_secret_that_an_answer_quotes_is_blotted_out():
 
 def test_an_answers_text_is_one_line_without_control_characters_and_short():
     hostile = "a\r\n\x1b[31mb\u202ec\x00d\u2028" + "e" * 5000
-    error = translate(answered("bad\ncode", hostile), 1, HOP)
-    assert error.code == "Unknown"
+    error = translate(answered("Odd", hostile), 1, HOP)
     assert error.message.isprintable()
     assert error.message.startswith("a [31mb c d e")
     assert len(error.message) == 500
@@ -128,7 +127,8 @@ def test_an_answers_text_is_one_line_without_control_characters_and_short():
 
 def test_an_answer_without_code_or_message_is_still_an_error():
     error = translate(ClientError({}, "AssumeRole"), 1, HOP)
-    assert (error.code, error.message) == ("Unknown", "AWS gave no reason.")
+    assert (error.code, error.message) == ("UnreadableAnswer", "What came back is not an answer of AWS.")
+    assert translate(answered("Odd", ""), 1, HOP).message == "AWS gave no reason."
 
 
 @pytest.mark.parametrize(

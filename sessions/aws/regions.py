@@ -1,0 +1,26 @@
+"""Which regions every account of a partition has, and which an account has to enable first.
+
+https://docs.aws.amazon.com/accounts/latest/reference/manage-acct-regions.html: regions of before 20 March 2019 cannot be
+disabled. No API says so without credentials, and botocore's data do not.
+"""
+
+ENABLED_BY_DEFAULT = {
+    "aws": (
+        *("us-east-1", "us-east-2", "us-west-1", "us-west-2", "ca-central-1", "sa-east-1"),
+        *("eu-central-1", "eu-north-1", "eu-west-1", "eu-west-2", "eu-west-3"),
+        *("ap-northeast-1", "ap-northeast-2", "ap-northeast-3", "ap-south-1"),
+        *("ap-southeast-1", "ap-southeast-2"),
+    ),
+    "aws-cn": ("cn-north-1", "cn-northwest-1"),
+    "aws-us-gov": ("us-gov-east-1", "us-gov-west-1"),
+    "aws-eusc": ("eusc-de-east-1",),
+    "aws-iso": ("us-iso-east-1", "us-iso-west-1"),
+    "aws-iso-b": ("us-isob-east-1", "us-isob-west-1"),
+}
+
+_EVERYBODYS = frozenset(region for regions in ENABLED_BY_DEFAULT.values() for region in regions)
+
+
+def is_opt_in(region: str) -> bool:
+    """Tell whether an account has to enable the region first; a region of which nothing is known counts as such."""
+    return region not in _EVERYBODYS
