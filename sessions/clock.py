@@ -1,8 +1,10 @@
 """The one clock that decides: the database's, so that a worker with a wrong clock decides nothing."""
 
 from datetime import UTC, datetime
+from typing import Any
 
 from django.db import connection
+from django.db.models import DateTimeField, Func, Value
 
 
 def database_now() -> datetime:
@@ -13,3 +15,14 @@ def database_now() -> datetime:
         cursor.execute("SELECT clock_timestamp()")
         now: datetime = cursor.fetchone()[0]
     return now
+
+
+class Now(Func):
+    """Annotate rows with the moment at which they are read, by the same clock, without a statement of its own."""
+
+    function = "clock_timestamp"
+    arity = 0
+    output_field = DateTimeField()
+
+    def as_sqlite(self, compiler: Any, connection: Any, **context: Any) -> Any:
+        return compiler.compile(Value(datetime.now(UTC), output_field=DateTimeField()))

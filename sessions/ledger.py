@@ -8,7 +8,7 @@ import hashlib
 import json
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
-from datetime import UTC, datetime
+from datetime import UTC
 from typing import Any, NoReturn
 from uuid import UUID
 
@@ -70,31 +70,24 @@ def hold(team_id: object) -> LedgerHead | None:
     return LedgerHead.objects.select_for_update().filter(pk=str(team_id)).first()
 
 
-def append(
-    team_id: object,
-    entries: Sequence[Entry],
-    *,
-    head: LedgerHead | None = None,
-    now: datetime | None = None,
-) -> list[Event]:
+def append(team: object, entries: Sequence[Entry]) -> list[Event]:
     """Adds lines to a team's ledger, inside the caller's transaction: they stand or fall with what they tell of.
 
-    The team's head row is locked until that transaction ends, so lock it last and never while AWS is called. `head`: what
-    `hold` has returned in this transaction. Raises `LedgerError`, and dooms the transaction, if the lines are not taken.
+    `team`: its id, or the head that `hold` has returned in this transaction. The head is locked until that transaction ends,
+    so lock it last and never while AWS is called. Raises `LedgerError`, and dooms the transaction, if a line is not taken.
     """
     if not connection.in_atomic_block:
         raise RuntimeError("An event is written in the transaction of what it tells of; there is none open.")
     if not entries:
         return []
-    team = str(team_id)
-    head = head or hold(team) or _begin(team, entries[0])
-    now = now or database_now()
+    head = team if isinstance(team, LedgerHead) else hold(team) or _begin(str(team), entries[0])
+    now = head.read_at or database_now()
     events = []
     seq, prev = head.seq, head.hash
     for entry in entries:
         seq += 1
         event = Event(
-            team_id=team,
+            team_id=head.team_id,
             seq=seq,
             at=now,
             kind=entry.kind,
@@ -109,11 +102,12 @@ def append(
     written = Event.objects.bulk_create(events)
     # A rule or trigger that swallows a line gives it no number.
     if any(event.pk is None for event in written):
-        _doom(team, "a line was not stored")
+        _doom(head.team_id, "a line was not stored")
     # By what it was: a head that somebody else has moved meanwhile, or that is not there any more, moves nothing.
-    moved = LedgerHead.objects.filter(pk=team, seq=head.seq, hash=head.hash).update(seq=seq, hash=prev)
+    as_read = LedgerHead.objects.filter(pk=head.team_id, seq=head.seq, hash=head.hash)
+    moved = as_read.update(seq=seq, hash=prev)
     if moved != 1:
-        _doom(team, f"{moved} heads moved where one had to")
+        _doom(head.team_id, f"{moved} heads moved where one had to")
     head.seq, head.hash = seq, prev
     return events
 

@@ -241,18 +241,23 @@ def cut_off(
     `among`: only these sessions are looked at, ids or a query for them; without it, the whole team. Normally none is found.
     One query for each team, which looks for grants only where something is not open to everyone.
     """
+    found: set[Any] = set()
+    for team in teams:
+        links = cut_off_links(team).filter(pk__in=_suspects(team) if among is None else among)
+        found.update(links.values_list("pk", flat=True))
+    return found
+
+
+def cut_off_links(team: Any) -> QuerySet[AssumerLink]:
+    """Select the links of a team whose author has lost the right to the assumer."""
     granted = SessionGrant.objects.filter(session=OuterRef("assumer"), right=Right.ASSUME).filter(
         Q(member__user=OuterRef("author")) | Q(group__members__user=OuterRef("author"))
     )
-    found: set[Any] = set()
-    for team in teams:
-        working = working_members(team=team)
-        admins, everybody = working.filter(role=Role.ADMIN).values("user"), working.values("user")
-        looked_at = _suspects(team) if among is None else among
-        links = AssumerLink.objects.filter(session__team=team, pk__in=looked_at)
-        links = links.exclude(Q(author__in=admins) | Q(author__in=everybody, assumer__open_to_assume=True))
-        found.update(links.exclude(Q(author__in=everybody) & Exists(granted)).values_list("pk", flat=True))
-    return found
+    working = working_members(team=team)
+    admins, everybody = working.filter(role=Role.ADMIN).values("user"), working.values("user")
+    links = AssumerLink.objects.filter(session__team=team)
+    links = links.exclude(Q(author__in=admins) | Q(author__in=everybody, assumer__open_to_assume=True))
+    return links.exclude(Q(author__in=everybody) & Exists(granted))
 
 
 def _suspects(team: Any) -> set[Any]:

@@ -218,7 +218,7 @@ def test_a_head_moved_by_somebody_else_meanwhile_fails_the_transaction(tampered)
     write(1)
     Event.objects.filter(seq=8).delete()  # else the line's number would be refused before
     with pytest.raises(LedgerError, match="0 heads moved"), transaction.atomic():
-        ledger.append(TEAM, [Entry(EventKind.MEMBER_ADDED, "eve")], head=stale)
+        ledger.append(stale, [Entry(EventKind.MEMBER_ADDED, "eve")])
     assert LedgerHead.objects.get(pk=TEAM).seq == 8
 
 

@@ -10,6 +10,7 @@ from ninja import NinjaAPI
 from ninja.errors import AuthenticationError, HttpError, ValidationError
 from pydantic import BaseModel
 
+from sessions.lifecycle.refused import ActorGone
 from sessions.lifecycle.tokens import member_of_token
 from sessions.models import AwsSession, Membership
 from sessions.policy import CUT_OFF, Action, Rights, can, is_dead, visible_to
@@ -85,6 +86,11 @@ def _on_unauthenticated(request: HttpRequest, error: AuthenticationError) -> Htt
     )
     response.headers["WWW-Authenticate"] = "Bearer"
     return response
+
+
+@api.exception_handler(ActorGone)
+def _on_gone(request: HttpRequest, error: ActorGone) -> HttpResponse:
+    return _on_unauthenticated(request, AuthenticationError())
 
 
 @api.exception_handler(Http404)

@@ -2,6 +2,9 @@
 
 from dataclasses import dataclass
 
+from django.core.exceptions import PermissionDenied
+from django.http import Http404
+
 
 @dataclass
 class Refused(Exception):
@@ -9,3 +12,15 @@ class Refused(Exception):
 
     field: str
     message: str
+
+
+class RightLost(Refused, PermissionDenied):
+    """Refuse what the actor was allowed when the request came in, and is not allowed under the lock."""
+
+
+class NotThere(Refused, Http404):
+    """Refuse what is about a session that was deleted since the request came in."""
+
+
+class ActorGone(NotThere):
+    """Refuse who was a member, or a valid token, when the request came in, and is neither under the lock."""

@@ -1,19 +1,37 @@
-"""Handing out: the event first, durably committed; then, and only then, the secret is opened."""
+"""Hand out: the lock first, then rights read again, then the event durably committed; only then is the secret opened."""
 
-from dataclasses import dataclass
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from datetime import datetime
 
 from django.conf import settings
 from django.db import transaction
+from django.db.models import Exists, OuterRef
 
 from sessions import ledger
 from sessions.aws.credentials import AwsCredentials
-from sessions.clock import database_now
 from sessions.ledger import Entry
 from sessions.lifecycle import tallies
+from sessions.lifecycle.authority import LOST, member_again
 from sessions.lifecycle.blobs import open_credentials
-from sessions.lifecycle.state import State, Status, state_of
-from sessions.models import Activation, AwsSession, EventKind, Membership
+from sessions.lifecycle.plan import plan
+from sessions.lifecycle.refused import NotThere, Refused, RightLost
+from sessions.lifecycle.state import INACTIVE, Problem, State, Status, state_of
+from sessions.models import Activation, AwsSession, EventKind, Membership, TeamPolicy
+from sessions.models.sessions import BrokenChain, load_chain
+from sessions.policy import CUT_OFF, Action, can, cut_off_links
 from sessions.snippets import Snippet, SnippetFormat
+
+# What a session shows whose chain asks for something else by now, until its credentials have been replaced.
+MOVING = Problem(
+    code="Moving",
+    hop=0,
+    message="The session asks for something else by now; its credentials are being replaced.",
+    check="Start it again if this lasts.",
+    since=None,
+    retrying=True,
+    label="retrying",
+)
 
 
 @dataclass
@@ -23,52 +41,97 @@ class NotReady(Exception):
     state: State
 
 
-def reveal(session: AwsSession, member: Membership, *, form: str, via: str) -> AwsCredentials:
-    """The member's own live credentials of that session. `form` is the snippet format, `via` page, API or token name.
+@dataclass
+class NotYours(NotReady):
+    """The right to it was lost since the request came in; `why` is what the next request would be answered."""
 
-    Raises `NotReady`. If the event cannot be written, that error is raised and nothing is opened.
+    why: Refused
+
+
+def reveal(session: AwsSession, member: Membership, *, form: str, via: str) -> AwsCredentials:
+    """Open the member's own live credentials of a session. `form` is the snippet format, `via` page, API or token name.
+
+    Whatever was read before counts for nothing: under the lock of the ledger's head it is read again, in later statements.
+    Raises `NotReady`, or `NotYours` where the right is gone. If the event cannot be written, that error is raised and
+    nothing is opened.
     """
     with transaction.atomic(durable=True):
-        activation = (
-            Activation.objects.select_related("credential").filter(session=session, user=member.user).first()
-        )
-        now = database_now()
-        state = state_of(activation, now)
-        if activation is None or state.status is not Status.ACTIVE:
-            raise NotReady(state)
+        head = ledger.hold(session.team_id)
+        try:
+            member, now = member_again(member)
+            chain = _chain_again(session, member)
+        except Refused as why:
+            raise NotYours(INACTIVE, why) from None
+        activation = _ready_activation(chain, member, now)
         credential = activation.credential
-        ledger.append(
-            session.team_id,
-            [
-                Entry(
-                    EventKind.CREDENTIAL_REVEALED,
-                    member.user.get_username(),
-                    session,
-                    {
-                        "access_key_id": credential.access_key_id,
-                        "credential": credential.pk,
-                        "expires_at": state.expires_at.isoformat(timespec="seconds")
-                        if state.expires_at
-                        else None,
-                        "form": form,
-                        "via": via,
-                    },
-                )
-            ],
-        )
-    if credential.expires_at:
-        tallies.served(credential.expires_at - now)
+        ends = credential.expires_at
+        data = {
+            "access_key_id": credential.access_key_id,
+            "credential": credential.pk,
+            "expires_at": ends.isoformat(timespec="seconds") if ends else None,
+            "form": form,
+            "via": via,
+        }
+        told = Entry(EventKind.CREDENTIAL_REVEALED, member.user.get_username(), chain[-1], data)
+        if head is not None:
+            head.read_at = now
+        ledger.append(head or session.team_id, [told])
+    if ends:
+        tallies.served(ends - now)
     return open_credentials(credential)
+
+
+def _chain_again(session: AwsSession, member: Membership) -> list[AwsSession]:
+    """Read the session's chain again, root first, and whether the member may take its credentials."""
+    is_cut = Exists(cut_off_links(member.team_id).filter(pk=OuterRef("pk")))
+    try:
+        chain = load_chain(session.pk, is_cut=is_cut)
+    except BrokenChain as error:
+        raise NotReady(_failed("BrokenChain", str(error))) from None
+    if not chain:
+        raise NotThere("", f"“{session.alias}” was deleted meanwhile.")
+    if not can(member, Action.TAKE_CREDENTIALS, chain[-1]):
+        raise RightLost("", LOST)
+    if any(each.is_cut for each in chain):  # type: ignore[attr-defined]  # annotated above
+        raise NotReady(_failed("CutOff", CUT_OFF))
+    return chain
+
+
+def _ready_activation(chain: Sequence[AwsSession], member: Membership, now: datetime) -> Activation:
+    """Read the member's activation again, if what it points at is live and answers what its chain asks for now."""
+    started = Activation.objects.select_related("credential").filter(session=chain[-1].pk, user=member.user)
+    activation = started.first()
+    if activation is None or activation.ends_at <= now:
+        raise NotReady(INACTIVE)
+    state = state_of(activation, now)
+    if state.status is not Status.ACTIVE:
+        raise NotReady(state)
+    policy = getattr(member.team, "policy", None) or TeamPolicy(team_id=member.team_id)
+    try:
+        planned = plan(chain, member, policy)[-1].fingerprint
+    except ValueError as error:
+        raise NotReady(_failed("InvalidName", str(error))) from None
+    if activation.credential_id != planned:
+        raise NotReady(replace(state, status=Status.PENDING, problem=MOVING, expires_at=None))
+    return activation
+
+
+def _failed(code: str, message: str) -> State:
+    check = "Ask an admin to edit and save the session."
+    return State(Status.FAILED, Problem(code, 0, message, check, None, False, "refused"))
 
 
 def hand_out(
     session: AwsSession, member: Membership, chosen: SnippetFormat, *, via: str, base_url: str
 ) -> str:
-    """A snippet's text. One that holds credentials has its event written first. Raises `NotReady`.
+    """A snippet's text. One that holds credentials has its event written first. Raises `NotReady`, or `Refused` for lost rights.
 
     `base_url` is this installation's own address, ending in a slash, for the snippets that call back.
     """
-    credentials = reveal(session, member, form=chosen.key, via=via) if chosen.secret else None
+    try:
+        credentials = reveal(session, member, form=chosen.key, via=via) if chosen.secret else None
+    except NotYours as lost:
+        raise lost.why from None
     return chosen.render(
         Snippet(
             credentials=credentials,

@@ -6,7 +6,7 @@ from datetime import timedelta
 from django.db import transaction
 
 from sessions import ledger
-from sessions.clock import database_now
+from sessions.clock import Now, database_now
 from sessions.ledger import Entry
 from sessions.lifecycle.activations import lock_team
 from sessions.lifecycle.refused import Refused
@@ -71,8 +71,9 @@ def member_of_token(secret: Secret) -> tuple[Membership, Token] | None:
 
     The membership remembers the token, and `policy.can` keeps to its scopes.
     """
-    token = Token.objects.select_related("user").filter(digest=Token.digest_of(secret)).first()
-    if token is None or not token.is_valid(database_now()):
+    tokens = Token.objects.select_related("user").annotate(read_at=Now())
+    token = tokens.filter(digest=Token.digest_of(secret)).first()
+    if token is None or not token.is_valid(token.read_at):
         return None
     member = memberships_of(token.user).filter(team=token.team_id).first()
     if member is None:

@@ -1,5 +1,7 @@
 """The ledger's lines. They hold ids and names as text and no foreign key, so that they outlive what they speak of."""
 
+from datetime import datetime
+
 from django.db import models
 
 
@@ -92,6 +94,9 @@ class LedgerHead(models.Model):
     team_id = models.CharField(primary_key=True, max_length=36)
     seq = models.PositiveBigIntegerField()
     hash = models.CharField(max_length=64)
+
+    # The time, where whoever holds the lock has asked for it since. Never stored.
+    read_at: datetime | None = None
 
     def __str__(self) -> str:
         return f"{self.team_id} ends at {self.seq}"

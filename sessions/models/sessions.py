@@ -2,12 +2,13 @@
 
 import uuid
 from collections.abc import Iterable
+from typing import Any
 
 from django.db import models
 from django.db.models.functions import Lower
 
 from sessions.aws.roots import ROOT_KINDS
-from sessions.models.forest import below
+from sessions.models.forest import above, below
 from sessions.models.people import Team, User
 from sessions.sealing import Place
 
@@ -127,6 +128,22 @@ def load_chains(sessions: Iterable[AwsSession], *, broken: bool = False) -> dict
             path[0].link = link
             path.insert(0, link.assumer)
     return chains
+
+
+def load_chain(session_id: uuid.UUID, **annotations: Any) -> list[AwsSession]:
+    """Load one session's chain, root first, in one statement; empty if the session is gone. Raises `BrokenChain`."""
+    start = AwsSession.objects.filter(pk=session_id).values("pk")
+    found = AwsSession.objects.filter(pk__in=above(start)).select_related("link").annotate(**annotations)
+    by_id = {each.pk: each for each in found.defer("sealed_secrets")}
+    path = [by_id.pop(session_id)] if session_id in by_id else []
+    while path and path[0].is_chained:
+        link = getattr(path[0], "link", None)
+        assumer = by_id.pop(link.assumer_id, None) if link is not None else None
+        if link is None or assumer is None or assumer.team_id != path[-1].team_id:
+            raise BrokenChain(f"The chain of {path[-1].alias!r} does not end at a root of its team.")
+        link.assumer = assumer
+        path.insert(0, assumer)
+    return path
 
 
 class BrokenChain(Exception):
