@@ -9,6 +9,9 @@ from celery import Celery, signals
 from celery.app.amqp import AMQP
 
 os.environ.setdefault("DJANGO_SETTINGS_MODULE", "chainweb.settings")
+# Celery would run all of Django's checks, a second for each worker, and end in a traceback; what a process needs to start is
+# checked below.
+os.environ.setdefault("CELERY_SKIP_CHECKS", "true")
 
 
 class Connection(kombu.Connection):
@@ -32,9 +35,20 @@ def keep_our_logging(**kwargs: Any) -> None:
     """Celery leaves logging alone when this signal has a receiver: the redacting JSON lines of `logs` stay."""
 
 
+@signals.celeryd_init.connect
+def refuse_to_work_without_keys(**kwargs: Any) -> None:
+    """A worker that cannot open roots would mark every chain as failed."""
+    from sessions.starting import refuse_to_start_without_keys
+
+    refuse_to_start_without_keys("worker")
+
+
 @signals.beat_init.connect
 def tick_at_once(**kwargs: Any) -> None:
     """The first tick now, not one interval later: what fell due while nothing ran is picked up at once."""
+    from sessions.starting import refuse_to_start_without_keys
+
+    refuse_to_start_without_keys("beat")
     app.send_task("sessions.tasks.tick", expires=15)
 
 

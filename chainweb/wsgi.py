@@ -9,6 +9,10 @@ from django.core.wsgi import get_wsgi_application
 os.environ.setdefault("DJANGO_SETTINGS_MODULE", "chainweb.settings")
 _django = get_wsgi_application()
 
+from sessions.starting import refuse_to_start_without_keys  # noqa: E402  (needs what the line above has set up)
+
+refuse_to_start_without_keys("web")
+
 
 def application(environ: dict[str, Any], start_response: Callable[..., Any]) -> Iterable[bytes]:
     """Serve one request. Refuse one whose path was moved by a SCRIPT_NAME.

@@ -8,7 +8,6 @@ import pytest
 from django.core.management import CommandError, call_command
 
 from chainweb.environment import checked_url
-from chainweb.wsgi import application
 from tests.platform.installation import CHECKOUT, clean_environ
 
 KEY = "k1:" + "A" * 43 + "="
@@ -251,7 +250,9 @@ def test_named_hosts_pass_the_check_and_wide_origins_do_not():
     assert said.count("CSRF_TRUSTED_ORIGINS: ") == 1
 
 
-def test_a_path_moved_by_a_script_name_is_refused():
+def test_a_path_moved_by_a_script_name_is_refused(db):
+    from chainweb.wsgi import application  # which looks into the database
+
     said = []
     environ = {"SCRIPT_NAME": "/x", "PATH_INFO": "/metrics", "REQUEST_METHOD": "GET"}
     assert application(environ, lambda status, headers: said.append(status)) == [b""]
