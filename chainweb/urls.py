@@ -7,4 +7,5 @@ urlpatterns = [
     path("", include("sessions.urls")),
 ]
 
+handler400 = "sessions.views.errors.bad_request"
 handler500 = "sessions.views.errors.server_error"

@@ -10,6 +10,8 @@ from ninja import NinjaAPI
 from ninja.errors import AuthenticationError, HttpError, ValidationError
 from pydantic import BaseModel
 
+from sessions.api.bodies import BadBody, StrictParser
+from sessions.api_errors import api_error
 from sessions.lifecycle.refused import ActorGone
 from sessions.lifecycle.tokens import member_of_token
 from sessions.models import AwsSession, Membership
@@ -45,7 +47,16 @@ class TokenAuth:
         return member
 
 
-api = NinjaAPI(title="Chainweb", version="1", auth=TokenAuth(), docs_url=None, urls_namespace="api")
+api = NinjaAPI(
+    title="Chainweb",
+    version="1",
+    auth=TokenAuth(),
+    description="Every answer over 399 is an ErrorOut, whatever caused it. Only what is no HTTP request (headers that are too "
+    "long, say) is refused by the server or its proxy, in their own words.",
+    docs_url=None,
+    urls_namespace="api",
+    parser=StrictParser(),
+)
 
 
 class ErrorOut(BaseModel):
@@ -62,16 +73,15 @@ ERRORS = {
     403: ErrorOut,
     404: ErrorOut,
     409: ErrorOut,
+    413: ErrorOut,
     422: ErrorOut,
+    429: ErrorOut,
     503: ErrorOut,
 }
 
 
 def answer(request: HttpRequest, status: int, code: str, message: str, fields: Any = None) -> HttpResponse:
-    body: dict[str, Any] = {"code": code, "message": message}
-    if fields:
-        body["fields"] = fields
-    return api.create_response(request, body, status=status)
+    return api_error(status, code, message, fields)
 
 
 @api.exception_handler(ApiError)
@@ -111,8 +121,10 @@ def _on_malformed(request: HttpRequest, error: ValidationError) -> HttpResponse:
 
 @api.exception_handler(HttpError)
 def _on_unreadable(request: HttpRequest, error: HttpError) -> HttpResponse:
-    # The library's own, for a body that is no JSON.
-    return answer(request, error.status_code, "invalid", error.message)
+    # The library's own, for a body that the parser has not taken.
+    cause = error.__cause__
+    message = str(cause) if isinstance(cause, BadBody) else error.message
+    return answer(request, error.status_code, "invalid", message)
 
 
 def caller(request: HttpRequest) -> Membership:

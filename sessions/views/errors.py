@@ -3,9 +3,14 @@
 import sys
 from collections.abc import Iterator
 
+from django.conf import settings
+from django.core.exceptions import DisallowedHost, RequestDataTooBig
 from django.db import InterfaceError, InternalError, OperationalError
-from django.http import HttpRequest, HttpResponse, JsonResponse
+from django.http import HttpRequest, HttpResponse
 from django.shortcuts import render
+from django.views import defaults
+
+from sessions.api_errors import api_error, is_for_the_api
 
 AWAY = (
     "The database does not take this now. Nothing was changed and nothing handed out; ask again in a moment."
@@ -33,13 +38,29 @@ def server_error(request: HttpRequest) -> HttpResponse:
     """503 while the database is away, else 500; for the API as an object. Neither asks the database."""
     away = is_the_databases(sys.exc_info()[1])
     status = 503 if away else 500
-    if request.path.startswith("/api/"):
+    if is_for_the_api(request):
         code, message = (
             ("unavailable", AWAY) if away else ("error", "Something broke here; it is in the log.")
         )
-        response: HttpResponse = JsonResponse({"code": code, "message": message}, status=status)
+        response: HttpResponse = api_error(status, code, message)
     else:
         response = render(None, f"{status}.html", status=status)  # no request: its context asks the database
     if away:
         response.headers["Retry-After"] = str(RETRY_AFTER_SECONDS)
     return response
+
+
+def bad_request(request: HttpRequest, exception: Exception) -> HttpResponse:
+    """Answer what Django cannot take; to the API's callers with the reason."""
+    if not is_for_the_api(request):
+        return defaults.bad_request(request, exception)
+    match exception:
+        case DisallowedHost():
+            message = "This host name is not one of the installation's: its operator sets ALLOWED_HOSTS."
+            return api_error(400, "bad_host", message)
+        case RequestDataTooBig():
+            most = settings.DATA_UPLOAD_MAX_MEMORY_SIZE
+            return api_error(413, "too_large", f"A request's body has at most {most} bytes.")
+        case _:
+            message = "The request cannot be read: check its address, headers and body."
+            return api_error(400, "bad_request", message)

@@ -1,0 +1,89 @@
+"""The answers over 399 of everything under /api/: {code, message} and perhaps {fields}, whatever caused them."""
+
+import json
+from collections.abc import Callable
+from typing import Any
+
+from django.conf import settings
+from django.http import HttpRequest, HttpResponse, JsonResponse
+from django.utils.cache import add_never_cache_headers
+
+# What an answer says that was not made by the API itself: by Django, its middleware or a library.
+_SAID: dict[int, tuple[str, str]] = {
+    400: ("bad_request", "The request cannot be read: check its address, headers and body."),
+    401: ("unauthenticated", "Send a valid token as “Authorization: Bearer <token>”."),
+    403: ("forbidden", "This request is refused."),
+    404: ("not_found", "There is no such thing here."),
+    405: ("method_not_allowed", "This address does not take that method."),
+    408: ("timeout", "The request took too long to arrive."),
+    413: ("too_large", "The request's body is too large."),
+    415: ("unsupported", "Send the body as JSON."),
+    429: ("too_many", "Too many requests: ask again later."),
+    503: ("unavailable", "This is temporarily unavailable: ask again in a moment."),
+}
+_CALLERS_FAULT = ("bad_request", "The request is refused.")
+_OUR_FAULT = ("error", "Something broke here; it is in the log.")
+# What belongs to the body that is replaced.
+_OF_THE_BODY = frozenset({"content-type", "content-length", "content-encoding", "content-language"})
+
+
+def is_for_the_api(request: HttpRequest) -> bool:
+    """Check whether a request is for an address of the API, be there something or not."""
+    return request.path_info == "/api" or request.path_info.startswith("/api/")
+
+
+def api_error(status: int, code: str, message: str, fields: Any = None) -> JsonResponse:
+    """Make an answer of that shape."""
+    body: dict[str, Any] = {"code": code, "message": message}
+    if fields:
+        body["fields"] = fields
+    response = JsonResponse(body, status=status)
+    response.headers["X-Content-Type-Options"] = "nosniff"
+    add_never_cache_headers(response)
+    return response
+
+
+def api_errors(
+    get_response: Callable[[HttpRequest], HttpResponse],
+) -> Callable[[HttpRequest], HttpResponse]:
+    """Give every error under /api/ its shape; the outermost middleware, so that nothing passes it by."""
+
+    def middleware(request: HttpRequest) -> HttpResponse:
+        if not is_for_the_api(request):
+            return get_response(request)
+        if settings.SECURE_SSL_REDIRECT and not request.is_secure():
+            # A redirect would hide that the token has gone over the wire in the clear, and make a GET of a POST.
+            return api_error(
+                403,
+                "https_required",
+                "The API takes https alone. A token that was sent over http: revoke it.",
+            )
+        response = get_response(request)
+        return response if response.status_code < 400 or _has_the_shape(response) else _reshaped(response)
+
+    return middleware
+
+
+def _has_the_shape(response: HttpResponse) -> bool:
+    if response.streaming or response.headers.get("Content-Type", "").partition(";")[0] != "application/json":
+        return False
+    try:
+        body = json.loads(response.content)
+    except ValueError:
+        return False
+    return (
+        isinstance(body, dict) and isinstance(body.get("code"), str) and isinstance(body.get("message"), str)
+    )
+
+
+def _reshaped(response: HttpResponse) -> HttpResponse:
+    status = response.status_code
+    code, message = _SAID.get(status, _CALLERS_FAULT if status < 500 else _OUR_FAULT)
+    if status == 405 and (allowed := response.headers.get("Allow")):
+        message = f"This address takes {allowed} alone."
+    new = api_error(status, code, message)
+    for name, value in response.headers.items():
+        if name.lower() not in _OF_THE_BODY:
+            new.headers[name] = value
+    new.cookies = response.cookies
+    return new
