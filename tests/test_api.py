@@ -266,7 +266,7 @@ def test_a_removed_a_disabled_and_a_revoked_one_are_out_at_once(house):
 
 
 @pytest.mark.parametrize(
-    "header", ["Origin", "Referer", "Sec-Fetch-Mode", "Sec-Fetch-Site", "Sec-Fetch-Dest"]
+    "header", ["Origin", "Referer", "Sec-Fetch-Site", "Sec-Fetch-Dest", "Sec-Fetch-User"]
 )
 def test_credentials_are_not_handed_to_a_browser(house, ben, header):
     [leaf] = house.chain(1)

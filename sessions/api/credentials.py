@@ -11,14 +11,8 @@ from sessions.lifecycle.state import Status
 from sessions.policy import Action
 from sessions.snippets import FORMATS
 
-BROWSER_HEADERS = (
-    "Origin",
-    "Referer",
-    "Sec-Fetch-Mode",
-    "Sec-Fetch-Site",
-    "Sec-Fetch-Dest",
-    "Sec-Fetch-User",
-)
+# What a browser sends with what a page asks for. Sec-Fetch-Mode alone is none of it: Node's fetch sends that as well.
+BROWSER_HEADERS = ("Origin", "Referer", "Sec-Fetch-Site", "Sec-Fetch-Dest", "Sec-Fetch-User")
 
 
 @api.get(
