@@ -127,6 +127,7 @@ PAGES = (
     ),
     Ask(f"{TEAM}preview/", "POST", data=_new),
     Ask(f"{TEAM}external-id/", "POST"),
+    Ask(f"{TEAM}policy/progress/"),
     Ask(f"{TEAM}policy/preview/", "POST", data=lambda team: {"session": str(team.child.pk)}),
     Ask("probes/<uuid:probe_id>/"),
     Ask(SESSION),

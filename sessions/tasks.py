@@ -10,7 +10,16 @@ from celery import shared_task
 from kombu.exceptions import OperationalError
 
 from sessions.clock import database_now
-from sessions.lifecycle import activations, answers, approvals, key_rotations, people, probes, rotation
+from sessions.lifecycle import (
+    activations,
+    answers,
+    approvals,
+    key_rotations,
+    moves,
+    people,
+    probes,
+    rotation,
+)
 from sessions.lifecycle.broker import client
 from sessions.lifecycle.claims import next_due_at
 from sessions.lifecycle.heartbeats import stamp
@@ -96,6 +105,8 @@ def _sweep(*, by_message: bool) -> None:
     # Bulk takes its time, and the next tick is not to wait for that.
     if not (by_message and wake()):
         rotate_due()
+    if moves.is_due() and not (by_message and _publish(follow_changes)):
+        follow_changes()
     look_at_approvals()
     rotate_keys()
 
@@ -120,6 +131,23 @@ def rotate_keys() -> None:
     _forget_wake(rotate_keys.name)
     while key_rotations.work_due():
         wake()
+
+
+@shared_task
+def follow_changes() -> None:
+    """Moves what is active to what its chains ask for since a change, in parts."""
+    _forget_wake(follow_changes.name)
+    moves.work_off(LONGEST_RUN_SECONDS)
+    wake()
+    if moves.is_due():
+        _publish(follow_changes)
+
+
+def wake_after_change() -> None:
+    """Tells workers that something is due since a change, and that much may have to follow it."""
+    wake()
+    if moves.is_due():
+        _publish(follow_changes)
 
 
 def wake() -> bool:

@@ -37,6 +37,7 @@ urlpatterns = [
     path("teams/<slug:team_slug>/preview/", preview.preview_session, name="preview_session"),
     path("teams/<slug:team_slug>/external-id/", preview.new_external_id_field, name="new_external_id"),
     path("teams/<slug:team_slug>/policy/", team_policy.team_policy, name="team_policy"),
+    path("teams/<slug:team_slug>/policy/progress/", team_policy.policy_progress, name="policy_progress"),
     path("teams/<slug:team_slug>/policy/preview/", team_policy.preview_policy, name="preview_policy"),
     path("probes/<uuid:probe_id>/", editing.probe_page, name="probe"),
     path("sessions/<uuid:session_id>/", reading.session_page, name="session"),

@@ -158,7 +158,7 @@ def crowd(house, number, *, assumer=None, prefix="Crowd") -> list[AwsSession]:
         AssumerLink(
             session=session,
             assumer=assumer,
-            role_arn=f"arn:aws:iam::{ACCOUNT}:role/{prefix}{at}",
+            role_arn=house.role_arn(f"{prefix}{at}"),
             role_session_name="{username}",
             author=house.ada.user,
         )

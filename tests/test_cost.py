@@ -38,7 +38,9 @@ def send(ask, team, browsers):
         body = ""
     with taken_back(), CaptureQueriesContext(connection) as captured:
         answer = client.generic(ask.method, ask.path(team), body, kind, headers=headers)
-    return answer, [each["sql"] for each in captured.captured_queries]
+    statements = [each["sql"] for each in captured.captured_queries]
+    # Counts for the metrics are written now and then, whoever happens to ask.
+    return answer, [sql for sql in statements if "chains_tally" not in sql]
 
 
 def difference(few, many):

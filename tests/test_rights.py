@@ -78,6 +78,7 @@ PAGES = {
     "teams/<slug:team_slug>/preview/": ("POST", {}, OPERATORS),
     "teams/<slug:team_slug>/external-id/": ("POST", {}, OPERATORS),
     "teams/<slug:team_slug>/policy/": ("GET", None, SEEN_BY_ADMIN_AND_AUDITOR),
+    "teams/<slug:team_slug>/policy/progress/": ("GET", None, SEEN_BY_ADMIN_AND_AUDITOR),
     "teams/<slug:team_slug>/policy/preview/": ("POST", {}, SEEN_BY_ADMIN_AND_AUDITOR),
     "sessions/<uuid:session_id>/names/": ("GET", None, EVERYONE),
     "probes/<uuid:probe_id>/": ("GET", None, in_person(200)),

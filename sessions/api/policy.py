@@ -10,6 +10,7 @@ from pydantic import BaseModel, ConfigDict
 from sessions import tasks
 from sessions.api.base import ERRORS, ApiError, api, caller
 from sessions.fields import wrong_types
+from sessions.lifecycle.moves import progress
 from sessions.lifecycle.naming import may_be_unnamed, unnamed_sessions
 from sessions.lifecycle.team_policy import PolicyDraft
 from sessions.models import Membership, TeamPolicy
@@ -18,9 +19,17 @@ from sessions.policy import Action, can
 from sessions.policy_form import TeamPolicyForm, policy_values
 
 
+class MovingOut(BaseModel):
+    """How far what is active has followed the last change: `done` of `of` activations. The others hand nothing out yet."""
+
+    done: int
+    of: int
+
+
 class PolicyOut(BaseModel):
     """A team's policy. `tags` are the allowed ones, each with its values, none of them meaning any; `networks` those that
-    delivered credentials are bound to, as AWS sees them; `activation_hours` how long what is started is kept fresh."""
+    delivered credentials are bound to, as AWS sees them; `activation_hours` how long what is started is kept fresh. `moving`:
+    how far active sessions have followed the last change, left out once all have."""
 
     role_session_name: str
     username_demanded: bool
@@ -29,6 +38,7 @@ class PolicyOut(BaseModel):
     tags: dict[str, list[str]]
     networks: list[str]
     activation_hours: int
+    moving: MovingOut | None = None
 
 
 class PolicyPatch(BaseModel):
@@ -54,13 +64,22 @@ def _allowed(request: HttpRequest, action: Action) -> Membership:
     return member
 
 
-@api.get("/policy", response={200: PolicyOut, **ERRORS}, summary="The team's policy")
+@api.get("/policy", response={200: PolicyOut, **ERRORS}, exclude_none=True, summary="The team's policy")
 def get_policy(request: HttpRequest) -> Any:
     member = _allowed(request, Action.READ_POLICY)
-    return policy_values(PolicyDraft.of(TeamPolicy.of(member.team_id)))
+    return _as_json(PolicyDraft.of(TeamPolicy.of(member.team_id)), member)
 
 
-@api.patch("/policy", response={200: PolicyOut, **ERRORS}, summary="Change the team's policy")
+def _as_json(draft: PolicyDraft, member: Membership) -> dict[str, Any]:
+    return policy_values(draft) | {"moving": progress(member.team_id)}
+
+
+@api.patch(
+    "/policy",
+    response={200: PolicyOut, **ERRORS},
+    exclude_none=True,
+    summary="Change the team's policy",
+)
 def patch_policy(request: HttpRequest, payload: PolicyPatch) -> Any:
     """422, naming the session, if one of the team's chains could not be walked under it."""
     member = _allowed(request, Action.EDIT_POLICY)
@@ -76,8 +95,8 @@ def patch_policy(request: HttpRequest, payload: PolicyPatch) -> Any:
     if saved is None:
         fields = {name: [str(message) for message in messages] for name, messages in form.errors.items()}
         raise ApiError(422, "invalid", next(iter(fields.values()))[0], fields)
-    tasks.wake()
-    return policy_values(PolicyDraft.of(saved))
+    tasks.wake_after_change()
+    return _as_json(PolicyDraft.of(saved), member)
 
 
 @api.get(

@@ -21,6 +21,7 @@ from sessions.lifecycle.activations import (
     stop_session,
     stop_sessions,
 )
+from sessions.lifecycle.moves import progress
 from sessions.lifecycle.sessions import Refused, delete_session
 from sessions.lifecycle.state import Described, view_of_sessions, view_of_team
 from sessions.models import CHAINED, AwsSession, Membership
@@ -55,7 +56,9 @@ def as_json(values: dict[str, Any]) -> dict[str, Any]:
 
 
 def _described(member: Membership, session: AwsSession) -> dict[str, Any]:
-    return _all_described(member, [session])[0]
+    described = _all_described(member, [session])[0]
+    moving = progress(member.team_id, session)
+    return described | ({"moving": moving} if moving else {})
 
 
 def _all_described(member: Membership, sessions: Sequence[AwsSession]) -> list[dict[str, Any]]:
@@ -134,7 +137,7 @@ def patch_session(request: HttpRequest, session_id: UUID, payload: SessionPatch)
     )
     if form.save() is None:
         _raise_form_errors(form)
-    tasks.wake()
+    tasks.wake_after_change()
     return _described(member, session)
 
 

@@ -3,6 +3,7 @@
 sessions     create, edit, delete, and the rules of chains
 plan         a session and a person → the AssumeRole requests of its chain, each with its fingerprint
 activations  start, stop, rotate, end; keeping and erasing what is needed
+moves        what is active follows a change: a few at once, thousands by workers in parts
 claims       who works on what: lease and fence
 rotation     one run: claim → what it is assumed from → calls as they become possible → commit as answers come in
 needs        who a credential is for

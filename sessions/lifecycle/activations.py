@@ -9,9 +9,10 @@ from django.db import transaction
 from django.db.models import Exists, OuterRef, QuerySet
 
 from sessions import ledger
+from sessions.aws.names import InvalidName
 from sessions.clock import database_now
 from sessions.ledger import Entry, Subject
-from sessions.lifecycle.plan import plan, secure, secure_all, touched
+from sessions.lifecycle.plan import PlannedHop, plan, secure, secure_all, touched
 from sessions.lifecycle.times import LEAST_LIFE, PARENT_MARGIN
 from sessions.models import Activation, AwsSession, Credential, EventKind, Membership, Probe, Team, TeamPolicy
 from sessions.models.sessions import load_chains
@@ -150,22 +151,24 @@ def mint_all_anew() -> None:
     rows.filter(pk__in=Activation.objects.values("credential_id")).update(due_at=database_now())
 
 
-def resettle(sessions: Iterable[AwsSession], now: datetime, *, asked: bool = False) -> int:
-    """After an edit: moves the activations of these sessions to the credentials that their chains now ask for.
+def resettle(started: QuerySet[Activation], now: datetime, *, asked: bool = False) -> int:
+    """Move these activations to the credentials that their chains ask for now; see `moves.follow` for those of an edit.
 
-    Call it under the team's lock. `asked`: people wait for it. Returns how many moved.
+    Call it under the team's lock. `asked`: people wait for it. A chain that leads nowhere or has no name to send stays as
+    it is: nothing of it is handed out. Returns how many moved.
     """
-    started = Activation.objects.filter(session__in=[session.pk for session in sessions])
     activations = list(started.select_related("session", "user", "credential"))
-    chains = load_chains({each.session_id: each.session for each in activations}.values())
+    sessions = {each.session_id: each.session for each in activations}
+    chains = load_chains(sessions.values(), broken=True)
     teams = {each.session.team_id for each in activations}
     policies = {team_id: TeamPolicy.of(team_id) for team_id in teams}
     memberships = Membership.objects.filter(team__in=teams, user__in=[each.user_id for each in activations])
     members = {(each.team_id, each.user_id): each for each in memberships.select_related("team", "user")}
     planned_anew = [
-        (each, plan(chains[each.session_id], member, policies[member.team_id]))
+        (each, planned)
         for each in activations
         if (member := members.get((each.session.team_id, each.user_id)))
+        and (planned := _planned(chains[each.session_id], member, policies[member.team_id]))
     ]
     same_but_touched = touched([planned for _, planned in planned_anew])
     stale = []
@@ -187,6 +190,17 @@ def resettle(sessions: Iterable[AwsSession], now: datetime, *, asked: bool = Fal
     Activation.objects.bulk_update(moved, ["credential"], batch_size=PLANS_AT_ONCE)
     erase_all_unneeded(left)
     return len(moved)
+
+
+def _planned(
+    chain: Sequence[AwsSession], member: Membership, policy: TeamPolicy
+) -> Sequence[PlannedHop] | None:
+    if chain[0].is_chained:
+        return None
+    try:
+        return plan(chain, member, policy)
+    except InvalidName:
+        return None
 
 
 def _move(activation: Activation, leaf: Credential) -> bool:

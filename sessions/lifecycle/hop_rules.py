@@ -10,6 +10,7 @@ from sessions.lifecycle.handles import HANDLE, Shape, clash, handles_of
 from sessions.lifecycle.naming import template_of
 from sessions.lifecycle.refused import Refused
 from sessions.models import AssumerLink, AwsSession, TeamPolicy
+from sessions.models.sessions import load_chains
 
 
 def check_link(link: AssumerLink, policy: TeamPolicy) -> None:
@@ -54,6 +55,18 @@ def check_tags(link: AssumerLink, policy: TeamPolicy) -> None:
             raise Refused("tags", f"The tag “{key}” can only be {' or '.join(allowed[key])}.")
 
 
+def check_below(session: AwsSession, policy: TeamPolicy) -> None:
+    """Check the chains through a session that was edited, where it can have made a difference. Raises `Refused`.
+
+    Tags that it, or a hop above it, passes on now clash with what hops below it send: only those that send any are looked at.
+    """
+    if not any(each.link.transitive_tag_keys for each in session.chain()[1:]):
+        return
+    tagged = session.with_dependants().exclude(pk=session.pk).exclude(link__tags=[])
+    for chain in load_chains(tagged.select_related("link")).values():
+        check_chain(chain, policy)
+
+
 def check_chain(chain: Sequence[AwsSession], policy: TeamPolicy) -> None:
     """Whether AWS can take the hops of a chain (root first) one after another. Raises `Refused`, naming the hop."""
     passed_on: dict[str, tuple[int, AwsSession]] = {}
@@ -66,7 +79,12 @@ def check_chain(chain: Sequence[AwsSession], policy: TeamPolicy) -> None:
                     f"“{earlier[1].alias}”, already passes on: AWS refuses to take it again.",
                 )
         passed_on |= {key.casefold(): (number, session) for key in session.link.transitive_tag_keys}
-    link = chain[-1].link
+    check_size(chain[-1], policy)
+
+
+def check_size(session: AwsSession, policy: TeamPolicy) -> None:
+    """Check that the session policies of a hop, with the networks it is bound to, are not too long. Raises `Refused`."""
+    link = session.link
     arns = tuple(link.policy_arns)
     bound = session_policies.bind_to_networks(link.policy, arns, (policy.networks, link.networks))
     size = session_policies.plain_size(bound, arns)
@@ -74,5 +92,5 @@ def check_chain(chain: Sequence[AwsSession], policy: TeamPolicy) -> None:
         networks = " with the networks it is bound to" if bound != link.policy else ""
         raise Refused(
             "policy",
-            f"The session policies of “{chain[-1].alias}”{networks} have {size} characters; AWS takes {LONGEST_POLICY}.",
+            f"The session policies of “{session.alias}”{networks} have {size} characters; AWS takes {LONGEST_POLICY}.",
         )

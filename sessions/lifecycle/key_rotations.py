@@ -22,8 +22,9 @@ from sessions.aws.key_rotation import Rotation, Step
 from sessions.aws.roots import ROOT_KINDS
 from sessions.clock import database_now
 from sessions.ledger import Entry
-from sessions.lifecycle.activations import lock_team, resettle
+from sessions.lifecycle.activations import lock_team
 from sessions.lifecycle.blobs import open_credentials, open_root_secrets, seal_credentials, seal_root_secrets
+from sessions.lifecycle.moves import follow
 from sessions.lifecycle.outcomes import cannot_open, problem_of
 from sessions.lifecycle.plan import root_row
 from sessions.lifecycle.sessions import Refused as NotAllowed
@@ -238,7 +239,7 @@ class DatabaseStore:
             root.save(update_fields=["settings", "secret_version", "sealed_secrets", "updated_at"])
             now = database_now()
             _take_along(base, root, now)
-            resettle([root, *(below for below, _ in root.dependants())], now)
+            follow(root.team_id, now, below=root)
             # From here on the secret is the root's alone.
             self._write(step=str(Step.SWITCH), sealed_new=None)
             self._told(Step.SWITCH)

@@ -11,10 +11,11 @@ from sessions import ledger
 from sessions.aws.names import InvalidName, aws_name_from, validate_role_session_name
 from sessions.clock import database_now
 from sessions.ledger import Entry
-from sessions.lifecycle.activations import lock_team, resettle
+from sessions.lifecycle.activations import lock_team
 from sessions.lifecycle.handles import ShownNames
+from sessions.lifecycle.moves import follow
 from sessions.lifecycle.sessions import Refused
-from sessions.models import AwsName, AwsSession, EventKind, Membership, Role, Team, User
+from sessions.models import AwsName, EventKind, Membership, Role, Team, User
 from sessions.secret import Secret
 
 LONGEST_AWS_NAME = 32
@@ -95,7 +96,7 @@ def rename_in_cloudtrail(member: Membership, name: str, actor: str) -> None:
         user.save(update_fields=["aws_name"])
         data = {"member": user.get_username(), "aws_name": name, "aws_name_before": old}
         for team_id in teams:
-            resettle(AwsSession.objects.filter(team=team_id, activations__user=user), now)
+            follow(team_id, now, of=user.pk)
             ledger.append(team_id, [Entry(EventKind.MEMBER_RENAMED, actor, data=data)])
 
 

@@ -55,8 +55,7 @@ def start_probe(draft: Draft, member: Membership, session: AwsSession | None) ->
         trial = AwsSession(team=member.team, kind=CHAINED, alias=draft.alias, region=draft.region)
         if session is not None:
             trial.pk = session.pk
-        affected = [session, *(below for below, _ in session.dependants())] if session else []
-        check_place(draft, trial, member, affected)
+        check_place(draft, trial, member)
         assert draft.assumer is not None  # check_place has refused it otherwise
         trial.link = AssumerLink(session=trial, **draft.link_fields())
         probe.assumer = draft.assumer

@@ -9,9 +9,10 @@ from django.db import IntegrityError, transaction
 from sessions import ledger
 from sessions.clock import database_now
 from sessions.ledger import Entry
-from sessions.lifecycle.activations import end_activations_of, lock_team, resettle
+from sessions.lifecycle.activations import end_activations_of, lock_team
 from sessions.lifecycle.blobs import seal_root_secrets
-from sessions.lifecycle.hop_rules import check_chain, check_link, check_name
+from sessions.lifecycle.hop_rules import check_below, check_chain, check_link, check_name
+from sessions.lifecycle.moves import follow
 from sessions.lifecycle.refused import Refused
 from sessions.models import CHAINED, AssumerLink, AwsSession, Credential, EventKind, Membership, TeamPolicy
 from sessions.models.sessions import load_chains
@@ -89,19 +90,19 @@ def save_session(draft: Draft, member: Membership, session: AwsSession | None = 
             creating = session is None
             if session is None:
                 session = AwsSession(team=member.team, kind=draft.kind, created_by=member.user)
-            affected = [] if creating else [session, *(below for below, _ in session.dependants())]
-            check_place(draft, session, member, affected)
+            check_place(draft, session, member)
             session.alias, session.profile, session.region = draft.alias, draft.profile, draft.region
             _write(draft, session, member, creating=creating)
             if draft.kind == CHAINED:
                 policy = TeamPolicy.of(member.team_id)
                 check_link(session.link, policy)
                 check_name(session, policy)
-                for chain in load_chains(affected or [session]).values():
-                    check_chain(chain, policy)
+                check_chain(load_chains([session])[session.pk], policy)
+                if not creating:
+                    check_below(session, policy)
             kind = EventKind.SESSION_CREATED if creating else EventKind.SESSION_EDITED
-            if affected:
-                resettle(affected, database_now())
+            if not creating:
+                follow(member.team_id, database_now(), below=session)
             ledger.append(
                 member.team_id, [Entry(kind, member.user.get_username(), session, draft.as_event())]
             )
@@ -127,8 +128,8 @@ def _write(draft: Draft, session: AwsSession, member: Membership, *, creating: b
         session.link = link
 
 
-def check_place(draft: Draft, session: AwsSession, member: Membership, affected: list[AwsSession]) -> None:
-    """No cycle, no chain over the team's limit, nothing of another team. Under the team's lock, so that it stays true."""
+def check_place(draft: Draft, session: AwsSession, member: Membership) -> None:
+    """Refuse a cycle, a chain over the team's limit, another team's. Under the team's lock, so that it stays true."""
     if draft.kind != CHAINED:
         return
     assumer = draft.assumer
@@ -136,13 +137,16 @@ def check_place(draft: Draft, session: AwsSession, member: Membership, affected:
         raise Refused("assumer", "Choose a session of your team to assume the role from.")
     if assumer.pk == session.pk:
         raise Refused("assumer", "A session cannot be its own assumer.")
-    if assumer.pk in {below.pk for below in affected}:
+    chain = assumer.chain()
+    if any(each.pk == session.pk for each in chain):
         raise Refused(
             "assumer",
             f"“{assumer.alias}” is itself assumed from “{session.alias}”: the chain would go in a circle.",
         )
-    height = max((level for _, level in session.dependants()), default=0) if affected else 0
-    depth = assumer.depth() + 1 + height
+    # Where it stays under its assumer, what is below it is as deep as it was.
+    moves = AssumerLink.objects.filter(session=session.pk).exclude(assumer=assumer).exists()
+    height = session.height() if moves else 0
+    depth = len(chain) + height
     if depth > member.team.max_depth:
         below = f" (with the {height} more below it)" if height else ""
         raise Refused(

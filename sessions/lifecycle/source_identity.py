@@ -8,7 +8,8 @@ from django.db import transaction
 from sessions import ledger
 from sessions.clock import database_now
 from sessions.ledger import Entry
-from sessions.lifecycle.activations import lock_team, resettle
+from sessions.lifecycle.activations import lock_team
+from sessions.lifecycle.moves import follow
 from sessions.lifecycle.outcomes import Outcome, Refusal
 from sessions.models import (
     Activation,
@@ -51,16 +52,17 @@ def go_on_without(refused: Iterable[Credential]) -> None:
 
 def _mark(team_id: Any, rows: Iterable[Credential]) -> None:
     entries: list[Entry] = []
-    affected: dict[Any, AwsSession] = {}
+    marked_now: list[AwsSession] = []
     for row in rows:
         for session in _sessions_at(row):
             marked = AssumerLink.objects.filter(session=session, without_source_identity=False)
             if not marked.update(without_source_identity=True):
                 continue
-            affected |= {each.pk: each for each in (session, *(below for below, _ in session.dependants()))}
+            marked_now.append(session)
             data = {"hop": row.level, "role_arn": row.request["role_arn"], "refused": ACTION}
             entries.append(Entry(EventKind.SOURCE_IDENTITY_DROPPED, "worker", session, data))
-    resettle(affected.values(), database_now(), asked=True)
+    for session in marked_now:
+        follow(team_id, database_now(), below=session, asked=True)
     ledger.append(team_id, entries)
 
 

@@ -1,26 +1,33 @@
 """Changing a team's policy: checked against every chain it has, one event, and what is active follows by itself."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import asdict, dataclass
+from datetime import datetime, timedelta
 from typing import Any
 
 from django.db import transaction
+from django.db.models import Q, QuerySet
 
 from sessions import ledger
 from sessions.aws import names, session_policies
 from sessions.clock import database_now
 from sessions.ledger import Entry
-from sessions.lifecycle.activations import lock_team, resettle
+from sessions.lifecycle.activations import lock_team
 from sessions.lifecycle.handles import handles_of
-from sessions.lifecycle.hop_rules import check_chain, check_name, check_tags
+from sessions.lifecycle.hop_rules import check_name, check_size, check_tags
+from sessions.lifecycle.moves import follow
+from sessions.lifecycle.naming import template_of
 from sessions.lifecycle.refused import Refused
-from sessions.models import AwsSession, EventKind, Membership, SourceIdentity, TeamPolicy
-from sessions.models.sessions import BrokenChain, load_chains
+from sessions.models import CHAINED, AwsSession, EventKind, Membership, SourceIdentity, TeamPolicy
+from sessions.models.forest import below
 
 # What of a policy decides how people are called.
 NAMING = ("role_session_name", "names_locked", "username_demanded")
 # For how many hours a started session may be kept fresh: at most a week, then somebody has to want it again.
 HOURS = range(1, 7 * 24 + 1)
+# Sessions carry the time of the web process that has saved them: this is more than clocks differ.
+CLOCKS_APART = timedelta(minutes=2)
+CHECKED_TOGETHER = 2000
 
 
 @dataclass(frozen=True)
@@ -96,19 +103,26 @@ def _checked(field: str, check: Any) -> Any:
         raise Refused(field, str(error)) from None
 
 
-@transaction.atomic
 def save_policy(draft: PolicyDraft, member: Membership) -> TeamPolicy:
-    """Makes it the team's policy. Raises `Refused`, naming the session, if a stored chain could not be walked under it.
+    """Make it the team's policy. Raises `Refused`, naming the session, if a stored chain could not be walked under it.
 
-    Active chains move to the new names by themselves, and each keeps its end; the caller wakes a worker.
+    It holds at once. What is active moves to the new names, here or by workers in parts (see `moves`), and each keeps its end;
+    the caller wakes one. Every chain is checked before the team's lock is taken, under it only what has changed since.
     """
+    began_at = database_now() - CLOCKS_APART
+    before = PolicyDraft.of(TeamPolicy.of(member.team_id))
+    check_all(member.team_id, before, draft)
+    with transaction.atomic():
+        return _save(draft, member, before, began_at)
+
+
+def _save(
+    draft: PolicyDraft, member: Membership, checked_from: PolicyDraft, began_at: datetime
+) -> TeamPolicy:
     team = lock_team(member.team_id)
     before, after = PolicyDraft.of(TeamPolicy.of(team.pk)), draft
+    check_all(team.pk, before, draft, since=began_at if before == checked_from else None)
     policy, team.activation_hours = draft.policy(team.pk), draft.hours()
-    sessions = list(AwsSession.objects.filter(team=team).select_related("link", "team"))
-    check_all(sessions, policy)
-    if any(getattr(before, name) != getattr(after, name) for name in NAMING):
-        check_names(sessions, policy)
     changed = {
         name: (value, asdict(after)[name])
         for name, value in asdict(before).items()
@@ -119,7 +133,7 @@ def save_policy(draft: PolicyDraft, member: Membership) -> TeamPolicy:
     team.save(update_fields=["activation_hours"])
     if changed.keys() != {"activation_hours"}:  # which alone asks AWS for nothing new
         policy.save()
-        resettle(sessions, database_now())
+        follow(team.pk, database_now())
     data = {
         "before": {name: _plain(old) for name, (old, _) in changed.items()},
         "after": {name: _plain(new) for name, (_, new) in changed.items()},
@@ -129,34 +143,63 @@ def save_policy(draft: PolicyDraft, member: Membership) -> TeamPolicy:
     return policy
 
 
-def check_all(sessions: list[AwsSession], policy: TeamPolicy) -> None:
-    """Whether every chained session can live under that policy. Raises `Refused`."""
+def check_all(team_id: Any, before: PolicyDraft, after: PolicyDraft, since: datetime | None = None) -> None:
+    """Check that every chained session can live under a new policy, as far as it differs. Raises `Refused`.
+
+    `since`: only sessions that were saved from then on, and what is below them.
+    """
+    policy = after.policy(team_id)
+    after.hours()
+    sessions = AwsSession.objects.filter(team=team_id, kind=CHAINED).select_related("link", "team")
+    if since is not None:
+        changed = AwsSession.objects.filter(team=team_id, updated_at__gte=since)
+        sessions = sessions.filter(pk__in=below(changed.values("pk")))
+    _check_roots(team_id, sessions)
+    if dict(before.tags) != dict(after.tags):
+        for session in sessions.exclude(link__tags=[]).iterator(chunk_size=CHECKED_TOGETHER):
+            _check(session, check_tags, session.link, policy)
+    if before.networks != after.networks:
+        narrowed = ~Q(link__policy="") | ~Q(link__policy_arns=[]) | ~Q(link__networks=[])
+        # Those that say nothing themselves are all bound alike: one of them speaks for the others.
+        for some in (
+            sessions.filter(narrowed).iterator(chunk_size=CHECKED_TOGETHER),
+            sessions.exclude(narrowed)[:1],
+        ):
+            for session in some:
+                _check(session, check_size, session, policy)
+    if any(getattr(before, name) != getattr(after, name) for name in NAMING):
+        check_names(sessions.iterator(chunk_size=CHECKED_TOGETHER), policy)
+
+
+def _check_roots(team_id: Any, sessions: QuerySet[AwsSession]) -> None:
+    """Refuse a table whose links do not all lead to a root of the team: edited by hand, it could not be walked."""
+    roots = AwsSession.objects.filter(team=team_id).exclude(kind=CHAINED)
+    lost = sessions.exclude(pk__in=below(roots.values("pk"))).order_by().first()
+    if lost is not None:
+        raise Refused(
+            "", f"The chain of {lost.alias!r} does not end at a root of its team. Mend or delete it first."
+        )
+
+
+def _check(session: AwsSession, check: Callable[..., None], *about: Any) -> None:
     try:
-        chains = load_chains(sessions)
-    except BrokenChain as error:
-        raise Refused("", f"{error} Mend or delete it first.") from None
-    for chain in chains.values():
-        session = chain[-1]
-        if not session.is_chained:
-            continue
-        try:
-            check_tags(session.link, policy)
-            check_chain(chain, policy)
-        except Refused as refused:
-            field = {"policy": "networks"}.get(refused.field, refused.field)
-            raise Refused(field, f"“{session.alias}” stands against it: {refused.message}") from None
+        check(*about)
+    except Refused as refused:
+        field = {"policy": "networks"}.get(refused.field, refused.field)
+        raise Refused(field, f"“{session.alias}” stands against it: {refused.message}") from None
 
 
-def check_names(sessions: Sequence[AwsSession], policy: TeamPolicy) -> None:
-    """Whether nobody would go by another's name in CloudTrail under that policy. Raises `Refused`."""
+def check_names(sessions: Iterable[AwsSession], policy: TeamPolicy) -> None:
+    """Check that nobody would go by another's name in CloudTrail under that policy. Raises `Refused`."""
     handles = handles_of(policy.team_id)
+    seen: set[tuple[str, str]] = set()
     for session in sessions:
-        if not session.is_chained:
-            continue
-        try:
-            check_name(session, policy, handles)
-        except Refused as refused:
-            raise Refused(refused.field, f"“{session.alias}” stands against it: {refused.message}") from None
+        template = template_of(session.link, policy)
+        # What has no {alias} is the same for all of them.
+        said = (template, session.alias if "{alias}" in template else "")
+        if said not in seen:
+            seen.add(said)
+            _check(session, check_name, session, policy, handles)
 
 
 def _plain(value: Any) -> Any:

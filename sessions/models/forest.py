@@ -7,8 +7,12 @@ their tail.
 from typing import Any
 
 from django.core.exceptions import EmptyResultSet
-from django.db.models import QuerySet
+from django.db import connection
+from django.db.models import QuerySet, UUIDField
 from django.db.models.expressions import RawSQL
+
+# No chain is longer: a team's limit is far below.
+DEEPEST = 100
 
 
 def below(start: QuerySet[Any, Any]) -> RawSQL:
@@ -19,6 +23,19 @@ def below(start: QuerySet[Any, Any]) -> RawSQL:
 def above(start: QuerySet[Any, Any]) -> RawSQL:
     """Select the ids of the sessions that `start` selects and of all sessions on their chains, for `pk__in`."""
     return _walk(start, "link.assumer_id", "link.session_id")
+
+
+def height_below(session_id: Any) -> int:
+    """Count the hops of the longest chain that begins under a session; on a table that bites its tail, `DEEPEST`."""
+    statement = (
+        "WITH RECURSIVE walk(id, level) AS (SELECT session_id, 1 FROM chains_assumerlink WHERE assumer_id = %s UNION "
+        "SELECT link.session_id, walk.level + 1 FROM chains_assumerlink AS link JOIN walk ON link.assumer_id = walk.id "
+        "WHERE walk.level < %s) SELECT max(level) FROM walk"
+    )
+    key = UUIDField().get_db_prep_value(session_id, connection)
+    with connection.cursor() as cursor:
+        cursor.execute(statement, [key, DEEPEST])
+        return cursor.fetchone()[0] or 0
 
 
 def _walk(start: QuerySet[Any, Any], found: str, known: str) -> RawSQL:

@@ -8,7 +8,7 @@ from django.db import models
 from django.db.models.functions import Lower
 
 from sessions.aws.roots import ROOT_KINDS
-from sessions.models.forest import above, below
+from sessions.models.forest import above, below, height_below
 from sessions.models.people import Team, User
 from sessions.sealing import Place
 
@@ -78,6 +78,10 @@ class AwsSession(models.Model):
     def depth(self) -> int:
         """The number of AssumeRole calls from the root to this session: 0 for a root."""
         return len(self.chain()) - 1
+
+    def height(self) -> int:
+        """Count the hops of the longest chain that begins under this session: 0 if nothing is assumed from it."""
+        return height_below(self.pk)
 
     def with_dependants(self) -> "models.QuerySet[AwsSession]":
         """Select this session and everything assumed from it, at all levels."""

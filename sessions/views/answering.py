@@ -144,7 +144,7 @@ def _save_choice(
     data = {name: str(value) for name, value in stored_values(root).items()} | chosen
     form = form_for(root.kind, data, view=view_of_sessions(member, database_now()), session=root)
     if form.is_valid() and form.save():
-        tasks.wake()
+        tasks.wake_after_change()
         messages.success(request, f"Session “{root.alias}” saved.")
         return redirect("session", root.pk)
     for problems in form.errors.values():

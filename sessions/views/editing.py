@@ -150,7 +150,7 @@ def edit_session(request: HttpRequest, session_id: UUID) -> HttpResponse:
     if request.method == "POST" and not is_searching(form) and form.is_valid():
         saved = form.save()
         if saved:
-            tasks.wake()
+            tasks.wake_after_change()
             messages.success(request, f"Session “{saved.alias}” saved.")
             return redirect("session", saved.pk)
     return _form_page(request, form, kind_described(session.kind), session)

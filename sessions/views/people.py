@@ -144,7 +144,7 @@ def _change(
     except Refused as refused:
         messages.error(request, refused.message)
     else:
-        tasks.wake()
+        tasks.wake_after_change()
         messages.success(request, done.format(name=person.user.get_username()))
     return redirect("person", team_slug, person_id)
 

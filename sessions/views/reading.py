@@ -16,6 +16,7 @@ from sessions.aws.arn import RoleArn
 from sessions.clock import database_now
 from sessions.lifecycle import waiting
 from sessions.lifecycle.key_rotations import can_be_rotated
+from sessions.lifecycle.moves import progress
 from sessions.lifecycle.plan import plan
 from sessions.lifecycle.state import Status, TeamView, problem_of, view_of_sessions, view_of_team
 from sessions.lifecycle.tallies import saved_by_sharing
@@ -136,6 +137,7 @@ def session_context(session: AwsSession, member: Membership) -> dict[str, Any]:
         "asks_for_approval": asked is not None and asked.asks_for_approval and session == root,
         "may_rotate_key": can_be_rotated(session) and can(member, Action.EDIT, session),
         "row": row,
+        "moving": progress(member.team_id, session),
         "links": links,
         **_used_by(session),
         "formats": FORMATS.values(),

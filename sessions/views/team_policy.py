@@ -7,9 +7,10 @@ from django.contrib import messages
 from django.contrib.auth.decorators import login_required
 from django.http import HttpRequest, HttpResponse
 from django.shortcuts import redirect, render
-from django.views.decorators.http import require_http_methods, require_POST
+from django.views.decorators.http import require_http_methods, require_POST, require_safe
 
 from sessions import tasks
+from sessions.lifecycle.moves import progress
 from sessions.lifecycle.naming import may_be_unnamed, unnamed_sessions
 from sessions.lifecycle.refused import Refused
 from sessions.models import CHAINED, AwsSession, Membership, TeamPolicy
@@ -31,7 +32,7 @@ def team_policy(request: HttpRequest, team_slug: str) -> HttpResponse:
     policy = TeamPolicy.of(member.team_id)
     form = TeamPolicyForm(request.POST or None, member=member, policy=policy)
     if request.method == "POST" and form.is_valid() and form.save():
-        tasks.wake()
+        tasks.wake_after_change()
         messages.success(request, "Policy saved. What is active follows by itself.")
         return redirect("team_policy", team_slug)
     may_edit = can(member, Action.EDIT_POLICY)
@@ -46,8 +47,18 @@ def team_policy(request: HttpRequest, team_slug: str) -> HttpResponse:
         "has_sessions": AwsSession.objects.filter(team=member.team, kind=CHAINED).exists(),
         "preview_choice": preview_picker(member).render("session", "", {"id": "preview-session"}),
         "member": member,
+        "moving": progress(member.team_id),
     }
     return render(request, "team_policy.html", context, status=422 if form.errors else 200)
+
+
+@login_required
+@require_safe
+def policy_progress(request: HttpRequest, team_slug: str) -> HttpResponse:
+    """The live part of the policy's page: how far active sessions have followed the last change."""
+    member = member_in(request, team_slug)
+    require(member, Action.READ_POLICY)
+    return render(request, "_moving.html", {"moving": progress(member.team_id)})
 
 
 def _unnamed(member: Membership, policy: TeamPolicy) -> dict[str, Any]:

@@ -1,0 +1,129 @@
+"""After a change: what is active moves to the credentials that its chains ask for now, a few at once, thousands in parts.
+
+The change itself is saved at once, and nothing is handed out that it forbids (see `reveal`). A worker then goes through the
+activations of its scope in the order of their ids and holds the team's lock for a fraction of a second each time; what is
+started meanwhile asks for the right thing by itself.
+"""
+
+import time
+import uuid
+from datetime import datetime, timedelta
+from typing import Any
+
+from django.conf import settings
+from django.db import transaction
+from django.db.models import Q, QuerySet, Sum
+
+from sessions.clock import database_now
+from sessions.lifecycle.activations import lock_team, resettle
+from sessions.models import Activation, AwsSession, Move
+
+# So many follow in the transaction of the change itself.
+AT_ONCE = 50
+# A worker's part: so many between two looks at the clock, for so long under the team's lock, then a pause for others.
+LOOKED_AT_TOGETHER = 25
+LOCK_SECONDS = 0.15
+PAUSE_SECONDS = 0.02
+
+
+def follow(
+    team_id: Any,
+    now: datetime,
+    *,
+    below: AwsSession | None = None,
+    of: int | None = None,
+    asked: bool = False,
+) -> None:
+    """Have what is active follow a change: of a team, `below` one session (with it), or `of` one person.
+
+    Call it under the team's lock, in the transaction of the change; the caller wakes a worker. `asked`: people wait for it.
+    """
+    scope = Q(team=team_id, session=below, user=of)
+    started = _started(team_id, below, of)
+    few = list(started.values_list("pk", flat=True)[: AT_ONCE + 1])
+    if len(few) <= AT_ONCE:
+        resettle(Activation.objects.filter(pk__in=few), now, asked=asked)
+        return
+    Move.objects.filter(scope).delete()
+    Move.objects.create(
+        team_id=team_id, session=below, user_id=of, asked=asked, of=started.count(), created_at=now
+    )
+
+
+def progress(team_id: Any, below: AwsSession | None = None) -> dict[str, int] | None:
+    """Say how far what is active in a team, or `below` one session, has followed the last changes; None if all of it has."""
+    scope = Q(team=team_id) if below is None else Q(team=team_id, session=below)
+    found = Move.objects.filter(scope).aggregate(done=Sum("done"), of=Sum("of"))
+    if found["of"] is None:
+        return None
+    return {"done": min(found["done"], found["of"]), "of": found["of"]}
+
+
+def is_due() -> bool:
+    """Check whether anything waits for a worker."""
+    return _free(database_now()).exists()
+
+
+def work_off(seconds: float) -> int:
+    """In a worker: move what waits, for about so long. Returns how many activations it has looked at."""
+    until, looked_at = time.monotonic() + seconds, 0
+    while time.monotonic() < until and (move := _hold()):
+        while True:
+            found = _part(move)
+            looked_at += found
+            if not found or time.monotonic() > until:
+                break
+            time.sleep(PAUSE_SECONDS)
+        Move.objects.filter(pk=move.pk, fence=move.fence).update(lease_until=None, fence=None)
+    return looked_at
+
+
+def _started(team_id: Any, below: AwsSession | None, of: int | None) -> QuerySet[Activation]:
+    started = Activation.objects.filter(session__team=team_id).order_by("pk")
+    if below is not None:
+        started = started.filter(session__in=below.with_dependants().values("pk"))
+    return started if of is None else started.filter(user=of)
+
+
+def _free(now: datetime) -> QuerySet[Move]:
+    return Move.objects.filter(Q(lease_until=None) | Q(lease_until__lt=now))
+
+
+def _hold() -> Move | None:
+    """Take the oldest that nobody works on, under a lease and a fence; None if there is none."""
+    now, fence = database_now(), uuid.uuid4()
+    for pk in list(_free(now).order_by("created_at").values_list("pk", flat=True)[:10]):
+        if _free(now).filter(pk=pk).update(lease_until=_lease(now), fence=fence):
+            return Move.objects.select_related("session").filter(pk=pk, fence=fence).first()
+    return None
+
+
+def _lease(now: datetime) -> datetime:
+    return now + timedelta(seconds=settings.CHAINWEB_LEASE_SECONDS)
+
+
+@transaction.atomic
+def _part(move: Move) -> int:
+    """Look at the next activations for as long as the lock may be held. 0: it is over, or somebody else's by now."""
+    lock_team(move.team_id)
+    until, looked_at = time.monotonic() + LOCK_SECONDS, 0
+    fresh = Move.objects.select_related("session").filter(pk=move.pk, fence=move.fence).first()
+    if fresh is None:
+        return 0
+    now = database_now()
+    started = _started(fresh.team_id, fresh.session, fresh.user_id)
+    while not looked_at or time.monotonic() < until:
+        rest = started.filter(pk__gt=fresh.after) if fresh.after else started
+        some = list(rest.values_list("pk", flat=True)[:LOOKED_AT_TOGETHER])
+        if not some:
+            break
+        resettle(Activation.objects.filter(pk__in=some), now, asked=fresh.asked)
+        fresh.after = some[-1]
+        looked_at += len(some)
+    if not looked_at:
+        fresh.delete()
+        return 0
+    Move.objects.filter(pk=fresh.pk, fence=fresh.fence).update(
+        after=fresh.after, done=fresh.done + looked_at, lease_until=_lease(now)
+    )
+    return looked_at

@@ -1,0 +1,169 @@
+"""A change that touches thousands is saved at once; what is active follows in parts that a killed worker cannot lose."""
+
+import time
+from datetime import timedelta
+
+import pytest
+from django.urls import reverse
+
+from sessions.clock import database_now
+from sessions.lifecycle import moves
+from sessions.lifecycle.activations import start_sessions
+from sessions.lifecycle.people import rename_in_cloudtrail
+from sessions.lifecycle.reveal import NotReady, reveal
+from sessions.lifecycle.sessions import Draft, save_session
+from sessions.models import Activation, AwsSession, Move
+from tests.house import crowd
+from tests.lifecycle.test_naming import set_policy
+
+pytestmark = pytest.mark.django_db
+MANY = moves.AT_ONCE + 30
+
+
+@pytest.fixture
+def many(house):
+    """More active sessions than follow at once, half of them under one hop."""
+    hub = house.chained("Hub")
+    sessions = crowd(house, MANY, assumer=hub)
+    started = list(
+        AwsSession.objects.filter(pk__in=[each.pk for each in sessions]).select_related("link", "team")
+    )
+    start_sessions(started, house.ben)
+    return hub
+
+
+def names(prefix):
+    """How many activations ask for a role session name that begins so."""
+    rows = Activation.objects.values_list("credential__request", flat=True)
+    return sum(request["role_session_name"].startswith(prefix) for request in rows)
+
+
+def edited(house, session, **changes):
+    link = session.link
+    fields = {
+        "kind": session.kind,
+        "alias": session.alias,
+        "profile": session.profile,
+        "region": session.region,
+        "assumer": link.assumer,
+        "role_arn": link.role_arn,
+        "role_session_name": link.role_session_name,
+    }
+    return save_session(Draft(**{**fields, **changes}), house.ada, session)
+
+
+def test_a_few_follow_in_the_change_itself(house):
+    leaf = house.chained("Leaf")
+    house.start(leaf)
+    set_policy(house, role_session_name="x-{username}", names_locked=True)
+    assert names("x-") == 1
+    assert not Move.objects.exists()
+
+
+def test_a_policy_change_is_saved_at_once_and_thousands_follow(house, many):
+    set_policy(house, role_session_name="x-{username}", names_locked=True)
+    assert names("x-") == 0
+    assert moves.progress(house.team.pk) == {"done": 0, "of": MANY}
+    house.start(many)  # what is started now asks for the new name by itself
+    assert names("x-") == 1
+    assert moves.work_off(60) == MANY + 1
+    assert names("x-") == MANY + 1
+    assert moves.progress(house.team.pk) is None
+
+
+def test_nothing_of_before_a_change_is_handed_out_until_it_has_moved(house, many):
+    house.work()
+    session = AwsSession.objects.filter(alias__startswith="Crowd").first()
+    assert reveal(session, house.ben, form="process", via="test")
+    set_policy(house, role_session_name="x-{username}", names_locked=True)
+    with pytest.raises(NotReady):
+        reveal(session, house.ben, form="process", via="test")
+    moves.work_off(60)
+    house.work()
+    assert reveal(session, house.ben, form="process", via="test")
+
+
+def test_a_worker_that_dies_is_followed_by_another_where_it_stopped(house, many, monkeypatch):
+    set_policy(house, role_session_name="x-{username}", names_locked=True)
+    monkeypatch.setattr(moves, "LOCK_SECONDS", 0.0001)
+    dead = moves._hold()
+    first = moves._part(dead)
+    assert 0 < first < MANY
+    assert moves.work_off(60) == 0  # the lease holds
+    Move.objects.update(lease_until=database_now() - timedelta(seconds=1))
+    assert moves.work_off(60) == MANY - first
+    assert names("x-") == MANY
+    assert moves._part(dead) == 0  # late, it changes nothing
+
+
+def test_a_newer_change_begins_again(house, many, monkeypatch):
+    set_policy(house, role_session_name="x-{username}", names_locked=True)
+    monkeypatch.setattr(moves, "LOCK_SECONDS", 0.0001)
+    old = moves._hold()
+    moves._part(old)
+    set_policy(house, role_session_name="y-{username}")
+    assert moves._part(old) == 0
+    assert moves.work_off(60) == MANY
+    assert names("y-") == MANY
+
+
+def test_the_edit_of_a_hop_moves_what_is_below_it(house, many):
+    Activation.objects.update(user=house.ada.user)  # the editor's own: others' end when the identity changes
+    before = set(Activation.objects.values_list("credential_id", flat=True))
+    edited(house, many, role_arn=house.role_arn("Elsewhere"))
+    assert moves.progress(house.team.pk, many) == {"done": 0, "of": MANY}
+    moves.work_off(60)
+    assert not before & set(Activation.objects.values_list("credential_id", flat=True))
+
+
+def test_the_edit_of_a_root_moves_what_is_below_it(house, many):
+    root = AwsSession.objects.get(pk=house.root.pk)
+    key = house.sts.add_user("another")
+    draft = Draft(
+        kind="iam-user",
+        alias=root.alias,
+        profile=root.profile,
+        region=root.region,
+        settings={"access_key_id": key.access_key_id},
+        secrets={"secret_access_key": key.secret_access_key},
+    )
+    before = set(Activation.objects.values_list("credential_id", flat=True))
+    save_session(draft, house.ada, root)
+    moves.work_off(60)
+    assert not before & set(Activation.objects.values_list("credential_id", flat=True))
+
+
+def test_a_new_name_in_cloudtrail_moves_that_persons_alone(house, many):
+    leaf = house.chained("Leaf")
+    house.start(leaf, house.bea)
+    theirs = Activation.objects.get(user=house.bea.user).credential_id
+    rename_in_cloudtrail(house.ben, "benjamin", actor="ada")
+    assert moves.progress(house.team.pk) == {"done": 0, "of": MANY}
+    moves.work_off(60)
+    assert names("benjamin") == MANY
+    assert Activation.objects.get(user=house.bea.user).credential_id == theirs
+
+
+def test_a_part_holds_the_lock_for_a_fraction_of_a_second(house, many):
+    set_policy(house, role_session_name="x-{username}", names_locked=True)
+    move, taken = moves._hold(), []
+    while True:
+        begun = time.process_time()
+        if not moves._part(move):
+            break
+        taken.append(time.process_time() - begun)
+    assert max(taken) < 0.3
+
+
+def test_page_and_api_show_how_far_it_is(house, many):
+    set_policy(house, role_session_name="x-{username}", names_locked=True)
+    ada = house.browser(house.ada)
+    said = f"0 of {MANY} active sessions"
+    assert said in ada.get(reverse("team_policy", args=[house.team.slug])).content.decode()
+    live = reverse("policy_progress", args=[house.team.slug])
+    assert said in ada.get(live).content.decode()
+    headers = {"Authorization": f"Bearer {house.token(house.ada).reveal()}"}
+    assert ada.get("/api/v1/policy", headers=headers).json()["moving"] == {"done": 0, "of": MANY}
+    moves.work_off(60)
+    assert "hx-get" not in ada.get(live).content.decode()
+    assert "moving" not in ada.get("/api/v1/policy", headers=headers).json()
