@@ -9,11 +9,13 @@ from django.core.exceptions import ValidationError
 from django.template.loader import render_to_string
 from django.utils.safestring import SafeString
 
+from sessions.aws.characters import refuse_unseen, shown, trimmed, unseen_in
+
 
 class TypedField(forms.CharField):
-    """Text checked by one of our validators, which returns it or raises ValueError with the message for the person.
+    """Text on one line, checked by one of our validators, which returns it or raises ValueError with the message.
 
-    Blanks around it (from pasting) go; anything else stays for the validator to see.
+    Unseen characters around it (from pasting) go; one inside is named, with its place.
     """
 
     def __init__(self, *, check: Callable[[str], str] | None = None, **kwargs: Any) -> None:
@@ -21,13 +23,34 @@ class TypedField(forms.CharField):
         self.check = check
 
     def to_python(self, value: Any) -> str:
-        return str(super().to_python(value)).strip(" ")
+        return trimmed(str(super().to_python(value)))
+
+    def validate(self, value: str) -> None:
+        super().validate(value)
+        checked(refuse_unseen, value)
 
     def clean(self, value: Any) -> str:
         text: str = super().clean(value)
         if text and self.check is not None:
             return str(checked(self.check, text))
         return text
+
+
+class ListedField(forms.ChoiceField):
+    """One of the values that are listed; what was pasted around it goes, and what is inside is named."""
+
+    default_error_messages = {"invalid_choice": "There is no %(value)s to choose here."}
+
+    def to_python(self, value: Any) -> str:
+        return trimmed(str(super().to_python(value)))
+
+    def validate(self, value: str) -> None:
+        checked(refuse_unseen, value)
+        if value and not self.valid_value(value):
+            raise ValidationError(
+                self.error_messages["invalid_choice"], code="invalid_choice", params={"value": shown(value)}
+            )
+        super().validate(value)
 
 
 def checked(check: Callable[[Any], Any], value: Any) -> Any:
@@ -59,13 +82,21 @@ class LinesField(forms.Field):
         if isinstance(value, list | tuple):
             if not all(isinstance(each, str) for each in value):
                 raise ValidationError("Every one of them is text.", code="invalid")
-            return tuple(value)
-        # Only what ends a line in a text area: a stray control character is for the validator to see.
-        lines = (line.strip(" ") for line in str(value or "").replace("\r\n", "\n").split("\n"))
+            return tuple(map(trimmed, value))
+        lines = (trimmed(line) for line in str(value or "").replace("\r\n", "\n").split("\n"))
         return tuple(line for line in lines if line)
 
+    def validate(self, value: tuple[str, ...]) -> None:
+        super().validate(value)
+        for number, line in enumerate(value, start=1):
+            if found := unseen_in(line):
+                where = f"Line {number}" if len(value) > 1 else "It"
+                raise ValidationError(f"{where} contains {found}.", code="invalid")
+
     def clean(self, value: Any) -> Any:
-        return checked(self.check, self.to_python(value))
+        lines = self.to_python(value)
+        self.validate(lines)
+        return checked(self.check, lines)
 
 
 class JsonField(TypedField):
@@ -85,7 +116,10 @@ class JsonField(TypedField):
                 return json.dumps(value)
             except RecursionError:
                 raise ValidationError("This is nested too deeply.", code="invalid") from None
-        return super().to_python(value).strip()
+        return super().to_python(value)
+
+    def validate(self, value: str) -> None:
+        forms.CharField.validate(self, value)  # it has lines, and the check looks at every character
 
     def prepare_value(self, value: Any) -> Any:
         if not value:
@@ -108,7 +142,7 @@ class TagsWidget(forms.Widget):
     def value_from_datadict(self, data: Any, files: Any, name: str) -> Any:
         if name in data:
             return data[name]
-        typed = {key: str(data.get(f"{name}.{key}", "")).strip(" ") for key in self.allowed}
+        typed = {key: trimmed(str(data.get(f"{name}.{key}", ""))) for key in self.allowed}
         return {key: value for key, value in typed.items() if value}
 
     def value_omitted_from_data(self, data: Any, files: Any, name: str) -> bool:

@@ -1,6 +1,6 @@
 """The forms of every kind of session; the pages and the API go through the same ones.
 
-Text is taken as it is typed: a control character or a newline is refused with a message, never silently cut off.
+What was pasted around a text goes (`fields.TypedField`); a tab, a line break or another unseen character inside is named.
 """
 
 import unicodedata
@@ -13,8 +13,9 @@ from django.urls import reverse
 from sessions import picking
 from sessions.aws import names
 from sessions.aws.arn import RoleArn
+from sessions.aws.characters import refuse_unseen, trimmed
 from sessions.aws.roots import ROOT_KINDS, Field, RootKind
-from sessions.fields import TypedField
+from sessions.fields import ListedField, TypedField
 from sessions.hop_fields import advanced_fields, hop_draft, stored_hop_values
 from sessions.lifecycle.sessions import Draft, Refused, save_session
 from sessions.lifecycle.state import TeamView
@@ -26,12 +27,8 @@ ALIAS_MAX = 64
 
 
 def validate_alias(text: str) -> str:
-    """A friendly name: any script, no control or invisible formatting characters, at most 64 characters."""
-    if any(
-        unicodedata.category(character) in {"Cc", "Cf", "Cs", "Co", "Cn", "Zl", "Zp"} for character in text
-    ):
-        raise ValueError("The alias has a control or invisible character in it.")
-    return unicodedata.normalize("NFC", text)
+    """Return a friendly name in its composed form: any script, no unseen characters."""
+    return unicodedata.normalize("NFC", refuse_unseen(text))
 
 
 def validate_role_arn(text: str) -> str:
@@ -49,6 +46,10 @@ def region_choices() -> list[tuple[str, list[tuple[str, str]]]]:
 class AssumerField(forms.ModelChoiceField):  # type: ignore[type-arg]  # not generic at run time
     default_error_messages = {"invalid_choice": "There is no such session in your team."}
 
+    def to_python(self, value: Any) -> AwsSession | None:
+        found: AwsSession | None = super().to_python(trimmed(value) if isinstance(value, str) else value)
+        return found
+
 
 class SessionForm(forms.Form):
     """What every kind has: alias, named profile, region. Subclasses add the rest and say what the draft is."""
@@ -61,11 +62,11 @@ class SessionForm(forms.Form):
     )
     profile = TypedField(
         label="Named profile",
-        max_length=64,
+        max_length=names.LONGEST_PROFILE,
         check=names.validate_profile,
         help_text="Its name in your AWS files, for --profile. Of sessions on the same profile, one is active at a time.",
     )
-    region = forms.ChoiceField(
+    region = ListedField(
         label="Region",
         choices=region_choices,
         help_text="Your default region: the one this session is used in most.",
@@ -208,7 +209,7 @@ class RootSessionForm(SessionForm):
 
     def _field(self, spec: Field) -> forms.Field:
         if spec.options is not None:
-            return forms.ChoiceField(
+            return ListedField(
                 label=spec.label,
                 help_text=spec.help,
                 required=spec.required,

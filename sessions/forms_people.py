@@ -22,13 +22,6 @@ ROLE_HELP = (
 )
 
 
-def printable(text: str) -> str:
-    """A short name on one line. Raises ValueError for control and invisible characters."""
-    if not text.isprintable():
-        raise ValueError("There is a control or invisible character in it.")
-    return text
-
-
 class EmailForm(forms.Form):
     email = forms.EmailField(
         label="E-mail address",
@@ -46,7 +39,6 @@ class InviteForm(RoleForm):
         label="Who it is for",
         required=False,
         max_length=100,
-        check=printable,
         help_text="For the list here and for the ledger; the link works for whoever has it.",
     )
     days = forms.IntegerField(
@@ -59,7 +51,7 @@ class InviteForm(RoleForm):
 
 
 class JoinForm(forms.Form):
-    code = forms.CharField(
+    code = TypedField(
         label="Invitation code",
         max_length=100,
         widget=forms.TextInput(attrs={"autocomplete": "off", "spellcheck": "false", "autocapitalize": "off"}),
@@ -92,7 +84,7 @@ def people_of(member: Membership) -> QuerySet[Membership]:
 
 
 class GroupForm(forms.Form):
-    name = TypedField(label="Name of the group", max_length=64, check=printable)
+    name = TypedField(label="Name of the group", max_length=64)
     members = PeopleField(
         label="People",
         queryset=Membership.objects.none(),
@@ -179,7 +171,6 @@ class TokenForm(forms.Form):
     name = TypedField(
         label="What it is for",
         max_length=64,
-        check=printable,
         help_text="The ledger names the token by this.",
     )
     scopes = forms.MultipleChoiceField(

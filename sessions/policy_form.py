@@ -9,6 +9,7 @@ from django.urls import reverse
 
 from sessions import picking
 from sessions.aws import names, session_policies
+from sessions.aws.characters import trimmed
 from sessions.fields import LinesField, SwitchField, TypedField, WholeNumberField, checked
 from sessions.lifecycle.refused import Refused
 from sessions.lifecycle.team_policy import HOURS, PolicyDraft, save_policy, validate_hours
@@ -38,11 +39,13 @@ class AllowedTagsField(LinesField):
             found = {key: tuple(values) for key, values in value.items()}
         else:
             found = {}
-            for line in self.to_python(value):
-                key, _, rest = (part.strip(" ") for part in line.partition("="))
+            lines = self.to_python(value)
+            self.validate(lines)
+            for line in lines:
+                key, _, rest = (trimmed(part) for part in line.partition("="))
                 if key in found:
                     raise ValidationError(f"The tag “{key}” is there twice.")
-                found[key] = tuple(each.strip(" ") for each in rest.split(",") if each.strip(" "))
+                found[key] = tuple(each for part in rest.split(",") if (each := trimmed(part)))
         checked(names.validate_tags, [(key, "") for key in found])
         return found
 

@@ -113,7 +113,7 @@ def test_an_edit_by_the_api_moves_active_sessions(house, ada):
         ("role_arn", "arn:aws:iam::12345:role/X"),
         ("role_arn", "arn:aws:iam::111122223333:user/X"),
         ("role_arn", "not an arn"),
-        ("role_session_name", "ada\n"),
+        ("role_session_name", "a\nda"),
         ("role_session_name", "adé"),
         ("role_session_name", "a"),
         ("role_session_name", "{nobody}"),

@@ -1,9 +1,11 @@
 """The ARN of an IAM role: https://docs.aws.amazon.com/IAM/latest/UserGuide/reference_identifiers.html"""
 
 import re
+import string
 from dataclasses import dataclass
 from functools import lru_cache
 
+from sessions.aws.characters import outsider
 from sessions.aws.names import partitions
 
 LONGEST = 2048
@@ -45,7 +47,8 @@ class RoleArn:
 @lru_cache(maxsize=4096)
 def _parse(text: str) -> RoleArn:
     if not (text.isascii() and text.isprintable()) or " " in text:
-        raise InvalidArn("A role ARN has no spaces, line breaks or characters outside ASCII.")
+        where = outsider(text, string.punctuation)
+        raise InvalidArn(f"A role ARN has no spaces, line breaks or characters outside ASCII{where}.")
     if len(text) > LONGEST:
         raise InvalidArn(f"A role ARN has at most {LONGEST} characters; this one has {len(text)}.")
     parts = text.split(":", 5)

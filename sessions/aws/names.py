@@ -14,15 +14,18 @@ from functools import lru_cache
 
 from botocore.loaders import Loader
 
+from sessions.aws.characters import shown
+
 PLACEHOLDERS = ("username", "alias", "team")
 LONGEST_SESSION_NAME = 64
 LONGEST_AWS_NAME = 32
+LONGEST_PROFILE = 128
 MOST_TAGS = 50
 HASH_DIGITS = 8
 
 _NAME_CHARACTER = re.compile(r"[A-Za-z0-9_+=,.@-]", re.ASCII)
 _PATH_LIKE_CHARACTER = re.compile(r"[A-Za-z0-9_+=,.@:/-]", re.ASCII)
-_PROFILE_START = re.compile(r"[A-Za-z0-9_]", re.ASCII)
+_PROFILE_CHARACTER = re.compile(r"[A-Za-z0-9_/.%@:+-]", re.ASCII)
 _PIECE = re.compile(r"\{([^{}]*)\}|([^{}]+)|([{}])", re.ASCII)
 # Letters that Unicode does not take apart into an ASCII letter and a mark.
 _LATIN = str.maketrans(
@@ -63,10 +66,8 @@ def validate_mfa_serial(text: str) -> str:
 
 
 def validate_profile(text: str) -> str:
-    """1–64 of `[A-Za-z0-9_.+=,@:/-]`, the first a letter, digit or "_": safe as a section of an INI file."""
-    _checked(text, "A named profile", 1, 64, _PATH_LIKE_CHARACTER, "_ + = , . @ : / -")
-    if not _PROFILE_START.fullmatch(text[0]):
-        raise InvalidName("A named profile begins with a letter, a digit or “_”.")
+    """1–128 of `[A-Za-z0-9_/.%@:+-]`, which is what every AWS SDK reads as a profile's name."""
+    _checked(text, "A named profile", 1, LONGEST_PROFILE, _PROFILE_CHARACTER, "_ - / . % @ : +")
     # Python's reader of INI files, and so botocore, gives what stands under [DEFAULT] to every other profile.
     if text == "DEFAULT":
         raise InvalidName("The profile DEFAULT would change all the others; “default” is AWS's own.")
@@ -82,13 +83,15 @@ def validate_tags(tags: Iterable[tuple[str, str]]) -> tuple[tuple[str, str], ...
     for key, value in checked:
         if not 1 <= len(key) <= 128 or len(value) > 256:
             raise InvalidName("A tag's key is 1 to 128 characters long, its value at most 256.")
-        if not all(map(_fits_a_tag, key + value)):
-            raise InvalidName("A tag is made of letters, digits, spaces and _ . : / = + - @.")
+        if stray := [each for each in key + value if not _fits_a_tag(each)]:
+            raise InvalidName(
+                f"A tag is made of letters, digits, spaces and _ . : / = + - @; not of {shown(stray[0])}."
+            )
         if key.lower().startswith("aws:"):
             raise InvalidName("A tag's key may not begin with “aws:”.")
         if key.lower() in seen:
             raise InvalidName(
-                f"The tag {_shown(key)} is there twice; upper and lower case are the same to AWS."
+                f"The tag {shown(key)} is there twice; upper and lower case are the same to AWS."
             )
         seen.add(key.lower())
     return checked
@@ -109,7 +112,7 @@ def partition_of(region: str) -> str:
     for partition, names in _regions():
         if region in names:
             return partition
-    raise InvalidName(f"There is no AWS region {_shown(region)}. A region looks like eu-west-1.")
+    raise InvalidName(f"There is no AWS region {shown(region)}. A region looks like eu-west-1.")
 
 
 def validate_region(text: str) -> str:
@@ -124,7 +127,7 @@ def validate_role_session_name_template(text: str) -> str:
         if brace or (not characters and placeholder not in PLACEHOLDERS):
             known = ", ".join(f"{{{name}}}" for name in PLACEHOLDERS)
             raise InvalidName(
-                f"There is no {_shown(f'{{{placeholder}}}')}; what can be filled in is {known}."
+                f"There is no {shown(f'{{{placeholder}}}')}; what can be filled in is {known}."
                 if not brace
                 else f"A “{brace}” stands alone; what can be filled in is {known}."
             )
@@ -225,7 +228,7 @@ def _checked(
     for position, each in enumerate(text, start=1):
         if not character.fullmatch(each):
             raise InvalidName(
-                f"{what} is made of ASCII letters, digits and {marks}; character {position} is {_shown(each)}."
+                f"{what} is made of ASCII letters, digits and {marks}; character {position} is {shown(each)}."
             )
     if not shortest <= len(text) <= longest:
         raise InvalidName(f"{what} is {shortest} to {longest} characters long; this one has {len(text)}.")
@@ -235,17 +238,6 @@ def _checked(
 @lru_cache(maxsize=64)
 def _whole(character: str, shortest: int, longest: int) -> re.Pattern[str]:
     return re.compile(f"{character}{{{shortest},{longest}}}", re.ASCII)
-
-
-def _shown(text: str) -> str:
-    """A piece of what was typed, short and with nothing in it that could be taken for something else."""
-    if len(text) == 1 and not ("!" <= text <= "~"):
-        name = unicodedata.name(
-            text, "a control character" if ord(text) < 32 or ord(text) == 127 else "unnamed"
-        )
-        return f"{f'“{text}” ' if text.isalnum() else ''}(U+{ord(text):04X}, {name.lower()})"
-    printable = "".join(c if c.isprintable() else "\N{REPLACEMENT CHARACTER}" for c in text[:40])
-    return f"“{printable}{'…' if len(text) > 40 else ''}”"
 
 
 def _fits_a_tag(character: str) -> bool:

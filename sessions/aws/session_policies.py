@@ -6,11 +6,13 @@ https://docs.aws.amazon.com/IAM/latest/UserGuide/access_policies.html#policies_s
 import ipaddress
 import json
 import re
+import string
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 from sessions.aws.arn import RoleArn
+from sessions.aws.characters import outsider, shown, unseen_in
 from sessions.aws.names import InvalidName
 
 # Of the inline policy and the ARNs of the managed ones together, in plain text; what AWS packs has a limit of its own.
@@ -41,13 +43,18 @@ Network = ipaddress.IPv4Network | ipaddress.IPv6Network
 def validate_session_policy(text: str) -> str:
     """An inline session policy as short as it can be written. Raises `InvalidName` for what AWS would not take."""
     if not _POLICY_CHARACTER.fullmatch(text):
-        raise InvalidName("A session policy is made of printable characters up to ÿ (U+00FF).")
+        stray = next(each for each in text if not _POLICY_CHARACTER.fullmatch(each))
+        raise InvalidName(
+            f"A session policy is made of printable characters up to ÿ (U+00FF); this one has {shown(stray)}."
+        )
     try:
         document = json.loads(text, object_pairs_hook=_object, parse_constant=_no_number)
         nested_too_deeply = _is_deeper_than(DEEPEST_POLICY, document)
     except json.JSONDecodeError as error:
+        found = unseen_in(error.doc[error.pos : error.pos + 1]).partition(" at ")[0]
+        what = f"; {found} is there" if found else ""
         raise InvalidName(
-            f"This is not JSON: {error.msg}, at line {error.lineno}, column {error.colno}."
+            f"This is not JSON: {error.msg}, at line {error.lineno}, column {error.colno}{what}."
         ) from None
     except RecursionError:
         nested_too_deeply = True
@@ -65,7 +72,8 @@ def validate_session_policy(text: str) -> str:
 def validate_policy_arn(text: str) -> str:
     """The ARN of a managed policy, AWS's own or an account's."""
     if len(text) > 2048 or not _POLICY_ARN.fullmatch(text):
-        raise InvalidName("A managed policy looks like arn:aws:iam::aws:policy/ReadOnlyAccess.")
+        where = outsider(text, string.punctuation)
+        raise InvalidName(f"A managed policy looks like arn:aws:iam::aws:policy/ReadOnlyAccess{where}.")
     return text
 
 
@@ -102,7 +110,7 @@ def validate_network(text: str) -> str:
     except ValueError:
         raise InvalidName(
             "A network is an address or a range like 203.0.113.0/24 or 2001:db8::/32 (with zeros after its prefix), "
-            "or a VPC like vpc-0a1b2c3d4e5f60718."
+            f"or a VPC like vpc-0a1b2c3d4e5f60718{outsider(text, './:-')}."
         ) from None
     if network.prefixlen == 0:
         raise InvalidName(f"{network} is every address: that binds nothing.")

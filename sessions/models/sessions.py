@@ -32,7 +32,7 @@ class AwsSession(models.Model):
     team = models.ForeignKey(Team, on_delete=models.CASCADE, related_name="aws_sessions")
     kind = models.CharField(max_length=40, choices=kind_choices)
     alias = models.CharField(max_length=64)
-    profile = models.CharField("named profile", max_length=64)
+    profile = models.CharField("named profile", max_length=128)
     region = models.CharField(max_length=32)
     settings = models.JSONField(default=dict, blank=True)
     sealed_secrets = models.BinaryField(null=True)

@@ -15,13 +15,14 @@ VALIDATORS = {
     names.validate_role_session_name: LEGAL,
     names.validate_source_identity: LEGAL,
     names.validate_external_id: re.compile(r"[A-Za-z0-9_+=,.@:/-]{2,1224}"),
-    names.validate_profile: re.compile(r"[A-Za-z0-9_][A-Za-z0-9_.+=,@:/-]{0,63}"),
+    names.validate_profile: re.compile(r"(?!DEFAULT$)[A-Za-z0-9_\-/.%@:+]{1,128}"),
     names.validate_mfa_serial: re.compile(r"[A-Za-z0-9_+=,.@:/-]{9,256}"),
 }
 
 
 @pytest.mark.parametrize("validate", VALIDATORS)
-@given(st.one_of(ANY, st.text("abc01_+=,.@:/-", max_size=70)))
+@given(st.one_of(ANY, st.text("abc01_+=,.@:/%-", max_size=140)))
+@example("DEFAULT")
 def test_a_validator_lets_through_its_grammar_and_nothing_else(validate, text):
     if VALIDATORS[validate].fullmatch(text):
         assert validate(text) == text
@@ -43,15 +44,21 @@ def test_a_newline_an_accent_a_foreign_digit_a_blank_a_bracket_are_refused(valid
 def test_the_reason_names_the_character_and_its_place():
     with pytest.raises(InvalidName, match=r"character 4 is “é” \(U\+00E9, latin small letter e with acute\)"):
         names.validate_role_session_name("andé")
-    with pytest.raises(InvalidName, match=r"character 3 is \(U\+000A, a control character\)"):
+    with pytest.raises(InvalidName, match=r"character 3 is a line break \(U\+000A\)"):
         names.validate_role_session_name("an\n")
     with pytest.raises(InvalidName, match="this one has 65"):
         names.validate_role_session_name("a" * 65)
 
 
-def test_a_profile_begins_with_a_letter_digit_or_underscore():
-    with pytest.raises(InvalidName, match="begins with"):
-        names.validate_profile("-prod")
+@pytest.mark.parametrize("profile", ["-a", "/a", ".a", "%a", "@a", ":a", "+a", "a" * 128, "default"])
+def test_a_profile_may_begin_with_every_mark_of_the_sdks_set(profile):
+    assert names.validate_profile(profile) == profile
+
+
+@pytest.mark.parametrize("profile", ["a=b", "a,b", "a b", "a~b", "a" * 129, "DEFAULT", "a\n", "٣"])
+def test_what_an_sdk_does_not_read_is_no_profile(profile):
+    with pytest.raises(InvalidName):
+        names.validate_profile(profile)
 
 
 def test_a_source_identity_of_aws_itself_is_refused():

@@ -75,7 +75,10 @@ PAYLOADS = [
 ]
 TAME = string.ascii_letters + string.digits + "/+="
 PRINTABLE = string.ascii_letters + string.digits + string.punctuation + " "
-PROFILES = ["dev", "default", "profile", "DEFAULT", "a.b+c=d,e@f:g/h-i", "services", "sso-session", "preview"]
+PROFILES = ["dev", "default", "profile", "DEFAULT", "services", "sso-session", "preview", "a.b+c%d_e@f:g/h-i"]
+# With each mark of the SDKs' set first, last and alone.
+PROFILES += [pattern.format(mark) for mark in "_-/.%@:+" for pattern in ("{}a", "a{}", "{}", "{0}{0}")]
+PROFILES += ["%s", "x" * 128]
 
 
 class Texts:

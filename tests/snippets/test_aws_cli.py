@@ -74,7 +74,7 @@ def deploy(moto_url):
     credentials = AwsCredentials(
         leaf["AccessKeyId"], Secret(leaf["SecretAccessKey"]), Secret(leaf["SessionToken"]), leaf["Expiration"]
     )
-    return Snippet(credentials, "a.b+c=d,e@f:g/h-i", "eu-west-1", moto_url, "")
+    return Snippet(credentials, "a.b+c%d_e@f:g/h-i", "eu-west-1", moto_url, "")
 
 
 def files_of(home, **contents):
@@ -129,6 +129,13 @@ def test_the_posix_snippet_answers_the_role_session_whatever_was_set_before(shel
 def test_the_credentials_file_is_enough_by_itself(deploy, tmp_path):
     files_of(tmp_path, credentials=FORMATS["credentials-file"].render(deploy))
     done = ask(tmp_path, "--profile", deploy.profile)
+    assert done.stdout.strip() == IDENTITY, done.stderr
+
+
+@pytest.mark.parametrize("profile", ["-a", "/a", ".a", "%a", "@a", ":a", "+a", "a:", "x" * 128])
+def test_a_profile_may_begin_with_every_mark_of_the_set(deploy, tmp_path, profile):
+    files_of(tmp_path, credentials=FORMATS["credentials-file"].render(replace(deploy, profile=profile)))
+    done = ask(tmp_path, f"--profile={profile}")
     assert done.stdout.strip() == IDENTITY, done.stderr
 
 

@@ -47,7 +47,23 @@ def test_ten_thousand_hostile_values_are_read_back_by_botocore_or_refused(tmp_pa
 
 @pytest.mark.parametrize(
     "profile",
-    ["", "a]", "a b", " a", "a\n", "[a", "é", "-a", "a#b", "a;b", 'a"b', "a\\b", "x" * 65, "DEFAULT"],
+    [
+        "",
+        "a]",
+        "a b",
+        " a",
+        "a\n",
+        "[a",
+        "é",
+        "a=b",
+        "a,b",
+        "a#b",
+        "a;b",
+        'a"b',
+        "a\\b",
+        "x" * 129,
+        "DEFAULT",
+    ],
 )
 def test_a_profile_that_is_no_plain_section_is_refused(profile):
     with pytest.raises(ValueError, match=r"."):

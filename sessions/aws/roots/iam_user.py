@@ -3,6 +3,7 @@
 import re
 from collections.abc import Mapping
 
+from sessions.aws.characters import outsider
 from sessions.aws.credentials import AwsCredentials
 from sessions.aws.errors import Refused, WaitingForPerson
 from sessions.aws.names import InvalidName, validate_mfa_serial
@@ -12,6 +13,7 @@ from sessions.secret import Secret
 
 _KEY_ID = re.compile(r"[A-Z0-9]{16,128}", re.ASCII)
 _SECRET = re.compile(r"[A-Za-z0-9/+=]{16,128}", re.ASCII)
+_SECRET_CHARACTER = re.compile(r"[A-Za-z0-9/+=]", re.ASCII)
 _CODE = re.compile(r"[0-9]{6}", re.ASCII)
 
 
@@ -21,15 +23,24 @@ def validate_access_key_id(text: str) -> str:
             "This is a temporary key (ASIA…), which ends. An IAM user's own key begins with AKIA."
         )
     if not _KEY_ID.fullmatch(text):
-        raise InvalidName("An access key ID is 16 to 128 capital letters and digits, and begins with AKIA.")
+        raise InvalidName(
+            f"An access key ID is 16 to 128 capital letters and digits, and begins with AKIA{outsider(text, '')}."
+        )
     return text
 
 
 def validate_secret_access_key(text: str) -> str:
-    # The message says nothing of what was typed.
+    # The message says nothing of what was typed but where something is that no key has.
     if not _SECRET.fullmatch(text):
-        raise InvalidName("A secret access key is made of letters, digits and / + =, usually 40 of them.")
+        raise InvalidName(
+            f"A secret access key is made of letters, digits and / + =, usually 40 of them{_where(text)}."
+        )
     return text
+
+
+def _where(text: str) -> str:
+    stray = next((at for at, each in enumerate(text, start=1) if not _SECRET_CHARACTER.fullmatch(each)), 0)
+    return f"; character {stray} is none of these" if stray else ""
 
 
 def validate_code(text: str) -> str:

@@ -6,6 +6,7 @@ from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 
 from sessions.aws import identity_center as center
+from sessions.aws.characters import outsider
 from sessions.aws.credentials import AwsCredentials
 from sessions.aws.errors import AwsError, Refused, Throttled, WaitingForPerson
 from sessions.aws.identity_center import NotYet, Registration, Tokens
@@ -28,20 +29,22 @@ def validate_start_url(text: str) -> str:
     # The browser shows the portal's address with its inner path behind it.
     address = text.partition("#")[0].rstrip("/")
     if not _START_URL.fullmatch(address):
-        raise InvalidName("A start URL looks like https://d-1234567890.awsapps.com/start.")
+        raise InvalidName(
+            f"A start URL looks like https://d-1234567890.awsapps.com/start{outsider(address, ':/.-_~')}."
+        )
     return address
 
 
 def validate_account(text: str) -> str:
     if not _ACCOUNT.fullmatch(text):
-        raise InvalidName("An account is 12 digits.")
+        raise InvalidName(f"An account is 12 digits{outsider(text, '')}.")
     return text
 
 
 def validate_role_name(text: str) -> str:
     if not _ROLE.fullmatch(text):
         raise InvalidName(
-            "A role's name, as the portal shows it, is 1 to 64 letters, digits and _ + = , . @ -"
+            f"A role's name, as the portal shows it, is 1 to 64 letters, digits and _ + = , . @ -{outsider(text, '_+=,.@-')}"
         )
     return text
 
