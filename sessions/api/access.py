@@ -80,5 +80,5 @@ def get_access(request: HttpRequest, session_id: UUID) -> Any:
 def put_access(request: HttpRequest, session_id: UUID, payload: AccessModel) -> Any:
     session, member = session_for(request, session_id, Action.SHARE), caller(request)
     start, assume = _audience(member, payload.start, "start"), _audience(member, payload.assume, "assume")
-    set_access(session, Access(start, assume), member.user.get_username())
+    set_access(session, Access(start, assume), member)
     return _as_json(session)

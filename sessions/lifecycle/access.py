@@ -8,11 +8,11 @@ from django.db import IntegrityError, transaction
 
 from sessions import ledger
 from sessions.ledger import Entry
-from sessions.lifecycle.activations import lock_team
+from sessions.lifecycle.authority import Actor, lock_team_for, name_of
 from sessions.lifecycle.rights import settle
 from sessions.lifecycle.sessions import Refused
 from sessions.models import AssumerLink, AwsSession, EventKind, Membership, Right, SessionGrant, TeamGroup
-from sessions.policy import cut_off
+from sessions.policy import Action, cut_off
 
 
 @dataclass(frozen=True)
@@ -59,12 +59,12 @@ def access_of(session: AwsSession) -> Access:
 
 
 @transaction.atomic(durable=True)
-def set_access(session: AwsSession, access: Access, actor: str) -> None:
+def set_access(session: AwsSession, access: Access, actor: Actor) -> None:
     """Opens or closes a session. Who loses the right loses what they have running; the rest is untouched.
 
     Raises `Refused` for people and groups of another team.
     """
-    team = lock_team(session.team_id)
+    team = lock_team_for(actor, session.team_id, Action.SHARE, session)
     for audience in (access.start, access.assume):
         teams = {member.team_id for member in audience.members} | {group.team_id for group in audience.groups}
         if teams - {team.pk}:
@@ -88,8 +88,8 @@ def set_access(session: AwsSession, access: Access, actor: str) -> None:
         "assume": access.assume.as_event(),
         "cut_off": sorted(cut.values_list("alias", flat=True)),
     }
-    told = Entry(EventKind.ACCESS_CHANGED, actor, session, data)
-    ledger.append(team.pk, [told, *settle(team, actor, sessions=[session.pk])])
+    told = Entry(EventKind.ACCESS_CHANGED, name_of(actor), session, data)
+    ledger.append(team.pk, [told, *settle(team, name_of(actor), sessions=[session.pk])])
 
 
 def _grants(session: AwsSession, right: Right, audience: Audience) -> Iterable[SessionGrant]:
@@ -108,7 +108,7 @@ def save_group(
     chosen = list(members)
     try:
         with transaction.atomic(durable=True):
-            team = lock_team(by.team_id)
+            team = lock_team_for(by, by.team_id, Action.MANAGE_PEOPLE)
             creating = group is None
             group = group or TeamGroup(team=team)
             if group.team_id != team.pk or any(each.team_id != team.pk for each in chosen):
@@ -134,11 +134,11 @@ def save_group(
 
 
 @transaction.atomic(durable=True)
-def delete_group(group: TeamGroup, actor: str) -> None:
+def delete_group(group: TeamGroup, actor: Actor) -> None:
     """Deletes a group, and with it what it opened to its people."""
-    team = lock_team(group.team_id)
+    team = lock_team_for(actor, group.team_id, Action.MANAGE_PEOPLE)
     data = {"group_id": str(group.pk), "name": group.name}
     people = list(group.members.values_list("user", flat=True))
     group.delete()
-    ended = settle(team, actor, people=people)
-    ledger.append(team.pk, [Entry(EventKind.GROUP_DELETED, actor, data=data), *ended])
+    ended = settle(team, name_of(actor), people=people)
+    ledger.append(team.pk, [Entry(EventKind.GROUP_DELETED, name_of(actor), data=data), *ended])

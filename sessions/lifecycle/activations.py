@@ -3,7 +3,6 @@
 from collections.abc import Iterable, Sequence
 from datetime import datetime, timedelta
 from itertools import islice
-from uuid import UUID
 
 from django.db import transaction
 from django.db.models import Exists, OuterRef, QuerySet
@@ -12,20 +11,17 @@ from sessions import ledger
 from sessions.aws.names import InvalidName
 from sessions.clock import database_now
 from sessions.ledger import Entry, Subject
+from sessions.lifecycle.authority import begin, lock_team
 from sessions.lifecycle.plan import PlannedHop, plan, secure, secure_all, touched
 from sessions.lifecycle.times import LEAST_LIFE, PARENT_MARGIN
-from sessions.models import Activation, AwsSession, Credential, EventKind, Membership, Probe, Team, TeamPolicy
+from sessions.models import Activation, AwsSession, Credential, EventKind, Membership, Probe, TeamPolicy
 from sessions.models.sessions import load_chains
+from sessions.policy import Action
 
 # Databases take only so many values in one statement.
 PLANS_AT_ONCE = 1000
 # What the clock ends goes in parts of a fraction of a second, which a lease has to outlast.
 ENDED_AT_ONCE = 300
-
-
-def lock_team(team_id: UUID) -> Team:
-    """Holds the team's row until the transaction ends: plans, links and erasures of one team go one after another."""
-    return Team.objects.select_for_update().get(pk=team_id)
 
 
 def start_session(session: AwsSession, member: Membership) -> Activation:
@@ -39,8 +35,8 @@ def start_session(session: AwsSession, member: Membership) -> Activation:
 @transaction.atomic
 def start_sessions(sessions: Sequence[AwsSession], member: Membership) -> list[Activation]:
     """The same for several in one step. Of those on one named profile the last wins, as if started one by one."""
-    team = lock_team(member.team_id)
-    now = database_now()
+    member = begin(member, Action.START, *sessions)
+    team, now = member.team, database_now()
     actor = member.user.get_username()
     chosen = {session.profile: session for session in sessions}
     started = Activation.objects.filter(user=member.user, session__team=team)
@@ -91,7 +87,8 @@ def stop_sessions(sessions: Sequence[AwsSession], member: Membership) -> int:
 @transaction.atomic
 def rotate_session(session: AwsSession, member: Membership) -> bool:
     """Has the member's credential of that session minted anew now, whatever life it has left. False if it is not started."""
-    team = lock_team(member.team_id)
+    member = begin(member, Action.START, session)
+    team = member.team
     activation = Activation.objects.filter(user=member.user, session=session).first()
     if activation is None:
         return False

@@ -12,7 +12,7 @@ from sessions import ledger, sealing
 from sessions.aws.roots import ROOT_KINDS, Ask
 from sessions.clock import database_now
 from sessions.ledger import Entry
-from sessions.lifecycle.activations import lock_team
+from sessions.lifecycle.authority import begin_answer
 from sessions.lifecycle.plan import root_row
 from sessions.lifecycle.sessions import Refused
 from sessions.models import AwsSession, Credential, EventKind, Membership, RootAnswer
@@ -37,7 +37,7 @@ def give_codes(root: AwsSession, member: Membership, typed: dict[str, str]) -> N
     if not asks:
         raise Refused("", f"“{root.alias}” asks for no code.")
     checked = {ask.name: _checked(ask, typed.get(ask.name, "")) for ask in asks}
-    lock_team(root.team_id)
+    begin_answer(member, root)
     row = root_row(root, str(member.user_id) if ROOT_KINDS[root.kind].per_person else "")
     if row is None:
         raise Refused("", "Nothing waits for a code: start a session that is assumed from here first.")

@@ -21,7 +21,7 @@ from sessions.aws.roots import ROOT_KINDS, Advanced
 from sessions.clock import database_now
 from sessions.ledger import Entry
 from sessions.lifecycle import answers, choices
-from sessions.lifecycle.activations import lock_team
+from sessions.lifecycle.authority import begin_answer, lock_team
 from sessions.lifecycle.outcomes import Deferred, cannot_open, problem_of
 from sessions.lifecycle.times import DEFERRED_FOR, backoff
 from sessions.models import Approval, ApprovalStage, AwsSession, Credential, EventKind, Membership, User
@@ -63,7 +63,7 @@ def approval_of(root: AwsSession, member: Membership) -> Approval | None:
 @transaction.atomic
 def ask_approval(root: AwsSession, member: Membership) -> Approval:
     """Has a worker get the page where the member approves. What was approved before works on meanwhile. The caller wakes one."""
-    lock_team(root.team_id)
+    begin_answer(member, root)
     now, actor = database_now(), member.user.get_username()
     person = person_for(root, member.user)
     asked = {

@@ -14,7 +14,7 @@ from uuid import UUID
 from sessions.clock import Now
 from sessions.lifecycle.refused import ActorGone, NotThere, RightLost
 from sessions.models import AwsSession, Membership, Team, Token
-from sessions.policy import Action, can, memberships_of
+from sessions.policy import ROLES, Action, can, memberships_of
 
 # Who acts: a member, or by name the operator, the clock, the identity provider, whose right no team can end.
 Actor = Membership | str
@@ -34,27 +34,59 @@ def lock_team(team_id: UUID) -> Team:
 
 
 def lock_team_for(actor: Actor, team_id: UUID, action: Action, *sessions: AwsSession) -> Team:
-    """Hold the team's row, then make sure that the actor may still do that, to each of these sessions where some are meant.
-
-    Raises `ActorGone`, `RightLost` or `NotThere`.
-    """
+    """Hold the team's row, then make sure that the actor may still do that: see `require_still`."""
     team = lock_team(team_id)
     require_still(actor, action, *sessions)
     return team
 
 
+def begin(member: Membership, action: Action, *sessions: AwsSession) -> Membership:
+    """Hold the team's row, then read the member again, who may still do that: see `require_still`."""
+    lock_team(member.team_id)
+    return require_member(member, action, *sessions)
+
+
+def begin_answer(member: Membership, root: AwsSession) -> None:
+    """Hold the team's row, then make sure that the member may still start anything, and that the root is still there.
+
+    Which sessions they may start is not asked again: an answer gives its giver nothing, and workers look at that themselves.
+    """
+    lock_team(member.team_id)
+    fresh, _ = member_again(member)
+    if fresh.role not in ROLES[Action.START]:
+        raise RightLost("", LOST)
+    if not AwsSession.objects.filter(pk=root.pk, team=fresh.team_id).exists():
+        raise NotThere("", f"“{root.alias}” was deleted meanwhile.")
+
+
 def require_still(actor: Actor, action: Action, *sessions: AwsSession) -> None:
-    """Make sure, under a lock, that the actor may do that now. Raises as `lock_team_for` does."""
-    if isinstance(actor, str):
-        return
-    member, _ = member_again(actor)
+    """Make sure, under a lock, that the actor may do that now, to each of these sessions where some are meant.
+
+    Raises `ActorGone`, `RightLost` or `NotThere`.
+    """
+    if isinstance(actor, Membership):
+        require_member(actor, action, *sessions)
+
+
+def require_member(member: Membership, action: Action, *sessions: AwsSession) -> Membership:
+    """Do the same for a member, and return them as they are now. The sessions take on what is stored of them now."""
+    member, _ = member_again(member)
     if not sessions:
         _require(member, action, None)
-    fresh = AwsSession.objects.filter(team=member.team_id).in_bulk([each.pk for each in sessions])
+        return member
+    stored = AwsSession.objects.filter(team=member.team_id).in_bulk([each.pk for each in sessions])
     for session in sessions:
-        if session.pk not in fresh:
+        if session.pk not in stored:
             raise NotThere("", f"“{session.alias}” was deleted meanwhile.")
-        _require(member, action, fresh[session.pk])
+        _take_on(session, stored[session.pk])
+        _require(member, action, session)
+    return member
+
+
+def _take_on(session: AwsSession, stored: AwsSession) -> None:
+    for field in AwsSession._meta.concrete_fields:
+        setattr(session, field.attname, getattr(stored, field.attname))
+    session._state.fields_cache.pop("link", None)
 
 
 def _require(member: Membership, action: Action, session: AwsSession | None) -> None:

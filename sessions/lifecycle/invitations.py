@@ -9,11 +9,11 @@ from django.db import transaction
 from sessions import ledger
 from sessions.clock import database_now
 from sessions.ledger import Entry
-from sessions.lifecycle.activations import lock_team
+from sessions.lifecycle.authority import Actor, begin, lock_team, lock_team_for, name_of
 from sessions.lifecycle.people import add_member
 from sessions.lifecycle.sessions import Refused
 from sessions.models import EventKind, Invitation, Membership, Role, User
-from sessions.policy import Action, can, memberships_of
+from sessions.policy import Action
 from sessions.secret import Secret
 
 INVITATION_DAYS = 7
@@ -33,10 +33,7 @@ def invite(
 
     Raises `Refused` if they have lost the right to invite by now: who loses it leaves no way in behind.
     """
-    lock_team(by.team_id)
-    fresh = memberships_of(by.user).filter(pk=by.pk).first()
-    if fresh is None or not can(fresh, Action.MANAGE_PEOPLE):
-        raise Refused("", "You cannot invite people any more.")
+    by = begin(by, Action.MANAGE_PEOPLE)
     code = Secret(secrets.token_urlsafe(32))
     invitation = Invitation.objects.create(
         team=by.team,
@@ -78,6 +75,8 @@ def open_invitation(invitation_id: str) -> Invitation | None:
 def accept_invitation(invitation: Invitation, user: User) -> Membership:
     """Makes a person a member by an invitation, which is used up by it. Raises `Refused`."""
     lock_team(invitation.team_id)
+    if not User.objects.filter(pk=user.pk, is_active=True).exists():
+        raise Refused("", "You were suspended meanwhile.")
     if Membership.objects.filter(team=invitation.team_id, user=user).exists():
         raise Refused("", "You are in that team already; what you are there only an admin can change.")
     name, now = user.get_username(), database_now()
@@ -90,11 +89,11 @@ def accept_invitation(invitation: Invitation, user: User) -> Membership:
 
 
 @transaction.atomic(durable=True)
-def revoke_invitation(invitation: Invitation, actor: str) -> bool:
+def revoke_invitation(invitation: Invitation, actor: Actor) -> bool:
     """Withdraws an invitation. False if it had ended before."""
-    lock_team(invitation.team_id)
+    lock_team_for(actor, invitation.team_id, Action.MANAGE_PEOPLE)
     if not Invitation.objects.filter(pk=invitation.pk, ended_at=None).update(ended_at=database_now()):
         return False
     data = {"invitation_id": str(invitation.pk), "role": invitation.role}
-    ledger.append(invitation.team_id, [Entry(EventKind.INVITATION_REVOKED, actor, data=data)])
+    ledger.append(invitation.team_id, [Entry(EventKind.INVITATION_REVOKED, name_of(actor), data=data)])
     return True

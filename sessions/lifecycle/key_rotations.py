@@ -22,7 +22,7 @@ from sessions.aws.key_rotation import Rotation, Step
 from sessions.aws.roots import ROOT_KINDS
 from sessions.clock import database_now
 from sessions.ledger import Entry
-from sessions.lifecycle.activations import lock_team
+from sessions.lifecycle.authority import begin, lock_team
 from sessions.lifecycle.blobs import open_credentials, open_root_secrets, seal_credentials, seal_root_secrets
 from sessions.lifecycle.moves import follow
 from sessions.lifecycle.outcomes import cannot_open, problem_of
@@ -30,6 +30,7 @@ from sessions.lifecycle.plan import root_row
 from sessions.lifecycle.sessions import Refused as NotAllowed
 from sessions.lifecycle.times import PARENT_MARGIN, backoff
 from sessions.models import AwsSession, Credential, EventKind, KeyRotation, Membership
+from sessions.policy import Action
 from sessions.sealing import SealingError
 
 log = structlog.get_logger(__name__)
@@ -57,7 +58,7 @@ def ask_rotation(root: AwsSession, member: Membership) -> KeyRotation:
         raise NotAllowed("", "This kind of root has no long-lived key.")
     try:
         with transaction.atomic():
-            lock_team(root.team_id)
+            begin(member, Action.EDIT, root)
             now, actor = database_now(), member.user.get_username()
             old_key_id = root.settings.get(kind.long_lived_key[0], "")
             rotation = KeyRotation.objects.create(
@@ -76,7 +77,7 @@ def ask_again(rotation: KeyRotation, member: Membership, *, withdraw: bool = Fal
 
     Raises `lifecycle.sessions.Refused`. The caller wakes a worker.
     """
-    lock_team(rotation.team_id)
+    begin(member, Action.EDIT, rotation.root)
     rotation = KeyRotation.objects.select_for_update().select_related("root").get(pk=rotation.pk)
     if rotation.ended_at is not None:
         raise NotAllowed("", "This rotation is over.")

@@ -15,7 +15,8 @@ from django.db import transaction
 from django.db.models import Q, QuerySet, Sum
 
 from sessions.clock import database_now
-from sessions.lifecycle.activations import lock_team, resettle
+from sessions.lifecycle.activations import resettle
+from sessions.lifecycle.authority import lock_team
 from sessions.models import Activation, AwsSession, Move
 
 # So many follow in the transaction of the change itself.

@@ -11,11 +11,12 @@ from sessions import ledger
 from sessions.aws.names import InvalidName, aws_name_from, validate_role_session_name
 from sessions.clock import database_now
 from sessions.ledger import Entry
-from sessions.lifecycle.activations import lock_team
+from sessions.lifecycle.authority import Actor, lock_team, name_of, require_still
 from sessions.lifecycle.handles import ShownNames
 from sessions.lifecycle.moves import follow
 from sessions.lifecycle.sessions import Refused
 from sessions.models import AwsName, EventKind, Membership, Role, Team, User
+from sessions.policy import Action
 from sessions.secret import Secret
 
 LONGEST_AWS_NAME = 32
@@ -59,7 +60,7 @@ def _reserve_one_of(proposals: Iterator[str], username: str, now: datetime) -> s
     raise Refused("aws_name", "No free name in CloudTrail was found.")
 
 
-def rename_in_cloudtrail(member: Membership, name: str, actor: str) -> None:
+def rename_in_cloudtrail(member: Membership, name: str, actor: Actor) -> None:
     """Gives a person another name in CloudTrail, in all their teams. What they have active moves to it by itself.
 
     Raises `Refused` for an illegal name, for one that is or was another person's, and for one that sessions show of others.
@@ -81,6 +82,7 @@ def rename_in_cloudtrail(member: Membership, name: str, actor: str) -> None:
         teams = sorted(Team.objects.filter(memberships__user=member.user_id).values_list("pk", flat=True))
         for team_id in teams:
             lock_team(team_id)
+        require_still(actor, Action.MANAGE_PEOPLE)
         user = User.objects.select_for_update().get(pk=member.user_id)
         old, now = user.aws_name, database_now()
         if name == old:
@@ -97,7 +99,7 @@ def rename_in_cloudtrail(member: Membership, name: str, actor: str) -> None:
         data = {"member": user.get_username(), "aws_name": name, "aws_name_before": old}
         for team_id in teams:
             follow(team_id, now, of=user.pk)
-            ledger.append(team_id, [Entry(EventKind.MEMBER_RENAMED, actor, data=data)])
+            ledger.append(team_id, [Entry(EventKind.MEMBER_RENAMED, name_of(actor), data=data)])
 
 
 # --- teams and people -------------------------------------------------------------------------------
@@ -177,6 +179,7 @@ def free_username(wanted: str) -> str:
 @transaction.atomic
 def add_member(team: Team, user: User, role: Role, actor: str, *, from_sso: bool = False) -> Membership:
     """Adds a person to a team, or changes what they are in it."""
+    lock_team(team.pk)
     membership, created = Membership.objects.get_or_create(
         team=team, user=user, defaults={"role": role, "from_sso": from_sso}
     )

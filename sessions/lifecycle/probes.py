@@ -12,12 +12,13 @@ from sessions.aws.roots import ROOT_KINDS
 from sessions.aws.sts import caller_identity
 from sessions.clock import database_now
 from sessions.ledger import Entry
-from sessions.lifecycle.activations import erase_unneeded, lock_team
+from sessions.lifecycle.activations import erase_unneeded
+from sessions.lifecycle.authority import lock_team
 from sessions.lifecycle.blobs import open_root_secrets, seal_root_secrets
 from sessions.lifecycle.hop_rules import check_chain, check_link, check_name
 from sessions.lifecycle.outcomes import problem_of
 from sessions.lifecycle.plan import plan, secure
-from sessions.lifecycle.sessions import Draft, check_place
+from sessions.lifecycle.sessions import Draft, begin_saving, check_place
 from sessions.lifecycle.state import Problem, stored_problem
 from sessions.lifecycle.state import problem_of as credential_problem
 from sessions.models import (
@@ -40,7 +41,7 @@ PROBE_LIFE = timedelta(seconds=60)
 @transaction.atomic
 def start_probe(draft: Draft, member: Membership, session: AwsSession | None) -> Probe:
     """Has a worker try a draft. Nothing of it is saved but the probe itself, for a minute. Raises `Refused`."""
-    lock_team(member.team_id)
+    member = begin_saving(draft, member, session)
     now = database_now()
     probe = Probe(
         team=member.team,

@@ -14,7 +14,8 @@ from django.db.models import Q
 from sessions import ledger
 from sessions.clock import database_now
 from sessions.ledger import Entry
-from sessions.lifecycle.activations import end_activations, erase_unneeded, lock_team
+from sessions.lifecycle.activations import end_activations, erase_unneeded
+from sessions.lifecycle.authority import Actor, lock_team, lock_team_for, name_of
 from sessions.lifecycle.needs import rightful, rightful_probes
 from sessions.lifecycle.sessions import Refused
 from sessions.models import (
@@ -31,7 +32,7 @@ from sessions.models import (
     Token,
     User,
 )
-from sessions.policy import below, cut_off, working_members
+from sessions.policy import Action, below, cut_off, working_members
 
 LAST_ADMIN = "The team would be left without an admin: make somebody else one first."
 
@@ -112,8 +113,8 @@ def _guard_last_admin(member: Membership) -> None:
         raise Refused("", LAST_ADMIN)
 
 
-def _locked(member: Membership) -> tuple[Team, Membership | None]:
-    team = lock_team(member.team_id)
+def _locked(member: Membership, actor: Actor) -> tuple[Team, Membership | None]:
+    team = lock_team_for(actor, member.team_id, Action.MANAGE_PEOPLE)
     return team, Membership.objects.select_related("user", "team").filter(pk=member.pk).first()
 
 
@@ -121,13 +122,13 @@ def _locked(member: Membership) -> tuple[Team, Membership | None]:
 def change_role(
     member: Membership,
     role: Role,
-    actor: str,
+    actor: Actor,
     successor: User | None = None,
     *,
     even_the_last_admin: bool = False,
 ) -> None:
     """Makes a member something else in the team. Raises `Refused` for its last admin."""
-    team, fresh = _locked(member)
+    team, fresh = _locked(member, actor)
     if fresh is None or fresh.role == role:
         return
     if role != Role.ADMIN and not even_the_last_admin:
@@ -136,53 +137,55 @@ def change_role(
     fresh.save(update_fields=["role"])
     entries: list[Entry] = []
     if role == Role.AUDITOR:
-        entries += revoke_tokens(team, fresh.user, actor)
+        entries += revoke_tokens(team, fresh.user, name_of(actor))
     if role != Role.ADMIN:
-        entries += _withdraw_invitations(team, fresh.user, actor)
+        entries += _withdraw_invitations(team, fresh.user, name_of(actor))
     _after_loss(
         team, fresh, EventKind.MEMBER_ROLE_CHANGED, actor, successor, entries, role=role, before=before
     )
 
 
 @transaction.atomic(durable=True)
-def disable_member(member: Membership, actor: str, successor: User | None = None) -> None:
+def disable_member(member: Membership, actor: Actor, successor: User | None = None) -> None:
     """Shuts a member out of the team, until let in again. Their tokens wait with them."""
-    team, fresh = _locked(member)
+    team, fresh = _locked(member, actor)
     if fresh is None or fresh.disabled_at:
         return
     _guard_last_admin(fresh)
     fresh.disabled_at = database_now()
     fresh.save(update_fields=["disabled_at"])
-    entries = _withdraw_invitations(team, fresh.user, actor)
+    entries = _withdraw_invitations(team, fresh.user, name_of(actor))
     _after_loss(team, fresh, EventKind.MEMBER_DISABLED, actor, successor, entries)
 
 
 @transaction.atomic(durable=True)
-def enable_member(member: Membership, actor: str) -> None:
-    team, fresh = _locked(member)
+def enable_member(member: Membership, actor: Actor) -> None:
+    team, fresh = _locked(member, actor)
     if fresh is None or not fresh.disabled_at:
         return
     fresh.disabled_at = None
     fresh.save(update_fields=["disabled_at"])
     ledger.append(
-        team.pk, [Entry(EventKind.MEMBER_ENABLED, actor, data={"member": fresh.user.get_username()})]
+        team.pk, [Entry(EventKind.MEMBER_ENABLED, name_of(actor), data={"member": fresh.user.get_username()})]
     )
 
 
 @transaction.atomic(durable=True)
 def remove_member(
-    member: Membership, actor: str, successor: User | None = None, *, even_the_last_admin: bool = False
+    member: Membership, actor: Actor, successor: User | None = None, *, even_the_last_admin: bool = False
 ) -> None:
     """Takes a person out of a team: activations end, tokens are revoked, the next request finds no member.
 
     Their sessions stay; for the assumers of these the successor answers. Raises `Refused` for the last admin.
     """
-    team, fresh = _locked(member)
+    team, fresh = _locked(member, actor)
     if fresh is None:
         return
     if not even_the_last_admin:
         _guard_last_admin(fresh)
-    entries = revoke_tokens(team, fresh.user, actor) + _withdraw_invitations(team, fresh.user, actor)
+    entries = revoke_tokens(team, fresh.user, name_of(actor)) + _withdraw_invitations(
+        team, fresh.user, name_of(actor)
+    )
     fresh.delete()
     _after_loss(team, fresh, EventKind.MEMBER_REMOVED, actor, successor, entries)
 
@@ -191,7 +194,7 @@ def _after_loss(
     team: Team,
     member: Membership,
     kind: EventKind,
-    actor: str,
+    actor: Actor,
     successor: User | None,
     entries: list[Entry],
     **data: str,
@@ -205,10 +208,10 @@ def _after_loss(
     }
     if handed_over and successor is not None:
         told |= {"sessions_handed_over": handed_over, "to": successor.get_username()}
-    ended = settle(team, actor, people=[member.user_id])
+    ended = settle(team, name_of(actor), people=[member.user_id])
     if not working_members(pk=member.pk).exists():
         Approval.objects.filter(team=team, user=member.user).delete()
-    ledger.append(team.pk, [Entry(kind, actor, data={**told, **data}), *entries, *ended])
+    ledger.append(team.pk, [Entry(kind, name_of(actor), data={**told, **data}), *entries, *ended])
 
 
 def set_person_active(user: User, active: bool, actor: str) -> None:

@@ -9,7 +9,8 @@ from django.db import IntegrityError, transaction
 from sessions import ledger
 from sessions.clock import database_now
 from sessions.ledger import Entry
-from sessions.lifecycle.activations import end_activations_of, lock_team
+from sessions.lifecycle.activations import end_activations_of
+from sessions.lifecycle.authority import begin
 from sessions.lifecycle.blobs import seal_root_secrets
 from sessions.lifecycle.hop_rules import check_below, check_chain, check_link, check_name
 from sessions.lifecycle.moves import follow
@@ -86,8 +87,8 @@ def save_session(draft: Draft, member: Membership, session: AwsSession | None = 
     """
     try:
         with transaction.atomic():
-            lock_team(member.team_id)
             creating = session is None
+            member = begin_saving(draft, member, session)
             if session is None:
                 session = AwsSession(team=member.team, kind=draft.kind, created_by=member.user)
             check_place(draft, session, member)
@@ -113,6 +114,13 @@ def save_session(draft: Draft, member: Membership, session: AwsSession | None = 
         raise
 
 
+def begin_saving(draft: Draft, member: Membership, session: AwsSession | None) -> Membership:
+    """Hold the team's row, then read the member again, who may still save that draft, or test it before."""
+    if session is not None:
+        return begin(member, Action.EDIT, session)
+    return begin(member, Action.CREATE_CHAINED if draft.kind == CHAINED else Action.CREATE_ROOT)
+
+
 def _write(draft: Draft, session: AwsSession, member: Membership, *, creating: bool) -> None:
     if draft.kind != CHAINED:
         if dict(draft.settings) != session.settings:
@@ -132,7 +140,7 @@ def check_place(draft: Draft, session: AwsSession, member: Membership) -> None:
     """Refuse a cycle, a chain over the team's limit, another team's. Under the team's lock, so that it stays true."""
     if draft.kind != CHAINED:
         return
-    assumer = draft.assumer
+    assumer = draft.assumer and AwsSession.objects.filter(pk=draft.assumer.pk).first()
     if assumer is None or not can(member, Action.USE_AS_ASSUMER, assumer):
         raise Refused("assumer", "Choose a session of your team to assume the role from.")
     if assumer.pk == session.pk:
@@ -158,7 +166,7 @@ def check_place(draft: Draft, session: AwsSession, member: Membership) -> None:
 @transaction.atomic
 def delete_session(session: AwsSession, member: Membership) -> list[AwsSession]:
     """Deletes a session and everything assumed from it, at all levels; returns what went, dependants first."""
-    lock_team(member.team_id)
+    member = begin(member, Action.DELETE, session)
     dependants = [below for below, _ in session.dependants()]
     forbidden = [below.alias for below in dependants if not can(member, Action.DELETE, below)]
     if forbidden:

@@ -8,7 +8,7 @@ from django.db import transaction
 from sessions import ledger
 from sessions.clock import database_now
 from sessions.ledger import Entry
-from sessions.lifecycle.activations import lock_team
+from sessions.lifecycle.authority import lock_team
 from sessions.lifecycle.moves import follow
 from sessions.lifecycle.outcomes import Outcome, Refusal
 from sessions.models import (

@@ -12,7 +12,7 @@ from sessions import ledger
 from sessions.aws import names, session_policies
 from sessions.clock import database_now
 from sessions.ledger import Entry
-from sessions.lifecycle.activations import lock_team
+from sessions.lifecycle.authority import begin
 from sessions.lifecycle.handles import handles_of
 from sessions.lifecycle.hop_rules import check_name, check_size, check_tags
 from sessions.lifecycle.moves import follow
@@ -20,6 +20,7 @@ from sessions.lifecycle.naming import template_of
 from sessions.lifecycle.refused import Refused
 from sessions.models import CHAINED, AwsSession, EventKind, Membership, SourceIdentity, TeamPolicy
 from sessions.models.forest import below
+from sessions.policy import Action
 
 # What of a policy decides how people are called.
 NAMING = ("role_session_name", "names_locked", "username_demanded")
@@ -119,7 +120,8 @@ def save_policy(draft: PolicyDraft, member: Membership) -> TeamPolicy:
 def _save(
     draft: PolicyDraft, member: Membership, checked_from: PolicyDraft, began_at: datetime
 ) -> TeamPolicy:
-    team = lock_team(member.team_id)
+    member = begin(member, Action.EDIT_POLICY)
+    team = member.team
     before, after = PolicyDraft.of(TeamPolicy.of(team.pk)), draft
     check_all(team.pk, before, draft, since=began_at if before == checked_from else None)
     policy, team.activation_hours = draft.policy(team.pk), draft.hours()

@@ -8,10 +8,10 @@ from django.db import transaction
 from sessions import ledger
 from sessions.clock import Now, database_now
 from sessions.ledger import Entry
-from sessions.lifecycle.activations import lock_team
-from sessions.lifecycle.refused import Refused
+from sessions.lifecycle.authority import Actor, lock_team, lock_team_for, member_again, name_of
+from sessions.lifecycle.refused import NotThere, RightLost
 from sessions.models import AwsSession, EventKind, Membership, Scope, Token
-from sessions.policy import memberships_of
+from sessions.policy import Action, memberships_of
 from sessions.secret import Secret
 
 TOKEN_DAYS = 90
@@ -32,8 +32,11 @@ def create_token(
     Raises `Refused` if the member has been removed, or has become something else, since the caller has read them.
     """
     lock_team(member.team.pk)
-    if not memberships_of(member.user).filter(pk=member.pk, role=member.role).exists():
-        raise Refused("", f"{member.user.get_username()} is no longer what they were in this team.")
+    fresh, _ = member_again(member)
+    if fresh.role != member.role:
+        raise RightLost("", f"{member.user.get_username()} is no longer what they were in this team.")
+    if session is not None and not AwsSession.objects.filter(pk=session.pk, team=member.team_id).exists():
+        raise NotThere("session", f"“{session.alias}” was deleted meanwhile.")
     secret = Token.new_secret()
     expires_at = database_now() + timedelta(days=days)
     token = Token.objects.create(
@@ -57,12 +60,14 @@ def create_token(
 
 
 @transaction.atomic(durable=True)
-def revoke_token(token: Token, actor: str) -> bool:
+def revoke_token(token: Token, actor: Actor) -> bool:
     """Ends a token for good. False if it was revoked before."""
+    is_own = isinstance(actor, Membership) and actor.user_id == token.user_id
+    lock_team_for(actor, token.team_id, Action.HOLD_TOKENS if is_own else Action.MANAGE_PEOPLE)
     if not Token.objects.filter(pk=token.pk, revoked_at=None).update(revoked_at=database_now()):
         return False
     data = {"of": token.user.get_username(), "name": token.name, "token_id": str(token.pk)}
-    ledger.append(token.team_id, [Entry(EventKind.TOKEN_REVOKED, actor, data=data)])
+    ledger.append(token.team_id, [Entry(EventKind.TOKEN_REVOKED, name_of(actor), data=data)])
     return True
 
 

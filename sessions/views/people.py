@@ -73,7 +73,7 @@ def invite_person(request: HttpRequest, team_slug: str) -> HttpResponse:
 def withdraw_invitation(request: HttpRequest, team_slug: str, invitation_id: Any) -> HttpResponse:
     member = member_in(request, team_slug, Action.MANAGE_PEOPLE)
     invitation = get_object_or_404(Invitation, pk=invitation_id, team=member.team)
-    if revoke_invitation(invitation, member.user.get_username()):
+    if revoke_invitation(invitation, member):
         messages.success(request, "The invitation is withdrawn.")
     return redirect("people", team_slug)
 
@@ -162,7 +162,7 @@ def person_role(request: HttpRequest, team_slug: str, person_id: int) -> HttpRes
         request,
         team_slug,
         person_id,
-        lambda by, person: change_role(person, role, by.user.get_username(), by.user),
+        lambda by, person: change_role(person, role, by, by.user),
         f"{{name}} is {role.label} now.",
     )
 
@@ -180,7 +180,7 @@ def person_name(request: HttpRequest, team_slug: str, person_id: int) -> HttpRes
         request,
         team_slug,
         person_id,
-        lambda by, person: rename_in_cloudtrail(person, name, by.user.get_username()),
+        lambda by, person: rename_in_cloudtrail(person, name, by),
         f"CloudTrail calls {{name}} {name.replace('{', '').replace('}', '')} from now on.",
     )
 
@@ -192,7 +192,7 @@ def person_disable(request: HttpRequest, team_slug: str, person_id: int) -> Http
         request,
         team_slug,
         person_id,
-        lambda by, person: disable_member(person, by.user.get_username(), by.user),
+        lambda by, person: disable_member(person, by, by.user),
         "{name} is shut out of the team.",
     )
 
@@ -204,7 +204,7 @@ def person_enable(request: HttpRequest, team_slug: str, person_id: int) -> HttpR
         request,
         team_slug,
         person_id,
-        lambda by, person: enable_member(person, by.user.get_username()),
+        lambda by, person: enable_member(person, by),
         "{name} is let in again.",
     )
 
@@ -218,7 +218,7 @@ def person_remove(request: HttpRequest, team_slug: str, person_id: int) -> HttpR
             request,
             team_slug,
             person_id,
-            lambda by, person: remove_member(person, by.user.get_username(), by.user),
+            lambda by, person: remove_member(person, by, by.user),
             "{name} is out of the team.",
         )
     member, person = _person(request, team_slug, person_id, Action.MANAGE_PEOPLE)

@@ -26,7 +26,7 @@ def session_access(request: HttpRequest, session_id: UUID) -> HttpResponse:
     data = request.POST if request.method == "POST" else None
     form = AccessForm(data, member=member, session=session, initial=initial)
     if request.method == "POST" and form.is_valid():
-        set_access(session, form.access(), member.user.get_username())
+        set_access(session, form.access(), member)
         messages.success(request, f"Access to “{session.alias}” saved.")
         return redirect("session", session.pk)
     built_on = AssumerLink.objects.filter(assumer=session).select_related("session", "author").order_by("pk")
@@ -63,6 +63,6 @@ def edit_group(request: HttpRequest, team_slug: str, group_id: UUID | None = Non
 def remove_group(request: HttpRequest, team_slug: str, group_id: UUID) -> HttpResponse:
     member = member_in(request, team_slug, Action.MANAGE_PEOPLE)
     group = get_object_or_404(TeamGroup, pk=group_id, team=member.team)
-    delete_group(group, member.user.get_username())
+    delete_group(group, member)
     messages.success(request, f"Group “{group.name}” deleted.")
     return redirect("people", team_slug)

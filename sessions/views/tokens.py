@@ -60,7 +60,7 @@ def end_token(request: HttpRequest, team_slug: str, token_id: UUID) -> HttpRespo
         raise Http404
     if token.user_id == member.user_id:
         require(member, Action.HOLD_TOKENS)
-    if revoke_token(token, member.user.get_username()):
+    if revoke_token(token, member):
         messages.success(request, f"The token “{token.name}” is revoked.")
     if token.user_id != member.user_id:
         return redirect("person", team_slug, token.user_id)
