@@ -23,6 +23,7 @@ from sessions.models import Activation, AwsSession, Move
 AT_ONCE = 50
 # A worker's part: so many between two looks at the clock, for so long under the team's lock, then a pause for others.
 LOOKED_AT_TOGETHER = 25
+MOST_IN_A_PART = 500
 LOCK_SECONDS = 0.15
 PAUSE_SECONDS = 0.02
 
@@ -81,8 +82,10 @@ def work_off(seconds: float) -> int:
 
 def _started(team_id: Any, below: AwsSession | None, of: int | None) -> QuerySet[Activation]:
     started = Activation.objects.filter(session__team=team_id).order_by("pk")
-    if below is not None:
+    if below is not None and below.is_chained:
         started = started.filter(session__in=below.with_dependants().values("pk"))
+    elif below is not None:  # by index, where all of a large team may rest on it
+        started = started.filter(credential__root=below)
     return started if of is None else started.filter(user=of)
 
 
@@ -112,12 +115,12 @@ def _part(move: Move) -> int:
     if fresh is None:
         return 0
     now = database_now()
-    started = _started(fresh.team_id, fresh.session, fresh.user_id)
-    while not looked_at or time.monotonic() < until:
-        rest = started.filter(pk__gt=fresh.after) if fresh.after else started
-        some = list(rest.values_list("pk", flat=True)[:LOOKED_AT_TOGETHER])
-        if not some:
-            break
+    rest = _started(fresh.team_id, fresh.session, fresh.user_id)
+    if fresh.after is not None:
+        rest = rest.filter(pk__gt=fresh.after)
+    found = list(rest.values_list("pk", flat=True)[:MOST_IN_A_PART])
+    while looked_at < len(found) and (not looked_at or time.monotonic() < until):
+        some = found[looked_at : looked_at + LOOKED_AT_TOGETHER]
         resettle(Activation.objects.filter(pk__in=some), now, asked=fresh.asked)
         fresh.after = some[-1]
         looked_at += len(some)

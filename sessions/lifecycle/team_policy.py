@@ -2,8 +2,8 @@
 
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import asdict, dataclass
-from datetime import datetime, timedelta
 from typing import Any
+from uuid import UUID
 
 from django.db import transaction
 from django.db.models import Q, QuerySet
@@ -18,7 +18,7 @@ from sessions.lifecycle.hop_rules import check_name, check_size, check_tags
 from sessions.lifecycle.moves import follow
 from sessions.lifecycle.naming import template_of
 from sessions.lifecycle.refused import Refused
-from sessions.models import CHAINED, AwsSession, EventKind, Membership, SourceIdentity, TeamPolicy
+from sessions.models import CHAINED, AwsSession, Event, EventKind, Membership, SourceIdentity, TeamPolicy
 from sessions.models.forest import below
 from sessions.policy import Action
 
@@ -26,8 +26,10 @@ from sessions.policy import Action
 NAMING = ("role_session_name", "names_locked", "username_demanded")
 # For how many hours a started session may be kept fresh: at most a week, then somebody has to want it again.
 HOURS = range(1, 7 * 24 + 1)
-# Sessions carry the time of the web process that has saved them: this is more than clocks differ.
-CLOCKS_APART = timedelta(minutes=2)
+# The events that tell of a session that may be otherwise than it was checked.
+SAVED = (EventKind.SESSION_CREATED, EventKind.SESSION_EDITED)
+# How often the chains are checked anew because somebody else has changed the policy meanwhile.
+TRIES = 3
 CHECKED_TOGETHER = 2000
 
 
@@ -110,20 +112,24 @@ def save_policy(draft: PolicyDraft, member: Membership) -> TeamPolicy:
     It holds at once. What is active moves to the new names, here or by workers in parts (see `moves`), and each keeps its end;
     the caller wakes one. Every chain is checked before the team's lock is taken, under it only what has changed since.
     """
-    began_at = database_now() - CLOCKS_APART
-    before = PolicyDraft.of(TeamPolicy.of(member.team_id))
-    check_all(member.team_id, before, draft)
-    with transaction.atomic():
-        return _save(draft, member, before, began_at)
+    for _ in range(TRIES):
+        began_at = ledger.length(member.team_id)
+        before = PolicyDraft.of(TeamPolicy.of(member.team_id))
+        check_all(member.team_id, before, draft)
+        with transaction.atomic():
+            if (saved := _save(draft, member, before, began_at)) is not None:
+                return saved
+    raise Refused("", "Others are changing the policy at this moment: look at it and try again.")
 
 
-def _save(
-    draft: PolicyDraft, member: Membership, checked_from: PolicyDraft, began_at: datetime
-) -> TeamPolicy:
+def _save(draft: PolicyDraft, member: Membership, checked: PolicyDraft, began_at: int) -> TeamPolicy | None:
+    """Save it under the team's lock; None if another policy was saved since the chains were checked."""
     member = begin(member, Action.EDIT_POLICY)
     team = member.team
     before, after = PolicyDraft.of(TeamPolicy.of(team.pk)), draft
-    check_all(team.pk, before, draft, since=began_at if before == checked_from else None)
+    if before != checked:
+        return None
+    check_all(team.pk, before, draft, since=began_at)
     policy, team.activation_hours = draft.policy(team.pk), draft.hours()
     changed = {
         name: (value, asdict(after)[name])
@@ -145,18 +151,22 @@ def _save(
     return policy
 
 
-def check_all(team_id: Any, before: PolicyDraft, after: PolicyDraft, since: datetime | None = None) -> None:
+def check_all(team_id: Any, before: PolicyDraft, after: PolicyDraft, since: int | None = None) -> None:
     """Check that every chained session can live under a new policy, as far as it differs. Raises `Refused`.
 
-    `since`: only sessions that were saved from then on, and what is below them.
+    `since`: only sessions that were saved since the team's ledger had that many lines, and what is below them.
     """
     policy = after.policy(team_id)
     after.hours()
     sessions = AwsSession.objects.filter(team=team_id, kind=CHAINED).select_related("link", "team")
-    if since is not None:
-        changed = AwsSession.objects.filter(team=team_id, updated_at__gte=since)
-        sessions = sessions.filter(pk__in=below(changed.values("pk")))
-    _check_roots(team_id, sessions)
+    if since is None:
+        _check_roots(team_id, sessions)
+    else:
+        saved = Event.objects.filter(team_id=str(team_id), seq__gt=since, kind__in=SAVED)
+        ids = [UUID(each) for each in saved.values_list("session_id", flat=True)]
+        if not ids:
+            return
+        sessions = sessions.filter(pk__in=below(AwsSession.objects.filter(pk__in=ids).values("pk")))
     if dict(before.tags) != dict(after.tags):
         for session in sessions.exclude(link__tags=[]).iterator(chunk_size=CHECKED_TOGETHER):
             _check(session, check_tags, session.link, policy)

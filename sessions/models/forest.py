@@ -42,7 +42,7 @@ def _walk(start: QuerySet[Any, Any], found: str, known: str) -> RawSQL:
     try:
         first, parameters = start.order_by().query.sql_with_params()
     except EmptyResultSet:
-        return RawSQL("SELECT NULL WHERE 1 = 0", ())
+        return RawSQL("SELECT session_id FROM chains_assumerlink WHERE 1 = 0", ())
     statement = (
         f"WITH RECURSIVE walk(id) AS ({first} UNION "  # noqa: S608  (columns of ours; values are parameters)
         f"SELECT {found} FROM chains_assumerlink AS link JOIN walk ON {known} = walk.id) SELECT id FROM walk"

@@ -167,3 +167,46 @@ def test_page_and_api_show_how_far_it_is(house, many):
     moves.work_off(60)
     assert "hx-get" not in ada.get(live).content.decode()
     assert "moving" not in ada.get("/api/v1/policy", headers=headers).json()
+
+
+def test_a_session_saved_while_the_chains_are_checked_is_checked_under_the_lock(house, monkeypatch):
+    from sessions.lifecycle import team_policy
+    from sessions.lifecycle.refused import Refused
+
+    set_policy(house, tags={"stage": ()})
+    checked = team_policy.check_all
+
+    def and_then_somebody_saves(team_id, before, after, since=None):
+        checked(team_id, before, after, since)
+        if since is None:
+            monkeypatch.undo()
+            house.chained("Meanwhile", tags=(("stage", "live"),))
+
+    monkeypatch.setattr(team_policy, "check_all", and_then_somebody_saves)
+    with pytest.raises(Refused, match="Meanwhile"):
+        set_policy(house, tags={})
+
+
+def test_a_policy_saved_while_the_chains_are_checked_has_them_checked_again(house, monkeypatch):
+    from sessions.lifecycle import team_policy
+
+    checked, seen = team_policy.check_all, []
+
+    def and_then_somebody_saves(team_id, before, after, since=None):
+        checked(team_id, before, after, since)
+        seen.append(since)
+        if len(seen) == 1:
+            set_policy(house, activation_hours=3)
+
+    monkeypatch.setattr(team_policy, "check_all", and_then_somebody_saves)
+    saved = set_policy(house, tags={"stage": ()})
+    assert saved.allowed_tags == {"stage": []}
+    assert [each is None for each in seen] == [True, True, False, True, False]
+
+
+def test_walking_nothing_finds_nothing(house):
+    from sessions.models.forest import above, below
+
+    nothing = AwsSession.objects.none().values("pk")
+    assert not AwsSession.objects.filter(pk__in=below(nothing)).exists()
+    assert not AwsSession.objects.filter(pk__in=above(nothing)).exists()
