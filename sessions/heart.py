@@ -23,6 +23,7 @@ from django.db import close_old_connections, connection
 from sessions.clock import database_now
 from sessions.lifecycle.broker import client
 from sessions.lifecycle.heartbeats import seconds_since, stamp
+from sessions.lifecycle.second_look import look_again
 
 log = structlog.get_logger(__name__)
 
@@ -39,10 +40,14 @@ class Heart:
     """The state between two beats."""
 
     silent_beats: int = 0
+    has_looked: bool = False
     sweeper: "subprocess.Popen[bytes] | None" = None
 
     def beat(self) -> None:
-        """Stamps, and looks whether somebody has to stand in for clock or broker."""
+        """Stamp, and stand in for clock or broker where they are silent; the first beat has what was rejected tried again."""
+        if not self.has_looked:
+            look_again()
+            self.has_looked = True
         answers = self._broker_answers()
         clock_silent = _seconds_without("clock", "sweep")
         quiet = min(clock_silent, _seconds_without("bulk"))

@@ -37,14 +37,14 @@ class House:
     def person(self, name, role):
         return add_member(self.team, create_person(name, Secret(PASSWORD)), role, actor="tests")
 
-    def iam_user(self, alias, member=None):
+    def iam_user(self, alias, member=None, *, region="eu-west-1"):
         key = self.sts.add_user(f"user-{next(_numbers)}", account=ACCOUNT)
         return save_session(
             Draft(
                 kind="iam-user",
                 alias=alias,
                 profile=alias.lower().replace(" ", "-"),
-                region="eu-west-1",
+                region=region,
                 settings={"access_key_id": key.access_key_id},
                 secrets={"secret_access_key": key.secret_access_key},
             ),
@@ -64,7 +64,7 @@ class House:
                 kind=CHAINED,
                 alias=alias,
                 profile=extra.pop("profile", slug.lower()),
-                region="eu-west-1",
+                region=extra.pop("region", "eu-west-1"),
                 assumer=assumer or self.root,
                 role_arn=arn or self.role_arn(f"{slug}{next(_numbers)}"),
                 role_session_name=name,

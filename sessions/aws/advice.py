@@ -81,7 +81,7 @@ def on(answer: Answer, about: About, asked: Asked, hop_number: int, hop: Hop | N
                 "Check what renews them: the workers' environment, or their instance, task or pod role.",
             )
         case About.REGION:
-            return _region(answer, asked)
+            return _region(answer, asked, source)
         case _:
             message = answer.message
             if answer.code in proof.QUOTING:
@@ -110,8 +110,12 @@ def _moment(answer: Answer) -> tuple[str, str]:
     return answer.message, f"AWS is not well; {AGAIN}"
 
 
-def _region(answer: Answer, asked: Asked) -> tuple[str, str]:
+def _region(answer: Answer, asked: Asked, source: str) -> tuple[str, str]:
     caller = f"the calling account {asked.account}".rstrip()
+    if answer.code in proof.WRONG_SIGNATURE and not proof.OTHER_REGION.search(answer.message):
+        return f"AWS in {asked.region} calculated another signature for the request.", _decided_at_home(
+            source
+        )
     if answer.code in proof.WRONG_SIGNATURE:
         return (
             f"The endpoint that was called does not belong to the region {asked.region}.",
@@ -131,11 +135,17 @@ def _region(answer: Answer, asked: Asked) -> tuple[str, str]:
             f"STS is not active in {asked.region or 'this region'} in {account}: activate it in IAM's account settings, "
             "or choose another STS region at the root.",
         )
+    if asked.where is not Where.OPT_IN:
+        return f"AWS in {asked.region} does not know {source}.", _decided_at_home(source)
     return (
         f"The region {asked.region} is not enabled for {caller}.",
         f"Enable {asked.region} in that account (Account, AWS Regions), or choose another STS region at the root. "
         "This says nothing about the credentials.",
     )
+
+
+def _decided_at_home(source: str) -> str:
+    return f"Whether {source} works is decided at the root's STS region, where the call is made again."
 
 
 def _perhaps_not_enabled(asked: Asked) -> str:
@@ -149,8 +159,6 @@ def _what_to_check(answer: Answer, asked: Asked, source: str, hop: Hop | None) -
     if code in proof.DENIED:
         return _access_denied(message, asked, hop)
     if code in proof.UNKNOWN_KEY:
-        if asked.where is Where.EVERYBODYS:
-            return f"AWS does not know {source} in {asked.region}; whether they work is decided at the root's STS region."
         partition = f"AWS does not know {source}: deleted, disabled, or of another partition than the region."
         return partition + _perhaps_not_enabled(asked)
     if code in proof.WRONG_SIGNATURE:

@@ -7,15 +7,15 @@ from typing import Any
 from django.db import transaction
 
 from sessions import ledger
-from sessions.aws.errors import AwsError, CredentialsExpired, Refused
+from sessions.aws.errors import CredentialsExpired
 from sessions.clock import database_now
 from sessions.ledger import Entry
-from sessions.lifecycle import roots, statements, tallies
+from sessions.lifecycle import retries, roots, statements, tallies
 from sessions.lifecycle.blobs import seal_credentials
 from sessions.lifecycle.claims import Claim, hold_teams
 from sessions.lifecycle.needs import Need
 from sessions.lifecycle.outcomes import Blocked, Deferred, Minted, Outcome, Refusal, problem_of
-from sessions.lifecycle.times import after, backoff, rotation_time
+from sessions.lifecycle.times import after, rotation_time
 from sessions.models import Activation, Credential, EventKind, Probe
 
 MINTED_COLUMNS = (
@@ -54,14 +54,11 @@ def commit(
     statements.write(
         claim.fence,
         PROBLEM_COLUMNS,
-        {pk: _problem(row, outcome, now) for pk, (row, outcome) in others.items()},
+        _problems(others, now),
     )
     roots.tell(ours, now)
     if minted:
-        # Children that stopped at this hop are looked at again: nobody has to do anything by hand.
-        Credential.objects.filter(parent_id__any_of=minted, problem__isnull=False, due_at=None).update(
-            due_at=now
-        )
+        roots.go_on_below(minted, now)
     expired = {
         row.parent_id for row, outcome in others.values() if row.parent_id and _parent_has_expired(outcome)
     }
@@ -115,36 +112,28 @@ def _minted(row: Credential, minted: Minted, now: datetime, needed_directly: boo
     }
 
 
-def _problem(row: Credential, outcome: Outcome, now: datetime) -> dict[str, Any]:
-    """What becomes of a row that was not minted. Bulk tries it again; a person who waits has had the first answer."""
-    match outcome:
-        case Refusal(error):
-            is_news = (row.problem or {}).get("code") != error.code
-            again = error.retryable or (_worth_one_more(error) and is_news)
-            return {
-                "problem": problem_of(error, since=_since(row, error.code, now)),
-                "attempts": min(row.attempts + 1, 1000),
-                "due_at": now + backoff(row.attempts) if again else None,
-                "asked_at": None,
-            }
-        case Blocked(problem, due_at, follows):
-            known = row.problem if row.problem and row.problem.get("code") == problem["code"] else problem
-            since = known.get("since") or _text(now)
-            return {
-                "problem": {**problem, "since": since},
-                "attempts": min(row.attempts + 1, 1000),
-                "due_at": now + backoff(row.attempts) if follows else due_at,
-                "asked_at": None,
-            }
-        case Deferred(wait):
-            return {
-                "problem": row.problem,
-                "attempts": row.attempts,
-                "due_at": now + wait,
-                "asked_at": row.asked_at,
-            }
-        case _:
-            raise AssertionError("a minted row has no problem")
+def _problems(others: Mapping[str, tuple[Credential, Outcome]], now: datetime) -> dict[str, dict[str, Any]]:
+    """What becomes of rows that were not minted. Bulk tries them again; a person who waits has had the first answer."""
+    if not others:
+        return {}
+    ends = retries.lives_until(list(others.values()), now)
+    parents = retries.live_parents(list(others.values()), now)
+    written = {}
+    for pk, (row, outcome) in others.items():
+        match outcome:
+            case Refusal(error):
+                problem = problem_of(error, since=_since(row, error.code, now))
+                written[pk] = retries.columns(row, outcome, problem, ends.get(pk), parents, now)
+            case Blocked(problem):
+                known = row.problem if row.problem and row.problem.get("code") == problem["code"] else problem
+                problem = {**problem, "since": known.get("since") or _text(now)}
+                written[pk] = retries.columns(row, outcome, problem, ends.get(pk), parents, now)
+            case Deferred(wait):
+                kept = {name: getattr(row, name) for name in ("problem", "attempts", "asked_at")}
+                written[pk] = {**kept, "due_at": now + wait}
+            case _:
+                raise AssertionError("a minted row has no problem")
+    return written
 
 
 def _entry(row: Credential, outcome: Outcome, needs: Sequence[Need]) -> Entry | None:
@@ -185,12 +174,6 @@ def _since(row: Credential, code: str, now: datetime) -> datetime:
     if row.problem and row.problem.get("code") == code and row.problem.get("since"):
         return datetime.fromisoformat(row.problem["since"])
     return now
-
-
-def _worth_one_more(error: AwsError) -> bool:
-    return isinstance(error, CredentialsExpired) or (
-        isinstance(error, Refused) and error.code == "SignatureDoesNotMatch"
-    )
 
 
 def _line(row: Credential, kind: EventKind, needs: Sequence[Need], data: dict[str, Any]) -> Entry:

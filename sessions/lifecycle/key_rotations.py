@@ -22,6 +22,7 @@ from sessions.aws.key_rotation import Rotation, Step
 from sessions.aws.roots import ROOT_KINDS
 from sessions.clock import database_now
 from sessions.ledger import Entry
+from sessions.lifecycle import roots
 from sessions.lifecycle.authority import begin, lock_team
 from sessions.lifecycle.blobs import open_credentials, open_root_secrets, seal_credentials, seal_root_secrets
 from sessions.lifecycle.moves import follow
@@ -119,9 +120,11 @@ def _work_on(pk: uuid.UUID, fence: uuid.UUID) -> None:
         try:
             if not store.row.user_arn:
                 store.begin()
+                roots.heard(store.row.root)
             # A step that writes here writes its event with it; what is done at AWS alone is told afterwards.
             while (step := key_rotation.take_step(store, store.row.root.region, database_now())) not in ENDS:
                 store.took(step)
+                roots.heard(store.row.root)
             store.end(step)
         except AwsError as error:
             store.put_off(error)

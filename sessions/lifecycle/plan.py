@@ -101,14 +101,14 @@ def touched(plans: Sequence[Sequence[PlannedHop]]) -> set[str]:
     stand refused, and those that are to be asked for in another region from now on. Two queries."""
     regions = _regions_of(plans)
     rows = Credential.objects.filter(pk__any_of=regions)
-    refused = rows.filter(problem__isnull=False, due_at=None).values_list("pk", flat=True)
+    refused = rows.filter(problem__isnull=False).values_list("pk", flat=True)
     moved = (pk for pk, region in rows.values_list("pk", "region") if region not in regions[pk])
     return {*refused, *moved}
 
 
 def _stands_refused(row: Credential) -> bool:
-    """Nothing tries it again by itself."""
-    return row.problem is not None and row.due_at is None
+    """What was not minted when it was due; whoever presses does not wait for the next try."""
+    return row.problem is not None
 
 
 def _ask_in_todays_regions(plans: Sequence[Sequence[PlannedHop]], rows: Mapping[str, Credential]) -> None:

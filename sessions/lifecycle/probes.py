@@ -12,6 +12,7 @@ from sessions.aws.roots import ROOT_KINDS
 from sessions.aws.sts import caller_identity
 from sessions.clock import database_now
 from sessions.ledger import Entry
+from sessions.lifecycle import roots
 from sessions.lifecycle.activations import erase_unneeded
 from sessions.lifecycle.authority import lock_team
 from sessions.lifecycle.blobs import open_root_secrets, seal_root_secrets
@@ -110,6 +111,9 @@ def run_root_probe(probe_id: str) -> None:
             )
         data = {"for": [probe.user.get_username()], "kind": probe.kind, **probe.result}
         ledger.append(probe.team_id, [Entry(EventKind.ROOT_VERIFIED, "worker", session, data)])
+    is_stored = probe.sealed_secrets is None and session is not None and session.settings == probe.settings
+    if session is not None and is_stored and probe.state == ProbeState.OK:
+        roots.heard(session)
 
 
 @dataclass(frozen=True)

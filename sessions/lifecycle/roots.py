@@ -1,12 +1,19 @@
 """What is wrong with a root: one notice for it, in its own row, however many sessions rest on it."""
 
-from collections.abc import Sequence
+from collections.abc import Collection, Mapping, Sequence
 from datetime import datetime
 from typing import Any
 
+from django.db import transaction
+from django.db.models import F, IntegerField, Q
+from django.db.models.fields.json import KT
+from django.db.models.functions import Cast
+
+from sessions.aws import proof
 from sessions.aws.errors import WaitingForPerson
 from sessions.clock import database_now
 from sessions.ledger import Entry
+from sessions.lifecycle.authority import lock_team
 from sessions.lifecycle.needs import Need
 from sessions.lifecycle.outcomes import Blocked, Minted, Outcome, Refusal, problem_of
 from sessions.lifecycle.state import Problem, root_problems
@@ -14,36 +21,73 @@ from sessions.models import AwsSession, Credential, EventKind, Membership
 
 
 def tell(results: Sequence[tuple[Credential, Outcome]], now: datetime) -> None:
-    """Writes a root's problem down when its first hops meet it, and takes it away when one of them is minted.
+    """Note a root's problem in its row when its first hops meet it, and clear it when AWS takes its key again.
 
-    Then the others that stopped at the root are due again: nobody has to do anything by hand. Inside a transaction.
+    What happened last counts. No row stops at a root that has no problem noted, and clearing one makes all of them due:
+    both in the transaction that holds the team.
     """
-    broken: dict[str, dict[str, Any]] = {}
-    works: set[str] = set()
+    last: dict[str, Mapping[str, Any] | None] = {}
+    stopped: set[str] = set()
     for row, outcome in results:
         if row.level != 1:
             continue
+        root_id = str(row.parent_id)
         match outcome:
             case Minted():
-                works.add(str(row.parent_id))
+                last[root_id] = None
             case Refusal(error) if error.hop == 0:
-                broken[str(row.parent_id)] = problem_of(error, since=now)
+                last[root_id] = problem_of(error, since=now) | {"tried": now.isoformat()}
+                stopped.add(root_id)
+            case Refusal(error) if error.code in proof.DENIED:
+                last[root_id] = None  # AWS knew the key: it is the role that said no
             case Blocked(problem) if problem["hop"] == 0:
-                broken.setdefault(str(row.parent_id), problem)
+                last.setdefault(root_id, problem)
+                stopped.add(root_id)
             case _:
                 pass
-    noted = Credential.objects.filter(pk__in=[*broken, *works], level=0)
-    for root in noted.select_for_update().order_by("pk"):
-        if root.is_kept_base:
-            continue  # that row's own minting has written what is to be said of it
-        if root.pk in works:
-            if root.problem is not None:
-                noted.filter(pk=root.pk).update(problem=None)
-                below = Credential.objects.filter(parent=root, problem__isnull=False, due_at=None)
-                below.filter(problem__hop=0).update(due_at=now)
-        elif (root.problem or {}).get("code") != broken[root.pk]["code"]:
-            since = broken[root.pk].get("since") or now.isoformat(timespec="seconds")
-            noted.filter(pk=root.pk).update(problem={**broken[root.pk], "since": since})
+    if not last:
+        return
+    noted = Credential.objects.filter(pk__in=last, level=0)
+    # A root that keeps its base credentials is told of by their own minting.
+    rows = [root for root in noted.select_for_update().order_by("pk") if not root.is_kept_base]
+    works = [root for root in rows if last[root.pk] is None]
+    _go_on([root for root in works if root.problem is not None or root.pk in stopped], now)
+    for root in rows:
+        found = last[root.pk]
+        if found is not None:
+            known: Mapping[str, Any] = root.problem or {}
+            same = known if known.get("code") == found["code"] else found
+            told = {"since": same.get("since") or now.isoformat(timespec="seconds")}
+            told["tried"] = found.get("tried") or known.get("tried")
+            noted.filter(pk=root.pk).update(problem={**found, **told})
+
+
+def go_on_below(parents: Collection[str], now: datetime) -> None:
+    """Have tried what stopped at these hops, which have just been minted. Inside the transaction that stores them."""
+    below = Credential.objects.filter(parent_id__any_of=parents, problem__isnull=False)
+    stopped = below.annotate(stopped_at=Cast(KT("problem__hop"), IntegerField()))
+    stopped.filter(Q(due_at=None) | Q(due_at__gt=now, stopped_at__lt=F("level"))).update(due_at=now)
+
+
+def heard(root: AwsSession) -> None:
+    """Have tried what stopped at a root whose key AWS has just taken, in whatever call. With no transaction open."""
+    noted = Credential.objects.filter(root=root, level=0, problem__isnull=False)
+    if not noted.exists():
+        return
+    with transaction.atomic():
+        lock_team(root.team_id)
+        _go_on(list(noted), database_now())
+
+
+def _go_on(roots: Sequence[Credential], now: datetime) -> None:
+    """Clear these roots' problems, and make due all that stopped at them, however deep; a kept base is asked for again."""
+    if not roots:
+        return
+    rows = Credential.objects.filter(pk__in=[root.pk for root in roots])
+    rows.filter(pk__in=[root.pk for root in roots if not root.is_kept_base]).update(problem=None)
+    rows.filter(pk__in=[root.pk for root in roots if root.is_kept_base]).update(due_at=now)
+    below = Credential.objects.filter(root__in={root.root_id for root in roots}, level__gt=0)
+    below.filter(problem__hop=0).update(due_at=now)
 
 
 def broken_roots(member: Membership) -> list[tuple[AwsSession, Problem]]:

@@ -24,6 +24,7 @@ from sessions.lifecycle.commit import commit
 from sessions.lifecycle.lanes import Call, Lane, Lanes
 from sessions.lifecycle.needs import Need, needs_of
 from sessions.lifecycle.outcomes import Blocked, Deferred, Minted, Outcome, Refusal
+from sessions.lifecycle.scouts import Scouts
 from sessions.lifecycle.times import DEFERRED_FOR, PARENT_MARGIN, after
 from sessions.models import Credential
 
@@ -62,6 +63,7 @@ class Run:
     expected: dict[str, float] = field(default_factory=dict)
     called: dict[str, Lane] = field(default_factory=dict)
     errands: Errands = field(default_factory=Errands)
+    scouts: Scouts = field(default_factory=Scouts)
     held_in_all: int = 0
     first_done_at: float = 0.0
     commit_seconds: float = 0.0
@@ -125,8 +127,9 @@ class Run:
 
     def _held_up(self) -> set[str]:
         """What waits for an answer, or for its call to be made, where that takes long."""
-        called = {pk for pk, lane in self.called.items() if lane.is_held_up()}
-        return called | {call.row.pk for call in self.lanes.held_up()}
+        held = {pk for pk, lane in self.called.items() if lane.is_held_up()}
+        held |= {call.row.pk for call in self.lanes.held_up()}
+        return held | self.scouts.held_by(held)
 
     def _workable_without(self, idle: Collection[str]) -> int:
         """How many of the rows held are neither these nor wait for them."""
@@ -192,7 +195,7 @@ class Run:
         elif error.about is About.KEY:
             # One notice for the root, and no further call with a key that AWS has just rejected.
             outcome = Refusal(error.told_at(0))
-            self.failed[parent_id] = outcome
+            self.scouts.reject(parent_id, outcomes.problem_of(outcome.error))
             for other in self.lanes.take_out(parent_id):
                 self._finish(other.row, outcomes.blocked_by(outcome))
         self._finish(call.row, outcome)
@@ -281,7 +284,15 @@ class Run:
         )
         if isinstance(base, AwsCredentials) and parent is not None:
             self.bases[parent_id] = base
-            self.lanes.add(calling_account(parent), Call(row, base, signed_by(parent, base)))
+            match self.scouts.ask(parent, row):
+                case Blocked() as blocked:
+                    self._finish(row, blocked)
+                case True:
+                    if parent_id in self.scouts.sent:
+                        self.errands.refused.discard((parent_id, base.access_key_id))
+                    self.lanes.add(calling_account(parent), Call(row, base, signed_by(parent, base)))
+                case False:
+                    self.waiting.setdefault(parent_id, []).append(row)
             return
         assert not isinstance(base, AwsCredentials)
         if isinstance(base, Refusal):
@@ -316,6 +327,9 @@ class Run:
         if not self.done:
             self.first_done_at = time.monotonic()
         self.done.append((row, outcome))
+        if self.scouts.returned(row):
+            for other in self.waiting.pop(str(row.parent_id), []):
+                self._place(other)
 
     def _commit(self) -> None:
         finished, self.done = self.done, []

@@ -31,6 +31,13 @@ FIRST_BACKOFF = compressed(seconds=1)
 LONGEST_BACKOFF = compressed(seconds=60)
 
 
+# A rejected rotation is tried again after the first of these, then after twice as long each time, up to the second; what a
+# rejected root or region holds up and what has nothing left to serve, between the third and the fourth.
+FIRST_SECOND_TRY = compressed(minutes=2)
+LONGEST_SECOND_TRY = compressed(minutes=8)
+SELDOM = (compressed(minutes=10), compressed(minutes=30))
+
+
 def rotation_time(minted_at: datetime, expires_at: datetime) -> datetime:
     """When to replace a credential: at 35–40 sixtieths of its life, spread so that no herd forms."""
     return minted_at + (expires_at - minted_at) * random.uniform(*ROTATE_AFTER)  # noqa: S311  (spreading, not secrecy)
@@ -41,6 +48,17 @@ def backoff(attempts: int) -> timedelta:
     ceiling = min(LONGEST_BACKOFF, FIRST_BACKOFF * float(2 ** min(attempts, 16)))
     least = min(FIRST_BACKOFF / 5, ceiling)
     return least + (ceiling - least) * random.random()  # noqa: S311  (likewise)
+
+
+def second_try(attempts: int) -> timedelta:
+    """How long a rejection stands while something still lives: minutes, spread, since a change at AWS takes as long to spread."""
+    ceiling = min(LONGEST_SECOND_TRY, FIRST_SECOND_TRY * float(2 ** min(attempts, 16)))
+    return ceiling * random.uniform(0.5, 1.0)  # noqa: S311  (likewise)
+
+
+def seldom() -> timedelta:
+    """How long a rejection of a root's key or at a region stands where nothing lives any more."""
+    return SELDOM[0] + (SELDOM[1] - SELDOM[0]) * random.random()  # noqa: S311  (likewise)
 
 
 def after(step: str) -> None:

@@ -88,11 +88,16 @@ class Rules:
         self.roles: dict[str, Role] = {}
         # Identity providers' tokens: who each speaks for, and until when.
         self.identity_tokens: dict[str, tuple[str, float]] = {}
+        # (account, opt-in region) where it is enabled; {role ARN or "*": until when assuming it is denied}.
+        self.enabled: set[tuple[str, str]] = set()
+        self.denied: dict[str, float] = {}
         # Lets time pass at AWS alone: expiry and new credentials follow this clock.
         self.clock_ahead_seconds = 0.0
+        # AWS's whole clock is so far ahead of this machine's; negative: behind it. Signatures are judged by it, too.
+        self.skew_seconds = 0.0
 
     def now(self) -> float:
-        return time.time() + self.clock_ahead_seconds
+        return time.time() + self.clock_ahead_seconds + self.skew_seconds
 
     def new_user(self, name: str, account: str, partition: str, mfa_device: tuple[str, str] | None) -> Key:
         arn = f"arn:{partition}:iam::{account}:user/{name}"
@@ -153,7 +158,8 @@ class Rules:
             _constrained(external_id, "externalId", 2, 1224, EXTERNAL_ID, r"[\w+=,.@:\/-]*")
         seconds = _seconds(asked, 3600, 43200)
         role = self.roles.get(arn)
-        if role is None or not self._may(caller, role, name, external_id):
+        denied_until = max(self.denied.get(arn, 0.0), self.denied.get("*", 0.0))
+        if role is None or time.time() < denied_until or not self._may(caller, role, name, external_id):
             raise Refusal(
                 "AccessDenied",
                 f"User: {caller.arn} is not authorized to perform: sts:AssumeRole on resource: {arn}",

@@ -3,6 +3,7 @@
 import base64
 import contextlib
 import json
+import math
 import secrets
 import socket
 import threading
@@ -14,13 +15,13 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any, Self
 
 from sessions.aws.credentials import AwsCredentials
+from sessions.aws.regions import is_opt_in
 from sessions.secret import Secret
 from tests.fake_sts import signature, xml
 from tests.fake_sts.iam import Iam
 from tests.fake_sts.passed_on import Sent
 from tests.fake_sts.rules import EXTRA_ACTIONS, Key, Refusal, Rules, new_role
 
-LARGEST_SKEW_SECONDS = 15 * 60
 MESSAGES = {
     "AccessDenied": "User: arn:aws:iam::111122223333:user/example is not authorized to perform: sts:AssumeRole "
     "on resource: arn:aws:iam::111122223333:role/Example",
@@ -72,6 +73,9 @@ class FakeSts:
             self._lost.clear()
             self._changes.clear()
         self.latency_seconds, self.down, self.rules.clock_ahead_seconds = 0.0, False, 0.0
+        self.rules.skew_seconds = 0.0
+        self.rules.enabled.clear()
+        self.rules.denied.clear()
         self.iam.reset()
 
     def add_user(
@@ -83,6 +87,24 @@ class FakeSts:
     ) -> AwsCredentials:
         """A new IAM user's own key. `mfa_device` is the serial and the one code that is right."""
         return _handed_out(self.rules.new_user(name, account, partition, mfa_device))
+
+    def enable_region(self, account: str, region: str) -> None:
+        """That account's keys are known in that opt-in region from now on."""
+        self.rules.enabled.add((account, region))
+
+    def disable_region(self, account: str, region: str) -> None:
+        self.rules.enabled.discard((account, region))
+
+    def deny(self, role_arn: str = "*", seconds: float = math.inf) -> None:
+        """AssumeRole of that role, or of all, is denied for so long, as while IAM tells its places of a change."""
+        self.rules.denied[role_arn] = time.time() + seconds
+
+    def allow(self, role_arn: str = "*") -> None:
+        self.rules.denied.pop(role_arn, None)
+
+    def clock(self) -> float:
+        """What AWS's clock shows when it looks at a signature."""
+        return time.time() + self.rules.skew_seconds
 
     def remove_key(self, access_key_id: str) -> None:
         del self.rules.keys[access_key_id]
@@ -243,7 +265,7 @@ class FakeSts:
         if signed is None or not must_sign.issubset(signed.headers) or signed.service not in {"sts", "iam"}:
             raise Refusal("IncompleteSignature", "The request signature does not conform to AWS standards.")
         key = self.rules.keys.get(signed.access_key_id)
-        if key is None or key.token != token or self.iam.does_not_take(key):
+        if key is None or key.token != token or self.iam.does_not_take(key) or self._is_shut_to(key, signed):
             raise Refusal("InvalidClientTokenId", "The security token included in the request is invalid.")
         canonical = signature.canonical_request(
             signed, handler.command, handler.path, {k.lower(): v for k, v in handler.headers.items()}, body
@@ -254,15 +276,17 @@ class FakeSts:
                 "The request signature we calculated does not match the signature you provided. Check your AWS Secret "
                 f"Access Key and signing method.\n\nThe Canonical String for this request should have been\n'{canonical}'",
             )
-        signed_at = datetime.strptime(amz_date, "%Y%m%dT%H%M%SZ").replace(tzinfo=UTC).timestamp()
-        if abs(time.time() - signed_at) > LARGEST_SKEW_SECONDS:
-            raise Refusal(
-                "SignatureDoesNotMatch", f"Signature expired: {amz_date} is now too far from our clock"
-            )
+        if fault := signature.out_of_time(amz_date, self.clock()):
+            raise Refusal("SignatureDoesNotMatch", fault)
         if key.expires is not None and key.expires <= self.rules.now():
             raise Refusal("ExpiredToken", MESSAGES["ExpiredToken"])
         self.iam.used(key)
         return key
+
+    def _is_shut_to(self, key: Key, signed: signature.Signed) -> bool:
+        """An opt-in region does not know the keys of accounts that have not enabled it."""
+        is_enabled = (key.account, signed.region) in self.rules.enabled
+        return signed.service == "sts" and is_opt_in(signed.region) and not is_enabled
 
 
 class _Server(ThreadingHTTPServer):
@@ -312,6 +336,10 @@ class _Handler(BaseHTTPRequestHandler):
         self.end_headers()
         self.wfile.write(content)
         self.wfile.flush()
+
+    def date_time_string(self, timestamp: float | None = None) -> str:
+        """The Date header, by AWS's clock."""
+        return super().date_time_string(self.server.sts.clock() if timestamp is None else timestamp)
 
     def log_message(self, format: str, *args: Any) -> None:
         """The log is `calls`."""

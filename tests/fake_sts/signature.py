@@ -9,12 +9,17 @@ import re
 import urllib.parse
 from collections.abc import Mapping
 from dataclasses import dataclass
+from datetime import UTC, datetime
 from functools import lru_cache
 
 _AUTHORIZATION = re.compile(
     r"AWS4-HMAC-SHA256 Credential=(?P<key>[^/,\s]+)/(?P<date>\d{8})/(?P<region>[a-z0-9-]+)/(?P<service>[a-z0-9-]+)"
     r"/aws4_request,\s*SignedHeaders=(?P<headers>[a-z0-9;-]+),\s*Signature=(?P<signature>[0-9a-f]{64})"
 )
+
+
+LARGEST_SKEW_SECONDS = 15 * 60
+DATE = "%Y%m%dT%H%M%SZ"
 
 
 @dataclass(frozen=True)
@@ -67,6 +72,20 @@ def is_right(signed: Signed, canonical: str, amz_date: str, secret: str) -> bool
     to_sign = f"AWS4-HMAC-SHA256\n{amz_date}\n{signed.scope}\n{digest}"
     key = _signing_key(secret, signed.date, signed.region, signed.service)
     return hmac.compare_digest(hmac.new(key, to_sign.encode(), hashlib.sha256).hexdigest(), signed.signature)
+
+
+def out_of_time(amz_date: str, now: float) -> str:
+    """What AWS says of a request that was signed too long before or after its own time; empty if it was not."""
+    signed_at = datetime.strptime(amz_date, DATE).replace(tzinfo=UTC).timestamp()
+    if abs(now - signed_at) <= LARGEST_SKEW_SECONDS:
+        return ""
+    at, earliest, latest = (
+        datetime.fromtimestamp(moment, UTC).strftime(DATE)
+        for moment in (now, now - LARGEST_SKEW_SECONDS, now + LARGEST_SKEW_SECONDS)
+    )
+    if signed_at < now:
+        return f"Signature expired: {amz_date} is now earlier than {earliest} ({at} - 15 min.)"
+    return f"Signature not yet current: {amz_date} is still later than {latest} ({at} + 15 min.)"
 
 
 @lru_cache(maxsize=4096)

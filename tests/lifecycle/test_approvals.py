@@ -18,12 +18,12 @@ pytestmark = pytest.mark.django_db
 ACCOUNT = "111122223333"
 
 
-def portal(house, center, alias="Portal", *, session=None, **chosen):
+def portal(house, center, alias="Portal", *, session=None, region="eu-west-1", **chosen):
     draft = Draft(
         kind="identity-center",
         alias=alias,
         profile=alias.lower(),
-        region="eu-west-1",
+        region=region,
         settings={"start_url": center.start_url, "sso_region": "eu-central-1", **chosen},
     )
     return save_session(draft, house.ada, session)

@@ -23,14 +23,14 @@ CODE = "123456"
 _numbers = itertools.count(1)
 
 
-def mfa_root(house, alias="MFA root"):
+def mfa_root(house, alias="MFA root", *, region="eu-west-1"):
     key = house.sts.add_user(f"mfa-user-{next(_numbers)}", mfa_device=(SERIAL, CODE))
     return save_session(
         Draft(
             kind="iam-user",
             alias=alias,
             profile=alias.lower().replace(" ", "-"),
-            region="eu-west-1",
+            region=region,
             settings={"access_key_id": key.access_key_id, "mfa_serial": SERIAL},
             secrets={"secret_access_key": key.secret_access_key},
         ),

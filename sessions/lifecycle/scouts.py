@@ -1,0 +1,89 @@
+"""A root whose key AWS has rejected: one call at a time finds out whether it still is, however many sessions rest on it."""
+
+import time
+from dataclasses import dataclass, field
+from datetime import datetime, timedelta
+from typing import Any
+
+from sessions.clock import database_now
+from sessions.lifecycle.outcomes import Blocked
+from sessions.lifecycle.times import compressed
+from sessions.models import Credential
+
+# So long a rejection is taken for granted, unless a person asks.
+REST = compressed(minutes=1)
+
+
+@dataclass(frozen=True)
+class Rejected:
+    """What AWS said of a root's key, and when."""
+
+    problem: dict[str, Any]
+    at: datetime | None
+
+
+@dataclass
+class Scouts:
+    """What one run knows of roots in doubt. `sent` is {root: the row whose call finds out}; `found_out` were rejected meanwhile,
+    `works` are cleared of doubt."""
+
+    rejected: dict[str, Rejected] = field(default_factory=dict)
+    sent: dict[str, str] = field(default_factory=dict)
+    works: set[str] = field(default_factory=set)
+    found_out: set[str] = field(default_factory=set)
+    _now: datetime | None = None
+    _now_at: float = 0.0
+
+    def ask(self, root: Credential, row: Credential) -> bool | Blocked:
+        """Decide about a call from that root: make it (True), wait for the one that finds out, or be told what it found."""
+        rejected = self.rejected.get(root.pk) or _noted(root)
+        if rejected is None or root.pk in self.works or self.sent.get(root.pk) == row.pk:
+            return True
+        if root.pk in self.sent:
+            return False
+        if self._is_settled(rejected, row):
+            return Blocked(rejected.problem, due_at=None)
+        self.sent[root.pk] = row.pk
+        return True
+
+    def _is_settled(self, rejected: Rejected, row: Credential) -> bool:
+        if rejected.at is None or (row.asked_at and row.asked_at > rejected.at):
+            return False
+        return self._clock() - rejected.at < REST
+
+    def reject(self, root_id: str, problem: dict[str, Any]) -> None:
+        """AWS has rejected the root's key just now."""
+        self.rejected[root_id] = Rejected(problem, self._clock())
+        self.works.discard(root_id)
+        self.found_out.add(root_id)
+
+    def returned(self, row: Credential) -> bool:
+        """Tell whether that row's call was the one that finds out: then what waits for it goes on, by what it found."""
+        root_id = str(row.parent_id)
+        if self.sent.get(root_id) != row.pk:
+            return False
+        del self.sent[root_id]
+        if root_id in self.found_out:
+            self.found_out.discard(root_id)
+        else:
+            self.works.add(root_id)
+        return True
+
+    def held_by(self, rows: set[str]) -> set[str]:
+        """The roots of which these rows are to find out."""
+        return {root_id for root_id, pk in self.sent.items() if pk in rows}
+
+    def _clock(self) -> datetime:
+        """The database's time, to about a second: one question for a thousand rows."""
+        if self._now is None or time.monotonic() - self._now_at > 1:
+            self._now, self._now_at = database_now(), time.monotonic()
+        return self._now + timedelta(seconds=time.monotonic() - self._now_at)
+
+
+def _noted(root: Credential) -> Rejected | None:
+    """What stands in the root's row, if it is about a key that is used as it is."""
+    if root.level > 0 or root.is_kept_base or root.problem is None:
+        return None
+    tried = root.problem.get("tried")
+    problem = {name: value for name, value in root.problem.items() if name != "tried"}
+    return Rejected(problem, datetime.fromisoformat(tried) if tried else None)

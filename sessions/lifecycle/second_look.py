@@ -1,0 +1,44 @@
+"""What a worker does first: it has tried, once and spread, whatever was rejected or waits.
+
+While no worker ran, or with another environment, the cause may have ended without any call that shows it.
+"""
+
+import random
+from datetime import timedelta
+
+import structlog
+from django.db.models import Q
+
+from sessions.clock import database_now
+from sessions.lifecycle.times import compressed
+from sessions.models import Credential
+
+log = structlog.get_logger(__name__)
+
+# So many a second, within these bounds, in so many parts.
+TRIES_PER_SECOND = 10
+SHORTEST = compressed(seconds=5)
+LONGEST = compressed(minutes=5)
+PARTS = 20
+
+
+def look_again() -> int:
+    """Make due, spread, what was not minted and would otherwise be tried later or never. Returns how many rows that are."""
+    now = database_now()
+    # What AWS said of a root's key just before is not taken for granted any more.
+    for root in Credential.objects.filter(level=0, problem__tried__isnull=False):
+        Credential.objects.filter(pk=root.pk, problem=root.problem).update(
+            problem={name: value for name, value in (root.problem or {}).items() if name != "tried"}
+        )
+    held_up = Credential.objects.filter(
+        Q(due_at=None) | Q(due_at__gt=now + LONGEST), Q(lease_until=None) | Q(lease_until__lt=now)
+    ).filter(Q(level__gt=0) | Q(request__keeps=True), problem__isnull=False)
+    found = list(held_up.values_list("pk", flat=True))
+    random.shuffle(found)
+    spread = min(max(timedelta(seconds=len(found) / TRIES_PER_SECOND), SHORTEST), LONGEST)
+    for part in range(min(PARTS, len(found))):
+        due_at = now + spread * (part + random.random()) / PARTS  # noqa: S311  (spreading, not secrecy)
+        held_up.filter(pk__any_of=found[part::PARTS]).update(due_at=due_at)
+    if found:
+        log.info("what was rejected is tried once", rows=len(found), within_seconds=spread.total_seconds())
+    return len(found)

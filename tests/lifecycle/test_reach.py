@@ -1,0 +1,269 @@
+"""How far an AWS answer reaches: what it says nothing about goes on as if it had not been given."""
+
+from datetime import timedelta
+
+import pytest
+
+from sessions.clock import database_now
+from sessions.lifecycle import lanes, rotation
+from sessions.lifecycle.answers import give_codes
+from sessions.lifecycle.sessions import Draft, save_session
+from sessions.lifecycle.state import Status
+from sessions.models import Activation, Credential, EventKind
+from tests.house import ACCOUNT
+from tests.lifecycle.test_approvals import approve, portal
+from tests.lifecycle.test_codes import CODE, mfa_root
+from tests.lifecycle.test_rotation import age, assumed
+
+pytestmark = pytest.mark.django_db
+# To be enabled by each account, and nobody has.
+FAR = "ap-south-2"
+HUB_ACCOUNT = "444455556666"
+
+
+def due_now(**rows):
+    Credential.objects.filter(due_at__isnull=False, **rows).update(due_at=database_now())
+
+
+def try_again():
+    """Lets the time pass after which what was not minted is due."""
+    due_now(problem__isnull=False)
+
+
+def statuses(house, leaves):
+    return [house.state(leaf).status for leaf in leaves]
+
+
+def ambient(house, monkeypatch):
+    role = house.role_arn("Workers")
+    given = house.sts.role_session(role, "worker-1")
+    monkeypatch.setenv("AWS_ACCESS_KEY_ID", given.access_key_id)
+    monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", given.secret_access_key.reveal())
+    monkeypatch.setenv("AWS_SESSION_TOKEN", given.session_token.reveal())
+    house.team.ambient_enabled = True
+    house.team.save()
+    return save_session(Draft(kind="ambient", alias="Ambient", profile="ambient", region=FAR), house.ada)
+
+
+def web_identity(house, monkeypatch, tmp_path):
+    file = tmp_path / "token"
+    file.write_text(house.sts.identity_token("system:worker"))
+    monkeypatch.setenv("CHAINWEB_WEB_IDENTITY_TOKEN_FILES", str(file))
+    settings = {
+        "token_file": str(file),
+        "role_arn": house.role_arn("ByToken", trusts=["system:worker"]),
+        "role_session_name": "workers",
+    }
+    draft = Draft(kind="web-identity", alias="Web", profile="web", region=FAR, settings=settings)
+    return save_session(draft, house.ada)
+
+
+@pytest.fixture(params=["iam-user", "mfa", "ambient", "web-identity", "identity-center"])
+def far_root(request, house, center, monkeypatch, tmp_path):
+    """A root of each kind that calls STS in a region that its own account has enabled, and what has to be done to start."""
+    house.sts.enable_region(ACCOUNT, FAR)
+    match request.param:
+        case "iam-user":
+            return house.iam_user("Far key", region=FAR), lambda: None
+        case "mfa":
+            root = mfa_root(house, region=FAR)
+            return root, lambda: give_codes(root, house.ben, {"code": CODE})
+        case "ambient":
+            return ambient(house, monkeypatch), lambda: None
+        case "web-identity":
+            return web_identity(house, monkeypatch, tmp_path), lambda: None
+        case _:
+            center.assign("ben", ACCOUNT, "Production", "Deploy")
+            root = portal(house, center, account_id=ACCOUNT, role_name="Deploy", region=FAR)
+            return root, lambda: approve(house, center, root)
+
+
+def test_one_session_in_a_region_not_enabled_stops_no_other(house, sts):
+    leaves = [house.chained(f"Leaf {n}", region=FAR if n == 60 else "eu-west-1") for n in range(120)]
+    for leaf in leaves:
+        house.start(leaf)
+    house.work()
+    odd = leaves.pop(60)
+    assert set(statuses(house, leaves)) == {Status.ACTIVE}
+    assert house.state(house.root).problem is None
+    assert not Credential.objects.filter(problem__hop=0).exists()
+    refused_at_most_itself(house, odd)
+    age(40, minted_at__isnull=False)
+    house.work()
+    assert set(statuses(house, leaves)) == {Status.ACTIVE}
+    assert not Credential.objects.exclude(pk=Activation.objects.get(session=odd).credential_id).filter(
+        problem__isnull=False
+    )
+
+
+def refused_at_most_itself(house, session):
+    """Where the call is made at the session's region it is rejected there, and else not at all."""
+    state = house.state(session)
+    if state.status is not Status.ACTIVE:
+        assert (state.status, state.problem.hop) == (Status.FAILED, 1)
+        assert "not enabled for the calling account" in state.problem.message
+
+
+def test_an_account_without_the_roots_region_has_its_own_hop_rejected(house, sts, far_root):
+    root, begin = far_root
+    hubs = [
+        house.chained(f"Hub {n}", root, region=FAR, arn=house.role_arn(f"Hub{n}", account))
+        for n, account in enumerate([ACCOUNT, HUB_ACCOUNT])
+    ]
+    leaves = [
+        house.chained(f"Leaf {n}", hubs[n % 2], region=FAR, arn=house.role_arn(f"Leaf{n}")) for n in range(6)
+    ]
+    for leaf in leaves:
+        house.start(leaf)
+    house.work()
+    begin()
+    house.work()
+    assert statuses(house, leaves[::2]) == [Status.ACTIVE] * 3
+    for leaf in leaves[1::2]:
+        state = house.state(leaf)
+        assert (state.status, state.problem.hop) == (Status.FAILED, 2)
+        assert (
+            state.problem.message == f"The region {FAR} is not enabled for the calling account {HUB_ACCOUNT}."
+        )
+    assert house.state(root).problem is None
+    # The parent lives on as it was: nothing was said about it.
+    hub = Credential.objects.get(level=1, request__role_arn=hubs[1].link.role_arn)
+    assert (hub.generation, hub.problem) == (1, None)
+    assert hub.is_live(database_now() + timedelta(minutes=50))
+
+
+def test_enabling_the_region_later_needs_nobody(house, sts):
+    sts.enable_region(ACCOUNT, FAR)
+    root = house.iam_user("Far key", region=FAR)
+    hub = house.chained("Hub", root, region=FAR, arn=house.role_arn("Hub", HUB_ACCOUNT))
+    leaf = house.chained("Leaf", hub, region=FAR)
+    house.start(leaf)
+    house.work()
+    assert house.state(leaf).status is Status.FAILED
+    sts.enable_region(HUB_ACCOUNT, FAR)
+    assert house.state(leaf).next_rotation_at < database_now() + timedelta(minutes=31)
+    try_again()
+    house.work()
+    assert house.state(leaf).status is Status.ACTIVE
+
+
+def test_a_dead_parent_is_minted_again_once_and_its_children_go_on(house, sts):
+    *_, leaf = house.chain(2)
+    house.start(leaf)
+    house.work()
+    sts.rules.keys.pop(Credential.objects.get(level=1).access_key_id)
+    age(40, level=2)
+    rotation.run()
+    try_again()
+    house.work()
+    assert (house.state(leaf).status, house.state(leaf).problem) == (Status.ACTIVE, None)
+    assert Credential.objects.get(level=1).generation == 2
+
+
+@pytest.mark.parametrize("skew_seconds", [20 * 60, -20 * 60])
+def test_a_wrong_clock_is_waited_for_and_named(house, sts, skew_seconds):
+    leaves = [house.chained(f"Leaf {n}") for n in range(3)]
+    for leaf in leaves:
+        house.start(leaf)
+    house.work()
+    age(36)
+    due_now(level=1)
+    sts.rules.skew_seconds = skew_seconds
+    rotation.run()
+    for leaf in leaves:
+        state = house.state(leaf)
+        assert (state.status, state.problem.hop, state.problem.retrying) == (Status.ACTIVE, 1, True)
+        assert "20 min" in state.problem.message
+        assert ("behind" if skew_seconds > 0 else "ahead of") in state.problem.message
+        assert "secret" not in state.problem.message + state.problem.check
+        assert state.next_rotation_at < database_now() + timedelta(seconds=65)
+    assert house.state(house.root).problem is None
+    sts.rules.skew_seconds = 0
+    lanes.forget()
+    try_again()
+    house.work()
+    assert [house.state(leaf).problem for leaf in leaves] == [None] * 3
+
+
+def test_a_wrong_clock_costs_few_calls_however_many_are_due(house, sts):
+    for n in range(60):
+        house.start(house.chained(f"Leaf {n}"))
+    sts.rules.skew_seconds = 3600
+    sts.calls.clear()
+    rotation.run()
+    assert len(sts.calls) < 60
+    assert not Credential.objects.filter(level=1, due_at=None).exists()
+
+
+def test_a_proxys_page_is_waited_for(house, sts):
+    [leaf] = house.chain(1)
+    house.start(leaf)
+    sts.answer_next(b"<html><body>Please log in</body></html>", status=403)
+    rotation.run()
+    state = house.state(leaf)
+    assert (state.status, state.problem.code, state.problem.retrying) == (
+        Status.PENDING,
+        "UnreadableAnswer",
+        True,
+    )
+    try_again()
+    house.work()
+    assert house.state(leaf).status is Status.ACTIVE
+
+
+@pytest.mark.parametrize(
+    ("code", "message"),
+    [
+        ("SomethingNew", "why"),
+        ("OptInRequired", "needs a subscription"),
+        ("AuthFailure", "not validated"),
+        ("RegionDisabledException", None),
+        ("IncompleteSignature", "x"),
+        ("MissingAuthenticationToken", "x"),
+        ("InvalidParameterValue", "conflicts"),
+        ("PackedPolicyTooLarge", None),
+    ],
+)
+def test_any_other_rejection_is_one_sessions_own(house, sts, code, message):
+    leaves = [house.chained(f"Leaf {n}") for n in range(4)]
+    for leaf in leaves:
+        house.start(leaf)
+    sts.fail_next(code, status=403, message=message)
+    house.work()
+    assert sorted(statuses(house, leaves)) == [Status.ACTIVE] * 3 + [Status.FAILED]
+    assert house.state(house.root).problem is None
+
+
+def test_the_account_roots_own_user_is_told_at_the_root(house, sts):
+    leaf = house.chained("Leaf")
+    house.start(leaf)
+    sts.fail_next("AccessDenied", status=403, message="Roles may not be assumed by root accounts.")
+    house.work()
+    assert house.state(leaf).problem.hop == 0
+    assert "root user" in house.state(house.root).problem.check
+
+
+def test_a_wrong_secret_is_told_at_the_root_and_a_repaired_one_heals(house, sts):
+    leaves = [house.chained(f"Leaf {n}") for n in range(3)]
+    for leaf in leaves:
+        house.start(leaf)
+    sts.fail_next("SignatureDoesNotMatch", status=403, times=6)
+    house.work()
+    assert house.state(house.root).problem.code == "SignatureDoesNotMatch"
+    assert len(house.events(EventKind.CREDENTIAL_REFUSED)) <= 3
+    sts.reset()
+    house.start(leaves[0])
+    house.work()
+    assert set(statuses(house, leaves)) == {Status.ACTIVE}
+
+
+def test_calls_of_a_root_go_on_after_one_of_them_met_a_proxy(house, sts):
+    leaves = [house.chained(f"Leaf {n}") for n in range(3)]
+    for leaf in leaves:
+        house.start(leaf)
+    sts.fail_next("403", status=403)
+    house.work()
+    try_again()
+    house.work()
+    assert set(statuses(house, leaves)) == {Status.ACTIVE}
+    assert len(assumed(sts)) == 4
