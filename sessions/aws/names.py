@@ -4,7 +4,6 @@ The limits are those of STS's own service model (botocore/data/sts/2011-06-15). 
 the whole text, hence `re.ASCII` and `re.fullmatch` throughout.
 """
 
-import hashlib
 import json
 import re
 import secrets
@@ -15,22 +14,23 @@ from functools import lru_cache
 from botocore.loaders import Loader
 
 from sessions.aws.characters import shown
+from sessions.aws.readable import HASH_DIGITS, NAME_CHARACTER, alone, hash_of, spelt_out
 
 PLACEHOLDERS = ("username", "alias", "team")
 LONGEST_SESSION_NAME = 64
 LONGEST_AWS_NAME = 32
 LONGEST_PROFILE = 128
 MOST_TAGS = 50
-HASH_DIGITS = 8
 
-_NAME_CHARACTER = re.compile(r"[A-Za-z0-9_+=,.@-]", re.ASCII)
 _PATH_LIKE_CHARACTER = re.compile(r"[A-Za-z0-9_+=,.@:/-]", re.ASCII)
 _PROFILE_CHARACTER = re.compile(r"[A-Za-z0-9_/.%@:+-]", re.ASCII)
 _PIECE = re.compile(r"\{([^{}]*)\}|([^{}]+)|([{}])", re.ASCII)
-# Letters that Unicode does not take apart into an ASCII letter and a mark.
-_LATIN = str.maketrans(
-    {"ß": "ss", "ẞ": "SS", "æ": "ae", "Æ": "AE", "œ": "oe", "Œ": "OE", "ø": "o", "Ø": "O", "đ": "d", "Đ": "D"}
-    | {"ð": "d", "Ð": "D", "þ": "th", "Þ": "Th", "ł": "l", "Ł": "L", "ı": "i"}
+_LEGAL = re.compile(r"[A-Za-z0-9_+=,.@-]+", re.ASCII)
+# What a name looks like that was too long, or too short, and ends in a hash. An alias can be typed that looks like it: that
+# gets a hash of its own, so that nobody can type what another alias becomes.
+_SHORTENED = re.compile(
+    rf".?(?:-[0-9a-f]{{{HASH_DIGITS}}})+|.{{{LONGEST_SESSION_NAME - 1 - HASH_DIGITS}}}-[0-9a-f]{{{HASH_DIGITS}}}",
+    re.ASCII,
 )
 
 
@@ -40,14 +40,14 @@ class InvalidName(ValueError):
 
 def validate_role_session_name(text: str) -> str:
     """2–64 of `[A-Za-z0-9_+=,.@-]`: what CloudTrail shows after the role's name."""
-    return _checked(text, "A role session name", 2, LONGEST_SESSION_NAME, _NAME_CHARACTER, "_ + = , . @ -")
+    return _checked(text, "A role session name", 2, LONGEST_SESSION_NAME, NAME_CHARACTER, "_ + = , . @ -")
 
 
 def validate_source_identity(text: str) -> str:
     """As a role session name; what begins with "aws:" is AWS's own."""
     if text.lower().startswith("aws:"):
         raise InvalidName("A source identity may not begin with “aws:”.")
-    return _checked(text, "A source identity", 2, LONGEST_SESSION_NAME, _NAME_CHARACTER, "_ + = , . @ -")
+    return _checked(text, "A source identity", 2, LONGEST_SESSION_NAME, NAME_CHARACTER, "_ + = , . @ -")
 
 
 def validate_external_id(text: str) -> str:
@@ -139,7 +139,7 @@ def validate_role_session_name_template(text: str) -> str:
         "A role session name",
         shortest,
         LONGEST_SESSION_NAME,
-        _NAME_CHARACTER,
+        NAME_CHARACTER,
         "_ + = , . @ - (and {…})",
     )
     return text
@@ -151,73 +151,62 @@ def names_a_person(template: str) -> bool:
 
 
 def render_role_session_name(template: str, values: Mapping[str, str]) -> str:
-    """The template with its placeholders filled in: always a legal role session name.
+    """Fill in a template's placeholders: always a legal role session name, and for two aliases never the same.
 
-    Illegal characters of the values become "-". What is too long is shortened, {username} last of all, and ends in a hash
-    of the whole, so that two names with the same beginning stay two names. Raises `InvalidName` for a template that
-    `validate_role_session_name_template` refuses, or if a value is missing.
+    What is not legal in a value is spelt out and marked (see `readable.alone`). What is too long is shortened, {username}
+    last of all, and ends in a hash of the whole, so that two names with the same beginning stay two names. Raises
+    `InvalidName` for a template that `validate_role_session_name_template` refuses, or if a value is missing.
     """
     validate_role_session_name_template(template)
-    pieces, whole = [], [template]
+    pieces, whole, has_alias = [], [template], False
     for placeholder, characters, _ in _PIECE.findall(template):
         if placeholder and placeholder not in values:
             raise InvalidName(f"Nothing is known for {{{placeholder}}}.")
         whole.append(values[placeholder] if placeholder else characters)
-        pieces.append([_legal(whole[-1]), placeholder])
-    too_long = sum(len(text) for text, _ in pieces) - LONGEST_SESSION_NAME
-    if too_long > 0:
-        excess = too_long + 1 + HASH_DIGITS
-        # The longest piece that is not the person is shortened first.
-        for piece in sorted(pieces, key=lambda piece: (piece[1] == "username", -len(piece[0]))):
-            cut = min(excess, len(piece[0]))
-            piece[0], excess = piece[0][: len(piece[0]) - cut], excess - cut
+        pieces.append([_part(placeholder, whole[-1]), placeholder])
+        has_alias = has_alias or placeholder == "alias"
     rendered = "".join(text for text, _ in pieces)
-    if too_long > 0 or len(rendered) < 2:
-        rendered = f"{rendered}-{_hash(json.dumps(whole))}"
-    return validate_role_session_name(rendered)
+    if 2 <= len(rendered) <= LONGEST_SESSION_NAME and not (has_alias and _SHORTENED.fullmatch(rendered)):
+        return validate_role_session_name(rendered)
+    excess = max(len(rendered) + 1 + HASH_DIGITS - LONGEST_SESSION_NAME, 0)
+    # The longest piece that is not the person is shortened first.
+    for piece in sorted(pieces, key=lambda piece: (piece[1] == "username", -len(piece[0]))):
+        cut = min(excess, len(piece[0]))
+        piece[0], excess = piece[0][: len(piece[0]) - cut], excess - cut
+    kept = "".join(text for text, _ in pieces)
+    return validate_role_session_name(f"{kept}-{hash_of(json.dumps(whole))}")
 
 
 def filled_in(template: str, values: Mapping[str, str]) -> tuple[str | None, ...]:
-    """The pieces of a name with {alias} and {team} filled in as `render_role_session_name` does, and None for {username}.
+    """List the pieces of a name with {alias} and {team} filled in, and None for {username}.
 
-    Raises `InvalidName` for a template that `validate_role_session_name_template` refuses.
+    A name without a person is one piece. Raises `InvalidName` for a template that `validate_role_session_name_template`
+    refuses.
     """
+    if not names_a_person(template):
+        return (render_role_session_name(template, values),)
     validate_role_session_name_template(template)
     return tuple(
-        None if placeholder == "username" else _legal(values[placeholder] if placeholder else characters)
+        None if placeholder == "username" else _part(placeholder, values.get(placeholder, characters))
         for placeholder, characters, _ in _PIECE.findall(template)
     )
 
 
-def _legal(text: str) -> str:
-    return "".join(c if _NAME_CHARACTER.fullmatch(c) else "-" for c in text)
+def _part(placeholder: str, text: str) -> str:
+    """Make a piece of a name. Handles and teams are legal already, and unique as they are."""
+    return text if placeholder != "alias" and _LEGAL.fullmatch(text) else alone(text)
 
 
 def aws_name_from(text: str) -> str:
-    """Proposes a handle for CloudTrail from any person's name: 2–32 characters, legal, the same each time.
+    """Propose a handle for CloudTrail from any person's name: 2–32 characters, legal, the same each time.
 
-    Accents go and Latin letters are spelt out; where a letter of another script is lost or the name is too long, a hash of
-    the whole keeps distinct people distinct.
+    Where a letter of another script is lost or the name is too long, a hash of the whole keeps distinct people distinct.
     """
-    name, lost = "", False
-    for character in unicodedata.normalize("NFKD", text.translate(_LATIN)):
-        if _NAME_CHARACTER.fullmatch(character):
-            name += character
-        elif not unicodedata.combining(character):
-            lost = lost or character.isalnum()
-            name += "-"
-    name = re.sub(r"-{2,}", "-", name).strip("-.")
+    name, lost = spelt_out(text)
     if lost or not 2 <= len(name) <= LONGEST_AWS_NAME:
-        return _cut(name.rstrip("-") or "member", LONGEST_AWS_NAME, text)
+        kept = (name.rstrip("-") or "member")[: LONGEST_AWS_NAME - 1 - HASH_DIGITS]
+        return f"{kept}-{hash_of(text)}"
     return name
-
-
-def _cut(name: str, longest: int, whole: str) -> str:
-    return f"{name[: longest - 1 - HASH_DIGITS]}-{_hash(whole)}"
-
-
-def _hash(whole: str) -> str:
-    return hashlib.sha256(whole.encode("utf-8", "surrogatepass")).hexdigest()[:HASH_DIGITS]
 
 
 def _checked(

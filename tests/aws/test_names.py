@@ -183,14 +183,87 @@ def test_what_is_too_long_is_shortened_but_not_the_person(template, username, al
     assert username in name
 
 
-def test_illegal_characters_of_the_values_become_hyphens():
-    assert (
-        names.render_role_session_name("{username}/x".replace("/", "@"), {"username": "a b\né"}) == "a-b--@x"
-    )
+@pytest.mark.parametrize(
+    ("alias", "readable"),
+    [
+        ("Zürich", "Zurich"),
+        ("Straße Øst", "Strasse-Ost"),
+        ("Prod shell", "Prod-shell"),
+        ("a/b", "a-b"),
+        ("{team}", "team"),
+        ("東京", "session"),
+        ("🚀", "session"),
+        ("🚀 rocket", "rocket"),
+        ("שלום prod", "prod"),
+        ("ﬁne", "fine"),
+    ],
+)
+def test_an_alias_that_is_not_legal_is_spelt_out_and_marked(alias, readable):
+    name = names.render_role_session_name("{alias}", {"alias": alias, "team": "no"})
+    assert re.fullmatch(rf"{readable}\+[0-9a-f]{{12}}", name)
 
 
-def test_a_placeholder_in_a_value_is_only_text():
-    assert names.render_role_session_name("{alias}", {"alias": "{team}", "team": "no"}) == "-team-"
+@pytest.mark.parametrize(
+    ("template", "alias", "name"),
+    [
+        ("{alias}", "prod", "prod"),
+        ("{alias}", "prod-20240115", "prod-20240115"),
+        ("{alias}", "prod-111122223333", "prod-111122223333"),
+        ("{username}-{alias}", "A_b+c=d,e.f@g-h", "ada-A_b+c=d,e.f@g-h"),
+        ("{alias}", "x", "x-1756b476"),
+        ("{username}", "東京", "ada"),
+        ("{alias}{username}", "x" * 64, "x" * 52 + "ada-69c4e904"),
+    ],
+)
+def test_the_name_of_a_legal_alias_stays_what_it_was(template, alias, name):
+    assert names.render_role_session_name(template, {"alias": alias, "username": "ada"}) == name
+
+
+# What people type, what they paste, what looks alike, and what has the form of a name that was made by us.
+ALIASES = st.one_of(
+    st.text(min_size=1, max_size=64),
+    st.text("ab -_.+/é", min_size=1, max_size=12),
+    st.text("aA-", min_size=50, max_size=64),
+    st.text(st.characters(categories=["Mn", "Lo", "So"]), min_size=1, max_size=20),
+    st.from_regex(r"[a-z]{0,2}[-+][0-9a-f]{8}", fullmatch=True),
+    st.from_regex(r"[a-z]{0,2}\+[0-9a-f]{12}", fullmatch=True),
+)
+ALIAS_TEMPLATES = st.one_of(
+    st.sampled_from(["{alias}", "{username}-{alias}", "{team}.{alias}.{username}", "x{alias}", "{alias}a"]),
+    TEMPLATES.map("{}{{alias}}".format).filter(is_a_template),
+)
+
+
+@settings(max_examples=1500)
+@given(ALIAS_TEMPLATES, st.lists(ALIASES, unique=True, min_size=2, max_size=8), HANDLES)
+@example("{alias}", ["a b", "a-b", "a  b", "a/b", "ä b", "a b"], "ada")
+@example("{alias}", ["é", "e\u0301", "e", "É"], "ada")
+def test_different_aliases_never_have_the_same_name(template, aliases, username):
+    def name(alias):
+        return names.render_role_session_name(
+            template, {"alias": alias, "username": username, "team": "platform"}
+        )
+
+    # Whoever sees a name may type it as an alias: without what the template puts around it, and again what that becomes.
+    prefix, _, suffix = template.partition("{alias}")
+    typed = dict.fromkeys(aliases)
+    for _ in range(2):
+        for made in map(name, list(typed)):
+            typed[made] = None
+            if "{" not in prefix + suffix and made.startswith(prefix) and made.endswith(suffix):
+                typed[made[len(prefix) : len(made) - len(suffix)] or "-"] = None
+    made = {alias: name(alias) for alias in typed}
+    assert len(set(made.values())) == len(made)
+    assert all(LEGAL.fullmatch(each) for each in made.values())
+
+
+def test_fifty_thousand_aliases_of_another_script_stay_apart():
+    made = {
+        names.render_role_session_name("{alias}", {"alias": f"{chr(0x4E00 + a)}{chr(0x4E00 + b)}"})
+        for a in range(250)
+        for b in range(200)
+    }
+    assert len(made) == 50_000
 
 
 def test_long_names_with_the_same_beginning_stay_two_names():
