@@ -110,10 +110,11 @@ class ChainedSessionForm(SessionForm):
     )
     role_session_name = TypedField(
         label="Role session name",
+        required=False,
         max_length=128,
         check=names.validate_role_session_name_template,
         help_text="What CloudTrail and other logs show for what is done with this session. {username}, {alias} and {team} are "
-        "filled in for each person.",
+        "filled in for each person. Blank: your team's default, whatever it is then.",
     )
     assumer = AssumerField(
         label="Assumer session",
@@ -121,17 +122,20 @@ class ChainedSessionForm(SessionForm):
         help_text="The session this role is assumed from: a root, or another chained session.",
     )
 
-    def __init__(self, *args: Any, view: TeamView, **kwargs: Any) -> None:
+    def __init__(self, *args: Any, view: TeamView, is_page: bool = True, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
+        if is_page and not self.initial.get("role_session_name"):
+            self.initial["role_session_name"] = view.policy.role_session_name
+        self.is_page = is_page
         assumers = self.fields["assumer"]
         assert isinstance(assumers, forms.ModelChoiceField)
         assumers.queryset = AwsSession.objects.filter(team=self.member.team).select_related("team", "link")
         assumers.widget = assumer_picker(self.member, self.session)
         assumers.widget.is_required = True
         self.policy = view.policy
+        template = self.fields["role_session_name"]
+        template.widget.attrs["placeholder"] = view.policy.role_session_name
         if view.policy.names_locked:
-            template = self.fields["role_session_name"]
-            template.required = False
             template.help_text = (
                 f"Your team's policy locks it: every hop uses {view.policy.role_session_name}."
             )
@@ -162,8 +166,10 @@ class ChainedSessionForm(SessionForm):
         return any(field.errors or field.value() for field in map(self.__getitem__, self.advanced_names))
 
     def clean_role_session_name(self) -> str:
-        """Where it is locked the link keeps one all the same: what counts again should the lock be opened."""
-        return str(self.cleaned_data["role_session_name"]) or self.policy.role_session_name
+        """Leave it to the team where the page showed the team's default and it was left as it is."""
+        typed = str(self.cleaned_data["role_session_name"])
+        own = self.session.link.role_session_name if self.session is not None else ""
+        return "" if self.is_page and not own and typed == self.policy.role_session_name else typed
 
     def clean(self) -> dict[str, Any]:
         cleaned = super().clean() or {}
@@ -257,13 +263,16 @@ def form_for(
     *,
     view: TeamView,
     session: AwsSession | None = None,
+    is_page: bool = True,
     **kwargs: Any,
 ) -> SessionForm:
-    """The form of a kind, for creating or, with `session`, for editing."""
+    """Make the form of a kind, for creating or, with `session`, for editing. `is_page`: somebody saw what it begins with."""
     if session is not None:
         kwargs["initial"] = stored_values(session)
     if kind == CHAINED:
-        return ChainedSessionForm(data, member=view.member, session=session, view=view, **kwargs)
+        return ChainedSessionForm(
+            data, member=view.member, session=session, view=view, is_page=is_page, **kwargs
+        )
     return RootSessionForm(data, member=view.member, session=session, kind=ROOT_KINDS[kind], **kwargs)
 
 

@@ -57,7 +57,7 @@ class TeamPolicyForm(forms.Form):
         label="Default role session name",
         max_length=128,
         check=names.validate_role_session_name_template,
-        help_text="New sessions begin with it. {username} is the person's name in CloudTrail, {alias} the session's, {team} yours.",
+        help_text="Of every session without one of its own. {username} is the person's name in CloudTrail, {alias} the session's, {team} yours.",
     )
     username_demanded = SwitchField(
         label="Demand {username} in every role session name",

@@ -33,6 +33,7 @@ class StepOut(BaseModel):
 class SessionOut(BaseModel):
     """A session as its caller sees it. Settings of a root kind stand beside these fields; secrets never do.
 
+    `role_session_name` is the template in its link; with `role_session_name_is_default`, the team's, which it follows.
     `minted_at` is the last success with what it asks for now: it stays when `expires_at` is over.
     """
 
@@ -54,7 +55,8 @@ class SessionIn(BaseModel):
     """The fields of the kind's form, by the same names. Unknown ones are refused.
 
     A chained session's hop can also say `external_id`, `tags` {key: value}, `transitive_tag_keys` [key], `policy` (an object
-    or its text), `policy_arns` [ARN], `networks` [network] and `without_source_identity`.
+    or its text), `policy_arns` [ARN], `networks` [network] and `without_source_identity`. `role_session_name` left out, blank or
+    null is the team's default, also after that has changed.
     """
 
     model_config = ConfigDict(extra="allow")
@@ -66,7 +68,10 @@ class SessionIn(BaseModel):
 
 
 class SessionPatch(BaseModel):
-    """Any of the fields of the session's form; what is left out stays."""
+    """Any of the fields of the session's form; what is left out, or sent back as it was answered, stays.
+
+    `role_session_name` blank or null goes back to the team's default.
+    """
 
     model_config = ConfigDict(extra="allow")
 

@@ -24,16 +24,18 @@ from sessions.lifecycle.activations import (
 from sessions.lifecycle.moves import progress
 from sessions.lifecycle.sessions import Refused, delete_session
 from sessions.lifecycle.state import Described, view_of_sessions, view_of_team
-from sessions.models import CHAINED, AwsSession, Membership
+from sessions.models import CHAINED, AwsSession, Membership, TeamPolicy
 from sessions.policy import CUT_OFF, Action, Rights, dead_among, visible_to, why_not_create
 
 # A message names so many sessions, and says how many more there are.
 NAMED = 20
 
 
-def _as_json(described: Described) -> dict[str, Any]:
+def _as_json(described: Described, policy: TeamPolicy) -> dict[str, Any]:
     session, state = described.session, described.state
-    values = as_json(stored_values(session))
+    values = answered(session, policy)
+    if session.is_chained:
+        values["role_session_name_is_default"] = not session.link.role_session_name
     return {
         "id": session.pk,
         "kind": session.kind,
@@ -50,6 +52,14 @@ def _as_json(described: Described) -> dict[str, Any]:
     }
 
 
+def answered(session: AwsSession, policy: TeamPolicy) -> dict[str, Any]:
+    """Make what is answered of a form's fields: as stored, and of a name that is left to the team the default of now."""
+    values = as_json(stored_values(session))
+    if session.is_chained and not session.link.role_session_name:
+        values["role_session_name"] = policy.role_session_name
+    return values
+
+
 def as_json(values: dict[str, Any]) -> dict[str, Any]:
     """A form's stored values as JSON has them: ids as text."""
     return {name: str(value) if isinstance(value, UUID) else value for name, value in values.items()}
@@ -63,7 +73,7 @@ def _described(member: Membership, session: AwsSession) -> dict[str, Any]:
 
 def _all_described(member: Membership, sessions: Sequence[AwsSession]) -> list[dict[str, Any]]:
     view = view_of_sessions(member, database_now(), sessions)
-    return [_as_json(view.describe(view.sessions[session.pk])) for session in sessions]
+    return [_as_json(view.describe(view.sessions[session.pk]), view.policy) for session in sessions]
 
 
 def _checked(form: SessionForm, sent: dict[str, Any]) -> SessionForm:
@@ -92,7 +102,7 @@ def _raise_form_errors(form: SessionForm) -> None:
 def list_sessions(request: HttpRequest) -> Any:
     view = view_of_team(caller(request), database_now())
     seen = [each for each in view.sessions.values() if view.rights.can(Action.VIEW, each)]
-    return [_as_json(described) for described in view.describe_all(seen)]
+    return [_as_json(described, view.policy) for described in view.describe_all(seen)]
 
 
 @api.post("/sessions", response={201: SessionOut, **ERRORS}, summary="Create a session of any kind")
@@ -110,7 +120,7 @@ def create_session(request: HttpRequest, payload: SessionIn) -> Any:
     if reason:
         raise ApiError(403, "forbidden", reason)
     sent = {key: value for key, value in payload.model_dump().items() if key != "kind"}
-    form = _checked(form_for(kind, sent, view=view_of_sessions(member, database_now())), sent)
+    form = _checked(form_for(kind, sent, view=view_of_sessions(member, database_now()), is_page=False), sent)
     session = form.save()
     if session is None:
         _raise_form_errors(form)
@@ -130,11 +140,14 @@ def get_session(request: HttpRequest, session_id: UUID) -> Any:
 )
 def patch_session(request: HttpRequest, session_id: UUID, payload: SessionPatch) -> Any:
     session, member = session_for(request, session_id, Action.EDIT), caller(request)
-    sent = payload.model_dump()
-    merged = as_json(stored_values(session)) | sent
-    form = _checked(
-        form_for(session.kind, merged, view=view_of_sessions(member, database_now()), session=session), sent
-    )
+    view = view_of_sessions(member, database_now())
+    sent, as_it_was = payload.model_dump(), answered(session, view.policy)
+    # What is sent back as it was answered changes nothing: a default that was shown does not become a name of its own.
+    changes = {
+        name: value for name, value in sent.items() if name not in as_it_was or value != as_it_was[name]
+    }
+    merged = as_json(stored_values(session)) | changes
+    form = _checked(form_for(session.kind, merged, view=view, session=session, is_page=False), sent)
     if form.save() is None:
         _raise_form_errors(form)
     tasks.wake_after_change()

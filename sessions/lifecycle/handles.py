@@ -95,13 +95,14 @@ class ShownNames:
         """(team's id, what it makes of handles), each once."""
         policies = {policy.pk: policy for policy in TeamPolicy.objects.all()}
         slugs = dict(Team.objects.values_list("pk", "slug"))
+        others = [team for team, policy in policies.items() if policy.role_session_name != HANDLE]
         overruled = [
-            team
-            for team, policy in policies.items()
-            if policy.role_session_name != HANDLE and (policy.names_locked or policy.username_demanded)
+            team for team in others if policies[team].names_locked or policies[team].username_demanded
         ]
         links = AssumerLink.objects.filter(
-            ~Q(role_session_name=HANDLE) | Q(session__team__in=overruled)
+            ~Q(role_session_name__in=[HANDLE, ""])
+            | Q(role_session_name="", session__team__in=others)
+            | Q(session__team__in=overruled)
         ).values_list("session__team_id", "role_session_name", "session__alias")
         found = set()
         for team, own, alias in links.iterator(chunk_size=2000):

@@ -15,7 +15,8 @@ from sessions.models.sessions import load_chains
 
 def check_link(link: AssumerLink, policy: TeamPolicy) -> None:
     """Whether the team's policy lets a link be saved like that. Raises `Refused`."""
-    if policy.username_demanded and not policy.names_locked and not names_a_person(link.role_session_name):
+    own = link.role_session_name
+    if own and policy.username_demanded and not policy.names_locked and not names_a_person(own):
         raise Refused("role_session_name", "The team's policy demands {username} in every role session name.")
     check_tags(link, policy)
     missing = set(link.transitive_tag_keys) - {key for key, _ in link.tags}

@@ -15,8 +15,9 @@ from sessions.models import CHAINED, AssumerLink, AwsSession, Membership, Source
 
 
 def effective_template(own: str, policy: TeamPolicy) -> str:
-    """The template that counts: the team's where it is locked, or where the link's own does not name a person but must."""
-    if policy.names_locked or (policy.username_demanded and not names_a_person(own)):
+    """Choose the template that counts: the team's for a link without one of its own, where it is locked, or where the link's
+    own does not name a person but must."""
+    if not own or policy.names_locked or (policy.username_demanded and not names_a_person(own)):
         return policy.role_session_name
     return own
 
@@ -136,6 +137,8 @@ def may_be_unnamed(team: Team, policy: TeamPolicy) -> QuerySet[AwsSession]:
             return found.none()
         if policy.names_locked:
             return found.order_by(Lower("alias"), "pk")
+    if names_a_person(policy.role_session_name):
+        found = found.exclude(link__role_session_name="")
     return found.exclude(link__role_session_name__contains="{username}").order_by(Lower("alias"), "pk")
 
 

@@ -157,7 +157,8 @@ class BrokenChain(Exception):
 class AssumerLink(models.Model):
     """The edge from a chained session to the one it is assumed from: what that single AssumeRole call says.
 
-    `role_session_name` is a template ("{username}", "{alias}", "{team}"), resolved per person when the call is planned.
+    `role_session_name` is a template ("{username}", "{alias}", "{team}"), resolved per person when the call is planned; empty,
+    it is the team's default at that moment.
     `tags` are [key, value] pairs. `networks` narrow, beside the team's own, where the session may be used from when it is
     handed out, never when it is assumed from. `without_source_identity`: this role takes none, see `SourceIdentity`.
     `author` is who answers for the use of the assumer: without their right to it, nothing is minted through the link.

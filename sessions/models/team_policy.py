@@ -22,7 +22,7 @@ class SourceIdentity(models.TextChoices):
 class TeamPolicy(models.Model):
     """A team's policy. A team without a row has the defaults.
 
-    `role_session_name` is the template that new sessions begin with; with `names_locked` it is every hop's, whatever its
+    `role_session_name` is the template of every hop whose link has none of its own; with `names_locked` it is every hop's, whatever its
     link says. With `username_demanded` a template without {username} is refused, and one that is already stored gives way
     to the team's. `tags` is [{"key", "values"}]: the tags that links may send; no values: any. `networks` are those that
     delivered credentials are bound to, as AWS sees them; none: they are not bound.

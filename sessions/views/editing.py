@@ -105,7 +105,6 @@ def new_session_form(request: HttpRequest, team_slug: str, provider: str, kind: 
     else:
         initial: dict[str, Any] = {"region": member.team.default_region}
         if kind == CHAINED:
-            initial["role_session_name"] = view.policy.role_session_name
             assumer = _assumer_asked_for(request, member)
             if assumer is not None:
                 initial |= {"assumer": assumer.pk, "region": assumer.region}

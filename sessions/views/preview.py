@@ -69,7 +69,7 @@ def preview_session(request: HttpRequest, team_slug: str) -> HttpResponse:
 def _typed_chain(typed: Mapping[str, Any], member: Membership) -> list[AwsSession]:
     """The chain, root first, that the right ones of the fields make; empty while role ARN, name or assumer are missing."""
     assumer = typed.get("assumer")
-    if not (typed.get("role_arn") and typed.get("role_session_name") and assumer):
+    if not (typed.get("role_arn") and "role_session_name" in typed and assumer):
         return []
     draft = AwsSession(team=member.team, kind=CHAINED, alias=typed.get("alias", "session"))
     stored = {field.name for field in AssumerLink._meta.get_fields()} - {"session", "assumer", "author"}
