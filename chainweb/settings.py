@@ -267,7 +267,9 @@ CSRF_COOKIE_NAME = f"{_prefix}csrftoken-{INSTALLATION}"
 MESSAGE_STORAGE = "django.contrib.messages.storage.session.SessionStorage"
 SESSION_COOKIE_HTTPONLY = CSRF_COOKIE_HTTPONLY = True
 SESSION_COOKIE_SAMESITE = CSRF_COOKIE_SAMESITE = "Lax"
+# From the log-in on, whatever is saved in between: see sessions.log_ins.
 SESSION_COOKIE_AGE = 12 * 3600
+SESSION_ENGINE = "sessions.log_ins"
 SECURE_REFERRER_POLICY = "same-origin"
 SECURE_CONTENT_TYPE_NOSNIFF = True
 SECURE_CROSS_ORIGIN_OPENER_POLICY = "same-origin"

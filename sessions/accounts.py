@@ -32,12 +32,14 @@ from sessions.lifecycle.invitations import accept_invitation, open_invitation
 from sessions.lifecycle.people import RESERVED_USERNAMES, free_username, settle_in
 from sessions.lifecycle.sessions import Refused
 from sessions.lifecycle.sso import follow_groups
+from sessions.log_ins import BEGAN_KEY
 from sessions.models import Invitation, User
 from sessions.saml import FORCE_AUTHN, SAML
 from sessions.secret import Secret
 
 INVITATION_KEY = "invitation"
 ASKED_AT_KEY = "asked_at"
+CONTINUES_KEY = "continues_log_in"  # [person, when it began]: the log-in that this one only confirms
 OIDC = "sso"  # the id of the one OpenID provider, as in its callback's address
 
 
@@ -80,6 +82,13 @@ class AccountAdapter(DefaultAccountAdapter):  # type: ignore[misc]  # allauth is
             _settle(request, user)
         return user
 
+    def logout(self, request: HttpRequest) -> None:
+        """Log out. The library does so before a log-in at the provider, also where that only confirms who is logged in."""
+        continues = getattr(request, "continues_log_in", None)
+        super().logout(request)
+        if continues:
+            request.session[CONTINUES_KEY] = continues
+
     def is_reauthentication_required(self, *, app: str, **kwargs: Any) -> bool:
         return not is_recently_authenticated(context.request)
 
@@ -100,6 +109,9 @@ class SocialAccountAdapter(DefaultSocialAccountAdapter):  # type: ignore[misc]  
     def pre_social_login(self, request: HttpRequest, sociallogin: SocialLogin) -> None:
         # The library takes every other process that a browser may name for a log-in.
         is_login = sociallogin.state.get("process") not in {"connect", "redirect"}
+        if is_login and request.user.is_authenticated and request.user == sociallogin.user:
+            began = request.session.get(BEGAN_KEY)
+            request.continues_log_in = [request.user.pk, began]  # type: ignore[attr-defined]  # for `logout`
         if sociallogin.is_existing and is_login:
             account = sociallogin.account
             follow_groups(sociallogin.user, groups_of(account), group_map(account))
@@ -144,6 +156,9 @@ def groups_of(account: SocialAccount) -> set[str]:
 def remember_when_asked(request: HttpRequest, sociallogin: SocialLogin | None = None, **kwargs: Any) -> None:
     """In the session of this browser alone: another one of the same person's has proved nothing by it."""
     request.session[ASKED_AT_KEY] = asked_at(sociallogin) if sociallogin else 0
+    person, began = request.session.pop(CONTINUES_KEY, (None, None))
+    if began and person == request.user.pk:
+        request.session[BEGAN_KEY] = began
 
 
 def asked_at(sociallogin: SocialLogin) -> int:
