@@ -233,6 +233,11 @@ SOCIALACCOUNT_OPENID_CONNECT_URL_PREFIX = "oidc"
 OIDC_ISSUER = env.str("OIDC_ISSUER", default="").rstrip("/")
 OIDC_GROUPS_CLAIM = env.str("OIDC_GROUPS_CLAIM", default="groups")
 OIDC_GROUPS = identity.parse_group_map("OIDC_GROUPS", env.str("OIDC_GROUPS", default=""))
+# Whom groups have let in is out this long after the last log-in at which they were read: who has left is in no group any more,
+# but no provider says so unasked.
+CHAINWEB_GROUPS_MAX_AGE_HOURS = env.float("CHAINWEB_GROUPS_MAX_AGE_HOURS", default=24.0)
+if not 0 < CHAINWEB_GROUPS_MAX_AGE_HOURS <= 24 * 366:
+    raise ImproperlyConfigured("CHAINWEB_GROUPS_MAX_AGE_HOURS is more than 0 and at most a year.")
 SOCIALACCOUNT_PROVIDERS: dict[str, Any] = {"openid_connect": {"APPS": []}}
 if OIDC_ISSUER:
     SOCIALACCOUNT_PROVIDERS["openid_connect"] = identity.oidc_provider(

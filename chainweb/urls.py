@@ -8,4 +8,5 @@ urlpatterns = [
 ]
 
 handler400 = "sessions.views.errors.bad_request"
+handler403 = "sessions.views.errors.forbidden"
 handler500 = "sessions.views.errors.server_error"

@@ -113,8 +113,7 @@ class SocialAccountAdapter(DefaultSocialAccountAdapter):  # type: ignore[misc]  
             began = request.session.get(BEGAN_KEY)
             request.continues_log_in = [request.user.pk, began]  # type: ignore[attr-defined]  # for `logout`
         if sociallogin.is_existing and is_login:
-            account = sociallogin.account
-            follow_groups(sociallogin.user, groups_of(account), group_map(account))
+            _follow_groups_of(sociallogin)
 
     def save_user(self, request: HttpRequest, sociallogin: SocialLogin, form: Any = None) -> User:
         user: User = sociallogin.user
@@ -126,8 +125,14 @@ class SocialAccountAdapter(DefaultSocialAccountAdapter):  # type: ignore[misc]  
         with transaction.atomic():
             _settle(request, user)
             sociallogin.save(request)
-        follow_groups(user, groups_of(sociallogin.account), group_map(sociallogin.account))
+        _follow_groups_of(sociallogin)
         return user
+
+
+def _follow_groups_of(sociallogin: SocialLogin) -> None:
+    account = sociallogin.account
+    identity = (account.provider, account.uid)
+    follow_groups(sociallogin.user, groups_of(account), group_map(account), identity)
 
 
 def group_map(account: SocialAccount) -> Mapping[str, tuple[str, str]]:

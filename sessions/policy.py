@@ -4,14 +4,18 @@
 """
 
 from collections.abc import Collection, Iterable
+from datetime import timedelta
 from enum import Enum, auto
 from typing import Any
 
+from django.conf import settings
+from django.core.exceptions import PermissionDenied
 from django.db import connection
 from django.db.models import Exists, OuterRef, Q, QuerySet
 from django.db.models.expressions import RawSQL
 
 from sessions.aws.roots import ROOT_KINDS
+from sessions.clock import Now
 from sessions.models import (
     CHAINED,
     AssumerLink,
@@ -187,10 +191,43 @@ def why_not_create(kind: str, member: Membership) -> str:
     return ""
 
 
+class GroupsTooOld(PermissionDenied):
+    """Refuse whom the provider's groups let in, until they are read again: who has left the company is in none any more."""
+
+    def __init__(self, member: Membership) -> None:
+        read_at = member.groups_read_at
+        when = f"on {read_at:%-d %b %Y at %H:%M} UTC" if read_at else "never"
+        self.member = member
+        self.message = (
+            f"Your groups were last read {when}; for {member.team.name} they have to be read every "
+            f"{settings.CHAINWEB_GROUPS_MAX_AGE_HOURS:g} hours. Log in again by single sign-on, and everything goes on, "
+            "tokens included."
+        )
+        super().__init__(self.message)
+
+
+def with_fresh_groups(membership: str = "") -> Q:
+    """Select memberships that were made by hand, or whose groups were read recently. `membership`: the way to it, with `__`."""
+    oldest = Now() - timedelta(hours=settings.CHAINWEB_GROUPS_MAX_AGE_HOURS)
+    return Q(**{f"{membership}from_sso": False}) | Q(**{f"{membership}groups_read_at__gt": oldest})
+
+
+def require_fresh_groups(user: User, **of: Any) -> None:
+    """Raise `GroupsTooOld` for a person who is in such a team but for the age of their groups. For where nothing was found."""
+    member = (
+        Membership.objects.filter(user=user, user__is_active=True, disabled_at=None, **of)
+        .exclude(with_fresh_groups())
+        .select_related("team")
+        .first()
+    )
+    if member is not None:
+        raise GroupsTooOld(member)
+
+
 def memberships_of(user: User) -> QuerySet[Membership]:
-    """The teams that a person is in now, by name; not those that have shut them out."""
+    """Select the teams that a person is in now, by name; not those that suspended them, or whose groups were read long ago."""
     return (
-        Membership.objects.filter(user=user, user__is_active=True, disabled_at=None)
+        Membership.objects.filter(with_fresh_groups(), user=user, user__is_active=True, disabled_at=None)
         .select_related("team", "user")
         .order_by("team__name")
     )
@@ -199,6 +236,7 @@ def memberships_of(user: User) -> QuerySet[Membership]:
 def visible_to(user: User) -> QuerySet[AwsSession]:
     """The sessions of the person's teams: every look-up starts here, so that foreign and missing are one answer."""
     return AwsSession.objects.filter(
+        with_fresh_groups("team__memberships__"),
         team__memberships__user=user,
         team__memberships__user__is_active=True,
         team__memberships__disabled_at=None,
@@ -229,7 +267,10 @@ def _startable_below(root: AwsSession, member: Membership) -> list[AwsSession]:
 
 
 def working_members(**of: Any) -> QuerySet[Membership]:
-    """Who may have something minted at all: members and admins who may log in and are not shut out."""
+    """Select members and admins who may log in and are not suspended.
+
+    The age of groups does not count here: chains that others use do not stop because their author is on leave.
+    """
     return Membership.objects.filter(role__in=OPERATORS, user__is_active=True, disabled_at=None, **of)
 
 

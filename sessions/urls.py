@@ -86,6 +86,9 @@ urlpatterns = [
     ),
     path("teams/<slug:team_slug>/people/<int:person_id>/enable/", people.person_enable, name="person_enable"),
     path("teams/<slug:team_slug>/people/<int:person_id>/remove/", people.person_remove, name="person_remove"),
+    path(
+        "teams/<slug:team_slug>/people/<int:person_id>/readmit/", people.person_readmit, name="person_readmit"
+    ),
     path("teams/<slug:team_slug>/tokens/", tokens.tokens, name="tokens"),
     path("teams/<slug:team_slug>/tokens/<uuid:token_id>/revoke/", tokens.end_token, name="revoke_token"),
     path("join/", joining.join, name="join"),

@@ -112,6 +112,8 @@ PAGES = {
     "teams/<slug:team_slug>/people/<int:person_id>/disable/": ("POST", {}, BY_ADMINS),
     "teams/<slug:team_slug>/people/<int:person_id>/enable/": ("POST", {}, BY_ADMINS),
     "teams/<slug:team_slug>/people/<int:person_id>/remove/": ("GET", None, ADMINS),
+    # The person is still a member: there is no removal to lift.
+    "teams/<slug:team_slug>/people/<int:person_id>/readmit/": ("POST", {}, by_role(403, 404, 403)),
     "teams/<slug:team_slug>/tokens/": ("GET", None, OPERATORS),
     # The token is bea's: others' are for admins alone, and missing to the rest.
     "teams/<slug:team_slug>/tokens/<uuid:token_id>/revoke/": ("POST", {}, by_role(404, 302, 404)),
@@ -285,6 +287,7 @@ class World:
         disable_member(self.carl, actor="ada")
         remove_member(self.dan, actor="ada")
         set_person_active(self.eli.user, False, actor="manage.py")
+        self.carl.user.refresh_from_db()  # their log-ins ended; these are new ones
 
     @staticmethod
     def _things(house, prefix):

@@ -15,7 +15,7 @@ from sessions.api_errors import api_error
 from sessions.lifecycle.refused import ActorGone
 from sessions.lifecycle.tokens import member_of_token
 from sessions.models import AwsSession, Membership
-from sessions.policy import CUT_OFF, Action, Rights, can, is_dead, visible_to
+from sessions.policy import CUT_OFF, Action, GroupsTooOld, Rights, can, is_dead, visible_to
 from sessions.secret import Secret
 
 BEARER = re.compile(r"(?:Bearer\s+)?(cwt_[A-Za-z0-9_-]{20,100})\s*", re.IGNORECASE)
@@ -106,6 +106,11 @@ def _on_gone(request: HttpRequest, error: ActorGone) -> HttpResponse:
 @api.exception_handler(Http404)
 def _on_missing(request: HttpRequest, error: Http404) -> HttpResponse:
     return answer(request, 404, "not_found", "There is no such thing here.")
+
+
+@api.exception_handler(GroupsTooOld)
+def _on_old_groups(request: HttpRequest, error: GroupsTooOld) -> HttpResponse:
+    return answer(request, 403, "groups_too_old", error.message)
 
 
 @api.exception_handler(PermissionDenied)

@@ -11,6 +11,7 @@ from sessions.clock import database_now
 from sessions.ledger import Entry
 from sessions.lifecycle.authority import Actor, begin, lock_team, lock_team_for, name_of
 from sessions.lifecycle.people import add_member
+from sessions.lifecycle.removals import removal_after
 from sessions.lifecycle.sessions import Refused
 from sessions.models import EventKind, Invitation, Membership, Role, User
 from sessions.policy import Action
@@ -79,6 +80,10 @@ def accept_invitation(invitation: Invitation, user: User) -> Membership:
         raise Refused("", "You were suspended meanwhile.")
     if Membership.objects.filter(team=invitation.team_id, user=user).exists():
         raise Refused("", "You are in that team already; what you are there only an admin can change.")
+    if removal_after(invitation.team, user, invitation.created_at):
+        raise Refused(
+            "", "You were removed from this team after the invitation was made. Ask an admin for a new one."
+        )
     name, now = user.get_username(), database_now()
     used = Invitation.objects.filter(pk=invitation.pk, ended_at=None, expires_at__gt=now)
     if not used.update(ended_at=now, accepted_by=name):

@@ -10,9 +10,10 @@ from django.db.models.expressions import Combinable
 from sessions.ledger import Subject
 from sessions.models import Activation, Credential, Probe, Right, SessionGrant
 from sessions.models.forest import above
-from sessions.policy import OPERATORS, below, cut_off
+from sessions.policy import OPERATORS, below, cut_off, with_fresh_groups
 
 Row = TypeVar("Row", bound=Model)
+MEMBERSHIP = "user__memberships__"
 
 
 @dataclass(frozen=True)
@@ -50,12 +51,12 @@ def _needs_at(fingerprints: Collection[str], *, direct: bool) -> list[tuple[str,
     started = Activation.objects.filter(credential_id__any_of=fingerprints)
     tried = Probe.objects.filter(credential_id__any_of=fingerprints)
     activations = list(
-        rightful(started).values_list(
+        rightful(started, with_fresh_groups(MEMBERSHIP)).values_list(
             "credential_id", "user__username", "session_id", "session__alias", "session__team_id"
         )
     )
     probes = list(
-        rightful_probes(tried).values_list(
+        rightful_probes(tried, with_fresh_groups(MEMBERSHIP)).values_list(
             "credential_id", "user__username", "session_id", "session__alias", "team_id", "assumer_id"
         )
     )
@@ -75,23 +76,27 @@ def _needs_at(fingerprints: Collection[str], *, direct: bool) -> list[tuple[str,
     return needs
 
 
-def rightful(activations: QuerySet[Activation]) -> QuerySet[Activation]:
-    """Those whose person may start the session now: of the team, not shut out, not an auditor, and let in by the session."""
+def rightful(activations: QuerySet[Activation], *also: Q) -> QuerySet[Activation]:
+    """Those whose person may start the session now: of the team, not shut out, not an auditor, and let in by the session.
+
+    `also`: more about the membership. The age of groups, for one: too old, they end nothing, but nothing is minted.
+    """
     granted = _granted(Right.START, session=OuterRef("session"))
-    return _of_working_members(activations, "session__team").filter(Q(session__open_to_start=True) | granted)
+    working = _of_working_members(activations, "session__team", *also)
+    return working.filter(Q(session__open_to_start=True) | granted)
 
 
-def rightful_probes(probes: QuerySet[Probe]) -> QuerySet[Probe]:
+def rightful_probes(probes: QuerySet[Probe], *also: Q) -> QuerySet[Probe]:
     """Those whose person may assume from the draft's assumer now."""
     granted = _granted(Right.ASSUME, session=OuterRef("assumer"))
     is_admin = Q(user__memberships__role="admin")
-    return _of_working_members(probes, "team", is_admin | Q(assumer__open_to_assume=True) | granted)
+    return _of_working_members(probes, "team", is_admin | Q(assumer__open_to_assume=True) | granted, *also)
 
 
-def _of_working_members(rows: QuerySet[Row], team: str, also: Combinable | Q | None = None) -> QuerySet[Row]:
+def _of_working_members(rows: QuerySet[Row], team: str, *also: Combinable | Q) -> QuerySet[Row]:
     # One filter() for all of it, so that all of it is about one and the same membership.
     return rows.filter(
-        *([also] if also else []),
+        *also,
         user__is_active=True,
         user__memberships__team=F(team),
         user__memberships__disabled_at=None,

@@ -14,6 +14,7 @@ from sessions.ledger import Entry
 from sessions.lifecycle.authority import Actor, lock_team, name_of, require_still
 from sessions.lifecycle.handles import ShownNames
 from sessions.lifecycle.moves import follow
+from sessions.lifecycle.removals import lift_removal
 from sessions.lifecycle.sessions import Refused
 from sessions.models import AwsName, EventKind, Membership, Role, Team, User
 from sessions.policy import Action
@@ -178,14 +179,17 @@ def free_username(wanted: str) -> str:
 
 @transaction.atomic
 def add_member(team: Team, user: User, role: Role, actor: str, *, from_sso: bool = False) -> Membership:
-    """Adds a person to a team, or changes what they are in it."""
+    """Add a person to a team, or change what they are in it. By hand, it lifts a removal, and groups govern it no more."""
     lock_team(team.pk)
+    read_at = database_now() if from_sso else None
     membership, created = Membership.objects.get_or_create(
-        team=team, user=user, defaults={"role": role, "from_sso": from_sso}
+        team=team, user=user, defaults={"role": role, "from_sso": from_sso, "groups_read_at": read_at}
     )
-    if not created and membership.role != role:
-        membership.role = role
-        membership.save(update_fields=["role"])
+    if not created:
+        membership.role, membership.from_sso, membership.groups_read_at = role, from_sso, read_at
+        membership.save(update_fields=["role", "from_sso", "groups_read_at"])
+    if not from_sso:
+        lift_removal(team, user)
     data = {"member": user.get_username(), "role": str(role), "aws_name": user.aws_name}
     ledger.append(team.pk, [Entry(EventKind.MEMBER_ADDED, actor, data=data)])
     return membership

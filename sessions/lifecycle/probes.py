@@ -34,7 +34,7 @@ from sessions.models import (
     Role,
     TeamPolicy,
 )
-from sessions.policy import working_members
+from sessions.policy import with_fresh_groups, working_members
 
 PROBE_LIFE = timedelta(seconds=60)
 
@@ -86,7 +86,8 @@ def run_root_probe(probe_id: str) -> None:
     if probe is None or probe.kind == CHAINED:
         return
     # Roots are the admins' alone; who asked may have lost that meanwhile.
-    if not working_members(user=probe.user, team=probe.team_id, role=Role.ADMIN).exists():
+    admins = working_members(user=probe.user, team=probe.team_id, role=Role.ADMIN)
+    if not admins.filter(with_fresh_groups()).exists():
         return
     session = probe.session
     try:

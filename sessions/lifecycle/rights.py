@@ -16,7 +16,9 @@ from sessions.clock import database_now
 from sessions.ledger import Entry
 from sessions.lifecycle.activations import end_activations, erase_unneeded
 from sessions.lifecycle.authority import Actor, lock_team, lock_team_for, name_of
+from sessions.lifecycle.log_ins import SUSPENDED, end_log_ins, revoke_tokens
 from sessions.lifecycle.needs import rightful, rightful_probes
+from sessions.lifecycle.removals import remember_removal
 from sessions.lifecycle.sessions import Refused
 from sessions.models import (
     Activation,
@@ -29,10 +31,9 @@ from sessions.models import (
     Probe,
     Role,
     Team,
-    Token,
     User,
 )
-from sessions.policy import Action, below, cut_off, working_members
+from sessions.policy import Action, below, cut_off, with_fresh_groups, working_members
 
 LAST_ADMIN = "The team would be left without an admin: make somebody else one first."
 
@@ -80,21 +81,6 @@ def _hand_over(team: Team, user: User, successor: User | None) -> list[str]:
     return aliases
 
 
-def revoke_tokens(team: Team, user: User, actor: str) -> list[Entry]:
-    """Revokes all of a person's tokens in a team."""
-    now = database_now()
-    tokens = list(Token.objects.filter(team=team, user=user, revoked_at=None, expires_at__gt=now))
-    Token.objects.filter(pk__in=[token.pk for token in tokens]).update(revoked_at=now)
-    return [
-        Entry(
-            EventKind.TOKEN_REVOKED,
-            actor,
-            data={"of": user.get_username(), "name": token.name, "token_id": str(token.pk)},
-        )
-        for token in tokens
-    ]
-
-
 def _withdraw_invitations(team: Team, user: User, actor: str) -> list[Entry]:
     """Who may not invite any more leaves no way in behind."""
     now = database_now()
@@ -108,7 +94,8 @@ def _withdraw_invitations(team: Team, user: User, actor: str) -> list[Entry]:
 
 
 def _guard_last_admin(member: Membership) -> None:
-    others = working_members(team=member.team_id, role=Role.ADMIN).exclude(pk=member.pk)
+    admins = working_members(team=member.team_id, role=Role.ADMIN)
+    others = admins.filter(with_fresh_groups()).exclude(pk=member.pk)
     if member.role == Role.ADMIN and not others.exists():
         raise Refused("", LAST_ADMIN)
 
@@ -147,14 +134,16 @@ def change_role(
 
 @transaction.atomic(durable=True)
 def disable_member(member: Membership, actor: Actor, successor: User | None = None) -> None:
-    """Shuts a member out of the team, until let in again. Their tokens wait with them."""
+    """Suspend a member in the team. Their tokens there and all their log-ins end, and do not come back with them."""
     team, fresh = _locked(member, actor)
     if fresh is None or fresh.disabled_at:
         return
     _guard_last_admin(fresh)
     fresh.disabled_at = database_now()
     fresh.save(update_fields=["disabled_at"])
-    entries = _withdraw_invitations(team, fresh.user, name_of(actor))
+    end_log_ins(fresh.user)
+    entries = revoke_tokens(team, fresh.user, name_of(actor), reason=SUSPENDED)
+    entries += _withdraw_invitations(team, fresh.user, name_of(actor))
     _after_loss(team, fresh, EventKind.MEMBER_DISABLED, actor, successor, entries)
 
 
@@ -172,20 +161,27 @@ def enable_member(member: Membership, actor: Actor) -> None:
 
 @transaction.atomic(durable=True)
 def remove_member(
-    member: Membership, actor: Actor, successor: User | None = None, *, even_the_last_admin: bool = False
+    member: Membership,
+    actor: Actor,
+    successor: User | None = None,
+    *,
+    even_the_last_admin: bool = False,
+    lasting: bool = True,
 ) -> None:
     """Takes a person out of a team: activations end, tokens are revoked, the next request finds no member.
 
-    Their sessions stay; for the assumers of these the successor answers. Raises `Refused` for the last admin.
+    Their sessions stay; for the assumers of these the successor answers. Raises `Refused` for the last admin. `lasting`: until an
+    admin lets them in again, whatever groups say.
     """
     team, fresh = _locked(member, actor)
     if fresh is None:
         return
     if not even_the_last_admin:
         _guard_last_admin(fresh)
-    entries = revoke_tokens(team, fresh.user, name_of(actor)) + _withdraw_invitations(
-        team, fresh.user, name_of(actor)
-    )
+    entries = revoke_tokens(team, fresh.user, name_of(actor))
+    entries += _withdraw_invitations(team, fresh.user, name_of(actor))
+    if lasting:
+        remember_removal(team, fresh.user, name_of(actor))
     fresh.delete()
     _after_loss(team, fresh, EventKind.MEMBER_REMOVED, actor, successor, entries)
 
@@ -214,18 +210,24 @@ def _after_loss(
     ledger.append(team.pk, [Entry(kind, name_of(actor), data={**told, **data}), *entries, *ended])
 
 
+@transaction.atomic(durable=True)
 def set_person_active(user: User, active: bool, actor: str) -> None:
-    """The operator's switch: whether a person can log in at all. Ends what they have running in every team, and withdraws
-    their invitations."""
-    with transaction.atomic(durable=True):
-        memberships = Membership.objects.filter(user=user).select_related("team")
-        teams = [lock_team(each.team_id) for each in memberships.order_by("team_id")]
-        User.objects.filter(pk=user.pk).update(is_active=active)
-        kind = EventKind.MEMBER_ENABLED if active else EventKind.MEMBER_DISABLED
-        for team in teams:
-            told = Entry(kind, actor, data={"member": user.get_username(), "person_id": user.pk})
-            withdrawn = [] if active else _withdraw_invitations(team, user, actor)
-            ledger.append(team.pk, [told, *withdrawn, *settle(team, actor, people=[user.pk])])
+    """Switch by the operator whether a person can log in at all.
+
+    Off ends what they have running in every team, their invitations, tokens and log-ins; on brings none of it back.
+    """
+    memberships = Membership.objects.filter(user=user).select_related("team")
+    teams = [lock_team(each.team_id) for each in memberships.order_by("team_id")]
+    User.objects.filter(pk=user.pk).update(is_active=active)
+    kind = EventKind.MEMBER_ENABLED if active else EventKind.MEMBER_DISABLED
+    if not active:
+        end_log_ins(user)
+    for team in teams:
+        entries = [Entry(kind, actor, data={"member": user.get_username(), "person_id": user.pk})]
+        if not active:
+            entries += revoke_tokens(team, user, actor, reason=SUSPENDED)
+            entries += _withdraw_invitations(team, user, actor)
+        ledger.append(team.pk, [*entries, *settle(team, actor, people=[user.pk])])
 
 
 @transaction.atomic(durable=True)

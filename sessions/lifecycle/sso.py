@@ -3,7 +3,13 @@
 from collections.abc import Mapping
 from collections.abc import Set as AbstractSet
 
+from django.db import transaction
+
+from sessions.clock import database_now
+from sessions.lifecycle.authority import lock_team
+from sessions.lifecycle.moves import follow
 from sessions.lifecycle.people import add_member
+from sessions.lifecycle.removals import Identity, is_removed
 from sessions.lifecycle.rights import change_role, remove_member
 from sessions.models import Membership, Role, Team, User
 
@@ -12,10 +18,16 @@ ACTOR = "sso"
 STRONGEST_FIRST = (Role.ADMIN, Role.MEMBER, Role.AUDITOR)
 
 
-def follow_groups(user: User, groups: AbstractSet[str], mapping: Mapping[str, tuple[str, str]]) -> None:
-    """Makes a person's memberships what their groups say: adds, changes and ends those that came about by groups.
+def follow_groups(
+    user: User,
+    groups: AbstractSet[str],
+    mapping: Mapping[str, tuple[str, str]],
+    identity: Identity | None = None,
+) -> None:
+    """Make a person's memberships what their groups say: add, change and end those that came about by groups.
 
-    A membership that was made by hand is left alone. A team that does not exist is passed over.
+    A membership that was made by hand is left alone, and so is a team that an admin took the person out of. Who is suspended
+    stays so: ended and added again, they would not be. A team that does not exist is passed over.
     """
     wanted: dict[str, set[str]] = {slug: set() for slug, _ in mapping.values()}
     for group in groups & mapping.keys():
@@ -25,9 +37,23 @@ def follow_groups(user: User, groups: AbstractSet[str], mapping: Mapping[str, tu
         role: Role | None = next((each for each in STRONGEST_FIRST if each in wanted[team.slug]), None)
         member = Membership.objects.select_related("user", "team").filter(team=team, user=user).first()
         if member is None:
-            if role is not None:
+            if role is not None and not is_removed(team, user, identity):
                 add_member(team, user, role, ACTOR, from_sso=True)
-        elif member.from_sso and role is None:
-            remove_member(member, ACTOR, even_the_last_admin=True)
-        elif member.from_sso and role is not None and member.role != role:
-            change_role(member, role, ACTOR, even_the_last_admin=True)
+        elif not member.from_sso:
+            continue
+        elif role is None:
+            if not member.disabled_at:
+                remove_member(member, ACTOR, even_the_last_admin=True, lasting=False)
+        else:
+            if member.role != role:
+                change_role(member, role, ACTOR, even_the_last_admin=True)
+            _note_reading(team, user)
+
+
+@transaction.atomic
+def _note_reading(team: Team, user: User) -> None:
+    """Keep when a person's groups were read, and have what they started minted again if it stood still."""
+    lock_team(team.pk)
+    now = database_now()
+    if Membership.objects.filter(team=team, user=user, from_sso=True).update(groups_read_at=now):
+        follow(team.pk, now, of=user.pk)

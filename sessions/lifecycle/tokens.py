@@ -11,7 +11,7 @@ from sessions.ledger import Entry
 from sessions.lifecycle.authority import Actor, lock_team, lock_team_for, member_again, name_of
 from sessions.lifecycle.refused import NotThere, RightLost
 from sessions.models import AwsSession, EventKind, Membership, Scope, Token
-from sessions.policy import Action, memberships_of
+from sessions.policy import Action, memberships_of, require_fresh_groups
 from sessions.secret import Secret
 
 TOKEN_DAYS = 90
@@ -74,7 +74,7 @@ def revoke_token(token: Token, actor: Actor) -> bool:
 def member_of_token(secret: Secret) -> tuple[Membership, Token] | None:
     """Who acts by that token, by the rights of this moment. None for unknown, expired, revoked, removed, disabled.
 
-    The membership remembers the token, and `policy.can` keeps to its scopes.
+    Raises `GroupsTooOld` for a person whose groups have to be read again first. The membership remembers the token, and `policy.can` keeps to its scopes.
     """
     tokens = Token.objects.select_related("user").annotate(read_at=Now())
     token = tokens.filter(digest=Token.digest_of(secret)).first()
@@ -82,6 +82,7 @@ def member_of_token(secret: Secret) -> tuple[Membership, Token] | None:
         return None
     member = memberships_of(token.user).filter(team=token.team_id).first()
     if member is None:
+        require_fresh_groups(token.user, team=token.team_id)
         return None
     member.token = token
     return member, token

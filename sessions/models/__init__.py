@@ -4,7 +4,7 @@ from sessions.models.access import Right, SessionGrant
 from sessions.models.credentials import Activation, Credential, Probe, ProbeState
 from sessions.models.events import Event, EventKind, LedgerHead
 from sessions.models.moves import Move
-from sessions.models.people import AwsName, Invitation, Membership, Role, Team, TeamGroup, User
+from sessions.models.people import AwsName, Invitation, Membership, Removal, Role, Team, TeamGroup, User
 from sessions.models.roots import Approval, ApprovalStage, KeyRotation, RootAnswer
 from sessions.models.sessions import CHAINED, AssumerLink, AwsSession
 from sessions.models.team_policy import SourceIdentity, TeamPolicy
@@ -29,6 +29,7 @@ __all__ = [
     "Move",
     "Probe",
     "ProbeState",
+    "Removal",
     "Right",
     "Role",
     "RootAnswer",

@@ -16,6 +16,7 @@ class EventKind(models.TextChoices):
     MEMBER_ENABLED = "member.enabled", "member let in again"
     MEMBER_FACTORS_REMOVED = "member.factors", "second factors taken away"
     MEMBER_REMOVED = "member.removed", "member removed"
+    MEMBER_READMITTED = "member.readmitted", "removal lifted"
     INVITATION_CREATED = "invitation.created", "invitation made"
     INVITATION_REVOKED = "invitation.revoked", "invitation withdrawn"
     INVITATION_ACCEPTED = "invitation.accepted", "invitation accepted"

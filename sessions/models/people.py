@@ -1,12 +1,13 @@
 """Teams, people, who belongs where, and what a person's name in CloudTrail has been."""
 
 import uuid
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from django.contrib.auth.models import AbstractUser
 from django.contrib.auth.validators import ASCIIUsernameValidator
-from django.db import models
+from django.db import models, transaction
 from django.db.models.functions import Lower
+from django.utils.crypto import salted_hmac
 
 if TYPE_CHECKING:
     from sessions.models.tokens import Token
@@ -27,12 +28,28 @@ class User(AbstractUser):
         error_messages={"unique": "Somebody has that user name."},
     )
     aws_name = models.CharField("name in CloudTrail", max_length=32)
+    # Part of what a browser's log-in is checked against: a higher number ends all there are, for good.
+    log_ins_ended = models.PositiveIntegerField(default=0)
 
     class Meta(AbstractUser.Meta):
         constraints = [
             models.UniqueConstraint(Lower("aws_name"), name="aws_name_is_unique"),
             models.UniqueConstraint(Lower("username"), name="username_is_unique_in_any_case"),
         ]
+
+    def save(self, *args: Any, **kwargs: Any) -> None:
+        """Save the person in one transaction with what a new password ends: see `lifecycle.log_ins`."""
+        with transaction.atomic():
+            super().save(*args, **kwargs)
+
+    def _get_session_auth_hash(self, secret: str | None = None) -> str:
+        """Return what Django keeps in a log-in's session and compares at each request."""
+        own: str = super()._get_session_auth_hash(secret=secret)  # type: ignore[misc]  # not in the stubs
+        if not self.log_ins_ended:
+            return own
+        return salted_hmac(
+            "chains.log_ins_ended", f"{own}:{self.log_ins_ended}", secret=secret, algorithm="sha256"
+        ).hexdigest()
 
 
 class AwsName(models.Model):
@@ -80,7 +97,8 @@ class Role(models.TextChoices):
 class Membership(models.Model):
     """A person in a team, and as what. `disabled_at`: shut out of this team for now, by an admin of it.
 
-    `from_sso`: made by the identity provider's groups, which then also change and end it.
+    `from_sso`: made by the identity provider's groups, which then also change and end it. It holds only as long as their last
+    reading, at `groups_read_at`, is recent.
     """
 
     team = models.ForeignKey(Team, on_delete=models.CASCADE, related_name="memberships")
@@ -88,6 +106,7 @@ class Membership(models.Model):
     role = models.CharField(max_length=10, choices=Role.choices, default=Role.MEMBER)
     disabled_at = models.DateTimeField(null=True)
     from_sso = models.BooleanField("governed by the identity provider", default=False)
+    groups_read_at = models.DateTimeField("when the groups were last read", null=True)
     created_at = models.DateTimeField(auto_now_add=True)
 
     # The token by which the member acts just now, if it is one: it narrows what they may do. Never stored.
@@ -98,6 +117,32 @@ class Membership(models.Model):
 
     def __str__(self) -> str:
         return f"{self.user.get_username()} ({self.role}) in {self.team}"
+
+
+class Removal(models.Model):
+    """A person whom an admin took out of a team: no log-in with groups brings them back until an admin lets them in.
+
+    One row for the person, with neither provider nor uid, and one for each identity of theirs at a provider, since an identity
+    can be taken to another account.
+    """
+
+    team = models.ForeignKey(Team, on_delete=models.CASCADE, related_name="removals")
+    user = models.ForeignKey(User, on_delete=models.CASCADE, related_name="removals")
+    provider = models.CharField(max_length=200, blank=True)
+    uid = models.CharField(max_length=191, blank=True)
+    by = models.CharField(max_length=150)
+    at = models.DateTimeField()
+
+    class Meta:
+        constraints = [
+            models.UniqueConstraint(
+                fields=["team", "user", "provider", "uid"], name="one_removal_of_an_identity"
+            )
+        ]
+        indexes = [models.Index(fields=["team", "provider", "uid"], name="removal_of_identity")]
+
+    def __str__(self) -> str:
+        return f"{self.user} removed from {self.team} by {self.by}"
 
 
 class TeamGroup(models.Model):

@@ -12,13 +12,13 @@ from django.contrib import messages
 from django.contrib.auth.decorators import login_required
 from django.core.exceptions import PermissionDenied
 from django.http import Http404, HttpRequest, HttpResponse
-from django.shortcuts import get_object_or_404, redirect
+from django.shortcuts import redirect
 from django.urls import reverse
 from django.utils.http import url_has_allowed_host_and_scheme
 
 from sessions.accounts import OIDC, can_confirm_here, is_recently_authenticated
 from sessions.models import AwsSession, Membership, User
-from sessions.policy import CUT_OFF, Action, can, is_dead, memberships_of, visible_to
+from sessions.policy import CUT_OFF, Action, can, is_dead, memberships_of, require_fresh_groups, visible_to
 from sessions.saml import FORCE_AUTHN, SAML
 
 Parameters = ParamSpec("Parameters")
@@ -31,8 +31,14 @@ def user_of(request: HttpRequest) -> User:
 
 
 def member_in(request: HttpRequest, team_slug: str, action: Action | None = None) -> Membership:
-    """The caller's membership in that team; 404 if they are not in it, 403 if they may not do that there."""
-    member = get_object_or_404(memberships_of(user_of(request)), team__slug=team_slug)
+    """The caller's membership in that team; 404 if they are not in it, 403 if they may not do that there.
+
+    403, and the way back, also for members whose groups have to be read again.
+    """
+    member = memberships_of(user_of(request)).filter(team__slug=team_slug).first()
+    if member is None:
+        require_fresh_groups(user_of(request), team__slug=team_slug)
+        raise Http404
     request.membership = member  # type: ignore[attr-defined]  # read by the context processor
     if action is not None:
         require(member, action)
@@ -45,6 +51,7 @@ def session_for(
     """A session of the caller's teams and their membership there; 404 if it is not theirs to see, 403 if not to do."""
     session = visible_to(user_of(request)).filter(pk=session_id).first()
     if session is None:
+        require_fresh_groups(user_of(request), team__aws_sessions=session_id)
         raise Http404
     member = member_in(request, session.team.slug)
     require(member, action, session)

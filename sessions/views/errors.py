@@ -11,6 +11,7 @@ from django.shortcuts import render
 from django.views import defaults
 
 from sessions.api_errors import api_error, is_for_the_api
+from sessions.policy import GroupsTooOld
 
 AWAY = (
     "The database does not take this now. Nothing was changed and nothing handed out; ask again in a moment."
@@ -32,6 +33,16 @@ def is_the_databases(error: BaseException | None) -> bool:
         if isinstance(each, InternalError) and "read-only" in str(each):
             return True
     return False
+
+
+def forbidden(request: HttpRequest, exception: Exception) -> HttpResponse:
+    """Answer 403 with the reason, and with the way back in for whom groups let in."""
+    if is_for_the_api(request):
+        return api_error(403, "forbidden", str(exception) or "Your role in the team does not allow that.")
+    page = "groups_too_old.html" if isinstance(exception, GroupsTooOld) else "403.html"
+    is_page = request.method == "GET" and "HX-Request" not in request.headers
+    context = {"reason": str(exception), "back": request.get_full_path() if is_page else "/"}
+    return render(request, page, context, status=403)
 
 
 def server_error(request: HttpRequest) -> HttpResponse:

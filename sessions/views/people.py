@@ -16,6 +16,7 @@ from sessions.forms_people import AwsNameForm, InviteForm, RoleForm, people_of
 from sessions.lifecycle.exposure import held_by, name_of_former_member
 from sessions.lifecycle.invitations import invite, revoke_invitation
 from sessions.lifecycle.people import rename_in_cloudtrail
+from sessions.lifecycle.removals import readmit, removals_of
 from sessions.lifecycle.rights import (
     change_role,
     cut_off_sessions,
@@ -44,6 +45,7 @@ def people(request: HttpRequest, team_slug: str) -> HttpResponse:
         "invitations": invitations.order_by("expires_at"),
         "groups": member.team.groups.prefetch_related("members__user"),
         "cut_off": cut_off_sessions(member.team),
+        "removals": removals_of(member.team),
         "may_manage": can(member, Action.MANAGE_PEOPLE),
     }
     return render(request, "people.html", context)
@@ -108,6 +110,7 @@ def _about(member: Membership, person: Membership | None, username: str, person_
         "held": held_by(member.team_id, username),
         "names": AwsName.objects.filter(person_id=person_id).order_by("-held_from"),
         "may_manage": can(member, Action.MANAGE_PEOPLE),
+        "removal": removals_of(member.team).filter(user=person_id).first() if person is None else None,
     }
     if person is not None:
         now = database_now()
@@ -207,6 +210,24 @@ def person_enable(request: HttpRequest, team_slug: str, person_id: int) -> HttpR
         lambda by, person: enable_member(person, by),
         "{name} is let in again.",
     )
+
+
+@recently_logged_in
+@require_POST
+def person_readmit(request: HttpRequest, team_slug: str, person_id: int) -> HttpResponse:
+    """Lift a removal: from then on groups may bring the person back."""
+    member = member_in(request, team_slug, Action.MANAGE_PEOPLE)
+    removal = get_object_or_404(removals_of(member.team), user=person_id)
+    try:
+        readmit(removal, member)
+    except Refused as refused:
+        messages.error(request, refused.message)
+    else:
+        name = removal.user.get_username()
+        messages.success(
+            request, f"{name} may come back: by single sign-on if their groups say so, or by invitation."
+        )
+    return redirect("person", team_slug, person_id)
 
 
 @recently_logged_in

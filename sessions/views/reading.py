@@ -31,7 +31,7 @@ from sessions.models import (
     SourceIdentity,
     User,
 )
-from sessions.policy import Action, can, may_answer, memberships_of
+from sessions.policy import Action, can, may_answer, memberships_of, require_fresh_groups
 from sessions.snippets import FORMATS
 from sessions.views.access import member_in, session_for
 from sessions.views.preview import people_to_preview
@@ -49,6 +49,7 @@ def home(request: HttpRequest) -> HttpResponse:
     assert isinstance(request.user, User)
     member = memberships_of(request.user).first()
     if member is None:
+        require_fresh_groups(request.user)
         return render(request, "no_team.html")
     return redirect("session_list", member.team.slug)
 

@@ -110,8 +110,9 @@ def test_who_is_shut_out_has_nothing_minted_and_is_let_in_again(house, sts):
     assert not Activation.objects.exists()
     assert member_of_token(secret) is None
     enable_member(house.ben, actor="ada")
-    assert member_of_token(secret) is not None
     assert [e.kind for e in house.events()][-1] == EventKind.MEMBER_ENABLED
+    assert member_of_token(secret) is None
+    assert member_of_token(house.token(house.ben)) is not None
 
 
 def test_the_operators_switch_ends_what_runs_in_every_team(house):
@@ -122,7 +123,8 @@ def test_the_operators_switch_ends_what_runs_in_every_team(house):
     assert not Activation.objects.exists()
     assert member_of_token(secret) is None
     set_person_active(house.ben.user, True, actor="manage.py")
-    assert member_of_token(secret) is not None
+    assert member_of_token(secret) is None
+    assert [event.data["reason"] for event in house.events(EventKind.TOKEN_REVOKED)] == ["suspended"]
 
 
 def test_the_operators_command_switches_off_and_on_and_takes_second_factors_off(house, capsys):

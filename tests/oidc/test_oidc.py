@@ -1,10 +1,13 @@
 """Log-in by OpenID Connect against a certified provider: who gets in, as what, and when they are out again."""
 
+import html
 import json
 import os
+import re
 import subprocess
 import sys
 import time
+from datetime import timedelta
 from urllib.parse import parse_qs
 
 import pytest
@@ -16,8 +19,10 @@ from django.urls import reverse
 
 from chainweb.identity import parse_group_map
 from sessions.accounts import ASKED_AT_KEY
+from sessions.clock import database_now
 from sessions.lifecycle.invitations import invite
-from sessions.lifecycle.rights import change_role
+from sessions.lifecycle.rights import change_role, disable_member, remove_member
+from sessions.log_ins import BEGAN_KEY
 from sessions.models import EventKind, Membership, Role, User
 from tests.house import PASSWORD
 from tests.platform.canaries import find
@@ -232,3 +237,61 @@ def test_at_debug_neither_code_nor_token_nor_client_secret_is_logged(
     tokens = json.loads(seen[1])
     secrets = [code, tokens["id_token"], tokens["access_token"], "a secret of the tests alone"]
     assert find(secrets, {"the log": written.getvalue().encode()}) == []
+
+
+def test_whom_an_admin_removed_or_suspended_no_log_in_brings_back(house, openid, connect, person):
+    connect(openid, MAP)
+    openid.person("grace", groups=["aws-users"])
+    grace = person("grace")
+    grace.come_in()
+    user = User.objects.get(username="grace")
+    remove_member(Membership.objects.get(user=user), "ada")
+    grace.come_in()
+    assert not Membership.objects.filter(user=user).exists()
+    # Nor does another account for the same person at the provider.
+    SocialAccount.objects.filter(user=user).delete()
+    grace.client.post(reverse("account_logout"))
+    grace.come_in()
+    another = SocialAccount.objects.get().user
+    assert another != user
+    assert not Membership.objects.filter(user__in=[user, another]).exists()
+    SocialAccount.objects.all().delete()
+    openid.person("hal", groups=["aws-users"])
+    hal = person("hal")
+    hal.come_in()
+    disable_member(Membership.objects.get(user__username="hal"), "ada")
+    for groups in ([], ["aws-admins"]):
+        openid.person("hal", groups=groups)
+        hal.come_in()
+        assert Membership.objects.get(user__username="hal").disabled_at
+
+
+def test_old_groups_lead_to_the_provider_and_back(house, openid, connect, person):
+    connect(openid, MAP)
+    openid.person("grace", groups=["aws-users"])
+    grace = person("grace")
+    grace.come_in()
+    Membership.objects.filter(user__username="grace").update(
+        groups_read_at=database_now() - timedelta(hours=25)
+    )
+    wanted = reverse("session_list", args=["platform"])
+    page = grace.client.get(wanted)
+    assert page.status_code == 403
+    action = html.unescape(re.search(r'<form method="post" action="([^"]+)"', page.content.decode())[1])
+    assert grace.come_in(action).headers["Location"] == wanted
+    assert grace.client.get(wanted).status_code == 200
+
+
+def test_confirming_at_the_provider_does_not_prolong_the_log_in(house, openid, connect, person):
+    connect(openid, MAP)
+    openid.person("grace", groups=["aws-admins"])
+    grace = person("grace")
+    grace.come_in()
+    session = grace.client.session
+    session[BEGAN_KEY] -= 11 * 3600
+    session.save()
+    began = session[BEGAN_KEY]
+    confirm = grace.client.get(reverse("invite", args=["platform"]))
+    grace.come_in(confirm.headers["Location"])
+    assert grace.client.get(reverse("invite", args=["platform"])).status_code == 200
+    assert grace.client.session[BEGAN_KEY] == began

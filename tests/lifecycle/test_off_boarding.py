@@ -1,0 +1,326 @@
+"""Who has left is out: old readings of groups, lasting removals and suspensions, passwords that end tokens and log-ins."""
+
+import io
+from datetime import timedelta
+from importlib import import_module
+
+import pytest
+from allauth.socialaccount.models import SocialAccount
+from django.apps import apps
+from django.core.management import call_command
+from django.test import Client
+from django.urls import reverse
+
+from sessions.clock import database_now
+from sessions.lifecycle.access import Access, Audience, set_access
+from sessions.lifecycle.invitations import accept_invitation, invite
+from sessions.lifecycle.people import add_member
+from sessions.lifecycle.refused import Refused
+from sessions.lifecycle.removals import readmit, removals_of
+from sessions.lifecycle.rights import disable_member, enable_member, remove_member, set_person_active
+from sessions.lifecycle.sso import follow_groups
+from sessions.lifecycle.tokens import create_token, member_of_token
+from sessions.models import Activation, Credential, EventKind, Membership, Removal, Role, Token, User
+from sessions.policy import GroupsTooOld
+from tests.house import PASSWORD, browser_of
+from tests.test_api import Api
+from tests.test_login import log_in
+
+pytestmark = pytest.mark.django_db
+
+MAP = {"users": ("platform", "member"), "admins": ("platform", "admin")}
+NEW = "another horse entirely"
+
+
+@pytest.fixture
+def gina(house):
+    """A member by groups, as a log-in at the provider makes one."""
+    user = house.person("gina", Role.MEMBER).user
+    Membership.objects.filter(user=user).delete()
+    follow_groups(user, {"users"}, MAP)
+    return member_of(user)
+
+
+def member_of(user):
+    return Membership.objects.select_related("user", "team").get(user=user)
+
+
+def read_groups(member, hours_ago):
+    Membership.objects.filter(pk=member.pk).update(groups_read_at=database_now() - timedelta(hours=hours_ago))
+
+
+# --- the age of groups --------------------------------------------------------------------------------
+
+
+def test_groups_read_a_day_ago_open_no_page_and_say_how_to_get_back(house, gina, settings):
+    browser = browser_of(gina)
+    [leaf] = house.chain(1)
+    pages = [reverse("session_list", args=["platform"]), reverse("session", args=[leaf.pk])]
+    for hours, status in ((23.9, 200), (24.1, 403)):
+        read_groups(gina, hours)
+        for page in pages:
+            answer = browser.get(page)
+            assert answer.status_code == status, (hours, page)
+    text = answer.content.decode()
+    assert "Your groups were last read" in text
+    assert "every 24 hours" in text
+    assert browser.get("/").status_code == 403
+    assert browser.post(reverse("start_session", args=[leaf.pk])).status_code == 403
+    follow_groups(gina.user, {"users"}, MAP)
+    assert browser.get(pages[0]).status_code == 200
+
+
+def test_how_old_groups_may_be_is_a_setting(house, gina, settings):
+    read_groups(gina, 30)
+    settings.CHAINWEB_GROUPS_MAX_AGE_HOURS = 48
+    assert browser_of(gina).get(reverse("session_list", args=["platform"])).status_code == 200
+
+
+def test_another_teams_pages_stay_missing_and_a_suspended_one_too(house, gina, sts):
+    from tests.house import House
+
+    other = House(sts, "other")
+    read_groups(gina, 30)
+    browser = browser_of(gina)
+    assert browser.get(reverse("session_list", args=["other"])).status_code == 404
+    assert browser.get(reverse("session", args=[other.root.pk])).status_code == 404
+    disable_member(house.ben, "ada")
+    assert house.browser(house.ben).get(reverse("session_list", args=["platform"])).status_code in {302, 404}
+
+
+def test_a_token_of_whose_groups_are_old_opens_nothing_and_says_why(house, gina):
+    secret = create_token(gina, "laptop", "gina")
+    [leaf] = house.chain(1)
+    read_groups(gina, 25)
+    for method, path in (
+        ("GET", "/sessions"),
+        ("GET", f"/sessions/{leaf.pk}/credentials"),
+        ("POST", f"/sessions/{leaf.pk}/start"),
+    ):
+        answer = Api(secret)(method, path)
+        assert (answer.status_code, answer.json()["code"]) == (403, "groups_too_old")
+        assert "Log in again by single sign-on" in answer.json()["message"]
+    with pytest.raises(GroupsTooOld):
+        member_of_token(secret)
+    with pytest.raises(Refused):
+        create_token(gina, "another", "gina")
+    follow_groups(gina.user, {"users"}, MAP)
+    assert Api(secret)("GET", "/sessions").status_code == 200
+
+
+def test_nothing_is_minted_for_whose_groups_are_old_until_they_are_read(house, gina):
+    [leaf] = house.chain(1)
+    house.start(leaf, gina)
+    house.work()
+    read_groups(gina, 25)
+    calls = len(house.sts.calls)
+    Credential.objects.update(due_at=database_now())
+    house.work()
+    assert len(house.sts.calls) == calls
+    assert Activation.objects.filter(user=gina.user).exists()
+    follow_groups(gina.user, {"users"}, MAP)
+    Credential.objects.filter(level=1).update(expires_at=database_now() + timedelta(minutes=10))
+    follow_groups(gina.user, {"users"}, MAP)
+    house.work()
+    assert len(house.sts.calls) > calls
+
+
+def test_others_go_on_and_a_change_of_access_ends_nothing_of_theirs(house, gina):
+    [leaf] = house.chain(1)
+    for member in (gina, house.ben):
+        house.start(leaf, member)
+    read_groups(gina, 25)
+    everyone = Access(Audience(), Audience())
+    set_access(leaf, everyone, "ada")
+    house.work()
+    assert house.state(leaf, house.ben).status == "active"
+    assert Activation.objects.count() == 2
+
+
+def test_chains_of_an_author_on_leave_go_on_for_others(house, gina):
+    follow_groups(gina.user, {"admins"}, MAP)
+    built = house.chained("Built by gina", member=member_of(gina.user))
+    read_groups(gina, 100)
+    house.start(built)
+    house.work()
+    assert house.state(built).status == "active"
+
+
+def test_the_last_admin_whose_groups_are_fresh_stays(house, gina):
+    follow_groups(gina.user, {"admins"}, MAP)
+    read_groups(gina, 25)
+    with pytest.raises(Refused):
+        remove_member(house.ada, "ada")
+
+
+def test_setup_makes_a_member_by_groups_one_by_hand(house, gina):
+    read_groups(gina, 25)
+    add_member(house.team, gina.user, Role.ADMIN, actor="setup")
+    assert browser_of(gina).get(reverse("session_list", args=["platform"])).status_code == 200
+
+
+# --- removals and suspensions last --------------------------------------------------------------------
+
+
+def test_a_removal_by_an_admin_outlasts_every_log_in_with_groups(house, gina):
+    remove_member(gina, "ada")
+    follow_groups(gina.user, {"users", "admins"}, MAP)
+    assert not Membership.objects.filter(user=gina.user).exists()
+    removal = removals_of(house.team).get()
+    assert (removal.user, removal.by) == (gina.user, "ada")
+    readmit(removal, house.ada)
+    follow_groups(gina.user, {"users"}, MAP)
+    assert member_of(gina.user).role == Role.MEMBER
+    assert house.events(EventKind.MEMBER_READMITTED)[0].actor == "ada"
+
+
+def test_the_identity_is_remembered_whatever_account_it_goes_to(house, gina):
+    SocialAccount.objects.create(user=gina.user, provider="sso", uid="4711", extra_data={})
+    remove_member(gina, "ada")
+    SocialAccount.objects.all().delete()
+    again = house.person("gina.two", Role.MEMBER).user
+    Membership.objects.filter(user=again).delete()
+    follow_groups(again, {"users"}, MAP, ("sso", "4711"))
+    assert not Membership.objects.filter(user=again).exists()
+    readmit(removals_of(house.team).get(), house.ada)
+    follow_groups(again, {"users"}, MAP, ("sso", "4711"))
+    assert Membership.objects.filter(user=again).exists()
+
+
+def test_groups_that_end_and_come_back_bring_the_person_back(house, gina):
+    follow_groups(gina.user, set(), MAP)
+    assert not Membership.objects.filter(user=gina.user).exists()
+    follow_groups(gina.user, {"users"}, MAP)
+    assert member_of(gina.user).from_sso
+
+
+def test_a_suspension_outlasts_groups_that_end_and_come_back(house, gina):
+    disable_member(gina, "ada")
+    for groups in (set(), {"admins"}):
+        follow_groups(gina.user, groups, MAP)
+        assert member_of(gina.user).disabled_at
+    assert member_of(gina.user).role == Role.ADMIN
+    enable_member(member_of(gina.user), "ada")
+    assert not member_of(gina.user).disabled_at
+
+
+def test_an_invitation_from_before_the_removal_brings_nobody_back(house, gina):
+    early, _ = invite(house.ada, Role.MEMBER)
+    remove_member(gina, "ada")
+    with pytest.raises(Refused, match="removed from this team after"):
+        accept_invitation(early, gina.user)
+    late, _ = invite(house.ada, Role.MEMBER)
+    accept_invitation(late, gina.user)
+    assert not Removal.objects.exists()
+    assert not member_of(gina.user).from_sso
+
+
+def test_an_admin_sees_removals_and_lifts_them_on_the_persons_page(house, gina):
+    remove_member(gina, "ada")
+    ada = house.browser(house.ada)
+    assert "gina" in ada.get(reverse("people", args=["platform"])).content.decode()
+    page = reverse("person", args=["platform", gina.user_id])
+    assert "Let gina come back" in ada.get(page).content.decode()
+    assert house.browser(house.eve).get(page).content.decode().count("Let gina") == 0
+    readmitted = reverse("person_readmit", args=["platform", gina.user_id])
+    assert house.browser(house.ben).post(readmitted).status_code == 403
+    assert ada.post(readmitted).status_code == 302
+    assert not Removal.objects.exists()
+    assert ada.post(readmitted).status_code == 404
+
+
+def test_removals_of_before_the_upgrade_last_as_well(house, gina):
+    SocialAccount.objects.create(user=gina.user, provider="sso", uid="4711", extra_data={})
+    remove_member(gina, "ada")
+    remove_member(house.bea, "ada")
+    add_member(house.team, house.bea.user, Role.MEMBER, actor="setup")
+    Removal.objects.all().delete()
+    migration = import_module("sessions.migrations.0011_off_boarding")
+    migration.remember_removals(apps, None)
+    found = set(Removal.objects.values_list("user__username", "provider", "uid", "by"))
+    assert found == {("gina", "", "", "ada"), ("gina", "sso", "4711", "ada")}
+
+
+# --- passwords and suspensions end tokens and log-ins --------------------------------------------------
+
+
+def change_on_the_page(house, client):
+    words = {"oldpassword": PASSWORD, "password1": NEW, "password2": NEW}
+    assert client.post(reverse("account_change_password"), words).status_code == 302
+
+
+def change_by_command(house, client, monkeypatch):
+    monkeypatch.setattr("getpass.getpass", lambda prompt: NEW)
+    call_command("changepassword", "ben", stdout=io.StringIO())
+
+
+@pytest.mark.parametrize("by_command", [False, True])
+def test_a_new_password_revokes_tokens_and_ends_the_other_log_ins(house, monkeypatch, by_command):
+    here, there = Client(), Client()
+    log_in(here)
+    log_in(there)
+    secret, others = house.token(), house.token(house.bea)
+    if by_command:
+        change_by_command(house, here, monkeypatch)
+    else:
+        change_on_the_page(house, here)
+    assert member_of_token(secret) is None
+    assert member_of_token(others) is not None
+    [event] = house.events(EventKind.TOKEN_REVOKED)
+    assert event.data["reason"] == "password changed"
+    assert there.get(reverse("account_email")).status_code == 302
+    assert here.get(reverse("account_email")).status_code == (302 if by_command else 200)
+
+
+def test_a_log_in_that_strengthens_a_hash_revokes_nothing(house, settings):
+    secret = house.token()
+    User.objects.filter(pk=house.ben.user_id).update(password=argon2_of(PASSWORD))
+    assert log_in(Client()).status_code == 302
+    assert User.objects.get(pk=house.ben.user_id).password.startswith("md5$")
+    assert member_of_token(secret) is not None
+
+
+def argon2_of(password):
+    from django.contrib.auth.hashers import Argon2PasswordHasher
+
+    return Argon2PasswordHasher().encode(password, "saltsalt")
+
+
+SUSPENSIONS = {
+    "operator": (
+        lambda house: set_person_active(house.ben.user, False, "manage.py"),
+        lambda house: set_person_active(house.ben.user, True, "manage.py"),
+    ),
+    "admin": (
+        lambda house: disable_member(house.ben, "ada"),
+        lambda house: enable_member(house.ben, "ada"),
+    ),
+}
+
+
+@pytest.mark.parametrize("by", SUSPENSIONS)
+def test_a_suspension_ends_tokens_and_log_ins_for_good(house, by):
+    suspend, reinstate = SUSPENSIONS[by]
+    client = Client()
+    log_in(client)
+    secret = house.token()
+    suspend(house)
+    assert "_auth_user_id" in client.session
+    assert client.get(reverse("account_email")).status_code == 302
+    assert member_of_token(secret) is None
+    reinstate(house)
+    assert client.get(reverse("account_email")).status_code == 302
+    assert member_of_token(secret) is None
+    assert Token.objects.get().revoked_at
+    [event] = house.events(EventKind.TOKEN_REVOKED)
+    assert event.data["reason"] == "suspended"
+    log_in(client)
+    assert client.get(reverse("session_list", args=["platform"])).status_code == 200
+
+
+def test_a_log_in_that_was_not_used_while_suspended_is_over_too(house):
+    client = Client()
+    log_in(client)
+    set_person_active(house.ben.user, False, "manage.py")
+    set_person_active(house.ben.user, True, "manage.py")
+    assert client.get(reverse("account_email")).status_code == 302
