@@ -16,7 +16,7 @@ from sessions.aws.roots import ROOT_KINDS, RootKind
 from sessions.clock import database_now
 from sessions.lifecycle import answers, approvals
 from sessions.lifecycle.blobs import open_credentials, open_root_secrets, root_credentials
-from sessions.lifecycle.outcomes import Blocked, Deferred, Minted, Outcome, Refusal, cannot_open
+from sessions.lifecycle.outcomes import Blocked, Deferred, Minted, Outcome, Refusal, cannot_open, not_its_own
 from sessions.lifecycle.times import DEFERRED_FOR, PARENT_MARGIN
 from sessions.models import Credential
 from sessions.sealing import SealingError
@@ -53,6 +53,8 @@ def prepare(row: Credential) -> Base | Refusal | Deferred:
     To be called right before the call is made, outside of any transaction.
     """
     root, kind = row.root, ROOT_KINDS[row.root.kind]
+    if root.team_id != row.team_id:
+        return Refusal(not_its_own(0))
     given: dict[str, Secret] = {}
     try:
         for ask in kind.asks(root.settings):
@@ -75,6 +77,8 @@ def prepare(row: Credential) -> Base | Refusal | Deferred:
 def base_from(parent: Credential, region: str) -> AwsCredentials | Refusal | Blocked | Deferred:
     """The credentials of that parent if they can be used now; `region` is where a root would ask STS."""
     try:
+        if parent.level == 0 and parent.root.team_id != parent.team_id:
+            return Refusal(not_its_own(0))
         if parent.level == 0 and not parent.is_kept_base:
             return root_credentials(parent.root, region)
         now = database_now()

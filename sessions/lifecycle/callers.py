@@ -21,7 +21,7 @@ from sessions.aws.proof import About
 from sessions.aws.sts import assume_role
 from sessions.lifecycle.bases import Base
 from sessions.lifecycle.lanes import Call, Lane
-from sessions.lifecycle.outcomes import Minted, Outcome, Refusal, is_about_the_signer
+from sessions.lifecycle.outcomes import Minted, Outcome, Refusal, is_about_the_signer, not_its_own
 
 log = structlog.get_logger(__name__)
 
@@ -84,7 +84,11 @@ def assume(call: Call) -> Outcome:
         if isinstance(call.base, Base):
             return call.base.mint()
         assert call.base is not None
-        answer = assume_role(Hop.from_json(row.request), call.base, row.region, row.level, signed=call.signed)
+        hop = Hop.from_json(row.request)
+        if hop.fingerprint(str(row.team_id), str(row.parent_id)) != row.pk:
+            # Another team's parent, or another role: what came of it would be handed out under this row's name.
+            return Refusal(not_its_own(row.level))
+        answer = assume_role(hop, call.base, row.region, row.level, signed=call.signed)
     except AwsError as error:
         return Refusal(error)
     except Exception as error:  # noqa: BLE001  (the run waits for an answer, whatever this version makes of the request)

@@ -94,9 +94,10 @@ def rightful_probes(probes: QuerySet[Probe], *also: Q) -> QuerySet[Probe]:
 
 
 def _of_working_members(rows: QuerySet[Row], team: str, *also: Combinable | Q) -> QuerySet[Row]:
-    # One filter() for all of it, so that all of it is about one and the same membership.
+    # One filter() for all of it, so that all of it is about one and the same membership. Another team's credential is no need.
     return rows.filter(
         *also,
+        credential__team=F(team),
         user__is_active=True,
         user__memberships__team=F(team),
         user__memberships__disabled_at=None,

@@ -5,7 +5,7 @@ from datetime import datetime, timedelta
 from typing import Any
 
 from sessions.aws.credentials import AwsCredentials
-from sessions.aws.errors import AwsError, Throttled, Unavailable, WaitingForPerson
+from sessions.aws.errors import AwsError, Refused, Throttled, Unavailable, WaitingForPerson
 from sessions.aws.proof import About
 from sessions.lifecycle.times import DEFERRED_FOR
 
@@ -53,6 +53,16 @@ def cannot_open(level: int, reason: str) -> AwsError:
         hop=level,
         message=reason,
         check="Check CHAINWEB_SEAL_KEYS and CHAINWEB_ROOT_KEYS in the workers' environment.",
+    )
+
+
+def not_its_own(level: int) -> AwsError:
+    """A row that points to another team's, or to another request than it was made for: somebody has written the table."""
+    return Refused(
+        code="WrongPointer",
+        hop=level,
+        message="The stored credential points to what does not belong to it.",
+        check="Somebody changed the database by hand: look into its logs, then stop and start the session.",
     )
 
 

@@ -17,7 +17,7 @@ from sessions.lifecycle.activations import erase_unneeded
 from sessions.lifecycle.authority import lock_team
 from sessions.lifecycle.blobs import open_root_secrets, seal_root_secrets
 from sessions.lifecycle.hop_rules import check_chain, check_link, check_name
-from sessions.lifecycle.outcomes import problem_of
+from sessions.lifecycle.outcomes import not_its_own, problem_of
 from sessions.lifecycle.plan import plan, secure
 from sessions.lifecycle.sessions import Draft, begin_saving, check_place
 from sessions.lifecycle.state import Problem, stored_problem
@@ -140,6 +140,9 @@ class ProbeReport:
 
 def report_on(probe: Probe) -> ProbeReport:
     """The state of a probe now; a root's is what the worker wrote, a chained draft's is that of its credential."""
+    if probe.credential is not None and probe.credential.team_id != probe.team_id:
+        problem = stored_problem(problem_of(not_its_own(probe.credential.level)))
+        return ProbeReport(str(probe.pk), ProbeState.FAILED, problem=problem)
     if probe.credential is None:
         return ProbeReport(
             str(probe.pk),

@@ -4,6 +4,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime
 
+import structlog
 from django.conf import settings
 from django.db import transaction
 from django.db.models import Exists, OuterRef
@@ -20,7 +21,10 @@ from sessions.lifecycle.state import INACTIVE, Problem, State, Status, state_of
 from sessions.models import Activation, AwsSession, EventKind, Membership, TeamPolicy
 from sessions.models.sessions import BrokenChain, load_chain
 from sessions.policy import CUT_OFF, Action, can, cut_off_links
+from sessions.sealing import SealingError
 from sessions.snippets import Snippet, SnippetFormat
+
+log = structlog.get_logger(__name__)
 
 # What a session shows whose chain asks for something else by now, until its credentials have been replaced.
 MOVING = Problem(
@@ -76,9 +80,14 @@ def reveal(session: AwsSession, member: Membership, *, form: str, via: str) -> A
         if head is not None:
             head.read_at = now
         ledger.append(head or session.team_id, [told])
+    try:
+        credentials = open_credentials(credential)
+    except SealingError as error:
+        log.error("a credential does not open", credential=credential.pk, reason=str(error))
+        raise NotReady(_failed("CannotOpen", str(error))) from None
     if ends:
         tallies.served(ends - now)
-    return open_credentials(credential)
+    return credentials
 
 
 def _chain_again(session: AwsSession, member: Membership) -> list[AwsSession]:
@@ -100,7 +109,7 @@ def _chain_again(session: AwsSession, member: Membership) -> list[AwsSession]:
 def _ready_activation(chain: Sequence[AwsSession], member: Membership, now: datetime) -> Activation:
     """Read the member's activation again, if what it points at is live and answers what its chain asks for now."""
     started = Activation.objects.select_related("credential").filter(session=chain[-1].pk, user=member.user)
-    activation = started.first()
+    activation = started.filter(credential__team=member.team_id).first()
     if activation is None or activation.ends_at <= now:
         raise NotReady(INACTIVE)
     state = state_of(activation, now)
@@ -117,7 +126,7 @@ def _ready_activation(chain: Sequence[AwsSession], member: Membership, now: date
 
 
 def _failed(code: str, message: str) -> State:
-    check = "Ask an admin to edit and save the session."
+    check = "Rotate the session; if that does not help, ask an admin to look at it."
     return State(Status.FAILED, Problem(code, 0, message, check, None, False, "refused"))
 
 

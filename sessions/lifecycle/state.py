@@ -215,7 +215,9 @@ def view_of_sessions(member: Membership, now: datetime, sessions: Sequence[AwsSe
     """Load these sessions and their chains alone: what it costs does not depend on the rest of the team."""
     loaded = {each.pk: each for chain in load_chains(sessions, broken=True).values() for each in chain}
     activations = Activation.objects.filter(
-        user=member.user, session__in=[session.pk for session in sessions]
+        user=member.user,
+        session__in=[session.pk for session in sessions],
+        credential__team=member.team_id,
     ).select_related("credential")
     return TeamView(
         member,
@@ -261,7 +263,10 @@ def view_of_team(member: Membership, now: datetime) -> TeamView:
     """Loads everything a list needs in a handful of queries, however many sessions there are."""
     found = AwsSession.objects.filter(team=member.team).select_related("link").defer("sealed_secrets")
     sessions = {session.pk: session for session in found}
-    started = Activation.objects.filter(user=member.user, session__team=member.team)
+    # Another team's credential is not shown, whatever points to it.
+    started = Activation.objects.filter(
+        user=member.user, session__team=member.team, credential__team=member.team
+    )
     activations = {each.session_id: each for each in started.select_related("credential")}
     roots = [pk for pk, session in sessions.items() if not session.is_chained]
     policy = TeamPolicy.of(member.team_id)
