@@ -15,6 +15,7 @@ from sessions.lifecycle.blobs import seal_credentials
 from sessions.lifecycle.invitations import invite
 from sessions.lifecycle.people import add_member, create_person, create_team
 from sessions.lifecycle.plan import root_row
+from sessions.lifecycle.rights import remove_member
 from sessions.lifecycle.sessions import Draft, save_session
 from sessions.lifecycle.tokens import create_token
 from sessions.models import (
@@ -48,6 +49,7 @@ class LargeTeam:
     admin: Membership
     member: Membership
     leaver: Membership
+    removed_id: int
     bystanders: list[Membership]
     big_root: AwsSession
     root: AwsSession
@@ -70,6 +72,8 @@ def build(slug: str = "large") -> LargeTeam:
         return add_member(team, user, role, actor="bench")
 
     admin, member, leaver = person("ada", Role.ADMIN), person("ben", Role.MEMBER), person("cal", Role.MEMBER)
+    removed = person("dan", Role.MEMBER)
+    remove_member(removed, "bench")
     bystanders = [person(f"by-{number}", Role.MEMBER) for number in range(BYSTANDERS)]
 
     def root(alias: str, **settings: str) -> AwsSession:
@@ -142,6 +146,7 @@ def build(slug: str = "large") -> LargeTeam:
         admin,
         member,
         leaver,
+        removed.user_id,
         bystanders,
         big_root,
         own_root,
@@ -190,7 +195,8 @@ def crowd(team: LargeTeam, first: int, last: int) -> None:
         id=_uuid("5"),
         team_id=_literal(AwsSession, "team", team.admin.team_id),
         kind=f"'{CHAINED}'",
-        alias="'Crowd ' || i",
+        alias="'Crowd-' || i",
+        shown_alias="'crowd-' || i",
         profile="'crowd-' || i",
         region=f"'{REGION}'",
         created_by_id=users,
@@ -273,7 +279,7 @@ def _happen(team: LargeTeam, first: int, last: int, now: datetime) -> None:
             kind=f"'{kind}'",
             actor="'worker'" if at == 0 else names,
             session_id=_hex("5", 32),
-            session_alias="'Crowd ' || i",
+            session_alias="'Crowd-' || i",
             data=f"'{content}'",
             prev="'made up'",
             hash="'made up'",

@@ -194,6 +194,8 @@ PAGES = (
     Ask(f"{PERSON}name/", "POST", 302, data=lambda team: {"aws_name": "another.name"}),
     Ask(f"{PERSON}disable/", "POST", 302),
     Ask(f"{PERSON}enable/", "POST", 302),
+    Ask(f"{PERSON}readmit/", "POST", 302, about=lambda team: {"person_id": team.removed_id}),
+    Ask(PERSON, what="who was removed", about=lambda team: {"person_id": team.removed_id}),
     Ask(f"{PERSON}remove/"),
     Ask(f"{PERSON}remove/", "POST", 302),
     Ask(f"{TEAM}tokens/"),

@@ -19,6 +19,7 @@ from sessions.lifecycle import (
     people,
     probes,
     rotation,
+    shown_names,
 )
 from sessions.lifecycle.broker import client
 from sessions.lifecycle.claims import next_due_at
@@ -99,6 +100,7 @@ def _sweep(*, by_message: bool) -> None:
     answers.delete_old()
     approvals.delete_unneeded()
     people.forget_ended_log_ins()
+    shown_names.remember_aliases()
     # Something asked for is still there: its wake-up has got lost, with the broker or a worker.
     if next_due_at(asked_only=True) and not (by_message and wake_for_start()):
         rotate_asked()

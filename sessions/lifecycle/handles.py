@@ -1,15 +1,12 @@
 """A handle says in CloudTrail who it was: whether a role session name would come out as the handle of somebody else."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Any
 
-from django.db.models import Q
-
-from sessions.aws.names import InvalidName, filled_in
-from sessions.lifecycle.naming import effective_template
-from sessions.models import AssumerLink, AwsName, Membership, Team, TeamPolicy
+from sessions.aws.names import filled_in
+from sessions.models import Membership
 
 HANDLE = "{username}"
 
@@ -62,55 +59,3 @@ def clash(shape: Shape, handles: Mapping[str, int]) -> str:
         if handles.get(name.lower(), person) != person:
             return name
     return ""
-
-
-class ShownNames:
-    """What all sessions of the installation say in CloudTrail, read once."""
-
-    def __init__(self) -> None:
-        self.shapes = list(self._shapes())
-        self.members: dict[Any, dict[str, int]] = {}
-        for team, handle, person in Membership.objects.values_list("team_id", "user__aws_name", "user_id"):
-            self.members.setdefault(team, {})[handle.lower()] = person
-        self.owners = dict(AwsName.objects.values_list("key", "person_id"))
-
-    def include(self, handle: str, person_id: int | None = None) -> bool:
-        """Whether with that handle one person would go by another's name, in whatever team. `person_id`: whose it would be."""
-        for team, shape in self.shapes:
-            if shape.is_fixed:
-                if shape.name("").lower() == handle.lower():
-                    return True
-                continue
-            if (whose := shape.whose(handle)) and self.members.get(team, {}).get(
-                whose.lower(), person_id
-            ) != person_id:
-                return True
-            name = shape.name(handle).lower()
-            if name in self.owners and self.owners[name] != person_id:
-                return True
-        return False
-
-    @staticmethod
-    def _shapes() -> Iterator[tuple[Any, Shape]]:
-        """(team's id, what it makes of handles), each once."""
-        policies = {policy.pk: policy for policy in TeamPolicy.objects.all()}
-        slugs = dict(Team.objects.values_list("pk", "slug"))
-        others = [team for team, policy in policies.items() if policy.role_session_name != HANDLE]
-        overruled = [
-            team for team in others if policies[team].names_locked or policies[team].username_demanded
-        ]
-        links = AssumerLink.objects.filter(
-            ~Q(role_session_name__in=[HANDLE, ""])
-            | Q(role_session_name="", session__team__in=others)
-            | Q(session__team__in=overruled)
-        ).values_list("session__team_id", "role_session_name", "session__alias")
-        found = set()
-        for team, own, alias in links.iterator(chunk_size=2000):
-            template = effective_template(own, policies.get(team) or TeamPolicy(team_id=team))
-            if template != HANDLE:
-                found.add((team, template, alias if "{alias}" in template else ""))
-        for team, template, alias in found:
-            try:
-                yield team, Shape.of(template, alias, slugs[team])
-            except InvalidName:
-                continue  # of before the rules, and never sent

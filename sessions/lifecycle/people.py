@@ -12,10 +12,10 @@ from sessions.aws.names import InvalidName, aws_name_from, validate_role_session
 from sessions.clock import database_now
 from sessions.ledger import Entry
 from sessions.lifecycle.authority import Actor, lock_team, name_of, require_still
-from sessions.lifecycle.handles import ShownNames
 from sessions.lifecycle.moves import follow
 from sessions.lifecycle.removals import lift_removal
 from sessions.lifecycle.sessions import Refused
+from sessions.lifecycle.shown_names import ShownNames
 from sessions.models import AwsName, EventKind, Membership, Role, Team, User
 from sessions.policy import Action
 from sessions.secret import Secret

@@ -7,12 +7,14 @@ from typing import Any
 from django.db import models
 from django.db.models.functions import Lower
 
+from sessions.aws.names import filled_in
 from sessions.aws.roots import ROOT_KINDS
 from sessions.models.forest import above, below, height_below
 from sessions.models.people import Team, User
 from sessions.sealing import Place
 
 CHAINED = "iam-role-chained"
+LONGEST_HANDLE = 32
 CHAINED_LABEL = "AWS IAM Role Chained"
 
 
@@ -32,6 +34,8 @@ class AwsSession(models.Model):
     team = models.ForeignKey(Team, on_delete=models.CASCADE, related_name="aws_sessions")
     kind = models.CharField(max_length=40, choices=kind_choices)
     alias = models.CharField(max_length=64)
+    # As names in CloudTrail show it, in lower case; empty where it is longer than any handle, null: not worked out yet.
+    shown_alias = models.CharField(max_length=32, null=True, editable=False)  # noqa: DJ001  (null has a meaning)
     profile = models.CharField("named profile", max_length=128)
     region = models.CharField(max_length=32)
     settings = models.JSONField(default=dict, blank=True)
@@ -53,12 +57,21 @@ class AwsSession(models.Model):
         indexes = [
             models.Index("team", Lower("alias"), "id", name="session_by_alias"),
             models.Index(fields=["team", "profile"], name="session_by_profile"),
+            models.Index(fields=["shown_alias"], name="session_by_shown_alias"),
             models.Index(fields=["team"], name="session_closed", condition=models.Q(open_to_assume=False)),
         ]
         ordering = ["alias"]
 
     def __str__(self) -> str:
         return self.alias
+
+    def save(self, *args: Any, **kwargs: Any) -> None:
+        """Store it, and how names show its alias."""
+        self.shown_alias = shown_alias(self.alias)
+        fields = kwargs.get("update_fields")
+        if fields is not None and "alias" in fields:
+            kwargs["update_fields"] = {*fields, "shown_alias"}
+        super().save(*args, **kwargs)
 
     @property
     def is_chained(self) -> bool:
@@ -96,6 +109,13 @@ class AwsSession(models.Model):
         for link in links.defer("session__sealed_secrets").order_by("session__alias"):
             children.setdefault(link.assumer_id, []).append(link.session)
         return list(_walk_down(self.pk, children, level=1, seen={self.pk}))
+
+
+def shown_alias(alias: str) -> str:
+    """Return an alias as names in CloudTrail show it, in lower case; empty where no handle is as long."""
+    piece, _ = filled_in("{alias}{username}", {"alias": alias})
+    text = (piece or "").lower()
+    return text if len(text) <= LONGEST_HANDLE else ""
 
 
 def _walk_down(
@@ -188,6 +208,7 @@ class AssumerLink(models.Model):
         indexes = [
             models.Index(fields=["assumer", "session"], name="link_by_assumer"),
             models.Index(fields=["assumer", "author"], name="link_by_author"),
+            models.Index(Lower("role_session_name"), name="link_by_template"),
         ]
 
     def __str__(self) -> str:

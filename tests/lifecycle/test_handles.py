@@ -2,10 +2,10 @@
 
 import pytest
 
-from sessions.lifecycle.handles import ShownNames
 from sessions.lifecycle.people import create_person, create_team, rename_in_cloudtrail
 from sessions.lifecycle.sessions import Refused
-from sessions.models import Membership, User
+from sessions.lifecycle.shown_names import ShownNames, remember_aliases
+from sessions.models import AwsSession, Membership, User
 from tests.lifecycle.test_naming import set_policy
 
 pytestmark = pytest.mark.django_db
@@ -98,3 +98,47 @@ def test_a_policy_that_would_show_one_person_as_another_is_refused(house):
     assert set_policy(house, networks=("203.0.113.0/24",)).names_locked, (
         "what has nothing to do with names goes"
     )
+
+
+@pytest.mark.parametrize("is_known", [True, False])
+@pytest.mark.parametrize(
+    ("template", "handle", "refused"),
+    [
+        ("{alias}", "night-run", True),
+        ("{alias}-{username}", "night-run-ben", True),
+        ("{username}{alias}{username}", "bennight-runben", True),
+        ("{team}.{alias}", "platform.night-run", True),
+        ("{alias}-{username}", "night-ben", False),
+        ("{alias}{alias}", "night-runnight-run", True),
+    ],
+)
+def test_an_alias_is_found_as_names_show_it(house, template, handle, refused, is_known):
+    session = house.chained("Night-run", name=template)
+    if not is_known:  # as sessions are that were stored before it was
+        AwsSession.objects.filter(pk=session.pk).update(shown_alias=None)
+    assert ShownNames().include(handle) == refused
+
+
+@pytest.mark.parametrize("is_known", [True, False])
+def test_a_locked_template_with_an_alias_is_every_sessions(house, is_known):
+    session = house.chained("deploy")
+    if not is_known:
+        AwsSession.objects.filter(pk=session.pk).update(shown_alias=None)
+    set_policy(house, role_session_name="{alias}-{username}", names_locked=True)
+    assert ShownNames().include("deploy-ben")
+    assert not ShownNames().include("release-ben")
+
+
+def test_a_name_of_one_letter_alone_is_looked_for_in_every_session(house):
+    create_person("aa", None)
+    house.chained("Nightly", name="aaaaaaaaaaaaaaaaaaaaaaaaaaaaaa")
+    assert ShownNames().include("a" * 30)
+    assert not ShownNames().include("a" * 29)
+
+
+def test_what_is_not_worked_out_is_worked_out_by_the_clock(house):
+    house.chained("Night-run")
+    AwsSession.objects.update(shown_alias=None)
+    assert remember_aliases() == AwsSession.objects.count()
+    assert AwsSession.objects.get(alias="Night-run").shown_alias == "night-run"
+    assert remember_aliases() == 0

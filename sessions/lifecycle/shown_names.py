@@ -1,0 +1,141 @@
+"""What sessions show in CloudTrail: whether, with a new handle, one person would go by another's name.
+
+Not every session is asked. A name is at most as long as a handle, so what could come out as one is known from the name: the
+templates without {alias} that make it are written down and looked up, and of those with {alias} the aliases that are in it.
+"""
+
+from collections.abc import Iterable, Iterator
+from typing import Any
+
+from django.db.models import Q
+from django.db.models.functions import Lower
+
+from sessions.aws.names import InvalidName
+from sessions.lifecycle.handles import HANDLE, Shape
+from sessions.lifecycle.naming import effective_template
+from sessions.models import CHAINED, AssumerLink, AwsName, AwsSession, Membership, Team, TeamPolicy
+from sessions.models.sessions import shown_alias
+
+ALIAS = "{alias}"
+# More ways to write a name than this, and every session is asked after all: it takes names like "aaaaaaaaaaaa".
+MOST_TEMPLATES = 3000
+
+
+class ShownNames:
+    """The people and policies of the installation, read once; `include` looks for sessions."""
+
+    def __init__(self) -> None:
+        self.teams = {team.pk: team for team in Team.objects.select_related("policy")}
+        self.members: dict[Any, dict[str, int]] = {}
+        for team, handle, person in Membership.objects.values_list("team_id", "user__aws_name", "user_id"):
+            self.members.setdefault(team, {})[handle.lower()] = person
+        self.owners = dict(AwsName.objects.values_list("key", "person_id"))
+
+    def include(self, handle: str, person_id: int | None = None) -> bool:
+        """Check whether with that handle one person would go by another's name, in whatever team. `person_id`: whose it would be."""
+        for team, shape in self._shapes(handle.lower(), person_id):
+            if shape.is_fixed:
+                if shape.name("").lower() == handle.lower():
+                    return True
+                continue
+            if (whose := shape.whose(handle)) and self.members.get(team, {}).get(
+                whose.lower(), person_id
+            ) != person_id:
+                return True
+            name = shape.name(handle).lower()
+            if name in self.owners and self.owners[name] != person_id:
+                return True
+        return False
+
+    def _policy(self, team_id: Any) -> TeamPolicy:
+        return getattr(self.teams[team_id], "policy", None) or TeamPolicy(team_id=team_id)
+
+    def _shapes(self, handle: str, person_id: int | None) -> Iterator[tuple[Any, Shape]]:
+        """What could come out as that name, or of it: (team's id, what is made of handles there), each once."""
+        found: set[tuple[Any, str, str]] = set()
+        for team, own, alias in self._links(handle, person_id):
+            template = effective_template(own, self._policy(team))
+            if template != HANDLE:
+                found.add((team, template, alias if ALIAS in template else ""))
+        found |= {(team, self._policy(team).role_session_name, "") for team in self._ruled_by_one_template()}
+        for team, template, alias in found:
+            try:
+                yield team, Shape.of(template, alias, self.teams[team].slug)
+            except InvalidName:
+                continue  # of before the rules, and never sent
+
+    def _overruled(self) -> list[Any]:
+        """The teams whose policy puts another template than {username} in the place of a link's own, or of none."""
+        return [team for team in self.teams if self._policy(team).role_session_name != HANDLE]
+
+    def _ruled_by_one_template(self) -> set[Any]:
+        overruled = [team for team in self._overruled() if ALIAS not in self._policy(team).role_session_name]
+        if not overruled:
+            return set()
+        chained = AwsSession.objects.filter(team__in=overruled, kind=CHAINED).order_by()
+        return set(chained.values_list("team", flat=True).distinct())
+
+    def _links(self, handle: str, person_id: int | None) -> Iterable[tuple[Any, str, str]]:
+        """The links that have to be looked at: (team's id, own template, alias)."""
+        links = AssumerLink.objects.annotate(template=Lower("role_session_name"))
+        names = self._names(handle, person_id)
+        templates: set[str] = set()
+        for name, inside in names:
+            templates |= set(_written(name, self._placeholders(name, inside)))
+            if len(templates) > MOST_TEMPLATES:
+                return links.values_list("session__team_id", "role_session_name", "session__alias")
+        aliases = {part for name, _ in names for part in _parts(name)}
+        unknown = Q(session__shown_alias=None) & (
+            Q(role_session_name__contains=ALIAS) | Q(session__team__in=self._overruled())
+        )
+        columns = ("session__team_id", "role_session_name", "session__alias")
+        return {
+            *links.filter(template__in=templates - {HANDLE}).values_list(*columns),
+            *links.filter(Q(session__shown_alias__in=aliases) | unknown).values_list(*columns),
+        }
+
+    def _names(self, handle: str, person_id: int | None) -> list[tuple[str, str]]:
+        """The names that may come out, each with the handle that it comes of: empty for one that is nobody's."""
+        handles = {each for members in self.members.values() for each in members}
+        others = (name for name, owner in self.owners.items() if owner != person_id)
+        return [
+            (handle, ""),
+            *((handle, each) for each in handles if each in handle and each != handle),
+            *((name, handle) for name in others if handle in name and name != handle),
+        ]
+
+    def _placeholders(self, name: str, inside: str) -> list[tuple[str, str]]:
+        slugs = ((team.slug.lower(), "{team}") for team in self.teams.values() if team.slug.lower() in name)
+        return [*([(inside, HANDLE)] if inside else []), *slugs]
+
+
+def _written(name: str, placeholders: list[tuple[str, str]]) -> Iterator[str]:
+    """All templates that make that name of these values, as they are and in part."""
+    unfinished = [("", 0)]
+    count = 0
+    while unfinished and count <= MOST_TEMPLATES:
+        text, at = unfinished.pop()
+        if at == len(name):
+            count += 1
+            yield text
+            continue
+        unfinished.append((text + name[at], at + 1))
+        for value, placeholder in placeholders:
+            if value and name.startswith(value, at):
+                unfinished.append((text + placeholder, at + len(value)))
+
+
+def _parts(name: str) -> Iterator[str]:
+    """Everything that could be an alias in it."""
+    for begin in range(len(name)):
+        for end in range(begin + 1, len(name) + 1):
+            yield name[begin:end]
+
+
+def remember_aliases(most: int = 500) -> int:
+    """Work out how names show aliases that were stored without it. Run by the clock; returns how many there were."""
+    unknown = list(AwsSession.objects.filter(shown_alias=None).only("pk", "alias").order_by()[:most])
+    for session in unknown:
+        session.shown_alias = shown_alias(session.alias)
+    AwsSession.objects.bulk_update(unknown, ["shown_alias"])
+    return len(unknown)
