@@ -21,4 +21,4 @@ USER 10001:10001
 EXPOSE 8000
 # For the web alone; docker-compose.yml says for each other process why it has none.
 HEALTHCHECK --interval=15s --timeout=5s --start-period=30s CMD ["python", "-m", "chainweb.healthcheck"]
-CMD ["gunicorn", "chainweb.wsgi", "--bind=0.0.0.0:8000", "--worker-class=gthread", "--workers=1", "--threads=12", "--no-control-socket", "--error-logfile=-", "--graceful-timeout=5"]
+CMD ["gunicorn", "chainweb.wsgi", "--bind=0.0.0.0:8000", "--worker-class=chainweb.web_worker.WebWorker", "--workers=1", "--threads=12", "--no-control-socket", "--keep-alive=30", "--forwarder-headers=", "--error-logfile=-", "--graceful-timeout=5"]

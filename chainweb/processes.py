@@ -87,7 +87,8 @@ def without_our_settings(environ: Mapping[str, str]) -> dict[str, str]:
 def web_command(listener: socket.socket, threads: int = 12) -> list[str]:
     return [
         *(sys.executable, "-m", "gunicorn", "chainweb.wsgi", f"--bind=fd://{listener.fileno()}"),
-        *("--worker-class=gthread", "--workers=1", f"--threads={threads}", "--no-control-socket"),
+        *("--worker-class=chainweb.web_worker.WebWorker", "--workers=1", f"--threads={threads}"),
+        *("--no-control-socket", "--keep-alive=30", "--forwarder-headers="),
         *("--error-logfile=-", "--graceful-timeout=5"),
     ]
 

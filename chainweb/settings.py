@@ -8,7 +8,7 @@ from urllib.parse import unquote, urlsplit
 from django.core.exceptions import ImproperlyConfigured
 from kombu import Queue
 
-from chainweb import embedded, identity, logs
+from chainweb import database_limits, embedded, identity, logs
 from chainweb.environment import FromEnvironmentOrFile
 from chainweb.redis_address import read_redis_address
 
@@ -112,11 +112,19 @@ TEMPLATES = [
 ]
 
 DATABASES: dict[str, dict[str, Any]]
+# What the web waits for a lock and for a statement; after how long a transaction that does nothing is ended. 0: no bound.
+LOCK_TIMEOUT_SECONDS = env.float("CHAINWEB_LOCK_TIMEOUT_SECONDS", default=2.0)
+STATEMENT_TIMEOUT_SECONDS = env.float("CHAINWEB_STATEMENT_TIMEOUT_SECONDS", default=10.0)
+IDLE_IN_TRANSACTION_SECONDS = env.float("CHAINWEB_IDLE_IN_TRANSACTION_TIMEOUT_SECONDS", default=30.0)
+if min(LOCK_TIMEOUT_SECONDS, STATEMENT_TIMEOUT_SECONDS, IDLE_IN_TRANSACTION_SECONDS) < 0:
+    raise ImproperlyConfigured("CHAINWEB_…_TIMEOUT_SECONDS are numbers of seconds; 0 is no bound.")
 if IS_EMBEDDED:
     DATABASES = {
         "default": {
             "ENGINE": "django.db.backends.sqlite3",
             "NAME": DATA_FOLDER / "db.sqlite3",
+            # A connection is kept: to open the file and prepare it takes three times as long as a short request.
+            "CONN_MAX_AGE": 60,
             "OPTIONS": {
                 "transaction_mode": "IMMEDIATE",
                 "timeout": 20,
@@ -135,6 +143,7 @@ else:
             "DATABASE_URL must name a PostgreSQL database; leave it unset for the embedded SQLite."
         )
     DATABASES["default"].setdefault("OPTIONS", {}).setdefault("connect_timeout", 5)
+    database_limits.bound_transactions(DATABASES["default"], idle_seconds=IDLE_IN_TRANSACTION_SECONDS)
 
 DEFAULT_AUTO_FIELD = "django.db.models.BigAutoField"
 # Holds the limits on log-in. In the database: the same for all web processes, and there when the broker is not.

@@ -9,8 +9,16 @@ from django.core.wsgi import get_wsgi_application
 os.environ.setdefault("DJANGO_SETTINGS_MODULE", "chainweb.settings")
 _django = get_wsgi_application()
 
+from django.conf import settings  # noqa: E402  (as below)
+
+from chainweb.database_limits import bound_waiting  # noqa: E402
 from sessions.starting import refuse_to_start_without_keys  # noqa: E402  (needs what the line above has set up)
 
+bound_waiting(
+    settings.DATABASES["default"],
+    lock_seconds=settings.LOCK_TIMEOUT_SECONDS,
+    statement_seconds=settings.STATEMENT_TIMEOUT_SECONDS,
+)
 refuse_to_start_without_keys("web")
 
 

@@ -129,7 +129,14 @@ def test_a_port_that_is_taken_is_named_with_another_to_try(installation):
 def test_it_listens_where_it_is_told_and_nowhere_else(installation):
     installation.start("--host", "127.0.0.2")
     assert f"Chainweb is ready at http://localhost:{installation.port}" in installation.output()
+    assert "Other machines can reach this" not in installation.output()
     with socket.socket() as client:
         assert client.connect_ex(("127.0.0.2", installation.port)) == 0
     with socket.socket() as client:
         assert client.connect_ex(("127.0.0.1", installation.port)) != 0
+
+
+def test_it_says_what_it_is_not_made_for_where_others_can_reach_it(installation):
+    installation.start("--host", "0.0.0.0")
+    assert "Other machines can reach this, and ./run is not made for that" in installation.output()
+    assert "slow clients" in installation.output()

@@ -81,6 +81,13 @@ class Command(BaseCommand):
             self.stdout = OutputWrapper(sys.stdout)
 
 
+NOT_MADE_FOR_A_NETWORK = (
+    "Other machines can reach this, and ./run is not made for that: there is no TLS, so passwords and credentials cross the\n"
+    "network in clear text, and a dozen slow clients stop it, since no proxy takes their requests in first. For a team, install\n"
+    "it as README says under Production."
+)
+
+
 class Start:
     """One start, step by step; what can run while another step waits does."""
 
@@ -158,6 +165,7 @@ class Start:
         if ipaddress.ip_address(bound).is_unspecified:  # 0.0.0.0 and [::] can be listened on, but not asked
             bound = "::1" if ":" in bound else "127.0.0.1"
         local = ipaddress.ip_address(bound).is_loopback
+        self.is_local = local and not ipaddress.ip_address(self.listener.getsockname()[0]).is_unspecified
         self.address = f"http://{'localhost' if local else f'[{bound}]' if ':' in bound else bound}:{port}"
         # The web process has its own copy; this one would go on accepting for a web that has died.
         self.listener.close()
@@ -198,6 +206,8 @@ class Start:
                     f"  {self.setup_line}",
                     "",
                 ]
+        if not self.is_local:
+            lines += [NOT_MADE_FOR_A_NETWORK, ""]
         lines += [f"Data and logs: {self.folder}", "Ctrl-C stops everything."]
         self.say("\n".join(lines))
 

@@ -1,0 +1,121 @@
+"""The web's own gunicorn worker: health is answered whatever holds the threads."""
+
+import http.client
+import os
+import signal
+import socket
+import subprocess
+import sys
+import threading
+
+import pytest
+
+from chainweb.web_worker import _asks_for_health
+from tests.platform.installation import CHECKOUT, clean_environ, free_port, wait_for
+
+pytestmark = [pytest.mark.processes, pytest.mark.own_servers]
+THREADS = 3
+
+
+class Web:
+    def __init__(self, folder):
+        self.port, self.let_go = free_port(), folder / "go"
+        self.process = subprocess.Popen(
+            [
+                *(sys.executable, "-m", "gunicorn", "tests.platform.waiting_app:application"),
+                *(f"--bind=127.0.0.1:{self.port}", "--worker-class=chainweb.web_worker.WebWorker"),
+                *(f"--threads={THREADS}", "--no-control-socket", "--keep-alive=30", "--graceful-timeout=1"),
+            ],
+            cwd=CHECKOUT,
+            env={**clean_environ(), "LET_GO": str(self.let_go)},
+            stdout=subprocess.DEVNULL,
+            stderr=subprocess.DEVNULL,
+            start_new_session=True,
+        )
+        wait_for(lambda: self.get("/", 1) == 200, "the web process")
+
+    def get(self, path, seconds=5.0, method="GET"):
+        connection = http.client.HTTPConnection("127.0.0.1", self.port, timeout=seconds)
+        try:
+            connection.request(method, path)
+            return connection.getresponse().status
+        except OSError:
+            return 0
+        finally:
+            connection.close()
+
+    def send(self, data):
+        """A connection that has sent this and says no more."""
+        client = socket.create_connection(("127.0.0.1", self.port), timeout=5)
+        if data:
+            client.sendall(data)
+        return client
+
+    def end(self):
+        os.killpg(self.process.pid, signal.SIGKILL)
+        self.process.wait()
+
+
+@pytest.fixture
+def web(tmp_path):
+    one = Web(tmp_path)
+    try:
+        yield one
+    finally:
+        one.end()
+
+
+def test_health_is_answered_while_every_thread_waits(web):
+    waiting = [threading.Thread(target=web.get, args=["/waits", 60]) for _ in range(3 * THREADS)]
+    for each in waiting:
+        each.start()
+    wait_for(lambda: web.get("/", 0.2) == 0, "every thread to be held")
+    for _ in range(5):
+        assert web.get("/healthz") == 200
+    assert web.get("/healthz", method="HEAD") == 200
+    web.let_go.touch()
+    for each in waiting:
+        each.join()
+    assert web.get("/") == 200
+
+
+def test_health_is_answered_while_slow_clients_hold_every_thread(web):
+    half = [web.send(b"GET / HTTP/1.1\r\nHost: x\r\nX-Slow: ") for _ in range(2 * THREADS)]
+    half += [
+        web.send(b"POST /reads HTTP/1.1\r\nHost: x\r\nContent-Length: 9\r\n\r\n1234") for _ in range(THREADS)
+    ]
+    # Such a request for health is one of them.
+    half += [web.send(b"GET /healthz HTTP/1.1\r\nHost: x\r\nX-Slow: ") for _ in range(THREADS)]
+    wait_for(lambda: web.get("/", 0.2) == 0, "every thread to be held")
+    for _ in range(5):
+        assert web.get("/healthz") == 200
+    for each in half:
+        each.close()
+    wait_for(lambda: web.get("/") == 200, "the threads to be free again")
+
+
+def test_connections_that_say_nothing_hold_no_thread(web):
+    silent = [web.send(b"") for _ in range(10 * THREADS)]
+    assert web.get("/") == 200
+    silent[0].sendall(b"GET / HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n")
+    assert silent[0].recv(100).startswith(b"HTTP/1.1 200")
+    for each in silent:
+        each.close()
+
+
+@pytest.mark.parametrize(
+    ("head", "is_health"),
+    [
+        (b"GET /healthz HTTP/1.1\r\nHost: x\r\n\r\n", True),
+        (b"GET /healthz?x=1 HTTP/1.1\r\nHost: x\r\n\r\n", True),
+        (b"HEAD /healthz HTTP/1.1\r\nHost: x\r\n\r\n", True),
+        (b"GET /healthzz HTTP/1.1\r\nHost: x\r\n\r\n", False),
+        (b"GET /healthz HTTP/1.1\r\nHost: x\r\n", False),
+        (b"GET /healthz HTTP/1.1\r\nContent-Length: 5\r\n\r\n", False),
+        (b"GET /healthz HTTP/1.1\r\nTransfer-Encoding: chunked\r\n\r\n", False),
+        (b"POST /healthz HTTP/1.1\r\nHost: x\r\n\r\n", False),
+        (b"", False),
+    ],
+)
+def test_the_thread_for_health_takes_whole_requests_for_health_alone(head, is_health):
+    assert _asks_for_health(head) is is_health

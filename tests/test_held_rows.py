@@ -1,0 +1,186 @@
+"""Whoever meets a row that somebody holds is told so soon, and nobody else notices."""
+
+import threading
+import time
+from contextlib import contextmanager
+
+import pytest
+from django.conf import settings
+from django.db import connection, connections
+from django.test import Client
+from django.urls import reverse
+
+from chainweb.database_limits import bound_transactions, bound_waiting
+from sessions.models import AwsSession, Credential, Event, LedgerHead, Team, User
+from tests.house import PASSWORD, House, browser_of
+
+# On a quiet machine it is 2 s and a little; without a bound it would be as long as the row is held.
+MOST_SECONDS = 8.0
+HELD_SECONDS = 60.0
+
+on_postgresql = pytest.mark.skipif(
+    "postgresql" not in settings.DATABASES["default"]["ENGINE"], reason="SQLite has one lock, not one a row"
+)
+
+
+@pytest.fixture
+def bounded(lasting_house):
+    """A team, and this process bounded as the web's is."""
+    database = connections["default"].settings_dict
+    before = {**database["OPTIONS"]}
+    bound_waiting(database, lock_seconds=settings.LOCK_TIMEOUT_SECONDS, statement_seconds=10)
+    connection.close()
+    yield lasting_house
+    connection.close()
+    database["OPTIONS"] = before
+
+
+@contextmanager
+def held(statement, *values):
+    """Somebody else's transaction that has run this statement and does not end."""
+    begun, over = threading.Event(), threading.Event()
+
+    def hold():
+        other = connections.create_connection("default")
+        try:
+            other.set_autocommit(False, force_begin_transaction_with_broken_autocommit=True)
+            with other.cursor() as cursor:
+                cursor.execute(statement, values)
+            begun.set()
+            over.wait(HELD_SECONDS)
+            other.rollback()
+        finally:
+            other.close()
+
+    holder = threading.Thread(target=hold)
+    holder.start()
+    assert begun.wait(10)
+    try:
+        yield
+    finally:
+        over.set()
+        holder.join()
+
+
+def row_of(model, key):
+    table, column = model._meta.db_table, model._meta.pk.column
+    return f"SELECT 1 FROM {table} WHERE {column} = %s FOR UPDATE", str(key)
+
+
+def timed(request):
+    begun = time.monotonic()
+    response = request()
+    return response, time.monotonic() - begun
+
+
+def is_refused(request):
+    response, seconds = timed(request)
+    assert response.status_code == 503, response.content
+    assert response.headers["Retry-After"]
+    assert seconds < MOST_SECONDS
+    return response
+
+
+def is_served(request, *statuses):
+    response, seconds = timed(request)
+    assert response.status_code in statuses or response.status_code < 400, response.content
+    assert seconds < MOST_SECONDS
+    return response
+
+
+@on_postgresql
+@pytest.mark.parametrize("what", ["ledger head", "team"])
+def test_a_held_team_is_a_503_soon_for_it_and_nothing_for_others(bounded, sts, what):
+    house, other = bounded, House(sts, slug="other")
+    leaf, foreign = house.chained("Leaf"), other.chained("Foreign")
+    for each, session in ((house, leaf), (other, foreign)):
+        each.start(session)
+        each.work()
+    token, foreign_token = house.token().reveal(), other.token().reveal()
+    page, foreign_page = browser_of(house.ben), browser_of(other.ben)
+    api = Client(raise_request_exception=False)
+    page.raise_request_exception = foreign_page.raise_request_exception = False
+
+    def credentials(session, bearer):
+        return api.get(
+            f"/api/v1/sessions/{session.pk}/credentials?format=process",
+            headers={"Authorization": f"Bearer {bearer}"},
+        )
+
+    model, key = (LedgerHead, house.team.pk) if what == "ledger head" else (Team, house.team.pk)
+    told = set(Event.objects.filter(team_id=house.team.pk).values_list("pk", flat=True))
+    with held(*row_of(model, key)):
+        if model is LedgerHead:  # who takes credentials waits for this lock alone
+            answer = is_refused(lambda: credentials(leaf, token))
+            assert answer.json()["code"] == "unavailable"
+            assert b"SessionToken" not in answer.content
+            is_refused(lambda: page.post(reverse("reveal_snippet", args=[leaf.pk, "posix"])))
+        is_refused(lambda: page.post(reverse("stop_session", args=[leaf.pk])))
+        # Who only reads waits for nobody, of this team or another.
+        is_served(lambda: page.get(reverse("session_list", args=[house.team.slug])))
+        is_served(lambda: page.get(reverse("session", args=[leaf.pk])))
+        is_served(lambda: page.get("/healthz"))
+        assert is_served(lambda: credentials(foreign, foreign_token)).json()["SessionToken"]
+        is_served(lambda: foreign_page.post(reverse("stop_session", args=[foreign.pk])))
+    # Nothing of what was refused is there, and all goes on.
+    kinds = Event.objects.filter(team_id=house.team.pk).exclude(pk__in=told).values_list("kind", flat=True)
+    assert set(kinds) <= ({"credential.revealed"} if model is Team else set())
+    assert house.state(leaf).status.value == "active"
+    assert credentials(leaf, token).json()["SessionToken"]
+
+
+@on_postgresql
+def test_a_held_session_credential_or_person_is_a_503_soon(bounded):
+    house = bounded
+    leaf = house.chained("Leaf", member=house.ben)
+    house.start(leaf)
+    house.work()
+    page, nobody = browser_of(house.ben), Client(raise_request_exception=False)
+    page.raise_request_exception = False
+    held_rows = [
+        (AwsSession, leaf.pk, lambda: page.post(reverse("delete_session", args=[leaf.pk]))),
+        (
+            Credential,
+            Credential.objects.filter(level=1).get().pk,
+            lambda: page.post(reverse("stop_session", args=[leaf.pk])),
+        ),
+        (
+            User,
+            house.bea.user.pk,
+            lambda: nobody.post(
+                "/accounts/login/", {"login": house.bea.user.get_username(), "password": PASSWORD}
+            ),
+        ),
+    ]
+    for model, key, request in held_rows:
+        with held(*row_of(model, key)):
+            is_refused(request)
+            is_served(lambda: page.get("/healthz"))
+    assert house.state(leaf).status.value == "active"
+
+
+@pytest.mark.skipif(
+    "sqlite3" not in settings.DATABASES["default"]["ENGINE"], reason="about SQLite's one lock"
+)
+def test_who_cannot_write_to_sqlite_is_told_so_soon_and_reads_go_on(bounded):
+    house = bounded
+    leaf = house.chained("Leaf")
+    house.start(leaf)
+    house.work()
+    page = browser_of(house.ben)
+    page.raise_request_exception = False
+    with held("SELECT 1"):
+        is_refused(lambda: page.post(reverse("reveal_snippet", args=[leaf.pk, "posix"])))
+        is_refused(lambda: page.post(reverse("stop_session", args=[leaf.pk])))
+        is_served(lambda: page.get(reverse("session", args=[leaf.pk])))
+        is_served(lambda: page.get("/healthz"))
+    assert page.post(reverse("reveal_snippet", args=[leaf.pk, "posix"])).status_code == 200
+
+
+def test_what_an_address_says_itself_goes_before_our_bounds():
+    database = {"ENGINE": "django.db.backends.postgresql", "OPTIONS": {"options": "-c lock_timeout=7000"}}
+    bound_waiting(database, lock_seconds=2, statement_seconds=10)
+    bound_transactions(database, idle_seconds=30)
+    assert database["OPTIONS"]["options"] == (
+        "-c idle_in_transaction_session_timeout=30000 -c lock_timeout=2000 -c statement_timeout=10000 -c lock_timeout=7000"
+    )
