@@ -15,6 +15,7 @@ from sessions.aws import iam
 from sessions.aws.credentials import AwsCredentials
 from sessions.aws.errors import AwsError, Refused, Unavailable
 from sessions.aws.iam import AccessKey
+from sessions.aws.proof import About
 from sessions.aws.sts import caller_identity
 
 # So long a new key may be unknown here and there at AWS before that counts as an error. It is seconds, as a rule.
@@ -197,7 +198,8 @@ def _is_fresh(rotation: Rotation, now: datetime) -> bool:
 
 
 def _may_be_too_early(error: AwsError, rotation: Rotation, now: datetime) -> bool:
-    return error.code in NOT_KNOWN_YET and _is_fresh(rotation, now)
+    may_be = error.code in NOT_KNOWN_YET and error.about is not About.CLOCK
+    return may_be and _is_fresh(rotation, now)
 
 
 def _too_early(error: AwsError) -> Unavailable:

@@ -21,7 +21,14 @@ from sessions.aws.proof import About
 from sessions.aws.sts import assume_role
 from sessions.lifecycle.bases import Base
 from sessions.lifecycle.lanes import Call, Lane
-from sessions.lifecycle.outcomes import Minted, Outcome, Refusal, is_about_the_signer, not_its_own
+from sessions.lifecycle.outcomes import (
+    Minted,
+    Outcome,
+    Refusal,
+    as_proved,
+    is_about_the_signer,
+    not_its_own,
+)
 
 log = structlog.get_logger(__name__)
 
@@ -90,7 +97,7 @@ def assume(call: Call) -> Outcome:
             return Refusal(not_its_own(row.level))
         answer = assume_role(hop, call.base, row.region, row.level, signed=call.signed)
     except AwsError as error:
-        return Refusal(error)
+        return Refusal(as_proved(error, row))
     except Exception as error:  # noqa: BLE001  (the run waits for an answer, whatever this version makes of the request)
         log.error("a call could not be made", credential=row.pk, error=type(error).__name__)
         return Refusal(

@@ -15,7 +15,7 @@ from sessions.lifecycle.blobs import seal_credentials
 from sessions.lifecycle.claims import Claim, hold_teams
 from sessions.lifecycle.needs import Need
 from sessions.lifecycle.outcomes import Blocked, Deferred, Minted, Outcome, Refusal, problem_of
-from sessions.lifecycle.times import after, rotation_time
+from sessions.lifecycle.times import PARENT_MARGIN, after, rotation_time
 from sessions.models import Activation, Credential, EventKind, Probe
 
 MINTED_COLUMNS = (
@@ -105,7 +105,10 @@ def _minted(row: Credential, minted: Minted, now: datetime, needed_directly: boo
         "minted_at": now,
         "expires_at": expires_at,
         # A hop that is only on the way is minted again when something below needs it, not by the clock.
-        "due_at": rotation_time(now, expires_at) if needed_directly and expires_at else None,
+        # Never at once: by a database clock that is hours ahead, what AWS has just given has ended already.
+        "due_at": max(rotation_time(now, expires_at), now + PARENT_MARGIN)
+        if needed_directly and expires_at
+        else None,
         "asked_at": None,
         "attempts": 0,
         "problem": None,

@@ -15,7 +15,7 @@ from django.db import IntegrityError, transaction
 from django.db.models import Q
 
 from sessions import ledger, sealing
-from sessions.aws import key_rotation
+from sessions.aws import key_rotation, proof
 from sessions.aws.credentials import AwsCredentials
 from sessions.aws.errors import AwsError, Refused, WaitingForPerson
 from sessions.aws.key_rotation import Rotation, Step
@@ -29,13 +29,15 @@ from sessions.lifecycle.moves import follow
 from sessions.lifecycle.outcomes import cannot_open, problem_of
 from sessions.lifecycle.plan import root_row
 from sessions.lifecycle.sessions import Refused as NotAllowed
-from sessions.lifecycle.times import PARENT_MARGIN, backoff
+from sessions.lifecycle.times import PARENT_MARGIN, backoff, second_try
 from sessions.models import AwsSession, Credential, EventKind, KeyRotation, Membership
 from sessions.policy import Action
 from sessions.sealing import SealingError
 
 log = structlog.get_logger(__name__)
 
+# About an hour.
+MOST_SECOND_TRIES = 10
 ENDS = {Step.DONE, Step.WITHDRAW}
 
 
@@ -286,8 +288,11 @@ class DatabaseStore:
         """Tried again by itself where that helps; otherwise when a person says so."""
         now = database_now()
         problem = problem_of(error, since=now)
-        due_at = now + max(backoff(self.row.attempts), timedelta(seconds=1)) if error.retryable else None
         begun = bool(self.row.user_arn)
+        due_at = now + max(backoff(self.row.attempts), timedelta(seconds=1)) if error.retryable else None
+        # A policy that was changed a moment ago is not known everywhere yet.
+        if begun and error.code in proof.DENIED and self.row.attempts < MOST_SECOND_TRIES:
+            due_at = now + second_try(self.row.attempts)
         with transaction.atomic(durable=True):
             lock_team(self.row.team_id)
             changes: dict[str, Any] = {"problem": problem, "due_at": due_at, "lease_until": None}

@@ -8,6 +8,7 @@ from sessions.aws.credentials import AwsCredentials
 from sessions.aws.errors import AwsError, Refused, Throttled, Unavailable, WaitingForPerson
 from sessions.aws.proof import About
 from sessions.lifecycle.times import DEFERRED_FOR
+from sessions.models import Credential
 
 
 @dataclass(frozen=True)
@@ -67,7 +68,7 @@ def not_its_own(level: int) -> AwsError:
 
 
 def problem_of(error: AwsError, since: datetime | None = None) -> dict[str, Any]:
-    """What a person reads of an error: {code, hop, message, check, since, retrying, waiting (for a person)}."""
+    """What a person reads of an error: {code, hop, message, check, since, retrying, rejected (by AWS), waiting (for a person)}."""
     return {
         "code": error.code,
         "hop": error.hop,
@@ -75,8 +76,23 @@ def problem_of(error: AwsError, since: datetime | None = None) -> dict[str, Any]
         "check": error.check,
         "since": since.isoformat(timespec="seconds") if since else None,
         "retrying": error.retryable,
+        "rejected": not error.retryable and not isinstance(error, WaitingForPerson),
         "waiting": isinstance(error, WaitingForPerson),
     }
+
+
+def as_proved(error: AwsError, row: Credential) -> AwsError:
+    """Limit what a rejection proves by what happened before: where the caller's credential has just been minted again because
+    of the same answer, it is not the credential that AWS does not want."""
+    if error.about is not About.CALLER or (row.problem or {}).get("code") != error.code:
+        return error
+    return Refused(
+        error.code,
+        row.level,
+        error.message,
+        "What this hop is assumed from was issued again, to no avail: check that its account has enabled the region where "
+        "STS is called, and that nothing on the way changes requests.",
+    )
 
 
 def is_about_the_signer(error: AwsError) -> bool:

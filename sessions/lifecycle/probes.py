@@ -159,7 +159,7 @@ def report_on(probe: Probe) -> ProbeReport:
     problem = credential_problem(leaf, now)
     if leaf.minted_at is not None and leaf.minted_at >= started_at:
         state = ProbeState.OK
-    elif problem is not None and (not problem.retrying or now >= probe.ends_at):
+    elif problem is not None and (_has_its_answer(leaf) or now >= probe.ends_at):
         state = ProbeState.FAILED
     else:
         state = ProbeState.PENDING
@@ -171,6 +171,12 @@ def report_on(probe: Probe) -> ProbeReport:
         hops=hops,
         problem=problem,
     )
+
+
+def _has_its_answer(leaf: Credential) -> bool:
+    """Tell whether the try that the probe asked for was rejected, also where a rejection is looked at again later."""
+    said = leaf.problem or {}
+    return leaf.asked_at is None and bool(said.get("rejected") or not said.get("retrying"))
 
 
 def _hop(

@@ -19,7 +19,7 @@ class Credential(models.Model):
     Engine columns: `due_at` (claimable from then on; null: nothing to do), `asked_at` (a person waits for it since then:
     it goes ahead of the bulk), `lease_until` and `fence` (a random value per claim: who does not hold it changes nothing),
     `attempts` since the last success.
-    `problem` is null or {code, hop, message, check, since, retrying}.
+    `problem` is null or what `lifecycle.outcomes.problem_of` says; a root's has also `tried`, when AWS rejected its key last.
     """
 
     fingerprint = models.CharField(primary_key=True, max_length=64, editable=False)

@@ -7,6 +7,7 @@ import pytest
 
 from sessions.aws.errors import (
     AwsError,
+    ClockSkewed,
     Refused,
     Throttled,
     UnacceptableAnswer,
@@ -18,6 +19,7 @@ from sessions.aws.names import InvalidName
 from sessions.aws.roots import ROOT_KINDS
 from sessions.aws.sts import assume_role, caller_identity
 from sessions.secret import Secret
+from tests.fake_sts import FakeSts
 
 REGION = "eu-west-1"
 KIND = ROOT_KINDS["identity-center"]
@@ -390,3 +392,32 @@ def test_the_fields_take_what_the_portal_shows_and_refuse_the_rest():
             fields[name](bad)
     assert KIND.summary({"start_url": start}) == start
     assert KIND.summary({"account_id": "111122223333", "role_name": "Deploy"}) == "111122223333 / Deploy"
+
+
+@pytest.mark.parametrize("minutes", [10, -10])
+def test_a_clock_some_minutes_off_takes_no_role_away(center, settings, sts, minutes):
+    state = approved(center, settings)
+    sts.rules.skew_seconds = minutes * 60
+    assert base(settings, state).expires_at is not None
+
+
+def test_a_clock_far_off_is_told_as_such(center, settings, sts):
+    state = approved(center, settings)
+    sts.rules.skew_seconds = -90 * 60
+    error = refusal(base, settings, state)
+    assert (type(error), error.retryable) == (ClockSkewed, True)
+    assert "The workers' clock is 1 h" in error.message
+
+
+@pytest.mark.parametrize("status", [200, 302, 403, 407])
+def test_a_proxys_page_is_waited_for(center, settings, monkeypatch, status):
+    state = approved(center, settings)
+    with FakeSts() as proxy:
+        proxy.answer_next(b"<html>Please log in</html>", status=status, times=2)
+        monkeypatch.setenv("AWS_ENDPOINT_URL_SSO", proxy.url)
+        monkeypatch.setenv("AWS_ENDPOINT_URL_SSO_OIDC", proxy.url)
+        for error in (
+            refusal(base, settings, state),
+            refusal(KIND.begin, settings, None, REGION),
+        ):
+            assert (error.code, error.retryable) == ("UnreadableAnswer", True)

@@ -4,7 +4,7 @@ import os
 
 import pytest
 
-from sessions.aws.errors import Refused
+from sessions.aws.errors import ClockSkewed, Refused
 from sessions.aws.hop import Hop
 from sessions.aws.names import InvalidName
 from sessions.aws.roots import ROOT_KINDS
@@ -209,3 +209,20 @@ def test_a_role_or_name_that_is_not_legal_is_refused_without_a_call(sts, setting
     for change in ({"role_arn": "Pod"}, {"role_session_name": "a b"}, {"role_session_name": ""}):
         assert refusal({**settings, **change}).code == "ValidationError"
     assert sts.calls == []
+
+
+@pytest.mark.parametrize("minutes", [10, -10])
+def test_a_clock_some_minutes_off_makes_good_credentials_no_worse(sts, settings, minutes):
+    sts.rules.skew_seconds = minutes * 60
+    assert base(settings).expires_at is not None
+
+
+@pytest.mark.parametrize("minutes", [90, -90])
+def test_a_clock_far_off_is_told_as_such_and_waited_for(sts, settings, token_file, minutes):
+    token_file.write_text(sts.identity_token(SUBJECT, seconds=5 * 3600))
+    sts.rules.skew_seconds = minutes * 60
+    with pytest.raises(ClockSkewed) as raised:
+        base(settings)
+    assert (raised.value.hop, raised.value.retryable) == (0, True)
+    assert "The workers' clock is 1 h" in raised.value.message
+    assert ("behind" if minutes > 0 else "ahead of") in raised.value.message

@@ -152,5 +152,10 @@ class _Handler(BaseHTTPRequestHandler):
 
     do_GET = do_POST = _answer
 
+    def date_time_string(self, timestamp: float | None = None) -> str:
+        """The Date header, by AWS's clock."""
+        now = self.server.center.sts.clock()
+        return super().date_time_string(now if timestamp is None else timestamp)
+
     def log_message(self, format: str, *args: Any) -> None:
         """The log is `calls`."""

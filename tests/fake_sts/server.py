@@ -337,6 +337,9 @@ class _Handler(BaseHTTPRequestHandler):
         self.wfile.write(content)
         self.wfile.flush()
 
+    # STS is asked by POST alone; what stands in for a proxy answers to both.
+    do_GET = do_POST
+
     def date_time_string(self, timestamp: float | None = None) -> str:
         """The Date header, by AWS's clock."""
         return super().date_time_string(self.server.sts.clock() if timestamp is None else timestamp)

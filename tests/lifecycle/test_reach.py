@@ -6,6 +6,7 @@ import pytest
 
 from sessions.clock import database_now
 from sessions.lifecycle import lanes, rotation
+from sessions.lifecycle.activations import rotate_session
 from sessions.lifecycle.answers import give_codes
 from sessions.lifecycle.sessions import Draft, save_session
 from sessions.lifecycle.state import Status
@@ -158,6 +159,33 @@ def test_a_dead_parent_is_minted_again_once_and_its_children_go_on(house, sts):
     house.work()
     assert (house.state(leaf).status, house.state(leaf).problem) == (Status.ACTIVE, None)
     assert Credential.objects.get(level=1).generation == 2
+
+
+def test_a_parent_that_is_no_use_minted_again_is_left_alone(house, sts):
+    """AWS goes on to say that it does not know the caller: so it is not the caller that it does not want."""
+    hub = house.chained("Hub")
+    odd, sound = house.chained("Odd", hub), house.chained("Sound", hub)
+    house.start(odd)
+    rotation.run()
+    Credential.objects.filter(level=2).update(due_at=database_now())
+    sts.fail_next("InvalidClientTokenId", status=403)
+    house.start(odd)
+    rotate_session(odd, house.ben)
+    rotation.run()
+    assert Credential.objects.get(level=2).problem["code"] == "InvalidClientTokenId"
+    for _ in range(3):
+        sts.fail_next("InvalidClientTokenId", status=403, after=0 if _hub_lives() else 1)
+        try_again()
+        house.work()
+    assert Credential.objects.get(level=1).generation == 2
+    assert house.state(odd).problem.hop == 2
+    house.start(sound)
+    house.work()
+    assert house.state(sound).status is Status.ACTIVE
+
+
+def _hub_lives():
+    return Credential.objects.get(level=1).is_live(database_now() + timedelta(minutes=1))
 
 
 @pytest.mark.parametrize("skew_seconds", [20 * 60, -20 * 60])

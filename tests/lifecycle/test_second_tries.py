@@ -14,12 +14,12 @@ from sessions.lifecycle.activations import rotate_session, stop_session
 from sessions.lifecycle.heartbeats import stamp
 from sessions.lifecycle.key_rotations import ask_rotation, work_due
 from sessions.lifecycle.outcomes import Blocked, Refusal
-from sessions.lifecycle.probes import run_root_probe, start_probe
+from sessions.lifecycle.probes import report_on, run_root_probe, start_probe
 from sessions.lifecycle.second_look import look_again
 from sessions.lifecycle.sessions import Draft
 from sessions.lifecycle.state import Status
 from sessions.lifecycle.times import PARENT_MARGIN, second_try, seldom
-from sessions.models import Credential
+from sessions.models import CHAINED, Credential, Probe, ProbeState
 from tests.lifecycle.test_reach import due_now, statuses, try_again
 from tests.lifecycle.test_rotation import age, assumed
 
@@ -170,6 +170,26 @@ def test_waits_are_spread_and_bounded():
     assert {second_try(attempts) <= timedelta(minutes=8) for attempts in range(100)} == {True}
     assert len({second_try(3) for _ in range(50)}) == 50
     assert len({seldom() for _ in range(50)}) == 50
+
+
+def test_a_test_of_a_living_session_is_told_its_rejection_at_once(house, sts):
+    [leaf] = started(house, 1)
+    house.start(leaf, house.ada)
+    house.work()
+    sts.deny()
+    draft = Draft(
+        kind=CHAINED,
+        alias=leaf.alias,
+        profile=leaf.profile,
+        region=leaf.region,
+        assumer=house.root,
+        role_arn=leaf.link.role_arn,
+        role_session_name="{username}",
+    )
+    probe = start_probe(draft, house.ada, leaf)
+    assert report_on(probe).state == ProbeState.PENDING
+    house.work()
+    assert report_on(Probe.objects.get(pk=probe.pk)).state == ProbeState.FAILED
 
 
 # --- a root that does not work --------------------------------------------------------------------
