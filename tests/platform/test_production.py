@@ -16,6 +16,7 @@ import pytest
 from tests.fake_sts import FakeSts
 from tests.platform import compose
 from tests.platform.installation import clean_environ, free_port, processes_with, wait_for
+from tests.platform.proxy import Proxy
 
 pytestmark = [pytest.mark.processes, pytest.mark.own_servers]
 
@@ -277,3 +278,43 @@ def test_the_web_answers_as_behind_a_proxy_that_ends_tls(production):
         subprocess.run(checked, cwd=production.app, env=production.environ("web"), check=False).returncode
         == 1
     )
+
+
+@pytest.fixture(scope="module")
+def proxy(tmp_path_factory, production):
+    one = Proxy(tmp_path_factory.mktemp("proxy"), production.port)
+    yield one
+    one.end()
+
+
+SLOW = 40  # of each kind: more than three times the web's threads
+
+
+def test_slow_clients_hold_nobody_up_behind_the_proxy(production, proxy):
+    head = f"Host: {HOST}\r\n".encode()
+    slow = []
+    for _ in range(SLOW):
+        headers, body = proxy.connect(), proxy.connect()
+        headers.sendall(b"GET /accounts/login/ HTTP/1.1\r\n" + head + b"X-Slow: ")
+        body.sendall(b"POST /accounts/login/ HTTP/1.1\r\n" + head + b"Content-Length: 900\r\n\r\nlogin=")
+        slow += [headers, body]
+    for _ in range(5):
+        assert proxy.ask("/healthz")[0] == 200
+        assert proxy.ask("/accounts/login/")[0] == 200
+        for each in slow:
+            each.sendall(b"a")
+    for each in slow:
+        each.close()
+    assert production.ended() == []
+
+
+def test_the_proxy_lets_through_what_it_should_and_nothing_else(production, proxy):
+    assert proxy.ask("/metrics")[0] == 404
+    assert proxy.ask("/healthz", SCRIPT_NAME="/evil", X_Forwarded_Proto="http")[0] == 200
+    assert proxy.ask("/x/metrics", **{"Script-Name": "/x"})[0] == 404
+    # What a client says of itself is not believed: it is https here, whatever it says.
+    assert proxy.ask("/accounts/login/", **{"X-Forwarded-Proto": "http"})[0] == 200
+    with pytest.raises(OSError, match=r"(?i)unrecognized.name"):
+        proxy.connect(name="other.example")
+    status, answer = production.ask("GET", "/api/v1/sessions", "cwt_" + "x" * 40)
+    assert status == 401, answer
