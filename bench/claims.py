@@ -22,9 +22,9 @@ REPETITIONS = 20
 HELD = 4
 # A row like that of a leaf, many times over; every tenth is due, since up to ten minutes.
 COPY = """
-INSERT INTO chains_credential (fingerprint, team_id, root_id, parent_id, level, request, region, sealed, generation,
+INSERT INTO chains_credential (fingerprint, team_id, root_id, parent_id, level, request, sealed, generation,
     access_key_id, minted_at, expires_at, due_at, asked_at, lease_until, fence, attempts, problem)
-SELECT encode(sha256(n::text::bytea), 'hex'), team_id, root_id, parent_id, level, request, region, sealed, generation,
+SELECT encode(sha256(n::text::bytea), 'hex'), team_id, root_id, parent_id, level, request, sealed, generation,
     'ASIA' || lpad(to_hex(n), 16, '0'), minted_at, expires_at,
     %s::timestamptz + (CASE WHEN random() < %s THEN -random() ELSE 1 + random() END) * interval '10 minutes', NULL, NULL, NULL,
     0, NULL

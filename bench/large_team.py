@@ -237,7 +237,6 @@ def crowd(team: LargeTeam, first: int, last: int) -> None:
         root_id=_literal(AwsSession, "id", team.big_root.pk),
         parent_id=f"'{root.pk}'",
         level="(i - 1) % 3 + 1",
-        region=f"'{REGION}'",
         minted_at=_literal(Credential, "minted_at", now),
         expires_at=_literal(Credential, "expires_at", now + timedelta(hours=1)),
         due_at=_literal(Credential, "due_at", now + timedelta(minutes=40)),

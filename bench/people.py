@@ -162,7 +162,6 @@ def _row(step: PlannedHop) -> Credential:
         parent_id=step.parent_fingerprint,
         level=step.level,
         request=step.hop.to_json() if step.hop else {},
-        region=step.region,
     )
 
 

@@ -210,6 +210,12 @@ class RootSessionForm(SessionForm):
     def __init__(self, *args: Any, kind: RootKind, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
         self.kind = kind
+        self.fields["sts_region"] = forms.ChoiceField(
+            label="STS region",
+            required=False,
+            choices=[("", "Same as the region"), *region_choices()],
+            help_text="Where AssumeRole is called for its chains.",
+        )
         for spec in kind.fields:
             self.fields[spec.name] = self._field(spec)
 
@@ -235,6 +241,12 @@ class RootSessionForm(SessionForm):
 
     def clean(self) -> dict[str, Any]:
         cleaned = super().clean() or {}
+        region, sts_region = cleaned.get("region"), cleaned.get("sts_region")
+        if region and sts_region and names.partition_of(region) != names.partition_of(sts_region):
+            self.add_error(
+                "sts_region",
+                f"{sts_region} is not a region of the partition of {region}, {names.partition_of(region)}.",
+            )
         if self.session is not None:
             shown = [spec.name for spec in self.kind.fields if not spec.secret and spec.required]
             secret = [spec.name for spec in self.kind.fields if spec.secret and spec.required]
@@ -251,7 +263,7 @@ class RootSessionForm(SessionForm):
         typed = {spec: str(cleaned.get(spec.name, "")) for spec in self.kind.fields}
         return Draft(
             kind=self.kind.kind,
-            **{name: cleaned[name] for name in ("alias", "profile", "region")},
+            **{name: cleaned[name] for name in ("alias", "profile", "region", "sts_region")},
             settings={spec.name: value for spec, value in typed.items() if not spec.secret and value},
             secrets={spec.name: Secret(value) for spec, value in typed.items() if spec.secret and value},
         )
@@ -280,8 +292,7 @@ def stored_values(session: AwsSession) -> dict[str, Any]:
     """What a session's form shows of it: everything but the secrets."""
     values: dict[str, Any] = {"alias": session.alias, "profile": session.profile, "region": session.region}
     if not session.is_chained:
-        values |= session.settings
-        return values
+        return {**values, "sts_region": session.sts_region, **session.settings}
     link = session.link
     return {
         **values,

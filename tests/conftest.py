@@ -16,7 +16,7 @@ from django.test import testcases
 
 from chainweb import processes
 from sessions import triggers
-from sessions.lifecycle import broker, budget, lanes
+from sessions.lifecycle import broker, budget, endpoints
 from tests import settings as test_settings
 from tests.fake_identity_center import FakeIdentityCenter
 from tests.fake_sts import FakeSts
@@ -65,7 +65,7 @@ def sts_server():
 def sts(sts_server):
     """The STS, with no faults and no calls of an earlier test."""
     sts_server.reset()
-    lanes.forget()
+    endpoints.forget()
     return sts_server
 
 

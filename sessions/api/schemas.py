@@ -34,6 +34,9 @@ class SessionOut(BaseModel):
     """A session as its caller sees it. Settings of a root kind stand beside these fields; secrets never do.
 
     `role_session_name` is the template in its link; with `role_session_name_is_default`, the team's, which it follows.
+
+    `sts_region`, of a root alone, is where AssumeRole is called for it and for every session assumed from it.
+
     `minted_at` is the last success with what it asks for now: it stays when `expires_at` is over.
     """
 
@@ -44,6 +47,7 @@ class SessionOut(BaseModel):
     alias: str
     profile: str
     region: str
+    sts_region: str | None = None
     status: str
     expires_at: Any = None
     minted_at: Any = None
@@ -57,6 +61,8 @@ class SessionIn(BaseModel):
     A chained session's hop can also say `external_id`, `tags` {key: value}, `transitive_tag_keys` [key], `policy` (an object
     or its text), `policy_arns` [ARN], `networks` [network] and `without_source_identity`. `role_session_name` left out, blank or
     null is the team's default, also after that has changed.
+
+    `sts_region`, of a root alone, is a region of the same partition; left out or empty it is the root's own region.
     """
 
     model_config = ConfigDict(extra="allow")
@@ -65,6 +71,7 @@ class SessionIn(BaseModel):
     alias: str = ""
     profile: str = ""
     region: str = ""
+    sts_region: str = ""
 
 
 class SessionPatch(BaseModel):

@@ -36,6 +36,8 @@ def _as_json(described: Described, policy: TeamPolicy) -> dict[str, Any]:
     values = answered(session, policy)
     if session.is_chained:
         values["role_session_name_is_default"] = not session.link.role_session_name
+    else:
+        values["sts_region"] = session.sts_home
     return {
         "id": session.pk,
         "kind": session.kind,
@@ -119,7 +121,7 @@ def create_session(request: HttpRequest, payload: SessionIn) -> Any:
     reason = why_not_create(kind, member)
     if reason:
         raise ApiError(403, "forbidden", reason)
-    sent = {key: value for key, value in payload.model_dump().items() if key != "kind"}
+    sent = {key: value for key, value in payload.model_dump(exclude_unset=True).items() if key != "kind"}
     form = _checked(form_for(kind, sent, view=view_of_sessions(member, database_now()), is_page=False), sent)
     session = form.save()
     if session is None:

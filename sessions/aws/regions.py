@@ -4,6 +4,11 @@ https://docs.aws.amazon.com/accounts/latest/reference/manage-acct-regions.html: 
 disabled. No API says so without credentials, and botocore's data do not.
 """
 
+from functools import lru_cache
+from itertools import takewhile
+
+from sessions.aws.names import InvalidName, partition_of
+
 ENABLED_BY_DEFAULT = {
     "aws": (
         *("us-east-1", "us-east-2", "us-west-1", "us-west-2", "ca-central-1", "sa-east-1"),
@@ -24,3 +29,21 @@ _EVERYBODYS = frozenset(region for regions in ENABLED_BY_DEFAULT.values() for re
 def is_opt_in(region: str) -> bool:
     """Tell whether an account has to enable the region first; a region of which nothing is known counts as such."""
     return region not in _EVERYBODYS
+
+
+@lru_cache(maxsize=256)
+def stand_ins(region: str) -> tuple[str, ...]:
+    """List the partition's other regions that every account has, the nearest by name first: any of them issues credentials
+    that are good in all. Empty where there is no other, and for a region of which nothing is known."""
+    try:
+        partition = partition_of(region)
+    except InvalidName:
+        return ()
+    others = (each for each in ENABLED_BY_DEFAULT.get(partition, ()) if each != region)
+    return tuple(sorted(others, key=lambda each: -_in_common(each, region)))
+
+
+def _in_common(one: str, other: str) -> int:
+    """Count the parts of the names, from the left, in which two regions agree."""
+    pairs = zip(one.split("-"), other.split("-"), strict=False)
+    return sum(1 for _ in takewhile(lambda pair: pair[0] == pair[1], pairs))

@@ -8,7 +8,8 @@ claims       who works on what: lease and fence
 rotation     one run: claim → what it is assumed from → calls as they become possible → commit as answers come in
 needs        who a credential is for
 bases        what a hop is assumed from
-lanes        whose call is next: fair between accounts, within the budget, behind a breaker
+lanes        whose call is next: fair between accounts, within the budget
+endpoints    at which region's STS it is made, behind a breaker for each
 budget       calls per account and second, over all workers
 outcomes     what can become of a claimed credential
 commit       results → credentials, states and the ledger's lines, in one transaction

@@ -178,7 +178,7 @@ def resettle(started: QuerySet[Activation], now: datetime, *, asked: bool = Fals
     left: list[str] = []
     for at in range(0, len(stale), PLANS_AT_ONCE):
         some = stale[at : at + PLANS_AT_ONCE]
-        leaves = secure_all([planned for _, planned in some], now, asked=asked, edited=True)
+        leaves = secure_all([planned for _, planned in some], now, asked=asked)
         for (activation, _), leaf in zip(some, leaves, strict=True):
             if activation.credential_id != leaf.pk:
                 left.append(activation.credential_id)

@@ -16,9 +16,19 @@ from sessions.aws.roots import ROOT_KINDS, RootKind
 from sessions.clock import database_now
 from sessions.lifecycle import answers, approvals
 from sessions.lifecycle.blobs import open_credentials, open_root_secrets, root_credentials
-from sessions.lifecycle.outcomes import Blocked, Deferred, Minted, Outcome, Refusal, cannot_open, not_its_own
+from sessions.lifecycle.endpoints import Route, route
+from sessions.lifecycle.outcomes import (
+    Blocked,
+    Deferred,
+    Minted,
+    Outcome,
+    Refusal,
+    cannot_open,
+    fails_the_lane,
+    not_its_own,
+)
 from sessions.lifecycle.times import DEFERRED_FOR, PARENT_MARGIN
-from sessions.models import Credential
+from sessions.models import AwsSession, Credential
 from sessions.sealing import SealingError
 from sessions.secret import Secret
 
@@ -33,14 +43,13 @@ class Base:
     settings: Mapping[str, str]
     secrets: Mapping[str, Secret]
     answers: Mapping[str, Secret]
-    region: str
 
-    def mint(self) -> Outcome:
+    def mint(self, region: str) -> Outcome:
         try:
-            given = self.kind.base_credentials(self.settings, self.secrets, self.answers, self.region)
+            given = self.kind.base_credentials(self.settings, self.secrets, self.answers, region)
         except AwsError as error:
             return Refusal(error)
-        return Minted(given, parent_access_key_id="", arn="")
+        return Minted(given, parent_access_key_id="", arn="", region=region)
 
     def waits(self) -> bool:
         """Whether an answer is missing: then minting it says so without asking AWS."""
@@ -71,16 +80,16 @@ def prepare(row: Credential) -> Base | Refusal | Deferred:
     except SealingError as error:
         log.error("what a root holds does not open", root=str(root.pk), reason=str(error))
         return Refusal(cannot_open(0, str(error)))
-    return Base(kind, root.settings, secrets, given, row.region)
+    return Base(kind, root.settings, secrets, given)
 
 
-def base_from(parent: Credential, region: str) -> AwsCredentials | Refusal | Blocked | Deferred:
-    """The credentials of that parent if they can be used now; `region` is where a root would ask STS."""
+def base_from(parent: Credential) -> AwsCredentials | Refusal | Blocked | Deferred:
+    """Open the credentials of that parent if they can be used now."""
     try:
         if parent.level == 0 and parent.root.team_id != parent.team_id:
             return Refusal(not_its_own(0))
         if parent.level == 0 and not parent.is_kept_base:
-            return root_credentials(parent.root, region)
+            return _asked_for(parent.root)
         now = database_now()
         if parent.is_live(now + PARENT_MARGIN):
             return open_credentials(parent)
@@ -94,15 +103,27 @@ def base_from(parent: Credential, region: str) -> AwsCredentials | Refusal | Blo
     return Deferred(DEFERRED_FOR)
 
 
+def _asked_for(root: AwsSession) -> AwsCredentials:
+    """Ask for a root's own credentials. Where that is a call to STS, whether it brings an answer counts for its region."""
+    way = route_of(root)
+    region = way.now()
+    try:
+        return root_credentials(root, region)
+    except AwsError as error:
+        if ROOT_KINDS[root.kind].asks_sts(root.settings) and fails_the_lane(error):
+            way.told(region, error)
+        raise
+
+
 def signed_by(parent: Credential, base: AwsCredentials) -> Signed:
     """Whose credentials those of that parent are, which decides what an answer to a call with them proves."""
-    account = calling_account(parent)
+    account, home = calling_account(parent), parent.root.sts_home
     account = account if account.isdigit() else ""
     if parent.level > 0:
-        return Signed(Signer.HOP, parent.region, account)
+        return Signed(Signer.HOP, home, account)
     if parent.is_kept_base:
-        return Signed(Signer.ROOT_SESSION, parent.region, account)
-    return Signed(Signer.ROOT_IDENTITY if base.session_token else Signer.ROOT_KEY, parent.region, account)
+        return Signed(Signer.ROOT_SESSION, home, account)
+    return Signed(Signer.ROOT_IDENTITY if base.session_token else Signer.ROOT_KEY, home, account)
 
 
 def calling_account(parent: Credential) -> str:
@@ -112,5 +133,27 @@ def calling_account(parent: Credential) -> str:
             return RoleArn.parse(parent.request["role_arn"]).account
         except InvalidArn:
             return "unknown"
-    parts = parent.root.identity_arn.split(":")
-    return parts[4] if len(parts) > 5 else f"root {parent.root_id}"
+    return account_of(parent.root)
+
+
+def account_of(root: AwsSession) -> str:
+    """The account whose quota a root's own calls count on; while it is not known, each such root has a quota of its own."""
+    return root.account or f"root {root.pk}"
+
+
+def route_of(root: AwsSession) -> Route:
+    """Where STS is called with a root's own credentials, or for them."""
+    return route(account_of(root), root.sts_home)
+
+
+def route_from(parent: Credential) -> Route:
+    """Where a hop is called that is assumed from that parent."""
+    return route(calling_account(parent), parent.root.sts_home)
+
+
+def route_to(row: Credential) -> Route:
+    """Where a root is asked for the base credentials that it keeps; calls of other services are a way of their own."""
+    root = row.root
+    if ROOT_KINDS[root.kind].asks_sts(root.settings):
+        return route_of(root)
+    return route(f"root {root.pk}", root.sts_home, of_sts=False)

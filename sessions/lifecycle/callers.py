@@ -73,10 +73,12 @@ class Errands:
             return assume(call)
         signed_with = (str(call.row.parent_id), call.base.access_key_id)
         too_long = time.monotonic() - since > LONGEST_IN_LINE_SECONDS
-        if self.ended or too_long or signed_with in self.refused or not lane.may_go_on(since):
+        if self.ended or too_long or signed_with in self.refused or not lane.may_go_on(call, since):
             return None
         outcome = assume(call)
-        if isinstance(outcome, Refusal) and is_about_the_signer(outcome.error):
+        if isinstance(outcome, Refusal) and is_about_the_signer(
+            lane.route.judged(call.region, outcome.error)
+        ):
             self.refused.add(signed_with)
         return outcome
 
@@ -89,13 +91,13 @@ def assume(call: Call) -> Outcome:
     row = call.row
     try:
         if isinstance(call.base, Base):
-            return call.base.mint()
+            return call.base.mint(call.region)
         assert call.base is not None
         hop = Hop.from_json(row.request)
         if hop.fingerprint(str(row.team_id), str(row.parent_id)) != row.pk:
             # Another team's parent, or another role: what came of it would be handed out under this row's name.
             return Refusal(not_its_own(row.level))
-        answer = assume_role(hop, call.base, row.region, row.level, signed=call.signed)
+        answer = assume_role(hop, call.base, call.region, row.level, signed=call.signed)
     except AwsError as error:
         return Refusal(as_proved(error, row))
     except Exception as error:  # noqa: BLE001  (the run waits for an answer, whatever this version makes of the request)
@@ -115,6 +117,7 @@ def assume(call: Call) -> Outcome:
         parent_access_key_id=call.base.access_key_id,
         arn=answer.arn,
         packed_policy_size=answer.packed_policy_size,
+        region=call.region,
     )
 
 

@@ -154,6 +154,7 @@ def _entry(row: Credential, outcome: Outcome, needs: Sequence[Need]) -> Entry | 
                     "access_key_id": credentials.access_key_id,
                     "parent_access_key_id": outcome.parent_access_key_id,
                     "arn": outcome.arn,
+                    "sts_region": outcome.region,
                     "expires_at": _text(ends) if ends else None,
                 },
             )

@@ -24,7 +24,9 @@ from sessions.clock import database_now
 from sessions.ledger import Entry
 from sessions.lifecycle import roots
 from sessions.lifecycle.authority import begin, lock_team
+from sessions.lifecycle.bases import route_of
 from sessions.lifecycle.blobs import open_credentials, open_root_secrets, seal_credentials, seal_root_secrets
+from sessions.lifecycle.endpoints import ask
 from sessions.lifecycle.moves import follow
 from sessions.lifecycle.outcomes import cannot_open, problem_of
 from sessions.lifecycle.plan import root_row
@@ -124,7 +126,8 @@ def _work_on(pk: uuid.UUID, fence: uuid.UUID) -> None:
                 store.begin()
                 roots.heard(store.row.root)
             # A step that writes here writes its event with it; what is done at AWS alone is told afterwards.
-            while (step := key_rotation.take_step(store, store.row.root.region, database_now())) not in ENDS:
+            region = route_of(store.row.root).now()
+            while (step := key_rotation.take_step(store, region, database_now())) not in ENDS:
                 store.took(step)
                 roots.heard(store.row.root)
             store.end(step)
@@ -253,7 +256,8 @@ class DatabaseStore:
     # --- the rest of the row ----------------------------------------------------------------------
 
     def begin(self) -> None:
-        begun = key_rotation.begin(self.key(), self.signing(), self.row.root.region)
+        key, signing = self.key(), self.signing()
+        begun = ask(route_of(self.row.root), lambda region: key_rotation.begin(key, signing, region))
         with transaction.atomic(durable=True):
             self._write(user_name=begun.user_name, user_arn=begun.user_arn)
         self._load()

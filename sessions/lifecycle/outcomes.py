@@ -13,12 +13,13 @@ from sessions.models import Credential
 
 @dataclass(frozen=True)
 class Minted:
-    """AWS answered with credentials."""
+    """AWS answered with credentials; `region` is where, and where CloudTrail has the call."""
 
     credentials: AwsCredentials
     parent_access_key_id: str
     arn: str
     packed_policy_size: int | None = None
+    region: str = ""
 
 
 @dataclass(frozen=True)
@@ -102,7 +103,7 @@ def is_about_the_signer(error: AwsError) -> bool:
 
 def fails_the_lane(error: AwsError) -> bool:
     """Tell whether calls of the same account have no better chance for a while; throttling is the budget's business."""
-    return error.about in {About.MOMENT, About.CLOCK} and not isinstance(error, Throttled)
+    return error.about in {About.MOMENT, About.CLOCK} and not isinstance(error, Throttled | Refused)
 
 
 def blocked_by(outcome: Outcome) -> Outcome:

@@ -1,6 +1,6 @@
 """From a session and a person to the AssumeRole requests of its chain, and the credential rows that answer them."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
@@ -22,10 +22,6 @@ class PlannedHop:
     parent_fingerprint: str | None
     hop: Hop | None
     request: dict[str, Any]
-
-    @property
-    def region(self) -> str:
-        return self.session.region
 
 
 def plan(chain: Sequence[AwsSession], member: Membership, policy: TeamPolicy) -> list[PlannedHop]:
@@ -59,14 +55,12 @@ def secure_all(
     *,
     force: bool = False,
     asked: bool = True,
-    edited: bool = False,
 ) -> list[Credential]:
     """The same for several plans of one team, with a handful of queries: their leaves, in the same order.
 
     Call it inside a transaction that holds the team's lock. `force` has the leaves minted anew even if they are live.
     `asked`: a person waits for it, so it goes ahead of the bulk. What stands refused is tried again, also while the leaf
     still lives: a person asks again, or an edit has changed what was refused. Hops on the way that live are used as they are.
-    `edited`: what is to be asked in another region from now on is moved there, also where it lives.
     """
     rows = _rows_of(plans)
     leaves = [rows[planned[-1].fingerprint] for planned in plans]
@@ -92,43 +86,19 @@ def secure_all(
         Credential.objects.filter(pk__in=wanted).update(due_at=now, attempts=0, asked_at=asked_at)
         for row in wanted.values():
             row.due_at, row.attempts, row.asked_at = now, 0, asked_at
-    _ask_in_todays_regions(plans, rows if edited else wanted)
     return leaves
 
 
 def touched(plans: Sequence[Sequence[PlannedHop]]) -> set[str]:
-    """The fingerprints in these plans whose rows an edit concerns though they answer the same request as before: those that
-    stand refused, and those that are to be asked for in another region from now on. Two queries."""
-    regions = _regions_of(plans)
-    rows = Credential.objects.filter(pk__any_of=regions)
-    refused = rows.filter(problem__isnull=False).values_list("pk", flat=True)
-    moved = (pk for pk, region in rows.values_list("pk", "region") if region not in regions[pk])
-    return {*refused, *moved}
+    """Find the fingerprints in these plans that an edit concerns though they answer the same request as before: those that
+    stand refused."""
+    rows = Credential.objects.filter(pk__any_of={step.fingerprint for planned in plans for step in planned})
+    return set(rows.filter(problem__isnull=False).values_list("pk", flat=True))
 
 
 def _stands_refused(row: Credential) -> bool:
     """What was not minted when it was due; whoever presses does not wait for the next try."""
     return row.problem is not None
-
-
-def _ask_in_todays_regions(plans: Sequence[Sequence[PlannedHop]], rows: Mapping[str, Credential]) -> None:
-    """A region is not part of what is asked, only where: an edit of it alone keeps the credential but moves its next call."""
-    moved: dict[str, list[str]] = {}
-    for fingerprint, regions in _regions_of(plans).items():
-        row = rows.get(fingerprint)
-        if row is not None and row.region not in regions:
-            row.region = regions[-1]
-            moved.setdefault(row.region, []).append(fingerprint)
-    for region, fingerprints in moved.items():
-        Credential.objects.filter(pk__any_of=fingerprints).update(region=region)
-
-
-def _regions_of(plans: Sequence[Sequence[PlannedHop]]) -> dict[str, list[str]]:
-    """{fingerprint: where it may be asked}: sessions that differ in nothing but their region share one."""
-    regions: dict[str, list[str]] = {}
-    for step in (step for planned in plans for step in planned):
-        regions.setdefault(step.fingerprint, []).append(step.region)
-    return regions
 
 
 def root_row(root: AwsSession, person: str = "", *, make: bool = False) -> Credential | None:
@@ -148,7 +118,6 @@ def root_row(root: AwsSession, person: str = "", *, make: bool = False) -> Crede
             root=root,
             level=0,
             request=request,
-            region=root.region,
         )
     return row
 
@@ -166,7 +135,6 @@ def _rows_of(plans: Sequence[Sequence[PlannedHop]]) -> dict[str, Credential]:
             parent_id=step.parent_fingerprint,
             level=step.level,
             request=step.request,
-            region=step.region,
         )
         for fingerprint, (step, root) in steps.items()
         if fingerprint not in rows

@@ -1,5 +1,6 @@
 """Test before saving: a chained draft is minted like any other need; a root draft is asked who it is."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 
@@ -9,13 +10,14 @@ from sessions import ledger
 from sessions.aws.arn import RoleArn
 from sessions.aws.errors import AwsError
 from sessions.aws.roots import ROOT_KINDS
-from sessions.aws.sts import caller_identity
+from sessions.aws.sts import CallerIdentity, caller_identity
 from sessions.clock import database_now
 from sessions.ledger import Entry
 from sessions.lifecycle import roots
 from sessions.lifecycle.activations import erase_unneeded
 from sessions.lifecycle.authority import lock_team
 from sessions.lifecycle.blobs import open_root_secrets, seal_root_secrets
+from sessions.lifecycle.endpoints import ask, route
 from sessions.lifecycle.hop_rules import check_chain, check_link, check_name
 from sessions.lifecycle.outcomes import not_its_own, problem_of
 from sessions.lifecycle.plan import plan, secure
@@ -35,6 +37,7 @@ from sessions.models import (
     TeamPolicy,
 )
 from sessions.policy import with_fresh_groups, working_members
+from sessions.secret import Secret
 
 PROBE_LIFE = timedelta(seconds=60)
 
@@ -50,7 +53,7 @@ def start_probe(draft: Draft, member: Membership, session: AwsSession | None) ->
         session=session,
         kind=draft.kind,
         alias=draft.alias,
-        region=draft.region,
+        region=draft.sts_region or draft.region,
         ends_at=now + PROBE_LIFE,
     )
     if draft.kind == CHAINED:
@@ -94,8 +97,7 @@ def run_root_probe(probe_id: str) -> None:
         secrets = open_root_secrets(probe.sealed_secrets, probe.place)
         if not secrets and session is not None:
             secrets = open_root_secrets(session.sealed_secrets, session.place)
-        base = ROOT_KINDS[probe.kind].base_credentials(probe.settings, secrets, {}, probe.region)
-        identity = caller_identity(base, probe.region)
+        identity = ask(route(_account(probe), probe.region), lambda region: _identity(probe, secrets, region))
     except AwsError as error:
         probe.state, probe.result = ProbeState.FAILED, {"problem": problem_of(error, since=database_now())}
     else:
@@ -115,6 +117,16 @@ def run_root_probe(probe_id: str) -> None:
     is_stored = probe.sealed_secrets is None and session is not None and session.settings == probe.settings
     if session is not None and is_stored and probe.state == ProbeState.OK:
         roots.heard(session)
+
+
+def _account(probe: Probe) -> str:
+    """The account with whose calls to STS a draft's count; all drafts count together that do not tell theirs."""
+    return ROOT_KINDS[probe.kind].account(probe.settings) or "drafts"
+
+
+def _identity(probe: Probe, secrets: Mapping[str, Secret], region: str) -> CallerIdentity:
+    base = ROOT_KINDS[probe.kind].base_credentials(probe.settings, secrets, {}, region)
+    return caller_identity(base, region)
 
 
 @dataclass(frozen=True)

@@ -17,7 +17,7 @@ from sessions.aws.credentials import AwsCredentials
 from sessions.aws.proof import About
 from sessions.clock import database_now
 from sessions.lifecycle import claims, outcomes, source_identity, tallies
-from sessions.lifecycle.bases import Base, base_from, calling_account, prepare, signed_by
+from sessions.lifecycle.bases import Base, base_from, prepare, route_from, route_to, signed_by
 from sessions.lifecycle.callers import Errands
 from sessions.lifecycle.claims import Claim
 from sessions.lifecycle.commit import commit
@@ -148,14 +148,14 @@ class Run:
         # Answers that wait for their commit are lost with this process, so there is a line only where there is a backlog.
         for lane, call in self.lanes.next_calls(self.errands.room(in_line=self._has_backlog())):
             if self.rows.get(call.row.pk) is not call.row:  # stopped, or taken over, since it was claimed
-                self.lanes.not_made(lane)
+                self.lanes.not_made(lane, call)
                 tallies.add("claims_lost")
                 continue
             if call.base is None:
                 base = prepare(call.row)
-                outcome = base.mint() if isinstance(base, Base) and base.waits() else base
+                outcome = base.mint(call.region) if isinstance(base, Base) and base.waits() else base
                 if not isinstance(outcome, Base):  # nothing to ask AWS
-                    self.lanes.not_made(lane)
+                    self.lanes.not_made(lane, call)
                     self._finish(call.row, outcome)
                     continue
                 call = replace(call, base=outcome)
@@ -178,12 +178,19 @@ class Run:
     def _answered(self, lane: Lane, call: Call, outcome: Outcome | None) -> None:
         self.called.pop(call.row.pk, None)
         if outcome is None:
-            self.lanes.not_made(lane)
+            self.lanes.not_made(lane, call)
             self._place(call.row)
             return
         error = outcome.error if isinstance(outcome, Refusal) else None
-        self.lanes.finished(lane, error)
+        self.lanes.finished(lane, call, error)
         tallies.add("sts_calls", lane.account, error.code if error else "ok")
+        if error is not None:
+            # What a person has given for a root is used up: its call cannot be made once more elsewhere.
+            if call.row.level > 0 and lane.route.goes_elsewhere(call.region, error):
+                self._place(call.row)
+                return
+            error = lane.route.judged(call.region, error)
+            outcome = Refusal(error)
         parent_id = str(call.row.parent_id)
         if call.row.parent_id is None or error is None:
             pass  # a root's own: nothing else is signed with what it was asked with
@@ -257,6 +264,10 @@ class Run:
             self.parents |= _read({*run_out} - {row.pk for row in frontier})
             self.rows.update({row.pk: row for row in frontier})
             fresh = [*fresh, *frontier]
+        for row in sorted(fresh, key=lambda row: row.level):
+            parent = self.parents.get(str(row.parent_id)) or self.rows.get(str(row.parent_id))
+            if parent is not None and parent.root_id == row.root_id:
+                row.root = parent.root  # one query for each parent that is read, and none for a row
         needs = needs_of([row.pk for row in fresh])
         self.needs.update(needs)
         claims.release_unneeded(self.claim, [pk for pk, who in needs.items() if not who])
@@ -269,7 +280,7 @@ class Run:
     def _place(self, row: Credential, *, may_wait: bool = True) -> None:
         """Into a lane if its parent is there, into waiting while the parent is being minted, to its end if it cannot be."""
         if row.level == 0:
-            self.lanes.add(f"root {row.root_id}", Call(row, None))
+            self.lanes.add(route_to(row), Call(row, None))
             return
         parent_id = str(row.parent_id)
         if (parent_id in self.rows or parent_id in self.expected) and parent_id not in self.bases:
@@ -279,9 +290,7 @@ class Run:
             self._finish(row, outcomes.blocked_by(self.failed[parent_id]))
             return
         parent = self.parents.get(parent_id)
-        base = self.bases.get(parent_id) or (
-            base_from(parent, row.region) if parent else Deferred(DEFERRED_FOR)
-        )
+        base = self.bases.get(parent_id) or (base_from(parent) if parent else Deferred(DEFERRED_FOR))
         if isinstance(base, AwsCredentials) and parent is not None:
             self.bases[parent_id] = base
             match self.scouts.ask(parent, row):
@@ -290,7 +299,7 @@ class Run:
                 case True:
                     if parent_id in self.scouts.sent:
                         self.errands.refused.discard((parent_id, base.access_key_id))
-                    self.lanes.add(calling_account(parent), Call(row, base, signed_by(parent, base)))
+                    self.lanes.add(route_from(parent), Call(row, base, signed_by(parent, base)))
                 case False:
                     self.waiting.setdefault(parent_id, []).append(row)
             return
@@ -373,4 +382,8 @@ def run(*, asked_only: bool = False, limit: int | None = None, seconds: float = 
 
 def _read(fingerprints: Collection[str]) -> dict[str, Credential]:
     """These rows with all that is in them, by fingerprint."""
-    return Credential.objects.filter(pk__any_of=fingerprints).in_bulk() if fingerprints else {}
+    return (
+        Credential.objects.filter(pk__any_of=fingerprints).select_related("root").in_bulk()
+        if fingerprints
+        else {}
+    )

@@ -25,7 +25,8 @@ __all__ = ["Draft", "Refused", "check_place", "delete_session", "save_session"]
 
 @dataclass(frozen=True)
 class Draft:
-    """What a form or the API wants a session to be. For a root `settings` and `secrets`, for a chained session the link."""
+    """What a form or the API wants a session to be. For a root `settings`, `secrets` and
+    `sts_region` (empty: its region), for a chained session the link."""
 
     kind: str
     alias: str
@@ -43,6 +44,7 @@ class Draft:
     policy: str = ""
     policy_arns: tuple[str, ...] = ()
     networks: tuple[str, ...] = ()
+    sts_region: str = ""
 
     def link_fields(self) -> dict[str, Any]:
         """What the link of a chained session stores."""
@@ -77,6 +79,7 @@ class Draft:
             }
         else:
             data |= {"settings": dict(self.settings), "secrets_changed": sorted(self.secrets)}
+            data |= {"sts_region": self.sts_region} if self.sts_region else {}
         return data
 
 
@@ -125,7 +128,7 @@ def _write(draft: Draft, session: AwsSession, member: Membership, *, creating: b
     if draft.kind != CHAINED:
         if dict(draft.settings) != session.settings:
             session.identity_arn = ""  # who it said it was may be true no more
-        session.settings = dict(draft.settings)
+        session.settings, session.sts_region = dict(draft.settings), draft.sts_region
         if draft.secrets:
             session.secret_version += 1
             session.sealed_secrets = seal_root_secrets(draft.secrets, session.place)

@@ -28,7 +28,6 @@ class Credential(models.Model):
     parent = models.ForeignKey("self", on_delete=models.RESTRICT, null=True, related_name="children")
     level = models.PositiveSmallIntegerField()
     request = models.JSONField(default=dict)
-    region = models.CharField(max_length=32)
 
     sealed = models.BinaryField(null=True)
     generation = models.PositiveIntegerField(default=0)

@@ -38,6 +38,9 @@ class AwsSession(models.Model):
     shown_alias = models.CharField(max_length=32, null=True, editable=False)  # noqa: DJ001  (null has a meaning)
     profile = models.CharField("named profile", max_length=128)
     region = models.CharField(max_length=32)
+    sts_region = models.CharField(
+        "where a root's chains call STS, if not at its region", max_length=32, blank=True
+    )
     settings = models.JSONField(default=dict, blank=True)
     sealed_secrets = models.BinaryField(null=True)
     secret_version = models.PositiveIntegerField(default=0)
@@ -76,6 +79,17 @@ class AwsSession(models.Model):
     @property
     def is_chained(self) -> bool:
         return self.kind == CHAINED
+
+    @property
+    def sts_home(self) -> str:
+        """The region at whose STS a root and all of its chains are called."""
+        return self.sts_region or self.region
+
+    @property
+    def account(self) -> str:
+        """The account that a root calls from, as its identity or its settings tell; empty while it is not known."""
+        parts = self.identity_arn.split(":")
+        return parts[4] if len(parts) > 5 else ROOT_KINDS[self.kind].account(self.settings)
 
     @property
     def place(self) -> Place:

@@ -31,6 +31,7 @@ class Row:
     is_chained: bool
     profile: str
     region: str
+    sts_region: str
     account: str
     role: str
     chain: list[dict[str, Any]]
@@ -66,6 +67,7 @@ def row_of(described: Described, view: TeamView) -> Row:
         is_chained=session.is_chained,
         profile=session.profile,
         region=session.region,
+        sts_region="" if session.is_chained else session.sts_home,
         account=described.account,
         role=described.role or _summary(session),
         chain=[_step(each, is_current=each.pk == session.pk) for each in described.chain],

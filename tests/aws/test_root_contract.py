@@ -72,7 +72,16 @@ def test_a_kind_says_all_that_its_form_and_page_need(kind):
         assert field.name.isidentifier()
         assert field.label
         assert field.help.endswith(".")
-        assert field.name not in {"alias", "profile", "region", "kind", "status", "problem", "chain"}
+        assert field.name not in {
+            "alias",
+            "profile",
+            "region",
+            "sts_region",
+            "kind",
+            "status",
+            "problem",
+            "chain",
+        }
 
 
 @every_kind

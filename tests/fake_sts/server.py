@@ -46,6 +46,8 @@ class FakeSts:
         self.calls: list[dict[str, Any]] = []
         self.latency_seconds = 0.0
         self.down = False
+        # Regions that are out of order: "" hangs up, a code is answered to every call that is signed for them.
+        self.out_of_order: dict[str, str] = {}
         self._faults: list[Refusal | tuple[int, bytes] | None] = []
         self._lost: set[str] = set()
         self._changes: list[dict[str, str | None]] = []
@@ -72,6 +74,7 @@ class FakeSts:
             self._faults.clear()
             self._lost.clear()
             self._changes.clear()
+            self.out_of_order.clear()
         self.latency_seconds, self.down, self.rules.clock_ahead_seconds = 0.0, False, 0.0
         self.rules.skew_seconds = 0.0
         self.rules.enabled.clear()
@@ -190,6 +193,11 @@ class FakeSts:
             "at": datetime.now(UTC),
         }
         try:
+            if (broken := self.out_of_order.get(call["region"])) is not None:
+                call["code"] = broken or "HungUp"
+                if not broken:
+                    return None
+                raise Refusal(broken, MESSAGES.get(broken, broken))
             with self._lock:
                 fault = self._faults.pop(0) if self._faults else None
             if isinstance(fault, Refusal):

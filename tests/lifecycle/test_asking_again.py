@@ -1,4 +1,4 @@
-"""A person or an edit has what stands rejected asked for at once: just what has to be asked, and in today's region."""
+"""A person or an edit has what stands rejected asked for at once, and just what has to be asked."""
 
 from datetime import timedelta
 
@@ -6,10 +6,9 @@ import pytest
 
 from sessions.clock import database_now
 from sessions.lifecycle import rotation
-from sessions.lifecycle.activations import rotate_session, stop_session
-from sessions.lifecycle.sessions import Draft, save_session
+from sessions.lifecycle.activations import rotate_session
 from sessions.lifecycle.state import Status
-from sessions.models import CHAINED, AwsSession, Credential
+from sessions.models import Credential
 from tests.lifecycle.test_rotation import age
 
 pytestmark = pytest.mark.django_db
@@ -19,27 +18,8 @@ def roles_asked(sts):
     return [call["role_arn"] for call in sts.calls]
 
 
-def regions_asked(sts):
-    return [call["region"] for call in sts.calls]
-
-
 def at(*levels):
     return Credential.objects.filter(level__in=levels)
-
-
-def move(session, region, house):
-    """An edit of the region and of nothing else."""
-    link = session.link
-    draft = Draft(
-        CHAINED,
-        session.alias,
-        session.profile,
-        region,
-        assumer=link.assumer,
-        role_arn=link.role_arn,
-        role_session_name=link.role_session_name,
-    )
-    return save_session(draft, house.ada, AwsSession.objects.get(pk=session.pk))
 
 
 @pytest.fixture
@@ -124,89 +104,3 @@ def test_extending_a_healthy_session_asks_for_nothing_though_a_hop_has_run_out(h
     house.start(leaf)
     house.work()
     assert sts.calls == []
-
-
-def test_a_healthy_session_rotates_in_the_region_it_was_moved_to_and_not_before_its_time(house, sts):
-    [leaf] = house.chain(1)
-    house.start(leaf)
-    house.work()
-    sts.calls.clear()
-    move(leaf, "eu-central-1", house)
-    house.work()
-    assert sts.calls == []
-    age(41, level=1)
-    house.work()
-    assert regions_asked(sts) == ["eu-central-1"]
-
-
-def test_a_hop_on_the_way_is_asked_for_in_the_region_it_was_moved_to(house, sts):
-    hop, leaf = house.chain(2)
-    house.start(leaf)
-    house.work()
-    move(hop, "eu-central-1", house)
-    age(61, level=1)
-    age(41, level=2)
-    sts.calls.clear()
-    house.work()
-    assert regions_asked(sts) == ["eu-central-1", "eu-west-1"]
-
-
-def test_a_live_session_that_its_region_refused_is_asked_for_at_once_in_the_one_it_was_moved_to(house, sts):
-    [leaf] = house.chain(1)
-    house.start(leaf)
-    house.work()
-    age(41, level=1)
-    sts.fail_next("RegionDisabledException")
-    house.work()
-    assert house.state(leaf).problem.code == "RegionDisabledException"
-    sts.calls.clear()
-    move(leaf, "eu-central-1", house)
-    house.work()
-    assert regions_asked(sts) == ["eu-central-1"]
-    assert (house.state(leaf).status, house.state(leaf).problem) == (Status.ACTIVE, None)
-
-
-def test_what_is_tried_again_by_itself_is_tried_in_the_region_it_was_moved_to(house, sts):
-    [leaf] = house.chain(1)
-    house.start(leaf)
-    house.work()
-    age(41, level=1)
-    sts.fail_next("Throttling")
-    rotation.run()
-    move(leaf, "eu-central-1", house)
-    at(1).update(due_at=database_now())
-    sts.calls.clear()
-    house.work()
-    assert regions_asked(sts) == ["eu-central-1"]
-    assert house.state(leaf).problem is None
-
-
-def test_a_refused_hop_above_a_healthy_session_is_asked_for_in_the_region_it_was_moved_to(house, sts):
-    hop = house.chained("Hop")
-    leaf, other = house.chained("Leaf", hop), house.chained("Other", hop)
-    house.start(leaf)
-    house.work()
-    age(61, level=1)
-    sts.fail_next("RegionDisabledException")
-    house.start(other)
-    house.work()
-    stop_session(other, house.ben)
-    assert at(1).get().problem["code"] == "RegionDisabledException"
-    sts.calls.clear()
-    move(hop, "eu-central-1", house)
-    house.work()
-    assert (roles_asked(sts), regions_asked(sts)) == ([hop.link.role_arn], ["eu-central-1"])
-
-
-def test_starting_the_same_role_in_another_region_leaves_where_a_healthy_session_is_asked_for(house, sts):
-    west = house.chained("West", name="team")
-    house.start(west)
-    house.work()
-    east = house.chained("East", arn=west.link.role_arn, name="team")
-    move(east, "us-east-1", house)
-    house.start(east)
-    house.work()
-    sts.calls.clear()
-    age(41, level=1)
-    house.work()
-    assert regions_asked(sts) == ["eu-west-1"]

@@ -11,10 +11,11 @@ from kombu.exceptions import OperationalError
 from sessions import heart, tasks
 from sessions.aws.errors import Unavailable
 from sessions.clock import database_now
-from sessions.lifecycle import broker, callers, claims, lanes, rotation
+from sessions.lifecycle import broker, callers, claims, rotation
 from sessions.lifecycle.activations import end_of_people_who_left, start_sessions
 from sessions.lifecycle.blobs import root_credentials
 from sessions.lifecycle.commit import commit
+from sessions.lifecycle.endpoints import FAILURES_TO_SHUT, route
 from sessions.lifecycle.lanes import Call
 from sessions.lifecycle.needs import needs_of
 from sessions.lifecycle.sessions import Draft, save_session
@@ -77,9 +78,10 @@ def test_what_waits_for_an_account_without_answers_is_told_at_its_own_hop(house,
     leaf = house.chained("Leaf", hub)
     house.start(leaf)
     gone = Unavailable("ConnectTimeoutError", 1, "AWS could not be reached in time.", "Check the network.")
-    health = lanes.Lane("111122223333", "eu-west-1").health
-    for _ in range(lanes.FAILURES_TO_SHUT):
-        health.failed(gone)
+    way = route("111122223333", "eu-west-1")
+    for region in way.regions:
+        for _ in range(FAILURES_TO_SHUT):
+            way.told(region, gone)
     house.work()
     assert (house.state(leaf).problem.code, house.state(leaf).problem.hop) == ("ConnectTimeoutError", 2)
 
@@ -350,19 +352,6 @@ def test_what_nobody_needs_is_not_minted_and_not_due_any_more(house, sts):
     assert not Credential.objects.filter(due_at__isnull=False).exists()
 
 
-def test_an_edited_region_is_where_the_next_call_goes(house, sts):
-    [leaf] = house.chain(1)
-    sts.fail_next("RegionDisabledException")
-    house.start(leaf)
-    house.work()
-    assert house.state(leaf).problem.code == "RegionDisabledException"
-    AwsSession.objects.filter(pk=leaf.pk).update(region="eu-central-1")
-    house.start(AwsSession.objects.get(pk=leaf.pk))
-    house.work()
-    assert house.state(leaf).status is Status.ACTIVE
-    assert sts.calls[-1]["region"] == "eu-central-1"
-
-
 def test_a_parent_that_another_worker_mints_between_look_and_grasp_is_not_minted_again(
     house, sts, monkeypatch
 ):
@@ -406,7 +395,9 @@ def test_a_parent_that_another_run_is_minting_is_waited_for_and_its_children_are
     def minted_at_the_third_look(run):
         looks.append(run.expected)
         if len(looks) == 3:
-            answered = callers.assume(Call(row, root_credentials(house.root, "eu-west-1")))
+            answered = callers.assume(
+                Call(row, root_credentials(house.root, "eu-west-1"), region="eu-west-1")
+            )
             commit(claim, [(row, answered)], needs_of([row.pk]))
         look(run)
 
@@ -466,7 +457,7 @@ def test_what_waits_for_a_parent_that_takes_long_keeps_the_other_accounts_from_n
     [lane] = run.lanes.lanes.values()
     lane.next_permit_at = time.monotonic() + 60
     if called:
-        lane.handed_over, run.called = 1, {lane.queue.popleft().row.pk: lane}
+        lane.handed_over["eu-west-1"], run.called = 1, {lane.queue.popleft().row.pk: lane}
     run.looked_at -= 60
     run._claim_more(10, time.monotonic() + 60)
     assert len(run.rows) == 11

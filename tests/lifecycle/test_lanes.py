@@ -5,13 +5,16 @@ import time
 import pytest
 
 from sessions.aws.credentials import AwsCredentials
-from sessions.aws.errors import Refused, Throttled, Unavailable
-from sessions.lifecycle import lanes
-from sessions.lifecycle.lanes import FAILURES_TO_SHUT, Call, Lanes
+from sessions.aws.errors import ClockSkewed, Refused, Throttled, Unavailable
+from sessions.aws.proof import About
+from sessions.lifecycle import endpoints, lanes
+from sessions.lifecycle.endpoints import FAILURES_TO_SHUT, route
+from sessions.lifecycle.lanes import Call, Lanes
 from sessions.models import Credential
 from sessions.secret import Secret
 
 BASE = AwsCredentials("AKIAIOSFODNN7EXAMPLE", Secret("wJalrXUtnFEMI/K7MDENG/bPxRfiCYEXAMPLEKEY"))
+HOME, NEXT, AFTER = "eu-west-1", "eu-west-2", "eu-west-3"
 DEAD, WELL = "111122223333", "444455556666"
 
 
@@ -19,31 +22,28 @@ DEAD, WELL = "111122223333", "444455556666"
 def everybody_is_well(settings):
     settings.CHAINWEB_CALLS_PER_SECOND = 0
     settings.CHAINWEB_STS_THREADS = 8
-    lanes.forget()
+    endpoints.forget()
     yield
-    lanes.forget()
+    endpoints.forget()
 
 
-def ready(**accounts):
+def ready(*, stand_ins=False, **accounts):
     found = Lanes(asked=False)
     for account, count in ((name[1:], number) for name, number in accounts.items()):
         for number in range(count):
-            row = Credential(
-                fingerprint=f"{account}-{number}", parent_id=f"parent-{account}", region="eu-west-1"
-            )
-            found.add(account, Call(row, BASE))
+            row = Credential(fingerprint=f"{account}-{number}", parent_id=f"parent-{account}")
+            found.add(route(account, HOME, of_sts=stand_ins), Call(row, BASE))
     return found
+
+
+def fail(way, region=HOME):
+    """Lets calls at that region fail until it is shut."""
+    while not way.at(region).is_shut():
+        way.told(region, outage())
 
 
 def outage():
     return Unavailable("ConnectTimeoutError", 1, "AWS could not be reached in time.", "Check the network.")
-
-
-def shut(found, account):
-    """Lets that account's calls fail until its lane is shut."""
-    for _ in range(FAILURES_TO_SHUT):
-        [(lane, _)] = [each for each in found.next_calls(1) if each[0].account == account]
-        found.finished(lane, outage())
 
 
 def test_one_account_alone_may_use_all_there_is_and_two_share_the_threads():
@@ -58,10 +58,7 @@ def test_lanes_take_turns_so_that_a_long_one_starves_none():
 
 def test_after_calls_without_an_answer_a_lane_is_shut_and_the_rest_is_told_why():
     found = ready(a111122223333=10, a444455556666=2)
-    dead = found.lanes[DEAD, "eu-west-1"]
-    for _ in range(FAILURES_TO_SHUT):
-        dead.handed_over += 1
-        found.finished(dead, outage())
+    fail(found.lanes[DEAD, HOME].route)
     assert {lane.account for lane, _ in found.next_calls(8)} == {WELL}
     told = list(found.shut_out())
     assert len(told) == 10
@@ -70,57 +67,53 @@ def test_after_calls_without_an_answer_a_lane_is_shut_and_the_rest_is_told_why()
 
 def test_a_lane_that_has_just_failed_is_tried_with_few_calls_and_one_answer_makes_it_well():
     found = ready(a1=20)
-    [(lane, _)] = found.next_calls(1)
-    found.finished(lane, outage())
-    cautious = list(found.next_calls(8))
+    [(lane, call)] = found.next_calls(1)
+    found.finished(lane, call, outage())
+    cautious = [call for _, call in found.next_calls(8)]
     assert len(cautious) == 2
-    found.finished(lane, None)
-    found.finished(lane, Refused("AccessDenied", 1, "No.", "Check the trust policy."))
+    found.finished(lane, cautious[0], None)
+    found.finished(lane, cautious[1], Refused("AccessDenied", 1, "No.", "Check the trust policy."))
     assert len(list(found.next_calls(8))) == 8
 
 
 def test_after_its_time_a_shut_lane_is_tried_with_one_call(monkeypatch):
     found = ready(a1=20)
-    lane = found.lanes["1", "eu-west-1"]
-    for _ in range(FAILURES_TO_SHUT):
-        lane.handed_over += 1
-        found.finished(lane, outage())
+    fail(found.lanes["1", HOME].route)
     assert list(found.next_calls(8)) == []
     later = time.monotonic() + 3600
-    monkeypatch.setattr(lanes.time, "monotonic", lambda: later)
+    monkeypatch.setattr(endpoints.time, "monotonic", lambda: later)
     assert len(list(found.next_calls(8))) == 1
 
 
 def test_what_was_handed_over_goes_on_unless_its_lane_is_throttled_or_shut_meanwhile():
     found = ready(a1=20)
     taken = list(found.next_calls(8))
-    lane, since = taken[0][0], time.monotonic()
-    assert lane.may_go_on(since)
-    found.finished(lane, Throttled("Throttling", 1, "Rate exceeded", ""))
-    assert not lane.may_go_on(since)
-    assert lane.may_go_on(time.monotonic())
-    for _ in range(FAILURES_TO_SHUT):
-        found.finished(lane, outage())
-    assert not lane.may_go_on(time.monotonic())
+    (lane, call), since = taken[0], time.monotonic()
+    assert lane.may_go_on(call, since)
+    found.finished(lane, call, Throttled("Throttling", 1, "Rate exceeded", ""))
+    assert not lane.may_go_on(call, since)
+    assert lane.may_go_on(call, time.monotonic())
+    fail(lane.route)
+    assert not lane.may_go_on(call, time.monotonic())
 
 
 def test_a_call_that_was_not_made_has_used_up_its_permit_and_gives_back_its_place():
     found = ready(a1=2)
-    [(lane, _)] = found.next_calls(1)
+    [(lane, call)] = found.next_calls(1)
     before = lane.permits
-    found.not_made(lane)
-    assert (lane.permits, lane.handed_over) == (before, 0)
+    found.not_made(lane, call)
+    assert (lane.permits, lane.handed_over.total()) == (before, 0)
 
 
 def test_a_lane_is_held_up_when_it_fails_has_no_permit_or_brings_no_answer(monkeypatch):
     found = ready(a1=3, a2=3, a3=3, a4=3)
     failing, poor, slow, well = found.lanes.values()
-    failing.health.failed(outage())
+    failing.route.told(HOME, outage())
     poor.next_permit_at = time.monotonic() + 5
-    list(found.next_calls(4))
+    calls = {lane.account: call for lane, call in found.next_calls(4)}
     slow.moved_at -= lanes.SLOW_AFTER_SECONDS + 0.1
     assert {call.row.pk.split("-")[0] for call in found.held_up()} == {"1", "2", "3"}
-    found.finished(slow, None)
+    found.finished(slow, calls["3"], None)
     assert {call.row.pk.split("-")[0] for call in found.held_up()} == {"1", "2"}
     assert not well.is_held_up()
 
@@ -129,13 +122,107 @@ def test_a_throttle_asks_the_budget_for_less(monkeypatch):
     cut = []
     monkeypatch.setattr(lanes.budget, "throttled", cut.append)
     found = ready(a1=2)
-    [(lane, _)] = found.next_calls(1)
-    found.finished(lane, Throttled("Throttling", 1, "Rate exceeded", ""))
+    [(lane, call)] = found.next_calls(1)
+    found.finished(lane, call, Throttled("Throttling", 1, "Rate exceeded", ""))
     assert cut == ["1"]
-    assert not lane.health.failures
+    assert not lane.route.at(HOME).failures
 
 
 def test_what_is_assumed_from_a_broken_parent_is_taken_out_and_the_rest_stays():
     found = ready(a1=3, a2=2)
     assert len(list(found.take_out("parent-1"))) == 3
     assert len(found) == 2
+
+
+def regions(found, number):
+    return [call.region for _, call in found.next_calls(number)]
+
+
+def test_while_a_region_is_shut_its_calls_go_to_the_next_with_few_until_one_answers():
+    found = ready(stand_ins=True, a1=20)
+    way = found.lanes["1", HOME].route
+    assert regions(found, 1) == [HOME]
+    fail(way)
+    assert regions(found, 8) == [NEXT, NEXT]
+    way.told(NEXT, None)
+    assert regions(found, 4) == [NEXT] * 4
+    assert list(found.shut_out()) == []
+
+
+def test_one_failure_shuts_a_region_that_stands_in_and_the_next_is_tried():
+    found = ready(stand_ins=True, a1=20)
+    way = found.lanes["1", HOME].route
+    fail(way)
+    way.told(NEXT, outage())
+    assert regions(found, 1) == [AFTER]
+
+
+def test_a_region_that_is_not_there_for_the_account_does_not_stand_in():
+    way = route("1", HOME)
+    fail(way)
+    no = Refused("InvalidClientTokenId", 2, "No.", "Enable it.", about=About.REGION)
+    way.told(NEXT, no)
+    assert way.now() == AFTER
+    assert way.goes_elsewhere(NEXT, no)
+
+
+def test_after_its_time_one_call_tries_the_first_region_and_its_answer_brings_all_back(monkeypatch):
+    found = ready(stand_ins=True, a1=20)
+    lane = found.lanes["1", HOME]
+    fail(lane.route)
+    lane.route.told(NEXT, None)
+    later = time.monotonic() + 3600
+    monkeypatch.setattr(endpoints.time, "monotonic", lambda: later)
+    tried = list(found.next_calls(5))
+    assert [call.region for _, call in tried] == [HOME, NEXT, NEXT, NEXT, NEXT]
+    assert lane.route.now() == NEXT
+    found.finished(*tried[0], None)
+    assert regions(found, 3) == [HOME] * 3
+
+
+def test_where_no_region_answers_what_waits_is_told_what_the_first_one_said():
+    found = ready(stand_ins=True, a1=3)
+    way = found.lanes["1", HOME].route
+    fail(way)
+    for region in way.regions[1:]:
+        way.told(region, Unavailable("SSLError", 1, "Not secure.", ""))
+    assert regions(found, 3) == []
+    assert {error.code for _, error, _ in found.shut_out()} == {"ConnectTimeoutError"}
+
+
+def test_a_wrong_clock_is_as_wrong_for_every_region():
+    way = route("1", HOME)
+    for _ in range(FAILURES_TO_SHUT):
+        way.told(HOME, ClockSkewed("SignatureDoesNotMatch", 1, "16 min behind", ""))
+    assert way.is_shut()
+    assert way.next({}) is None
+
+
+def test_what_a_region_that_stands_in_rejects_is_not_final():
+    way = route("1", HOME)
+    denied = Refused("AccessDenied", 1, "User: x is not authorized.", "Check the trust policy.")
+    assert way.judged(HOME, denied) is denied
+    told = way.judged(NEXT, denied)
+    assert (told.code, told.retryable, told.about) == ("AccessDenied", True, About.MOMENT)
+    assert HOME in told.message
+    assert NEXT in told.message
+    assert "not authorized" in told.message
+    wrong = Refused("ValidationError", 1, "Too long.", "Check the session's fields.")
+    assert way.judged(NEXT, wrong) is wrong
+
+
+def test_a_region_alone_in_its_partition_has_none_that_stands_in():
+    assert route("1", "eusc-de-east-1").regions == ("eusc-de-east-1",)
+    assert route("1", "cn-north-1").regions == ("cn-north-1", "cn-northwest-1")
+
+
+def test_a_call_outside_of_a_run_is_made_once_more_elsewhere_and_no_further():
+    asked = []
+
+    def call(region):
+        asked.append(region)
+        raise outage()
+
+    with pytest.raises(Unavailable):
+        endpoints.ask(route("1", HOME), call)
+    assert asked == [HOME, NEXT]

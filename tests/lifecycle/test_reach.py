@@ -5,7 +5,7 @@ from datetime import timedelta
 import pytest
 
 from sessions.clock import database_now
-from sessions.lifecycle import lanes, rotation
+from sessions.lifecycle import endpoints, rotation
 from sessions.lifecycle.activations import rotate_session
 from sessions.lifecycle.answers import give_codes
 from sessions.lifecycle.sessions import Draft, save_session
@@ -207,7 +207,7 @@ def test_a_wrong_clock_is_waited_for_and_named(house, sts, skew_seconds):
         assert state.next_rotation_at < database_now() + timedelta(seconds=65)
     assert house.state(house.root).problem is None
     sts.rules.skew_seconds = 0
-    lanes.forget()
+    endpoints.forget()
     try_again()
     house.work()
     assert [house.state(leaf).problem for leaf in leaves] == [None] * 3

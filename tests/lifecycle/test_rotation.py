@@ -218,7 +218,7 @@ def test_a_worker_that_returns_after_its_lease_changes_nothing(house, sts, monke
     Credential.objects.update(lease_until=database_now() - timedelta(seconds=1))
     house.work()
     before = Credential.objects.values().get(level=1)
-    answered = callers.assume(Call(row, root_credentials(house.root, "eu-west-1")))
+    answered = callers.assume(Call(row, root_credentials(house.root, "eu-west-1"), region="eu-west-1"))
     assert isinstance(answered, Minted)
     assert commit(late, [(row, answered)], {row.pk: []}) == set()
     assert Credential.objects.values().get(level=1) == before

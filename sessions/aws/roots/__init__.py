@@ -123,6 +123,14 @@ class RootKind(ABC):
         """
         return bool(self.asks(settings))
 
+    def asks_sts(self, settings: Mapping[str, str]) -> bool:
+        """Whether base credentials come of a call to STS, so that another region can give them while the first does not answer."""
+        return self.keeps_base(settings)
+
+    def account(self, settings: Mapping[str, str]) -> str:
+        """The account of the base credentials, as far as the settings alone tell it."""
+        return ""
+
     def approval_scope(self, settings: Mapping[str, str]) -> str:
         """What an approval is good for: it is shared by the roots of this kind (and person) with the same text here.
 
@@ -160,7 +168,8 @@ class RootKind(ABC):
     ) -> AwsCredentials:
         """The credentials that the first hop is assumed from.
 
-        `answers` are by the names of `asks`. Raises `AwsError` with hop 0: `WaitingForPerson` when an answer is missing.
+        `answers` are by the names of `asks`; `region` is where STS is called: the root's STS region, or one that stands in
+        for it. Raises `AwsError` with hop 0: `WaitingForPerson` when an answer is missing.
         """
 
     def summary(self, settings: Mapping[str, str]) -> str:

@@ -192,6 +192,12 @@ class IdentityCenter(RootKind):
         except AwsError as error:
             raise _explained(error) from None
 
+    def asks_sts(self, settings: Mapping[str, str]) -> bool:
+        return False
+
+    def account(self, settings: Mapping[str, str]) -> str:
+        return settings.get("account_id", "")
+
     def summary(self, settings: Mapping[str, str]) -> str:
         chosen = (settings.get("account_id"), settings.get("role_name"))
         return " / ".join(part for part in chosen if part) or settings.get("start_url", "")

@@ -129,6 +129,12 @@ class WebIdentity(RootKind):
     def keeps_base(self, settings: Mapping[str, str]) -> bool:
         return True
 
+    def account(self, settings: Mapping[str, str]) -> str:
+        try:
+            return RoleArn.parse(settings.get("role_arn", "")).account
+        except InvalidArn:
+            return ""
+
     def base_credentials(
         self,
         settings: Mapping[str, str],

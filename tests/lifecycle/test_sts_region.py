@@ -1,0 +1,227 @@
+"""Every call of a chain goes to the root's STS region; while that brings no answer, to one that stands in for it."""
+
+import time
+from datetime import timedelta
+
+import pytest
+
+from sessions.clock import database_now
+from sessions.lifecycle import endpoints, rotation
+from sessions.lifecycle.activations import start_sessions
+from sessions.lifecycle.answers import give_codes
+from sessions.lifecycle.sessions import Draft, save_session
+from sessions.lifecycle.state import Status
+from sessions.models import CHAINED, AwsSession, Credential, EventKind
+from tests.lifecycle.test_rotation import age
+
+pytestmark = pytest.mark.django_db
+
+HOME, NEXT = "eu-west-1", "eu-west-2"
+
+
+def regions(sts, action="AssumeRole"):
+    return [call["region"] for call in sts.calls if call["action"] == action]
+
+
+def answered(sts):
+    return [call["region"] for call in sts.calls if not call["code"]]
+
+
+def move(session, house, **changes):
+    """An edit of the region, or of the STS region, and of nothing else."""
+    session = AwsSession.objects.get(pk=session.pk)
+    told = {"region": session.region, "sts_region": session.sts_region, **changes}
+    draft = {"kind": session.kind, "alias": session.alias, "profile": session.profile, **told}
+    if session.kind == CHAINED:
+        link = session.link
+        draft |= {name: getattr(link, name) for name in ("assumer", "role_arn", "role_session_name")}
+    else:
+        draft["settings"] = session.settings
+    return save_session(Draft(**draft), house.ada, session)
+
+
+def let_time_pass():
+    """Whatever is put off is due now."""
+    rows = Credential.objects.filter(due_at__isnull=False, due_at__lt=database_now() + timedelta(minutes=2))
+    rows.update(due_at=database_now())
+
+
+def work_through(house, rounds=8):
+    for _ in range(rounds):
+        let_time_pass()
+        rotation.run()
+
+
+def test_a_whole_chain_is_called_at_the_roots_region_wherever_its_sessions_are_used(house, sts):
+    chain = house.chain(3)
+    for session, region in zip(chain, ("ap-south-2", "us-east-1", "eu-central-1"), strict=True):
+        AwsSession.objects.filter(pk=session.pk).update(region=region)
+    house.start(chain[-1])
+    house.work()
+    assert regions(sts) == [HOME] * 3
+    assert house.state(chain[-1]).status is Status.ACTIVE
+    minted = house.events(EventKind.CREDENTIAL_MINTED)
+    assert {event.data["sts_region"] for event in minted} == {HOME}
+
+
+def test_a_root_has_an_sts_region_of_its_own(house, sts):
+    move(house.root, house, sts_region="us-east-1")
+    [leaf] = house.chain(1)
+    house.start(leaf)
+    house.work()
+    assert regions(sts) == ["us-east-1"]
+
+
+def test_changing_a_sessions_region_makes_no_call(house, sts):
+    hop, leaf = house.chain(2)
+    house.start(leaf)
+    house.work()
+    before = list(Credential.objects.order_by("pk").values())
+    sts.calls.clear()
+    move(hop, house, region="us-east-1")
+    move(leaf, house, region="ap-south-2")
+    house.work()
+    assert sts.calls == []
+    assert list(Credential.objects.order_by("pk").values()) == before
+
+
+def test_changing_a_roots_sts_region_moves_the_next_calls(house, sts):
+    _hop, leaf = house.chain(2)
+    house.start(leaf)
+    house.work()
+    sts.calls.clear()
+    move(house.root, house, sts_region="us-west-2")
+    house.work()
+    assert sts.calls == []
+    age(61, level=1)
+    age(41, level=2)
+    house.work()
+    assert regions(sts) == ["us-west-2"] * 2
+
+
+def test_a_root_that_follows_its_region_moves_with_it(house, sts):
+    [leaf] = house.chain(1)
+    move(house.root, house, region="us-east-2")
+    house.start(leaf)
+    house.work()
+    assert regions(sts) == ["us-east-2"]
+
+
+def test_a_session_token_is_asked_for_at_the_roots_sts_region(house, sts):
+    serial = "arn:aws:iam::111122223333:mfa/ada"
+    key = sts.add_user("with-mfa", mfa_device=(serial, "123456"))
+    root = save_session(
+        Draft(
+            "iam-user",
+            "With MFA",
+            "with-mfa",
+            HOME,
+            sts_region="eu-north-1",
+            settings={"access_key_id": key.access_key_id, "mfa_serial": serial},
+            secrets={"secret_access_key": key.secret_access_key},
+        ),
+        house.ada,
+    )
+    leaf = house.chained("Leaf", root)
+    house.start(leaf)
+    house.work()
+    give_codes(root, house.ada, {"code": "123456"})
+    house.work()
+    assert (regions(sts, "GetSessionToken"), regions(sts)) == (["eu-north-1"], ["eu-north-1"])
+    assert house.state(leaf).status is Status.ACTIVE
+
+
+@pytest.mark.parametrize("broken", ["", "ServiceUnavailable", "InternalFailure"])
+def test_while_the_region_does_not_answer_another_one_does(house, sts, broken):
+    leaves = [house.chained(f"Leaf {number}") for number in range(12)]
+    sts.out_of_order[HOME] = broken
+    start_sessions(leaves, house.ben)
+    work_through(house)
+    assert {house.state(leaf).status for leaf in leaves} == {Status.ACTIVE}
+    assert answered(sts) == [NEXT] * 12
+    minted = [call["role_arn"] for call in sts.calls if not call["code"]]
+    assert len(set(minted)) == 12
+
+
+def test_one_session_alone_gets_through_after_three_failures(house, sts):
+    [leaf] = house.chain(1)
+    sts.out_of_order[HOME] = ""
+    house.start(leaf)
+    work_through(house, 3)
+    assert regions(sts) == [HOME] * 3 + [NEXT]
+    assert (house.state(leaf).status, house.state(leaf).problem) == (Status.ACTIVE, None)
+
+
+def test_calls_come_back_when_the_first_region_is_well(house, sts, monkeypatch):
+    [first] = house.chain(1)
+    sts.out_of_order[HOME] = ""
+    house.start(first)
+    work_through(house, 4)
+    sts.out_of_order.clear()
+    sts.calls.clear()
+    later = time.monotonic() + 3600
+    monkeypatch.setattr(endpoints.time, "monotonic", lambda: later)
+    more = [house.chained(f"More {number}") for number in range(3)]
+    start_sessions(more, house.ben)
+    house.work()
+    assert {house.state(leaf).status for leaf in more} == {Status.ACTIVE}
+    sts.calls.clear()
+    age(41, level=1)
+    house.work()
+    assert set(regions(sts)) == {HOME}
+
+
+def test_the_call_that_tries_the_first_region_is_made_elsewhere_at_once_if_it_fails(house, sts, monkeypatch):
+    [leaf] = house.chain(1)
+    sts.out_of_order[HOME] = ""
+    house.start(leaf)
+    work_through(house, 4)
+    way = endpoints.route(f"root {house.root.pk}", HOME)
+    assert way.at(HOME).is_shut()
+    way.at(HOME).shut_until = 0.0
+    age(41, level=1)
+    sts.calls.clear()
+    rotation.run()
+    assert regions(sts) == [HOME, NEXT]
+    assert house.state(leaf).problem is None
+
+
+def test_what_stands_in_and_rejects_ends_no_session(house, sts):
+    [leaf] = house.chain(1)
+    sts.out_of_order |= {HOME: "", NEXT: "AccessDenied"}
+    house.start(leaf)
+    work_through(house, 6)
+    problem = house.state(leaf).problem
+    assert (problem.code, problem.retrying) == ("AccessDenied", True)
+    assert HOME in problem.message
+    assert NEXT in problem.message
+    sts.out_of_order.clear()
+    endpoints.forget()
+    let_time_pass()
+    house.work()
+    assert house.state(leaf).status is Status.ACTIVE
+
+
+def test_a_region_that_is_not_there_for_the_account_is_passed_over(house, sts):
+    [leaf] = house.chain(1)
+    sts.out_of_order |= {HOME: "", NEXT: "RegionDisabledException"}
+    house.start(leaf)
+    work_through(house, 4)
+    assert house.state(leaf).status is Status.ACTIVE
+    assert answered(sts) == ["eu-west-3"]
+
+
+def test_where_no_region_answers_what_lives_is_kept_and_the_problem_names_the_first(house, sts):
+    [leaf] = house.chain(1)
+    house.start(leaf)
+    house.work()
+    age(41, level=1)
+    sts.down = True
+    work_through(house, 12)
+    state = house.state(leaf)
+    assert (state.status, state.problem.retrying) == (Status.ACTIVE, True)
+    sts.down = False
+    endpoints.forget()
+    let_time_pass()
+    house.work()
+    assert house.state(leaf).problem is None
