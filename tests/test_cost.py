@@ -11,7 +11,10 @@ from django.test import Client
 from django.test.utils import CaptureQueriesContext
 
 from bench import large_team, routes
-from tests.house import browser_of
+from sessions.lifecycle.sessions import delete_session
+from sessions.picking import SHOWN
+from sessions.views.reading import CHILDREN_SHOWN
+from tests.house import browser_of, crowd
 
 pytestmark = pytest.mark.django_db
 FEW, MANY = 10, 300
@@ -91,3 +94,27 @@ def test_a_request_about_one_thing_sends_as_many_queries_in_a_large_team(team, b
         with subtests.test(ask.name):
             _, many = send(ask, team, browsers)
             assert len(many) == len(few[ask.name]), difference(few[ask.name], many)
+
+
+def test_deleting_many_takes_as_many_queries_as_deleting_some(house):
+    taken = []
+    for number in (20, 200):
+        hub = house.chained(f"Hub {number}")
+        crowd(house, number, assumer=hub, prefix=f"Below {number}")
+        with CaptureQueriesContext(connection) as captured:
+            assert len(delete_session(hub, house.ada)) == number + 1
+        taken.append(len(captured))
+    assert taken[0] >= taken[1] - 20  # what goes into one statement is bounded
+
+
+def test_a_choice_of_sessions_stays_bounded(team, browsers):
+    large_team.crowd(team, 1, MANY)
+    page = browsers["admin"].get(f"/teams/{team.samples['team_slug']}/tokens/").content.decode()
+    assert page.count("Crowd-") <= SHOWN
+
+
+def test_a_root_with_very_many_below_lists_the_first_and_says_how_many_more(team, browsers):
+    large_team.crowd(team, 1, MANY)
+    page = browsers["admin"].get(f"/sessions/{team.big_root.pk}/").content.decode()
+    assert page.count('id="below-') == CHILDREN_SHOWN
+    assert f"and {MANY // 3 - CHILDREN_SHOWN} more" in page

@@ -5,6 +5,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from django.db import IntegrityError, transaction
+from django.db.models import Exists, OuterRef
 
 from sessions import ledger
 from sessions.clock import database_now
@@ -182,10 +183,12 @@ def delete_session(session: AwsSession, member: Membership) -> list[AwsSession]:
         entries.append(
             Entry(EventKind.SESSION_DELETED, member.user.get_username(), each, {"with": session.alias})
         )
-    roots = Credential.objects.filter(root__in=[each.pk for each in doomed])
-    while roots.filter(children=None).delete()[0]:
-        pass
+    if not session.is_chained:
+        childless = ~Exists(Credential.objects.filter(parent=OuterRef("pk")))
+        while Credential.objects.filter(childless, root=session).delete()[0]:
+            pass
     ledger.append(member.team_id, entries)
-    for each in doomed:
-        each.delete()
+    ids = [each.pk for each in doomed]
+    AssumerLink.objects.filter(session__in=ids).delete()
+    AwsSession.objects.filter(pk__in=ids).delete()
     return doomed

@@ -9,7 +9,8 @@ from django.template.loader import render_to_string
 from django.urls import reverse
 from playwright.sync_api import expect
 
-from sessions.models import Activation, Credential
+from sessions.models import Activation, AwsSession, Credential
+from tests.house import crowd
 from tests.lifecycle.test_naming import set_policy
 
 ALL_RULES: dict[str, object] = {}
@@ -276,3 +277,38 @@ def test_every_state_of_the_database_has_been_seen(furnished):
     assert states == {"active", "pending", "failed", "inactive"}
     assert Activation.objects.count() == 4
     assert Credential.objects.exclude(problem=None).exists()
+
+
+def test_a_choice_among_many_sessions_is_accessible_and_works_by_keyboard(furnished, tabs):
+    crowd(furnished, 40)
+    page = tabs.open(furnished.ada)
+    empty_form(furnished, page)
+    check(page)
+    search = page.get_by_label("Search sessions")
+    search.focus()
+    page.keyboard.type("crowd 0039")
+    expect(page.get_by_text("1 found")).to_be_visible()
+    page.keyboard.press("Enter")  # which does not send the form
+    expect(page).to_have_url(re.compile("/new/aws/iam-role-chained/$"))
+    page.keyboard.press("Tab")
+    page.keyboard.type("Crowd")
+    expect(page.get_by_label("Assumer session")).to_have_value(
+        str(AwsSession.objects.get(alias="Crowd 0039").pk)
+    )
+    check(page)
+
+
+def test_without_scripts_a_session_among_many_is_found_and_chosen(furnished, tabs):
+    sessions = crowd(furnished, 40)
+    page = tabs.open(furnished.ada, java_script_enabled=False)
+    empty_form(furnished, page)
+    page.get_by_label("Session alias").fill("From afar")
+    page.get_by_label("Search sessions").fill("0039")
+    page.get_by_role("button", name="Search").click()
+    expect(page.get_by_label("Session alias")).to_have_value("From afar")
+    page.get_by_label("Assumer session").select_option(str(sessions[39].pk))
+    page.get_by_label("Named profile").fill("afar")
+    page.get_by_label("Role ARN").fill(furnished.role_arn("Afar"))
+    page.get_by_label("Role session name").fill("{username}")
+    page.get_by_role("button", name="Create Session").click()
+    expect(page.get_by_role("heading", name="From afar")).to_be_visible()
