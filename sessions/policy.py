@@ -129,10 +129,10 @@ class Rights:
         token = self.member.token
         if token is None:
             return True
-        # Good for one session alone: nothing that is about the team as a whole, nor about another session. What that one is
+        # Good for some sessions alone: nothing that is about the team as a whole, nor about another session. What these are
         # assumed from may be any that its person may use.
-        is_bound = token.session_id is not None and action is not Action.USE_AS_ASSUMER
-        if is_bound and (session is None or session.pk != token.session_id):
+        is_bound = token.is_bound and action is not Action.USE_AS_ASSUMER
+        if is_bound and (session is None or session.pk not in token.bound_to):
             return False
         return action in READING or (action in SCOPES and SCOPES[action] in token.scopes)
 
@@ -178,13 +178,47 @@ def can(member: Membership, action: Action, session: AwsSession | None = None) -
     return Rights(member, () if session is None else (session.pk,)).can(action, session)
 
 
+class NotAllowed(PermissionDenied):
+    """Refuse with the reason: the role, the token's scopes or sessions, or whom the session is open to.
+
+    `scope` is the one that the token lacks, if that is the reason.
+    """
+
+    def __init__(self, member: Membership, action: Action, session: AwsSession | None = None) -> None:
+        self.message, self.scope = _why_not(member, action, session)
+        super().__init__(self.message)
+
+
+def _why_not(member: Membership, action: Action, session: AwsSession | None) -> tuple[str, str]:
+    """Say why `can` says no, and name the scope that is missing if one is."""
+    token = member.token
+    if Role(member.role) not in ROLES[action]:
+        return "Your role in the team does not allow that.", ""
+    if token is not None and action not in READING:
+        scope = SCOPES.get(action)
+        if scope is None:
+            return "No token can do that: log in and do it on the page.", ""
+        if scope not in token.scopes:
+            has = ", ".join(f"“{each}”" for each in token.scopes) or "none"
+            return f"This token lacks the scope “{scope}”; it has {has}. Create one that has it.", str(scope)
+    if token is not None and token.is_bound and (session is None or session.pk not in token.bound_to):
+        names = ", ".join(f"“{alias}”" for alias in sorted(token.bound_to.values()))
+        return f"This token is for {names} alone.", ""
+    if session is None:
+        return "You may not do that in this team.", ""
+    if action in {Action.EDIT, Action.DELETE, Action.SHARE}:
+        return "Only whoever created the session, or an admin, may do that.", ""
+    return "This session is not open to you for that. An admin of the team can open it.", ""
+
+
 def why_not_create(kind: str, member: Membership) -> str:
     """Why that member cannot create a session of that kind in that team; empty if they can."""
+    action = Action.CREATE_CHAINED if kind == CHAINED else Action.CREATE_ROOT
+    if member.token is not None and Role(member.role) in ROLES[action] and not can(member, action):
+        return NotAllowed(member, action).message
     if kind == CHAINED:
-        if can(member, Action.CREATE_CHAINED):
-            return ""
-        return "This token creates nothing." if member.token else "Auditors read; they create nothing."
-    if not can(member, Action.CREATE_ROOT):
+        return "" if can(member, action) else "Auditors read; they create nothing."
+    if not can(member, action):
         return "Only an admin of the team sets up what is assumed from."
     if ROOT_KINDS[kind].needs_operator and not member.team.ambient_enabled:
         return "The operator has not enabled the workers' own identity for this team."
@@ -259,8 +293,8 @@ def _startable_below(root: AwsSession, member: Membership) -> list[AwsSession]:
     """Find one session under a root that is open to a member, if there is one. Role and token are not looked at here."""
     granted = SessionGrant.objects.filter(grants_to(member), right=Right.START).values("session")
     startable = AwsSession.objects.filter(Q(open_to_start=True) | Q(pk__in=granted), kind=CHAINED)
-    if member.token is not None and member.token.session_id is not None:
-        startable = startable.filter(pk=member.token.session_id)
+    if member.token is not None and member.token.is_bound:
+        startable = startable.filter(pk__in=list(member.token.bound_to))
     # Mostly one is found among the nearest.
     nearest = list(startable.filter(link__assumer=root).order_by()[:1])
     return nearest or list(startable.filter(pk__in=root.with_dependants().values("pk")).order_by()[:1])

@@ -15,7 +15,7 @@ from sessions.api_errors import api_error
 from sessions.lifecycle.refused import ActorGone
 from sessions.lifecycle.tokens import member_of_token
 from sessions.models import AwsSession, Membership
-from sessions.policy import CUT_OFF, Action, GroupsTooOld, Rights, can, is_dead, visible_to
+from sessions.policy import CUT_OFF, Action, GroupsTooOld, NotAllowed, Rights, can, is_dead, visible_to
 from sessions.secret import Secret
 
 BEARER = re.compile(r"(?:Bearer\s+)?(cwt_[A-Za-z0-9_-]{20,100})\s*", re.IGNORECASE)
@@ -115,7 +115,9 @@ def _on_old_groups(request: HttpRequest, error: GroupsTooOld) -> HttpResponse:
 
 @api.exception_handler(PermissionDenied)
 def _on_forbidden(request: HttpRequest, error: PermissionDenied) -> HttpResponse:
-    return answer(request, 403, "forbidden", "Your role in the team does not allow that.")
+    scope = getattr(error, "scope", "")
+    reason = getattr(error, "message", "") or str(error) or "Your role in the team does not allow that."
+    return answer(request, 403, "forbidden", reason, {"scope": [scope]} if scope else None)
 
 
 @api.exception_handler(ValidationError)
@@ -144,7 +146,7 @@ def session_for(request: HttpRequest, session_id: UUID, action: Action = Action.
     if session is None:
         raise Http404
     if not can(member, action, session):
-        raise PermissionDenied
+        raise NotAllowed(member, action, session)
     return session
 
 
@@ -164,4 +166,4 @@ def require_startable(session: AwsSession, rights: Rights, action: Action = Acti
             409, "is_a_root", "A root is there to be assumed from: it has no credentials to hand out."
         )
     if not rights.can(action, session):
-        raise PermissionDenied
+        raise NotAllowed(rights.member, action, session)

@@ -3,7 +3,6 @@
 from typing import Any
 from uuid import UUID
 
-from django.core.exceptions import PermissionDenied
 from django.http import HttpRequest
 from pydantic import BaseModel, ConfigDict
 
@@ -15,7 +14,7 @@ from sessions.lifecycle.naming import may_be_unnamed, unnamed_sessions
 from sessions.lifecycle.team_policy import PolicyDraft
 from sessions.models import Membership, TeamPolicy
 from sessions.models.sessions import load_chains
-from sessions.policy import Action, can
+from sessions.policy import Action, NotAllowed, can
 from sessions.policy_form import TeamPolicyForm, policy_values
 
 
@@ -60,7 +59,7 @@ class UnnamedOut(BaseModel):
 def _allowed(request: HttpRequest, action: Action) -> Membership:
     member = caller(request)
     if not can(member, action):
-        raise PermissionDenied
+        raise NotAllowed(member, action)
     return member
 
 

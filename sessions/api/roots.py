@@ -3,7 +3,6 @@
 from typing import Any
 from uuid import UUID
 
-from django.core.exceptions import PermissionDenied
 from django.http import HttpRequest
 from ninja import Status as Answer
 from pydantic import BaseModel, ConfigDict
@@ -16,7 +15,7 @@ from sessions.lifecycle.answers import codes_of, give_codes
 from sessions.lifecycle.sessions import Refused
 from sessions.lifecycle.state import stored_problem
 from sessions.models import Approval, AwsSession, Membership
-from sessions.policy import may_answer
+from sessions.policy import Action, NotAllowed, may_answer
 
 
 class AnswerIn(BaseModel):
@@ -38,7 +37,7 @@ class ApprovalOut(BaseModel):
 def _root_for(request: HttpRequest, session_id: UUID) -> tuple[AwsSession, Membership]:
     session, member = session_for(request, session_id), caller(request)
     if not may_answer(member, session):
-        raise PermissionDenied
+        raise NotAllowed(member, Action.START, session)
     return session.chain()[0], member
 
 

@@ -25,7 +25,7 @@ from sessions.lifecycle.moves import progress
 from sessions.lifecycle.sessions import Refused, delete_session
 from sessions.lifecycle.state import Described, view_of_sessions, view_of_team
 from sessions.models import CHAINED, AwsSession, Membership, TeamPolicy
-from sessions.policy import CUT_OFF, Action, Rights, dead_among, visible_to, why_not_create
+from sessions.policy import CUT_OFF, Action, NotAllowed, Rights, dead_among, visible_to, why_not_create
 
 # A message names so many sessions, and says how many more there are.
 NAMED = 20
@@ -120,7 +120,8 @@ def create_session(request: HttpRequest, payload: SessionIn) -> Any:
         )
     reason = why_not_create(kind, member)
     if reason:
-        raise ApiError(403, "forbidden", reason)
+        lacks = NotAllowed(member, Action.CREATE_CHAINED if kind == CHAINED else Action.CREATE_ROOT).scope
+        raise ApiError(403, "forbidden", reason, {"scope": [lacks]} if lacks else None)
     sent = {key: value for key, value in payload.model_dump(exclude_unset=True).items() if key != "kind"}
     form = _checked(form_for(kind, sent, view=view_of_sessions(member, database_now()), is_page=False), sent)
     session = form.save()

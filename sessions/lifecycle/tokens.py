@@ -2,6 +2,7 @@
 
 from collections.abc import Collection
 from datetime import timedelta
+from typing import Any
 
 from django.db import transaction
 
@@ -25,9 +26,9 @@ def create_token(
     actor: str,
     days: int = TOKEN_DAYS,
     scopes: Collection[Scope] = tuple(Scope),
-    session: AwsSession | None = None,
+    sessions: Collection[AwsSession] = (),
 ) -> Secret:
-    """A new token for a member; the only time its text exists outside their hands. `session`: good for that one alone.
+    """A new token for a member; the only time its text exists outside their hands. `sessions`: good for these alone.
 
     Raises `Refused` if the member has been removed, or has become something else, since the caller has read them.
     """
@@ -35,8 +36,10 @@ def create_token(
     fresh, _ = member_again(member)
     if fresh.role != member.role:
         raise RightLost("", f"{member.user.get_username()} is no longer what they were in this team.")
-    if session is not None and not AwsSession.objects.filter(pk=session.pk, team=member.team_id).exists():
-        raise NotThere("session", f"“{session.alias}” was deleted meanwhile.")
+    there = set(AwsSession.objects.filter(pk__in=[each.pk for each in sessions], team=member.team_id))
+    for session in sessions:
+        if session not in there:
+            raise NotThere("session", f"“{session.alias}” was deleted meanwhile.")
     secret = Token.new_secret()
     expires_at = database_now() + timedelta(days=days)
     token = Token.objects.create(
@@ -46,16 +49,20 @@ def create_token(
         digest=Token.digest_of(secret),
         expires_at=expires_at,
         scopes=sorted(str(scope) for scope in scopes),
-        session=session,
+        is_bound=bool(sessions),
     )
-    data = {
+    token.sessions.set(there)
+    data: dict[str, Any] = {
         "of": member.user.get_username(),
         "name": name,
         "token_id": str(token.pk),
         "scopes": token.scopes,
         "expires_at": expires_at.isoformat(timespec="seconds"),
     }
-    ledger.append(member.team.pk, [Entry(EventKind.TOKEN_CREATED, actor, session, data)])
+    if len(there) > 1:
+        data["sessions"] = sorted(session.alias for session in there)
+    subject = next(iter(there)) if len(there) == 1 else None
+    ledger.append(member.team.pk, [Entry(EventKind.TOKEN_CREATED, actor, subject, data)])
     return secret
 
 

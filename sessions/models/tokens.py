@@ -6,6 +6,7 @@ import uuid
 from datetime import datetime
 
 from django.db import models
+from django.utils.functional import cached_property
 
 from sessions.models.people import Team, User
 from sessions.models.sessions import AwsSession
@@ -41,8 +42,9 @@ class Token(models.Model):
     name = models.CharField(max_length=64)
     digest = models.CharField(max_length=64, unique=True)
     scopes = models.JSONField(default=every_scope)
-    # Good for that session alone; null: for all that its person may.
-    session = models.ForeignKey(AwsSession, on_delete=models.CASCADE, null=True, related_name="+")
+    # Bound: good for these sessions alone, and for nothing once they are deleted. Else for all that its person may.
+    is_bound = models.BooleanField(default=False)
+    sessions = models.ManyToManyField(AwsSession, related_name="+")
     created_at = models.DateTimeField(auto_now_add=True)
     expires_at = models.DateTimeField()
     revoked_at = models.DateTimeField(null=True)
@@ -63,8 +65,15 @@ class Token(models.Model):
     def digest_of(secret: Secret) -> str:
         return hashlib.sha256(secret.reveal().encode()).hexdigest()
 
+    @cached_property
+    def bound_to(self) -> dict[uuid.UUID, str]:
+        """Read the sessions that a bound token is good for: {id: alias}; empty where all of them are deleted."""
+        return {session.pk: session.alias for session in self.sessions.all()} if self.is_bound else {}
+
     def is_valid(self, at: datetime) -> bool:
-        return self.revoked_at is None and at < self.expires_at
+        """Check whether it opens anything at that moment."""
+        has_something = not self.is_bound or bool(self.bound_to)
+        return self.revoked_at is None and at < self.expires_at and has_something
 
 
 class Heartbeat(models.Model):

@@ -18,7 +18,16 @@ from django.utils.http import url_has_allowed_host_and_scheme
 
 from sessions.accounts import OIDC, can_confirm_here, is_recently_authenticated
 from sessions.models import AwsSession, Membership, User
-from sessions.policy import CUT_OFF, Action, can, is_dead, memberships_of, require_fresh_groups, visible_to
+from sessions.policy import (
+    CUT_OFF,
+    Action,
+    NotAllowed,
+    can,
+    is_dead,
+    memberships_of,
+    require_fresh_groups,
+    visible_to,
+)
 from sessions.saml import FORCE_AUTHN, SAML
 
 Parameters = ParamSpec("Parameters")
@@ -60,7 +69,7 @@ def session_for(
 
 def require(member: Membership, action: Action, session: AwsSession | None = None) -> None:
     if not can(member, action, session):
-        raise PermissionDenied
+        raise NotAllowed(member, action, session)
     if action is Action.START and session is not None and is_dead(session):
         raise PermissionDenied(CUT_OFF)
 

@@ -118,7 +118,9 @@ def _about(member: Membership, person: Membership | None, username: str, person_
             **_active(member, person_id),
             "tokens": Token.objects.filter(
                 user=person_id, team=member.team, revoked_at=None, expires_at__gt=now
-            ).order_by("expires_at"),
+            )
+            .prefetch_related("sessions")
+            .order_by("expires_at"),
             "role_form": RoleForm(initial={"role": person.role}, prefix="role"),
             "name_form": AwsNameForm(initial={"aws_name": person.user.aws_name}),
         }

@@ -20,7 +20,7 @@ from sessions.views.access import member_in, recently_logged_in, require
 
 def _tokens_for(member: Membership) -> QuerySet[Token]:
     """Those that the member may see and revoke: their own, and with the right to manage people all of the team's."""
-    tokens = Token.objects.filter(team=member.team).select_related("user", "session")
+    tokens = Token.objects.filter(team=member.team).select_related("user").prefetch_related("sessions")
     return tokens if can(member, Action.MANAGE_PEOPLE) else tokens.filter(user=member.user)
 
 
@@ -34,9 +34,10 @@ def tokens(request: HttpRequest, team_slug: str) -> HttpResponse:
     if request.method == "POST" and not is_searching(form) and form.is_valid():
         wanted = form.cleaned_data
         scopes = [Scope(each) for each in wanted["scopes"]]
+        bound = [wanted["session"]] if wanted["session"] else []
         try:
             made = create_token(
-                member, wanted["name"], member.user.get_username(), wanted["days"], scopes, wanted["session"]
+                member, wanted["name"], member.user.get_username(), wanted["days"], scopes, bound
             )
         except Refused:
             raise Http404 from None  # what a member removed a moment ago gets everywhere

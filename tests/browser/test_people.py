@@ -24,7 +24,7 @@ def peopled(house):
     group = save_group(house.ada, "On call", [house.ben])
     set_access(hub, Access(Audience(), Audience(everyone=False, groups=[group])), "ada")
     invite(house.ada, Role.MEMBER, "Nora")
-    create_token(house.ben, "laptop", "ben", session=hub)
+    create_token(house.ben, "laptop", "ben", sessions=[hub])
     house.hub, house.group = hub, group
     return house
 

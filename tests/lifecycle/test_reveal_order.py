@@ -136,7 +136,10 @@ CHANGES = {
     "token expired": lambda house, leaf: Token.objects.update(expires_at=database_now()),
     "scope gone": lambda house, leaf: Token.objects.update(scopes=["read"]),
     "token is another's": lambda house, leaf: Token.objects.update(user=house.bea.user),
-    "token for another session": lambda house, leaf: Token.objects.update(session=house.chained("Other")),
+    "token for another session": lambda house, leaf: (
+        Token.objects.update(is_bound=True),
+        Token.objects.get().sessions.set([house.chained("Other")]),
+    ),
     "closed": lambda house, leaf: AwsSession.objects.filter(pk=leaf.pk).update(open_to_start=False),
     "deleted": lambda house, leaf: (
         Activation.objects.filter(session=leaf).delete(),

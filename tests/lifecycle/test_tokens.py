@@ -1,16 +1,20 @@
 """Tokens: shown once, scoped, for one session or all, revoked by their owner or an admin, dead at the next request."""
 
+import io
 import re
 from datetime import timedelta
 
 import pytest
+from django.core.management import CommandError, call_command
 from django.urls import reverse
 
 from sessions.clock import database_now
 from sessions.lifecycle.refused import Refused
-from sessions.lifecycle.rights import change_role, remove_member
+from sessions.lifecycle.rights import change_role, disable_member, remove_member
+from sessions.lifecycle.sessions import delete_session
 from sessions.lifecycle.tokens import create_token, member_of_token
-from sessions.models import EventKind, Membership, Role, Scope, Token
+from sessions.models import AwsSession, EventKind, Membership, Role, Scope, Token
+from sessions.secret import Secret
 from tests.test_api import Api
 
 pytestmark = pytest.mark.django_db
@@ -75,13 +79,14 @@ def test_a_token_is_good_for_its_scopes_alone(house):
 def test_without_the_scope_nothing_is_created(house):
     api = Api(create_token(house.ada, "reader", "ada", scopes=[Scope.READ]))
     answer = api("POST", "/sessions", {"kind": "iam-role-chained"})
-    assert (answer.status_code, answer.json()["message"]) == (403, "This token creates nothing.")
+    assert answer.status_code == 403
+    assert "lacks the scope “manage”" in answer.json()["message"]
     assert api("POST", "/sessions", {"kind": "iam-user"}).status_code == 403
 
 
 def test_a_token_for_one_session_sees_and_uses_no_other(house):
     mine, other = house.chained("Mine"), house.chained("Other")
-    api = Api(create_token(house.ben, "device", "ben", session=mine))
+    api = Api(create_token(house.ben, "device", "ben", sessions=[mine]))
     assert [each["alias"] for each in api("GET", "/sessions").json()] == ["Mine"]
     assert api("POST", f"/sessions/{mine.pk}/start").status_code == 200
     assert api("GET", f"/sessions/{other.pk}").status_code == 403
@@ -93,7 +98,7 @@ def test_a_token_for_one_session_sees_and_uses_no_other(house):
 
 def test_a_token_for_one_session_neither_reads_nor_changes_the_teams_policy(house):
     mine, _ = house.chained("Mine"), house.chained("Other", name="fixed-name")
-    api = Api(create_token(house.ada, "device", "ada", session=mine))
+    api = Api(create_token(house.ada, "device", "ada", sessions=[mine]))
     assert api("GET", "/policy").status_code == 403
     assert api("GET", "/policy/unnamed").status_code == 403
     assert api("PATCH", "/policy", {"names_locked": True}).status_code == 403
@@ -148,3 +153,97 @@ def test_a_token_for_a_session_of_another_team_is_not_made(house, sts):
     ben, url = page_of(house)
     data = {"name": "laptop", "days": 30, "scopes": ["read"], "session": str(other.root.pk)}
     assert ben.post(url, data).status_code == 422
+
+
+# --- by the command, and what a token that lacks something is answered --------------------------------
+
+
+def printed(*arguments):
+    out = io.StringIO()
+    call_command("token", "ada", "--team", "platform", "--name", "laptop", *arguments, stdout=out)
+    return out.getvalue().strip()
+
+
+def test_the_command_gives_read_and_credentials_unless_told_otherwise(house):
+    printed()
+    assert sorted(Token.objects.get().scopes) == ["credentials", "read"]
+    Token.objects.all().delete()
+    printed("--scope", "use", "--scope", "manage")
+    token = Token.objects.get()
+    assert (sorted(token.scopes), token.is_bound) == (["manage", "use"], False)
+
+
+def test_the_command_binds_to_sessions_by_alias_or_id(house):
+    one, two, other = (house.chained(alias) for alias in ("One", "Two", "Other"))
+    api = Api(Secret(printed("--session", "one", "--session", str(two.pk))))
+    assert sorted(each["alias"] for each in api("GET", "/sessions").json()) == ["One", "Two"]
+    answer = api("GET", f"/sessions/{other.pk}")
+    assert (answer.status_code, answer.json()["message"]) == (403, "This token is for “One”, “Two” alone.")
+    [event] = house.events(EventKind.TOKEN_CREATED)
+    assert event.data["sessions"] == ["One", "Two"]
+    delete_session(AwsSession.objects.get(pk=one.pk), house.ada)
+    assert api("GET", f"/sessions/{two.pk}").status_code == 200
+    delete_session(AwsSession.objects.get(pk=two.pk), house.ada)
+    assert api("GET", "/sessions").status_code == 401
+
+
+@pytest.mark.parametrize(
+    ("arguments", "says"),
+    [
+        (["--scope", "root"], "invalid choice"),
+        (["--session", "Nowhere"], "no session 'Nowhere'"),
+        (["--session", "5f0c1f4e-0000-4000-8000-000000000000"], "no session"),
+        (["--days", "0"], "--days"),
+        (["--name", "a\nb"], "--name"),
+    ],
+)
+def test_the_command_refuses_in_words(house, arguments, says):
+    with pytest.raises(CommandError, match=says):
+        printed(*arguments)
+    assert not Token.objects.exists()
+
+
+def test_the_command_makes_none_for_whoever_may_hold_none(house):
+    for name in ("eve", "nobody"):
+        with pytest.raises(CommandError):
+            call_command("token", name, team="platform", name="laptop")
+    disable_member(house.ben, "ada")
+    with pytest.raises(CommandError, match="suspended"):
+        call_command("token", "ben", team="platform", name="laptop")
+
+
+LACKING = {
+    ("POST", "start"): "use",
+    ("POST", "stop"): "use",
+    ("POST", "rotate"): "use",
+    ("GET", "credentials"): "credentials",
+    ("PATCH", ""): "manage",
+    ("DELETE", ""): "manage",
+    ("PUT", "access"): "manage",
+}
+
+
+def test_a_token_that_lacks_a_scope_is_told_which_one(house):
+    [leaf] = house.chain(1)
+    api = Api(create_token(house.ada, "reader", "ada", scopes=[Scope.READ]))
+    for (method, path), scope in LACKING.items():
+        answer = api(method, f"/sessions/{leaf.pk}/{path}".rstrip("/"), {})
+        body = answer.json()
+        assert (answer.status_code, body["code"], body["fields"]) == (403, "forbidden", {"scope": [scope]})
+        assert (
+            body["message"] == f"This token lacks the scope “{scope}”; it has “read”. Create one that has it."
+        )
+    for method, path, sent in (
+        ("POST", "/sessions", {"kind": "iam-role-chained"}),
+        ("POST", "/sessions", {"kind": "iam-user"}),
+        ("PATCH", "/policy", {}),
+    ):
+        assert api(method, path, sent).json()["fields"] == {"scope": ["manage"]}
+    assert api("POST", "/sessions/start", {"ids": [str(leaf.pk)]}).json()["fields"] == {"scope": ["use"]}
+
+
+def test_a_role_that_does_not_allow_it_is_not_blamed_on_the_token(house):
+    api = Api(create_token(house.ben, "all", "ben"))
+    answer = api("PATCH", "/policy", {}).json()
+    assert answer["message"] == "Your role in the team does not allow that."
+    assert "fields" not in answer

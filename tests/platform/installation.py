@@ -176,7 +176,8 @@ class Installation:
         return done.stdout.strip()
 
     def token(self, user: str, team: str) -> str:
-        return self.manage("token", user, "--team", team, "--name", "tests")
+        scopes = [f"--scope={each}" for each in ("read", "use", "credentials", "manage")]
+        return self.manage("token", user, "--team", team, "--name", "tests", *scopes)
 
     def setup(self, team: str, admin: str, *arguments: str) -> str:
         return self.manage(

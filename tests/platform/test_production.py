@@ -190,7 +190,8 @@ def test_the_services_of_docker_compose_mint_chains_and_the_web_cannot_open_a_ro
         CHAINWEB_PASSWORD="a-Long-one-for-ada-7",
     )
     assert said.startswith("ada is admin of the team ops")
-    token = production.run("token", "ada", "--team", "ops", "--name", "tests", environ=web)
+    scopes = [f"--scope={each}" for each in ("read", "use", "credentials", "manage")]
+    token = production.run("token", "ada", "--team", "ops", "--name", "tests", *scopes, environ=web)
     key = sts.add_user("landing-zone")
     sts.add_role(HUB, trusts=[sts.arn_of(key), AMBIENT])
     sts.add_role(LEAF, trusts=[HUB])

@@ -1,13 +1,19 @@
 """manage.py token USER --team SLUG --name NAME: prints a new token, and nothing else."""
 
 from argparse import ArgumentParser
+from collections.abc import Sequence
 from typing import Any
+from uuid import UUID
 
 from django.core.management.base import BaseCommand, CommandError
+from django.db.models import Q
 
-from sessions.lifecycle.tokens import TOKEN_DAYS, create_token
-from sessions.models import Membership
+from sessions.lifecycle.refused import Refused
+from sessions.lifecycle.tokens import LONGEST_TOKEN_DAYS, TOKEN_DAYS, create_token
+from sessions.models import AwsSession, Membership, Scope
 from sessions.policy import Action, can
+
+DEFAULT_SCOPES = (Scope.READ, Scope.CREDENTIALS)
 
 
 class Command(BaseCommand):
@@ -20,6 +26,21 @@ class Command(BaseCommand):
         parser.add_argument(
             "--days", type=int, default=TOKEN_DAYS, help=f"days until it expires (default {TOKEN_DAYS})"
         )
+        parser.add_argument(
+            "--scope",
+            action="append",
+            choices=list(Scope.values),
+            dest="scopes",
+            help=f"what it is good for; repeat it for more (default {' and '.join(DEFAULT_SCOPES)})",
+        )
+        parser.add_argument(
+            "--session",
+            action="append",
+            default=[],
+            dest="sessions",
+            metavar="ALIAS",
+            help="good for this session alone, by its alias or id; repeat it for more",
+        )
 
     def handle(self, *args: Any, **options: Any) -> None:
         member = (
@@ -30,15 +51,38 @@ class Command(BaseCommand):
         if member is None:
             raise CommandError(f"There is no member {options['user']!r} in a team {options['team']!r}.")
         if not can(member, Action.HOLD_TOKENS):
-            raise CommandError(
-                f"{options['user']} is an auditor there: auditors take no credentials and hold no tokens."
-            )
+            reason = "is suspended there" if member.disabled_at else "is an auditor there"
+            raise CommandError(f"{options['user']} {reason}, and holds no tokens.")
         if (
-            not 1 <= options["days"] <= 3650
+            not 1 <= options["days"] <= LONGEST_TOKEN_DAYS
             or not 1 <= len(options["name"]) <= 64
             or not options["name"].isprintable()
         ):
-            raise CommandError("--days is 1 to 3650, --name 1 to 64 printable characters.")
-        self.stdout.write(
-            create_token(member, options["name"], actor="manage.py", days=options["days"]).reveal()
-        )
+            raise CommandError(f"--days is 1 to {LONGEST_TOKEN_DAYS}, --name 1 to 64 printable characters.")
+        scopes = [Scope(each) for each in options["scopes"] or DEFAULT_SCOPES]
+        sessions = self._sessions(member, options["sessions"])
+        try:
+            token = create_token(member, options["name"], "manage.py", options["days"], scopes, sessions)
+        except Refused as refused:
+            raise CommandError(refused.message) from None
+        self.stdout.write(token.reveal())
+
+    def _sessions(self, member: Membership, names: Sequence[str]) -> list[AwsSession]:
+        """Find the sessions of the team that are named, each by alias or id."""
+        found = []
+        for name in names:
+            sessions = AwsSession.objects.filter(team=member.team)
+            named = Q(alias__iexact=name) | Q(pk=UUID(name)) if _is_id(name) else Q(alias__iexact=name)
+            session = sessions.filter(named).first()
+            if session is None:
+                raise CommandError(f"The team {member.team.slug} has no session {name!r}.")
+            found.append(session)
+        return found
+
+
+def _is_id(text: str) -> bool:
+    try:
+        UUID(text)
+    except ValueError:
+        return False
+    return True
