@@ -37,6 +37,8 @@ class SessionOut(BaseModel):
 
     `sts_region`, of a root alone, is where AssumeRole is called for it and for every session assumed from it.
 
+    `account` and `cloudtrail_arn` say who it is at AWS; of a root they are empty until a test, saved or not, has told them.
+
     `minted_at` is the last success with what it asks for now: it stays when `expires_at` is over.
     """
 
@@ -48,6 +50,8 @@ class SessionOut(BaseModel):
     profile: str
     region: str
     sts_region: str | None = None
+    account: str = ""
+    cloudtrail_arn: str = ""
     status: str
     expires_at: Any = None
     minted_at: Any = None

@@ -44,6 +44,7 @@ def _as_json(described: Described, policy: TeamPolicy) -> dict[str, Any]:
         **values,
         "account": described.account,
         "cloudtrail_name": described.cloudtrail_name,
+        "cloudtrail_arn": described.cloudtrail_arn,
         "status": str(state.status),
         "expires_at": state.expires_at,
         "minted_at": state.minted_at,

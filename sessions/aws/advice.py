@@ -172,12 +172,20 @@ def _what_to_check(answer: Answer, asked: Asked, source: str, hop: Hop | None) -
     return f"AWS's API reference explains this code under {asked.call}, or under Common Errors."
 
 
+_USE_A_USER = "Create an IAM user, let it assume the role, and enter its key at the root."
+
+
+def root_user(account: str) -> tuple[str, str]:
+    """Say (what happened, what to check) of a key that turns out to be a root user's."""
+    return (
+        f"The key belongs to the root user of the account {account}, who may not assume any role.",
+        _USE_A_USER,
+    )
+
+
 def _access_denied(message: str, asked: Asked, hop: Hop | None) -> str:
     if proof.ROOT_USER.search(message):
-        return (
-            "The key belongs to an account's root user, who may not assume any role. Create an IAM user, let it assume the "
-            "role, and enter its key at the root."
-        )
+        return f"The key belongs to an account's root user, who may not assume any role. {_USE_A_USER}"
     if asked.call is Call.SESSION_TOKEN and proof.WRONG_CODE.search(message):
         return "The code, or the MFA serial, is not right; a code can be used only once."
     denied = _NOT_AUTHORIZED.search(message)

@@ -45,6 +45,11 @@ class CallerIdentity:
     account: str
     user_id: str
 
+    @property
+    def is_root_user(self) -> bool:
+        """Whether it is the account's root user, whom AWS lets assume no role."""
+        return self.arn.endswith(f":{self.account}:root")
+
 
 def read_assumed_role(answer: Mapping[str, Any], hop: Hop, hop_number: int, now: datetime) -> AssumedRole:
     """The parts of an AssumeRole answer. Raises `UnacceptableAnswer`; its message quotes nothing of the answer."""

@@ -17,6 +17,7 @@ roots        one notice for a root that does not work
 times        how long things last
 reveal       event first, then the secret
 probes       test before saving
+tested       who a root is, as a test has told
 state        what a person reads: status, chain, time left, problem
 people       teams, members, tokens
 reseal       everything to the newest keys

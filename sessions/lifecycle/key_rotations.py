@@ -260,6 +260,8 @@ class DatabaseStore:
         begun = ask(route_of(self.row.root), lambda region: key_rotation.begin(key, signing, region))
         with transaction.atomic(durable=True):
             self._write(user_name=begun.user_name, user_arn=begun.user_arn)
+            same = AwsSession.objects.filter(pk=self.row.root_id, secret_version=self.row.root.secret_version)
+            same.filter(identity_arn="").update(identity_arn=begun.user_arn)
         self._load()
 
     def _told(self, step: Step) -> None:

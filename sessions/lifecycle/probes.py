@@ -7,8 +7,9 @@ from datetime import datetime, timedelta
 from django.db import transaction
 
 from sessions import ledger
+from sessions.aws import advice
 from sessions.aws.arn import RoleArn
-from sessions.aws.errors import AwsError
+from sessions.aws.errors import AwsError, Refused
 from sessions.aws.roots import ROOT_KINDS
 from sessions.aws.sts import CallerIdentity, caller_identity
 from sessions.clock import database_now
@@ -24,6 +25,7 @@ from sessions.lifecycle.plan import plan, secure
 from sessions.lifecycle.sessions import Draft, begin_saving, check_place
 from sessions.lifecycle.state import Problem, stored_problem
 from sessions.lifecycle.state import problem_of as credential_problem
+from sessions.lifecycle.tested import TOLD_FOR, digest
 from sessions.models import (
     CHAINED,
     AssumerLink,
@@ -73,6 +75,7 @@ def start_probe(draft: Draft, member: Membership, session: AwsSession | None) ->
         probe.result = {"started_at": now.isoformat()}
     else:
         probe.settings = dict(draft.settings)
+        probe.tested = digest(probe, draft.kind, draft.settings, draft.secrets, session)
         if draft.secrets:
             probe.sealed_secrets = seal_root_secrets(draft.secrets, probe.place)
     probe.save()
@@ -98,20 +101,22 @@ def run_root_probe(probe_id: str) -> None:
         if not secrets and session is not None:
             secrets = open_root_secrets(session.sealed_secrets, session.place)
         identity = ask(route(_account(probe), probe.region), lambda region: _identity(probe, secrets, region))
+        if identity.is_root_user:
+            raise Refused("RootUser", 0, *advice.root_user(identity.account))
     except AwsError as error:
         probe.state, probe.result = ProbeState.FAILED, {"problem": problem_of(error, since=database_now())}
     else:
         probe.state, probe.result = ProbeState.OK, {"identity": identity.arn}
+        probe.ends_at = database_now() + TOLD_FOR
     with transaction.atomic(durable=True):
         written = Probe.objects.filter(pk=probe.pk, state=ProbeState.PENDING).update(
-            state=probe.state, result=probe.result, sealed_secrets=None
+            state=probe.state, result=probe.result, sealed_secrets=None, ends_at=probe.ends_at
         )
         if not written:
             return
         if session is not None and probe.state == ProbeState.OK and probe.sealed_secrets is None:
-            AwsSession.objects.filter(pk=session.pk, settings=probe.settings).update(
-                identity_arn=probe.result["identity"]
-            )
+            same = AwsSession.objects.filter(pk=session.pk, secret_version=session.secret_version)
+            same.filter(settings=probe.settings).update(identity_arn=probe.result["identity"])
         data = {"for": [probe.user.get_username()], "kind": probe.kind, **probe.result}
         ledger.append(probe.team_id, [Entry(EventKind.ROOT_VERIFIED, "worker", session, data)])
     is_stored = probe.sealed_secrets is None and session is not None and session.settings == probe.settings

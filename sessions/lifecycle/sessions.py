@@ -16,6 +16,7 @@ from sessions.lifecycle.blobs import seal_root_secrets
 from sessions.lifecycle.hop_rules import check_below, check_chain, check_link, check_name
 from sessions.lifecycle.moves import follow
 from sessions.lifecycle.refused import Refused
+from sessions.lifecycle.tested import identity_told
 from sessions.models import CHAINED, AssumerLink, AwsSession, Credential, EventKind, Membership, TeamPolicy
 from sessions.models.sessions import load_chains
 from sessions.policy import Action, can
@@ -109,13 +110,19 @@ def save_session(draft: Draft, member: Membership, session: AwsSession | None = 
             if not creating:
                 follow(member.team_id, database_now(), below=session)
             ledger.append(
-                member.team_id, [Entry(kind, member.user.get_username(), session, draft.as_event())]
+                member.team_id, [Entry(kind, member.user.get_username(), session, _as_event(draft, session))]
             )
             return session
     except IntegrityError as error:
         if "alias" in str(error):
             raise Refused("alias", f"The team already has a session called “{draft.alias}”.") from None
         raise
+
+
+def _as_event(draft: Draft, session: AwsSession) -> dict[str, Any]:
+    """What the ledger keeps: the draft, and of a root who it is, where a test has told that."""
+    known = {"identity": session.identity_arn} if session.identity_arn else {}
+    return draft.as_event() | known
 
 
 def begin_saving(draft: Draft, member: Membership, session: AwsSession | None) -> Membership:
@@ -127,8 +134,10 @@ def begin_saving(draft: Draft, member: Membership, session: AwsSession | None) -
 
 def _write(draft: Draft, session: AwsSession, member: Membership, *, creating: bool) -> None:
     if draft.kind != CHAINED:
-        if dict(draft.settings) != session.settings:
-            session.identity_arn = ""  # who it said it was may be true no more
+        stored = None if creating else session
+        told = identity_told(member, draft.kind, draft.settings, draft.secrets, stored)
+        if told or draft.secrets or dict(draft.settings) != session.settings:
+            session.identity_arn = told  # who it said it was before may be true no more
         session.settings, session.sts_region = dict(draft.settings), draft.sts_region
         if draft.secrets:
             session.secret_version += 1

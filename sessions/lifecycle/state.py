@@ -277,8 +277,7 @@ def _identity(session: AwsSession, member: Membership, policy: TeamPolicy) -> tu
     """(account, role with path, name in CloudTrail, ARN in CloudTrail); blanks where a root has not been asked yet."""
     if not session.is_chained:
         parts = session.identity_arn.split(":", 5)
-        account, resource = (parts[4], parts[5]) if len(parts) == 6 else ("", "")
-        return account, resource, "", session.identity_arn
+        return session.account, parts[5] if len(parts) == 6 else "", "", session.identity_arn
     try:
         arn = RoleArn.parse(session.link.role_arn)
         name = role_session_name(session.link, session, member, policy)

@@ -14,6 +14,7 @@ from sessions.secret import Secret
 _KEY_ID = re.compile(r"[A-Z0-9]{16,128}", re.ASCII)
 _SECRET = re.compile(r"[A-Za-z0-9/+=]{16,128}", re.ASCII)
 _SECRET_CHARACTER = re.compile(r"[A-Za-z0-9/+=]", re.ASCII)
+_DEVICE = re.compile(r"arn:[a-z-]+:iam::(?P<account>[0-9]{12}):", re.ASCII)
 _CODE = re.compile(r"[0-9]{6}", re.ASCII)
 
 
@@ -90,6 +91,10 @@ class IamUser(RootKind):
                 validate=validate_code,
             ),
         )
+
+    def account(self, settings: Mapping[str, str]) -> str:
+        device = _DEVICE.match(settings.get("mfa_serial", ""))
+        return device["account"] if device else ""
 
     def base_credentials(
         self,
