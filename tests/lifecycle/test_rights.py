@@ -10,6 +10,7 @@ from django.core.management.base import CommandError
 from django.db import connection, connections
 
 from sessions import ledger
+from sessions.clock import database_now
 from sessions.lifecycle import rotation
 from sessions.lifecycle.access import Access, Audience, delete_group, save_group, set_access
 from sessions.lifecycle.exposure import held_by, name_of_former_member
@@ -28,8 +29,19 @@ from sessions.lifecycle.rights import (
 from sessions.lifecycle.sessions import Refused
 from sessions.lifecycle.state import Status
 from sessions.lifecycle.tokens import member_of_token
-from sessions.models import Activation, AssumerLink, AwsSession, Credential, EventKind, Membership, Role, User
-from sessions.policy import Action, can, is_dead
+from sessions.models import (
+    Activation,
+    AssumerLink,
+    AwsSession,
+    Credential,
+    EventKind,
+    Membership,
+    Role,
+    SessionGrant,
+    User,
+)
+from sessions.policy import Action, can, cut_off, is_dead
+from tests.house import House
 
 pytestmark = pytest.mark.django_db
 
@@ -360,3 +372,33 @@ def test_after_the_commit_of_a_revoke_no_worker_mints_for_its_person(lasting_hou
     assert minted
     assert [seq for seq in minted if seq > removed] == []
     assert not Credential.objects.filter(level__gt=0, sealed__isnull=False).exists()
+
+
+def test_what_is_cut_off_is_found_by_indexes_as_by_looking_at_every_link(house, sts):
+    """Each kind of author × an assumer that is open, closed, or closed to all but them or their group."""
+    other = House(sts, "other")
+    carl, dan = house.person("carl", Role.MEMBER), house.person("dan", Role.MEMBER)
+    hugo = house.person("hugo", Role.MEMBER)
+    group = save_group(house.ada, "Crew", [house.bea])
+    authors = [house.ada, house.ben, house.bea, house.eve, carl, dan, hugo, other.ben, None]
+    for at, author in enumerate(authors):
+        for kind in ("open", "closed", "granted", "group"):
+            assumer = house.chained(f"Assumer {at} {kind}")
+            link = house.chained(f"Built {at} {kind}", assumer).link
+            AssumerLink.objects.filter(pk=link.pk).update(author=author and author.user)
+            AwsSession.objects.filter(pk=assumer.pk).update(open_to_assume=kind == "open")
+            if kind == "granted" and author and author.team_id == house.team.pk:
+                SessionGrant.objects.create(session=assumer, right="assume", member=author)
+            if kind == "group":
+                SessionGrant.objects.create(session=assumer, right="assume", group=group)
+    Membership.objects.filter(pk=carl.pk).update(disabled_at=database_now())
+    Membership.objects.filter(pk=dan.pk).delete()
+    User.objects.filter(pk=hugo.user_id).update(is_active=False)
+    team = [house.team.pk]
+    every_link = AssumerLink.objects.filter(session__team=house.team).values("pk")
+    found = cut_off(team)
+    assert found == cut_off(team, among=every_link)
+    names = set(AwsSession.objects.filter(pk__in=found).values_list("alias", flat=True))
+    assert {"Built 1 closed", "Built 2 closed", "Built 3 open", "Built 5 granted", "Built 8 open"} <= names
+    assert not {"Built 0 closed", "Built 1 open", "Built 1 granted", "Built 2 group"} & names
+    assert cut_off([other.team.pk]) == set()
