@@ -15,10 +15,13 @@ from sessions.aws import names
 from sessions.aws.arn import RoleArn
 from sessions.aws.characters import refuse_unseen, trimmed
 from sessions.aws.roots import ROOT_KINDS, Field, RootKind
+from sessions.conflicts import VersionedForm
 from sessions.fields import ListedField, TypedField
 from sessions.hop_fields import advanced_fields, hop_draft, stored_hop_values
-from sessions.lifecycle.sessions import Draft, Refused, save_session
+from sessions.lifecycle.refused import NotThere, Refused, RightLost
+from sessions.lifecycle.sessions import Draft, save_session
 from sessions.lifecycle.state import TeamView
+from sessions.lifecycle.versions import Changed
 from sessions.models import CHAINED, AwsSession, Membership
 from sessions.picking import SessionPicker
 from sessions.secret import Secret
@@ -51,7 +54,7 @@ class AssumerField(forms.ModelChoiceField):  # type: ignore[type-arg]  # not gen
         return found
 
 
-class SessionForm(forms.Form):
+class SessionForm(VersionedForm):
     """What every kind has: alias, named profile, region. Subclasses add the rest and say what the draft is."""
 
     alias = TypedField(
@@ -88,12 +91,22 @@ class SessionForm(forms.Form):
         raise NotImplementedError
 
     def save(self) -> AwsSession | None:
-        """Saves the draft; None, with the reason on its field, if the rules refuse it."""
+        """Saves the draft; None, with the reason on its field, if the rules refuse it.
+
+        Raises `Changed` if the session is not what `seen` says.
+        """
         try:
-            return save_session(self.draft(), self.member, self.session)
+            return save_session(self.draft(), self.member, self.session, seen=self.seen)
+        except (Changed, NotThere, RightLost):
+            raise
         except Refused as refused:
             self.refuse(refused)
             return None
+
+    def save_seen(self, seen: int | None) -> AwsSession | None:
+        """Saves the draft as one that was made from that version."""
+        self.seen = seen
+        return self.save()
 
     def refuse(self, refused: Refused) -> None:
         self.add_error(refused.field if refused.field in self.fields else None, refused.message)

@@ -8,6 +8,7 @@ from django.urls import reverse
 
 from sessions import picking
 from sessions.aws import names
+from sessions.conflicts import VersionedForm
 from sessions.fields import TypedField
 from sessions.lifecycle.access import Access, Audience
 from sessions.lifecycle.invitations import INVITATION_DAYS
@@ -30,7 +31,7 @@ class EmailForm(forms.Form):
     )
 
 
-class RoleForm(forms.Form):
+class RoleForm(VersionedForm):
     role = forms.ChoiceField(label="Role", choices=Role.choices, help_text=ROLE_HELP)
 
 
@@ -59,7 +60,7 @@ class JoinForm(forms.Form):
     )
 
 
-class AwsNameForm(forms.Form):
+class AwsNameForm(VersionedForm):
     aws_name = TypedField(
         label="Name in CloudTrail",
         max_length=LONGEST_AWS_NAME,
@@ -83,7 +84,7 @@ def people_of(member: Membership) -> QuerySet[Membership]:
     return everybody.select_related("user").order_by("user__username")
 
 
-class GroupForm(forms.Form):
+class GroupForm(VersionedForm):
     name = TypedField(label="Name of the group", max_length=64)
     members = PeopleField(
         label="People",
@@ -98,7 +99,7 @@ class GroupForm(forms.Form):
         _field(self, "members").queryset = people_of(member)
 
 
-class AccessForm(forms.Form):
+class AccessForm(VersionedForm):
     """Two rights, each for everyone or for those who are ticked."""
 
     OPEN = (("everyone", "Everyone in the team"), ("named", "Only those ticked below"))

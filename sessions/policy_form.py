@@ -10,9 +10,11 @@ from django.urls import reverse
 from sessions import picking
 from sessions.aws import names, session_policies
 from sessions.aws.characters import trimmed
+from sessions.conflicts import VersionedForm
 from sessions.fields import LinesField, SwitchField, TypedField, WholeNumberField, checked
-from sessions.lifecycle.refused import Refused
+from sessions.lifecycle.refused import NotThere, Refused, RightLost
 from sessions.lifecycle.team_policy import HOURS, PolicyDraft, save_policy, validate_hours
+from sessions.lifecycle.versions import Changed
 from sessions.models import Membership, SourceIdentity, TeamPolicy
 from sessions.picking import SessionPicker
 
@@ -50,7 +52,7 @@ class AllowedTagsField(LinesField):
         return found
 
 
-class TeamPolicyForm(forms.Form):
+class TeamPolicyForm(VersionedForm):
     """What every session of the team says of the person who uses it, where from, and how long it is kept fresh."""
 
     role_session_name = TypedField(
@@ -113,10 +115,17 @@ class TeamPolicyForm(forms.Form):
     def draft(self) -> PolicyDraft:
         return PolicyDraft(**self.cleaned_data)
 
+    def save_seen(self, seen: int | None) -> TeamPolicy | None:
+        """Make it the policy as one that was made from that version."""
+        self.seen = seen
+        return self.save()
+
     def save(self) -> TeamPolicy | None:
         """Makes it the policy; None, with the reason on its field, if a rule or a stored session stands against it."""
         try:
-            return save_policy(self.draft(), self.member)
+            return save_policy(self.draft(), self.member, seen=self.seen)
+        except (Changed, NotThere, RightLost):
+            raise
         except Refused as refused:
             self.add_error(refused.field if refused.field in self.fields else None, refused.message)
             return None

@@ -3,10 +3,10 @@
 from typing import Annotated, Any
 from uuid import UUID
 
-from django.http import HttpRequest
+from django.http import HttpRequest, HttpResponse
 from pydantic import BaseModel, ConfigDict, Field, StringConstraints
 
-from sessions.api.base import ERRORS, ApiError, api, caller, session_for
+from sessions.api.base import ERRORS, ApiError, api, caller, etag, seen_version, session_for
 from sessions.lifecycle.access import Access, Audience, access_of, set_access
 from sessions.models import AwsSession, Membership
 from sessions.policy import Action
@@ -68,8 +68,11 @@ def _audience(member: Membership, wanted: AudienceModel, name: str) -> Audience:
     response={200: AccessModel, **ERRORS},
     summary="Whom a session is open to",
 )
-def get_access(request: HttpRequest, session_id: UUID) -> Any:
-    return _as_json(session_for(request, session_id))
+def get_access(request: HttpRequest, response: HttpResponse, session_id: UUID) -> Any:
+    """`ETag` is the version of the access alone: it is not the session's."""
+    session = session_for(request, session_id)
+    response.headers["ETag"] = etag(session.access_version)
+    return _as_json(session)
 
 
 @api.put(
@@ -77,8 +80,11 @@ def get_access(request: HttpRequest, session_id: UUID) -> Any:
     response={200: AccessModel, **ERRORS},
     summary="Open or close a session; whoever loses a right loses what they have running by it",
 )
-def put_access(request: HttpRequest, session_id: UUID, payload: AccessModel) -> Any:
+def put_access(request: HttpRequest, response: HttpResponse, session_id: UUID, payload: AccessModel) -> Any:
+    """With `If-Match` it is refused (412) where somebody has changed the access since."""
     session, member = session_for(request, session_id, Action.SHARE), caller(request)
+    seen = seen_version(request, session.access_version)
     start, assume = _audience(member, payload.start, "start"), _audience(member, payload.assume, "assume")
-    set_access(session, Access(start, assume), member)
+    set_access(session, Access(start, assume), member, seen=seen)
+    response.headers["ETag"] = etag(session.access_version)
     return _as_json(session)

@@ -14,11 +14,17 @@ from sessions.api.bodies import BadBody, StrictParser
 from sessions.api_errors import api_error
 from sessions.lifecycle.refused import ActorGone
 from sessions.lifecycle.tokens import member_of_token
+from sessions.lifecycle.versions import CHANGED, Changed
 from sessions.models import AwsSession, Membership
 from sessions.policy import CUT_OFF, Action, GroupsTooOld, NotAllowed, Rights, can, is_dead, visible_to
 from sessions.secret import Secret
 
 BEARER = re.compile(r"(?:Bearer\s+)?(cwt_[A-Za-z0-9_-]{20,100})\s*", re.IGNORECASE)
+
+
+# How often a change is made again that met another one.
+TRIES = 5
+ENTITY_TAG = re.compile(r'"([^"]*)"')
 
 
 class ApiError(Exception):
@@ -73,6 +79,7 @@ ERRORS = {
     403: ErrorOut,
     404: ErrorOut,
     409: ErrorOut,
+    412: ErrorOut,
     413: ErrorOut,
     422: ErrorOut,
     429: ErrorOut,
@@ -132,6 +139,43 @@ def _on_unreadable(request: HttpRequest, error: HttpError) -> HttpResponse:
     cause = error.__cause__
     message = str(cause) if isinstance(cause, BadBody) else error.message
     return answer(request, error.status_code, "invalid", message)
+
+
+@api.exception_handler(Changed)
+def _on_changed(request: HttpRequest, error: Changed) -> HttpResponse:
+    """412 to who sent If-Match, 409 to who sent the version in the body, or only met somebody else."""
+    status = 412 if "If-Match" in request.headers else 409
+    response = answer(
+        request,
+        status,
+        "changed",
+        f"{CHANGED} It is at version {error.version}: read it again, then change it.",
+    )
+    response.headers["ETag"] = etag(error.version)
+    return response
+
+
+def etag(version: int) -> str:
+    """Write a version as an entity tag."""
+    return f'"{version}"'
+
+
+def seen_version(request: HttpRequest, stored: int, named: Any = None) -> int | None:
+    """Return the version that a change was made from, by If-Match or by the `version` that the body has named.
+
+    None without either. Raises `Changed` if it is not what is stored. A proxy that compresses makes a tag weak ("W/"); it
+    counts all the same, since it stands for the version and not for the bytes.
+    """
+    if named is not None and (not isinstance(named, int) or isinstance(named, bool)):
+        raise ApiError(
+            422, "invalid", "A version is a whole number.", {"version": ["Must be a whole number."]}
+        )
+    header = request.headers.get("If-Match", "*").strip()
+    if header != "*" and str(stored) not in ENTITY_TAG.findall(header):
+        raise Changed("", CHANGED, stored)
+    if named is not None and named != stored:
+        raise Changed("", CHANGED, stored)
+    return stored if header != "*" or named is not None else None
 
 
 def caller(request: HttpRequest) -> Membership:

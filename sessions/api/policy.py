@@ -3,15 +3,16 @@
 from typing import Any
 from uuid import UUID
 
-from django.http import HttpRequest
+from django.http import HttpRequest, HttpResponse
 from pydantic import BaseModel, ConfigDict
 
 from sessions import tasks
-from sessions.api.base import ERRORS, ApiError, api, caller
+from sessions.api.base import ERRORS, TRIES, ApiError, api, caller, etag, seen_version
 from sessions.fields import wrong_types
 from sessions.lifecycle.moves import progress
 from sessions.lifecycle.naming import may_be_unnamed, unnamed_sessions
 from sessions.lifecycle.team_policy import PolicyDraft
+from sessions.lifecycle.versions import Changed
 from sessions.models import Membership, TeamPolicy
 from sessions.models.sessions import load_chains
 from sessions.policy import Action, NotAllowed, can
@@ -64,13 +65,17 @@ def _allowed(request: HttpRequest, action: Action) -> Membership:
 
 
 @api.get("/policy", response={200: PolicyOut, **ERRORS}, exclude_none=True, summary="The team's policy")
-def get_policy(request: HttpRequest) -> Any:
+def get_policy(request: HttpRequest, response: HttpResponse) -> Any:
+    """`ETag` is the policy's version."""
     member = _allowed(request, Action.READ_POLICY)
-    return _as_json(PolicyDraft.of(TeamPolicy.of(member.team_id)), member)
+    policy = TeamPolicy.of(member.team_id)
+    response.headers["ETag"] = etag(policy.version)
+    return _as_json(policy, member)
 
 
-def _as_json(draft: PolicyDraft, member: Membership) -> dict[str, Any]:
-    return policy_values(draft) | {"moving": progress(member.team_id)}
+def _as_json(policy: TeamPolicy, member: Membership) -> dict[str, Any]:
+    values = policy_values(PolicyDraft.of(policy))
+    return {**values, "moving": progress(member.team_id)}
 
 
 @api.patch(
@@ -79,23 +84,40 @@ def _as_json(draft: PolicyDraft, member: Membership) -> dict[str, Any]:
     exclude_none=True,
     summary="Change the team's policy",
 )
-def patch_policy(request: HttpRequest, payload: PolicyPatch) -> Any:
-    """422, naming the session, if one of the team's chains could not be walked under it."""
-    member = _allowed(request, Action.EDIT_POLICY)
-    policy = TeamPolicy.of(member.team_id)
-    sent = payload.model_dump()
+def patch_policy(request: HttpRequest, response: HttpResponse, payload: PolicyPatch) -> Any:
+    """422, naming the session, if one of the team's chains could not be walked under it.
+
+    With `If-Match` it is refused (412) where somebody has changed the policy since. Without, the fields that are sent win, and what others have saved in other fields stays.
+    """
+    member, sent = _allowed(request, Action.EDIT_POLICY), payload.model_dump()
+    for attempt in range(TRIES):
+        policy = TeamPolicy.of(member.team_id)
+        seen = seen_version(request, policy.version)
+        form = _checked_form(policy, member, sent)
+        form.seen = policy.version
+        try:
+            saved = form.save() if form.is_valid() else None
+        except Changed:
+            if seen is not None or attempt == TRIES - 1:
+                raise
+            continue  # somebody came in between: the same change of what is stored now
+        break
+    if saved is None:
+        fields = {name: [str(message) for message in messages] for name, messages in form.errors.items()}
+        raise ApiError(422, "invalid", next(iter(fields.values()))[0], fields)
+    tasks.wake_after_change()
+    response.headers["ETag"] = etag(saved.version)
+    return _as_json(saved, member)
+
+
+def _checked_form(policy: TeamPolicy, member: Membership, sent: dict[str, Any]) -> TeamPolicyForm:
     form = TeamPolicyForm(policy_values(PolicyDraft.of(policy)) | sent, member=member, policy=policy)
     if unknown := sorted(set(sent) - set(form.fields)):
         fields = {name: ["Unknown field."] for name in unknown}
         raise ApiError(422, "invalid", "There are fields that a policy does not have.", fields)
     if wrong := wrong_types(form, sent):
         raise ApiError(422, "invalid", "There are values of the wrong type.", wrong)
-    saved = form.save() if form.is_valid() else None
-    if saved is None:
-        fields = {name: [str(message) for message in messages] for name, messages in form.errors.items()}
-        raise ApiError(422, "invalid", next(iter(fields.values()))[0], fields)
-    tasks.wake_after_change()
-    return _as_json(PolicyDraft.of(saved), member)
+    return form
 
 
 @api.get(

@@ -45,6 +45,7 @@ class SessionOut(BaseModel):
     model_config = ConfigDict(extra="allow")
 
     id: UUID
+    version: int
     kind: str
     alias: str
     profile: str

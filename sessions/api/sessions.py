@@ -4,11 +4,22 @@ from collections.abc import Sequence
 from typing import Any
 from uuid import UUID
 
-from django.http import Http404, HttpRequest
+from django.http import Http404, HttpRequest, HttpResponse
 from ninja import Status as Answer
 
 from sessions import tasks
-from sessions.api.base import ERRORS, ApiError, api, caller, require_startable, session_for, startable
+from sessions.api.base import (
+    ERRORS,
+    TRIES,
+    ApiError,
+    api,
+    caller,
+    etag,
+    require_startable,
+    seen_version,
+    session_for,
+    startable,
+)
 from sessions.api.schemas import Chosen, SessionIn, SessionOut, SessionPatch
 from sessions.aws.roots import ROOT_KINDS
 from sessions.clock import database_now
@@ -24,6 +35,7 @@ from sessions.lifecycle.activations import (
 from sessions.lifecycle.moves import progress
 from sessions.lifecycle.sessions import Refused, delete_session
 from sessions.lifecycle.state import Described, view_of_sessions, view_of_team
+from sessions.lifecycle.versions import Changed
 from sessions.models import CHAINED, AwsSession, Membership, TeamPolicy
 from sessions.policy import CUT_OFF, Action, NotAllowed, Rights, dead_among, visible_to, why_not_create
 
@@ -40,6 +52,7 @@ def _as_json(described: Described, policy: TeamPolicy) -> dict[str, Any]:
         values["sts_region"] = session.sts_home
     return {
         "id": session.pk,
+        "version": session.version,
         "kind": session.kind,
         **values,
         "account": described.account,
@@ -129,12 +142,17 @@ def create_session(request: HttpRequest, payload: SessionIn) -> Any:
     if session is None:
         _raise_form_errors(form)
     assert session is not None
-    return api.create_response(request, _described(member, session), status=201)
+    response = api.create_response(request, _described(member, session), status=201)
+    response.headers["ETag"] = etag(session.version)
+    return response
 
 
 @api.get("/sessions/{uuid:session_id}", response={200: SessionOut, **ERRORS}, summary="One session")
-def get_session(request: HttpRequest, session_id: UUID) -> Any:
-    return _described(caller(request), session_for(request, session_id))
+def get_session(request: HttpRequest, response: HttpResponse, session_id: UUID) -> Any:
+    """`ETag` is the session's version: it goes up with every change of its fields, and not with its status."""
+    session = session_for(request, session_id)
+    response.headers["ETag"] = etag(session.version)
+    return _described(caller(request), session)
 
 
 @api.patch(
@@ -142,20 +160,43 @@ def get_session(request: HttpRequest, session_id: UUID) -> Any:
     response={200: SessionOut, **ERRORS},
     summary="Change some of a session's fields",
 )
-def patch_session(request: HttpRequest, session_id: UUID, payload: SessionPatch) -> Any:
-    session, member = session_for(request, session_id, Action.EDIT), caller(request)
+def patch_session(
+    request: HttpRequest, response: HttpResponse, session_id: UUID, payload: SessionPatch
+) -> Any:
+    """With `If-Match`, or `version` in the body, it is refused (412, 409) where somebody has changed the session since.
+
+    Without, the fields that are sent win, and what others have saved in other fields stays.
+    """
+    member, sent = caller(request), payload.model_dump()
+    version = sent.pop("version", None)
+    for attempt in range(TRIES):
+        session = session_for(request, session_id, Action.EDIT)
+        seen = seen_version(request, session.version, version)
+        form = _patched(session, member, sent)
+        form.seen = session.version
+        try:
+            if form.save() is None:
+                _raise_form_errors(form)
+        except Changed:
+            if seen is not None or attempt == TRIES - 1:
+                raise
+            continue  # somebody came in between: the same change of what is stored now
+        break
+    tasks.wake_after_change()
+    response.headers["ETag"] = etag(session.version)
+    return _described(member, session)
+
+
+def _patched(session: AwsSession, member: Membership, sent: dict[str, Any]) -> SessionForm:
+    """The valid form of a session with some fields changed."""
     view = view_of_sessions(member, database_now())
-    sent, as_it_was = payload.model_dump(), answered(session, view.policy)
+    as_it_was = answered(session, view.policy)
     # What is sent back as it was answered changes nothing: a default that was shown does not become a name of its own.
     changes = {
         name: value for name, value in sent.items() if name not in as_it_was or value != as_it_was[name]
     }
     merged = as_json(stored_values(session)) | changes
-    form = _checked(form_for(session.kind, merged, view=view, session=session, is_page=False), sent)
-    if form.save() is None:
-        _raise_form_errors(form)
-    tasks.wake_after_change()
-    return _described(member, session)
+    return _checked(form_for(session.kind, merged, view=view, session=session, is_page=False), sent)
 
 
 @api.delete(
@@ -166,6 +207,7 @@ def patch_session(request: HttpRequest, session_id: UUID, payload: SessionPatch)
 def remove_session(request: HttpRequest, session_id: UUID, dependants: bool = False) -> Any:
     """With dependants it is refused (409, with their aliases) unless `?dependants=true` confirms that they go too."""
     session, member = session_for(request, session_id, Action.DELETE), caller(request)
+    seen = seen_version(request, session.version)
     if not dependants and (below := [each.alias for each, _ in session.dependants()]):
         more = f" and {len(below) - NAMED} more" if len(below) > NAMED else ""
         raise ApiError(
@@ -174,7 +216,9 @@ def remove_session(request: HttpRequest, session_id: UUID, dependants: bool = Fa
             f"Sessions are assumed from it: {', '.join(below[:NAMED])}{more}. Confirm with ?dependants=true.",
         )
     try:
-        delete_session(session, member)
+        delete_session(session, member, seen=seen)
+    except Changed:
+        raise
     except Refused as refused:
         raise ApiError(409, "refused", refused.message) from None
     return Answer(204, None)

@@ -5,12 +5,15 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from django.db import IntegrityError, transaction
+from django.db.models import F
 
 from sessions import ledger
 from sessions.ledger import Entry
 from sessions.lifecycle.authority import Actor, lock_team_for, name_of
+from sessions.lifecycle.refused import NotThere
 from sessions.lifecycle.rights import settle
 from sessions.lifecycle.sessions import Refused
+from sessions.lifecycle.versions import expect
 from sessions.models import AssumerLink, AwsSession, EventKind, Membership, Right, SessionGrant, TeamGroup
 from sessions.policy import Action, cut_off
 
@@ -59,12 +62,13 @@ def access_of(session: AwsSession) -> Access:
 
 
 @transaction.atomic(durable=True)
-def set_access(session: AwsSession, access: Access, actor: Actor) -> None:
+def set_access(session: AwsSession, access: Access, actor: Actor, *, seen: int | None = None) -> None:
     """Opens or closes a session. Who loses the right loses what they have running; the rest is untouched.
 
-    Raises `Refused` for people and groups of another team.
+    `seen`: the version of its access that this was made from. Raises `Changed` if there is another by now, and `Refused` for people and groups of another team.
     """
     team = lock_team_for(actor, session.team_id, Action.SHARE, session)
+    expect(session.access_version, seen)
     for audience in (access.start, access.assume):
         teams = {member.team_id for member in audience.members} | {group.team_id for group in audience.groups}
         if teams - {team.pk}:
@@ -72,8 +76,11 @@ def set_access(session: AwsSession, access: Access, actor: Actor) -> None:
     built_on = AssumerLink.objects.filter(assumer=session).values("pk")
     dead_before = cut_off([team.pk], among=built_on)
     AwsSession.objects.filter(pk=session.pk).update(
-        open_to_start=access.start.everyone, open_to_assume=access.assume.everyone
+        open_to_start=access.start.everyone,
+        open_to_assume=access.assume.everyone,
+        access_version=F("access_version") + 1,
     )
+    session.access_version += 1
     session.open_to_start, session.open_to_assume = access.start.everyone, access.assume.everyone
     SessionGrant.objects.filter(session=session).delete()
     SessionGrant.objects.bulk_create(
@@ -102,7 +109,12 @@ def _grants(session: AwsSession, right: Right, audience: Audience) -> Iterable[S
 
 
 def save_group(
-    by: Membership, name: str, members: Iterable[Membership], group: TeamGroup | None = None
+    by: Membership,
+    name: str,
+    members: Iterable[Membership],
+    group: TeamGroup | None = None,
+    *,
+    seen: int | None = None,
 ) -> TeamGroup:
     """Makes a group, or changes its name and people. Who leaves it loses what it opened to them. Raises `Refused`."""
     chosen = list(members)
@@ -110,7 +122,12 @@ def save_group(
         with transaction.atomic(durable=True):
             team = lock_team_for(by, by.team_id, Action.MANAGE_PEOPLE)
             creating = group is None
-            group = group or TeamGroup(team=team)
+            if group is None:
+                group = TeamGroup(team=team)
+            else:
+                group = _group_again(group)
+                expect(group.version, seen)
+                group.version += 1
             if group.team_id != team.pk or any(each.team_id != team.pk for each in chosen):
                 raise Refused("members", "Choose people of your own team.")
             group.name = name
@@ -131,6 +148,13 @@ def save_group(
         if "group_name" in str(error):
             raise Refused("name", f"The team already has a group called “{name}”.") from None
         raise
+
+
+def _group_again(group: TeamGroup) -> TeamGroup:
+    fresh = TeamGroup.objects.filter(pk=group.pk).first()
+    if fresh is None:
+        raise NotThere("", f"The group “{group.name}” was deleted meanwhile.")
+    return fresh
 
 
 @transaction.atomic(durable=True)

@@ -244,8 +244,9 @@ class DatabaseStore:
             secrets[secret_name] = self.new_key().secret_access_key
             root.settings = {**root.settings, id_name: self.row.new_key_id}
             root.secret_version += 1
+            root.version += 1
             root.sealed_secrets = seal_root_secrets(secrets, root.place)
-            root.save(update_fields=["settings", "secret_version", "sealed_secrets", "updated_at"])
+            root.save(update_fields=["settings", "secret_version", "sealed_secrets", "version", "updated_at"])
             now = database_now()
             _take_along(base, root, now)
             follow(root.team_id, now, below=root)

@@ -6,6 +6,7 @@ from datetime import datetime
 from django.contrib.sessions.models import Session
 from django.core.exceptions import ValidationError
 from django.db import IntegrityError, transaction
+from django.db.models import F
 
 from sessions import ledger
 from sessions.aws.names import InvalidName, aws_name_from, validate_role_session_name
@@ -16,6 +17,7 @@ from sessions.lifecycle.moves import follow
 from sessions.lifecycle.removals import lift_removal
 from sessions.lifecycle.sessions import Refused
 from sessions.lifecycle.shown_names import ShownNames
+from sessions.lifecycle.versions import expect
 from sessions.models import AwsName, EventKind, Membership, Role, Team, User
 from sessions.policy import Action
 from sessions.secret import Secret
@@ -61,7 +63,7 @@ def _reserve_one_of(proposals: Iterator[str], username: str, now: datetime) -> s
     raise Refused("aws_name", "No free name in CloudTrail was found.")
 
 
-def rename_in_cloudtrail(member: Membership, name: str, actor: Actor) -> None:
+def rename_in_cloudtrail(member: Membership, name: str, actor: Actor, *, seen: int | None = None) -> None:
     """Gives a person another name in CloudTrail, in all their teams. What they have active moves to it by itself.
 
     Raises `Refused` for an illegal name, for one that is or was another person's, and for one that sessions show of others.
@@ -88,6 +90,10 @@ def rename_in_cloudtrail(member: Membership, name: str, actor: Actor) -> None:
         old, now = user.aws_name, database_now()
         if name == old:
             return
+        memberships = Membership.objects.filter(user=user)
+        here = memberships.filter(pk=member.pk).first()
+        expect(here.version if here else 0, seen)
+        memberships.update(version=F("version") + 1)
         # The same letters in another case are the same name, to AWS's eye and to ours.
         if name.lower() != old.lower():
             if not _reserve(name, user.get_username(), now, user.pk):
@@ -187,7 +193,8 @@ def add_member(team: Team, user: User, role: Role, actor: str, *, from_sso: bool
     )
     if not created:
         membership.role, membership.from_sso, membership.groups_read_at = role, from_sso, read_at
-        membership.save(update_fields=["role", "from_sso", "groups_read_at"])
+        membership.version += 1
+        membership.save(update_fields=["role", "from_sso", "groups_read_at", "version"])
     if not from_sso:
         lift_removal(team, user)
     data = {"member": user.get_username(), "role": str(role), "aws_name": user.aws_name}

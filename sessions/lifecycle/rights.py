@@ -20,6 +20,7 @@ from sessions.lifecycle.log_ins import SUSPENDED, end_log_ins, revoke_tokens
 from sessions.lifecycle.needs import rightful, rightful_probes
 from sessions.lifecycle.removals import remember_removal
 from sessions.lifecycle.sessions import Refused
+from sessions.lifecycle.versions import expect
 from sessions.models import (
     Activation,
     Approval,
@@ -113,15 +114,18 @@ def change_role(
     successor: User | None = None,
     *,
     even_the_last_admin: bool = False,
+    seen: int | None = None,
 ) -> None:
-    """Makes a member something else in the team. Raises `Refused` for its last admin."""
+    """Makes a member something else in the team. Raises `Refused` for its last admin, `Changed` if they are not as `seen`."""
     team, fresh = _locked(member, actor)
     if fresh is None or fresh.role == role:
         return
+    expect(fresh.version, seen)
     if role != Role.ADMIN and not even_the_last_admin:
         _guard_last_admin(fresh)
     before, fresh.role = fresh.role, role
-    fresh.save(update_fields=["role"])
+    fresh.version += 1
+    fresh.save(update_fields=["role", "version"])
     entries: list[Entry] = []
     if role == Role.AUDITOR:
         entries += revoke_tokens(team, fresh.user, name_of(actor))
@@ -140,7 +144,8 @@ def disable_member(member: Membership, actor: Actor, successor: User | None = No
         return
     _guard_last_admin(fresh)
     fresh.disabled_at = database_now()
-    fresh.save(update_fields=["disabled_at"])
+    fresh.version += 1
+    fresh.save(update_fields=["disabled_at", "version"])
     end_log_ins(fresh.user)
     entries = revoke_tokens(team, fresh.user, name_of(actor), reason=SUSPENDED)
     entries += _withdraw_invitations(team, fresh.user, name_of(actor))
@@ -153,7 +158,8 @@ def enable_member(member: Membership, actor: Actor) -> None:
     if fresh is None or not fresh.disabled_at:
         return
     fresh.disabled_at = None
-    fresh.save(update_fields=["disabled_at"])
+    fresh.version += 1
+    fresh.save(update_fields=["disabled_at", "version"])
     ledger.append(
         team.pk, [Entry(EventKind.MEMBER_ENABLED, name_of(actor), data={"member": fresh.user.get_username()})]
     )

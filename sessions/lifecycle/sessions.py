@@ -17,6 +17,7 @@ from sessions.lifecycle.hop_rules import check_below, check_chain, check_link, c
 from sessions.lifecycle.moves import follow
 from sessions.lifecycle.refused import Refused
 from sessions.lifecycle.tested import identity_told
+from sessions.lifecycle.versions import expect
 from sessions.models import CHAINED, AssumerLink, AwsSession, Credential, EventKind, Membership, TeamPolicy
 from sessions.models.sessions import load_chains
 from sessions.policy import Action, can
@@ -85,10 +86,12 @@ class Draft:
         return data
 
 
-def save_session(draft: Draft, member: Membership, session: AwsSession | None = None) -> AwsSession:
+def save_session(
+    draft: Draft, member: Membership, session: AwsSession | None = None, *, seen: int | None = None
+) -> AwsSession:
     """Creates a session, or makes an existing one what the draft says. Raises `Refused`; then nothing is saved.
 
-    Whoever has it or anything below it active moves to the new credentials by themselves; the caller wakes a worker.
+    `seen`: the version that the draft was made from; raises `Changed` if there is another by now. Whoever has it or anything below it active moves to the new credentials by themselves; the caller wakes a worker.
     """
     try:
         with transaction.atomic():
@@ -96,6 +99,9 @@ def save_session(draft: Draft, member: Membership, session: AwsSession | None = 
             member = begin_saving(draft, member, session)
             if session is None:
                 session = AwsSession(team=member.team, kind=draft.kind, created_by=member.user)
+            else:
+                expect(session.version, seen)
+                session.version += 1
             check_place(draft, session, member)
             session.alias, session.profile, session.region = draft.alias, draft.profile, draft.region
             _write(draft, session, member, creating=creating)
@@ -177,9 +183,10 @@ def check_place(draft: Draft, session: AwsSession, member: Membership) -> None:
 
 
 @transaction.atomic
-def delete_session(session: AwsSession, member: Membership) -> list[AwsSession]:
+def delete_session(session: AwsSession, member: Membership, *, seen: int | None = None) -> list[AwsSession]:
     """Deletes a session and everything assumed from it, at all levels; returns what went, dependants first."""
     member = begin(member, Action.DELETE, session)
+    expect(session.version, seen)
     dependants = [below for below, _ in session.dependants()]
     forbidden = [below.alias for below in dependants if not can(member, Action.DELETE, below)]
     if forbidden:

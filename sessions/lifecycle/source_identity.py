@@ -4,6 +4,7 @@ from collections.abc import Iterable
 from typing import Any
 
 from django.db import transaction
+from django.db.models import F
 
 from sessions import ledger
 from sessions.clock import database_now
@@ -58,6 +59,7 @@ def _mark(team_id: Any, rows: Iterable[Credential]) -> None:
             marked = AssumerLink.objects.filter(session=session, without_source_identity=False)
             if not marked.update(without_source_identity=True):
                 continue
+            AwsSession.objects.filter(pk=session.pk).update(version=F("version") + 1)
             marked_now.append(session)
             data = {"hop": row.level, "role_arn": row.request["role_arn"], "refused": ACTION}
             entries.append(Entry(EventKind.SOURCE_IDENTITY_DROPPED, "worker", session, data))

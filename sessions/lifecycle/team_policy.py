@@ -18,6 +18,7 @@ from sessions.lifecycle.hop_rules import check_name, check_size, check_tags
 from sessions.lifecycle.moves import follow
 from sessions.lifecycle.naming import template_of
 from sessions.lifecycle.refused import Refused
+from sessions.lifecycle.versions import expect
 from sessions.models import CHAINED, AwsSession, Event, EventKind, Membership, SourceIdentity, TeamPolicy
 from sessions.models.forest import below
 from sessions.policy import Action
@@ -106,27 +107,34 @@ def _checked(field: str, check: Any) -> Any:
         raise Refused(field, str(error)) from None
 
 
-def save_policy(draft: PolicyDraft, member: Membership) -> TeamPolicy:
+def save_policy(draft: PolicyDraft, member: Membership, *, seen: int | None = None) -> TeamPolicy:
     """Make it the team's policy. Raises `Refused`, naming the session, if a stored chain could not be walked under it.
 
     It holds at once. What is active moves to the new names, here or by workers in parts (see `moves`), and each keeps its end;
     the caller wakes one. Every chain is checked before the team's lock is taken, under it only what has changed since.
+    `seen`: the version that the draft was made from; raises `Changed` if there is another by now.
     """
     for _ in range(TRIES):
         began_at = ledger.length(member.team_id)
-        before = PolicyDraft.of(TeamPolicy.of(member.team_id))
+        stored = TeamPolicy.of(member.team_id)
+        expect(stored.version, seen)
+        before = PolicyDraft.of(stored)
         check_all(member.team_id, before, draft)
         with transaction.atomic():
-            if (saved := _save(draft, member, before, began_at)) is not None:
+            if (saved := _save(draft, member, before, began_at, seen)) is not None:
                 return saved
     raise Refused("", "Others are changing the policy at this moment: look at it and try again.")
 
 
-def _save(draft: PolicyDraft, member: Membership, checked: PolicyDraft, began_at: int) -> TeamPolicy | None:
+def _save(
+    draft: PolicyDraft, member: Membership, checked: PolicyDraft, began_at: int, seen: int | None
+) -> TeamPolicy | None:
     """Save it under the team's lock; None if another policy was saved since the chains were checked."""
     member = begin(member, Action.EDIT_POLICY)
     team = member.team
-    before, after = PolicyDraft.of(TeamPolicy.of(team.pk)), draft
+    stored = TeamPolicy.of(team.pk)
+    expect(stored.version, seen)
+    before, after = PolicyDraft.of(stored), draft
     if before != checked:
         return None
     check_all(team.pk, before, draft, since=began_at)
@@ -137,10 +145,11 @@ def _save(draft: PolicyDraft, member: Membership, checked: PolicyDraft, began_at
         if value != asdict(after)[name]
     }
     if not changed:
-        return TeamPolicy.of(team.pk)
+        return stored
     team.save(update_fields=["activation_hours"])
+    policy.version = stored.version + 1
+    policy.save()
     if changed.keys() != {"activation_hours"}:  # which alone asks AWS for nothing new
-        policy.save()
         follow(team.pk, database_now())
     data = {
         "before": {name: _plain(old) for name, (old, _) in changed.items()},

@@ -48,6 +48,9 @@ class AwsSession(models.Model):
     # Open to everyone of the team, or only to those whom a SessionGrant names.
     open_to_start = models.BooleanField("everyone may start it", default=True)
     open_to_assume = models.BooleanField("everyone may assume from it", default=True)
+    # Each goes up with every change that people see: of the session itself, and of whom it is open to. See `lifecycle.versions`.
+    version = models.PositiveIntegerField(default=1, db_default=1)
+    access_version = models.PositiveIntegerField(default=1, db_default=1)
     created_by = models.ForeignKey(User, on_delete=models.SET_NULL, null=True, related_name="+")
     created_at = models.DateTimeField(auto_now_add=True)
     updated_at = models.DateTimeField(auto_now=True)

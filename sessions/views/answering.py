@@ -20,6 +20,7 @@ from sessions.lifecycle import approvals, choices, waiting
 from sessions.lifecycle.answers import codes_of, give_codes
 from sessions.lifecycle.sessions import Refused
 from sessions.lifecycle.state import view_of_sessions
+from sessions.lifecycle.versions import Changed
 from sessions.models import ApprovalStage, AwsSession, Membership
 from sessions.policy import Action, can, may_answer
 from sessions.views.access import session_for
@@ -143,10 +144,14 @@ def _save_choice(
 ) -> HttpResponse:
     data = {name: str(value) for name, value in stored_values(root).items()} | chosen
     form = form_for(root.kind, data, view=view_of_sessions(member, database_now()), session=root)
-    if form.is_valid() and form.save():
-        tasks.wake_after_change()
-        messages.success(request, f"Session “{root.alias}” saved.")
-        return redirect("session", root.pk)
+    form.seen = root.version
+    try:
+        if form.is_valid() and form.save():
+            tasks.wake_after_change()
+            messages.success(request, f"Session “{root.alias}” saved.")
+            return redirect("session", root.pk)
+    except Changed as changed:
+        messages.error(request, f"{changed.message} Choose again.")
     for problems in form.errors.values():
         for problem in problems:
             messages.error(request, str(problem))

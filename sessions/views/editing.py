@@ -16,11 +16,13 @@ from django.views.decorators.http import require_http_methods, require_POST, req
 from sessions import tasks
 from sessions.aws.roots import ROOT_KINDS
 from sessions.clock import database_now
-from sessions.forms import ChainedSessionForm, SessionForm, form_for
+from sessions.conflicts import Stored, status_of
+from sessions.forms import ChainedSessionForm, SessionForm, form_for, stored_values
 from sessions.lifecycle.probes import report_on, start_probe
 from sessions.lifecycle.sessions import Refused, delete_session
 from sessions.lifecycle.state import view_of_sessions
-from sessions.models import CHAINED, Activation, AwsSession, Membership, Probe, ProbeState, User
+from sessions.lifecycle.versions import last_change
+from sessions.models import CHAINED, Activation, AwsSession, EventKind, Membership, Probe, ProbeState, User
 from sessions.models.sessions import CHAINED_LABEL
 from sessions.picking import is_searching
 from sessions.policy import Action, why_not_create
@@ -131,7 +133,7 @@ def _form_page(
         "session": session,
         "is_chained": isinstance(form, ChainedSessionForm),
     }
-    return render(request, "session_form.html", context, status=422 if form.errors else 200)
+    return render(request, "session_form.html", context, status=status_of(form))
 
 
 @login_required
@@ -146,13 +148,20 @@ def edit_session(request: HttpRequest, session_id: UUID) -> HttpResponse:
     form = form_for(
         session.kind, request.POST if request.method == "POST" else None, view=view, session=session
     )
+    form.open_at(session.version, stored_values(session))
     if request.method == "POST" and not is_searching(form) and form.is_valid():
-        saved = form.save()
+        saved = form.save_or_show(form.save_seen, lambda: _stored_again(session))
         if saved:
             tasks.wake_after_change()
             messages.success(request, f"Session “{saved.alias}” saved.")
             return redirect("session", saved.pk)
     return _form_page(request, form, kind_described(session.kind), session)
+
+
+def _stored_again(session: AwsSession) -> Stored:
+    """What is stored of a session that was just read again under the lock, and who changed it last."""
+    kinds = (EventKind.SESSION_EDITED, EventKind.SOURCE_IDENTITY_DROPPED, EventKind.KEY_ROTATION_STEP)
+    return session.version, stored_values(session), last_change(session, *kinds)
 
 
 @login_required

@@ -1,7 +1,7 @@
 """A team's people: who they are, what they are, what they hold; invite, change, shut out, remove."""
 
 from collections.abc import Callable
-from typing import Any
+from typing import Any, TypeVar
 
 from django.contrib import messages
 from django.contrib.auth.decorators import login_required
@@ -12,10 +12,12 @@ from django.views.decorators.http import require_http_methods, require_POST, req
 
 from sessions import tasks
 from sessions.clock import database_now
+from sessions.conflicts import Stored, VersionedForm, status_of
 from sessions.forms_people import AwsNameForm, InviteForm, RoleForm, people_of
 from sessions.lifecycle.exposure import held_by, name_of_former_member
 from sessions.lifecycle.invitations import invite, revoke_invitation
 from sessions.lifecycle.people import rename_in_cloudtrail
+from sessions.lifecycle.refused import NotThere, Refused
 from sessions.lifecycle.removals import readmit, removals_of
 from sessions.lifecycle.rights import (
     change_role,
@@ -24,13 +26,17 @@ from sessions.lifecycle.rights import (
     enable_member,
     remove_member,
 )
-from sessions.lifecycle.sessions import Refused
-from sessions.models import Activation, AwsName, AwsSession, Invitation, Membership, Role, Token
+from sessions.lifecycle.versions import last_change
+from sessions.models import Activation, AwsName, AwsSession, EventKind, Invitation, Membership, Role, Token
 from sessions.policy import Action, can
 from sessions.views.access import member_in, recently_logged_in
 
 # A page lists so many of what a person has, and says how many more there are.
 SHOWN = 50
+CHANGES = (
+    *(EventKind.MEMBER_ADDED, EventKind.MEMBER_ROLE_CHANGED, EventKind.MEMBER_RENAMED),
+    *(EventKind.MEMBER_DISABLED, EventKind.MEMBER_ENABLED),
+)
 
 
 @login_required
@@ -121,10 +127,22 @@ def _about(member: Membership, person: Membership | None, username: str, person_
             )
             .prefetch_related("sessions")
             .order_by("expires_at"),
-            "role_form": RoleForm(initial={"role": person.role}, prefix="role"),
-            "name_form": AwsNameForm(initial={"aws_name": person.user.aws_name}),
+            "role_form": _opened(RoleForm(initial=_values(person), prefix="role"), person),
+            "name_form": _opened(AwsNameForm(initial=_values(person)), person),
         }
     return context
+
+
+def _values(person: Membership) -> dict[str, str]:
+    return {"role": person.role, "aws_name": person.user.aws_name}
+
+
+Form = TypeVar("Form", bound=VersionedForm)
+
+
+def _opened(form: Form, person: Membership) -> Form:
+    form.open_at(person.version, _values(person))
+    return form
 
 
 def _active(member: Membership, person_id: int) -> dict[str, Any]:
@@ -154,40 +172,64 @@ def _change(
     return redirect("person", team_slug, person_id)
 
 
+def _save_change(
+    request: HttpRequest,
+    ways: tuple[Membership, Membership],
+    form: RoleForm | AwsNameForm,
+    name: str,
+    save: Callable[[int | None], object],
+    done: str,
+) -> HttpResponse:
+    """Saves one of a person's two forms; what is wrong with it, or has changed meanwhile, is said in it."""
+    member, person = ways
+    _opened(form, person)
+
+    def save_it(seen: int | None) -> bool:
+        save(seen)
+        return True
+
+    def stored_again() -> Stored:
+        fresh = get_object_or_404(people_of(member), pk=person.pk)
+        return fresh.version, _values(fresh), last_change(fresh, *CHANGES)
+
+    try:
+        if form.is_valid() and form.save_or_show(save_it, stored_again):
+            tasks.wake_after_change()
+            messages.success(request, done.format(name=person.user.get_username()))
+            return redirect("person", member.team.slug, person.user_id)
+    except NotThere:
+        raise
+    except Refused as refused:
+        form.add_error(refused.field if refused.field in form.fields else None, refused.message)
+    context = _about(member, person, person.user.get_username(), person.user_id) | {name: form}
+    return render(request, "person.html", context, status=status_of(form))
+
+
 @recently_logged_in
 @require_POST
 def person_role(request: HttpRequest, team_slug: str, person_id: int) -> HttpResponse:
+    by, person = _person(request, team_slug, person_id, Action.MANAGE_PEOPLE)
     form = RoleForm(request.POST, prefix="role")
-    if not form.is_valid():
-        member_in(request, team_slug, Action.MANAGE_PEOPLE)
-        messages.error(request, "There is no such role.")
-        return redirect("person", team_slug, person_id)
-    role = Role(form.cleaned_data["role"])
-    return _change(
-        request,
-        team_slug,
-        person_id,
-        lambda by, person: change_role(person, role, by, by.user),
-        f"{{name}} is {role.label} now.",
-    )
+
+    def save(seen: int | None) -> None:
+        change_role(person, Role(form.cleaned_data["role"]), by, by.user, seen=seen)
+
+    role = dict(Role.choices).get(form["role"].data, "")
+    return _save_change(request, (by, person), form, "role_form", save, f"{{name}} is {role} now.")
 
 
 @recently_logged_in
 @require_POST
 def person_name(request: HttpRequest, team_slug: str, person_id: int) -> HttpResponse:
+    by, person = _person(request, team_slug, person_id, Action.MANAGE_PEOPLE)
     form = AwsNameForm(request.POST)
-    if not form.is_valid():
-        member, person = _person(request, team_slug, person_id, Action.MANAGE_PEOPLE)
-        context = _about(member, person, person.user.get_username(), person_id) | {"name_form": form}
-        return render(request, "person.html", context, status=422)
-    name = form.cleaned_data["aws_name"]
-    return _change(
-        request,
-        team_slug,
-        person_id,
-        lambda by, person: rename_in_cloudtrail(person, name, by),
-        f"CloudTrail calls {{name}} {name.replace('{', '').replace('}', '')} from now on.",
-    )
+
+    def save(seen: int | None) -> None:
+        rename_in_cloudtrail(person, form.cleaned_data["aws_name"], by, seen=seen)
+
+    name = str(form["aws_name"].data).replace("{", "").replace("}", "").strip()
+    done = f"CloudTrail calls {{name}} {name} from now on."
+    return _save_change(request, (by, person), form, "name_form", save, done)
 
 
 @recently_logged_in

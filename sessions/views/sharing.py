@@ -1,5 +1,6 @@
 """Whom a session is open to, and the groups to say it by."""
 
+from typing import Any
 from uuid import UUID
 
 from django.contrib import messages
@@ -7,10 +8,12 @@ from django.http import HttpRequest, HttpResponse
 from django.shortcuts import get_object_or_404, redirect, render
 from django.views.decorators.http import require_http_methods, require_POST
 
+from sessions.conflicts import Stored, status_of
 from sessions.forms_people import AccessForm, GroupForm
 from sessions.lifecycle.access import access_of, delete_group, save_group, set_access
-from sessions.lifecycle.sessions import Refused
-from sessions.models import AssumerLink, TeamGroup
+from sessions.lifecycle.refused import NotThere, Refused
+from sessions.lifecycle.versions import last_change
+from sessions.models import AssumerLink, EventKind, TeamGroup
 from sessions.policy import Action
 from sessions.views.access import member_in, recently_logged_in, session_for
 
@@ -25,10 +28,20 @@ def session_access(request: HttpRequest, session_id: UUID) -> HttpResponse:
     initial = AccessForm.initial_for(access_of(session))
     data = request.POST if request.method == "POST" else None
     form = AccessForm(data, member=member, session=session, initial=initial)
+    form.open_at(session.access_version, initial)
     if request.method == "POST" and form.is_valid():
-        set_access(session, form.access(), member)
-        messages.success(request, f"Access to “{session.alias}” saved.")
-        return redirect("session", session.pk)
+
+        def save(seen: int | None) -> bool:
+            set_access(session, form.access(), member, seen=seen)
+            return True
+
+        def stored_again() -> Stored:
+            stored = AccessForm.initial_for(access_of(session))
+            return session.access_version, stored, last_change(session, EventKind.ACCESS_CHANGED)
+
+        if form.save_or_show(save, stored_again):
+            messages.success(request, f"Access to “{session.alias}” saved.")
+            return redirect("session", session.pk)
     built_on = AssumerLink.objects.filter(assumer=session).select_related("session", "author").order_by("pk")
     context = {
         "form": form,
@@ -36,7 +49,7 @@ def session_access(request: HttpRequest, session_id: UUID) -> HttpResponse:
         "built_on": built_on[:BUILT_ON_SHOWN],
         "built_on_more": max(built_on.count() - BUILT_ON_SHOWN, 0),
     }
-    return render(request, "session_access.html", context, status=422 if form.errors else 200)
+    return render(request, "session_access.html", context, status=status_of(form))
 
 
 @recently_logged_in
@@ -45,17 +58,35 @@ def edit_group(request: HttpRequest, team_slug: str, group_id: UUID | None = Non
     """A new group, or one that is there."""
     member = member_in(request, team_slug, Action.MANAGE_PEOPLE)
     group = get_object_or_404(TeamGroup, pk=group_id, team=member.team) if group_id else None
-    initial = {"name": group.name, "members": group.members.all()} if group else None
+    initial = _group_values(group) if group else None
     form = GroupForm(request.POST if request.method == "POST" else None, member=member, initial=initial)
+    if group and initial:
+        form.open_at(group.version, initial)
     if request.method == "POST" and form.is_valid():
+
+        def save(seen: int | None) -> TeamGroup:
+            return save_group(
+                member, form.cleaned_data["name"], form.cleaned_data["members"], group, seen=seen
+            )
+
+        def stored_again() -> Stored:
+            fresh = get_object_or_404(TeamGroup, pk=group_id, team=member.team)
+            kinds = (EventKind.GROUP_CREATED, EventKind.GROUP_CHANGED)
+            return fresh.version, _group_values(fresh), last_change(fresh, *kinds)
+
         try:
-            saved = save_group(member, form.cleaned_data["name"], form.cleaned_data["members"], group)
+            if saved := form.save_or_show(save, stored_again):
+                messages.success(request, f"Group “{saved.name}” saved.")
+                return redirect("people", team_slug)
+        except NotThere:
+            raise
         except Refused as refused:
             form.add_error(refused.field or None, refused.message)
-        else:
-            messages.success(request, f"Group “{saved.name}” saved.")
-            return redirect("people", team_slug)
-    return render(request, "group.html", {"form": form, "group": group}, status=422 if form.errors else 200)
+    return render(request, "group.html", {"form": form, "group": group}, status=status_of(form))
+
+
+def _group_values(group: TeamGroup) -> dict[str, Any]:
+    return {"name": group.name, "members": list(group.members.values_list("pk", flat=True))}
 
 
 @recently_logged_in

@@ -10,13 +10,16 @@ from django.shortcuts import redirect, render
 from django.views.decorators.http import require_http_methods, require_POST, require_safe
 
 from sessions import tasks
+from sessions.conflicts import Stored, status_of
 from sessions.lifecycle.moves import progress
 from sessions.lifecycle.naming import may_be_unnamed, unnamed_sessions
 from sessions.lifecycle.refused import Refused
-from sessions.models import CHAINED, AwsSession, Membership, TeamPolicy
+from sessions.lifecycle.team_policy import PolicyDraft
+from sessions.lifecycle.versions import last_change
+from sessions.models import CHAINED, AwsSession, EventKind, Membership, TeamPolicy
 from sessions.models.sessions import load_chains
 from sessions.policy import Action, can
-from sessions.policy_form import TeamPolicyForm, preview_picker
+from sessions.policy_form import TeamPolicyForm, policy_values, preview_picker
 from sessions.views.access import member_in, require
 from sessions.views.preview import chosen_person, people_to_preview, preview_context
 
@@ -30,11 +33,20 @@ def team_policy(request: HttpRequest, team_slug: str) -> HttpResponse:
     member = member_in(request, team_slug)
     require(member, Action.EDIT_POLICY if request.method == "POST" else Action.READ_POLICY)
     policy = TeamPolicy.of(member.team_id)
-    form = TeamPolicyForm(request.POST or None, member=member, policy=policy)
-    if request.method == "POST" and form.is_valid() and form.save():
-        tasks.wake_after_change()
-        messages.success(request, "Policy saved. What is active follows by itself.")
-        return redirect("team_policy", team_slug)
+    form = TeamPolicyForm(request.POST if request.method == "POST" else None, member=member, policy=policy)
+    form.open_at(policy.version, policy_values(PolicyDraft.of(policy)))
+
+    def stored_again() -> Stored:
+        fresh = TeamPolicy.of(member.team_id)
+        values = policy_values(PolicyDraft.of(fresh))
+        return fresh.version, values, last_change(fresh, EventKind.POLICY_CHANGED)
+
+    if request.method == "POST" and form.is_valid():
+        saved = form.save_or_show(form.save_seen, stored_again)
+        if saved:
+            tasks.wake_after_change()
+            messages.success(request, "Policy saved. What is active follows by itself.")
+            return redirect("team_policy", team_slug)
     may_edit = can(member, Action.EDIT_POLICY)
     if not may_edit:
         for field in form.fields.values():
@@ -49,7 +61,7 @@ def team_policy(request: HttpRequest, team_slug: str) -> HttpResponse:
         "member": member,
         "moving": progress(member.team_id),
     }
-    return render(request, "team_policy.html", context, status=422 if form.errors else 200)
+    return render(request, "team_policy.html", context, status=status_of(form))
 
 
 @login_required
