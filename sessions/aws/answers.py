@@ -108,6 +108,23 @@ def read_caller_identity(answer: Mapping[str, Any], hop_number: int) -> CallerId
     return CallerIdentity(arn, account, _text(answer, "UserId", _USER_ID, "user id", hop_number))
 
 
+def malformed(access_key_id: object, secret_access_key: object, session_token: object = None) -> str:
+    """Name the first part that AWS cannot have given; empty if each could be AWS's. A long-lived key has no token."""
+    parts = {
+        "access key id": (access_key_id, _KEY_ID),
+        "secret access key": (secret_access_key, _SECRET),
+        "session token": ("none" if session_token is None else session_token, _TOKEN),
+    }
+    return next(
+        (
+            name
+            for name, (text, form) in parts.items()
+            if not isinstance(text, str) or not form.fullmatch(text)
+        ),
+        "",
+    )
+
+
 def _part(answer: Mapping[str, Any], name: str, hop_number: int) -> Mapping[str, Any]:
     part = answer.get(name)
     if not isinstance(part, Mapping):

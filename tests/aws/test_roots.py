@@ -7,7 +7,7 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
-from sessions.aws.errors import Refused, Unavailable, WaitingForPerson
+from sessions.aws.errors import AwsError, Refused, Unavailable, WaitingForPerson
 from sessions.aws.hop import Hop
 from sessions.aws.names import InvalidName
 from sessions.aws.roots import ROOT_KINDS, ambient
@@ -180,6 +180,167 @@ def test_a_task_role_endpoint_that_is_broken_is_tried_again_later(task_role, mon
     with pytest.raises(Unavailable) as raised:
         base(AMBIENT)
     assert (raised.value.hop, raised.value.retryable) == (0, True)
+
+
+ENVIRONMENT = {
+    "AWS_ACCESS_KEY_ID": "ASIAIOSFODNN7EXAMPLE",
+    "AWS_SECRET_ACCESS_KEY": EXAMPLE_SECRET,
+    "AWS_SESSION_TOKEN": "token",
+}
+
+
+def soon(minutes):
+    return (datetime.now(UTC) + timedelta(minutes=minutes)).strftime("%Y-%m-%dT%H:%M:%SZ")
+
+
+@pytest.mark.parametrize(
+    ("changes", "code", "cause"),
+    [
+        ({"AWS_CREDENTIAL_EXPIRATION": "2020-01-01T00:00:00Z"}, "AmbientExpired", "2020-01-01 00:00 UTC"),
+        (
+            {"AWS_CREDENTIAL_EXPIRATION": "2020-01-01T02:00:00+02:00"},
+            "AmbientExpired",
+            "2020-01-01 00:00 UTC",
+        ),
+        ({"AWS_CREDENTIAL_EXPIRATION": "2120-01-01T00:00:00"}, "AmbientMalformed", "no time zone"),
+        ({"AWS_CREDENTIAL_EXPIRATION": "tomorrow"}, "AmbientMalformed", "is not a time"),
+        ({"AWS_SECRET_ACCESS_KEY": ""}, "AmbientIncomplete", "AWS_SECRET_ACCESS_KEY is not"),
+        ({"AWS_SESSION_TOKEN": ""}, "AmbientIncomplete", "AWS_SESSION_TOKEN is not set"),
+        ({"AWS_SECRET_ACCESS_KEY": f"{EXAMPLE_SECRET}\n"}, "AmbientMalformed", "secret access key"),
+        ({"AWS_ACCESS_KEY_ID": "ASIA IOSFODNN7EXAMPLE"}, "AmbientMalformed", "access key id"),
+        ({"AWS_SESSION_TOKEN": "to\nken"}, "AmbientMalformed", "session token"),
+    ],
+)
+def test_an_environment_that_cannot_be_used_says_why_and_is_not_tried_again(
+    monkeypatch, changes, code, cause
+):
+    for name, value in (ENVIRONMENT | changes).items():
+        monkeypatch.setenv(name, value)
+    for _ in range(2):
+        with pytest.raises(Refused) as raised:
+            base(AMBIENT)
+        assert (raised.value.code, raised.value.hop, raised.value.retryable) == (code, 0, False)
+        assert cause in raised.value.message
+        assert EXAMPLE_SECRET not in str(raised.value)
+        assert "restart" in raised.value.check
+
+
+def test_an_environment_is_used_until_it_ends(monkeypatch):
+    for name, value in (ENVIRONMENT | {"AWS_CREDENTIAL_EXPIRATION": soon(1)}).items():
+        monkeypatch.setenv(name, value)
+    assert base(AMBIENT).expires_at > datetime.now(UTC)
+
+
+@pytest.mark.parametrize(
+    ("changes", "cause"),
+    [
+        ({"Expiration": "2020-01-01T00:00:00Z"}, "have expired"),
+        ({"Expiration": "2120-01-01T00:00:00"}, "no set of credentials"),
+        ({"Expiration": "tomorrow"}, "no set of credentials"),
+        ({"Expiration": None}, "no set of credentials"),
+        ({"AccessKeyId": ""}, "access key id"),
+        ({"AccessKeyId": 7}, "no set of credentials"),
+        ({"SecretAccessKey": "a\nb"}, "secret access key"),
+        ({"Token": "to\r\nken"}, "session token"),
+    ],
+)
+def test_a_task_role_that_cannot_be_used_says_why_and_is_looked_at_again(task_role, sts, changes, cause):
+    own = sts.role_session("arn:aws:iam::111122223333:role/Task", "task")
+    good = json.loads(as_task(own)[1])
+    for left_out in (False, True):
+        body = {
+            name: value for name, value in (good | changes).items() if not left_out or name not in changes
+        }
+        task_role.answer = lambda body=body: (200, json.dumps(body).encode())
+        ambient.forget()
+        with pytest.raises(AwsError) as raised:
+            base(AMBIENT)
+        assert (raised.value.hop, raised.value.retryable) == (0, True)
+        assert left_out or cause in raised.value.message
+        assert "AWS_CONTAINER_CREDENTIALS_FULL_URI" in raised.value.check
+        assert own.secret_access_key.reveal() not in f"{raised.value} {raised.value.check}"
+    task_role.answer = lambda: as_task(own)
+    ambient.forget()
+    assert base(AMBIENT).access_key_id == own.access_key_id
+
+
+@pytest.mark.parametrize("body", [b"", b"[]", b"null", b'"x"', b"<html>", b"\xff"])
+def test_a_task_role_that_answers_with_something_else_is_looked_at_again(task_role, monkeypatch, body):
+    monkeypatch.setattr("botocore.utils.ContainerMetadataFetcher.SLEEP_TIME", 0)
+    task_role.answer = lambda: (200, body)
+    with pytest.raises(AwsError) as raised:
+        base(AMBIENT)
+    assert (raised.value.hop, raised.value.retryable) == (0, True)
+    assert "credential service" in raised.value.message
+
+
+def test_a_broken_source_is_not_asked_for_each_hop(task_role, monkeypatch):
+    monkeypatch.setattr("botocore.utils.ContainerMetadataFetcher.SLEEP_TIME", 0)
+    task_role.answer = lambda: (403, b"secret-canary")
+    for _ in range(4):
+        with pytest.raises(Unavailable) as raised:
+            base(AMBIENT)
+        assert "HTTP 403" in raised.value.message
+        assert "secret-canary" not in str(raised.value)
+    assert task_role.asked == 3
+
+
+def test_a_task_role_is_used_to_its_end_though_its_service_breaks(task_role, sts, monkeypatch):
+    monkeypatch.setattr("botocore.utils.ContainerMetadataFetcher.SLEEP_TIME", 0)
+    own = sts.role_session("arn:aws:iam::111122223333:role/Task", "task")
+    task_role.answer = lambda: as_task(own, minutes=8)
+    base(AMBIENT)
+    task_role.answer = lambda: (500, b"")
+    assert base(AMBIENT).access_key_id == own.access_key_id
+
+
+@pytest.mark.parametrize(
+    ("environment", "cause"),
+    [
+        ({"AWS_CONTAINER_CREDENTIALS_FULL_URI": "http://example.com/x"}, "without TLS"),
+        ({"AWS_CONTAINER_AUTHORIZATION_TOKEN": "a\n"}, "line break"),
+        (
+            {"AWS_CONTAINER_AUTHORIZATION_TOKEN_FILE": "/no/such/file"},
+            "AWS_CONTAINER_AUTHORIZATION_TOKEN_FILE",
+        ),
+        ({"AWS_WEB_IDENTITY_TOKEN_FILE": "/no/such/file"}, "AWS_ROLE_ARN"),
+        (
+            {"AWS_WEB_IDENTITY_TOKEN_FILE": "/no/such", "AWS_ROLE_ARN": "arn:aws:iam::111122223333:role/Pod"},
+            "AWS_WEB_IDENTITY_TOKEN_FILE",
+        ),
+    ],
+)
+def test_a_source_that_is_set_up_wrongly_is_named(task_role, monkeypatch, environment, cause):
+    for name, value in environment.items():
+        monkeypatch.setenv(name, value)
+    with pytest.raises(AwsError) as raised:
+        base(AMBIENT)
+    assert raised.value.hop == 0
+    assert cause in raised.value.message
+
+
+@pytest.mark.parametrize(("seconds", "code"), [(3600, ""), (-1, "ExpiredTokenException")])
+def test_a_pods_web_identity_is_asked_for_at_the_region_that_is_called(
+    monkeypatch, sts, tmp_path, seconds, code
+):
+    arn = sts.add_role("arn:aws:iam::111122223333:role/Pod", trusts=["pod"])
+    file = tmp_path / "token"
+    file.write_text(sts.identity_token("pod", seconds))
+    monkeypatch.setenv("AWS_WEB_IDENTITY_TOKEN_FILE", str(file))
+    monkeypatch.setenv("AWS_ROLE_ARN", arn)
+    monkeypatch.setenv("AWS_ROLE_SESSION_NAME", "worker")
+    assert AMBIENT.asks_sts({})
+    if not code:
+        for region in ("eu-west-1", "eu-west-1", "eu-west-2"):
+            given = AMBIENT.base_credentials({}, {}, {}, region)
+            assert caller_identity(given, REGION).arn.endswith("Pod/worker")
+        asked = [call for call in sts.calls if call["action"] == "AssumeRoleWithWebIdentity"]
+        assert len(asked) == 2  # one for each region
+        return
+    with pytest.raises(Refused) as raised:
+        base(AMBIENT)
+    assert (raised.value.code, raised.value.retryable) == (code, True)
+    assert raised.value.message == "The token in the file has expired."
 
 
 def test_a_machine_without_an_identity_is_not_asked_for_each_hop(monkeypatch):

@@ -5,6 +5,7 @@ from datetime import timedelta
 
 import pytest
 
+from sessions.aws.roots import ambient
 from sessions.clock import database_now
 from sessions.lifecycle import endpoints, rotation
 from sessions.lifecycle.activations import start_sessions
@@ -225,3 +226,55 @@ def test_where_no_region_answers_what_lives_is_kept_and_the_problem_names_the_fi
     let_time_pass()
     house.work()
     assert house.state(leaf).problem is None
+
+
+@pytest.fixture
+def pod(house, sts, monkeypatch, tmp_path):
+    """Workers with a pod's web identity; their root, and a session on it."""
+    role = sts.add_role("arn:aws:iam::111122223333:role/Pod", trusts=["pod"])
+    file = tmp_path / "token"
+    file.write_text(sts.identity_token("pod"))
+    environment = {"AWS_WEB_IDENTITY_TOKEN_FILE": str(file), "AWS_ROLE_ARN": role}
+    for name in ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY", "AWS_SESSION_TOKEN"):
+        monkeypatch.delenv(name, raising=False)
+    for name, value in (environment | {"AWS_EC2_METADATA_DISABLED": "true"}).items():
+        monkeypatch.setenv(name, value)
+    ambient.forget()
+    root = save_session(Draft("ambient", "Workers", "workers", HOME), house.ada)
+    yield house.chained("Leaf", root)
+    ambient.forget()
+
+
+def test_an_expired_token_of_the_workers_is_named_and_taken_up_once_renewed(house, sts, pod, monkeypatch):
+    sts.rules.clock_ahead_seconds = 7200
+    house.start(pod)
+    house.work()
+    problem = house.state(pod).problem
+    assert (problem.code, problem.hop, problem.retrying) == ("ExpiredTokenException", 0, True)
+    assert problem.message == "The token in the file has expired."
+    sts.rules.clock_ahead_seconds = 0
+    ambient.forget()
+    let_time_pass()
+    house.work()
+    assert house.state(pod).status is Status.ACTIVE
+
+
+def test_an_expired_environment_is_told_at_the_root_and_calls_nothing(house, sts, monkeypatch):
+    own = sts.role_session("arn:aws:iam::111122223333:role/Worker", "worker")
+    monkeypatch.setenv("AWS_ACCESS_KEY_ID", own.access_key_id)
+    monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", own.secret_access_key.reveal())
+    monkeypatch.setenv("AWS_SESSION_TOKEN", own.session_token.reveal())
+    monkeypatch.setenv("AWS_CREDENTIAL_EXPIRATION", "2020-01-01T00:00:00Z")
+    root = save_session(Draft("ambient", "Workers", "workers", HOME), house.ada)
+    leaf = house.chained("Leaf", root)
+    house.start(leaf)
+    house.work()
+    for problem in (house.state(leaf).problem, house.state(root).problem):
+        assert (problem.code, problem.hop, problem.is_refused) == ("AmbientExpired", 0, True)
+        assert "AWS_CREDENTIAL_EXPIRATION is 2020-01-01 00:00 UTC" in problem.message
+    assert sts.calls == []
+    monkeypatch.setenv("AWS_CREDENTIAL_EXPIRATION", "2120-01-01T00:00:00Z")
+    house.start(leaf)
+    house.work()
+    assert house.state(leaf).status is Status.ACTIVE
+    assert house.state(root).problem is None

@@ -4,29 +4,29 @@ import os
 import threading
 import time
 from collections.abc import Mapping
+from copy import copy
 from datetime import UTC, datetime
 
-from botocore.credentials import (
-    CredentialResolver,
-    Credentials,
-    EnvProvider,
-    create_credential_resolver,
-)
+from botocore.credentials import CredentialResolver, Credentials, create_credential_resolver
 
+from sessions.aws import own_identity
+from sessions.aws.answers import malformed
 from sessions.aws.clients import bare_session, config
 from sessions.aws.credentials import AwsCredentials
-from sessions.aws.errors import no_credentials, translate
+from sessions.aws.errors import AwsError, no_credentials
 from sessions.aws.roots import RootKind, register
+from sessions.aws.roots.web_identity import explained as in_words_of_a_token
 from sessions.secret import Secret
 
 # Of botocore's providers those that are the machine's: none that reads a person's files or starts a process.
 OUR_PROVIDERS = ("assume-role-with-web-identity", "container-role", "iam-role")
-# Where there is none, the metadata service is not asked again for every hop of a batch.
-ABSENT_SECONDS = 5.0
+# Where there is none, or its source is broken, it is not asked again for every hop of a batch.
+RESTS_SECONDS = 5.0
 
 _lock = threading.Lock()
-_found: dict[int, Credentials] = {}
-_absent_until: dict[int, float] = {}
+# By process, and by the region where a web identity asks STS.
+_found: dict[tuple[int, str], Credentials] = {}
+_resting: dict[tuple[int, str], tuple[float, AwsError]] = {}
 
 
 class Ambient(RootKind):
@@ -36,6 +36,10 @@ class Ambient(RootKind):
     icon = "server"
     needs_operator = True
 
+    def asks_sts(self, settings: Mapping[str, str]) -> bool:
+        has_key = bool(os.environ.get(own_identity.KEY_ID))
+        return not has_key and bool(os.environ.get("AWS_WEB_IDENTITY_TOKEN_FILE"))
+
     def base_credentials(
         self,
         settings: Mapping[str, str],
@@ -44,45 +48,66 @@ class Ambient(RootKind):
         region: str,
     ) -> AwsCredentials:
         """What this process is at AWS now. botocore keeps it fresh; the environment is read anew each time."""
-        try:
-            own = EnvProvider().load() or _machines(region)
-            if own is None:
-                raise no_credentials()
-            frozen = own.get_frozen_credentials()
-            if not frozen.access_key or not frozen.secret_key:
-                raise no_credentials()
-        # Metadata services are outside code: what they answer may make botocore raise anything.
-        except Exception as error:  # noqa: BLE001
-            raise translate(error, 0) from None
-        ends = getattr(own, "_expiry_time", None)
-        return AwsCredentials(
-            frozen.access_key,
-            Secret(frozen.secret_key),
-            Secret(frozen.token) if frozen.token else None,
-            ends.astimezone(UTC) if isinstance(ends, datetime) else None,
-        )
+        return own_identity.from_environment() or _machines(region if self.asks_sts(settings) else "")
 
     def summary(self, settings: Mapping[str, str]) -> str:
         return "the workers' own identity"
 
 
-def _machines(region: str) -> Credentials | None:
-    """The machine's credentials, looked for once per process; they refresh themselves."""
-    pid = os.getpid()
-    if pid in _found:
-        return _found[pid]
+def _machines(region: str) -> AwsCredentials:
+    """The credentials of the machine. Its source is looked for once per process, and again after it has failed."""
+    key = (os.getpid(), region)
     with _lock:
-        if pid not in _found and time.monotonic() >= _absent_until.get(pid, 0.0):
-            session = bare_session()
-            session.set_default_client_config(config())
-            every = create_credential_resolver(session, region_name=region)
-            ours = CredentialResolver([each for each in every.providers if each.METHOD in OUR_PROVIDERS])
-            found = ours.load_credentials()
-            if found is None:
-                _absent_until[pid] = time.monotonic() + ABSENT_SECONDS
-            else:
-                _found[pid] = found
-        return _found.get(pid)
+        until, error = _resting.get(key, (0.0, None))
+        if error is not None and time.monotonic() < until:
+            raise copy(error)  # each raise leaves its frames in what it raises
+        try:
+            own = _found.get(key) or _look(region)
+            _found[key] = own
+            return _usable(own)
+        # Metadata services are outside code: what they answer may make botocore raise anything.
+        except Exception as raised:  # noqa: BLE001
+            own_error = own_identity.explained(raised, region)
+            if region:
+                own_error = in_words_of_a_token(own_error)
+            _found.pop(key, None)
+            _resting[key] = (time.monotonic() + RESTS_SECONDS, own_error)
+            raise own_error from None
+
+
+def _look(region: str) -> Credentials:
+    session = bare_session()
+    session.set_default_client_config(config())
+    every = create_credential_resolver(session, region_name=region or None)
+    ours = CredentialResolver([each for each in every.providers if each.METHOD in OUR_PROVIDERS])
+    found = ours.load_credentials()
+    if found is None:
+        raise no_credentials()
+    return found
+
+
+def _usable(own: Credentials) -> AwsCredentials:
+    """What the source gives now, if it can be credentials of AWS that are not over."""
+    try:
+        frozen = own.get_frozen_credentials()
+    except Exception:
+        # botocore gives up ten minutes before the end; until then what it has is as good as ever.
+        kept, ends = getattr(own, "_frozen_credentials", None), getattr(own, "_expiry_time", None)
+        if kept is None or not isinstance(ends, datetime) or ends <= datetime.now(UTC):
+            raise
+        frozen = kept
+    ends = getattr(own, "_expiry_time", None)
+    if part := malformed(frozen.access_key, frozen.secret_key, frozen.token):
+        raise own_identity.unreadable(f"the {part}")
+    if not isinstance(ends, datetime):
+        ends = None
+    elif ends.utcoffset() is None:
+        raise own_identity.unreadable("the time zone of Expiration")
+    elif ends <= datetime.now(UTC):
+        raise own_identity.expired_service()
+    token = Secret(frozen.token) if frozen.token else None
+    ends = ends.astimezone(UTC) if ends else None
+    return AwsCredentials(str(frozen.access_key), Secret(str(frozen.secret_key)), token, ends)
 
 
 def forget() -> None:
@@ -90,7 +115,7 @@ def forget() -> None:
     global _lock
     _lock = threading.Lock()
     _found.clear()
-    _absent_until.clear()
+    _resting.clear()
 
 
 os.register_at_fork(after_in_child=forget)

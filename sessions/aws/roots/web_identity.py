@@ -28,6 +28,7 @@ _CHECKS = {
     "AccessDenied": "Check that the role's trust policy names the token's provider, audience and subject.",
     "InvalidIdentityToken": "Check that IAM knows the token's issuer as an identity provider, with the token's audience.",
     "IDPRejectedClaim": "The provider no longer stands by this token: check what writes the file.",
+    "IDPCommunicationError": "STS could not reach the token's provider; this is tried again automatically.",
     "ExpiredToken": "What writes the file has to renew it. It is read anew at the next try.",
     "ExpiredTokenException": "What writes the file has to renew it. It is read anew at the next try.",
 }
@@ -152,7 +153,7 @@ class WebIdentity(RootKind):
         try:
             return assume_role_with_web_identity(hop, token, region).credentials
         except AwsError as error:
-            raise _explained(error) from None
+            raise explained(error) from None
 
     def summary(self, settings: Mapping[str, str]) -> str:
         try:
@@ -162,13 +163,13 @@ class WebIdentity(RootKind):
         return f"{arn.account} / {arn.name}"
 
 
-def _explained(error: AwsError) -> AwsError:
-    """The same, in words that fit a token and not a key."""
+def explained(error: AwsError) -> AwsError:
+    """Put an error of AssumeRoleWithWebIdentity into words that fit a token and not a key."""
     if error.code not in _CHECKS:
         return error
     expired = error.code.startswith("ExpiredToken")
     message = "The token in the file has expired." if expired else error.message
-    return Refused(error.code, 0, message, _CHECKS[error.code], retryable=expired)
+    return Refused(error.code, 0, message, _CHECKS[error.code], retryable=expired or error.retryable)
 
 
 def _no_token(why: str) -> Refused:
