@@ -190,7 +190,7 @@ LOGIN_REDIRECT_URL = "home"
 ACCOUNT_LOGOUT_REDIRECT_URL = "account_login"
 ACCOUNT_ADAPTER = "sessions.accounts.AccountAdapter"
 ACCOUNT_LOGIN_METHODS = {"username"}
-ACCOUNT_EMAIL_VERIFICATION = "none"
+ACCOUNT_FORMS = {"reset_password": "sessions.addresses.ResetPasswordForm"}
 ACCOUNT_SIGNUP_FIELDS = ["username*", "email", "password1*"]
 ACCOUNT_USERNAME_VALIDATORS = "sessions.accounts.username_validators"
 ACCOUNT_RATE_LIMITS = {"login_failed": "10/m/ip,5/5m/key"}
@@ -225,6 +225,8 @@ EMAIL_TIMEOUT = 10
 DEFAULT_FROM_EMAIL = SERVER_EMAIL = env.str("DEFAULT_FROM_EMAIL", default="chainweb@localhost")
 ACCOUNT_EMAIL_SUBJECT_PREFIX = "[Chainweb] "
 ACCOUNT_EMAIL_NOTIFICATIONS = MAIL_ENABLED
+# Nobody is kept out for it, but an address that is not verified resets no password: see sessions.addresses.
+ACCOUNT_EMAIL_VERIFICATION = "optional" if MAIL_ENABLED else "none"
 
 # --- identity providers -----------------------------------------------------------------------------
 
@@ -232,7 +234,7 @@ ACCOUNT_EMAIL_NOTIFICATIONS = MAIL_ENABLED
 # groups (the claim OIDC_GROUPS_CLAIM) make them; without it they come in by invitation, or log in to an account they have.
 SOCIALACCOUNT_ADAPTER = "sessions.accounts.SocialAccountAdapter"
 SOCIALACCOUNT_AUTO_SIGNUP = True
-SOCIALACCOUNT_EMAIL_VERIFICATION = "none"
+SOCIALACCOUNT_FORMS = {"reset_password": "sessions.addresses.ResetPasswordForm"}
 SOCIALACCOUNT_EMAIL_AUTHENTICATION = (
     False  # an address is no proof: accounts are connected by their owners, logged in
 )

@@ -32,6 +32,7 @@ urlpatterns = [
     path("signup/", account.signup, name="account_signup"),
     path("reauthenticate/", account.reauthenticate, name="account_reauthenticate"),
     path("email/", accounts.email, name="account_email"),
+    path("email/confirm/<str:key>/", account.confirm_email, name="account_confirm_email"),
     path("password/change/", account.password_change, name="account_change_password"),
     path("password/set/", recently(account.password_set), name="account_set_password"),
     path("password/reset/", accounts.password_reset, name="account_reset_password"),

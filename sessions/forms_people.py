@@ -25,9 +25,9 @@ ROLE_HELP = (
 
 class EmailForm(forms.Form):
     email = forms.EmailField(
-        label="E-mail address",
+        label="Email address",
         required=False,
-        help_text="A link for a lost password is sent there.",
+        help_text="Counts once verified. Empty: remove it.",
     )
 
 

@@ -18,8 +18,10 @@ from django.test import Client
 from django.urls import reverse
 
 from sessions.clock import database_now
+from sessions.lifecycle.invitations import invite
 from sessions.lifecycle.reseal import reseal_all
-from sessions.models import User
+from sessions.lifecycle.tokens import member_of_token
+from sessions.models import Role, User
 from sessions.tasks import sweep_now
 from tests.house import PASSWORD
 
@@ -235,20 +237,147 @@ def test_without_mail_settings_the_page_for_lost_passwords_says_so(house):
     assert mail.outbox == []
 
 
-def test_with_mail_settings_a_link_gives_a_new_password_once(house, settings):
-    settings.MAIL_ENABLED = True
+@pytest.fixture
+def mailing(settings):
+    """An installation that sends mail; the outbox."""
+    settings.MAIL_ENABLED = settings.ACCOUNT_EMAIL_NOTIFICATIONS = True
+    settings.ACCOUNT_EMAIL_VERIFICATION = "optional"
+    return mail.outbox
+
+
+def links_to(address):
+    """The paths in the mails to that address, the newest last."""
+    bodies = [message.body for message in mail.outbox if message.to == [address]]
+    return [
+        link for body in bodies for link in re.findall(r"http://testserver(\S+/(?:key|confirm)/\S+)", body)
+    ]
+
+
+def ask_for(client, address):
+    assert client.post(reverse("account_email"), {"email": address}).status_code == 302
+
+
+def verify(client, address):
+    assert client.post(links_to(address)[-1]).status_code == 302
+
+
+def asks_for_reset(address):
+    """The links to a new password that whoever has lost theirs gets at that address."""
+    before = len(links_to(address))
+    answer = Client().post(reverse("account_reset_password"), {"email": address})
+    assert answer.headers["Location"] == reverse("account_reset_password_done")
+    return links_to(address)[before:]
+
+
+def email_of(house):
+    return User.objects.get(pk=house.ben.user_id).email
+
+
+def test_with_mail_settings_a_link_gives_a_new_password_once(house, mailing):
     ben = house.browser()
-    assert ben.post(reverse("account_email"), {"email": "ben@team.example"}).status_code == 302
+    ask_for(ben, "ben@team.example")
+    verify(ben, "ben@team.example")
+    secret = house.token()
     client = Client()
-    assert client.post(reverse("account_reset_password"), {"email": "ben@team.example"}).status_code == 302
-    [message] = mail.outbox
-    link = re.search(r"http://testserver(\S+)", message.body)[1]
+    [link] = asks_for_reset("ben@team.example")
     form = client.get(link).headers["Location"]  # the key goes into the session and out of the address
-    assert message.body.count(form) == 0
+    assert all(message.body.count(form) == 0 for message in mailing)
     words = {"password1": "another horse entirely", "password2": "another horse entirely"}
     assert client.post(form, words).status_code == 302
     assert log_in(Client(), password="another horse entirely").status_code == 302
     assert "bad token" in Client().get(link, follow=True).content.decode().lower()
+    assert member_of_token(secret) is None
+
+
+def test_an_address_resets_no_password_until_its_link_was_opened(house, mailing):
+    ben = house.browser()
+    ask_for(ben, "Ben@team.example")
+    assert email_of(house) == ""
+    assert asks_for_reset("ben@team.example") == []
+    assert "A link was sent to ben@team.example" in ben.get(reverse("account_email")).content.decode()
+    assert Client().get(links_to("ben@team.example")[-1]).status_code == 200  # looking at it verifies nothing
+    assert asks_for_reset("ben@team.example") == []
+    verify(Client(), "ben@team.example")
+    assert email_of(house) == "ben@team.example"
+    assert len(asks_for_reset("ben@team.example")) == 1
+
+
+def test_the_old_address_works_until_the_new_one_is_verified_and_is_told_twice(house, mailing):
+    ben = house.browser()
+    ask_for(ben, "old@team.example")
+    verify(ben, "old@team.example")
+    ask_for(ben, "new@team.example")
+    assert email_of(house) == "old@team.example"
+    assert (len(asks_for_reset("old@team.example")), asks_for_reset("new@team.example")) == (1, [])
+    told = [message.subject for message in mailing if message.to == ["old@team.example"]]
+    assert any("about to change" in subject for subject in told)
+    link = asks_for_reset("old@team.example")[0]
+    verify(ben, "new@team.example")
+    told = [message for message in mailing if message.to == ["old@team.example"]]
+    assert "changed from old@team.example to new@team.example" in told[-1].body
+    assert asks_for_reset("old@team.example") == []
+    assert len(asks_for_reset("new@team.example")) == 1
+    # Nor does a link that the old one got before.
+    assert "bad token" in Client().get(link, follow=True).content.decode().lower()
+
+
+def test_a_link_verifies_the_address_it_was_sent_to_and_no_other(house, mailing):
+    ben = house.browser()
+    ask_for(ben, "mine@team.example")
+    ask_for(ben, "theirs@team.example")
+    [mine] = links_to("mine@team.example")
+    assert Client().post(mine).status_code == 404
+    assert email_of(house) == ""
+
+
+def test_an_address_of_before_that_nobody_verified_resets_nothing(house, mailing):
+    User.objects.filter(pk=house.ben.user_id).update(email="ben@team.example")
+    assert asks_for_reset("ben@team.example") == []
+    ben = house.browser()
+    assert "not verified" in ben.get(reverse("account_email")).content.decode()
+    ask_for(ben, "ben@team.example")
+    verify(ben, "ben@team.example")
+    assert len(asks_for_reset("ben@team.example")) == 1
+
+
+def test_an_address_that_is_removed_is_told_and_resets_nothing(house, mailing):
+    ben = house.browser()
+    ask_for(ben, "ben@team.example")
+    verify(ben, "ben@team.example")
+    ask_for(ben, "")
+    assert (email_of(house), asks_for_reset("ben@team.example")) == ("", [])
+    assert any("has been removed" in message.body for message in mailing)
+
+
+def test_nobody_verifies_an_address_that_is_anothers(house, mailing):
+    for member in (house.bea, house.ben):
+        browser = house.browser(member)
+        ask_for(browser, "shared@team.example")
+        Client().post(links_to("shared@team.example")[-1])
+    assert email_of(house) == ""
+    assert User.objects.get(pk=house.bea.user_id).email == "shared@team.example"
+
+
+def test_without_mail_settings_no_address_is_changed(house):
+    User.objects.filter(pk=house.ben.user_id).update(email="old@team.example")
+    ben = house.browser()
+    answer = ben.post(reverse("account_email"), {"email": "new@team.example"})
+    assert answer.status_code == 422
+    assert "sends no mail" in answer.content.decode()
+    assert email_of(house) == "old@team.example"
+    ask_for(ben, "")
+    assert email_of(house) == ""
+
+
+def test_who_signs_up_by_invitation_is_sent_a_link_to_verify(house, mailing):
+    _, code = invite(house.ada, Role.MEMBER)
+    guest = Client()
+    guest.post(reverse("join"), {"code": code.reveal()})
+    words = {"username": "gil", "email": "gil@team.example", "password1": PASSWORD}
+    assert guest.post(reverse("account_signup"), words).status_code == 302
+    assert asks_for_reset("gil@team.example") == []
+    verify(guest, "gil@team.example")
+    assert len(asks_for_reset("gil@team.example")) == 1
 
 
 def test_an_unknown_address_gets_no_mail_and_the_same_answer(house, settings):

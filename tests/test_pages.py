@@ -318,7 +318,7 @@ def every_pattern(resolver=None, prefix=""):
 # `api/v1/` itself is only where the API's addresses begin: a 404 for everybody.
 # What these answer, and to whom, is in tests/test_rights.py.
 OPEN_TO_ALL = re.compile(
-    r"accounts/(login|logout|inactive|signup|password/reset|2fa/(authenticate|webauthn/login)|oidc|3rdparty/(signup|login))/"
+    r"accounts/(login|logout|inactive|signup|password/reset|email/confirm|2fa/(authenticate|webauthn/login)|oidc|3rdparty/(signup|login))/"
     r"|join/|healthz$|readyz$|metrics$|api/v1/(openapi.json)?$"
 )
 

@@ -169,6 +169,7 @@ ACCOUNTS = {
     "password/reset/done/": ("GET", None, everybody(200)),
     "password/reset/key/<base36:uidb36>-<str:key>/": ("GET", None, everybody(200)),
     "password/reset/key/done/": ("GET", None, everybody(200)),
+    "email/confirm/<str:key>/": ("GET", None, everybody(200)),
     "2fa/": ("GET", None, in_person(200)),
     "2fa/authenticate/": ("GET", None, everybody(302)),
     "2fa/reauthenticate/": ("GET", None, in_person("confirm")),  # they have no authenticator to confirm by

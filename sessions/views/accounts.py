@@ -5,7 +5,7 @@ from urllib.parse import urlsplit
 
 import structlog
 from allauth.account import views as account
-from allauth.account.models import EmailAddress
+from allauth.core import ratelimit
 from allauth.socialaccount.providers.openid_connect import views as openid_connect
 from django.conf import settings
 from django.contrib import messages
@@ -14,12 +14,16 @@ from django.shortcuts import redirect, render
 from django.views.decorators.csrf import csrf_exempt
 from django.views.decorators.http import require_http_methods
 
+from sessions.addresses import address_of, ask_for_address, awaited_address_of, remove_address
 from sessions.forms_people import EmailForm
 from sessions.saml import SAML
 from sessions.views.access import recently_logged_in, user_of
 
 log = structlog.get_logger(__name__)
 
+NO_MAIL = (
+    "This installation sends no mail, so an address cannot be verified: ask whoever runs it to set EMAIL_URL."
+)
 TOO_MANY = "too_many_login_attempts"
 # They are some ten kilobytes; anybody can send one, and it is stored for a moment.
 LARGEST_ANSWER_BYTES = 128 * 1024
@@ -93,14 +97,30 @@ def _by_a_page(request: HttpRequest, response: HttpResponse) -> HttpResponse:
 @recently_logged_in
 @require_http_methods(["GET", "HEAD", "POST"])
 def email(request: HttpRequest) -> HttpResponse:
-    """One's own address: where a link for a lost password goes."""
+    """One's own address: where a link for a lost password goes, once it is verified."""
     user = user_of(request)
-    form = EmailForm(request.POST if request.method == "POST" else None, initial={"email": user.email})
+    awaited = awaited_address_of(user)
+    form = EmailForm(
+        request.POST if request.method == "POST" else None,
+        initial={"email": awaited.email if awaited else user.email},
+    )
     if request.method == "POST" and form.is_valid():
-        user.email = form.cleaned_data["email"]
-        user.save(update_fields=["email"])
-        # The library's own list would outlive the change; the person's one address is what counts here.
-        EmailAddress.objects.filter(user=user).delete()
-        messages.success(request, "Saved.")
-        return redirect("account_email")
-    return render(request, "account/email.html", {"form": form}, status=422 if form.errors else 200)
+        wanted = form.cleaned_data["email"]
+        if not wanted:
+            remove_address(request, user)
+            messages.success(request, "You have no e-mail address here any more.")
+            return redirect("account_email")
+        if not settings.MAIL_ENABLED:
+            form.add_error("email", NO_MAIL)
+        elif limited := ratelimit.consume_or_429(request, action="manage_email", user=user):
+            return cast(HttpResponse, limited)
+        else:
+            ask_for_address(request, user, wanted)
+            return redirect("account_email")
+    context = {
+        "form": form,
+        "current": address_of(user),
+        "awaited": awaited,
+        "mail_enabled": settings.MAIL_ENABLED,
+    }
+    return render(request, "account/email.html", context, status=422 if form.errors else 200)

@@ -62,7 +62,7 @@ def test_passwords_cookies_seeds_and_codes(house, loud):
 
 
 def test_tokens_invitations_and_the_links_of_mails(house, loud, settings):
-    settings.MAIL_ENABLED = True
+    settings.MAIL_ENABLED = settings.ACCOUNT_EMAIL_NOTIFICATIONS = True
     ada = house.browser(house.ada)
     page = ada.post(
         reverse("tokens", args=[house.team.slug]),
@@ -76,13 +76,14 @@ def test_tokens_invitations_and_the_links_of_mails(house, loud, settings):
     guest = Client()
     assert guest.post(reverse("join"), {"code": invitation}).status_code == 302
     ada.post(reverse("account_email"), {"email": "ada@team.example"})
+    [link] = re.findall(r"http://testserver(/accounts/email/confirm/\S+)", mail.outbox[-1].body)
+    assert Client().post(link).status_code == 302
     Client().post(reverse("account_reset_password"), {"email": "ada@team.example"})
-    keys = [
-        key for each in mail.outbox for key in re.findall(r"/(?:key/|confirm-email/)([^/\s]+)/", each.body)
-    ]
+    keys = [key for each in mail.outbox for key in re.findall(r"/(?:key|confirm)/([^/\s]+)/", each.body)]
     for each in mail.outbox:
         for link in re.findall(r"http://testserver(\S+)", each.body):
             Client().get(link, follow=True)
+    assert len(keys) == 2
     secrets = [token, invitation, *keys, *cookies_of(ada, guest)]
     assert find(secrets, {"the log": loud.getvalue().encode()}) == []
 
