@@ -1,11 +1,17 @@
 """A change that touches thousands is saved at once; what is active follows in parts that a killed worker cannot lose."""
 
+import os
+import signal
+import subprocess
+import sys
 import time
 from datetime import timedelta
 
 import pytest
+from django.db import connection
 from django.urls import reverse
 
+from sessions import tasks
 from sessions.clock import database_now
 from sessions.lifecycle import moves
 from sessions.lifecycle.activations import start_sessions
@@ -210,3 +216,47 @@ def test_walking_nothing_finds_nothing(house):
     nothing = AwsSession.objects.none().values("pk")
     assert not AwsSession.objects.filter(pk__in=below(nothing)).exists()
     assert not AwsSession.objects.filter(pk__in=above(nothing)).exists()
+
+
+def test_the_clock_moves_what_no_message_has_told_of(house, many):
+    set_policy(house, role_session_name="x-{username}", names_locked=True)
+    tasks.sweep_now()
+    assert names("x-") == MANY
+    assert moves.progress(house.team.pk) is None
+
+
+DIES = """
+import os, signal, sys
+import django
+from tests import settings
+settings.DATABASES["default"]["NAME"] = sys.argv[1]
+django.setup()
+from sessions.lifecycle import moves
+moves.LOCK_SECONDS, moves.LOOKED_AT_TOGETHER, resettle, calls = 0, 5, moves.resettle, []
+def and_dies(*args, **kwargs):
+    resettle(*args, **kwargs)
+    calls.append(1)
+    if len(calls) == 4:  # within a part: what it has done of that is not committed
+        os.kill(os.getpid(), signal.SIGKILL)
+moves.resettle = and_dies
+moves.work_off(60)
+"""
+
+
+@pytest.mark.django_db(transaction=True)
+def test_a_worker_process_that_is_killed_within_a_part_loses_nothing(lasting_house):
+    house = lasting_house
+    sessions = crowd(house, MANY)
+    started = AwsSession.objects.filter(pk__in=[each.pk for each in sessions]).select_related("link", "team")
+    start_sessions(list(started), house.ben)
+    set_policy(house, role_session_name="x-{username}", names_locked=True)
+    database = str(connection.settings_dict["NAME"])
+    environ = os.environ | {"CHAINWEB_LEASE_SECONDS": "1", "DJANGO_SETTINGS_MODULE": "tests.settings"}
+    died = subprocess.run([sys.executable, "-c", DIES, database], env=environ, timeout=60, check=False)
+    assert died.returncode == -signal.SIGKILL
+    assert names("x-") == 15
+    assert Move.objects.get().done == 15
+    assert moves.work_off(60) == 0  # its lease holds
+    time.sleep(1.1)
+    assert moves.work_off(60) == MANY - 15
+    assert names("x-") == MANY
