@@ -90,6 +90,7 @@ MIDDLEWARE = [
     "allauth.account.middleware.AccountMiddleware",
     "allauth.usersessions.middleware.UserSessionsMiddleware",
     "django_htmx.middleware.HtmxMiddleware",
+    "sessions.too_often.TooOftenMiddleware",
 ]
 
 ROOT_URLCONF = "chainweb.urls"

@@ -16,7 +16,7 @@ from django.test import testcases
 
 from chainweb import processes
 from sessions import triggers
-from sessions.lifecycle import broker, budget, endpoints
+from sessions.lifecycle import broker, budget, endpoints, request_limits
 from tests import settings as test_settings
 from tests.fake_identity_center import FakeIdentityCenter
 from tests.fake_sts import FakeSts
@@ -59,6 +59,15 @@ def sts_server():
         os.environ["AWS_ENDPOINT_URL_STS"] = server.url
         yield server
         del os.environ["AWS_ENDPOINT_URL_STS"]
+
+
+@pytest.fixture(autouse=True)
+def counts_of_requests():
+    """What an earlier test has asked for too often is no matter of this one's."""
+    request_limits.forget()
+    if os.environ.get("REDIS_URL"):
+        for key in broker.client().scan_iter("chainweb:limit:*"):
+            broker.client().delete(key)
 
 
 @pytest.fixture

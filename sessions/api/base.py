@@ -12,12 +12,15 @@ from pydantic import BaseModel
 
 from sessions.api.bodies import BadBody, StrictParser
 from sessions.api_errors import api_error
+from sessions.lifecycle import request_limits
 from sessions.lifecycle.refused import ActorGone
 from sessions.lifecycle.tokens import member_of_token
 from sessions.lifecycle.versions import CHANGED, Changed
 from sessions.models import AwsSession, Membership
 from sessions.policy import CUT_OFF, Action, GroupsTooOld, NotAllowed, Rights, can, is_dead, visible_to
 from sessions.secret import Secret
+from sessions.too_often import answer as too_often
+from sessions.too_often import network_of
 
 BEARER = re.compile(r"(?:Bearer\s+)?(cwt_[A-Za-z0-9_-]{20,100})\s*", re.IGNORECASE)
 
@@ -47,6 +50,8 @@ class TokenAuth:
         match = BEARER.fullmatch(request.headers.get("Authorization", ""))
         found = member_of_token(Secret(match.group(1))) if match else None
         if found is None:
+            # Whoever has a good token is not held up by a neighbour who guesses.
+            request_limits.take(request_limits.BAD_SECRET, network_of(request))
             return None
         member, token = found
         request.token_name = token.name  # type: ignore[attr-defined]  # the ledger says by which token
@@ -103,6 +108,11 @@ def _on_unauthenticated(request: HttpRequest, error: AuthenticationError) -> Htt
     )
     response.headers["WWW-Authenticate"] = "Bearer"
     return response
+
+
+@api.exception_handler(request_limits.TooOften)
+def _on_too_often(request: HttpRequest, error: request_limits.TooOften) -> HttpResponse:
+    return too_often(request, error)
 
 
 @api.exception_handler(ActorGone)

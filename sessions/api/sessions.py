@@ -25,6 +25,7 @@ from sessions.aws.roots import ROOT_KINDS
 from sessions.clock import database_now
 from sessions.fields import wrong_types
 from sessions.forms import SessionForm, form_for, stored_values
+from sessions.lifecycle import request_limits
 from sessions.lifecycle.activations import (
     rotate_session,
     start_session,
@@ -231,6 +232,7 @@ def remove_session(request: HttpRequest, session_id: UUID, dependants: bool = Fa
 )
 def start(request: HttpRequest, session_id: UUID) -> Any:
     session, member = startable(request, session_id)
+    request_limits.take(request_limits.START, member.user_id)
     start_session(session, member)
     tasks.wake_for_start()
     return _described(member, session)
@@ -254,6 +256,7 @@ def stop(request: HttpRequest, session_id: UUID) -> Any:
 )
 def rotate(request: HttpRequest, session_id: UUID) -> Any:
     session, member = startable(request, session_id)
+    request_limits.take(request_limits.ROTATE, member.user_id, session.pk)
     if not rotate_session(session, member):
         raise ApiError(409, "inactive", "You have not started this session.")
     tasks.wake_for_start()

@@ -11,6 +11,7 @@ from django.utils.http import url_has_allowed_host_and_scheme
 from django.views.decorators.http import require_POST
 
 from sessions import tasks
+from sessions.lifecycle import request_limits
 from sessions.lifecycle.activations import rotate_session, start_session, stop_session
 from sessions.lifecycle.reveal import NotReady, hand_out
 from sessions.models import AwsSession, Membership
@@ -43,6 +44,7 @@ def _act(
 @login_required
 @require_POST
 def start_session_now(request: HttpRequest, session_id: UUID) -> HttpResponse:
+    request_limits.take(request_limits.START, request.user.pk)
     return _act(request, session_id, start_session)
 
 
@@ -55,6 +57,7 @@ def stop_session_now(request: HttpRequest, session_id: UUID) -> HttpResponse:
 @login_required
 @require_POST
 def rotate_session_now(request: HttpRequest, session_id: UUID) -> HttpResponse:
+    request_limits.take(request_limits.ROTATE, request.user.pk, session_id)
     return _act(request, session_id, rotate_session)
 
 

@@ -16,7 +16,7 @@ from django.views.decorators.http import require_http_methods, require_POST
 from sessions import tasks
 from sessions.clock import database_now
 from sessions.forms import form_for, stored_values
-from sessions.lifecycle import approvals, choices, waiting
+from sessions.lifecycle import approvals, choices, request_limits, waiting
 from sessions.lifecycle.answers import codes_of, give_codes
 from sessions.lifecycle.sessions import Refused
 from sessions.lifecycle.state import view_of_sessions
@@ -50,6 +50,7 @@ def _back(request: HttpRequest, session_id: UUID) -> HttpResponse:
 def give_code(request: HttpRequest, session_id: UUID) -> HttpResponse:
     """Takes down a code for the root of that session's chain; a worker uses it at once."""
     root, member = root_for(request, session_id)
+    request_limits.take(request_limits.CODE, member.user_id, root.pk)
     try:
         give_codes(root, member, {ask.name: request.POST.get(ask.name, "") for ask in codes_of(root)})
     except Refused as refused:

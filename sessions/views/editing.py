@@ -18,6 +18,7 @@ from sessions.aws.roots import ROOT_KINDS
 from sessions.clock import database_now
 from sessions.conflicts import Stored, status_of
 from sessions.forms import ChainedSessionForm, SessionForm, form_for, stored_values
+from sessions.lifecycle import request_limits
 from sessions.lifecycle.probes import report_on, start_probe
 from sessions.lifecycle.sessions import Refused, delete_session
 from sessions.lifecycle.state import view_of_sessions
@@ -211,6 +212,7 @@ def delete_session_page(request: HttpRequest, session_id: UUID) -> HttpResponse:
 def test_session(request: HttpRequest, team_slug: str, kind: str) -> HttpResponse:
     """Has a worker try what the form says; answers with the probe's panel, which asks again until it is over."""
     member = member_in(request, team_slug)
+    request_limits.take(request_limits.TEST, member.user_id)
     kind_described(kind)
     session = _session_being_edited(request, member)
     if session is None and why_not_create(kind, member):

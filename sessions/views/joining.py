@@ -8,10 +8,12 @@ from django.views.decorators.http import require_http_methods, require_POST
 
 from sessions.accounts import INVITATION_KEY, invitation_in_hand
 from sessions.forms_people import JoinForm
+from sessions.lifecycle import request_limits
 from sessions.lifecycle.invitations import GONE, accept_invitation, invitation_by_code
 from sessions.lifecycle.sessions import Refused
 from sessions.models import User
 from sessions.secret import Secret
+from sessions.too_often import network_of
 
 
 @sensitive_post_parameters("code")
@@ -24,6 +26,7 @@ def join(request: HttpRequest) -> HttpResponse:
         if invitation is not None:
             request.session[INVITATION_KEY] = str(invitation.pk)
             return redirect("join")
+        request_limits.take(request_limits.BAD_SECRET, network_of(request))
         form.add_error("code", GONE)
     invitation = invitation_in_hand(request)
     context = {"form": form, "invitation": invitation}

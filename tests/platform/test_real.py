@@ -67,7 +67,7 @@ def test_twenty_sessions_under_one_hop_started_together_assume_it_once(real, sts
 
 def test_no_secret_is_left_in_database_broker_logs_or_terminal(real, sts, token):
     """A run in which much happens, and much goes wrong; then every file is searched for all that was secret in it."""
-    key, _, [leaf, closed] = hub_with(real, sts, token, 2)
+    key, _, [leaf, closed, *others] = hub_with(real, sts, token, 5)
     person = Person(f"http://localhost:{real.port}")
     person.log_in("ada", PASSWORD)
     secrets = {PASSWORD, token}
@@ -77,28 +77,35 @@ def test_no_secret_is_left_in_database_broker_logs_or_terminal(real, sts, token)
         taken = person.post(f"/sessions/{leaf}/snippets/{name}/")
         assert not FORMATS[name].secret or real.credentials(leaf, token)["AccessKeyId"] in taken
         person.post(f"/sessions/{leaf}/snippets/{name}/download/")
+    for each in others:
+        real.api("POST", f"/sessions/{each}/start", token)
+        real.wait_until_active(each, token)
     # A refusal, answers that are not what they should be, an outage: each is somewhere written down.
     sts.add_role("arn:aws:iam::444455556666:role/Leaf1", trusts=[])
     real.api("POST", f"/sessions/{closed}/start", token)
     wait_for(lambda: real.status(closed, token) == "failed", "the refusal")
-    for fault in (
+    faults = (
         lambda: sts.change_next(SessionToken="with\na newline"),
         lambda: sts.change_next(Expiration="2001-01-01T00:00:00Z"),
         lambda: sts.answer_next(b"<html>" + b"x" * 5000),
         lambda: sts.fail_next("Throttling"),
-    ):
+    )
+    # Each of another session: one is rotated once in ten seconds.
+    for fault, session in zip(faults, [leaf, *others], strict=True):
         calls = len(sts.calls)
         fault()
-        real.api("POST", f"/sessions/{leaf}/rotate", token)
+        real.api("POST", f"/sessions/{session}/rotate", token)
         wait_for(lambda calls=calls: len(sts.calls) > calls, "the call that goes wrong")
-    wait_for(lambda: real.api("GET", f"/sessions/{leaf}", token)["problem"] is None, "the problem to be over")
+    wait_for(
+        lambda: not real.api("GET", f"/sessions/{others[-1]}", token)["problem"], "the throttling to be over"
+    )
     assert real.request("GET", "/api/v1/sessions", token[:-1] + "_")[0] == 401
     # What was typed but not kept, and what was refused.
     another = sts.add_user("another")
     fields = {"alias": "x\n", "profile": "]", "region": "eu-west-1", "access_key_id": another.access_key_id}
     typed = another.secret_access_key.reveal()
     assert typed not in person.post("/teams/ops/new/aws/iam-user/", **fields, secret_access_key=typed)
-    assert len(real.api("GET", "/sessions", token)) == 4
+    assert len(real.api("GET", "/sessions", token)) == 7
 
     secrets |= {one.secret for one in sts.rules.keys.values()}
     secrets |= {one.token for one in sts.rules.keys.values() if one.token}

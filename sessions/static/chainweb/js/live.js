@@ -71,6 +71,13 @@ htmx.defineExtension("morph", {
 
 const lost = document.getElementById("lost");
 
+const lostText = lost.textContent;
+
+function tell(text) {
+  lost.textContent = text;
+  lost.hidden = false;
+}
+
 document.body.addEventListener("htmx:beforeSwap", (event) => {
   const { xhr, requestConfig } = event.detail;
   const asked = new URL(requestConfig.path, location.href).pathname;
@@ -85,10 +92,11 @@ document.body.addEventListener("htmx:responseError", (event) => {
   const { xhr, elt } = event.detail;
   // The session was deleted, or one's right to see it ended: the page says so itself.
   if ([403, 404].includes(xhr.status)) location.reload();
-  else if (xhr.status >= 500 && !elt.closest("[data-keep]")) lost.hidden = false;
+  else if (xhr.status === 429) tell("That was too often. Try again in a moment.");
+  else if (xhr.status >= 500 && !elt.closest("[data-keep]")) tell(lostText);
 });
 document.body.addEventListener("htmx:sendError", () => {
-  lost.hidden = false;
+  tell(lostText);
 });
 document.body.addEventListener("htmx:afterRequest", (event) => {
   if (event.detail.successful) lost.hidden = true;

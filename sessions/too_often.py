@@ -1,0 +1,47 @@
+"""The answer to what is asked for too often, and which network asks."""
+
+import ipaddress
+import math
+from collections.abc import Callable
+
+from allauth.account.adapter import get_adapter
+from django.http import HttpRequest, HttpResponse
+from django.shortcuts import render
+
+from sessions.api_errors import api_error, is_for_the_api
+from sessions.lifecycle.request_limits import TooOften
+
+MESSAGE = "That was too often. Ask again in {seconds} s."
+
+
+def network_of(request: HttpRequest) -> str:
+    """Name the network of a request's client: 256 IPv4 addresses (/24), or one site of IPv6 (/64)."""
+    address = ipaddress.ip_address(get_adapter(request).get_client_ip(request) or "0.0.0.0")  # noqa: S104  (nobody)
+    if isinstance(address, ipaddress.IPv6Address):
+        address = address.ipv4_mapped or address
+    prefix = 24 if address.version == 4 else 64
+    return str(ipaddress.ip_network(f"{address}/{prefix}", strict=False))
+
+
+class TooOftenMiddleware:
+    """Answer `TooOften` with 429: for the API as its object, else as a page."""
+
+    def __init__(self, get_response: Callable[[HttpRequest], HttpResponse]) -> None:
+        self.get_response = get_response
+
+    def __call__(self, request: HttpRequest) -> HttpResponse:
+        return self.get_response(request)
+
+    def process_exception(self, request: HttpRequest, error: Exception) -> HttpResponse | None:
+        return answer(request, error) if isinstance(error, TooOften) else None
+
+
+def answer(request: HttpRequest, error: TooOften) -> HttpResponse:
+    """Make the 429, with `Retry-After` in whole seconds."""
+    seconds = max(1, math.ceil(error.retry_after_seconds))
+    if is_for_the_api(request):
+        response: HttpResponse = api_error(429, "too_many", MESSAGE.format(seconds=seconds))
+    else:
+        response = render(request, "429.html", status=429)
+    response.headers["Retry-After"] = str(seconds)
+    return response

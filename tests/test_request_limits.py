@@ -1,0 +1,141 @@
+"""What one person, token or network asks for too often is answered with 429, and nobody else notices."""
+
+import os
+import time
+
+import pytest
+from django.test import Client
+from django.urls import reverse
+
+from sessions.lifecycle import request_limits
+from sessions.lifecycle.request_limits import Limit, TooOften, take
+from sessions.too_often import network_of
+from tests.house import browser_of
+
+THREE_A_MINUTE = Limit("three", 3, 60)
+
+
+@pytest.fixture(params=["redis", "this process alone"])
+def counted(request):
+    """Both ways to count."""
+    if request.param == "redis":
+        request.getfixturevalue("valkey")
+        request_limits.forget()
+
+
+def by_token(token, **headers):
+    return Client(headers={"Authorization": f"Bearer {token}", **headers}, raise_request_exception=False)
+
+
+def test_so_many_are_taken_at_once_and_the_next_has_to_wait(counted):
+    for _ in range(3):
+        take(THREE_A_MINUTE, "ben")
+    for _ in range(2):  # what is not taken is not counted
+        with pytest.raises(TooOften) as told:
+            take(THREE_A_MINUTE, "ben")
+        assert 15 < told.value.retry_after_seconds <= 20
+    take(THREE_A_MINUTE, "bea")
+
+
+def test_what_was_used_up_comes_back_by_and_by(counted):
+    quick = Limit("quick", 2, 0.2)
+    take(quick, "ben")
+    take(quick, "ben")
+    with pytest.raises(TooOften) as told:
+        take(quick, "ben")
+    time.sleep(told.value.retry_after_seconds)
+    take(quick, "ben")
+
+
+def test_other_processes_count_the_same_in_redis(valkey):
+    request_limits.forget()
+    take(THREE_A_MINUTE, "ben")
+    request_limits.forget()  # as another process has it
+    take(THREE_A_MINUTE, "ben")
+    take(THREE_A_MINUTE, "ben")
+    with pytest.raises(TooOften):
+        take(THREE_A_MINUTE, "ben")
+    assert 0 < valkey.ttl("chainweb:limit:three:ben") <= 61
+
+
+def test_what_is_counted_here_takes_little_memory(monkeypatch):
+    monkeypatch.setattr(request_limits, "MOST_COUNTED_HERE", 50)
+    for number in range(200):
+        take(THREE_A_MINUTE, number)
+    assert len(request_limits._counts(os.getpid()).here) == 50
+
+
+def test_a_session_is_rotated_once_in_ten_seconds_by_each_member(house):
+    leaf, other = house.chained("Leaf"), house.chained("Other")
+    for each in (leaf, other):
+        house.start(each)
+        house.start(each, house.bea)
+    house.work()
+    ben, bea = by_token(house.token().reveal()), by_token(house.token(house.bea).reveal())
+    path = f"/api/v1/sessions/{leaf.pk}/rotate"
+    assert ben.post(path).status_code == 200
+    refused = ben.post(path)
+    assert refused.status_code == 429
+    assert refused.json()["code"] == "too_many"
+    assert 1 <= int(refused.headers["Retry-After"]) <= 10
+    # The same by the page; another session and another person are their own matter.
+    page = browser_of(house.ben)
+    told = page.post(reverse("rotate_session", args=[leaf.pk]))
+    assert told.status_code == 429
+    assert told.headers["Retry-After"]
+    assert "Too often" in told.content.decode()
+    assert ben.post(f"/api/v1/sessions/{other.pk}/rotate").status_code == 200
+    assert bea.post(path).status_code == 200
+
+
+@pytest.fixture
+def few_guesses(monkeypatch):
+    """A limit that a slow machine reaches as well."""
+    monkeypatch.setattr(request_limits, "BAD_SECRET", Limit("bad-secret", 5, 3600))
+
+
+def test_guesses_are_limited_to_two_a_second_in_the_long_run():
+    assert (request_limits.BAD_SECRET.times, request_limits.BAD_SECRET.seconds) == (120, 60)
+
+
+def test_who_guesses_tokens_is_told_to_wait_and_good_ones_go_on(house, few_guesses):
+    leaf = house.chained("Leaf")
+    path = f"/api/v1/sessions/{leaf.pk}"
+    bad, good = by_token("cwt_" + "x" * 43), by_token(house.token().reveal())
+    answers = [bad.get(path).status_code for _ in range(request_limits.BAD_SECRET.times)]
+    assert set(answers) == {401}
+    refused = bad.get(path)
+    assert refused.status_code == 429
+    assert refused.headers["Retry-After"]
+    assert Client().get(path).status_code == 429  # no token at all is a guess as well
+    assert good.get(path).status_code == 200
+    # A neighbour in the network is counted with it, another network is not.
+    assert bad.get(path, REMOTE_ADDR="127.0.0.77").status_code == 429
+    assert bad.get(path, REMOTE_ADDR="127.0.1.1").status_code == 401
+
+
+def test_who_guesses_invitations_is_told_to_wait(house, few_guesses):
+    anybody, guess = Client(), {"code": "x" * 43}
+    for _ in range(request_limits.BAD_SECRET.times):
+        assert anybody.post(reverse("join"), guess).status_code == 422
+    refused = anybody.post(reverse("join"), guess)
+    assert refused.status_code == 429
+    assert refused.headers["Retry-After"]
+
+
+@pytest.mark.parametrize(
+    ("address", "network"),
+    [
+        ("203.0.113.7", "203.0.113.0/24"),
+        ("2001:db8:1:2:3:4:5:6", "2001:db8:1:2::/64"),
+        ("::ffff:203.0.113.7", "203.0.113.0/24"),
+    ],
+)
+def test_a_network_is_256_addresses_or_one_site(rf, address, network):
+    assert network_of(rf.get("/", REMOTE_ADDR=address)) == network
+
+
+def test_behind_a_proxy_the_clients_own_network_is_counted(rf, settings):
+    settings.ALLAUTH_TRUSTED_PROXY_COUNT = 1
+    request = rf.get("/", REMOTE_ADDR="10.0.0.1", headers={"X-Forwarded-For": "6.6.6.6, 198.51.100.9"})
+    assert network_of(request) == "198.51.100.0/24"
