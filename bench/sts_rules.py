@@ -22,7 +22,9 @@ USER_ACCOUNT = "111122223333"
 # As long as those of real chained sessions are, about.
 TOKEN_FILLING = secrets.token_urlsafe(360)
 
-_CALLER = re.compile(rb"\r\nauthorization: *AWS4-HMAC-SHA256 *Credential=([A-Za-z0-9]+)/", re.IGNORECASE)
+_CALLER = re.compile(
+    rb"\r\nauthorization: *AWS4-HMAC-SHA256 *Credential=([A-Za-z0-9]+)/[0-9]*/([a-z0-9-]*)/", re.IGNORECASE
+)
 _TOKEN = re.compile(rb"\r\nx-amz-security-token: *([^\r]+)", re.IGNORECASE)
 _ROLE = re.compile(r"arn:([a-z-]+):iam::([0-9]{12}):role/(?:[!-~]*/)?([A-Za-z0-9_+=,.@-]{1,64})", re.ASCII)
 _NAME = re.compile(r"[A-Za-z0-9_+=,.@-]{2,64}", re.ASCII)
@@ -45,12 +47,13 @@ class Fault:
     quota     Throttling above `per_second` calls a second (a token bucket that holds one second)
     error     `code` (InternalFailure, ServiceUnavailable, …), with that probability
     refuse    AccessDenied
+    skew      SignatureDoesNotMatch, as if this clock were `seconds` ahead of the caller's (negative: behind it)
     hang      no answer, the connection stays open
     drop      the connection is cut without an answer
     slow      `seconds` more
 
-    It befalls calls of that `account` (of the role that is asked for; of the caller where none is), `role` (ARN) and
-    `caller` (access key id); where one of these is empty, all of them. The first that befalls a call decides, but "slow"
+    It befalls calls of that `account` (of the role that is asked for; of the caller where none is), `role` (ARN),
+    `caller` (access key id), `caller_account` and `region` (of the signature); where one of these is empty, all of them. The first that befalls a call decides, but "slow"
     adds up.
     """
 
@@ -58,6 +61,8 @@ class Fault:
     account: str = ""
     role: str = ""
     caller: str = ""
+    caller_account: str = ""
+    region: str = ""
     probability: float = 1.0
     code: str = "InternalFailure"
     seconds: float = 0.0
@@ -66,16 +71,15 @@ class Fault:
     filled_at: float = 0.0
 
     def __post_init__(self) -> None:
-        if self.kind not in {"throttle", "quota", "error", "refuse", "hang", "drop", "slow"}:
+        if self.kind not in {"throttle", "quota", "error", "refuse", "skew", "hang", "drop", "slow"}:
             raise ValueError(f"There is no fault of the kind {self.kind!r}.")
         self.left = self.per_second
 
-    def befalls(self, account: str, role: str, caller: str, now: float) -> bool:
-        if (
-            (self.account and self.account != account)
-            or (self.role and self.role != role)
-            or (self.caller and self.caller != caller)
-        ):
+    def befalls(self, call: "Call", account: str, now: float) -> bool:
+        wanted = (self.account, self.role, self.caller, self.caller_account, self.region)
+        caller_account = call.caller_arn.split(":")[4]
+        met = (account, call.asked.get("RoleArn", ""), call.caller, caller_account, call.region)
+        if any(want and want != each for want, each in zip(wanted, met, strict=True)):
             return False
         if self.kind == "quota":
             self.left = min(self.per_second, self.left + (now - self.filled_at) * self.per_second)
@@ -137,6 +141,7 @@ class Sts:
         call = Call(
             asked.get("Action", ""),
             found[1].decode() if found else "",
+            found[2].decode() if found else "",
             token[1].decode("latin-1") if token else "",
             asked,
         )
@@ -190,7 +195,7 @@ class Sts:
         now = time.monotonic()
         role = call.asked.get("RoleArn", "")
         for fault in self.faults:
-            if not fault.befalls(account, role, call.caller, now):
+            if not fault.befalls(call, account, now):
                 continue
             match fault.kind:
                 case "slow":
@@ -206,6 +211,8 @@ class Sts:
                         403,
                         f"User: {call.caller_arn} is not authorized to perform: sts:{call.action} on resource: {role}",
                     )
+                case "skew":
+                    call.refuse("SignatureDoesNotMatch", 403, _out_of_time(fault.seconds))
                 case "hang":
                     call.code = "hung"
                 case _:
@@ -281,12 +288,12 @@ class Call:
 
     __slots__ = (
         *("action", "asked", "at", "caller", "caller_arn", "code", "expires_at", "issued"),
-        *("make", "message", "request_id", "status", "token", "wait"),
+        *("make", "message", "region", "request_id", "status", "token", "wait"),
     )
 
-    def __init__(self, action: str, caller: str, token: str, asked: dict[str, str]) -> None:
+    def __init__(self, action: str, caller: str, region: str, token: str, asked: dict[str, str]) -> None:
         self.at = time.monotonic()
-        self.action, self.caller, self.token, self.asked = action, caller, token, asked
+        self.action, self.caller, self.region, self.token, self.asked = action, caller, region, token, asked
         self.caller_arn = self.code = self.message = self.issued = ""
         self.make: Callable[[], str] | None = None
         self.status, self.wait, self.expires_at = 400, 0.0, 0
@@ -313,6 +320,17 @@ def _user(key_id: str) -> Issued:
 
 def _identity(caller: Issued) -> str:
     return f"<Arn>{caller.arn}</Arn><UserId>{caller.user_id}</UserId><Account>{caller.account}</Account>"
+
+
+def _out_of_time(seconds: float) -> str:
+    """What AWS says of a signature whose time is so far behind its own (negative: ahead of it)."""
+    now = time.time()
+    stamps = (
+        time.strftime("%Y%m%dT%H%M%SZ", time.gmtime(each))
+        for each in (now, now + seconds - 900, now + seconds)
+    )
+    signed, bound, at = stamps
+    return f"Signature expired: {signed} is now earlier than {bound} ({at} - 15 min.)"
 
 
 @lru_cache(maxsize=100)

@@ -1,4 +1,4 @@
-"""`python -m chaos.seed SESSIONS STARTED`: a team with that many chained sessions, the first of them started.
+"""`python -m chaos.seed SESSIONS STARTED REGION`: a team with that many chained sessions, the first of them started.
 
 One IAM user, ten middle roles in ten accounts, and below them the sessions in turn: two hops each, the first one
 shared. Prints {"token", "sessions": [[id, account], …]}.
@@ -10,7 +10,7 @@ import sys
 import django
 
 
-def main(count: int, started: int) -> None:
+def main(count: int, started: int, region: str) -> None:
     django.setup()
     from django.db import transaction
 
@@ -31,7 +31,7 @@ def main(count: int, started: int) -> None:
             kind="iam-user",
             alias="Landing zone key",
             profile="landing-zone",
-            region="eu-west-1",
+            region=region,
             settings={"access_key_id": "AKIAIOSFODNN7EXAMPLE"},
             secrets={"secret_access_key": Secret("wJalrXUtnFEMI/K7MDENG/bPxRfiCYEXAMPLEKEY")},
         ),
@@ -44,7 +44,7 @@ def main(count: int, started: int) -> None:
                 kind=CHAINED,
                 alias=f"Hub {account}",
                 profile=f"hub-{account}",
-                region="eu-west-1",
+                region=region,
                 assumer=root,
                 role_arn=f"arn:aws:iam::{account}:role/Hub",
                 role_session_name="{username}",
@@ -61,7 +61,7 @@ def main(count: int, started: int) -> None:
                 kind=CHAINED,
                 alias=f"Leaf {number}",
                 profile=f"leaf-{number}",
-                region="eu-west-1",
+                region=region,
                 created_by=ada.user,
             )
             for number in range(count)
@@ -92,4 +92,4 @@ def main(count: int, started: int) -> None:
 
 
 if __name__ == "__main__":
-    main(int(sys.argv[1]), int(sys.argv[2]))
+    main(int(sys.argv[1]), int(sys.argv[2]), sys.argv[3])

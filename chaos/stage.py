@@ -48,6 +48,7 @@ class Options:
     latency_seconds: float = 0.05
     proxied: frozenset[str] = frozenset()
     own_cluster: bool = False
+    region: str = "eu-west-1"  # of the root and of all sessions
     environ: Mapping[str, str] = field(default_factory=dict)
 
 
@@ -123,6 +124,7 @@ class Stage:
     def _seed(self) -> Seeded:
         started = self.options.sessions if self.options.started is None else self.options.started
         command = [sys.executable, "-m", "chaos.seed", str(self.options.sessions), str(started)]
+        command.append(self.options.region)
         environ = self.environ | {"DATABASE_URL": self.database_url}
         made = subprocess.run(command, env=environ, cwd=CHECKOUT, check=True, stdout=subprocess.PIPE)
         answer = json.loads(made.stdout)

@@ -1,0 +1,126 @@
+"""AWS rejects for a while: a region for one account, every signature for its time, every role while IAM spreads a change."""
+
+import json
+import time
+from typing import Any
+
+from chaos.oracle import examine, mark, settle
+from chaos.report import Findings, Plan, Scenario
+from chaos.stage import Options, Stage
+from chaos.watch import Watch
+
+COMPRESSION = 20.0
+# In a credential's own minutes: less than what is left when a rotation is due, so nothing may lapse.
+REJECTED_MINUTES = 12
+# To be enabled by each account.
+REGION = "ap-south-2"
+SKEW_SECONDS = 20 * 60
+
+
+def _rejected(plan: Plan, region: str, fault: dict[str, Any]) -> tuple[Findings, dict[str, Any]]:
+    """Let that fault befall calls while rotations are due; the findings, and what was to be seen meanwhile.
+
+    A fault without an account of the caller gets none; `caller_account` "one" stands for the account of one hub.
+    """
+    findings = Findings(must_keep_life=False)
+    seconds = plan.compressed(REJECTED_MINUTES, COMPRESSION)
+    options = Options(sessions=plan.few(1000), compression=COMPRESSION, region=region)
+    with Stage(options, plan.template) as stage:
+        stage.wait_for_web()
+        stage.wait_until_fresh()
+        settle(stage)
+        odd = stage.seeded.sessions[0][1]
+        if fault.get("caller_account"):
+            fault = {**fault, "caller_account": odd}
+        marked = mark(stage)
+        stage.spread(seconds if plan.short else stage.life_seconds)
+        with Watch(stage) as seen:
+            if not plan.short:
+                time.sleep(stage.life_seconds * 0.55)  # now they are of every age up to their rotation
+            before = stage.sts.count()["by_code"].copy()
+            stage.sts.fail(fault)
+            time.sleep(seconds)
+            shown = _shown(stage, odd) | {"seconds": round(seconds, 1)}
+            after = stage.sts.count()["by_code"]
+            stage.sts.fail()
+            mended = time.monotonic()
+            stage.wait(lambda: not _problems(stage), "no problem is left", stage.life_seconds)
+            shown["recovered_minutes"] = round((time.monotonic() - mended) * COMPRESSION / 60, 1)
+        findings.take(examine(stage, seen, marked), seen, stage.life_seconds)
+    rejected = sum(after.values()) - after["ok"] - sum(before.values()) + before["ok"]
+    shown["rejected_calls"] = rejected
+    shown["rejected_calls_per_session"] = round(rejected / stage.seeded.started, 2)
+    findings.figures |= shown
+    findings.expect(rejected > 0, "no call was rejected: nothing was tried")
+    findings.expect(set(seen.answers) <= {200}, f"the web answered {dict(seen.answers)}: {seen.failed[:2]}")
+    findings.expect(
+        shown["never_tried_again"] == 0, f"{shown['never_tried_again']} would never be tried again"
+    )
+    return findings, shown
+
+
+def _expect_few_tries(findings: Findings) -> None:
+    """A rejected session tries after one or two minutes, then after twice as long each time."""
+    tries = findings.figures["rejected_calls_per_session"]
+    findings.expect(tries <= 5, f"a storm: {tries} rejected calls a session")
+
+
+def _problems(stage: Stage) -> int:
+    found: int = stage.one("SELECT count(*) FROM chains_credential WHERE problem IS NOT NULL")
+    return found
+
+
+def _shown(stage: Stage, odd: str) -> dict[str, Any]:
+    """What the table says of those that are rejected, and of the root and the other accounts' sessions."""
+    rows = stage.rows.execute(
+        "SELECT level, due_at IS NULL, problem, request->>'role_arn' FROM chains_credential WHERE problem IS NOT NULL"
+    ).fetchall()
+    problems = [problem if isinstance(problem, dict) else json.loads(problem) for _, _, problem, _ in rows]
+    return {
+        "with_a_problem": len(rows),
+        "never_tried_again": sum(never for level, never, *_ in rows if level > 0),
+        "elsewhere": sum(f":{odd}:" not in (arn or "") for level, *_, arn in rows if level > 0),
+        "roots_blamed": sum(level == 0 for level, *_ in rows),
+        "messages": sorted({problem["message"] for problem in problems})[:3],
+    }
+
+
+def refuse_one_account_in_a_region(plan: Plan) -> Findings:
+    """The region is not enabled for the account of one hub: what is assumed from there is rejected, and nothing else."""
+    fault = {"kind": "error", "code": "InvalidClientTokenId", "caller_account": "one", "region": REGION}
+    findings, shown = _rejected(plan, REGION, fault)
+    _expect_few_tries(findings)
+    findings.expect(
+        shown["elsewhere"] == 0, f"{shown['elsewhere']} sessions of other accounts have a problem"
+    )
+    findings.expect(shown["roots_blamed"] == 0, "the root is blamed")
+    findings.expect(
+        all(f"The region {REGION} is not enabled" in each for each in shown["messages"]),
+        f"the messages say {shown['messages']}",
+    )
+    return findings
+
+
+def skew_the_clock(plan: Plan) -> Findings:
+    """AWS finds every signature 20 minutes old: what lives is served, and everybody is told that it is the clock."""
+    findings, shown = _rejected(plan, "eu-west-1", {"kind": "skew", "seconds": SKEW_SECONDS})
+    findings.expect(shown["roots_blamed"] == 0, "the root is blamed")
+    findings.expect(
+        all("clock is 20 min behind" in each for each in shown["messages"]), f"it says {shown['messages']}"
+    )
+    return findings
+
+
+def deny_for_a_while(plan: Plan) -> Findings:
+    """Every role is denied, as while IAM spreads a change: what lives is served, and renewed once it is allowed again."""
+    findings, shown = _rejected(plan, "eu-west-1", {"kind": "refuse"})
+    _expect_few_tries(findings)
+    findings.expect(shown["roots_blamed"] == 0, "the root is blamed")
+    return findings
+
+
+SCENARIOS = (
+    Scenario("region_refuses", "A region refuses one account for 12 minutes", refuse_one_account_in_a_region),
+    Scenario("clock_skewed", "The workers' clock is 20 minutes off for 12 minutes", skew_the_clock),
+    Scenario("denied_for_a_while", "Every role is denied for 12 minutes", deny_for_a_while),
+)
