@@ -12,6 +12,7 @@ from django.db.models import Max
 from sessions.aws import proof
 from sessions.aws.errors import AwsError
 from sessions.aws.proof import About
+from sessions.aws.roots import ROOT_KINDS
 from sessions.lifecycle.outcomes import Blocked, Outcome, Refusal
 from sessions.lifecycle.times import DEFERRED_FOR, PARENT_MARGIN, backoff, second_try, seldom
 from sessions.models import Credential
@@ -27,7 +28,7 @@ def due_after(
     match outcome:
         case Refusal(error) if error.retryable or _is_worth_one_more(error, row):
             return now + backoff(row.attempts)
-        case Refusal(error) if error.about is About.PERSON:
+        case Refusal(error) if error.about is About.PERSON or _has_used_up_a_code(row):
             return None
         case Refusal(error):
             passes = error.about in PASSES_SOMETIME
@@ -41,6 +42,13 @@ def due_after(
     if last > now:
         return min(now + second_try(row.attempts), last)
     return now + seldom() if passes else None
+
+
+def _has_used_up_a_code(row: Credential) -> bool:
+    """Tell whether another try would only find that a person has to type something first."""
+    return row.level == 0 and any(
+        not ask.approval for ask in ROOT_KINDS[row.root.kind].asks(row.root.settings)
+    )
 
 
 def _is_worth_one_more(error: AwsError, row: Credential) -> bool:

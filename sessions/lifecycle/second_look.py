@@ -11,7 +11,7 @@ from django.db.models import Q
 
 from sessions.clock import database_now
 from sessions.lifecycle.times import compressed
-from sessions.models import Credential
+from sessions.models import Credential, KeyRotation
 
 log = structlog.get_logger(__name__)
 
@@ -39,6 +39,8 @@ def look_again() -> int:
     for part in range(min(PARTS, len(found))):
         due_at = now + spread * (part + random.random()) / PARTS  # noqa: S311  (spreading, not secrecy)
         held_up.filter(pk__any_of=found[part::PARTS]).update(due_at=due_at)
+    stopped = KeyRotation.objects.filter(ended_at=None, due_at=None, problem__isnull=False)
+    stopped.update(due_at=now)
     if found:
         log.info("what was rejected is tried once", rows=len(found), within_seconds=spread.total_seconds())
     return len(found)

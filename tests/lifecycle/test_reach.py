@@ -10,7 +10,7 @@ from sessions.lifecycle.activations import rotate_session
 from sessions.lifecycle.answers import give_codes
 from sessions.lifecycle.sessions import Draft, save_session
 from sessions.lifecycle.state import Status
-from sessions.models import Activation, Credential, EventKind
+from sessions.models import Credential, EventKind
 from tests.house import ACCOUNT
 from tests.lifecycle.test_approvals import approve, portal
 from tests.lifecycle.test_codes import CODE, mfa_root
@@ -46,7 +46,7 @@ def ambient(house, monkeypatch):
     return save_session(Draft(kind="ambient", alias="Ambient", profile="ambient", region=FAR), house.ada)
 
 
-def web_identity(house, monkeypatch, tmp_path):
+def web_identity(house, monkeypatch, tmp_path, *, region=FAR):
     file = tmp_path / "token"
     file.write_text(house.sts.identity_token("system:worker"))
     monkeypatch.setenv("CHAINWEB_WEB_IDENTITY_TOKEN_FILES", str(file))
@@ -55,7 +55,7 @@ def web_identity(house, monkeypatch, tmp_path):
         "role_arn": house.role_arn("ByToken", trusts=["system:worker"]),
         "role_session_name": "workers",
     }
-    draft = Draft(kind="web-identity", alias="Web", profile="web", region=FAR, settings=settings)
+    draft = Draft(kind="web-identity", alias="Web", profile="web", region=region, settings=settings)
     return save_session(draft, house.ada)
 
 
@@ -79,30 +79,55 @@ def far_root(request, house, center, monkeypatch, tmp_path):
             return root, lambda: approve(house, center, root)
 
 
-def test_one_session_in_a_region_not_enabled_stops_no_other(house, sts):
+def test_one_session_in_a_region_not_enabled_stops_none_of_120(house, sts):
     leaves = [house.chained(f"Leaf {n}", region=FAR if n == 60 else "eu-west-1") for n in range(120)]
     for leaf in leaves:
         house.start(leaf)
     house.work()
-    odd = leaves.pop(60)
-    assert set(statuses(house, leaves)) == {Status.ACTIVE}
-    assert house.state(house.root).problem is None
-    assert not Credential.objects.filter(problem__hop=0).exists()
-    refused_at_most_itself(house, odd)
-    age(40, minted_at__isnull=False)
+    age(40)
     house.work()
     assert set(statuses(house, leaves)) == {Status.ACTIVE}
-    assert not Credential.objects.exclude(pk=Activation.objects.get(session=odd).credential_id).filter(
-        problem__isnull=False
-    )
+    assert not Credential.objects.filter(problem__isnull=False).exists()
+    assert len(assumed(sts)) == 240
 
 
-def refused_at_most_itself(house, session):
-    """Where the call is made at the session's region it is rejected there, and else not at all."""
-    state = house.state(session)
-    if state.status is not Status.ACTIVE:
-        assert (state.status, state.problem.hop) == (Status.FAILED, 1)
-        assert "not enabled for the calling account" in state.problem.message
+def test_one_rejected_account_stops_none_of_120_under_the_same_root(house, sts):
+    """Some are assumed from an account that has not enabled the root's STS region."""
+    sts.enable_region(ACCOUNT, FAR)
+    root = house.iam_user("Far key", region=FAR)
+    odd_hub = house.chained("Odd hub", root, arn=house.role_arn("OddHub", HUB_ACCOUNT))
+    odd = [house.chained(f"Odd {n}", odd_hub) for n in range(3)]
+    leaves = [house.chained(f"Leaf {n}", root) for n in range(117)]
+    sts.enable_region(HUB_ACCOUNT, FAR)
+    for leaf in [*odd, *leaves]:
+        house.start(leaf)
+    house.work()
+    sts.disable_region(HUB_ACCOUNT, FAR)
+    age(40)
+    house.work()
+    assert set(statuses(house, [*odd, *leaves])) == {Status.ACTIVE}
+    assert {house.state(leaf).problem for leaf in leaves} == {None}
+    assert house.state(root).problem is None
+    for session in odd:
+        problem = house.state(session).problem
+        assert (problem.hop, problem.retrying) == (2, True)
+        assert f"not enabled for the calling account {HUB_ACCOUNT}" in problem.message
+    assert Credential.objects.get(level=1, request__role_arn=odd_hub.link.role_arn).generation == 1
+
+
+def test_a_root_whose_account_lacks_its_own_region_stops_no_other_root(house, sts):
+    far = house.iam_user("Far key", region=FAR)
+    odd, sound = house.chained("Odd", far), house.chained("Sound")
+    for session in (odd, sound):
+        house.start(session)
+    house.work()
+    assert statuses(house, [odd, sound]) == [Status.FAILED, Status.ACTIVE]
+    problem = house.state(far).problem
+    assert f"the region {FAR} is not enabled for their account" in problem.check
+    sts.enable_region(ACCOUNT, FAR)
+    house.start(odd)
+    house.work()
+    assert house.state(odd).status is Status.ACTIVE
 
 
 def test_an_account_without_the_roots_region_has_its_own_hop_rejected(house, sts, far_root):

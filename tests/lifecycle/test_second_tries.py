@@ -11,6 +11,7 @@ from sessions.aws.proof import About
 from sessions.clock import database_now
 from sessions.lifecycle import retries, rotation, scouts
 from sessions.lifecycle.activations import rotate_session, stop_session
+from sessions.lifecycle.answers import give_codes
 from sessions.lifecycle.heartbeats import stamp
 from sessions.lifecycle.key_rotations import ask_rotation, work_due
 from sessions.lifecycle.outcomes import Blocked, Refusal
@@ -20,7 +21,8 @@ from sessions.lifecycle.sessions import Draft
 from sessions.lifecycle.state import Status
 from sessions.lifecycle.times import PARENT_MARGIN, second_try, seldom
 from sessions.models import CHAINED, Credential, Probe, ProbeState
-from tests.lifecycle.test_reach import due_now, statuses, try_again
+from tests.lifecycle.test_codes import CODE, mfa_root, protected
+from tests.lifecycle.test_reach import due_now, statuses, try_again, web_identity
 from tests.lifecycle.test_rotation import age, assumed
 
 pytestmark = pytest.mark.django_db
@@ -130,6 +132,39 @@ def test_a_denied_hop_on_the_way_is_tried_again_for_what_lives_below(house, sts)
     house.work()
     assert [house.state(leaf).problem for leaf in leaves] == [None] * 2
     assert Credential.objects.filter(level=2, generation=2).count() == 2
+
+
+def test_a_roots_own_role_denied_for_seconds_is_taken_again(house, sts, monkeypatch, tmp_path):
+    root = web_identity(house, monkeypatch, tmp_path, region="eu-west-1")
+    [leaf] = started(house, 1, root)
+    house.work()
+    age(40)
+    Credential.objects.filter(root=root, level=0).update(expires_at=database_now())
+    sts.fail_next("AccessDenied", status=403)
+    house.work()
+    assert house.state(leaf).status is Status.ACTIVE
+    assert house.state(leaf).problem.hop == 0
+    assert house.state(root).problem.code == "AccessDenied"
+    assert Credential.objects.get(root=root, level=0).due_at < database_now() + timedelta(minutes=3)
+    try_again()
+    house.work()
+    assert (house.state(leaf).problem, house.state(root).problem) == (None, None)
+
+
+def test_a_dead_key_under_mfa_stays_told_until_somebody_gives_a_code(house, sts):
+    root = mfa_root(house)
+    leaf = protected(house, root, "Leaf")
+    house.start(leaf)
+    house.work()
+    key = sts.rules.keys.pop(root.settings["access_key_id"])
+    give_codes(root, house.ben, {"code": CODE})
+    house.work()
+    assert house.state(root, house.ada).problem.code == "InvalidClientTokenId"
+    assert Credential.objects.get(root=root, level=0).due_at is None
+    sts.rules.keys[key.access_key_id] = key
+    give_codes(root, house.ben, {"code": CODE})
+    house.work()
+    assert house.state(leaf).status is Status.ACTIVE
 
 
 def test_many_that_are_rejected_together_are_spread_over_minutes():
