@@ -54,6 +54,10 @@ def clash(shape: Shape, handles: Mapping[str, int]) -> str:
     if shape.is_fixed:
         name = shape.name("")
         return name if name.lower() in handles and len(handles) > 1 else ""
+    # Whatever stands beside the handle has to be in the other handle as well: mostly an alias is in none.
+    every_handle = "\n".join(handles)
+    if any(piece and piece.lower() not in every_handle for piece in shape.pieces):
+        return ""
     for handle, person in handles.items():
         name = shape.name(handle)
         if handles.get(name.lower(), person) != person:
