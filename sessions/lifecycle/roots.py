@@ -11,6 +11,7 @@ from django.db.models.functions import Cast
 
 from sessions.aws import proof
 from sessions.aws.errors import WaitingForPerson
+from sessions.aws.roots import ROOT_KINDS
 from sessions.clock import database_now
 from sessions.ledger import Entry
 from sessions.lifecycle.authority import lock_team
@@ -107,6 +108,8 @@ def entry(row: Credential, outcome: Outcome, needs: Sequence[Need]) -> Entry | N
         case Minted(given):
             ends = given.expires_at.isoformat(timespec="seconds") if given.expires_at else None
             data |= {"access_key_id": given.access_key_id, "expires_at": ends}
+            if ROOT_KINDS[row.root.kind].asks_sts(row.root.settings):
+                data["sts_region"] = outcome.region
             return Entry(EventKind.ROOT_OPENED, "worker", row.root, data)
         case Refusal(error) if (row.problem or {}).get("code") != error.code:
             waits = isinstance(error, WaitingForPerson)

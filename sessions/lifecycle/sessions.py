@@ -103,6 +103,7 @@ def save_session(
                 expect(session.version, seen)
                 session.version += 1
             check_place(draft, session, member)
+            asks_the_same = not creating and _is_only_shown_otherwise(draft, session, member)
             session.alias, session.profile, session.region = draft.alias, draft.profile, draft.region
             _write(draft, session, member, creating=creating)
             if draft.kind == CHAINED:
@@ -113,7 +114,7 @@ def save_session(
                 if not creating:
                     check_below(session, policy)
             kind = EventKind.SESSION_CREATED if creating else EventKind.SESSION_EDITED
-            if not creating:
+            if not creating and not asks_the_same:
                 follow(member.team_id, database_now(), below=session)
             ledger.append(
                 member.team_id, [Entry(kind, member.user.get_username(), session, _as_event(draft, session))]
@@ -123,6 +124,16 @@ def save_session(
         if "alias" in str(error):
             raise Refused("alias", f"The team already has a session called “{draft.alias}”.") from None
         raise
+
+
+def _is_only_shown_otherwise(draft: Draft, session: AwsSession, member: Membership) -> bool:
+    """Tell whether an edit changes the profile or the region of a chained session and nothing that a call depends on."""
+    if draft.kind != CHAINED or (draft.profile, draft.region) == (session.profile, session.region):
+        return False
+    said = {**draft.link_fields(), "author": member.user}
+    return draft.alias == session.alias and all(
+        getattr(session.link, name) == value for name, value in said.items()
+    )
 
 
 def _as_event(draft: Draft, session: AwsSession) -> dict[str, Any]:

@@ -86,6 +86,20 @@ def test_changing_a_sessions_region_makes_no_call(house, sts):
     assert list(Credential.objects.order_by("pk").values()) == before
 
 
+def test_changing_the_region_of_a_rejected_session_makes_no_call_and_saving_it_again_does(house, sts):
+    [leaf] = house.chain(1)
+    sts.deny(leaf.link.role_arn)
+    house.start(leaf)
+    house.work()
+    sts.calls.clear()
+    move(leaf, house, region="us-east-1")
+    rotation.run()
+    assert sts.calls == []
+    move(leaf, house)
+    rotation.run()
+    assert regions(sts) == [HOME]
+
+
 def test_changing_a_roots_sts_region_moves_the_next_calls(house, sts):
     _hop, leaf = house.chain(2)
     house.start(leaf)
@@ -226,6 +240,27 @@ def test_where_no_region_answers_what_lives_is_kept_and_the_problem_names_the_fi
     let_time_pass()
     house.work()
     assert house.state(leaf).problem is None
+
+
+def test_a_web_identity_is_asked_for_elsewhere_while_its_region_does_not_answer(
+    house, sts, monkeypatch, tmp_path
+):
+    file = tmp_path / "token"
+    file.write_text(sts.identity_token("ci"))
+    monkeypatch.setenv("CHAINWEB_WEB_IDENTITY_TOKEN_FILES", str(file))
+    role = house.role_arn("Ci", trusts=["ci"])
+    settings = {"token_file": str(file), "role_arn": role, "role_session_name": "workers"}
+    root = save_session(Draft("web-identity", "Ci", "ci", HOME, settings), house.ada)
+    leaf = house.chained("Leaf", root)
+    sts.out_of_order[""] = ""  # unsigned calls name no region
+    house.start(leaf)
+    work_through(house, 3)
+    sts.out_of_order.clear()
+    work_through(house, 2)
+    [opened] = house.events(EventKind.ROOT_OPENED)
+    assert opened.data["sts_region"] == NEXT
+    assert regions(sts) == [NEXT]
+    assert house.state(leaf).status is Status.ACTIVE
 
 
 @pytest.fixture
