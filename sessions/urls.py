@@ -49,6 +49,7 @@ urlpatterns = [
     path("sessions/<uuid:session_id>/start/", acting.start_session_now, name="start_session"),
     path("sessions/<uuid:session_id>/stop/", acting.stop_session_now, name="stop_session"),
     path("sessions/<uuid:session_id>/rotate/", acting.rotate_session_now, name="rotate_session"),
+    path("sessions/<uuid:session_id>/dismiss/", acting.dismiss_notice_now, name="dismiss_notice"),
     path("sessions/<uuid:session_id>/answer/", answering.give_code, name="give_code"),
     path("sessions/<uuid:session_id>/approval/", answering.approval_page, name="approval"),
     path("sessions/<uuid:session_id>/approval/forget/", answering.forget_approval, name="forget_approval"),

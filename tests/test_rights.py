@@ -98,6 +98,7 @@ PAGES = {
     "sessions/<uuid:session_id>/start/": ("POST", {}, POSTED),
     "sessions/<uuid:session_id>/stop/": ("POST", {}, POSTED),
     "sessions/<uuid:session_id>/rotate/": ("POST", {}, POSTED),
+    "sessions/<uuid:session_id>/dismiss/": ("POST", {}, by_role(302, 302, 302)),  # one's own notice
     "sessions/<uuid:session_id>/snippets/<slug:format>/": ("POST", {}, OPERATORS),
     "sessions/<uuid:session_id>/snippets/<slug:format>/download/": ("POST", {}, POSTED),
     "teams/<slug:team_slug>/people/": ("GET", None, SEEN_BY_ADMIN_AND_AUDITOR),

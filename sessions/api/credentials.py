@@ -45,7 +45,9 @@ def credentials(request: HttpRequest, session_id: UUID, format: str = "process")
 def _not_ready(not_ready: NotReady) -> ApiError:
     state = not_ready.state
     if state.status is Status.INACTIVE:
-        return ApiError(409, "inactive", "You have not started this session.")
+        ended = state.problem
+        said = f"{ended.message} {ended.check}" if ended else "You have not started this session."
+        return ApiError(409, "inactive", said)
     problem = state.problem
     if problem is None:
         return ApiError(409, "pending", "The credentials are being minted; ask again in a moment.")

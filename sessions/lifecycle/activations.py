@@ -1,8 +1,9 @@
 """Start, stop, rotate, end: what a person wants kept fresh, and what is kept or erased because of it."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from datetime import datetime, timedelta
 from itertools import islice
+from uuid import UUID
 
 from django.db import transaction
 from django.db.models import Exists, OuterRef, QuerySet
@@ -12,9 +13,19 @@ from sessions.aws.names import InvalidName
 from sessions.clock import database_now
 from sessions.ledger import Entry, Subject
 from sessions.lifecycle.authority import begin, lock_team
+from sessions.lifecycle.identity import Why, held_identities, identity_of, tell
 from sessions.lifecycle.plan import PlannedHop, plan, secure, secure_all, touched
 from sessions.lifecycle.times import LEAST_LIFE, PARENT_MARGIN
-from sessions.models import Activation, AwsSession, Credential, EventKind, Membership, Probe, TeamPolicy
+from sessions.models import (
+    Activation,
+    AwsSession,
+    Credential,
+    Ended,
+    EventKind,
+    Membership,
+    Probe,
+    TeamPolicy,
+)
 from sessions.models.sessions import load_chains
 from sessions.policy import Action
 
@@ -55,6 +66,7 @@ def start_sessions(sessions: Sequence[AwsSession], member: Membership) -> list[A
         if activation is None:
             activation = Activation(session=session, user=member.user, started_at=now)
         activation.credential, activation.ends_at = leaf, ends_at
+        activation.identity = identity_of(chains[session.pk])
         activations.append(activation)
         data = {
             "ends_at": ends_at.isoformat(timespec="seconds"),
@@ -63,7 +75,8 @@ def start_sessions(sessions: Sequence[AwsSession], member: Membership) -> list[A
         }
         entries.append(Entry(EventKind.SESSION_STARTED, actor, session, data))
     Activation.objects.bulk_create([each for each in activations if each.session_id not in before])
-    Activation.objects.bulk_update(before.values(), ["credential", "ends_at"])
+    Activation.objects.bulk_update(before.values(), ["credential", "ends_at", "identity"])
+    Ended.objects.filter(user=member.user, session__in=ids).delete()
     erase_all_unneeded(left)
     ledger.append(team.pk, entries)
     return activations
@@ -89,16 +102,26 @@ def rotate_session(session: AwsSession, member: Membership) -> bool:
     """Has the member's credential of that session minted anew now, whatever life it has left. False if it is not started."""
     member = begin(member, Action.START, session)
     team = member.team
-    activation = Activation.objects.filter(user=member.user, session=session).first()
-    if activation is None:
+    mine = Activation.objects.filter(user=member.user, session=session).select_related(
+        "session", "user", "credential"
+    )
+    now, chain = database_now(), session.chain()
+    # An edit that has made it somebody else ends it, also where a worker has not come to it yet.
+    started = _end_other_identities(list(mine), {session.pk: chain}, None, now)
+    if not started:
         return False
-    leaf = secure(plan(session.chain(), member, TeamPolicy.of(team.pk)), database_now(), force=True)
-    _move(activation, leaf)
+    leaf = secure(plan(chain, member, TeamPolicy.of(team.pk)), now, force=True)
+    _move(started[0], leaf)
     ledger.append(
         team.pk,
         [Entry(EventKind.ROTATION_ASKED, member.user.get_username(), session, {"credential": leaf.pk})],
     )
     return True
+
+
+def dismiss_notice(session: AwsSession, member: Membership) -> None:
+    """Forget that an edit has ended what the member had started."""
+    Ended.objects.filter(session=session, user=member.user).delete()
 
 
 def end_overdue() -> int:
@@ -148,15 +171,19 @@ def mint_all_anew() -> None:
     rows.filter(pk__in=Activation.objects.values("credential_id")).update(due_at=database_now())
 
 
-def resettle(started: QuerySet[Activation], now: datetime, *, asked: bool = False) -> int:
+def resettle(
+    started: QuerySet[Activation], now: datetime, *, asked: bool = False, why: Why | None = None
+) -> int:
     """Move these activations to the credentials that their chains ask for now; see `moves.follow` for those of an edit.
 
     Call it under the team's lock. `asked`: people wait for it. A chain that leads nowhere or has no name to send stays as
-    it is: nothing of it is handed out. Returns how many moved.
+    it is: nothing of it is handed out. One that leads to another identity than was started ends instead, with a notice that
+    says `why`. Returns how many moved.
     """
     activations = list(started.select_related("session", "user", "credential"))
     sessions = {each.session_id: each.session for each in activations}
     chains = load_chains(sessions.values(), broken=True)
+    activations = _end_other_identities(activations, chains, why, now)
     teams = {each.session.team_id for each in activations}
     policies = {team_id: TeamPolicy.of(team_id) for team_id in teams}
     memberships = Membership.objects.filter(team__in=teams, user__in=[each.user_id for each in activations])
@@ -187,6 +214,30 @@ def resettle(started: QuerySet[Activation], now: datetime, *, asked: bool = Fals
     Activation.objects.bulk_update(moved, ["credential"], batch_size=PLANS_AT_ONCE)
     erase_all_unneeded(left)
     return len(moved)
+
+
+def _end_other_identities(
+    activations: Sequence[Activation],
+    chains: Mapping[UUID, Sequence[AwsSession]],
+    why: Why | None,
+    now: datetime,
+) -> list[Activation]:
+    """End those whose chain leads to another identity than was started; return the others."""
+    held = held_identities(activations)
+    kept: list[Activation] = []
+    ended: list[Activation] = []
+    for each in activations:
+        chain = chains[each.session_id]
+        is_same = chain[0].is_chained or identity_of(chain) == held[each.pk]
+        (kept if is_same else ended).append(each)
+    by_team: dict[UUID, list[Activation]] = {}
+    for each in ended:
+        by_team.setdefault(each.session.team_id, []).append(each)
+    for team_id, some in by_team.items():
+        Activation.objects.filter(pk__in=[each.pk for each in some]).delete()
+        erase_all_unneeded(each.credential_id for each in some)
+        ledger.append(team_id, tell(some, why, now))
+    return kept
 
 
 def _planned(

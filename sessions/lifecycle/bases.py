@@ -5,12 +5,14 @@ Base credentials that come of a person's answer or of a call are rows of their o
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from datetime import timedelta
 
 import structlog
 
 from sessions.aws.arn import InvalidArn, RoleArn
 from sessions.aws.credentials import AwsCredentials
 from sessions.aws.errors import AwsError
+from sessions.aws.hop import root_fingerprint
 from sessions.aws.proof import Signed, Signer
 from sessions.aws.roots import ROOT_KINDS, RootKind
 from sessions.clock import database_now
@@ -33,6 +35,10 @@ from sessions.sealing import SealingError
 from sessions.secret import Secret
 
 log = structlog.get_logger(__name__)
+
+
+# An edit's activations are on their way to the rows that it asks for.
+UNTIL_MOVED = timedelta(seconds=1)
 
 
 @dataclass(frozen=True)
@@ -64,6 +70,8 @@ def prepare(row: Credential) -> Base | Refusal | Deferred:
     root, kind = row.root, ROOT_KINDS[row.root.kind]
     if root.team_id != row.team_id:
         return Refusal(not_its_own(0))
+    if not is_of_today(row):
+        return Deferred(UNTIL_MOVED)
     given: dict[str, Secret] = {}
     try:
         for ask in kind.asks(root.settings):
@@ -83,12 +91,23 @@ def prepare(row: Credential) -> Base | Refusal | Deferred:
     return Base(kind, root.settings, secrets, given)
 
 
+def is_of_today(row: Credential) -> bool:
+    """Check that a root's row was made for the root as it is now: with another key it would be somebody else's."""
+    root, person = row.root, str(row.request.get("person", ""))
+    team, kind = str(root.team_id), root.kind
+    return row.pk == root_fingerprint(
+        team, str(root.pk), kind, root.secret_version, root.settings, person=person
+    )
+
+
 def base_from(parent: Credential) -> AwsCredentials | Refusal | Blocked | Deferred:
     """Open the credentials of that parent if they can be used now."""
     try:
         if parent.level == 0 and parent.root.team_id != parent.team_id:
             return Refusal(not_its_own(0))
         if parent.level == 0 and not parent.is_kept_base:
+            if not is_of_today(parent):
+                return Deferred(UNTIL_MOVED)
             return _asked_for(parent.root)
         now = database_now()
         if parent.is_live(now + PARENT_MARGIN):

@@ -88,6 +88,7 @@ def _renew_iam_user(team: Team, admin: Membership, endpoint_url: str) -> None:
         region=root.region if root else "eu-west-1",
         settings={"access_key_id": key.access_key_id},
         secrets={"secret_access_key": key.secret_access_key},
+        identity_arn=arn,
     )
     saved = save_session(draft, admin, root)
     AwsSession.objects.filter(pk=saved.pk).update(identity_arn=arn)

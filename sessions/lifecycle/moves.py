@@ -17,6 +17,7 @@ from django.db.models import Q, QuerySet, Sum
 from sessions.clock import database_now
 from sessions.lifecycle.activations import resettle
 from sessions.lifecycle.authority import lock_team
+from sessions.lifecycle.identity import Why
 from sessions.models import Activation, AwsSession, Move
 
 # So many follow in the transaction of the change itself.
@@ -35,20 +36,28 @@ def follow(
     below: AwsSession | None = None,
     of: int | None = None,
     asked: bool = False,
+    why: Why | None = None,
 ) -> None:
     """Have what is active follow a change: of a team, `below` one session (with it), or `of` one person.
 
     Call it under the team's lock, in the transaction of the change; the caller wakes a worker. `asked`: people wait for it.
+    `why`: the edit that has changed an identity, for those whose activation ends by it.
     """
     scope = Q(team=team_id, session=below, user=of)
     started = _started(team_id, below, of)
     few = list(started.values_list("pk", flat=True)[: AT_ONCE + 1])
     if len(few) <= AT_ONCE:
-        resettle(Activation.objects.filter(pk__in=few), now, asked=asked)
+        resettle(Activation.objects.filter(pk__in=few), now, asked=asked, why=why)
         return
     Move.objects.filter(scope).delete()
     Move.objects.create(
-        team_id=team_id, session=below, user_id=of, asked=asked, of=started.count(), created_at=now
+        team_id=team_id,
+        session=below,
+        user_id=of,
+        asked=asked,
+        why=why.as_json() if why else None,
+        of=started.count(),
+        created_at=now,
     )
 
 
@@ -121,7 +130,8 @@ def _part(move: Move) -> int:
     found = list(rest.values_list("pk", flat=True)[:MOST_IN_A_PART])
     while looked_at < len(found) and (not looked_at or time.monotonic() < until):
         some = found[looked_at : looked_at + LOOKED_AT_TOGETHER]
-        resettle(Activation.objects.filter(pk__in=some), now, asked=fresh.asked)
+        why = Why(**fresh.why) if fresh.why else None
+        resettle(Activation.objects.filter(pk__in=some), now, asked=fresh.asked, why=why)
         fresh.after = some[-1]
         looked_at += len(some)
     if not looked_at:

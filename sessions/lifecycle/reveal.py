@@ -17,7 +17,7 @@ from sessions.lifecycle.authority import LOST, member_again
 from sessions.lifecycle.blobs import open_credentials
 from sessions.lifecycle.plan import plan
 from sessions.lifecycle.refused import NotThere, Refused, RightLost
-from sessions.lifecycle.state import INACTIVE, Problem, State, Status, state_of
+from sessions.lifecycle.state import INACTIVE, Problem, State, Status, ended_state, notices_of, state_of
 from sessions.models import Activation, AwsSession, EventKind, Membership, TeamPolicy
 from sessions.models.sessions import BrokenChain, load_chain
 from sessions.policy import CUT_OFF, Action, can, cut_off_links
@@ -111,7 +111,8 @@ def _ready_activation(chain: Sequence[AwsSession], member: Membership, now: date
     started = Activation.objects.select_related("credential").filter(session=chain[-1].pk, user=member.user)
     activation = started.filter(credential__team=member.team_id).first()
     if activation is None or activation.ends_at <= now:
-        raise NotReady(INACTIVE)
+        session = chain[-1]
+        raise NotReady(ended_state(notices_of(member, [session.pk]).get(session.pk)))
     state = state_of(activation, now)
     if state.status is not Status.ACTIVE:
         raise NotReady(state)

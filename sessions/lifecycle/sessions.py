@@ -1,6 +1,7 @@
-"""Create, edit, delete: the links stay a forest of bounded depth, and active chains follow an edit by themselves."""
+"""Create, edit, delete: the links stay a forest of bounded depth, and active chains follow an edit that leaves them who they are."""
 
 from collections.abc import Mapping
+from copy import copy
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -14,6 +15,7 @@ from sessions.lifecycle.activations import end_activations_of
 from sessions.lifecycle.authority import begin
 from sessions.lifecycle.blobs import seal_root_secrets
 from sessions.lifecycle.hop_rules import check_below, check_chain, check_link, check_name
+from sessions.lifecycle.identity import Why, go_along, own_below, what_changed
 from sessions.lifecycle.moves import follow
 from sessions.lifecycle.refused import Refused
 from sessions.lifecycle.tested import identity_told
@@ -37,6 +39,8 @@ class Draft:
     region: str
     settings: Mapping[str, str] = field(default_factory=dict)
     secrets: Mapping[str, Secret] = field(default_factory=dict)
+    # Who AWS has said that a root with exactly these settings and secrets is.
+    identity_arn: str = ""
     assumer: AwsSession | None = None
     role_arn: str = ""
     role_session_name: str = ""
@@ -91,7 +95,9 @@ def save_session(
 ) -> AwsSession:
     """Creates a session, or makes an existing one what the draft says. Raises `Refused`; then nothing is saved.
 
-    `seen`: the version that the draft was made from; raises `Changed` if there is another by now. Whoever has it or anything below it active moves to the new credentials by themselves; the caller wakes a worker.
+    `seen`: the version that the draft was made from; raises `Changed` if there is another by now.
+    What is active on it or below it moves to the new credentials automatically; the caller wakes a worker. Where the edit
+    changes the identity, only the editor's own does, and other people's end with a notice.
     """
     try:
         with transaction.atomic():
@@ -104,6 +110,9 @@ def save_session(
                 session.version += 1
             check_place(draft, session, member)
             asks_the_same = not creating and _is_only_shown_otherwise(draft, session, member)
+            before = copy(session)
+            link_before = AssumerLink.objects.filter(session=session).values("role_arn", "assumer_id").first()
+            own = [] if creating or asks_the_same else own_below(session, member.user_id)
             session.alias, session.profile, session.region = draft.alias, draft.profile, draft.region
             _write(draft, session, member, creating=creating)
             if draft.kind == CHAINED:
@@ -115,7 +124,12 @@ def save_session(
                     check_below(session, policy)
             kind = EventKind.SESSION_CREATED if creating else EventKind.SESSION_EDITED
             if not creating and not asks_the_same:
-                follow(member.team_id, database_now(), below=session)
+                why = None
+                if what := what_changed(before, link_before, session, session.identity_arn):
+                    _become_another(session)
+                    go_along(own)
+                    why = Why(member.user.get_username(), what, session.alias)
+                follow(member.team_id, database_now(), below=session, why=why)
             ledger.append(
                 member.team_id, [Entry(kind, member.user.get_username(), session, _as_event(draft, session))]
             )
@@ -142,6 +156,13 @@ def _as_event(draft: Draft, session: AwsSession) -> dict[str, Any]:
     return draft.as_event() | known
 
 
+def _become_another(session: AwsSession) -> None:
+    """Count that a root may be somebody else from now on; of a chained session its role says so."""
+    if not session.is_chained:
+        session.identity_version += 1
+        session.save(update_fields=["identity_version"])
+
+
 def begin_saving(draft: Draft, member: Membership, session: AwsSession | None) -> Membership:
     """Hold the team's row, then read the member again, who may still save that draft, or test it before."""
     if session is not None:
@@ -152,7 +173,7 @@ def begin_saving(draft: Draft, member: Membership, session: AwsSession | None) -
 def _write(draft: Draft, session: AwsSession, member: Membership, *, creating: bool) -> None:
     if draft.kind != CHAINED:
         stored = None if creating else session
-        told = identity_told(member, draft.kind, draft.settings, draft.secrets, stored)
+        told = draft.identity_arn or identity_told(member, draft.kind, draft.settings, draft.secrets, stored)
         if told or draft.secrets or dict(draft.settings) != session.settings:
             session.identity_arn = told  # who it said it was before may be true no more
         session.settings, session.sts_region = dict(draft.settings), draft.sts_region

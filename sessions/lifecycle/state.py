@@ -11,7 +11,7 @@ from sessions.aws.arn import InvalidArn, RoleArn
 from sessions.aws.names import InvalidName
 from sessions.lifecycle.naming import role_session_name
 from sessions.lifecycle.times import LEAST_LIFE, SETTLING
-from sessions.models import Activation, AwsSession, Credential, Membership, Role, TeamPolicy, User
+from sessions.models import Activation, AwsSession, Credential, Ended, Membership, Role, TeamPolicy, User
 from sessions.models.sessions import load_chains
 from sessions.policy import Rights, cut_off
 
@@ -41,6 +41,8 @@ class Problem:
     label: str
     waiting: bool = False
     people: tuple[str, ...] = ()
+    # An edit has ended what the person had started: nothing is in the way, and they can dismiss it.
+    is_ended: bool = False
 
     @property
     def is_refused(self) -> bool:
@@ -112,6 +114,17 @@ def stored_problem(stored: Mapping[str, Any] | None, live_until: datetime | None
     )
 
 
+def ended_state(notice: Ended | None) -> State:
+    """Describe what a member has not started, or what an edit has ended since."""
+    if notice is None:
+        return INACTIVE
+    said = notice.problem
+    problem = Problem(
+        said["code"], 0, said["message"], said["check"], notice.at, False, "ended", is_ended=True
+    )
+    return State(problem=problem)
+
+
 def waiting_label(code: str) -> str:
     """What a root waits for, by how its code begins."""
     for begins, what in (("Code", "a code"), ("Approval", "an approval"), ("Choice", "a choice")):
@@ -175,6 +188,7 @@ class TeamView:
     sessions: dict[Any, AwsSession] = field(default_factory=dict)
     activations: Mapping[Any, Activation] = field(default_factory=dict)
     broken_roots: Mapping[Any, Problem] = field(default_factory=dict)
+    ended: Mapping[Any, Ended] = field(default_factory=dict)
     # None: all sessions of the team are loaded.
     only: Collection[Any] | None = None
     rights: Rights = field(init=False)
@@ -202,7 +216,8 @@ class TeamView:
 
     def describe(self, session: AwsSession) -> Described:
         account, role, name, arn = _identity(session, self.member, self.policy)
-        state = state_of(self.activations.get(session.pk), self.now)
+        activation = self.activations.get(session.pk)
+        state = state_of(activation, self.now) if activation else ended_state(self.ended.get(session.pk))
         if not session.is_chained:
             state = State(problem=self.broken_roots.get(session.pk))
         return Described(session, self.chain_of(session), state, account, role, name, arn)
@@ -227,7 +242,16 @@ def view_of_sessions(member: Membership, now: datetime, sessions: Sequence[AwsSe
         {a.session_id: a for a in activations},
         root_problems([pk for pk, each in loaded.items() if not each.is_chained], member, now),
         only=list(loaded),
+        ended=notices_of(member, [session.pk for session in sessions]),
     )
+
+
+def notices_of(member: Membership, session_ids: Iterable[Any] | None = None) -> dict[Any, Ended]:
+    """Find {session: the notice that an edit has ended it} for a member, of these sessions or of the whole team."""
+    notices = Ended.objects.filter(user=member.user, session__team=member.team_id)
+    if session_ids is not None:
+        notices = notices.filter(session__in=session_ids)
+    return {notice.session_id: notice for notice in notices}
 
 
 def root_problems(root_ids: Iterable[Any], member: Membership, now: datetime) -> dict[Any, Problem]:
@@ -270,7 +294,8 @@ def view_of_team(member: Membership, now: datetime) -> TeamView:
     activations = {each.session_id: each for each in started.select_related("credential")}
     roots = [pk for pk, session in sessions.items() if not session.is_chained]
     policy = TeamPolicy.of(member.team_id)
-    return TeamView(member, now, policy, sessions, activations, root_problems(roots, member, now))
+    problems = root_problems(roots, member, now)
+    return TeamView(member, now, policy, sessions, activations, problems, ended=notices_of(member))
 
 
 def _identity(session: AwsSession, member: Membership, policy: TeamPolicy) -> tuple[str, str, str, str]:

@@ -1,7 +1,7 @@
 """The nouns: people and teams, sessions and their links, credentials and who needs them, the ledger, tokens."""
 
 from sessions.models.access import Right, SessionGrant
-from sessions.models.credentials import Activation, Credential, Probe, ProbeState
+from sessions.models.credentials import Activation, Credential, Ended, Probe, ProbeState
 from sessions.models.events import Event, EventKind, LedgerHead
 from sessions.models.moves import Move
 from sessions.models.people import AwsName, Invitation, Membership, Removal, Role, Team, TeamGroup, User
@@ -19,6 +19,7 @@ __all__ = [
     "AwsName",
     "AwsSession",
     "Credential",
+    "Ended",
     "Event",
     "EventKind",
     "Heartbeat",

@@ -85,6 +85,8 @@ class Activation(models.Model):
     credential = models.ForeignKey(Credential, on_delete=models.RESTRICT, related_name="activations")
     started_at = models.DateTimeField()
     ends_at = models.DateTimeField()
+    # What the person has started, hop by hop; see `lifecycle.identity`. Null: started before this was kept.
+    identity = models.JSONField(null=True)
 
     class Meta:
         constraints = [models.UniqueConstraint(fields=["session", "user"], name="one_activation_per_person")]
@@ -92,6 +94,24 @@ class Activation(models.Model):
 
     def __str__(self) -> str:
         return f"{self.session_id} for {self.user_id}"
+
+
+class Ended(models.Model):
+    """A notice: an edit has ended what a person had started. It stays until they start it again or dismiss it.
+
+    `problem` is {code, message, check}.
+    """
+
+    session = models.ForeignKey(AwsSession, on_delete=models.CASCADE, related_name="+")
+    user = models.ForeignKey(User, on_delete=models.CASCADE, related_name="+")
+    problem = models.JSONField()
+    at = models.DateTimeField()
+
+    class Meta:
+        constraints = [models.UniqueConstraint(fields=["session", "user"], name="one_notice_per_person")]
+
+    def __str__(self) -> str:
+        return f"{self.session_id} ended for {self.user_id}"
 
 
 class ProbeState(models.TextChoices):

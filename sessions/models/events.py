@@ -30,6 +30,7 @@ class EventKind(models.TextChoices):
     SESSION_STARTED = "session.started", "started"
     SESSION_STOPPED = "session.stopped", "stopped"
     SESSION_ENDED = "session.ended", "ended by its time"
+    SESSION_ENDED_BY_EDIT = "session.ended_by_edit", "ended by an edit"
     ROTATION_ASKED = "rotation.asked", "rotation asked for"
     PROBE_ASKED = "probe.asked", "test before saving"
     ROOT_VERIFIED = "root.verified", "root asked who it is"

@@ -12,7 +12,7 @@ from django.views.decorators.http import require_POST
 
 from sessions import tasks
 from sessions.lifecycle import request_limits
-from sessions.lifecycle.activations import rotate_session, start_session, stop_session
+from sessions.lifecycle.activations import dismiss_notice, rotate_session, start_session, stop_session
 from sessions.lifecycle.reveal import NotReady, hand_out
 from sessions.models import AwsSession, Membership
 from sessions.policy import Action
@@ -29,6 +29,10 @@ def _act(
     session, member = session_for(request, session_id, Action.START)
     act(session, member)
     tasks.wake_for_start()
+    return _done(request, session)
+
+
+def _done(request: HttpRequest, session: AwsSession) -> HttpResponse:
     if request.headers.get("HX-Request"):
         response = HttpResponse(status=204)
         response.headers["HX-Trigger"] = "chainweb:changed"
@@ -59,6 +63,15 @@ def stop_session_now(request: HttpRequest, session_id: UUID) -> HttpResponse:
 def rotate_session_now(request: HttpRequest, session_id: UUID) -> HttpResponse:
     request_limits.take(request_limits.ROTATE, request.user.pk, session_id)
     return _act(request, session_id, rotate_session)
+
+
+@login_required
+@require_POST
+def dismiss_notice_now(request: HttpRequest, session_id: UUID) -> HttpResponse:
+    """Forgets the member's notice that an edit has ended what they had started."""
+    session, member = session_for(request, session_id)
+    dismiss_notice(session, member)
+    return _done(request, session)
 
 
 def _format(key: str) -> SnippetFormat:

@@ -141,7 +141,7 @@ def _form_page(
 @sensitive_post_parameters()
 @require_http_methods(["GET", "HEAD", "POST"])
 def edit_session(request: HttpRequest, session_id: UUID) -> HttpResponse:
-    """The same form, filled in. Active chains follow the change by themselves."""
+    """The same form, filled in. Active chains follow the change by themselves; to another identity only the editor's own do."""
     session, member = session_for(request, session_id, Action.EDIT)
     if not session.is_chained and (first := confirm_first(request)):
         return first

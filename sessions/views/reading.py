@@ -237,6 +237,8 @@ def _text(line: Event) -> str:
             return f"{line.data['code']} at hop {line.data['at_hop']}"
         case EventKind.CREDENTIAL_REVEALED:
             return f"{line.data['access_key_id']} as {line.data['form']}"
+        case EventKind.SESSION_ENDED_BY_EDIT:
+            return f"of {line.data['of']}, since {line.data['by']} changed {line.data['alias']}"
         case EventKind.SESSION_STARTED:
             return f"until {line.data['ends_at'][:16].replace('T', ' ')} UTC"
         case _:

@@ -113,6 +113,10 @@ def test_one_approval_serves_every_root_of_the_portal_and_survives_an_edit(house
     house.work()
     assert [house.state(leaf).status for leaf in leaves] == [Status.ACTIVE] * 2
     portal(house, center, session=root, account_id=ACCOUNT, role_name="ReadOnly")
+    assert (
+        house.state(leaves[0]).problem.code == "IdentityChanged"
+    )  # another role: ben starts it again knowingly
+    house.start(leaves[0])
     house.work()
     assert house.state(leaves[0]).problem is None
     assert len([code for code in tokens(center) if not code]) == 1

@@ -281,9 +281,9 @@ def test_rotating_what_is_not_started_does_nothing(house):
     assert not rotate_session(leaf, house.ben)
 
 
-def test_an_edit_moves_active_sessions_below_it_to_the_new_chain(house, sts):
+def test_an_edit_moves_the_editors_sessions_below_it_to_the_new_chain(house, sts):
     hop, leaf = house.chain(2)
-    house.start(leaf)
+    house.start(leaf, house.ada)
     house.work()
     replaced = house.role_arn("Replaced")
     save_session(
@@ -302,7 +302,7 @@ def test_an_edit_moves_active_sessions_below_it_to_the_new_chain(house, sts):
     sts.calls.clear()
     house.work()
     assert [call["role_arn"] for call in assumed(sts)] == [replaced, leaf.link.role_arn]
-    assert house.state(leaf).status is Status.ACTIVE
+    assert house.state(leaf, house.ada).status is Status.ACTIVE
     assert Credential.objects.filter(level__gt=0).count() == 2
 
 

@@ -109,6 +109,8 @@ class RootKind(ABC):
     per_person: ClassVar[bool] = False
     # It belongs to the installation, so the operator has to allow it per team.
     needs_operator: ClassVar[bool] = False
+    # The settings that say who the root is at AWS: where one changes, whoever assumes from it would become somebody else.
+    identity_settings: ClassVar[tuple[str, ...]] = ()
     # (the setting that is the id of an IAM user's long-lived key, the secret that belongs to it): it can be rotated in place.
     long_lived_key: ClassVar[tuple[str, str] | None] = None
 

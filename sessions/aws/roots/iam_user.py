@@ -56,6 +56,7 @@ class IamUser(RootKind):
     label = "IAM user"
     help = "An IAM user's long-lived access key. Only the workers can open it."
     icon = "key-round"
+    identity_settings = ("access_key_id",)
     long_lived_key = ("access_key_id", "secret_access_key")
     fields = (
         Field(

@@ -55,6 +55,7 @@ class IdentityCenter(RootKind):
     help = "A role that Identity Center assigns to each person, who approves in the browser."
     icon = "id-card"
     per_person = True
+    identity_settings = ("start_url", "account_id", "role_name")
     fields = (
         Field(
             "start_url",

@@ -105,6 +105,7 @@ class WebIdentity(RootKind):
     help = "A role assumed with the token of an identity provider, from a file that the operator allows."
     icon = "file-key"
     needs_operator = True
+    identity_settings = ("role_arn",)
     fields = (
         Field(
             "token_file",

@@ -1,0 +1,177 @@
+"""Say which AWS identity a chain is, so that an edit makes nobody somebody else unasked.
+
+The identity of a session is the way to it: who its root is at AWS, then the role of each hop. An activation keeps the one
+that its person has started. Where a chain leads to another one, that activation ends with a notice instead of following; what
+leaves the way as it is (alias, region, tags, policies, external ID, names) moves on.
+
+Who a root is may be unknown, so it is counted: `identity_version` goes up with every edit that cannot be shown to leave it
+the same. A key that Chainweb itself has rotated is the same user's, and so is one that a test has found to be. A root whose
+key AWS refuses is mended by another one: what has stopped at it goes on.
+"""
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import asdict, dataclass
+from datetime import datetime
+from typing import Any
+from uuid import UUID
+
+from sessions.aws.arn import InvalidArn, RoleArn
+from sessions.aws.roots import ROOT_KINDS
+from sessions.ledger import Entry, Subject
+from sessions.models import Activation, AwsSession, Credential, Ended, EventKind
+from sessions.models.sessions import load_chains
+
+WHAT = {
+    "account": "the account",
+    "role": "the role",
+    "assumer": "what it is assumed from",
+    "root": "who the root is",
+}
+
+
+@dataclass(frozen=True)
+class Why:
+    """Hold who has changed which part of which session: a key of `WHAT`, a user name, an alias."""
+
+    by: str
+    what: str
+    alias: str
+
+    def as_json(self) -> dict[str, str]:
+        return asdict(self)
+
+    def problem(self) -> dict[str, Any]:
+        """Put it in the words of the other problems."""
+        return {
+            "code": "IdentityChanged",
+            "message": f"Ended because {self.by} changed {WHAT[self.what]} of “{self.alias}”.",
+            "check": "Start it again if you want to be what it is now.",
+        }
+
+
+def identity_of(chain: Sequence[AwsSession]) -> list[str]:
+    """Name the way to the last session of a chain, root first."""
+    root = chain[0]
+    return [f"{root.pk}/{root.identity_version}", *(session.link.role_arn for session in chain[1:])]
+
+
+def what_changed(
+    before: AwsSession, link_before: Mapping[str, Any] | None, after: AwsSession, identity_known: str
+) -> str:
+    """Say which part of its identity an edit has changed, a key of `WHAT`; empty if none.
+
+    `identity_known`: who a test of exactly this root found it to be, if one did.
+    """
+    if link_before is not None:
+        if link_before["role_arn"] != after.link.role_arn:
+            return "role" if _account(link_before["role_arn"]) == _account(after.link.role_arn) else "account"
+        return "assumer" if link_before["assumer_id"] != after.link.assumer_id else ""
+    if identity_known and before.identity_arn:
+        return "root" if identity_known != before.identity_arn else ""
+    if _stands_refused(before):
+        return ""
+    names = ROOT_KINDS[after.kind].identity_settings
+    # What was empty was nobody: a choice that is still open when people start, for one.
+    pairs = ((before.settings.get(name), after.settings.get(name)) for name in names)
+    return "root" if any(old and old != new for old, new in pairs) else ""
+
+
+def _stands_refused(root: AwsSession) -> bool:
+    problems = Credential.objects.filter(root=root, level=0, problem__isnull=False).values_list(
+        "problem", flat=True
+    )
+    return any(
+        each and each["hop"] == 0 and not each.get("waiting") and not each["retrying"] for each in problems
+    )
+
+
+def _account(role_arn: str) -> str:
+    try:
+        return RoleArn.parse(role_arn).account
+    except InvalidArn:
+        return ""
+
+
+def held_identities(activations: Sequence[Activation]) -> dict[UUID, list[str]]:
+    """Name what these activations have been started as; of those from before this was kept, by their credentials."""
+    known = {each.pk: list(each.identity) for each in activations if each.identity is not None}
+    unknown = [each for each in activations if each.identity is None]
+    if unknown:
+        rows = _with_parents(each.credential for each in unknown)
+        known |= {each.pk: _of_credential(each.credential, rows) for each in unknown}
+    return known
+
+
+def _with_parents(credentials: Iterable[Credential]) -> dict[str, Credential]:
+    found: dict[str, Credential] = {each.pk: each for each in credentials}
+    frontier = {str(each.parent_id) for each in found.values() if each.parent_id} - found.keys()
+    while frontier:
+        rows = Credential.objects.filter(pk__any_of=frontier).defer("sealed").in_bulk()
+        found |= rows
+        frontier = {str(each.parent_id) for each in rows.values() if each.parent_id} - found.keys()
+    return found
+
+
+def _of_credential(leaf: Credential, rows: Mapping[str, Credential]) -> list[str]:
+    roles: list[str] = []
+    row: Credential | None = leaf
+    while row is not None and row.level > 0:
+        roles.insert(0, str(row.request.get("role_arn", "")))
+        row = rows.get(str(row.parent_id))
+    return [f"{leaf.root_id}/0", *roles]
+
+
+def own_below(session: AwsSession, user_id: int) -> list[Activation]:
+    """List the editor's own activations of that session and below that are what their chains say: before an edit."""
+    below = session.with_dependants().values("pk")
+    mine = list(
+        Activation.objects.filter(user=user_id, session__in=below).select_related("session", "credential")
+    )
+    chains = load_chains([each.session for each in mine], broken=True)
+    held = held_identities(mine)
+    return [each for each in mine if held[each.pk] == _named(chains[each.session_id])]
+
+
+def go_along(own: Sequence[Activation]) -> None:
+    """Have these activations be what their chains say after the edit: whoever edits knows what they become."""
+    sessions = AwsSession.objects.in_bulk([each.session_id for each in own])
+    chains = load_chains(sessions.values(), broken=True)
+    for each in own:
+        each.identity = _named(chains[each.session_id])
+    Activation.objects.bulk_update(own, ["identity"], batch_size=1000)
+
+
+def _named(chain: Sequence[AwsSession]) -> list[str]:
+    return [] if chain[0].is_chained else identity_of(chain)
+
+
+def tell(ended: Sequence[Activation], why: Why | None, now: datetime) -> list[Entry]:
+    """Leave a notice for each person whose activation ends by an edit, and return the lines that tell of it.
+
+    `why`: None if it is not known any more whose edit it was.
+    """
+    why = why or Why("somebody", "root", "the chain")
+    Ended.objects.bulk_create(
+        [
+            Ended(session_id=each.session_id, user_id=each.user_id, problem=why.problem(), at=now)
+            for each in ended
+        ],
+        update_conflicts=True,
+        unique_fields=["session", "user"],
+        update_fields=["problem", "at"],
+    )
+    actor = "worker" if why.by == "somebody" else why.by
+    return [
+        Entry(
+            EventKind.SESSION_ENDED_BY_EDIT,
+            actor,
+            Subject(each.session_id, each.session.alias),
+            {
+                "credential": each.credential_id,
+                "of": each.user.get_username(),
+                "for": [each.user.get_username()],
+                **why.as_json(),
+            },
+        )
+        for each in ended
+    ]
