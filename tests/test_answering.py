@@ -333,6 +333,11 @@ def test_a_rotation_that_stands_still_says_why_and_can_go_on_or_be_given_up(hous
     sts.iam.denied.add("CreateAccessKey")
     ada.post(reverse("rotate_key", args=[house.root.pk]))
     tasks.rotate_keys()
+    # A policy that was changed a moment ago is not known everywhere yet: it is tried again a few times.
+    assert "iam:CreateAccessKey" in text(ada.get(url))
+    for _ in range(key_rotations.MOST_SECOND_TRIES):
+        KeyRotation.objects.filter(due_at__isnull=False).update(due_at=database_now())
+        tasks.rotate_keys()
     page = text(ada.get(url))
     assert "It stands still" in page
     assert "iam:CreateAccessKey" in page

@@ -16,7 +16,10 @@ from django.urls import URLPattern, URLResolver, get_resolver
 from sessions.api import api
 from sessions.lifecycle.access import save_group
 from sessions.lifecycle.invitations import invite
+from sessions.lifecycle.probes import run_root_probe, start_probe
+from sessions.lifecycle.refused import Refused
 from sessions.lifecycle.rights import disable_member, remove_member, set_person_active
+from sessions.lifecycle.sessions import Draft
 from sessions.lifecycle.tokens import create_token
 from sessions.models import AwsSession, Probe, Role, Token
 from tests.house import House
@@ -203,7 +206,9 @@ SENSITIVE = {
     "sessions/<uuid:session_id>/key/rotate/",
     "sessions/<uuid:session_id>/key/withdraw/",
     "teams/<slug:team_slug>/new/<slug:provider>/<slug:kind>/",
+    "teams/<slug:team_slug>/policy/",
     "sessions/<uuid:session_id>/access/",
+    "sessions/<uuid:session_id>/choose/",
     *(
         route
         for route in PAGES
@@ -220,6 +225,28 @@ SENSITIVE = {
         and "reauthenticate" not in route
     ),
     "accounts/3rdparty/",
+}
+
+
+# Pages that change something without asking again, each with the reason.
+NOT_ASKED_AGAIN = {
+    "teams/<slug:team_slug>/test/<slug:kind>/": "stores nothing but the test; a root's page has asked",
+    "teams/<slug:team_slug>/preview/": "changes nothing",
+    "teams/<slug:team_slug>/policy/preview/": "changes nothing",
+    "teams/<slug:team_slug>/external-id/": "changes nothing",
+    "sessions/<uuid:session_id>/edit/": "a chain is everyday work; a root's asks",
+    "sessions/<uuid:session_id>/delete/": "the same",
+    "sessions/<uuid:session_id>/start/": "one's own activation",
+    "sessions/<uuid:session_id>/stop/": "one's own activation",
+    "sessions/<uuid:session_id>/rotate/": "one's own activation",
+    "sessions/<uuid:session_id>/answer/": "a code is a proof itself",
+    "sessions/<uuid:session_id>/approval/": "one's own approval, which the provider asks for",
+    "sessions/<uuid:session_id>/approval/forget/": "one's own approval",
+    "sessions/<uuid:session_id>/dismiss/": "one's own notice",
+    "sessions/<uuid:session_id>/snippets/<slug:format>/": "everyday work, and each is in the ledger",
+    "sessions/<uuid:session_id>/snippets/<slug:format>/download/": "the same",
+    "join/": "changes nothing",
+    "join/accept/": "the invitation is the proof",
 }
 
 
@@ -410,6 +437,19 @@ def test_sensitive_things_want_a_log_in_of_the_last_five_minutes(world, subtests
             assert found == "confirm", route
 
 
+def test_every_page_that_changes_something_says_whether_it_asks_again(world):
+    """Asked with POST by an admin whose log-in is old; what takes no POST changes nothing."""
+    old = world.browser("admin", minutes_ago=6)
+    unsorted = set()
+    for route in sorted(PAGES.keys() - SENSITIVE - NOT_ASKED_AGAIN.keys()):
+        with transaction.atomic():
+            if old.post(world.path(route)).status_code != 405:
+                unsorted.add(route)
+    assert unsorted == set(), "say in SENSITIVE or NOT_ASKED_AGAIN whether these ask for a recent log-in"
+    assert not SENSITIVE & NOT_ASKED_AGAIN.keys()
+    assert NOT_ASKED_AGAIN.keys() <= PAGES.keys()
+
+
 def test_editing_a_root_wants_a_recent_log_in_and_editing_a_chain_does_not(world):
     old = world.browser("admin", minutes_ago=6)
     root = world.path("sessions/<uuid:session_id>/edit/", session_id=world.house.root.pk)
@@ -478,3 +518,57 @@ def compare(answers, expected):
 
 def headers_of(answer):
     return {name: value for name, value in answer.headers.items() if name not in {"Date", "Expires"}}
+
+
+DRAFTS = {
+    "iam-role-chained": {"role_arn": "arn:aws:iam::111122223333:role/Any", "role_session_name": "{username}"},
+    "iam-user": {
+        "access_key_id": "AKIAIOSFODNN7EXAMPLE",
+        "secret_access_key": "wJalrXUtnFEMI/K7MDENG/bPxRfiCYEXAMPLEKEY",
+    },
+    "ambient": {},
+    "web-identity": {"role_arn": "arn:aws:iam::111122223333:role/Any", "token_file": "/var/run/token"},
+}
+
+
+@pytest.mark.parametrize("kind", DRAFTS)
+@pytest.mark.parametrize("actor", ["member", "admin", "auditor"])
+def test_naming_a_session_opens_no_other_gate_of_a_test(world, kind, actor):
+    """`session=` says which session is edited: it lets nobody test what they could not create."""
+    house, member = world.house, world.actors[actor]
+    own = house.chained("Own", member=member if actor == "member" else house.ada)
+    path = f"/teams/{house.team.slug}/test/{kind}/"
+    body = {
+        "alias": "Trial",
+        "profile": "trial",
+        "region": "eu-west-1",
+        "assumer": house.root.pk,
+        **DRAFTS[kind],
+    }
+    client = world.browser(actor)
+    before = Probe.objects.count()
+    for session in (own, house.root, AwsSession.objects.get(pk=world.foreign["session_id"])):
+        answer = client.post(path, {**body, "session": session.pk})
+        may = actor != "auditor" and (
+            (kind == "iam-role-chained" and session == own)
+            or (kind == "iam-user" and session == house.root and actor == "admin")
+        )
+        assert answer.status_code in ({200} if may else {403, 404}), (session.alias, answer.status_code)
+    assert Probe.objects.count() - before <= 1
+    assert not Probe.objects.filter(kind__in=["ambient", "web-identity"]).exists()
+
+
+def test_a_test_of_the_workers_own_identity_ends_with_the_operators_leave(world):
+    house = world.house
+    house.team.ambient_enabled = True
+    house.team.save()
+    probe = start_probe(Draft("ambient", "Worker", "worker", "eu-west-1"), house.ada, None)
+    house.team.ambient_enabled = False
+    house.team.save()
+    calls = len(house.sts.calls)
+    run_root_probe(str(probe.pk))
+    assert len(house.sts.calls) == calls
+    with pytest.raises(Refused, match="operator has not enabled"):
+        start_probe(Draft("ambient", "Worker", "worker", "eu-west-1"), house.ada, None)
+    with pytest.raises(Refused, match="another kind"):
+        start_probe(Draft("iam-user", "Own", "own", "eu-west-1"), house.ada, house.chained("Own"))

@@ -38,7 +38,7 @@ from sessions.models import (
     Role,
     TeamPolicy,
 )
-from sessions.policy import with_fresh_groups, working_members
+from sessions.policy import why_not_create, with_fresh_groups, working_members
 from sessions.secret import Secret
 
 PROBE_LIFE = timedelta(seconds=60)
@@ -92,8 +92,11 @@ def run_root_probe(probe_id: str) -> None:
     if probe is None or probe.kind == CHAINED:
         return
     # Roots are the admins' alone; who asked may have lost that meanwhile.
-    admins = working_members(user=probe.user, team=probe.team_id, role=Role.ADMIN)
-    if not admins.filter(with_fresh_groups()).exists():
+    admins = working_members(user=probe.user, team=probe.team_id, role=Role.ADMIN).select_related(
+        "team", "user"
+    )
+    asked_by = admins.filter(with_fresh_groups()).first()
+    if asked_by is None or why_not_create(probe.kind, asked_by):
         return
     session = probe.session
     try:

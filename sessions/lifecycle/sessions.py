@@ -22,7 +22,7 @@ from sessions.lifecycle.tested import identity_told
 from sessions.lifecycle.versions import expect
 from sessions.models import CHAINED, AssumerLink, AwsSession, Credential, EventKind, Membership, TeamPolicy
 from sessions.models.sessions import load_chains
-from sessions.policy import Action, can
+from sessions.policy import Action, can, why_not_create
 from sessions.secret import Secret
 
 __all__ = ["Draft", "Refused", "check_place", "delete_session", "save_session"]
@@ -165,9 +165,16 @@ def _become_another(session: AwsSession) -> None:
 
 def begin_saving(draft: Draft, member: Membership, session: AwsSession | None) -> Membership:
     """Hold the team's row, then read the member again, who may still save that draft, or test it before."""
-    if session is not None:
-        return begin(member, Action.EDIT, session)
-    return begin(member, Action.CREATE_CHAINED if draft.kind == CHAINED else Action.CREATE_ROOT)
+    if session is None:
+        member = begin(member, Action.CREATE_CHAINED if draft.kind == CHAINED else Action.CREATE_ROOT)
+    else:
+        member = begin(member, Action.EDIT, session)
+        if draft.kind != session.kind:
+            raise Refused("", f"“{session.alias}” is of another kind: {session.get_kind_display()}.")
+    # The same for a new root and for one that is there: its settings may be wholly others.
+    if draft.kind != CHAINED and (reason := why_not_create(draft.kind, member)):
+        raise Refused("", reason)
+    return member
 
 
 def _write(draft: Draft, session: AwsSession, member: Membership, *, creating: bool) -> None:

@@ -23,7 +23,7 @@ from sessions.lifecycle.state import view_of_sessions
 from sessions.lifecycle.versions import Changed
 from sessions.models import ApprovalStage, AwsSession, Membership
 from sessions.policy import Action, can, may_answer
-from sessions.views.access import session_for
+from sessions.views.access import recently_logged_in, session_for
 
 POLL_SECONDS = 2
 
@@ -99,7 +99,7 @@ def forget_approval(request: HttpRequest, session_id: UUID) -> HttpResponse:
     return redirect("approval", root.pk)
 
 
-@login_required
+@recently_logged_in
 @require_http_methods(["GET", "HEAD", "POST"])
 def choose(request: HttpRequest, session_id: UUID) -> HttpResponse:
     """One list after the other, as AWS gives them to the member who has approved; the last choice saves them all."""

@@ -215,7 +215,9 @@ def test_session(request: HttpRequest, team_slug: str, kind: str) -> HttpRespons
     request_limits.take(request_limits.TEST, member.user_id)
     kind_described(kind)
     session = _session_being_edited(request, member)
-    if session is None and why_not_create(kind, member):
+    if session is not None and session.kind != kind:
+        raise Http404
+    if (session is None or not session.is_chained) and why_not_create(kind, member):
         raise PermissionDenied
     form = form_for(kind, request.POST, view=view_of_sessions(member, database_now()), session=session)
     if form.is_valid():

@@ -20,7 +20,7 @@ from sessions.models import CHAINED, AwsSession, EventKind, Membership, TeamPoli
 from sessions.models.sessions import load_chains
 from sessions.policy import Action, can
 from sessions.policy_form import TeamPolicyForm, policy_values, preview_picker
-from sessions.views.access import member_in, require
+from sessions.views.access import confirm_first, member_in, require
 from sessions.views.preview import chosen_person, people_to_preview, preview_context
 
 UNNAMED_SHOWN = 50
@@ -32,6 +32,10 @@ def team_policy(request: HttpRequest, team_slug: str) -> HttpResponse:
     """Read and change it. What is active moves to the new names by itself."""
     member = member_in(request, team_slug)
     require(member, Action.EDIT_POLICY if request.method == "POST" else Action.READ_POLICY)
+    may_edit = can(member, Action.EDIT_POLICY)
+    # Before the page is filled in: what is posted is not kept over a log-in.
+    if may_edit and (first := confirm_first(request)):
+        return first
     policy = TeamPolicy.of(member.team_id)
     form = TeamPolicyForm(request.POST if request.method == "POST" else None, member=member, policy=policy)
     form.open_at(policy.version, policy_values(PolicyDraft.of(policy)))
@@ -47,7 +51,6 @@ def team_policy(request: HttpRequest, team_slug: str) -> HttpResponse:
             tasks.wake_after_change()
             messages.success(request, "Policy saved. What is active follows by itself.")
             return redirect("team_policy", team_slug)
-    may_edit = can(member, Action.EDIT_POLICY)
     if not may_edit:
         for field in form.fields.values():
             field.disabled = True
