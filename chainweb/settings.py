@@ -1,6 +1,7 @@
 """Settings, all from the environment; without any, the embedded defaults of `./run`: SQLite and Valkey on a private socket."""
 
 import hashlib
+import os
 from pathlib import Path
 from typing import Any
 from urllib.parse import unquote, urlsplit
@@ -40,6 +41,10 @@ CHAINWEB_SEAL_KEYS = env.str("CHAINWEB_SEAL_KEYS", default=embedded_key("seal_ke
 CHAINWEB_ROOT_PUBLIC_KEY = env.str("CHAINWEB_ROOT_PUBLIC_KEY", default=embedded_key("root_public_key"))
 CHAINWEB_ROOT_KEYS = env.str("CHAINWEB_ROOT_KEYS", default=embedded_key("root_keys"))
 SNIPPET_ENDPOINT_URL = env.str("CHAINWEB_SNIPPET_ENDPOINT_URL", default="") if SIMULATED else ""
+
+# Read where no Django is known (sessions.aws), from the environment alone: what a file says is put there.
+if token_files := env.str("CHAINWEB_WEB_IDENTITY_TOKEN_FILES", default=""):
+    os.environ["CHAINWEB_WEB_IDENTITY_TOKEN_FILES"] = token_files
 
 DEBUG = env.bool("DEBUG", default=False)
 ALLOWED_HOSTS = env.list("ALLOWED_HOSTS", default=["localhost", "127.0.0.1", "[::1]"])

@@ -203,7 +203,7 @@ def test_a_passkey_is_added_and_then_opens_the_door_and_confirms(house, tabs, li
     page.get_by_role("button", name="Use a passkey").click()
     expect(page.get_by_role("link", name="Chainweb, home")).to_be_visible()
     page.goto(reverse("account_email"))
-    expect(page.get_by_role("heading", name="E-mail address")).to_be_visible()
+    expect(page.get_by_role("heading", name="Email address")).to_be_visible()
 
 
 def test_hostile_names_of_groups_invitations_and_tokens_stay_text(house, tabs):

@@ -7,7 +7,7 @@ from importlib import import_module
 import pytest
 from allauth.socialaccount.models import SocialAccount
 from django.apps import apps
-from django.core.management import call_command
+from django.core.management import CommandError, call_command
 from django.test import Client
 from django.urls import reverse
 
@@ -104,6 +104,8 @@ def test_a_token_of_whose_groups_are_old_opens_nothing_and_says_why(house, gina)
         member_of_token(secret)
     with pytest.raises(Refused):
         create_token(gina, "another", "gina")
+    with pytest.raises(CommandError, match="Log in again by single sign-on"):
+        call_command("token", "gina", team="platform", name="another")
     follow_groups(gina.user, {"users"}, MAP)
     assert Api(secret)("GET", "/sessions").status_code == 200
 

@@ -59,6 +59,13 @@ def test_database_and_hosts_come_from_files_too(tmp_path):
     assert setting("ALLOWED_HOSTS", ALLOWED_HOSTS_FILE=str(file)) == "['one.example', 'two.example']"
 
 
+def test_what_is_read_without_django_may_come_from_a_file_too(tmp_path):
+    (tmp_path / "value").write_text("/var/run/token\n")
+    name = "CHAINWEB_WEB_IDENTITY_TOKEN_FILES"
+    code = "from sessions.aws.roots import web_identity as w; print(w.os.environ[w.ALLOWED])"
+    assert asked_of_settings(code, **{f"{name}_FILE": str(tmp_path / "value")}) == "/var/run/token"
+
+
 def test_a_file_that_cannot_be_read_is_named():
     said = setting("SECRET_KEY", SECRET_KEY_FILE="/nonexistent/key")
     assert said.startswith("django.core.exceptions.ImproperlyConfigured: SECRET_KEY_FILE: ")

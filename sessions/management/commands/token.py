@@ -11,7 +11,7 @@ from django.db.models import Q
 from sessions.lifecycle.refused import Refused
 from sessions.lifecycle.tokens import LONGEST_TOKEN_DAYS, TOKEN_DAYS, create_token
 from sessions.models import AwsSession, Membership, Scope
-from sessions.policy import Action, can
+from sessions.policy import Action, GroupsTooOld, can, require_fresh_groups
 
 DEFAULT_SCOPES = (Scope.READ, Scope.CREDENTIALS)
 
@@ -62,8 +62,9 @@ class Command(BaseCommand):
         scopes = [Scope(each) for each in options["scopes"] or DEFAULT_SCOPES]
         sessions = self._sessions(member, options["sessions"])
         try:
+            require_fresh_groups(member.user, pk=member.pk)
             token = create_token(member, options["name"], "manage.py", options["days"], scopes, sessions)
-        except Refused as refused:
+        except (Refused, GroupsTooOld) as refused:
             raise CommandError(refused.message) from None
         self.stdout.write(token.reveal())
 
