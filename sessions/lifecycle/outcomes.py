@@ -24,9 +24,10 @@ class Minted:
 
 @dataclass(frozen=True)
 class Refusal:
-    """AWS, or the way there, said no for this very hop."""
+    """AWS, or the way there, said no for this very hop. `tried`: when, where it was about the root."""
 
     error: AwsError
+    tried: datetime | None = None
 
 
 @dataclass(frozen=True)

@@ -102,7 +102,8 @@ def columns(
     # "Rejected" is what a person reads where nothing is served any more, also if it is looked at again some day.
     retrying = bool(problem["retrying"]) or (due_at is not None and until is not None)
     return {
-        "problem": {**problem, "retrying": retrying},
+        "problem": {name: value for name, value in problem.items() if name != "tried"}
+        | {"retrying": retrying},
         "attempts": min(row.attempts + 1, 1000),
         "due_at": due_at,
         "asked_at": None,

@@ -17,6 +17,7 @@ from sessions.ledger import Entry
 from sessions.lifecycle.authority import lock_team
 from sessions.lifecycle.needs import Need
 from sessions.lifecycle.outcomes import Blocked, Minted, Outcome, Refusal, problem_of
+from sessions.lifecycle.scouts import told
 from sessions.lifecycle.state import Problem, root_problems
 from sessions.models import AwsSession, Credential, EventKind, Membership
 
@@ -36,8 +37,8 @@ def tell(results: Sequence[tuple[Credential, Outcome]], now: datetime) -> None:
         match outcome:
             case Minted():
                 last[root_id] = None
-            case Refusal(error) if error.hop == 0:
-                last[root_id] = problem_of(error, since=now) | {"tried": now.isoformat()}
+            case Refusal(error, tried) if error.hop == 0:
+                last[root_id] = told(problem_of(error, since=now), tried or now)
                 stopped.add(root_id)
             case Refusal(error) if error.code in proof.DENIED:
                 last[root_id] = None  # AWS knew the key: it is the role that said no
@@ -51,16 +52,28 @@ def tell(results: Sequence[tuple[Credential, Outcome]], now: datetime) -> None:
     noted = Credential.objects.filter(pk__in=last, level=0)
     # A root that keeps its base credentials is told of by their own minting.
     rows = [root for root in noted.select_for_update().order_by("pk") if not root.is_kept_base]
+    for root in rows:
+        if _is_outdated(last[root.pk], root):
+            last[root.pk] = None
     works = [root for root in rows if last[root.pk] is None]
+    if works:
+        # A root that keeps nothing has nothing minted: the column is free to say when its key has worked last.
+        noted.filter(pk__in=[root.pk for root in works]).update(minted_at=now)
     _go_on([root for root in works if root.problem is not None or root.pk in stopped], now)
     for root in rows:
         found = last[root.pk]
         if found is not None:
             known: Mapping[str, Any] = root.problem or {}
             same = known if known.get("code") == found["code"] else found
-            told = {"since": same.get("since") or now.isoformat(timespec="seconds")}
-            told["tried"] = found.get("tried") or known.get("tried")
-            noted.filter(pk=root.pk).update(problem={**found, **told})
+            since = same.get("since") or now.isoformat(timespec="seconds")
+            tried = found.get("tried") or known.get("tried")
+            noted.filter(pk=root.pk).update(problem={**found, "since": since, "tried": tried})
+
+
+def _is_outdated(problem: Mapping[str, Any] | None, root: Credential) -> bool:
+    """Tell whether AWS has taken the root's key since it said so."""
+    tried = problem.get("tried") if problem else None
+    return bool(tried and root.minted_at and datetime.fromisoformat(tried) < root.minted_at)
 
 
 def go_on_below(parents: Collection[str], now: datetime) -> None:
@@ -85,7 +98,8 @@ def _go_on(roots: Sequence[Credential], now: datetime) -> None:
     if not roots:
         return
     rows = Credential.objects.filter(pk__in=[root.pk for root in roots])
-    rows.filter(pk__in=[root.pk for root in roots if not root.is_kept_base]).update(problem=None)
+    works = [root.pk for root in roots if not root.is_kept_base]
+    rows.filter(pk__in=works).update(problem=None, minted_at=now)
     rows.filter(pk__in=[root.pk for root in roots if root.is_kept_base]).update(due_at=now)
     below = Credential.objects.filter(root__in={root.root_id for root in roots}, level__gt=0)
     below.filter(problem__hop=0).update(due_at=now)

@@ -201,8 +201,8 @@ class Run:
             self._forget_base(parent_id)
         elif error.about is About.KEY:
             # One notice for the root, and no further call with a key that AWS has just rejected.
-            outcome = Refusal(error.told_at(0))
-            self.scouts.reject(parent_id, outcomes.problem_of(outcome.error))
+            error = error.told_at(0)
+            outcome = Refusal(error, tried=self.scouts.reject(parent_id, outcomes.problem_of(error)))
             for other in self.lanes.take_out(parent_id):
                 self._finish(other.row, outcomes.blocked_by(outcome))
         self._finish(call.row, outcome)
@@ -347,6 +347,7 @@ class Run:
         after("assumed")
         begun = time.monotonic()
         committed = commit(self.claim, done, self.needs)
+        self.scouts.written()
         self.commit_seconds = time.monotonic() - begun
         source_identity.go_on_without(
             row for row, outcome in done if row.pk in committed and source_identity.is_refused(outcome)

@@ -1,6 +1,7 @@
 """A root whose key AWS has rejected: one call at a time finds out whether it still is, however many sessions rest on it."""
 
 import time
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from typing import Any
@@ -14,12 +15,13 @@ from sessions.models import Credential
 REST = compressed(minutes=1)
 
 
-@dataclass(frozen=True)
+@dataclass
 class Rejected:
-    """What AWS said of a root's key, and when."""
+    """What AWS said of a root's key, and when. `is_written`: the root's row says so, unless somebody has cleared it since."""
 
     problem: dict[str, Any]
     at: datetime | None
+    is_written: bool
 
 
 @dataclass
@@ -35,27 +37,42 @@ class Scouts:
     _now_at: float = 0.0
 
     def ask(self, root: Credential, row: Credential) -> bool | Blocked:
-        """Decide about a call from that root: make it (True), wait for the one that finds out, or be told what it found."""
-        rejected = self.rejected.get(root.pk) or _noted(root)
+        """Decide about a call from that root, whose row was read when this row was claimed: make it (True), wait for the one
+        that finds out, or be told what it found."""
+        rejected = self._known(root)
         if rejected is None or root.pk in self.works or self.sent.get(root.pk) == row.pk:
             return True
         if root.pk in self.sent:
             return False
         if self._is_settled(rejected, row):
-            return Blocked(rejected.problem, due_at=None)
+            return Blocked(told(rejected.problem, rejected.at), due_at=None)
         self.sent[root.pk] = row.pk
         return True
+
+    def _known(self, root: Credential) -> Rejected | None:
+        found = self.rejected.get(root.pk)
+        if found is None or found.is_written:
+            # Another worker may know better by now: that the key works, or that it was rejected again.
+            return _noted(root)
+        return found
 
     def _is_settled(self, rejected: Rejected, row: Credential) -> bool:
         if rejected.at is None or (row.asked_at and row.asked_at > rejected.at):
             return False
         return self._clock() - rejected.at < REST
 
-    def reject(self, root_id: str, problem: dict[str, Any]) -> None:
-        """AWS has rejected the root's key just now."""
-        self.rejected[root_id] = Rejected(problem, self._clock())
+    def reject(self, root_id: str, problem: dict[str, Any]) -> datetime:
+        """Take down that AWS has rejected the root's key just now; returns when that is."""
+        now = self._clock()
+        self.rejected[root_id] = Rejected(problem, now, is_written=False)
         self.works.discard(root_id)
         self.found_out.add(root_id)
+        return now
+
+    def written(self) -> None:
+        """What was rejected up to now is committed."""
+        for rejected in self.rejected.values():
+            rejected.is_written = True
 
     def returned(self, row: Credential) -> bool:
         """Tell whether that row's call was the one that finds out: then what waits for it goes on, by what it found."""
@@ -80,10 +97,15 @@ class Scouts:
         return self._now + timedelta(seconds=time.monotonic() - self._now_at)
 
 
+def told(problem: Mapping[str, Any], tried: datetime | None) -> dict[str, Any]:
+    """A root's problem with the moment at which AWS last said so."""
+    return {**problem, "tried": tried.isoformat() if tried else None}
+
+
 def _noted(root: Credential) -> Rejected | None:
     """What stands in the root's row, if it is about a key that is used as it is."""
     if root.level > 0 or root.is_kept_base or root.problem is None:
         return None
     tried = root.problem.get("tried")
     problem = {name: value for name, value in root.problem.items() if name != "tried"}
-    return Rejected(problem, datetime.fromisoformat(tried) if tried else None)
+    return Rejected(problem, datetime.fromisoformat(tried) if tried else None, is_written=True)

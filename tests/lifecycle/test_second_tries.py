@@ -1,5 +1,6 @@
 """What was rejected or held up is tried again: while something lives, when the cause has ended, and after a restart."""
 
+import time
 from datetime import timedelta
 
 import pytest
@@ -362,17 +363,35 @@ def test_the_roots_page_says_why_others_stand(house, sts, dead_key):
     assert "InvalidClientTokenId" in page
 
 
-def test_a_late_rejection_does_not_outlive_the_success_before_it(house, sts, dead_key):
-    """A call that was rejected before the key worked again, and is committed after a success."""
-    leaves = started(house, 2)
+@pytest.mark.parametrize("step", ["_claim_more", "_commit"])
+def test_a_rejection_does_not_outlive_the_success_of_another_worker(house, sts, dead_key, monkeypatch, step):
+    """One worker has just been told that the key is dead; then another finds that it works, before or after the first commits."""
+    settle = getattr(rotation.Run, step)
+    leaves = started(house, 30)
     give_back = dead_key()
+    healed = []
+
+    def heal_first(run, *arguments):
+        if run.scouts.rejected and not healed and (step == "_commit" or not run.done):
+            healed.append(1)
+            give_back()
+            other = rotation.Run(asked_only=True)
+            house.start(extra)
+            other.work(100, time.monotonic() + 5)
+            assert house.state(extra).status is Status.ACTIVE
+        return settle(run, *arguments)
+
+    extra = house.chained("Extra")
+    monkeypatch.setattr(rotation.Run, step, heal_first)
     house.work()
-    give_back()
-    assert all(10 <= minutes <= 30 for minutes in next_tries())
-    _forget_when_it_was_tried()
-    due_now(pk=Credential.objects.filter(level=1).first().pk)
-    house.work()
+    assert healed
+    for _ in range(3):
+        Credential.objects.filter(due_at__lt=database_now() + timedelta(seconds=5)).update(
+            due_at=database_now()
+        )
+        house.work()
     assert set(statuses(house, leaves)) == {Status.ACTIVE}
+    assert house.state(house.root).problem is None
 
 
 def test_a_lost_scout_holds_up_nobody(house, sts, dead_key):
