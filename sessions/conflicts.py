@@ -14,6 +14,7 @@ from django.core.exceptions import ValidationError
 from django.db.models import Model, QuerySet
 from django.http import QueryDict
 
+from sessions.lifecycle.refused import NotThere, Refused, RightLost
 from sessions.lifecycle.versions import Changed
 from sessions.models import Event
 
@@ -55,14 +56,23 @@ class VersionedForm(forms.Form):
     def save_or_show(
         self, save: Callable[[int | None], Saved | None], read_again: Callable[[], Stored]
     ) -> Saved | None:
-        """Save it if nobody else has since; otherwise have the form show both versions, and return None."""
+        """Save it if nobody else has since; otherwise have the form show both versions, and return None.
+
+        None as well, with the reason on its field, where the rules refuse it.
+        """
         try:
-            return save(self.seen)
-        except Changed:
-            version, stored, change = read_again()
-            if self._show(version, stored, change):
-                return None
-            return save(version)  # they agree on everything
+            try:
+                return save(self.seen)
+            except Changed:
+                version, stored, change = read_again()
+                if self._show(version, stored, change):
+                    return None
+                return save(version)  # they agree on everything
+        except (NotThere, RightLost):
+            raise
+        except Refused as refused:
+            self.add_error(refused.field if refused.field in self.fields else None, refused.message)
+            return None
 
     def _show(self, version: int, stored: Mapping[str, Any], change: Event | None) -> bool:
         """Put what is stored beside what was typed. Returns whether they differ in anything, or a secret is lost."""

@@ -99,6 +99,10 @@ class LinesField(forms.Field):
         return checked(self.check, lines)
 
 
+class Typed(str):
+    """A text as somebody typed it, to be shown again as it is: indented anew, a name that is in it twice would be gone."""
+
+
 class JsonField(TypedField):
     """A JSON document as text, or the document itself; shown with its lines indented."""
 
@@ -121,8 +125,11 @@ class JsonField(TypedField):
     def validate(self, value: str) -> None:
         forms.CharField.validate(self, value)  # it has lines, and the check looks at every character
 
+    def bound_data(self, data: Any, initial: Any) -> Any:
+        return Typed(data) if isinstance(data, str) else data
+
     def prepare_value(self, value: Any) -> Any:
-        if not value:
+        if not value or isinstance(value, Typed):
             return value
         try:
             return json.dumps(json.loads(value), indent=2, ensure_ascii=False)
@@ -142,27 +149,29 @@ class TagsWidget(forms.Widget):
     def value_from_datadict(self, data: Any, files: Any, name: str) -> Any:
         if name in data:
             return data[name]
-        typed = {key: trimmed(str(data.get(f"{name}.{key}", ""))) for key in self.allowed}
+        # Also those that the policy does not allow: the rules say so, instead of nobody noticing that they are gone.
+        keys = [
+            *self.allowed,
+            *(each.removeprefix(f"{name}.") for each in data if each.startswith(f"{name}.")),
+        ]
+        typed = {key: trimmed(str(data.get(f"{name}.{key}", ""))) for key in dict.fromkeys(keys)}
         return {key: value for key, value in typed.items() if value}
 
     def value_omitted_from_data(self, data: Any, files: Any, name: str) -> bool:
-        return name not in data and not any(f"{name}.{key}" in data for key in self.allowed)
+        return not any(each == name or each.startswith(f"{name}.") for each in data)
 
     def id_for_label(self, id_: str | None) -> str:
         return ""  # a group of inputs: each has its own label
 
     def render(self, name: str, value: Any, attrs: Any = None, renderer: Any = None) -> SafeString:
         values = value if isinstance(value, dict) else {}
-        rows = [
-            {
-                "key": key,
-                "name": f"{name}.{key}",
-                "id": f"id_{name}_{number}",
-                "value": values.get(key, ""),
-                "values": choices,
-            }
-            for number, (key, choices) in enumerate(self.allowed.items())
-        ]
+        rows = []
+        for number, key in enumerate(dict.fromkeys([*self.allowed, *values])):
+            stored, choices = values.get(key, ""), self.allowed.get(key, [])
+            # What is there already is shown, be it allowed or no longer.
+            shown_choices = [*choices, stored] if choices and stored and stored not in choices else choices
+            row = {"key": key, "name": f"{name}.{key}", "id": f"id_{name}_{number}"}
+            rows.append(row | {"value": stored, "values": shown_choices})
         invalid = bool((attrs or {}).get("aria-invalid"))
         return SafeString(render_to_string("_tags_widget.html", {"rows": rows, "invalid": invalid}))
 

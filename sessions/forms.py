@@ -169,7 +169,7 @@ class ChainedSessionForm(SessionForm):
     def advanced(self) -> list[forms.BoundField]:
         """The others; of tags only where the team allows some."""
         names_shown = set(self.advanced_names)
-        if not self.policy.allowed_tags:
+        if not self.policy.allowed_tags and not self["tags"].value():
             names_shown -= {"tags", "transitive_tag_keys"}
         return [field for field in self.visible_fields() if field.name in names_shown]
 
@@ -223,7 +223,7 @@ class RootSessionForm(SessionForm):
     def __init__(self, *args: Any, kind: RootKind, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
         self.kind = kind
-        self.fields["sts_region"] = forms.ChoiceField(
+        self.fields["sts_region"] = ListedField(
             label="STS region",
             required=False,
             choices=[("", "Same as the region"), *region_choices()],

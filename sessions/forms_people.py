@@ -3,11 +3,13 @@
 from typing import Any
 
 from django import forms
+from django.core.exceptions import ValidationError
 from django.db.models import QuerySet
 from django.urls import reverse
 
 from sessions import picking
 from sessions.aws import names
+from sessions.aws.characters import shown
 from sessions.conflicts import VersionedForm
 from sessions.fields import TypedField
 from sessions.lifecycle.access import Access, Audience
@@ -73,6 +75,14 @@ class AwsNameForm(VersionedForm):
 
 class PeopleField(forms.ModelMultipleChoiceField):  # type: ignore[type-arg]  # not generic at run time
     """Members of a team, each by user name and role."""
+
+    def clean(self, value: Any) -> Any:
+        # A number that no column holds is an error of the database's and not of the field's.
+        for each in value if isinstance(value, list | tuple) else ():
+            if not (str(each).isascii() and str(each).isdigit() and len(str(each)) < 19):
+                message = self.error_messages["invalid_pk_value"]
+                raise ValidationError(message, code="invalid_pk_value", params={"pk": shown(str(each))})
+        return super().clean(value)
 
     def label_from_instance(self, member: Any) -> str:
         return f"{member.user.get_username()} ({member.get_role_display()})"

@@ -54,8 +54,8 @@ def give_answer(request: HttpRequest, session_id: UUID, payload: AnswerIn) -> An
         raise ApiError(
             422, "invalid", "The root does not ask for that.", {name: ["Unknown field."] for name in unknown}
         )
-    if any(not isinstance(value, str) for value in sent.values()):
-        raise ApiError(422, "invalid", "Every field is text.")
+    if no_text := sorted(name for name, value in sent.items() if not isinstance(value, str)):
+        raise ApiError(422, "invalid", "Every field is text.", {name: ["Must be text."] for name in no_text})
     try:
         give_codes(root, member, sent)
     except Refused as refused:

@@ -17,7 +17,7 @@ from sessions.forms_people import AwsNameForm, InviteForm, RoleForm, people_of
 from sessions.lifecycle.exposure import held_by, name_of_former_member
 from sessions.lifecycle.invitations import invite, revoke_invitation
 from sessions.lifecycle.people import rename_in_cloudtrail
-from sessions.lifecycle.refused import NotThere, Refused
+from sessions.lifecycle.refused import Refused
 from sessions.lifecycle.removals import readmit, removals_of
 from sessions.lifecycle.rights import (
     change_role,
@@ -192,15 +192,10 @@ def _save_change(
         fresh = get_object_or_404(people_of(member), pk=person.pk)
         return fresh.version, _values(fresh), last_change(fresh, *CHANGES)
 
-    try:
-        if form.is_valid() and form.save_or_show(save_it, stored_again):
-            tasks.wake_after_change()
-            messages.success(request, done.format(name=person.user.get_username()))
-            return redirect("person", member.team.slug, person.user_id)
-    except NotThere:
-        raise
-    except Refused as refused:
-        form.add_error(refused.field if refused.field in form.fields else None, refused.message)
+    if form.is_valid() and form.save_or_show(save_it, stored_again):
+        tasks.wake_after_change()
+        messages.success(request, done.format(name=person.user.get_username()))
+        return redirect("person", member.team.slug, person.user_id)
     context = _about(member, person, person.user.get_username(), person.user_id) | {name: form}
     return render(request, "person.html", context, status=status_of(form))
 

@@ -11,7 +11,6 @@ from django.views.decorators.http import require_http_methods, require_POST
 from sessions.conflicts import Stored, status_of
 from sessions.forms_people import AccessForm, GroupForm
 from sessions.lifecycle.access import access_of, delete_group, save_group, set_access
-from sessions.lifecycle.refused import NotThere, Refused
 from sessions.lifecycle.versions import last_change
 from sessions.models import AssumerLink, EventKind, TeamGroup
 from sessions.policy import Action
@@ -74,14 +73,9 @@ def edit_group(request: HttpRequest, team_slug: str, group_id: UUID | None = Non
             kinds = (EventKind.GROUP_CREATED, EventKind.GROUP_CHANGED)
             return fresh.version, _group_values(fresh), last_change(fresh, *kinds)
 
-        try:
-            if saved := form.save_or_show(save, stored_again):
-                messages.success(request, f"Group “{saved.name}” saved.")
-                return redirect("people", team_slug)
-        except NotThere:
-            raise
-        except Refused as refused:
-            form.add_error(refused.field or None, refused.message)
+        if saved := form.save_or_show(save, stored_again):
+            messages.success(request, f"Group “{saved.name}” saved.")
+            return redirect("people", team_slug)
     return render(request, "group.html", {"form": form, "group": group}, status=status_of(form))
 
 

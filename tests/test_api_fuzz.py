@@ -1,0 +1,266 @@
+"""Whatever is sent to the API, the answer is a documented one: never an error of ours, and a refusal names its fields."""
+
+import json
+
+import pytest
+from django.test import Client
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from sessions.api import api
+from sessions.models import AwsSession
+from tests.test_api import Api, chained
+
+pytestmark = pytest.mark.django_db
+FUZZ = settings(
+    max_examples=60,
+    suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow],
+    deadline=None,
+)
+
+ODD = st.sampled_from(
+    [
+        *(
+            "",
+            " ",
+            "\t",
+            "\x00",
+            "a\x00b",
+            "\ud800",
+            "\u202e",
+            "\ufeff",
+            "a" * 3000,
+            "é",
+            "'",
+            '"',
+            "{",
+            "}",
+            "{}",
+        ),
+        *(
+            "%s",
+            "%(x)s",
+            "\\",
+            "../..",
+            "null",
+            "-1",
+            "0",
+            "1e9",
+            "0x10",
+            "true",
+            "[]",
+            "١٢",
+            "ß",
+            "ſ",
+            "İ",
+            "K",
+        ),
+        *(
+            "arn:aws:iam::111122223333:role/X",
+            "arn:" + ":" * 100,
+            "eu-west-1",
+            "{username}",
+            "{alias}",
+            "{team}{",
+        ),
+        *(
+            "203.0.113.0/24",
+            "::1",
+            "10.0.0.0/8",
+            "vpc-0a1b2c3d",
+            "9" * 400,
+            "00000000-0000-0000-0000-000000000000",
+        ),
+    ]
+)
+SCALARS = st.one_of(
+    ODD,
+    st.text(max_size=20),
+    st.none(),
+    st.booleans(),
+    st.integers(),
+    st.integers(min_value=10**18, max_value=10**400),
+    st.floats(allow_nan=False, allow_infinity=False),
+)
+VALUES = st.recursive(
+    SCALARS,
+    lambda inner: st.one_of(
+        st.lists(inner, max_size=4), st.dictionaries(st.one_of(ODD, st.text(max_size=8)), inner, max_size=4)
+    ),
+    max_leaves=8,
+)
+CHAINED = [
+    *(
+        "alias",
+        "profile",
+        "region",
+        "role_arn",
+        "role_session_name",
+        "assumer",
+        "external_id",
+        "tags",
+        "kind",
+    ),
+    *("transitive_tag_keys", "policy", "policy_arns", "networks", "without_source_identity", "version"),
+]
+ROOT = [
+    *("alias", "profile", "region", "sts_region", "access_key_id", "secret_access_key", "mfa_serial", "kind"),
+    *("start_url", "sso_region", "account_id", "role_name", "token_file", "role_arn", "role_session_name"),
+]
+POLICY = [
+    *("role_session_name", "username_demanded", "names_locked", "source_identity", "tags", "networks"),
+    *("activation_hours", "version", "nonsense"),
+]
+
+
+def some_of(names):
+    return st.dictionaries(st.sampled_from(names), VALUES, min_size=1, max_size=3)
+
+
+def sound(answer, sent):
+    """The answer is of a documented form; a 422 names fields of the form, each with a reason."""
+    assert answer.status_code < 500, answer.content
+    if answer.status_code < 400:
+        return
+    body = answer.json()
+    assert set(body) <= {"code", "message", "fields"}
+    assert body["code"]
+    assert body["message"]
+    assert "Traceback" not in body["message"]
+    if answer.status_code == 422:
+        assert all(reasons and all(reasons) for reasons in body["fields"].values())
+
+
+@pytest.fixture
+def ada(house):
+    Api(house.token(house.ada))("PATCH", "/policy", {"tags": {"stage": ["test", "live"], "ticket": []}})
+    return Api(house.token(house.ada))
+
+
+@FUZZ
+@given(changes=some_of(CHAINED))
+def test_creating_and_changing_a_chained_session(house, ada, changes):
+    body = chained(house) | changes
+    answer = ada("POST", "/sessions", body)
+    sound(answer, body)
+    if answer.status_code == 201:
+        path = f"/sessions/{answer.json()['id']}"
+        assert ada("GET", path).status_code == 200
+        assert house.browser(house.ada).get(f"{path}/").status_code == 200
+        assert ada("DELETE", path).status_code == 204
+    elif answer.status_code == 422:
+        assert set(answer.json()["fields"]) & (set(changes) | {"assumer", "region", "__all__"})
+    [session] = AwsSession.objects.filter(alias="Fuzzed") or [house.chained("Fuzzed")]
+    sent = {name: value for name, value in changes.items() if name != "alias"}
+    sound(ada("PATCH", f"/sessions/{session.pk}", sent), sent)
+    assert ada("GET", "/sessions").status_code == 200
+
+
+@FUZZ
+@given(
+    kind=st.sampled_from(["iam-user", "identity-center", "web-identity", "ambient"]), changes=some_of(ROOT)
+)
+def test_creating_and_changing_a_root(house, ada, kind, changes):
+    body = {"kind": kind, "alias": "R", "profile": "r", "region": "eu-west-1"} | changes
+    answer = ada("POST", "/sessions", body)
+    sound(answer, body)
+    if answer.status_code == 201:
+        assert ada("DELETE", f"/sessions/{answer.json()['id']}").status_code == 204
+    sound(ada("PATCH", f"/sessions/{house.root.pk}", changes), changes)
+
+
+@FUZZ
+@given(changes=some_of(POLICY))
+def test_changing_the_policy(ada, changes):
+    sound(ada("PATCH", "/policy", changes), changes)
+    assert ada("GET", "/policy").status_code == 200
+
+
+AUDIENCE = st.one_of(
+    VALUES,
+    st.fixed_dictionaries(
+        {},
+        optional={
+            "everyone": VALUES,
+            "people": st.lists(SCALARS, max_size=3),
+            "groups": st.lists(SCALARS, max_size=3),
+        },
+    ),
+)
+
+
+@FUZZ
+@given(body=st.one_of(VALUES, st.fixed_dictionaries({}, optional={"start": AUDIENCE, "assume": AUDIENCE})))
+def test_opening_and_closing_a_session(house, ada, body):
+    sound(ada("PUT", f"/sessions/{house.root.pk}/access", body), body)
+
+
+@FUZZ
+@given(body=st.one_of(VALUES, st.fixed_dictionaries({"ids": st.lists(SCALARS, max_size=3)})))
+def test_starting_several_and_answering(house, ada, body):
+    for path in ("/sessions/start", "/sessions/stop", f"/sessions/{house.root.pk}/answer"):
+        sound(ada("POST", path, body), body)
+
+
+@FUZZ
+@given(raw=st.binary(max_size=60), part=st.sampled_from(["", '{"alias": ', '{"alias": "a", "ids": [']))
+def test_bytes_that_are_hardly_json(ada, raw, part):
+    for method, path in (("POST", "/sessions"), ("PATCH", "/policy"), ("POST", "/sessions/start")):
+        answer = ada.client.generic(
+            method,
+            f"/api/v1{path}",
+            part.encode() + raw,
+            content_type="application/json",
+            headers=ada.headers,
+        )
+        sound(answer, None)
+
+
+@FUZZ
+@given(
+    query=st.dictionaries(
+        st.sampled_from(["format", "dependants", "cursor", "q", "status", "kind", "account"]), ODD, max_size=3
+    ),
+    header=st.sampled_from(
+        ["If-Match", "Content-Type", "Accept", "Origin", "X-Forwarded-For", "Authorization"]
+    ),
+    value=st.text(st.characters(min_codepoint=1, max_codepoint=255), max_size=30),
+)
+def test_queries_and_headers(house, ada, query, header, value):
+    query = {name: text.encode("utf-8", "replace").decode() for name, text in query.items()}
+    for method, path in (
+        ("GET", "/sessions"),
+        ("GET", f"/sessions/{house.root.pk}"),
+        ("GET", f"/sessions/{house.root.pk}/credentials"),
+        ("PATCH", f"/sessions/{house.root.pk}"),
+    ):
+        answer = ada.client.generic(
+            method,
+            f"/api/v1{path}",
+            b"{}" if method == "PATCH" else b"",
+            query_params=query,
+            content_type="application/json",
+            headers={**ada.headers, header: value},
+        )
+        sound(answer, None)
+
+
+def test_every_operation_with_a_body_is_fuzzed_here():
+    document = api.get_openapi_schema()
+    with_body = {
+        (method, path)
+        for path, operations in document["paths"].items()
+        for method, operation in operations.items()
+        if "requestBody" in operation
+    }
+    assert with_body == {
+        ("post", "/api/v1/sessions"),
+        ("patch", "/api/v1/sessions/{session_id}"),
+        ("patch", "/api/v1/policy"),
+        ("put", "/api/v1/sessions/{session_id}/access"),
+        ("post", "/api/v1/sessions/start"),
+        ("post", "/api/v1/sessions/stop"),
+        ("post", "/api/v1/sessions/{session_id}/answer"),
+    }
+    assert json.dumps(document)
+    assert Client().get("/api/v1/openapi.json").status_code == 200
