@@ -98,6 +98,7 @@ def summed_up(found: Mapping[str, Findings]) -> dict[str, Any]:
         "least_life_minutes": over("least_life_minutes", min, lively) if lively else None,
         "takeover_seconds": over("takeover_seconds", max),
         "kills": over("kills", sum),
+        "secrets_after_removal": over("secrets_after_removal", sum),
     }
 
 

@@ -69,3 +69,9 @@ def test_workers_stopped_past_their_lease_write_nothing_when_they_go_on(need_ser
     figures = run(tmp_path, "--only=stopped")
     assert figures["detail"]["stopped"]["stale_writes"] == 0
     assert figures["detail"]["stopped"]["mixed"] == 0
+
+
+def test_who_is_removed_gets_nothing_more_and_a_held_ledger_is_one_teams(need_services, tmp_path):
+    figures = run(tmp_path, "--only=removals,held_head")
+    assert figures["secrets_after_removal"] == 0
+    assert figures["detail"]["removals"]["secrets_handed_out"] > 0

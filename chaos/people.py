@@ -1,0 +1,132 @@
+"""`python -m chaos.people`: makes and removes people of an installation, as told by JSON lines on standard input.
+
+    {"team": SLUG, "people": N}    → {"session", "people": [{"name", "token", "cookies"}, …]}: N members with one session active
+    {"remove": NAME, "team": SLUG} → {"removed": NAME}, once that is committed
+
+One role session name for everybody, so that all of them share one credential and one call to STS.
+"""
+
+import json
+import sys
+import time
+from typing import TYPE_CHECKING, Any
+
+import django
+
+if TYPE_CHECKING:
+    from sessions.models import AwsSession, Membership
+
+PATIENCE_SECONDS = 60.0
+
+
+def main() -> None:
+    django.setup()
+    from sessions.lifecycle.rights import remove_member
+    from sessions.models import Membership
+
+    for line in sys.stdin:
+        told = json.loads(line)
+        if "remove" in told:
+            members = Membership.objects.select_related("user", "team")
+            member = members.get(user__username=told["remove"], team__slug=told["team"])
+            remove_member(member, "chaos")
+            answer: dict[str, Any] = {"removed": told["remove"]}
+        else:
+            answer = _people(told["team"], told["people"])
+        print(json.dumps(answer), flush=True)
+
+
+def _people(slug: str, count: int) -> dict[str, Any]:
+    from sessions.lifecycle.activations import start_session
+    from sessions.lifecycle.people import add_member, create_person
+    from sessions.lifecycle.tokens import create_token
+    from sessions.models import Role, Team
+
+    team, session = _team(slug)
+    first = team.memberships.count() + _gone(slug)
+    people: list[dict[str, Any]] = []
+    for number in range(first, first + count):
+        name = f"{slug}-{number}"
+        member = add_member(
+            Team.objects.get(pk=team.pk), create_person(name, None), Role.MEMBER, actor="chaos"
+        )
+        start_session(session, member)
+        token = create_token(member, "chaos", actor="chaos").reveal()
+        people.append({"name": name, "token": token, "cookies": _log_in(member)})
+    _wait_for(session, people[-1]["name"])
+    return {"session": str(session.pk), "team": str(team.pk), "people": people}
+
+
+def _team(slug: str) -> tuple[Any, "AwsSession"]:
+    """The team of that name, made if need be, and its one session."""
+    from sessions.lifecycle.people import add_member, create_person, create_team
+    from sessions.lifecycle.sessions import Draft, save_session
+    from sessions.models import CHAINED, AwsSession, Role, Team
+    from sessions.secret import Secret
+
+    found = AwsSession.objects.filter(team__slug=slug, kind=CHAINED).select_related("team").first()
+    if found is not None:
+        return found.team, found
+    team = create_team(slug, slug, actor="chaos")
+    Team.objects.filter(pk=team.pk).update(activation_hours=160)
+    admin = add_member(team, create_person(f"{slug}-admin", None), Role.ADMIN, "chaos")
+    root = save_session(
+        Draft(
+            kind="iam-user",
+            alias="Key",
+            profile="key",
+            region="eu-west-1",
+            settings={"access_key_id": "AKIAIOSFODNN7EXAMPLE"},
+            secrets={"secret_access_key": Secret("wJalrXUtnFEMI/K7MDENG/bPxRfiCYEXAMPLEKEY")},
+        ),
+        admin,
+    )
+    session = save_session(
+        Draft(
+            kind=CHAINED,
+            alias="Shared",
+            profile="shared",
+            region="eu-west-1",
+            assumer=root,
+            role_arn="arn:aws:iam::200000000099:role/Shared",
+            role_session_name="everybody-of-chaos",
+        ),
+        admin,
+    )
+    return Team.objects.get(pk=team.pk), session
+
+
+def _gone(slug: str) -> int:
+    from sessions.models import Event, EventKind
+
+    removed = Event.objects.filter(kind=EventKind.MEMBER_REMOVED, data__member__startswith=f"{slug}-")
+    return removed.count()
+
+
+def _log_in(member: "Membership") -> dict[str, str]:
+    """A browser's cookies, by which the member is logged in."""
+    from django.conf import settings
+    from django.test import Client
+
+    client = Client()
+    client.force_login(member.user)
+    return {
+        settings.SESSION_COOKIE_NAME: client.cookies[settings.SESSION_COOKIE_NAME].value,
+        settings.CSRF_COOKIE_NAME: "c" * 32,
+    }
+
+
+def _wait_for(session: "AwsSession", username: str) -> None:
+    from sessions.clock import database_now
+    from sessions.models import Activation
+
+    deadline = time.monotonic() + PATIENCE_SECONDS
+    theirs = Activation.objects.select_related("credential").filter(session=session, user__username=username)
+    while not theirs.get().credential.is_live(database_now()):
+        if time.monotonic() > deadline:
+            raise TimeoutError("the shared session is not active")
+        time.sleep(0.05)
+
+
+if __name__ == "__main__":
+    main()
