@@ -1,9 +1,25 @@
 """How long a web request waits in the database, so that one row that is held stops neither its team for long nor other teams.
 
-A request that waits longer is answered with 503. Workers wait as long as it takes: what they have got from AWS is worth it.
+A request that waits longer is answered with 503. Workers have the same bound for locks: see `sessions.lifecycle.held_up`.
 """
 
+import math
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
 from typing import Any
+
+from django.db import DatabaseError
+from django.db.backends.signals import connection_created
+
+# PostgreSQL's: a lock was not to be had, a statement took too long, two transactions waited for each other.
+_BUSY = frozenset({"55P03", "57014", "40P01"})
+# It ended a transaction that stood still.
+_ENDED = frozenset({"25P03", "25P04"})
+# SQLite's: locked by another connection or by this one, and a statement that we have stopped.
+_SQLITE_BUSY = frozenset({5, 6, 9})
+# SQLite looks at the clock after so many of its steps: some tens of microseconds.
+STEPS_BETWEEN_LOOKS = 10_000
 
 
 def bound_transactions(database: dict[str, Any], *, idle_seconds: float) -> None:
@@ -14,13 +30,15 @@ def bound_transactions(database: dict[str, Any], *, idle_seconds: float) -> None
     _set(database, idle_in_transaction_session_timeout=idle_seconds)
 
 
-def bound_waiting(database: dict[str, Any], *, lock_seconds: float, statement_seconds: float) -> None:
-    """Bound what a web process waits for a lock and for a statement; 0 is no bound. Call it before anything connects."""
+def bound_waiting(database: dict[str, Any], *, lock_seconds: float, statement_seconds: float = 0.0) -> None:
+    """Bound what this process waits for a lock and for a statement; 0 is no bound. Call it before anything connects."""
     if "postgresql" in database["ENGINE"]:
         _set(database, lock_timeout=lock_seconds, statement_timeout=statement_seconds)
-    elif lock_seconds:
-        # SQLite's one lock is that of writing; its statements are as short as the team is small.
+        return
+    if lock_seconds:  # SQLite's one lock is that of writing
         database["OPTIONS"]["timeout"] = lock_seconds
+    if statement_seconds:
+        _bound_sqlite_statements(statement_seconds)
 
 
 def _set(database: dict[str, Any], **seconds: float) -> None:
@@ -28,3 +46,75 @@ def _set(database: dict[str, Any], **seconds: float) -> None:
     ours = " ".join(f"-c {name}={round(1000 * each)}" for name, each in seconds.items())
     # What comes later counts.
     options["options"] = f"{ours} {options.get('options', '')}".strip()
+
+
+class _Deadline:
+    """Stop a statement of one connection to SQLite once its time is over."""
+
+    def __init__(self, seconds: float) -> None:
+        self.seconds, self.ends_at = seconds, math.inf
+
+    def __call__(
+        self, execute: Callable[..., Any], sql: Any, params: Any, many: bool, context: dict[str, Any]
+    ) -> Any:
+        self.ends_at = time.monotonic() + self.seconds
+        return execute(sql, params, many, context)
+
+    def is_over(self) -> bool:
+        return time.monotonic() > self.ends_at
+
+
+def _bound_sqlite_statements(seconds: float) -> None:
+    def watch(connection: Any, **kwargs: Any) -> None:
+        if connection.vendor == "sqlite":
+            deadline = _Deadline(seconds)
+            connection.connection.set_progress_handler(deadline.is_over, STEPS_BETWEEN_LOOKS)
+            others = [each for each in connection.execute_wrappers if not isinstance(each, _Deadline)]
+            connection.execute_wrappers[:] = [*others, deadline]
+
+    connection_created.connect(watch, weak=False, dispatch_uid="bound SQLite's statements")
+
+
+def is_busy(error: BaseException | None) -> bool:
+    """Check whether the database let somebody wait for as long as they may: another try may succeed."""
+    return any(
+        getattr(each, "sqlstate", None) in _BUSY or _sqlite_code(each) in _SQLITE_BUSY
+        for each in with_causes(error)
+    )
+
+
+def has_ended_us(error: BaseException | None) -> bool:
+    """Check whether PostgreSQL ended a transaction of ours that did nothing for too long."""
+    return any(getattr(each, "sqlstate", None) in _ENDED for each in with_causes(error))
+
+
+def with_causes(error: BaseException | None) -> Iterator[BaseException]:
+    """Go through an error and what it came from."""
+    while error is not None:
+        yield error
+        error = error.__cause__ or error.__context__
+
+
+def _sqlite_code(error: BaseException) -> int:
+    return getattr(error, "sqlite_errorcode", 0) & 0xFF
+
+
+@contextmanager
+def bounded(connection: Any, lock_seconds: float) -> Iterator[None]:
+    """Bound for a while what one connection waits for a lock."""
+    postgresql = connection.vendor == "postgresql"
+    ask, say = (
+        ("SHOW lock_timeout", f"SET lock_timeout = '{round(1000 * lock_seconds)}ms'")
+        if postgresql
+        else ("PRAGMA busy_timeout", f"PRAGMA busy_timeout = {round(1000 * lock_seconds)}")
+    )
+    with connection.cursor() as cursor:
+        cursor.execute(ask)
+        before = cursor.fetchone()[0]
+        cursor.execute(say)
+    try:
+        yield
+    finally:
+        back = f"SET lock_timeout = '{before}'" if postgresql else f"PRAGMA busy_timeout = {before}"
+        with suppress(DatabaseError), connection.cursor() as cursor:
+            cursor.execute(back)

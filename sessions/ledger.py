@@ -16,6 +16,7 @@ from django.db import connection, transaction
 
 from sessions.clock import database_now
 from sessions.models import AwsSession, Event, EventKind, LedgerHead, Team
+from sessions.turnstile import waiting_for
 
 START = hashlib.sha256(b"chainweb ledger").hexdigest()
 
@@ -67,7 +68,8 @@ def hold(team_id: object) -> LedgerHead | None:
     """
     if not connection.in_atomic_block:
         raise RuntimeError("An event is written in the transaction of what it tells of; there is none open.")
-    return LedgerHead.objects.select_for_update().filter(pk=str(team_id)).first()
+    with waiting_for(team_id):
+        return LedgerHead.objects.select_for_update().filter(pk=str(team_id)).first()
 
 
 def append(team: object, entries: Sequence[Entry]) -> list[Event]:

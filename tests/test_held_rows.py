@@ -2,15 +2,20 @@
 
 import threading
 import time
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 
 import pytest
 from django.conf import settings
-from django.db import connection, connections
+from django.contrib.sessions.models import Session
+from django.core.management import CommandError, call_command
+from django.db import OperationalError, connection, connections
+from django.db.backends.signals import connection_created
 from django.test import Client
 from django.urls import reverse
 
 from chainweb.database_limits import bound_transactions, bound_waiting
+from sessions import turnstile
 from sessions.models import AwsSession, Credential, Event, LedgerHead, Team, User
 from tests.house import PASSWORD, House, browser_of
 
@@ -65,6 +70,15 @@ def held(statement, *values):
 def row_of(model, key):
     table, column = model._meta.db_table, model._meta.pk.column
     return f"SELECT 1 FROM {table} WHERE {column} = %s FOR UPDATE", str(key)
+
+
+def waiting_for_locks():
+    """How many connections to this database wait for a lock."""
+    with connection.cursor() as cursor:
+        cursor.execute(
+            "SELECT count(*) FROM pg_stat_activity WHERE datname = current_database() AND wait_event_type = 'Lock'"
+        )
+        return cursor.fetchone()[0]
 
 
 def timed(request):
@@ -157,6 +171,122 @@ def test_a_held_session_credential_or_person_is_a_503_soon(bounded):
             is_refused(request)
             is_served(lambda: page.get("/healthz"))
     assert house.state(leaf).status.value == "active"
+
+
+@on_postgresql
+def test_a_held_log_in_is_a_503_soon_for_whoever_it_is(bounded):
+    page, other = browser_of(bounded.ben), browser_of(bounded.bea)
+    page.raise_request_exception = False
+    with held(*row_of(Session, page.session.session_key)):
+        is_refused(lambda: page.post("/accounts/logout/"))
+        is_served(lambda: page.get(reverse("session_list", args=[bounded.team.slug])))
+        is_served(lambda: other.post("/accounts/logout/"))
+    assert page.get(reverse("session_list", args=[bounded.team.slug])).status_code == 200
+
+
+@on_postgresql
+def test_a_held_team_leaves_threads_for_the_others(bounded, sts):
+    house, leaf = bounded, bounded.chained("Leaf")
+    house.start(leaf)
+    house.work()
+    token = house.token().reveal()
+
+    def take(_):
+        try:
+            return timed(
+                lambda: Client(raise_request_exception=False).get(
+                    f"/api/v1/sessions/{leaf.pk}/credentials?format=process",
+                    headers={"Authorization": f"Bearer {token}"},
+                )
+            )
+        finally:
+            connection.close()
+
+    turnstile.set_up()
+    try:
+        with held(*row_of(LedgerHead, house.team.pk)), ThreadPoolExecutor(12) as threads:
+            asked = [threads.submit(take, None) for _ in range(24)]
+            waiting = [waiting_for_locks()]
+            while not all(each.done() for each in asked):
+                waiting.append(waiting_for_locks())
+                time.sleep(0.05)
+        told = [each.result() for each in asked]
+        assert {response.status_code for response, _ in told} == {503}
+        assert all(response.headers["Retry-After"] for response, _ in told)
+        assert 0 < max(waiting) <= turnstile.PLACES
+        assert take(None)[0].status_code == 200
+        # Whoever comes all at once, and finds nothing held, is served.
+        with ThreadPoolExecutor(2 * turnstile.PLACES) as threads:
+            told = list(threads.map(take, range(12)))
+        assert {response.status_code for response, _ in told} == {200}, told
+        assert not turnstile._queues
+    finally:
+        turnstile.take_down()
+
+
+@pytest.mark.parametrize(
+    "command",
+    [
+        ["token", "ben", "--team=platform", "--name=x"],
+        ["setup", "--team=platform", "--admin=bea"],
+        ["person", "ben", "--disable"],
+    ],
+    ids=lambda command: command[0],
+)
+def test_a_command_that_meets_a_held_team_says_so_soon(lasting_house, monkeypatch, command):
+    monkeypatch.setattr("sessions.management.commands.setup.IS_EMBEDDED", False)
+    lock = row_of(Team, lasting_house.team.pk) if connection.vendor == "postgresql" else ("SELECT 1",)
+    with held(*lock):
+        begun = time.monotonic()
+        with pytest.raises(CommandError, match="Another change holds what this needs"):
+            call_command(*command)
+        assert time.monotonic() - begun < MOST_SECONDS
+    assert not lasting_house.team.tokens.exists()
+    call_command(*command)
+
+
+@on_postgresql
+def test_a_transaction_that_stands_still_is_ended_and_told_as_a_503(bounded, monkeypatch):
+    page = browser_of(bounded.ben)
+    page.raise_request_exception = False
+    leaf = bounded.chained("Leaf")
+
+    def dawdle(*arguments, **options):
+        with connection.cursor() as cursor:
+            cursor.execute("SET LOCAL idle_in_transaction_session_timeout = 100")
+        time.sleep(0.5)
+        raise_if_ended()
+
+    def raise_if_ended():
+        with connection.cursor() as cursor:
+            cursor.execute("SELECT 1")
+
+    monkeypatch.setattr("sessions.lifecycle.activations.database_now", dawdle)
+    answer = page.post(reverse("start_session", args=[leaf.pk]))
+    assert answer.status_code == 503
+    connection.close()
+
+
+@pytest.mark.skipif("sqlite3" not in settings.DATABASES["default"]["ENGINE"], reason="PostgreSQL has its own")
+def test_a_statement_that_takes_too_long_is_stopped_on_sqlite(transactional_db):
+    receivers = list(connection_created.receivers)
+    database = {"ENGINE": "django.db.backends.sqlite3", "OPTIONS": {}}
+    bound_waiting(database, lock_seconds=2, statement_seconds=0.2)
+    other = connections.create_connection("default")
+    endless = "WITH RECURSIVE c(x) AS (SELECT 1 UNION ALL SELECT x + 1 FROM c) SELECT count(*) FROM c"
+    try:
+        for _ in range(2):
+            begun = time.monotonic()
+            with pytest.raises(OperationalError, match="interrupted"), other.cursor() as cursor:
+                cursor.execute(endless)
+            assert 0.15 < time.monotonic() - begun < MOST_SECONDS
+            with other.cursor() as cursor:
+                assert cursor.execute("SELECT 1").fetchone() == (1,)
+            other.close()
+    finally:
+        other.close()
+        connection_created.receivers = receivers
+        connection_created.sender_receivers_cache.clear()
 
 
 @pytest.mark.skipif(

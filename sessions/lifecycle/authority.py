@@ -15,6 +15,7 @@ from sessions.clock import Now
 from sessions.lifecycle.refused import ActorGone, NotThere, RightLost
 from sessions.models import AwsSession, Membership, Team, Token
 from sessions.policy import ROLES, Action, can, memberships_of
+from sessions.turnstile import waiting_for
 
 # Who acts: a member, or by name the operator, the clock, the identity provider, whose right no team can end.
 Actor = Membership | str
@@ -30,7 +31,8 @@ def name_of(actor: Actor) -> str:
 
 def lock_team(team_id: UUID) -> Team:
     """Hold the team's row until the transaction ends: plans, links, rights and erasures of one team go one after another."""
-    return Team.objects.select_for_update().get(pk=team_id)
+    with waiting_for(team_id):
+        return Team.objects.select_for_update().get(pk=team_id)
 
 
 def lock_team_for(actor: Actor, team_id: UUID, action: Action, *sessions: AwsSession) -> Team:

@@ -1,7 +1,6 @@
 """What is answered when something fails that is nobody's mistake."""
 
 import sys
-from collections.abc import Iterator
 
 from django.conf import settings
 from django.core.exceptions import DisallowedHost, RequestDataTooBig
@@ -10,24 +9,22 @@ from django.http import HttpRequest, HttpResponse
 from django.shortcuts import render
 from django.views import defaults
 
+from chainweb.database_limits import has_ended_us, is_busy, with_causes
 from sessions.api_errors import api_error, is_for_the_api
 from sessions.policy import GroupsTooOld
+from sessions.turnstile import Busy
 
-AWAY = (
-    "The database does not take this now. Nothing was changed and nothing handed out; ask again in a moment."
-)
-RETRY_AFTER_SECONDS = 5
-
-
-def _and_its_causes(error: BaseException | None) -> Iterator[BaseException]:
-    while error is not None:
-        yield error
-        error = error.__cause__ or error.__context__
+AWAY = "The database is unavailable. Nothing was changed and nothing handed out. Try again shortly."
+BUSY = "Another change holds what this needs. Nothing was changed and nothing handed out. Try again in a few seconds."
+AWAY_SECONDS = 5
+BUSY_SECONDS = 2
 
 
 def is_the_databases(error: BaseException | None) -> bool:
-    """Whether the database is away, full, or read-only: that passes, unlike an error of ours."""
-    for each in _and_its_causes(error):
+    """Check whether the database is away, full, busy or read-only: that passes, unlike an error of ours."""
+    if has_ended_us(error):
+        return True
+    for each in with_causes(error):
         if isinstance(each, OperationalError | InterfaceError):
             return True
         if isinstance(each, InternalError) and "read-only" in str(each):
@@ -46,18 +43,19 @@ def forbidden(request: HttpRequest, exception: Exception) -> HttpResponse:
 
 
 def server_error(request: HttpRequest) -> HttpResponse:
-    """503 while the database is away, else 500; for the API as an object. Neither asks the database."""
-    away = is_the_databases(sys.exc_info()[1])
-    status = 503 if away else 500
+    """Answer 503 while the database is away or busy, else 500; for the API as an object. Neither asks the database."""
+    error = sys.exc_info()[1]
+    busy = is_busy(error) or isinstance(error, Busy)
+    away = busy or is_the_databases(error)
+    status, reason = (
+        (503, BUSY if busy else AWAY) if away else (500, "Something broke here; it is in the log.")
+    )
     if is_for_the_api(request):
-        code, message = (
-            ("unavailable", AWAY) if away else ("error", "Something broke here; it is in the log.")
-        )
-        response: HttpResponse = api_error(status, code, message)
-    else:
-        response = render(None, f"{status}.html", status=status)  # no request: its context asks the database
+        response: HttpResponse = api_error(status, "unavailable" if away else "error", reason)
+    else:  # no request: its context asks the database
+        response = render(None, f"{status}.html", {"reason": reason}, status=status)
     if away:
-        response.headers["Retry-After"] = str(RETRY_AFTER_SECONDS)
+        response.headers["Retry-After"] = str(BUSY_SECONDS if busy else AWAY_SECONDS)
     return response
 
 

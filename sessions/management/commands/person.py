@@ -7,6 +7,7 @@ from allauth.mfa.models import Authenticator
 from django.core.management.base import BaseCommand, CommandError
 
 from sessions.lifecycle.rights import remove_second_factors, set_person_active
+from sessions.management.busy import told_if_busy
 from sessions.models import User
 
 
@@ -30,11 +31,12 @@ class Command(BaseCommand):
         user = User.objects.filter(username=options["username"]).first()
         if user is None:
             raise CommandError(f"There is no person {options['username']!r}.")
-        if options["disable"] or options["enable"]:
-            set_person_active(user, options["enable"], actor="manage.py")
-            user.refresh_from_db()
-        if options["remove_two_factor"]:
-            remove_second_factors(user, actor="manage.py")
+        with told_if_busy():
+            if options["disable"] or options["enable"]:
+                set_person_active(user, options["enable"], actor="manage.py")
+                user.refresh_from_db()
+            if options["remove_two_factor"]:
+                remove_second_factors(user, actor="manage.py")
         factors = sorted(Authenticator.objects.filter(user=user).values_list("type", flat=True).distinct())
         places = [f"{each.role} of {each.team.slug}" for each in user.memberships.select_related("team")]
         self.stdout.write(

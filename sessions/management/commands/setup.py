@@ -16,6 +16,7 @@ from chainweb import embedded
 from chainweb.settings import DATA_FOLDER, IS_EMBEDDED
 from sessions.lifecycle.people import add_member, create_person, create_team
 from sessions.lifecycle.refused import Refused
+from sessions.management.busy import told_if_busy
 from sessions.models import Role, Team, User
 from sessions.secret import Secret
 
@@ -51,7 +52,8 @@ class Command(BaseCommand):
             self._refuse_lookalike(model, option, field, text)
         password = None if user else self._password(username)
         try:
-            user = self._set_up(slug, username, user, password, **options)
+            with told_if_busy():
+                user = self._set_up(slug, username, user, password, **options)
         except Refused as refused:
             raise CommandError(refused.message) from None
         self.stdout.write(f"{username} is admin of the team {slug}; in CloudTrail: {user.aws_name}.")

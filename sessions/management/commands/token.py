@@ -10,6 +10,7 @@ from django.db.models import Q
 
 from sessions.lifecycle.refused import Refused
 from sessions.lifecycle.tokens import LONGEST_TOKEN_DAYS, TOKEN_DAYS, create_token
+from sessions.management.busy import told_if_busy
 from sessions.models import AwsSession, Membership, Scope
 from sessions.policy import Action, GroupsTooOld, can, require_fresh_groups
 
@@ -63,7 +64,8 @@ class Command(BaseCommand):
         sessions = self._sessions(member, options["sessions"])
         try:
             require_fresh_groups(member.user, pk=member.pk)
-            token = create_token(member, options["name"], "manage.py", options["days"], scopes, sessions)
+            with told_if_busy():
+                token = create_token(member, options["name"], "manage.py", options["days"], scopes, sessions)
         except (Refused, GroupsTooOld) as refused:
             raise CommandError(refused.message) from None
         self.stdout.write(token.reveal())

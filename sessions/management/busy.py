@@ -1,0 +1,25 @@
+"""Tell an operator, instead of waiting for as long as somebody holds a row."""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+from django.conf import settings
+from django.core.management.base import CommandError
+from django.db import OperationalError, connection
+
+from chainweb.database_limits import bounded, is_busy
+
+
+@contextmanager
+def told_if_busy() -> Iterator[None]:
+    """Bound what a command waits for locks as the web's requests are bound. Raises `CommandError`; nothing is changed then."""
+    try:
+        with bounded(connection, settings.LOCK_TIMEOUT_SECONDS):
+            yield
+    except OperationalError as error:
+        if not is_busy(error):
+            raise
+        raise CommandError(
+            "Another change holds what this needs. Nothing was changed. Try again shortly; if it lasts, look for a process "
+            "that stands still in a transaction (pg_stat_activity)."
+        ) from None
