@@ -23,6 +23,7 @@ from sessions.models import (
     Ended,
     EventKind,
     Membership,
+    Move,
     Probe,
     TeamPolicy,
 )
@@ -236,8 +237,16 @@ def _end_other_identities(
     for team_id, some in by_team.items():
         Activation.objects.filter(pk__in=[each.pk for each in some]).delete()
         erase_all_unneeded(each.credential_id for each in some)
-        ledger.append(team_id, tell(some, why, now))
+        known = why or _why(chains[some[0].session_id])
+        ledger.append(team_id, tell(some, known, now))
     return kept
+
+
+def _why(chain: Sequence[AwsSession]) -> Why | None:
+    """Find whose edit of a chain a worker has not come to yet; None: nobody knows any more."""
+    edits = Move.objects.filter(session__in=[each.pk for each in chain], why__isnull=False)
+    said = edits.order_by("-created_at").values_list("why", flat=True).first()
+    return Why(**said) if said else None
 
 
 def _planned(

@@ -22,10 +22,11 @@ from sessions.models import Activation, AwsSession, Credential, Ended, EventKind
 from sessions.models.sessions import load_chains
 
 WHAT = {
-    "account": "the account",
-    "role": "the role",
-    "assumer": "what it is assumed from",
-    "root": "who the root is",
+    "account": "the account of “{alias}”",
+    "role": "the role of “{alias}”",
+    "assumer": "what “{alias}” is assumed from",
+    "root": "the identity of the root “{alias}”",
+    "chain": "this chain",
 }
 
 
@@ -44,7 +45,7 @@ class Why:
         """Put it in the words of the other problems."""
         return {
             "code": "IdentityChanged",
-            "message": f"Ended because {self.by} changed {WHAT[self.what]} of “{self.alias}”.",
+            "message": f"Ended because {self.by} changed {WHAT[self.what].format(alias=self.alias)}.",
             "check": "Start it again if you want to be what it is now.",
         }
 
@@ -150,7 +151,7 @@ def tell(ended: Sequence[Activation], why: Why | None, now: datetime) -> list[En
 
     `why`: None if it is not known any more whose edit it was.
     """
-    why = why or Why("somebody", "root", "the chain")
+    why = why or Why("somebody", "chain", "")
     Ended.objects.bulk_create(
         [
             Ended(session_id=each.session_id, user_id=each.user_id, problem=why.problem(), at=now)

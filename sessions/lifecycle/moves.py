@@ -18,7 +18,7 @@ from sessions.clock import database_now
 from sessions.lifecycle.activations import resettle
 from sessions.lifecycle.authority import lock_team
 from sessions.lifecycle.identity import Why
-from sessions.models import Activation, AwsSession, Move
+from sessions.models import Activation, AwsSession, Membership, Move
 
 # So many follow in the transaction of the change itself.
 AT_ONCE = 50
@@ -59,6 +59,13 @@ def follow(
         of=started.count(),
         created_at=now,
     )
+
+
+@transaction.atomic
+def follow_for(session: AwsSession, member: Membership) -> None:
+    """Have one member's activation of a session follow now, ahead of what waits for a worker."""
+    lock_team(session.team_id)
+    resettle(Activation.objects.filter(session=session, user=member.user), database_now(), asked=True)
 
 
 def progress(team_id: Any, below: AwsSession | None = None) -> dict[str, int] | None:

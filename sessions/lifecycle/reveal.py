@@ -15,6 +15,7 @@ from sessions.ledger import Entry
 from sessions.lifecycle import tallies
 from sessions.lifecycle.authority import LOST, member_again
 from sessions.lifecycle.blobs import open_credentials
+from sessions.lifecycle.moves import follow_for
 from sessions.lifecycle.plan import plan
 from sessions.lifecycle.refused import NotThere, Refused, RightLost
 from sessions.lifecycle.state import INACTIVE, Problem, State, Status, ended_state, notices_of, state_of
@@ -45,6 +46,10 @@ class NotReady(Exception):
     state: State
 
 
+class Moving(NotReady):
+    """The chain asks for something else by now than what the member's activation points at."""
+
+
 @dataclass
 class NotYours(NotReady):
     """The right to it was lost since the request came in; `why` is what the next request would be answered."""
@@ -59,6 +64,15 @@ def reveal(session: AwsSession, member: Membership, *, form: str, via: str) -> A
     Raises `NotReady`, or `NotYours` where the right is gone. If the event cannot be written, that error is raised and
     nothing is opened.
     """
+    try:
+        return _reveal(session, member, form, via)
+    except Moving:
+        # Whoever asks is not kept waiting for the thousands that a worker moves, or for an edit that nobody moved.
+        follow_for(session, member)
+        raise
+
+
+def _reveal(session: AwsSession, member: Membership, form: str, via: str) -> AwsCredentials:
     with transaction.atomic(durable=True):
         head = ledger.hold(session.team_id)
         try:
@@ -122,7 +136,7 @@ def _ready_activation(chain: Sequence[AwsSession], member: Membership, now: date
     except ValueError as error:
         raise NotReady(_failed("InvalidName", str(error))) from None
     if activation.credential_id != planned:
-        raise NotReady(replace(state, status=Status.PENDING, problem=MOVING, expires_at=None))
+        raise Moving(replace(state, status=Status.PENDING, problem=MOVING, expires_at=None))
     return activation
 
 

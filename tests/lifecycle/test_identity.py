@@ -71,12 +71,20 @@ def other_key(house):
 
 # (which session of root, first, middle and leaf is edited, how, and what the notice calls it)
 CHANGES = {
-    "role": (3, lambda house: {"role_arn": house.role_arn("Other")}, "the role"),
-    "account": (3, lambda house: {"role_arn": house.role_arn("Other", ELSEWHERE)}, "the account"),
-    "assumer": (3, lambda house: {"assumer": house.chained("Side door")}, "what it is assumed from"),
-    "role above": (2, lambda house: {"role_arn": house.role_arn("Other")}, "the role"),
-    "assumer above": (1, lambda house: {"assumer": house.iam_user("Other root")}, "what it is assumed from"),
-    "key of the root": (0, other_key, "who the root is"),
+    "role": (3, lambda house: {"role_arn": house.role_arn("Other")}, "the role of “{alias}”"),
+    "account": (
+        3,
+        lambda house: {"role_arn": house.role_arn("Other", ELSEWHERE)},
+        "the account of “{alias}”",
+    ),
+    "assumer": (3, lambda house: {"assumer": house.chained("Side door")}, "what “{alias}” is assumed from"),
+    "role above": (2, lambda house: {"role_arn": house.role_arn("Other")}, "the role of “{alias}”"),
+    "assumer above": (
+        1,
+        lambda house: {"assumer": house.iam_user("Other root")},
+        "what “{alias}” is assumed from",
+    ),
+    "key of the root": (0, other_key, "the identity of the root “{alias}”"),
 }
 
 
@@ -89,7 +97,7 @@ def test_an_edit_of_the_identity_ends_what_others_have_started(house, started, c
     state = house.state(leaf, house.ben)
     assert state.status is Status.INACTIVE
     assert state.problem.code == "IdentityChanged"
-    assert state.problem.message == f"Ended because ada changed {what} of “{edited.alias}”."
+    assert state.problem.message == f"Ended because ada changed {what.format(alias=edited.alias)}."
     [event] = house.events(EventKind.SESSION_ENDED_BY_EDIT)
     assert (event.actor, event.data["of"], event.session_alias) == ("ada", "ben", leaf.alias)
     with pytest.raises(NotReady):
@@ -190,11 +198,20 @@ def test_what_a_worker_comes_to_later_is_handed_to_nobody_meanwhile(house, start
     monkeypatch.setattr(moves, "AT_ONCE", 0)
     edit(house, leaf, role_arn=house.role_arn("Other"))
     with pytest.raises(NotReady):
-        reveal(leaf, house.ben, form="process", via="tests")
+        reveal(leaf, house.ada, form="process", via="tests")
     moves.work_off(60)
     house.work()
     assert house.state(leaf, house.ben).problem.message.startswith("Ended because ada changed the role")
     assert is_active(house, leaf, house.ada)
+
+
+def test_who_asks_before_a_worker_comes_is_told_at_once_whose_edit_it_was(house, started, monkeypatch):
+    leaf = started[-1]
+    monkeypatch.setattr(moves, "AT_ONCE", 0)
+    edit(house, leaf, role_arn=house.role_arn("Other"))
+    with pytest.raises(NotReady):
+        reveal(leaf, house.ben, form="process", via="tests")
+    assert house.state(leaf, house.ben).problem.message.startswith("Ended because ada changed the role")
 
 
 def test_two_edits_before_a_worker_comes_take_neither_editor_along_with_the_other(

@@ -184,6 +184,16 @@ def test_what_was_read_before_the_lock_counts_for_nothing(house, change):
 
 
 @pytest.mark.django_db
+def test_who_asks_for_what_has_not_followed_an_edit_has_it_moved(house):
+    leaf = active(house)
+    type(leaf.link).objects.filter(pk=leaf.pk).update(role_session_name="x-{username}")
+    with pytest.raises(NotReady):
+        reveal(leaf, house.ben, form="process", via="tests")
+    house.work()
+    assert reveal(leaf, house.ben, form="process", via="tests")
+
+
+@pytest.mark.django_db
 def test_a_group_that_is_gone_opens_nothing(house):
     leaf = active(house)
     group = save_group(house.ada, "Operators", [house.ben])
