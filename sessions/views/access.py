@@ -11,7 +11,7 @@ from django.conf import settings
 from django.contrib import messages
 from django.contrib.auth.decorators import login_required
 from django.core.exceptions import PermissionDenied
-from django.http import Http404, HttpRequest, HttpResponse
+from django.http import Http404, HttpRequest, HttpResponse, HttpResponseRedirect
 from django.shortcuts import redirect
 from django.urls import reverse
 from django.utils.http import url_has_allowed_host_and_scheme
@@ -72,6 +72,17 @@ def require(member: Membership, action: Action, session: AwsSession | None = Non
         raise NotAllowed(member, action, session)
     if action is Action.START and session is not None and is_dead(session):
         raise PermissionDenied(CUT_OFF)
+
+
+def back_or_session(request: HttpRequest, session_id: UUID) -> HttpResponse:
+    """Go back to the page that `next` names, if it is one of ours by its path; else to the session's."""
+    back = request.POST.get("next", "")
+    hosts = {request.get_host()}
+    if back.startswith("/") and url_has_allowed_host_and_scheme(
+        back, hosts, require_https=request.is_secure()
+    ):
+        return HttpResponseRedirect(back)
+    return redirect("session", session_id)
 
 
 # --- sensitive things want a recent log-in ------------------------------------------------------------

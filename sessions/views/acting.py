@@ -7,7 +7,6 @@ from django.contrib import messages
 from django.contrib.auth.decorators import login_required
 from django.http import Http404, HttpRequest, HttpResponse
 from django.shortcuts import redirect, render
-from django.utils.http import url_has_allowed_host_and_scheme
 from django.views.decorators.http import require_POST
 
 from sessions import tasks
@@ -17,7 +16,7 @@ from sessions.lifecycle.reveal import NotReady, hand_out
 from sessions.models import AwsSession, Membership
 from sessions.policy import Action
 from sessions.snippets import FORMATS, SnippetFormat
-from sessions.views.access import session_for
+from sessions.views.access import back_or_session, session_for
 
 CLEAR_AFTER_SECONDS = 30
 
@@ -37,12 +36,7 @@ def _done(request: HttpRequest, session: AwsSession) -> HttpResponse:
         response = HttpResponse(status=204)
         response.headers["HX-Trigger"] = "chainweb:changed"
         return response
-    back = request.POST.get("next", "")
-    if url_has_allowed_host_and_scheme(
-        back, allowed_hosts={request.get_host()}, require_https=request.is_secure()
-    ):
-        return redirect(back)
-    return redirect("session", session.pk)
+    return back_or_session(request, session.pk)
 
 
 @login_required

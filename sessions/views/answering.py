@@ -9,7 +9,6 @@ from django.core.exceptions import PermissionDenied
 from django.http import Http404, HttpRequest, HttpResponse
 from django.shortcuts import redirect, render
 from django.urls import reverse
-from django.utils.http import url_has_allowed_host_and_scheme
 from django.views.decorators.debug import sensitive_post_parameters
 from django.views.decorators.http import require_http_methods, require_POST
 
@@ -23,7 +22,7 @@ from sessions.lifecycle.state import view_of_sessions
 from sessions.lifecycle.versions import Changed
 from sessions.models import ApprovalStage, AwsSession, Membership
 from sessions.policy import Action, can, may_answer
-from sessions.views.access import recently_logged_in, session_for
+from sessions.views.access import back_or_session, recently_logged_in, session_for
 
 POLL_SECONDS = 2
 
@@ -34,14 +33,6 @@ def root_for(request: HttpRequest, session_id: UUID) -> tuple[AwsSession, Member
     if not may_answer(member, session):
         raise PermissionDenied
     return session.chain()[0], member
-
-
-def _back(request: HttpRequest, session_id: UUID) -> HttpResponse:
-    back = request.POST.get("next", "")
-    hosts = {request.get_host()}
-    if url_has_allowed_host_and_scheme(back, allowed_hosts=hosts, require_https=request.is_secure()):
-        return redirect(back)
-    return redirect("session", session_id)
 
 
 @login_required
@@ -58,7 +49,7 @@ def give_code(request: HttpRequest, session_id: UUID) -> HttpResponse:
     else:
         tasks.wake_for_start()
         messages.success(request, f"The code for “{root.alias}” is given; a worker uses it now.")
-    return _back(request, session_id)
+    return back_or_session(request, session_id)
 
 
 @login_required
