@@ -255,6 +255,19 @@ def test_access_policy_group_role_and_name_tell_the_second_as_well(house, leaf):
     assert (bea.role, bea.user.aws_name) == (Role.AUDITOR, "bea-new")
 
 
+def test_what_was_built_below_meanwhile_is_not_deleted_unseen(house, leaf):
+    url = reverse("delete_session", args=[leaf.pk])
+    ada = house.browser(house.ada)
+    below = ada.get(url).context["below"]
+    house.chained("Built meanwhile", leaf)
+    answer = ada.post(url, {"below": below}, follow=True)
+    assert "Built meanwhile" in answer.content.decode()
+    assert "Nothing is deleted yet" in answer.content.decode()
+    assert AwsSession.objects.filter(pk=leaf.pk).exists()
+    assert ada.post(url, {"below": answer.context["below"]}).status_code == 302
+    assert not AwsSession.objects.filter(alias="Built meanwhile").exists()
+
+
 # --- the API --------------------------------------------------------------------------------------------
 
 

@@ -34,7 +34,7 @@ from sessions.lifecycle.activations import (
     stop_sessions,
 )
 from sessions.lifecycle.moves import progress
-from sessions.lifecycle.sessions import Refused, delete_session
+from sessions.lifecycle.sessions import Refused, delete_session, mark_of
 from sessions.lifecycle.state import Described, view_of_sessions, view_of_team
 from sessions.lifecycle.versions import Changed
 from sessions.models import CHAINED, AwsSession, Membership, TeamPolicy
@@ -217,7 +217,7 @@ def remove_session(request: HttpRequest, session_id: UUID, dependants: bool = Fa
             f"Sessions are assumed from it: {', '.join(below[:NAMED])}{more}. Confirm with ?dependants=true.",
         )
     try:
-        delete_session(session, member, seen=seen)
+        delete_session(session, member, seen=seen, below_seen=None if dependants else mark_of([]))
     except Changed:
         raise
     except Refused as refused:

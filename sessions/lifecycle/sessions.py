@@ -1,6 +1,7 @@
 """Create, edit, delete: the links stay a forest of bounded depth, and active chains follow an edit that leaves them who they are."""
 
-from collections.abc import Mapping
+import hashlib
+from collections.abc import Iterable, Mapping
 from copy import copy
 from dataclasses import dataclass, field
 from typing import Any
@@ -19,7 +20,7 @@ from sessions.lifecycle.identity import Why, go_along, own_below, what_changed
 from sessions.lifecycle.moves import follow
 from sessions.lifecycle.refused import Refused
 from sessions.lifecycle.tested import identity_told
-from sessions.lifecycle.versions import expect
+from sessions.lifecycle.versions import Changed, expect
 from sessions.models import CHAINED, AssumerLink, AwsSession, Credential, EventKind, Membership, TeamPolicy
 from sessions.models.sessions import load_chains
 from sessions.policy import Action, can, why_not_create
@@ -221,12 +222,25 @@ def check_place(draft: Draft, session: AwsSession, member: Membership) -> None:
         )
 
 
+def mark_of(sessions: Iterable[AwsSession]) -> str:
+    """Make a short text of these sessions, which is another one for any others."""
+    ids = ",".join(sorted(str(each.pk) for each in sessions))
+    return hashlib.sha256(ids.encode()).hexdigest()[:16]
+
+
 @transaction.atomic
-def delete_session(session: AwsSession, member: Membership, *, seen: int | None = None) -> list[AwsSession]:
-    """Deletes a session and everything assumed from it, at all levels; returns what went, dependants first."""
+def delete_session(
+    session: AwsSession, member: Membership, *, seen: int | None = None, below_seen: str | None = None
+) -> list[AwsSession]:
+    """Deletes a session and everything assumed from it, at all levels; returns what went, dependants first.
+
+    `below_seen`: `mark_of` the dependants that were confirmed; raises `Changed` if they are others by now.
+    """
     member = begin(member, Action.DELETE, session)
     expect(session.version, seen)
     dependants = [below for below, _ in session.dependants()]
+    if below_seen is not None and mark_of(dependants) != below_seen:
+        raise Changed("", "What is assumed from it has changed since you looked.", session.version)
     forbidden = [below.alias for below in dependants if not can(member, Action.DELETE, below)]
     if forbidden:
         raise Refused(

@@ -20,9 +20,9 @@ from sessions.conflicts import Stored, status_of
 from sessions.forms import ChainedSessionForm, SessionForm, form_for, stored_values
 from sessions.lifecycle import request_limits
 from sessions.lifecycle.probes import report_on, start_probe
-from sessions.lifecycle.sessions import Refused, delete_session
+from sessions.lifecycle.sessions import Refused, delete_session, mark_of
 from sessions.lifecycle.state import view_of_sessions
-from sessions.lifecycle.versions import last_change
+from sessions.lifecycle.versions import Changed, last_change
 from sessions.models import CHAINED, Activation, AwsSession, EventKind, Membership, Probe, ProbeState, User
 from sessions.models.sessions import CHAINED_LABEL
 from sessions.picking import is_searching
@@ -174,7 +174,10 @@ def delete_session_page(request: HttpRequest, session_id: UUID) -> HttpResponse:
         return first
     if request.method == "POST":
         try:
-            gone = delete_session(session, member)
+            gone = delete_session(session, member, below_seen=request.POST.get("below"))
+        except Changed as changed:
+            messages.error(request, f"{changed.message} Nothing is deleted yet: look at the list again.")
+            return redirect("delete_session", session.pk)
         except Refused as refused:
             messages.error(request, refused.message)
             return redirect("session", session.pk)
@@ -190,6 +193,7 @@ def delete_session_page(request: HttpRequest, session_id: UUID) -> HttpResponse:
     context = {
         "row": row_of(view.describe(session), view),
         "dependants_count": len(dependants),
+        "below": mark_of(below for below, _ in dependants),
         "dependants_more": len(dependants) - len(shown),
         "active_people": people.get(session.pk, 0),
         "dependants": [

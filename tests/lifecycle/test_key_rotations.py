@@ -65,6 +65,8 @@ def test_the_key_is_replaced_and_active_sessions_move_to_it_by_themselves(house,
     assert new.access_key_id != old.access_key_id
     assert keys(sts, root) == {new.access_key_id: True}
     assert caller_identity(new, "eu-west-1").arn == rotation.user_arn
+    # Who still has the root's form open with the old key is told when they save.
+    assert AwsSession.objects.get(pk=root.pk).version == root.version + 1
     house.work()
     state = house.state(leaf)
     assert (state.status, state.problem) == (Status.ACTIVE, None)
