@@ -114,11 +114,11 @@ def build(slug: str = "large") -> LargeTeam:
     approval_root = save_session(
         Draft(kind="identity-center", alias="Portal", profile="portal", region=REGION, settings=portal), admin
     )
+    # Open to whoever the requests come from: a new root is closed.
+    AwsSession.objects.filter(team=team).update(open_to_assume=True)
     session = chained("Subject", own_root)
     child, waiting = chained("Subject child", session), chained("Waiting", code_root)
     own = chained("Own", own_root, member)
-    # Open to whoever the requests come from, whatever the defaults are.
-    AwsSession.objects.filter(team=team).update(open_to_start=True, open_to_assume=True)
     for each in (session, child):
         _activate(start_session(each, member).credential)
     start_session(waiting, member)

@@ -146,6 +146,7 @@ PAGES = (
     Ask(f"{SESSION}access/"),
     Ask(f"{SESSION}access/", what="a large root", about=_one("big_root")),
     Ask(f"{SESSION}access/", "POST", 302, data=_access),
+    Ask(f"{SESSION}dismiss/", "POST", 302, by="member"),
     Ask(f"{SESSION}start/", "POST", 302, by="member"),
     Ask(f"{SESSION}stop/", "POST", 302, by="member"),
     Ask(f"{SESSION}rotate/", "POST", 302, by="member"),

@@ -136,6 +136,11 @@ class AccessForm(VersionedForm):
         help_text="Whoever builds a chain on it answers for that; without this right of theirs the chain stands still. "
         "Admins always may.",
     )
+    keep_assume = forms.BooleanField(
+        label="Keep it open to assume from",
+        required=False,
+        help_text="Otherwise closing it closes that as well.",
+    )
     assume_groups = forms.ModelMultipleChoiceField(
         label="Groups who may assume from it",
         queryset=TeamGroup.objects.none(),
@@ -155,12 +160,12 @@ class AccessForm(VersionedForm):
             _field(self, f"{right}_people").queryset = people_of(member)
             _field(self, f"{right}_groups").queryset = member.team.groups.all()
         if not session.is_chained:  # nobody starts a root
-            for name in ("start", "start_groups", "start_people"):
+            for name in ("start", "start_groups", "start_people", "keep_assume"):
                 del self.fields[name]
 
     @staticmethod
     def initial_for(access: Access) -> dict[str, Any]:
-        found: dict[str, Any] = {}
+        found: dict[str, Any] = {"keep_assume": access.assume.everyone and not access.start.everyone}
         for right, audience in (("start", access.start), ("assume", access.assume)):
             found[right] = "everyone" if audience.everyone else "named"
             found[f"{right}_people"] = [member.pk for member in audience.members]
@@ -168,8 +173,11 @@ class AccessForm(VersionedForm):
         return found
 
     def access(self) -> Access:
-        """What the valid form wants."""
-        return Access(self._audience("start"), self._audience("assume"))
+        """Read what the valid form wants: who closes a session closes it to assume from, unless they say otherwise."""
+        start, assume = self._audience("start"), self._audience("assume")
+        if assume.everyone and not start.everyone and not self.cleaned_data["keep_assume"]:
+            assume = Audience(everyone=False)
+        return Access(start, assume)
 
     def _audience(self, right: str) -> Audience:
         if right not in self.fields or self.cleaned_data[right] == "everyone":

@@ -38,8 +38,9 @@ class House:
         return add_member(self.team, create_person(name, Secret(PASSWORD)), role, actor="tests")
 
     def iam_user(self, alias, member=None, *, region="eu-west-1"):
+        """An IAM user from which everyone of the team may assume; without being opened, only admins may."""
         key = self.sts.add_user(f"user-{next(_numbers)}", account=ACCOUNT)
-        return save_session(
+        root = save_session(
             Draft(
                 kind="iam-user",
                 alias=alias,
@@ -50,6 +51,10 @@ class House:
             ),
             member or self.ada,
         )
+        # Without a line in the ledger, which tests count.
+        AwsSession.objects.filter(pk=root.pk).update(open_to_assume=True)
+        root.open_to_assume = True
+        return root
 
     def role_arn(self, name, account=ACCOUNT, **rules):
         """A role that exists at the STS and trusts everybody, unless `rules` say otherwise."""

@@ -11,6 +11,7 @@ from django.test import Client
 from django.test.utils import CaptureQueriesContext
 
 from bench import large_team, routes
+from sessions.lifecycle import request_limits
 from sessions.lifecycle.sessions import delete_session
 from sessions.picking import SHOWN
 from sessions.views.reading import CHILDREN_SHOWN
@@ -31,6 +32,7 @@ def taken_back():
 
 def send(ask, team, browsers):
     """One request, and the statements it sent."""
+    request_limits.forget()
     headers, client, kind = dict(ask.headers), browsers[ask.by], "application/x-www-form-urlencoded"
     body = urlencode(ask.data(team), doseq=True)
     if ask.is_api:

@@ -26,12 +26,15 @@ class AudienceModel(BaseModel):
 
 
 class AccessModel(BaseModel):
-    """`start`: who may start it and take its credentials; `assume`: who may assume further roles from it."""
+    """`start`: who may start it and take its credentials; `assume`: who may assume further roles from it.
+
+    Without `assume` everyone may where everyone may start; a root, and a session that is closed, is closed for that as well.
+    """
 
     model_config = ConfigDict(extra="forbid")
 
     start: AudienceModel = Field(default_factory=AudienceModel)
-    assume: AudienceModel = Field(default_factory=AudienceModel)
+    assume: AudienceModel | None = None
 
 
 def _as_json(session: AwsSession) -> dict[str, Any]:
@@ -84,7 +87,9 @@ def put_access(request: HttpRequest, response: HttpResponse, session_id: UUID, p
     """With `If-Match` it is refused (412) where somebody has changed the access since."""
     session, member = session_for(request, session_id, Action.SHARE), caller(request)
     seen = seen_version(request, session.access_version)
-    start, assume = _audience(member, payload.start, "start"), _audience(member, payload.assume, "assume")
+    is_open = session.is_chained and payload.start.everyone
+    wanted = payload.assume or AudienceModel(everyone=is_open)
+    start, assume = _audience(member, payload.start, "start"), _audience(member, wanted, "assume")
     set_access(session, Access(start, assume), member, seen=seen)
     response.headers["ETag"] = etag(session.access_version)
     return _as_json(session)

@@ -14,7 +14,16 @@ from sessions.lifecycle.refused import NotThere
 from sessions.lifecycle.rights import settle
 from sessions.lifecycle.sessions import Refused
 from sessions.lifecycle.versions import expect
-from sessions.models import AssumerLink, AwsSession, EventKind, Membership, Right, SessionGrant, TeamGroup
+from sessions.models import (
+    AssumerLink,
+    AwsSession,
+    EventKind,
+    Membership,
+    Right,
+    SessionGrant,
+    Team,
+    TeamGroup,
+)
 from sessions.policy import Action, cut_off
 
 
@@ -69,6 +78,14 @@ def set_access(session: AwsSession, access: Access, actor: Actor, *, seen: int |
     """
     team = lock_team_for(actor, session.team_id, Action.SHARE, session)
     expect(session.access_version, seen)
+    ledger.append(team.pk, write_access(team, session, access, actor))
+
+
+def write_access(team: Team, session: AwsSession, access: Access, actor: Actor) -> list[Entry]:
+    """Store whom a session is open to, and end what nobody has a right to any more; return the lines for the ledger.
+
+    For a caller that holds the team's row. Raises `Refused` for people and groups of another team.
+    """
     for audience in (access.start, access.assume):
         teams = {member.team_id for member in audience.members} | {group.team_id for group in audience.groups}
         if teams - {team.pk}:
@@ -96,7 +113,7 @@ def set_access(session: AwsSession, access: Access, actor: Actor, *, seen: int |
         "cut_off": sorted(cut.values_list("alias", flat=True)),
     }
     told = Entry(EventKind.ACCESS_CHANGED, name_of(actor), session, data)
-    ledger.append(team.pk, [told, *settle(team, name_of(actor), sessions=[session.pk])])
+    return [told, *settle(team, name_of(actor), sessions=[session.pk])]
 
 
 def _grants(session: AwsSession, right: Right, audience: Audience) -> Iterable[SessionGrant]:

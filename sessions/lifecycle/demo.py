@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from django.utils.crypto import salted_hmac
 
 from sessions.aws.simulated import create_user
+from sessions.lifecycle.access import Access, Audience, set_access
 from sessions.lifecycle.activations import mint_all_anew
 from sessions.lifecycle.people import add_member, create_person, create_team
 from sessions.lifecycle.sessions import Draft, save_session
@@ -91,11 +92,14 @@ def _renew_iam_user(team: Team, admin: Membership, endpoint_url: str) -> None:
         identity_arn=arn,
     )
     saved = save_session(draft, admin, root)
+    if root is None:
+        set_access(saved, Access(Audience(), Audience()), admin)
     AwsSession.objects.filter(pk=saved.pk).update(identity_arn=arn)
 
 
 def _create_chains(team: Team, admin: Membership) -> None:
     ambient = save_session(Draft("ambient", AMBIENT_ALIAS, "chainweb-worker", "eu-west-1"), admin)
+    set_access(ambient, Access(Audience(), Audience()), admin)
     AwsSession.objects.filter(pk=ambient.pk).update(identity_arn=AMBIENT_ARN)
     for alias, profile, assumer, role_arn in CHAINS:
         save_session(

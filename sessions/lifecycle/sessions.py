@@ -15,6 +15,7 @@ from sessions.ledger import Entry
 from sessions.lifecycle.activations import end_activations_of
 from sessions.lifecycle.authority import begin
 from sessions.lifecycle.blobs import seal_root_secrets
+from sessions.lifecycle.closed_roles import check_role
 from sessions.lifecycle.hop_rules import check_below, check_chain, check_link, check_name
 from sessions.lifecycle.identity import Why, go_along, own_below, what_changed
 from sessions.lifecycle.moves import follow
@@ -114,6 +115,9 @@ def save_session(
             before = copy(session)
             link_before = AssumerLink.objects.filter(session=session).values("role_arn", "assumer_id").first()
             own = [] if creating or asks_the_same else own_below(session, member.user_id)
+            if creating and draft.kind != CHAINED:
+                # A root is the beginning of everything: an admin says who may build on it.
+                session.open_to_assume = False
             session.alias, session.profile, session.region = draft.alias, draft.profile, draft.region
             _write(draft, session, member, creating=creating)
             if draft.kind == CHAINED:
@@ -204,6 +208,7 @@ def check_place(draft: Draft, session: AwsSession, member: Membership) -> None:
         raise Refused("assumer", "Choose a session of your team to assume the role from.")
     if assumer.pk == session.pk:
         raise Refused("assumer", "A session cannot be its own assumer.")
+    check_role(draft.role_arn, member, session)
     chain = assumer.chain()
     if any(each.pk == session.pk for each in chain):
         raise Refused(

@@ -228,6 +228,7 @@ class AssumerLink(models.Model):
             models.Index(fields=["assumer", "session"], name="link_by_assumer"),
             models.Index(fields=["assumer", "author"], name="link_by_author"),
             models.Index(Lower("role_session_name"), name="link_by_template"),
+            models.Index(fields=["role_arn"], name="link_by_role"),
         ]
 
     def __str__(self) -> str:

@@ -6,17 +6,21 @@ from uuid import UUID
 from django.contrib import messages
 from django.http import HttpRequest, HttpResponse
 from django.shortcuts import get_object_or_404, redirect, render
+from django.template.defaultfilters import pluralize
 from django.views.decorators.http import require_http_methods, require_POST
 
 from sessions.conflicts import Stored, status_of
 from sessions.forms_people import AccessForm, GroupForm
 from sessions.lifecycle.access import access_of, delete_group, save_group, set_access
+from sessions.lifecycle.refused import Refused
+from sessions.lifecycle.same_role import close_wider_ways, may_close, wider_ways
 from sessions.lifecycle.versions import last_change
-from sessions.models import AssumerLink, EventKind, TeamGroup
+from sessions.models import AssumerLink, AwsSession, EventKind, Membership, Role, TeamGroup
 from sessions.policy import Action
 from sessions.views.access import member_in, recently_logged_in, session_for
 
 BUILT_ON_SHOWN = 20
+WAYS_SHOWN = 20
 
 
 @recently_logged_in
@@ -24,6 +28,8 @@ BUILT_ON_SHOWN = 20
 def session_access(request: HttpRequest, session_id: UUID) -> HttpResponse:
     """Who may start a session, and who may assume further roles from it."""
     session, member = session_for(request, session_id, Action.SHARE)
+    if request.method == "POST" and "close_others" in request.POST:
+        return _close_others(request, session, member)
     initial = AccessForm.initial_for(access_of(session))
     data = request.POST if request.method == "POST" else None
     form = AccessForm(data, member=member, session=session, initial=initial)
@@ -42,13 +48,30 @@ def session_access(request: HttpRequest, session_id: UUID) -> HttpResponse:
             messages.success(request, f"Access to “{session.alias}” saved.")
             return redirect("session", session.pk)
     built_on = AssumerLink.objects.filter(assumer=session).select_related("session", "author").order_by("pk")
+    ways, more_ways = wider_ways(session, WAYS_SHOWN)
     context = {
         "form": form,
         "session": session,
+        "ways": ways,
+        "more_ways": more_ways,
+        "may_close": member.role == Role.ADMIN or (not more_ways and may_close(member, session, ways)),
+        "active_people": sum(way.active_people for way in ways),
         "built_on": built_on[:BUILT_ON_SHOWN],
         "built_on_more": max(built_on.count() - BUILT_ON_SHOWN, 0),
     }
     return render(request, "session_access.html", context, status=status_of(form))
+
+
+def _close_others(request: HttpRequest, session: AwsSession, member: Membership) -> HttpResponse:
+    try:
+        closed = close_wider_ways(session, member)
+    except Refused as refused:
+        messages.error(request, refused.message)
+    else:
+        messages.success(
+            request, f"{len(closed)} other session{pluralize(len(closed))} closed like “{session.alias}”."
+        )
+    return redirect("session_access", session.pk)
 
 
 @recently_logged_in

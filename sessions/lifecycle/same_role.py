@@ -1,0 +1,84 @@
+"""One role, several sessions: closing a session closes its role only if every other way to the same role is closed as well.
+
+A role is known by its ARN, letter by letter, as AWS knows it.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from django.db import transaction
+from django.db.models import Exists, OuterRef, Q, QuerySet
+
+from sessions import ledger
+from sessions.lifecycle.access import Access, Audience, access_of, write_access
+from sessions.lifecycle.authority import Actor, lock_team_for
+from sessions.lifecycle.closed_roles import sessions_with_role
+from sessions.lifecycle.refused import Refused
+from sessions.models import Activation, AwsSession, Membership, Right, SessionGrant
+from sessions.policy import Action, Rights, can
+
+
+@dataclass(frozen=True)
+class Way:
+    """Another session with the same role: whom it is open to, and how many people have it active."""
+
+    session: AwsSession
+    access: Access
+    active_people: int
+
+
+def with_role_of(session: AwsSession) -> QuerySet[AwsSession]:
+    """Select the other sessions of the team with the same role, by alias; none for a root."""
+    if not session.is_chained:
+        return AwsSession.objects.none()
+    return sessions_with_role(session.team_id, session.link.role_arn).exclude(pk=session.pk).order_by("alias")
+
+
+def wider_ways(session: AwsSession, most: int) -> tuple[list[Way], bool]:
+    """List the other ways to a session's role that let in people whom the session itself does not; and whether there are more.
+
+    A session that is open to everyone leaves nobody out: it has no wider way.
+    """
+    if session.open_to_start:
+        return [], False
+    named = SessionGrant.objects.filter(session=OuterRef("pk"), right=Right.START)
+    mine = access_of(session).start
+    people = Q(member__isnull=False) & ~Q(member__in=mine.members)
+    groups = Q(group__isnull=False) & ~Q(group__in=mine.groups)
+    found = with_role_of(session).filter(Q(open_to_start=True) | Exists(named.filter(people | groups)))
+    some = list(found.select_related("team", "link").defer("sealed_secrets")[: most + 1])
+    active = Activation.objects.filter(session__in=[each.pk for each in some]).values_list(
+        "session_id", "user_id"
+    )
+    started: dict[object, set[int]] = {}
+    for session_id, user_id in active:
+        started.setdefault(session_id, set()).add(user_id)
+    ways = [Way(each, access_of(each), len(started.get(each.pk, ()))) for each in some[:most]]
+    return ways, len(some) > most
+
+
+@transaction.atomic(durable=True)
+def close_wider_ways(session: AwsSession, actor: Actor) -> list[AwsSession]:
+    """Open every other session with the same role to whom this one is open to, and close it to assume from; return them.
+
+    Whoever loses a right loses what they have running by it. Raises `RightLost` where the actor may not share one of them.
+    """
+    others = list(with_role_of(session).select_related("team", "link").order_by("pk"))
+    team = lock_team_for(actor, session.team_id, Action.SHARE, session, *others)
+    session.refresh_from_db(fields=["open_to_start"])
+    if session.open_to_start:
+        raise Refused("", f"“{session.alias}” is open to everyone: close it first.")
+    start, nobody = access_of(session).start, Audience(everyone=False)
+    entries = []
+    for other in others:
+        was = access_of(other)
+        keeps_assume = not was.assume.everyone
+        entries += write_access(team, other, Access(start, was.assume if keeps_assume else nobody), actor)
+    ledger.append(team.pk, entries)
+    return others
+
+
+def may_close(member: Membership, session: AwsSession, ways: Sequence[Way]) -> bool:
+    """Check whether a member may close all of these ways."""
+    rights = Rights(member, [way.session.pk for way in ways])
+    return can(member, Action.SHARE, session) and all(rights.can(Action.SHARE, way.session) for way in ways)

@@ -1,0 +1,192 @@
+"""Closing a session closes its role: by whatever other session, and for new ones."""
+
+import pytest
+from django.urls import reverse
+
+from sessions.lifecycle.access import Access, Audience, access_of, save_group, set_access
+from sessions.lifecycle.probes import start_probe
+from sessions.lifecycle.refused import Refused, RightLost
+from sessions.lifecycle.same_role import close_wider_ways, wider_ways
+from sessions.lifecycle.sessions import Draft, save_session
+from sessions.models import CHAINED, Activation, AwsSession, Event, EventKind
+from tests.house import House
+from tests.test_api import Api
+
+NOBODY = Audience(everyone=False)
+
+
+def only(*members, groups=()):
+    return Audience(everyone=False, members=list(members), groups=list(groups))
+
+
+@pytest.fixture
+def dep(house):
+    """A session on a role, closed to all but bea."""
+    session = house.chained("dep", member=house.ada, arn=house.role_arn("Deploy"))
+    set_access(session, Access(only(house.bea), NOBODY), house.ada)
+    return session
+
+
+def draft(house, arn, alias="mine"):
+    return Draft(
+        CHAINED, alias, alias, "eu-west-1", assumer=house.root, role_arn=arn, role_session_name="{username}"
+    )
+
+
+def test_who_is_kept_out_of_a_role_gets_it_by_no_session_of_their_own(house, dep):
+    arn = dep.link.role_arn
+    for attempt in (save_session, lambda wanted, member: start_probe(wanted, member, None)):
+        with pytest.raises(Refused, match="closed to you: “dep”") as refused:
+            attempt(draft(house, arn), house.ben)
+        assert refused.value.field == "role_arn"
+    # Nor by making one of their own into it.
+    own = house.chained("own", member=house.ben)
+    with pytest.raises(Refused, match="closed to you"):
+        save_session(draft(house, arn, "own"), house.ben, own)
+    # Who is let in, and admins, may have sessions of their own with it.
+    save_session(draft(house, arn, "beas"), house.bea)
+    save_session(draft(house, arn, "adas"), house.ada)
+
+
+def test_form_and_api_say_it_on_the_field(house, dep):
+    arn = dep.link.role_arn
+    body = {
+        "kind": CHAINED,
+        "alias": "mine",
+        "profile": "mine",
+        "region": "eu-west-1",
+        "role_arn": arn,
+        "assumer": str(house.root.pk),
+    }
+    answer = Api(house.token())("POST", "/sessions", body)
+    assert answer.status_code == 422
+    assert "closed to you" in answer.json()["fields"]["role_arn"][0]
+    page = house.browser().post(
+        reverse("new_session_form", args=[house.team.slug, "aws", CHAINED]), {**body, "role_session_name": ""}
+    )
+    assert page.status_code == 422
+    assert "closed to you" in page.content.decode()
+    assert not AwsSession.objects.filter(alias="mine").exists()
+
+
+def test_a_role_that_some_session_opens_to_somebody_is_not_closed_to_them(house, dep):
+    house.chained("open", member=house.ada, arn=dep.link.role_arn)
+    save_session(draft(house, dep.link.role_arn), house.ben)
+
+
+def test_a_group_lets_its_people_in(house, dep):
+    group = save_group(house.ada, "deployers", [house.ben])
+    set_access(dep, Access(only(groups=[group]), NOBODY), house.ada)
+    save_session(draft(house, dep.link.role_arn), house.ben)
+
+
+def test_who_has_a_session_on_a_role_keeps_it_and_may_edit_it(house):
+    arn = house.role_arn("Deploy")
+    mine = save_session(draft(house, arn), house.ben)
+    dep = house.chained("dep", member=house.ada, arn=arn)
+    set_access(dep, Access(only(house.bea), NOBODY), house.ada)
+    save_session(draft(house, arn, "renamed"), house.ben, mine)
+
+
+def test_other_teams_and_roles_of_another_name_are_nobodys_matter(house, dep, sts):
+    other = House(sts, slug="other")
+    save_session(draft(other, dep.link.role_arn), other.ben)
+    save_session(draft(house, dep.link.role_arn.replace("Deploy", "deploy")), house.ben)
+
+
+def test_a_new_root_is_open_to_admins_alone(house):
+    key = house.sts.add_user("fresh")
+    body = {
+        "kind": "iam-user",
+        "alias": "Fresh",
+        "profile": "fresh",
+        "region": "eu-west-1",
+        "access_key_id": key.access_key_id,
+        "secret_access_key": key.secret_access_key.reveal(),
+    }
+    root = AwsSession.objects.get(pk=Api(house.token(house.ada))("POST", "/sessions", body).json()["id"])
+    assert not root.open_to_assume
+    with pytest.raises(Refused, match="to assume the role from"):
+        house.chained("mine", root, member=house.ben)
+    set_access(root, Access(Audience(), only(house.ben)), house.ada)
+    house.chained("mine", root, member=house.ben)
+
+
+def test_the_page_names_every_wider_way_and_closes_all_in_one_step(house, dep):
+    arn = dep.link.role_arn
+    set_access(dep, Access(Audience(), Audience()), house.ada)
+    wide = [house.chained(f"wide {number}", member=house.ben, arn=arn) for number in range(2)]
+    set_access(dep, Access(only(house.bea), NOBODY), house.ada)
+    alike = house.chained("alike", member=house.ada, arn=arn)
+    set_access(alike, Access(only(house.bea), NOBODY), house.ada)
+    house.start(wide[0])
+    house.start(wide[0], house.bea)
+    house.work()
+    ways, more = wider_ways(dep, 20)
+    assert [(way.session.alias, way.active_people) for way in ways] == [("wide 0", 2), ("wide 1", 0)]
+    assert not more
+    ada, url = house.browser(house.ada), reverse("session_access", args=[dep.pk])
+    shown = ada.get(url).content.decode()
+    assert "Other ways to this role" in shown
+    assert "Close 2 sessions too" in shown
+    assert ada.post(url, {"close_others": "1"}).status_code == 302
+    for each in (*wide, alike):
+        each.refresh_from_db()
+        access = access_of(each)
+        assert access.start.members == [house.bea]
+        assert access.assume == NOBODY
+    # Who lost the right lost what they had; who keeps it keeps it.
+    assert list(Activation.objects.values_list("user", flat=True)) == [house.bea.user_id]
+    assert wider_ways(dep, 20) == ([], False)
+    assert "Other ways" not in ada.get(url).content.decode()
+    told = Event.objects.filter(kind=EventKind.ACCESS_CHANGED).values_list("session_alias", flat=True)
+    assert {"wide 0", "wide 1", "alike"} <= set(told)
+
+
+def test_a_member_closes_no_ways_that_are_others(house):
+    arn = house.role_arn("Deploy")
+    mine = house.chained("mine", member=house.ben, arn=arn)
+    house.chained("adas", member=house.ada, arn=arn)
+    set_access(mine, Access(only(house.ben), NOBODY), house.ben)
+    with pytest.raises(RightLost):
+        close_wider_ways(mine, house.ben)
+    assert (
+        "Ask an admin to close them"
+        in house.browser().get(reverse("session_access", args=[mine.pk])).content.decode()
+    )
+
+
+def test_an_open_session_has_no_wider_ways_and_closes_none(house):
+    arn = house.role_arn("Deploy")
+    first = house.chained("first", member=house.ada, arn=arn)
+    house.chained("second", member=house.ada, arn=arn)
+    assert wider_ways(first, 20) == ([], False)
+    with pytest.raises(Refused, match="close it first"):
+        close_wider_ways(first, house.ada)
+
+
+@pytest.mark.parametrize("keeps", [False, True])
+def test_closing_a_session_closes_it_to_assume_from_unless_one_says_otherwise(house, keeps):
+    session = house.chained("dep", member=house.ada)
+    url = reverse("session_access", args=[session.pk])
+    data = {
+        "start": "named",
+        "start_people": [house.bea.pk],
+        "assume": "everyone",
+        "version": session.access_version,
+    }
+    house.browser(house.ada).post(url, data | ({"keep_assume": "on"} if keeps else {}))
+    session.refresh_from_db()
+    assert (session.open_to_start, session.open_to_assume) == (False, keeps)
+
+
+def test_by_the_api_what_is_not_said_of_assuming_is_closed_with_the_session(house):
+    session, api = house.chained("dep", member=house.ada), Api(house.token(house.ada))
+    closed = api(
+        "PUT", f"/sessions/{session.pk}/access", {"start": {"everyone": False, "people": ["bea"]}}
+    ).json()
+    assert closed["assume"] == {"everyone": False, "people": [], "groups": []}
+    opened = api("PUT", f"/sessions/{session.pk}/access", {"start": {"everyone": True}}).json()
+    assert opened["assume"]["everyone"] is True
+    root = api("PUT", f"/sessions/{house.root.pk}/access", {}).json()
+    assert root["assume"]["everyone"] is False
