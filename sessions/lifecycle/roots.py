@@ -5,15 +5,13 @@ from datetime import datetime
 from typing import Any
 
 from django.db import transaction
-from django.db.models import F, IntegerField, Q
-from django.db.models.fields.json import KT
-from django.db.models.functions import Cast
 
 from sessions.aws import proof
 from sessions.aws.errors import WaitingForPerson
 from sessions.aws.roots import ROOT_KINDS
 from sessions.clock import database_now
 from sessions.ledger import Entry
+from sessions.lifecycle import statements
 from sessions.lifecycle.authority import lock_team
 from sessions.lifecycle.needs import Need
 from sessions.lifecycle.outcomes import Blocked, Minted, Outcome, Refusal, problem_of
@@ -78,9 +76,7 @@ def _is_outdated(problem: Mapping[str, Any] | None, root: Credential) -> bool:
 
 def go_on_below(parents: Collection[str], now: datetime) -> None:
     """Have tried what stopped at these hops, which have just been minted. Inside the transaction that stores them."""
-    below = Credential.objects.filter(parent_id__any_of=parents, problem__isnull=False)
-    stopped = below.annotate(stopped_at=Cast(KT("problem__hop"), IntegerField()))
-    stopped.filter(Q(due_at=None) | Q(due_at__gt=now, stopped_at__lt=F("level"))).update(due_at=now)
+    statements.make_due_below(parents, now)
 
 
 def heard(root: AwsSession) -> None:

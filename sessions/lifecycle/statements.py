@@ -3,7 +3,7 @@
 import base64
 import json
 import uuid
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from datetime import datetime
 from typing import Any
 
@@ -66,6 +66,29 @@ def write(fence: uuid.UUID, columns: Sequence[str], rows: Mapping[str, Mapping[s
                     fence,
                 ],
             )
+
+
+_DUE_BELOW = """
+UPDATE chains_credential SET due_at = %s WHERE parent_id {parents} AND problem IS NOT NULL
+AND (due_at IS NULL OR (due_at > %s AND {stopped_at} < level))
+"""
+_DUE_BELOW_POSTGRES = _DUE_BELOW.format(parents="= ANY(%s)", stopped_at="(problem->>'hop')::int")
+_DUE_BELOW_SQLITE = _DUE_BELOW.format(
+    parents="IN (SELECT value FROM json_each(%s))", stopped_at="json_extract(problem, '$.hop')"
+)
+
+
+def make_due_below(parents: Collection[str], now: datetime) -> None:
+    """Make due what has these parents and stopped at them or further up, and whatever nothing tries again.
+
+    Every commit does this, so it is spared the building of a query, which costs more than the query.
+    """
+    moment = stored("due_at", now)
+    with connection.cursor() as cursor:
+        if connection.vendor == "sqlite":
+            cursor.execute(_DUE_BELOW_SQLITE, [moment, json.dumps(list(parents)), moment])
+        else:
+            cursor.execute(_DUE_BELOW_POSTGRES, [moment, list(parents), moment])
 
 
 def _as_json(value: bytes | datetime) -> str:

@@ -35,18 +35,23 @@ def statuses(house, leaves):
     return [house.state(leaf).status for leaf in leaves]
 
 
+def allow_the_workers_own_identity(house):
+    house.team.ambient_enabled = True
+    house.team.save()
+
+
 def ambient(house, monkeypatch):
     role = house.role_arn("Workers")
     given = house.sts.role_session(role, "worker-1")
     monkeypatch.setenv("AWS_ACCESS_KEY_ID", given.access_key_id)
     monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", given.secret_access_key.reveal())
     monkeypatch.setenv("AWS_SESSION_TOKEN", given.session_token.reveal())
-    house.team.ambient_enabled = True
-    house.team.save()
+    allow_the_workers_own_identity(house)
     return save_session(Draft(kind="ambient", alias="Ambient", profile="ambient", region=FAR), house.ada)
 
 
 def web_identity(house, monkeypatch, tmp_path, *, region=FAR):
+    allow_the_workers_own_identity(house)
     file = tmp_path / "token"
     file.write_text(house.sts.identity_token("system:worker"))
     monkeypatch.setenv("CHAINWEB_WEB_IDENTITY_TOKEN_FILES", str(file))
