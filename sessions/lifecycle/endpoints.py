@@ -83,6 +83,8 @@ class Route:
 
     def now(self) -> str:
         """Name the region that calls go to now, beside those that try whether an earlier one is well again."""
+        if not self.at(self.home).failures:
+            return self.home  # which is the case but for an outage
         for region in self._usable():
             if self.at(region).failures < FAILURES_TO_SHUT:
                 return region
@@ -90,6 +92,8 @@ class Route:
 
     def next(self, under_way: dict[str, int]) -> str | None:
         """Name the region for one more call, with so many under way at each; None while there is room at none."""
+        if not self.at(self.home).failures:
+            return self.home
         for region in self._usable():
             health = self.at(region)
             if under_way.get(region, 0) < health.most():
