@@ -47,7 +47,7 @@ class CallerIdentity:
 
     @property
     def is_root_user(self) -> bool:
-        """Whether it is the account's root user, whom AWS lets assume no role."""
+        """Tell whether it is the account's root user, whom AWS lets assume no role."""
         return self.arn.endswith(f":{self.account}:root")
 
 

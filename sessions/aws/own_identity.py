@@ -1,4 +1,4 @@
-"""The workers' own AWS identity: read from the environment, and what is wrong where one of its sources gives none.
+"""Read the workers' own AWS identity from the environment, and name what is wrong where a source of it gives none.
 
 Sources are outside code and somebody's set-up: whatever they raise becomes an error that names its cause, at hop 0.
 """
@@ -68,7 +68,7 @@ def _expiration() -> datetime | None:
 
 
 def expired_service() -> AwsError:
-    """The error for a service that answers with credentials that are over."""
+    """Make the error for a service that answers with expired credentials."""
     return Refused(
         "AmbientExpired",
         0,
@@ -79,7 +79,7 @@ def expired_service() -> AwsError:
 
 
 def unreadable(part: str = "") -> AwsError:
-    """The error for a service whose answer cannot be used; `part` is what is wrong with it."""
+    """Make the error for a service whose answer cannot be used; `part` is what is wrong with it."""
     what = f" ({part} is missing or malformed)" if part else ""
     return Refused(
         "AmbientMalformed",

@@ -156,22 +156,22 @@ def calling_account(parent: Credential) -> str:
 
 
 def account_of(root: AwsSession) -> str:
-    """The account whose quota a root's own calls count on; while it is not known, each such root has a quota of its own."""
+    """Name the account whose quota a root's own calls count on; while it is unknown, each such root has its own quota."""
     return root.account or f"root {root.pk}"
 
 
 def route_of(root: AwsSession) -> Route:
-    """Where STS is called with a root's own credentials, or for them."""
+    """Find where STS is called with a root's own credentials, or for them."""
     return route(account_of(root), root.sts_home)
 
 
 def route_from(parent: Credential) -> Route:
-    """Where a hop is called that is assumed from that parent."""
+    """Find where a hop is called that is assumed from that parent."""
     return route(calling_account(parent), parent.root.sts_home)
 
 
 def route_to(row: Credential) -> Route:
-    """Where a root is asked for the base credentials that it keeps; calls of other services are a way of their own."""
+    """Find where a root is asked for the base credentials that it keeps; another service has a way of its own."""
     root = row.root
     if ROOT_KINDS[root.kind].asks_sts(root.settings):
         return route_of(root)

@@ -1,4 +1,4 @@
-"""Where the next call of an account goes: to the root's STS region, or while that brings no answer, to one that stands in.
+"""Choose where an account is called next: at the root's STS region or, while that brings no answer, at one that stands in.
 
 What this process has last seen of an account at a region is its `Health`, a breaker: after some calls in a row without an
 answer it is shut for a while, and then tried with one call. A region that stands in is tried with few calls from the start
@@ -30,7 +30,7 @@ _OF_A_REGION = {About.HOP, About.KEY, About.REGION}
 
 @dataclass
 class Health:
-    """What this process has last seen of one account at one region's STS. It outlives a run."""
+    """Remember what this process has last seen of one account at one region's STS, from run to run."""
 
     failures: int = 0
     shut_until: float = 0.0
@@ -66,7 +66,7 @@ _health: dict[tuple[str, str], Health] = {}
 
 @dataclass(frozen=True)
 class Route:
-    """The regions at which one account is called: the STS region of the root, then those that stand in for it."""
+    """List the regions at which one account is called: the STS region of the root, then those that stand in for it."""
 
     account: str
     regions: tuple[str, ...]
@@ -127,7 +127,7 @@ class Route:
         return self.at(region).last_error is error and self.at(region).is_shut() and not self.is_shut()
 
     def judged(self, region: str, error: AwsError) -> AwsError:
-        """What a rejection by a region that stands in proves: nothing final, for the root's own region may say otherwise."""
+        """Make nothing final of a rejection by a region that stands in: the root's own region may say otherwise."""
         if region == self.home or error.about not in _OF_A_REGION or error.code not in REGIONAL:
             return error
         return type(error)(
@@ -165,7 +165,7 @@ def ask(way: Route, call: Callable[[str], Answer]) -> Answer:
 
 @lru_cache(maxsize=10_000)
 def route(account: str, home: str, *, of_sts: bool = True) -> Route:
-    """The way of that account's calls; `of_sts` is false for calls of another service, for which nothing stands in."""
+    """Find the way of an account's calls; `of_sts` is false for calls of another service, for which nothing stands in."""
     return Route(account, (home, *(stand_ins(home)[:MOST_STAND_INS] if of_sts else ())))
 
 

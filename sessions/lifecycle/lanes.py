@@ -42,7 +42,7 @@ class Call:
 
 @dataclass
 class Lane:
-    """The calls of one account to the STS of one root's region; `handed_over` counts those under way, by region."""
+    """Hold the calls of one account for one STS region; `handed_over` counts those under way, by the region called."""
 
     route: Route
     queue: deque[Call] = field(default_factory=deque)
@@ -102,7 +102,7 @@ class Lanes:
                 yield lane, replace(lane.queue.popleft(), region=region)
 
     def _region(self, lane: Lane) -> str | None:
-        """Where the lane's next call may be made now; None: it has its share of the threads, or its regions of calls."""
+        """Find where the lane's next call may be made now; None: it has its share of the threads, or its regions of calls."""
         under_way = lane.handed_over.total()
         others = any(
             each is not lane and (each.queue or each.handed_over.total()) for each in self.lanes.values()

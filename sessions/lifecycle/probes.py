@@ -128,7 +128,7 @@ def run_root_probe(probe_id: str) -> None:
 
 
 def _account(probe: Probe) -> str:
-    """The account with whose calls to STS a draft's count; all drafts count together that do not tell theirs."""
+    """Name the account with whose calls a draft's count; drafts that do not tell theirs count together."""
     return ROOT_KINDS[probe.kind].account(probe.settings) or "drafts"
 
 

@@ -1,4 +1,4 @@
-"""Who a root is, as far as a test before saving has told: believed for exactly what was tested, and for its tester alone.
+"""Remember who a root is after a test before saving: for exactly what was tested, and for its tester alone.
 
 The test keeps a keyed digest of kind, settings and secret. Nothing that a browser sends decides what is believed, and the
 digest tells nothing about the secret to who has the database alone.

@@ -87,12 +87,12 @@ class AwsSession(models.Model):
 
     @property
     def sts_home(self) -> str:
-        """The region at whose STS a root and all of its chains are called."""
+        """Name the region at whose STS a root and all of its chains are called."""
         return self.sts_region or self.region
 
     @property
     def account(self) -> str:
-        """The account that a root calls from, as its identity or its settings tell; empty while it is not known."""
+        """Name the account that a root calls from, by its identity or its settings; empty while it is not known."""
         parts = self.identity_arn.split(":")
         return parts[4] if len(parts) > 5 else ROOT_KINDS[self.kind].account(self.settings)
 

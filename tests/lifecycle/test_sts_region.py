@@ -20,6 +20,13 @@ pytestmark = pytest.mark.django_db
 HOME, NEXT = "eu-west-1", "eu-west-2"
 
 
+@pytest.fixture
+def enabled(house):
+    """The operator lets the team use what the installation is at AWS."""
+    house.team.ambient_enabled = True
+    house.team.save()
+
+
 def regions(sts, action="AssumeRole"):
     return [call["region"] for call in sts.calls if call["action"] == action]
 
@@ -243,7 +250,7 @@ def test_where_no_region_answers_what_lives_is_kept_and_the_problem_names_the_fi
 
 
 def test_a_web_identity_is_asked_for_elsewhere_while_its_region_does_not_answer(
-    house, sts, monkeypatch, tmp_path
+    house, enabled, sts, monkeypatch, tmp_path
 ):
     file = tmp_path / "token"
     file.write_text(sts.identity_token("ci"))
@@ -264,7 +271,7 @@ def test_a_web_identity_is_asked_for_elsewhere_while_its_region_does_not_answer(
 
 
 @pytest.fixture
-def pod(house, sts, monkeypatch, tmp_path):
+def pod(house, enabled, sts, monkeypatch, tmp_path):
     """Workers with a pod's web identity; their root, and a session on it."""
     role = sts.add_role("arn:aws:iam::111122223333:role/Pod", trusts=["pod"])
     file = tmp_path / "token"
@@ -294,7 +301,7 @@ def test_an_expired_token_of_the_workers_is_named_and_taken_up_once_renewed(hous
     assert house.state(pod).status is Status.ACTIVE
 
 
-def test_an_expired_environment_is_told_at_the_root_and_calls_nothing(house, sts, monkeypatch):
+def test_an_expired_environment_is_told_at_the_root_and_calls_nothing(house, enabled, sts, monkeypatch):
     own = sts.role_session("arn:aws:iam::111122223333:role/Worker", "worker")
     monkeypatch.setenv("AWS_ACCESS_KEY_ID", own.access_key_id)
     monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", own.secret_access_key.reveal())

@@ -126,11 +126,11 @@ class RootKind(ABC):
         return bool(self.asks(settings))
 
     def asks_sts(self, settings: Mapping[str, str]) -> bool:
-        """Whether base credentials come of a call to STS, so that another region can give them while the first does not answer."""
+        """Tell whether base credentials come of a call to STS, so that another region can give them as well."""
         return self.keeps_base(settings)
 
     def account(self, settings: Mapping[str, str]) -> str:
-        """The account of the base credentials, as far as the settings alone tell it."""
+        """Name the account of the base credentials, as far as the settings alone tell it."""
         return ""
 
     def approval_scope(self, settings: Mapping[str, str]) -> str:

@@ -55,7 +55,7 @@ class Ambient(RootKind):
 
 
 def _machines(region: str) -> AwsCredentials:
-    """The credentials of the machine. Its source is looked for once per process, and again after it has failed."""
+    """Get the credentials of the machine. Their source is looked for once per process, and again after it has failed."""
     key = (os.getpid(), region)
     with _lock:
         until, error = _resting.get(key, (0.0, None))
@@ -87,7 +87,7 @@ def _look(region: str) -> Credentials:
 
 
 def _usable(own: Credentials) -> AwsCredentials:
-    """What the source gives now, if it can be credentials of AWS that are not over."""
+    """Take what the source gives now, if it can be credentials of AWS that have not expired."""
     try:
         frozen = own.get_frozen_credentials()
     except Exception:
