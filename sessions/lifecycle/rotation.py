@@ -185,8 +185,9 @@ class Run:
         self.lanes.finished(lane, call, error)
         tallies.add("sts_calls", lane.account, error.code if error else "ok")
         if error is not None:
-            # What a person has given for a root is used up: its call cannot be made once more elsewhere.
-            if call.row.level > 0 and lane.route.goes_elsewhere(call.region, error):
+            # A code that a person has given for a root is used up: that call cannot be made once more elsewhere.
+            used_up = isinstance(call.base, Base) and bool(call.base.answers)
+            if not used_up and lane.route.goes_elsewhere(call.region, error):
                 self._place(call.row)
                 return
             error = lane.route.judged(call.region, error)

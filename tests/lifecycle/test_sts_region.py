@@ -261,8 +261,13 @@ def test_a_web_identity_is_asked_for_elsewhere_while_its_region_does_not_answer(
     leaf = house.chained("Leaf", root)
     sts.out_of_order[""] = ""  # unsigned calls name no region
     house.start(leaf)
-    work_through(house, 3)
+    work_through(house, 2)
+    failed = endpoints.route("111122223333", HOME).at(HOME)
+    assert failed.failures == 2
+    work_through(house, 1)
+    assert failed.is_shut()
     sts.out_of_order.clear()
+    endpoints._health.pop(("111122223333", NEXT), None)
     work_through(house, 2)
     [opened] = house.events(EventKind.ROOT_OPENED)
     assert opened.data["sts_region"] == NEXT
