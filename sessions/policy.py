@@ -3,15 +3,16 @@
 `can()` asks for what the role allows, what the token in use is good for, and whom the session is open to.
 """
 
-from collections.abc import Collection, Iterable
+from collections.abc import Collection, Iterable, Sequence
 from datetime import timedelta
 from enum import Enum, auto
+from itertools import pairwise
 from typing import Any
 
 from django.conf import settings
 from django.core.exceptions import PermissionDenied
 from django.db import connection
-from django.db.models import Exists, OuterRef, Q, QuerySet
+from django.db.models import Exists, OuterRef, Q, QuerySet, Subquery
 from django.db.models.expressions import RawSQL
 
 from sessions.aws.roots import ROOT_KINDS
@@ -321,6 +322,25 @@ def cut_off(
         links = cut_off_links(team).filter(pk__in=_suspects(team) if among is None else among)
         found.update(links.values_list("pk", flat=True))
     return found
+
+
+def author_role(team: Any) -> Subquery:
+    """Annotate chained sessions with what the author of their link is in the team, if they may have anything minted there."""
+    return Subquery(working_members(team=team, user=OuterRef("link__author")).values("role")[:1])
+
+
+def is_cut_off(chain: Sequence[AwsSession]) -> bool:
+    """Check whether nothing is minted for a chain, root first, whose sessions are annotated with `author_role`.
+
+    Mostly that says already that every author has their right; `cut_off` is asked where it does not.
+    """
+    doubtful = [
+        session.pk
+        for assumer, session in pairwise(chain)
+        if (role := getattr(session, "author_role", None)) != Role.ADMIN
+        and not (role and assumer.open_to_assume)
+    ]
+    return bool(doubtful and cut_off([chain[0].team_id], among=doubtful))
 
 
 def cut_off_links(team: Any) -> QuerySet[AssumerLink]:

@@ -7,7 +7,6 @@ from datetime import datetime
 import structlog
 from django.conf import settings
 from django.db import transaction
-from django.db.models import Exists, OuterRef
 
 from sessions import ledger
 from sessions.aws.credentials import AwsCredentials
@@ -21,7 +20,7 @@ from sessions.lifecycle.refused import NotThere, Refused, RightLost
 from sessions.lifecycle.state import INACTIVE, Problem, State, Status, ended_state, notices_of, state_of
 from sessions.models import Activation, AwsSession, EventKind, Membership, TeamPolicy
 from sessions.models.sessions import BrokenChain, load_chain
-from sessions.policy import CUT_OFF, Action, can, cut_off_links
+from sessions.policy import CUT_OFF, Action, author_role, can, is_cut_off
 from sessions.sealing import SealingError
 from sessions.snippets import Snippet, SnippetFormat
 
@@ -106,16 +105,15 @@ def _reveal(session: AwsSession, member: Membership, form: str, via: str) -> Aws
 
 def _chain_again(session: AwsSession, member: Membership) -> list[AwsSession]:
     """Read the session's chain again, root first, and whether the member may take its credentials."""
-    is_cut = Exists(cut_off_links(member.team_id).filter(pk=OuterRef("pk")))
     try:
-        chain = load_chain(session.pk, is_cut=is_cut)
+        chain = load_chain(session.pk, author_role=author_role(member.team_id))
     except BrokenChain as error:
         raise NotReady(_failed("BrokenChain", str(error))) from None
     if not chain:
         raise NotThere("", f"“{session.alias}” was deleted meanwhile.")
     if not can(member, Action.TAKE_CREDENTIALS, chain[-1]):
         raise RightLost("", LOST)
-    if any(each.is_cut for each in chain):  # type: ignore[attr-defined]  # annotated above
+    if is_cut_off(chain):
         raise NotReady(_failed("CutOff", CUT_OFF))
     return chain
 

@@ -25,6 +25,8 @@ from sessions.models import (
     TeamGroup,
     Token,
 )
+from sessions.models.sessions import load_chain
+from sessions.policy import author_role, cut_off, is_cut_off
 from sessions.snippets import FORMATS
 from tests.races import Aside, held_head, wait_for_waiting
 from tests.test_api import Api
@@ -212,3 +214,20 @@ def test_a_reveal_by_token_costs_twelve_statements(house, django_assert_max_num_
     ask()
     with django_assert_max_num_queries(12):  # the begin and the end of its transaction are two of them
         assert in_answer(ask())
+
+
+@pytest.mark.django_db
+@pytest.mark.parametrize("role", [*Role, None])
+@pytest.mark.parametrize("is_open", [True, False])
+@pytest.mark.parametrize("is_granted", [True, False])
+def test_a_chain_is_cut_off_for_a_reveal_as_for_a_worker(house, role, is_open, is_granted):
+    leaf = house.chained("Leaf", member=house.ada)
+    author = house.person("ann", role or Role.MEMBER)
+    type(leaf.link).objects.filter(pk=leaf.pk).update(author=author.user)
+    if is_granted:
+        SessionGrant.objects.create(session=house.root, right="assume", member=author)
+    if role is None:
+        Membership.objects.filter(pk=author.pk).update(disabled_at=database_now())
+    AwsSession.objects.filter(pk=house.root.pk).update(open_to_assume=is_open)
+    chain = load_chain(leaf.pk, author_role=author_role(house.team.pk))
+    assert is_cut_off(chain) == bool(cut_off([house.team.pk]))
