@@ -11,7 +11,7 @@ from django.test import Client
 from django.test.utils import CaptureQueriesContext
 
 from bench import large_team, routes
-from sessions.lifecycle import request_limits
+from sessions.lifecycle import parts, request_limits
 from sessions.lifecycle.sessions import delete_session
 from sessions.picking import SHOWN
 from sessions.views.reading import CHILDREN_SHOWN
@@ -100,13 +100,13 @@ def test_a_request_about_one_thing_sends_as_many_queries_in_a_large_team(team, b
 
 def test_deleting_many_takes_as_many_queries_as_deleting_some(house):
     taken = []
-    for number in (20, 200):
+    for number in (20, parts.AT_ONCE - 1):
         hub = house.chained(f"Hub {number}")
         crowd(house, number, assumer=hub, prefix=f"Below {number}")
         with CaptureQueriesContext(connection) as captured:
             assert len(delete_session(hub, house.ada)) == number + 1
         taken.append(len(captured))
-    assert taken[0] >= taken[1] - 20  # what goes into one statement is bounded
+    assert taken[1] <= taken[0] + 2  # databases take only so many values in one statement
 
 
 def test_a_choice_of_sessions_stays_bounded(team, browsers):

@@ -1,5 +1,7 @@
 """Start, stop, rotate, end: what a person wants kept fresh, and what is kept or erased because of it."""
 
+import random
+import time
 from collections.abc import Iterable, Mapping, Sequence
 from datetime import datetime, timedelta
 from itertools import islice
@@ -12,6 +14,7 @@ from sessions import ledger
 from sessions.aws.names import InvalidName
 from sessions.clock import database_now
 from sessions.ledger import Entry, Subject
+from sessions.lifecycle import parts
 from sessions.lifecycle.authority import begin, lock_team
 from sessions.lifecycle.identity import Why, held_identities, identity_of, tell
 from sessions.lifecycle.plan import PlannedHop, plan, secure, secure_all, touched
@@ -32,8 +35,10 @@ from sessions.policy import Action
 
 # Databases take only so many values in one statement.
 PLANS_AT_ONCE = 1000
-# What the clock ends goes in parts of a fraction of a second, which a lease has to outlast.
-ENDED_AT_ONCE = 300
+# What a person starts costs more than what ends.
+STARTED_AT_ONCE = parts.AT_ONCE // 2
+# The clock goes on to its other work after so long, and comes back.
+LONGEST_ENDING_SECONDS = 2.0
 
 
 def start_session(session: AwsSession, member: Membership) -> Activation:
@@ -44,9 +49,18 @@ def start_session(session: AwsSession, member: Membership) -> Activation:
     return start_sessions([session], member)[0]
 
 
-@transaction.atomic
 def start_sessions(sessions: Sequence[AwsSession], member: Membership) -> list[Activation]:
-    """The same for several in one step. Of those on one named profile the last wins, as if started one by one."""
+    """Start several, many of them in parts. Of those on one named profile the last wins, as if started one by one.
+
+    Each part is all or nothing; where one is refused, because a right has ended meanwhile, those before it are started.
+    """
+    chosen = list({session.profile: session for session in sessions}.values())
+    return [each for some in parts.in_parts(chosen, STARTED_AT_ONCE) for each in _start(some, member)]
+
+
+@transaction.atomic
+def _start(sessions: Sequence[AwsSession], member: Membership) -> list[Activation]:
+    """Start these, each on a profile of its own."""
     member = begin(member, Action.START, *sessions)
     team, now = member.team, database_now()
     actor = member.user.get_username()
@@ -88,9 +102,13 @@ def stop_session(session: AwsSession, member: Membership) -> bool:
     return stop_sessions([session], member) > 0
 
 
-@transaction.atomic
 def stop_sessions(sessions: Sequence[AwsSession], member: Membership) -> int:
-    """The same for several in one step; how many of them were started."""
+    """Stop several, many of them in parts; how many of them were started."""
+    return sum(_stop(some, member) for some in parts.in_parts(sessions))
+
+
+@transaction.atomic
+def _stop(sessions: Sequence[AwsSession], member: Membership) -> int:
     team = lock_team(member.team_id)
     theirs = Activation.objects.filter(user=member.user, session__in=[session.pk for session in sessions])
     entries = _end(theirs, EventKind.SESSION_STOPPED, member.user.get_username())
@@ -141,18 +159,26 @@ def end_of_people_who_left() -> int:
 
 def _end_by_the_clock(over: QuerySet[Activation]) -> int:
     """A part in each transaction: workers need the team's lock meanwhile, to commit and to keep their claims."""
-    ended = 0
-    for team_id in list(over.values_list("session__team_id", flat=True).distinct()):
-        while True:
+    until, ended = time.monotonic() + LONGEST_ENDING_SECONDS, 0
+    teams = list(over.values_list("session__team_id", flat=True).distinct())
+    random.shuffle(teams)  # where there is too much for one round, it is another team's turn each time
+    for team_id in teams:
+        while time.monotonic() < until:
             with transaction.atomic():
                 lock_team(team_id)
-                some = over.filter(session__team_id=team_id).order_by("ends_at")[:ENDED_AT_ONCE]
+                some = over.filter(session__team_id=team_id).order_by("ends_at")[: parts.AT_ONCE]
                 entries = _end(some, EventKind.SESSION_ENDED, "clock")
                 ledger.append(team_id, entries)
             ended += len(entries)
-            if len(entries) < ENDED_AT_ONCE:
+            if len(entries) < parts.AT_ONCE:
                 break
+            time.sleep(parts.PAUSE_SECONDS)
     return ended
+
+
+def leave_to_the_clock(activations: QuerySet[Activation]) -> None:
+    """End these at this moment, however many: nothing is handed out from here on, and the clock clears them away in parts."""
+    Activation.objects.filter(pk__in=activations.values("pk")).update(ends_at=database_now())
 
 
 @transaction.atomic

@@ -14,7 +14,7 @@ from sessions.aws.roots import ROOT_KINDS
 from sessions.aws.sts import CallerIdentity, caller_identity
 from sessions.clock import database_now
 from sessions.ledger import Entry
-from sessions.lifecycle import roots
+from sessions.lifecycle import parts, roots
 from sessions.lifecycle.activations import erase_unneeded
 from sessions.lifecycle.authority import lock_team
 from sessions.lifecycle.blobs import open_root_secrets, seal_root_secrets
@@ -225,7 +225,9 @@ def delete_overdue() -> int:
     for team_id in set(overdue.values_list("team_id", flat=True)):
         with transaction.atomic():
             lock_team(team_id)
-            for probe in overdue.filter(team_id=team_id).select_related("credential"):
+            # As many as one round of the clock may hold the lock for; the others are the next round's.
+            some = overdue.filter(team_id=team_id).select_related("credential").order_by("ends_at")
+            for probe in some[: parts.AT_ONCE]:
                 credential = probe.credential
                 probe.delete()
                 erase_unneeded(credential)

@@ -14,7 +14,8 @@ from django.db.models import Q
 from sessions import ledger
 from sessions.clock import database_now
 from sessions.ledger import Entry
-from sessions.lifecycle.activations import end_activations, erase_unneeded
+from sessions.lifecycle import parts
+from sessions.lifecycle.activations import end_activations, erase_unneeded, leave_to_the_clock
 from sessions.lifecycle.authority import Actor, lock_team, lock_team_for, name_of
 from sessions.lifecycle.log_ins import SUSPENDED, end_log_ins, revoke_tokens
 from sessions.lifecycle.needs import rightful, rightful_probes
@@ -48,6 +49,8 @@ def settle(
 ) -> list[Entry]:
     """End what nobody has the right to any more: activations and probes. After every change of rights, under the team's lock.
 
+    Where these are many, they end here as well, and the clock clears them away in parts, with its own lines.
+
     `people`, `sessions`: whose rights, or the rights to what, have changed; only what rests on these is looked at.
     """
     activations = Activation.objects.filter(session__team=team)
@@ -58,10 +61,14 @@ def settle(
     if sessions is not None:
         concerned, links = activations.filter(session__in=sessions), links.filter(assumer__in=sessions)
     dead = below(cut_off([team.pk], among=links.values("pk")))
-    lost = set(concerned.exclude(pk__in=rightful(concerned).values("pk")).values_list("pk", flat=True))
-    if dead:
-        lost |= set(activations.filter(session__in=dead).values_list("pk", flat=True))
-    entries = end_activations(Activation.objects.filter(pk__in=lost), actor)
+    lost = Q(pk__in=concerned.exclude(pk__in=rightful(concerned).values("pk")).values("pk"))
+    over = activations.filter(lost | Q(session__in=dead) if dead else lost)
+    few = list(over.values_list("pk", flat=True)[: parts.AT_ONCE + 1])
+    entries: list[Entry] = []
+    if len(few) <= parts.AT_ONCE:
+        entries = end_activations(Activation.objects.filter(pk__in=few), actor)
+    else:
+        leave_to_the_clock(over)
     probes = Probe.objects.filter(team=team).exclude(credential=None)
     allowed = rightful_probes(probes).exclude(assumer__in=dead).values("pk")
     for probe in list(probes.exclude(pk__in=allowed).select_related("credential")):

@@ -135,7 +135,7 @@ def waiting_label(code: str) -> str:
 
 def state_of(activation: Activation | None, now: datetime) -> State:
     """The state of what a member started, or has not."""
-    if activation is None:
+    if activation is None or activation.ends_at <= now:
         return INACTIVE
     credential = activation.credential
     problem = problem_of(credential, now)

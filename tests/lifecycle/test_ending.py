@@ -8,7 +8,7 @@ from django.test.utils import CaptureQueriesContext
 
 from sessions import ledger
 from sessions.clock import database_now
-from sessions.lifecycle import activations
+from sessions.lifecycle import activations, parts
 from sessions.lifecycle.activations import (
     end_of_people_who_left,
     end_overdue,
@@ -71,7 +71,7 @@ def test_ending_thirty_takes_as_many_queries_as_ending_ten(house, leaves, way):
 def test_more_than_a_batch_are_all_ended_and_the_lock_is_given_back_in_between(
     house, leaves, way, monkeypatch
 ):
-    monkeypatch.setattr(activations, "ENDED_AT_ONCE", 7)
+    monkeypatch.setattr(parts, "AT_ONCE", 7)
     prepare, end = WAYS[way]
     start_sessions(leaves, house.ben)
     prepare(house)

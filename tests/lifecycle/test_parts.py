@@ -1,0 +1,164 @@
+"""What changes much holds the team's lock in parts; a right that ends, ends before the first of them."""
+
+from collections import Counter
+
+import pytest
+from django.db import transaction
+
+from sessions import ledger
+from sessions.lifecycle import activations, parts
+from sessions.lifecycle.activations import end_overdue, start_sessions, stop_sessions
+from sessions.lifecycle.people import add_member
+from sessions.lifecycle.refused import Refused
+from sessions.lifecycle.reveal import NotReady, reveal
+from sessions.lifecycle.rights import disable_member, enable_member, remove_member
+from sessions.lifecycle.sessions import delete_session
+from sessions.lifecycle.state import Status
+from sessions.models import Activation, AwsSession, Credential, EventKind, Membership, Role
+from tests.house import crowd
+
+pytestmark = pytest.mark.django_db
+FEW, MANY = 5, 23
+
+
+@pytest.fixture
+def hub(house, monkeypatch):
+    """A hop with many sessions on it, where only a few go at once."""
+    monkeypatch.setattr(parts, "AT_ONCE", FEW)
+    monkeypatch.setattr(activations, "STARTED_AT_ONCE", FEW)
+    hub = house.chained("Hub")
+    crowd(house, MANY, assumer=hub)
+    return hub
+
+
+@pytest.fixture
+def leaves(house, hub):
+    return list(AwsSession.objects.filter(alias__startswith="Crowd").select_related("link", "team"))
+
+
+def together(house, kind):
+    """How many of these lines were written in one transaction each."""
+    return sorted(Counter(event.at for event in house.events(kind)).values())
+
+
+PARTS = [3, 5, 5, 5, 5]
+
+
+def test_many_start_and_stop_in_parts(house, leaves):
+    started = start_sessions(leaves, house.ben)
+    assert {each.session_id for each in started} == {each.pk for each in leaves}
+    assert together(house, EventKind.SESSION_STARTED) == PARTS
+    house.work()
+    assert house.state(leaves[-1]).status is Status.ACTIVE
+    assert stop_sessions(leaves, house.ben) == MANY
+    assert together(house, EventKind.SESSION_STOPPED) == PARTS
+    assert not Credential.objects.exists()
+
+
+def test_of_one_profile_the_last_starts_whatever_part_it_is_in(house, leaves):
+    AwsSession.objects.filter(pk__in=[leaves[0].pk, leaves[-1].pk]).update(profile="same")
+    for each in leaves:
+        each.refresh_from_db()
+    start_sessions(leaves, house.ben)
+    started = set(Activation.objects.values_list("session_id", flat=True))
+    assert started == {each.pk for each in leaves[1:]}
+
+
+def test_a_session_with_many_below_it_goes_in_parts(house, hub, leaves):
+    start_sessions([hub, *leaves], house.ben)
+    crowd(house, FEW + 1, assumer=leaves[3], prefix="Deep")
+    gone = delete_session(hub, house.ada)
+    assert [gone[-1].pk, len(gone)] == [hub.pk, MANY + FEW + 2]
+    assert not AwsSession.objects.filter(kind="iam-role-chained").exists()
+    assert max(together(house, EventKind.SESSION_DELETED)) <= FEW
+    assert not Activation.objects.exists()
+    assert not Credential.objects.filter(level__gt=0).exists()
+    assert ledger.verify(str(house.team.pk)) is None
+
+
+def test_nothing_is_handed_out_below_a_session_whose_deletion_has_begun(house, hub, leaves, monkeypatch):
+    start_sessions(leaves, house.ben)
+    house.work()
+    assert reveal(leaves[0], house.ben, form="posix", via="page")
+
+    def stopped(*arguments):
+        raise KeyboardInterrupt  # the process is killed before the first part
+
+    monkeypatch.setattr("sessions.lifecycle.sessions._delete_part", stopped)
+    with pytest.raises(KeyboardInterrupt):
+        delete_session(hub, house.ada)
+    with pytest.raises(NotReady):
+        reveal(leaves[0], house.ben, form="posix", via="page")
+    monkeypatch.undo()
+    delete_session(AwsSession.objects.get(pk=hub.pk), house.ada)
+    assert not AwsSession.objects.filter(kind="iam-role-chained").exists()
+
+
+def test_somebody_elses_session_keeps_all_of_them(house, hub, leaves):
+    mine = house.chained("Mine", member=house.ben)
+    below = crowd(house, FEW + 2, assumer=mine, prefix="Others")
+    with pytest.raises(Refused, match="Only an admin"):
+        delete_session(mine, house.ben)
+    assert AwsSession.objects.filter(pk__in=[each.pk for each in below]).count() == FEW + 2
+
+
+LOSSES = {
+    "removed": lambda house, hub: remove_member(house.ben, house.ada),
+    "suspended": lambda house, hub: disable_member(house.ben, house.ada),
+}
+
+
+@pytest.mark.parametrize("way", ["removed", "suspended"])
+def test_who_loses_much_loses_it_at_once_and_the_clock_clears_it_away(house, hub, leaves, way):
+    start_sessions(leaves, house.ben)
+    house.start(leaves[0], house.bea)
+    house.work()
+    LOSSES[way](house, hub)
+    for leaf in leaves:
+        with pytest.raises(NotReady):
+            reveal(leaf, house.ben, form="posix", via="page")
+    assert house.state(leaves[1]).status is Status.INACTIVE
+    assert house.state(leaves[0], house.bea).status is Status.ACTIVE
+    assert end_overdue() == MANY
+    assert together(house, EventKind.SESSION_ENDED) == PARTS
+    assert list(Activation.objects.values_list("user", flat=True)) == [house.bea.user_id]
+    assert Credential.objects.filter(level=2).count() == 1
+
+
+@pytest.mark.parametrize("way", ["removed", "suspended"])
+def test_who_comes_back_before_the_clock_has_nothing_running(house, hub, leaves, way):
+    start_sessions(leaves, house.ben)
+    house.work()
+    LOSSES[way](house, hub)
+    if way == "removed":
+        again = add_member(house.team, house.ben.user, Role.MEMBER, "ada")
+    else:
+        enable_member(house.ben, house.ada)
+        again = Membership.objects.get(pk=house.ben.pk)
+    assert {house.state(leaf, again).status for leaf in leaves} == {Status.INACTIVE}
+    start_sessions(leaves[:1], again)
+    end_overdue()
+    assert Activation.objects.get().session_id == leaves[0].pk
+
+
+def test_chains_of_an_author_who_goes_end_for_all_their_users(house, hub, monkeypatch):
+    mine = house.chained("Mine", hub, member=house.ben)
+    crowd(house, MANY, assumer=mine, prefix="Below")
+    leaves = list(AwsSession.objects.filter(alias__startswith="Below").select_related("link", "team"))
+    start_sessions(leaves, house.bea)
+    house.work()
+    remove_member(house.ben, "sso")  # nobody takes over
+    with pytest.raises(NotReady):
+        reveal(leaves[0], house.bea, form="posix", via="page")
+    assert end_overdue() == MANY
+    assert not Activation.objects.exists()
+
+
+def test_the_clock_ends_for_a_while_and_comes_back(house, leaves, monkeypatch):
+    start_sessions(leaves, house.ben)
+    with transaction.atomic():
+        activations.leave_to_the_clock(Activation.objects.all())
+    monkeypatch.setattr(activations, "LONGEST_ENDING_SECONDS", -1)
+    assert end_overdue() == 0
+    monkeypatch.setattr(activations, "LONGEST_ENDING_SECONDS", 60)
+    assert end_overdue() == MANY
