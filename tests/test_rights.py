@@ -123,6 +123,8 @@ PAGES = {
     "teams/<slug:team_slug>/tokens/<uuid:token_id>/revoke/": ("POST", {}, by_role(404, 302, 404)),
     "join/": ("GET", None, everybody(200)),
     "join/accept/": ("POST", {}, everybody(302)),
+    # With real AWS there is no such page for anybody.
+    "components/": ("GET", None, in_person(404)),
     "healthz": ("GET", None, everybody(200)),
     "readyz": ("GET", None, everybody(503)),
     "metrics": ("GET", None, everybody(200)),

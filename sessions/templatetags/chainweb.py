@@ -1,6 +1,7 @@
 """What the templates say again and again: an icon, a moment in time, the life left in a credential."""
 
-from datetime import UTC, datetime
+import re
+from datetime import UTC, datetime, timedelta
 from functools import cache
 
 from django import template
@@ -12,23 +13,62 @@ from sessions.aws.roots import ROOT_KINDS
 
 register = template.Library()
 
+# Below this SDKs begin to refresh.
+SHORT = timedelta(minutes=15)
+
 # Every icon the pages use; a root kind brings its own. A name that is not here fails where it is used.
 ICONS = frozenset(
     {
-        *("arrow-left", "check", "chevron-down", "chevron-right", "circle", "circle-alert", "circle-check"),
+        *(
+            "activity",
+            "arrow-left",
+            "check",
+            "chevron-down",
+            "chevron-left",
+            "chevron-right",
+            "circle",
+            "circle-alert",
+            "circle-check",
+        ),
         *(
             "circle-dashed",
             "circle-x",
+            "clock",
             "cloud",
             "copy",
             "download",
             "ellipsis",
             "external-link",
+            "eye",
             "eye-off",
             "flask-conical",
         ),
-        *("keyboard", "link", "list-tree", "loader-circle", "log-out", "monitor", "moon", "pencil", "play"),
-        *("plus", "rotate-cw", "shuffle", "search", "settings", "shield-alert", "square", "sun", "trash-2"),
+        *(
+            "info",
+            "key-round",
+            "keyboard",
+            "link",
+            "list-tree",
+            "loader-circle",
+            "log-out",
+            "monitor",
+            "moon",
+            "octagon-alert",
+            "pencil",
+            "play",
+        ),
+        *(
+            "plus",
+            "rotate-cw",
+            "shuffle",
+            "search",
+            "settings",
+            "shield-alert",
+            "square",
+            "sun",
+            "tag",
+            "trash-2",
+        ),
         *("triangle-alert", "users", "x"),
         *(kind.icon for kind in ROOT_KINDS.values()),
     }
@@ -104,16 +144,25 @@ def meter(percent: int) -> SafeString:
 
 
 @register.simple_tag
-def life_bar(minted_at: datetime | None, expires_at: datetime | None) -> SafeString:
-    """How much of a credential's life is left, as a bar; the text beside it says the same."""
+def ring(minted_at: datetime | None, expires_at: datetime | None) -> SafeString:
+    """Draw how much of a credential's life is left as a ring; the text beside it says the same."""
     if minted_at is None or expires_at is None or expires_at <= minted_at:
-        return SafeString("")
-    left = (expires_at - datetime.now(UTC)) / (expires_at - minted_at)
+        return icon("circle")
+    now = datetime.now(UTC)
+    left = (expires_at - now) / (expires_at - minted_at)
     return format_html(
-        '<svg class="life" viewBox="0 0 100 4" preserveAspectRatio="none" aria-hidden="true" data-from="{}" data-until="{}">'
-        '<rect class="life__whole" width="100" height="4"/>'
-        '<rect class="life__left" width="{}" height="4"/></svg>',
+        '<svg class="ring {}" viewBox="0 0 16 16" aria-hidden="true" data-from="{}" data-until="{}">'
+        '<circle class="ring__whole" cx="8" cy="8" r="6"/><circle class="ring__left" cx="8" cy="8" r="6" pathLength="100"'
+        ' stroke-dasharray="{} 100" transform="rotate(-90 8 8)"/></svg>',
+        "ring--short" if expires_at - now < SHORT else "",
         minted_at.isoformat(timespec="seconds"),
         expires_at.isoformat(timespec="seconds"),
         max(0, min(100, round(100 * left))),
     )
+
+
+@register.filter
+def initials(name: str) -> str:
+    """Return one or two letters that stand for a person's name: "ada.lovelace" is "AL"."""
+    words = [word for word in re.split(r"[^\w]+|_", name) if word]
+    return "".join(word[0] for word in (words if len(words) > 1 else [name[:1]])[:2]).upper() or "?"

@@ -197,6 +197,45 @@ def test_a_team_without_sessions_and_a_person_without_a_team_are_accessible(hous
     check(page)
 
 
+WIDTHS = (360, 640, 832, 866, 960, 1000, 1090, 1184, 1440, 1920)
+
+
+def nothing_sticks_out(page):
+    assert page.evaluate("document.documentElement.scrollWidth - document.documentElement.clientWidth") <= 0
+
+
+def test_every_part_is_accessible_in_both_themes_at_every_width(house, tabs, settings, tmp_path):
+    settings.SIMULATED = True
+    page = tabs.open(house.ada)
+    page.goto(reverse("components"))
+    check(page)
+    for scheme in ("light", "dark"):
+        page.emulate_media(color_scheme=scheme)
+        for width in WIDTHS:
+            page.set_viewport_size({"width": width, "height": 900})
+            nothing_sticks_out(page)
+            assert page.screenshot(full_page=True, path=tmp_path / f"{scheme}-{width}.png")
+
+
+def test_the_parts_are_not_shown_where_aws_is_real(house, tabs):
+    tabs.expected.append("status of 404")
+    page = tabs.open(house.ada)
+    page.goto(reverse("components"))
+    expect(page.get_by_role("heading", name="Nothing here")).to_be_visible()
+
+
+def test_the_list_shows_its_buttons_whole_at_every_width(furnished, tabs):
+    page = tabs.open(furnished.ben)
+    page.goto(reverse("session_list", args=[furnished.team.slug]))
+    for width in WIDTHS:
+        page.set_viewport_size({"width": width, "height": 900})
+        nothing_sticks_out(page)
+        for button in page.locator(".cell-act .button:visible").all():
+            box = button.bounding_box()
+            assert box["x"] >= 0, width
+            assert box["x"] + box["width"] <= width, width
+
+
 @pytest.mark.parametrize("template", ["400.html", "403.html", "403_csrf.html", "429.html", "500.html"])
 def test_an_error_page_is_accessible_and_needs_nothing_of_the_request(house, tabs, template):
     page = tabs.open()

@@ -33,17 +33,17 @@ function show(time, now) {
   }
 }
 
-function drain(bar, now) {
-  const [from, until] = [Date.parse(bar.dataset.from), Date.parse(bar.dataset.until)];
+function drain(ring, now) {
+  const [from, until] = [Date.parse(ring.dataset.from), Date.parse(ring.dataset.until)];
   const left = Math.max(0, Math.min(100, Math.round((100 * (until - now)) / (until - from))));
-  bar.querySelector(".life__left").setAttribute("width", left);
-  bar.classList.toggle("life--short", until - now < 15 * 60_000);
+  ring.querySelector(".ring__left").setAttribute("stroke-dasharray", `${left} 100`);
+  ring.classList.toggle("ring--short", until - now < 15 * 60_000);
 }
 
 function showAll() {
   const now = Date.now() + ahead;
   for (const time of document.querySelectorAll("time[data-until], time[data-at], time[data-since]")) show(time, now);
-  for (const bar of document.querySelectorAll("svg.life")) drain(bar, now);
+  for (const ring of document.querySelectorAll("svg.ring[data-until]")) drain(ring, now);
 }
 
 showAll();
