@@ -11,6 +11,7 @@ import pytest
 
 from chaos.broker import Broker
 from chaos.databases import SERVER, Unavailable
+from tests.platform.proxy import need_nginx
 
 pytestmark = [pytest.mark.processes, pytest.mark.own_servers]
 
@@ -69,6 +70,12 @@ def test_workers_stopped_past_their_lease_write_nothing_when_they_go_on(need_ser
     figures = run(tmp_path, "--only=stopped")
     assert figures["detail"]["stopped"]["stale_writes"] == 0
     assert figures["detail"]["stopped"]["mixed"] == 0
+
+
+def test_slow_clients_behind_the_proxy_hold_nobody_up(need_services, tmp_path):
+    need_nginx()
+    figures = run(tmp_path, "--only=slow_clients")
+    assert figures["detail"]["slow_clients"]["slow_headers"] > 0
 
 
 def test_who_is_removed_gets_nothing_more_and_a_held_ledger_is_one_teams(need_services, tmp_path):

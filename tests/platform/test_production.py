@@ -16,7 +16,7 @@ import pytest
 from tests.fake_sts import FakeSts
 from tests.platform import compose
 from tests.platform.installation import clean_environ, free_port, processes_with, wait_for
-from tests.platform.proxy import Proxy
+from tests.platform.proxy import Nginx, need_nginx
 
 pytestmark = [pytest.mark.processes, pytest.mark.own_servers]
 
@@ -283,9 +283,9 @@ def test_the_web_answers_as_behind_a_proxy_that_ends_tls(production):
 
 @pytest.fixture(scope="module")
 def proxy(tmp_path_factory, production):
-    one = Proxy(tmp_path_factory.mktemp("proxy"), production.port)
-    yield one
-    one.end()
+    need_nginx()
+    with Nginx(tmp_path_factory.mktemp("proxy"), production.port) as one:
+        yield one
 
 
 SLOW = 40  # of each kind: more than three times the web's threads
