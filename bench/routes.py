@@ -256,6 +256,7 @@ ABOUT_MANY = {
     ("GET", TEAM): "the list of a team's sessions",
     ("GET", f"{TEAM}policy/"): "it lists the sessions of a team whose names identify nobody",
     ("GET", "metrics"): "counts of the installation",
+    ("GET", "components/"): "the parts of the pages: about nobody's session",
     ("GET", "api/v1/sessions"): "the list of a team's sessions",
     ("GET", "api/v1/policy/unnamed"): "a list of sessions",
     ("PATCH", "api/v1/policy"): "checked against every session of the team",
