@@ -5,6 +5,7 @@ import secrets
 from datetime import timedelta
 
 from django.db import transaction
+from django.db.models import Exists, OuterRef, QuerySet
 
 from sessions import ledger
 from sessions.clock import database_now
@@ -14,7 +15,7 @@ from sessions.lifecycle.people import add_member
 from sessions.lifecycle.removals import removal_after
 from sessions.lifecycle.sessions import Refused
 from sessions.models import EventKind, Invitation, Membership, Role, User
-from sessions.policy import Action
+from sessions.policy import Action, with_fresh_groups
 from sessions.secret import Secret
 
 INVITATION_DAYS = 7
@@ -54,22 +55,25 @@ def invite(
     return invitation, code
 
 
+def _open_now() -> QuerySet[Invitation]:
+    """Select the invitations that let somebody in now.
+
+    One by somebody whose groups are too old waits until they are read again: who has left the company would come back by
+    their own invitation, as somebody whom no group governs.
+    """
+    inviters = Membership.objects.filter(team=OuterRef("team"), user__username=OuterRef("invited_by"))
+    open_ones = Invitation.objects.filter(ended_at=None, expires_at__gt=database_now())
+    return open_ones.exclude(Exists(inviters.exclude(with_fresh_groups()))).select_related("team")
+
+
 def invitation_by_code(code: Secret) -> Invitation | None:
     """The open invitation with that code; None for one that never was, is used, withdrawn or expired."""
-    return (
-        Invitation.objects.select_related("team")
-        .filter(digest=digest_of(code), ended_at=None, expires_at__gt=database_now())
-        .first()
-    )
+    return _open_now().filter(digest=digest_of(code)).first()
 
 
 def open_invitation(invitation_id: str) -> Invitation | None:
     """The same by its id, for a browser that has shown the code before."""
-    return (
-        Invitation.objects.select_related("team")
-        .filter(pk=invitation_id, ended_at=None, expires_at__gt=database_now())
-        .first()
-    )
+    return _open_now().filter(pk=invitation_id).first()
 
 
 @transaction.atomic
@@ -85,7 +89,7 @@ def accept_invitation(invitation: Invitation, user: User) -> Membership:
             "", "You were removed from this team after the invitation was made. Ask an admin for a new one."
         )
     name, now = user.get_username(), database_now()
-    used = Invitation.objects.filter(pk=invitation.pk, ended_at=None, expires_at__gt=now)
+    used = _open_now().filter(pk=invitation.pk).select_related(None)
     if not used.update(ended_at=now, accepted_by=name):
         raise Refused("", GONE)
     data = {"invitation_id": str(invitation.pk), "invited_by": invitation.invited_by, "role": invitation.role}

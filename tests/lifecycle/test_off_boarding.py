@@ -14,7 +14,7 @@ from django.urls import reverse
 from sessions.clock import database_now
 from sessions.lifecycle.access import Access, Audience, set_access
 from sessions.lifecycle.invitations import accept_invitation, invite
-from sessions.lifecycle.people import add_member
+from sessions.lifecycle.people import add_member, create_person
 from sessions.lifecycle.refused import Refused
 from sessions.lifecycle.removals import readmit, removals_of
 from sessions.lifecycle.rights import disable_member, enable_member, remove_member, set_person_active
@@ -22,6 +22,7 @@ from sessions.lifecycle.sso import follow_groups
 from sessions.lifecycle.tokens import create_token, member_of_token
 from sessions.models import Activation, Credential, EventKind, Membership, Removal, Role, Token, User
 from sessions.policy import GroupsTooOld
+from sessions.secret import Secret
 from tests.house import PASSWORD, browser_of
 from tests.test_api import Api
 from tests.test_login import log_in
@@ -215,6 +216,30 @@ def test_an_invitation_from_before_the_removal_brings_nobody_back(house, gina):
     accept_invitation(late, gina.user)
     assert not Removal.objects.exists()
     assert not member_of(gina.user).from_sso
+
+
+def test_nobody_comes_back_by_their_own_invitation_once_their_groups_are_old(house, gina):
+    follow_groups(gina.user, {"admins"}, MAP)
+    invitation, code = invite(member_of(gina.user), Role.ADMIN)
+    _, operators = invite(house.ada, Role.MEMBER)
+    read_groups(gina, 24.1)
+    browser = Client()
+    assert browser.post(reverse("join"), {"code": code.reveal()}).status_code == 422
+    assert browser.get(reverse("account_signup")).status_code == 200
+    newcomer = create_person("gina2", Secret(PASSWORD))
+    with pytest.raises(Refused, match="Ask for a new one"):
+        accept_invitation(invitation, newcomer)
+    assert Client().post(reverse("join"), {"code": operators.reveal()}).status_code == 302
+    # It waits until her groups are read again.
+    read_groups(gina, 0)
+    assert browser.post(reverse("join"), {"code": code.reveal()}).status_code == 302
+    read_groups(gina, 24.1)  # also for a browser that has shown it before
+    made = {"username": "gina3", "email": "", "password1": "correct horse battery staple"}
+    browser.post(reverse("account_signup"), made)
+    assert not User.objects.filter(username="gina3").exists()
+    read_groups(gina, 0)
+    accept_invitation(invitation, newcomer)
+    assert Membership.objects.get(user=newcomer).role == Role.ADMIN
 
 
 def test_an_admin_sees_removals_and_lifts_them_on_the_persons_page(house, gina):
