@@ -8,6 +8,8 @@ from pydantic import BaseModel, ConfigDict, Field, StringConstraints
 
 from sessions.api.base import ERRORS, ApiError, api, caller, etag, seen_version, session_for
 from sessions.lifecycle.access import Access, Audience, access_of, set_access
+from sessions.lifecycle.refused import NotThere, Refused, RightLost
+from sessions.lifecycle.versions import Changed
 from sessions.models import AwsSession, Membership
 from sessions.policy import Action
 
@@ -90,6 +92,12 @@ def put_access(request: HttpRequest, response: HttpResponse, session_id: UUID, p
     is_open = session.is_chained and payload.start.everyone
     wanted = payload.assume or AudienceModel(everyone=is_open)
     start, assume = _audience(member, payload.start, "start"), _audience(member, wanted, "assume")
-    set_access(session, Access(start, assume), member, seen=seen)
+    try:
+        set_access(session, Access(start, assume), member, seen=seen)
+    except (Changed, NotThere, RightLost):
+        raise
+    except Refused as refused:
+        fields = {refused.field: [refused.message]} if refused.field else None
+        raise ApiError(422, "invalid", refused.message, fields) from None
     response.headers["ETag"] = etag(session.access_version)
     return _as_json(session)

@@ -10,9 +10,9 @@ from django.db.models import F
 from sessions import ledger
 from sessions.ledger import Entry
 from sessions.lifecycle.authority import Actor, lock_team_for, name_of
-from sessions.lifecycle.refused import NotThere
+from sessions.lifecycle.closed_roles import Let, check_opening
+from sessions.lifecycle.refused import NotThere, Refused
 from sessions.lifecycle.rights import settle
-from sessions.lifecycle.sessions import Refused
 from sessions.lifecycle.versions import expect
 from sessions.models import (
     AssumerLink,
@@ -34,6 +34,12 @@ class Audience:
     everyone: bool = True
     members: list[Membership] = field(default_factory=list)
     groups: list[TeamGroup] = field(default_factory=list)
+
+    def named(self) -> set[Let] | None:
+        """List who it is by their ids; None: everyone."""
+        if self.everyone:
+            return None
+        return {*((each.pk, None) for each in self.members), *((None, each.pk) for each in self.groups)}
 
     def as_event(self) -> dict[str, Any]:
         if self.everyone:
@@ -74,10 +80,13 @@ def access_of(session: AwsSession) -> Access:
 def set_access(session: AwsSession, access: Access, actor: Actor, *, seen: int | None = None) -> None:
     """Opens or closes a session. Who loses the right loses what they have running; the rest is untouched.
 
-    `seen`: the version of its access that this was made from. Raises `Changed` if there is another by now, and `Refused` for people and groups of another team.
+    `seen`: the version of its access that this was made from. Raises `Changed` if there is another by now, and `Refused` for
+    people and groups of another team, and where its creator would let somebody into a role that others have closed.
     """
     team = lock_team_for(actor, session.team_id, Action.SHARE, session)
     expect(session.access_version, seen)
+    if isinstance(actor, Membership):
+        check_opening(session, actor, access.start.named())
     ledger.append(team.pk, write_access(team, session, access, actor))
 
 

@@ -1,6 +1,6 @@
 """Whose sessions may have a role: who is kept out of it by one session does not come in by another of their own."""
 
-from collections.abc import Sequence
+from collections.abc import Collection
 from uuid import UUID
 
 from django.db.models import Exists, OuterRef, Q, QuerySet
@@ -10,6 +10,9 @@ from sessions.models import CHAINED, AwsSession, Membership, Right, Role, Sessio
 from sessions.policy import grants_to
 
 NAMED = 3
+ASK = "Ask an admin of the team to open it."
+# The id of a member or of a group; the other is None.
+Let = tuple[int | None, UUID | None]
 
 
 def sessions_with_role(team_id: UUID, role_arn: str) -> QuerySet[AwsSession]:
@@ -30,13 +33,32 @@ def check_role(role_arn: str, member: Membership, session: AwsSession) -> None:
     granted = SessionGrant.objects.filter(grants_to(member), right=Right.START, session=OuterRef("pk"))
     if not having.exists() or having.filter(Q(open_to_start=True) | Exists(granted)).exists():
         return
-    raise Refused(
-        "role_arn", _closed(list(having.order_by("alias").values_list("alias", flat=True)[: NAMED + 1]))
-    )
+    raise Refused("role_arn", f"This role is closed to you: {_named(having)}. {ASK}")
 
 
-def _closed(aliases: Sequence[str]) -> str:
-    names = ", ".join(f"“{alias}”" for alias in aliases[:NAMED]) + (
-        " and others" if len(aliases) > NAMED else ""
-    )
-    return f"This role is closed to you: {names}. Ask an admin of the team to open it."
+def check_opening(session: AwsSession, member: Membership, people: set[Let] | None) -> None:
+    """Refuse to let more people in by a session, where others have closed its role to them.
+
+    `people`: whom it is to be open to; None: to everyone. Admins say who is let in, and whoever has made every session with
+    the role. Raises `Refused`.
+    """
+    if member.role == Role.ADMIN or not session.is_chained or session.open_to_start:
+        return
+    having = sessions_with_role(member.team_id, session.link.role_arn).exclude(pk=session.pk)
+    others = having.exclude(created_by=member.user_id)
+    if not others.exists() or having.filter(open_to_start=True).exists():
+        return
+    if people is None or people - let_in([session.pk, *having.values_list("pk", flat=True)]):
+        raise Refused("start", f"This role is closed: {_named(others)}. {ASK}")
+
+
+def let_in(sessions: Collection[UUID]) -> set[Let]:
+    """Find the people and groups who are named as those who may start one of these sessions."""
+    grants = SessionGrant.objects.filter(session__in=sessions, right=Right.START)
+    return set(grants.values_list("member", "group"))
+
+
+def _named(sessions: QuerySet[AwsSession]) -> str:
+    aliases = list(sessions.order_by("alias").values_list("alias", flat=True)[: NAMED + 1])
+    more = " and others" if len(aliases) > NAMED else ""
+    return ", ".join(f"“{alias}”" for alias in aliases[:NAMED]) + more

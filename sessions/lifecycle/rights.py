@@ -19,8 +19,8 @@ from sessions.lifecycle.activations import end_activations, erase_unneeded, leav
 from sessions.lifecycle.authority import Actor, lock_team, lock_team_for, name_of
 from sessions.lifecycle.log_ins import SUSPENDED, end_log_ins, revoke_tokens
 from sessions.lifecycle.needs import rightful, rightful_probes
+from sessions.lifecycle.refused import Refused
 from sessions.lifecycle.removals import remember_removal
-from sessions.lifecycle.sessions import Refused
 from sessions.lifecycle.versions import expect
 from sessions.models import (
     Activation,

@@ -10,12 +10,13 @@ from django.db import transaction
 from django.db.models import Exists, OuterRef, Q, QuerySet
 
 from sessions import ledger
+from sessions.ledger import Entry
 from sessions.lifecycle.access import Access, Audience, access_of, write_access
-from sessions.lifecycle.authority import Actor, lock_team_for
+from sessions.lifecycle.authority import Actor, lock_team_for, require_still
 from sessions.lifecycle.closed_roles import sessions_with_role
 from sessions.lifecycle.refused import Refused
-from sessions.models import Activation, AwsSession, Membership, Right, SessionGrant
-from sessions.policy import Action, Rights, can
+from sessions.models import Activation, AwsSession, Membership, Right, SessionGrant, TeamGroup
+from sessions.policy import Action, Rights, can, grants_to
 
 
 @dataclass(frozen=True)
@@ -57,17 +58,38 @@ def wider_ways(session: AwsSession, most: int) -> tuple[list[Way], bool]:
     return ways, len(some) > most
 
 
+def close_like_role(session: AwsSession, author: Membership) -> list[Entry]:
+    """Open a session that has just got a closed role to those whom the role is open to; return the lines for the ledger.
+
+    Without that, whoever is let in would let in everyone, by making a session of their own and without noticing. Of an admin
+    it is taken that they want it for themselves. For a caller that holds the team's row.
+    """
+    others = with_role_of(session)
+    if not others.exists() or others.filter(open_to_start=True).exists():
+        return []
+    granted = SessionGrant.objects.filter(session__in=others.order_by().values("pk"), right=Right.START)
+    start = Audience(
+        everyone=False,
+        members=list(Membership.objects.filter(pk__in=granted.values("member")).select_related("user")),
+        groups=list(TeamGroup.objects.filter(pk__in=granted.values("group"))),
+    )
+    if not granted.filter(grants_to(author)).exists():
+        start.members.append(author)
+    return write_access(author.team, session, Access(start, Audience(everyone=False)), author)
+
+
 @transaction.atomic(durable=True)
 def close_wider_ways(session: AwsSession, actor: Actor) -> list[AwsSession]:
     """Open every other session with the same role to whom this one is open to, and close it to assume from; return them.
 
     Whoever loses a right loses what they have running by it. Raises `RightLost` where the actor may not share one of them.
     """
-    others = list(with_role_of(session).select_related("team", "link").order_by("pk"))
-    team = lock_team_for(actor, session.team_id, Action.SHARE, session, *others)
-    session.refresh_from_db(fields=["open_to_start"])
+    team = lock_team_for(actor, session.team_id, Action.SHARE, session)
     if session.open_to_start:
         raise Refused("", f"“{session.alias}” is open to everyone: close it first.")
+    # Under the lock, so that none is made beside it.
+    others = list(with_role_of(session).select_related("team", "link").order_by("pk"))
+    require_still(actor, Action.SHARE, *others)
     start, nobody = access_of(session).start, Audience(everyone=False)
     entries = []
     for other in others:

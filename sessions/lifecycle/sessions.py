@@ -21,6 +21,7 @@ from sessions.lifecycle.hop_rules import check_below, check_chain, check_link, c
 from sessions.lifecycle.identity import Why, go_along, own_below, what_changed
 from sessions.lifecycle.moves import follow
 from sessions.lifecycle.refused import Refused, RightLost
+from sessions.lifecycle.same_role import close_like_role
 from sessions.lifecycle.tested import identity_told
 from sessions.lifecycle.versions import Changed, expect
 from sessions.models import (
@@ -137,6 +138,9 @@ def save_session(
                 check_chain(load_chains([session])[session.pk], policy)
                 if not creating:
                     check_below(session, policy)
+            entries: list[Entry] = []
+            if draft.kind == CHAINED and (not link_before or link_before["role_arn"] != draft.role_arn):
+                entries = close_like_role(session, member)
             kind = EventKind.SESSION_CREATED if creating else EventKind.SESSION_EDITED
             if not creating and not asks_the_same:
                 why = None
@@ -145,9 +149,8 @@ def save_session(
                     go_along(own)
                     why = Why(member.user.get_username(), what, session.alias)
                 follow(member.team_id, database_now(), below=session, why=why)
-            ledger.append(
-                member.team_id, [Entry(kind, member.user.get_username(), session, _as_event(draft, session))]
-            )
+            saved = Entry(kind, member.user.get_username(), session, _as_event(draft, session))
+            ledger.append(member.team_id, [saved, *entries])
             return session
     except IntegrityError as error:
         if "alias" in str(error):

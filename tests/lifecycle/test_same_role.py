@@ -70,7 +70,8 @@ def test_form_and_api_say_it_on_the_field(house, dep):
 
 
 def test_a_role_that_some_session_opens_to_somebody_is_not_closed_to_them(house, dep):
-    house.chained("open", member=house.ada, arn=dep.link.role_arn)
+    opened = house.chained("open", member=house.ada, arn=dep.link.role_arn)
+    set_access(opened, Access(Audience(), NOBODY), house.ada)
     save_session(draft(house, dep.link.role_arn), house.ben)
 
 
@@ -190,3 +191,70 @@ def test_by_the_api_what_is_not_said_of_assuming_is_closed_with_the_session(hous
     assert opened["assume"]["everyone"] is True
     root = api("PUT", f"/sessions/{house.root.pk}/access", {}).json()
     assert root["assume"]["everyone"] is False
+
+
+def test_a_new_session_of_a_closed_role_is_closed_like_it(house, dep):
+    group = save_group(house.ada, "deployers", [house.ben])
+    set_access(dep, Access(only(house.bea, groups=[group]), NOBODY), house.ada)
+    new = save_session(draft(house, dep.link.role_arn, "beas"), house.bea)
+    # An admin who is not let in by any other lets themselves in.
+    adas = save_session(draft(house, dep.link.role_arn, "adas"), house.ada)
+    for session, members in ((new, [house.bea]), (adas, [house.bea, house.ada])):
+        access = access_of(AwsSession.objects.get(pk=session.pk))
+        assert not access.start.everyone
+        assert {each.pk for each in access.start.members} == {each.pk for each in members}
+        assert access.start.groups == [group]
+        assert access.assume == NOBODY
+    house.start(new, house.ben)
+    save_group(house.ada, "deployers", [], group)  # who leaves it is out of the new ones as well
+    assert not Activation.objects.exists()
+    with pytest.raises(RightLost):
+        house.start(new, house.ben)
+    told = Event.objects.filter(kind=EventKind.ACCESS_CHANGED, session_id=str(new.pk)).get()
+    assert told.data["start"] == {"everyone": False, "people": ["bea"], "groups": ["deployers"]}
+
+
+def test_an_edit_opens_a_closed_role_to_nobody(house, dep):
+    beas = house.chained("beas", member=house.bea)
+    house.start(beas, house.ben)
+    save_session(draft(house, dep.link.role_arn, "beas"), house.bea, beas)
+    assert access_of(AwsSession.objects.get(pk=beas.pk)).start.members == [house.bea]
+    assert not Activation.objects.exists()
+    with pytest.raises(RightLost):
+        house.start(beas, house.ben)
+    # Saved again with the same role, it stays as somebody has opened it since.
+    set_access(beas, Access(Audience(), NOBODY), house.ada)
+    save_session(draft(house, dep.link.role_arn, "renamed"), house.bea, beas)
+    assert AwsSession.objects.get(pk=beas.pk).open_to_start
+
+
+def test_whoever_made_a_session_does_not_open_what_others_have_closed(house):
+    arn = house.role_arn("Deploy")
+    dep = house.chained("dep", member=house.ada, arn=arn)
+    mine = save_session(draft(house, arn), house.ben)
+    set_access(dep, Access(only(house.bea), NOBODY), house.ada)
+    close_wider_ways(dep, house.ada)
+    ben = Api(house.token())
+    for wanted in ({"everyone": True}, {"everyone": False, "people": ["ben"]}):
+        answer = ben("PUT", f"/sessions/{mine.pk}/access", {"start": wanted})
+        assert answer.status_code == 422
+        assert "closed: “dep”" in answer.json()["fields"]["start"][0]
+    page = house.browser().post(
+        reverse("session_access", args=[mine.pk]), {"start": "everyone", "assume": "named"}
+    )
+    assert page.status_code == 422
+    assert "Ask an admin" in page.content.decode()
+    with pytest.raises(RightLost):
+        house.start(mine, house.ben)
+    # Nobody is kept from closing it further, nor from opening it again as far as the role is open.
+    set_access(mine, Access(only(), NOBODY), house.ben)
+    set_access(mine, Access(only(house.bea), NOBODY), house.ben)
+    set_access(mine, Access(Audience(), NOBODY), house.ada)
+
+
+def test_who_made_every_session_of_a_role_opens_and_closes_them(house):
+    arn = house.role_arn("Mine")
+    sessions = [save_session(draft(house, arn, f"mine{number}"), house.ben) for number in range(2)]
+    for access in (Access(only(house.ben), NOBODY), Access(Audience(), NOBODY)):
+        for session in sessions:
+            set_access(session, access, house.ben)
