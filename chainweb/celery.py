@@ -8,6 +8,8 @@ import kombu
 from celery import Celery, signals
 from celery.app.amqp import AMQP
 
+from chainweb.database_limits import bound_locks
+
 os.environ.setdefault("DJANGO_SETTINGS_MODULE", "chainweb.settings")
 # Celery would run all of Django's checks, a second for each worker, and end in a traceback; what a process needs to start is
 # checked below.
@@ -40,6 +42,7 @@ def refuse_to_work_without_keys(**kwargs: Any) -> None:
     """A worker that cannot open roots would mark every chain as failed."""
     from sessions.starting import refuse_to_start_without_keys
 
+    bound_locks()
     refuse_to_start_without_keys("worker")
 
 

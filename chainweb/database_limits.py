@@ -9,6 +9,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from typing import Any
 
+from django.conf import settings
 from django.db import DatabaseError
 from django.db.backends.signals import connection_created
 
@@ -39,6 +40,13 @@ def bound_waiting(database: dict[str, Any], *, lock_seconds: float, statement_se
         database["OPTIONS"]["timeout"] = lock_seconds
     if statement_seconds:
         _bound_sqlite_statements(statement_seconds)
+
+
+def bound_locks() -> None:
+    """Bound what a worker waits for a lock, as a web request does. On SQLite it waits longer: there is one lock for all."""
+    database = settings.DATABASES["default"]
+    if "postgresql" in database["ENGINE"]:
+        _set(database, lock_timeout=settings.LOCK_TIMEOUT_SECONDS)
 
 
 def _set(database: dict[str, Any], **seconds: float) -> None:

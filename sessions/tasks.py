@@ -24,6 +24,7 @@ from sessions.lifecycle import (
 from sessions.lifecycle.broker import client
 from sessions.lifecycle.claims import next_due_at
 from sessions.lifecycle.heartbeats import stamp
+from sessions.lifecycle.held_up import passed_over
 
 log = structlog.get_logger(__name__)
 
@@ -93,14 +94,18 @@ def sweep_now() -> None:
 
 
 def _sweep(*, by_message: bool) -> None:
-    """What has ended ends, what is due is rotated."""
-    activations.end_overdue()
-    activations.end_of_people_who_left()
-    probes.delete_overdue()
-    answers.delete_old()
-    approvals.delete_unneeded()
-    people.forget_ended_log_ins()
-    shown_names.remember_aliases()
+    """What has ended ends, what is due is rotated; a row that somebody holds keeps nothing else from that."""
+    for step in (
+        activations.end_overdue,
+        activations.end_of_people_who_left,
+        probes.delete_overdue,
+        answers.delete_old,
+        approvals.delete_unneeded,
+        people.forget_ended_log_ins,
+        shown_names.remember_aliases,
+    ):
+        with passed_over():
+            step()
     # Something asked for is still there: its wake-up has got lost, with the broker or a worker.
     if next_due_at(asked_only=True) and not (by_message and wake_for_start()):
         rotate_asked()

@@ -16,6 +16,7 @@ from sessions.clock import database_now
 from sessions.ledger import Entry, Subject
 from sessions.lifecycle import parts
 from sessions.lifecycle.authority import begin, lock_team
+from sessions.lifecycle.held_up import passed_over, teams_held_up
 from sessions.lifecycle.identity import Why, held_identities, identity_of, tell
 from sessions.lifecycle.plan import PlannedHop, plan, secure, secure_all, touched
 from sessions.lifecycle.times import LEAST_LIFE, PARENT_MARGIN
@@ -162,9 +163,11 @@ def _end_by_the_clock(over: QuerySet[Activation]) -> int:
     until, ended = time.monotonic() + LONGEST_ENDING_SECONDS, 0
     teams = list(over.values_list("session__team_id", flat=True).distinct())
     random.shuffle(teams)  # where there is too much for one round, it is another team's turn each time
-    for team_id in teams:
+    held = teams_held_up()
+    for team_id in [each for each in teams if str(each) not in held]:
         while time.monotonic() < until:
-            with transaction.atomic():
+            entries: list[Entry] = []
+            with passed_over(team_id), transaction.atomic():
                 lock_team(team_id)
                 some = over.filter(session__team_id=team_id).order_by("ends_at")[: parts.AT_ONCE]
                 entries = _end(some, EventKind.SESSION_ENDED, "clock")

@@ -22,6 +22,7 @@ from sessions.clock import database_now
 from sessions.ledger import Entry
 from sessions.lifecycle import answers, choices
 from sessions.lifecycle.authority import begin_answer, lock_team
+from sessions.lifecycle.held_up import PATIENT_SECONDS, passed_over, wait_for
 from sessions.lifecycle.outcomes import Deferred, cannot_open, problem_of
 from sessions.lifecycle.times import DEFERRED_FOR, backoff
 from sessions.models import Approval, ApprovalStage, AwsSession, Credential, EventKind, Membership, User
@@ -119,7 +120,8 @@ def work_due() -> int:
         approval = _hold(key, due=True)
         if approval is not None:
             held += 1
-            _work_on(approval)
+            with passed_over(approval.team_id):
+                _work_on(approval)
     return held
 
 
@@ -243,6 +245,7 @@ def _store(approval: Approval, advanced: Advanced, now: datetime) -> bool:
     if again is None:
         changes |= {"url": "", "user_code": "", "page_ends_at": None}
     with transaction.atomic(durable=True):
+        wait_for(PATIENT_SECONDS)  # what a person has approved is not to be had again
         lock_team(approval.team_id)
         if not _write(approval, changes):
             return False

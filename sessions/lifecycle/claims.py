@@ -16,6 +16,7 @@ from django.db import connection, transaction
 from django.db.models import Q
 
 from sessions.clock import database_now
+from sessions.lifecycle.held_up import set_patience
 from sessions.lifecycle.needs import needs_of
 from sessions.lifecycle.statements import stored
 from sessions.lifecycle.times import PARENT_MARGIN
@@ -79,20 +80,29 @@ def _read(row: Sequence[Any]) -> Credential:
 
 
 def claim_due(
-    claim: Claim, limit: int, *, asked_only: bool = False, not_below: Collection[str] = ()
+    claim: Claim,
+    limit: int,
+    *,
+    asked_only: bool = False,
+    not_below: Collection[str] = (),
+    not_of: Collection[str] = (),
 ) -> list[Credential]:
     """Takes up to `limit` due credentials, the longest overdue first; `asked_only`: those that a person waits for.
 
-    `not_below`: what is assumed from these parents is passed over.
+    What is assumed from the parents `not_below` is passed over, and what is of the teams `not_of`.
     """
     now = database_now()
     condition = "asked_at IS NOT NULL AND due_at <= %s" if asked_only else "due_at <= %s"
     values = [stored("due_at", now)]
+    is_sqlite = connection.vendor == "sqlite"
     if not_below:
-        is_sqlite = connection.vendor == "sqlite"
         those = "IN (SELECT value FROM json_each(%s))" if is_sqlite else "= ANY(%s)"
         condition += f" AND (parent_id IS NULL OR NOT parent_id {those})"
         values.append(json.dumps(list(not_below)) if is_sqlite else list(not_below))
+    if not_of:
+        teams = [stored("team", team) for team in not_of]
+        condition += f" AND team_id NOT IN ({', '.join(['%s'] * len(teams))})"
+        values += teams
     return _take(claim, condition, values, limit, now)
 
 
@@ -118,6 +128,7 @@ def hold_teams(fingerprints: Collection[str]) -> None:
 
     Those go through a chain from the root down and from the leaf up; no order of rows would keep both from a deadlock.
     """
+    set_patience()
     teams = Credential.objects.filter(pk__any_of=fingerprints).values("team")
     list(Team.objects.select_for_update(no_key=True).filter(pk__in=teams).order_by("pk").values_list("pk"))
 

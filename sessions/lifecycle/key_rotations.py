@@ -27,6 +27,7 @@ from sessions.lifecycle.authority import begin, lock_team
 from sessions.lifecycle.bases import route_of
 from sessions.lifecycle.blobs import open_credentials, open_root_secrets, seal_credentials, seal_root_secrets
 from sessions.lifecycle.endpoints import ask
+from sessions.lifecycle.held_up import PATIENT_SECONDS, passed_over, wait_for
 from sessions.lifecycle.moves import follow
 from sessions.lifecycle.outcomes import cannot_open, problem_of
 from sessions.lifecycle.plan import root_row
@@ -110,7 +111,8 @@ def work_due() -> int:
         fence = uuid.uuid4()
         if free.filter(pk=pk).update(fence=fence, lease_until=_lease(now)):
             held += 1
-            _work_on(pk, fence)
+            with passed_over():
+                _work_on(pk, fence)
     return held
 
 
@@ -213,6 +215,7 @@ class DatabaseStore:
     def keep(self, new: AwsCredentials, created_at: datetime) -> None:
         sealed = sealing.seal_to_workers(new.secret_access_key, self.row.place)
         with transaction.atomic(durable=True):
+            wait_for(PATIENT_SECONDS)  # AWS shows a key's secret once
             lock_team(self.row.team_id)
             self._write(
                 step=str(Step.CREATE),

@@ -9,6 +9,7 @@ import time
 import uuid
 from datetime import datetime, timedelta
 from typing import Any
+from uuid import UUID
 
 from django.conf import settings
 from django.db import transaction
@@ -17,6 +18,7 @@ from django.db.models import Q, QuerySet, Sum
 from sessions.clock import database_now
 from sessions.lifecycle.activations import resettle
 from sessions.lifecycle.authority import lock_team
+from sessions.lifecycle.held_up import passed_over, teams_held_up
 from sessions.lifecycle.identity import Why
 from sessions.models import Activation, AwsSession, Membership, Move
 
@@ -87,12 +89,16 @@ def work_off(seconds: float) -> int:
     until, looked_at = time.monotonic() + seconds, 0
     while time.monotonic() < until and (move := _hold()):
         while True:
-            found = _part(move)
+            with passed_over(move.team_id) as passed:
+                found = _part(move)
+            if passed:  # another worker, or this one, after its lease
+                break
             looked_at += found
             if not found or time.monotonic() > until:
                 break
             time.sleep(PAUSE_SECONDS)
-        Move.objects.filter(pk=move.pk, fence=move.fence).update(lease_until=None, fence=None)
+        if not passed:
+            Move.objects.filter(pk=move.pk, fence=move.fence).update(lease_until=None, fence=None)
     return looked_at
 
 
@@ -112,7 +118,8 @@ def _free(now: datetime) -> QuerySet[Move]:
 def _hold() -> Move | None:
     """Take the oldest that nobody works on, under a lease and a fence; None if there is none."""
     now, fence = database_now(), uuid.uuid4()
-    for pk in list(_free(now).order_by("created_at").values_list("pk", flat=True)[:10]):
+    free = _free(now).exclude(team__in=list(map(UUID, teams_held_up())))
+    for pk in list(free.order_by("created_at").values_list("pk", flat=True)[:10]):
         if _free(now).filter(pk=pk).update(lease_until=_lease(now), fence=fence):
             return Move.objects.select_related("session").filter(pk=pk, fence=fence).first()
     return None

@@ -19,6 +19,7 @@ from sessions.lifecycle.activations import erase_unneeded
 from sessions.lifecycle.authority import lock_team
 from sessions.lifecycle.blobs import open_root_secrets, seal_root_secrets
 from sessions.lifecycle.endpoints import ask, route
+from sessions.lifecycle.held_up import passed_over
 from sessions.lifecycle.hop_rules import check_chain, check_link, check_name
 from sessions.lifecycle.outcomes import not_its_own, problem_of
 from sessions.lifecycle.plan import plan, secure
@@ -223,7 +224,7 @@ def delete_overdue() -> int:
     overdue = Probe.objects.filter(ends_at__lte=database_now())
     deleted = 0
     for team_id in set(overdue.values_list("team_id", flat=True)):
-        with transaction.atomic():
+        with passed_over(team_id), transaction.atomic():
             lock_team(team_id)
             # As many as one round of the clock may hold the lock for; the others are the next round's.
             some = overdue.filter(team_id=team_id).select_related("credential").order_by("ends_at")

@@ -6,7 +6,7 @@ No transaction is open while AWS is called. What came in together is one transac
 
 import math
 import time
-from collections.abc import Collection
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass, field, replace
 from queue import Empty
 
@@ -21,6 +21,7 @@ from sessions.lifecycle.bases import Base, base_from, prepare, route_from, route
 from sessions.lifecycle.callers import Errands
 from sessions.lifecycle.claims import Claim
 from sessions.lifecycle.commit import commit
+from sessions.lifecycle.held_up import team_by_team, teams_held_up
 from sessions.lifecycle.lanes import Call, Lane, Lanes
 from sessions.lifecycle.needs import Need, needs_of
 from sessions.lifecycle.outcomes import Blocked, Deferred, Minted, Outcome, Refusal
@@ -60,6 +61,7 @@ class Run:
     failed: dict[str, Outcome] = field(default_factory=dict)
     waiting: dict[str, list[Credential]] = field(default_factory=dict)
     done: list[tuple[Credential, Outcome]] = field(default_factory=list)
+    held_back: list[tuple[Credential, Outcome]] = field(default_factory=list)
     expected: dict[str, float] = field(default_factory=dict)
     called: dict[str, Lane] = field(default_factory=dict)
     errands: Errands = field(default_factory=Errands)
@@ -84,7 +86,9 @@ class Run:
                 self._claim_more(limit, until)
                 self._look_for_parents()
                 self._hand_over_calls(until)
-                if not (self.errands.under_way or self.done or len(self.lanes) or self.expected):
+                self._take_up_again()
+                waits = self.errands.under_way or len(self.lanes) or self.expected or self.held_back
+                if not (waits or self.done):
                     break
                 if self.errands.under_way == 0 and not self.done and time.monotonic() >= until:
                     break
@@ -95,7 +99,7 @@ class Run:
         finally:
             self.errands.ended = True
             # What nobody has begun is as due as it was, for whoever comes next, also where this run has failed.
-            claims.release(self.claim, list(self.rows))
+            team_by_team(list(self.rows.values()), team_of, self._release)
             tallies.write()
         return self.held_in_all
 
@@ -119,7 +123,9 @@ class Run:
         elif self.drained and not may_look:
             return
         self.looked_at = now
-        fresh = claims.claim_due(self.claim, limit, asked_only=self.asked_only, not_below=not_below)
+        fresh = claims.claim_due(
+            self.claim, limit, asked_only=self.asked_only, not_below=not_below, not_of=teams_held_up()
+        )
         self.drained = len(fresh) < limit and not not_below
         if fresh:
             after("claimed")
@@ -164,7 +170,7 @@ class Run:
 
     def _take_in_answers(self) -> None:
         if self.errands.under_way == 0:
-            if not self.done and (len(self.lanes) or self.expected):
+            if not self.done and (len(self.lanes) or self.expected or self.held_back):
                 time.sleep(min(self.lanes.seconds_until_permit(), LOOK_AGAIN_SECONDS))
             return
         try:
@@ -240,8 +246,29 @@ class Run:
         # By this process's clock: whether the lease is over the database decides, when to extend it is only a matter of care.
         if self.rows and time.monotonic() - self.renewed_at > settings.CHAINWEB_LEASE_SECONDS / 3:
             self.renewed_at = time.monotonic()
-            held = claims.renew(self.claim, list(self.rows))
+            held, left = team_by_team(
+                list(self.rows.values()), team_of, lambda some: claims.renew(self.claim, keys(some))
+            )
+            held |= set(keys(left))
             self.rows = {pk: row for pk, row in self.rows.items() if pk in held}
+
+    def _release(self, rows: list[Credential]) -> Collection[str]:
+        claims.release(self.claim, keys(rows))
+        return ()
+
+    def _release_unneeded(self, rows: list[Credential]) -> Collection[str]:
+        claims.release_unneeded(self.claim, keys(rows))
+        return ()
+
+    def _take_up_again(self) -> None:
+        """Have committed what waits for a team's lock that is free by now."""
+        if not self.held_back:
+            return
+        held, waiting = teams_held_up(), self.held_back
+        self.held_back = [each for each in waiting if team_of(each[0]) in held]
+        if len(self.held_back) < len(waiting):
+            self.first_done_at = self.first_done_at if self.done else time.monotonic()
+            self.done += [each for each in waiting if team_of(each[0]) not in held]
 
     # --- rows on their way ------------------------------------------------------------------------
 
@@ -271,7 +298,7 @@ class Run:
                 row.root = parent.root  # one query for each parent that is read, and none for a row
         needs = needs_of([row.pk for row in fresh])
         self.needs.update(needs)
-        claims.release_unneeded(self.claim, [pk for pk, who in needs.items() if not who])
+        team_by_team([row for row in fresh if not needs[row.pk]], team_of, self._release_unneeded)
         for row in fresh:
             if needs[row.pk]:
                 self._place(row)
@@ -347,8 +374,16 @@ class Run:
         done = [each for each in finished if each[0].pk in self.needs and self._is_held_or_lost(each[0])]
         after("assumed")
         begun = time.monotonic()
-        committed = commit(self.claim, done, self.needs)
-        self.scouts.written()
+        committed, left = team_by_team(
+            done, lambda each: team_of(each[0]), lambda some: commit(self.claim, some, self.needs)
+        )
+        if left:
+            self.held_back += left
+            waiting = {row.pk for row, _ in left}
+            done = [each for each in done if each[0].pk not in waiting]
+            finished = [each for each in finished if each[0].pk not in waiting]
+        else:
+            self.scouts.written()
         self.commit_seconds = time.monotonic() - begun
         source_identity.go_on_without(
             row for row, outcome in done if row.pk in committed and source_identity.is_refused(outcome)
@@ -375,6 +410,14 @@ class Run:
 
     def _is_held_or_lost(self, row: Credential) -> bool:
         return self.rows.get(row.pk, row) is row
+
+
+def team_of(row: Credential) -> str:
+    return str(row.team_id)
+
+
+def keys(rows: Sequence[Credential]) -> list[str]:
+    return [row.pk for row in rows]
 
 
 def run(*, asked_only: bool = False, limit: int | None = None, seconds: float = 60.0) -> int:

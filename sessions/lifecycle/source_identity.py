@@ -10,6 +10,7 @@ from sessions import ledger
 from sessions.clock import database_now
 from sessions.ledger import Entry
 from sessions.lifecycle.authority import lock_team
+from sessions.lifecycle.held_up import passed_over
 from sessions.lifecycle.moves import follow
 from sessions.lifecycle.outcomes import Outcome, Refusal
 from sessions.models import (
@@ -45,7 +46,7 @@ def go_on_without(refused: Iterable[Credential]) -> None:
     for row in refused:
         by_team.setdefault(row.team_id, []).append(row)
     for team_id, rows in by_team.items():
-        with transaction.atomic():
+        with passed_over(team_id), transaction.atomic():
             lock_team(team_id)
             if TeamPolicy.of(team_id).source_identity == SourceIdentity.WHERE_POSSIBLE:
                 _mark(team_id, rows)

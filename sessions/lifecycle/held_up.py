@@ -1,0 +1,155 @@
+"""A team whose lock somebody holds: what workers do for it is left for later, and what they do for other teams goes on.
+
+Workers wait for a lock as long as web requests do. What is about several teams at once waits for a moment only, since it
+holds the other teams meanwhile; then it is done team by team. A team whose lock was not to be had is asked again after twice
+as long each time, or once its lock is seen to be free.
+"""
+
+import time
+from collections.abc import Callable, Collection, Iterator, Sequence
+from contextlib import contextmanager
+from typing import Any, TypeVar
+
+import structlog
+from django.db import OperationalError, connection, transaction
+
+from chainweb.database_limits import is_busy
+from sessions.models import LedgerHead, Team
+
+log = structlog.get_logger(__name__)
+Each = TypeVar("Each")
+
+# With the locks of other teams in hand, nobody waits longer for one more.
+TOGETHER_SECONDS = 0.3
+# For what cannot be had again: an answer of AWS that is lost with this transaction.
+PATIENT_SECONDS = 20.0
+FIRST_PAUSE_SECONDS = 2.0
+LONGEST_PAUSE_SECONDS = 30.0
+LOOK_EVERY_SECONDS = 0.5
+
+
+class _HeldUp:
+    """The teams that this process could not lock, and when it tries again. For one thread."""
+
+    def __init__(self) -> None:
+        self.pauses: dict[str, float] = {}
+        self.again_at: dict[str, float] = {}
+        self.look_at: dict[str, float] = {}
+
+    def note(self, team_id: object) -> None:
+        key, now = str(team_id), time.monotonic()
+        pause = min(2 * self.pauses.get(key, FIRST_PAUSE_SECONDS / 2), LONGEST_PAUSE_SECONDS)
+        self.pauses[key], self.again_at[key] = pause, now + pause
+        self.look_at[key] = now + LOOK_EVERY_SECONDS
+        log.warning("a team's lock is held; its work is left for later", team=key, again_in_seconds=pause)
+
+    def forget(self, team_id: object) -> None:
+        key = str(team_id)
+        if self.pauses.pop(key, None) is not None:
+            del self.again_at[key], self.look_at[key]
+
+    def teams(self) -> set[str]:
+        if not self.pauses:
+            return set()
+        now = time.monotonic()
+        for key in [key for key, look_at in self.look_at.items() if look_at <= now]:
+            self.look_at[key] = now + LOOK_EVERY_SECONDS
+            if _is_free(key):
+                self.forget(key)
+        return {key for key, again_at in self.again_at.items() if again_at > now}
+
+
+_held_up = _HeldUp()
+_together = False
+
+
+def teams_held_up() -> set[str]:
+    """Find the teams (ids as text) that this process leaves alone for now."""
+    return _held_up.teams()
+
+
+def forget_all() -> None:
+    """Forget which teams were held up."""
+    _held_up.__init__()  # type: ignore[misc]
+
+
+def team_by_team(
+    rows: Sequence[Each], team_of: Callable[[Each], object], act: Callable[[list[Each]], Collection[str]]
+) -> tuple[set[str], list[Each]]:
+    """Have `act`, a transaction, done for the rows of all teams together, or where a lock is held for each team alone.
+
+    Returns what `act` has returned, in one set, and the rows of teams that are held up.
+    """
+    held = teams_held_up()
+    left = [row for row in rows if str(team_of(row)) in held]
+    by_team: dict[str, list[Each]] = {}
+    for row in rows:
+        if (key := str(team_of(row))) not in held:
+            by_team.setdefault(key, []).append(row)
+    if len(by_team) > 1:
+        try:
+            with _all_together():
+                return set(act([row for some in by_team.values() for row in some])), left
+        except OperationalError as error:
+            if not is_busy(error):
+                raise
+    done: set[str] = set()
+    for key, some in by_team.items():
+        with passed_over(key) as passed:
+            done |= set(act(some))
+        if passed:
+            left += some
+        else:
+            _held_up.forget(key)
+    return done, left
+
+
+@contextmanager
+def _all_together() -> Iterator[None]:
+    global _together
+    _together = True
+    try:
+        yield
+    finally:
+        _together = False
+
+
+def set_patience() -> None:
+    """Wait for the locks of this transaction for a moment only, where it is about several teams."""
+    if _together:
+        wait_for(TOGETHER_SECONDS)
+
+
+def wait_for(seconds: float) -> None:
+    """Wait for so long for the locks that this transaction takes from here on."""
+    if connection.vendor == "postgresql":
+        with connection.cursor() as cursor:
+            cursor.execute(f"SET LOCAL lock_timeout = {round(1000 * seconds)}")
+
+
+@contextmanager
+def passed_over(team_id: object = None) -> Iterator[list[BaseException]]:
+    """Go on where a lock was not to be had: the work stays due. The list that it gives is empty unless that was so."""
+    passed: list[BaseException] = []
+    try:
+        yield passed
+    except OperationalError as error:
+        if not is_busy(error) or connection.in_atomic_block:
+            raise
+        passed.append(error)
+        if team_id is None:
+            log.warning("a lock is held; what waits for it is left for later")
+        else:
+            _held_up.note(team_id)
+
+
+def _is_free(team_id: str) -> bool:
+    """Look whether both locks of a team could be had at once."""
+    with transaction.atomic():
+        team = Team.objects.select_for_update(skip_locked=True, no_key=True).filter(pk=team_id)
+        head = LedgerHead.objects.select_for_update(skip_locked=True).filter(pk=team_id)
+        return len(_keys(team)) + len(_keys(head)) == 2 or not Team.objects.filter(pk=team_id).exists()
+
+
+def _keys(rows: Any) -> list[Any]:
+    return list(rows.values_list("pk", flat=True))
