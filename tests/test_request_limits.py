@@ -1,5 +1,6 @@
 """What one person, token or network asks for too often is answered with 429, and nobody else notices."""
 
+import json
 import os
 import time
 
@@ -9,6 +10,7 @@ from django.urls import reverse
 
 from sessions.lifecycle import request_limits
 from sessions.lifecycle.request_limits import Limit, TooOften, take
+from sessions.models import AwsSession
 from sessions.too_often import network_of
 from tests.house import browser_of
 
@@ -100,6 +102,58 @@ def few_guesses(monkeypatch):
     monkeypatch.setattr(request_limits, "BAD_SECRET", Limit("bad-secret", 5, 3600))
 
 
+COSTLY = {
+    "start": ("START", "POST", "/sessions/{leaf}/start/"),
+    "start by API": ("START", "POST", "/api/v1/sessions/{leaf}/start"),
+    "start several": ("SEVERAL", "POST", "/api/v1/sessions/start"),
+    "stop several": ("SEVERAL", "POST", "/api/v1/sessions/stop"),
+    "test": ("TEST", "POST", "/teams/platform/test/iam-role-chained/"),
+    "preview": ("PREVIEW", "POST", "/teams/platform/preview/"),
+    "preview of a policy": ("PREVIEW", "POST", "/teams/platform/policy/preview/"),
+    "policy": ("POLICY", "POST", "/teams/platform/policy/"),
+    "policy by API": ("POLICY", "PATCH", "/api/v1/policy"),
+    "code": ("CODE", "POST", "/sessions/{root}/answer/"),
+    "code by API": ("CODE", "POST", "/api/v1/sessions/{root}/answer"),
+    "approval": ("APPROVAL", "POST", "/sessions/{portal}/approval/"),
+    "approval by API": ("APPROVAL", "POST", "/api/v1/sessions/{portal}/approval"),
+    "key rotation": ("KEY", "POST", "/sessions/{root}/key/rotate/"),
+}
+
+
+@pytest.mark.parametrize("what", COSTLY)
+def test_whatever_costs_much_or_can_be_guessed_has_a_limit(house, monkeypatch, what):
+    name, method, path = COSTLY[what]
+    monkeypatch.setattr(request_limits, name, Limit(name.lower(), 2, 3600))
+    portal = AwsSession.objects.create(
+        team=house.team,
+        kind="identity-center",
+        alias="Portal",
+        profile="portal",
+        region="eu-west-1",
+        settings={"start_url": "https://x.awsapps.com/start", "account_id": "111122223333", "role_name": "R"},
+    )
+    ids = {"leaf": house.chained("Leaf").pk, "root": house.root.pk, "portal": portal.pk}
+    address = path.format(**ids)
+
+    def ask(member):
+        if path.startswith("/api/"):
+            body = {"ids": [str(ids["leaf"])]} if name == "SEVERAL" else {}
+            client = by_token(house.token(member).reveal())
+            return client.generic(method, address, json.dumps(body), content_type="application/json")
+        client = browser_of(member)
+        client.raise_request_exception = False
+        return client.post(address)
+
+    answers = [ask(house.ada) for _ in range(3)]
+    assert [each.status_code == 429 for each in answers] == [False, False, True], answers
+    assert int(answers[2].headers["Retry-After"]) > 1
+    if path.startswith("/api/"):
+        assert answers[2].json()["code"] == "too_many"
+    else:
+        assert "Too often" in answers[2].content.decode()
+    assert all(each.status_code < 500 for each in answers), answers
+
+
 def test_guesses_are_limited_to_two_a_second_in_the_long_run():
     assert (request_limits.BAD_SECRET.times, request_limits.BAD_SECRET.seconds) == (120, 60)
 
@@ -145,3 +199,9 @@ def test_behind_a_proxy_the_clients_own_network_is_counted(rf, settings):
     settings.ALLAUTH_TRUSTED_PROXY_COUNT = 1
     request = rf.get("/", REMOTE_ADDR="10.0.0.1", headers={"X-Forwarded-For": "6.6.6.6, 198.51.100.9"})
     assert network_of(request) == "198.51.100.0/24"
+
+
+@pytest.mark.parametrize("said", ["not an address", ""])
+def test_a_client_without_an_address_is_counted_with_its_like(rf, settings, said):
+    settings.ALLAUTH_TRUSTED_PROXY_COUNT = 1
+    assert network_of(rf.get("/", REMOTE_ADDR="", headers={"X-Forwarded-For": said})) == "unknown"

@@ -9,6 +9,7 @@ from pydantic import BaseModel, ConfigDict
 from sessions import tasks
 from sessions.api.base import ERRORS, TRIES, ApiError, api, caller, etag, seen_version
 from sessions.fields import wrong_types
+from sessions.lifecycle import request_limits
 from sessions.lifecycle.moves import progress
 from sessions.lifecycle.naming import may_be_unnamed, unnamed_sessions
 from sessions.lifecycle.team_policy import PolicyDraft
@@ -90,6 +91,7 @@ def patch_policy(request: HttpRequest, response: HttpResponse, payload: PolicyPa
     With `If-Match` it is refused (412) where somebody has changed the policy since. Without, the fields that are sent win, and what others have saved in other fields stays.
     """
     member, sent = _allowed(request, Action.EDIT_POLICY), payload.model_dump()
+    request_limits.take(request_limits.POLICY, member.user_id)
     for attempt in range(TRIES):
         policy = TeamPolicy.of(member.team_id)
         seen = seen_version(request, policy.version)

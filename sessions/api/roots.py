@@ -10,7 +10,7 @@ from pydantic import BaseModel, ConfigDict
 from sessions import tasks
 from sessions.api.base import ERRORS, ApiError, api, caller, session_for
 from sessions.clock import database_now
-from sessions.lifecycle import approvals
+from sessions.lifecycle import approvals, request_limits
 from sessions.lifecycle.answers import codes_of, give_codes
 from sessions.lifecycle.sessions import Refused
 from sessions.lifecycle.state import stored_problem
@@ -48,6 +48,7 @@ def _root_for(request: HttpRequest, session_id: UUID) -> tuple[AwsSession, Membe
 )
 def give_answer(request: HttpRequest, session_id: UUID, payload: AnswerIn) -> Any:
     root, member = _root_for(request, session_id)
+    request_limits.take(request_limits.CODE, member.user_id, root.pk)
     sent = payload.model_dump()
     unknown = sorted(set(sent) - {ask.name for ask in codes_of(root)})
     if codes_of(root) and unknown:
@@ -106,6 +107,7 @@ def get_approval(request: HttpRequest, session_id: UUID) -> Any:
 )
 def ask_for_approval(request: HttpRequest, session_id: UUID) -> Any:
     root, member = _approving(request, session_id)
+    request_limits.take(request_limits.APPROVAL, member.user_id, root.pk)
     approval = approvals.ask_approval(root, member)
     tasks.wake_for_approvals()
     return api.create_response(request, _as_json(approval), status=202)

@@ -284,6 +284,7 @@ def _all_startable(request: HttpRequest, chosen: Chosen) -> tuple[list[AwsSessio
 )
 def start_several(request: HttpRequest, payload: Chosen) -> Any:
     """Of sessions on one named profile the last wins, as if they were started one after the other."""
+    request_limits.take(request_limits.SEVERAL, caller(request).user_id)
     sessions, member = _all_startable(request, payload)
     start_sessions(sessions, member)
     tasks.wake_for_start()
@@ -294,6 +295,7 @@ def start_several(request: HttpRequest, payload: Chosen) -> Any:
     "/sessions/stop", response={200: list[SessionOut], **ERRORS}, summary="Stop several sessions in one step"
 )
 def stop_several(request: HttpRequest, payload: Chosen) -> Any:
+    request_limits.take(request_limits.SEVERAL, caller(request).user_id)
     sessions, member = _all_startable(request, payload)
     stop_sessions(sessions, member)
     return _all_described(member, sessions)

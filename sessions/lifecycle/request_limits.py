@@ -45,8 +45,12 @@ class Limit:
 
 ROTATE = Limit("rotate", 1, 10)
 START = Limit("start", 240, 60)
+SEVERAL = Limit("several", 30, 60)
 TEST = Limit("test", 30, 60)
 CODE = Limit("code", 10, 60)
+APPROVAL = Limit("approval", 10, 60)
+KEY = Limit("key", 10, 60)
+POLICY = Limit("policy", 120, 60)
 PREVIEW = Limit("preview", 600, 60)
 BAD_SECRET = Limit("bad-secret", 120, 60)
 

@@ -60,6 +60,7 @@ def approval_page(request: HttpRequest, session_id: UUID) -> HttpResponse:
     if not approvals.asks_for_approval(root):
         raise Http404
     if request.method == "POST":
+        request_limits.take(request_limits.APPROVAL, member.user_id, root.pk)
         approvals.ask_approval(root, member)
         tasks.wake_for_approvals()
         return redirect("approval", root.pk)

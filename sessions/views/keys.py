@@ -10,6 +10,7 @@ from django.views.decorators.http import require_POST, require_safe
 
 from sessions import tasks
 from sessions.aws.key_rotation import Step
+from sessions.lifecycle import request_limits
 from sessions.lifecycle.key_rotations import ask_again, ask_rotation, can_be_rotated, rotation_of
 from sessions.lifecycle.sessions import Refused
 from sessions.lifecycle.state import stored_problem
@@ -74,6 +75,7 @@ def _taken(step: str) -> int:
 def rotate_key_now(request: HttpRequest, session_id: UUID) -> HttpResponse:
     """Begins a rotation, or goes on with the one that stands still."""
     root, member = _root_for(request, session_id)
+    request_limits.take(request_limits.KEY, member.user_id, root.pk)
     rotation = rotation_of(root)
     try:
         if rotation is not None and rotation.ended_at is None:

@@ -12,6 +12,7 @@ from django.views.decorators.http import require_POST, require_safe
 from sessions.aws.names import new_external_id
 from sessions.clock import database_now
 from sessions.forms import form_for
+from sessions.lifecycle import request_limits
 from sessions.lifecycle.naming import preview
 from sessions.lifecycle.state import view_of_sessions
 from sessions.models import CHAINED, AssumerLink, AwsSession, Membership, TeamPolicy
@@ -57,6 +58,7 @@ def preview_session(request: HttpRequest, team_slug: str) -> HttpResponse:
     """Every hop of what is typed so far; nothing is stored and AWS is not asked."""
     member = member_in(request, team_slug)
     require(member, Action.CREATE_CHAINED)
+    request_limits.take(request_limits.PREVIEW, member.user_id)
     person = chosen_person(request, member)
     view = view_of_sessions(member, database_now())
     form = form_for(CHAINED, request.POST, view=view)

@@ -11,6 +11,7 @@ from django.views.decorators.http import require_http_methods, require_POST, req
 
 from sessions import tasks
 from sessions.conflicts import Stored, status_of
+from sessions.lifecycle import request_limits
 from sessions.lifecycle.moves import progress
 from sessions.lifecycle.naming import may_be_unnamed, unnamed_sessions
 from sessions.lifecycle.refused import Refused
@@ -45,6 +46,8 @@ def team_policy(request: HttpRequest, team_slug: str) -> HttpResponse:
         values = policy_values(PolicyDraft.of(fresh))
         return fresh.version, values, last_change(fresh, EventKind.POLICY_CHANGED)
 
+    if request.method == "POST":
+        request_limits.take(request_limits.POLICY, member.user_id)
     if request.method == "POST" and form.is_valid():
         saved = form.save_or_show(form.save_seen, stored_again)
         if saved:
@@ -92,6 +95,7 @@ def preview_policy(request: HttpRequest, team_slug: str) -> HttpResponse:
     """One chain and one person under the policy as it is typed; nothing is stored."""
     member = member_in(request, team_slug)
     require(member, Action.READ_POLICY)
+    request_limits.take(request_limits.PREVIEW, member.user_id)
     person = chosen_person(request, member)
     session = _chosen_session(request, member)
     stored = TeamPolicy.of(member.team_id)
