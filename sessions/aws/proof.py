@@ -100,11 +100,13 @@ class Asked:
 
 @dataclass(frozen=True)
 class Signed:
-    """Whose credentials a chain's call is signed with, the STS region of its root, and the calling account if it is known."""
+    """Whose credentials a chain's call is signed with, the STS region of its root, and the calling account if it is known.
+    `by_code`: a person has typed a code for them."""
 
     signer: Signer = Signer.HOP
     home: str = ""
     account: str = ""
+    by_code: bool = False
 
     def asking(self, call: Call, region: str) -> Asked:
         """Name that call at that region."""

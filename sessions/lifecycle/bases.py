@@ -141,7 +141,8 @@ def signed_by(parent: Credential, base: AwsCredentials) -> Signed:
     if parent.level > 0:
         return Signed(Signer.HOP, home, account)
     if parent.is_kept_base:
-        return Signed(Signer.ROOT_SESSION, home, account)
+        asks = ROOT_KINDS[parent.root.kind].asks(parent.root.settings)
+        return Signed(Signer.ROOT_SESSION, home, account, by_code=any(not ask.approval for ask in asks))
     return Signed(Signer.ROOT_IDENTITY if base.session_token else Signer.ROOT_KEY, home, account)
 
 

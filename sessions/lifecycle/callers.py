@@ -99,7 +99,7 @@ def assume(call: Call) -> Outcome:
             return Refusal(not_its_own(row.level))
         answer = assume_role(hop, call.base, call.region, row.level, signed=call.signed)
     except AwsError as error:
-        return Refusal(as_proved(error, row))
+        return Refusal(as_proved(error, row, call.signed), signed_with=_signed_with(call))
     except Exception as error:  # noqa: BLE001  (the run waits for an answer, whatever this version makes of the request)
         log.error("a call could not be made", credential=row.pk, error=type(error).__name__)
         return Refusal(
@@ -119,6 +119,10 @@ def assume(call: Call) -> Outcome:
         packed_policy_size=answer.packed_policy_size,
         region=call.region,
     )
+
+
+def _signed_with(call: Call) -> str:
+    return call.base.access_key_id if isinstance(call.base, AwsCredentials) else ""
 
 
 def _serve(line: _Line) -> None:

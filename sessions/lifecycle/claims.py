@@ -54,7 +54,7 @@ WHERE fingerprint IN (
 # What a run has to know of what it mints; the rest is read if it is asked for.
 _COLUMN_SET = frozenset(
     {"fingerprint", "team_id", "root_id", "parent_id", "level", "request"}
-    | {"generation", "expires_at", "asked_at", "attempts", "problem"}
+    | {"generation", "expires_at", "due_at", "asked_at", "attempts", "problem"}
 )
 _COLUMNS = [field.column for field in Credential._meta.concrete_fields if field.column in _COLUMN_SET]
 _JSON = (_COLUMNS.index("request"), _COLUMNS.index("problem"))

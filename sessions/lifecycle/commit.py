@@ -36,12 +36,14 @@ def commit(
     hold_teams([row.pk for row, _ in results])
     now = database_now()
     # Locked before the needs are read: a start or stop in another transaction comes wholly before or wholly after.
-    held = set(
+    stored = (
         Credential.objects.filter(pk__any_of=[row.pk for row, _ in results], fence=claim.fence)
         .select_for_update()
         .order_by("pk")
-        .values_list("pk", flat=True)
+        .values_list("pk", "due_at", "asked_at")
     )
+    asked = {pk: (due_at, asked_at) for pk, due_at, asked_at in stored}
+    held = set(asked)
     ours = [(row, outcome) for row, outcome in results if row.pk in held]
     minted = {row.pk: (row, outcome) for row, outcome in ours if isinstance(outcome, Minted)}
     others = {row.pk: (row, outcome) for row, outcome in ours if not isinstance(outcome, Minted)}
@@ -54,17 +56,12 @@ def commit(
     statements.write(
         claim.fence,
         PROBLEM_COLUMNS,
-        _problems(others, now),
+        _unless_asked_since(_problems(others, now), others, asked),
     )
     roots.tell(ours, now)
     if minted:
         roots.go_on_below(minted, now)
-    expired = {
-        row.parent_id for row, outcome in others.values() if row.parent_id and _parent_has_expired(outcome)
-    }
-    if expired:
-        # AWS knows better than we do when the parent ended: it is minted anew before the next try.
-        Credential.objects.filter(pk__any_of=expired, expires_at__isnull=False).update(expires_at=now)
+    _expire([(row, outcome) for row, outcome in others.values() if row.parent_id], now)
     entries: dict[str, list[Entry]] = {}
     for row, outcome in ours:
         if entry := _entry(row, outcome, needs[row.pk]):
@@ -90,8 +87,33 @@ def _taken_away(fingerprints: Collection[str]) -> set[str]:
     }
 
 
-def _parent_has_expired(outcome: Outcome) -> bool:
-    return isinstance(outcome, Refusal) and isinstance(outcome.error, CredentialsExpired)
+def _expire(results: Sequence[tuple[Credential, Outcome]], now: datetime) -> None:
+    """Note which parents have ended: AWS knows better than we do. Each is minted anew before the next try, and where it is
+    served itself, also without one. What another worker has minted in its place meanwhile lives on."""
+    expired = {
+        row.parent_id: outcome.signed_with
+        for row, outcome in results
+        if isinstance(outcome, Refusal) and isinstance(outcome.error, CredentialsExpired)
+    }
+    if expired:
+        ended = Credential.objects.filter(
+            pk__any_of=expired, access_key_id__in=set(expired.values()), expires_at__isnull=False
+        )
+        ended.filter(due_at__gt=now).update(due_at=now)
+        ended.update(expires_at=now)
+
+
+def _unless_asked_since(
+    written: dict[str, dict[str, Any]],
+    others: Mapping[str, tuple[Credential, Outcome]],
+    asked: Mapping[str, tuple[datetime | None, datetime | None]],
+) -> dict[str, dict[str, Any]]:
+    """Leave due what was made due while the call was under way: the answer is older than the press, edit or success."""
+    for pk, columns in written.items():
+        due_at, asked_at = asked[pk]
+        if due_at is not None and due_at != others[pk][0].due_at:
+            columns |= {"due_at": due_at, "asked_at": asked_at}
+    return written
 
 
 def _minted(row: Credential, minted: Minted, now: datetime, needed_directly: bool) -> dict[str, Any]:

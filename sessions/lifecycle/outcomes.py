@@ -6,7 +6,7 @@ from typing import Any
 
 from sessions.aws.credentials import AwsCredentials
 from sessions.aws.errors import AwsError, Refused, Throttled, Unavailable, WaitingForPerson
-from sessions.aws.proof import About
+from sessions.aws.proof import About, Signed
 from sessions.lifecycle.times import DEFERRED_FOR
 from sessions.models import Credential
 
@@ -24,10 +24,13 @@ class Minted:
 
 @dataclass(frozen=True)
 class Refusal:
-    """AWS, or the way there, said no for this very hop. `tried`: when, where it was about the root."""
+    """AWS, or the way there, said no for this very hop. `tried` and `home`: when, and at which STS region, where it was about
+    the root. `signed_with`: the access key of the call."""
 
     error: AwsError
     tried: datetime | None = None
+    home: str = ""
+    signed_with: str = ""
 
 
 @dataclass(frozen=True)
@@ -83,10 +86,19 @@ def problem_of(error: AwsError, since: datetime | None = None) -> dict[str, Any]
     }
 
 
-def as_proved(error: AwsError, row: Credential) -> AwsError:
+def as_proved(error: AwsError, row: Credential, signed: Signed) -> AwsError:
     """Limit what a rejection proves by what happened before: where the caller's credential has just been minted again because
-    of the same answer, it is not the credential that AWS does not want."""
-    if error.about is not About.CALLER or (row.problem or {}).get("code") != error.code:
+    of the same answer, it is not the credential that AWS does not want. One that a person has typed a code for is given up
+    only when the same call is rejected twice."""
+    is_second = (row.problem or {}).get("code") == error.code
+    if error.about is About.CALLER and signed.by_code:
+        if is_second:
+            return type(error)(
+                error.code, error.hop, error.message, error.check, retryable=True, about=error.about
+            )
+        check = "This is tried once more before a new code is asked for."
+        return Refused(error.code, row.level, error.message, check, retryable=True, about=About.HOP)
+    if error.about is not About.CALLER or not is_second:
         return error
     return Refused(
         error.code,

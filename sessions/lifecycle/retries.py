@@ -14,6 +14,7 @@ from sessions.aws.errors import AwsError
 from sessions.aws.proof import About
 from sessions.aws.roots import ROOT_KINDS
 from sessions.lifecycle.outcomes import Blocked, Outcome, Refusal
+from sessions.lifecycle.scouts import plain
 from sessions.lifecycle.times import DEFERRED_FOR, PARENT_MARGIN, backoff, second_try, seldom
 from sessions.models import Credential
 
@@ -102,8 +103,7 @@ def columns(
     # "Rejected" is what a person reads where nothing is served any more, also if it is looked at again some day.
     retrying = bool(problem["retrying"]) or (due_at is not None and until is not None)
     return {
-        "problem": {name: value for name, value in problem.items() if name != "tried"}
-        | {"retrying": retrying},
+        "problem": {**plain(problem), "retrying": retrying},
         "attempts": min(row.attempts + 1, 1000),
         "due_at": due_at,
         "asked_at": None,

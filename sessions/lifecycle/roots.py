@@ -35,8 +35,8 @@ def tell(results: Sequence[tuple[Credential, Outcome]], now: datetime) -> None:
         match outcome:
             case Minted():
                 last[root_id] = None
-            case Refusal(error, tried) if error.hop == 0:
-                last[root_id] = told(problem_of(error, since=now), tried or now)
+            case Refusal(error, tried, home) if error.hop == 0:
+                last[root_id] = told(problem_of(error, since=now), tried or now, home)
                 stopped.add(root_id)
             case Refusal(error) if error.code in proof.DENIED:
                 last[root_id] = None  # AWS knew the key: it is the role that said no
@@ -64,8 +64,9 @@ def tell(results: Sequence[tuple[Credential, Outcome]], now: datetime) -> None:
             known: Mapping[str, Any] = root.problem or {}
             same = known if known.get("code") == found["code"] else found
             since = same.get("since") or now.isoformat(timespec="seconds")
-            tried = found.get("tried") or known.get("tried")
-            noted.filter(pk=root.pk).update(problem={**found, "since": since, "tried": tried})
+            last_said = found if found.get("tried") else known
+            said = {name: last_said.get(name) for name in ("tried", "home")}
+            noted.filter(pk=root.pk).update(problem={**found, "since": since, **said})
 
 
 def _is_outdated(problem: Mapping[str, Any] | None, root: Credential) -> bool:

@@ -188,6 +188,7 @@ class Run:
             self._place(call.row)
             return
         error = outcome.error if isinstance(outcome, Refusal) else None
+        signed_with = outcome.signed_with if isinstance(outcome, Refusal) else ""
         self.lanes.finished(lane, call, error)
         tallies.add("sts_calls", lane.account, error.code if error else "ok")
         if error is not None:
@@ -197,19 +198,20 @@ class Run:
                 self._place(call.row)
                 return
             error = lane.route.judged(call.region, error)
-            outcome = Refusal(error)
+            outcome = Refusal(error, signed_with=signed_with)
         parent_id = str(call.row.parent_id)
         if call.row.parent_id is None or error is None:
             pass  # a root's own: nothing else is signed with what it was asked with
         elif error.about is About.CALLER:
             if call.row.level == 1:
                 # Its first child to find out says so; the root's own row is minted again before anything else is tried.
-                outcome = Refusal(error.told_at(0))
+                outcome = Refusal(error.told_at(0), signed_with=signed_with)
             self._forget_base(parent_id)
         elif error.about is About.KEY:
             # One notice for the root, and no further call with a key that AWS has just rejected.
             error = error.told_at(0)
-            outcome = Refusal(error, tried=self.scouts.reject(parent_id, outcomes.problem_of(error)))
+            problem, home = outcomes.problem_of(error), call.signed.home
+            outcome = Refusal(error, self.scouts.reject(parent_id, problem, home), home)
             for other in self.lanes.take_out(parent_id):
                 self._finish(other.row, outcomes.blocked_by(outcome))
         self._finish(call.row, outcome)

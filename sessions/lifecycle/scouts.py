@@ -17,10 +17,12 @@ REST = compressed(minutes=1)
 
 @dataclass
 class Rejected:
-    """What AWS said of a root's key, and when. `is_written`: the root's row says so, unless somebody has cleared it since."""
+    """What AWS said of a root's key, when, and at which STS region. `is_written`: the root's row says so, unless somebody has
+    cleared it since."""
 
     problem: dict[str, Any]
     at: datetime | None
+    home: str
     is_written: bool
 
 
@@ -44,8 +46,8 @@ class Scouts:
             return True
         if root.pk in self.sent:
             return False
-        if self._is_settled(rejected, row):
-            return Blocked(told(rejected.problem, rejected.at), due_at=None)
+        if root.root.sts_home == rejected.home and self._is_settled(rejected, row):
+            return Blocked(told(rejected.problem, rejected.at, rejected.home), due_at=None)
         self.sent[root.pk] = row.pk
         return True
 
@@ -61,10 +63,10 @@ class Scouts:
             return False
         return self._clock() - rejected.at < REST
 
-    def reject(self, root_id: str, problem: dict[str, Any]) -> datetime:
+    def reject(self, root_id: str, problem: dict[str, Any], home: str) -> datetime:
         """Take down that AWS has rejected the root's key just now; returns when that is."""
         now = self._clock()
-        self.rejected[root_id] = Rejected(problem, now, is_written=False)
+        self.rejected[root_id] = Rejected(problem, now, home, is_written=False)
         self.works.discard(root_id)
         self.found_out.add(root_id)
         return now
@@ -97,9 +99,14 @@ class Scouts:
         return self._now + timedelta(seconds=time.monotonic() - self._now_at)
 
 
-def told(problem: Mapping[str, Any], tried: datetime | None) -> dict[str, Any]:
-    """A root's problem with the moment at which AWS last said so."""
-    return {**problem, "tried": tried.isoformat() if tried else None}
+def told(problem: Mapping[str, Any], tried: datetime | None, home: str) -> dict[str, Any]:
+    """A root's problem with the moment at which AWS last said so, and the root's STS region of then."""
+    return {**problem, "tried": tried.isoformat() if tried else None, "home": home}
+
+
+def plain(problem: Mapping[str, Any]) -> dict[str, Any]:
+    """A root's problem without these."""
+    return {name: value for name, value in problem.items() if name not in {"tried", "home"}}
 
 
 def _noted(root: Credential) -> Rejected | None:
@@ -107,5 +114,5 @@ def _noted(root: Credential) -> Rejected | None:
     if root.level > 0 or root.is_kept_base or root.problem is None:
         return None
     tried = root.problem.get("tried")
-    problem = {name: value for name, value in root.problem.items() if name != "tried"}
-    return Rejected(problem, datetime.fromisoformat(tried) if tried else None, is_written=True)
+    at, home = datetime.fromisoformat(tried) if tried else None, str(root.problem.get("home", ""))
+    return Rejected(plain(root.problem), at, home, is_written=True)

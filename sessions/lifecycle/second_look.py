@@ -10,6 +10,7 @@ import structlog
 from django.db.models import Q
 
 from sessions.clock import database_now
+from sessions.lifecycle.scouts import plain
 from sessions.lifecycle.times import compressed
 from sessions.models import Credential, KeyRotation
 
@@ -27,9 +28,7 @@ def look_again() -> int:
     now = database_now()
     # What AWS said of a root's key just before is not taken for granted any more.
     for root in Credential.objects.filter(level=0, problem__tried__isnull=False):
-        Credential.objects.filter(pk=root.pk, problem=root.problem).update(
-            problem={name: value for name, value in (root.problem or {}).items() if name != "tried"}
-        )
+        Credential.objects.filter(pk=root.pk, problem=root.problem).update(problem=plain(root.problem or {}))
     held_up = Credential.objects.filter(
         Q(due_at=None) | Q(due_at__gt=now + LONGEST), Q(lease_until=None) | Q(lease_until__lt=now)
     ).filter(Q(level__gt=0) | Q(request__keeps=True), problem__isnull=False)
