@@ -19,6 +19,8 @@ from sessions.policy import Action, Rights, grants_to
 SHOWN = 20
 # What does not suit is left out after reading; so many are looked at before the rest is left to the search.
 LOOKS = 4
+# Each word is a condition, and a database takes only so many of them.
+MOST_WORDS = 8
 STEP = " › "
 
 
@@ -104,7 +106,7 @@ def _offer(
     choices: dict[str, str] = {}
     if chosen:
         choices |= _labelled(found.filter(pk=chosen), member, label)
-    for word in q.split():
+    for word in q.split()[:MOST_WORDS]:
         found = found.filter(
             Q(alias__icontains=word) | Q(profile__icontains=word) | Q(link__role_arn__icontains=word)
         )

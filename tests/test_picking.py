@@ -110,7 +110,7 @@ def test_a_token_is_bound_to_a_session_found_by_search(house, ada, many):
     assert "Copy it now" in made
 
 
-@pytest.mark.parametrize("nonsense", ["\x00", "%", "'", "x" * 5000, "{{ 7 }}", "<script>"])
+@pytest.mark.parametrize("nonsense", ["\x00", "%", "'", "x" * 5000, "x " * 3000, "{{ 7 }}", "<script>"])
 def test_a_hostile_search_finds_nothing(house, ada, many, nonsense):
     url = reverse("session_choices", args=[house.team.slug, "assumer"])
     answer = ada.get(url, {"assumer.q": nonsense, "assumer": nonsense})
