@@ -3,6 +3,7 @@
 import pytest
 from django.urls import reverse
 
+from sessions.lifecycle import same_role
 from sessions.lifecycle.access import Access, Audience, access_of, save_group, set_access
 from sessions.lifecycle.probes import start_probe
 from sessions.lifecycle.refused import Refused, RightLost
@@ -191,6 +192,16 @@ def test_by_the_api_what_is_not_said_of_assuming_is_closed_with_the_session(hous
     assert opened["assume"]["everyone"] is True
     root = api("PUT", f"/sessions/{house.root.pk}/access", {}).json()
     assert root["assume"]["everyone"] is False
+
+
+def test_many_ways_are_closed_in_parts(house, dep, monkeypatch):
+    monkeypatch.setattr(same_role, "CLOSED_AT_ONCE", 2)
+    for number in range(5):
+        way = house.chained(f"way {number}", member=house.ada, arn=dep.link.role_arn)
+        set_access(way, Access(Audience(), Audience()), house.ada)
+    assert len(close_wider_ways(dep, house.ada)) == 5
+    assert wider_ways(dep, 20) == ([], False)
+    assert not AwsSession.objects.filter(link__role_arn=dep.link.role_arn, open_to_start=True).exists()
 
 
 def test_a_new_session_of_a_closed_role_is_closed_like_it(house, dep):
