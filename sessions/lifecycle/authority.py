@@ -20,7 +20,7 @@ from sessions.turnstile import waiting_for
 # Who acts: a member, or by name the operator, the clock, the identity provider, whose right no team can end.
 Actor = Membership | str
 
-GONE = "You are no longer in this team, or your token has ended."
+GONE = "You are no longer in this team, or your log-in or token has ended."
 LOST = "You may not do that any more."
 
 
@@ -97,12 +97,16 @@ def _require(member: Membership, action: Action, session: AwsSession | None) -> 
 
 
 def member_again(member: Membership) -> tuple[Membership, datetime]:
-    """Read a member again under a lock, with the token they act by, and the time. Raises `ActorGone`."""
+    """Read a member again under a lock, with the log-in or the token they act by, and the time. Raises `ActorGone`."""
     mine = memberships_of(member.user).select_related("team__policy").annotate(read_at=Now())
     fresh = mine.filter(pk=member.pk).first()
     if fresh is None:
         raise ActorGone("", GONE)
-    if member.token is not None:
+    if member.token is None:
+        # By a page: a new password, or a suspension, has ended the log-in meanwhile.
+        if fresh.user.get_session_auth_hash() != member.user.get_session_auth_hash():
+            raise ActorGone("", GONE)
+    else:
         token = Token.objects.filter(pk=member.token.pk, user=fresh.user_id, team=fresh.team_id).first()
         if token is None or not token.is_valid(fresh.read_at):
             raise ActorGone("", GONE)

@@ -9,6 +9,7 @@ from django.urls import reverse
 from sessions.clock import database_now
 from sessions.lifecycle.access import Access, Audience, delete_group, save_group, set_access
 from sessions.lifecycle.activations import stop_session
+from sessions.lifecycle.log_ins import end_log_ins
 from sessions.lifecycle.reveal import NotReady, NotYours, reveal
 from sessions.lifecycle.rights import change_role, disable_member, remove_member, set_person_active
 from sessions.lifecycle.sessions import delete_session
@@ -24,6 +25,7 @@ from sessions.models import (
     SessionGrant,
     TeamGroup,
     Token,
+    User,
 )
 from sessions.models.sessions import load_chain
 from sessions.policy import author_role, cut_off, is_cut_off
@@ -231,3 +233,21 @@ def test_a_chain_is_cut_off_for_a_reveal_as_for_a_worker(house, role, is_open, i
     AwsSession.objects.filter(pk=house.root.pk).update(open_to_assume=is_open)
     chain = load_chain(leaf.pk, author_role=author_role(house.team.pk))
     assert is_cut_off(chain) == bool(cut_off([house.team.pk]))
+
+
+@pytest.mark.parametrize("ending", ["new password", "log-ins ended"])
+def test_a_log_in_that_has_ended_meanwhile_opens_nothing(house, ending):
+    leaf = active(house)
+    read_before = Membership.objects.select_related("user", "team").get(pk=house.ben.pk)
+    user = User.objects.get(pk=house.ben.user_id)
+    if ending == "new password":
+        user.set_password("another horse entirely")
+        user.save()
+    else:
+        end_log_ins(user)
+    with pytest.raises(NotYours):
+        reveal(leaf, read_before, form="posix", via="page")
+    assert not house.events(REVEALED)
+    # The next log-in does.
+    again = Membership.objects.select_related("user", "team").get(pk=house.ben.pk)
+    assert reveal(leaf, again, form="posix", via="page")
