@@ -1,5 +1,7 @@
 """gunicorn's threads, and beside them one that answers `/healthz` alone.
 
+There are twice as many as `--threads` says: so many work at once, and so many more wait for a lock (see `turns`).
+
 A load balancer asks whether this process lives. Requests that wait (for a row that somebody holds, or for the rest of what a
 slow client sends) may hold every thread of the pool, and would have it taken for dead.
 """
@@ -13,6 +15,8 @@ from typing import Any
 
 from gunicorn.workers.gthread import ThreadWorker
 
+from chainweb.turns import turns
+
 HEALTH = (b"GET /healthz ", b"GET /healthz?", b"HEAD /healthz ")
 LONGEST_HEAD_BYTES = 4096
 
@@ -22,7 +26,11 @@ class WebWorker(ThreadWorker):  # type: ignore[misc]  # gunicorn has no types
 
     def init_process(self) -> None:
         self.health_thread = ThreadPoolExecutor(max_workers=1, thread_name_prefix="health")
+        turns.at_once = self.cfg.threads
         super().init_process()
+
+    def get_thread_pool(self) -> ThreadPoolExecutor:
+        return ThreadPoolExecutor(max_workers=2 * self.cfg.threads)
 
     def enqueue_req(self, conn: Any) -> None:
         """Hand a connection to a thread once there is something to read on it."""
@@ -30,8 +38,15 @@ class WebWorker(ThreadWorker):  # type: ignore[misc]  # gunicorn has no types
         if head is None and not conn.initialized and not conn.data_ready:
             self._wait_without_a_thread(conn)
             return
-        pool = self.health_thread if _asks_for_health(head or b"") else self.tpool
-        pool.submit(self.handle, conn).add_done_callback(partial(self._finished, conn))
+        if _asks_for_health(head or b""):
+            handled = self.health_thread.submit(self.handle, conn)
+        else:
+            handled = self.tpool.submit(self._handle_in_turn, conn)
+        handled.add_done_callback(partial(self._finished, conn))
+
+    def _handle_in_turn(self, conn: Any) -> Any:
+        with turns.taken():
+            return self.handle(conn)
 
     def _finished(self, conn: Any, done: "Future[Any]") -> None:
         self.method_queue.defer(self.finish_request, conn, done)

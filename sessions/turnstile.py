@@ -14,6 +14,7 @@ from dataclasses import dataclass
 from django.db import OperationalError
 
 from chainweb.database_limits import is_busy
+from chainweb.turns import turns
 
 # A quarter of a web process's threads.
 PLACES = 3
@@ -60,16 +61,17 @@ def waiting_for(team_id: object) -> Iterator[None]:
         yield
         return
     key = str(team_id)
-    queue = _come(key)
-    try:
-        yield
-        queue.moved_at, queue.stuck_until = time.monotonic(), 0.0
-    except OperationalError as error:
-        if is_busy(error):
-            queue.stuck_until = time.monotonic() + STUCK_SECONDS
-        raise
-    finally:
-        _leave(key)
+    with turns.aside():
+        queue = _come(key)
+        try:
+            yield
+            queue.moved_at, queue.stuck_until = time.monotonic(), 0.0
+        except OperationalError as error:
+            if is_busy(error):
+                queue.stuck_until = time.monotonic() + STUCK_SECONDS
+            raise
+        finally:
+            _leave(key)
 
 
 def _come(key: str) -> _Queue:

@@ -27,6 +27,8 @@ BATCH = 50
 AT_ONCE = 4
 # A removal begins at some moment within that of its reveals.
 SPREAD_SECONDS = 0.06
+# More than the web has threads.
+READERS = 16
 # Below this, a difference of two waits is the machine's.
 NOISE_SECONDS = 0.05
 
@@ -188,7 +190,7 @@ def hold_the_head_of_one_teams_ledger(plan: Plan) -> Findings:
         marked = mark(stage)
         stage.spread(seconds * 4)
         team = stage.one("SELECT id::text FROM chains_team WHERE slug = 'chaos'")
-        with Watch(stage, readers=4) as seen:
+        with Watch(stage, readers=READERS) as seen:
             calm = _waits_of(stage, others, seconds)
             held_at = time.monotonic()
             with connect(stage.database_url) as holder, holder.transaction():
