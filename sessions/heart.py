@@ -16,7 +16,7 @@ from typing import Any
 
 import redis
 import structlog
-from celery import current_app, signals
+from celery import bootsteps, current_app
 from django.conf import settings
 from django.db import close_old_connections, connection
 
@@ -107,7 +107,11 @@ def _beat_for_ever() -> None:
         time.sleep(BEAT_SECONDS)
 
 
-@signals.worker_ready.connect
-def start_beating(**kwargs: Any) -> None:
-    """In the worker's main process, so that it beats while the pool works."""
-    threading.Thread(target=_beat_for_ever, name="heart", daemon=True).start()
+class Beating(bootsteps.StartStopStep):
+    """Start the heart in the worker's main process: once its pool is there, so that none of that is forked with a thread in
+    it, and before it looks for a broker, which may be away for long."""
+
+    requires = ("celery.worker.components:Pool",)
+
+    def start(self, parent: Any) -> None:
+        threading.Thread(target=_beat_for_ever, name="heart", daemon=True).start()

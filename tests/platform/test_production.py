@@ -8,6 +8,8 @@ import re
 import signal
 import subprocess
 import urllib.request
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import boto3
@@ -70,23 +72,50 @@ class Production:
         assert migrate[:2] == ["python", "manage.py"]
         self.run(*migrate[2:], environ=self.environ("migrate"))
         for service in ("web", "worker", "starter", "beat"):
-            command = [
-                each.replace("0.0.0.0:8000", f"127.0.0.1:{self.port}") for each in compose.command(service)
-            ]
-            with (self.logs / f"{service}.log").open("wb") as log:
-                self.running[service] = subprocess.Popen(
-                    command,
-                    cwd=self.app,
-                    env=self.environ(service),
-                    stdin=subprocess.DEVNULL,
-                    stdout=log,
-                    stderr=log,
-                    start_new_session=True,
-                )
+            self.start(service)
         wait_for(lambda: self.ask("GET", "/readyz")[0] == 200 or self.ended(), "/readyz")
         assert not self.ended(), {
             name: (self.logs / f"{name}.log").read_text()[-2000:] for name in self.ended()
         }
+
+    def start(self, service: str, **environ: str) -> None:
+        command = [
+            each.replace("0.0.0.0:8000", f"127.0.0.1:{self.port}") for each in compose.command(service)
+        ]
+        with (self.logs / f"{service}.log").open("ab") as log:
+            self.running[service] = subprocess.Popen(
+                command,
+                cwd=self.app,
+                env=self.environ(service) | environ,
+                stdin=subprocess.DEVNULL,
+                stdout=log,
+                stderr=log,
+                start_new_session=True,
+            )
+
+    def stop(self, service: str) -> None:
+        process = self.running.pop(service)
+        os.killpg(process.pid, signal.SIGKILL)
+        process.wait(60)
+
+    @contextmanager
+    def without(self, *services: str) -> Iterator[None]:
+        """Kill these, and start them again at the end of the block."""
+        for service in services:
+            self.stop(service)
+        try:
+            yield
+        finally:
+            for service in services:
+                self.start(service)
+
+    @contextmanager
+    def started(self, service: str, **environ: str) -> Iterator[None]:
+        self.start(service, **environ)
+        try:
+            yield
+        finally:
+            self.stop(service)
 
     def ended(self) -> list[str]:
         return [name for name, process in self.running.items() if process.poll() is not None]
@@ -241,6 +270,24 @@ try:
 except sealing.SealingError:
     print("SealingError")
 """
+
+
+def test_a_worker_that_starts_without_a_broker_takes_up_what_is_blocked_from_the_database(production, sts):
+    """Every message is lost, and the cause of a rejection has ended while no worker ran."""
+    scopes = [f"--scope={each}" for each in ("read", "use", "credentials", "manage")]
+    web = production.environ("web")
+    token = production.run("token", "ada", "--team", "ops", "--name", "lost", *scopes, environ=web)
+    by_alias = {each["alias"]: each["id"] for each in production.api("GET", "/sessions", token)}
+    role = "arn:aws:iam::111122223333:role/Late"
+    sts.add_role(role, trusts=["*"])
+    sts.deny(role)
+    late = production.api("POST", "/sessions", token, chained("Late", by_alias["Root"], role))["id"]
+    production.api("POST", f"/sessions/{late}/start", token)
+    wait_for(lambda: production.api("GET", f"/sessions/{late}", token)["status"] == "failed", "the rejection")
+    with production.without("worker", "starter", "beat"):
+        sts.allow(role)
+        with production.started("worker", REDIS_URL=f"redis://127.0.0.1:{free_port()}/0"):
+            production.active(late, token)
 
 
 def test_the_web_answers_as_behind_a_proxy_that_ends_tls(production):
