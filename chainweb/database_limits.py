@@ -19,8 +19,23 @@ _BUSY = frozenset({"55P03", "57014", "40P01"})
 _ENDED = frozenset({"25P03", "25P04"})
 # SQLite's: locked by another connection or by this one, and a statement that we have stopped.
 _SQLITE_BUSY = frozenset({5, 6, 9})
+# libpq's: seconds to connect, milliseconds for what was sent to arrive, and how a connection is tried on which nothing is sent.
+SILENCE = {
+    "connect_timeout": 5,
+    "tcp_user_timeout": 10_000,
+    "keepalives_idle": 10,
+    "keepalives_interval": 5,
+    "keepalives_count": 3,
+}
 # SQLite looks at the clock after so many of its steps: some tens of microseconds.
 STEPS_BETWEEN_LOOKS = 10_000
+
+
+def bound_silence(database: dict[str, Any]) -> None:
+    """Give a connection up whose other end says nothing any more: a server, or a network, that is gone without a word."""
+    options = database.setdefault("OPTIONS", {})
+    for name, value in SILENCE.items():
+        options.setdefault(name, value)
 
 
 def bound_transactions(database: dict[str, Any], *, idle_seconds: float) -> None:

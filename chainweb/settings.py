@@ -148,7 +148,7 @@ else:
         raise ImproperlyConfigured(
             "DATABASE_URL must name a PostgreSQL database; leave it unset for the embedded SQLite."
         )
-    DATABASES["default"].setdefault("OPTIONS", {}).setdefault("connect_timeout", 5)
+    database_limits.bound_silence(DATABASES["default"])
     database_limits.bound_transactions(DATABASES["default"], idle_seconds=IDLE_IN_TRANSACTION_SECONDS)
 
 DEFAULT_AUTO_FIELD = "django.db.models.BigAutoField"

@@ -14,7 +14,7 @@ from django.db.backends.signals import connection_created
 from django.test import Client
 from django.urls import reverse
 
-from chainweb.database_limits import bound_transactions, bound_waiting
+from chainweb.database_limits import bound_silence, bound_transactions, bound_waiting
 from sessions import turnstile
 from sessions.models import AwsSession, Credential, Event, LedgerHead, Team, User
 from tests.house import PASSWORD, House, browser_of
@@ -314,3 +314,12 @@ def test_what_an_address_says_itself_goes_before_our_bounds():
     assert database["OPTIONS"]["options"] == (
         "-c idle_in_transaction_session_timeout=30000 -c lock_timeout=2000 -c statement_timeout=10000 -c lock_timeout=7000"
     )
+
+
+def test_a_server_that_is_gone_without_a_word_is_given_up_in_time():
+    database = {"ENGINE": "django.db.backends.postgresql", "OPTIONS": {"connect_timeout": "2"}}
+    bound_silence(database)
+    options = database["OPTIONS"]
+    assert options["connect_timeout"] == "2"  # the address says so
+    assert options["tcp_user_timeout"] == 10_000
+    assert options["keepalives_idle"] + options["keepalives_interval"] * options["keepalives_count"] <= 30
