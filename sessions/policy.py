@@ -179,6 +179,16 @@ def can(member: Membership, action: Action, session: AwsSession | None = None) -
     return Rights(member, () if session is None else (session.pk,)).can(action, session)
 
 
+def not_to_share(member: Membership, sessions: QuerySet[AwsSession]) -> QuerySet[AwsSession]:
+    """Select those of these sessions that are not a member's to share, who may share some: `can` for very many at once."""
+    may = Q(team=member.team_id)
+    if member.role != Role.ADMIN:
+        may &= Q(kind=CHAINED, created_by=member.user_id)
+    if member.token is not None and member.token.is_bound:
+        may &= Q(pk__in=list(member.token.bound_to))
+    return sessions.exclude(may)
+
+
 class NotAllowed(PermissionDenied):
     """Refuse with the reason: the role, the token's scopes or sessions, or whom the session is open to.
 

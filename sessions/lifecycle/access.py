@@ -1,16 +1,15 @@
 """Whom a session is open to, and the groups that this can be said by."""
 
-from collections.abc import Iterable
-from dataclasses import dataclass, field
-from typing import Any
+from collections.abc import Iterable, Sequence
 
 from django.db import IntegrityError, transaction
 from django.db.models import F
 
 from sessions import ledger
 from sessions.ledger import Entry
+from sessions.lifecycle.audiences import Access, Audience, access_of
 from sessions.lifecycle.authority import Actor, lock_team_for, name_of
-from sessions.lifecycle.closed_roles import Let, check_opening
+from sessions.lifecycle.closed_roles import check_opening
 from sessions.lifecycle.refused import NotThere, Refused
 from sessions.lifecycle.rights import settle
 from sessions.lifecycle.versions import expect
@@ -26,54 +25,15 @@ from sessions.models import (
 )
 from sessions.policy import Action, cut_off
 
-
-@dataclass(frozen=True)
-class Audience:
-    """Everyone of the team, or only these people and groups."""
-
-    everyone: bool = True
-    members: list[Membership] = field(default_factory=list)
-    groups: list[TeamGroup] = field(default_factory=list)
-
-    def named(self) -> set[Let] | None:
-        """List who it is by their ids; None: everyone."""
-        if self.everyone:
-            return None
-        return {*((each.pk, None) for each in self.members), *((None, each.pk) for each in self.groups)}
-
-    def as_event(self) -> dict[str, Any]:
-        if self.everyone:
-            return {"everyone": True}
-        return {
-            "everyone": False,
-            "people": sorted(member.user.get_username() for member in self.members),
-            "groups": sorted(group.name for group in self.groups),
-        }
-
-
-@dataclass(frozen=True)
-class Access:
-    """Who may start a session, and who may assume further roles from it."""
-
-    start: Audience
-    assume: Audience
-
-
-def access_of(session: AwsSession) -> Access:
-    """As it is stored now."""
-    grants = list(SessionGrant.objects.filter(session=session).select_related("member__user", "group"))
-
-    def audience(right: Right, everyone: bool) -> Audience:
-        mine = [grant for grant in grants if grant.right == right]
-        return Audience(
-            everyone,
-            [grant.member for grant in mine if grant.member],
-            [grant.group for grant in mine if grant.group],
-        )
-
-    return Access(
-        audience(Right.START, session.open_to_start), audience(Right.ASSUME, session.open_to_assume)
-    )
+__all__ = [
+    "Access",
+    "Audience",
+    "access_of",
+    "delete_group",
+    "save_group",
+    "set_access",
+    "write_accesses",
+]
 
 
 @transaction.atomic(durable=True)
@@ -86,43 +46,54 @@ def set_access(session: AwsSession, access: Access, actor: Actor, *, seen: int |
     team = lock_team_for(actor, session.team_id, Action.SHARE, session)
     expect(session.access_version, seen)
     if isinstance(actor, Membership):
-        check_opening(session, actor, access.start.named())
-    ledger.append(team.pk, write_access(team, session, access, actor))
+        for right in Right:
+            check_opening(session, actor, right, access.to(right))
+    ledger.append(team.pk, write_accesses(team, [(session, access)], actor))
 
 
-def write_access(team: Team, session: AwsSession, access: Access, actor: Actor) -> list[Entry]:
-    """Store whom a session is open to, and end what nobody has a right to any more; return the lines for the ledger.
+def write_accesses(team: Team, wanted: Sequence[tuple[AwsSession, Access]], actor: Actor) -> list[Entry]:
+    """Store whom these sessions are open to, and end what nobody has a right to any more; return the lines for the ledger.
 
     For a caller that holds the team's row. Raises `Refused` for people and groups of another team.
     """
-    for audience in (access.start, access.assume):
-        teams = {member.team_id for member in audience.members} | {group.team_id for group in audience.groups}
-        if teams - {team.pk}:
-            raise Refused("", "Choose people and groups of the session's own team.")
-    built_on = AssumerLink.objects.filter(assumer=session).values("pk")
-    dead_before = cut_off([team.pk], among=built_on)
-    AwsSession.objects.filter(pk=session.pk).update(
-        open_to_start=access.start.everyone,
-        open_to_assume=access.assume.everyone,
-        access_version=F("access_version") + 1,
-    )
-    session.access_version += 1
-    session.open_to_start, session.open_to_assume = access.start.everyone, access.assume.everyone
-    SessionGrant.objects.filter(session=session).delete()
-    SessionGrant.objects.bulk_create(
-        [
-            *_grants(session, Right.START, access.start),
-            *_grants(session, Right.ASSUME, access.assume),
+    if {each for _, access in wanted for right in Right for each in access.to(right).teams()} - {team.pk}:
+        raise Refused("", "Choose people and groups of the session's own team.")
+    ids = [session.pk for session, _ in wanted]
+    built_on = AssumerLink.objects.filter(assumer__in=ids)
+    dead_before = cut_off([team.pk], among=built_on.values("pk"))
+    for start, assume in {(access.start.everyone, access.assume.everyone) for _, access in wanted}:
+        alike = [
+            session.pk
+            for session, access in wanted
+            if (access.start.everyone, access.assume.everyone) == (start, assume)
         ]
+        AwsSession.objects.filter(pk__in=alike).update(
+            open_to_start=start, open_to_assume=assume, access_version=F("access_version") + 1
+        )
+    SessionGrant.objects.filter(session__in=ids).delete()
+    SessionGrant.objects.bulk_create(
+        grant
+        for session, access in wanted
+        for right in Right
+        for grant in _grants(session, right, access.to(right))
     )
-    cut = AwsSession.objects.filter(pk__in=cut_off([team.pk], among=built_on) - dead_before)
-    data = {
-        "start": access.start.as_event(),
-        "assume": access.assume.as_event(),
-        "cut_off": sorted(cut.values_list("alias", flat=True)),
-    }
-    told = Entry(EventKind.ACCESS_CHANGED, name_of(actor), session, data)
-    return [told, *settle(team, name_of(actor), sessions=[session.pk])]
+    dead = cut_off([team.pk], among=built_on.values("pk")) - dead_before
+    cut = list(
+        AssumerLink.objects.filter(pk__in=dead)
+        .order_by("session__alias")
+        .values_list("assumer_id", "session__alias")
+    )
+    entries = []
+    for session, access in wanted:
+        session.access_version += 1
+        session.open_to_start, session.open_to_assume = access.start.everyone, access.assume.everyone
+        data = {
+            "start": access.start.as_event(),
+            "assume": access.assume.as_event(),
+            "cut_off": [alias for assumer, alias in cut if assumer == session.pk],
+        }
+        entries.append(Entry(EventKind.ACCESS_CHANGED, name_of(actor), session, data))
+    return [*entries, *settle(team, name_of(actor), sessions=ids)]
 
 
 def _grants(session: AwsSession, right: Right, audience: Audience) -> Iterable[SessionGrant]:

@@ -1,18 +1,16 @@
 """Whose sessions may have a role: who is kept out of it by one session does not come in by another of their own."""
 
-from collections.abc import Collection
 from uuid import UUID
 
 from django.db.models import Exists, OuterRef, Q, QuerySet
 
+from sessions.lifecycle.audiences import Audience, is_open, limit_of, opened
 from sessions.lifecycle.refused import Refused
 from sessions.models import CHAINED, AwsSession, Membership, Right, Role, SessionGrant
 from sessions.policy import grants_to
 
 NAMED = 3
 ASK = "Ask an admin of the team to open it."
-# The id of a member or of a group; the other is None.
-Let = tuple[int | None, UUID | None]
 
 
 def sessions_with_role(team_id: UUID, role_arn: str) -> QuerySet[AwsSession]:
@@ -36,26 +34,19 @@ def check_role(role_arn: str, member: Membership, session: AwsSession) -> None:
     raise Refused("role_arn", f"This role is closed to you: {_named(having)}. {ASK}")
 
 
-def check_opening(session: AwsSession, member: Membership, people: set[Let] | None) -> None:
-    """Refuse to let more people in by a session, where others have closed its role to them.
+def check_opening(session: AwsSession, member: Membership, right: Right, wanted: Audience) -> None:
+    """Refuse to give more people a right at a session, where others have closed its role to them.
 
-    `people`: whom it is to be open to; None: to everyone. Admins say who is let in, and whoever has made every session with
-    the role. Raises `Refused`.
+    Admins say who is let in, and whoever has made every session with the role. Raises `Refused`.
     """
-    if member.role == Role.ADMIN or not session.is_chained or session.open_to_start:
+    if member.role == Role.ADMIN or not session.is_chained or is_open(session, right):
         return
-    having = sessions_with_role(member.team_id, session.link.role_arn).exclude(pk=session.pk)
+    having = sessions_with_role(member.team_id, session.link.role_arn)
     others = having.exclude(created_by=member.user_id)
-    if not others.exists() or having.filter(open_to_start=True).exists():
+    if not others.exists() or having.filter(opened(right)).exists():
         return
-    if people is None or people - let_in([session.pk, *having.values_list("pk", flat=True)]):
-        raise Refused("start", f"This role is closed: {_named(others)}. {ASK}")
-
-
-def let_in(sessions: Collection[UUID]) -> set[Let]:
-    """Find the people and groups who are named as those who may start one of these sessions."""
-    grants = SessionGrant.objects.filter(session__in=sessions, right=Right.START)
-    return set(grants.values_list("member", "group"))
+    if limit_of(right, having.values("pk")).narrow(wanted) != wanted:
+        raise Refused(str(right), f"This role is closed: {_named(others)}. {ASK}")
 
 
 def _named(sessions: QuerySet[AwsSession]) -> str:

@@ -4,8 +4,9 @@ A role is known by its ARN, letter by letter, as AWS knows it.
 """
 
 import time
-from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Any
+from uuid import UUID
 
 from django.db import transaction
 from django.db.models import Exists, OuterRef, Q, QuerySet
@@ -13,15 +14,22 @@ from django.db.models import Exists, OuterRef, Q, QuerySet
 from sessions import ledger
 from sessions.ledger import Entry
 from sessions.lifecycle import parts
-from sessions.lifecycle.access import Access, Audience, access_of, write_access
-from sessions.lifecycle.authority import Actor, lock_team_for, require_still
+from sessions.lifecycle.access import Access, write_accesses
+from sessions.lifecycle.audiences import access_of, accesses_of, is_open, limit_of, named, opened
+from sessions.lifecycle.authority import LOST, Actor, lock_team_for, require_still
 from sessions.lifecycle.closed_roles import sessions_with_role
-from sessions.lifecycle.refused import Refused
-from sessions.models import Activation, AwsSession, Membership, Right, SessionGrant, TeamGroup
-from sessions.policy import Action, Rights, can, grants_to
-
-# A dozen queries each, some tens of milliseconds.
-CLOSED_AT_ONCE = 4
+from sessions.lifecycle.refused import Refused, RightLost
+from sessions.models import (
+    Activation,
+    AssumerLink,
+    AwsSession,
+    Membership,
+    Right,
+    Role,
+    SessionGrant,
+    forest,
+)
+from sessions.policy import Action, can, not_to_share, working_members
 
 
 @dataclass(frozen=True)
@@ -34,90 +42,121 @@ class Way:
 
 
 def with_role_of(session: AwsSession) -> QuerySet[AwsSession]:
-    """Select the other sessions of the team with the same role, by alias; none for a root."""
+    """Select the other sessions of the team with the same role; none for a root."""
     if not session.is_chained:
         return AwsSession.objects.none()
-    return sessions_with_role(session.team_id, session.link.role_arn).exclude(pk=session.pk).order_by("alias")
+    return sessions_with_role(session.team_id, session.link.role_arn).exclude(pk=session.pk)
 
 
 def wider_ways(session: AwsSession, most: int) -> tuple[list[Way], bool]:
-    """List the other ways to a session's role that let in people whom the session itself does not; and whether there are more.
+    """List the other ways to a session's role that give people a right whom the session gives none; are there more?
 
     A session that is open to everyone leaves nobody out: it has no wider way.
     """
-    if session.open_to_start:
-        return [], False
-    named = SessionGrant.objects.filter(session=OuterRef("pk"), right=Right.START)
-    mine = access_of(session).start
-    people = Q(member__isnull=False) & ~Q(member__in=mine.members)
-    groups = Q(group__isnull=False) & ~Q(group__in=mine.groups)
-    found = with_role_of(session).filter(Q(open_to_start=True) | Exists(named.filter(people | groups)))
-    some = list(found.select_related("team", "link").defer("sealed_secrets")[: most + 1])
-    active = Activation.objects.filter(session__in=[each.pk for each in some]).values_list(
-        "session_id", "user_id"
-    )
-    started: dict[object, set[int]] = {}
-    for session_id, user_id in active:
+    found = _wider(session, *Right).select_related("team", "link").defer("sealed_secrets")
+    some = list(found.order_by("alias")[: most + 1])
+    started: dict[UUID, set[int]] = {}
+    for session_id, user_id in Activation.objects.filter(session__in=some).values_list("session", "user"):
         started.setdefault(session_id, set()).add(user_id)
-    ways = [Way(each, access_of(each), len(started.get(each.pk, ()))) for each in some[:most]]
+    accesses = accesses_of(some[:most])
+    ways = [Way(each, accesses[each.pk], len(started.get(each.pk, ()))) for each in some[:most]]
     return ways, len(some) > most
 
 
+def _wider(session: AwsSession, *rights: Right) -> QuerySet[AwsSession]:
+    """Select the other ways to a session's role that give one of these rights to somebody whom the session does not."""
+    wider = Q(pk=None)
+    for right in rights:
+        if is_open(session, right):
+            continue
+        people, groups = _named(session, right)
+        grants = SessionGrant.objects.filter(session=OuterRef("pk"), right=right)
+        others = Q(member__isnull=False) & ~Q(member__in=people) | Q(group__isnull=False) & ~Q(
+            group__in=groups
+        )
+        wider |= opened(right) | Q(Exists(grants.filter(others)))
+    return with_role_of(session).filter(wider)
+
+
+def _named(session: AwsSession, right: Right) -> tuple[QuerySet[Any, Any], QuerySet[Any, Any]]:
+    people, groups = named(right, AwsSession.objects.filter(pk=session.pk).values("pk"))
+    return people.values("pk"), groups.values("pk")
+
+
+def how_many_end(session: AwsSession) -> int:
+    """Count the activations that `close_wider_ways` would end: on these ways, and on what is built on them."""
+    started = Activation.objects.filter(session__in=_wider(session, Right.START).values("pk"))
+    started = started.exclude(_keeps(session, Right.START, of="session", person="user"))
+    built_on = AssumerLink.objects.filter(assumer__in=_wider(session, Right.ASSUME).values("pk"))
+    admins = working_members(team=session.team_id, role=Role.ADMIN).values("user")
+    cut = built_on.exclude(
+        _keeps(session, Right.ASSUME, of="assumer", person="author") | Q(author__in=admins)
+    )
+    ends = Q(pk__in=started.values("pk")) | Q(session__in=forest.below(cut.values("pk")))
+    return Activation.objects.filter(ends).count()
+
+
+def _keeps(session: AwsSession, right: Right, *, of: str, person: str) -> Q:
+    """Match rows whose person keeps a right to another way, which is `of` the row, once that is closed like the session."""
+    people, groups = _named(session, right)
+    grants = SessionGrant.objects.filter(session=OuterRef(of), right=right)
+    by_name = Q(member__in=people, member__user=OuterRef(person))
+    kept = grants.filter(by_name | Q(group__in=groups, group__members__user=OuterRef(person)))
+    users = Membership.objects.filter(pk__in=people).values("user")
+    return opened(right, f"{of}__") & Q(**{f"{person}__in": users}) | Q(Exists(kept))
+
+
 def close_like_role(session: AwsSession, author: Membership) -> list[Entry]:
-    """Open a session that has just got a closed role to those whom the role is open to; return the lines for the ledger.
+    """Open a session that has just got a closed role to nobody whom the role is closed to; return the lines for the ledger.
 
     Without that, whoever is let in would let in everyone, by making a session of their own and without noticing. Of an admin
     it is taken that they want it for themselves. For a caller that holds the team's row.
     """
-    others = with_role_of(session)
-    if not others.exists() or others.filter(open_to_start=True).exists():
+    others, was = with_role_of(session), access_of(session)
+    if not others.exists():
         return []
-    granted = SessionGrant.objects.filter(session__in=others.order_by().values("pk"), right=Right.START)
-    start = Audience(
-        everyone=False,
-        members=list(Membership.objects.filter(pk__in=granted.values("member")).select_related("user")),
-        groups=list(TeamGroup.objects.filter(pk__in=granted.values("group"))),
-    )
-    if not granted.filter(grants_to(author)).exists():
-        start.members.append(author)
-    return write_access(author.team, session, Access(start, Audience(everyone=False)), author)
+    closed = [right for right in Right if not others.filter(opened(right)).exists()]
+    limits = {right: limit_of(right, others.values("pk")) for right in closed}
+    access = was.narrowed(limits)
+    if Right.START in limits and was.start.everyone and author.pk not in limits[Right.START].people:
+        access.start.members.append(author)
+    return [] if access == was else write_accesses(author.team, [(session, access)], author)
 
 
 def close_wider_ways(session: AwsSession, actor: Actor) -> list[AwsSession]:
-    """Open every other session with the same role to whom this one is open to, and close it to assume from; return them.
+    """Close every other session with the same role to whom this one is closed; return them.
 
-    Many are closed in parts. Whoever loses a right loses what they have running by it. Raises `RightLost` where the actor may
-    not share one of them.
+    Nobody is let in anywhere by it. Many are closed in parts. Whoever loses a right loses what they have running by it. Raises
+    `RightLost`, and closes none, where the actor may not share all of them.
     """
     closed: list[AwsSession] = []
-    while some := _close_part(session, actor, closed):
+    while some := _close_part(session, actor, is_first=not closed):
         closed += some
         time.sleep(parts.PAUSE_SECONDS)
     return closed
 
 
 @transaction.atomic(durable=True)
-def _close_part(session: AwsSession, actor: Actor, closed: Sequence[AwsSession]) -> list[AwsSession]:
+def _close_part(session: AwsSession, actor: Actor, *, is_first: bool) -> list[AwsSession]:
     team = lock_team_for(actor, session.team_id, Action.SHARE, session)
-    if session.open_to_start:
+    if all(is_open(session, right) for right in Right):
         raise Refused("", f"“{session.alias}” is open to everyone: close it first.")
     # Under the lock, so that none is made beside it.
-    left = with_role_of(session).exclude(pk__in=[each.pk for each in closed])
-    if not closed:
-        require_still(actor, Action.SHARE, *left)
-    others = list(left.select_related("team", "link").order_by("pk")[:CLOSED_AT_ONCE])
+    left = _wider(session, *Right)
+    if is_first and isinstance(actor, Membership) and not_to_share(actor, left).exists():
+        raise RightLost("", LOST)
+    others = list(left.select_related("team", "link").order_by("pk")[: parts.AT_ONCE])
+    if not others:
+        return []
     require_still(actor, Action.SHARE, *others)
-    start, nobody = access_of(session).start, Audience(everyone=False)
-    entries = []
-    for other in others:
-        was = access_of(other)
-        keeps_assume = not was.assume.everyone
-        entries += write_access(team, other, Access(start, was.assume if keeps_assume else nobody), actor)
-    ledger.append(team.pk, entries)
+    itself = AwsSession.objects.filter(pk=session.pk).values("pk")
+    limits = {right: limit_of(right, itself) for right in Right if not is_open(session, right)}
+    were = accesses_of(others)
+    wanted = [(other, were[other.pk].narrowed(limits)) for other in others]
+    ledger.append(team.pk, write_accesses(team, wanted, actor))
     return others
 
 
-def may_close(member: Membership, session: AwsSession, ways: Sequence[Way]) -> bool:
-    """Check whether a member may close all of these ways."""
-    rights = Rights(member, [way.session.pk for way in ways])
-    return can(member, Action.SHARE, session) and all(rights.can(Action.SHARE, way.session) for way in ways)
+def may_close(member: Membership, session: AwsSession) -> bool:
+    """Check whether a member may close all of the other ways to a session's role."""
+    return can(member, Action.SHARE, session) and not not_to_share(member, _wider(session, *Right)).exists()

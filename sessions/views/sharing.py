@@ -13,9 +13,9 @@ from sessions.conflicts import Stored, status_of
 from sessions.forms_people import AccessForm, GroupForm
 from sessions.lifecycle.access import access_of, delete_group, save_group, set_access
 from sessions.lifecycle.refused import Refused
-from sessions.lifecycle.same_role import close_wider_ways, may_close, wider_ways
+from sessions.lifecycle.same_role import close_wider_ways, how_many_end, may_close, wider_ways
 from sessions.lifecycle.versions import last_change
-from sessions.models import AssumerLink, AwsSession, EventKind, Membership, Role, TeamGroup
+from sessions.models import AssumerLink, AwsSession, EventKind, Membership, TeamGroup
 from sessions.policy import Action
 from sessions.views.access import member_in, recently_logged_in, session_for
 
@@ -54,8 +54,8 @@ def session_access(request: HttpRequest, session_id: UUID) -> HttpResponse:
         "session": session,
         "ways": ways,
         "more_ways": more_ways,
-        "may_close": member.role == Role.ADMIN or (not more_ways and may_close(member, session, ways)),
-        "active_people": sum(way.active_people for way in ways),
+        "may_close": bool(ways) and may_close(member, session),
+        "ending": how_many_end(session) if ways else 0,
         "built_on": built_on[:BUILT_ON_SHOWN],
         "built_on_more": max(built_on.count() - BUILT_ON_SHOWN, 0),
     }

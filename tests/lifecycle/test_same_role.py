@@ -1,16 +1,18 @@
 """Closing a session closes its role: by whatever other session, and for new ones."""
 
 import pytest
+from django.db import connection
+from django.test.utils import CaptureQueriesContext
 from django.urls import reverse
 
-from sessions.lifecycle import same_role
+from sessions.lifecycle import parts
 from sessions.lifecycle.access import Access, Audience, access_of, save_group, set_access
 from sessions.lifecycle.probes import start_probe
 from sessions.lifecycle.refused import Refused, RightLost
 from sessions.lifecycle.same_role import close_wider_ways, wider_ways
 from sessions.lifecycle.sessions import Draft, save_session
-from sessions.models import CHAINED, Activation, AwsSession, Event, EventKind
-from tests.house import House
+from sessions.models import CHAINED, Activation, AssumerLink, AwsSession, Event, EventKind
+from tests.house import House, crowd
 from tests.test_api import Api
 
 NOBODY = Audience(everyone=False)
@@ -195,7 +197,7 @@ def test_by_the_api_what_is_not_said_of_assuming_is_closed_with_the_session(hous
 
 
 def test_many_ways_are_closed_in_parts(house, dep, monkeypatch):
-    monkeypatch.setattr(same_role, "CLOSED_AT_ONCE", 2)
+    monkeypatch.setattr(parts, "AT_ONCE", 2)
     for number in range(5):
         way = house.chained(f"way {number}", member=house.ada, arn=dep.link.role_arn)
         set_access(way, Access(Audience(), Audience()), house.ada)
@@ -269,3 +271,16 @@ def test_who_made_every_session_of_a_role_opens_and_closes_them(house):
     for access in (Access(only(house.ben), NOBODY), Access(Audience(), NOBODY)):
         for session in sessions:
             set_access(session, access, house.ben)
+
+
+def test_many_ways_take_as_many_queries_as_few(house, dep):
+    url, ada, taken = reverse("session_access", args=[dep.pk]), house.browser(house.ada), []
+    for number in (3, 60):
+        for way in crowd(house, number, prefix=f"Way {number}"):
+            AssumerLink.objects.filter(session=way).update(role_arn=dep.link.role_arn)
+        with CaptureQueriesContext(connection) as page:
+            assert ada.get(url).status_code == 200
+        with CaptureQueriesContext(connection) as closing:
+            assert len(close_wider_ways(dep, house.ada)) == number
+        taken.append((len(page), len(closing)))
+    assert taken[0] == taken[1]

@@ -1,0 +1,120 @@
+"""Say whom a right to a session is given to: everyone of the team, or people and groups by name."""
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
+from typing import Any
+from uuid import UUID
+
+from django.db.models import Q, QuerySet
+
+from sessions.models import AwsSession, Membership, Right, SessionGrant, TeamGroup
+
+
+@dataclass(frozen=True)
+class Audience:
+    """Everyone of the team, or only these people and groups."""
+
+    everyone: bool = True
+    members: list[Membership] = field(default_factory=list)
+    groups: list[TeamGroup] = field(default_factory=list)
+
+    def teams(self) -> set[UUID]:
+        """Name the teams of its people and groups."""
+        return {*(member.team_id for member in self.members), *(group.team_id for group in self.groups)}
+
+    def as_event(self) -> dict[str, Any]:
+        if self.everyone:
+            return {"everyone": True}
+        return {
+            "everyone": False,
+            "people": sorted(member.user.get_username() for member in self.members),
+            "groups": sorted(group.name for group in self.groups),
+        }
+
+
+NOBODY = Audience(everyone=False)
+
+
+@dataclass(frozen=True)
+class Limit:
+    """Bound whom a right may be given to: an audience, and the people in it now, by themselves or by its groups."""
+
+    audience: Audience
+    people: frozenset[int]
+
+    def narrow(self, wanted: Audience) -> Audience:
+        """Leave out of an audience whom the limit does not let in."""
+        if self.audience.everyone:
+            return wanted
+        if wanted.everyone:
+            return Audience(False, list(self.audience.members), list(self.audience.groups))
+        members = [each for each in wanted.members if each.pk in self.people]
+        return Audience(False, members, [each for each in wanted.groups if each in self.audience.groups])
+
+
+@dataclass(frozen=True)
+class Access:
+    """Who may start a session, and who may assume further roles from it."""
+
+    start: Audience
+    assume: Audience
+
+    def to(self, right: Right) -> Audience:
+        """Return who has that right."""
+        return self.start if right == Right.START else self.assume
+
+    def narrowed(self, limits: Mapping[Right, Limit]) -> "Access":
+        """Leave out whom these limits do not let in; a right without a limit stays as it is."""
+        start, assume = (
+            limits[right].narrow(self.to(right)) if right in limits else self.to(right)
+            for right in (Right.START, Right.ASSUME)
+        )
+        return Access(start, assume)
+
+
+def is_open(session: AwsSession, right: Right) -> bool:
+    """Check whether everyone of the team has that right."""
+    return session.open_to_start if right == Right.START else session.open_to_assume
+
+
+def opened(right: Right, session: str = "") -> Q:
+    """Match sessions that are open to everyone for that right. `session`: the way to them, with `__`."""
+    return Q(**{f"{session}open_to_{'start' if right == Right.START else 'assume'}": True})
+
+
+def access_of(session: AwsSession) -> Access:
+    """Read whom a session is open to."""
+    return accesses_of([session])[session.pk]
+
+
+def accesses_of(sessions: Iterable[AwsSession]) -> dict[UUID, Access]:
+    """Read whom these sessions are open to, with one query."""
+    found = {
+        each.pk: Access(Audience(each.open_to_start), Audience(each.open_to_assume)) for each in sessions
+    }
+    grants = SessionGrant.objects.filter(session__in=list(found)).order_by("pk")
+    for grant in grants.select_related("member__user", "group"):
+        audience = found[grant.session_id].to(Right(grant.right))
+        if grant.member:
+            audience.members.append(grant.member)
+        if grant.group:
+            audience.groups.append(grant.group)
+    return found
+
+
+def named(right: Right, sessions: QuerySet[Any, Any]) -> tuple[QuerySet[Membership], QuerySet[TeamGroup]]:
+    """Select the people who are named for that right at one of these sessions (ids), also by a group, and the groups."""
+    grants = SessionGrant.objects.filter(session__in=sessions, right=right)
+    groups = TeamGroup.objects.filter(pk__in=grants.values("group"))
+    in_groups = TeamGroup.members.through.objects.filter(teamgroup__in=grants.values("group"))
+    by_name = Q(pk__in=grants.values("member"))
+    return Membership.objects.filter(by_name | Q(pk__in=in_groups.values("membership"))), groups
+
+
+def limit_of(right: Right, sessions: QuerySet[Any, Any]) -> Limit:
+    """Read whom these sessions (ids), of which none is open to everyone, give that right."""
+    grants = SessionGrant.objects.filter(session__in=sessions, right=right)
+    by_name = Membership.objects.filter(pk__in=grants.values("member")).select_related("user").order_by("pk")
+    people, groups = named(right, sessions)
+    audience = Audience(False, list(by_name), list(groups))
+    return Limit(audience, frozenset(people.values_list("pk", flat=True)))
