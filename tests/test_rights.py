@@ -232,11 +232,33 @@ SENSITIVE = {
 
 # Pages that change something without asking again, each with the reason.
 NOT_ASKED_AGAIN = {
-    "teams/<slug:team_slug>/test/<slug:kind>/": "stores nothing but the test; a root's page has asked",
+    "accounts/login/": "is the log-in",
+    "accounts/logout/": "ends the log-in",
+    "accounts/inactive/": "changes nothing",
+    "accounts/signup/": "before any log-in",
+    "accounts/reauthenticate/": "is the confirmation",
+    "accounts/2fa/authenticate/": "a part of the log-in",
+    "accounts/2fa/reauthenticate/": "is the confirmation",
+    "accounts/2fa/webauthn/login/": "is the log-in",
+    "accounts/2fa/webauthn/reauthenticate/": "is the confirmation",
+    "accounts/2fa/": "changes nothing",
+    "accounts/password/change/": "asks for the old password",
+    "accounts/password/reset/": "before any log-in; the mailed link is the proof",
+    "accounts/password/reset/done/": "changes nothing",
+    "accounts/password/reset/key/<base36:uidb36>-<str:key>/": "the mailed link is the proof",
+    "accounts/password/reset/key/done/": "changes nothing",
+    "accounts/email/confirm/<str:key>/": "the mailed link is the proof",
+    "accounts/sessions/": "ends log-ins, and begins none",
+    "accounts/3rdparty/signup/": "before any log-in",
+    "accounts/3rdparty/login/cancelled/": "changes nothing",
+    "accounts/3rdparty/login/error/": "changes nothing",
+    "accounts/oidc/<slug:provider_id>/login/": "is the log-in; to connect an account asks before",
+    "accounts/oidc/<slug:provider_id>/login/callback/": "is the log-in",
+    "teams/<slug:team_slug>/test/<slug:kind>/": "of a chain it stores nothing but the test; a root's asks",
     "teams/<slug:team_slug>/preview/": "changes nothing",
     "teams/<slug:team_slug>/policy/preview/": "changes nothing",
     "teams/<slug:team_slug>/external-id/": "changes nothing",
-    "sessions/<uuid:session_id>/edit/": "a chain is everyday work; a root's asks",
+    "sessions/<uuid:session_id>/edit/": "a chain of one's own is everyday work; a root's, and taking over, ask",
     "sessions/<uuid:session_id>/delete/": "the same",
     "sessions/<uuid:session_id>/start/": "one's own activation",
     "sessions/<uuid:session_id>/stop/": "one's own activation",
@@ -433,23 +455,24 @@ def call(path, method, secret, body):
 
 def test_sensitive_things_want_a_log_in_of_the_last_five_minutes(world, subtests):
     for route in sorted(SENSITIVE):
-        method, data, _ = TABLE[route]
-        with asked_alone(subtests, route):
-            found = seen(ask(world.browser("admin", minutes_ago=5.1), method, world.path(route), data))
-            assert found == "confirm", route
+        for method in ("GET", "POST"):
+            with asked_alone(subtests, method, route):
+                found = seen(ask(world.browser("admin", minutes_ago=5.1), method, world.path(route), {}))
+                assert found in {"confirm", 405}, route
+                assert found == "confirm" or method != TABLE[route][0], route
 
 
 def test_every_page_that_changes_something_says_whether_it_asks_again(world):
     """Asked with POST by an admin whose log-in is old; what takes no POST changes nothing."""
     old = world.browser("admin", minutes_ago=6)
     unsorted = set()
-    for route in sorted(PAGES.keys() - SENSITIVE - NOT_ASKED_AGAIN.keys()):
+    for route in sorted(TABLE.keys() - SENSITIVE - NOT_ASKED_AGAIN.keys()):
         with transaction.atomic():
             if old.post(world.path(route)).status_code != 405:
                 unsorted.add(route)
     assert unsorted == set(), "say in SENSITIVE or NOT_ASKED_AGAIN whether these ask for a recent log-in"
     assert not SENSITIVE & NOT_ASKED_AGAIN.keys()
-    assert NOT_ASKED_AGAIN.keys() <= PAGES.keys()
+    assert NOT_ASKED_AGAIN.keys() <= TABLE.keys()
 
 
 def test_editing_a_root_wants_a_recent_log_in_and_editing_a_chain_does_not(world):
@@ -457,6 +480,27 @@ def test_editing_a_root_wants_a_recent_log_in_and_editing_a_chain_does_not(world
     root = world.path("sessions/<uuid:session_id>/edit/", session_id=world.house.root.pk)
     assert seen(old.get(root)) == "confirm"
     assert old.get(world.path("sessions/<uuid:session_id>/edit/")).status_code == 200
+
+
+def test_taking_over_a_chain_wants_a_recent_log_in(world):
+    bens = world.house.chained("Bens", member=world.house.ben)
+    path = world.path("sessions/<uuid:session_id>/edit/", session_id=bens.pk)
+    old = world.browser("admin", minutes_ago=6)
+    assert [seen(old.get(path)), seen(old.post(path))] == ["confirm", "confirm"]
+    assert world.browser("member", minutes_ago=6).get(path).status_code == 200
+
+
+def test_testing_a_root_wants_a_recent_log_in_and_testing_a_chain_does_not(world):
+    old, house = world.browser("admin", minutes_ago=6), world.house
+    before = Probe.objects.count()
+    for about in ({}, {"session": house.root.pk}):
+        path = world.path("teams/<slug:team_slug>/test/<slug:kind>/")
+        assert (
+            seen(old.post(path, {**DRAFTS["iam-user"], "alias": "T", "profile": "t", **about})) == "confirm"
+        )
+    assert Probe.objects.count() == before
+    path = world.path("teams/<slug:team_slug>/test/<slug:kind>/", kind="iam-role-chained")
+    assert old.post(path).status_code == 200
 
 
 def test_deleting_a_root_wants_a_recent_log_in_and_deleting_a_chain_does_not(world):

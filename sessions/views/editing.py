@@ -143,7 +143,9 @@ def _form_page(
 def edit_session(request: HttpRequest, session_id: UUID) -> HttpResponse:
     """The same form, filled in. Active chains follow the change by themselves; to another identity only the editor's own do."""
     session, member = session_for(request, session_id, Action.EDIT)
-    if not session.is_chained and (first := confirm_first(request)):
+    # Whoever saves a chain answers for it from then on: to take it over is a change of rights.
+    is_sensitive = not session.is_chained or session.link.author_id != member.user_id
+    if is_sensitive and (first := confirm_first(request)):
         return first
     view = view_of_sessions(member, database_now())
     form = form_for(
@@ -223,6 +225,8 @@ def test_session(request: HttpRequest, team_slug: str, kind: str) -> HttpRespons
         raise Http404
     if (session is None or not session.is_chained) and why_not_create(kind, member):
         raise PermissionDenied
+    if kind != CHAINED and (first := confirm_first(request)):
+        return first
     form = form_for(kind, request.POST, view=view_of_sessions(member, database_now()), session=session)
     if form.is_valid():
         try:
