@@ -67,6 +67,18 @@ def session_for(
     return session, member
 
 
+def session_being_edited(request: HttpRequest, member: Membership) -> AwsSession | None:
+    """Find the session that a posted form says it edits; None for a new one. 404 and 403 as for its own page."""
+    try:
+        session_id = UUID(request.POST.get("session", ""))
+    except ValueError:
+        return None
+    session, _ = session_for(request, session_id, Action.EDIT)
+    if session.team_id != member.team_id:
+        raise Http404
+    return session
+
+
 def require(member: Membership, action: Action, session: AwsSession | None = None) -> None:
     if not can(member, action, session):
         raise NotAllowed(member, action, session)

@@ -27,7 +27,7 @@ from sessions.models import CHAINED, Activation, AwsSession, EventKind, Membersh
 from sessions.models.sessions import CHAINED_LABEL
 from sessions.picking import is_searching
 from sessions.policy import Action, why_not_create
-from sessions.views.access import confirm_first, member_in, require, session_for
+from sessions.views.access import confirm_first, member_in, require, session_being_edited, session_for
 from sessions.views.preview import people_to_preview
 from sessions.views.rows import CHAINED_ICON, row_of
 
@@ -220,7 +220,7 @@ def test_session(request: HttpRequest, team_slug: str, kind: str) -> HttpRespons
     member = member_in(request, team_slug)
     request_limits.take(request_limits.TEST, member.user_id)
     kind_described(kind)
-    session = _session_being_edited(request, member)
+    session = session_being_edited(request, member)
     if session is not None and session.kind != kind:
         raise Http404
     if (session is None or not session.is_chained) and why_not_create(kind, member):
@@ -239,17 +239,6 @@ def test_session(request: HttpRequest, team_slug: str, kind: str) -> HttpRespons
         except Refused as refused:
             form.refuse(refused)
     return render(request, "_probe.html", {"probe": None, "form": form}, status=200)
-
-
-def _session_being_edited(request: HttpRequest, member: Membership) -> AwsSession | None:
-    try:
-        session_id = UUID(request.POST.get("session", ""))
-    except ValueError:
-        return None
-    session, _ = session_for(request, session_id, Action.EDIT)
-    if session.team_id != member.team_id:
-        raise Http404
-    return session
 
 
 @login_required

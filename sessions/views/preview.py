@@ -13,12 +13,14 @@ from sessions.aws.names import new_external_id
 from sessions.clock import database_now
 from sessions.forms import form_for
 from sessions.lifecycle import request_limits
+from sessions.lifecycle.closed_roles import check_role
 from sessions.lifecycle.naming import preview
+from sessions.lifecycle.refused import Refused
 from sessions.lifecycle.state import view_of_sessions
 from sessions.models import CHAINED, AssumerLink, AwsSession, Membership, TeamPolicy
 from sessions.models.sessions import load_chains
 from sessions.policy import Action, can
-from sessions.views.access import member_in, require, session_for
+from sessions.views.access import member_in, require, session_being_edited, session_for
 
 
 def people_to_preview(member: Membership) -> list[Membership]:
@@ -65,6 +67,11 @@ def preview_session(request: HttpRequest, team_slug: str) -> HttpResponse:
     form.is_valid()
     chain = _typed_chain(form.cleaned_data, member)
     context = preview_context(chain, person, view.policy, member) if chain else {}
+    try:
+        if chain:
+            check_role(chain[-1].link.role_arn, member, session_being_edited(request, member) or chain[-1])
+    except Refused as refused:
+        context["refused"] = refused.message
     return render(request, "_preview.html", context | {"is_form": True})
 
 

@@ -7,7 +7,7 @@ from sessions.lifecycle.access import Access, Audience, access_of, save_group, s
 from sessions.lifecycle.refused import Refused
 from sessions.lifecycle.same_role import close_wider_ways, wider_ways
 from sessions.lifecycle.sessions import Draft, save_session
-from sessions.models import CHAINED, Activation, AwsSession
+from sessions.models import CHAINED, Activation, AwsSession, Probe
 from tests.test_api import Api
 
 NOBODY, EVERYONE = Audience(everyone=False), Audience()
@@ -152,3 +152,32 @@ def test_the_page_says_beforehand_how_much_closing_the_other_ways_stops(house, d
     assert ended == 8  # ben's two, and both people's on what rests on ben's right to assume
     assert f"{ended} active sessions will be stopped" in shown
     assert wider_ways(dep, 20) == ([], False)
+
+
+def test_preview_test_form_and_patch_refuse_a_closed_role_and_tell_why(house, dep):
+    own = house.chained("own", member=house.ben)
+    ben, api = house.browser(), Api(house.token())
+    typed = {
+        "alias": "own",
+        "profile": "own",
+        "region": "eu-west-1",
+        "role_arn": dep.link.role_arn,
+        "role_session_name": "{username}",
+        "assumer": str(house.root.pk),
+    }
+    for about in ({}, {"session": own.pk}):
+        for name, args in (("preview_session", []), ("test_session", [CHAINED])):
+            answer = ben.post(reverse(name, args=[house.team.slug, *args]), {**typed, **about})
+            assert "closed to you: “dep”" in answer.content.decode(), (name, about)
+    # To name the closed session itself opens nothing.
+    for name, args in (("preview_session", []), ("test_session", [CHAINED])):
+        answer = ben.post(reverse(name, args=[house.team.slug, *args]), {**typed, "session": dep.pk})
+        assert answer.status_code == 403
+    edited = ben.post(reverse("edit_session", args=[own.pk]), {**typed, "version": own.version})
+    assert edited.status_code == 422
+    assert "closed to you" in edited.content.decode()
+    patched = api("PATCH", f"/sessions/{own.pk}", {"role_arn": dep.link.role_arn})
+    assert "closed to you" in patched.json()["fields"]["role_arn"][0]
+    assert not Probe.objects.exists()
+    bea = house.browser(house.bea).post(reverse("preview_session", args=[house.team.slug]), typed)
+    assert "closed to you" not in bea.content.decode()
