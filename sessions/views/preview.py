@@ -19,7 +19,7 @@ from sessions.lifecycle.refused import Refused
 from sessions.lifecycle.state import view_of_sessions
 from sessions.models import CHAINED, AssumerLink, AwsSession, Membership, TeamPolicy
 from sessions.models.sessions import load_chains
-from sessions.policy import Action, can
+from sessions.policy import Action, NotAllowed, can
 from sessions.views.access import member_in, require, session_being_edited, session_for
 
 
@@ -67,12 +67,20 @@ def preview_session(request: HttpRequest, team_slug: str) -> HttpResponse:
     form.is_valid()
     chain = _typed_chain(form.cleaned_data, member)
     context = preview_context(chain, person, view.policy, member) if chain else {}
-    try:
-        if chain:
-            check_role(chain[-1].link.role_arn, member, session_being_edited(request, member) or chain[-1])
-    except Refused as refused:
-        context["refused"] = refused.message
+    if chain:
+        context["refused"] = _why_refused(chain, member, session_being_edited(request, member) or chain[-1])
     return render(request, "_preview.html", context | {"is_form": True})
+
+
+def _why_refused(chain: list[AwsSession], member: Membership, session: AwsSession) -> str:
+    """Say why the member may not have that chain; empty if they may."""
+    if not can(member, Action.USE_AS_ASSUMER, chain[-2]):
+        return NotAllowed(member, Action.USE_AS_ASSUMER, chain[-2]).message
+    try:
+        check_role(chain[-1].link.role_arn, member, session)
+    except Refused as refused:
+        return refused.message
+    return ""
 
 
 def _typed_chain(typed: Mapping[str, Any], member: Membership) -> list[AwsSession]:
