@@ -29,6 +29,7 @@ SILENCE = {
 }
 # SQLite looks at the clock after so many of its steps: some tens of microseconds.
 STEPS_BETWEEN_LOOKS = 10_000
+SQLITE_WATCH = "bound SQLite's statements"
 
 
 def bound_silence(database: dict[str, Any]) -> None:
@@ -95,7 +96,9 @@ def _bound_sqlite_statements(seconds: float) -> None:
             others = [each for each in connection.execute_wrappers if not isinstance(each, _Deadline)]
             connection.execute_wrappers[:] = [*others, deadline]
 
-    connection_created.connect(watch, weak=False, dispatch_uid="bound SQLite's statements")
+    # The same name again is ignored, and the bound of before would stay.
+    connection_created.disconnect(dispatch_uid=SQLITE_WATCH)
+    connection_created.connect(watch, weak=False, dispatch_uid=SQLITE_WATCH)
 
 
 def is_busy(error: BaseException | None) -> bool:
