@@ -6,8 +6,11 @@ import sys
 
 import pytest
 from django.core.management import CommandError, call_command
+from django.db import connections
+from django.db.backends.signals import connection_created
 
 from chainweb.environment import checked_url
+from sessions import turnstile
 from tests.platform.installation import CHECKOUT, clean_environ
 
 KEY = "k1:" + "A" * 43 + "="
@@ -257,9 +260,21 @@ def test_named_hosts_pass_the_check_and_wide_origins_do_not():
     assert said.count("CSRF_TRUSTED_ORIGINS: ") == 1
 
 
-def test_a_path_moved_by_a_script_name_is_refused(db):
+@pytest.fixture
+def application(db):
+    """The web's, which bounds the process that it is loaded into; the other tests are not to be."""
+    options = connections["default"].settings_dict["OPTIONS"]
+    before = {**options}
     from chainweb.wsgi import application  # which looks into the database
 
+    yield application
+    options.clear()
+    options.update(before)
+    connection_created.disconnect(dispatch_uid="bound SQLite's statements")
+    turnstile.take_down()
+
+
+def test_a_path_moved_by_a_script_name_is_refused(application):
     said = []
     environ = {"SCRIPT_NAME": "/x", "PATH_INFO": "/metrics", "REQUEST_METHOD": "GET"}
     assert application(environ, lambda status, headers: said.append(status)) == [b""]
