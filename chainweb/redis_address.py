@@ -27,7 +27,7 @@ class RedisAddress:
 
     @property
     def celery_url(self) -> str:
-        """The same address as Celery spells it."""
+        """Spell the address as Celery does."""
         return self.url.replace("unix://", "redis+socket://", 1)
 
 
