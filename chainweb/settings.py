@@ -148,6 +148,8 @@ else:
         raise ImproperlyConfigured(
             "DATABASE_URL must name a PostgreSQL database; leave it unset for the embedded SQLite."
         )
+    # Closed by the garbage collector, such a cursor aborts the transaction that is open by then.
+    DATABASES["default"]["DISABLE_SERVER_SIDE_CURSORS"] = True
     database_limits.bound_silence(DATABASES["default"])
     database_limits.bound_transactions(DATABASES["default"], idle_seconds=IDLE_IN_TRANSACTION_SECONDS)
 

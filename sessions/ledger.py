@@ -6,7 +6,7 @@ blanks (RFC 8785 for the value types used here: text, whole numbers, booleans, n
 
 import hashlib
 import json
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC
 from typing import Any, NoReturn
@@ -14,6 +14,7 @@ from uuid import UUID
 
 from django.db import connection, transaction
 
+from sessions.batches import in_batches
 from sessions.clock import database_now
 from sessions.models import AwsSession, Event, EventKind, LedgerHead, Team
 from sessions.turnstile import waiting_for
@@ -148,7 +149,7 @@ class Fault:
 def verify(team_id: str) -> Fault | None:
     """Walks a team's ledger from its first line to its head. None: every line is where and what it was."""
     expected_seq, prev = 1, START
-    for event in _lines(team_id):
+    for event in in_batches(Event.objects.filter(team_id=team_id), "seq"):
         if event.seq != expected_seq:
             return Fault(team_id, expected_seq, "the line is missing")
         if event.prev != prev:
@@ -171,10 +172,6 @@ def verify(team_id: str) -> Fault | None:
 def _team_exists(team_id: str) -> bool:
     """A team that exists has a ledger: its first line was written in the transaction that made it."""
     return team_id in map(str, Team.objects.values_list("pk", flat=True))
-
-
-def _lines(team_id: str) -> Iterator[Event]:
-    return Event.objects.filter(team_id=team_id).order_by("seq").iterator(chunk_size=2000)
 
 
 def teams_with_a_ledger() -> list[str]:

@@ -5,6 +5,7 @@ import base64
 from allauth.mfa.models import Authenticator
 
 from sessions import sealing
+from sessions.batches import in_batches
 from sessions.sealing import Place
 from sessions.secret import Secret
 
@@ -25,7 +26,7 @@ def open_seed(sealed: str) -> Secret:
 def reseal_seeds(newest_key_id: str) -> tuple[int, int, int]:
     """Moves every seed to the newest key: (moved, on it already, not opened). One that changes meanwhile is left."""
     moved = already = unopened = 0
-    for row in Authenticator.objects.order_by("pk").iterator(chunk_size=500):
+    for row in in_batches(Authenticator.objects.all(), size=500):
         for name in SEALED_FIELDS:
             if name not in row.data:
                 continue

@@ -6,6 +6,7 @@ Nothing can call these back but AWS itself, so it is the ledger that answers, wh
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
+from sessions.batches import in_batches
 from sessions.clock import database_now
 from sessions.models import Event, EventKind
 
@@ -32,7 +33,7 @@ def held_by(team_id: object, username: str) -> list[Held]:
     lines = Event.objects.filter(
         team_id=str(team_id), kind=EventKind.CREDENTIAL_REVEALED, actor=username, at__gte=now - LOOK_BACK
     )
-    for line in lines.order_by("-seq").iterator(chunk_size=2000):
+    for line in in_batches(lines, "seq", descending=True):
         until = datetime.fromisoformat(line.data["expires_at"])
         key = line.data["access_key_id"]
         if until > now and key not in found:

@@ -1,12 +1,13 @@
 """Moves every sealed value to the newest key, row by row, beside a running installation."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import Any
 
 from django.db.models import QuerySet
 
 from sessions import sealing
+from sessions.batches import in_batches
 from sessions.lifecycle.authenticators import reseal_seeds
 from sessions.models import Approval, AwsSession, Credential, KeyRotation, Probe, RootAnswer
 from sessions.sealing import Place
@@ -47,8 +48,8 @@ def _sealed_to_workers() -> list[tuple[str, Callable[[Any], Place], QuerySet[Any
     ]
 
 
-def _with_value(rows: QuerySet[Any], column: str) -> Any:
-    return rows.filter(**{f"{column}__isnull": False}).order_by("pk").iterator(chunk_size=500)
+def _with_value(rows: QuerySet[Any], column: str) -> Iterator[Any]:
+    return in_batches(rows.filter(**{f"{column}__isnull": False}), size=500)
 
 
 def _move(

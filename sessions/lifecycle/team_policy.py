@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import asdict, dataclass
+from itertools import chain
 from typing import Any
 from uuid import UUID
 
@@ -10,6 +11,7 @@ from django.db.models import Q, QuerySet
 
 from sessions import ledger
 from sessions.aws import names, session_policies
+from sessions.batches import in_batches
 from sessions.clock import database_now
 from sessions.ledger import Entry
 from sessions.lifecycle.authority import begin
@@ -31,7 +33,6 @@ HOURS = range(1, 7 * 24 + 1)
 SAVED = (EventKind.SESSION_CREATED, EventKind.SESSION_EDITED)
 # How often the chains are checked anew because somebody else has changed the policy meanwhile.
 TRIES = 3
-CHECKED_TOGETHER = 2000
 
 
 @dataclass(frozen=True)
@@ -177,19 +178,15 @@ def check_all(team_id: Any, before: PolicyDraft, after: PolicyDraft, since: int 
             return
         sessions = sessions.filter(pk__in=below(AwsSession.objects.filter(pk__in=ids).values("pk")))
     if dict(before.tags) != dict(after.tags):
-        for session in sessions.exclude(link__tags=[]).iterator(chunk_size=CHECKED_TOGETHER):
+        for session in in_batches(sessions.exclude(link__tags=[])):
             _check(session, check_tags, session.link, policy)
     if before.networks != after.networks:
         narrowed = ~Q(link__policy="") | ~Q(link__policy_arns=[]) | ~Q(link__networks=[])
         # Those that say nothing themselves are all bound alike: one of them speaks for the others.
-        for some in (
-            sessions.filter(narrowed).iterator(chunk_size=CHECKED_TOGETHER),
-            sessions.exclude(narrowed)[:1],
-        ):
-            for session in some:
-                _check(session, check_size, session, policy)
+        for session in chain(in_batches(sessions.filter(narrowed)), sessions.exclude(narrowed)[:1]):
+            _check(session, check_size, session, policy)
     if any(getattr(before, name) != getattr(after, name) for name in NAMING):
-        check_names(sessions.iterator(chunk_size=CHECKED_TOGETHER), policy)
+        check_names(in_batches(sessions), policy)
 
 
 def _check_roots(team_id: Any, sessions: QuerySet[AwsSession]) -> None:
