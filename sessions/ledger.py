@@ -147,7 +147,11 @@ class Fault:
 
 
 def verify(team_id: str) -> Fault | None:
-    """Walks a team's ledger from its first line to its head. None: every line is where and what it was."""
+    """Walk a team's ledger from its first line to its head. None: every line is where and what it was.
+
+    Lines may be appended meanwhile: those up to the head of before must be there, those beyond it must be the head's of after.
+    """
+    ended_at = length(team_id)
     expected_seq, prev = 1, START
     for event in in_batches(Event.objects.filter(team_id=team_id), "seq"):
         if event.seq != expected_seq:
@@ -157,14 +161,14 @@ def verify(team_id: str) -> Fault | None:
         if hashlib.sha256(canonical(event)).hexdigest() != event.hash:
             return Fault(team_id, event.seq, "its content is not what was written")
         expected_seq, prev = event.seq + 1, event.hash
+    if ended_at >= expected_seq:
+        return Fault(team_id, expected_seq, f"the line is missing; the ledger ended at {ended_at}")
     head = LedgerHead.objects.filter(pk=team_id).first()
     if head is None:
         if expected_seq == 1 and not _team_exists(team_id):
             return None
         return Fault(team_id, 1, "the ledger's head is missing" if expected_seq > 1 else "the ledger is gone")
-    if head.seq >= expected_seq:
-        return Fault(team_id, expected_seq, f"the line is missing; the ledger ended at {head.seq}")
-    if head.seq < expected_seq - 1 or head.hash != prev:
+    if head.seq < expected_seq - 1 or (head.seq == expected_seq - 1 and head.hash != prev):
         return Fault(team_id, head.seq + 1, "the line was never appended through the ledger's head")
     return None
 

@@ -9,6 +9,7 @@ from django.core.management import CommandError, call_command
 from django.db import DatabaseError, connection, transaction
 
 from sessions import ledger, triggers
+from sessions.batches import in_batches
 from sessions.ledger import Entry, LedgerError, verify
 from sessions.lifecycle.people import create_team
 from sessions.models import Event, EventKind, LedgerHead, Team
@@ -40,6 +41,20 @@ def test_an_untouched_ledger_holds():
     write(1)
     assert verify(TEAM) is None
     assert LedgerHead.objects.get(pk=TEAM).seq == 6
+
+
+@pytest.mark.django_db
+def test_lines_that_are_appended_during_a_walk_are_no_fault(monkeypatch):
+    write(5)
+
+    def walk_while_others_write(*rows, **options):
+        yield from in_batches(*rows, **options)
+        write(2)
+
+    monkeypatch.setattr(ledger, "in_batches", walk_while_others_write)
+    assert verify(TEAM) is None
+    monkeypatch.undo()
+    assert verify(TEAM) is None
 
 
 @pytest.mark.django_db(transaction=True)
