@@ -10,7 +10,7 @@ from django.urls import reverse
 
 from sessions.lifecycle import request_limits
 from sessions.lifecycle.request_limits import Limit, TooOften, take
-from sessions.models import AwsSession
+from sessions.models import AwsSession, EventKind
 from sessions.too_often import network_of
 from tests.house import browser_of
 
@@ -152,6 +152,63 @@ def test_whatever_costs_much_or_can_be_guessed_has_a_limit(house, monkeypatch, w
     else:
         assert "Too often" in answers[2].content.decode()
     assert all(each.status_code < 500 for each in answers), answers
+
+
+def test_a_token_that_fetches_in_a_loop_is_told_to_wait_and_others_go_on(house, monkeypatch, counted):
+    monkeypatch.setattr(request_limits, "FETCH", Limit("fetch", 3, 3600))
+    leaf = house.chained("Leaf")
+    house.start(leaf)
+    house.work()
+    path = f"/api/v1/sessions/{leaf.pk}/credentials"
+    runaway, quiet, page = (
+        by_token(house.token().reveal()),
+        by_token(house.token().reveal()),
+        browser_of(house.ben),
+    )
+    assert [runaway.get(path).status_code for _ in range(5)] == [200, 200, 200, 429, 429]
+    refused = runaway.get(path)
+    assert refused.json()["code"] == "too_many"
+    assert 1100 < int(refused.headers["Retry-After"]) <= 1200
+    # What is refused opens nothing and writes no line. The person's other tools, their page and other people go on.
+    assert len(house.events(EventKind.CREDENTIAL_REVEALED)) == 3
+    assert quiet.get(path).status_code == 200
+    assert page.post(reverse("reveal_snippet", args=[leaf.pk, "posix"])).status_code == 200
+    assert runaway.get(f"/api/v1/sessions/{leaf.pk}").status_code == 200
+
+
+def test_a_fetch_that_is_refused_reads_no_session_from_the_database(
+    house, monkeypatch, django_assert_num_queries
+):
+    monkeypatch.setattr(request_limits, "FETCH", Limit("fetch", 1, 3600))
+    ben, path = by_token(house.token().reveal()), f"/api/v1/sessions/{house.chained('Leaf').pk}/credentials"
+    ben.get(path)
+    with django_assert_num_queries(2):  # the token with its person, and the member
+        assert ben.get(path).status_code == 429
+
+
+def test_a_person_who_reveals_in_a_loop_is_told_to_wait(house, monkeypatch):
+    monkeypatch.setattr(request_limits, "FETCH", Limit("fetch", 2, 3600))
+    leaf, ben = house.chained("Leaf"), browser_of(house.ben)
+    ben.raise_request_exception = False
+    reveal = reverse("reveal_snippet", args=[leaf.pk, "posix"])
+    download = reverse("download_snippet", args=[leaf.pk, "posix"])
+    assert [ben.post(each).status_code for each in (reveal, download)] == [200, 302]
+    for each in (reveal, download):
+        refused = ben.post(each)
+        assert refused.status_code == 429
+        assert refused.headers["Retry-After"]
+    assert browser_of(house.bea).post(reveal).status_code == 200
+
+
+def test_forty_tools_that_refresh_together_again_and_again_are_all_served(counted):
+    for _ in range(25):
+        for _ in range(40):
+            take(request_limits.FETCH, "one token")
+
+
+def test_a_limit_of_nothing_is_none(counted):
+    for _ in range(5):
+        take(Limit("none", 0, 60), "ben")
 
 
 def test_guesses_are_limited_to_two_a_second_in_the_long_run():

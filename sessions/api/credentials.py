@@ -5,7 +5,8 @@ from uuid import UUID
 
 from django.http import HttpRequest, HttpResponse
 
-from sessions.api.base import ERRORS, ApiError, api, startable
+from sessions.api.base import ERRORS, ApiError, api, caller, startable
+from sessions.lifecycle import request_limits
 from sessions.lifecycle.reveal import NotReady, hand_out
 from sessions.lifecycle.state import Status
 from sessions.policy import Action
@@ -24,10 +25,13 @@ BROWSER_HEADERS = ("Origin", "Referer", "Sec-Fetch-Site", "Sec-Fetch-Dest", "Sec
 def credentials(request: HttpRequest, session_id: UUID, format: str = "process") -> Any:
     """`format=process` is the credential_process JSON; the others are the snippets of the page.
 
-    409 while there is nothing to hand out, 503 when what there was has run out. Browsers are refused.
+    409 while there is nothing to hand out, 503 when what there was has run out, 429 for a token that asks in a loop.
+    Browsers are refused.
     """
     if any(header in request.headers for header in BROWSER_HEADERS):
         raise ApiError(403, "browser", "Credentials are not handed to browsers here.")
+    token = caller(request).token
+    request_limits.take(request_limits.FETCH, token and token.pk)
     session, member = startable(request, session_id, Action.TAKE_CREDENTIALS)
     if format not in FORMATS or not FORMATS[format].secret:
         known = ", ".join(key for key, each in FORMATS.items() if each.secret)

@@ -11,6 +11,7 @@ from functools import lru_cache
 
 import redis
 import structlog
+from django.conf import settings
 
 from sessions.lifecycle.broker import client
 
@@ -36,7 +37,7 @@ return 0
 
 @dataclass(frozen=True)
 class Limit:
-    """So many at once, and as many again in so many seconds."""
+    """So many at once, and as many again in so many seconds; 0 is no limit."""
 
     name: str
     times: int
@@ -53,6 +54,8 @@ KEY = Limit("key", 10, 60)
 POLICY = Limit("policy", 120, 60)
 PREVIEW = Limit("preview", 600, 60)
 BAD_SECRET = Limit("bad-secret", 120, 60)
+# By token, and by person for the pages. Five minutes' worth at once: hundreds of tools may begin together, a loop does not end.
+FETCH = Limit("fetch", 5 * settings.CHAINWEB_FETCHES_PER_MINUTE, 300)
 
 
 class TooOften(Exception):
@@ -102,6 +105,8 @@ def _counts(process_id: int) -> _Counts:
 
 def take(limit: Limit, *of: object) -> None:
     """Count one more of these. Raises `TooOften` if it is one too many; then it is not counted."""
+    if not limit.times:
+        return
     key = ":".join(["chainweb:limit", limit.name, *map(str, of)])
     if wait_seconds := _counts(os.getpid()).wait_seconds(limit, key):
         raise TooOften(wait_seconds)

@@ -84,6 +84,7 @@ def _text_for(
 @require_POST
 def reveal_snippet(request: HttpRequest, session_id: UUID, format: str) -> HttpResponse:
     """Shows one snippet, on a click."""
+    request_limits.take(request_limits.FETCH, request.user.pk)
     session, member = session_for(request, session_id, Action.TAKE_CREDENTIALS)
     chosen = _format(format)
     context = {"format": chosen, "session_id": session.pk, "clear_after_seconds": CLEAR_AFTER_SECONDS}
@@ -98,6 +99,7 @@ def reveal_snippet(request: HttpRequest, session_id: UUID, format: str) -> HttpR
 @require_POST
 def download_snippet(request: HttpRequest, session_id: UUID, format: str) -> HttpResponse:
     """The same as a file."""
+    request_limits.take(request_limits.FETCH, request.user.pk)
     session, member = session_for(request, session_id, Action.TAKE_CREDENTIALS)
     chosen = _format(format)
     try:
