@@ -40,47 +40,17 @@ def stop(text: str) -> None:
 
 
 def need_python() -> None:
-    """Returns if this Python will do; else goes on in a newer one, or ends with what to install."""
+    """Return if this Python is new enough; else go on in a newer one on PATH, or end with what to install."""
     if sys.version_info >= OLDEST:
         return
-    for candidate in candidates():
-        if version_of(candidate) >= OLDEST:
-            os.execv(candidate, [candidate, os.path.abspath(sys.argv[0]), *sys.argv[1:]])
+    for found in filter(None, (shutil.which("python" + series) for series in SERIES)):
+        if version_of(found) >= OLDEST:
+            os.execv(found, [found, os.path.abspath(sys.argv[0]), *sys.argv[1:]])
     stop(
-        "Chainweb needs Python {}.{} or newer; this is {}.{} and no newer one was found.\n{}".format(
+        "Chainweb needs Python {}.{} or newer; this is {}.{} and no newer one is on PATH.\n{}".format(
             *OLDEST, *sys.version_info[:2], how_to_get_python()
         )
     )
-
-
-def candidates() -> "list[str]":
-    """Pythons on PATH and where the usual installers put them, the preferred first; whether they work is not known."""
-    home = os.path.expanduser("~")
-    found = []
-    for series in SERIES:
-        name = "python" + series
-        folders = os.environ.get("PATH", os.defpath).split(os.pathsep)
-        folders += ["/usr/local/bin", "/opt/homebrew/bin", os.path.join(home, ".local", "bin")]
-        folders.append(f"/Library/Frameworks/Python.framework/Versions/{series}/bin")
-        for versions in (
-            os.path.join(os.environ.get("PYENV_ROOT") or os.path.join(home, ".pyenv"), "versions"),
-            os.path.join(home, ".local", "share", "uv", "python"),
-        ):
-            if os.path.isdir(versions):
-                installed = [
-                    one
-                    for one in os.listdir(versions)
-                    if re.search(r"(^|-)" + re.escape(series) + r"\.", one)
-                ]
-                folders += [
-                    os.path.join(versions, one, "bin") for one in sorted(installed, key=natural, reverse=True)
-                ]
-        found += [os.path.join(folder, name) for folder in folders]
-    return [path for path in dict.fromkeys(found) if os.access(path, os.X_OK)]
-
-
-def natural(text: str) -> "list[int]":
-    return [int(number) for number in re.findall(r"\d+", text)]
 
 
 def version_of(python: str) -> "tuple[int, ...]":
@@ -182,19 +152,13 @@ def install(here: str, folder: str, python: str, level: str) -> None:
 
 
 def create(folder: str) -> None:
-    """By uv, else venv with its own pip, else venv without one if this Python's pip can install into another."""
+    """Make the environment by uv, else by this Python's venv with a pip of its own."""
     uv = shutil.which("uv")
     if uv and quiet([uv, "venv", "--quiet", "--no-project", "--python", sys.executable, folder]):
         return
-    if quiet([sys.executable, "-c", "import venv, ensurepip"]) and quiet(
-        [sys.executable, "-m", "venv", folder]
-    ):
-        return
-    shutil.rmtree(folder, ignore_errors=True)
-    if outer_pip() and quiet([sys.executable, "-m", "venv", "--without-pip", folder]):
-        return
-    shutil.rmtree(folder, ignore_errors=True)
-    stop(missing_pieces())
+    if not quiet([sys.executable, "-m", "venv", folder]):
+        shutil.rmtree(folder, ignore_errors=True)
+        stop(missing_pieces())
 
 
 def missing_pieces() -> str:
@@ -205,22 +169,7 @@ def missing_pieces() -> str:
             text
             + f"Install them, then run the same command again:\n  {sudo()}apt-get install python{series}-venv"
         )
-    return (
-        text
-        + "Install them (the package is often called python3-venv), or uv, or pip 22.3 or newer, and try again."
-    )
-
-
-def outer_pip() -> bool:
-    """Whether this Python's pip knows `--python`, which came with 22.3."""
-    try:
-        answer = subprocess.check_output(
-            [sys.executable, "-m", "pip", "--version"], stderr=subprocess.DEVNULL
-        )
-    except (OSError, subprocess.SubprocessError):
-        return False
-    found = re.match(rb"pip (\d+)\.(\d+)", answer)
-    return bool(found) and (int(found[1]), int(found[2])) >= (22, 3)  # type: ignore[index]
+    return text + "Install them (the package is often called python3-venv), or install uv, and try again."
 
 
 def quiet(command: "list[str]") -> bool:
@@ -242,13 +191,12 @@ def install_with_uv(python: str, lock: str) -> bool:
 
 
 def install_with_pip(folder: str, python: str, lock: str, count: int) -> bool:
-    """With the environment's own pip, else with this Python's. Shows one line of progress; the whole is in a log."""
-    if quiet([python, "-m", "pip", "--version"]) or quiet([python, "-m", "ensurepip"]):
-        pip = [python, "-m", "pip"]
-    elif outer_pip():
-        pip = [sys.executable, "-m", "pip", "--python", python]
-    else:
+    """Install with the environment's own pip. Shows one line of progress; the whole output is in a log."""
+    # An environment that uv made has no pip.
+    if not (quiet([python, "-m", "pip", "--version"]) or quiet([python, "-m", "ensurepip"])):
+        shutil.rmtree(folder)
         stop(missing_pieces())
+    pip = [python, "-m", "pip"]
     pip += [
         "--disable-pip-version-check",
         "--no-input",
