@@ -156,7 +156,7 @@ def test_start_stop_and_rotate_answer_a_live_page_with_a_trigger_and_a_plain_one
     ben = house.browser()
     for name in ("start_session", "rotate_session", "stop_session"):
         url = reverse(name, args=[leaf.pk])
-        assert ben.post(url, headers=LIVE_PARTS).headers["HX-Trigger"] == "chainweb:changed"
+        assert ben.post(url, headers=LIVE_PARTS).headers["HX-Trigger"] == '{"chainweb:changed": {}}'
         request_limits.forget()  # to rotate twice within ten seconds is too often
         assert ben.post(url).status_code == 302
         assert ben.get(url).status_code == 405

@@ -15,6 +15,7 @@ from django.http import Http404, HttpRequest, HttpResponse, HttpResponseRedirect
 from django.shortcuts import redirect
 from django.urls import reverse
 from django.utils.http import url_has_allowed_host_and_scheme
+from django_htmx.http import HttpResponseClientRedirect
 
 from sessions.accounts import OIDC, can_confirm_here, is_recently_authenticated
 from sessions.models import AwsSession, Membership, User
@@ -29,6 +30,7 @@ from sessions.policy import (
     visible_to,
 )
 from sessions.saml import FORCE_AUTHN, SAML
+from sessions.views.live_parts import htmx_of
 
 Parameters = ParamSpec("Parameters")
 
@@ -108,15 +110,13 @@ def confirm_first(request: HttpRequest) -> HttpResponse | None:
     if is_recently_authenticated(request):
         return None
     target = _way_to_confirm(request, user_of(request), _way_back(request))
-    if request.headers.get("HX-Request"):
-        return HttpResponse(status=204, headers={"HX-Redirect": target})
-    return redirect(target)
+    return HttpResponseClientRedirect(target) if htmx_of(request) else redirect(target)
 
 
 def _way_back(request: HttpRequest) -> str:
-    if request.method in {"GET", "HEAD"} and not request.headers.get("HX-Request"):
+    if request.method in {"GET", "HEAD"} and not htmx_of(request):
         return request.get_full_path()
-    came_from = request.headers.get("HX-Current-URL") or request.headers.get("Referer") or ""
+    came_from = htmx_of(request).current_url or request.headers.get("Referer") or ""
     hosts = {request.get_host()}
     if came_from and url_has_allowed_host_and_scheme(came_from, hosts, require_https=request.is_secure()):
         parts = urlsplit(came_from)

@@ -8,6 +8,7 @@ from django.contrib.auth.decorators import login_required
 from django.http import Http404, HttpRequest, HttpResponse
 from django.shortcuts import redirect, render
 from django.views.decorators.http import require_POST
+from django_htmx.http import trigger_client_event
 
 from sessions import tasks
 from sessions.lifecycle import request_limits
@@ -17,6 +18,7 @@ from sessions.models import AwsSession, Membership
 from sessions.policy import Action
 from sessions.snippets import FORMATS, SnippetFormat
 from sessions.views.access import back_or_session, session_for
+from sessions.views.live_parts import htmx_of
 
 CLEAR_AFTER_SECONDS = 30
 
@@ -32,10 +34,8 @@ def _act(
 
 
 def _done(request: HttpRequest, session: AwsSession) -> HttpResponse:
-    if request.headers.get("HX-Request"):
-        response = HttpResponse(status=204)
-        response.headers["HX-Trigger"] = "chainweb:changed"
-        return response
+    if htmx_of(request):
+        return trigger_client_event(HttpResponse(status=204), "chainweb:changed")
     return back_or_session(request, session.pk)
 
 

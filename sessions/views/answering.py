@@ -23,6 +23,7 @@ from sessions.lifecycle.versions import Changed
 from sessions.models import ApprovalStage, AwsSession, Membership
 from sessions.policy import Action, can, may_answer
 from sessions.views.access import back_or_session, recently_logged_in, session_for
+from sessions.views.live_parts import asks_for_part
 
 POLL_SECONDS = 2
 
@@ -75,7 +76,7 @@ def approval_page(request: HttpRequest, session_id: UUID) -> HttpResponse:
         "poll_seconds": POLL_SECONDS,
         "may_edit": can(member, Action.EDIT, root),
     }
-    partial = request.headers.get("HX-Request") and not request.headers.get("HX-Boosted")
+    partial = asks_for_part(request)
     return render(request, "_approval.html" if partial else "approval.html", context)
 
 
@@ -128,7 +129,7 @@ def choose(request: HttpRequest, session_id: UUID) -> HttpResponse:
         "is_last": field is fields[-1],
         "poll_seconds": POLL_SECONDS,
     }
-    partial = request.headers.get("HX-Request") and not request.headers.get("HX-Boosted")
+    partial = asks_for_part(request)
     return render(request, "_choose.html" if partial else "choose.html", context)
 
 

@@ -13,6 +13,7 @@ from chainweb.database_limits import has_ended_us, is_busy, with_causes
 from sessions.api_errors import api_error, is_for_the_api
 from sessions.policy import GroupsTooOld
 from sessions.turnstile import Busy
+from sessions.views.live_parts import htmx_of
 
 AWAY = "The database is unavailable. Nothing was changed and nothing handed out. Try again shortly."
 BUSY = "Another change holds what this needs. Nothing was changed and nothing handed out. Try again in a few seconds."
@@ -37,7 +38,7 @@ def forbidden(request: HttpRequest, exception: Exception) -> HttpResponse:
     if is_for_the_api(request):
         return api_error(403, "forbidden", str(exception) or "Your role in the team does not allow that.")
     page = "groups_too_old.html" if isinstance(exception, GroupsTooOld) else "403.html"
-    is_page = request.method == "GET" and "HX-Request" not in request.headers
+    is_page = request.method == "GET" and not htmx_of(request)
     context = {"reason": str(exception), "back": request.get_full_path() if is_page else "/"}
     return render(request, page, context, status=403)
 

@@ -17,6 +17,7 @@ from sessions.lifecycle.state import stored_problem
 from sessions.models import AwsSession, Membership
 from sessions.policy import Action
 from sessions.views.access import recently_logged_in, session_for
+from sessions.views.live_parts import asks_for_part
 
 STEPS = {
     Step.CREATE: "Create a second key",
@@ -59,7 +60,7 @@ def key_rotation_page(request: HttpRequest, session_id: UUID) -> HttpResponse:
         ],
         "poll_seconds": 1 if is_open and rotation is not None and rotation.due_at else 5,
     }
-    partial = request.headers.get("HX-Request") and not request.headers.get("HX-Boosted")
+    partial = asks_for_part(request)
     return render(request, "_key_rotation.html" if partial else "key_rotation.html", context)
 
 

@@ -34,6 +34,7 @@ from sessions.models import (
 from sessions.policy import Action, can, may_answer, memberships_of, require_fresh_groups
 from sessions.snippets import FORMATS
 from sessions.views.access import member_in, session_for
+from sessions.views.live_parts import asks_for_part
 from sessions.views.preview import people_to_preview
 from sessions.views.rows import Row, live_seconds, row_of, rows_of
 
@@ -68,7 +69,7 @@ def session_list(request: HttpRequest, team_slug: str) -> HttpResponse:
     may_create = can(member, Action.CREATE_CHAINED)
     asked = waiting.in_team(member, view.sessions.values(), view.now) if may_create else []
     seen = _digest(shown, counts, [(each.root.pk, each.problem) for each in asked])
-    partial = request.headers.get("HX-Request") and not request.headers.get("HX-Boosted")
+    partial = asks_for_part(request)
     if partial and request.headers.get("X-Seen") == seen:
         return HttpResponse(status=204)
     context = {
