@@ -202,6 +202,7 @@ ACCOUNT_LOGIN_METHODS = {"username"}
 ACCOUNT_FORMS = {"reset_password": "sessions.addresses.ResetPasswordForm"}
 ACCOUNT_SIGNUP_FIELDS = ["username*", "email", "password1*"]
 ACCOUNT_USERNAME_VALIDATORS = "sessions.accounts.username_validators"
+# The key of failures is a name together with an address or a browser: see sessions.accounts.
 ACCOUNT_RATE_LIMITS = {"login_failed": "10/m/ip,5/5m/key"}
 ACCOUNT_SESSION_REMEMBER = True  # for SESSION_COOKIE_AGE, whoever logs in
 ACCOUNT_CHANGE_EMAIL = True
@@ -288,6 +289,7 @@ INSTALLATION = hashlib.sha256(b"installation:" + SECRET_KEY.encode()).hexdigest(
 _prefix = "__Host-" if SECURE_COOKIES else ""
 SESSION_COOKIE_NAME = f"{_prefix}chainweb-{INSTALLATION}"
 CSRF_COOKIE_NAME = f"{_prefix}csrftoken-{INSTALLATION}"
+KNOWN_BROWSER_COOKIE_NAME = f"{_prefix}known-{INSTALLATION}"
 # Django's default would keep messages in a cookie called "messages", one for all.
 MESSAGE_STORAGE = "django.contrib.messages.storage.session.SessionStorage"
 SESSION_COOKIE_HTTPONLY = CSRF_COOKIE_HTTPONLY = True

@@ -24,9 +24,12 @@ from django.contrib.auth.validators import ASCIIUsernameValidator
 from django.core.exceptions import ValidationError
 from django.db import transaction
 from django.dispatch import receiver
-from django.http import HttpRequest
+from django.http import HttpRequest, HttpResponse
 from django.shortcuts import redirect
+from django.utils.crypto import salted_hmac
 
+from sessions import known_browsers
+from sessions.lifecycle import request_limits
 from sessions.lifecycle.authenticators import open_seed, seal_seed
 from sessions.lifecycle.invitations import accept_invitation, open_invitation
 from sessions.lifecycle.people import RESERVED_USERNAMES, free_username, settle_in
@@ -36,6 +39,7 @@ from sessions.log_ins import BEGAN_KEY
 from sessions.models import Invitation, User
 from sessions.saml import FORCE_AUTHN, SAML
 from sessions.secret import Secret
+from sessions.too_often import address_of
 
 INVITATION_KEY = "invitation"
 ASKED_AT_KEY = "asked_at"
@@ -89,8 +93,28 @@ class AccountAdapter(DefaultAccountAdapter):  # type: ignore[misc]  # allauth is
         if continues:
             request.session[CONTINUES_KEY] = continues
 
+    def pre_authenticate(self, request: HttpRequest, **credentials: Any) -> None:
+        """Slow down who guesses one person's password from many addresses. The person's own browsers are not counted in."""
+        super().pre_authenticate(request, **credentials)
+        name = _name_in(credentials)
+        if not known_browsers.number_of(request, name):
+            try:
+                request_limits.take(request_limits.LOG_IN, salted_hmac("log-in", name).hexdigest())
+            except request_limits.TooOften:
+                raise self.validation_error("too_many_login_attempts") from None
+
+    def _get_login_attempts_cache_key(self, request: HttpRequest, **credentials: Any) -> str:
+        # The library's is the name alone: five failures by a stranger kept the person out.
+        name = _name_in(credentials)
+        browser = known_browsers.number_of(request, name)
+        return f"{f'browser {browser}' if browser else address_of(request)} {name}"
+
     def is_reauthentication_required(self, *, app: str, **kwargs: Any) -> bool:
         return not is_recently_authenticated(context.request)
+
+
+def _name_in(credentials: Mapping[str, Any]) -> str:
+    return str(credentials.get("username") or credentials.get("email") or "").lower()
 
 
 class SocialAccountAdapter(DefaultSocialAccountAdapter):  # type: ignore[misc]  # allauth is untyped
@@ -155,6 +179,12 @@ def groups_of(account: SocialAccount) -> set[str]:
         claim = (account.extra_data.get(part) or {}).get(name, [])
         found.update(each for each in ([claim] if isinstance(claim, str) else claim) if isinstance(each, str))
     return found
+
+
+@receiver(user_logged_in)
+def remember_the_browser(request: HttpRequest, response: HttpResponse, user: User, **kwargs: Any) -> None:
+    """Whoever logged in there is not kept out there by the failures of others."""
+    known_browsers.remember(request, response, user.get_username())
 
 
 @receiver(user_logged_in)

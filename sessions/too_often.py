@@ -17,13 +17,22 @@ MESSAGE = "That was too often. Ask again in {seconds} s."
 
 def network_of(request: HttpRequest) -> str:
     """Name the network of a request's client: 256 IPv4 addresses (/24), or one site of IPv6 (/64)."""
+    return _network_of(request, 24)
+
+
+def address_of(request: HttpRequest) -> str:
+    """Name the address of a request's client: one of IPv4 (/32), or one site of IPv6 (/64), which has as many as it likes."""
+    return _network_of(request, 32)
+
+
+def _network_of(request: HttpRequest, ipv4_prefix: int) -> str:
     try:
         address = ipaddress.ip_address(get_adapter(request).get_client_ip(request))
     except (ValueError, PermissionDenied):  # who cannot be told apart is counted together
         return "unknown"
     if isinstance(address, ipaddress.IPv6Address):
         address = address.ipv4_mapped or address
-    prefix = 24 if address.version == 4 else 64
+    prefix = ipv4_prefix if address.version == 4 else 64
     return str(ipaddress.ip_network(f"{address}/{prefix}", strict=False))
 
 

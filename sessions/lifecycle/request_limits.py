@@ -54,6 +54,8 @@ KEY = Limit("key", 10, 60)
 POLICY = Limit("policy", 120, 60)
 PREVIEW = Limit("preview", 600, 60)
 BAD_SECRET = Limit("bad-secret", 120, 60)
+# Under one name, from everywhere but the browsers in which that person has logged in.
+LOG_IN = Limit("log-in", 200, 3600)
 # By token, and by person for the pages. Five minutes' worth at once: hundreds of tools may begin together, a loop does not end.
 FETCH = Limit("fetch", 5 * settings.CHAINWEB_FETCHES_PER_MINUTE, 300)
 

@@ -209,7 +209,7 @@ def test_numbers_left_empty_are_not_set_and_names_in_lists_are_trimmed():
     assert setting("ALLOWED_HOSTS", ALLOWED_HOSTS="a.example, b.example,") == "['a.example', 'b.example']"
 
 
-COOKIES = "print(settings.SESSION_COOKIE_NAME, settings.CSRF_COOKIE_NAME)"
+COOKIES = "print(settings.SESSION_COOKIE_NAME, settings.CSRF_COOKIE_NAME, settings.KNOWN_BROWSER_COOKIE_NAME)"
 
 
 def test_cookies_are_named_by_installation_and_stay_named():
