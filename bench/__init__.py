@@ -1,1 +1,4 @@
-"""What the engine costs and how fast it is, as ratios measured in one run; see docs/bench.md. Not part of the product."""
+"""Measure the engine's cost and speed as ratios within one run.
+
+See docs/bench.md. Not part of the product.
+"""

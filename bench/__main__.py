@@ -1,4 +1,7 @@
-"""`python -m bench [--only a,b] [--json FILE] [--scale X]`: measures, prints a table, writes JSON. See docs/bench.md."""
+"""Run `python -m bench [--only a,b] [--json FILE] [--scale X]`: measure, print a table, write JSON.
+
+See docs/bench.md.
+"""
 
 import argparse
 import importlib

@@ -1,4 +1,4 @@
-"""What it takes to claim the next batch out of a million rows, and to find that nothing is due. PostgreSQL."""
+"""Measure the claim of the next batch out of a million rows, and a vain claim. PostgreSQL."""
 
 import time
 from collections import deque
@@ -63,7 +63,10 @@ def measure(ground: Ground, scale: float) -> Iterator[Figure]:
 
 
 def _claims(number: int) -> list[float]:
-    """Milliseconds of that many claims. What was claimed stays so until others hold as much as they would; then it is done with."""
+    """Return the milliseconds of that many claims.
+
+    Claimed rows stay claimed until other workers would hold as many; then they count as done.
+    """
     held: deque[list[str]] = deque()
     taken = []
     for _ in range(number):

@@ -1,4 +1,4 @@
-"""What one minted hop costs a worker, all included, against a bare call and against boto3's profiles."""
+"""Compare the CPU of one issued hop with a bare call and with boto3's profiles."""
 
 import statistics
 import time

@@ -1,4 +1,4 @@
-"""The ground a measurement stands on: a database of its own, a broker of its own, keys, and the product's own workers.
+"""Set up a measurement: a database, a broker, keys, and the product's own workers.
 
 Nothing of a running installation is touched: the database is made for the run beside the others of that PostgreSQL and
 dropped after it, the Valkey listens on a private socket, everything else lies in a temporary folder.
@@ -58,7 +58,9 @@ class Processes:
 
 
 class Ground:
-    """Between `with` and its end. `database` is "postgres" or "sqlite"; call `fresh` before each measurement.
+    """Hold a measurement's servers while its `with` block runs.
+
+    `database` is "postgres" or "sqlite"; call `fresh` before each measurement.
 
     `npm`: whether packages may be fetched from npm for a comparison.
     """
@@ -174,7 +176,7 @@ class Ground:
         return self._use(kept)
 
     def current(self) -> Callable[[], None]:
-        """How to use the database of now, after another was used."""
+        """Use the current database again after another was used."""
         return self._use(self.name if self.kind == "postgres" else str(self._sqlite))
 
     def _use(self, name: str) -> Callable[[], None]:
@@ -201,7 +203,7 @@ class Ground:
     def workers(
         self, sts: str, processes: int = 2, *, starter: bool = False, beat: bool = False, **settings: object
     ) -> Iterator[Processes]:
-        """A worker with that many processes, as production starts it; and the starter and the beat, if they are wanted.
+        """Start a worker with that many processes as production does, and starter and beat if wanted.
 
         `settings` are CHAINWEB_… settings by their last part: CALLS_PER_SECOND=0.
         """
@@ -226,7 +228,10 @@ class Ground:
             found.end()
 
     def database_cpu_seconds(self) -> dict[int, float]:
-        """{pid: CPU so far} of the PostgreSQL processes that serve the workers now; empty if they are not on this machine."""
+        """Return {pid: CPU seconds} of the PostgreSQL processes that serve the workers.
+
+        Empty if they are not on this machine.
+        """
         if self.kind != "postgres":
             return {}
         from django.db import connection
@@ -282,7 +287,7 @@ class Ground:
 
 
 def family(pids: Sequence[int]) -> set[int]:
-    """These processes and all that descend from them and live."""
+    """Return these processes and their living descendants."""
     children: dict[int, list[int]] = {}
     for entry in Path("/proc").iterdir():
         if entry.name.isdecimal():

@@ -1,4 +1,7 @@
-"""A team of any size, written by SQL in seconds: what is asked about is the same in each, only the rest differs."""
+"""Write a team of any size by SQL in seconds.
+
+The part that is asked about is the same in each size.
+"""
 
 from dataclasses import dataclass
 from datetime import datetime, timedelta
@@ -180,7 +183,7 @@ def _activate(leaf: Credential) -> None:
 
 
 def crowd(team: LargeTeam, first: int, last: int) -> None:
-    """Adds the sessions of these numbers, in chains of up to three from the big root, with what happens to sessions."""
+    """Add the sessions of these numbers in chains of up to three from the big root, with their events."""
     if first > last:
         return
     now = database_now()

@@ -1,4 +1,4 @@
-"""Running what we are compared with, each in a process of its own: the floor, boto3's profiles, Leapp's core."""
+"""Run competitors, each in a process of its own: the baseline, boto3's profiles, Leapp's core."""
 
 import json
 import shutil
@@ -38,7 +38,10 @@ class NotThere(Exception):
 
 
 def floor(url: str, calls: int, threads: int = 1, processes: int = 1) -> dict[str, float]:
-    """{"cpu_ms": CPU per call, "wall_seconds": of the slowest process}; `calls` are divided among the processes."""
+    """Return {"cpu_ms": per call, "wall_seconds": of the slowest process} of a bare loop.
+
+    `calls` are divided among the processes.
+    """
     command = [sys.executable, "-m", "bench.floor", f"--url={url}", f"--threads={threads}"]
     each = -(-calls // processes)
     running = [

@@ -1,4 +1,4 @@
-"""What a request about one thing costs in a team of fifty thousand sessions ÷ in a team of ten: CPU of the web process.
+"""Compare the web's CPU for one request in a team of 50,000 sessions with a team of ten.
 
 Every request goes through the real WSGI handler, with its middleware, log-in and templates, to two databases that differ in
 nothing but the rest of the team. They are asked in turn, and what a request has changed is taken back.
@@ -89,7 +89,7 @@ def measure(ground: Ground, scale: float) -> Iterator[Figure]:
 
 
 def _sides(ground: Ground, many: int) -> Iterator[Side]:
-    """The same team in two databases, with few and with many sessions around what is asked about."""
+    """Build the same team in two databases, with few and with many sessions around it."""
     for number in (FEW, many):
         ground.fresh()
         team = large_team.build()
@@ -195,7 +195,10 @@ def _environ(ask: Ask, side: Side) -> dict[str, Any]:
 
 @contextmanager
 def _taken_back() -> Iterator[None]:
-    """A transaction around the request, marked as a test's: what wants to be the outermost one may be inside it."""
+    """Open a transaction around the request and roll it back.
+
+    It is marked as a test's, so a durable transaction may be inside it.
+    """
     block = transaction.atomic()
     block._from_testcase = True  # type: ignore[attr-defined]  # Django's own tests do the same
     with block:

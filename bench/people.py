@@ -1,4 +1,4 @@
-"""Sessions by the thousand, in the shapes that the product's own functions write; and what has become of them."""
+"""Write sessions by the thousand in the shapes of the product's functions, and read their state."""
 
 import random
 from collections.abc import Iterator, Sequence
@@ -37,7 +37,7 @@ ROWS_AT_ONCE = 2000
 
 @dataclass
 class House:
-    """One team, one member, one IAM user as the root, middle roles below it and leaves below those: chains of two hops."""
+    """Build one team with one member, one IAM user as root, middle roles and leaves: chains of two hops."""
 
     member: Membership
     root: AwsSession
@@ -46,12 +46,15 @@ class House:
 
     @property
     def hops(self) -> int:
-        """How many AssumeRole calls make all of it fresh: each hop once."""
+        """Count the AssumeRole calls that renew everything: each hop once."""
         return len(self.middles) + len(self.leaves)
 
 
 def build(leaves: int, per_middle: int, slug: str = "bench") -> House:
-    """Makes the sessions; nothing is started. Every middle role is in an account of its own, as landing zones have them."""
+    """Make the sessions without starting any.
+
+    Every middle role has an account of its own, as landing zones have.
+    """
     team = create_team(slug, slug.title(), actor="bench")
     user = create_person(f"{slug}-ada", Secret("correct horse battery staple"))
     member = add_member(team, user, Role.ADMIN, actor="bench")
@@ -105,7 +108,9 @@ def _chained(member: Membership, assumers: Sequence[AwsSession], prefix: str) ->
 
 
 def start_all(house: House, due_at: datetime | None = None) -> None:
-    """Writes what `start_session` and a first mint leave behind, in bulk: every leaf is active, its credential live for
+    """Write in bulk what `start_session` and a first call leave behind.
+
+    Every leaf is active, its credential live for
     another half an hour and due since `due_at` (not due if None); the middle roles' credentials have run out."""
     now = database_now()
     steps = {id(session): steps for session, steps in _plans(house)}
@@ -166,7 +171,9 @@ def _row(step: PlannedHop) -> Credential:
 
 
 def make_overdue(leaves: Sequence[AwsSession], *, middles_too: bool = True) -> datetime:
-    """These active leaves are overdue, by up to ten minutes and in random order, and live for five minutes more; the middle
+    """Make these active leaves overdue by up to ten minutes in random order.
+
+    They live for five minutes more; the middle
     roles' credentials have run out, if they are to be minted as well. The moment before which all of them were minted."""
     now = database_now()
     rows = Credential.objects.filter(activations__session__in=[leaf.pk for leaf in leaves])
@@ -193,7 +200,7 @@ def _write_overdue(fingerprints: Sequence[str], now: datetime, middles_too: bool
 
 
 def spread_out(minutes: float) -> None:
-    """What a steady hour looks like: the leaves fall due one after the other, evenly, over that many minutes."""
+    """Spread the leaves' due times evenly over that many minutes, as in a steady hour."""
     now = database_now()
     rows = list(Credential.objects.filter(activations__isnull=False).only("pk"))
     random.shuffle(rows)
@@ -214,7 +221,7 @@ def something_due(before: datetime) -> bool:
 
 
 def minted_since(moment: datetime) -> int:
-    """How many active credentials have been minted since that moment."""
+    """Count the active credentials issued since that moment."""
     return Credential.objects.filter(activations__isnull=False, minted_at__gt=moment).count()
 
 
@@ -228,7 +235,7 @@ def catch_up(leaves: Sequence[AwsSession], processes: int, *, middles_too: bool 
 
 
 def active_among(sessions: Sequence[AwsSession]) -> int:
-    """How many of these sessions are active: started, and their credential lives."""
+    """Count the active sessions among these: started, with a live credential."""
     return Activation.objects.filter(
         session__in=[session.pk for session in sessions],
         credential__sealed__isnull=False,
@@ -237,14 +244,14 @@ def active_among(sessions: Sequence[AwsSession]) -> int:
 
 
 def start(sessions: Sequence[AwsSession], member: Membership) -> None:
-    """As the page and the API do it: one transaction, however many sessions, and the wake-up after its commit."""
+    """Start sessions as page and API do: one transaction, then the wake-up."""
     fresh = AwsSession.objects.select_related("link", "team").filter(pk__in=[each.pk for each in sessions])
     start_sessions(list(fresh), member)
     wake_for_start()
 
 
 def lag_seconds() -> float:
-    """How long the most overdue credential has been due."""
+    """Return for how long the most overdue credential has been due."""
     now = database_now()
     first = (
         Credential.objects.filter(due_at__isnull=False)

@@ -1,4 +1,4 @@
-"""What a user has without us: boto3 with chained profiles (role_arn, source_profile), a session for each.
+"""Measure boto3 with chained profiles (role_arn, source_profile) and a session for each.
 
     python -m bench.profiles --url URL --count N --threads T --hops 1|2
 

@@ -1,4 +1,6 @@
-"""Every route about one session, person or token, and a request for it: complete, because a route without one fails.
+"""List every route about one session, person or token with a request for it.
+
+A route without a request fails the bench.
 
 `every_route` and `every_api_operation` read the URLconf and the API's router; `missing` says what has no request here.
 """
@@ -20,7 +22,10 @@ NOTHING: Callable[[LargeTeam], Values] = lambda team: {}  # noqa: E731
 
 @dataclass(frozen=True)
 class Ask:
-    """One request. `by`: who asks, None for nobody; `about`: what stands in the address instead of the usual."""
+    """Describe one request.
+
+    `by`: who asks, None for nobody; `about`: values in the address other than the usual ones.
+    """
 
     route: str
     method: str = "GET"
@@ -37,7 +42,7 @@ class Ask:
 
     @property
     def name(self) -> str:
-        """What the figure is called."""
+        """Name the figure of this request."""
         who = "" if self.by == "admin" else f" by {self.by or 'nobody'}"
         return f"{self.method} /{self.route}{who}{f' ({self.what})' if self.what else ''}"
 
@@ -57,7 +62,7 @@ class Ask:
         return "/" + re.sub(r"<\w+:(\w+)>", lambda match: str(samples[match[1]]), self.route)
 
     def body(self, team: LargeTeam) -> str:
-        """What the API is sent."""
+        """Return the JSON body for the API."""
         return "" if self.method in {"GET", "DELETE"} else json.dumps(self.data(team))
 
 

@@ -13,7 +13,7 @@ CHECKOUT = Path(__file__).resolve().parent.parent
 
 
 class StandIn:
-    """`bench.sts` between `with` and its end: its URL, its counters, its calls, its faults. Times are in seconds."""
+    """Run `bench.sts` in a `with` block: its URL, counters, calls and faults. Times are in seconds."""
 
     def __init__(self, latency: float = 0.0, life: float = 0.0, jitter: float = 0.0, port: int = 0) -> None:
         self._options = [f"--port={port}", f"--latency={latency}", f"--life={life}", f"--jitter={jitter}"]
@@ -46,12 +46,15 @@ class StandIn:
         return counted
 
     def in_flight(self) -> int:
-        """How many calls have come and are not answered yet."""
+        """Count the calls that are not answered yet."""
         counted = self.count()
         return int(counted["requests"] - sum(counted["by_code"].values()))
 
     def calls(self, first: int = 0) -> list[dict[str, Any]]:
-        """Every call since the start or the last reset, fields as in `bench.sts_rules.FIELDS`, without the `first` so many."""
+        """Return every call since the last reset, without the `first` so many.
+
+        Fields are those of `bench.sts_rules.FIELDS`.
+        """
         return [json.loads(line) for line in self._ask("GET", f"/calls?from={first}").splitlines()]
 
     def set(self, **settings: float) -> None:
@@ -59,7 +62,7 @@ class StandIn:
         self._ask("POST", "/settings", settings)
 
     def fail(self, *faults: Mapping[str, Any]) -> None:
-        """These faults (`bench.sts_rules.Fault`) from now on, in place of the earlier ones; without any, none."""
+        """Set the faults (`bench.sts_rules.Fault`) in place of the earlier ones; without any, none."""
         self._ask("POST", "/faults", faults)
 
     def reset(self) -> None:

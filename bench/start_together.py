@@ -1,4 +1,4 @@
-"""How long it takes until many sessions that were started together are all active, here and elsewhere."""
+"""Measure the time until many sessions started together are all active, here and elsewhere."""
 
 import time
 from collections.abc import Iterator

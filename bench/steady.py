@@ -1,4 +1,4 @@
-"""Ten thousand sessions: the catch-up when all are overdue, the steady hour, starts meanwhile, and growth."""
+"""Measure 10,000 sessions: the catch-up, the steady hour, starts meanwhile, and growth."""
 
 import statistics
 import threading
@@ -109,7 +109,10 @@ def _watching(every: float = 0.5) -> Iterator[Watched]:
 
 
 def _with_starts(ground: Ground, sessions: int, scale: float) -> list[Figure]:
-    """Real time: an hour's load for two minutes; then the same with single starts; then starts while all is overdue."""
+    """Measure two minutes of an hour's load, then single starts in it, then starts during a catch-up.
+
+    Times are real.
+    """
     starts = max(int(STARTS * scale), 5)
     watched_seconds = max(WATCHED_SECONDS * min(scale, 1), 2)
     chain = 2 * LATENCY
@@ -188,7 +191,7 @@ def _p95(samples: Sequence[float]) -> float:
 
 
 def _hour(ground: Ground, sessions: int) -> list[Figure]:
-    """More than a whole cycle: every session is rotated at its own time, from a steady state. Figures in uncompressed time."""
+    """Measure more than one cycle, each session rotated at its own time. Figures are uncompressed."""
     ground.fresh()
     house = people.build(sessions, PER_MIDDLE)
     people.start_all(house)
@@ -231,7 +234,7 @@ def _hour(ground: Ground, sessions: int) -> list[Figure]:
 
 
 def _growth(ground: Ground, scale: float) -> list[Figure]:
-    """The same work, with more and more rows beside it: a thousand due leaves of twenty middle roles."""
+    """Measure a thousand due leaves of twenty middle roles with more and more rows beside them."""
     due = max(int(GROWTH_DUE * scale), 50)
     costs: dict[int, list[float]] = {}
     with StandIn(latency=LATENCY) as sts:

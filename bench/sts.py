@@ -1,4 +1,4 @@
-"""A quick STS stand-in in a process of its own: `python -m bench.sts [--port N] [--latency S] [--life S] [--jitter S]`.
+"""Serve a quick STS stand-in: `python -m bench.sts [--port N] [--latency S] [--life S] [--jitter S]`.
 
 It prints its URL as its first line. It answers AssumeRole, GetCallerIdentity and GetSessionToken at a cost of some
 100 µs of CPU each, since it shares the machine with what is measured. It checks no signature and no trust policy (the

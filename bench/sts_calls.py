@@ -1,4 +1,4 @@
-"""How many STS calls are made, against the fewest there can be."""
+"""Compare the number of STS calls with the fewest possible."""
 
 import collections
 import itertools

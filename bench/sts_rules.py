@@ -1,4 +1,4 @@
-"""What the STS stand-in knows and decides: settings, faults, issued keys, the calls that were made."""
+"""Decide the STS stand-in's answers: settings, faults, issued keys, calls."""
 
 import collections
 import random
@@ -41,7 +41,7 @@ _MESSAGES = {
 
 @dataclass
 class Fault:
-    """What goes wrong. `kind` is one of
+    """Describe one fault. `kind` is one of
 
     throttle  Throttling, with that probability
     quota     Throttling above `per_second` calls a second (a token bucket that holds one second)
@@ -93,7 +93,7 @@ class Fault:
 
 @dataclass(frozen=True, slots=True)
 class Issued:
-    """Whose an access key is, and until when (Unix time)."""
+    """Say whose an access key is, and until when (Unix time)."""
 
     arn: str
     account: str
@@ -323,7 +323,7 @@ def _identity(caller: Issued) -> str:
 
 
 def _out_of_time(seconds: float) -> str:
-    """What AWS says of a signature whose time is so far behind its own (negative: ahead of it)."""
+    """Return AWS's message for a signature that is so far behind its clock (negative: ahead)."""
     now = time.time()
     stamps = (
         time.strftime("%Y%m%dT%H%M%SZ", time.gmtime(each))

@@ -1,4 +1,4 @@
-"""Makes the checkout's `.venv` for `./run` and `./test`, with nothing but a Python and its standard library.
+"""Make the checkout's `.venv` for `./run` and `./test` with Python's standard library alone.
 
 This file and the two commands are read by whatever `python3` is, so they keep to what Python 3.6 can parse; it is that
 old Python which looks for a newer one. An environment is good when its marker names a lock file's present content:
@@ -81,7 +81,10 @@ def sudo() -> str:
 
 
 def environment(here: str, level: str) -> str:
-    """The path of `.venv`'s Python, with at least the lock of that level installed; ends the program if it cannot be."""
+    """Return the path of `.venv`'s Python, after installing the lock of at least that level.
+
+    Ends the program if that is not possible.
+    """
     folder = os.path.join(here, ".venv")
     python = os.path.join(folder, "bin", "python")
     if installed_level(here, python) >= LEVELS.index(level):

@@ -35,7 +35,7 @@ app.steps["worker"].add("sessions.heart:Beating")
 
 @signals.setup_logging.connect
 def keep_our_logging(**kwargs: Any) -> None:
-    """Celery leaves logging alone when this signal has a receiver: the redacting JSON lines of `logs` stay."""
+    """Keep the JSON lines of `logs`: Celery configures no logging while this signal has a receiver."""
 
 
 @signals.celeryd_init.connect
@@ -58,5 +58,5 @@ def tick_at_once(**kwargs: Any) -> None:
 
 @signals.worker_process_init.connect
 def spare_the_collector_what_stays(**kwargs: Any) -> None:
-    """In each of a pool's processes: looking through all that was imported would stop its threads for 0.15 s now and then."""
+    """Freeze imported objects in each pool process: collecting them would pause its threads for 0.15 s."""
     gc.freeze()

@@ -1,4 +1,6 @@
-"""How long a web request waits in the database, so that one row that is held stops neither its team for long nor other teams.
+"""Bound the waits of a web request in the database.
+
+One held row then stops its team for seconds only, and other teams not at all.
 
 A request that waits longer is answered with 503. Workers have the same bound for locks: see `sessions.lifecycle.held_up`.
 """
@@ -33,14 +35,14 @@ SQLITE_WATCH = "bound SQLite's statements"
 
 
 def bound_silence(database: dict[str, Any]) -> None:
-    """Give a connection up whose other end says nothing any more: a server, or a network, that is gone without a word."""
+    """Give up a connection whose server or network no longer answers."""
     options = database.setdefault("OPTIONS", {})
     for name, value in SILENCE.items():
         options.setdefault(name, value)
 
 
 def bound_transactions(database: dict[str, Any], *, idle_seconds: float) -> None:
-    """Have PostgreSQL end a transaction that does nothing for so long, whoever holds it: a process that stands still.
+    """Let PostgreSQL end a transaction that is idle for so long, whichever process holds it.
 
     `database` is one of Django's `DATABASES`. What its address sets itself (`?options=`) stays as it is.
     """
@@ -48,7 +50,10 @@ def bound_transactions(database: dict[str, Any], *, idle_seconds: float) -> None
 
 
 def bound_waiting(database: dict[str, Any], *, lock_seconds: float, statement_seconds: float = 0.0) -> None:
-    """Bound what this process waits for a lock and for a statement; 0 is no bound. Call it before anything connects."""
+    """Bound this process's waits for a lock and for a statement; 0 is no bound.
+
+    Call it before the first connection.
+    """
     if "postgresql" in database["ENGINE"]:
         _set(database, lock_timeout=lock_seconds, statement_timeout=statement_seconds)
         return
@@ -59,7 +64,10 @@ def bound_waiting(database: dict[str, Any], *, lock_seconds: float, statement_se
 
 
 def bound_locks() -> None:
-    """Bound what a worker waits for a lock, as a web request does. On SQLite it waits longer: there is one lock for all."""
+    """Bound a worker's wait for a lock.
+
+    On SQLite the bound is higher, because one lock serves the whole database.
+    """
     database = settings.DATABASES["default"]
     if "postgresql" in database["ENGINE"]:
         _set(database, lock_timeout=settings.LOCK_TIMEOUT_SECONDS)

@@ -75,7 +75,7 @@ def prepare(folder: Path) -> None:
 
 
 def add_new_keys(folder: Path) -> None:
-    """Puts a new seal key and a new root key before the old ones, which go on opening what they have sealed."""
+    """Put a new seal key and a new root key in front of the old ones, which still open old values."""
     for name in ("seal_keys", "root_keys"):
         old = (folder / name).read_text().strip()
         _write_over(folder / name, f"{_new_id()}:{_text(secrets.token_bytes(32))},{old}")
@@ -159,7 +159,7 @@ def make_private(folder: Path) -> None:
 
 
 def socket_path(folder: Path) -> Path:
-    """Where the embedded Valkey of this data folder listens; nothing is created.
+    """Return the socket path of this data folder's Valkey; nothing is created.
 
     Not in the data folder itself, whose path may be longer than a socket's may be, or on a file system without sockets.
     Not under TMPDIR either unless it must: a command typed in another shell has to find the same place.

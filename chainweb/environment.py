@@ -1,4 +1,4 @@
-"""Reading settings from the environment: each value literally, from `NAME` or from the file of `NAME_FILE`.
+"""Read settings from the environment, each literally, from `NAME` or from the file of `NAME_FILE`.
 
 django-environ takes a value that begins with `$` for the name of another variable, and puts it into its error. What is
 refused here is named by its setting; a value, which may be a secret, is never in a message.
@@ -77,7 +77,7 @@ def _parsed(name: str, parse: Any, url: str) -> Any:
 
 
 def checked_url(name: str, url: str) -> str:
-    """Return an address with its user name and password percent-encoded throughout, so that every library reads the same.
+    """Return an address with its user name and password percent-encoded for every library.
 
     `@`, `:` and `$` in a password may stand as they are; `/`, `?` and `#` end the host for every reader of addresses, so they
     have to be percent-encoded, and an address in which they are not is refused.

@@ -1,4 +1,4 @@
-"""`python -m chainweb.healthcheck`: exit code 0 if the web process in this container answers /healthz with 200.
+"""Exit with 0 if the web process in this container answers /healthz with 200.
 
 Standard library and no settings: it runs every few seconds. A Host that the installation does not know is refused, so it
 takes the first of ALLOWED_HOSTS.

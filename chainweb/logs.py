@@ -1,4 +1,4 @@
-"""One JSON line per log record on stderr, control characters escaped, anything that looks like a secret struck out.
+"""Write one JSON line per log record to stderr, with control characters escaped and secrets removed.
 
 LOG_LEVEL is for Chainweb's own loggers. Libraries show values when they are asked for details: django.template the seed of
 an authenticator, django.db.backends the rows, botocore signed headers. So no library logs below WARNING, whatever is set.
@@ -65,7 +65,7 @@ def _struck(text: str) -> str:
 
 
 def know(secrets: Iterable[str]) -> None:
-    """Have these texts struck out wherever they come up, also percent-encoded: the keys and passwords of the settings."""
+    """Remove these texts from every log line, also percent-encoded: the settings' keys and passwords."""
     global _known
     long = {each for each in secrets if len(each) >= SHORTEST_KNOWN_SECRET}
     forms = sorted(long | {quote(each, safe="") for each in long}, key=len, reverse=True)
@@ -73,7 +73,10 @@ def know(secrets: Iterable[str]) -> None:
 
 
 def configure(level: str) -> None:
-    """Send the standard library's logging and structlog's through the same processors. Raises ValueError for no level."""
+    """Send the standard library's and structlog's records through one chain of processors.
+
+    Raises ValueError for an unknown level.
+    """
     level = level.strip().upper()
     if level not in LEVELS:
         raise ValueError(f"LOG_LEVEL is one of {', '.join(LEVELS)}.")

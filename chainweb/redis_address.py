@@ -1,4 +1,4 @@
-"""One REDIS_URL, read once for two readers: redis-py and Celery, which spell sockets and TLS differently."""
+"""Read REDIS_URL once for redis-py and Celery, which spell sockets and TLS differently."""
 
 import ssl
 from dataclasses import dataclass
@@ -20,7 +20,10 @@ SAID_ANYWAY = {"ssl_cert_reqs": {"required", "cert_required"}, "ssl_check_hostna
 
 @dataclass(frozen=True)
 class RedisAddress:
-    """`tls` holds keyword arguments of redis-py's `SSLConnection`, which Celery's `broker_use_ssl` takes as well."""
+    """Hold one address in both spellings.
+
+    `tls` holds keyword arguments of redis-py's `SSLConnection`, which Celery's `broker_use_ssl` takes as well.
+    """
 
     url: str
     tls: dict[str, Any]
@@ -32,7 +35,10 @@ class RedisAddress:
 
 
 def read_redis_address(url: str, ca: str = "") -> RedisAddress:
-    """Check REDIS_URL and CHAINWEB_REDIS_CA. With `rediss://` the certificate and the host's name in it are always verified."""
+    """Check REDIS_URL and CHAINWEB_REDIS_CA.
+
+    With `rediss://` the certificate and its host name are always verified.
+    """
     url = checked_url("REDIS_URL", url)
     scheme = url.partition("://")[0]
     if scheme not in SCHEMES:
@@ -65,7 +71,7 @@ def read_redis_address(url: str, ca: str = "") -> RedisAddress:
 
 
 def _check_authority(tls: dict[str, Any]) -> None:
-    """Raise ImproperlyConfigured for a file that is missing or holds no certificate, before a connection fails for it."""
+    """Raise ImproperlyConfigured for a file that is missing or holds no certificate."""
     if not tls.keys() & {"ssl_ca_certs", "ssl_ca_data"}:
         return  # whom the system trusts
     path, text = tls.get("ssl_ca_certs"), tls.get("ssl_ca_data")

@@ -1,4 +1,4 @@
-"""Settings, all from the environment; without any, the embedded defaults of `./run`: SQLite and Valkey on a private socket."""
+"""Read all settings from the environment; the defaults are those of `./run`: SQLite and Valkey."""
 
 import hashlib
 import os
@@ -30,7 +30,7 @@ IS_EMBEDDED = not env.str("DATABASE_URL", default="")
 
 
 def embedded_key(name: str) -> str:
-    """The generated key of that name in the embedded data folder; empty in production, where nothing is made up."""
+    """Return a generated key of the embedded data folder; empty in production."""
     path = DATA_FOLDER / name
     return path.read_text().strip() if IS_EMBEDDED and path.is_file() else ""
 

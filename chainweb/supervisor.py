@@ -28,7 +28,7 @@ WAIT_FOR_GO = 'read -r go || exit 1; exec "$@" </dev/null'
 
 
 class ChildEnded(Exception):
-    """A child ended though nobody asked it to. `reason` is words, `last_lines` what its log says at the end."""
+    """Report a child that ended unasked, with the reason in words and the end of its log."""
 
     def __init__(self, name: str, reason: str, log: Path | None, last_lines: list[str]) -> None:
         super().__init__(f"{name} ended: {reason}.")
@@ -239,7 +239,7 @@ def describe_exit(code: int) -> str:
 
 
 def last_lines(log: Path | None, count: int = LAST_LINES) -> list[str]:
-    """The end of a log, control characters shown as escapes: what a child writes must not steer the terminal."""
+    """Return the end of a log with control characters escaped, so that it cannot steer the terminal."""
     if log is None or not log.exists():
         return []
     with log.open("rb") as file:

@@ -1,4 +1,4 @@
-"""How many requests a web process works on at once, and how many more may stand aside while they wait for a lock.
+"""Count the requests in work in a web process, and those that stand aside while they wait for a lock.
 
 As many again as are worked on find room there. So what one team's requests wait for keeps no others from being worked on.
 """

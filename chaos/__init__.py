@@ -1,1 +1,4 @@
-"""What the engine does when things go wrong, with real processes, PostgreSQL and Valkey; see docs/chaos.md. Not part of the product."""
+"""Test the engine under faults with real processes, PostgreSQL and Valkey.
+
+See docs/chaos.md. Not part of the product.
+"""

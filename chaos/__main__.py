@@ -106,7 +106,10 @@ def _options() -> argparse.Namespace:
 
 
 def _prepare_django() -> None:
-    """Keys for this run alone, in the environment of all that it starts. This process itself asks no database of Django's."""
+    """Set keys for this run in the environment of all that it starts.
+
+    This process itself uses no database through Django.
+    """
     private = X25519PrivateKey.generate()
     os.environ |= {
         "DJANGO_SETTINGS_MODULE": "chainweb.settings",

@@ -66,7 +66,7 @@ class Broker:
             self._process = None
 
     def hang(self) -> None:
-        """It takes connections (the kernel does) and answers nothing."""
+        """Stop the server: the kernel still accepts connections, and nothing answers."""
         assert self._process
         self._process.send_signal(signal.SIGSTOP)
 

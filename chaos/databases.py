@@ -1,4 +1,4 @@
-"""PostgreSQL for a run: a scratch database on the server that is there, or a cluster of one's own that may be ill-treated."""
+"""Provide PostgreSQL for a run: a scratch database, or a cluster that may be crashed."""
 
 import glob
 import os
@@ -64,7 +64,10 @@ class Scratch:
 
 
 class Cluster:
-    """A PostgreSQL server with a data folder of its own; durable as it is delivered, so that a crash is a real one."""
+    """Run a PostgreSQL server with a data folder of its own.
+
+    It is as durable as delivered, so that a crash is a real one.
+    """
 
     def __init__(self) -> None:
         self._bin = _binaries()

@@ -1,4 +1,4 @@
-"""Keeps processes running as docker-compose would: whatever ends is started again at once. Linux only (/proc)."""
+"""Keep processes running as docker-compose would: restart each that ends. Linux only (/proc)."""
 
 import contextlib
 import os
@@ -123,11 +123,11 @@ class Keeper:
         return [child for child in children_of(parent) if _command(child) == _command(parent)]
 
     def orphans(self) -> int:
-        """How many processes still live whose leader is gone."""
+        """Count the living processes whose leader is gone."""
         return sum(len(_members(group)) for group in self._leaderless())
 
     def cpu_seconds(self, prefix: str = "") -> float:
-        """What the living ones of that name have used so far."""
+        """Return the CPU seconds that the living processes of that name have used."""
         ticks = 0
         for name in self.names(prefix):
             for member in self.members(name):
@@ -191,7 +191,7 @@ def children_of(process_id: int) -> list[int]:
 
 
 def connected_to(port: int, process_ids: Sequence[int]) -> bool:
-    """Whether one of these has a connection to that port of this machine."""
+    """Tell if one of these processes has a connection to that port of this machine."""
     inodes = set()
     with open("/proc/net/tcp") as file:
         for line in list(file)[1:]:

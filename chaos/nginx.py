@@ -1,4 +1,4 @@
-"""The nginx of deploy/nginx.conf on ports of its own, before a web process: started as an operator would start it."""
+"""Run deploy/nginx.conf on ports of its own before a web process, as an operator would start it."""
 
 import http.client
 import os
@@ -32,7 +32,7 @@ def program() -> str:
 
 
 class Nginx:
-    """It runs between `with` and its end; only the places that are the machine's differ from the file."""
+    """Run nginx in a `with` block; only machine-specific paths differ from the delivered file."""
 
     def __init__(self, folder: Path, web_port: int) -> None:
         self.folder, self.web_port = folder, web_port

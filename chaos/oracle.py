@@ -1,4 +1,4 @@
-"""What the STS wrote down against what the product did: the STS is the one that knows."""
+"""Compare what the STS recorded with what the product stored and handed out."""
 
 import collections
 from collections.abc import Iterator
@@ -16,7 +16,9 @@ EARLY = 33 / 60
 
 @dataclass
 class Facts:
-    """`calls`: AssumeRole calls that were answered with a credential. `wasted`: of these, those that were never stored.
+    """Hold an oracle's counts.
+
+    `calls`: AssumeRole calls that were answered with a credential. `wasted`: of these, those that were never stored.
     `early`: stored long before they were due. `faults`: whatever must never be, in words."""
 
     calls: int = 0
@@ -45,13 +47,16 @@ class Facts:
 
 
 def mark(stage: Stage) -> int:
-    """Where the ledger ends now; what was stored before may be replaced at any time (see `Stage.spread`)."""
+    """Remember the end of the ledger: credentials stored before may be replaced at any time
+
+    (see `Stage.spread`).
+    """
     found: int = stage.one("SELECT coalesce(max(seq), 0) FROM chains_event")
     return found
 
 
 def settle(stage: Stage, seconds: float = 90) -> None:
-    """Brings it to rest: what is due is done, what falls due later is put off (`Stage.spread` brings it forward again).
+    """Let all due work finish and put off the rest, which `Stage.spread` brings forward again.
 
     Then every call that was answered has been stored, or never will be.
     """
@@ -87,7 +92,7 @@ def at_rest(stage: Stage) -> Iterator[None]:
 
 
 def wasted(stage: Stage) -> int:
-    """How many answered calls have not been stored up to now."""
+    """Count the answered calls that are not stored up to now."""
     stored: int = stage.one("SELECT count(*) FROM chains_event WHERE kind = 'credential.minted'")
     answered: int = stage.sts.count()["by_code"].get("ok", 0)
     return answered - stored
@@ -120,7 +125,7 @@ def _examine(stage: Stage, seen: Seen | None, marked: int) -> Facts:
 
 
 def _examples(by_key: dict[str, Any], stored: set[str]) -> list[str]:
-    """Of some wasted calls: for which role, when it was answered, whether to anybody, and how long after it the next one came."""
+    """Describe some wasted calls: role, time of the answer, and time until the next call for the role."""
     told = []
     for key in list(by_key.keys() - stored)[:5]:
         call = by_key[key]

@@ -1,4 +1,4 @@
-"""`python -m chaos.people`: makes and removes people of an installation, as told by JSON lines on standard input.
+"""Create and remove people of an installation, as told by JSON lines on standard input.
 
     {"team": SLUG, "people": N}    → {"session", "people": [{"name", "token", "cookies"}, …]}: N members with one session active
     {"remove": NAME, "team": SLUG} → {"removed": NAME}, once that is committed

@@ -1,4 +1,4 @@
-"""What a scenario found, and how a run's findings are summed up."""
+"""Hold a scenario's findings and sum up a run's."""
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -13,7 +13,7 @@ MINUTES = 60
 
 @dataclass(frozen=True)
 class Plan:
-    """What was asked for on the command line. `template`: a migrated database to copy."""
+    """Hold the command line's choices. `template`: a migrated database to copy."""
 
     minutes: float
     sessions: int
@@ -31,7 +31,9 @@ class Plan:
 
 @dataclass
 class Findings:
-    """Figures, and in words what did not hold: `broken` is what must hold on any machine, `missed` are the goals in seconds
+    """Hold figures and failures in words.
+
+    `broken` is what must hold on any machine, `missed` are the goals in seconds
     and percent that a slow or busy one may miss. `must_not_lapse`: whether its lapses count against the product."""
 
     figures: dict[str, Any] = field(default_factory=dict)

@@ -1,4 +1,4 @@
-"""A whole installation for one scenario: database, broker, STS, web, workers, clocks; and the proxies between them."""
+"""Run a whole installation for one scenario: database, broker, STS, web, workers, clocks, proxies."""
 
 import http.client
 import json
@@ -28,7 +28,7 @@ PATIENCE_SECONDS = 180.0
 
 @dataclass(frozen=True)
 class Seeded:
-    """What `chaos.seed` made. `sessions`: (id, account of its role), the started ones first."""
+    """Hold what `chaos.seed` made. `sessions`: (id, account of its role), the started ones first."""
 
     token: str
     sessions: list[tuple[str, str]]
@@ -37,7 +37,10 @@ class Seeded:
 
 @dataclass
 class Options:
-    """How a stage is set up. `proxied` names what is reached through a proxy: "database", "broker", "sts"."""
+    """Choose how a stage is set up.
+
+    `proxied` names what is reached through a proxy: "database", "broker", "sts".
+    """
 
     sessions: int
     started: int | None = None  # how many of them are started at once; None: all
@@ -132,14 +135,14 @@ class Stage:
 
     @property
     def threads(self) -> int:
-        """How many calls one pool child has in flight at the most."""
+        """Return the most calls that one pool child has in flight."""
         from django.conf import settings
 
         return int(self.environ.get("CHAINWEB_STS_THREADS", settings.CHAINWEB_STS_THREADS))
 
     @property
     def uncommitted(self) -> int:
-        """How many calls one pool child can lose at the most: those in flight, and answers that wait for their commit."""
+        """Return the most calls one pool child can lose: in flight, or waiting for their commit."""
         from sessions.lifecycle.rotation import MOST_IN_A_COMMIT
 
         return self.threads + MOST_IN_A_COMMIT
@@ -190,7 +193,7 @@ class Stage:
         return self.rows.execute(query, values).fetchone()[0]
 
     def live(self) -> int:
-        """How many activations have a credential that lives."""
+        """Count the activations with a live credential."""
         found: int = self.one(
             "SELECT count(*) FROM chains_activation a JOIN chains_credential c ON c.fingerprint = a.credential_id"
             " WHERE c.sealed IS NOT NULL AND c.expires_at > clock_timestamp()"
@@ -227,7 +230,7 @@ class Stage:
         )
 
     def minted_since(self, moment: Any) -> bool:
-        """Whether every activation has a credential of after that moment."""
+        """Tell if every activation has a credential issued after that moment."""
         return not self.one(
             "SELECT count(*) FROM chains_activation a JOIN chains_credential c ON c.fingerprint = a.credential_id"
             " WHERE c.minted_at IS NULL OR c.minted_at < %s",
@@ -294,7 +297,7 @@ class Stage:
 
 
 def base_environ() -> dict[str, str]:
-    """What every process of ours gets: nothing of the caller's AWS, the run's own keys."""
+    """Return the environment of all our processes: the run's own keys, nothing of the caller's AWS."""
     kept = {"PGPASSWORD", "PATH", "HOME", "LANG", "LC_ALL", "TMPDIR", "SYSTEMROOT"}
     ours = {"SECRET_KEY", "CHAINWEB_SEAL_KEYS", "CHAINWEB_ROOT_KEYS", "CHAINWEB_ROOT_PUBLIC_KEY"}
     environ = {name: value for name, value in os.environ.items() if name in kept | ours}

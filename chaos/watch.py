@@ -1,4 +1,4 @@
-"""Looks all the time: every active session through the database, some of them through the web as a tool would."""
+"""Watch all the time: every active session in the database, some through the web as a tool would."""
 
 import collections
 import http.client
@@ -26,7 +26,7 @@ SLOW_SECONDS = 1.0
 
 @dataclass(frozen=True)
 class Served:
-    """A credential that was handed out with 200: the STS must know that very triplet. Times are Unix seconds."""
+    """Hold a credential that was served with 200: the STS must know the triplet. Times are Unix seconds."""
 
     access_key_id: str
     secret_access_key: str
@@ -37,7 +37,7 @@ class Served:
 
 @dataclass
 class Seen:
-    """What was seen so far.
+    """Hold what was seen so far.
 
     `lapsed`: (activation, generation) that had a credential once and then one that was over. `least_life_seconds`: the
     shortest that an active session was seen with. `answers`: the web's statuses, 0 for none. `lateness_seconds`: of

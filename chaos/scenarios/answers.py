@@ -1,4 +1,4 @@
-"""AWS rejects for a while: a region for one account, every signature for its time, every role while IAM spreads a change."""
+"""Reject calls for a while: one region for one account, every signature, or every role."""
 
 import json
 import time
@@ -18,7 +18,7 @@ SKEW_SECONDS = 20 * 60
 
 
 def _rejected(plan: Plan, region: str, fault: dict[str, Any]) -> tuple[Findings, dict[str, Any]]:
-    """Let that fault befall calls while rotations are due; the findings, and what was to be seen meanwhile.
+    """Apply that fault while rotations are due; return the findings and what was shown meanwhile.
 
     A fault without an account of the caller gets none; `caller_account` "one" stands for the account of one hub.
     """
@@ -71,7 +71,7 @@ def _problems(stage: Stage) -> int:
 
 
 def _shown(stage: Stage, odd: str) -> dict[str, Any]:
-    """What the table says of those that are rejected, and of the root and the other accounts' sessions."""
+    """Return the problems shown at rejected sessions, at the root and in other accounts."""
     rows = stage.rows.execute(
         "SELECT level, due_at IS NULL, problem, request->>'role_arn' FROM chains_credential WHERE problem IS NOT NULL"
     ).fetchall()
@@ -86,7 +86,7 @@ def _shown(stage: Stage, odd: str) -> dict[str, Any]:
 
 
 def refuse_one_account_in_a_region(plan: Plan) -> Findings:
-    """The region is not enabled for the account of one hub: what is assumed from there is rejected, and nothing else."""
+    """Disable the region for one hub's account: only sessions assumed from there are rejected."""
     fault = {"kind": "error", "code": "InvalidClientTokenId", "caller_account": "one", "region": REGION}
     findings, shown = _rejected(plan, REGION, fault)
     _expect_few_tries(findings)
@@ -102,7 +102,7 @@ def refuse_one_account_in_a_region(plan: Plan) -> Findings:
 
 
 def skew_the_clock(plan: Plan) -> Findings:
-    """AWS finds every signature 20 minutes old: what lives is served, and everybody is told that it is the clock."""
+    """Make every signature 20 minutes old: live credentials are served, and the clock is named."""
     findings, shown = _rejected(plan, "eu-west-1", {"kind": "skew", "seconds": SKEW_SECONDS})
     findings.expect(shown["roots_blamed"] == 0, "the root is blamed")
     findings.expect(
@@ -112,7 +112,7 @@ def skew_the_clock(plan: Plan) -> Findings:
 
 
 def deny_for_a_while(plan: Plan) -> Findings:
-    """Every role is denied, as while IAM spreads a change: what lives is served, and renewed once it is allowed again."""
+    """Deny every role for a while: live credentials are served, and renewed once allowed again."""
     findings, shown = _rejected(plan, "eu-west-1", {"kind": "refuse"})
     _expect_few_tries(findings)
     findings.expect(shown["roots_blamed"] == 0, "the root is blamed")

@@ -1,4 +1,4 @@
-"""Clients that send slowly, beside people who want their credentials: all through the proxy that production has."""
+"""Send requests slowly beside people who ask for credentials, through production's proxy."""
 
 import http.client
 import socket
@@ -28,7 +28,7 @@ STARTS = {
 
 
 def send_slowly_beside_normal_use(plan: Plan) -> Findings:
-    """Three hundred send a byte a second, of their headers and then of their bodies; whoever else asks is served as before."""
+    """Let 300 clients send a byte a second of headers, then of bodies; others are served as before."""
     findings = Findings()
     slow, seconds = (60, SECONDS / 5) if plan.short else (SLOW, SECONDS)
     known = {"ALLOWED_HOSTS": f"127.0.0.1,{HOST}", "CHAINWEB_FETCHES_PER_MINUTE": "0"}
@@ -63,7 +63,7 @@ def send_slowly_beside_normal_use(plan: Plan) -> Findings:
 
 
 def _waits(stage: Stage, nginx: Nginx, seconds: float) -> list[tuple[int, float]]:
-    """What people who ask all the time are answered, and after how long."""
+    """Return the answers and waits of people who ask all the time."""
     until = time.monotonic() + seconds
     path = f"/api/v1/sessions/{stage.seeded.sessions[0][0]}/credentials?format=process"
     found: list[tuple[int, float]] = []

@@ -13,7 +13,7 @@ def rotate_with_three_clocks(plan: Plan) -> Findings:
 
 
 def rotate_without_a_clock(plan: Plan) -> Findings:
-    """Each worker looks for itself; the first minting, too, has to come of that, since nobody sends a wake-up."""
+    """Run workers without beat: each polls by itself, the first call included."""
     return _rotate(plan, clocks=0)
 
 

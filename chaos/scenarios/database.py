@@ -50,7 +50,7 @@ def cut_the_way_to_the_database(plan: Plan) -> Findings:
 
 
 def swallow_what_goes_to_the_database(plan: Plan) -> Findings:
-    """Who asks waits, as with any database that does not answer; but nothing is made up meanwhile."""
+    """Swallow all packets to the database: requests wait, and nothing is issued meanwhile."""
     options = Options(sessions=plan.few(300), proxied=frozenset({"database"}))
     return _take_away(
         plan,

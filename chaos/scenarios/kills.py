@@ -64,7 +64,10 @@ def kill_a_random_worker_every_two_seconds(plan: Plan) -> Findings:
 
 
 def kill_the_worker_that_waits_for_sts_and_time_the_take_over(plan: Plan) -> Findings:
-    """With the lease and the minutes of production. Taken over is a hop when somebody else calls the STS for it."""
+    """Kill the worker that waits for STS, and time until another calls STS for the same hop.
+
+    Lease and minutes are those of production.
+    """
     findings = Findings()
     options = Options(sessions=4, started=0, compression=1.0, lease_seconds=None, latency_seconds=3.0)
     with Stage(options, plan.template) as stage:

@@ -11,7 +11,7 @@ LEASE_SECONDS = 4.0
 
 
 def stop_workers_past_their_lease_and_let_them_go_on(plan: Plan) -> Findings:
-    """Each time in the midst of their calls; a worker of another name does their work, and then they get their answers."""
+    """Stop workers during their calls past the lease, let another take over, and continue them."""
     findings = Findings()
     rounds = 1 if plan.short else 4
     options = Options(

@@ -73,7 +73,7 @@ def people_of(stage: Stage) -> Iterator[People]:
 
 
 def remove_people_who_ask_for_secrets(plan: Plan) -> Findings:
-    """Each person keeps asking, by token and by page, while they are removed: no secret has its line after the removal's."""
+    """Remove people while they ask by token and by page: no secret has its event after the removal's."""
     findings = Findings()
     races = 60 if plan.short else RACES
     outcomes: Counter[str] = Counter()
@@ -179,7 +179,7 @@ def _ask(stage: Stage, method: str, path: str, headers: dict[str, str]) -> tuple
 
 
 def hold_the_head_of_one_teams_ledger(plan: Plan) -> Findings:
-    """Nothing of that team is handed out meanwhile, other teams notice nothing, and all of it goes on by itself."""
+    """Hold the ledger head of one team: it gets nothing, other teams notice nothing, then all goes on."""
     findings = Findings()
     seconds = HELD_SECONDS / 2 if plan.short else HELD_SECONDS
     with Stage(Options(sessions=plan.few(200)), plan.template) as stage, people_of(stage) as people:
@@ -233,7 +233,7 @@ def hold_the_head_of_one_teams_ledger(plan: Plan) -> Findings:
 
 
 def _waits_of(stage: Stage, others: dict[str, Any], seconds: float) -> Sequence[tuple[str, float]]:
-    """What the other team's people are answered, and after how long, while they ask all the time."""
+    """Return the answers and waits of the other team's people, who ask all the time."""
     until = time.monotonic() + seconds
     found: list[tuple[str, float]] = []
 

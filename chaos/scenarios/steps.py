@@ -16,7 +16,7 @@ RECOVERY_SECONDS = LEASE_SECONDS + 10
 
 
 def kill_a_worker_after_each_step(plan: Plan) -> Findings:
-    """All is live and due again; the one worker there is dies at its step, and a sound one takes its place."""
+    """Kill the only worker after each step while everything is due, and let a sound one take over."""
     findings = Findings()
     options = Options(sessions=plan.few(50), workers=0, lease_seconds=LEASE_SECONDS)
     with Stage(options, plan.template) as stage:

@@ -139,7 +139,10 @@ def _lapsed_elsewhere(stage: Stage, seen: Seen, dead: str) -> list[str]:
 
 
 def take_sts_away_for_45_minutes(plan: Plan) -> Findings:
-    """A third refused, a third swallowed, a third cut. Served to the true end, then 503; no stampede afterwards."""
+    """Refuse, swallow and cut STS calls for 15 minutes each: served to the true end, then 503.
+
+    Afterwards there is no stampede.
+    """
     findings = Findings(must_not_lapse=False, must_keep_life=False)
     seconds = plan.compressed(45, COMPRESSION)
     options = Options(sessions=plan.few(1000), compression=COMPRESSION, proxied=frozenset({"sts"}))
