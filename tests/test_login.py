@@ -20,6 +20,7 @@ from django.urls import reverse
 from sessions.clock import database_now
 from sessions.lifecycle.invitations import invite
 from sessions.lifecycle.reseal import reseal_all
+from sessions.lifecycle.rights import set_person_active
 from sessions.lifecycle.tokens import member_of_token
 from sessions.models import Role, User
 from sessions.tasks import sweep_now
@@ -328,6 +329,30 @@ def test_a_link_verifies_the_address_it_was_sent_to_and_no_other(house, mailing)
     [mine] = links_to("mine@team.example")
     assert Client().post(mine).status_code == 404
     assert email_of(house) == ""
+
+
+def test_an_address_that_waits_does_not_outlast_a_new_password_or_a_suspension(house, mailing):
+    ben = house.browser()
+    ask_for(ben, "ben@team.example")
+    verify(ben, "ben@team.example")
+    for ends in (new_password, suspended_and_back):
+        ask_for(house.browser(), "thief@else.example")
+        ends(house)
+        assert Client().post(links_to("thief@else.example")[-1]).status_code == 404
+        assert email_of(house) == "ben@team.example"
+    assert len(asks_for_reset("ben@team.example")) == 1
+
+
+def new_password(house):
+    house.ben.user.refresh_from_db()
+    house.ben.user.set_password("another horse entirely")
+    house.ben.user.save()
+
+
+def suspended_and_back(house):
+    set_person_active(house.ben.user, False, "manage.py")
+    set_person_active(house.ben.user, True, "manage.py")
+    house.ben.user.refresh_from_db()
 
 
 def test_an_address_of_before_that_nobody_verified_resets_nothing(house, mailing):

@@ -1,14 +1,20 @@
-"""What ends with a password or a suspension: every log-in but the one at hand, and every token, for good."""
+"""What ends with a password or a suspension, for good: every log-in but the one at hand, every token, and an address that waits.
+
+An address that somebody else has asked for in the person's name is verified by a link in a mail that goes to them: it would
+outlast the log-in that they had no right to, and reset the new password.
+"""
 
 from typing import Any
 
-from django.db.models import F
+from allauth.account.models import EmailAddress
+from django.db.models import F, Q, QuerySet
 from django.db.models.signals import post_save, pre_save
 from django.dispatch import receiver
 
 from sessions import ledger
 from sessions.clock import database_now
 from sessions.ledger import Entry
+from sessions.lifecycle.authority import lock_team
 from sessions.models import EventKind, Team, Token, User
 
 PASSWORD_CHANGED = "password changed"  # noqa: S105  (a reason, in the ledger)
@@ -18,6 +24,13 @@ SUSPENDED = "suspended"
 def end_log_ins(user: User) -> None:
     """End every log-in that a person has anywhere; none comes back when they are let in again."""
     User.objects.filter(pk=user.pk).update(log_ins_ended=F("log_ins_ended") + 1)
+    _forget_awaited_address(user)
+
+
+def _forget_awaited_address(user: User) -> None:
+    """Have the link that was sent to a new address verify nothing any more. The address in use stays, verified or not."""
+    in_use = User.objects.filter(pk=user.pk).values_list("email", flat=True).get()
+    EmailAddress.objects.filter(user=user, verified=False).exclude(email__iexact=in_use).delete()
 
 
 def revoke_tokens(team: Team, user: User, actor: str, **why: str) -> list[Entry]:
@@ -40,21 +53,29 @@ def _has_new_password(user: User) -> bool:
     return not user._state.adding and user._password is not None  # type: ignore[attr-defined]
 
 
+def _teams_of(user: User) -> QuerySet[Team]:
+    """Select the teams where a person has tokens, or could make some."""
+    return Team.objects.filter(Q(memberships__user=user) | Q(tokens__user=user)).distinct().order_by("pk")
+
+
 @receiver(pre_save, sender=User)
 def hold_teams_first(instance: User, **kwargs: Any) -> None:
     """Lock a person's teams before the person, as every change of rights does."""
     if _has_new_password(instance):
-        held = Team.objects.filter(tokens__user=instance).distinct().values("pk")
-        list(Team.objects.select_for_update().filter(pk__in=held).order_by("pk"))
+        for team_id in list(_teams_of(instance).values_list("pk", flat=True)):
+            lock_team(team_id)
 
 
 @receiver(post_save, sender=User)
 def end_what_the_old_password_opened(instance: User, **kwargs: Any) -> None:
     """Revoke a person's tokens with every new password, whoever sets it and by whatever way: page, mail, or command.
 
-    Other log-ins end by themselves: Django compares a mark of the password at each request.
+    Other log-ins end by themselves: Django compares a mark of the password at each request. What one of them is just being
+    handed is handed out before, or not at all: both hold the ledger's head.
     """
     if _has_new_password(instance):
-        for team in Team.objects.filter(tokens__user=instance).distinct().order_by("pk"):
+        _forget_awaited_address(instance)
+        for team in _teams_of(instance):
             actor = instance.get_username()
+            ledger.hold(team.pk)
             ledger.append(team.pk, revoke_tokens(team, instance, actor, reason=PASSWORD_CHANGED))

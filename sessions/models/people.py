@@ -1,7 +1,8 @@
 """Teams, people, who belongs where, and what a person's name in CloudTrail has been."""
 
 import uuid
-from typing import TYPE_CHECKING, Any
+from collections.abc import Collection
+from typing import TYPE_CHECKING, Any, Self
 
 from django.contrib.auth.models import AbstractUser
 from django.contrib.auth.validators import ASCIIUsernameValidator
@@ -37,10 +38,30 @@ class User(AbstractUser):
             models.UniqueConstraint(Lower("username"), name="username_is_unique_in_any_case"),
         ]
 
+    # What was read of each column, by its name.
+    _read: dict[str, Any] | None = None
+
+    @classmethod
+    def from_db(
+        cls, db: str | None, field_names: Collection[str], values: Collection[Any], **kwargs: Any
+    ) -> Self:
+        """Remember what is read, so that `save` knows what has changed."""
+        user = super().from_db(db, field_names, values, **kwargs)
+        user._read = dict(zip(field_names, values, strict=False))
+        return user
+
     def save(self, *args: Any, **kwargs: Any) -> None:
-        """Save the person in one transaction with what a new password ends: see `lifecycle.log_ins`."""
+        """Save the person in one transaction with what a new password ends: see `lifecycle.log_ins`.
+
+        Of a person that is there, what was not changed is not written: libraries save a whole row with a new password, and
+        would let in again whom the operator has switched off since they read it.
+        """
+        read = self._read or {}
+        if read and not args and kwargs.get("update_fields") is None and not kwargs.get("force_insert"):
+            kwargs["update_fields"] = [name for name, value in read.items() if getattr(self, name) != value]
         with transaction.atomic():
             super().save(*args, **kwargs)
+        read.update({name: getattr(self, name) for name in kwargs.get("update_fields") or ()})
 
     def _get_session_auth_hash(self, secret: str | None = None) -> str:
         """Return what Django keeps in a log-in's session and compares at each request."""
