@@ -108,9 +108,11 @@ def _guard_last_admin(member: Membership) -> None:
         raise Refused("", LAST_ADMIN)
 
 
-def _locked(member: Membership, actor: Actor) -> tuple[Team, Membership | None]:
+def _locked(member: Membership, actor: Actor, *, by_groups: bool = False) -> tuple[Team, Membership | None]:
+    """Hold the team's row and read the member again. `by_groups`: None as well if groups do not govern them any more."""
     team = lock_team_for(actor, member.team_id, Action.MANAGE_PEOPLE)
-    return team, Membership.objects.select_related("user", "team").filter(pk=member.pk).first()
+    there = Membership.objects.select_related("user", "team").filter(pk=member.pk)
+    return team, (there.filter(from_sso=True) if by_groups else there).first()
 
 
 @transaction.atomic(durable=True)
@@ -120,15 +122,18 @@ def change_role(
     actor: Actor,
     successor: User | None = None,
     *,
-    even_the_last_admin: bool = False,
+    by_groups: bool = False,
     seen: int | None = None,
 ) -> None:
-    """Makes a member something else in the team. Raises `Refused` for its last admin, `Changed` if they are not as `seen`."""
-    team, fresh = _locked(member, actor)
+    """Makes a member something else in the team. Raises `Refused` for its last admin, `Changed` if they are not as `seen`.
+
+    `by_groups`: the provider says so, which counts for the last admin as well, and for nobody whom groups do not govern.
+    """
+    team, fresh = _locked(member, actor, by_groups=by_groups)
     if fresh is None or fresh.role == role:
         return
     expect(fresh.version, seen)
-    if role != Role.ADMIN and not even_the_last_admin:
+    if role != Role.ADMIN and not by_groups:
         _guard_last_admin(fresh)
     before, fresh.role = fresh.role, role
     fresh.version += 1
@@ -178,22 +183,22 @@ def remove_member(
     actor: Actor,
     successor: User | None = None,
     *,
-    even_the_last_admin: bool = False,
-    lasting: bool = True,
+    by_groups: bool = False,
 ) -> None:
     """Takes a person out of a team: activations end, tokens are revoked, the next request finds no member.
 
-    Their sessions stay; for the assumers of these the successor answers. Raises `Refused` for the last admin. `lasting`: until an
-    admin lets them in again, whatever groups say.
+    Their sessions stay; for the assumers of these the successor answers. Raises `Refused` for the last admin. It lasts until an
+    admin lets them in again, whatever groups say; not so `by_groups`, which leaves in whom they do not govern, and whoever is
+    suspended: ended and added again, they would not be.
     """
-    team, fresh = _locked(member, actor)
-    if fresh is None:
+    team, fresh = _locked(member, actor, by_groups=by_groups)
+    if fresh is None or (by_groups and fresh.disabled_at):
         return
-    if not even_the_last_admin:
+    if not by_groups:
         _guard_last_admin(fresh)
     entries = revoke_tokens(team, fresh.user, name_of(actor))
     entries += _withdraw_invitations(team, fresh.user, name_of(actor))
-    if lasting:
+    if not by_groups:
         remember_removal(team, fresh.user, name_of(actor))
     fresh.delete()
     _after_loss(team, fresh, EventKind.MEMBER_REMOVED, actor, successor, entries)

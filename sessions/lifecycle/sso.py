@@ -27,7 +27,7 @@ def follow_groups(
     """Make a person's memberships what their groups say: add, change and end those that came about by groups.
 
     A membership that was made by hand is left alone, and so is a team that an admin took the person out of. Who is suspended
-    stays so: ended and added again, they would not be. A team that does not exist is passed over.
+    stays so. All of that is read again under the team's lock. A team that does not exist is passed over.
     """
     wanted: dict[str, set[str]] = {slug: set() for slug, _ in mapping.values()}
     for group in groups & mapping.keys():
@@ -37,17 +37,25 @@ def follow_groups(
         role: Role | None = next((each for each in STRONGEST_FIRST if each in wanted[team.slug]), None)
         member = Membership.objects.select_related("user", "team").filter(team=team, user=user).first()
         if member is None:
-            if role is not None and not is_removed(team, user, identity):
-                add_member(team, user, role, ACTOR, from_sso=True)
+            if role is not None:
+                _bring_in(team, user, role, identity)
         elif not member.from_sso:
             continue
         elif role is None:
-            if not member.disabled_at:
-                remove_member(member, ACTOR, even_the_last_admin=True, lasting=False)
+            remove_member(member, ACTOR, by_groups=True)
         else:
             if member.role != role:
-                change_role(member, role, ACTOR, even_the_last_admin=True)
+                change_role(member, role, ACTOR, by_groups=True)
             _note_reading(team, user)
+
+
+@transaction.atomic
+def _bring_in(team: Team, user: User, role: Role, identity: Identity | None) -> None:
+    """Add a person whom nobody has added, or taken out, meanwhile."""
+    lock_team(team.pk)
+    is_there = Membership.objects.filter(team=team, user=user).exists()
+    if not is_there and not is_removed(team, user, identity):
+        add_member(team, user, role, ACTOR, from_sso=True)
 
 
 @transaction.atomic

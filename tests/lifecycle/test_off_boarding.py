@@ -1,29 +1,42 @@
 """Who has left is out: old readings of groups, lasting removals and suspensions, passwords that end tokens and log-ins."""
 
 import io
+import time
+from contextlib import suppress
 from datetime import timedelta
 from importlib import import_module
 
 import pytest
+from allauth.account.adapter import get_adapter
 from allauth.socialaccount.models import SocialAccount
 from django.apps import apps
 from django.core.management import CommandError, call_command
+from django.db import connection, transaction
 from django.test import Client
 from django.urls import reverse
 
 from sessions.clock import database_now
 from sessions.lifecycle.access import Access, Audience, set_access
+from sessions.lifecycle.authority import lock_team
 from sessions.lifecycle.invitations import accept_invitation, invite
-from sessions.lifecycle.people import add_member, create_person
+from sessions.lifecycle.people import add_member, create_person, create_team, rename_in_cloudtrail
 from sessions.lifecycle.refused import Refused
-from sessions.lifecycle.removals import readmit, removals_of
-from sessions.lifecycle.rights import disable_member, enable_member, remove_member, set_person_active
+from sessions.lifecycle.removals import readmit, remember_removal, removals_of
+from sessions.lifecycle.reveal import NotYours, reveal
+from sessions.lifecycle.rights import (
+    change_role,
+    disable_member,
+    enable_member,
+    remove_member,
+    set_person_active,
+)
 from sessions.lifecycle.sso import follow_groups
 from sessions.lifecycle.tokens import create_token, member_of_token
 from sessions.models import Activation, Credential, EventKind, Membership, Removal, Role, Token, User
 from sessions.policy import GroupsTooOld
 from sessions.secret import Secret
 from tests.house import PASSWORD, browser_of
+from tests.races import Aside, held_head, wait_for_waiting
 from tests.test_api import Api
 from tests.test_login import log_in
 
@@ -207,6 +220,33 @@ def test_a_suspension_outlasts_groups_that_end_and_come_back(house, gina):
     assert not member_of(gina.user).disabled_at
 
 
+def test_a_suspension_made_while_groups_are_read_outlasts_them(house, gina):
+    as_read = member_of(gina.user)
+    disable_member(gina, "ada")
+    remove_member(as_read, "sso", by_groups=True)
+    assert member_of(gina.user).disabled_at
+
+
+def test_who_is_made_a_member_by_hand_while_groups_are_read_is_not_theirs(house, gina):
+    as_read = member_of(gina.user)
+    add_member(house.team, gina.user, Role.ADMIN, "setup")
+    change_role(as_read, Role.AUDITOR, "sso", by_groups=True)
+    remove_member(as_read, "sso", by_groups=True)
+    assert member_of(gina.user).role == Role.ADMIN
+
+
+@pytest.mark.django_db(transaction=True)
+def test_a_removal_made_while_groups_are_read_lasts(lasting_house):
+    team, user = lasting_house.team, create_person("gina", Secret(PASSWORD))
+    with transaction.atomic():
+        lock_team(team.pk)
+        log_in_by_groups = Aside(lambda: follow_groups(user, {"users"}, MAP))
+        wait_for_waiting(1)
+        remember_removal(team, user, "ada")
+    log_in_by_groups.result()
+    assert not Membership.objects.filter(user=user).exists()
+
+
 def test_an_invitation_from_before_the_removal_brings_nobody_back(house, gina):
     early, _ = invite(house.ada, Role.MEMBER)
     remove_member(gina, "ada")
@@ -351,3 +391,53 @@ def test_a_log_in_that_was_not_used_while_suspended_is_over_too(house):
     set_person_active(house.ben.user, False, "manage.py")
     set_person_active(house.ben.user, True, "manage.py")
     assert client.get(reverse("account_email")).status_code == 302
+
+
+def test_a_new_password_writes_nothing_that_changed_since_the_person_was_read(house):
+    ben = User.objects.get(pk=house.ben.user_id)
+    rename_in_cloudtrail(house.ben, "benjamin", "ada")
+    set_person_active(house.ben.user, False, "manage.py")
+    get_adapter().set_password(ben, NEW)  # saves the whole row
+    ben = User.objects.get(pk=ben.pk)
+    assert (ben.is_active, ben.log_ins_ended, ben.aws_name) == (False, 1, "benjamin")
+    assert ben.check_password(NEW)
+
+
+@pytest.mark.django_db(transaction=True)
+def test_no_token_is_made_behind_a_new_password(lasting_house):
+    house, other = lasting_house, create_team("other", "Other", "tests")
+    create_token(add_member(other, house.ben.user, Role.MEMBER, "tests"), "there", "ben")
+    ben, read_before = User.objects.get(pk=house.ben.user_id), member_in(house)
+    ben.set_password(NEW)
+    with held_head(other):
+        changed = Aside(ben.save)
+        wait_for_waiting(1)
+        made = Aside(lambda: create_token(read_before, "late", "ben"))
+        time.sleep(0.3)
+    changed.result()
+    with suppress(Refused):
+        made.result()
+    assert not Token.objects.filter(user=ben, revoked_at=None).exists()
+
+
+@pytest.mark.django_db(transaction=True)
+def test_no_secret_is_handed_out_behind_a_new_password(lasting_house):
+    house = lasting_house
+    [leaf] = house.chain(1)
+    house.start(leaf)
+    house.work()
+    ben, read_before = User.objects.get(pk=house.ben.user_id), member_in(house)
+    ben.set_password(NEW)
+    with held_head(house.team):
+        changed = Aside(ben.save)
+        wait_for_waiting(1)
+        revealed = Aside(lambda: reveal(leaf, read_before, form="posix", via="page"))
+        wait_for_waiting(2)
+    changed.result()
+    if connection.vendor == "postgresql":  # SQLite lets either in first
+        with pytest.raises(NotYours):
+            revealed.result()
+
+
+def member_in(house):
+    return Membership.objects.select_related("user", "team").get(pk=house.ben.pk)

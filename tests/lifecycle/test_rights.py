@@ -91,7 +91,7 @@ def test_a_removed_members_sessions_stay_and_the_admin_answers_for_them(house):
 def test_without_a_successor_the_removed_members_links_carry_nothing(house, sts):
     first, second = house.chain(2, member=house.ben)
     running(house, second, house.bea)
-    remove_member(house.ben, actor="sso", even_the_last_admin=True)
+    remove_member(house.ben, actor="ada")
     assert [each.alias for each in cut_off_sessions(house.team)] == [first.alias, second.alias]
     assert not Activation.objects.exists()
     sts.calls.clear()
