@@ -1,6 +1,7 @@
 """A code that a root waits for: given once by whoever may, it serves every chain under that root.
 
-It is sealed to the workers, and the worker that takes it removes it before it asks AWS: a code is never sent twice.
+It is sealed to the workers, and the worker that takes it removes it before it asks AWS. It sends the code again, here or at
+another region, only where a call brought no answer; one that AWS has taken all the same is rejected then, and asked for anew.
 """
 
 from collections.abc import Collection

@@ -126,6 +126,11 @@ class Route:
         """Tell whether what this call was for can be had at another region right away."""
         return self.at(region).last_error is error and self.at(region).is_shut() and not self.is_shut()
 
+    def may_try_on(self, error: AwsError) -> bool:
+        """Tell whether a call that brought no answer can be made again right away, until the regions that there are are shut."""
+        has_others = len(self.regions) > 1
+        return has_others and fails_the_lane(error) and error.about is not About.CLOCK and not self.is_shut()
+
     def judged(self, region: str, error: AwsError) -> AwsError:
         """Make nothing final of a rejection by a region that stands in: the root's own region may say otherwise."""
         if region == self.home or error.about not in _OF_A_REGION or error.code not in REGIONAL:
@@ -147,8 +152,11 @@ class Route:
 
 
 def ask(way: Route, call: Callable[[str], Answer]) -> Answer:
-    """Make a call outside of a run: at the region for it now, and once more at the next one if that brings no answer."""
-    first = way.now()
+    """Make a call outside of a run: at the region for it now, and once more at the next one if that brings no answer.
+
+    Where the first region may be tried again, this call does so: no run may have a call for that account.
+    """
+    first = way.next({}) or way.now()
     others = [region for region in way.regions if region != first and not way.at(region).is_shut()]
     for region in (first, *others[:1]):
         try:

@@ -192,9 +192,12 @@ class Run:
         self.lanes.finished(lane, call, error)
         tallies.add("sts_calls", lane.account, error.code if error else "ok")
         if error is not None:
-            # A code that a person has given for a root is used up: that call cannot be made once more elsewhere.
-            used_up = isinstance(call.base, Base) and bool(call.base.answers)
-            if not used_up and lane.route.goes_elsewhere(call.region, error):
+            if isinstance(call.base, Base) and call.base.answers:
+                # Nobody else has the code that a person has given, and it is good for a minute: with it goes the call.
+                if lane.route.may_try_on(error):
+                    self.lanes.add(lane.route, call)
+                    return
+            elif lane.route.goes_elsewhere(call.region, error):
                 self._place(call.row)
                 return
             error = lane.route.judged(call.region, error)

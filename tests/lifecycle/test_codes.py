@@ -7,7 +7,7 @@ import pytest
 
 from sessions import sealing
 from sessions.clock import database_now
-from sessions.lifecycle import answers
+from sessions.lifecycle import answers, endpoints
 from sessions.lifecycle.activations import stop_session
 from sessions.lifecycle.answers import give_codes
 from sessions.lifecycle.bases import Base
@@ -275,13 +275,26 @@ def test_an_outage_while_the_code_is_used_asks_for_another_and_says_so(house, st
     leaf = protected(house, root, "Leaf")
     house.start(leaf)
     give_codes(root, house.ben, {"code": CODE})
-    sts.fail_next("ServiceUnavailable")
+    sts.fail_next("ServiceUnavailable", 100)
     house.work()
     assert house.state(leaf).problem.code == "ServiceUnavailable"
+    tried = actions(sts)
+    endpoints.forget()  # the regions may be tried again
     Credential.objects.update(due_at=database_now())
     house.work()
     assert house.state(leaf).problem.code == "CodeNeeded"
-    assert actions(sts) == ["GetSessionToken"]
+    # At its region, and at each that stands in; then the code is forgotten.
+    assert actions(sts) == tried == ["GetSessionToken"] * 6
+
+
+def test_a_code_whose_call_brought_no_answer_is_sent_again(house, sts, root):
+    leaf = protected(house, root, "Leaf")
+    house.start(leaf)
+    give_codes(root, house.ben, {"code": CODE})
+    sts.fail_next("ServiceUnavailable")
+    house.work()
+    assert house.state(leaf).status is Status.ACTIVE
+    assert actions(sts) == ["GetSessionToken", "GetSessionToken", "AssumeRole"]
 
 
 def test_a_root_without_mfa_is_asked_each_time_and_keeps_nothing(house, sts):

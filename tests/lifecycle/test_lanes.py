@@ -226,3 +226,14 @@ def test_a_call_outside_of_a_run_is_made_once_more_elsewhere_and_no_further():
     with pytest.raises(Unavailable):
         endpoints.ask(route("1", HOME), call)
     assert asked == [HOME, NEXT]
+
+
+def test_a_call_outside_of_a_run_finds_the_first_region_well_again(monkeypatch):
+    asked = []
+    way = route("1", HOME)
+    fail(way)
+    endpoints.ask(way, asked.append)
+    later = time.monotonic() + 3600
+    monkeypatch.setattr(endpoints.time, "monotonic", lambda: later)
+    endpoints.ask(way, asked.append)
+    assert asked == [NEXT, HOME]

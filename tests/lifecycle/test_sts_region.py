@@ -129,21 +129,17 @@ def test_a_root_that_follows_its_region_moves_with_it(house, sts):
     assert regions(sts) == ["us-east-2"]
 
 
-def test_a_session_token_is_asked_for_at_the_roots_sts_region(house, sts):
+def with_mfa(house, sts, **extra):
     serial = "arn:aws:iam::111122223333:mfa/ada"
     key = sts.add_user("with-mfa", mfa_device=(serial, "123456"))
-    root = save_session(
-        Draft(
-            "iam-user",
-            "With MFA",
-            "with-mfa",
-            HOME,
-            sts_region="eu-north-1",
-            settings={"access_key_id": key.access_key_id, "mfa_serial": serial},
-            secrets={"secret_access_key": key.secret_access_key},
-        ),
-        house.ada,
-    )
+    settings = {"access_key_id": key.access_key_id, "mfa_serial": serial}
+    secrets = {"secret_access_key": key.secret_access_key}
+    draft = Draft("iam-user", "With MFA", "with-mfa", HOME, settings=settings, secrets=secrets, **extra)
+    return save_session(draft, house.ada)
+
+
+def test_a_session_token_is_asked_for_at_the_roots_sts_region(house, sts):
+    root = with_mfa(house, sts, sts_region="eu-north-1")
     leaf = house.chained("Leaf", root)
     house.start(leaf)
     house.work()
@@ -151,6 +147,31 @@ def test_a_session_token_is_asked_for_at_the_roots_sts_region(house, sts):
     house.work()
     assert (regions(sts, "GetSessionToken"), regions(sts)) == (["eu-north-1"], ["eu-north-1"])
     assert house.state(leaf).status is Status.ACTIVE
+
+
+@pytest.mark.parametrize("broken", ["", "ServiceUnavailable"])
+def test_a_code_is_typed_once_though_the_region_does_not_answer(house, sts, broken):
+    root = with_mfa(house, sts)
+    leaf = house.chained("Leaf", root)
+    house.start(leaf)
+    house.work()
+    sts.out_of_order[HOME] = broken
+    give_codes(root, house.ada, {"code": "123456"})
+    work_through(house)
+    assert regions(sts, "GetSessionToken") == [HOME] * 3 + [NEXT]
+    assert house.state(leaf).status is Status.ACTIVE
+
+
+def test_a_code_goes_with_the_call_where_no_region_answers(house, sts):
+    root = with_mfa(house, sts)
+    leaf = house.chained("Leaf", root)
+    house.start(leaf)
+    house.work()
+    sts.down = True
+    give_codes(root, house.ada, {"code": "123456"})
+    work_through(house)
+    assert len(regions(sts, "GetSessionToken")) <= 6
+    assert house.state(leaf).status is Status.PENDING
 
 
 @pytest.mark.parametrize("broken", ["", "ServiceUnavailable", "InternalFailure"])
