@@ -1,10 +1,13 @@
-"""`any_of`: what `in` says, with all values as one parameter, so that hundreds of them cost little more to send than one."""
+"""`any_of`: what `in` says, with all values as one parameter, so that hundreds of them cost little more to send than one.
+
+`role_key`: which role an ARN is of.
+"""
 
 import json
 from typing import Any
 
 from django.db.backends.base.base import BaseDatabaseWrapper
-from django.db.models import CharField, ForeignKey, Lookup
+from django.db.models import CharField, ForeignKey, Lookup, Transform
 
 
 @CharField.register_lookup
@@ -32,3 +35,19 @@ class AnyOf(Lookup):
         if connection.vendor == "sqlite":
             return f"{column} IN (SELECT value FROM json_each({values}))", (*before, *after)  # noqa: S608  (a column of ours and one mark)
         return f"{column} = ANY({values})", (*before, *after)
+
+
+@CharField.register_lookup
+class RoleKey(Transform):
+    """`role_arn__role_key`: what `sessions.aws.arn.role_key` makes of a role's ARN."""
+
+    lookup_name = "role_key"
+    output_field: Any = CharField()
+
+    def as_sql(self, compiler: Any, connection: BaseDatabaseWrapper, *_: Any, **__: Any) -> Any:
+        arn, params = compiler.compile(self.lhs)
+        find = "instr" if connection.vendor == "sqlite" else "strpos"
+        owner = f"substr({arn}, 1, {find}({arn}, ':role/'))"
+        # Without all that is no slash at its end, it is what stands before the name.
+        name = f"replace({arn}, rtrim({arn}, replace({arn}, '/', '')), '')"
+        return f"lower({owner} || {name})", (*params,) * 5

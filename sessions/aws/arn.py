@@ -17,6 +17,26 @@ _NAME = re.compile(r"[A-Za-z0-9_+=,.@-]{1,64}", re.ASCII)
 _PATH = re.compile(r"/|/[!-~]{1,510}/", re.ASCII)
 
 
+def role_key(role_arn: str) -> str:
+    """Return what tells one role from another: its partition, account and name.
+
+    IAM gives a name to one role of an account alone, whatever its path, and does not tell "Deploy" from "deploy" there. So of
+    two ARNs that differ in path or case at most one is a role's, and none is a second role. `lookups.RoleKey` is the same in SQL.
+    """
+    owner = role_arn[: role_arn.find(":role/") + 1]
+    return f"{owner}{role_arn.rpartition('/')[2]}".lower()
+
+
+def identity_key(arn: str) -> str:
+    """Return what tells one caller from another, of an ARN that GetCallerIdentity gave: of a role session, its role's key."""
+    owner, _, resource = arn.rpartition(":")
+    kind, _, rest = resource.partition("/")
+    if kind == "assumed-role":
+        return f"{owner.replace(':sts:', ':iam:')}:{rest.partition('/')[0]}".lower()
+    # A user's name is the account's alone as well, whatever the path.
+    return f"{owner}:{kind}/{rest.rpartition('/')[2]}".lower()
+
+
 class InvalidArn(ValueError):
     """The message says what is wrong with the ARN, for the person who typed it."""
 

@@ -8,8 +8,8 @@ from django.db.models import F
 from sessions import ledger
 from sessions.ledger import Entry
 from sessions.lifecycle.audiences import Access, Audience, access_of
-from sessions.lifecycle.authority import Actor, lock_team_for, name_of
-from sessions.lifecycle.closed_roles import check_opening
+from sessions.lifecycle.authority import Actor, lock_team_by, lock_team_for, name_of
+from sessions.lifecycle.closed_roles import check_opening, is_admins, keep_closed, role_of
 from sessions.lifecycle.refused import NotThere, Refused
 from sessions.lifecycle.rights import settle
 from sessions.lifecycle.versions import expect
@@ -43,12 +43,16 @@ def set_access(session: AwsSession, access: Access, actor: Actor, *, seen: int |
     `seen`: the version of its access that this was made from. Raises `Changed` if there is another by now, and `Refused` for
     people and groups of another team, and where its creator would let somebody into a role that others have closed.
     """
-    team = lock_team_for(actor, session.team_id, Action.SHARE, session)
+    team, actor = lock_team_by(actor, session.team_id, Action.SHARE, session)
     expect(session.access_version, seen)
     if isinstance(actor, Membership):
         for right in Right:
             check_opening(session, actor, right, access.to(right))
-    ledger.append(team.pk, write_accesses(team, [(session, access)], actor))
+    before = access_of(session)
+    entries = write_accesses(team, [(session, access)], actor)
+    if session.is_chained and is_admins(actor):
+        keep_closed(role_of(session), [(session, before, access)])
+    ledger.append(team.pk, entries)
 
 
 def write_accesses(team: Team, wanted: Sequence[tuple[AwsSession, Access]], actor: Actor) -> list[Entry]:

@@ -7,7 +7,7 @@ from uuid import UUID
 
 from django.db.models import Q, QuerySet
 
-from sessions.models import AwsSession, Membership, Right, SessionGrant, TeamGroup
+from sessions.models import AwsSession, ClosedByAdmin, Membership, Right, SessionGrant, TeamGroup
 
 
 @dataclass(frozen=True)
@@ -102,19 +102,31 @@ def accesses_of(sessions: Iterable[AwsSession]) -> dict[UUID, Access]:
     return found
 
 
-def named(right: Right, sessions: QuerySet[Any, Any]) -> tuple[QuerySet[Membership], QuerySet[TeamGroup]]:
-    """Select the people who are named for that right at one of these sessions (ids), also by a group, and the groups."""
+def named(
+    right: Right, sessions: QuerySet[Any, Any], kept: QuerySet[ClosedByAdmin] | None = None
+) -> tuple[QuerySet[Membership], QuerySet[TeamGroup]]:
+    """Select the people who are named for that right at one of these sessions (ids), also by a group, and the groups.
+
+    `kept`: what admins have closed, of which those whom they left it count as well.
+    """
     grants = SessionGrant.objects.filter(session__in=sessions, right=right)
-    groups = TeamGroup.objects.filter(pk__in=grants.values("group"))
-    in_groups = TeamGroup.members.through.objects.filter(teamgroup__in=grants.values("group"))
+    groups, by_name = Q(pk__in=grants.values("group")), Q(pk__in=grants.values("member"))
+    if kept is not None:
+        groups, by_name = groups | Q(pk__in=kept.values("groups")), by_name | Q(pk__in=kept.values("members"))
+    found = TeamGroup.objects.filter(groups)
+    in_groups = TeamGroup.members.through.objects.filter(teamgroup__in=found.values("pk"))
+    return Membership.objects.filter(by_name | Q(pk__in=in_groups.values("membership"))), found
+
+
+def limit_of(
+    right: Right, sessions: QuerySet[Any, Any], kept: QuerySet[ClosedByAdmin] | None = None
+) -> Limit:
+    """Read whom these sessions (ids), of which none is open to everyone, give that right; `kept` as for `named`."""
+    grants = SessionGrant.objects.filter(session__in=sessions, right=right)
     by_name = Q(pk__in=grants.values("member"))
-    return Membership.objects.filter(by_name | Q(pk__in=in_groups.values("membership"))), groups
-
-
-def limit_of(right: Right, sessions: QuerySet[Any, Any]) -> Limit:
-    """Read whom these sessions (ids), of which none is open to everyone, give that right."""
-    grants = SessionGrant.objects.filter(session__in=sessions, right=right)
-    by_name = Membership.objects.filter(pk__in=grants.values("member")).select_related("user").order_by("pk")
-    people, groups = named(right, sessions)
-    audience = Audience(False, list(by_name), list(groups))
+    if kept is not None:
+        by_name |= Q(pk__in=kept.values("members"))
+    members = Membership.objects.filter(by_name).select_related("user").order_by("pk")
+    people, groups = named(right, sessions, kept)
+    audience = Audience(False, list(members), list(groups))
     return Limit(audience, frozenset(people.values_list("pk", flat=True)))

@@ -42,6 +42,14 @@ def lock_team_for(actor: Actor, team_id: UUID, action: Action, *sessions: AwsSes
     return team
 
 
+def lock_team_by(actor: Actor, team_id: UUID, action: Action, *sessions: AwsSession) -> tuple[Team, Actor]:
+    """Do the same, and return the actor as they are now: who was an admin a moment ago may be none."""
+    team = lock_team(team_id)
+    if isinstance(actor, Membership):
+        actor = require_member(actor, action, *sessions)
+    return team, actor
+
+
 def begin(member: Membership, action: Action, *sessions: AwsSession) -> Membership:
     """Hold the team's row, then read the member again, who may still do that: see `require_still`."""
     lock_team(member.team_id)

@@ -1,55 +1,159 @@
-"""Whose sessions may have a role: who is kept out of it by one session does not come in by another of their own."""
+"""Whose sessions may have a role: who is kept out of it by one session does not come in by another of their own.
 
+What an admin has closed, only an admin opens. What they have left open is kept beside the session (`ClosedByAdmin`), so that its
+creator widens it by no change of access, and beside the role, so that nothing is won by deleting the session and making it
+again, nor by editing its role away and back. What a member has closed themselves they may open again.
+"""
+
+from collections.abc import Sequence
 from uuid import UUID
 
 from django.db.models import Exists, OuterRef, Q, QuerySet
 
-from sessions.lifecycle.audiences import Audience, is_open, limit_of, opened
+from sessions.aws.arn import role_key
+from sessions.lifecycle.audiences import Access, Audience, Limit, access_of, is_open, limit_of, opened
+from sessions.lifecycle.authority import Actor
 from sessions.lifecycle.refused import Refused
-from sessions.models import CHAINED, AwsSession, Membership, Right, Role, SessionGrant
+from sessions.models import (
+    CHAINED,
+    AwsSession,
+    ClosedByAdmin,
+    Membership,
+    Right,
+    Role,
+    SessionGrant,
+    TeamGroup,
+)
 from sessions.policy import grants_to
 
 NAMED = 3
 ASK = "Ask an admin of the team to open it."
 
 
-def sessions_with_role(team_id: UUID, role_arn: str) -> QuerySet[AwsSession]:
-    """Select the sessions of a team with that role. It is known by its ARN, letter by letter, as AWS knows it."""
-    return AwsSession.objects.filter(team=team_id, kind=CHAINED, link__role_arn=role_arn)
+def role_of(session: AwsSession) -> str:
+    """Return the role of a chained session, as roles are told apart: see `role_key`."""
+    return role_key(session.link.role_arn)
+
+
+def sessions_with_role(team_id: UUID, role: str) -> QuerySet[AwsSession]:
+    """Select the sessions of a team with that role."""
+    return AwsSession.objects.filter(team=team_id, kind=CHAINED, link__role_arn__role_key=role)
+
+
+def _left_behind(team_id: UUID, role: str, having: QuerySet[AwsSession]) -> QuerySet[ClosedByAdmin]:
+    """Select what admins have closed of a role at other sessions than these: deleted ones, and such as had the role."""
+    return _closings(team_id, role).exclude(session__in=having.values("pk"))
+
+
+def _closings(team_id: UUID, role: str) -> QuerySet[ClosedByAdmin]:
+    return ClosedByAdmin.objects.filter(team=team_id, role=role)
 
 
 def check_role(role_arn: str, member: Membership, session: AwsSession) -> None:
-    """Refuse a role that is closed to its author: some session has it, and none that has it is open to them.
+    """Refuse a role that is closed to its author: something has it, or had it, and nothing of that lets them in.
 
     Admins say who is let in, so nothing is closed to them. A session that has the role already keeps it. Raises `Refused`.
     """
     if member.role == Role.ADMIN:
         return
-    having = sessions_with_role(member.team_id, role_arn)
+    role = role_key(role_arn)
+    having = sessions_with_role(member.team_id, role)
     if having.filter(pk=session.pk).exists():
         return
     granted = SessionGrant.objects.filter(grants_to(member), right=Right.START, session=OuterRef("pk"))
-    if not having.exists() or having.filter(Q(open_to_start=True) | Exists(granted)).exists():
+    if having.filter(opened(Right.START) | Exists(granted)).exists():
         return
-    raise Refused("role_arn", f"This role is closed to you: {_named(having)}. {ASK}")
+    kept = _left_behind(member.team_id, role, having).filter(right=Right.START)
+    if not having.exists() and not kept.exists():
+        return
+    groups = TeamGroup.members.through.objects.filter(membership=member.pk).values("teamgroup")
+    if kept.filter(Q(members=member.pk) | Q(groups__in=groups)).exists():
+        return
+    raise Refused("role_arn", f"This role is closed to you{_named(having)}. {ASK}")
 
 
 def check_opening(session: AwsSession, member: Membership, right: Right, wanted: Audience) -> None:
-    """Refuse to give more people a right at a session, where others have closed its role to them.
+    """Refuse to give more people a right at a session, where an admin has closed it, or others its role, to them.
 
-    Admins say who is let in, and whoever has made every session with the role. Raises `Refused`.
+    Admins say who is let in, and whoever has made every session with the role, while no admin has closed it. Raises `Refused`.
     """
     if member.role == Role.ADMIN or not session.is_chained or is_open(session, right):
         return
-    having = sessions_with_role(member.team_id, session.link.role_arn)
+    role, now = role_of(session), access_of(session).to(right)
+    having = sessions_with_role(member.team_id, role)
+    closings = _closings(member.team_id, role).filter(right=right)
     others = having.exclude(created_by=member.user_id)
-    if not others.exists() or having.filter(opened(right)).exists():
+    if (own := closings.filter(session=session)).exists():
+        limit = limit_of(right, having.none().values("pk"), own)
+    elif having.filter(opened(right)).exists() or not (closings.exists() or others.exists()):
         return
-    if limit_of(right, having.values("pk")).narrow(wanted) != wanted:
-        raise Refused(str(right), f"This role is closed: {_named(others)}. {ASK}")
+    else:
+        kept = _left_behind(member.team_id, role, having).filter(right=right)
+        limit = limit_of(right, having.values("pk"), kept)
+    if _lets_in_more(wanted, now, limit):
+        raise Refused(str(right), f"This role is closed{_named(others)}. {ASK}")
+
+
+def _lets_in_more(wanted: Audience, now: Audience, limit: Limit) -> bool:
+    """Check whether an audience names anybody who is named neither now nor by the limit.
+
+    By their own name: whom a group lets in is out with it, once they leave the group.
+    """
+    allowed = limit.audience
+    members = {each.pk for each in (*now.members, *allowed.members)}
+    groups = {each.pk for each in (*now.groups, *allowed.groups)}
+    named = wanted.everyone or any(each.pk not in members for each in wanted.members)
+    return named or any(each.pk not in groups for each in wanted.groups)
+
+
+def limits_of_role(session: AwsSession) -> dict[Right, Limit]:
+    """Read to whom the role of a session is closed by what has it besides, or had it; a right that is open is left out."""
+    role = role_of(session)
+    others = sessions_with_role(session.team_id, role).exclude(pk=session.pk)
+    limits: dict[Right, Limit] = {}
+    for right in Right:
+        kept = _left_behind(session.team_id, role, others).filter(right=right)
+        if not others.filter(opened(right)).exists() and (others.exists() or kept.exists()):
+            limits[right] = limit_of(right, others.values("pk"), kept)
+    return limits
+
+
+def is_admins(actor: Actor) -> bool:
+    """Check whether what an actor closes only an admin opens: admins, and the operator, who acts by name."""
+    return isinstance(actor, str) or actor.role == Role.ADMIN
+
+
+def keep_closed(role: str, changes: Sequence[tuple[AwsSession, Access, Access]]) -> None:
+    """Remember to whom an admin has left these sessions with that role, or that they have opened them.
+
+    `changes`: sessions of one team, whom each was open to and is now. The latest word counts: what was said of the role at
+    sessions that are gone is over.
+    """
+    [team_id] = {session.team_id for session, _, _ in changes}
+    having = sessions_with_role(team_id, role)
+    for right in Right:
+        closings = _closings(team_id, role).filter(right=right)
+        left = {session: after.to(right) for session, _, after in changes if not after.to(right).everyone}
+        if left or any(not before.to(right).everyone for _, before, _ in changes):
+            _left_behind(team_id, role, having).filter(right=right).delete()
+        closings.filter(session__in=[session.pk for session, _, _ in changes]).delete()
+        kept = ClosedByAdmin.objects.bulk_create(
+            ClosedByAdmin(team_id=team_id, role=role, right=right, session=session) for session in left
+        )
+        ClosedByAdmin.members.through.objects.bulk_create(
+            ClosedByAdmin.members.through(closedbyadmin=each, membership=member)
+            for each, audience in zip(kept, left.values(), strict=True)
+            for member in audience.members
+        )
+        ClosedByAdmin.groups.through.objects.bulk_create(
+            ClosedByAdmin.groups.through(closedbyadmin=each, teamgroup=group)
+            for each, audience in zip(kept, left.values(), strict=True)
+            for group in audience.groups
+        )
 
 
 def _named(sessions: QuerySet[AwsSession]) -> str:
     aliases = list(sessions.order_by("alias").values_list("alias", flat=True)[: NAMED + 1])
     more = " and others" if len(aliases) > NAMED else ""
-    return ", ".join(f"“{alias}”" for alias in aliases[:NAMED]) + more
+    names = ", ".join(f"“{alias}”" for alias in aliases[:NAMED])
+    return f": {names}{more}" if aliases else " by an admin"

@@ -5,7 +5,6 @@ A role is known by its ARN, letter by letter, as AWS knows it.
 
 import time
 from dataclasses import dataclass
-from typing import Any
 from uuid import UUID
 
 from django.db import transaction
@@ -16,8 +15,14 @@ from sessions.ledger import Entry
 from sessions.lifecycle import parts
 from sessions.lifecycle.access import Access, write_accesses
 from sessions.lifecycle.audiences import access_of, accesses_of, is_open, limit_of, named, opened
-from sessions.lifecycle.authority import LOST, Actor, lock_team_for, require_still
-from sessions.lifecycle.closed_roles import sessions_with_role
+from sessions.lifecycle.authority import LOST, Actor, lock_team_by, require_still
+from sessions.lifecycle.closed_roles import (
+    is_admins,
+    keep_closed,
+    limits_of_role,
+    role_of,
+    sessions_with_role,
+)
 from sessions.lifecycle.refused import Refused, RightLost
 from sessions.models import (
     Activation,
@@ -45,7 +50,7 @@ def with_role_of(session: AwsSession) -> QuerySet[AwsSession]:
     """Select the other sessions of the team with the same role; none for a root."""
     if not session.is_chained:
         return AwsSession.objects.none()
-    return sessions_with_role(session.team_id, session.link.role_arn).exclude(pk=session.pk)
+    return sessions_with_role(session.team_id, role_of(session)).exclude(pk=session.pk)
 
 
 def wider_ways(session: AwsSession, most: int) -> tuple[list[Way], bool]:
@@ -78,9 +83,10 @@ def _wider(session: AwsSession, *rights: Right) -> QuerySet[AwsSession]:
     return with_role_of(session).filter(wider)
 
 
-def _named(session: AwsSession, right: Right) -> tuple[QuerySet[Any, Any], QuerySet[Any, Any]]:
+def _named(session: AwsSession, right: Right) -> tuple[list[int], list[UUID]]:
+    """Read the people and groups that are named for that right: one more query inside is one too deep for SQLite."""
     people, groups = named(right, AwsSession.objects.filter(pk=session.pk).values("pk"))
-    return people.values("pk"), groups.values("pk")
+    return list(people.values_list("pk", flat=True)), list(groups.values_list("pk", flat=True))
 
 
 def how_many_end(session: AwsSession) -> int:
@@ -112,11 +118,7 @@ def close_like_role(session: AwsSession, author: Membership) -> list[Entry]:
     Without that, whoever is let in would let in everyone, by making a session of their own and without noticing. Of an admin
     it is taken that they want it for themselves. For a caller that holds the team's row.
     """
-    others, was = with_role_of(session), access_of(session)
-    if not others.exists():
-        return []
-    closed = [right for right in Right if not others.filter(opened(right)).exists()]
-    limits = {right: limit_of(right, others.values("pk")) for right in closed}
+    limits, was = limits_of_role(session), access_of(session)
     access = was.narrowed(limits)
     if Right.START in limits and was.start.everyone and author.pk not in limits[Right.START].people:
         access.start.members.append(author)
@@ -138,7 +140,7 @@ def close_wider_ways(session: AwsSession, actor: Actor) -> list[AwsSession]:
 
 @transaction.atomic(durable=True)
 def _close_part(session: AwsSession, actor: Actor, *, is_first: bool) -> list[AwsSession]:
-    team = lock_team_for(actor, session.team_id, Action.SHARE, session)
+    team, actor = lock_team_by(actor, session.team_id, Action.SHARE, session)
     if all(is_open(session, right) for right in Right):
         raise Refused("", f"“{session.alias}” is open to everyone: close it first.")
     # Under the lock, so that none is made beside it.
@@ -153,7 +155,12 @@ def _close_part(session: AwsSession, actor: Actor, *, is_first: bool) -> list[Aw
     limits = {right: limit_of(right, itself) for right in Right if not is_open(session, right)}
     were = accesses_of(others)
     wanted = [(other, were[other.pk].narrowed(limits)) for other in others]
-    ledger.append(team.pk, write_accesses(team, wanted, actor))
+    entries = write_accesses(team, wanted, actor)
+    if is_admins(actor):
+        own = access_of(session)
+        changes = [(other, were[other.pk], access) for other, access in wanted]
+        keep_closed(role_of(session), [(session, own, own), *changes])
+    ledger.append(team.pk, entries)
     return others
 
 

@@ -1,6 +1,6 @@
 """The nouns: people and teams, sessions and their links, credentials and who needs them, the ledger, tokens."""
 
-from sessions.models.access import Right, SessionGrant
+from sessions.models.access import ClosedByAdmin, Right, SessionGrant
 from sessions.models.credentials import Activation, Credential, Ended, Probe, ProbeState
 from sessions.models.events import Event, EventKind, LedgerHead
 from sessions.models.moves import Move
@@ -18,6 +18,7 @@ __all__ = [
     "AssumerLink",
     "AwsName",
     "AwsSession",
+    "ClosedByAdmin",
     "Credential",
     "Ended",
     "Event",

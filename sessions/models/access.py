@@ -1,9 +1,9 @@
-"""Which people a session is open to, where that is not everyone in its team."""
+"""Which people a session is open to, where that is not everyone in its team, and what admins have closed."""
 
 from django.db import models
 from django.db.models import Q
 
-from sessions.models.people import Membership, TeamGroup
+from sessions.models.people import Membership, Team, TeamGroup
 from sessions.models.sessions import AwsSession
 
 
@@ -34,3 +34,26 @@ class SessionGrant(models.Model):
 
     def __str__(self) -> str:
         return f"{self.right} {self.session_id} for {self.member_id or self.group_id}"
+
+
+class ClosedByAdmin(models.Model):
+    """Whom an admin has left a right at a session when they closed it: nobody but an admin lets in more.
+
+    `role` is the role (`role_key`) that the session had then. It stays closed where the session is deleted, or has another role.
+    """
+
+    team = models.ForeignKey(Team, on_delete=models.CASCADE, related_name="+")
+    role = models.CharField(max_length=128)
+    right = models.CharField(max_length=10, choices=Right.choices)
+    session = models.ForeignKey(AwsSession, on_delete=models.SET_NULL, null=True, related_name="+")
+    members = models.ManyToManyField(Membership, related_name="+")
+    groups = models.ManyToManyField(TeamGroup, related_name="+")
+
+    class Meta:
+        constraints = [
+            models.UniqueConstraint(fields=["session", "role", "right"], name="one_closing_per_right")
+        ]
+        indexes = [models.Index(fields=["team", "role"], name="closed_by_role")]
+
+    def __str__(self) -> str:
+        return f"{self.right} {self.role} closed at {self.session_id}"

@@ -9,6 +9,7 @@ from django.db.models.functions import Lower
 
 from sessions.aws.names import filled_in
 from sessions.aws.roots import ROOT_KINDS
+from sessions.lookups import RoleKey
 from sessions.models.forest import above, below, height_below
 from sessions.models.people import Team, User
 from sessions.sealing import Place
@@ -67,6 +68,7 @@ class AwsSession(models.Model):
             models.Index(fields=["team", "profile"], name="session_by_profile"),
             models.Index(fields=["shown_alias"], name="session_by_shown_alias"),
             models.Index(fields=["team"], name="session_closed", condition=models.Q(open_to_assume=False)),
+            models.Index(fields=["team"], name="session_root", condition=~models.Q(kind=CHAINED)),
         ]
         ordering = ["alias"]
 
@@ -228,7 +230,7 @@ class AssumerLink(models.Model):
             models.Index(fields=["assumer", "session"], name="link_by_assumer"),
             models.Index(fields=["assumer", "author"], name="link_by_author"),
             models.Index(Lower("role_session_name"), name="link_by_template"),
-            models.Index(fields=["role_arn"], name="link_by_role"),
+            models.Index(RoleKey("role_arn"), name="link_by_role_key"),
         ]
 
     def __str__(self) -> str:

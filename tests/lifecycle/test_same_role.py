@@ -95,7 +95,7 @@ def test_who_has_a_session_on_a_role_keeps_it_and_may_edit_it(house):
 def test_other_teams_and_roles_of_another_name_are_nobodys_matter(house, dep, sts):
     other = House(sts, slug="other")
     save_session(draft(other, dep.link.role_arn), other.ben)
-    save_session(draft(house, dep.link.role_arn.replace("Deploy", "deploy")), house.ben)
+    save_session(draft(house, dep.link.role_arn.replace("Deploy", "Deployer")), house.ben)
 
 
 def test_a_new_root_is_open_to_admins_alone(house):

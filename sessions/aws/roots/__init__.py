@@ -133,6 +133,14 @@ class RootKind(ABC):
         """Name the account of the base credentials, as far as the settings alone tell it."""
         return ""
 
+    def identity(self, settings: Mapping[str, str]) -> str:
+        """Name who the root is at AWS, as far as the settings alone tell it: two roots with the same text are the same there.
+
+        A role is named by its `role_key`. Empty: the settings do not tell.
+        """
+        values = [settings.get(name, "") for name in self.identity_settings]
+        return " ".join([self.kind, *values]) if values and all(values) else ""
+
     def approval_scope(self, settings: Mapping[str, str]) -> str:
         """What an approval is good for: it is shared by the roots of this kind (and person) with the same text here.
 

@@ -40,6 +40,9 @@ class Ambient(RootKind):
         has_key = bool(os.environ.get(own_identity.KEY_ID))
         return not has_key and bool(os.environ.get("AWS_WEB_IDENTITY_TOKEN_FILE"))
 
+    def identity(self, settings: Mapping[str, str]) -> str:
+        return self.kind  # whoever the workers are
+
     def base_credentials(
         self,
         settings: Mapping[str, str],

@@ -8,7 +8,7 @@ import re
 import stat
 from collections.abc import Mapping
 
-from sessions.aws.arn import InvalidArn, RoleArn
+from sessions.aws.arn import InvalidArn, RoleArn, role_key
 from sessions.aws.credentials import AwsCredentials
 from sessions.aws.errors import AwsError, Refused
 from sessions.aws.hop import Hop
@@ -136,6 +136,9 @@ class WebIdentity(RootKind):
             return RoleArn.parse(settings.get("role_arn", "")).account
         except InvalidArn:
             return ""
+
+    def identity(self, settings: Mapping[str, str]) -> str:
+        return role_key(settings.get("role_arn", ""))
 
     def base_credentials(
         self,

@@ -1,0 +1,133 @@
+"""Two people at once: a role that is being closed, and a session that is being made, changed or opened meanwhile."""
+
+import pytest
+from django.db import connection
+
+from sessions.lifecycle import parts
+from sessions.lifecycle.access import Access, set_access
+from sessions.lifecycle.refused import Refused
+from sessions.lifecycle.rights import change_role
+from sessions.lifecycle.same_role import close_wider_ways, wider_ways
+from sessions.lifecycle.sessions import delete_session, save_session
+from sessions.models import AwsSession, Role, SessionGrant
+from tests.lifecycle.test_closed_roles import EVERYONE, NOBODY, draft, only, stored
+from tests.races import Aside, held_head, wait_for_waiting
+
+CLOSED = Access(NOBODY, NOBODY)
+in_order = pytest.mark.skipif(
+    connection.vendor == "sqlite", reason="whoever waits for SQLite comes in any order"
+)
+
+
+def one_after_the_other(house, *works):
+    """Start each while the one before holds the team, waiting for the head of its ledger; return what each came to."""
+    with held_head(house.team):
+        asides = []
+        for work in works:
+            asides.append(Aside(work))
+            wait_for_waiting(len(asides))
+    return [result_of(each) for each in asides]
+
+
+def result_of(aside):
+    try:
+        return aside.result()
+    except Refused as refused:
+        return refused.message
+
+
+@in_order
+def test_a_session_that_is_made_while_its_role_is_closed_is_refused(lasting_house):
+    house = lasting_house
+    arn = house.role_arn("Deploy")
+    dep = save_session(draft(house, arn, "dep"), house.ben)
+    _, refusal = one_after_the_other(
+        house,
+        lambda: set_access(dep, CLOSED, house.ada),
+        lambda: save_session(draft(house, arn, "mine"), house.ben),
+    )
+    assert "closed to you: “dep”" in refusal
+
+
+@in_order
+def test_a_session_that_is_made_just_before_is_closed_with_the_others(lasting_house):
+    house = lasting_house
+    arn = house.role_arn("Deploy")
+    dep, adas = (house.chained(alias, arn=arn) for alias in ("dep", "adas"))
+    set_access(dep, CLOSED, house.ada)
+    mine, closed = one_after_the_other(
+        house,
+        lambda: save_session(draft(house, arn, "mine"), house.ben),
+        lambda: close_wider_ways(dep, house.ada),
+    )
+    assert {each.pk for each in closed} == {mine.pk, adas.pk}
+    assert stored(mine) == CLOSED
+
+
+@in_order
+def test_opening_that_meets_an_admins_closing_is_refused(lasting_house):
+    house = lasting_house
+    mine = save_session(draft(house, house.role_arn("Deploy"), "mine"), house.ben)
+    set_access(mine, Access(only(house.ben), NOBODY), house.ben)
+    _, refusal = one_after_the_other(
+        house,
+        lambda: set_access(mine, CLOSED, house.ada),
+        lambda: set_access(mine, Access(EVERYONE, EVERYONE), house.ben),
+    )
+    assert "closed by an admin" in refusal
+    assert stored(mine) == CLOSED
+
+
+@in_order
+def test_deleting_that_meets_an_admins_closing_wins_nothing(lasting_house):
+    house = lasting_house
+    arn = house.role_arn("Deploy")
+    mine = save_session(draft(house, arn, "mine"), house.ben)
+
+    def made_again():
+        delete_session(mine, house.ben)
+        return save_session(draft(house, arn, "mine"), house.ben)
+
+    _, refusal = one_after_the_other(house, lambda: set_access(mine, CLOSED, house.ada), made_again)
+    assert "closed to you by an admin" in refusal
+
+
+@in_order
+def test_who_is_made_a_member_meanwhile_opens_nothing_as_an_admin(lasting_house):
+    house = lasting_house
+    ann = house.person("ann", Role.ADMIN)
+    anns = save_session(draft(house, house.role_arn("Deploy"), "anns"), ann)
+    set_access(anns, CLOSED, house.ada)
+    _, refusal = one_after_the_other(
+        house,
+        lambda: change_role(ann, Role.MEMBER, house.ada),
+        lambda: set_access(anns, Access(EVERYONE, EVERYONE), ann),
+    )
+    assert "closed by an admin" in refusal
+    assert stored(anns) == CLOSED
+
+
+def test_no_session_slips_in_while_many_are_being_closed(lasting_house, monkeypatch):
+    house = lasting_house
+    monkeypatch.setattr(parts, "AT_ONCE", 2)
+    arn = house.role_arn("Deploy")
+    dep = house.chained("dep", arn=arn)
+    for number in range(5):
+        save_session(draft(house, arn, f"before {number}"), house.ben)
+
+    def make():
+        for number in range(200):
+            try:
+                save_session(draft(house, arn, f"mine {number}"), house.ben)
+            except Refused:
+                return number
+        return None
+
+    made = Aside(make)
+    set_access(dep, CLOSED, house.ada)
+    close_wider_ways(dep, house.ada)
+    assert made.result() is not None
+    assert wider_ways(dep, 20) == ([], False)
+    having = AwsSession.objects.filter(link__role_arn=arn)
+    assert not having.filter(open_to_start=True).exists()
+    assert not SessionGrant.objects.exists()
