@@ -69,7 +69,7 @@ def hold(team_id: object) -> LedgerHead | None:
     """
     if not connection.in_atomic_block:
         raise RuntimeError("An event is written in the transaction of what it tells of; there is none open.")
-    with waiting_for(team_id):
+    with waiting_for("ledger", team_id):
         return LedgerHead.objects.select_for_update().filter(pk=str(team_id)).first()
 
 

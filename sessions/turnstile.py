@@ -1,8 +1,9 @@
-"""Bound how many threads of one web process stand before one team's lock, so that the others serve the other teams.
+"""Bound how many threads of one web process stand before one lock of one team, so that the others serve the other teams.
 
 Whoever holds a team's row or the head of its ledger for long (a stalled process, a person in psql) would otherwise hold every
 thread that a request for that team comes to. A few wait in the database, the next wait a moment for their places, and
-who finds no place is told so at once.
+who finds no place is told so at once. A team has two locks, and who needs the one that is free is not kept waiting by those
+who stand before the other.
 """
 
 import threading
@@ -55,12 +56,12 @@ def take_down() -> None:
 
 
 @contextmanager
-def waiting_for(team_id: object) -> Iterator[None]:
-    """Hold a place while the statement that takes a team's lock runs. Raises `Busy` if there is none."""
+def waiting_for(lock: str, team_id: object) -> Iterator[None]:
+    """Hold a place while the statement that takes that lock of a team runs. Raises `Busy` if there is none."""
     if _queues is None:
         yield
         return
-    key = str(team_id)
+    key = f"{lock} {team_id}"
     with turns.aside():
         queue = _come(key)
         try:

@@ -224,6 +224,32 @@ def test_a_held_team_leaves_threads_for_the_others(bounded, sts):
         turnstile.take_down()
 
 
+@on_postgresql
+def test_whoever_waits_for_a_held_team_keeps_nobody_from_its_credentials(bounded):
+    house, leaf = bounded, bounded.chained("Leaf")
+    house.start(leaf)
+    house.work()
+    api = Client(headers={"Authorization": f"Bearer {house.token().reveal()}"}, raise_request_exception=False)
+
+    def change(_):
+        try:
+            return api.post(f"/api/v1/sessions/{leaf.pk}/stop").status_code
+        finally:
+            connection.close()
+
+    turnstile.set_up()
+    try:
+        with held(*row_of(Team, house.team.pk)), ThreadPoolExecutor(12) as threads:
+            changes = [threads.submit(change, None) for _ in range(2 * turnstile.PLACES)]
+            while waiting_for_locks() < turnstile.PLACES and not all(each.done() for each in changes):
+                time.sleep(0.02)
+            answers = [api.get(f"/api/v1/sessions/{leaf.pk}/credentials").status_code for _ in range(5)]
+        assert answers == [200] * 5
+        assert {each.result() for each in changes} == {503}
+    finally:
+        turnstile.take_down()
+
+
 @pytest.mark.parametrize(
     "command",
     [

@@ -31,7 +31,7 @@ def name_of(actor: Actor) -> str:
 
 def lock_team(team_id: UUID) -> Team:
     """Hold the team's row until the transaction ends: plans, links, rights and erasures of one team go one after another."""
-    with waiting_for(team_id):
+    with waiting_for("team", team_id):
         return Team.objects.select_for_update().get(pk=team_id)
 
 
