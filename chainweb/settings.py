@@ -365,7 +365,7 @@ CHAINWEB_STS_THREADS = env.int("CHAINWEB_STS_THREADS", default=48)
 # Per calling account, over all workers; 0: no limit. STS's own quota is about 600 per account and region.
 CHAINWEB_CALLS_PER_SECOND = env.float("CHAINWEB_CALLS_PER_SECOND", default=100.0)
 # Of credentials, by one token or by one person in the pages, in the long run; 0: no limit.
-CHAINWEB_FETCHES_PER_MINUTE = env.int("CHAINWEB_FETCHES_PER_MINUTE", default=600)
+CHAINWEB_FETCHES_PER_MINUTE = env.int("CHAINWEB_FETCHES_PER_MINUTE", default=1200)
 if CHAINWEB_FETCHES_PER_MINUTE < 0:
     raise ImproperlyConfigured("CHAINWEB_FETCHES_PER_MINUTE is a whole number; 0 is no limit.")
 # For the chaos run alone: divides every duration of the engine, and ends a worker right after a named step.
