@@ -82,3 +82,12 @@ def test_who_is_removed_gets_nothing_more_and_a_held_ledger_is_one_teams(need_se
     figures = run(tmp_path, "--only=removals,held_head")
     assert figures["secrets_after_removal"] == 0
     assert figures["detail"]["removals"]["secrets_handed_out"] > 0
+
+
+def test_a_held_row_of_a_team_stops_its_changes_and_nothing_else(need_services, tmp_path):
+    figures = run(tmp_path, "--only=held_row")
+    assert figures["lapses"] == 0
+    assert figures["detail"]["held_row"]["changes"]["held"] == {
+        "503": figures["detail"]["held_row"]["refused"]
+    }
+    assert figures["detail"]["held_row"]["refused"] > 0

@@ -1,7 +1,19 @@
 """The scenarios, in the order in which they run."""
 
 from chaos.report import Scenario
-from chaos.scenarios import answers, broker, clients, clocks, database, kills, pauses, rights, steps, sts
+from chaos.scenarios import (
+    answers,
+    broker,
+    clients,
+    clocks,
+    database,
+    held,
+    kills,
+    pauses,
+    rights,
+    steps,
+    sts,
+)
 
 ALL: tuple[Scenario, ...] = (
     *kills.SCENARIOS,
@@ -13,5 +25,6 @@ ALL: tuple[Scenario, ...] = (
     *sts.SCENARIOS,
     *answers.SCENARIOS,
     *rights.SCENARIOS,
+    *held.SCENARIOS,
     *clients.SCENARIOS,
 )

@@ -31,7 +31,7 @@ def send_slowly_beside_normal_use(plan: Plan) -> Findings:
     """Let 300 clients send a byte a second of headers, then of bodies; others are served as before."""
     findings = Findings()
     slow, seconds = (60, SECONDS / 5) if plan.short else (SLOW, SECONDS)
-    known = {"ALLOWED_HOSTS": f"127.0.0.1,{HOST}", "CHAINWEB_FETCHES_PER_MINUTE": "0"}
+    known = {"ALLOWED_HOSTS": f"127.0.0.1,{HOST}"}
     # Uncompressed: one credential lives through the whole of it.
     options = Options(sessions=1, compression=1.0, lease_seconds=None, workers=1, environ=known)
     with Stage(options, plan.template) as stage, tempfile.TemporaryDirectory(prefix="chaos-nginx-") as folder:

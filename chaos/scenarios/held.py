@@ -1,0 +1,180 @@
+"""Hold a row of one team: its own, or the head of its ledger."""
+
+import http.client
+import random
+import time
+from collections import Counter
+from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from typing import Any
+
+from chaos.databases import connect
+from chaos.oracle import examine, mark, settle
+from chaos.report import Findings, Plan, Scenario, percentile
+from chaos.scenarios.rights import ask_for_secret, people_of
+from chaos.stage import Options, Stage
+from chaos.watch import Seen, Watch
+
+HELD_SECONDS = 6.0
+# More than the web has threads, of those who wait for the row that is held; some of the others.
+MANY, FEW = 16, 2
+CHANGE_EVERY_SECONDS = 2.0
+LONGEST_REFUSAL_SECONDS = 3.0
+# Below this, a difference of two waits is the machine's.
+NOISE_SECONDS = 0.05
+
+
+@dataclass
+class Period:
+    """Keep what was answered in the calm, or while the row was held: to other teams, and to changes in the team itself."""
+
+    others: Sequence[tuple[str, float]]
+    changes: Sequence[tuple[int, float]]
+
+    def p99(self) -> float:
+        return percentile([seconds for _, seconds in self.others], 0.99)
+
+    def statuses(self) -> dict[str, int]:
+        return dict(Counter(str(status) for status, _ in self.changes))
+
+
+@dataclass
+class Held:
+    """Keep what one run measured; moments are those of time.monotonic()."""
+
+    calm: Period
+    held: Period
+    held_at: float
+    released_at: float
+    # So many were written to the team's ledger meanwhile.
+    lines: int
+    again_seconds: float
+
+    def handed_out(self, seen: Seen) -> int:
+        """Count the held team's secrets that were handed out meanwhile."""
+        offset = time.monotonic() - time.time()
+        return sum(self.held_at + 0.5 < one.read_at + offset < self.released_at for one in seen.served)
+
+    def refusals(self, seen: Seen) -> list[int]:
+        """List the statuses of those who asked for the held team's secrets in vain."""
+        return sorted({status for at, status, _ in seen.failed if self.held_at < at < self.released_at + 3})
+
+
+def hold_the_head_of_one_teams_ledger(plan: Plan) -> Findings:
+    """Hold the ledger head of one team: it gets nothing, other teams notice nothing, then all goes on."""
+    findings, seen, found = _hold(plan, "chains_ledgerhead", "team_id", readers=MANY, changers=FEW)
+    handed_out, refusals = found.handed_out(seen), found.refusals(seen)
+    findings.figures["answers_of_the_held_team"] = refusals
+    findings.expect(found.lines == 0, f"{found.lines} lines were written past the one who held the ledger")
+    findings.expect(handed_out == 0, f"{handed_out} secrets of the held team were handed out meanwhile")
+    findings.expect(set(refusals) <= {503}, f"the held team was answered {refusals}: {seen.failed[:2]}")
+    return findings
+
+
+def hold_the_row_of_one_team(plan: Plan) -> Findings:
+    """Hold the row of one team: changes wait in vain, what it has is renewed and handed out."""
+    findings, seen, found = _hold(plan, "chains_team", "id", readers=FEW, changers=MANY)
+    handed_out = found.handed_out(seen)
+    findings.figures["handed_out_meanwhile"] = handed_out
+    findings.expect(not seen.failed, f"who asked for secrets was answered {seen.failed[:3]}")
+    findings.expect(handed_out > 0, "nothing of the held team was handed out meanwhile")
+    return findings
+
+
+def _hold(plan: Plan, table: str, column: str, *, readers: int, changers: int) -> tuple[Findings, Seen, Held]:
+    """Hold a row of one team, beside people of it and of another; what is expected whichever row it is."""
+    findings = Findings()
+    seconds = HELD_SECONDS / 2 if plan.short else HELD_SECONDS
+    with Stage(Options(sessions=plan.few(200)), plan.template) as stage, people_of(stage) as people:
+        stage.wait_for_web()
+        stage.wait_until_fresh()
+        others = people.tell(team="others", people=4)
+        settle(stage)
+        marked = mark(stage)
+        stage.spread(seconds * 4)
+        team = stage.one("SELECT id::text FROM chains_team WHERE slug = 'chaos'")
+
+        def lines() -> int:
+            return int(stage.one("SELECT seq FROM chains_ledgerhead WHERE team_id = %s", team))
+
+        with Watch(stage, readers=readers) as seen:
+            calm = _period(stage, others, seconds, changers)
+            with connect(stage.database_url) as holder, holder.transaction():
+                holder.execute(f"SELECT 1 FROM {table} WHERE {column} = %s FOR UPDATE", [team])
+                held_at, before = time.monotonic(), lines()
+                held = _period(stage, others, seconds, changers)
+                written = lines() - before
+            released_at = time.monotonic()
+            stage.wait(lambda: _reads(stage) and _changes(stage), "the held team is served again", 30)
+            found = Held(calm, held, held_at, released_at, written, time.monotonic() - released_at)
+            time.sleep(seconds)
+            settle(stage)
+        facts = examine(stage, seen, marked)
+        findings.take(facts, seen, stage.life_seconds)
+        fault = stage.verify_ledger()
+        findings.expect(not stage.keeper.unexpected, f"ended by themselves: {stage.keeper.unexpected[:5]}")
+    before_p99, after_p99 = calm.p99(), held.p99()
+    longest = max((wait for _, wait in held.changes), default=0.0)
+    findings.figures |= {
+        "held_seconds": round(seconds, 1),
+        "lines_meanwhile": found.lines,
+        "changes": {"calm": calm.statuses(), "held": held.statuses()},
+        "refused": held.statuses().get("503", 0),
+        "longest_refusal_seconds": round(longest, 2),
+        "others_p99_seconds": {"calm": round(before_p99, 3), "held": round(after_p99, 3)},
+        "others_reads": {"calm": len(calm.others), "held": len(held.others)},
+        "again_seconds": round(found.again_seconds, 2),
+    }
+    refused = [status for status, _ in (*calm.others, *held.others) if status != "secret"]
+    findings.expect(not refused, f"another team was answered {refused[:5]}")
+    findings.aim(set(calm.statuses()) == {"200"}, f"changes in the calm: {calm.statuses()}")
+    findings.expect(set(held.statuses()) == {"503"}, f"changes in the held team: {held.statuses()}")
+    findings.expect(not fault, f"the ledger does not hold: {fault}")
+    findings.aim(longest <= LONGEST_REFUSAL_SECONDS, f"a change was refused only after {longest:.1f} s")
+    findings.aim(
+        after_p99 <= max(1.2 * before_p99, before_p99 + NOISE_SECONDS),
+        f"another team's p99 went from {before_p99:.3f} to {after_p99:.3f} s",
+    )
+    return findings, seen, found
+
+
+def _period(stage: Stage, others: dict[str, Any], seconds: float, changers: int) -> Period:
+    """Have the other team's people ask, and the team's own member start sessions, all the time."""
+    until = time.monotonic() + seconds
+    waits: list[tuple[str, float]] = []
+    changes: list[tuple[int, float]] = []
+
+    def keep_asking(person: dict[str, Any]) -> None:
+        path = f"/api/v1/sessions/{others['session']}/credentials?format=process"
+        while time.monotonic() < until:
+            waits.append(ask_for_secret(stage, "GET", path, {"Authorization": f"Bearer {person['token']}"}))
+            time.sleep(0.05)
+
+    def keep_changing() -> None:
+        time.sleep(random.random() * CHANGE_EVERY_SECONDS)
+        while time.monotonic() < until:
+            changes.append(stage.start_session(random.randrange(stage.seeded.started)))
+            time.sleep(CHANGE_EVERY_SECONDS)
+
+    with ThreadPoolExecutor(len(others["people"]) + changers) as pool:
+        asking = [pool.submit(keep_asking, each) for each in others["people"]]
+        asking += [pool.submit(keep_changing) for _ in range(changers)]
+        for each in asking:
+            each.result()
+    return Period(waits, changes)
+
+
+def _reads(stage: Stage) -> bool:
+    session, _ = stage.seeded.sessions[0]
+    return stage.ask("GET", f"/api/v1/sessions/{session}/credentials?format=process")[0] == http.client.OK
+
+
+def _changes(stage: Stage) -> bool:
+    return stage.start_session(0)[0] == http.client.OK
+
+
+SCENARIOS = (
+    Scenario("held_head", "one team's ledger held for 6 s", hold_the_head_of_one_teams_ledger),
+    Scenario("held_row", "one team's row held for 6 s", hold_the_row_of_one_team),
+)
