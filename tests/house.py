@@ -15,6 +15,7 @@ from sessions.lifecycle.state import State, view_of_team
 from sessions.lifecycle.tokens import create_token
 from sessions.models import CHAINED, AssumerLink, AwsSession, Event, Role
 from sessions.secret import Secret
+from tests.prepared import prepared
 
 PASSWORD = "correct horse battery staple"
 ACCOUNT = "111122223333"
@@ -26,13 +27,18 @@ class House:
 
     def __init__(self, sts, slug="platform"):
         self.sts = sts
-        self.team = create_team(slug, slug.title(), actor="tests")
-        prefix = "" if slug == "platform" else f"{slug}-"
-        self.ada = self.person(f"{prefix}ada", Role.ADMIN)
-        self.ben = self.person(f"{prefix}ben", Role.MEMBER)
-        self.bea = self.person(f"{prefix}bea", Role.MEMBER)
-        self.eve = self.person(f"{prefix}eve", Role.AUDITOR)
+        self.slug = slug
+        self.team, self.ada, self.ben, self.bea, self.eve = prepared(slug, self._people)
         self.root = self.iam_user("Root key")
+
+    def _people(self):
+        self.team = create_team(self.slug, self.slug.title(), actor="tests")
+        prefix = "" if self.slug == "platform" else f"{self.slug}-"
+        ada = self.person(f"{prefix}ada", Role.ADMIN)
+        ben = self.person(f"{prefix}ben", Role.MEMBER)
+        bea = self.person(f"{prefix}bea", Role.MEMBER)
+        eve = self.person(f"{prefix}eve", Role.AUDITOR)
+        return self.team, ada, ben, bea, eve
 
     def person(self, name, role):
         return add_member(self.team, create_person(name, Secret(PASSWORD)), role, actor="tests")
@@ -96,11 +102,12 @@ class House:
             pass
 
     def state(self, session, member=None) -> State:
-        return (
-            view_of_team(member or self.ben, database_now())
-            .describe(AwsSession.objects.get(pk=session.pk))
-            .state
-        )
+        return self.states([session], member)[0]
+
+    def states(self, sessions, member=None) -> list[State]:
+        """Of many at the cost of one: the team is read once."""
+        view = view_of_team(member or self.ben, database_now())
+        return [view.describe(view.sessions[session.pk]).state for session in sessions]
 
     def events(self, kind=None):
         lines = Event.objects.filter(team_id=str(self.team.pk)).order_by("seq")

@@ -60,7 +60,7 @@ def test_the_list_asks_once_for_a_code_and_its_form_makes_all_active(house, root
     assert answer.redirect_chain == [(the_list(house), 302)]
     assert "a worker uses it now" in text(answer)
     house.work()
-    assert [house.state(leaf).status for leaf in leaves] == [Status.ACTIVE] * 3
+    assert [state.status for state in house.states(leaves)] == [Status.ACTIVE] * 3
     page = text(ben.get(the_list(house)))
     assert CODE_FORM not in page
     assert CODE not in page

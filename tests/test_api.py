@@ -351,13 +351,13 @@ def test_several_sessions_are_started_and_stopped_in_one_step_and_with_a_foreign
     leaves = house.chain(3)
     ids = [str(leaf.pk) for leaf in leaves]
     assert ben("POST", "/sessions/start", {"ids": [*ids, str(foreign.pk)]}).status_code == 404
-    assert {house.state(leaf).status for leaf in leaves} == {"inactive"}
+    assert {state.status for state in house.states(leaves)} == {"inactive"}
     started = ben("POST", "/sessions/start", {"ids": ids})
     assert [each["status"] for each in started.json()] == ["pending"] * 3
     house.work()
-    assert {house.state(leaf).status for leaf in leaves} == {"active"}
+    assert {state.status for state in house.states(leaves)} == {"active"}
     assert ben("POST", "/sessions/stop", {"ids": ids}).status_code == 200
-    assert {house.state(leaf).status for leaf in leaves} == {"inactive"}
+    assert {state.status for state in house.states(leaves)} == {"inactive"}
 
 
 def test_a_session_is_opened_and_closed_by_its_author_and_by_admins(house, ada, ben):

@@ -111,7 +111,7 @@ def test_one_approval_serves_every_root_of_the_portal_and_survives_an_edit(house
         house.start(leaf)
     approve(house, center, root)
     house.work()
-    assert [house.state(leaf).status for leaf in leaves] == [Status.ACTIVE] * 2
+    assert [state.status for state in house.states(leaves)] == [Status.ACTIVE] * 2
     portal(house, center, session=root, account_id=ACCOUNT, role_name="ReadOnly")
     assert (
         house.state(leaves[0]).problem.code == "IdentityChanged"

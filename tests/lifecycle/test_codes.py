@@ -68,8 +68,8 @@ def test_with_twenty_sessions_under_it_one_prompt_makes_twenty_active(house, sts
     assert len(house.events(EventKind.ROOT_WAITS)) == 1
     give_codes(root, house.ben, {"code": CODE})
     house.work()
-    assert [house.state(leaf).status for leaf in leaves] == [Status.ACTIVE] * 20
-    assert [house.state(leaf).problem for leaf in leaves] == [None] * 20
+    assert [state.status for state in house.states(leaves)] == [Status.ACTIVE] * 20
+    assert [state.problem for state in house.states(leaves)] == [None] * 20
     assert actions(sts) == ["GetSessionToken"] + ["AssumeRole"] * 20
     [opened] = house.events(EventKind.ROOT_OPENED)
     assert opened.data["for"] == ["ben"]

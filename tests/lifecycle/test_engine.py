@@ -68,7 +68,7 @@ def test_what_a_run_could_not_begin_is_as_due_as_it_was(house, sts):
     assert len(claims.claim_due(claim, 10)) == 3
     claims.release(claim, list(Credential.objects.filter(level=1).values_list("pk", flat=True)))
     house.work()
-    assert {house.state(leaf).status for leaf in leaves} == {Status.ACTIVE}
+    assert {state.status for state in house.states(leaves)} == {Status.ACTIVE}
 
 
 def test_what_waits_for_an_account_without_answers_is_told_at_its_own_hop(house, sts):
@@ -110,7 +110,7 @@ def test_several_started_together_end_what_was_on_their_profiles_and_share_one_h
     start_sessions(new, house.ben)
     house.work()
     assert house.state(old).status is Status.INACTIVE
-    assert {house.state(each).status for each in new} == {Status.ACTIVE}
+    assert {state.status for state in house.states(new)} == {Status.ACTIVE}
     assert len(sts.calls) == 11
 
 
@@ -472,7 +472,7 @@ def test_what_waits_for_a_throttled_account_keeps_the_other_accounts_from_nothin
     start_sessions(many, house.ben)
     start_sessions(few, house.ben)
     rotation.run(limit=10, seconds=2.0)
-    assert {house.state(leaf).status for leaf in few} == {Status.ACTIVE}
+    assert {state.status for state in house.states(few)} == {Status.ACTIVE}
     assert Activation.objects.filter(credential__sealed=None).count() > 20
 
 
@@ -558,6 +558,6 @@ def test_once_aws_has_called_a_parent_expired_nothing_more_is_signed_with_it(hou
     Credential.objects.filter(level=2, problem__isnull=False).update(due_at=database_now())
     house.work()
     assert sum(call["code"].startswith("ExpiredToken") for call in sts.calls) <= 48
-    assert {house.state(leaf).status for leaf in leaves} == {Status.ACTIVE}
+    assert {state.status for state in house.states(leaves)} == {Status.ACTIVE}
     assert not Credential.objects.filter(problem__isnull=False).exists()
     assert sum(call["role_arn"] == hub.link.role_arn for call in sts.calls) == 1

@@ -105,7 +105,7 @@ def test_one_odd_answer_does_not_cost_the_code_that_a_person_typed(house, sts):
     house.work()
     try_again()
     house.work()
-    assert [house.state(leaf).problem for leaf in leaves] == [None] * 5
+    assert [state.problem for state in house.states(leaves)] == [None] * 5
     assert Credential.objects.get(root=root, level=0).generation == 1
 
 
@@ -127,7 +127,7 @@ def test_what_a_code_was_typed_for_is_asked_for_again_once_it_is_dead(house, sts
     for _ in range(4):
         house.work()
         try_again()
-    assert {house.state(leaf).problem.code for leaf in leaves} == {"CodeNeeded"}
+    assert {state.problem.code for state in house.states(leaves)} == {"CodeNeeded"}
     give_codes(root, house.ben, {"code": CODE})
     house.work()
     assert set(statuses(house, leaves)) == {Status.ACTIVE}

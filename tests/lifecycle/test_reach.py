@@ -32,7 +32,7 @@ def try_again():
 
 
 def statuses(house, leaves):
-    return [house.state(leaf).status for leaf in leaves]
+    return [state.status for state in house.states(leaves)]
 
 
 def allow_the_workers_own_identity(house):
@@ -111,7 +111,7 @@ def test_one_rejected_account_stops_none_of_120_under_the_same_root(house, sts):
     age(40)
     house.work()
     assert set(statuses(house, [*odd, *leaves])) == {Status.ACTIVE}
-    assert {house.state(leaf).problem for leaf in leaves} == {None}
+    assert {state.problem for state in house.states(leaves)} == {None}
     assert house.state(root).problem is None
     for session in odd:
         problem = house.state(session).problem
@@ -240,7 +240,7 @@ def test_a_wrong_clock_is_waited_for_and_named(house, sts, skew_seconds):
     endpoints.forget()
     try_again()
     house.work()
-    assert [house.state(leaf).problem for leaf in leaves] == [None] * 3
+    assert [state.problem for state in house.states(leaves)] == [None] * 3
 
 
 def test_a_wrong_clock_costs_few_calls_however_many_are_due(house, sts):

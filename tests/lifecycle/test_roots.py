@@ -103,7 +103,7 @@ def test_when_one_person_asks_again_and_the_root_works_everybody_is_served(house
     mend()
     house.start(leaves[0])
     house.work()
-    assert {house.state(leaf).status for leaf in leaves} == {Status.ACTIVE}
+    assert {state.status for state in house.states(leaves)} == {Status.ACTIVE}
     assert house.state(house.root).problem is None
 
 
@@ -115,5 +115,5 @@ def test_a_new_key_typed_into_the_root_serves_everybody_without_another_click(ho
     answer = house.browser(house.ada).post(reverse("edit_session", args=[house.root.pk]), fields)
     assert answer.status_code == 302
     house.work()
-    assert {house.state(leaf).status for leaf in leaves} == {Status.ACTIVE}
+    assert {state.status for state in house.states(leaves)} == {Status.ACTIVE}
     assert house.state(house.root).problem is None

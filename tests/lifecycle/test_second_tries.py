@@ -73,7 +73,7 @@ def test_a_rotation_denied_for_seconds_is_renewed_in_minutes(house, sts):
     sts.allow()
     try_again()
     house.work()
-    assert [house.state(leaf).problem for leaf in leaves] == [None] * 3
+    assert [state.problem for state in house.states(leaves)] == [None] * 3
 
 
 @pytest.mark.parametrize(
@@ -131,7 +131,7 @@ def test_a_denied_hop_on_the_way_is_tried_again_for_what_lives_below(house, sts)
     sts.allow(hub.link.role_arn)
     Credential.objects.filter(level=1).update(due_at=database_now())
     house.work()
-    assert [house.state(leaf).problem for leaf in leaves] == [None] * 2
+    assert [state.problem for state in house.states(leaves)] == [None] * 2
     assert Credential.objects.filter(level=2, generation=2).count() == 2
 
 
@@ -241,7 +241,7 @@ def test_a_dead_key_at_a_rotation_is_found_out_by_one_call(house, sts, dead_key,
     house.work()
     assert len(sts.calls) <= 24
     assert set(statuses(house, leaves)) == {Status.ACTIVE}
-    assert {house.state(leaf).problem.hop for leaf in leaves} == {0}
+    assert {state.problem.hop for state in house.states(leaves)} == {0}
     assert house.state(house.root).problem.code == "InvalidClientTokenId"
     sts.calls.clear()
     try_again()
@@ -255,7 +255,7 @@ def test_a_dead_key_at_a_rotation_is_found_out_by_one_call(house, sts, dead_key,
     _forget_when_it_was_tried()
     due_now(pk=Credential.objects.filter(level=1).first().pk)
     house.work()
-    assert [house.state(leaf).problem for leaf in leaves] == [None] * 40
+    assert [state.problem for state in house.states(leaves)] == [None] * 40
     assert house.state(house.root).problem is None
 
 
@@ -308,7 +308,7 @@ def test_whoever_presses_has_it_tried_at_once(house, sts, dead_key, press):
         case _:
             house.start(leaves[0], house.bea)
     house.work()
-    assert [house.state(leaf).problem for leaf in leaves] == [None] * 3
+    assert [state.problem for state in house.states(leaves)] == [None] * 3
 
 
 def test_pressing_under_a_key_that_is_still_dead_costs_one_call(house, sts, dead_key):

@@ -180,7 +180,7 @@ def test_while_the_region_does_not_answer_another_one_does(house, sts, broken):
     sts.out_of_order[HOME] = broken
     start_sessions(leaves, house.ben)
     work_through(house)
-    assert {house.state(leaf).status for leaf in leaves} == {Status.ACTIVE}
+    assert {state.status for state in house.states(leaves)} == {Status.ACTIVE}
     assert answered(sts) == [NEXT] * 12
     minted = [call["role_arn"] for call in sts.calls if not call["code"]]
     assert len(set(minted)) == 12
@@ -207,7 +207,7 @@ def test_calls_come_back_when_the_first_region_is_well(house, sts, monkeypatch):
     more = [house.chained(f"More {number}") for number in range(3)]
     start_sessions(more, house.ben)
     house.work()
-    assert {house.state(leaf).status for leaf in more} == {Status.ACTIVE}
+    assert {state.status for state in house.states(more)} == {Status.ACTIVE}
     sts.calls.clear()
     age(41, level=1)
     house.work()
