@@ -160,6 +160,7 @@ def _plans(house: House) -> Iterator[tuple[AwsSession, list[PlannedHop]]]:
 
 def _row(step: PlannedHop) -> Credential:
     root = step.session
+    assert root.team_id is not None
     return Credential(
         fingerprint=step.fingerprint,
         team_id=root.team_id,

@@ -179,8 +179,9 @@ def can(member: Membership, action: Action, session: AwsSession | None = None) -
     return Rights(member, () if session is None else (session.pk,)).can(action, session)
 
 
-def not_to_share(member: Membership, sessions: QuerySet[AwsSession]) -> QuerySet[AwsSession]:
-    """Select those of these sessions that are not a member's to share, who may share some: `can` for very many at once."""
+def not_to_change(member: Membership, sessions: QuerySet[AwsSession]) -> QuerySet[AwsSession]:
+    """Select those of these sessions that are not a member's to share or delete, who may do that to some: `can` for very
+    many at once."""
     may = Q(team=member.team_id)
     if member.role != Role.ADMIN:
         may &= Q(kind=CHAINED, created_by=member.user_id)

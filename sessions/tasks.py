@@ -14,6 +14,7 @@ from sessions.lifecycle import (
     activations,
     answers,
     approvals,
+    deletions,
     key_rotations,
     moves,
     people,
@@ -114,6 +115,8 @@ def _sweep(*, by_message: bool) -> None:
         rotate_due()
     if moves.is_due() and not (by_message and _publish(follow_changes)):
         follow_changes()
+    if deletions.is_due() and not (by_message and _publish(clear_deleted)):
+        clear_deleted()
     look_at_approvals()
     rotate_keys()
 
@@ -150,11 +153,26 @@ def follow_changes() -> None:
         _publish(follow_changes)
 
 
+@shared_task
+def clear_deleted() -> None:
+    """Clears away what is left of deleted sessions, in parts."""
+    _forget_wake(clear_deleted.name)
+    deletions.work_off(LONGEST_RUN_SECONDS)
+    if deletions.is_due():
+        _publish(clear_deleted)
+
+
 def wake_after_change() -> None:
     """Tells workers that something is due since a change, and that much may have to follow it."""
     wake()
     if moves.is_due():
         _publish(follow_changes)
+
+
+def wake_after_deletion() -> None:
+    """Tells a worker to clear away a deletion that was too much for one step."""
+    if deletions.is_due():
+        _publish(clear_deleted)
 
 
 def wake() -> bool:

@@ -33,8 +33,9 @@ from sessions.lifecycle.activations import (
     stop_session,
     stop_sessions,
 )
+from sessions.lifecycle.deletions import delete_session, mark_of
 from sessions.lifecycle.moves import progress
-from sessions.lifecycle.sessions import Refused, delete_session, mark_of
+from sessions.lifecycle.sessions import Refused
 from sessions.lifecycle.state import Described, view_of_sessions, view_of_team
 from sessions.lifecycle.versions import Changed
 from sessions.models import CHAINED, AwsSession, Membership, TeamPolicy
@@ -222,6 +223,7 @@ def remove_session(request: HttpRequest, session_id: UUID, dependants: bool = Fa
         raise
     except Refused as refused:
         raise ApiError(409, "refused", refused.message) from None
+    tasks.wake_after_deletion()
     return Answer(204, None)
 
 

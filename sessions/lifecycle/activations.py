@@ -161,6 +161,8 @@ def end_of_people_who_left() -> int:
 def _end_by_the_clock(over: QuerySet[Activation]) -> int:
     """A part in each transaction: workers need the team's lock meanwhile, to commit and to keep their claims."""
     until, ended = time.monotonic() + LONGEST_ENDING_SECONDS, 0
+    # What a deletion has ended is cleared away with it.
+    over = over.filter(session__deletion=None)
     teams = list(over.values_list("session__team_id", flat=True).distinct())
     random.shuffle(teams)  # where there is too much for one round, it is another team's turn each time
     held = teams_held_up()
@@ -217,7 +219,9 @@ def resettle(
     teams = {each.session.team_id for each in activations}
     policies = {team_id: TeamPolicy.of(team_id) for team_id in teams}
     memberships = Membership.objects.filter(team__in=teams, user__in=[each.user_id for each in activations])
-    members = {(each.team_id, each.user_id): each for each in memberships.select_related("team", "user")}
+    members: dict[tuple[UUID | None, int], Membership] = {
+        (each.team_id, each.user_id): each for each in memberships.select_related("team", "user")
+    }
     planned_anew = [
         (each, planned)
         for each in activations
@@ -260,7 +264,7 @@ def _end_other_identities(
         chain = chains[each.session_id]
         is_same = chain[0].is_chained or identity_of(chain) == held[each.pk]
         (kept if is_same else ended).append(each)
-    by_team: dict[UUID, list[Activation]] = {}
+    by_team: dict[UUID | None, list[Activation]] = {}
     for each in ended:
         by_team.setdefault(each.session.team_id, []).append(each)
     for team_id, some in by_team.items():

@@ -87,7 +87,7 @@ def ask_approval(root: AwsSession, member: Membership) -> Approval:
         defaults=asked,
         create_defaults={
             **asked,
-            "team": root.team,
+            "team_id": member.team_id,
             "user": member.user if person else None,
             "kind": root.kind,
             "scope": scope_of(root),

@@ -29,20 +29,27 @@ def name_of(actor: Actor) -> str:
     return actor if isinstance(actor, str) else actor.user.get_username()
 
 
-def lock_team(team_id: UUID) -> Team:
-    """Hold the team's row until the transaction ends: plans, links, rights and erasures of one team go one after another."""
+def lock_team(team_id: UUID | None) -> Team:
+    """Hold the team's row until the transaction ends: plans, links, rights and erasures of one team go one after another.
+
+    Raises `NotThere` for none, which is the team of a deleted session.
+    """
+    if team_id is None:
+        raise NotThere("", "The session was deleted meanwhile.")
     with waiting_for("team", team_id):
         return Team.objects.select_for_update().get(pk=team_id)
 
 
-def lock_team_for(actor: Actor, team_id: UUID, action: Action, *sessions: AwsSession) -> Team:
+def lock_team_for(actor: Actor, team_id: UUID | None, action: Action, *sessions: AwsSession) -> Team:
     """Hold the team's row, then make sure that the actor may still do that: see `require_still`."""
     team = lock_team(team_id)
     require_still(actor, action, *sessions)
     return team
 
 
-def lock_team_by(actor: Actor, team_id: UUID, action: Action, *sessions: AwsSession) -> tuple[Team, Actor]:
+def lock_team_by(
+    actor: Actor, team_id: UUID | None, action: Action, *sessions: AwsSession
+) -> tuple[Team, Actor]:
     """Do the same, and return the actor as they are now: who was an admin a moment ago may be none."""
     team = lock_team(team_id)
     if isinstance(actor, Membership):

@@ -108,6 +108,7 @@ def _lets_in_more(wanted: Audience, now: Audience, limit: Limit) -> bool:
 
 def limits_of_role(session: AwsSession) -> dict[Right, Limit]:
     """Read to whom the role of a session is closed by what has it besides, or had it; a right that is open is left out."""
+    assert session.team_id is not None
     role = role_of(session)
     others = sessions_with_role(session.team_id, role).exclude(pk=session.pk)
     limits: dict[Right, Limit] = {}
@@ -130,6 +131,7 @@ def keep_closed(role: str, changes: Sequence[tuple[AwsSession, Access, Access]])
     sessions that are gone is over.
     """
     [team_id] = {session.team_id for session, _, _ in changes}
+    assert team_id is not None
     having = sessions_with_role(team_id, role)
     for right in Right:
         closings = _closings(team_id, role).filter(right=right)

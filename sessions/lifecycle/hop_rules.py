@@ -36,6 +36,7 @@ def check_name(session: AwsSession, policy: TeamPolicy, handles: Mapping[str, in
     template = template_of(session.link, policy)
     if template == HANDLE:
         return
+    assert session.team is not None
     shape = Shape.of(template, session.alias, session.team.slug)
     name = clash(shape, handles_of(session.team_id) if handles is None else handles)
     if name:

@@ -64,11 +64,11 @@ def ask_rotation(root: AwsSession, member: Membership) -> KeyRotation:
         raise NotAllowed("", "This kind of root has no long-lived key.")
     try:
         with transaction.atomic():
-            begin(member, Action.EDIT, root)
+            member = begin(member, Action.EDIT, root)
             now, actor = database_now(), member.user.get_username()
             old_key_id = root.settings.get(kind.long_lived_key[0], "")
             rotation = KeyRotation.objects.create(
-                root=root, team=root.team, asked_by=actor, asked_at=now, old_key_id=old_key_id, due_at=now
+                root=root, team=member.team, asked_by=actor, asked_at=now, old_key_id=old_key_id, due_at=now
             )
             data = {"old_key_id": old_key_id}
             ledger.append(root.team_id, [Entry(EventKind.KEY_ROTATION_ASKED, actor, root, data)])

@@ -67,7 +67,8 @@ def follow(
 def follow_for(session: AwsSession, member: Membership) -> None:
     """Have one member's activation of a session follow now, ahead of what waits for a worker."""
     lock_team(session.team_id)
-    resettle(Activation.objects.filter(session=session, user=member.user), database_now(), asked=True)
+    mine = Activation.objects.filter(session=session, session__deletion=None, user=member.user)
+    resettle(mine, database_now(), asked=True)
 
 
 def progress(team_id: Any, below: AwsSession | None = None) -> dict[str, int] | None:

@@ -112,13 +112,8 @@ def root_row(root: AwsSession, person: str = "", *, make: bool = False) -> Crede
     row = Credential.objects.filter(pk=fingerprint).first()
     if row is None and make:
         request = {"keeps": True, "person": person} if ROOT_KINDS[root.kind].keeps_base(root.settings) else {}
-        row = Credential.objects.create(
-            fingerprint=fingerprint,
-            team_id=root.team_id,
-            root=root,
-            level=0,
-            request=request,
-        )
+        row = _row(fingerprint, root, level=0, request=request)
+        row.save(force_insert=True)
     return row
 
 
@@ -128,16 +123,14 @@ def _rows_of(plans: Sequence[Sequence[PlannedHop]]) -> dict[str, Credential]:
     found = Credential.objects.select_for_update().filter(pk__in=steps).order_by("level")
     rows = {row.fingerprint: row for row in found}
     made = [
-        Credential(
-            fingerprint=fingerprint,
-            team_id=root.team_id,
-            root=root,
-            parent_id=step.parent_fingerprint,
-            level=step.level,
-            request=step.request,
-        )
+        _row(fingerprint, root, parent_id=step.parent_fingerprint, level=step.level, request=step.request)
         for fingerprint, (step, root) in steps.items()
         if fingerprint not in rows
     ]
     Credential.objects.bulk_create(sorted(made, key=lambda row: row.level))
     return rows | {row.fingerprint: row for row in made}
+
+
+def _row(fingerprint: str, root: AwsSession, **fields: Any) -> Credential:
+    assert root.team_id is not None  # nothing is planned for what is deleted
+    return Credential(fingerprint=fingerprint, team_id=root.team_id, root=root, **fields)

@@ -105,7 +105,9 @@ def _go_on(roots: Sequence[Credential], now: datetime) -> None:
 def broken_roots(member: Membership) -> list[tuple[AwsSession, Problem]]:
     """The roots of a member's team that are refused now, each once with its problem: what waits or is tried again is no news."""
     noted = Credential.objects.filter(team=member.team, level=0, problem__isnull=False).values("root")
-    roots = list(AwsSession.objects.filter(pk__in=noted).defer("sealed_secrets").order_by("alias"))
+    roots = list(
+        AwsSession.objects.filter(pk__in=noted, deletion=None).defer("sealed_secrets").order_by("alias")
+    )
     problems = root_problems([root.pk for root in roots], member, database_now()) if roots else {}
     return [
         (root, problems[root.pk]) for root in roots if root.pk in problems and problems[root.pk].is_refused

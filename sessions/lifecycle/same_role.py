@@ -34,7 +34,7 @@ from sessions.models import (
     SessionGrant,
     forest,
 )
-from sessions.policy import Action, can, not_to_share, working_members
+from sessions.policy import Action, can, not_to_change, working_members
 
 
 @dataclass(frozen=True)
@@ -48,7 +48,7 @@ class Way:
 
 def with_role_of(session: AwsSession) -> QuerySet[AwsSession]:
     """Select the other sessions of the team with the same role; none for a root."""
-    if not session.is_chained:
+    if not session.is_chained or session.team_id is None:
         return AwsSession.objects.none()
     return sessions_with_role(session.team_id, role_of(session)).exclude(pk=session.pk)
 
@@ -145,7 +145,7 @@ def _close_part(session: AwsSession, actor: Actor, *, is_first: bool) -> list[Aw
         raise Refused("", f"“{session.alias}” is open to everyone: close it first.")
     # Under the lock, so that none is made beside it.
     left = _wider(session, *Right)
-    if is_first and isinstance(actor, Membership) and not_to_share(actor, left).exists():
+    if is_first and isinstance(actor, Membership) and not_to_change(actor, left).exists():
         raise RightLost("", LOST)
     others = list(left.select_related("team", "link").order_by("pk")[: parts.AT_ONCE])
     if not others:
@@ -166,4 +166,4 @@ def _close_part(session: AwsSession, actor: Actor, *, is_first: bool) -> list[Aw
 
 def may_close(member: Membership, session: AwsSession) -> bool:
     """Check whether a member may close all of the other ways to a session's role."""
-    return can(member, Action.SHARE, session) and not not_to_share(member, _wider(session, *Right)).exists()
+    return can(member, Action.SHARE, session) and not not_to_change(member, _wider(session, *Right)).exists()

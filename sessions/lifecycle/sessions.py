@@ -1,35 +1,29 @@
-"""Create, edit, delete: the links stay a forest of bounded depth, and active chains follow an edit that leaves them who they are."""
+"""Create and edit: the links stay a forest of bounded depth, and active chains follow an edit that leaves them who they are."""
 
-import hashlib
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping
 from copy import copy
 from dataclasses import dataclass, field
 from typing import Any
 
 from django.db import IntegrityError, transaction
-from django.db.models import Exists, OuterRef
 
 from sessions import ledger
 from sessions.clock import database_now
 from sessions.ledger import Entry
-from sessions.lifecycle import parts
-from sessions.lifecycle.activations import end_activations_of, leave_to_the_clock
-from sessions.lifecycle.authority import LOST, begin
+from sessions.lifecycle.authority import begin
 from sessions.lifecycle.blobs import seal_root_secrets
 from sessions.lifecycle.closed_roles import check_role
 from sessions.lifecycle.hop_rules import check_below, check_chain, check_link, check_name
 from sessions.lifecycle.identity import Why, go_along, own_below, what_changed
 from sessions.lifecycle.moves import follow
-from sessions.lifecycle.refused import Refused, RightLost
+from sessions.lifecycle.refused import Refused
 from sessions.lifecycle.same_role import close_like_role
 from sessions.lifecycle.tested import identity_told
-from sessions.lifecycle.versions import Changed, expect
+from sessions.lifecycle.versions import expect
 from sessions.models import (
     CHAINED,
-    Activation,
     AssumerLink,
     AwsSession,
-    Credential,
     EventKind,
     Membership,
     TeamPolicy,
@@ -38,7 +32,7 @@ from sessions.models.sessions import load_chains
 from sessions.policy import Action, can, why_not_create
 from sessions.secret import Secret
 
-__all__ = ["Draft", "Refused", "check_place", "delete_session", "save_session"]
+__all__ = ["Draft", "Refused", "check_place", "save_session"]
 
 
 @dataclass(frozen=True)
@@ -238,79 +232,3 @@ def check_place(draft: Draft, session: AwsSession, member: Membership) -> None:
             "assumer",
             f"This would be a chain of {depth} AssumeRole calls{below}; the team's limit is {member.team.max_depth}.",
         )
-
-
-def mark_of(sessions: Iterable[AwsSession]) -> str:
-    """Make a short text of these sessions, which is another one for any others."""
-    ids = ",".join(sorted(str(each.pk) for each in sessions))
-    return hashlib.sha256(ids.encode()).hexdigest()[:16]
-
-
-def delete_session(
-    session: AwsSession, member: Membership, *, seen: int | None = None, below_seen: str | None = None
-) -> list[AwsSession]:
-    """Deletes a session and everything assumed from it, at all levels; returns what went, dependants first.
-
-    Many go in parts, from the ends of the chains upwards. What is active ends before the first of them is gone.
-    `below_seen`: `mark_of` the dependants that were confirmed; raises `Changed` if they are others by now.
-    """
-    gone: list[AwsSession] = []
-    while session.with_dependants().order_by()[: parts.AT_ONCE + 1].count() > parts.AT_ONCE:
-        doomed = _doomed(session, member, below_seen)
-        with transaction.atomic():
-            begin(member, Action.DELETE, session)
-            expect(session.version, seen)
-            leave_to_the_clock(Activation.objects.filter(session__in=session.with_dependants().values("pk")))
-        seen = below_seen = None
-        went = [each for some in parts.in_parts(doomed[:-1]) for each in _delete_part(some, session, member)]
-        gone += went
-        if not went:  # a table whose links bite their tail
-            break
-    with transaction.atomic():
-        member = begin(member, Action.DELETE, session)
-        expect(session.version, seen)
-        return [*gone, *_delete(_doomed(session, member, below_seen), session, member)]
-
-
-def _doomed(session: AwsSession, member: Membership, below_seen: str | None) -> list[AwsSession]:
-    """List what goes with a session, dependants first. Raises `Refused` for what the member may not delete."""
-    dependants = [below for below, _ in session.dependants()]
-    if below_seen is not None and mark_of(dependants) != below_seen:
-        raise Changed("", "What is assumed from it has changed since you looked.", session.version)
-    forbidden = [below.alias for below in dependants if not can(member, Action.DELETE, below)]
-    if forbidden:
-        raise Refused(
-            "", f"Only an admin can delete this: others' sessions rest on it ({', '.join(forbidden[:5])})."
-        )
-    return [*reversed(dependants), session]
-
-
-@transaction.atomic
-def _delete_part(some: Sequence[AwsSession], session: AwsSession, member: Membership) -> list[AwsSession]:
-    """Delete those of these that are there still and that nothing rests on but what goes with them."""
-    member = begin(member, Action.DELETE, session)
-    ids = [each.pk for each in some]
-    links = AssumerLink.objects.filter(assumer__in=ids).exclude(session__in=ids)
-    there = AwsSession.objects.filter(pk__in=ids, team=member.team_id).exclude(pk__in=links.values("assumer"))
-    found = there.in_bulk()
-    doomed = [each for each in some if each.pk in found]
-    if not all(can(member, Action.DELETE, found[each.pk]) for each in doomed):
-        raise RightLost("", LOST)
-    return _delete(doomed, session, member)
-
-
-def _delete(doomed: list[AwsSession], session: AwsSession, member: Membership) -> list[AwsSession]:
-    entries = end_activations_of(doomed, member.user.get_username())
-    for each in doomed:
-        entries.append(
-            Entry(EventKind.SESSION_DELETED, member.user.get_username(), each, {"with": session.alias})
-        )
-    if doomed and doomed[-1].pk == session.pk and not session.is_chained:
-        childless = ~Exists(Credential.objects.filter(parent=OuterRef("pk")))
-        while Credential.objects.filter(childless, root=session).delete()[0]:
-            pass
-    ledger.append(member.team_id, entries)
-    ids = [each.pk for each in doomed]
-    AssumerLink.objects.filter(session__in=ids).delete()
-    AwsSession.objects.filter(pk__in=ids).delete()
-    return doomed

@@ -77,7 +77,8 @@ class ShownNames:
 
     def _links(self, handle: str, person_id: int | None) -> Iterable[tuple[Any, str, str]]:
         """The links that have to be looked at: (team's id, own template, alias)."""
-        links = AssumerLink.objects.annotate(template=Lower("role_session_name"))
+        there = AssumerLink.objects.filter(session__deletion=None)
+        links = there.annotate(template=Lower("role_session_name"))
         names = self._names(handle, person_id)
         templates: set[str] = set()
         for name, inside in names:

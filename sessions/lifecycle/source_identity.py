@@ -76,7 +76,7 @@ def _sessions_at(row: Credential) -> list[AwsSession]:
         frontier = set(Credential.objects.filter(parent__in=frontier).values_list("pk", flat=True))
         below |= frontier
     started = AwsSession.objects.filter(
-        pk__in=Activation.objects.filter(credential__in=below).values("session_id")
+        pk__in=Activation.objects.filter(credential__in=below).values("session_id"), deletion=None
     )
     found = {}
     for chain in load_chains(started).values():

@@ -6,7 +6,7 @@ from sessions.models.events import Event, EventKind, LedgerHead
 from sessions.models.moves import Move
 from sessions.models.people import AwsName, Invitation, Membership, Removal, Role, Team, TeamGroup, User
 from sessions.models.roots import Approval, ApprovalStage, KeyRotation, RootAnswer
-from sessions.models.sessions import CHAINED, AssumerLink, AwsSession
+from sessions.models.sessions import CHAINED, AssumerLink, AwsSession, Deletion
 from sessions.models.team_policy import SourceIdentity, TeamPolicy
 from sessions.models.tokens import Heartbeat, Scope, Tally, Token
 
@@ -20,6 +20,7 @@ __all__ = [
     "AwsSession",
     "ClosedByAdmin",
     "Credential",
+    "Deletion",
     "Ended",
     "Event",
     "EventKind",

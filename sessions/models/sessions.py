@@ -24,6 +24,24 @@ def kind_choices() -> list[tuple[str, str]]:
     return [(CHAINED, CHAINED_LABEL), *((kind.kind, kind.label) for kind in ROOT_KINDS.values())]
 
 
+class Deletion(models.Model):
+    """A deletion with more below it than goes in one step: decided, in the ledger, and cleared away in parts.
+
+    Its sessions have no team any more, so that nobody finds them and their aliases are free. `session_id` and `alias` are
+    of the one that was deleted, `actor` is by whom.
+    """
+
+    id = models.UUIDField(primary_key=True, default=uuid.uuid4, editable=False)
+    team = models.ForeignKey(Team, on_delete=models.CASCADE, related_name="+")
+    session_id = models.UUIDField()
+    alias = models.CharField(max_length=64)
+    actor = models.CharField(max_length=150)
+    at = models.DateTimeField()
+
+    def __str__(self) -> str:
+        return f"{self.alias} and what was assumed from it"
+
+
 class AwsSession(models.Model):
     """An AWS identity that the team can be: assumed through a link (the chained kind), or a root to assume from.
 
@@ -32,7 +50,11 @@ class AwsSession(models.Model):
     """
 
     id = models.UUIDField(primary_key=True, default=uuid.uuid4, editable=False)
-    team = models.ForeignKey(Team, on_delete=models.CASCADE, related_name="aws_sessions")
+    # Null once it is deleted and not yet cleared away; `deletion` then says whose it was. See `lifecycle.deletions`.
+    team = models.ForeignKey(Team, on_delete=models.CASCADE, null=True, related_name="aws_sessions")
+    deletion = models.ForeignKey(
+        Deletion, on_delete=models.CASCADE, null=True, db_index=False, editable=False, related_name="+"
+    )
     kind = models.CharField(max_length=40, choices=kind_choices)
     alias = models.CharField(max_length=64)
     # As names in CloudTrail show it, in lower case; empty where it is longer than any handle, null: not worked out yet.
@@ -62,13 +84,23 @@ class AwsSession(models.Model):
     dependant_links: "models.Manager[AssumerLink]"
 
     class Meta:
-        constraints = [models.UniqueConstraint(Lower("alias"), "team", name="alias_is_unique_in_team")]
+        constraints = [
+            models.UniqueConstraint(Lower("alias"), "team", name="alias_is_unique_in_team"),
+            models.CheckConstraint(
+                condition=models.Q(team__isnull=False, deletion=None)
+                | models.Q(team=None, deletion__isnull=False),
+                name="a_session_has_a_team_or_is_deleted",
+            ),
+        ]
         indexes = [
             models.Index("team", Lower("alias"), "id", name="session_by_alias"),
             models.Index(fields=["team", "profile"], name="session_by_profile"),
             models.Index(fields=["shown_alias"], name="session_by_shown_alias"),
             models.Index(fields=["team"], name="session_closed", condition=models.Q(open_to_assume=False)),
             models.Index(fields=["team"], name="session_root", condition=~models.Q(kind=CHAINED)),
+            models.Index(
+                fields=["deletion"], name="session_deleted", condition=models.Q(deletion__isnull=False)
+            ),
         ]
         ordering = ["alias"]
 
@@ -177,7 +209,7 @@ def load_chains(sessions: Iterable[AwsSession], *, broken: bool = False) -> dict
 
 def load_chain(session_id: uuid.UUID, **annotations: Any) -> list[AwsSession]:
     """Load one session's chain, root first, in one statement; empty if the session is gone. Raises `BrokenChain`."""
-    start = AwsSession.objects.filter(pk=session_id).values("pk")
+    start = AwsSession.objects.filter(pk=session_id, deletion=None).values("pk")
     found = AwsSession.objects.filter(pk__in=above(start)).select_related("link").annotate(**annotations)
     by_id = {each.pk: each for each in found.defer("sealed_secrets")}
     path = [by_id.pop(session_id)] if session_id in by_id else []

@@ -68,7 +68,8 @@ class Token(models.Model):
     @cached_property
     def bound_to(self) -> dict[uuid.UUID, str]:
         """Read the sessions that a bound token is good for: {id: alias}; empty where all of them are deleted."""
-        return {session.pk: session.alias for session in self.sessions.all()} if self.is_bound else {}
+        sessions = self.sessions.all() if self.is_bound else ()
+        return {session.pk: session.alias for session in sessions if session.deletion_id is None}
 
     def is_valid(self, at: datetime) -> bool:
         """Check whether it opens anything at that moment."""

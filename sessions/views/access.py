@@ -61,7 +61,7 @@ def session_for(
 ) -> tuple[AwsSession, Membership]:
     """A session of the caller's teams and their membership there; 404 if it is not theirs to see, 403 if not to do."""
     session = visible_to(user_of(request)).filter(pk=session_id).first()
-    if session is None:
+    if session is None or session.team is None:
         require_fresh_groups(user_of(request), team__aws_sessions=session_id)
         raise Http404
     member = member_in(request, session.team.slug)

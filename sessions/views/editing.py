@@ -19,8 +19,9 @@ from sessions.clock import database_now
 from sessions.conflicts import Stored, status_of
 from sessions.forms import ChainedSessionForm, SessionForm, form_for, stored_values
 from sessions.lifecycle import request_limits
+from sessions.lifecycle.deletions import delete_session, mark_of
 from sessions.lifecycle.probes import report_on, start_probe
-from sessions.lifecycle.sessions import Refused, delete_session, mark_of
+from sessions.lifecycle.sessions import Refused
 from sessions.lifecycle.state import view_of_sessions
 from sessions.lifecycle.versions import Changed, last_change
 from sessions.models import CHAINED, Activation, AwsSession, EventKind, Membership, Probe, ProbeState, User
@@ -183,7 +184,8 @@ def delete_session_page(request: HttpRequest, session_id: UUID) -> HttpResponse:
         except Refused as refused:
             messages.error(request, refused.message)
             return redirect("session", session.pk)
-        count = f"{len(gone)} sessions" if len(gone) > 1 else f"Session “{session.alias}”"
+        tasks.wake_after_deletion()
+        count = f"{gone} sessions" if gone > 1 else f"Session “{session.alias}”"
         messages.success(request, f"{count} deleted.")
         return redirect("session_list", member.team.slug)
     dependants = session.dependants()
@@ -195,7 +197,7 @@ def delete_session_page(request: HttpRequest, session_id: UUID) -> HttpResponse:
     context = {
         "row": row_of(view.describe(session), view),
         "dependants_count": len(dependants),
-        "below": mark_of(below for below, _ in dependants),
+        "below": mark_of(below.pk for below, _ in dependants),
         "dependants_more": len(dependants) - len(shown),
         "active_people": people.get(session.pk, 0),
         "dependants": [

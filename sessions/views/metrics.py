@@ -50,7 +50,9 @@ def _rotation(now: datetime) -> Iterator[Metric]:
         "How long the longest overdue credential has waited.",
         value=(now - oldest).total_seconds() if oldest else 0.0,
     )
-    active = Activation.objects.filter(credential__expires_at__gt=now)
+    # What has ended may still be there, until the clock or a deletion comes to it.
+    started = Activation.objects.filter(ends_at__gt=now)
+    active = started.filter(credential__expires_at__gt=now)
     soonest = active.aggregate(at=Min("credential__expires_at"))["at"]
     yield GaugeMetricFamily(
         "chainweb_active_sessions", "Started sessions with live credentials.", value=active.count()
@@ -65,7 +67,7 @@ def _rotation(now: datetime) -> Iterator[Metric]:
         "chainweb_troubled_sessions", "Started sessions with a problem.", labels=["retrying"]
     )
     for retrying in (True, False):
-        with_problem = Activation.objects.filter(credential__problem__retrying=retrying)
+        with_problem = started.filter(credential__problem__retrying=retrying)
         troubled.add_metric([str(retrying).lower()], with_problem.count())
     yield troubled
 

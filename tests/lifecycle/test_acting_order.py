@@ -9,6 +9,7 @@ from sessions.lifecycle import approvals
 from sessions.lifecycle.access import Access, Audience, delete_group, save_group, set_access
 from sessions.lifecycle.activations import rotate_session, start_session
 from sessions.lifecycle.answers import give_codes
+from sessions.lifecycle.deletions import delete_session
 from sessions.lifecycle.invitations import accept_invitation, invite, revoke_invitation
 from sessions.lifecycle.key_rotations import ask_rotation
 from sessions.lifecycle.people import create_person, rename_in_cloudtrail
@@ -21,7 +22,7 @@ from sessions.lifecycle.rights import (
     remove_member,
     set_person_active,
 )
-from sessions.lifecycle.sessions import Draft, delete_session, save_session
+from sessions.lifecycle.sessions import Draft, save_session
 from sessions.lifecycle.team_policy import PolicyDraft, save_policy
 from sessions.lifecycle.tokens import create_token, revoke_token
 from sessions.models import (

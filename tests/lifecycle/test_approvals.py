@@ -9,7 +9,8 @@ from sessions import sealing
 from sessions.clock import database_now
 from sessions.lifecycle import approvals, choices, waiting
 from sessions.lifecycle.approvals import approval_of, ask_approval, delete_unneeded, end_approval, work_due
-from sessions.lifecycle.sessions import Draft, delete_session, save_session
+from sessions.lifecycle.deletions import delete_session
+from sessions.lifecycle.sessions import Draft, save_session
 from sessions.lifecycle.state import Status
 from sessions.models import Approval, ApprovalStage, Credential, EventKind, Membership
 from sessions.secret import Secret

@@ -9,10 +9,11 @@ from django.urls import reverse
 
 from sessions.aws.arn import role_key
 from sessions.lifecycle.access import Access, access_of, save_group, set_access
+from sessions.lifecycle.deletions import delete_session
 from sessions.lifecycle.refused import Refused
 from sessions.lifecycle.rights import change_role, disable_member, enable_member, remove_member
 from sessions.lifecycle.same_role import close_wider_ways
-from sessions.lifecycle.sessions import delete_session, save_session
+from sessions.lifecycle.sessions import save_session
 from sessions.models import AssumerLink, ClosedByAdmin, Right, Role
 from tests.house import House
 from tests.lifecycle.test_closed_roles import EVERYONE, NOBODY, draft, only, stored

@@ -5,10 +5,11 @@ from django.db import connection
 
 from sessions.lifecycle import parts
 from sessions.lifecycle.access import Access, set_access
+from sessions.lifecycle.deletions import delete_session
 from sessions.lifecycle.refused import Refused
 from sessions.lifecycle.rights import change_role
 from sessions.lifecycle.same_role import close_wider_ways, wider_ways
-from sessions.lifecycle.sessions import delete_session, save_session
+from sessions.lifecycle.sessions import save_session
 from sessions.models import AwsSession, Role, SessionGrant
 from tests.lifecycle.test_closed_roles import EVERYONE, NOBODY, draft, only, stored
 from tests.races import Aside, held_head, wait_for_waiting

@@ -5,12 +5,14 @@ from datetime import timedelta
 import pytest
 
 from sessions.clock import database_now
-from sessions.lifecycle import callers, rotation
+from sessions.lifecycle import callers, parts, rotation
 from sessions.lifecycle.activations import rotate_session, stop_session
 from sessions.lifecycle.answers import give_codes
+from sessions.lifecycle.deletions import delete_session
 from sessions.lifecycle.sessions import Draft, save_session
 from sessions.lifecycle.state import Status
-from sessions.models import Credential
+from sessions.models import Credential, EventKind
+from tests.house import crowd
 from tests.lifecycle.test_codes import CODE, mfa_root, protected
 from tests.lifecycle.test_reach import FAR, due_now, statuses, try_again
 from tests.lifecycle.test_rotation import age
@@ -169,3 +171,16 @@ def test_a_late_word_of_an_old_credentials_end_does_not_end_the_new_one(house, s
     house.work()
     assert Credential.objects.get(level=1).generation == 2
     assert house.state(leaf).problem is None
+
+
+def test_what_a_deletion_ends_while_it_is_minted_is_neither_kept_nor_told(house, in_flight, monkeypatch):
+    hub = house.chained("Hub")
+    crowd(house, 3, assumer=hub)
+    leaf = house.chained("Leaf", hub)
+    house.start(leaf)
+    monkeypatch.setattr(parts, "AT_ONCE", 2)
+    in_flight(lambda: delete_session(hub, house.ada))
+    rotation.run()
+    told = [event.kind for event in house.events()]
+    assert EventKind.CREDENTIAL_MINTED not in told[told.index(EventKind.SESSION_DELETED) :]
+    assert not Credential.objects.filter(level=2, sealed__isnull=False).exists()

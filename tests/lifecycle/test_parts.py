@@ -5,14 +5,11 @@ from collections import Counter
 import pytest
 from django.db import transaction
 
-from sessions import ledger
 from sessions.lifecycle import activations, parts
 from sessions.lifecycle.activations import end_overdue, start_sessions, stop_sessions
 from sessions.lifecycle.people import add_member
-from sessions.lifecycle.refused import Refused
 from sessions.lifecycle.reveal import NotReady, reveal
 from sessions.lifecycle.rights import disable_member, enable_member, remove_member
-from sessions.lifecycle.sessions import delete_session
 from sessions.lifecycle.state import Status
 from sessions.models import Activation, AwsSession, Credential, EventKind, Membership, Role
 from tests.house import crowd
@@ -62,44 +59,6 @@ def test_of_one_profile_the_last_starts_whatever_part_it_is_in(house, leaves):
     start_sessions(leaves, house.ben)
     started = set(Activation.objects.values_list("session_id", flat=True))
     assert started == {each.pk for each in leaves[1:]}
-
-
-def test_a_session_with_many_below_it_goes_in_parts(house, hub, leaves):
-    start_sessions([hub, *leaves], house.ben)
-    crowd(house, FEW + 1, assumer=leaves[3], prefix="Deep")
-    gone = delete_session(hub, house.ada)
-    assert [gone[-1].pk, len(gone)] == [hub.pk, MANY + FEW + 2]
-    assert not AwsSession.objects.filter(kind="iam-role-chained").exists()
-    assert max(together(house, EventKind.SESSION_DELETED)) <= FEW
-    assert not Activation.objects.exists()
-    assert not Credential.objects.filter(level__gt=0).exists()
-    assert ledger.verify(str(house.team.pk)) is None
-
-
-def test_nothing_is_handed_out_below_a_session_whose_deletion_has_begun(house, hub, leaves, monkeypatch):
-    start_sessions(leaves, house.ben)
-    house.work()
-    assert reveal(leaves[0], house.ben, form="posix", via="page")
-
-    def stopped(*arguments):
-        raise KeyboardInterrupt  # the process is killed before the first part
-
-    monkeypatch.setattr("sessions.lifecycle.sessions._delete_part", stopped)
-    with pytest.raises(KeyboardInterrupt):
-        delete_session(hub, house.ada)
-    with pytest.raises(NotReady):
-        reveal(leaves[0], house.ben, form="posix", via="page")
-    monkeypatch.undo()
-    delete_session(AwsSession.objects.get(pk=hub.pk), house.ada)
-    assert not AwsSession.objects.filter(kind="iam-role-chained").exists()
-
-
-def test_somebody_elses_session_keeps_all_of_them(house, hub, leaves):
-    mine = house.chained("Mine", member=house.ben)
-    below = crowd(house, FEW + 2, assumer=mine, prefix="Others")
-    with pytest.raises(Refused, match="Only an admin"):
-        delete_session(mine, house.ben)
-    assert AwsSession.objects.filter(pk__in=[each.pk for each in below]).count() == FEW + 2
 
 
 LOSSES = {

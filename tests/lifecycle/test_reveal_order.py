@@ -9,10 +9,10 @@ from django.urls import reverse
 from sessions.clock import database_now
 from sessions.lifecycle.access import Access, Audience, delete_group, save_group, set_access
 from sessions.lifecycle.activations import stop_session
+from sessions.lifecycle.deletions import delete_session
 from sessions.lifecycle.log_ins import end_log_ins
 from sessions.lifecycle.reveal import NotReady, NotYours, reveal
 from sessions.lifecycle.rights import change_role, disable_member, remove_member, set_person_active
-from sessions.lifecycle.sessions import delete_session
 from sessions.lifecycle.tokens import revoke_token
 from sessions.models import (
     Activation,

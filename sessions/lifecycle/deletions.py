@@ -1,0 +1,160 @@
+"""Delete a session and all that is assumed from it: decided in one short transaction, cleared away in parts where it is much.
+
+What is decided holds for everybody at once: the sessions lose their team, so that no page, no rule and no worker finds them,
+and the link by which they hung on what stays is cut. What is left of them nobody has a use for, and any worker clears it away.
+"""
+
+import hashlib
+import random
+import time
+from collections.abc import Iterable
+from typing import Any
+from uuid import UUID
+
+from django.db import transaction
+from django.db.models import Exists, OuterRef, Q
+
+from sessions import ledger
+from sessions.clock import database_now
+from sessions.ledger import Entry
+from sessions.lifecycle import parts
+from sessions.lifecycle.activations import end_activations_of, erase_all_unneeded, leave_to_the_clock
+from sessions.lifecycle.authority import begin, lock_team
+from sessions.lifecycle.held_up import passed_over, teams_held_up
+from sessions.lifecycle.needs import needs_of
+from sessions.lifecycle.refused import Refused
+from sessions.lifecycle.versions import Changed, expect
+from sessions.models import (
+    Activation,
+    AssumerLink,
+    AwsSession,
+    Credential,
+    Deletion,
+    EventKind,
+    KeyRotation,
+    Membership,
+    Move,
+    Probe,
+)
+from sessions.policy import Action, not_to_change
+
+NAMED = 5
+
+
+def mark_of(ids: Iterable[UUID]) -> str:
+    """Make a short text of the ids of sessions, which is another one for any others."""
+    return hashlib.sha256(",".join(sorted(map(str, ids))).encode()).hexdigest()[:16]
+
+
+@transaction.atomic
+def delete_session(
+    session: AwsSession, member: Membership, *, seen: int | None = None, below_seen: str | None = None
+) -> int:
+    """Delete a session and everything assumed from it, at all levels; return how many sessions that were.
+
+    Of many, the rows stay for `work_off`: the caller wakes a worker.
+    `below_seen`: `mark_of` the dependants that were confirmed; raises `Changed` if they are others by now. Raises `Refused`
+    for what the member may not delete.
+    """
+    member = begin(member, Action.DELETE, session)
+    expect(session.version, seen)
+    dependants = session.with_dependants().exclude(pk=session.pk).order_by()
+    ids = list(dependants.values_list("pk", flat=True))
+    if below_seen is not None and mark_of(ids) != below_seen:
+        raise Changed("", "What is assumed from it has changed since you looked.", session.version)
+    others = not_to_change(member, dependants).order_by("alias")
+    if forbidden := list(others.values_list("alias", flat=True)[:NAMED]):
+        raise Refused(
+            "", f"Only an admin can delete this: others' sessions rest on it ({', '.join(forbidden)})."
+        )
+    actor = member.user.get_username()
+    if len(ids) < parts.AT_ONCE:
+        doomed = [*reversed([below for below, _ in session.dependants()]), session]
+        entries = end_activations_of(doomed, actor)
+        told = [Entry(EventKind.SESSION_DELETED, actor, each, {"with": session.alias}) for each in doomed]
+        ledger.append(member.team_id, [*entries, *told])
+        _clear(doomed)
+    else:
+        _decide(session, member, actor, len(ids))
+    return len(ids) + 1
+
+
+def _decide(session: AwsSession, member: Membership, actor: str, below: int) -> None:
+    """Have a session and all below it be gone for everybody, whoever clears it away. Under the team's lock."""
+    now = database_now()
+    deletion = Deletion.objects.create(
+        team_id=member.team_id, session_id=session.pk, alias=session.alias, actor=actor, at=now
+    )
+    tree = session.with_dependants().values("pk")
+    AwsSession.objects.filter(pk__in=tree).update(team=None, deletion=deletion)
+    AssumerLink.objects.filter(session=session.pk).delete()
+    leave_to_the_clock(Activation.objects.filter(session__deletion=deletion))
+    Move.objects.filter(session__deletion=deletion).delete()
+    probes = Probe.objects.filter(Q(session__deletion=deletion) | Q(assumer__deletion=deletion))
+    tried = [pk for pk in probes.values_list("credential_id", flat=True) if pk]
+    probes.delete()
+    erase_all_unneeded(tried)
+    # A worker that is just minting for them comes too late.
+    minting = Credential.objects.filter(team=member.team_id, lease_until__gt=now)
+    unneeded = [pk for pk, needs in needs_of(list(minting.values_list("pk", flat=True))).items() if not needs]
+    minting.filter(pk__in=unneeded).update(fence=None, lease_until=None, due_at=None, asked_at=None)
+    if not session.is_chained:
+        AwsSession.objects.filter(pk=session.pk).update(sealed_secrets=None)
+        KeyRotation.objects.filter(root=session.pk).delete()
+        nothing: dict[str, Any] = dict.fromkeys(("sealed", "problem", "due_at", "asked_at", "fence"))
+        Credential.objects.filter(root=session.pk, level=0).update(**nothing, lease_until=None)
+    data = {"with": session.alias, "below": below}
+    ledger.append(member.team_id, [Entry(EventKind.SESSION_DELETED, actor, session, data)])
+
+
+def is_due() -> bool:
+    """Check whether any deletion is still to be cleared away."""
+    return Deletion.objects.exists()
+
+
+def work_off(seconds: float) -> int:
+    """In a worker: clear away what is deleted, for about so long. Returns how many sessions went."""
+    until, cleared = time.monotonic() + seconds, 0
+    waiting = list(Deletion.objects.exclude(team__in=list(map(UUID, teams_held_up()))))
+    random.shuffle(waiting)  # where one does not come to its end, the others do
+    for deletion in waiting:
+        while time.monotonic() < until:
+            found = 0
+            with passed_over(deletion.team_id):
+                found = _clear_part(deletion)
+            if not found:
+                break
+            cleared += found
+            time.sleep(parts.PAUSE_SECONDS)
+    return cleared
+
+
+@transaction.atomic
+def _clear_part(deletion: Deletion) -> int:
+    """Clear away the next sessions, from the ends of the chains upwards. 0: all of them are gone."""
+    lock_team(deletion.team_id)
+    built_on = Exists(AssumerLink.objects.filter(assumer=OuterRef("pk")))
+    left = AwsSession.objects.filter(~built_on, deletion=deletion.pk).order_by("pk")
+    some = list(left.defer("sealed_secrets")[: parts.AT_ONCE])
+    if not some:
+        Deletion.objects.filter(pk=deletion.pk).delete()
+        return 0
+    entries = end_activations_of(some, deletion.actor)
+    for each in some:
+        if each.pk != deletion.session_id:  # whose line was written when it was decided
+            told = {"with": deletion.alias}
+            entries.append(Entry(EventKind.SESSION_DELETED, deletion.actor, each, told))
+    ledger.append(deletion.team_id, entries)
+    _clear(some)
+    return len(some)
+
+
+def _clear(sessions: list[AwsSession]) -> None:
+    """Delete these rows, on which nothing but each other rests, and of a root what was minted below it."""
+    roots = [each.pk for each in sessions if not each.is_chained]
+    childless = ~Exists(Credential.objects.filter(parent=OuterRef("pk")))
+    while roots and Credential.objects.filter(childless, root__in=roots).delete()[0]:
+        pass
+    ids = [each.pk for each in sessions]
+    AssumerLink.objects.filter(session__in=ids).delete()
+    AwsSession.objects.filter(pk__in=ids).delete()
