@@ -139,6 +139,13 @@ class SocialAccountAdapter(DefaultSocialAccountAdapter):  # type: ignore[misc]  
         if sociallogin.is_existing and is_login:
             _follow_groups_of(sociallogin)
 
+    def validate_disconnect(self, account: SocialAccount, accounts: Any) -> None:
+        """Keep an identity whose groups let people in: taken off, it would come back as somebody whom no admin removed."""
+        if group_map(account):
+            text = "Your groups there decide about your teams here, so it stays connected."
+            messages.error(context.request, text)  # the library's page shows no error of its form
+            raise ValidationError(text)
+
     def save_user(self, request: HttpRequest, sociallogin: SocialLogin, form: Any = None) -> User:
         user: User = sociallogin.user
         data = form.cleaned_data if form else {}

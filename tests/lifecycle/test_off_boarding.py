@@ -15,6 +15,7 @@ from django.db import connection, transaction
 from django.test import Client
 from django.urls import reverse
 
+from chainweb.identity import oidc_provider, parse_group_map
 from sessions.clock import database_now
 from sessions.lifecycle.access import Access, Audience, set_access
 from sessions.lifecycle.authority import lock_team
@@ -201,6 +202,17 @@ def test_the_identity_is_remembered_whatever_account_it_goes_to(house, gina):
     readmit(removals_of(house.team).get(), house.ada)
     follow_groups(again, {"users"}, MAP, ("sso", "4711"))
     assert Membership.objects.filter(user=again).exists()
+
+
+@pytest.mark.parametrize("groups", ["users=platform:member", ""])
+def test_nobody_takes_off_an_identity_whose_groups_let_people_in(house, gina, settings, groups):
+    settings.OIDC_GROUPS = parse_group_map("OIDC_GROUPS", groups)
+    provider = oidc_provider("https://idp.example", "chainweb", "a secret", name="IdP", scopes=["openid"])
+    settings.SOCIALACCOUNT_PROVIDERS = {"openid_connect": provider}
+    account = SocialAccount.objects.create(user=gina.user, provider="sso", uid="4711", extra_data={})
+    answer = browser_of(gina).post(reverse("socialaccount_connections"), {"account": account.pk})
+    assert SocialAccount.objects.exists() == bool(groups)
+    assert ("it stays connected" in answer.content.decode()) == bool(groups)
 
 
 def test_groups_that_end_and_come_back_bring_the_person_back(house, gina):
