@@ -6,6 +6,7 @@ more than two keys, and the one that is in use is active throughout: the old key
 is in use, by requests that are signed with it (or with a session of the user, where MFA has to be shown).
 """
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from enum import StrEnum
@@ -16,7 +17,10 @@ from sessions.aws.credentials import AwsCredentials
 from sessions.aws.errors import AwsError, Refused, Unavailable
 from sessions.aws.iam import AccessKey
 from sessions.aws.proof import About
-from sessions.aws.sts import caller_identity
+from sessions.aws.sts import CallerIdentity, caller_identity
+
+# How STS is asked whose a key is. It is another service than IAM: what one answers says nothing of the other.
+WhoIs = Callable[[AwsCredentials, str], CallerIdentity]
 
 # So long a new key may be unknown here and there at AWS before that counts as an error. It is seconds, as a rule.
 GRACE = timedelta(minutes=5)
@@ -72,13 +76,15 @@ class Store(Protocol):
         """The root uses the new key from now on."""
 
 
-def begin(key: AwsCredentials, signing: AwsCredentials, region: str) -> Rotation:
+def begin(
+    key: AwsCredentials, signing: AwsCredentials, region: str, who_is: WhoIs = caller_identity
+) -> Rotation:
     """What to store before the first step, for that key of the root; `signing` signs IAM's calls, as in `Store`.
 
     Raises `AwsError` where a rotation cannot be: nothing is changed then.
     """
     key_id = key.access_key_id
-    who = caller_identity(key, region)
+    who = who_is(key, region)
     kind, _, path = who.arn.split(":", 5)[5].partition("/")
     if kind != "user" or not path:
         raise Refused(
@@ -96,7 +102,7 @@ def begin(key: AwsCredentials, signing: AwsCredentials, region: str) -> Rotation
     return Rotation(user_name, who.arn, key_id)
 
 
-def take_step(store: Store, region: str, now: datetime) -> Step:
+def take_step(store: Store, region: str, now: datetime, who_is: WhoIs = caller_identity) -> Step:
     """Takes the one step that is next, and returns which it was; after `DONE` or `WITHDRAW` there is none.
 
     Raises `AwsError`: a retryable one where waiting helps, as while AWS does not know the new key everywhere.
@@ -104,7 +110,7 @@ def take_step(store: Store, region: str, now: datetime) -> Step:
     try:
         keys = iam.list_keys(store.signing(), store.rotation.user_name, region)
         step = next_step(store.rotation, store.key().access_key_id, keys, now)
-        _take(step, store, keys, region, now)
+        _take(step, store, keys, region, now, who_is)
         return step
     except AwsError as error:
         if _may_be_too_early(error, store.rotation, now):
@@ -139,7 +145,9 @@ def next_step(rotation: Rotation, current_key_id: str, keys: dict[str, AccessKey
     return Step.DEACTIVATE if old.active else Step.DELETE
 
 
-def _take(step: Step, store: Store, keys: dict[str, AccessKey], region: str, now: datetime) -> None:
+def _take(
+    step: Step, store: Store, keys: dict[str, AccessKey], region: str, now: datetime, who_is: WhoIs
+) -> None:
     rotation = store.rotation
     match step:
         case Step.CREATE:
@@ -148,7 +156,7 @@ def _take(step: Step, store: Store, keys: dict[str, AccessKey], region: str, now
             store.keep(_create(store, region), now)
         case Step.VERIFY:
             # It proves that AWS knows the key and its secret, and that it is this user's; nothing else is needed of it.
-            who = caller_identity(store.new_key(), region)
+            who = who_is(store.new_key(), region)
             if who.arn != rotation.user_arn:
                 raise Refused(
                     "OtherUser", 0, "The new key is another user's.", "Withdraw, and look at the user in IAM."

@@ -20,6 +20,7 @@ from sessions.aws.credentials import AwsCredentials
 from sessions.aws.errors import AwsError, Refused, WaitingForPerson
 from sessions.aws.key_rotation import Rotation, Step
 from sessions.aws.roots import ROOT_KINDS
+from sessions.aws.sts import CallerIdentity, caller_identity
 from sessions.clock import database_now
 from sessions.ledger import Entry
 from sessions.lifecycle import roots
@@ -128,8 +129,8 @@ def _work_on(pk: uuid.UUID, fence: uuid.UUID) -> None:
                 store.begin()
                 roots.heard(store.row.root)
             # A step that writes here writes its event with it; what is done at AWS alone is told afterwards.
-            region = route_of(store.row.root).now()
-            while (step := key_rotation.take_step(store, region, database_now())) not in ENDS:
+            region = store.row.root.sts_home
+            while (step := key_rotation.take_step(store, region, database_now(), store.who_is)) not in ENDS:
                 store.took(step)
                 roots.heard(store.row.root)
             store.end(step)
@@ -259,9 +260,13 @@ class DatabaseStore:
 
     # --- the rest of the row ----------------------------------------------------------------------
 
+    def who_is(self, key: AwsCredentials, _: str) -> CallerIdentity:
+        """Ask STS whose that key is, at the root's STS region or at one that stands in for it."""
+        return ask(route_of(self.row.root), lambda region: caller_identity(key, region))
+
     def begin(self) -> None:
         key, signing = self.key(), self.signing()
-        begun = ask(route_of(self.row.root), lambda region: key_rotation.begin(key, signing, region))
+        begun = key_rotation.begin(key, signing, self.row.root.sts_home, self.who_is)
         with transaction.atomic(durable=True):
             self._write(user_name=begun.user_name, user_arn=begun.user_arn)
             same = AwsSession.objects.filter(pk=self.row.root_id, secret_version=self.row.root.secret_version)

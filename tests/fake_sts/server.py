@@ -46,7 +46,7 @@ class FakeSts:
         self.calls: list[dict[str, Any]] = []
         self.latency_seconds = 0.0
         self.down = False
-        # Regions that are out of order: "" hangs up, a code is answered to every call that is signed for them.
+        # Regions whose STS is out of order: "" hangs up, a code is answered to every call that is signed for them.
         self.out_of_order: dict[str, str] = {}
         self._faults: list[Refusal | tuple[int, bytes] | None] = []
         self._lost: set[str] = set()
@@ -193,7 +193,9 @@ class FakeSts:
             "at": datetime.now(UTC),
         }
         try:
-            if (broken := self.out_of_order.get(call["region"])) is not None:
+            # IAM has one endpoint for all regions.
+            is_iam = signed is not None and signed.service == "iam"
+            if not is_iam and (broken := self.out_of_order.get(call["region"])) is not None:
                 call["code"] = broken or "HungUp"
                 if not broken:
                     return None

@@ -9,6 +9,7 @@ from sessions.aws.sts import caller_identity
 from sessions.clock import database_now
 from sessions.lifecycle import key_rotations
 from sessions.lifecycle.answers import give_codes
+from sessions.lifecycle.bases import route_of
 from sessions.lifecycle.blobs import root_credentials
 from sessions.lifecycle.key_rotations import DatabaseStore, ask_again, ask_rotation, rotation_of, work_due
 from sessions.lifecycle.second_look import look_again
@@ -276,3 +277,30 @@ def test_a_root_without_a_long_lived_key_has_none_to_rotate(house, center):
     assert not key_rotations.can_be_rotated(portal)
     with pytest.raises(Refused, match="no long-lived key"):
         ask_rotation(portal, house.ada)
+
+
+def test_an_outage_of_iam_says_nothing_of_sts(house, sts, root):
+    ask_rotation(root, house.ada)
+    way = route_of(root)
+    for _ in range(4):
+        sts.fail_next("ServiceUnavailable", after=1)  # STS says who it is, IAM does not answer
+        again()
+    assert [way.at(region).last_error for region in way.regions] == [None] * 4
+    leaf = house.chained("Leaf", root)
+    house.start(leaf)
+    house.work()
+    assert house.state(leaf).status is Status.ACTIVE
+
+
+@pytest.mark.parametrize("steps", [0, 1])
+def test_while_the_sts_region_is_shut_a_key_is_verified_at_another(house, sts, root, steps):
+    ask_rotation(root, house.ada)
+    if steps:
+        sts.fail_next("ServiceUnavailable", 2, after=4)  # a key is made, and is yet to be verified
+        work_due()
+        assert steps_told(house) == STEPS[:steps]
+    sts.out_of_order["eu-west-1"] = ""
+    for _ in range(3):
+        again()
+    assert rotation_of(root).ended_at
+    assert steps_told(house) == STEPS
