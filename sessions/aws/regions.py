@@ -21,6 +21,8 @@ ENABLED_BY_DEFAULT = {
     "aws-eusc": ("eusc-de-east-1",),
     "aws-iso": ("us-iso-east-1", "us-iso-west-1"),
     "aws-iso-b": ("us-isob-east-1", "us-isob-west-1"),
+    "aws-iso-e": ("eu-isoe-west-1",),
+    "aws-iso-f": ("us-isof-east-1", "us-isof-south-1"),
 }
 
 _EVERYBODYS = frozenset(region for regions in ENABLED_BY_DEFAULT.values() for region in regions)

@@ -6,7 +6,9 @@ import pytest
 
 from sessions.aws.credentials import AwsCredentials
 from sessions.aws.errors import ClockSkewed, Refused, Throttled, Unavailable
+from sessions.aws.names import partitions
 from sessions.aws.proof import About
+from sessions.aws.regions import ENABLED_BY_DEFAULT
 from sessions.lifecycle import endpoints, lanes
 from sessions.lifecycle.endpoints import FAILURES_TO_SHUT, route
 from sessions.lifecycle.lanes import Call, Lanes
@@ -214,6 +216,10 @@ def test_what_a_region_that_stands_in_rejects_is_not_final():
 def test_a_region_alone_in_its_partition_has_none_that_stands_in():
     assert route("1", "eusc-de-east-1").regions == ("eusc-de-east-1",)
     assert route("1", "cn-north-1").regions == ("cn-north-1", "cn-northwest-1")
+
+
+def test_every_partition_has_regions_that_need_not_be_enabled():
+    assert set(ENABLED_BY_DEFAULT) == set(partitions())
 
 
 def test_a_call_outside_of_a_run_is_made_once_more_elsewhere_and_no_further():
