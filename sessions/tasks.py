@@ -20,6 +20,7 @@ from sessions.lifecycle import (
     people,
     probes,
     rotation,
+    second_look,
     shown_names,
 )
 from sessions.lifecycle.broker import client
@@ -101,6 +102,7 @@ def _sweep(*, by_message: bool) -> None:
         activations.end_of_people_who_left,
         probes.delete_overdue,
         answers.delete_old,
+        second_look.look_at_files,
         approvals.delete_unneeded,
         people.forget_ended_log_ins,
         shown_names.remember_aliases,

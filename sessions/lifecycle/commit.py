@@ -53,11 +53,9 @@ def commit(
         MINTED_COLUMNS,
         {pk: _minted(row, outcome, now, pk in taken_away) for pk, (row, outcome) in minted.items()},
     )
-    statements.write(
-        claim.fence,
-        PROBLEM_COLUMNS,
-        _unless_asked_since(_problems(others, now), others, asked),
-    )
+    unminted = _unless_asked_since(_problems(others, now), others, asked)
+    statements.write(claim.fence, PROBLEM_COLUMNS, unminted)
+    retries.tell_below(unminted, {pk: row for pk, (row, _) in others.items()})
     roots.tell(ours, now)
     if minted:
         roots.go_on_below(minted, now)

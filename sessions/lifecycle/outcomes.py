@@ -35,11 +35,16 @@ class Refusal:
 
 @dataclass(frozen=True)
 class Blocked:
-    """A hop further up has this problem. `follows`: look again when that hop's backoff is over."""
+    """A hop further up has this problem, and is tried again at `due_at`; None: not before something changes.
+
+    `finds_out`: nothing up there is tried by itself, so this row's own call finds out whether the problem is over; with
+    `passes` that is worth a look soon.
+    """
 
     problem: dict[str, Any]
     due_at: datetime | None
-    follows: bool = False
+    finds_out: bool = False
+    passes: bool = False
 
 
 @dataclass(frozen=True)
@@ -73,7 +78,10 @@ def not_its_own(level: int) -> AwsError:
 
 
 def problem_of(error: AwsError, since: datetime | None = None) -> dict[str, Any]:
-    """What a person reads of an error: {code, hop, message, check, since, retrying, rejected (by AWS), waiting (for a person)}."""
+    """What a person reads of an error: {code, hop, message, check, since, retrying, rejected (by AWS), waiting (for a person)}.
+
+    `cause` is what tries are counted by: what passes by itself, or one rejection.
+    """
     return {
         "code": error.code,
         "hop": error.hop,
@@ -83,6 +91,7 @@ def problem_of(error: AwsError, since: datetime | None = None) -> dict[str, Any]
         "retrying": error.retryable,
         "rejected": not error.retryable and not isinstance(error, WaitingForPerson),
         "waiting": isinstance(error, WaitingForPerson),
+        "cause": error.about.value if error.retryable else f"{error.hop} {error.code}",
     }
 
 
@@ -119,11 +128,18 @@ def fails_the_lane(error: AwsError) -> bool:
     return error.about in {About.MOMENT, About.CLOCK} and not isinstance(error, Throttled | Refused)
 
 
-def blocked_by(outcome: Outcome) -> Outcome:
-    """What the failure of a parent means for the row below it."""
+def blocked_by(outcome: Outcome, parent: Credential | None = None) -> Outcome:
+    """What the failure of a parent means for the row below it.
+
+    `parent` is a row that is minted by itself, as it was stored with that: what rests on it is tried when it is. Without it
+    the row below finds out.
+    """
     match outcome:
+        case Refusal() | Blocked() if parent is not None:
+            # Without a problem it is somebody else's by now.
+            return Blocked(parent.problem, parent.due_at) if parent.problem else Deferred(DEFERRED_FOR)
         case Refusal(error):
-            return Blocked(problem_of(error), due_at=None, follows=error.retryable)
+            return Blocked(problem_of(error), due_at=None, finds_out=True, passes=error.retryable)
         case Blocked() | Deferred():
             return outcome
         case _:

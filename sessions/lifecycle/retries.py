@@ -6,6 +6,7 @@ rejected now may be accepted in a minute, and until the end of what is served th
 
 from collections.abc import Collection, Mapping, Sequence
 from datetime import datetime
+from typing import Any
 
 from django.db.models import Max
 
@@ -13,7 +14,7 @@ from sessions.aws import proof
 from sessions.aws.errors import AwsError
 from sessions.aws.proof import About
 from sessions.aws.roots import ROOT_KINDS
-from sessions.lifecycle.outcomes import Blocked, Outcome, Refusal
+from sessions.lifecycle.outcomes import Blocked, Outcome, Refusal, problem_of
 from sessions.lifecycle.scouts import plain
 from sessions.lifecycle.times import DEFERRED_FOR, PARENT_MARGIN, backoff, second_try, seldom
 from sessions.models import Credential
@@ -26,23 +27,30 @@ def due_after(
     row: Credential, outcome: Refusal | Blocked, lives_until: datetime | None, now: datetime
 ) -> datetime | None:
     """When a row is tried again; None: when something changes, or a person asks. `lives_until` is the end of what it serves."""
+    tries = tries_before(row, problem_of(outcome.error) if isinstance(outcome, Refusal) else outcome.problem)
     match outcome:
         case Refusal(error) if error.retryable or _is_worth_one_more(error, row):
-            return now + backoff(row.attempts)
+            return now + backoff(tries)
         case Refusal(error) if error.about is About.PERSON or _has_used_up_a_code(row):
             return None
         case Refusal(error):
             passes = error.about in PASSES_SOMETIME
         case Blocked(due_at=due_at) if due_at is not None:
-            return due_at
-        case Blocked(follows=True):
-            return now + backoff(row.attempts)
-        case Blocked(problem):
-            passes = problem.get("hop") == 0 and not problem.get("waiting")
-    last = lives_until - PARENT_MARGIN if lives_until else now
-    if last > now:
-        return min(now + second_try(row.attempts), last)
+            return max(due_at, now + DEFERRED_FOR)
+        case Blocked(finds_out=False):
+            return None
+        case Blocked(passes=True):
+            return now + backoff(tries)
+        case Blocked():
+            passes = True
+    if lives_until and lives_until > now:
+        return now + second_try(tries, lives_until - now)
     return now + seldom() if passes else None
+
+
+def tries_before(row: Credential, problem: Mapping[str, object]) -> int:
+    """Count the tries that ended by the same cause: an outage lengthens no wait after a rejection, nor the other way round."""
+    return row.attempts if row.problem and row.problem.get("cause") == problem.get("cause") else 0
 
 
 def _has_used_up_a_code(row: Credential) -> bool:
@@ -79,7 +87,7 @@ def live_parents(results: Sequence[tuple[Credential, Outcome]], now: datetime) -
     stopped = {
         str(row.parent_id)
         for row, outcome in results
-        if isinstance(outcome, Blocked) and outcome.due_at is None and row.parent_id
+        if isinstance(outcome, Blocked) and row.parent_id and outcome.problem["hop"] < row.level
     }
     if not stopped:
         return ()
@@ -102,9 +110,37 @@ def columns(
     due_at = now + DEFERRED_FOR if is_stale else due_after(row, outcome, until, now)
     # "Rejected" is what a person reads where nothing is served any more, also if it is looked at again some day.
     retrying = bool(problem["retrying"]) or (due_at is not None and until is not None)
+    said = {**plain(problem), "retrying": retrying}
     return {
-        "problem": {**plain(problem), "retrying": retrying},
-        "attempts": min(row.attempts + 1, 1000),
+        "problem": {**said, "tried": now.isoformat()} if row.is_kept_base else said,
+        "attempts": min(tries_before(row, problem) + 1, 1000),
         "due_at": due_at,
         "asked_at": None,
     }
+
+
+def tell_below(written: Mapping[str, Mapping[str, Any]], before: Mapping[str, Credential]) -> None:
+    """Have what waits for these rows, untried, say the same as they do now. Inside the transaction that writes them."""
+    news = {
+        pk: columns["problem"]
+        for pk, columns in written.items()
+        if columns["problem"] and _is_new(columns["problem"], before[pk])
+    }
+    standing_for = {pk: pk for pk in news}
+    while standing_for:
+        waiting = Credential.objects.filter(
+            parent_id__any_of=standing_for, due_at=None, problem__isnull=False
+        ).values_list("pk", "parent_id", "level")
+        standing_for = {
+            pk: standing_for[str(parent_id)]
+            for pk, parent_id, level in waiting
+            if news[standing_for[str(parent_id)]]["hop"] < level
+        }
+        for top in set(standing_for.values()):
+            below = [pk for pk, each in standing_for.items() if each == top]
+            Credential.objects.filter(pk__any_of=below).update(problem=plain(news[top]))
+
+
+def _is_new(problem: Mapping[str, Any], row: Credential) -> bool:
+    known = row.problem or {}
+    return any(problem.get(name) != known.get(name) for name in ("code", "hop", "message"))

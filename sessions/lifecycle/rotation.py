@@ -49,7 +49,8 @@ LOOK_AGAIN_IN_BULK_SECONDS = 0.5
 
 @dataclass
 class Run:
-    """What one run holds. `bases` are opened credentials to assume from, by fingerprint of the parent; `expected` are parents
+    """What one run holds. `bases` are opened credentials to assume from, and `failed` what the lack of them means for
+    what would be assumed from them, both by fingerprint of the parent; `expected` are parents
     that other runs are minting, and since when this one waits for them; `called` is what is on its way to STS, by its row."""
 
     asked_only: bool
@@ -320,7 +321,7 @@ class Run:
             self.waiting.setdefault(parent_id, []).append(row)
             return
         if parent_id in self.failed:
-            self._finish(row, outcomes.blocked_by(self.failed[parent_id]))
+            self._finish(row, self.failed[parent_id])
             return
         parent = self.parents.get(parent_id)
         base = self.bases.get(parent_id) or (base_from(parent) if parent else Deferred(DEFERRED_FOR))
@@ -338,8 +339,8 @@ class Run:
             return
         assert not isinstance(base, AwsCredentials)
         if isinstance(base, Refusal):
-            self.failed[parent_id] = base
-            self._finish(row, outcomes.blocked_by(base))
+            self.failed[parent_id] = outcomes.blocked_by(base)
+            self._finish(row, self.failed[parent_id])
         elif isinstance(base, Deferred) and parent is not None and may_wait:
             self.expected[parent_id] = time.monotonic()
             self.waiting.setdefault(parent_id, []).append(row)
@@ -409,7 +410,7 @@ class Run:
                 self.bases[row.pk] = outcome.credentials
                 self.failed.pop(row.pk, None)
             elif row.pk not in unminted or not unminted[row.pk].is_live(long_enough):
-                self.failed[row.pk] = outcome
+                self.failed[row.pk] = outcomes.blocked_by(outcome, unminted.get(row.pk))
             for child in self.waiting.pop(row.pk, []):
                 self._place(child)
 

@@ -47,7 +47,7 @@ class Scouts:
         if root.pk in self.sent:
             return False
         if root.root.sts_home == rejected.home and self._is_settled(rejected, row):
-            return Blocked(told(rejected.problem, rejected.at, rejected.home), due_at=None)
+            return Blocked(told(rejected.problem, rejected.at, rejected.home), due_at=None, finds_out=True)
         self.sent[root.pk] = row.pk
         return True
 

@@ -1,14 +1,14 @@
-"""What a worker does first: it has tried, once and spread, whatever was rejected or waits.
-
-While no worker ran, or with another environment, the cause may have ended without any call that shows it.
+"""Causes that end without any call that shows it: whatever was rejected is tried once when a worker starts, and a root that
+reads a file once that is written again.
 """
 
 import random
-from datetime import timedelta
+from datetime import datetime, timedelta
 
 import structlog
 from django.db.models import Q
 
+from sessions.aws.roots import ROOT_KINDS
 from sessions.clock import database_now
 from sessions.lifecycle.scouts import plain
 from sessions.lifecycle.times import compressed
@@ -21,6 +21,9 @@ TRIES_PER_SECOND = 10
 SHORTEST = compressed(seconds=5)
 LONGEST = compressed(minutes=5)
 PARTS = 20
+
+READERS = [kind.kind for kind in ROOT_KINDS.values() if kind.reads_a_file]
+_looked_at: dict[str, datetime] = {}
 
 
 def look_again() -> int:
@@ -42,4 +45,22 @@ def look_again() -> int:
     stopped.update(due_at=now)
     if found:
         log.info("what was rejected is tried once", rows=len(found), within_seconds=spread.total_seconds())
+    return len(found)
+
+
+def look_at_files() -> int:
+    """Make due what waits at a root whose file on this machine was written after AWS rejected it. How many roots that are."""
+    stopped = Credential.objects.filter(
+        level=0, problem__isnull=False, due_at=None, root__kind__in=READERS, request__keeps=True
+    )
+    found = []
+    for row in stopped.select_related("root"):
+        written_at = ROOT_KINDS[row.root.kind].written_at(row.root.settings)
+        tried = (row.problem or {}).get("tried")
+        if written_at and tried and written_at > datetime.fromisoformat(tried):
+            # Once for each writing, also where this machine's clock is ahead of the database's.
+            if _looked_at.get(row.pk) != written_at:
+                found.append(row.pk)
+            _looked_at[row.pk] = written_at
+    Credential.objects.filter(pk__in=found, due_at=None).update(due_at=database_now())
     return len(found)

@@ -70,7 +70,7 @@ def write(fence: uuid.UUID, columns: Sequence[str], rows: Mapping[str, Mapping[s
 
 _DUE_BELOW = """
 UPDATE chains_credential SET due_at = %s WHERE parent_id {parents} AND problem IS NOT NULL
-AND (due_at IS NULL OR (due_at > %s AND {stopped_at} < level))
+AND (due_at IS NULL OR (due_at > %s AND {stopped_at} < level)) RETURNING fingerprint
 """
 _DUE_BELOW_POSTGRES = _DUE_BELOW.format(parents="= ANY(%s)", stopped_at="(problem->>'hop')::int")
 _DUE_BELOW_SQLITE = _DUE_BELOW.format(
@@ -79,16 +79,18 @@ _DUE_BELOW_SQLITE = _DUE_BELOW.format(
 
 
 def make_due_below(parents: Collection[str], now: datetime) -> None:
-    """Make due what has these parents and stopped at them or further up, and whatever nothing tries again.
+    """Make due what stopped at these or further up, however deep below them, and whatever nothing tries again.
 
     Every commit does this, so it is spared the building of a query, which costs more than the query.
     """
-    moment = stored("due_at", now)
+    moment, above = stored("due_at", now), list(parents)
     with connection.cursor() as cursor:
-        if connection.vendor == "sqlite":
-            cursor.execute(_DUE_BELOW_SQLITE, [moment, json.dumps(list(parents)), moment])
-        else:
-            cursor.execute(_DUE_BELOW_POSTGRES, [moment, list(parents), moment])
+        while above:
+            if connection.vendor == "sqlite":
+                cursor.execute(_DUE_BELOW_SQLITE, [moment, json.dumps(above), moment])
+            else:
+                cursor.execute(_DUE_BELOW_POSTGRES, [moment, above, moment])
+            above = [pk for (pk,) in cursor.fetchall()]
 
 
 def _as_json(value: bytes | datetime) -> str:

@@ -35,6 +35,8 @@ LONGEST_BACKOFF = compressed(seconds=60)
 # rejected root or region holds up and what has nothing left to serve, between the third and the fourth.
 FIRST_SECOND_TRY = compressed(minutes=2)
 LONGEST_SECOND_TRY = compressed(minutes=8)
+# Towards the end of what lives the tries come closer together, down to this; the last is made at the very end.
+CLOSEST_SECOND_TRY = compressed(seconds=10)
 SELDOM = (compressed(minutes=10), compressed(minutes=30))
 
 
@@ -50,10 +52,12 @@ def backoff(attempts: int) -> timedelta:
     return least + (ceiling - least) * random.random()  # noqa: S311  (likewise)
 
 
-def second_try(attempts: int) -> timedelta:
-    """How long a rejection stands while something still lives: minutes, spread, since a change at AWS takes as long to spread."""
+def second_try(attempts: int, left: timedelta = timedelta.max) -> timedelta:
+    """How long a rejection stands while something still lives, for so long: minutes, spread, since a change at AWS takes as
+    long to spread; never beyond the end, where there is one try more."""
     ceiling = min(LONGEST_SECOND_TRY, FIRST_SECOND_TRY * float(2 ** min(attempts, 16)))
-    return ceiling * random.uniform(0.5, 1.0)  # noqa: S311  (likewise)
+    wait: timedelta = ceiling * random.uniform(0.5, 1.0)  # noqa: S311  (likewise)
+    return min(wait, max(left / 2, CLOSEST_SECOND_TRY), left)
 
 
 def seldom() -> timedelta:

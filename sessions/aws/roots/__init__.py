@@ -109,6 +109,8 @@ class RootKind(ABC):
     per_person: ClassVar[bool] = False
     # It belongs to the installation, so the operator has to allow it per team.
     needs_operator: ClassVar[bool] = False
+    # Base credentials come of a file on the worker's machine: see `written_at`.
+    reads_a_file: ClassVar[bool] = False
     # The settings that say who the root is at AWS: where one changes, whoever assumes from it would become somebody else.
     identity_settings: ClassVar[tuple[str, ...]] = ()
     # (the setting that is the id of an IAM user's long-lived key, the secret that belongs to it): it can be rotated in place.
@@ -140,6 +142,10 @@ class RootKind(ABC):
         """
         values = [settings.get(name, "") for name in self.identity_settings]
         return " ".join([self.kind, *values]) if values and all(values) else ""
+
+    def written_at(self, settings: Mapping[str, str]) -> datetime | None:
+        """Find when the file that base credentials come of was last written, by this machine; None if it is not there."""
+        return None
 
     def approval_scope(self, settings: Mapping[str, str]) -> str:
         """What an approval is good for: it is shared by the roots of this kind (and person) with the same text here.

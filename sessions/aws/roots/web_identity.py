@@ -7,6 +7,7 @@ import os
 import re
 import stat
 from collections.abc import Mapping
+from datetime import UTC, datetime
 
 from sessions.aws.arn import InvalidArn, RoleArn, role_key
 from sessions.aws.credentials import AwsCredentials
@@ -105,6 +106,7 @@ class WebIdentity(RootKind):
     help = "A role assumed with the token of an identity provider, from a file that the operator allows."
     icon = "file-key"
     needs_operator = True
+    reads_a_file = True
     identity_settings = ("role_arn",)
     fields = (
         Field(
@@ -139,6 +141,17 @@ class WebIdentity(RootKind):
 
     def identity(self, settings: Mapping[str, str]) -> str:
         return role_key(settings.get("role_arn", ""))
+
+    def written_at(self, settings: Mapping[str, str]) -> datetime | None:
+        name = settings.get("token_file", "")
+        if name not in allowed_files():
+            return None
+        try:
+            found = os.stat(name)
+        except OSError:
+            return None
+        # A file that is moved into its place may have been written long before.
+        return datetime.fromtimestamp(max(found.st_mtime, found.st_ctime), UTC)
 
     def base_credentials(
         self,
