@@ -1,11 +1,10 @@
 """A code that a root waits for: given once by whoever may, it serves every chain under that root.
 
-It is sealed to the workers, and the worker that takes it removes it before it asks AWS. It sends the code again, here or at
-another region, only where a call brought no answer; one that AWS has taken all the same is rejected then, and asked for anew.
+It is sealed to the workers, and the worker that takes it removes it before it asks AWS. Where AWS gives no answer, the code
+is put back for as long as it can serve: AWS takes it once, and whether it has is not known then.
 """
 
-from collections.abc import Collection
-from datetime import timedelta
+from collections.abc import Collection, Sequence
 
 from django.db import transaction
 
@@ -14,13 +13,11 @@ from sessions.aws.roots import ROOT_KINDS, Ask
 from sessions.clock import database_now
 from sessions.ledger import Entry
 from sessions.lifecycle.authority import begin_answer
+from sessions.lifecycle.outcomes import CODE_LIFE, Given
 from sessions.lifecycle.plan import root_row
 from sessions.lifecycle.sessions import Refused
 from sessions.models import AwsSession, Credential, EventKind, Membership, RootAnswer
 from sessions.secret import Secret
-
-# A device shows another code every half minute, and AWS takes the one before as well. An older one is of no use to anybody.
-CODE_LIFE = timedelta(minutes=2)
 
 
 def codes_of(root: AwsSession) -> list[Ask]:
@@ -74,17 +71,34 @@ def have_tried(roots: Collection[Credential]) -> None:
         stopped.update(problem=None, due_at=now, asked_at=now, attempts=0)
 
 
-def take(row: Credential) -> dict[str, Secret]:
-    """In a worker that holds the row: {name: code} of what was given for it, which is gone with that."""
+def take(row: Credential) -> tuple[list[Given], bool]:
+    """In a worker that holds the row: what was given for it, which is gone with that, and whether any of it is too old.
+
+    Raises `SealingError`; then it is left for a worker that can open it.
+    """
     with transaction.atomic():
-        given = list(
+        stored = list(
             RootAnswer.objects.select_for_update().filter(credential=row).select_related("credential")
         )
-        RootAnswer.objects.filter(pk__in=[each.pk for each in given]).delete()
-    fresh = database_now() - CODE_LIFE
-    return {
-        each.name: sealing.open_as_worker(each.sealed, each.place) for each in given if each.given_at > fresh
-    }
+        given = [
+            Given(each.name, sealing.open_as_worker(each.sealed, each.place), each.given_by, each.given_at)
+            for each in stored
+        ]
+        RootAnswer.objects.filter(pk__in=[each.pk for each in stored]).delete()
+    now = database_now()
+    good = [each for each in given if each.ends_at > now]
+    return good, len(good) < len(given)
+
+
+def put_back(row: Credential, given: Sequence[Given]) -> bool:
+    """Seal again what AWS has not answered about; False if something was given since. Inside the transaction that says so."""
+    if not given or RootAnswer.objects.filter(credential=row).exists():
+        return False
+    for each in given:
+        answer = RootAnswer(credential=row, name=each.name, given_by=each.by, given_at=each.at)
+        answer.sealed = sealing.seal_to_workers(each.code, answer.place)
+        answer.save(force_insert=True)
+    return True
 
 
 def delete_old() -> int:

@@ -11,9 +11,9 @@ import structlog
 
 from sessions.aws.arn import InvalidArn, RoleArn
 from sessions.aws.credentials import AwsCredentials
-from sessions.aws.errors import AwsError
+from sessions.aws.errors import AwsError, WaitingForPerson
 from sessions.aws.hop import root_fingerprint
-from sessions.aws.proof import Signed, Signer
+from sessions.aws.proof import About, Signed, Signer
 from sessions.aws.roots import ROOT_KINDS, RootKind
 from sessions.clock import database_now
 from sessions.lifecycle import answers, approvals
@@ -22,6 +22,7 @@ from sessions.lifecycle.endpoints import Route, route
 from sessions.lifecycle.outcomes import (
     Blocked,
     Deferred,
+    Given,
     Minted,
     Outcome,
     Refusal,
@@ -43,19 +44,40 @@ UNTIL_MOVED = timedelta(seconds=1)
 
 @dataclass(frozen=True)
 class Base:
-    """All that a root's kind needs for base credentials, so that a thread can ask for them without the database."""
+    """All that a root's kind needs for base credentials, so that a thread can ask for them without the database.
+
+    `codes` are those of the answers that AWS takes once; `unanswered`: AWS was sent them before, and gave no answer.
+    `ran_out` says why codes that were given are not among them any more.
+    """
 
     kind: RootKind
     settings: Mapping[str, str]
     secrets: Mapping[str, Secret]
     answers: Mapping[str, Secret]
+    codes: tuple[Given, ...] = ()
+    unanswered: bool = False
+    ran_out: str = ""
 
     def mint(self, region: str) -> Outcome:
         try:
             given = self.kind.base_credentials(self.settings, self.secrets, self.answers, region)
         except AwsError as error:
-            return Refusal(error)
+            return Refusal(self._told(error), codes=self.codes, unanswered=self.unanswered)
         return Minted(given, parent_access_key_id="", arn="", region=region)
+
+    def _told(self, error: AwsError) -> AwsError:
+        """Say of a code that is missing or rejected what has become of it."""
+        if isinstance(error, WaitingForPerson) and self.ran_out:
+            said = f"The last code ran out before AWS took it: {self.ran_out}"
+            return WaitingForPerson(error.code, 0, said, error.check)
+        if error.about is About.PERSON and self.codes and self.unanswered:
+            return WaitingForPerson(
+                "CodeNeeded",
+                0,
+                "AWS gave no answer to the first call with this code, and now says that the code is wrong or used.",
+                "Enter the next code that the device shows: AWS takes each only once.",
+            )
+        return error
 
     def waits(self) -> bool:
         """Whether an answer is missing: then minting it says so without asking AWS."""
@@ -63,7 +85,8 @@ class Base:
 
 
 def prepare(row: Credential) -> Base | Refusal | Deferred:
-    """For a root's row that this run holds: opens its secrets and takes what people have given. A code is gone then.
+    """For a root's row that this run holds: opens its secrets and takes what people have given. A code is gone then,
+    unless it is put back with what comes of the call.
 
     To be called right before the call is made, outside of any transaction.
     """
@@ -81,14 +104,25 @@ def prepare(row: Credential) -> Base | Refusal | Deferred:
                     return state
                 if state is not None:
                     given[ask.name] = state
-        given |= answers.take(row)
         secrets = open_root_secrets(root.sealed_secrets, root.place)
+        codes, too_old = answers.take(row)
     except AwsError as error:
         return Refusal(error)
     except SealingError as error:
         log.error("what a root holds does not open", root=str(root.pk), reason=str(error))
         return Refusal(cannot_open(0, str(error)))
-    return Base(kind, root.settings, secrets, given)
+    given |= {each.name: each.code for each in codes}
+    said = row.problem or {}
+    ran_out = str(said.get("message") if said.get("retrying") else "no worker came to it in time.")
+    return Base(
+        kind,
+        root.settings,
+        secrets,
+        given,
+        codes=tuple(codes),
+        unanswered=bool(said.get("unanswered")),
+        ran_out=ran_out if too_old else "",
+    )
 
 
 def is_of_today(row: Credential) -> bool:

@@ -16,7 +16,7 @@ from typing import TypeVar
 from sessions.aws.errors import AwsError
 from sessions.aws.proof import DENIED, QUOTING, UNKNOWN_KEY, About
 from sessions.aws.regions import stand_ins
-from sessions.lifecycle.outcomes import fails_the_lane
+from sessions.lifecycle.outcomes import fails_the_lane, is_unanswered
 from sessions.lifecycle.times import LONGEST_BACKOFF, compressed
 
 FAILURES_TO_SHUT = 3
@@ -126,11 +126,6 @@ class Route:
         """Tell whether what this call was for can be had at another region right away."""
         return self.at(region).last_error is error and self.at(region).is_shut() and not self.is_shut()
 
-    def may_try_on(self, error: AwsError) -> bool:
-        """Tell whether a call that brought no answer can be made again right away, until the regions that there are are shut."""
-        has_others = len(self.regions) > 1
-        return has_others and fails_the_lane(error) and error.about is not About.CLOCK and not self.is_shut()
-
     def judged(self, region: str, error: AwsError) -> AwsError:
         """Make nothing final of a rejection by a region that stands in: the root's own region may say otherwise."""
         if region == self.home or error.about not in _OF_A_REGION or error.code not in REGIONAL:
@@ -143,6 +138,10 @@ class Route:
             retryable=True,
             about=About.MOMENT,
         )
+
+    def other_than(self, region: str) -> str | None:
+        """Name another region that takes calls, for what cannot wait until one is shut; None if there is none."""
+        return next((each for each in self._usable() if each != region), None)
 
     def _usable(self) -> list[str]:
         home = self.at(self.home)
@@ -157,13 +156,13 @@ def ask(way: Route, call: Callable[[str], Answer]) -> Answer:
     Where the first region may be tried again, this call does so: no run may have a call for that account.
     """
     first = way.next({}) or way.now()
-    others = [region for region in way.regions if region != first and not way.at(region).is_shut()]
-    for region in (first, *others[:1]):
+    other = way.other_than(first)
+    for region in filter(None, (first, other)):
         try:
             answer = call(region)
         except AwsError as error:
             way.told(region, error)
-            if region == first and fails_the_lane(error) and error.about is not About.CLOCK and others:
+            if region == first and other and is_unanswered(error):
                 continue
             raise way.judged(region, error) from None
         way.told(region, None)

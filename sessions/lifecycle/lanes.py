@@ -31,13 +31,15 @@ SLOW_AFTER_SECONDS = 0.5
 class Call:
     """One call to make: the row it is for, and what signs it. A root's row has none: what it needs is taken at the last moment.
 
-    `signed` decides what AWS's answer proves; see `aws.proof`. `region` is where it is made, chosen when it is handed over.
+    `signed` decides what AWS's answer proves; see `aws.proof`. `region` is where it is made, chosen when it is handed over;
+    `is_second`: it was made in vain at another one just before.
     """
 
     row: Credential
     base: AwsCredentials | Base | None
     signed: Signed = field(default_factory=Signed)
     region: str = ""
+    is_second: bool = False
 
 
 @dataclass

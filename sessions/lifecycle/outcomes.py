@@ -9,6 +9,25 @@ from sessions.aws.errors import AwsError, Refused, Throttled, Unavailable, Waiti
 from sessions.aws.proof import About, Signed
 from sessions.lifecycle.times import DEFERRED_FOR
 from sessions.models import Credential
+from sessions.secret import Secret
+
+# A device shows another code every half minute, and AWS takes the one before as well. An older one is of no use to anybody.
+CODE_LIFE = timedelta(minutes=1)
+
+
+@dataclass(frozen=True)
+class Given:
+    """A code in the hands of a worker: who has typed it for which ask, and when."""
+
+    name: str
+    code: Secret
+    by: str
+    at: datetime
+
+    @property
+    def ends_at(self) -> datetime:
+        """When AWS takes it no longer."""
+        return self.at + CODE_LIFE
 
 
 @dataclass(frozen=True)
@@ -25,12 +44,15 @@ class Minted:
 @dataclass(frozen=True)
 class Refusal:
     """AWS, or the way there, said no for this very hop. `tried` and `home`: when, and at which STS region, where it was about
-    the root. `signed_with`: the access key of the call."""
+    the root. `signed_with`: the access key of the call. `codes`: what people had typed for it; `unanswered`: AWS may have
+    taken them."""
 
     error: AwsError
     tried: datetime | None = None
     home: str = ""
     signed_with: str = ""
+    codes: tuple[Given, ...] = ()
+    unanswered: bool = False
 
 
 @dataclass(frozen=True)
@@ -126,6 +148,11 @@ def is_about_the_signer(error: AwsError) -> bool:
 def fails_the_lane(error: AwsError) -> bool:
     """Tell whether calls of the same account have no better chance for a while; throttling is the budget's business."""
     return error.about in {About.MOMENT, About.CLOCK} and not isinstance(error, Throttled | Refused)
+
+
+def is_unanswered(error: AwsError) -> bool:
+    """Tell whether AWS has said nothing to the call, and may have carried it out; another region may answer."""
+    return fails_the_lane(error) and error.about is not About.CLOCK
 
 
 def blocked_by(outcome: Outcome, parent: Credential | None = None) -> Outcome:

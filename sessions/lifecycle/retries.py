@@ -14,6 +14,7 @@ from sessions.aws import proof
 from sessions.aws.errors import AwsError
 from sessions.aws.proof import About
 from sessions.aws.roots import ROOT_KINDS
+from sessions.lifecycle import answers
 from sessions.lifecycle.outcomes import Blocked, Outcome, Refusal, problem_of
 from sessions.lifecycle.scouts import plain
 from sessions.lifecycle.times import DEFERRED_FOR, PARENT_MARGIN, backoff, second_try, seldom
@@ -29,8 +30,8 @@ def due_after(
     """When a row is tried again; None: when something changes, or a person asks. `lives_until` is the end of what it serves."""
     tries = tries_before(row, problem_of(outcome.error) if isinstance(outcome, Refusal) else outcome.problem)
     match outcome:
-        case Refusal(error) if error.retryable or _is_worth_one_more(error, row):
-            return now + backoff(tries)
+        case Refusal(error, codes=codes) if error.retryable or _is_worth_one_more(error, row):
+            return min([now + backoff(tries), *(max(each.ends_at, now) for each in codes)])
         case Refusal(error) if error.about is About.PERSON or _has_used_up_a_code(row):
             return None
         case Refusal(error):
@@ -105,14 +106,18 @@ def columns(
     parents: Collection[str],
     now: datetime,
 ) -> dict[str, object]:
-    """The columns of a row that was not minted: its problem, and when it is tried again."""
+    """The columns of a row that was not minted: its problem, and when it is tried again. What it needs for that is kept."""
     is_stale = isinstance(outcome, Blocked) and str(row.parent_id) in parents
     due_at = now + DEFERRED_FOR if is_stale else due_after(row, outcome, until, now)
     # "Rejected" is what a person reads where nothing is served any more, also if it is looked at again some day.
     retrying = bool(problem["retrying"]) or (due_at is not None and until is not None)
-    said = {**plain(problem), "retrying": retrying}
+    said: dict[str, object] = {**plain(problem), "retrying": retrying}
+    if row.is_kept_base:
+        said["tried"] = now.isoformat()
+    if isinstance(outcome, Refusal) and outcome.error.retryable and answers.put_back(row, outcome.codes):
+        said["unanswered"] = outcome.unanswered
     return {
-        "problem": {**said, "tried": now.isoformat()} if row.is_kept_base else said,
+        "problem": said,
         "attempts": min(tries_before(row, problem) + 1, 1000),
         "due_at": due_at,
         "asked_at": None,

@@ -14,6 +14,7 @@ import structlog
 from django.conf import settings
 
 from sessions.aws.credentials import AwsCredentials
+from sessions.aws.errors import AwsError
 from sessions.aws.proof import About
 from sessions.clock import database_now
 from sessions.lifecycle import claims, outcomes, source_identity, tallies
@@ -193,16 +194,16 @@ class Run:
         self.lanes.finished(lane, call, error)
         tallies.add("sts_calls", lane.account, error.code if error else "ok")
         if error is not None:
-            if isinstance(call.base, Base) and call.base.answers:
-                # Nobody else has the code that a person has given, and it is good for a minute: with it goes the call.
-                if lane.route.may_try_on(error):
-                    self.lanes.add(lane.route, call)
-                    return
-            elif lane.route.goes_elsewhere(call.region, error):
+            codes = call.base.codes if isinstance(call.base, Base) else ()
+            if codes and self._ask_elsewhere(lane, call, error):
+                return
+            if not codes and lane.route.goes_elsewhere(call.region, error):
                 self._place(call.row)
                 return
             error = lane.route.judged(call.region, error)
-            outcome = Refusal(error, signed_with=signed_with)
+            outcome = Refusal(
+                error, signed_with=signed_with, codes=codes, unanswered=_may_be_used(call, error)
+            )
         parent_id = str(call.row.parent_id)
         if call.row.parent_id is None or error is None:
             pass  # a root's own: nothing else is signed with what it was asked with
@@ -219,6 +220,18 @@ class Run:
             for other in self.lanes.take_out(parent_id):
                 self._finish(other.row, outcomes.blocked_by(outcome))
         self._finish(call.row, outcome)
+
+    def _ask_elsewhere(self, lane: Lane, call: Call, error: AwsError) -> bool:
+        """Make a call with a code, which serves for seconds, once more at another region, and at once."""
+        region = lane.route.other_than(call.region)
+        if region is None or not outcomes.is_unanswered(error) or call.is_second:
+            return False
+        assert isinstance(call.base, Base)
+        lane.handed_over[region] += 1
+        self.called[call.row.pk] = lane
+        again = replace(call, base=replace(call.base, unanswered=True), region=region, is_second=True)
+        self.errands.hand_over(lane, again)
+        return True
 
     def _forget_base(self, parent_id: str) -> None:
         """AWS says that it has ended: nothing more is signed with it, and what waits looks again once the parent is minted anew."""
@@ -416,6 +429,11 @@ class Run:
 
     def _is_held_or_lost(self, row: Credential) -> bool:
         return self.rows.get(row.pk, row) is row
+
+
+def _may_be_used(call: Call, error: AwsError) -> bool:
+    """Tell whether AWS may have taken the codes of that call, or of the one before it, without saying so."""
+    return isinstance(call.base, Base) and (call.base.unanswered or outcomes.is_unanswered(error))
 
 
 def team_of(row: Credential) -> str:

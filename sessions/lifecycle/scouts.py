@@ -105,8 +105,8 @@ def told(problem: Mapping[str, Any], tried: datetime | None, home: str) -> dict[
 
 
 def plain(problem: Mapping[str, Any]) -> dict[str, Any]:
-    """A root's problem without these."""
-    return {name: value for name, value in problem.items() if name not in {"tried", "home"}}
+    """A root's problem without these, nor what is noted of its codes."""
+    return {name: value for name, value in problem.items() if name not in {"tried", "home", "unanswered"}}
 
 
 def _noted(root: Credential) -> Rejected | None:

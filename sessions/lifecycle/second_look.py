@@ -22,7 +22,6 @@ SHORTEST = compressed(seconds=5)
 LONGEST = compressed(minutes=5)
 PARTS = 20
 
-READERS = [kind.kind for kind in ROOT_KINDS.values() if kind.reads_a_file]
 _looked_at: dict[str, datetime] = {}
 
 
@@ -31,7 +30,9 @@ def look_again() -> int:
     now = database_now()
     # What AWS said of a root's key just before is not taken for granted any more.
     for root in Credential.objects.filter(level=0, problem__tried__isnull=False):
-        Credential.objects.filter(pk=root.pk, problem=root.problem).update(problem=plain(root.problem or {}))
+        if not root.is_kept_base:
+            noted = Credential.objects.filter(pk=root.pk, problem=root.problem)
+            noted.update(problem=plain(root.problem or {}))
     held_up = Credential.objects.filter(
         Q(due_at=None) | Q(due_at__gt=now + LONGEST), Q(lease_until=None) | Q(lease_until__lt=now)
     ).filter(Q(level__gt=0) | Q(request__keeps=True), problem__isnull=False)
@@ -50,8 +51,9 @@ def look_again() -> int:
 
 def look_at_files() -> int:
     """Make due what waits at a root whose file on this machine was written after AWS rejected it. How many roots that are."""
+    readers = [kind.kind for kind in ROOT_KINDS.values() if kind.reads_a_file]
     stopped = Credential.objects.filter(
-        level=0, problem__isnull=False, due_at=None, root__kind__in=READERS, request__keeps=True
+        level=0, problem__isnull=False, due_at=None, root__kind__in=readers, request__keeps=True
     )
     found = []
     for row in stopped.select_related("root"):

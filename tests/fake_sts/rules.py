@@ -91,6 +91,9 @@ class Rules:
         # (account, opt-in region) where it is enabled; {role ARN or "*": until when assuming it is denied}.
         self.enabled: set[tuple[str, str]] = set()
         self.denied: dict[str, float] = {}
+        # A device's code is good once, as at AWS; or as often as a test likes to type it.
+        self.takes_codes_once = False
+        self.used_codes: set[tuple[str | None, str | None]] = set()
         # Lets time pass at AWS alone: expiry and new credentials follow this clock.
         self.clock_ahead_seconds = 0.0
         # AWS's whole clock is so far ahead of this machine's; negative: behind it. Signatures are judged by it, too.
@@ -146,6 +149,12 @@ class Rules:
             raise Refusal(
                 "AccessDenied", "MultiFactorAuthentication failed with invalid MFA one time pass code."
             )
+        if any(device) and self.takes_codes_once:
+            if device in self.used_codes:
+                raise Refusal(
+                    "AccessDenied", "MultiFactorAuthentication failed with invalid MFA one time pass code."
+                )
+            self.used_codes.add(device)
         key = self._temporary(caller.arn, caller.user_id, caller.principals, seconds, mfa=any(device))
         return {"Credentials": _credentials(key)}
 

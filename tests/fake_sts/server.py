@@ -79,6 +79,8 @@ class FakeSts:
         self.rules.skew_seconds = 0.0
         self.rules.enabled.clear()
         self.rules.denied.clear()
+        self.rules.takes_codes_once = False
+        self.rules.used_codes.clear()
         self.iam.reset()
 
     def add_user(

@@ -1,0 +1,169 @@
+"""A code that brought no answer is tried again while it can serve; where AWS may have taken it, a person is told so."""
+
+from dataclasses import replace
+from datetime import timedelta
+
+import pytest
+
+from sessions.clock import database_now
+from sessions.lifecycle import answers, endpoints, rotation
+from sessions.lifecycle.activations import stop_session
+from sessions.lifecycle.answers import give_codes
+from sessions.lifecycle.outcomes import CODE_LIFE, Given
+from sessions.lifecycle.state import Status
+from sessions.models import Credential, EventKind, RootAnswer
+from sessions.secret import Secret
+from tests.lifecycle.test_codes import CODE, SERIAL, actions, base_row, mfa_root, protected
+from tests.lifecycle.test_sts_region import HOME, NEXT, let_time_pass, regions
+
+pytestmark = pytest.mark.django_db
+
+
+@pytest.fixture
+def leaf(house, sts):
+    """A session under a root whose code has just been typed."""
+    sts.rules.takes_codes_once = True
+    root = mfa_root(house)
+    leaf = protected(house, root, "Leaf")
+    house.start(leaf)
+    house.work()
+    give_codes(root, house.ben, {"code": CODE})
+    return leaf
+
+
+def asked(sts):
+    return regions(sts, "GetSessionToken")
+
+
+def new_code(house, sts, leaf, code="654321"):
+    key_id = leaf.link.assumer.settings["access_key_id"]
+    sts.rules.keys[key_id] = replace(sts.rules.keys[key_id], mfa_device=(SERIAL, code))
+    give_codes(leaf.link.assumer, house.ben, {"code": code})
+    house.work()
+
+
+@pytest.mark.parametrize("broken", ["", "ServiceUnavailable"])
+def test_a_code_is_tried_at_the_next_region_at_once(house, sts, leaf, broken):
+    sts.out_of_order[HOME] = broken
+    rotation.run()
+    assert asked(sts) == [HOME, NEXT]
+    assert house.state(leaf).problem is None or house.state(leaf).problem.hop == 1
+    sts.out_of_order.clear()
+    let_time_pass()
+    house.work()
+    assert house.state(leaf).status is Status.ACTIVE
+    assert len(house.events(EventKind.ROOT_ANSWERED)) == 1
+
+
+def test_a_code_outlives_seconds_without_any_answer(house, sts, leaf):
+    sts.down = True
+    rotation.run()
+    [kept] = RootAnswer.objects.all()
+    assert CODE.encode() not in bytes(kept.sealed)
+    assert kept.given_by == "ben"
+    row = base_row(leaf.link.assumer)
+    assert row.due_at < database_now() + timedelta(seconds=3)
+    assert house.state(leaf).problem.retrying
+    assert CODE not in repr(list(Credential.objects.values()))
+    sts.down = False
+    endpoints.forget()
+    let_time_pass()
+    house.work()
+    assert house.state(leaf).status is Status.ACTIVE
+    assert RootAnswer.objects.count() == 0
+
+
+@pytest.mark.parametrize("code", ["Throttling", "RequestTimeTooSkewed"])
+def test_what_takes_no_code_costs_none(house, sts, leaf, code):
+    sts.fail_next(code, status=403)
+    rotation.run()
+    assert asked(sts) == [HOME]
+    let_time_pass()
+    house.work()
+    assert (asked(sts), house.state(leaf).status) == ([HOME, HOME], Status.ACTIVE)
+
+
+def test_a_lost_answer_is_told_when_aws_has_taken_the_code(house, sts, leaf):
+    sts.lose_next("GetSessionToken")
+    house.work()
+    assert asked(sts) == [HOME, NEXT]
+    problem = house.state(leaf).problem
+    assert (problem.code, problem.hop, problem.label) == ("CodeNeeded", 0, "waiting for a code")
+    assert "no answer to the first call with this code" in problem.message
+    assert "next code" in problem.check
+    assert RootAnswer.objects.count() == 0
+    new_code(house, sts, leaf)
+    assert house.state(leaf).status is Status.ACTIVE
+
+
+def test_a_lost_answer_is_told_too_where_no_other_region_was_asked(house, sts, leaf):
+    sts.out_of_order |= dict.fromkeys((NEXT, "eu-west-3", "eu-central-1", "eu-north-1", "eu-south-1"), "")
+    sts.lose_next("GetSessionToken")
+    rotation.run()
+    let_time_pass()
+    rotation.run()
+    assert asked(sts)[0] == asked(sts)[-1] == HOME
+    assert "no answer to the first call" in house.state(leaf).problem.message
+
+
+def test_a_wrong_code_after_a_lost_one_is_told_plainly(house, sts, leaf):
+    sts.down = True
+    rotation.run()
+    sts.down = False
+    endpoints.forget()
+    give_codes(leaf.link.assumer, house.ben, {"code": "999999"})
+    house.work()
+    assert house.state(leaf).problem.code == "AccessDenied"
+
+
+def test_a_code_that_ran_out_unanswered_is_asked_for_again(house, sts, leaf):
+    sts.down = True
+    rotation.run()
+    RootAnswer.objects.update(given_at=database_now() - CODE_LIFE)
+    endpoints.forget()
+    let_time_pass()
+    sts.down = False
+    house.work()
+    problem = house.state(leaf).problem
+    assert (problem.code, problem.label) == ("CodeNeeded", "waiting for a code")
+    assert "ran out before AWS took it" in problem.message
+    assert actions(sts) == []
+    new_code(house, sts, leaf)
+    assert house.state(leaf).status is Status.ACTIVE
+
+
+def test_a_code_is_tried_until_it_runs_out_and_no_longer(house, sts, leaf):
+    Credential.objects.filter(level=0).update(attempts=50)
+    sts.down = True
+    rotation.run()
+    RootAnswer.objects.update(given_at=database_now() - CODE_LIFE + timedelta(seconds=1))
+    endpoints.forget()
+    let_time_pass()
+    rotation.run()
+    assert base_row(leaf.link.assumer).due_at < database_now() + timedelta(seconds=1.1)
+
+
+def test_a_newer_code_is_not_replaced_by_one_that_comes_back(house, sts, leaf):
+    row = base_row(leaf.link.assumer)
+    [newer] = RootAnswer.objects.all()
+    old = Given("code", Secret("111111"), "bea", database_now())
+    assert not answers.put_back(row, [old])
+    assert RootAnswer.objects.get() == newer
+
+
+def test_a_worker_that_cannot_open_a_code_leaves_it_to_others(house, sts, leaf, settings):
+    keys, settings.CHAINWEB_ROOT_KEYS = settings.CHAINWEB_ROOT_KEYS, ""
+    house.work()
+    assert RootAnswer.objects.count() == 1
+    assert house.state(leaf).problem.code == "CannotOpen"
+    settings.CHAINWEB_ROOT_KEYS = keys
+    let_time_pass()
+    house.work()
+    assert house.state(leaf).status is Status.ACTIVE
+
+
+def test_a_code_goes_with_the_session_that_is_stopped(house, sts, leaf):
+    sts.down = True
+    rotation.run()
+    stop_session(leaf, house.ben)
+    assert RootAnswer.objects.count() == 0
