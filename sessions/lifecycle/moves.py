@@ -7,6 +7,7 @@ started meanwhile asks for the right thing by itself.
 
 import time
 import uuid
+from collections.abc import Sequence
 from datetime import datetime, timedelta
 from typing import Any
 from uuid import UUID
@@ -20,7 +21,7 @@ from sessions.lifecycle.activations import resettle
 from sessions.lifecycle.authority import lock_team
 from sessions.lifecycle.held_up import passed_over, teams_held_up
 from sessions.lifecycle.identity import Why
-from sessions.models import Activation, AwsSession, Membership, Move
+from sessions.models import Activation, AwsSession, Credential, Membership, Move
 
 # So many follow in the transaction of the change itself.
 AT_ONCE = 50
@@ -138,10 +139,7 @@ def _part(move: Move) -> int:
     fresh = Move.objects.select_related("session").filter(pk=move.pk, fence=move.fence).first()
     if fresh is None:
         return 0
-    now = database_now()
-    rest = _started(fresh.team_id, fresh.session, fresh.user_id)
-    if fresh.after is not None:
-        rest = rest.filter(pk__gt=fresh.after)
+    now, rest = database_now(), _rest_of(fresh)
     found = list(rest.values_list("pk", flat=True)[:MOST_IN_A_PART])
     while looked_at < len(found) and (not looked_at or time.monotonic() < until):
         some = found[looked_at : looked_at + LOOKED_AT_TOGETHER]
@@ -156,3 +154,47 @@ def _part(move: Move) -> int:
         after=fresh.after, done=fresh.done + looked_at, lease_until=_lease(now)
     )
     return looked_at
+
+
+def _rest_of(move: Move) -> QuerySet[Activation]:
+    """Find the activations that a move has not come to yet."""
+    rest = _started(move.team_id, move.session, move.user_id)
+    return rest if move.after is None else rest.filter(pk__gt=move.after)
+
+
+def move_first(rows: Sequence[Credential]) -> set[str]:
+    """In a worker: move what rests on these rows, which are about to be issued again by the settings of before a change.
+
+    What nobody needs afterwards is not issued. Returns the rows of teams whose lock was not to be had: they are as due once their lease ends.
+    """
+    left: set[str] = set()
+    for move in Move.objects.filter(team__in={row.team_id for row in rows}):
+        of_team = [row.pk for row in rows if row.team_id == move.team_id]
+        resting = Activation.objects.filter(credential_id__any_of=_with_all_below(of_team))
+        found = list(resting.values_list("pk", flat=True)[:MOST_IN_A_PART])
+        for at in range(0, len(found), LOOKED_AT_TOGETHER):
+            with passed_over(move.team_id) as passed, transaction.atomic():
+                lock_team(move.team_id)
+                _ahead(move, found[at : at + LOOKED_AT_TOGETHER])
+            if passed:
+                left |= {*of_team}
+                break
+            time.sleep(PAUSE_SECONDS)
+    return left
+
+
+def _with_all_below(fingerprints: Sequence[str]) -> set[str]:
+    found, frontier = set(fingerprints), list(fingerprints)
+    while frontier:
+        below = Credential.objects.filter(parent_id__any_of=frontier).values_list("pk", flat=True)
+        frontier = [pk for pk in below if pk not in found]
+        found |= {*frontier}
+    return found
+
+
+def _ahead(move: Move, activations: Sequence[UUID]) -> None:
+    fresh = Move.objects.select_related("session").filter(pk=move.pk).first()
+    if fresh is not None:
+        why = Why(**fresh.why) if fresh.why else None
+        some = _rest_of(fresh).filter(pk__in=activations)
+        resettle(some, database_now(), asked=fresh.asked, why=why)

@@ -24,6 +24,7 @@ from sessions.lifecycle.claims import Claim
 from sessions.lifecycle.commit import commit
 from sessions.lifecycle.held_up import team_by_team, teams_held_up
 from sessions.lifecycle.lanes import Call, Lane, Lanes
+from sessions.lifecycle.moves import move_first
 from sessions.lifecycle.needs import Need, needs_of
 from sessions.lifecycle.outcomes import Blocked, Deferred, Minted, Outcome, Refusal
 from sessions.lifecycle.scouts import Scouts
@@ -295,6 +296,9 @@ class Run:
         """Takes newly claimed rows in: who needs them, what they are assumed from, and whether that has to be minted first."""
         self.held_in_all += len(fresh)
         self.rows.update({row.pk: row for row in fresh})
+        if left := move_first(fresh):
+            self.rows = {pk: row for pk, row in self.rows.items() if pk not in left}
+            fresh = [row for row in fresh if row.pk not in left]
         frontier = fresh
         while frontier:
             wanted = {str(row.parent_id) for row in frontier if row.parent_id} - self.rows.keys()
