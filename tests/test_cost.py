@@ -7,13 +7,16 @@ from urllib.parse import urlencode
 
 import pytest
 from django.db import connection, transaction
+from django.db.models.signals import post_init
 from django.test import Client
 from django.test.utils import CaptureQueriesContext
 
 from bench import large_team, routes
 from sessions.lifecycle import parts, request_limits
 from sessions.lifecycle.deletions import delete_session
+from sessions.models import AwsSession
 from sessions.picking import SHOWN
+from sessions.views.editing import DEPENDANTS_SHOWN
 from sessions.views.reading import CHILDREN_SHOWN
 from tests.house import browser_of, crowd
 
@@ -120,3 +123,43 @@ def test_a_root_with_very_many_below_lists_the_first_and_says_how_many_more(team
     page = browsers["admin"].get(f"/sessions/{team.big_root.pk}/").content.decode()
     assert page.count('id="below-') == CHILDREN_SHOWN
     assert f"and {MANY // 3 - CHILDREN_SHOWN} more" in page
+
+
+def test_the_page_that_deletes_reads_only_the_sessions_it_lists(team, browsers):
+    taken = []
+    for many in (DEPENDANTS_SHOWN, MANY):
+        large_team.crowd(team, 1 if many == DEPENDANTS_SHOWN else DEPENDANTS_SHOWN + 1, many)
+        read = []
+        with CaptureQueriesContext(connection) as captured, reading(read):
+            page = browsers["admin"].get(f"/sessions/{team.big_root.pk}/delete/").content.decode()
+        taken.append(len(captured))
+        assert page.count('class="tree__alias"') == 1 + DEPENDANTS_SHOWN
+        assert len(read) <= DEPENDANTS_SHOWN + 5
+    assert f"and {MANY - DEPENDANTS_SHOWN} more" in page
+    assert taken[1] <= taken[0]
+
+
+@contextmanager
+def reading(found):
+    """Note each session that is made of a row."""
+
+    def note(instance, **kwargs):
+        if instance.pk:
+            found.append(instance)
+
+    post_init.connect(note, sender=AwsSession)
+    try:
+        yield
+    finally:
+        post_init.disconnect(note, sender=AwsSession)
+
+
+def test_what_is_assumed_from_a_session_is_listed_from_the_top(house):
+    hub = house.chained("Hub")
+    a, b = house.chained("A", hub), house.chained("B", hub)
+    aa, ba = house.chained("AA", a), house.chained("BA", b)
+    whole = [(a, 1), (aa, 2), (b, 1), (ba, 2)]
+    assert hub.dependants() == hub.dependants(4) == whole
+    assert hub.dependants(3) == [(a, 1), (aa, 2), (b, 1)]
+    assert hub.dependants(2) == [(a, 1), (b, 1)]
+    assert aa.dependants(3) == []

@@ -210,12 +210,13 @@ def remove_session(request: HttpRequest, session_id: UUID, dependants: bool = Fa
     """With dependants it is refused (409, with their aliases) unless `?dependants=true` confirms that they go too."""
     session, member = session_for(request, session_id, Action.DELETE), caller(request)
     seen = seen_version(request, session.version)
-    if not dependants and (below := [each.alias for each, _ in session.dependants()]):
-        more = f" and {len(below) - NAMED} more" if len(below) > NAMED else ""
+    if not dependants and (below := [each.alias for each, _ in session.dependants(NAMED)]):
+        count = session.with_dependants().count() - 1
+        more = f" and {count - NAMED} more" if count > NAMED else ""
         raise ApiError(
             409,
             "has_dependants",
-            f"Sessions are assumed from it: {', '.join(below[:NAMED])}{more}. Confirm with ?dependants=true.",
+            f"Sessions are assumed from it: {', '.join(below)}{more}. Confirm with ?dependants=true.",
         )
     try:
         delete_session(session, member, seen=seen, below_seen=None if dependants else mark_of([]))

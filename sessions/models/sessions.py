@@ -153,14 +153,23 @@ class AwsSession(models.Model):
         """Select this session and everything assumed from it, at all levels."""
         return AwsSession.objects.filter(pk__in=below(AwsSession.objects.filter(pk=self.pk).values("pk")))
 
-    def dependants(self) -> list[tuple["AwsSession", int]]:
-        """List what is assumed from this session, directly (level 1) or through others, with levels, in tree order."""
-        links = AssumerLink.objects.filter(pk__in=self.with_dependants().values("pk")).select_related(
-            "session"
-        )
+    def dependants(self, most: int | None = None) -> list[tuple["AwsSession", int]]:
+        """List what is assumed from this session, directly (level 1) or through others, with levels, in tree order.
+
+        At most so many, the nearest: one query a level, whatever else is below.
+        """
         children: dict[uuid.UUID, list[AwsSession]] = {}
-        for link in links.defer("session__sealed_secrets").order_by("session__alias"):
-            children.setdefault(link.assumer_id, []).append(link.session)
+        seen = parents = {self.pk}
+        while parents and (most is None or len(seen) <= most):
+            links = AssumerLink.objects.filter(assumer__in=parents).exclude(session__in=seen)
+            links = (
+                links.select_related("session").defer("session__sealed_secrets").order_by("session__alias")
+            )
+            found = list(links[: most and most + 1 - len(seen)])
+            for link in found:
+                children.setdefault(link.assumer_id, []).append(link.session)
+            parents = {link.session_id for link in found}
+            seen = seen | parents
         return list(_walk_down(self.pk, children, level=1, seen={self.pk}))
 
 

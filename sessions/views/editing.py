@@ -188,17 +188,17 @@ def delete_session_page(request: HttpRequest, session_id: UUID) -> HttpResponse:
         count = f"{gone} sessions" if gone > 1 else f"Session “{session.alias}”"
         messages.success(request, f"{count} deleted.")
         return redirect("session_list", member.team.slug)
-    dependants = session.dependants()
-    shown = dependants[:DEPENDANTS_SHOWN]
+    below_ids = session.with_dependants().exclude(pk=session.pk).order_by().values_list("pk", flat=True)
+    ids, shown = list(below_ids), session.dependants(DEPENDANTS_SHOWN)
     view = view_of_sessions(member, database_now(), [session])
     session = view.sessions[session.pk]
     started = Activation.objects.filter(session__in=[session.pk, *(below.pk for below, _ in shown)])
     people = dict(started.values_list("session").annotate(Count("pk")))
     context = {
         "row": row_of(view.describe(session), view),
-        "dependants_count": len(dependants),
-        "below": mark_of(below.pk for below, _ in dependants),
-        "dependants_more": len(dependants) - len(shown),
+        "dependants_count": len(ids),
+        "below": mark_of(ids),
+        "dependants_more": len(ids) - len(shown),
         "active_people": people.get(session.pk, 0),
         "dependants": [
             {
