@@ -232,6 +232,11 @@ def why_not_create(kind: str, member: Membership) -> str:
         return "" if can(member, action) else "Auditors read; they create nothing."
     if not can(member, action):
         return "Only an admin of the team sets up what is assumed from."
+    return why_not_kind(kind, member)
+
+
+def why_not_kind(kind: str, member: Membership) -> str:
+    """Why the member's team cannot have a root of that kind, whoever asks; empty if it can."""
     if ROOT_KINDS[kind].needs_operator and not member.team.ambient_enabled:
         return "The operator has not enabled the workers' own identity for this team."
     return ""

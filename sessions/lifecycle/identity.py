@@ -18,7 +18,8 @@ from uuid import UUID
 from sessions.aws.arn import InvalidArn, RoleArn
 from sessions.aws.roots import ROOT_KINDS
 from sessions.ledger import Entry, Subject
-from sessions.models import Activation, AwsSession, Credential, Ended, EventKind
+from sessions.lifecycle.refused import RightLost
+from sessions.models import Activation, AwsSession, Credential, Ended, EventKind, Membership
 from sessions.models.sessions import load_chains
 
 WHAT = {
@@ -75,6 +76,32 @@ def what_changed(
     # What was empty was nobody: a choice that is still open when people start, for one.
     pairs = ((before.settings.get(name), after.settings.get(name)) for name in names)
     return "root" if any(old and old != new for old, new in pairs) else ""
+
+
+def check_token(
+    member: Membership,
+    session: AwsSession,
+    *,
+    role_arn: str = "",
+    assumer: AwsSession | None = None,
+    settings: Mapping[str, str] | None = None,
+) -> None:
+    """Refuse an edit by a token for some sessions alone that may make one of them somebody else at AWS. Raises `RightLost`.
+
+    Else such a token would reach every role that its person may have.
+    """
+    if member.token is None or not member.token.is_bound:
+        return
+    if session.is_chained:
+        link = session.link
+        same = link.role_arn == role_arn and assumer is not None and link.assumer_id == assumer.pk
+    else:
+        names = ROOT_KINDS[session.kind].identity_settings
+        same = all(session.settings.get(name, "") == (settings or {}).get(name, "") for name in names)
+    if not same:
+        what = "the role or the assumer" if session.is_chained else "the identity"
+        message = f"This token is for “{session.alias}” as it is: it may not change {what}. "
+        raise RightLost("", f"{message}Do that on the page, or by a token that is for no session alone.")
 
 
 def _stands_refused(root: AwsSession) -> bool:

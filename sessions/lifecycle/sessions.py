@@ -14,7 +14,7 @@ from sessions.lifecycle.authority import begin
 from sessions.lifecycle.blobs import seal_root_secrets
 from sessions.lifecycle.closed_roles import check_role
 from sessions.lifecycle.hop_rules import check_below, check_chain, check_link, check_name
-from sessions.lifecycle.identity import Why, go_along, own_below, what_changed
+from sessions.lifecycle.identity import Why, check_token, go_along, own_below, what_changed
 from sessions.lifecycle.moves import follow
 from sessions.lifecycle.refused import Refused
 from sessions.lifecycle.same_role import close_like_role
@@ -29,7 +29,7 @@ from sessions.models import (
     TeamPolicy,
 )
 from sessions.models.sessions import load_chains
-from sessions.policy import Action, can, why_not_create
+from sessions.policy import Action, can, why_not_create, why_not_kind
 from sessions.secret import Secret
 
 __all__ = ["Draft", "Refused", "check_place", "save_session"]
@@ -183,9 +183,12 @@ def begin_saving(draft: Draft, member: Membership, session: AwsSession | None) -
         member = begin(member, Action.EDIT, session)
         if draft.kind != session.kind:
             raise Refused("", f"“{session.alias}” is of another kind: {session.get_kind_display()}.")
-    # The same for a new root and for one that is there: its settings may be wholly others.
-    if draft.kind != CHAINED and (reason := why_not_create(draft.kind, member)):
-        raise Refused("", reason)
+        check_token(member, session, role_arn=draft.role_arn, assumer=draft.assumer, settings=draft.settings)
+    if draft.kind != CHAINED:
+        # Also for a root that is there: its settings may be wholly others.
+        reason = why_not_create(draft.kind, member) if session is None else why_not_kind(draft.kind, member)
+        if reason:
+            raise Refused("", reason)
     return member
 
 

@@ -105,6 +105,44 @@ def test_a_token_for_one_session_neither_reads_nor_changes_the_teams_policy(hous
     assert not house.events(EventKind.POLICY_CHANGED)
 
 
+def test_a_token_for_one_session_reaches_no_other_role_by_an_edit(house):
+    """It may change what leaves the session who it is at AWS."""
+    mine, second = house.chained("Mine", member=house.ben), house.iam_user("Second key")
+    hub = house.chained("Hub")
+    api = Api(create_token(house.ben, "device", "ben", sessions=[mine]))
+    for change in (
+        {"role_arn": house.role_arn("Other")},
+        {"role_arn": mine.link.role_arn.replace("role/", "role/path/")},
+        {"assumer": str(second.pk)},
+        {"assumer": str(hub.pk)},
+        {"role_arn": house.role_arn("Third"), "assumer": str(hub.pk), "alias": "Renamed"},
+    ):
+        answer = api("PATCH", f"/sessions/{mine.pk}", change)
+        assert answer.status_code == 403, change
+        assert answer.json()["code"] == "forbidden"
+        assert "This token is for “Mine” as it is" in answer.json()["message"]
+    mine.refresh_from_db()
+    assert (mine.version, mine.link.assumer_id) == (1, house.root.pk)
+    kept = {"alias": "Renamed", "region": "eu-central-1", "role_arn": mine.link.role_arn}
+    answer = api("PATCH", f"/sessions/{mine.pk}", {**kept, "assumer": str(house.root.pk)})
+    assert (answer.status_code, answer.json()["alias"]) == (200, "Renamed")
+    # A token for no session alone may do what its person may.
+    free = Api(create_token(house.ben, "free", "ben"))
+    assert free("PATCH", f"/sessions/{mine.pk}", {"role_arn": house.role_arn("Other")}).status_code == 200
+
+
+def test_a_token_for_a_root_makes_it_no_other_user(house):
+    api = Api(create_token(house.ada, "device", "ada", sessions=[house.root]))
+    key = house.sts.add_user("somebody-else")
+    secret = {"secret_access_key": key.secret_access_key.reveal()}
+    path = f"/sessions/{house.root.pk}"
+    answer = api("PATCH", path, {"access_key_id": key.access_key_id, **secret})
+    assert answer.status_code == 403
+    assert "may not change the identity" in answer.json()["message"]
+    answer = api("PATCH", path, {"alias": "Renamed", **secret})
+    assert answer.status_code == 200, answer.json()
+
+
 def test_the_owner_revokes_and_the_next_request_is_refused(house):
     ben, url = page_of(house)
     api = Api(None)
