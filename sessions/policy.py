@@ -38,6 +38,7 @@ class Action(Enum):
 
     VIEW = auto()
     START = auto()  # and stop, rotate, for oneself
+    DISMISS = auto()  # a notice of one's own
     TAKE_CREDENTIALS = auto()
     CREATE_CHAINED = auto()
     USE_AS_ASSUMER = auto()
@@ -59,6 +60,7 @@ OPERATORS = {Role.MEMBER, Role.ADMIN}
 ROLES: dict[Action, set[Role]] = {
     Action.VIEW: EVERYONE,
     Action.START: OPERATORS,
+    Action.DISMISS: EVERYONE,
     Action.TAKE_CREDENTIALS: OPERATORS,
     Action.CREATE_CHAINED: OPERATORS,
     Action.USE_AS_ASSUMER: OPERATORS,
@@ -77,6 +79,7 @@ ROLES: dict[Action, set[Role]] = {
 # Which scope a token needs for it. What is not here no token can do: people are managed by people, logged in.
 SCOPES: dict[Action, Scope] = {
     Action.START: Scope.USE,
+    Action.DISMISS: Scope.USE,
     Action.TAKE_CREDENTIALS: Scope.CREDENTIALS,
     Action.CREATE_CHAINED: Scope.MANAGE,
     Action.USE_AS_ASSUMER: Scope.MANAGE,

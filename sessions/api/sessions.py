@@ -27,6 +27,7 @@ from sessions.fields import wrong_types
 from sessions.forms import SessionForm, form_for, stored_values
 from sessions.lifecycle import request_limits
 from sessions.lifecycle.activations import (
+    dismiss_notice,
     rotate_session,
     start_session,
     start_sessions,
@@ -263,6 +264,18 @@ def rotate(request: HttpRequest, session_id: UUID) -> Any:
     if not rotate_session(session, member):
         raise ApiError(409, "inactive", "You have not started this session.")
     tasks.wake_for_start()
+    return _described(member, session)
+
+
+@api.post(
+    "/sessions/{uuid:session_id}/dismiss",
+    response={200: SessionOut, **ERRORS},
+    summary="Dismiss your notice that an edit has ended what you had started",
+)
+def dismiss(request: HttpRequest, session_id: UUID) -> Any:
+    """Its `problem` with the code `IdentityChanged` goes; nothing else does, also where there is none."""
+    session, member = session_for(request, session_id, Action.DISMISS), caller(request)
+    dismiss_notice(session, member)
     return _described(member, session)
 
 

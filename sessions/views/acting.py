@@ -63,7 +63,7 @@ def rotate_session_now(request: HttpRequest, session_id: UUID) -> HttpResponse:
 @require_POST
 def dismiss_notice_now(request: HttpRequest, session_id: UUID) -> HttpResponse:
     """Forgets the member's notice that an edit has ended what they had started."""
-    session, member = session_for(request, session_id)
+    session, member = session_for(request, session_id, Action.DISMISS)
     dismiss_notice(session, member)
     return _done(request, session)
 

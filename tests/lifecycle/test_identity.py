@@ -6,12 +6,14 @@ import pytest
 from django.urls import reverse
 
 from sessions.lifecycle import moves, rotation
+from sessions.lifecycle.access import Access, Audience, set_access
 from sessions.lifecycle.activations import dismiss_notice, rotate_session
 from sessions.lifecycle.people import rename_in_cloudtrail
 from sessions.lifecycle.reveal import NotReady, reveal
 from sessions.lifecycle.sessions import Draft, save_session
 from sessions.lifecycle.state import Status
 from sessions.lifecycle.team_policy import PolicyDraft, save_policy
+from sessions.lifecycle.tokens import create_token
 from sessions.models import CHAINED, Activation, AwsSession, Credential, Ended, EventKind, TeamPolicy
 from sessions.secret import Secret
 from tests.test_api import Api
@@ -182,6 +184,22 @@ def test_a_notice_can_be_dismissed(house, started):
     edit(house, leaf, role_arn=house.role_arn("Other"))
     dismiss_notice(leaf, house.ben)
     assert house.state(leaf, house.ben).problem is None
+
+
+def test_by_the_api_one_dismisses_ones_own_notice_alone(house, started):
+    leaf = started[-1]
+    house.start(leaf, house.bea)
+    edit(house, leaf, role_arn=house.role_arn("Other"))
+    path = f"/sessions/{leaf.pk}/dismiss"
+    for scopes in (["read"], ["read", "credentials", "manage"]):
+        answer = Api(create_token(house.ben, "no use", "ben", scopes=scopes))("POST", path)
+        assert (answer.status_code, answer.json()["fields"]) == (403, {"scope": ["use"]})
+    answer = Api(create_token(house.ben, "use", "ben", scopes=["use"]))("POST", path)
+    assert (answer.status_code, answer.json()["problem"]) == (200, None)
+    assert house.state(leaf, house.ben).problem is None
+    assert house.state(leaf, house.bea).problem.code == "IdentityChanged"
+    set_access(leaf, Access(Audience(everyone=False), Audience(everyone=False)), house.ada)
+    assert Api(house.token(house.bea))("POST", path).json()["problem"] is None  # though closed to her by now
 
 
 def test_rotating_is_no_way_to_become_somebody_else(house, started, monkeypatch):
