@@ -9,7 +9,7 @@ from sessions import ledger
 from sessions.ledger import Entry
 from sessions.lifecycle.audiences import Access, Audience, access_of
 from sessions.lifecycle.authority import Actor, lock_team_by, lock_team_for, name_of
-from sessions.lifecycle.closed_roles import check_opening, is_admins, keep_closed, role_of
+from sessions.lifecycle.closed_roles import check_opening, is_admins, keep_closed
 from sessions.lifecycle.refused import NotThere, Refused
 from sessions.lifecycle.rights import settle
 from sessions.lifecycle.versions import expect
@@ -51,7 +51,7 @@ def set_access(session: AwsSession, access: Access, actor: Actor, *, seen: int |
     before = access_of(session)
     entries = write_accesses(team, [(session, access)], actor)
     if session.is_chained and is_admins(actor):
-        keep_closed(role_of(session), [(session, before, access)])
+        keep_closed([(session, before, access)])
     ledger.append(team.pk, entries)
 
 

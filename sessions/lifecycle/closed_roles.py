@@ -124,13 +124,21 @@ def is_admins(actor: Actor) -> bool:
     return isinstance(actor, str) or actor.role == Role.ADMIN
 
 
-def keep_closed(role: str, changes: Sequence[tuple[AwsSession, Access, Access]]) -> None:
-    """Remember to whom an admin has left these sessions with that role, or that they have opened them.
+def keep_closed(changes: Sequence[tuple[AwsSession, Access, Access]]) -> None:
+    """Remember to whom an admin has left these chained sessions, or that they have opened them.
 
-    `changes`: sessions of one team, whom each was open to and is now. The latest word counts: what was said of the role at
+    `changes`: sessions of one team, whom each was open to and is now. The latest word counts: what was said of a role at
     sessions that are gone is over.
     """
-    [team_id] = {session.team_id for session, _, _ in changes}
+    by_role: dict[str, list[tuple[AwsSession, Access, Access]]] = {}
+    for change in changes:
+        by_role.setdefault(role_of(change[0]), []).append(change)
+    for role, some in by_role.items():
+        _keep_closed(role, some)
+
+
+def _keep_closed(role: str, changes: Sequence[tuple[AwsSession, Access, Access]]) -> None:
+    team_id = changes[0][0].team_id
     assert team_id is not None
     having = sessions_with_role(team_id, role)
     for right in Right:

@@ -1,9 +1,10 @@
 """One role, several sessions: closing a session closes its role only if every other way to the same role is closed as well.
 
-A role is known by its ARN, letter by letter, as AWS knows it.
+For roots the same holds of who they are, as far as that is known.
 """
 
 import time
+from collections.abc import Mapping
 from dataclasses import dataclass
 from uuid import UUID
 
@@ -14,17 +15,13 @@ from sessions import ledger
 from sessions.ledger import Entry
 from sessions.lifecycle import parts
 from sessions.lifecycle.access import Access, write_accesses
-from sessions.lifecycle.audiences import access_of, accesses_of, is_open, limit_of, named, opened
+from sessions.lifecycle.audiences import Limit, access_of, accesses_of, is_open, limit_of, named, opened
 from sessions.lifecycle.authority import LOST, Actor, lock_team_by, require_still
-from sessions.lifecycle.closed_roles import (
-    is_admins,
-    keep_closed,
-    limits_of_role,
-    role_of,
-    sessions_with_role,
-)
+from sessions.lifecycle.closed_roles import is_admins, keep_closed, limits_of_role
 from sessions.lifecycle.refused import Refused, RightLost
+from sessions.lifecycle.same_identity import others_like
 from sessions.models import (
+    CHAINED,
     Activation,
     AssumerLink,
     AwsSession,
@@ -39,26 +36,29 @@ from sessions.policy import Action, can, not_to_change, working_members
 
 @dataclass(frozen=True)
 class Way:
-    """Another session with the same role: whom it is open to, and how many people have it active."""
+    """Another session that is the same at AWS: whom it is open to, and how many people have it active."""
 
     session: AwsSession
     access: Access
     active_people: int
 
 
-def with_role_of(session: AwsSession) -> QuerySet[AwsSession]:
-    """Select the other sessions of the team with the same role; none for a root."""
-    if not session.is_chained or session.team_id is None:
-        return AwsSession.objects.none()
-    return sessions_with_role(session.team_id, role_of(session)).exclude(pk=session.pk)
+def rights_of(session: AwsSession) -> list[Right]:
+    """List what a session can be open for: nobody starts a root."""
+    return list(Right) if session.is_chained else [Right.ASSUME]
+
+
+def closed_rights(session: AwsSession) -> list[Right]:
+    """List the rights that are not everyone's."""
+    return [right for right in rights_of(session) if not is_open(session, right)]
 
 
 def wider_ways(session: AwsSession, most: int) -> tuple[list[Way], bool]:
-    """List the other ways to a session's role that give people a right whom the session gives none; are there more?
+    """List the other ways to a session's role, or identity, that let in people whom the session does not; are there more?
 
     A session that is open to everyone leaves nobody out: it has no wider way.
     """
-    found = _wider(session, *Right).select_related("team", "link").defer("sealed_secrets")
+    found = _wider(session).select_related("team", "link").defer("sealed_secrets")
     some = list(found.order_by("alias")[: most + 1])
     started: dict[UUID, set[int]] = {}
     for session_id, user_id in Activation.objects.filter(session__in=some).values_list("session", "user"):
@@ -69,18 +69,19 @@ def wider_ways(session: AwsSession, most: int) -> tuple[list[Way], bool]:
 
 
 def _wider(session: AwsSession, *rights: Right) -> QuerySet[AwsSession]:
-    """Select the other ways to a session's role that give one of these rights to somebody whom the session does not."""
+    """Select the other ways that give one of these rights, or any, to somebody whom the session does not."""
     wider = Q(pk=None)
-    for right in rights:
-        if is_open(session, right):
+    for right in closed_rights(session):
+        if rights and right not in rights:
             continue
         people, groups = _named(session, right)
         grants = SessionGrant.objects.filter(session=OuterRef("pk"), right=right)
         others = Q(member__isnull=False) & ~Q(member__in=people) | Q(group__isnull=False) & ~Q(
             group__in=groups
         )
-        wider |= opened(right) | Q(Exists(grants.filter(others)))
-    return with_role_of(session).filter(wider)
+        more = opened(right) | Q(Exists(grants.filter(others)))
+        wider |= more & Q(kind=CHAINED) if right == Right.START else more
+    return others_like(session).filter(wider)
 
 
 def _named(session: AwsSession, right: Right) -> tuple[list[int], list[UUID]]:
@@ -126,7 +127,7 @@ def close_like_role(session: AwsSession, author: Membership) -> list[Entry]:
 
 
 def close_wider_ways(session: AwsSession, actor: Actor) -> list[AwsSession]:
-    """Close every other session with the same role to whom this one is closed; return them.
+    """Close every other session that is the same at AWS to whom this one is closed; return them.
 
     Nobody is let in anywhere by it. Many are closed in parts. Whoever loses a right loses what they have running by it. Raises
     `RightLost`, and closes none, where the actor may not share all of them.
@@ -141,10 +142,10 @@ def close_wider_ways(session: AwsSession, actor: Actor) -> list[AwsSession]:
 @transaction.atomic(durable=True)
 def _close_part(session: AwsSession, actor: Actor, *, is_first: bool) -> list[AwsSession]:
     team, actor = lock_team_by(actor, session.team_id, Action.SHARE, session)
-    if all(is_open(session, right) for right in Right):
+    if not closed_rights(session):
         raise Refused("", f"“{session.alias}” is open to everyone: close it first.")
     # Under the lock, so that none is made beside it.
-    left = _wider(session, *Right)
+    left = _wider(session)
     if is_first and isinstance(actor, Membership) and not_to_change(actor, left).exists():
         raise RightLost("", LOST)
     others = list(left.select_related("team", "link").order_by("pk")[: parts.AT_ONCE])
@@ -152,18 +153,21 @@ def _close_part(session: AwsSession, actor: Actor, *, is_first: bool) -> list[Aw
         return []
     require_still(actor, Action.SHARE, *others)
     itself = AwsSession.objects.filter(pk=session.pk).values("pk")
-    limits = {right: limit_of(right, itself) for right in Right if not is_open(session, right)}
-    were = accesses_of(others)
-    wanted = [(other, were[other.pk].narrowed(limits)) for other in others]
+    limits = {right: limit_of(right, itself) for right in closed_rights(session)}
+    were = accesses_of([session, *others])
+    wanted = [(other, were[other.pk].narrowed(_limits_for(other, limits))) for other in others]
     entries = write_accesses(team, wanted, actor)
     if is_admins(actor):
-        own = access_of(session)
-        changes = [(other, were[other.pk], access) for other, access in wanted]
-        keep_closed(role_of(session), [(session, own, own), *changes])
+        now = [(session, were[session.pk]), *wanted]
+        keep_closed([(each, were[each.pk], access) for each, access in now if each.is_chained])
     ledger.append(team.pk, entries)
     return others
 
 
+def _limits_for(session: AwsSession, limits: Mapping[Right, Limit]) -> dict[Right, Limit]:
+    return {right: limits[right] for right in rights_of(session) if right in limits}
+
+
 def may_close(member: Membership, session: AwsSession) -> bool:
     """Check whether a member may close all of the other ways to a session's role."""
-    return can(member, Action.SHARE, session) and not not_to_change(member, _wider(session, *Right)).exists()
+    return can(member, Action.SHARE, session) and not not_to_change(member, _wider(session)).exists()

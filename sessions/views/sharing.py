@@ -13,6 +13,7 @@ from sessions.conflicts import Stored, status_of
 from sessions.forms_people import AccessForm, GroupForm
 from sessions.lifecycle.access import access_of, delete_group, save_group, set_access
 from sessions.lifecycle.refused import Refused
+from sessions.lifecycle.same_identity import is_known
 from sessions.lifecycle.same_role import close_wider_ways, how_many_end, may_close, wider_ways
 from sessions.lifecycle.versions import last_change
 from sessions.models import AssumerLink, AwsSession, EventKind, Membership, TeamGroup
@@ -56,6 +57,7 @@ def session_access(request: HttpRequest, session_id: UUID) -> HttpResponse:
         "more_ways": more_ways,
         "may_close": bool(ways) and may_close(member, session),
         "ending": how_many_end(session) if ways else 0,
+        "is_unknown": not is_known(session),
         "built_on": built_on[:BUILT_ON_SHOWN],
         "built_on_more": max(built_on.count() - BUILT_ON_SHOWN, 0),
     }

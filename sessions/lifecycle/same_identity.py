@@ -1,0 +1,39 @@
+"""Find the sessions of a team that are one and the same at AWS: one role, one user, however it is come by."""
+
+from uuid import UUID
+
+from django.db.models import QuerySet
+
+from sessions.aws.arn import identity_key, role_key
+from sessions.aws.roots import ROOT_KINDS
+from sessions.models import CHAINED, AssumerLink, AwsSession
+
+
+def keys_of(session: AwsSession) -> frozenset[str]:
+    """Name who a session is at AWS, in each way that is known: by its role, by what a test has told, by a root's settings."""
+    if session.is_chained:
+        return frozenset([role_key(session.link.role_arn)])
+    told = identity_key(session.identity_arn) if session.identity_arn else ""
+    return frozenset({told, ROOT_KINDS[session.kind].identity(session.settings)} - {""})
+
+
+def is_known(session: AwsSession) -> bool:
+    """Check whether all is known of who a session is at AWS. What a test tells of a root of each person's is the tester."""
+    return session.is_chained or bool(session.identity_arn) or ROOT_KINDS[session.kind].per_person
+
+
+def others_like(session: AwsSession) -> QuerySet[AwsSession]:
+    """Select the other sessions of the team that are the same at AWS, as far as that is known."""
+    keys, team = keys_of(session), AwsSession.objects.filter(team=session.team_id).exclude(pk=session.pk)
+    roots = [each.pk for each in _roots(session.team_id) if keys & keys_of(each)]
+    if not roots:
+        return team.filter(kind=CHAINED, link__role_arn__role_key__in=keys)
+    # Each half by its own index.
+    links = AssumerLink.objects.filter(session__team=session.team_id, role_arn__role_key__in=keys)
+    either = links.values("pk").union(AwsSession.objects.filter(pk__in=roots).order_by().values("pk"))
+    return team.filter(pk__in=either)
+
+
+def _roots(team_id: UUID) -> QuerySet[AwsSession]:
+    found = AwsSession.objects.filter(team=team_id).exclude(kind=CHAINED).order_by()
+    return found.only("kind", "settings", "identity_arn")
