@@ -11,7 +11,7 @@ from django.db import connection, models
 
 from sessions.aws.credentials import AwsCredentials
 from sessions.clock import database_now
-from sessions.lifecycle.access import save_group
+from sessions.lifecycle.access import Access, Audience, save_group, set_access
 from sessions.lifecycle.activations import start_session
 from sessions.lifecycle.approvals import ask_approval
 from sessions.lifecycle.blobs import seal_credentials
@@ -62,6 +62,7 @@ class LargeTeam:
     child: AwsSession
     waiting: AwsSession
     own: AwsSession
+    closed: AwsSession
     tokens: dict[str, Secret]
     samples: dict[str, Any]
 
@@ -122,6 +123,10 @@ def build(slug: str = "large") -> LargeTeam:
     session = chained("Subject", own_root)
     child, waiting = chained("Subject child", session), chained("Waiting", code_root)
     own = chained("Own", own_root, member)
+    closed, way = chained("Closed", own_root), chained("Another way", own_root)
+    AssumerLink.objects.filter(session=way).update(role_arn=closed.link.role_arn)
+    nobody = Audience(everyone=False)
+    set_access(closed, Access(nobody, nobody), admin)
     for each in (session, child):
         _activate(start_session(each, member).credential)
     start_session(waiting, member)
@@ -159,6 +164,7 @@ def build(slug: str = "large") -> LargeTeam:
         child,
         waiting,
         own,
+        closed,
         tokens,
         samples,
     )

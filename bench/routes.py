@@ -150,6 +150,7 @@ PAGES = (
     Ask(f"{SESSION}delete/", "POST", 302),
     Ask(f"{SESSION}access/"),
     Ask(f"{SESSION}access/", what="a large root", about=_one("big_root")),
+    Ask(f"{SESSION}access/", what="with another way", about=_one("closed")),
     Ask(f"{SESSION}access/", "POST", 302, data=_access),
     Ask(f"{SESSION}dismiss/", "POST", 302, by="member"),
     Ask(f"{SESSION}start/", "POST", 302, by="member"),
@@ -240,6 +241,9 @@ API = (
     Ask("api/v1/policy"),
     Ask(f"{API_SESSION}/access"),
     Ask(f"{API_SESSION}/access", "PUT", data=lambda team: {"assume": {"everyone": False, "people": []}}),
+    Ask(f"{API_SESSION}/access/ways", about=_one("closed")),
+    Ask(f"{API_SESSION}/access/ways/close", "POST", about=_one("closed")),
+    Ask(f"{API_SESSION}/dismiss", "POST", by="member"),
     Ask(
         f"{API_SESSION}/answer",
         "POST",

@@ -152,10 +152,14 @@ API = {
         "GET": by_token(200, 200, 200),
         "PUT": by_token(403, 200, 403),
     },
+    "sessions/<uuid:session_id>/access/ways": {"GET": by_token(403, 200, 403)},
+    # It is open to everyone: nobody is left out who could come in by another.
+    "sessions/<uuid:session_id>/access/ways/close": {"POST": by_token(403, 409, 403)},
     "sessions/<uuid:session_id>/answer": {"POST": by_token(409, 409, 403)},
     "sessions/<uuid:session_id>/approval": {"GET": by_token(409, 409, 403), "POST": by_token(409, 409, 403)},
     "sessions/<uuid:session_id>/start": {"POST": by_token(200, 200, 403)},
     "sessions/<uuid:session_id>/stop": {"POST": by_token(200, 200, 403)},
+    "sessions/<uuid:session_id>/dismiss": {"POST": by_token(200, 200, 403)},
     "sessions/<uuid:session_id>/rotate": {"POST": by_token(409, 409, 403)},
     "sessions/<uuid:session_id>/credentials": {"GET": by_token(409, 409, 403)},
 }

@@ -1,4 +1,4 @@
-"""Whom a session is open to."""
+"""Whom a session is open to, and the other ways to what it is at AWS."""
 
 from typing import Annotated, Any
 from uuid import UUID
@@ -7,12 +7,15 @@ from django.http import HttpRequest, HttpResponse
 from pydantic import BaseModel, ConfigDict, Field, StringConstraints
 
 from sessions.api.base import ERRORS, ApiError, api, caller, etag, seen_version, session_for
+from sessions.lifecycle import request_limits
 from sessions.lifecycle.access import Access, Audience, access_of, set_access
 from sessions.lifecycle.refused import NotThere, Refused, RightLost
+from sessions.lifecycle.same_role import close_wider_ways, how_many_end, may_close, wider_ways
 from sessions.lifecycle.versions import Changed
 from sessions.models import AwsSession, Membership
-from sessions.policy import Action
+from sessions.policy import Action, can
 
+WAYS_SHOWN = 100
 # A NUL is in no name, and PostgreSQL takes none as text.
 Name = Annotated[str, StringConstraints(max_length=150, pattern=r"^[^\x00]*$")]
 
@@ -39,8 +42,45 @@ class AccessModel(BaseModel):
     assume: AudienceModel | None = None
 
 
+class NamedOut(BaseModel):
+    """A session by its id and alias."""
+
+    id: UUID
+    alias: str
+
+
+class WayOut(AccessModel):
+    """Another session that is the same role, or the same root, at AWS, and for how many people it is active."""
+
+    id: UUID
+    alias: str
+    kind: str
+    active_people: int
+
+
+class WaysOut(BaseModel):
+    """The other ways that let in somebody whom the session does not, at most 100 of them by alias; `more`: there are others.
+
+    `may_close`: you may close all of them; that would stop `ending` active sessions.
+    """
+
+    ways: list[WayOut]
+    more: bool
+    may_close: bool
+    ending: int
+
+
+class ClosedOut(BaseModel):
+    """The sessions that were closed like the one that was asked about."""
+
+    closed: list[NamedOut]
+
+
 def _as_json(session: AwsSession) -> dict[str, Any]:
-    access = access_of(session)
+    return _access_json(access_of(session))
+
+
+def _access_json(access: Access) -> dict[str, Any]:
     return {
         name: {
             "everyone": audience.everyone,
@@ -101,3 +141,55 @@ def put_access(request: HttpRequest, response: HttpResponse, session_id: UUID, p
         raise ApiError(422, "invalid", refused.message, fields) from None
     response.headers["ETag"] = etag(session.access_version)
     return _as_json(session)
+
+
+@api.get(
+    "/sessions/{uuid:session_id}/access/ways",
+    response={200: WaysOut, **ERRORS},
+    summary="The other ways to a closed session's role, or to a closed root's identity",
+)
+def get_ways(request: HttpRequest, session_id: UUID) -> Any:
+    """Name the other sessions that are the same at AWS and let in somebody whom this one does not.
+
+    A session that is open to everyone leaves nobody out. Of roots these are named whose identity is known by a test or the
+    same settings. A token for some sessions alone sees those alone.
+    """
+    session, member = session_for(request, session_id, Action.SHARE), caller(request)
+    ways, more = wider_ways(session, WAYS_SHOWN)
+    return {
+        "ways": [
+            {
+                "id": way.session.pk,
+                "alias": way.session.alias,
+                "kind": way.session.kind,
+                "active_people": way.active_people,
+                **_access_json(way.access),
+            }
+            for way in ways
+            if can(member, Action.VIEW, way.session)
+        ],
+        "more": more,
+        "may_close": bool(ways) and may_close(member, session),
+        "ending": how_many_end(session) if ways else 0,
+    }
+
+
+@api.post(
+    "/sessions/{uuid:session_id}/access/ways/close",
+    response={200: ClosedOut, **ERRORS},
+    summary="Close every other way to a closed session's role in one step",
+)
+def close_ways(request: HttpRequest, session_id: UUID) -> Any:
+    """Nobody is let in anywhere by it. Whoever loses a right loses what they have running by it.
+
+    None is closed (403) where you may not share all of them, or (409) where the session itself is open to everyone.
+    """
+    session, member = session_for(request, session_id, Action.SHARE), caller(request)
+    request_limits.take(request_limits.SEVERAL, member.user_id)
+    try:
+        closed = close_wider_ways(session, member)
+    except (NotThere, RightLost):
+        raise
+    except Refused as refused:
+        raise ApiError(409, "is_open", refused.message) from None
+    return {"closed": [{"id": each.pk, "alias": each.alias} for each in closed]}
