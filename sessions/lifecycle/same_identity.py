@@ -25,7 +25,7 @@ def is_known(session: AwsSession) -> bool:
 def others_like(session: AwsSession) -> QuerySet[AwsSession]:
     """Select the other sessions of the team that are the same at AWS, as far as that is known."""
     keys, team = keys_of(session), AwsSession.objects.filter(team=session.team_id).exclude(pk=session.pk)
-    roots = [each.pk for each in _roots(session.team_id) if keys & keys_of(each)]
+    roots = [each.pk for each in _roots(session.team_id) if each != session and keys & keys_of(each)]
     if not roots:
         return team.filter(kind=CHAINED, link__role_arn__role_key__in=keys)
     # Each half by its own index.
