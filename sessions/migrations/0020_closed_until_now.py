@@ -18,10 +18,12 @@ def keep_what_is_closed(apps, schema_editor):
 
 
 def _closed_by_their_creators(apps, some):
-    lines = apps.get_model('chains', 'Event').objects.filter(kind='session.access', session_id__in=[str(each.pk) for each in some])
+    lines = apps.get_model('chains', 'Event').objects.filter(session_id__in=[str(each.pk) for each in some])
+    # A session that began closed, or got a closed role, was closed like others, in the same moment: not by its creator.
+    saved = set(lines.filter(kind__in=['session.created', 'session.edited']).values_list('session_id', 'at'))
     by = {}
-    for session_id, actor in lines.values_list('session_id', 'actor'):
-        by.setdefault(session_id, set()).add(actor)
+    for session_id, actor, at in lines.filter(kind='session.access').values_list('session_id', 'actor', 'at'):
+        by.setdefault(session_id, set()).add('' if (session_id, at) in saved else actor)
     members = apps.get_model('chains', 'Membership').objects.filter(role='member', team__in={each.team_id for each in some})
     in_teams = set(members.values_list('team', 'user'))
     return {

@@ -267,10 +267,23 @@ def test_closed_sessions_of_before_are_taken_over(house, arn):
     adas = save_session(draft(house, arn, "adas"), house.ada)
     set_access(adas, Access(NOBODY, only(house.bea)), house.ada)
     kept = kept_now()
-    ClosedByAdmin.objects.all().delete()
-    importlib.import_module("sessions.migrations.0020_closed_until_now").keep_what_is_closed(apps, None)
+    migrate_again()
     assert kept_now() == kept
     assert {alias for alias, *_ in kept} == {"closed", "both", "adas"}
+
+
+def test_of_before_a_session_that_began_closed_was_not_closed_by_its_creator(house, mine, arn):
+    """The one that it was closed like is gone by now."""
+    beas = save_session(draft(house, arn, "beas"), house.bea)
+    delete_session(mine, house.ben)
+    migrate_again()
+    assert {(alias, right) for alias, _, right, *_ in kept_now()} == {("beas", "start"), ("beas", "assume")}
+    refused_to_open(beas, house.bea, Access(EVERYONE, EVERYONE))
+
+
+def migrate_again():
+    ClosedByAdmin.objects.all().delete()
+    importlib.import_module("sessions.migrations.0020_closed_until_now").keep_what_is_closed(apps, None)
 
 
 def kept_now():
