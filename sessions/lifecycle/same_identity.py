@@ -34,6 +34,6 @@ def others_like(session: AwsSession) -> QuerySet[AwsSession]:
     return team.filter(pk__in=either)
 
 
-def _roots(team_id: UUID) -> QuerySet[AwsSession]:
+def _roots(team_id: UUID | None) -> QuerySet[AwsSession]:
     found = AwsSession.objects.filter(team=team_id).exclude(kind=CHAINED).order_by()
     return found.only("kind", "settings", "identity_arn")
