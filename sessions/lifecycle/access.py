@@ -1,6 +1,6 @@
 """Whom a session is open to, and the groups that this can be said by."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Collection, Iterable, Sequence
 
 from django.db import IntegrityError, transaction
 from django.db.models import F
@@ -60,8 +60,13 @@ def write_accesses(team: Team, wanted: Sequence[tuple[AwsSession, Access]], acto
 
     For a caller that holds the team's row. Raises `Refused` for people and groups of another team.
     """
-    if {each for _, access in wanted for right in Right for each in access.to(right).teams()} - {team.pk}:
+    audiences = [access.to(right) for _, access in wanted for right in Right]
+    if {each for audience in audiences for each in audience.teams()} - {team.pk}:
         raise Refused("", "Choose people and groups of the session's own team.")
+    _require_there(
+        {each for audience in audiences for each in audience.members},
+        {each for audience in audiences for each in audience.groups},
+    )
     ids = [session.pk for session, _ in wanted]
     built_on = AssumerLink.objects.filter(assumer__in=ids)
     dead_before = cut_off([team.pk], among=built_on.values("pk"))
@@ -100,6 +105,18 @@ def write_accesses(team: Team, wanted: Sequence[tuple[AwsSession, Access]], acto
     return [*entries, *settle(team, name_of(actor), sessions=ids)]
 
 
+def _require_there(members: Collection[Membership], groups: Collection[TeamGroup] = ()) -> None:
+    """Make sure, under the team's lock, that who is to be let in was not removed meanwhile. Raises `Refused`."""
+    people = Membership.objects.in_bulk([each.pk for each in members]) if members else {}
+    for member in members:
+        if member.pk not in people:
+            raise Refused("", f"{member.user.get_username()} is no longer in the team.")
+    there = TeamGroup.objects.in_bulk([each.pk for each in groups]) if groups else {}
+    for group in groups:
+        if group.pk not in there:
+            raise Refused("", f"The group “{group.name}” was deleted meanwhile.")
+
+
 def _grants(session: AwsSession, right: Right, audience: Audience) -> Iterable[SessionGrant]:
     if audience.everyone:
         return
@@ -131,6 +148,7 @@ def save_group(
                 group.version += 1
             if group.team_id != team.pk or any(each.team_id != team.pk for each in chosen):
                 raise Refused("members", "Choose people of your own team.")
+            _require_there(chosen)
             group.name = name
             group.save(force_insert=creating)
             concerned = {*group.members.values_list("user", flat=True), *(each.user_id for each in chosen)}

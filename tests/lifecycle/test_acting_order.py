@@ -209,3 +209,37 @@ def test_a_removed_admins_request_under_way_is_answered_as_the_next_one(lasting_
     # SQLite lets either in first.
     assert all(event.seq < removed for event in house.events(EventKind.MEMBER_ROLE_CHANGED))
     assert ann.get(reverse("session_list", args=[house.team.slug])).status_code == 404
+
+
+LET_IN = {
+    "access": lambda house, leaf, who: set_access(leaf, only(members=[who]), house.ada),
+    "group": lambda house, leaf, who: save_group(house.ada, "Others", [house.ben, who]),
+}
+
+
+def only(**audience):
+    return Access(Audience(everyone=False, **audience), Audience())
+
+
+@pytest.mark.django_db(transaction=True)
+@pytest.mark.parametrize("act", LET_IN)
+def test_nobody_is_let_in_who_was_removed_meanwhile(lasting_house, act):
+    house, bea = lasting_house, as_read_before(lasting_house.bea)
+    [leaf] = house.chain(1)
+    remove_member(house.bea, "ada", house.ada.user)
+    with pytest.raises(Refused, match="bea is no longer in the team"):
+        LET_IN[act](house, leaf, bea)
+    assert not SessionGrant.objects.exists()
+    assert not house.team.groups.exists()
+
+
+@pytest.mark.django_db(transaction=True)
+def test_nobody_is_let_in_by_a_group_that_was_deleted_meanwhile(lasting_house):
+    house = lasting_house
+    [leaf] = house.chain(1)
+    group = save_group(house.ada, "Operators", [house.ben])
+    as_read = house.team.groups.get()
+    delete_group(group, house.ada)
+    with pytest.raises(Refused, match="“Operators” was deleted meanwhile"):
+        set_access(leaf, only(groups=[as_read]), house.ada)
+    assert not SessionGrant.objects.exists()
