@@ -30,7 +30,7 @@ from sessions.lifecycle.blobs import open_credentials, open_root_secrets, seal_c
 from sessions.lifecycle.endpoints import ask
 from sessions.lifecycle.held_up import PATIENT_SECONDS, passed_over, wait_for
 from sessions.lifecycle.moves import follow
-from sessions.lifecycle.outcomes import cannot_open, problem_of
+from sessions.lifecycle.outcomes import cannot_open, problem_of, tries_before
 from sessions.lifecycle.plan import root_row
 from sessions.lifecycle.sessions import Refused as NotAllowed
 from sessions.lifecycle.times import PARENT_MARGIN, backoff, second_try
@@ -304,17 +304,18 @@ class DatabaseStore:
         now = database_now()
         problem = problem_of(error, since=now)
         begun = bool(self.row.user_arn)
-        due_at = now + max(backoff(self.row.attempts), timedelta(seconds=1)) if error.retryable else None
+        tries = tries_before(self.row, problem)
+        due_at = now + max(backoff(tries), timedelta(seconds=1)) if error.retryable else None
         # A policy that was changed a moment ago is not known everywhere yet.
-        if begun and error.code in proof.DENIED and self.row.attempts < MOST_SECOND_TRIES:
-            due_at = now + second_try(self.row.attempts)
+        if begun and error.code in proof.DENIED and tries < MOST_SECOND_TRIES:
+            due_at = now + second_try(tries)
         with transaction.atomic(durable=True):
             lock_team(self.row.team_id)
             changes: dict[str, Any] = {"problem": problem, "due_at": due_at, "lease_until": None}
             nothing_changed = not begun and due_at is None and not isinstance(error, WaitingForPerson)
             if nothing_changed or error.code == "KeyChanged":
                 changes |= {"ended_at": now, "sealed_new": None}
-            self._write(attempts=min(self.row.attempts + 1, 1000), **changes)
+            self._write(attempts=min(tries + 1, 1000), **changes)
             if (self.row.problem or {}).get("code") != error.code:
                 self._say(EventKind.KEY_ROTATION_REFUSED, code=error.code, message=error.message)
 

@@ -1,8 +1,9 @@
 """What can become of a credential that was claimed, and what a person reads of it."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime, timedelta
-from typing import Any
+from typing import Any, Protocol
 
 from sessions.aws.credentials import AwsCredentials
 from sessions.aws.errors import AwsError, Refused, Throttled, Unavailable, WaitingForPerson
@@ -79,6 +80,18 @@ class Deferred:
 Outcome = Minted | Refusal | Blocked | Deferred
 
 
+class Tried(Protocol):
+    """A row of something that is tried again."""
+
+    attempts: int
+    problem: Any
+
+
+def tries_before(row: Tried, problem: Mapping[str, object]) -> int:
+    """Count the tries that ended by the same cause: an outage lengthens no wait after a rejection, nor the other way round."""
+    return row.attempts if row.problem and row.problem.get("cause") == problem.get("cause") else 0
+
+
 def cannot_open(level: int, reason: str) -> AwsError:
     """A sealed value that this worker cannot open, in the words of the other problems."""
     return Unavailable(
@@ -102,7 +115,7 @@ def not_its_own(level: int) -> AwsError:
 def problem_of(error: AwsError, since: datetime | None = None) -> dict[str, Any]:
     """What a person reads of an error: {code, hop, message, check, since, retrying, rejected (by AWS), waiting (for a person)}.
 
-    `cause` is what tries are counted by: what passes by itself, or one rejection.
+    `cause` is what tries are counted by: what passes by itself, the region, or one rejection.
     """
     return {
         "code": error.code,
@@ -113,7 +126,9 @@ def problem_of(error: AwsError, since: datetime | None = None) -> dict[str, Any]
         "retrying": error.retryable,
         "rejected": not error.retryable and not isinstance(error, WaitingForPerson),
         "waiting": isinstance(error, WaitingForPerson),
-        "cause": error.about.value if error.retryable else f"{error.hop} {error.code}",
+        "cause": error.about.value
+        if error.retryable or error.about is About.REGION
+        else f"{error.hop} {error.code}",
     }
 
 

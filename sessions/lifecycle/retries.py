@@ -5,7 +5,7 @@ rejected now may be accepted in a minute, and until the end of what is served th
 """
 
 from collections.abc import Collection, Mapping, Sequence
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Any
 
 from django.db.models import Max
@@ -15,13 +15,16 @@ from sessions.aws.errors import AwsError
 from sessions.aws.proof import About
 from sessions.aws.roots import ROOT_KINDS
 from sessions.lifecycle import answers
-from sessions.lifecycle.outcomes import Blocked, Outcome, Refusal, problem_of
+from sessions.lifecycle.outcomes import Blocked, Outcome, Refusal, problem_of, tries_before
 from sessions.lifecycle.scouts import plain
 from sessions.lifecycle.times import DEFERRED_FOR, PARENT_MARGIN, backoff, second_try, seldom
 from sessions.models import Credential
 
 # Rejections of these are looked at again where nothing lives, too: a region is enabled, a key is activated again.
 PASSES_SOMETIME = {About.KEY, About.REGION}
+
+# A code that is sent later than so long before it runs out is too late at AWS.
+LEAST_FOR_A_CODE = timedelta(seconds=10)
 
 
 def due_after(
@@ -32,8 +35,12 @@ def due_after(
     match outcome:
         case Refusal(error, codes=codes) if error.retryable or _is_worth_one_more(error, row):
             return min([now + backoff(tries), *(max(each.ends_at, now) for each in codes)])
-        case Refusal(error) if error.about is About.PERSON or _has_used_up_a_code(row):
+        case Refusal(error) if error.about is About.PERSON:
             return None
+        case Refusal(codes=codes) if _asks_for_a_code(row):
+            # Without one there is nothing to try; this one serves a little longer.
+            last = min((each.ends_at - LEAST_FOR_A_CODE for each in codes), default=now)
+            return last if lives_until and last > now else None
         case Refusal(error):
             passes = error.about in PASSES_SOMETIME
         case Blocked(due_at=due_at) if due_at is not None:
@@ -49,13 +56,8 @@ def due_after(
     return now + seldom() if passes else None
 
 
-def tries_before(row: Credential, problem: Mapping[str, object]) -> int:
-    """Count the tries that ended by the same cause: an outage lengthens no wait after a rejection, nor the other way round."""
-    return row.attempts if row.problem and row.problem.get("cause") == problem.get("cause") else 0
-
-
-def _has_used_up_a_code(row: Credential) -> bool:
-    """Tell whether another try would only find that a person has to type something first."""
+def _asks_for_a_code(row: Credential) -> bool:
+    """Tell whether a try without a code would only find that a person has to type one first."""
     return row.level == 0 and any(
         not ask.approval for ask in ROOT_KINDS[row.root.kind].asks(row.root.settings)
     )
@@ -112,9 +114,11 @@ def columns(
     # "Rejected" is what a person reads where nothing is served any more, also if it is looked at again some day.
     retrying = bool(problem["retrying"]) or (due_at is not None and until is not None)
     said: dict[str, object] = {**plain(problem), "retrying": retrying}
+    if isinstance(outcome, Refusal) and _is_worth_one_more(outcome.error, row):
+        said |= {"retrying": True, "rejected": False}  # not before that is rejected as well
     if row.is_kept_base:
         said["tried"] = now.isoformat()
-    if isinstance(outcome, Refusal) and outcome.error.retryable and answers.put_back(row, outcome.codes):
+    if isinstance(outcome, Refusal) and due_at is not None and answers.put_back(row, outcome.codes):
         said["unanswered"] = outcome.unanswered
     return {
         "problem": said,

@@ -409,7 +409,7 @@ class Run:
             self.scouts.written()
         self.commit_seconds = time.monotonic() - begun
         source_identity.go_on_without(
-            row for row, outcome in done if row.pk in committed and source_identity.is_refused(outcome)
+            row for row, outcome in done if row.pk in committed and source_identity.is_refused(row, outcome)
         )
         after("committed")
         if len(finished) > len(committed):

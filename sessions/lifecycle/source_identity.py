@@ -7,12 +7,13 @@ from django.db import transaction
 from django.db.models import F
 
 from sessions import ledger
+from sessions.aws import proof
 from sessions.clock import database_now
 from sessions.ledger import Entry
 from sessions.lifecycle.authority import lock_team
 from sessions.lifecycle.held_up import passed_over
 from sessions.lifecycle.moves import follow
-from sessions.lifecycle.outcomes import Outcome, Refusal
+from sessions.lifecycle.outcomes import Outcome, Refusal, problem_of, tries_before
 from sessions.models import (
     Activation,
     AssumerLink,
@@ -27,12 +28,18 @@ from sessions.models.sessions import load_chains
 ACTION = "sts:SetSourceIdentity"
 
 
-def is_refused(outcome: Outcome) -> bool:
-    """Whether AWS refused this very hop because of the source identity that its chain carries."""
+# A hop that has taken a source identity before is rejected so often in a row before it is left out: IAM tells its places of
+# a change one after the other, so a rejection of a renewal may pass.
+TRIES = 3
+
+
+def is_refused(row: Credential, outcome: Outcome) -> bool:
+    """Tell whether AWS rejects this very hop, and not for a moment, because of the source identity that its chain carries."""
     return (
         isinstance(outcome, Refusal)
-        and outcome.error.code in {"AccessDenied", "AccessDeniedException"}
+        and outcome.error.code in proof.DENIED
         and ACTION in outcome.error.message
+        and (row.generation == 0 or tries_before(row, problem_of(outcome.error)) >= TRIES - 1)
     )
 
 

@@ -14,6 +14,7 @@ from sessions.lifecycle.state import Status
 from sessions.models import Credential, EventKind, RootAnswer
 from sessions.secret import Secret
 from tests.lifecycle.test_codes import CODE, SERIAL, actions, base_row, mfa_root, protected
+from tests.lifecycle.test_rotation import age
 from tests.lifecycle.test_sts_region import HOME, NEXT, let_time_pass, regions
 
 pytestmark = pytest.mark.django_db
@@ -35,10 +36,14 @@ def asked(sts):
     return regions(sts, "GetSessionToken")
 
 
-def new_code(house, sts, leaf, code="654321"):
+def new_code_typed(house, sts, leaf, code="654321"):
     key_id = leaf.link.assumer.settings["access_key_id"]
     sts.rules.keys[key_id] = replace(sts.rules.keys[key_id], mfa_device=(SERIAL, code))
     give_codes(leaf.link.assumer, house.ben, {"code": code})
+
+
+def new_code(house, sts, leaf):
+    new_code_typed(house, sts, leaf)
     house.work()
 
 
@@ -167,3 +172,56 @@ def test_a_code_goes_with_the_session_that_is_stopped(house, sts, leaf):
     rotation.run()
     stop_session(leaf, house.ben)
     assert RootAnswer.objects.count() == 0
+
+
+# --- rejections that say nothing about the code -----------------------------------------------------
+
+
+def test_a_wrong_secret_is_told_though_a_code_was_typed(house, sts, leaf):
+    sts.fail_next("SignatureDoesNotMatch", status=403, times=2)
+    for _ in range(3):
+        house.work()
+        let_time_pass()
+    assert len(asked(sts)) == 2
+    assert house.state(leaf).problem.code == "SignatureDoesNotMatch"
+    assert (base_row(leaf.link.assumer).due_at, RootAnswer.objects.count()) == (None, 0)
+
+
+def test_a_rejection_at_a_first_start_waits_for_the_person(house, sts, leaf):
+    sts.fail_next("AccessDenied", status=403)
+    house.work()
+    assert (house.state(leaf).status, base_row(leaf.link.assumer).due_at) == (Status.FAILED, None)
+    assert RootAnswer.objects.count() == 0
+
+
+def test_a_passing_denial_while_something_lives_costs_no_code(house, sts, leaf):
+    house.work()
+    age(40)
+    Credential.objects.filter(level=0).update(expires_at=database_now())
+    let_time_pass()
+    house.work()
+    assert house.state(leaf).problem.code == "CodeNeeded"
+    new_code_typed(house, sts, leaf)
+    sts.fail_next("AccessDenied", status=403)
+    house.work()
+    row = base_row(leaf.link.assumer)
+    assert database_now() < row.due_at < database_now() + CODE_LIFE
+    assert (house.state(leaf).status, house.state(leaf).problem.retrying) == (Status.ACTIVE, True)
+    let_time_pass()
+    house.work()
+    assert (house.state(leaf).problem, base_row(leaf.link.assumer).problem) == (None, None)
+
+
+def test_a_lasting_denial_is_told_when_the_code_has_run_out(house, sts, leaf):
+    house.work()
+    age(40)
+    Credential.objects.filter(level=0).update(expires_at=database_now())
+    let_time_pass()
+    new_code_typed(house, sts, leaf)
+    sts.fail_next("AccessDenied", status=403, times=9)
+    house.work()
+    RootAnswer.objects.update(given_at=database_now() - CODE_LIFE + timedelta(seconds=5))
+    let_time_pass()
+    house.work()
+    assert house.state(leaf).problem.code == "AccessDenied"
+    assert (base_row(leaf.link.assumer).due_at, RootAnswer.objects.count()) == (None, 0)

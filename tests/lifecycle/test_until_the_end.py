@@ -9,7 +9,7 @@ from sessions.aws.errors import Refused, Unavailable
 from sessions.clock import database_now
 from sessions.lifecycle import endpoints, retries, rotation, second_look
 from sessions.lifecycle.answers import give_codes
-from sessions.lifecycle.outcomes import Refusal, problem_of
+from sessions.lifecycle.outcomes import Refusal, problem_of, tries_before
 from sessions.lifecycle.probes import run_root_probe, start_probe
 from sessions.lifecycle.sessions import Draft
 from sessions.lifecycle.state import Status
@@ -102,7 +102,7 @@ def test_an_outage_that_answers_by_turns_is_one_cause():
     row.problem = problem_of(Unavailable("ReadTimeoutError", 1, "no", "check"))
     again = problem_of(Unavailable("ServiceUnavailable", 1, "no", "check"))
     denied = problem_of(Refused("AccessDenied", 1, "no", "check"))
-    assert (retries.tries_before(row, again), retries.tries_before(row, denied)) == (5, 0)
+    assert (tries_before(row, again), tries_before(row, denied)) == (5, 0)
 
 
 # --- a first start that is rejected at its root ---------------------------------------------------
@@ -271,3 +271,16 @@ def test_a_hop_that_is_rejected_once_its_root_is_well_is_told_below_it(house, st
     assert house.state(flat).status is Status.ACTIVE
     assert (house.state(deep).problem.hop, house.state(deep).problem.code) == (1, "AccessDenied")
     assert len(assumed(sts)) == 2
+
+
+def test_what_is_tried_again_at_once_is_not_called_rejected(house, sts, monkeypatch, tmp_path):
+    root = web_identity(house, monkeypatch, tmp_path, region="eu-west-1")
+    started(house, 1, root)
+    house.work()
+    sts.remove_key(rows(0).get(root=root).access_key_id)
+    [leaf] = started(house, 1, root, "Later")
+    rotation.run()
+    seen = {house.state(leaf).status}
+    try_again()
+    house.work()
+    assert (seen - {Status.ACTIVE}, house.state(leaf).status) == ({Status.PENDING}, Status.ACTIVE)
