@@ -59,6 +59,7 @@ def commit(
     roots.tell(ours, now)
     if minted:
         roots.go_on_below(minted, now)
+        roots.go_on_beside([row for row, _ in minted.values()], now)
     _expire([(row, outcome) for row, outcome in others.values() if row.parent_id], now)
     entries: dict[str, list[Entry]] = {}
     for row, outcome in ours:

@@ -5,9 +5,11 @@ from datetime import datetime
 from typing import Any
 
 from django.db import transaction
+from django.db.models import Q
 
 from sessions.aws import proof
 from sessions.aws.errors import WaitingForPerson
+from sessions.aws.proof import About
 from sessions.aws.roots import ROOT_KINDS
 from sessions.clock import database_now
 from sessions.ledger import Entry
@@ -78,6 +80,16 @@ def _is_outdated(problem: Mapping[str, Any] | None, root: Credential) -> bool:
 def go_on_below(parents: Collection[str], now: datetime) -> None:
     """Have tried what stopped at these hops, which have just been minted. Inside the transaction that stores them."""
     statements.make_due_below(parents, now)
+
+
+def go_on_beside(minted: Sequence[Credential], now: datetime) -> None:
+    """Have tried what is assumed from the same hops as these and was rejected by the region, which has just taken a call."""
+    # What has been issued before, and without that trouble, says nothing new: most commits look for nothing.
+    news = [row for row in minted if row.generation == 0 or (row.problem or {}).get("cause") == About.REGION]
+    parents = {row.parent_id for row in news if row.parent_id}
+    if parents:
+        rejected = Credential.objects.filter(parent_id__any_of=parents, problem__cause=About.REGION)
+        rejected.filter(Q(due_at=None) | Q(due_at__gt=now)).update(due_at=now)
 
 
 def heard(root: AwsSession) -> None:
