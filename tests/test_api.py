@@ -337,7 +337,10 @@ def test_the_openapi_document_names_every_path(house):
         "/api/v1/sessions/{session_id}/stop",
         "/api/v1/sessions/{session_id}/rotate",
         "/api/v1/sessions/{session_id}/credentials",
+        "/api/v1/sessions/{session_id}/dismiss",
         "/api/v1/sessions/{session_id}/access",
+        "/api/v1/sessions/{session_id}/access/ways",
+        "/api/v1/sessions/{session_id}/access/ways/close",
         "/api/v1/sessions/{session_id}/answer",
         "/api/v1/sessions/{session_id}/approval",
     }

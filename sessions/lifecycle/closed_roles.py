@@ -16,6 +16,7 @@ from sessions.lifecycle.authority import Actor
 from sessions.lifecycle.refused import Refused
 from sessions.models import (
     CHAINED,
+    AssumerLink,
     AwsSession,
     ClosedByAdmin,
     Membership,
@@ -130,9 +131,11 @@ def keep_closed(changes: Sequence[tuple[AwsSession, Access, Access]]) -> None:
     `changes`: sessions of one team, whom each was open to and is now. The latest word counts: what was said of a role at
     sessions that are gone is over.
     """
+    links = AssumerLink.objects.filter(session__in=[session.pk for session, _, _ in changes])
+    roles = {pk: role_key(role_arn) for pk, role_arn in links.values_list("session", "role_arn")}
     by_role: dict[str, list[tuple[AwsSession, Access, Access]]] = {}
     for change in changes:
-        by_role.setdefault(role_of(change[0]), []).append(change)
+        by_role.setdefault(roles[change[0].pk], []).append(change)
     for role, some in by_role.items():
         _keep_closed(role, some)
 
