@@ -50,6 +50,13 @@ def _closings(team_id: UUID, role: str) -> QuerySet[ClosedByAdmin]:
     return ClosedByAdmin.objects.filter(team=team_id, role=role)
 
 
+def is_closed_by_admin(session: AwsSession) -> bool:
+    """Check whether an admin has closed a session, for any right: whoever made it lets in nobody more."""
+    if not session.is_chained or session.team_id is None:
+        return False
+    return _closings(session.team_id, role_of(session)).filter(session=session).exists()
+
+
 def check_role(role_arn: str, member: Membership, session: AwsSession) -> None:
     """Refuse a role that is closed to its author: something has it, or had it, and nothing of that lets them in.
 

@@ -12,6 +12,7 @@ from django.views.decorators.http import require_http_methods, require_POST
 from sessions.conflicts import Stored, status_of
 from sessions.forms_people import AccessForm, GroupForm
 from sessions.lifecycle.access import access_of, delete_group, save_group, set_access
+from sessions.lifecycle.closed_roles import is_closed_by_admin
 from sessions.lifecycle.refused import Refused
 from sessions.lifecycle.same_identity import is_known
 from sessions.lifecycle.same_role import close_wider_ways, how_many_end, may_close, wider_ways
@@ -57,6 +58,7 @@ def session_access(request: HttpRequest, session_id: UUID) -> HttpResponse:
         "more_ways": more_ways,
         "may_close": bool(ways) and may_close(member, session),
         "ending": how_many_end(session) if ways else 0,
+        "is_closed": is_closed_by_admin(session),
         "is_unknown": not is_known(session),
         "built_on": built_on[:BUILT_ON_SHOWN],
         "built_on_more": max(built_on.count() - BUILT_ON_SHOWN, 0),

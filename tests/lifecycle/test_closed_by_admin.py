@@ -80,6 +80,24 @@ def test_an_admins_deleting_opens_nothing_either(house, mine, arn):
     set_access(again, Access(EVERYONE, EVERYONE), house.ben)
 
 
+def test_made_again_it_is_closed_for_each_right_that_was_closed(house, arn):
+    mine = save_session(draft(house, arn, "mine"), house.ben)
+    set_access(mine, Access(EVERYONE, only(house.bea)), house.ada)
+    delete_session(mine, house.ben)
+    again = save_session(draft(house, arn, "mine"), house.ben)
+    assert stored(again) == Access(EVERYONE, only(house.bea))
+    refused_to_open(again, house.ben, Access(EVERYONE, only(house.ben)))
+
+
+def test_the_page_says_that_an_admin_has_closed_a_session(house, mine):
+    told = "Only an admin lets in more people"
+    url = reverse("session_access", args=[mine.pk])
+    assert told in house.browser().get(url).content.decode()
+    set_access(mine, Access(EVERYONE, EVERYONE), house.ada)
+    set_access(mine, Access(only(house.ben), NOBODY), house.ben)
+    assert told not in house.browser().get(url).content.decode()
+
+
 @pytest.mark.parametrize("other", ["Other", "Deploy2", "path/Other"])
 def test_a_role_edited_away_and_back_opens_nothing(house, mine, arn, other):
     save_session(draft(house, house.role_arn(other), "mine"), house.ben, mine)
