@@ -40,7 +40,10 @@ class Waiting:
     def for_approval(self) -> bool:
         if not self.asks_for_approval:
             return False
-        return self.approval is None or self.approval.stage != ApprovalStage.GIVEN
+        if self.approval is None or self.approval.stage != ApprovalStage.GIVEN:
+            return True
+        # What was approved can be taken back at the portal, which AWS says when it is used next.
+        return not self.is_live and self.problem is not None and self.problem.code == "ApprovalNeeded"
 
     @property
     def for_choice(self) -> bool:

@@ -4,6 +4,7 @@ import json
 from datetime import timedelta
 
 import pytest
+from django.urls import reverse
 
 from sessions import sealing
 from sessions.clock import database_now
@@ -14,6 +15,7 @@ from sessions.lifecycle.sessions import Draft, save_session
 from sessions.lifecycle.state import Status
 from sessions.models import Approval, ApprovalStage, Credential, EventKind, Membership
 from sessions.secret import Secret
+from tests.lifecycle.test_rotation import age
 
 pytestmark = pytest.mark.django_db
 ACCOUNT = "111122223333"
@@ -282,3 +284,24 @@ def test_an_approval_goes_with_its_person_its_roots_or_on_request(house, center,
     delete_session(root, house.ada)
     assert delete_unneeded() == 1
     assert Approval.objects.count() == 0
+
+
+def test_what_is_taken_back_at_the_portal_is_asked_for_again(house, center, sts, root):
+    leaf = house.chained("Leaf", root)
+    house.start(leaf)
+    approve(house, center, root)
+    house.work()
+    center.sign_out("ben")
+    age(40)
+    Credential.objects.filter(root=root, level=0).update(expires_at=database_now())
+    house.work()
+    assert house.state(leaf).problem.code == "ApprovalNeeded"
+    assert approval_of(root, house.ben).stage == ApprovalStage.GIVEN
+    assert [each.root for each in waiting.in_team(house.ben, [root], database_now())] == [root]
+    page = house.browser(house.ben).get(reverse("approval", args=[root.pk])).content.decode()
+    assert "Not approved" in page
+    assert "has to be approved" in page
+    approve(house, center, root)
+    house.work()
+    assert house.state(leaf).problem is None
+    assert waiting.in_team(house.ben, [root], database_now()) == []
