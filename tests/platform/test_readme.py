@@ -1,10 +1,14 @@
 """The README says what is so: its map, its settings, its commands, its packages."""
 
 import re
+import socket
 import tomllib
+from types import SimpleNamespace
 
 from django.core.management import get_commands
 
+from chainweb.processes import web_command
+from chainweb.web_worker import WebWorker
 from tests.platform.installation import CHECKOUT
 
 README = (CHECKOUT / "README.md").read_text()
@@ -39,6 +43,16 @@ def test_every_setting_is_in_the_table_and_nothing_else_is():
     named = {name for row in rows for name in re.findall(r"`([A-Z_]+)`", row)}
     named |= set(re.findall(r"`([A-Z_]+)`", part("Settings").rpartition("Set by Chainweb itself")[2]))
     assert named == read
+
+
+def test_the_web_keeps_as_many_connections_as_the_readme_says():
+    """One a thread: gunicorn's are twice those of `--threads` (see WebWorker), and health has its own."""
+    with socket.socket() as listener:
+        [threads] = re.findall(r"--threads=(\d+)", " ".join(web_command(listener)))
+    assert f"up to {2 * int(threads) + 1} connections" in part("Production")
+    worker = object.__new__(WebWorker)
+    worker.cfg = SimpleNamespace(threads=int(threads))
+    assert worker.get_thread_pool()._max_workers == 2 * int(threads)
 
 
 def test_every_command_exists():
