@@ -143,8 +143,11 @@ def usable_state(root: AwsSession, person: str) -> Secret | Deferred | None:
         return Deferred(DEFERRED_FOR)
     try:
         advanced = _advance(held)
-    except (AwsError, SealingError):
+    except SealingError:
         _write(held, {})
+        raise
+    except AwsError as error:
+        _write(held, {"problem": problem_of(error, since=now)} if error.retryable else {})
         raise
     return advanced.state if _store(held, advanced, now) else Deferred(DEFERRED_FOR)
 
@@ -239,7 +242,7 @@ def _store(approval: Approval, advanced: Advanced, now: datetime) -> bool:
         "sealed_state": sealing.seal_to_workers(advanced.state, approval.place(version)),
         "version": version,
         "good_until": advanced.good_until,
-        "problem": problem_of(advanced.problem, since=now) if advanced.problem else None,
+        "problem": _problem(approval, advanced, now),
         "due_at": now + timedelta(seconds=again) if again is not None else None,
     }
     if again is None:
@@ -254,6 +257,19 @@ def _store(approval: Approval, advanced: Advanced, now: datetime) -> bool:
                 answers.have_tried(_waiting_roots(approval))
             _tell(approval, stage, advanced)
     return True
+
+
+def _problem(approval: Approval, advanced: Advanced, now: datetime) -> dict[str, Any] | None:
+    """Say what stands in the way, also where that is an answer that was lost: what AWS gives for a state is often good once."""
+    if advanced.problem is None:
+        return None
+    problem = problem_of(advanced.problem, since=now)
+    had_no_answer = bool((approval.problem or {}).get("retrying"))
+    if had_no_answer and advanced.ask_again_seconds is None and advanced.problem.code == "ApprovalNeeded":
+        problem["message"] = (
+            "It was approved, but AWS's answer was lost on the way, and AWS gives it only once."
+        )
+    return problem
 
 
 def _tell(approval: Approval, stage: ApprovalStage, advanced: Advanced) -> None:

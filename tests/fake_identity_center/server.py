@@ -22,7 +22,7 @@ class FakeIdentityCenter:
         self.rules = Rules(self.start_url)
         # One dict per call: path, code ("" if it was answered).
         self.calls: list[dict[str, str]] = []
-        self._faults: list[Refusal | bytes] = []
+        self._faults: list[Refusal | bytes | None] = []
         self._lock = threading.Lock()
 
     def __enter__(self) -> Self:
@@ -62,6 +62,10 @@ class FakeIdentityCenter:
         """The next call is answered with that error code."""
         self._faults.append(Refusal(code))
 
+    def lose_next(self) -> None:
+        """The next call is carried out, but its answer is lost on the way."""
+        self._faults.append(None)
+
     def answer_next(self, body: bytes) -> None:
         """The next call is answered with exactly that."""
         self._faults.append(body)
@@ -72,13 +76,17 @@ class FakeIdentityCenter:
         call = {"path": path, "code": ""}
         try:
             with self._lock:
+                is_lost = bool(self._faults) and self._faults[0] is None
                 fault = self._faults.pop(0) if self._faults else None
             if isinstance(fault, Refusal):
                 raise fault
             if fault is not None:
                 return 200, {}, fault
             asked = json.loads(body) if body else dict(urllib.parse.parse_qsl(query))
-            return 200, {}, json.dumps(self._perform(method, path, token, asked)).encode()
+            answer = self._perform(method, path, token, asked)
+            if is_lost:
+                raise Refusal("InternalServerException")
+            return 200, {}, json.dumps(answer).encode()
         except Refusal as refusal:
             call["code"] = refusal.code
             said = (

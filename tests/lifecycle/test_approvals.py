@@ -7,6 +7,7 @@ import pytest
 from django.urls import reverse
 
 from sessions import sealing
+from sessions.aws import portal_state
 from sessions.clock import database_now
 from sessions.lifecycle import approvals, choices, waiting
 from sessions.lifecycle.approvals import approval_of, ask_approval, delete_unneeded, end_approval, work_due
@@ -305,3 +306,37 @@ def test_what_is_taken_back_at_the_portal_is_asked_for_again(house, center, sts,
     house.work()
     assert house.state(leaf).problem is None
     assert waiting.in_team(house.ben, [root], database_now()) == []
+
+
+def test_an_approval_whose_answer_was_lost_says_so(house, center, sts, root):
+    leaf = house.chained("Leaf", root)
+    house.start(leaf)
+    ask_approval(root, house.ben)
+    work_due()
+    center.approve(approval_of(root, house.ben).user_code, "ben")
+    center.lose_next()
+    look()
+    assert approval_of(root, house.ben).problem["retrying"]
+    look()
+    approval = approval_of(root, house.ben)
+    assert (approval.stage, approval.problem["code"]) == (ApprovalStage.OVER, "ApprovalNeeded")
+    assert "answer was lost" in approval.problem["message"]
+    approve(house, center, root)
+    house.work()
+    assert house.state(leaf).status is Status.ACTIVE
+
+
+def test_a_renewal_of_the_approval_whose_answer_was_lost_says_so(house, center, sts, root, monkeypatch):
+    leaf = house.chained("Leaf", root)
+    house.start(leaf)
+    approve(house, center, root)
+    monkeypatch.setattr(portal_state, "TOKEN_MARGIN", timedelta(days=2))  # its token has run out
+    Approval.objects.update(good_until=database_now())
+    center.lose_next()
+    house.work()
+    Credential.objects.filter(due_at__isnull=False).update(due_at=database_now())
+    house.work()
+    assert house.state(leaf).problem.code == "ApprovalNeeded"
+    approval = approval_of(root, house.ben)
+    assert approval.stage == ApprovalStage.OVER
+    assert "answer was lost" in approval.problem["message"]
