@@ -73,9 +73,18 @@ def bound_locks() -> None:
         _set(database, lock_timeout=settings.LOCK_TIMEOUT_SECONDS)
 
 
+def spare_compilation(database: dict[str, Any]) -> None:
+    """Have PostgreSQL compile no query: for one that walks along chains it expects millions of rows, and compiles for longer
+    than the query then takes."""
+    _say(database, "-c jit=off")
+
+
 def _set(database: dict[str, Any], **seconds: float) -> None:
+    _say(database, " ".join(f"-c {name}={round(1000 * each)}" for name, each in seconds.items()))
+
+
+def _say(database: dict[str, Any], ours: str) -> None:
     options = database.setdefault("OPTIONS", {})
-    ours = " ".join(f"-c {name}={round(1000 * each)}" for name, each in seconds.items())
     # What comes later counts.
     options["options"] = f"{ours} {options.get('options', '')}".strip()
 

@@ -152,6 +152,7 @@ else:
     # Closed by the garbage collector, such a cursor aborts the transaction that is open by then.
     DATABASES["default"]["DISABLE_SERVER_SIDE_CURSORS"] = True
     database_limits.bound_silence(DATABASES["default"])
+    database_limits.spare_compilation(DATABASES["default"])
     database_limits.bound_transactions(DATABASES["default"], idle_seconds=IDLE_IN_TRANSACTION_SECONDS)
 
 DEFAULT_AUTO_FIELD = "django.db.models.BigAutoField"
