@@ -72,6 +72,13 @@ PERSON = f"{TEAM}people/<int:person_id>/"
 API_SESSION = "api/v1/sessions/<uuid:session_id>"
 NEW = f"{TEAM}new/<slug:provider>/<slug:kind>/"
 LIVE = {"HX-Request": "true"}
+# Another one in everything, so that every session is checked against it in every way.
+POLICY = {
+    "role_session_name": "{alias}-{username}",
+    "source_identity": "where-possible",
+    "networks": ["203.0.113.0/24"],
+    "activation_hours": 10,
+}
 
 
 def _one(name: str) -> Callable[[LargeTeam], Values]:
@@ -132,6 +139,7 @@ PAGES = (
     ),
     Ask(f"{TEAM}preview/", "POST", data=_new),
     Ask(f"{TEAM}external-id/", "POST"),
+    Ask(f"{TEAM}policy/", "POST", 302, data=lambda team: POLICY | {"names_locked": "on", "tags": "stage"}),
     Ask(f"{TEAM}policy/progress/"),
     Ask(f"{TEAM}policy/preview/", "POST", data=lambda team: {"session": str(team.child.pk)}),
     Ask("probes/<uuid:probe_id>/"),
@@ -239,6 +247,7 @@ API = (
     Ask(API_SESSION, "DELETE", 409, what="unconfirmed"),
     Ask(API_SESSION, "DELETE", 204, about=_one("child")),
     Ask("api/v1/policy"),
+    Ask("api/v1/policy", "PATCH", data=lambda team: POLICY | {"names_locked": True, "tags": {"stage": []}}),
     Ask(f"{API_SESSION}/access"),
     Ask(f"{API_SESSION}/access", "PUT", data=lambda team: {"assume": {"everyone": False, "people": []}}),
     Ask(f"{API_SESSION}/access/ways", about=_one("closed")),
@@ -268,7 +277,6 @@ ABOUT_MANY = {
     ("GET", "components/"): "the parts of the pages: about nobody's session",
     ("GET", "api/v1/sessions"): "the list of a team's sessions",
     ("GET", "api/v1/policy/unnamed"): "a list of sessions",
-    ("PATCH", "api/v1/policy"): "checked against every session of the team",
     # The name by which ninja finds its own addresses; nothing is there.
     ("GET", "api/v1/"): "no page",
 }

@@ -48,13 +48,20 @@ def check_name(session: AwsSession, policy: TeamPolicy, handles: Mapping[str, in
 
 def check_tags(link: AssumerLink, policy: TeamPolicy) -> None:
     """Whether the link's tags are among those that the policy allows. Raises `Refused`."""
+    if why := why_not_tags(link, policy):
+        raise Refused("tags", why)
+
+
+def why_not_tags(link: AssumerLink, policy: TeamPolicy) -> str:
+    """Say which of a link's tags the policy does not allow; empty if it allows all."""
     allowed = policy.allowed_tags
     for key, value in link.tags:
         if key not in allowed:
             known = f"It allows {', '.join(allowed)}." if allowed else "It allows none."
-            raise Refused("tags", f"The team's policy does not allow the tag “{key}”. {known}")
+            return f"The team's policy does not allow the tag “{key}”. {known}"
         if allowed[key] and value not in allowed[key]:
-            raise Refused("tags", f"The tag “{key}” can only be {' or '.join(allowed[key])}.")
+            return f"The tag “{key}” can only be {' or '.join(allowed[key])}."
+    return ""
 
 
 def check_below(session: AwsSession, policy: TeamPolicy) -> None:
@@ -86,13 +93,18 @@ def check_chain(chain: Sequence[AwsSession], policy: TeamPolicy) -> None:
 
 def check_size(session: AwsSession, policy: TeamPolicy) -> None:
     """Check that the session policies of a hop, with the networks it is bound to, are not too long. Raises `Refused`."""
-    link = session.link
-    arns = tuple(link.policy_arns)
-    bound = session_policies.bind_to_networks(link.policy, arns, (policy.networks, link.networks))
-    size = session_policies.plain_size(bound, arns)
+    size = size_of(session.link, policy)
     if size > LONGEST_POLICY:
-        networks = " with the networks it is bound to" if bound != link.policy else ""
+        is_bound = policy.networks or session.link.networks
+        networks = " with the networks it is bound to" if is_bound else ""
         raise Refused(
             "policy",
             f"The session policies of “{session.alias}”{networks} have {size} characters; AWS takes {LONGEST_POLICY}.",
         )
+
+
+def size_of(link: AssumerLink, policy: TeamPolicy) -> int:
+    """Count the characters of a hop's session policies, with the networks it is bound to, that AWS counts."""
+    arns = tuple(link.policy_arns)
+    bound = session_policies.bind_to_networks(link.policy, arns, (policy.networks, link.networks))
+    return session_policies.plain_size(bound, arns)
