@@ -1,33 +1,49 @@
-"""`any_of`: what `in` says, with all values as one parameter, so that hundreds of them cost little more to send than one.
+"""`any_of`: what `in` says, with all values as one parameter, so that thousands of them cost little more to send than one.
 
 `role_key`: which role an ARN is of.
 """
 
 import json
 from typing import Any
+from uuid import UUID
 
 from django.db.backends.base.base import BaseDatabaseWrapper
-from django.db.models import CharField, ForeignKey, Lookup, Transform
+from django.db.models import CharField, ForeignKey, Lookup, Transform, UUIDField
 
 
 @CharField.register_lookup
+@UUIDField.register_lookup
 @ForeignKey.register_lookup
 class AnyOf(Lookup):
-    """`fingerprint__any_of=[…]`, for columns of text. Django's `in` writes, and psycopg splits, one mark per value."""
+    """`pk__any_of=[…]`, for columns of text or of UUIDs. Django's `in` writes, and psycopg splits, one mark per value."""
 
     lookup_name = "any_of"
 
-    def get_prep_lookup(self) -> list[str]:
-        column = self.lhs.output_field
-        if not isinstance(getattr(column, "target_field", column), CharField):
-            raise TypeError(f"{column} is not a column of text.")
+    def get_prep_lookup(self) -> list[Any]:
+        kind: type
+        match self._column():
+            case UUIDField():
+                kind, name = UUID, "UUIDs"
+            case CharField():
+                kind, name = str, "texts"
+            case _:
+                raise TypeError(f"{self.lhs.output_field} is not a column of text or of UUIDs.")
         values = list(self.rhs)
-        if isinstance(self.rhs, str) or not all(isinstance(value, str) for value in values):
-            raise TypeError("any_of takes texts.")
+        if isinstance(self.rhs, str) or not all(isinstance(value, kind) for value in values):
+            raise TypeError(f"any_of takes {name}.")
         return values
 
+    def _column(self) -> Any:
+        column = self.lhs.output_field
+        while isinstance(column, ForeignKey):  # a key may itself point to another table
+            column = column.target_field
+        return column
+
     def get_db_prep_lookup(self, value: Any, connection: BaseDatabaseWrapper) -> Any:
-        return "%s", [json.dumps(value) if connection.vendor == "sqlite" else value]
+        if connection.vendor != "sqlite":
+            return "%s", [value]
+        column = self._column()
+        return "%s", [json.dumps([column.get_db_prep_value(each, connection) for each in value])]
 
     def as_sql(self, compiler: Any, connection: BaseDatabaseWrapper) -> tuple[str, tuple[Any, ...]]:
         column, before = self.process_lhs(compiler, connection)
