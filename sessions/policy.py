@@ -150,7 +150,7 @@ class Rights:
     def _read_grants(self, among: Collection[Any] | None) -> dict[Any, set[str]]:
         grants = SessionGrant.objects.filter(grants_to(self.member), session__team=self.member.team_id)
         if among is not None:
-            grants = grants.filter(session__in=among)
+            grants = grants.filter(session_id__any_of=among)
         found: dict[Any, set[str]] = {}
         for session_id, right in grants.values_list("session_id", "right"):
             found.setdefault(session_id, set()).add(right)
@@ -338,7 +338,14 @@ def cut_off(
     """
     found: set[Any] = set()
     for team in teams:
-        links = cut_off_links(team).filter(pk__in=_suspects(team) if among is None else among)
+        some = _suspects(team) if among is None else among
+        links = cut_off_links(team)
+        # Ids as one parameter: thousands may rest on one session.
+        links = (
+            links.filter(pk__in=some)
+            if isinstance(some, QuerySet | RawSQL)
+            else links.filter(pk__any_of=some)
+        )
         found.update(links.values_list("pk", flat=True))
     return found
 
@@ -402,5 +409,5 @@ def below(sessions: Collection[Any]) -> set[Any]:
     """Find these sessions (ids) and everything assumed from them, at all levels."""
     if not sessions:
         return set()
-    start = AwsSession.objects.filter(pk__in=sessions).values("pk")
-    return set(AwsSession.objects.filter(pk__in=forest.below(start)).order_by().values_list("pk", flat=True))
+    links = AssumerLink.objects.filter(pk__in=forest.below_these(sessions))
+    return {*sessions, *links.values_list("pk", flat=True)}

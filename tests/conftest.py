@@ -16,7 +16,7 @@ from django.test import testcases
 
 from chainweb import processes
 from sessions import triggers
-from sessions.lifecycle import broker, budget, endpoints, request_limits
+from sessions.lifecycle import broker, budget, endpoints, parts, request_limits
 from tests import settings as test_settings
 from tests.fake_identity_center import FakeIdentityCenter
 from tests.fake_sts import FakeSts
@@ -65,6 +65,12 @@ def sts_server():
 def counts_of_requests():
     """What an earlier test has asked for too often is no matter of this one's."""
     request_limits.forget()
+
+
+@pytest.fixture(autouse=True)
+def parts_of_full_size(monkeypatch):
+    """How many go at once does not depend on how busy this machine is."""
+    monkeypatch.setattr(parts, "LEAST", parts.AT_ONCE)
 
 
 @pytest.fixture

@@ -282,7 +282,7 @@ def dismiss(request: HttpRequest, session_id: UUID) -> Any:
 def _all_startable(request: HttpRequest, chosen: Chosen) -> tuple[list[AwsSession], Membership]:
     """All of them, or an error and none."""
     member = caller(request)
-    found = visible_to(member.user).filter(pk__in=chosen.ids, team=member.team).in_bulk()
+    found = visible_to(member.user).filter(pk__any_of=chosen.ids, team=member.team).in_bulk()
     if len(found) < len(set(chosen.ids)):
         raise Http404
     rights = Rights(member, list(found))

@@ -68,7 +68,7 @@ def write_accesses(team: Team, wanted: Sequence[tuple[AwsSession, Access]], acto
         {each for audience in audiences for each in audience.groups},
     )
     ids = [session.pk for session, _ in wanted]
-    built_on = AssumerLink.objects.filter(assumer__in=ids)
+    built_on = AssumerLink.objects.filter(assumer_id__any_of=ids)
     dead_before = cut_off([team.pk], among=built_on.values("pk"))
     for start, assume in {(access.start.everyone, access.assume.everyone) for _, access in wanted}:
         alike = [
@@ -76,19 +76,19 @@ def write_accesses(team: Team, wanted: Sequence[tuple[AwsSession, Access]], acto
             for session, access in wanted
             if (access.start.everyone, access.assume.everyone) == (start, assume)
         ]
-        AwsSession.objects.filter(pk__in=alike).update(
+        AwsSession.objects.filter(pk__any_of=alike).update(
             open_to_start=start, open_to_assume=assume, access_version=F("access_version") + 1
         )
-    SessionGrant.objects.filter(session__in=ids).delete()
+    SessionGrant.objects.filter(session_id__any_of=ids).delete()
     SessionGrant.objects.bulk_create(
         grant
         for session, access in wanted
         for right in Right
         for grant in _grants(session, right, access.to(right))
     )
-    dead = cut_off([team.pk], among=built_on.values("pk")) - dead_before
+    cut_links = cut_off([team.pk], among=built_on.values("pk"))
     cut = list(
-        AssumerLink.objects.filter(pk__in=dead)
+        AssumerLink.objects.filter(pk__any_of=cut_links - dead_before)
         .order_by("session__alias")
         .values_list("assumer_id", "session__alias")
     )
@@ -102,7 +102,7 @@ def write_accesses(team: Team, wanted: Sequence[tuple[AwsSession, Access]], acto
             "cut_off": [alias for assumer, alias in cut if assumer == session.pk],
         }
         entries.append(Entry(EventKind.ACCESS_CHANGED, name_of(actor), session, data))
-    return [*entries, *settle(team, name_of(actor), sessions=ids)]
+    return [*entries, *settle(team, name_of(actor), sessions=ids, cut_links=cut_links)]
 
 
 def _require_there(members: Collection[Membership], groups: Collection[TeamGroup] = ()) -> None:

@@ -4,7 +4,6 @@ import random
 import time
 from collections.abc import Iterable, Mapping, Sequence
 from datetime import datetime, timedelta
-from itertools import islice
 from uuid import UUID
 
 from django.db import transaction
@@ -14,7 +13,7 @@ from sessions import ledger
 from sessions.aws.names import InvalidName
 from sessions.clock import database_now
 from sessions.ledger import Entry, Subject
-from sessions.lifecycle import parts
+from sessions.lifecycle import parts, statements
 from sessions.lifecycle.authority import begin, lock_team
 from sessions.lifecycle.held_up import passed_over, teams_held_up
 from sessions.lifecycle.identity import Why, held_identities, identity_of, tell
@@ -29,6 +28,7 @@ from sessions.models import (
     Membership,
     Move,
     Probe,
+    RootAnswer,
     TeamPolicy,
 )
 from sessions.models.sessions import load_chains
@@ -68,21 +68,26 @@ def _start(sessions: Sequence[AwsSession], member: Membership) -> list[Activatio
     chosen = {session.profile: session for session in sessions}
     started = Activation.objects.filter(user=member.user, session__team=team)
     ids = [session.pk for session in chosen.values()]
-    same_profile = AwsSession.objects.filter(team=team, profile__in=chosen).exclude(pk__in=ids)
-    others = started.filter(session__in=same_profile.values("pk"))
-    entries = _end(others, EventKind.SESSION_STOPPED, actor)
-    before = {each.session_id: each for each in started.filter(session__in=ids).select_related("credential")}
+    # By their ids: left to itself, a database looks for what is on the same profile once for each that is started.
+    same_profile = AwsSession.objects.filter(team=team, profile__any_of=list(chosen)).exclude(pk__any_of=ids)
+    others = list(same_profile.order_by().values_list("pk", flat=True))
+    entries = end_at_once(started.filter(session_id__any_of=others), actor) if others else []
+    before = {
+        each.session_id: each for each in started.filter(session_id__any_of=ids).select_related("credential")
+    }
     left = [each.credential_id for each in before.values()]
     ends_at = now + timedelta(hours=team.activation_hours)
     chains, policy = load_chains(chosen.values()), TeamPolicy.of(team.pk)
     leaves = secure_all([plan(chains[pk], member, policy) for pk in ids], now)
-    activations = []
+    activations, other = [], []
     for session, leaf in zip(chosen.values(), leaves, strict=True):
         activation = before.get(session.pk)
         if activation is None:
             activation = Activation(session=session, user=member.user, started_at=now)
-        activation.credential, activation.ends_at = leaf, ends_at
-        activation.identity = identity_of(chains[session.pk])
+        identity = identity_of(chains[session.pk])
+        if (activation.credential_id, activation.identity) != (leaf.pk, identity):
+            other.append(activation)
+        activation.credential, activation.identity, activation.ends_at = leaf, identity, ends_at
         activations.append(activation)
         data = {
             "ends_at": ends_at.isoformat(timespec="seconds"),
@@ -91,8 +96,10 @@ def _start(sessions: Sequence[AwsSession], member: Membership) -> list[Activatio
         }
         entries.append(Entry(EventKind.SESSION_STARTED, actor, session, data))
     Activation.objects.bulk_create([each for each in activations if each.session_id not in before])
-    Activation.objects.bulk_update(before.values(), ["credential", "ends_at", "identity"])
-    Ended.objects.filter(user=member.user, session__in=ids).delete()
+    again = {each.pk for each in before.values()}
+    Activation.objects.filter(pk__any_of=again).update(ends_at=ends_at)
+    Activation.objects.bulk_update([each for each in other if each.pk in again], ["credential", "identity"])
+    Ended.objects.filter(user=member.user, session_id__any_of=ids).delete()
     erase_all_unneeded(left)
     ledger.append(team.pk, entries)
     return activations
@@ -111,7 +118,8 @@ def stop_sessions(sessions: Sequence[AwsSession], member: Membership) -> int:
 @transaction.atomic
 def _stop(sessions: Sequence[AwsSession], member: Membership) -> int:
     team = lock_team(member.team_id)
-    theirs = Activation.objects.filter(user=member.user, session__in=[session.pk for session in sessions])
+    ids = [session.pk for session in sessions]
+    theirs = Activation.objects.filter(user=member.user, session_id__any_of=ids)
     entries = _end(theirs, EventKind.SESSION_STOPPED, member.user.get_username())
     ledger.append(team.pk, entries)
     return len(entries)
@@ -167,23 +175,40 @@ def _end_by_the_clock(over: QuerySet[Activation]) -> int:
     random.shuffle(teams)  # where there is too much for one round, it is another team's turn each time
     held = teams_held_up()
     for team_id in [each for each in teams if str(each) not in held]:
+        pace = parts.Pace(parts.AT_ONCE)
         while time.monotonic() < until:
             entries: list[Entry] = []
+            pace.begin()
             with passed_over(team_id), transaction.atomic():
                 lock_team(team_id)
-                some = over.filter(session__team_id=team_id).order_by("ends_at")[: parts.AT_ONCE]
+                some = over.filter(session__team_id=team_id).order_by("ends_at")[: pace.size]
                 entries = _end(some, EventKind.SESSION_ENDED, "clock")
                 ledger.append(team_id, entries)
             ended += len(entries)
-            if len(entries) < parts.AT_ONCE:
+            if len(entries) < pace.size:
                 break
+            pace.end()
             time.sleep(parts.PAUSE_SECONDS)
     return ended
 
 
+def end_at_once(activations: QuerySet[Activation], actor: str) -> list[Entry]:
+    """End these at this moment, under the team's lock; return the lines for the ledger.
+
+    Many are only marked as over, which is all that matters, and the clock clears them away in parts, with its own lines.
+    """
+    # Looked for once: what loses its right is found by a walk through the team.
+    ids = list(activations.order_by().values_list("pk", flat=True))
+    found = Activation.objects.filter(pk__any_of=ids)
+    if len(ids) > parts.AT_ONCE:
+        leave_to_the_clock(found)
+        return []
+    return end_activations(found, actor)
+
+
 def leave_to_the_clock(activations: QuerySet[Activation]) -> None:
     """End these at this moment, however many: nothing is handed out from here on, and the clock clears them away in parts."""
-    Activation.objects.filter(pk__in=activations.values("pk")).update(ends_at=database_now())
+    activations.update(ends_at=database_now())
 
 
 @transaction.atomic
@@ -268,7 +293,7 @@ def _end_other_identities(
     for each in ended:
         by_team.setdefault(each.session.team_id, []).append(each)
     for team_id, some in by_team.items():
-        Activation.objects.filter(pk__in=[each.pk for each in some]).delete()
+        Activation.objects.filter(pk__any_of=[each.pk for each in some]).delete()
         erase_all_unneeded(each.credential_id for each in some)
         known = why or _why(chains[some[0].session_id])
         ledger.append(team_id, tell(some, known, now))
@@ -277,7 +302,7 @@ def _end_other_identities(
 
 def _why(chain: Sequence[AwsSession]) -> Why | None:
     """Find whose edit of a chain a worker has not come to yet; None: nobody knows any more."""
-    edits = Move.objects.filter(session__in=[each.pk for each in chain], why__isnull=False)
+    edits = Move.objects.filter(session_id__any_of=[each.pk for each in chain], why__isnull=False)
     said = edits.order_by("-created_at").values_list("why", flat=True).first()
     return Why(**said) if said else None
 
@@ -308,8 +333,7 @@ def _end(activations: QuerySet[Activation], kind: EventKind, actor: str) -> list
     ended = list(
         activations.values_list("pk", "credential_id", "session_id", "session__alias", "user__username")
     )
-    for at in range(0, len(ended), PLANS_AT_ONCE):
-        Activation.objects.filter(pk__in=[row[0] for row in ended[at : at + PLANS_AT_ONCE]]).delete()
+    Activation.objects.filter(pk__any_of=[row[0] for row in ended]).delete()
     erase_all_unneeded(row[1] for row in ended)
     return [
         Entry(kind, actor, Subject(session_id, alias), {"credential": credential_id, "of": person})
@@ -319,12 +343,20 @@ def _end(activations: QuerySet[Activation], kind: EventKind, actor: str) -> list
 
 def end_activations_of(sessions: Iterable[AwsSession], actor: str) -> list[Entry]:
     """Ends everybody's activations of these sessions: they are about to be deleted."""
-    return end_activations(Activation.objects.filter(session__in=[s.pk for s in sessions]), actor)
+    return end_activations(Activation.objects.filter(session_id__any_of=[s.pk for s in sessions]), actor)
 
 
 def end_activations(activations: QuerySet[Activation], actor: str) -> list[Entry]:
     """Ends these activations and erases what only they needed; the caller writes the events. Under the team's lock."""
     return _end(activations, EventKind.SESSION_STOPPED, actor)
+
+
+def delete_probes(probes: QuerySet[Probe]) -> int:
+    """Delete these probes and erase what only they needed; return how many there were. Under the team's lock."""
+    found = dict(probes.values_list("pk", "credential_id"))
+    Probe.objects.filter(pk__any_of=found).delete()
+    erase_all_unneeded(each for each in found.values() if each)
+    return len(found)
 
 
 def erase_unneeded(credential: Credential | None) -> None:
@@ -340,11 +372,11 @@ def erase_all_unneeded(fingerprints: Iterable[str]) -> None:
     """The same for several, with a handful of queries per level of their chains."""
     left = set(fingerprints)
     while left:
-        some, left = set(islice(left, PLANS_AT_ONCE)), set(islice(left, PLANS_AT_ONCE, None))
+        some, left = left, set()
         unneeded = Credential.objects.filter(
             ~Exists(Activation.objects.filter(credential=OuterRef("pk"))),
             ~Exists(Probe.objects.filter(credential=OuterRef("pk"))),
-            pk__in=some,
+            pk__any_of=some,
         )
         children = Exists(Credential.objects.filter(parent=OuterRef("pk")))
         # Kept for what is below it; but nobody takes it away any more, so it is not rotated for its own sake.
@@ -352,5 +384,8 @@ def erase_all_unneeded(fingerprints: Iterable[str]) -> None:
             children, lease_until=None, sealed__isnull=False, expires_at__gt=database_now() + PARENT_MARGIN
         ).update(due_at=None)
         lone = dict(unneeded.filter(~children).values_list("pk", "parent_id"))
-        Credential.objects.filter(pk__in=lone).delete()
+        RootAnswer.objects.filter(
+            credential_id__any_of=[pk for pk, parent in lone.items() if not parent]
+        ).delete()
+        statements.delete(lone)
         left |= {parent for parent in lone.values() if parent}

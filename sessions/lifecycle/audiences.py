@@ -92,7 +92,7 @@ def accesses_of(sessions: Iterable[AwsSession]) -> dict[UUID, Access]:
     found = {
         each.pk: Access(Audience(each.open_to_start), Audience(each.open_to_assume)) for each in sessions
     }
-    grants = SessionGrant.objects.filter(session__in=list(found)).order_by("pk")
+    grants = SessionGrant.objects.filter(session_id__any_of=found).order_by("pk")
     for grant in grants.select_related("member__user", "group"):
         audience = found[grant.session_id].to(Right(grant.right))
         if grant.member:

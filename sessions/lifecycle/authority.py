@@ -12,6 +12,7 @@ from datetime import datetime
 from uuid import UUID
 
 from sessions.clock import Now
+from sessions.lifecycle import parts
 from sessions.lifecycle.refused import ActorGone, NotThere, RightLost
 from sessions.models import AwsSession, Membership, Team, Token
 from sessions.policy import ROLES, Action, can, memberships_of
@@ -37,7 +38,9 @@ def lock_team(team_id: UUID | None) -> Team:
     if team_id is None:
         raise NotThere("", "The session was deleted meanwhile.")
     with waiting_for("team", team_id):
-        return Team.objects.select_for_update().get(pk=team_id)
+        team = Team.objects.select_for_update().get(pk=team_id)
+    parts.lock_taken()
+    return team
 
 
 def lock_team_for(actor: Actor, team_id: UUID | None, action: Action, *sessions: AwsSession) -> Team:
@@ -91,7 +94,8 @@ def require_member(member: Membership, action: Action, *sessions: AwsSession) ->
     if not sessions:
         _require(member, action, None)
         return member
-    stored = AwsSession.objects.filter(team=member.team_id).in_bulk([each.pk for each in sessions])
+    ids = [each.pk for each in sessions]
+    stored = AwsSession.objects.filter(team=member.team_id, pk__any_of=ids).in_bulk()
     for session in sessions:
         if session.pk not in stored:
             raise NotThere("", f"“{session.alias}” was deleted meanwhile.")

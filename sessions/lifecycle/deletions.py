@@ -97,7 +97,7 @@ def _decide(session: AwsSession, member: Membership, actor: str, below: int) -> 
     # A worker that is just minting for them comes too late.
     minting = Credential.objects.filter(team=member.team_id, lease_until__gt=now)
     unneeded = [pk for pk, needs in needs_of(list(minting.values_list("pk", flat=True))).items() if not needs]
-    minting.filter(pk__in=unneeded).update(fence=None, lease_until=None, due_at=None, asked_at=None)
+    minting.filter(pk__any_of=unneeded).update(fence=None, lease_until=None, due_at=None, asked_at=None)
     if not session.is_chained:
         AwsSession.objects.filter(pk=session.pk).update(sealed_secrets=None)
         KeyRotation.objects.filter(root=session.pk).delete()
@@ -118,24 +118,27 @@ def work_off(seconds: float) -> int:
     waiting = list(Deletion.objects.exclude(team__in=list(map(UUID, teams_held_up()))))
     random.shuffle(waiting)  # where one does not come to its end, the others do
     for deletion in waiting:
+        pace = parts.Pace(parts.AT_ONCE)
         while time.monotonic() < until:
             found = 0
+            pace.begin()
             with passed_over(deletion.team_id):
-                found = _clear_part(deletion)
+                found = _clear_part(deletion, pace.size)
             if not found:
                 break
+            pace.end()
             cleared += found
             time.sleep(parts.PAUSE_SECONDS)
     return cleared
 
 
 @transaction.atomic
-def _clear_part(deletion: Deletion) -> int:
-    """Clear away the next sessions, from the ends of the chains upwards. 0: all of them are gone."""
+def _clear_part(deletion: Deletion, size: int) -> int:
+    """Clear away the next sessions, at most so many, from the ends of the chains upwards. 0: all of them are gone."""
     lock_team(deletion.team_id)
     built_on = Exists(AssumerLink.objects.filter(assumer=OuterRef("pk")))
     left = AwsSession.objects.filter(~built_on, deletion=deletion.pk).order_by("pk")
-    some = list(left.defer("sealed_secrets")[: parts.AT_ONCE])
+    some = list(left.defer("sealed_secrets")[:size])
     if not some:
         Deletion.objects.filter(pk=deletion.pk).delete()
         return 0
@@ -156,5 +159,5 @@ def _clear(sessions: list[AwsSession]) -> None:
     while roots and Credential.objects.filter(childless, root__in=roots).delete()[0]:
         pass
     ids = [each.pk for each in sessions]
-    AssumerLink.objects.filter(session__in=ids).delete()
-    AwsSession.objects.filter(pk__in=ids).delete()
+    AssumerLink.objects.filter(session_id__any_of=ids).delete()
+    AwsSession.objects.filter(pk__any_of=ids).delete()

@@ -37,7 +37,7 @@ def revoke_tokens(team: Team, user: User, actor: str, **why: str) -> list[Entry]
     """Revoke all of a person's tokens in a team. The caller holds the team, and writes the events."""
     now = database_now()
     tokens = list(Token.objects.filter(team=team, user=user, revoked_at=None, expires_at__gt=now))
-    Token.objects.filter(pk__in=[token.pk for token in tokens]).update(revoked_at=now)
+    Token.objects.filter(pk__any_of=[token.pk for token in tokens]).update(revoked_at=now)
     return [
         Entry(
             EventKind.TOKEN_REVOKED,

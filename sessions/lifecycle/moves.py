@@ -17,6 +17,7 @@ from django.db import transaction
 from django.db.models import Q, QuerySet, Sum
 
 from sessions.clock import database_now
+from sessions.lifecycle import parts
 from sessions.lifecycle.activations import resettle
 from sessions.lifecycle.authority import lock_team
 from sessions.lifecycle.held_up import passed_over, teams_held_up
@@ -25,11 +26,9 @@ from sessions.models import Activation, AwsSession, Credential, Membership, Move
 
 # So many follow in the transaction of the change itself.
 AT_ONCE = 50
-# A worker's part: so many between two looks at the clock, for so long under the team's lock, then a pause for others.
-LOOKED_AT_TOGETHER = 25
-MOST_IN_A_PART = 500
-LOCK_SECONDS = 0.15
-PAUSE_SECONDS = 0.02
+# So many at the most in a worker's part, and so many before what is due is issued.
+MOST_IN_A_PART = 100
+MOST_MOVED_FIRST = 500
 
 
 def follow(
@@ -50,7 +49,7 @@ def follow(
     started = _started(team_id, below, of)
     few = list(started.values_list("pk", flat=True)[: AT_ONCE + 1])
     if len(few) <= AT_ONCE:
-        resettle(Activation.objects.filter(pk__in=few), now, asked=asked, why=why)
+        resettle(Activation.objects.filter(pk__any_of=few), now, asked=asked, why=why)
         return
     Move.objects.filter(scope).delete()
     Move.objects.create(
@@ -90,15 +89,18 @@ def work_off(seconds: float) -> int:
     """In a worker: move what waits, for about so long. Returns how many activations it has looked at."""
     until, looked_at = time.monotonic() + seconds, 0
     while time.monotonic() < until and (move := _hold()):
+        pace = parts.Pace(MOST_IN_A_PART)
         while True:
+            pace.begin()
             with passed_over(move.team_id) as passed:
-                found = _part(move)
+                found = _part(move, pace.size)
             if passed:  # another worker, or this one, after its lease
                 break
             looked_at += found
             if not found or time.monotonic() > until:
                 break
-            time.sleep(PAUSE_SECONDS)
+            pace.end()
+            time.sleep(parts.PAUSE_SECONDS)
         if not passed:
             Move.objects.filter(pk=move.pk, fence=move.fence).update(lease_until=None, fence=None)
     return looked_at
@@ -132,28 +134,23 @@ def _lease(now: datetime) -> datetime:
 
 
 @transaction.atomic
-def _part(move: Move) -> int:
-    """Look at the next activations for as long as the lock may be held. 0: it is over, or somebody else's by now."""
+def _part(move: Move, size: int) -> int:
+    """Look at the next activations, at most so many. 0: it is over, or somebody else's by now."""
     lock_team(move.team_id)
-    until, looked_at = time.monotonic() + LOCK_SECONDS, 0
     fresh = Move.objects.select_related("session").filter(pk=move.pk, fence=move.fence).first()
     if fresh is None:
         return 0
-    now, rest = database_now(), _rest_of(fresh)
-    found = list(rest.values_list("pk", flat=True)[:MOST_IN_A_PART])
-    while looked_at < len(found) and (not looked_at or time.monotonic() < until):
-        some = found[looked_at : looked_at + LOOKED_AT_TOGETHER]
-        why = Why(**fresh.why) if fresh.why else None
-        resettle(Activation.objects.filter(pk__in=some), now, asked=fresh.asked, why=why)
-        fresh.after = some[-1]
-        looked_at += len(some)
-    if not looked_at:
+    rest = _rest_of(fresh)
+    now, some = database_now(), list(rest.values_list("pk", flat=True)[:size])
+    if not some:
         fresh.delete()
         return 0
+    why = Why(**fresh.why) if fresh.why else None
+    resettle(Activation.objects.filter(pk__any_of=some), now, asked=fresh.asked, why=why)
     Move.objects.filter(pk=fresh.pk, fence=fresh.fence).update(
-        after=fresh.after, done=fresh.done + looked_at, lease_until=_lease(now)
+        after=some[-1], done=fresh.done + len(some), lease_until=_lease(now)
     )
-    return looked_at
+    return len(some)
 
 
 def _rest_of(move: Move) -> QuerySet[Activation]:
@@ -171,15 +168,13 @@ def move_first(rows: Sequence[Credential]) -> set[str]:
     for move in Move.objects.filter(team__in={row.team_id for row in rows}):
         of_team = [row.pk for row in rows if row.team_id == move.team_id]
         resting = Activation.objects.filter(credential_id__any_of=_with_all_below(of_team))
-        found = list(resting.values_list("pk", flat=True)[:MOST_IN_A_PART])
-        for at in range(0, len(found), LOOKED_AT_TOGETHER):
+        for some in parts.in_parts(list(resting.values_list("pk", flat=True)[:MOST_MOVED_FIRST])):
             with passed_over(move.team_id) as passed, transaction.atomic():
                 lock_team(move.team_id)
-                _ahead(move, found[at : at + LOOKED_AT_TOGETHER])
+                _ahead(move, some)
             if passed:
                 left |= {*of_team}
                 break
-            time.sleep(PAUSE_SECONDS)
     return left
 
 
@@ -196,5 +191,5 @@ def _ahead(move: Move, activations: Sequence[UUID]) -> None:
     fresh = Move.objects.select_related("session").filter(pk=move.pk).first()
     if fresh is not None:
         why = Why(**fresh.why) if fresh.why else None
-        some = _rest_of(fresh).filter(pk__in=activations)
+        some = _rest_of(fresh).filter(pk__any_of=activations)
         resettle(some, database_now(), asked=fresh.asked, why=why)

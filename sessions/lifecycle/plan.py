@@ -7,6 +7,7 @@ from typing import Any
 
 from sessions.aws.hop import Hop, root_fingerprint
 from sessions.aws.roots import ROOT_KINDS
+from sessions.lifecycle import statements
 from sessions.lifecycle.naming import resolve_hops
 from sessions.lifecycle.times import LEAST_LIFE, PARENT_MARGIN, rotation_time
 from sessions.models import AwsSession, Credential, Membership, TeamPolicy
@@ -83,7 +84,7 @@ def secure_all(
         }
     if wanted:
         asked_at = now if asked else None
-        Credential.objects.filter(pk__in=wanted).update(due_at=now, attempts=0, asked_at=asked_at)
+        Credential.objects.filter(pk__any_of=wanted).update(due_at=now, attempts=0, asked_at=asked_at)
         for row in wanted.values():
             row.due_at, row.attempts, row.asked_at = now, 0, asked_at
     return leaves
@@ -120,14 +121,14 @@ def root_row(root: AwsSession, person: str = "", *, make: bool = False) -> Crede
 def _rows_of(plans: Sequence[Sequence[PlannedHop]]) -> dict[str, Credential]:
     """The rows of these plans, locked; those that are missing are made. The team's lock keeps others from making them."""
     steps = {step.fingerprint: (step, planned[0].session) for planned in plans for step in planned}
-    found = Credential.objects.select_for_update().filter(pk__in=steps).order_by("level")
+    found = Credential.objects.select_for_update().filter(pk__any_of=steps).order_by("level")
     rows = {row.fingerprint: row for row in found}
     made = [
         _row(fingerprint, root, parent_id=step.parent_fingerprint, level=step.level, request=step.request)
         for fingerprint, (step, root) in steps.items()
         if fingerprint not in rows
     ]
-    Credential.objects.bulk_create(sorted(made, key=lambda row: row.level))
+    statements.add(made)
     return rows | {row.fingerprint: row for row in made}
 
 

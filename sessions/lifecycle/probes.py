@@ -15,7 +15,7 @@ from sessions.aws.sts import CallerIdentity, caller_identity
 from sessions.clock import database_now
 from sessions.ledger import Entry
 from sessions.lifecycle import parts, roots
-from sessions.lifecycle.activations import erase_unneeded
+from sessions.lifecycle.activations import delete_probes
 from sessions.lifecycle.authority import lock_team
 from sessions.lifecycle.blobs import open_root_secrets, seal_root_secrets
 from sessions.lifecycle.endpoints import ask, route
@@ -227,10 +227,6 @@ def delete_overdue() -> int:
         with passed_over(team_id), transaction.atomic():
             lock_team(team_id)
             # As many as one round of the clock may hold the lock for; the others are the next round's.
-            some = overdue.filter(team_id=team_id).select_related("credential").order_by("ends_at")
-            for probe in some[: parts.AT_ONCE]:
-                credential = probe.credential
-                probe.delete()
-                erase_unneeded(credential)
-                deleted += 1
+            some = overdue.filter(team_id=team_id).order_by("ends_at")[: parts.AT_ONCE]
+            deleted += delete_probes(some)
     return deleted

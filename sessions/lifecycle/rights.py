@@ -14,8 +14,7 @@ from django.db.models import Q
 from sessions import ledger
 from sessions.clock import database_now
 from sessions.ledger import Entry
-from sessions.lifecycle import parts
-from sessions.lifecycle.activations import end_activations, erase_unneeded, leave_to_the_clock
+from sessions.lifecycle.activations import delete_probes, end_at_once
 from sessions.lifecycle.authority import Actor, lock_team, lock_team_for, name_of
 from sessions.lifecycle.log_ins import SUSPENDED, end_log_ins, revoke_tokens
 from sessions.lifecycle.needs import rightful, rightful_probes
@@ -46,12 +45,14 @@ def settle(
     *,
     people: Collection[int] | None = None,
     sessions: Collection[UUID] | None = None,
+    cut_links: Collection[UUID] | None = None,
 ) -> list[Entry]:
     """End what nobody has the right to any more: activations and probes. After every change of rights, under the team's lock.
 
     Where these are many, they end here as well, and the clock clears them away in parts, with its own lines.
 
-    `people`, `sessions`: whose rights, or the rights to what, have changed; only what rests on these is looked at.
+    `people`, `sessions`: whose rights, or the rights to what, have changed; only what rests on these is looked at. `cut_links`:
+    which links of theirs are cut off by now, where the caller knows.
     """
     activations = Activation.objects.filter(session__team=team)
     links = AssumerLink.objects.filter(session__team=team)
@@ -59,22 +60,19 @@ def settle(
     if people is not None:
         concerned, links = activations.filter(user__in=people), links.filter(author__in=people)
     if sessions is not None:
-        concerned, links = activations.filter(session__in=sessions), links.filter(assumer__in=sessions)
-    dead = below(cut_off([team.pk], among=links.values("pk")))
+        concerned, links = (
+            activations.filter(session_id__any_of=sessions),
+            links.filter(assumer_id__any_of=sessions),
+        )
+    # Found as ids: a walk within the condition would be taken for each row.
+    dead = below(cut_off([team.pk], among=links.values("pk")) if cut_links is None else cut_links)
     lost = Q(pk__in=concerned.exclude(pk__in=rightful(concerned).values("pk")).values("pk"))
-    over = activations.filter(lost | Q(session__in=dead) if dead else lost)
-    few = list(over.values_list("pk", flat=True)[: parts.AT_ONCE + 1])
-    entries: list[Entry] = []
-    if len(few) <= parts.AT_ONCE:
-        entries = end_activations(Activation.objects.filter(pk__in=few), actor)
-    else:
-        leave_to_the_clock(over)
+    over = lost | Q(session_id__any_of=dead) if dead else lost
+    entries = end_at_once(activations.filter(over), actor)
     probes = Probe.objects.filter(team=team).exclude(credential=None)
-    allowed = rightful_probes(probes).exclude(assumer__in=dead).values("pk")
-    for probe in list(probes.exclude(pk__in=allowed).select_related("credential")):
-        credential = probe.credential
-        probe.delete()
-        erase_unneeded(credential)
+    if probes.exists():
+        allowed = rightful_probes(probes).exclude(assumer_id__any_of=dead)
+        delete_probes(probes.exclude(pk__in=allowed.values("pk")))
     return entries
 
 
@@ -83,9 +81,9 @@ def _hand_over(team: Team, user: User, successor: User | None) -> list[str]:
     if successor is None or successor.pk == user.pk:
         return []
     theirs = AssumerLink.objects.filter(session__team=team, author=user).values("pk")
-    links = AssumerLink.objects.filter(pk__in=cut_off([team.pk], among=theirs), author=user)
+    links = AssumerLink.objects.filter(pk__any_of=cut_off([team.pk], among=theirs), author=user)
     aliases = sorted(links.values_list("session__alias", flat=True))
-    AssumerLink.objects.filter(pk__in=list(links.values_list("pk", flat=True))).update(author=successor)
+    links.update(author=successor)
     return aliases
 
 
@@ -262,4 +260,4 @@ def remove_second_factors(user: User, actor: str) -> None:
 
 def cut_off_sessions(team: Team) -> list[AwsSession]:
     """The sessions for whose assumer nobody answers any more, for the admin to take over or to delete."""
-    return list(AwsSession.objects.filter(Q(pk__in=cut_off([team.pk]))).order_by("alias"))
+    return list(AwsSession.objects.filter(pk__any_of=cut_off([team.pk])).order_by("alias"))

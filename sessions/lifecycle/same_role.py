@@ -133,14 +133,18 @@ def close_wider_ways(session: AwsSession, actor: Actor) -> list[AwsSession]:
     `RightLost`, and closes none, where the actor may not share all of them.
     """
     closed: list[AwsSession] = []
-    while some := _close_part(session, actor, is_first=not closed):
+    pace = parts.Pace(parts.AT_ONCE)
+    pace.begin()
+    while some := _close_part(session, actor, pace.size, is_first=not closed):
+        pace.end()
         closed += some
         time.sleep(parts.PAUSE_SECONDS)
+        pace.begin()
     return closed
 
 
 @transaction.atomic(durable=True)
-def _close_part(session: AwsSession, actor: Actor, *, is_first: bool) -> list[AwsSession]:
+def _close_part(session: AwsSession, actor: Actor, size: int, *, is_first: bool) -> list[AwsSession]:
     team, actor = lock_team_by(actor, session.team_id, Action.SHARE, session)
     if not closed_rights(session):
         raise Refused("", f"“{session.alias}” is open to everyone: close it first.")
@@ -148,7 +152,7 @@ def _close_part(session: AwsSession, actor: Actor, *, is_first: bool) -> list[Aw
     left = _wider(session)
     if is_first and isinstance(actor, Membership) and not_to_change(actor, left).exists():
         raise RightLost("", LOST)
-    others = list(left.select_related("team", "link").order_by("pk")[: parts.AT_ONCE])
+    others = list(left.select_related("team", "link").order_by("pk")[:size])
     if not others:
         return []
     require_still(actor, Action.SHARE, *others)

@@ -231,7 +231,7 @@ def view_of_sessions(member: Membership, now: datetime, sessions: Sequence[AwsSe
     loaded = {each.pk: each for chain in load_chains(sessions, broken=True).values() for each in chain}
     activations = Activation.objects.filter(
         user=member.user,
-        session__in=[session.pk for session in sessions],
+        session_id__any_of=[session.pk for session in sessions],
         credential__team=member.team_id,
     ).select_related("credential")
     return TeamView(
@@ -250,7 +250,7 @@ def notices_of(member: Membership, session_ids: Iterable[Any] | None = None) -> 
     """Find {session: the notice that an edit has ended it} for a member, of these sessions or of the whole team."""
     notices = Ended.objects.filter(user=member.user, session__team=member.team_id)
     if session_ids is not None:
-        notices = notices.filter(session__in=session_ids)
+        notices = notices.filter(session_id__any_of=session_ids)
     return {notice.session_id: notice for notice in notices}
 
 

@@ -68,6 +68,56 @@ def write(fence: uuid.UUID, columns: Sequence[str], rows: Mapping[str, Mapping[s
             )
 
 
+_ADD = """
+INSERT INTO chains_credential (fingerprint, team_id, root_id, parent_id, level, request, generation, access_key_id, attempts)
+SELECT v.*, 0, '', 0 FROM jsonb_to_recordset(%s::jsonb)
+AS v(fingerprint text, team_id uuid, root_id uuid, parent_id text, level smallint, request jsonb)
+"""
+
+
+def add(credentials: Collection[Credential]) -> None:
+    """Store new credentials that have nothing but their request yet."""
+    if not credentials:
+        return
+    if connection.vendor == "sqlite":
+        Credential.objects.bulk_create(sorted(credentials, key=lambda row: row.level))
+        return
+    rows = [
+        {
+            "fingerprint": each.fingerprint,
+            "team_id": str(each.team_id),
+            "root_id": str(each.root_id),
+            "parent_id": each.parent_id,
+            "level": each.level,
+            "request": each.request,
+        }
+        for each in credentials
+    ]
+    with connection.cursor() as cursor:
+        cursor.execute(_ADD, [json.dumps(rows)])
+    for each in credentials:
+        each._state.adding = False
+
+
+_DELETE_POSTGRES = "DELETE FROM chains_credential WHERE fingerprint = ANY(%s)"
+_DELETE_SQLITE = "DELETE FROM chains_credential WHERE fingerprint IN (SELECT value FROM json_each(%s))"
+
+
+def delete(fingerprints: Collection[str]) -> None:
+    """Delete credentials of which the caller knows, under the team's lock, that nothing points to them.
+
+    Django would read them, and look for what points to them, once more. The database itself refuses a mistake.
+    """
+    if not fingerprints:
+        return
+    with connection.cursor() as cursor:
+        if connection.vendor == "sqlite":
+            those = json.dumps(list(fingerprints))
+            cursor.execute(_DELETE_SQLITE, [those])
+        else:
+            cursor.execute(_DELETE_POSTGRES, [list(fingerprints)])
+
+
 _DUE_BELOW = """
 UPDATE chains_credential SET due_at = %s WHERE parent_id {parents} AND problem IS NOT NULL
 AND (due_at IS NULL OR (due_at > %s AND {stopped_at} < level)) RETURNING fingerprint

@@ -36,7 +36,7 @@ def create_token(
     fresh, _ = member_again(member)
     if fresh.role != member.role:
         raise RightLost("", f"{member.user.get_username()} is no longer what they were in this team.")
-    there = set(AwsSession.objects.filter(pk__in=[each.pk for each in sessions], team=member.team_id))
+    there = set(AwsSession.objects.filter(pk__any_of=[each.pk for each in sessions], team=member.team_id))
     for session in sessions:
         if session not in there:
             raise NotThere("session", f"“{session.alias}” was deleted meanwhile.")

@@ -4,6 +4,8 @@ Each walk reads the rows that it meets, by index, however large the team is. `UN
 their tail.
 """
 
+import json
+from collections.abc import Collection
 from typing import Any
 
 from django.core.exceptions import EmptyResultSet
@@ -18,6 +20,15 @@ DEEPEST = 100
 def below(start: QuerySet[Any, Any]) -> RawSQL:
     """Select the ids of the sessions that `start` selects and of everything assumed from them, for `pk__in`."""
     return _walk(start, "link.session_id", "link.assumer_id")
+
+
+def below_these(ids: Collection[Any]) -> RawSQL:
+    """Select these ids of sessions and those of everything assumed from them, for `pk__in`. The ids are one parameter."""
+    if connection.vendor == "sqlite":
+        field = UUIDField()
+        keys = json.dumps([field.get_db_prep_value(each, connection) for each in ids])
+        return _statement("SELECT value FROM json_each(%s)", [keys], "link.session_id", "link.assumer_id")
+    return _statement("SELECT unnest(%s::uuid[])", [list(ids)], "link.session_id", "link.assumer_id")
 
 
 def above(start: QuerySet[Any, Any]) -> RawSQL:
@@ -43,6 +54,10 @@ def _walk(start: QuerySet[Any, Any], found: str, known: str) -> RawSQL:
         first, parameters = start.order_by().query.sql_with_params()
     except EmptyResultSet:
         return RawSQL("SELECT session_id FROM chains_assumerlink WHERE 1 = 0", ())
+    return _statement(first, parameters, found, known)
+
+
+def _statement(first: str, parameters: Any, found: str, known: str) -> RawSQL:
     statement = (
         f"WITH RECURSIVE walk(id) AS ({first} UNION "  # noqa: S608  (columns of ours; values are parameters)
         f"SELECT {found} FROM chains_assumerlink AS link JOIN walk ON {known} = walk.id) SELECT id FROM walk"

@@ -200,7 +200,7 @@ def load_chains(sessions: Iterable[AwsSession], *, broken: bool = False) -> dict
     while frontier := {
         path[0].pk: path[0] for pk, path in chains.items() if path[0].is_chained and pk not in ended
     }:
-        links = AssumerLink.objects.filter(session__in=list(frontier)).select_related("assumer")
+        links = AssumerLink.objects.filter(session_id__any_of=frontier).select_related("assumer")
         assumers = {link.session_id: link for link in links}
         for pk, path in chains.items():
             link = assumers.get(path[0].pk)

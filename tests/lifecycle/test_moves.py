@@ -89,26 +89,23 @@ def test_nothing_of_before_a_change_is_handed_out_until_it_has_moved(house, many
     assert reveal(session, house.ben, form="process", via="test")
 
 
-def test_a_worker_that_dies_is_followed_by_another_where_it_stopped(house, many, monkeypatch):
+def test_a_worker_that_dies_is_followed_by_another_where_it_stopped(house, many):
     set_policy(house, role_session_name="x-{username}", names_locked=True)
-    monkeypatch.setattr(moves, "LOCK_SECONDS", 0.0001)
-    dead = moves._hold()
-    first = moves._part(dead)
-    assert 0 < first < MANY
+    dead, first = moves._hold(), 25
+    assert moves._part(dead, first) == first
     assert moves.work_off(60) == 0  # the lease holds
     Move.objects.update(lease_until=database_now() - timedelta(seconds=1))
     assert moves.work_off(60) == MANY - first
     assert names("x-") == MANY
-    assert moves._part(dead) == 0  # late, it changes nothing
+    assert moves._part(dead, MANY) == 0  # late, it changes nothing
 
 
-def test_a_newer_change_begins_again(house, many, monkeypatch):
+def test_a_newer_change_begins_again(house, many):
     set_policy(house, role_session_name="x-{username}", names_locked=True)
-    monkeypatch.setattr(moves, "LOCK_SECONDS", 0.0001)
     old = moves._hold()
-    moves._part(old)
+    moves._part(old, 25)
     set_policy(house, role_session_name="y-{username}")
-    assert moves._part(old) == 0
+    assert moves._part(old, MANY) == 0
     assert moves.work_off(60) == MANY
     assert names("y-") == MANY
 
@@ -150,15 +147,18 @@ def test_a_new_name_in_cloudtrail_moves_that_persons_alone(house, many):
     assert Activation.objects.get(user=house.bea.user).credential_id == theirs
 
 
-def test_a_part_holds_the_lock_for_a_fraction_of_a_second(house, many):
+def test_a_part_is_one_transaction_of_a_bounded_size(house, many, monkeypatch):
+    monkeypatch.setattr(moves, "MOST_IN_A_PART", 30)
     set_policy(house, role_session_name="x-{username}", names_locked=True)
-    move, taken = moves._hold(), []
-    while True:
-        begun = time.process_time()
-        if not moves._part(move):
-            break
-        taken.append(time.process_time() - begun)
-    assert max(taken) < 0.3
+    sizes, resettle = [], moves.resettle
+
+    def counted(some, *args, **kwargs):
+        sizes.append(some.count())
+        return resettle(some, *args, **kwargs)
+
+    monkeypatch.setattr(moves, "resettle", counted)
+    assert moves.work_off(60) == MANY
+    assert sizes == [30, 30, 20]
 
 
 def test_page_and_api_show_how_far_it_is(house, many):
@@ -232,7 +232,7 @@ from tests import settings
 settings.DATABASES["default"]["NAME"] = sys.argv[1]
 django.setup()
 from sessions.lifecycle import moves
-moves.LOCK_SECONDS, moves.LOOKED_AT_TOGETHER, resettle, calls = 0, 5, moves.resettle, []
+moves.MOST_IN_A_PART, resettle, calls = 5, moves.resettle, []
 def and_dies(*args, **kwargs):
     resettle(*args, **kwargs)
     calls.append(1)

@@ -1,6 +1,7 @@
 """What changes much holds the team's lock in parts; a right that ends, ends before the first of them."""
 
 from collections import Counter
+from types import SimpleNamespace
 
 import pytest
 from django.db import transaction
@@ -39,6 +40,20 @@ def together(house, kind):
 
 
 PARTS = [3, 5, 5, 5, 5]
+
+
+def test_a_part_is_as_large_as_fits_into_its_time(monkeypatch):
+    now, row_takes, sizes = 0.0, 1 / 512, []
+    monkeypatch.setattr(parts, "time", SimpleNamespace(monotonic=lambda: now, sleep=lambda seconds: None))
+    monkeypatch.setattr(parts, "LEAST", 20)
+    monkeypatch.setattr(parts, "LOCK_SECONDS", 1 / 8)
+    for some in parts.in_parts(range(400)):
+        now += 5.0  # somebody else holds the lock
+        parts.lock_taken()
+        now += len(some) * row_takes
+        sizes.append(len(some))
+        row_takes = 1 / 512 if len(sizes) < 4 else 1 / 64
+    assert sizes == [20, 40, 64, 64, 64, 20, 20, 20, 20, 20, 20, 20, 8]
 
 
 def test_many_start_and_stop_in_parts(house, leaves):
