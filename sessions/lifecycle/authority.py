@@ -95,7 +95,8 @@ def require_member(member: Membership, action: Action, *sessions: AwsSession) ->
         _require(member, action, None)
         return member
     ids = [each.pk for each in sessions]
-    stored = AwsSession.objects.filter(team=member.team_id, pk__any_of=ids).in_bulk()
+    found = AwsSession.objects.filter(team=member.team_id, pk__any_of=ids).select_related("link")
+    stored = found.in_bulk()
     for session in sessions:
         if session.pk not in stored:
             raise NotThere("", f"“{session.alias}” was deleted meanwhile.")
@@ -108,6 +109,8 @@ def _take_on(session: AwsSession, stored: AwsSession) -> None:
     for field in AwsSession._meta.concrete_fields:
         setattr(session, field.attname, getattr(stored, field.attname))
     session._state.fields_cache.pop("link", None)
+    if hasattr(stored, "link"):
+        session.link = stored.link
 
 
 def _require(member: Membership, action: Action, session: AwsSession | None) -> None:
