@@ -271,6 +271,18 @@ def test_the_database_tells_roles_apart_as_the_code_does(house):
             assert "link_by_role_key" in found.explain()
 
 
+@pytest.mark.skipif(connection.vendor == "sqlite", reason="SQLite has no letters but English ones")
+def test_a_turkish_database_tells_roles_apart_all_the_same(house):
+    session = house.chained("any", arn=house.role_arn("INCIDENT"))
+    with connection.cursor() as cursor:
+        cursor.execute("SET CONSTRAINTS ALL IMMEDIATE")
+        cursor.execute(
+            'ALTER TABLE chains_assumerlink ALTER role_arn TYPE varchar(2048) COLLATE "tr-TR-x-icu"'
+        )
+    key = role_key(session.link.role_arn)
+    assert AssumerLink.objects.filter(role_arn__role_key=key).exists()
+
+
 def test_closed_sessions_of_before_are_taken_over(house, arn):
     group = save_group(house.ada, "deployers", [house.ben])
     sessions = [
