@@ -48,6 +48,13 @@ class FromEnvironmentOrFile(environ.FileAwareEnv):  # type: ignore[misc]  # the 
             return [each for each in (part.strip() for part in value.split(",")) if each]
         return value
 
+    def within(self, var: str, default: Any, least: Any, most: Any) -> Any:
+        """Read a number of the default's kind, not beyond either end."""
+        number = self.get_value(var, default=default)
+        if not least <= number <= most:
+            raise ImproperlyConfigured(f"{var} is {NUMBERS[type(default)]} from {least:,} to {most:,}.")
+        return number
+
     def email_url(self, var: str = "EMAIL_URL", **kwargs: Any) -> dict[str, Any]:
         """Read the mail server's address as Django's settings."""
         return dict(_parsed(var, self.email_url_config, checked_url(var, self.str(var))))

@@ -120,11 +120,10 @@ TEMPLATES = [
 
 DATABASES: dict[str, dict[str, Any]]
 # What the web waits for a lock and for a statement; after how long a transaction that does nothing is ended. 0: no bound.
-LOCK_TIMEOUT_SECONDS = env.float("CHAINWEB_LOCK_TIMEOUT_SECONDS", default=2.0)
-STATEMENT_TIMEOUT_SECONDS = env.float("CHAINWEB_STATEMENT_TIMEOUT_SECONDS", default=10.0)
-IDLE_IN_TRANSACTION_SECONDS = env.float("CHAINWEB_IDLE_IN_TRANSACTION_TIMEOUT_SECONDS", default=30.0)
-if min(LOCK_TIMEOUT_SECONDS, STATEMENT_TIMEOUT_SECONDS, IDLE_IN_TRANSACTION_SECONDS) < 0:
-    raise ImproperlyConfigured("CHAINWEB_…_TIMEOUT_SECONDS are numbers of seconds; 0 is no bound.")
+DAY = 24 * 3600
+LOCK_TIMEOUT_SECONDS = env.within("CHAINWEB_LOCK_TIMEOUT_SECONDS", 2.0, 0, DAY)
+STATEMENT_TIMEOUT_SECONDS = env.within("CHAINWEB_STATEMENT_TIMEOUT_SECONDS", 10.0, 0, DAY)
+IDLE_IN_TRANSACTION_SECONDS = env.within("CHAINWEB_IDLE_IN_TRANSACTION_TIMEOUT_SECONDS", 30.0, 0, DAY)
 if IS_EMBEDDED:
     DATABASES = {
         "default": {
@@ -213,7 +212,7 @@ ACCOUNT_REAUTHENTICATION_TIMEOUT = 300
 # Whoever passes by may make an account (in no team) only if the operator says so; who is invited may anyway.
 CHAINWEB_OPEN_SIGNUP = env.bool("CHAINWEB_OPEN_SIGNUP", default=False)
 # The client's address comes from the proxy's X-Forwarded-For only where there is one.
-ALLAUTH_TRUSTED_PROXY_COUNT = env.int("TRUSTED_PROXY_COUNT", default=1 if BEHIND_TLS_PROXY else 0)
+ALLAUTH_TRUSTED_PROXY_COUNT = env.within("TRUSTED_PROXY_COUNT", 1 if BEHIND_TLS_PROXY else 0, 0, 100)
 
 MFA_ADAPTER = "sessions.accounts.MfaAdapter"
 MFA_SUPPORTED_TYPES = ["totp", "webauthn", "recovery_codes"]
@@ -309,7 +308,7 @@ if BEHIND_TLS_PROXY:
     SECURE_PROXY_SSL_HEADER = ("HTTP_X_FORWARDED_PROTO", "https")
     SECURE_SSL_REDIRECT = True
     SECURE_REDIRECT_EXEMPT = [r"^healthz$", r"^readyz$"]
-    SECURE_HSTS_SECONDS = env.int("HSTS_SECONDS", default=31_536_000)
+    SECURE_HSTS_SECONDS = env.within("HSTS_SECONDS", 31_536_000, 0, 10 * 31_536_000)
 
 # --- queue ----------------------------------------------------------------------------------------
 
@@ -348,7 +347,9 @@ CELERY_BROKER_TRANSPORT_OPTIONS = {
     "visibility_timeout": 3600,
 }
 CELERY_TASK_PUBLISH_RETRY = False
-TICK_SECONDS = max(5.0 / env.float("CHAINWEB_TIME_COMPRESSION", default=1.0), 0.5)
+# For the chaos run alone: divides every duration of the engine.
+CHAINWEB_TIME_COMPRESSION = env.within("CHAINWEB_TIME_COMPRESSION", 1.0, 0.001, 1000)
+TICK_SECONDS = max(5.0 / CHAINWEB_TIME_COMPRESSION, 0.5)
 CELERY_BEAT_SCHEDULE = {
     "tick": {
         "task": "sessions.tasks.tick",
@@ -360,17 +361,14 @@ CELERY_BEAT_SCHEDULE = {
 # --- how the engine works -------------------------------------------------------------------------
 
 # How long a worker that died keeps what it was working on.
-CHAINWEB_LEASE_SECONDS = env.float("CHAINWEB_LEASE_SECONDS", default=20.0)
-CHAINWEB_BATCH_SIZE = env.int("CHAINWEB_BATCH_SIZE", default=500)
-CHAINWEB_STS_THREADS = env.int("CHAINWEB_STS_THREADS", default=48)
+CHAINWEB_LEASE_SECONDS = env.within("CHAINWEB_LEASE_SECONDS", 20.0, 0.1, 3600)
+CHAINWEB_BATCH_SIZE = env.within("CHAINWEB_BATCH_SIZE", 500, 1, 10_000)
+CHAINWEB_STS_THREADS = env.within("CHAINWEB_STS_THREADS", 48, 1, 1000)
 # Per calling account, over all workers; 0: no limit. STS's own quota is about 600 per account and region.
-CHAINWEB_CALLS_PER_SECOND = env.float("CHAINWEB_CALLS_PER_SECOND", default=100.0)
+CHAINWEB_CALLS_PER_SECOND = env.within("CHAINWEB_CALLS_PER_SECOND", 100.0, 0, 1_000_000)
 # Of credentials, by one token or by one person in the pages, in the long run; 0: no limit.
-CHAINWEB_FETCHES_PER_MINUTE = env.int("CHAINWEB_FETCHES_PER_MINUTE", default=1200)
-if CHAINWEB_FETCHES_PER_MINUTE < 0:
-    raise ImproperlyConfigured("CHAINWEB_FETCHES_PER_MINUTE is a whole number; 0 is no limit.")
-# For the chaos run alone: divides every duration of the engine, and ends a worker right after a named step.
-CHAINWEB_TIME_COMPRESSION = env.float("CHAINWEB_TIME_COMPRESSION", default=1.0)
+CHAINWEB_FETCHES_PER_MINUTE = env.within("CHAINWEB_FETCHES_PER_MINUTE", 1200, 0, 1_000_000)
+# For the chaos run alone: ends a worker right after a named step.
 CHAINWEB_CHAOS_KILL_AFTER = env.str("CHAINWEB_CHAOS_KILL_AFTER", default="")
 
 LOGGING_CONFIG = None

@@ -48,6 +48,17 @@ def test_setup_refuses_in_words_and_makes_nothing(house, team, admin, says):
     assert (User.objects.count(), Team.objects.count(), Membership.objects.count()) == before
 
 
+def test_setup_without_anybody_to_type_a_password_says_so(house, monkeypatch):
+    def nobody_types(prompt):
+        raise EOFError
+
+    monkeypatch.delenv("CHAINWEB_PASSWORD", raising=False)
+    monkeypatch.setattr("getpass.getpass", nobody_types)
+    with pytest.raises(CommandError, match="set CHAINWEB_PASSWORD"):
+        call_command("setup", team="another", admin="carol")
+    assert not User.objects.filter(username="carol").exists()
+
+
 def test_setup_again_with_the_same_names_is_no_refusal(house):
     set_up("platform", "ben")
     set_up("acme", "ada")

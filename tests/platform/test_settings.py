@@ -1,6 +1,7 @@
 """Settings come from the environment, or from the file that `NAME_FILE` names."""
 
 import os
+import re
 import subprocess
 import sys
 
@@ -200,6 +201,48 @@ def test_a_number_that_is_none_is_named_and_not_shown(name, value, says):
     said = whole_error(**{"BEHIND_TLS_PROXY": "1", name: value})
     assert says in said.splitlines()[-1]
     assert "canary" not in said
+
+
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [
+        ("CHAINWEB_BATCH_SIZE", "0"),
+        ("CHAINWEB_STS_THREADS", "-1"),
+        ("CHAINWEB_CALLS_PER_SECOND", "-1"),
+        ("CHAINWEB_FETCHES_PER_MINUTE", "-1"),
+        ("CHAINWEB_LEASE_SECONDS", "0"),
+        ("CHAINWEB_TIME_COMPRESSION", "0"),
+        ("CHAINWEB_LOCK_TIMEOUT_SECONDS", "1e300"),
+        ("TRUSTED_PROXY_COUNT", "-1"),
+        ("HSTS_SECONDS", "-1"),
+    ],
+)
+def test_a_number_beyond_what_makes_sense_is_refused(name, value):
+    said = whole_error(**{"BEHIND_TLS_PROXY": "1", name: value}).splitlines()[-1]
+    assert re.search(f": {name} is a (whole )?number from ", said)
+
+
+@pytest.mark.parametrize(
+    ("arguments", "environ", "says"),
+    [
+        (
+            ["check"],
+            {"CHAINWEB_TIME_COMPRESSION": "0"},
+            "CHAINWEB_TIME_COMPRESSION is a number from 0.001 to 1,000.",
+        ),
+        (["check"], {"LOG_LEVEL": "loud"}, "LOG_LEVEL is one of DEBUG, INFO, WARNING, ERROR, CRITICAL."),
+        (["person", b"a\xff"], {}, "An argument is not UTF-8 text."),
+    ],
+)
+def test_a_command_tells_in_a_line_what_is_wrong(tmp_path, arguments, environ, says):
+    done = subprocess.run(
+        [sys.executable, "manage.py", *arguments],
+        cwd=CHECKOUT,
+        env={**clean_environ(), "PATH": os.environ["PATH"], "CHAINWEB_DATA": str(tmp_path), **environ},
+        capture_output=True,
+        text=True,
+    )
+    assert (done.returncode, done.stdout, done.stderr.strip()) == (1, "", says)
 
 
 def test_numbers_left_empty_are_not_set_and_names_in_lists_are_trimmed():

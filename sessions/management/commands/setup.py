@@ -83,7 +83,14 @@ class Command(BaseCommand):
         return user
 
     def _password(self, username: str) -> Secret:
-        typed = Secret(os.environ.get("CHAINWEB_PASSWORD") or getpass.getpass(f"Password for {username}: "))
+        try:
+            typed = Secret(
+                os.environ.get("CHAINWEB_PASSWORD") or getpass.getpass(f"Password for {username}: ")
+            )
+        except EOFError:
+            raise CommandError(
+                "Nobody typed a password: set CHAINWEB_PASSWORD, or run this in a terminal."
+            ) from None
         try:
             validate_password(typed.reveal(), User(username=username))
         except ValidationError as error:
