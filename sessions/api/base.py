@@ -62,8 +62,8 @@ api = NinjaAPI(
     title="Chainweb",
     version="1",
     auth=TokenAuth(),
-    description="Every answer over 399 is an ErrorOut, whatever caused it. Only what is no HTTP request (headers that are too "
-    "long, say) is refused by the server or its proxy, in their own words.",
+    description="Every answer over 399 is an ErrorOut, whatever caused it. Only a proxy may refuse in words of its own what it "
+    "does not pass on.",
     docs_url=None,
     urls_namespace="api",
     parser=StrictParser(),

@@ -1,6 +1,7 @@
 """The web's own gunicorn worker: health is answered whatever holds the threads."""
 
 import http.client
+import json
 import os
 import signal
 import socket
@@ -119,3 +120,27 @@ def test_connections_that_say_nothing_hold_no_thread(web):
 )
 def test_the_thread_for_health_takes_whole_requests_for_health_alone(head, is_health):
     assert _asks_for_health(head) is is_health
+
+
+UNREADABLE = {
+    "a method in small letters": (b"get %s HTTP/1.1\r\nHost: x\r\n\r\n", 400),
+    "a length below nothing": (b"POST %s HTTP/1.1\r\nHost: x\r\nContent-Length: -1\r\n\r\n", 400),
+    "a NUL in a header": (b"GET %s HTTP/1.1\r\nHost: x\r\nX-Odd: a\0b\r\n\r\n", 400),
+    "an expectation of nobody": (b"POST %s HTTP/1.1\r\nHost: x\r\nExpect: wonders\r\n\r\n", 417),
+    "headers without end": (b"GET %s HTTP/1.1\r\nHost: x\r\n" + b"X-A: b\r\n" * 200 + b"\r\n", 431),
+}
+
+
+@pytest.mark.parametrize("what", UNREADABLE)
+def test_what_is_hardly_http_is_told_so_in_the_apis_shape_under_api_alone(web, what):
+    request, expected = UNREADABLE[what]
+    for path, is_api in ((b"/api/v1/sessions", True), (b"/api", True), (b"/apiary", False), (b"/", False)):
+        with web.send(request.replace(b"%s", path)) as client:
+            answer = http.client.HTTPResponse(client)
+            answer.begin()
+            body = answer.read()
+        assert answer.status == expected
+        assert (answer.headers["Content-Type"] == "application/json") is is_api
+        if is_api:
+            assert set(json.loads(body)) == {"code", "message"}
+    assert web.get("/") == 200
