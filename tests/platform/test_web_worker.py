@@ -8,11 +8,13 @@ import socket
 import subprocess
 import sys
 import threading
+from contextlib import suppress
 
 import pytest
 
 from chainweb.web_worker import _asks_for_health
 from tests.platform.installation import CHECKOUT, clean_environ, free_port, wait_for
+from tests.platform.proxy import Nginx, need_nginx
 
 pytestmark = [pytest.mark.processes, pytest.mark.own_servers]
 THREADS = 3
@@ -53,7 +55,8 @@ class Web:
         return client
 
     def end(self):
-        os.killpg(self.process.pid, signal.SIGKILL)
+        with suppress(ProcessLookupError):
+            os.killpg(self.process.pid, signal.SIGKILL)
         self.process.wait()
 
 
@@ -144,3 +147,33 @@ def test_what_is_hardly_http_is_told_so_in_the_apis_shape_under_api_alone(web, w
         if is_api:
             assert set(json.loads(body)) == {"code", "message"}
     assert web.get("/") == 200
+
+
+@pytest.fixture
+def beyond(web, tmp_path):
+    """The proxy of production before the web."""
+    need_nginx()
+    folder = tmp_path / "nginx"
+    folder.mkdir()
+    with Nginx(folder, web.port) as proxy:
+        yield proxy
+
+
+def through(proxy, path, size):
+    with proxy.connect(10) as client:
+        head = f"POST {path} HTTP/1.1\r\nHost: chainweb.example\r\nContent-Length: {size}\r\n\r\n"
+        client.sendall(head.encode() + b"a" * min(size, 10))
+        answer = http.client.HTTPResponse(client)
+        answer.begin()
+        return answer.status, answer.headers["Content-Type"], answer.read()
+
+
+def test_what_the_proxy_refuses_has_the_apis_shape_under_api(web, beyond):
+    status, kind, body = through(beyond, "/api/v1/sessions", 2_000_000)
+    assert (status, kind, json.loads(body)["code"]) == (413, "application/json", "too_large")
+    assert through(beyond, "/accounts/login/", 2_000_000)[:2] == (413, "text/html")
+    assert through(beyond, "/api/v1/sessions", 5) == (200, "text/plain", b"/api/v1/sessions")
+    web.end()
+    status, kind, body = through(beyond, "/api/v1/sessions", 5)
+    assert (status, kind, json.loads(body)["code"]) == (503, "application/json", "unavailable")
+    assert through(beyond, "/accounts/login/", 5)[0] == 502
