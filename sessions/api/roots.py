@@ -12,7 +12,7 @@ from sessions.api.base import ERRORS, ApiError, api, caller, session_for
 from sessions.clock import database_now
 from sessions.lifecycle import approvals, request_limits
 from sessions.lifecycle.answers import codes_of, give_codes
-from sessions.lifecycle.sessions import Refused
+from sessions.lifecycle.refused import NotThere, Refused, RightLost
 from sessions.lifecycle.state import stored_problem
 from sessions.models import Approval, AwsSession, Membership
 from sessions.policy import Action, NotAllowed, may_answer
@@ -59,6 +59,8 @@ def give_answer(request: HttpRequest, session_id: UUID, payload: AnswerIn) -> An
         raise ApiError(422, "invalid", "Every field is text.", {name: ["Must be text."] for name in no_text})
     try:
         give_codes(root, member, sent)
+    except (NotThere, RightLost):
+        raise
     except Refused as refused:
         if not refused.field:
             raise ApiError(409, "not_waiting", refused.message) from None

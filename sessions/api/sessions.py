@@ -36,7 +36,7 @@ from sessions.lifecycle.activations import (
 )
 from sessions.lifecycle.deletions import delete_session, mark_of
 from sessions.lifecycle.moves import progress
-from sessions.lifecycle.sessions import Refused
+from sessions.lifecycle.refused import NotThere, Refused, RightLost
 from sessions.lifecycle.state import Described, view_of_sessions, view_of_team
 from sessions.lifecycle.versions import Changed
 from sessions.models import CHAINED, AwsSession, Membership, TeamPolicy
@@ -221,7 +221,7 @@ def remove_session(request: HttpRequest, session_id: UUID, dependants: bool = Fa
         )
     try:
         delete_session(session, member, seen=seen, below_seen=None if dependants else mark_of([]))
-    except Changed:
+    except (Changed, NotThere, RightLost):
         raise
     except Refused as refused:
         raise ApiError(409, "refused", refused.message) from None
