@@ -1,5 +1,7 @@
-"""Run by .ci/run with the Python of an environment that holds the runtime lock alone: a whole installation of it is
-started (embedded Valkey and SQLite), and its worker takes a task from the broker and mints a chain at the strict STS."""
+"""Run by .ci/run with the Python of an environment that holds the runtime lock alone: a whole installation of
+it is started (embedded Valkey and SQLite), and its worker takes a task from the broker and mints a chain at
+the strict STS.
+"""
 # ruff: noqa: T201  (a script: it checks, and it prints)
 
 import importlib.metadata

@@ -1,5 +1,7 @@
-"""For .ci/run, from the checkout: `claim` prints the URLs' common part of PostgreSQL, the address of Redis, and the number of
-a Redis database that is empty and now ours, if both servers answer; `drop DATABASE NUMBER` leaves nothing behind."""
+"""For .ci/run, from the checkout: `claim` prints the URLs' common part of PostgreSQL, the address of Redis,
+and the number of a Redis database that is empty and now ours, if both servers answer; `drop DATABASE NUMBER`
+leaves nothing behind.
+"""
 # ruff: noqa: T201  (a script: it prints)
 
 import sys

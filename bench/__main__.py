@@ -39,7 +39,8 @@ def main() -> int:
         with Ground(options.database, options.postgres, npm=not options.no_npm) as ground:
             for name in sections:
                 begun = time.monotonic()
-                # Imported here: the sections import the product, and that reads the settings the ground has made.
+                # Imported here: the sections import the product, and that reads the settings the ground has
+                # made.
                 section = importlib.import_module(f"bench.{name}")
                 try:
                     for figure in section.measure(ground, options.scale):

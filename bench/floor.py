@@ -2,8 +2,8 @@
 
     python -m bench.floor --url URL --calls N --threads T
 
-It makes its client and a few calls first, says "ready", waits for a line on its input, makes N calls with T threads and
-prints {"calls", "cpu_seconds", "wall_seconds"} as JSON.
+It makes its client and a few calls first, says "ready", waits for a line on its input, makes N calls with T
+threads and prints {"calls", "cpu_seconds", "wall_seconds"} as JSON.
 """
 
 import argparse

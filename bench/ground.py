@@ -1,7 +1,8 @@
 """Set up a measurement: a database, a broker, keys, and the product's own workers.
 
-Nothing of a running installation is touched: the database is made for the run beside the others of that PostgreSQL and
-dropped after it, the Valkey listens on a private socket, everything else lies in a temporary folder.
+Nothing of a running installation is touched: the database is made for the run beside the others of that
+PostgreSQL and dropped after it, the Valkey listens on a private socket, everything else lies in a temporary
+folder.
 """
 
 import base64

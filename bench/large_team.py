@@ -40,8 +40,8 @@ from sessions.secret import Secret
 REGION = "eu-west-1"
 PASSWORD = "correct horse battery staple"
 BYSTANDERS = 20
-# One session in so many is started by somebody, is closed to all but two, has the alias in its name. The closed ones are
-# ends of chains.
+# One session in so many is started by somebody, is closed to all but two, has the alias in its name. The
+# closed ones are ends of chains.
 STARTED, CLOSED, NAMED = 2, 30, 3
 
 

@@ -11,8 +11,9 @@ from typing import Any
 from bench.ground import CHECKOUT, Unmeasurable
 
 LEAPP = "0.1.143"
-# What leapp-core's services import, at the versions that it names as its peers. All its peers, as npm would take them, want
-# a compiler and a package from a git server; and three packages that only its plug-ins use are replaced by an empty one.
+# What leapp-core's services import, at the versions that it names as its peers. All its peers, as npm would
+# take them, want a compiler and a package from a git server; and three packages that only its plug-ins use
+# are replaced by an empty one.
 LEAPP_PACKAGE = {
     "private": True,
     "dependencies": {

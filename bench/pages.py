@@ -1,7 +1,8 @@
 """Compare the web's CPU for one request in a team of 50,000 sessions with a team of ten.
 
-Every request goes through the real WSGI handler, with its middleware, log-in and templates, to two databases that differ in
-nothing but the rest of the team. They are asked in turn, and what a request has changed is taken back.
+Every request goes through the real WSGI handler, with its middleware, log-in and templates, to two databases
+that differ in nothing but the rest of the team. They are asked in turn, and what a request has changed is
+taken back.
 """
 
 import gc

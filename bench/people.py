@@ -110,8 +110,9 @@ def _chained(member: Membership, assumers: Sequence[AwsSession], prefix: str) ->
 def start_all(house: House, due_at: datetime | None = None) -> None:
     """Write in bulk what `start_session` and a first call leave behind.
 
-    Every leaf is active, its credential live for
-    another half an hour and due since `due_at` (not due if None); the middle roles' credentials have run out."""
+    Every leaf is active, its credential live for another half an hour and due since `due_at` (not due if
+    None); the middle roles' credentials have run out.
+    """
     now = database_now()
     steps = {id(session): steps for session, steps in _plans(house)}
     tops: dict[str, Credential] = {}
@@ -174,8 +175,9 @@ def _row(step: PlannedHop) -> Credential:
 def make_overdue(leaves: Sequence[AwsSession], *, middles_too: bool = True) -> datetime:
     """Make these active leaves overdue by up to ten minutes in random order.
 
-    They live for five minutes more; the middle
-    roles' credentials have run out, if they are to be minted as well. The moment before which all of them were minted."""
+    They live for five minutes more; the middle roles' credentials have run out, if they are to be minted as
+    well. The moment before which all of them were minted.
+    """
     now = database_now()
     rows = Credential.objects.filter(activations__session__in=[leaf.pk for leaf in leaves])
     fingerprints = list(rows.values_list("pk", flat=True))

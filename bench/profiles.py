@@ -3,8 +3,8 @@
     python -m bench.profiles --url URL --count N --threads T --hops 1|2
 
 Writes the profiles into a temporary folder, takes the credentials of N leaves with T threads and prints
-{"active", "hops", "cpu_seconds", "wall_seconds"} as JSON. A leaf is assumed from the IAM user, or (two hops) from a middle
-role, of which there is one for fifty leaves; but botocore shares nothing between profiles.
+{"active", "hops", "cpu_seconds", "wall_seconds"} as JSON. A leaf is assumed from the IAM user, or (two hops)
+from a middle role, of which there is one for fifty leaves; but botocore shares nothing between profiles.
 """
 
 import argparse

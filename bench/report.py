@@ -13,7 +13,8 @@ from typing import Any
 class Figure:
     """One key of the JSON: the median of its samples. `goal` in words, `note` what else there is to know.
 
-    `met` says whether the median reaches the goal; None where there is none, or where nothing could be measured.
+    `met` says whether the median reaches the goal; None where there is none, or where nothing could be
+    measured.
     """
 
     key: str

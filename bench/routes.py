@@ -2,7 +2,8 @@
 
 A route without a request fails the bench.
 
-`every_route` and `every_api_operation` read the URLconf and the API's router; `missing` says what has no request here.
+`every_route` and `every_api_operation` read the URLconf and the API's router; `missing` says what has no
+request here.
 """
 
 import json

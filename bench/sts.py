@@ -1,9 +1,9 @@
 """Serve a quick STS stand-in: `python -m bench.sts [--port N] [--latency S] [--life S] [--jitter S]`.
 
-It prints its URL as its first line. It answers AssumeRole, GetCallerIdentity and GetSessionToken at a cost of some
-100 µs of CPU each, since it shares the machine with what is measured. It checks no signature and no trust policy (the
-strict one of the tests does), but it does check chains: a caller's key must be an IAM user's (AKIA…) or one that was
-issued here, with its own session token, and not over. Every call is kept.
+It prints its URL as its first line. It answers AssumeRole, GetCallerIdentity and GetSessionToken at a cost of
+some 100 µs of CPU each, since it shares the machine with what is measured. It checks no signature and no
+trust policy (the strict one of the tests does), but it does check chains: a caller's key must be an IAM
+user's (AKIA…) or one that was issued here, with its own session token, and not over. Every call is kept.
 
     GET  /count     {"requests", "minted", "refused", "hung", "by_action": {…}, "by_code": {…}}
     GET  /calls     one JSON object a line, fields as in `sts_rules.FIELDS`; ?from=N leaves out the first N

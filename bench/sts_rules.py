@@ -11,8 +11,9 @@ from dataclasses import dataclass
 from functools import lru_cache
 from typing import Any
 
-# `at` and `answered_at` are this machine's monotonic clock, as time.monotonic() gives it in every process. `outcome` is
-# "ok", the error's code, "hung" or "dropped". `delivered`: the caller was still there. `expires_at` is Unix time.
+# `at` and `answered_at` are this machine's monotonic clock, as time.monotonic() gives it in every process.
+# `outcome` is "ok", the error's code, "hung" or "dropped". `delivered`: the caller was still there.
+# `expires_at` is Unix time.
 FIELDS = (
     *("at", "answered_at", "action", "caller", "caller_arn", "role_arn", "role_session_name", "external_id"),
     *("issued", "expires_at", "outcome", "delivered"),
@@ -43,18 +44,15 @@ _MESSAGES = {
 class Fault:
     """Describe one fault. `kind` is one of
 
-    throttle  Throttling, with that probability
-    quota     Throttling above `per_second` calls a second (a token bucket that holds one second)
-    error     `code` (InternalFailure, ServiceUnavailable, …), with that probability
-    refuse    AccessDenied
-    skew      SignatureDoesNotMatch, as if this clock were `seconds` ahead of the caller's (negative: behind it)
-    hang      no answer, the connection stays open
-    drop      the connection is cut without an answer
-    slow      `seconds` more
+    throttle  Throttling, with that probability quota     Throttling above `per_second` calls a second (a
+    token bucket that holds one second) error     `code` (InternalFailure, ServiceUnavailable, …), with that
+    probability refuse    AccessDenied skew      SignatureDoesNotMatch, as if this clock were `seconds` ahead
+    of the caller's (negative: behind it) hang      no answer, the connection stays open drop      the
+    connection is cut without an answer slow      `seconds` more
 
-    It befalls calls of that `account` (of the role that is asked for; of the caller where none is), `role` (ARN),
-    `caller` (access key id), `caller_account` and `region` (of the signature); where one of these is empty, all of them. The first that befalls a call decides, but "slow"
-    adds up.
+    It befalls calls of that `account` (of the role that is asked for; of the caller where none is), `role`
+    (ARN), `caller` (access key id), `caller_account` and `region` (of the signature); where one of these is
+    empty, all of them. The first that befalls a call decides, but "slow" adds up.
     """
 
     kind: str

@@ -1,8 +1,8 @@
 """Make the checkout's `.venv` for `./run` and `./test` with Python's standard library alone.
 
-This file and the two commands are read by whatever `python3` is, so they keep to what Python 3.6 can parse; it is that
-old Python which looks for a newer one. An environment is good when its marker names a lock file's present content:
-then nothing is installed and no network is asked.
+This file and the two commands are read by whatever `python3` is, so they keep to what Python 3.6 can parse;
+it is that old Python which looks for a newer one. An environment is good when its marker names a lock file's
+present content: then nothing is installed and no network is asked.
 """
 # ruff: noqa: S603, S606, T201  (a script: it prints, and it starts programs by paths that it found itself)
 

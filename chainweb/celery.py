@@ -11,8 +11,8 @@ from celery.app.amqp import AMQP
 from chainweb.database_limits import bound_locks
 
 os.environ.setdefault("DJANGO_SETTINGS_MODULE", "chainweb.settings")
-# Celery would run all of Django's checks, a second for each worker, and end in a traceback; what a process needs to start is
-# checked below.
+# Celery would run all of Django's checks, a second for each worker, and end in a traceback; what a process
+# needs to start is checked below.
 os.environ.setdefault("CELERY_SKIP_CHECKS", "true")
 
 

@@ -2,7 +2,8 @@
 
 One held row then stops its team for seconds only, and other teams not at all.
 
-A request that waits longer is answered with 503. Workers have the same bound for locks: see `sessions.lifecycle.held_up`.
+A request that waits longer is answered with 503. Workers have the same bound for locks: see
+`sessions.lifecycle.held_up`.
 """
 
 import math
@@ -21,7 +22,8 @@ _BUSY = frozenset({"55P03", "57014", "40P01"})
 _ENDED = frozenset({"25P03", "25P04"})
 # SQLite's: locked by another connection or by this one, and a statement that we have stopped.
 _SQLITE_BUSY = frozenset({5, 6, 9})
-# libpq's: seconds to connect, milliseconds for what was sent to arrive, and how a connection is tried on which nothing is sent.
+# libpq's: seconds to connect, milliseconds for what was sent to arrive, and how a connection is tried on
+# which nothing is sent.
 SILENCE = {
     "connect_timeout": 5,
     "tcp_user_timeout": 10_000,
@@ -74,8 +76,9 @@ def bound_locks() -> None:
 
 
 def spare_compilation(database: dict[str, Any]) -> None:
-    """Have PostgreSQL compile no query: for one that walks along chains it expects millions of rows, and compiles for longer
-    than the query then takes."""
+    """Have PostgreSQL compile no query: for one that walks along chains it expects millions of rows, and
+    compiles for longer than the query then takes.
+    """
     _say(database, "-c jit=off")
 
 

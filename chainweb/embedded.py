@@ -1,7 +1,7 @@
 """The embedded installation: where its files lie, and the keys made for it at its first start.
 
-What `./run` without any settings needs; of it production uses the key files alone, by `manage.py keys`. Imported by the
-settings, so it knows no Django, and `cryptography` only where a key is made.
+What `./run` without any settings needs; of it production uses the key files alone, by `manage.py keys`.
+Imported by the settings, so it knows no Django, and `cryptography` only where a key is made.
 """
 
 import base64
@@ -27,8 +27,9 @@ class EmbeddedError(Exception):
 def data_folder(environ: Mapping[str, str]) -> Path:
     """The folder of this installation's files; nothing is created.
 
-    `CHAINWEB_DATA`, else `.chainweb` in the checkout, else (a checkout that cannot be written) the user's own data
-    folder. In it a folder each for simulated and real AWS, so that a demo's database and keys never meet real ones.
+    `CHAINWEB_DATA`, else `.chainweb` in the checkout, else (a checkout that cannot be written) the user's own
+    data folder. In it a folder each for simulated and real AWS, so that a demo's database and keys never meet
+    real ones.
     """
     mode = environ.get("CHAINWEB_AWS") or "simulated"
     if mode not in MODES:
@@ -54,9 +55,9 @@ def _user_data_folder(environ: Mapping[str, str]) -> Path:
 def prepare(folder: Path) -> None:
     """Creates the data folder and each key file that is missing, readable by their owner alone.
 
-    `secret_key` is text. `seal_keys` is `<id>:<base64 of 32 bytes>`, several by commas, the newest first; `root_keys`
-    likewise with raw X25519 private keys; `root_public_key` is `<id>:<base64 of the raw public key>` of the newest.
-    Raises EmbeddedError if the folder is another user's.
+    `secret_key` is text. `seal_keys` is `<id>:<base64 of 32 bytes>`, several by commas, the newest first;
+    `root_keys` likewise with raw X25519 private keys; `root_public_key` is `<id>:<base64 of the raw public
+    key>` of the newest. Raises EmbeddedError if the folder is another user's.
     """
     make_private(folder)
     if not (folder / "secret_key").exists():
@@ -161,8 +162,9 @@ def make_private(folder: Path) -> None:
 def socket_path(folder: Path) -> Path:
     """Return the socket path of this data folder's Valkey; nothing is created.
 
-    Not in the data folder itself, whose path may be longer than a socket's may be, or on a file system without sockets.
-    Not under TMPDIR either unless it must: a command typed in another shell has to find the same place.
+    Not in the data folder itself, whose path may be longer than a socket's may be, or on a file system
+    without sockets. Not under TMPDIR either unless it must: a command typed in another shell has to find the
+    same place.
     """
     name = f"chainweb-{os.getuid()}-{hashlib.sha256(os.fsencode(folder)).hexdigest()[:8]}"
     places = [Path("/tmp"), Path(tempfile.gettempdir())]  # noqa: S108  (the folder in it is checked to be ours, 0700)

@@ -1,7 +1,7 @@
 """Read settings from the environment, each literally, from `NAME` or from the file of `NAME_FILE`.
 
-django-environ takes a value that begins with `$` for the name of another variable, and puts it into its error. What is
-refused here is named by its setting; a value, which may be a secret, is never in a message.
+django-environ takes a value that begins with `$` for the name of another variable, and puts it into its
+error. What is refused here is named by its setting; a value, which may be a secret, is never in a message.
 """
 
 import math
@@ -86,8 +86,8 @@ def _parsed(name: str, parse: Any, url: str) -> Any:
 def checked_url(name: str, url: str) -> str:
     """Return an address with its user name and password percent-encoded for every library.
 
-    `@`, `:` and `$` in a password may stand as they are; `/`, `?` and `#` end the host for every reader of addresses, so they
-    have to be percent-encoded, and an address in which they are not is refused.
+    `@`, `:` and `$` in a password may stand as they are; `/`, `?` and `#` end the host for every reader of
+    addresses, so they have to be percent-encoded, and an address in which they are not is refused.
     """
     scheme, separator, rest = url.partition("://")
     ends = min((found for each in "/?#" if (found := rest.find(each)) >= 0), default=len(rest))

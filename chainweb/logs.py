@@ -1,7 +1,8 @@
 """Write one JSON line per log record to stderr, with control characters escaped and secrets removed.
 
-LOG_LEVEL is for Chainweb's own loggers. Libraries show values when they are asked for details: django.template the seed of
-an authenticator, django.db.backends the rows, botocore signed headers. So no library logs below WARNING, whatever is set.
+LOG_LEVEL is for Chainweb's own loggers. Libraries show values when they are asked for details:
+django.template the seed of an authenticator, django.db.backends the rows, botocore signed headers. So no
+library logs below WARNING, whatever is set.
 """
 
 import logging
@@ -15,8 +16,8 @@ import structlog
 from structlog.typing import EventDict, WrappedLogger
 
 SECRET_NAME = re.compile(r"secret|token|password|authorization|cookie|credential_blob|sealed|private", re.I)
-# Our own bearer tokens, an Authorization value, the key in the link of a mail, and the 40-character shape of an AWS
-# secret access key.
+# Our own bearer tokens, an Authorization value, the key in the link of a mail, and the 40-character shape of
+# an AWS secret access key.
 SECRET_SHAPE = re.compile(
     r"(?<=/password/reset/key/)[^/\s'\"]+|(?<=/email/confirm/)[^/\s'\"]+|cwt_[A-Za-z0-9_-]{20,}|(?i:bearer)\s+\S+|(?<![A-Za-z0-9/+=])(?=[A-Za-z0-9/+]*[a-z])(?=[A-Za-z0-9/+]*[A-Z])(?=[A-Za-z0-9/+]*[0-9/+])"
     r"[A-Za-z0-9/+]{40}(?![A-Za-z0-9/+=])|[A-Za-z0-9/+]{200,}={0,2}"

@@ -1,6 +1,7 @@
 """Describe the processes of an embedded Chainweb: command, environment, readiness.
 
-Production starts web, worker and beat by the same commands (docker-compose.yml), with its own database and broker.
+Production starts web, worker and beat by the same commands (docker-compose.yml), with its own database and
+broker.
 """
 
 import http.client
@@ -38,8 +39,8 @@ class NotStarted(Exception):
 def child_environ(environ: Mapping[str, str], folder: Path, moto_url: str) -> dict[str, str]:
     """Return the environment that all of our processes share. `moto_url` is empty with real AWS.
 
-    In simulated mode nothing of the caller's AWS is left: not a key, profile, file, proxy or instance metadata, so
-    that a demo cannot reach an account by accident.
+    In simulated mode nothing of the caller's AWS is left: not a key, profile, file, proxy or instance
+    metadata, so that a demo cannot reach an account by accident.
     """
     child = dict(environ)
     for name in child:
@@ -49,8 +50,8 @@ def child_environ(environ: Mapping[str, str], folder: Path, moto_url: str) -> di
             )  # children run in the checkout, wherever this was typed
     # The folder's parent: the mode is the folder's last part, and settings append it themselves.
     child |= {"CHAINWEB_DATA": str(folder.parent), "CHAINWEB_AWS": folder.name}
-    # The supervisor has checked the keys; three Celery processes that each load the whole URLconf to check it again
-    # would take a second of the start.
+    # The supervisor has checked the keys; three Celery processes that each load the whole URLconf to check it
+    # again would take a second of the start.
     child["CELERY_SKIP_CHECKS"] = "true"
     if moto_url:
         child = {name: value for name, value in child.items() if not name.startswith("AWS_")}
@@ -203,8 +204,9 @@ def valkey_answers(path: Path) -> bool:
 def clear_socket(path: Path) -> None:
     """Make the private folder and remove a stale socket.
 
-    A server that is still there (both supervisor and reaper were
-    killed) is told to end, or it would go on writing to the same files. Only for who holds the data folder's lock."""
+    A server that is still there (both supervisor and reaper were killed) is told to end, or it would go on
+    writing to the same files. Only for who holds the data folder's lock.
+    """
     embedded.make_private(path.parent)
     if path.exists():
         _valkey_says(path, b"SHUTDOWN\r\n")
@@ -244,7 +246,8 @@ def get(address: tuple[str, int], path: str, host: str, seconds: float = 5) -> t
 def worker_identity(moto_url: str) -> dict[str, str]:
     """Get temporary credentials from moto, as an instance or task role would have them.
 
-    Asked for by hand, since only `sessions.aws` knows boto3; moto looks at the key's scope and not at the signature.
+    Asked for by hand, since only `sessions.aws` knows boto3; moto looks at the key's scope and not at the
+    signature.
     """
     url = urllib.parse.urlsplit(moto_url)
     connection = http.client.HTTPConnection(url.hostname or "", url.port, timeout=20)

@@ -1,8 +1,9 @@
 """End the supervisor's children when the supervisor cannot, as after SIGKILL or a crash.
 
-A process of its own, started by `supervisor` as a plain script: standard library only, no import of ours. It reads
-`+<pid>` and `-<pid>` lines, one for each child started and ended, from a pipe whose only writer is the supervisor. The
-end of that pipe is the end of the supervisor, on every system; a clean one has by then ended its children itself.
+A process of its own, started by `supervisor` as a plain script: standard library only, no import of ours. It
+reads `+<pid>` and `-<pid>` lines, one for each child started and ended, from a pipe whose only writer is the
+supervisor. The end of that pipe is the end of the supervisor, on every system; a clean one has by then ended
+its children itself.
 """
 
 import contextlib

@@ -22,7 +22,8 @@ SAID_ANYWAY = {"ssl_cert_reqs": {"required", "cert_required"}, "ssl_check_hostna
 class RedisAddress:
     """Hold one address in both spellings.
 
-    `tls` holds keyword arguments of redis-py's `SSLConnection`, which Celery's `broker_use_ssl` takes as well.
+    `tls` holds keyword arguments of redis-py's `SSLConnection`, which Celery's `broker_use_ssl` takes as
+    well.
     """
 
     url: str

@@ -1,8 +1,8 @@
 """Starts processes, watches them, and ends all of them together, whatever happens to itself.
 
-Knows nothing of Chainweb: `processes` says what is to run. Three promises: when one child ends, all end and its last
-lines are shown; a stop signal ends all in order; and after a SIGKILL of the supervisor nothing of it is left, which is
-the `reaper`'s work.
+Knows nothing of Chainweb: `processes` says what is to run. Three promises: when one child ends, all end and
+its last lines are shown; a stop signal ends all in order; and after a SIGKILL of the supervisor nothing of it
+is left, which is the `reaper`'s work.
 """
 
 import os
@@ -22,8 +22,8 @@ from chainweb import reaper
 
 LAST_LINES = 12
 STOP_SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
-# A child waits for one line before it becomes what it is to be. By then the reaper knows its number, and if the
-# supervisor is killed in between, the child reads the end of the pipe instead and is gone by itself.
+# A child waits for one line before it becomes what it is to be. By then the reaper knows its number, and if
+# the supervisor is killed in between, the child reads the end of the pipe instead and is gone by itself.
 WAIT_FOR_GO = 'read -r go || exit 1; exec "$@" </dev/null'
 
 
@@ -51,8 +51,9 @@ class Child:
 class Supervisor:
     """Use as a context manager, in the main thread; leaving it ends every child.
 
-    `logs` is an existing private folder: each child's output goes to `<name>.log` there, the one of the last start is
-    kept as `<name>.log.1`. `folder` is where they run. `keep_open` are file descriptors that the reaper shall hold until the last child is gone.
+    `logs` is an existing private folder: each child's output goes to `<name>.log` there, the one of the last
+    start is kept as `<name>.log.1`. `folder` is where they run. `keep_open` are file descriptors that the
+    reaper shall hold until the last child is gone.
     """
 
     logs: Path
@@ -203,7 +204,8 @@ class Supervisor:
         for wave in sorted({child.wave for child in self.children}, reverse=True):
             members = [child for child in self.children if child.wave == wave]
             for child in members:
-                # The leader alone: it lets its own children finish. A Celery pool child dies of a SIGTERM at once.
+                # The leader alone: it lets its own children finish. A Celery pool child dies of a SIGTERM at
+                # once.
                 if child.process.poll() is None:
                     child.process.terminate()
             leaderless: set[int] = set()

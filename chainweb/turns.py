@@ -1,6 +1,7 @@
 """Count the requests in work in a web process, and those that stand aside while they wait for a lock.
 
-As many again as are worked on find room there. So what one team's requests wait for keeps no others from being worked on.
+As many again as are worked on find room there. So what one team's requests wait for keeps no others from
+being worked on.
 """
 
 import threading

@@ -1,9 +1,10 @@
 """gunicorn's threads, and beside them one that answers `/healthz` alone.
 
-There are twice as many as `--threads` says: so many work at once, and so many more wait for a lock (see `turns`).
+There are twice as many as `--threads` says: so many work at once, and so many more wait for a lock (see
+`turns`).
 
-A load balancer asks whether this process lives. Requests that wait (for a row that somebody holds, or for the rest of what a
-slow client sends) may hold every thread of the pool, and would have it taken for dead.
+A load balancer asks whether this process lives. Requests that wait (for a row that somebody holds, or for the
+rest of what a slow client sends) may hold every thread of the pool, and would have it taken for dead.
 """
 
 import json

@@ -89,7 +89,9 @@ class Keeper:
         kept.process.wait()
 
     def kill(self, name: str, how: str = "group") -> None:
-        """SIGKILL: "group" is all of it, "parent" its first process alone, "child" one of that one's children."""
+        """SIGKILL: "group" is all of it, "parent" its first process alone, "child" one of that one's
+        children.
+        """
         with self._lock:
             kept = self._kept[name]
             children = self.pool(name)

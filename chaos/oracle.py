@@ -18,8 +18,9 @@ EARLY = 33 / 60
 class Facts:
     """Hold an oracle's counts.
 
-    `calls`: AssumeRole calls that were answered with a credential. `wasted`: of these, those that were never stored.
-    `early`: stored long before they were due. `faults`: whatever must never be, in words."""
+    `calls`: AssumeRole calls that were answered with a credential. `wasted`: of these, those that were never
+    stored. `early`: stored long before they were due. `faults`: whatever must never be, in words.
+    """
 
     calls: int = 0
     stored: int = 0

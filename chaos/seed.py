@@ -1,7 +1,7 @@
 """Make a team and start its first sessions: `python -m chaos.seed SESSIONS STARTED REGION`.
 
-One IAM user, ten middle roles in ten accounts, and below them the sessions in turn: two hops each, the first one
-shared. Prints {"token", "sessions": [[id, account], …]}.
+One IAM user, ten middle roles in ten accounts, and below them the sessions in turn: two hops each, the first
+one shared. Prints {"token", "sessions": [[id, account], …]}.
 """
 
 import json

@@ -17,7 +17,8 @@ from chaos.databases import connect
 from chaos.stage import Stage
 
 LOOK_SECONDS = 0.5
-# Of so many activations; with more of them it looks less often, since it shares the machine with what it looks at.
+# Of so many activations; with more of them it looks less often, since it shares the machine with what it
+# looks at.
 LOOKED_AT_TWICE_A_SECOND = 2000
 # Opened and compared at each look, picked at random.
 OPENED_PER_LOOK = 20
@@ -39,9 +40,10 @@ class Served:
 class Seen:
     """Hold what was seen so far.
 
-    `lapsed`: (activation, generation) that had a credential once and then one that was over. `least_life_seconds`: the
-    shortest that an active session was seen with. `answers`: the web's statuses, 0 for none. `lateness_seconds`: of
-    each rotation seen, how long after its time it was written, by account. Moments are those of time.monotonic().
+    `lapsed`: (activation, generation) that had a credential once and then one that was over.
+    `least_life_seconds`: the shortest that an active session was seen with. `answers`: the web's statuses, 0
+    for none. `lateness_seconds`: of each rotation seen, how long after its time it was written, by account.
+    Moments are those of time.monotonic().
     """
 
     looks: int = 0

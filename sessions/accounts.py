@@ -1,7 +1,7 @@
-"""How log-in behaves here: who may make an account, what a new person gets, what counts as a recent log-in.
+"""Decide who may make an account, what a new person gets, and what a recent log-in is.
 
-Accounts are made by the operator, by an invitation, or by the identity provider's groups; never by whoever passes by,
-unless the operator says so.
+Accounts are made by the operator, by an invitation, or by the identity provider's groups; never by whoever
+passes by, unless the operator says so.
 """
 
 import time
@@ -87,14 +87,20 @@ class AccountAdapter(DefaultAccountAdapter):  # type: ignore[misc]  # allauth is
         return user
 
     def logout(self, request: HttpRequest) -> None:
-        """Log out. The library does so before a log-in at the provider, also where that only confirms who is logged in."""
+        """Log out.
+
+        The library also does so before a log-in at the provider that only confirms who is logged in.
+        """
         continues = getattr(request, "continues_log_in", None)
         super().logout(request)
         if continues:
             request.session[CONTINUES_KEY] = continues
 
     def pre_authenticate(self, request: HttpRequest, **credentials: Any) -> None:
-        """Slow down who guesses one person's password from many addresses. The person's own browsers are not counted in."""
+        """Slow down guesses of one password from many addresses.
+
+        The person's own browsers are not counted in.
+        """
         super().pre_authenticate(request, **credentials)
         name = _name_in(credentials)
         if not known_browsers.number_of(request, name):
@@ -118,7 +124,7 @@ def _name_in(credentials: Mapping[str, Any]) -> str:
 
 
 class SocialAccountAdapter(DefaultSocialAccountAdapter):  # type: ignore[misc]  # allauth is untyped
-    """What the identity provider says is believed for the accounts that are connected to it, and for its groups."""
+    """Believe the identity provider for the accounts connected to it, and for its groups."""
 
     def get_requests_session(self) -> requests.Session:
         session: requests.Session = super().get_requests_session()
@@ -140,7 +146,9 @@ class SocialAccountAdapter(DefaultSocialAccountAdapter):  # type: ignore[misc]  
             _follow_groups_of(sociallogin)
 
     def validate_disconnect(self, account: SocialAccount, accounts: Any) -> None:
-        """Keep an identity whose groups let people in: taken off, it would come back as somebody whom no admin removed."""
+        """Keep an identity whose groups let people in: taken off, it would come back as somebody whom no
+        admin removed.
+        """
         if group_map(account):
             text = "Your groups there decide about your teams here, so it stays connected."
             messages.error(context.request, text)  # the library's page shows no error of its form
@@ -176,7 +184,7 @@ def group_map(account: SocialAccount) -> Mapping[str, tuple[str, str]]:
 
 
 def groups_of(account: SocialAccount) -> set[str]:
-    """The groups that the identity provider names for a person: in the userinfo, in the ID token, in an attribute."""
+    """Return the groups the provider names: in userinfo, in the ID token, in an attribute."""
     found: set[str] = set()
     for part, name in (
         ("userinfo", settings.OIDC_GROUPS_CLAIM),
@@ -204,10 +212,11 @@ def remember_when_asked(request: HttpRequest, sociallogin: SocialLogin | None = 
 
 
 def asked_at(sociallogin: SocialLogin) -> int:
-    """When the identity provider asked the person last, in seconds since 1970; 0 if it did not say.
+    """Return when the provider asked the person last, in seconds since 1970; 0 if it did not say.
 
-    OpenID Connect: `auth_time`, which it says if it was told to ask (OpenID Connect Core 1.0, 2). SAML: `AuthnInstant`, of
-    an answer to a request that told it to ask, since some providers name the moment of any answer.
+    OpenID Connect: `auth_time`, which it says if it was told to ask (OpenID Connect Core 1.0, 2). SAML:
+    `AuthnInstant`, of an answer to a request that told it to ask, since some providers name the moment of any
+    answer.
     """
     known = sociallogin.account.extra_data
     if sociallogin.account.provider == SAML:
@@ -228,9 +237,10 @@ class MfaAdapter(DefaultMFAAdapter):  # type: ignore[misc]  # allauth is untyped
 
 
 def is_recently_authenticated(request: HttpRequest) -> bool:
-    """Whether whoever sits there has proved who they are within the last five minutes.
+    """Tell if the person has proved who they are within the last five minutes.
 
-    A password, a passkey or a code counts; a round through the identity provider only if that says it asked them.
+    A password, a passkey or a code counts; a round through the identity provider only if that says it asked
+    them.
     """
     if not request.user.is_authenticated:
         return False
@@ -244,5 +254,5 @@ def is_recently_authenticated(request: HttpRequest) -> bool:
 
 
 def can_confirm_here(user: User) -> bool:
-    """Whether the person has a password, a passkey or an authenticator of ours to confirm with."""
+    """Tell if the person has a password, a passkey or an authenticator to confirm with."""
     return bool(get_reauthentication_flows(user))

@@ -1,7 +1,7 @@
-"""A person's e-mail address: it counts, for a lost password, once a link that was sent to it has been opened.
+"""Verify a person's email address: it resets a password only after its link was opened.
 
-The address in use stays until the new one is verified, and is told of it twice: when the change is asked for, and when it is
-made. Addresses that nobody has verified, whoever entered them, reset no password.
+The address in use stays until the new one is verified, and is told of it twice: when the change is asked for,
+and when it is made. Addresses that nobody has verified, whoever entered them, reset no password.
 """
 
 from allauth.account import forms as library
@@ -35,7 +35,8 @@ def ask_for_address(request: HttpRequest, user: User, email: str) -> None:
     """Send a link to a new address, and word to the old one. Asked again for the same address, a new link."""
     old, email = address_of(user), email.lower()
     with transaction.atomic():
-        # One address waits at a time. Its row is its own: a link speaks of a row, and must verify nothing that came later.
+        # One address waits at a time. Its row is its own: a link speaks of a row, and must verify nothing
+        # that came later.
         kept = {email, old.email if old else email}
         EmailAddress.objects.filter(user=user, verified=False).exclude(email__in=kept).delete()
         if old is not None and old.pk is None:

@@ -1,4 +1,4 @@
-"""The answers over 399 of everything under /api/: {code, message} and perhaps {fields}, whatever caused them."""
+"""Answer every error under /api/ as {code, message} and perhaps {fields}, whatever caused it."""
 
 import json
 from collections.abc import Callable
@@ -52,7 +52,8 @@ def api_errors(
         if not is_for_the_api(request):
             return get_response(request)
         if settings.SECURE_SSL_REDIRECT and not request.is_secure():
-            # A redirect would hide that the token has gone over the wire in the clear, and make a GET of a POST.
+            # A redirect would hide that the token has gone over the wire in the clear, and make a GET of a
+            # POST.
             return api_error(
                 403,
                 "https_required",

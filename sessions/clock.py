@@ -18,7 +18,7 @@ def database_now() -> datetime:
 
 
 class Now(Func):
-    """Annotate rows with the moment at which they are read, by the same clock, without a statement of its own."""
+    """Annotate rows with the moment of reading by the database's clock, in the same statement."""
 
     function = "clock_timestamp"
     arity = 0

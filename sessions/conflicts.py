@@ -1,8 +1,8 @@
-"""Forms on pages that two people may have open: whoever saves second sees both versions and chooses; nothing is lost.
+"""Show both versions to the second of two people who edit one form; nothing is lost.
 
-The page carries the version that its reader saw, and what was stored then. If another is stored by the time it is sent, the
-form comes back as it was typed: beside each field that differs stands what the other person saved, and a box that takes it.
-A box is ticked beforehand where the reader had changed nothing.
+The page carries the version that its reader saw, and what was stored then. If another is stored by the time
+it is sent, the form comes back as it was typed: beside each field that differs stands what the other person
+saved, and a box that takes it. A box is ticked beforehand where the reader had changed nothing.
 """
 
 import json
@@ -24,7 +24,7 @@ Stored = tuple[int, Mapping[str, Any], Event | None]
 
 
 class VersionedForm(forms.Form):
-    """A form of something that is there already, once `open_at` has been called; before that it is as any other."""
+    """Extend a form of something stored, once `open_at` has been called."""
 
     # The version that was seen by whoever has filled it in; None: they did not say.
     seen: int | None = None
@@ -75,7 +75,10 @@ class VersionedForm(forms.Form):
             return None
 
     def _show(self, version: int, stored: Mapping[str, Any], change: Event | None) -> bool:
-        """Put what is stored beside what was typed. Returns whether they differ in anything, or a secret is lost."""
+        """Put what is stored beside what was typed.
+
+        Returns whether they differ in anything, or a secret is lost.
+        """
         differs = False
         for name, field in self.fields.items():
             bound = self[name]
@@ -97,7 +100,7 @@ class VersionedForm(forms.Form):
 
 
 def status_of(form: VersionedForm) -> int:
-    """Choose the status of a page that shows a form: 409 where somebody else was quicker, 422 for what is wrong in it."""
+    """Return a form page's status: 409 where somebody was quicker, 422 for what is wrong in it."""
     return 409 if form.conflict else 422 if form.errors else 200
 
 

@@ -1,4 +1,4 @@
-"""What every page's template knows."""
+"""Provide what every page's template needs."""
 
 from typing import Any
 

@@ -1,4 +1,4 @@
-"""Form fields that the pages and the API share: text from a page, or JSON's own lists and objects from the API."""
+"""Define form fields for pages and API: text from a page, JSON's lists and objects from the API."""
 
 import json
 from collections.abc import Callable, Iterable, Mapping
@@ -13,7 +13,7 @@ from sessions.aws.characters import refuse_unseen, shown, trimmed, unseen_in
 
 
 class TypedField(forms.CharField):
-    """Text on one line, checked by one of our validators, which returns it or raises ValueError with the message.
+    """Take text on one line, checked by a validator that returns it or raises ValueError.
 
     Unseen characters around it (from pasting) go; one inside is named, with its place.
     """
@@ -54,7 +54,7 @@ class ListedField(forms.ChoiceField):
 
 
 def checked(check: Callable[[Any], Any], value: Any) -> Any:
-    """What a validator makes of a value; its ValueError becomes the form's."""
+    """Run a validator; its ValueError becomes the form's."""
     try:
         return check(value)
     except ValueError as error:
@@ -62,7 +62,10 @@ def checked(check: Callable[[Any], Any], value: Any) -> Any:
 
 
 class LinesField(forms.Field):
-    """One value per line, or a list; `check` takes them all. Cleans to what `check` returns, by default a tuple."""
+    """Take one value per line, or a list.
+
+    `check` takes them all. Cleans to what `check` returns, by default a tuple.
+    """
 
     json_types: tuple[type, ...] = (list,)
 
@@ -100,7 +103,7 @@ class LinesField(forms.Field):
 
 
 class Typed(str):
-    """A text as somebody typed it, to be shown again as it is: indented anew, a name that is in it twice would be gone."""
+    """Keep a text as typed, to show it again unchanged, doubled names included."""
 
 
 class JsonField(TypedField):
@@ -138,7 +141,10 @@ class JsonField(TypedField):
 
 
 class TagsWidget(forms.Widget):
-    """One input per allowed key, a choice where its values are given; by its names `tags.<key>` in a page's form."""
+    """Show one input per allowed key, a choice where its values are given.
+
+    Their names in a page's form are `tags.<key>`.
+    """
 
     use_fieldset = True
 
@@ -149,7 +155,8 @@ class TagsWidget(forms.Widget):
     def value_from_datadict(self, data: Any, files: Any, name: str) -> Any:
         if name in data:
             return data[name]
-        # Also those that the policy does not allow: the rules say so, instead of nobody noticing that they are gone.
+        # Also those that the policy does not allow: the rules say so, instead of nobody noticing that they
+        # are gone.
         keys = [
             *self.allowed,
             *(each.removeprefix(f"{name}.") for each in data if each.startswith(f"{name}.")),
@@ -211,7 +218,10 @@ class SwitchField(forms.BooleanField):
 
 
 class WholeNumberField(forms.IntegerField):
-    """A whole number, as text or JSON's own; `check` as in `TypedField`, `bounds` for whoever steps through the numbers."""
+    """Take a whole number, as text or JSON's own.
+
+    `check` as in `TypedField`, `bounds` for whoever steps through the numbers.
+    """
 
     json_types: tuple[type, ...] = (int,)
 
@@ -241,7 +251,7 @@ class KeysField(forms.MultipleChoiceField):
 
 
 def wrong_types(form: forms.Form, sent: Mapping[str, Any]) -> dict[str, list[str]]:
-    """{field: reason} for what came as JSON of another type than its field takes. Text and null are always taken."""
+    """Return {field: reason} for JSON of a wrong type. Text and null are always taken."""
     found = {}
     for name, value in sent.items():
         types = (str, *getattr(form.fields[name], "json_types", ()))

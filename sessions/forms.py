@@ -1,6 +1,7 @@
 """The forms of every kind of session; the pages and the API go through the same ones.
 
-What was pasted around a text goes (`fields.TypedField`); a tab, a line break or another unseen character inside is named.
+What was pasted around a text goes (`fields.TypedField`); a tab, a line break or another unseen character
+inside is named.
 """
 
 import unicodedata
@@ -55,7 +56,10 @@ class AssumerField(forms.ModelChoiceField):  # type: ignore[type-arg]  # not gen
 
 
 class SessionForm(VersionedForm):
-    """What every kind has: alias, named profile, region. Subclasses add the rest and say what the draft is."""
+    """Take what every kind has: alias, named profile, region.
+
+    Subclasses add the rest and say what the draft is.
+    """
 
     alias = TypedField(
         label="Session alias",
@@ -87,7 +91,7 @@ class SessionForm(VersionedForm):
         )
 
     def draft(self) -> Draft:
-        """What the valid form wants the session to be."""
+        """Return the draft that the valid form asks for."""
         raise NotImplementedError
 
     def save(self) -> AwsSession | None:
@@ -113,7 +117,7 @@ class SessionForm(VersionedForm):
 
 
 class ChainedSessionForm(SessionForm):
-    """AWS IAM Role Chained: the fields of the page it all began with; what else the call can say comes after them."""
+    """Take an AWS IAM Role Chained: the fields of the first page, then all else the call can say."""
 
     role_arn = TypedField(
         label="Role ARN",
@@ -175,7 +179,7 @@ class ChainedSessionForm(SessionForm):
 
     @property
     def advanced_is_open(self) -> bool:
-        """Whether one of the others has a value or an error."""
+        """Tell if one of the other fields has a value or an error."""
         return any(field.errors or field.value() for field in map(self.__getitem__, self.advanced_names))
 
     def clean_role_session_name(self) -> str:
@@ -218,7 +222,10 @@ def assumer_picker(member: Membership, editing: AwsSession | None = None) -> Ses
 
 
 class RootSessionForm(SessionForm):
-    """Any root kind: its own fields come from the kind. Secrets are write-only: blank keeps what is stored."""
+    """Take any root kind, with the kind's own fields.
+
+    Secrets are write-only: blank keeps what is stored.
+    """
 
     def __init__(self, *args: Any, kind: RootKind, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
@@ -291,7 +298,10 @@ def form_for(
     is_page: bool = True,
     **kwargs: Any,
 ) -> SessionForm:
-    """Make the form of a kind, for creating or, with `session`, for editing. `is_page`: somebody saw what it begins with."""
+    """Make a kind's form, for creating or, with `session`, editing.
+
+    `is_page`: somebody saw what it begins with.
+    """
     if session is not None:
         kwargs["initial"] = stored_values(session)
     if kind == CHAINED:
@@ -302,7 +312,7 @@ def form_for(
 
 
 def stored_values(session: AwsSession) -> dict[str, Any]:
-    """What a session's form shows of it: everything but the secrets."""
+    """Return what a session's form shows of it: everything but the secrets."""
     values: dict[str, Any] = {"alias": session.alias, "profile": session.profile, "region": session.region}
     if not session.is_chained:
         return {**values, "sts_region": session.sts_region, **session.settings}

@@ -173,7 +173,10 @@ class AccessForm(VersionedForm):
         return found
 
     def access(self) -> Access:
-        """Read what the valid form wants: who closes a session closes it to assume from, unless they say otherwise."""
+        """Return the access that the valid form asks for.
+
+        Closing a session closes it to assume from, unless the form says otherwise.
+        """
         start, assume = self._audience("start"), self._audience("assume")
         if assume.everyone and not start.everyone and not self.cleaned_data["keep_assume"]:
             assume = Audience(everyone=False)

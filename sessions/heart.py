@@ -1,8 +1,8 @@
-"""What a worker's main process does beside its pool: it shows that it lives, and keeps the work going without beat or broker.
+"""Show that the worker lives, and keep work going without beat or broker.
 
-Rotation must not lapse because a message does not arrive. If the clock is silent, the worker sends itself the sweep; if the
-broker is away, or answers but brings no worker anything, it starts a sweeper, a process of its own that works off what is due
-straight from the database.
+Rotation must not lapse because a message does not arrive. If the clock is silent, the worker sends itself the
+sweep; if the broker is away, or answers but brings no worker anything, it starts a sweeper, a process of its
+own that works off what is due straight from the database.
 """
 
 import math
@@ -28,7 +28,8 @@ from sessions.lifecycle.second_look import look_again
 log = structlog.get_logger(__name__)
 
 BEAT_SECONDS = 5.0
-# So many beats without an answer of the broker, or without a message that any worker has taken, and the sweeper starts.
+# So many beats without an answer of the broker, or without a message that any worker has taken, and the
+# sweeper starts.
 SILENT_BEATS = 2
 LONGEST_WITHOUT_A_MESSAGE_SECONDS = 10.0
 # The clock has missed this many of its ticks.
@@ -44,7 +45,10 @@ class Heart:
     sweeper: "subprocess.Popen[bytes] | None" = None
 
     def beat(self) -> None:
-        """Stamp, and stand in for clock or broker where they are silent; the first beat has what was rejected tried again."""
+        """Stamp, and stand in for a silent clock or broker.
+
+        The first beat retries what was rejected.
+        """
         if not self.has_looked:
             look_again()
             self.has_looked = True
@@ -108,7 +112,9 @@ def _beat_for_ever() -> None:
 
 
 class Beating(bootsteps.StartStopStep):
-    """Start the heart in the worker's main process: once its pool is there, so that none of that is forked with a thread in
+    """Start the heart in the worker's main process, after its pool.
+
+    Once the pool is there, so that none of that is forked with a thread in
     it, and before it looks for a broker, which may be away for long."""
 
     requires = ("celery.worker.components:Pool",)

@@ -1,4 +1,4 @@
-"""The fields of one AssumeRole call beyond the role and its session name: what the form shows under “Advanced”."""
+"""Define the “Advanced” fields of an AssumeRole call, beyond role and session name."""
 
 from collections.abc import Mapping
 from typing import Any
@@ -77,7 +77,7 @@ def advanced_fields(policy: TeamPolicy) -> dict[str, forms.Field]:
 
 
 def stored_hop_values(link: AssumerLink) -> dict[str, Any]:
-    """What these fields show of a link, and the API answers."""
+    """Return what these fields show of a link, for form and API."""
     return {
         "external_id": link.external_id,
         "without_source_identity": link.without_source_identity,

@@ -1,7 +1,7 @@
-"""Remember the browser in which a person has logged in, so that no stranger can lock that person out by failing under their name.
+"""Remember a person's browsers, so that no stranger locks them out by failing under their name.
 
-A device cookie, as OWASP describes it: signed for one name, with a number of its own by which its failures are counted apart from
-everybody else's. It proves nothing else and replaces no password.
+A device cookie, as OWASP describes it: signed for one name, with a number of its own by which its failures
+are counted apart from everybody else's. It proves nothing else and replaces no password.
 """
 
 import secrets
@@ -15,7 +15,10 @@ KNOWN_FOR = timedelta(days=90)
 
 
 def remember(request: HttpRequest, response: HttpResponse, name: str) -> None:
-    """Give the browser its cookie, or the one that it has for another 90 days. It forgets whoever logged in there before."""
+    """Give the browser its cookie for another 90 days.
+
+    It forgets whoever logged in there before.
+    """
     number = number_of(request, name) or secrets.token_urlsafe(12)
     response.set_cookie(
         settings.KNOWN_BROWSER_COOKIE_NAME,

@@ -1,6 +1,7 @@
 """Django's session in the database, with one rule more: a log-in ends at a fixed time after it began.
 
-Django counts from the last save, and a browser that now and then has something saved would stay logged in for ever.
+Django counts from the last save, and a browser that now and then has something saved would stay logged in for
+ever.
 """
 
 import time
@@ -15,7 +16,7 @@ BEGAN_KEY = "log_in_began"
 
 
 class SessionStore(db.SessionStore):
-    """Remembers when somebody logged in; confirming again, or logging in again over it, begins no other log-in."""
+    """Remember when somebody logged in; confirming again begins no other log-in."""
 
     def save(self, must_create: bool = False) -> None:
         """Save the session; with somebody logged in for the first time, also the time."""

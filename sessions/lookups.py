@@ -1,4 +1,4 @@
-"""`any_of`: what `in` says, with all values as one parameter, so that thousands of them cost little more to send than one.
+"""Send all values of an `in` as one parameter (`any_of`), so that hundreds cost little more than one.
 
 `role_key`: which role an ARN is of.
 """
@@ -15,7 +15,10 @@ from django.db.models import CharField, ForeignKey, Lookup, Transform, UUIDField
 @UUIDField.register_lookup
 @ForeignKey.register_lookup
 class AnyOf(Lookup):
-    """`pk__any_of=[…]`, for columns of text or of UUIDs. Django's `in` writes, and psycopg splits, one mark per value."""
+    """Look up `fingerprint__any_of=[…]` in columns of text.
+
+    Django's `in` writes, and psycopg splits, one mark per value.
+    """
 
     lookup_name = "any_of"
 

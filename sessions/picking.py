@@ -1,4 +1,4 @@
-"""Choose one session of a team by name: the first of them, and a search where there are more than a page can list."""
+"""Choose one session of a team by name: the first of them, and a search among the rest."""
 
 from collections.abc import Callable
 from dataclasses import dataclass, replace
@@ -139,8 +139,8 @@ def _labelled(
 class SessionPicker(forms.Select):
     """A choice of the sessions that are offered, with a search beside it once there are more.
 
-    `url` answers the search while somebody types. Without scripts it is sent with the form, which is then shown again: see
-    `is_searching`.
+    `url` answers the search while somebody types. Without scripts it is sent with the form, which is then
+    shown again: see `is_searching`.
     """
 
     def __init__(self, find: Finder, *, empty_label: str, url: str) -> None:
@@ -165,7 +165,7 @@ class SessionPicker(forms.Select):
         return SafeString(render_to_string("_picker.html", context))
 
     def found(self, value: Any) -> dict[str, Any]:
-        """What the templates show of a search."""
+        """Return what the templates show of a search."""
         chosen = _id(value)
         offer = self.find(self.q, chosen)
         choices = [("", self.empty_label), *offer.choices] if self.empty_label else offer.choices
@@ -185,7 +185,7 @@ class SessionPicker(forms.Select):
 
 
 def is_searching(form: forms.Form) -> bool:
-    """Check whether somebody without scripts has used a form's search: then it is shown again, with nothing checked."""
+    """Tell if a browser without scripts used a form's search; it is shown again unchecked."""
     if not form.is_bound:
         return False
     for name, field in form.fields.items():

@@ -1,4 +1,4 @@
-"""Who may what: one function, one table. Rights are read from the database on every request, never from the session.
+"""Decide who may what: one function, one table. Rights are read from the database each time.
 
 `can()` asks for what the role allows, what the token in use is good for, and whom the session is open to.
 """
@@ -34,7 +34,7 @@ from sessions.models.sessions import load_chains
 
 
 class Action(Enum):
-    """What a person can want."""
+    """Name what a person can want."""
 
     VIEW = auto()
     START = auto()  # and stop, rotate, for oneself
@@ -96,7 +96,8 @@ READING = {Action.VIEW, Action.READ_LEDGER, Action.READ_POLICY}
 class Rights:
     """Check what one member may do now, for many sessions: grants are read once, when first needed.
 
-    `among`: the ids of the sessions that it will be asked about; None: any of the team. Made anew for every request.
+    `among`: the ids of the sessions that it will be asked about; None: any of the team. Made anew for every
+    request.
     """
 
     def __init__(self, member: Membership, among: Collection[Any] | None = None) -> None:
@@ -133,8 +134,8 @@ class Rights:
         token = self.member.token
         if token is None:
             return True
-        # Good for some sessions alone: nothing that is about the team as a whole, nor about another session. What these are
-        # assumed from may be any that its person may use.
+        # Good for some sessions alone: nothing that is about the team as a whole, nor about another session.
+        # What these are assumed from may be any that its person may use.
         is_bound = token.is_bound and action is not Action.USE_AS_ASSUMER
         if is_bound and (session is None or session.pk not in token.bound_to):
             return False
@@ -164,7 +165,7 @@ def grants_to(member: Membership) -> Q:
 
 
 def is_dead(session: AwsSession) -> bool:
-    """Check whether nothing is minted for that session because a link of its chain is cut off: see `cut_off`."""
+    """Tell if nothing is issued for that session because its chain is cut off: see `cut_off`."""
     return bool(dead_among([session]))
 
 
@@ -178,13 +179,14 @@ def dead_among(sessions: Iterable[AwsSession]) -> set[Any]:
 
 
 def can(member: Membership, action: Action, session: AwsSession | None = None) -> bool:
-    """Check whether a member may do that, to that session where one is meant."""
+    """Tell if the member may do that, to that session if one is meant. Another team's: never."""
     return Rights(member, () if session is None else (session.pk,)).can(action, session)
 
 
 def not_to_change(member: Membership, sessions: QuerySet[AwsSession]) -> QuerySet[AwsSession]:
-    """Select those of these sessions that are not a member's to share or delete, who may do that to some: `can` for very
-    many at once."""
+    """Select those of these sessions that are not a member's to share or delete, who may do that to some:
+    `can` for very many at once.
+    """
     may = Q(team=member.team_id)
     if member.role != Role.ADMIN:
         may &= Q(kind=CHAINED, created_by=member.user_id)
@@ -246,7 +248,7 @@ def why_not_kind(kind: str, member: Membership) -> str:
 
 
 class GroupsTooOld(PermissionDenied):
-    """Refuse whom the provider's groups let in, until they are read again: who has left the company is in none any more."""
+    """Refuse a member by groups until the groups are read again."""
 
     def __init__(self, member: Membership) -> None:
         read_at = member.groups_read_at
@@ -261,13 +263,16 @@ class GroupsTooOld(PermissionDenied):
 
 
 def with_fresh_groups(membership: str = "") -> Q:
-    """Select memberships that were made by hand, or whose groups were read recently. `membership`: the way to it, with `__`."""
+    """Select memberships made by hand, or whose groups were read recently.
+
+    `membership`: the way to it, with `__`.
+    """
     oldest = Now() - timedelta(hours=settings.CHAINWEB_GROUPS_MAX_AGE_HOURS)
     return Q(**{f"{membership}from_sso": False}) | Q(**{f"{membership}groups_read_at__gt": oldest})
 
 
 def require_fresh_groups(user: User, **of: Any) -> None:
-    """Raise `GroupsTooOld` for a person who is in such a team but for the age of their groups. For where nothing was found."""
+    """Raise `GroupsTooOld` for a person who is kept out by the age of their groups alone."""
     member = (
         Membership.objects.filter(user=user, user__is_active=True, disabled_at=None, **of)
         .exclude(with_fresh_groups())
@@ -279,7 +284,7 @@ def require_fresh_groups(user: User, **of: Any) -> None:
 
 
 def memberships_of(user: User) -> QuerySet[Membership]:
-    """Select the teams that a person is in now, by name; not those that suspended them, or whose groups were read long ago."""
+    """Select a person's teams now, by name, without suspensions and outdated groups."""
     return (
         Membership.objects.filter(with_fresh_groups(), user=user, user__is_active=True, disabled_at=None)
         .select_related("team", "user")
@@ -288,7 +293,10 @@ def memberships_of(user: User) -> QuerySet[Membership]:
 
 
 def visible_to(user: User) -> QuerySet[AwsSession]:
-    """The sessions of the person's teams: every look-up starts here, so that foreign and missing are one answer."""
+    """Select the sessions of a person's teams.
+
+    Every look-up starts here, so that foreign and missing are one answer.
+    """
     return AwsSession.objects.filter(
         with_fresh_groups("team__memberships__"),
         team__memberships__user=user,
@@ -298,7 +306,7 @@ def visible_to(user: User) -> QuerySet[AwsSession]:
 
 
 def may_answer(member: Membership, session: AwsSession) -> bool:
-    """Whether a member may give what a chain's root waits for: a code, an approval of their own.
+    """Tell if a member may give what a chain's root waits for: a code, an approval.
 
     Who may start that session; at a root, who may start anything under it, or sets it up.
     """
@@ -310,7 +318,10 @@ def may_answer(member: Membership, session: AwsSession) -> bool:
 
 
 def _startable_below(root: AwsSession, member: Membership) -> list[AwsSession]:
-    """Find one session under a root that is open to a member, if there is one. Role and token are not looked at here."""
+    """Find one session under a root that is open to a member.
+
+    Role and token are not looked at here.
+    """
     granted = SessionGrant.objects.filter(grants_to(member), right=Right.START).values("session")
     startable = AwsSession.objects.filter(Q(open_to_start=True) | Q(pk__in=granted), kind=CHAINED)
     if member.token is not None and member.token.is_bound:
@@ -323,7 +334,8 @@ def _startable_below(root: AwsSession, member: Membership) -> list[AwsSession]:
 def working_members(**of: Any) -> QuerySet[Membership]:
     """Select members and admins who may log in and are not suspended.
 
-    The age of groups does not count here: chains that others use do not stop because their author is on leave.
+    The age of groups does not count here: chains that others use do not stop because their author is on
+    leave.
     """
     return Membership.objects.filter(role__in=OPERATORS, user__is_active=True, disabled_at=None, **of)
 
@@ -331,10 +343,11 @@ def working_members(**of: Any) -> QuerySet[Membership]:
 def cut_off(
     teams: Collection[Any], among: Collection[Any] | QuerySet[Any, Any] | RawSQL | None = None
 ) -> set[Any]:
-    """Find the chained sessions of these teams through whose link nothing is minted: its author lost the right to the assumer.
+    """Find these teams' sessions whose link's author lost the right to the assumer.
 
-    `among`: only these sessions are looked at, ids or a query for them; without it, the whole team. Normally none is found.
-    One query for each team, which looks for grants only where something is not open to everyone.
+    `among`: only these sessions are looked at, ids or a query for them; without it, the whole team. Normally
+    none is found. One query for each team, which looks for grants only where something is not open to
+    everyone.
     """
     found: set[Any] = set()
     for team in teams:
@@ -351,12 +364,12 @@ def cut_off(
 
 
 def author_role(team: Any) -> Subquery:
-    """Annotate chained sessions with what the author of their link is in the team, if they may have anything minted there."""
+    """Annotate chained sessions with the role of their link's author, if they may use it."""
     return Subquery(working_members(team=team, user=OuterRef("link__author")).values("role")[:1])
 
 
 def is_cut_off(chain: Sequence[AwsSession]) -> bool:
-    """Check whether nothing is minted for a chain, root first, whose sessions are annotated with `author_role`.
+    """Tell if nothing is issued for a chain, root first, annotated with `author_role`.
 
     Mostly that says already that every author has their right; `cut_off` is asked where it does not.
     """
@@ -382,7 +395,7 @@ def cut_off_links(team: Any) -> QuerySet[AssumerLink]:
 
 
 def _suspects(team: Any) -> set[Any]:
-    """Find the links of a team that may be cut off, by indexes: their authors work there no more, or the assumer is closed."""
+    """Find links that may be cut off, by indexes: author gone, or assumer closed."""
     working = dict(working_members(team=team).values_list("user", "role"))
     gone = [user for user in _authors() if user not in working]
     links = AssumerLink.objects.filter(session__team=team)

@@ -53,7 +53,7 @@ class AllowedTagsField(LinesField):
 
 
 class TeamPolicyForm(VersionedForm):
-    """What every session of the team says of the person who uses it, where from, and how long it is kept fresh."""
+    """Take a team's policy: names, tags, networks, and how long sessions are renewed."""
 
     role_session_name = TypedField(
         label="Default role session name",
@@ -121,7 +121,7 @@ class TeamPolicyForm(VersionedForm):
         return self.save()
 
     def save(self) -> TeamPolicy | None:
-        """Makes it the policy; None, with the reason on its field, if a rule or a stored session stands against it."""
+        """Save the policy; None, with the reason on its field, if a rule or a session is against it."""
         try:
             return save_policy(self.draft(), self.member, seen=self.seen)
         except (Changed, NotThere, RightLost):
@@ -138,7 +138,7 @@ def preview_picker(member: Membership) -> SessionPicker:
 
 
 def policy_values(draft: PolicyDraft) -> dict[str, Any]:
-    """What the form shows, and the API answers."""
+    """Return what the form shows and the API answers."""
     return {
         "role_session_name": draft.role_session_name,
         "username_demanded": draft.username_demanded,

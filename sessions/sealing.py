@@ -1,12 +1,13 @@
 """Sealing: what is stored is closed, and opens only at the place it was sealed for.
 
-Two locks. Temporary credentials: AES-256-GCM (NIST SP 800-38D) under `CHAINWEB_SEAL_KEYS`, known to web and workers.
-What a root holds: HPKE (RFC 9180: X25519, HKDF-SHA256, AES-256-GCM) to `CHAINWEB_ROOT_PUBLIC_KEY`; the private half,
-`CHAINWEB_ROOT_KEYS`, is in the workers' environment alone.
+Two locks. Temporary credentials: AES-256-GCM (NIST SP 800-38D) under `CHAINWEB_SEAL_KEYS`, known to web and
+workers. What a root holds: HPKE (RFC 9180: X25519, HKDF-SHA256, AES-256-GCM) to `CHAINWEB_ROOT_PUBLIC_KEY`;
+the private half, `CHAINWEB_ROOT_KEYS`, is in the workers' environment alone.
 
-Either way the place (table, column, row, team, generation) is bound in: a sealed value that is moved to another row,
-team or generation does not open. Layout of a sealed value: one byte that names the lock, one byte key-id length, key id,
-then for AES-GCM a 12-byte nonce and the ciphertext, for HPKE the encapsulated key and ciphertext.
+Either way the place (table, column, row, team, generation) is bound in: a sealed value that is moved to
+another row, team or generation does not open. Layout of a sealed value: one byte that names the lock, one
+byte key-id length, key id, then for AES-GCM a 12-byte nonce and the ciphertext, for HPKE the encapsulated key
+and ciphertext.
 """
 
 import base64
@@ -40,7 +41,7 @@ class SealingError(Exception):
 
 @dataclass(frozen=True)
 class Place:
-    """Where a sealed value is stored; part of what authenticates it."""
+    """Name where a sealed value is stored, which is part of what authenticates it."""
 
     table: str
     column: str

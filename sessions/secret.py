@@ -6,8 +6,8 @@ from typing import NoReturn
 class Secret:
     """Holds one secret text; only `reveal()` gives it back.
 
-    repr, str, format and tracebacks that print local variables show a placeholder;
-    pickling, copying into JSON and hashing are refused, so that it reaches no log, task argument or cache key.
+    repr, str, format and tracebacks that print local variables show a placeholder; pickling, copying into
+    JSON and hashing are refused, so that it reaches no log, task argument or cache key.
     """
 
     __slots__ = ("__value",)

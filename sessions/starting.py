@@ -1,6 +1,7 @@
-"""What each process needs before it starts: its keys, well-formed, belonging together, and those of this database.
+"""Check each process's keys before it starts: present, well-formed, those of this database.
 
-A web without keys would serve pages that fail at the click that matters, and a worker without them would mark healthy chains.
+A web without keys would serve pages that fail at the click that matters, and a worker without them would mark
+healthy chains.
 """
 
 import sys
@@ -31,7 +32,8 @@ PURPOSES = {
     "CHAINWEB_ROOT_PUBLIC_KEY": "root secrets are sealed to it",
     "CHAINWEB_ROOT_KEYS": "it opens root secrets",
 }
-# gunicorn's own code for an application that does not load: it ends, rather than start the next that will not.
+# gunicorn's own code for an application that does not load: it ends, rather than start the next that will
+# not.
 EXIT_CODE = 4
 SAMPLE = 50
 
@@ -74,10 +76,10 @@ def _public_half(private: bytes | None) -> bytes | None:
 
 
 def _problems_with_the_database(*, is_worker: bool) -> list[str]:
-    """Return a line for each kind of sealed value of which not one opens: the keys are another installation's.
+    """Return a line for each kind of sealed value of which none opens.
 
-    Some that do not open are no reason: an older key may have been dropped too early. A database that is away, or not yet
-    migrated, says nothing.
+    Some that do not open are no reason: an older key may have been dropped too early. A database that is
+    away, or not yet migrated, says nothing.
     """
     problems = []
     was_open = connection.connection is not None

@@ -1,4 +1,4 @@
-"""What Celery does: it carries ids at most, and nothing depends on a message arriving."""
+"""Run Celery's tasks: they carry ids at most, and nothing depends on a message arriving."""
 
 import time
 from datetime import timedelta
@@ -34,8 +34,8 @@ log = structlog.get_logger(__name__)
 LONGEST_RUN_SECONDS = 10.0
 # Work that falls due within this time is waited for: a child whose parent another worker is minting.
 SHORT_WAIT = timedelta(seconds=0.5)
-# Bulk waits so long after its last large run, and looks so often. What falls due later is the next tick's: the process is
-# free for others meanwhile, and a run for ten credentials costs little more than one for one.
+# Bulk waits so long after its last large run, and looks so often. What falls due later is the next tick's:
+# the process is free for others meanwhile, and a run for ten credentials costs little more than one for one.
 LINGER_SECONDS = 1.0
 LOOK_SECONDS = 0.2
 MUCH_AT_ONCE = 50
@@ -55,7 +55,7 @@ def rotate_due() -> None:
 
 @shared_task
 def rotate_asked() -> None:
-    """The same for what a person waits for; it has a queue and a worker of its own."""
+    """Work off what a person waits for; it has a queue and a worker of its own."""
     _work_off(rotate_asked, asked_only=True)
 
 
@@ -85,18 +85,18 @@ def tick() -> None:
 
 @shared_task
 def sweep() -> None:
-    """What a worker sends itself that misses the clock."""
+    """Do the clock's work; a worker that misses the clock sends this to itself."""
     stamp("sweep")
     _sweep(by_message=True)
 
 
 def sweep_now() -> None:
-    """The same here and without the broker."""
+    """Do the clock's work here, without the broker."""
     _sweep(by_message=False)
 
 
 def _sweep(*, by_message: bool) -> None:
-    """What has ended ends, what is due is rotated; a row that somebody holds keeps nothing else from that."""
+    """End what has ended and rotate what is due; a held row delays nothing else."""
     for step in (
         activations.end_overdue,
         activations.end_of_people_who_left,
@@ -178,7 +178,10 @@ def wake_after_deletion() -> None:
 
 
 def wake() -> bool:
-    """Tells a worker that something is due. If the broker is away the clock finds it, so nothing is lost; False then."""
+    """Tell a worker that something is due.
+
+    False if the broker is away; the clock finds it then, so nothing is lost.
+    """
     return _publish(rotate_due)
 
 
@@ -206,7 +209,7 @@ _broker_rests_until = 0.0
 
 
 def _publish(task: Any, *ids: str) -> bool:
-    """Puts a message into the queue without waiting long; one that says the same and is not yet taken is enough."""
+    """Put a message into the queue without waiting long; one of the same content is enough."""
     global _broker_rests_until
     if time.monotonic() < _broker_rests_until:
         return False

@@ -21,7 +21,7 @@ def network_of(request: HttpRequest) -> str:
 
 
 def address_of(request: HttpRequest) -> str:
-    """Name the address of a request's client: one of IPv4 (/32), or one site of IPv6 (/64), which has as many as it likes."""
+    """Return a client's address: an IPv4 address, or an IPv6 site (/64)."""
     return _network_of(request, 32)
 
 

@@ -37,7 +37,7 @@ hypothesis.settings.load_profile("chainweb")
 
 @pytest.fixture(scope="session", autouse=True)
 def flush_that_may_empty_the_ledger():
-    """Between transactional tests Django empties every table; the append-only triggers step aside for that alone."""
+    """Let Django empty every table between transactional tests, past the append-only triggers."""
     flush = testcases.TransactionTestCase._fixture_teardown
 
     def flush_without_triggers(self):
@@ -54,7 +54,7 @@ def flush_that_may_empty_the_ledger():
 
 @pytest.fixture(scope="session")
 def sts_server():
-    """One STS of our own for the whole run: signatures, trust, expiry and the one-hour rule are really checked."""
+    """Run one STS of our own: signatures, trust, expiry and the one-hour rule are checked."""
     with FakeSts() as server:
         os.environ["AWS_ENDPOINT_URL_STS"] = server.url
         yield server
@@ -63,7 +63,7 @@ def sts_server():
 
 @pytest.fixture(autouse=True)
 def counts_of_requests():
-    """What an earlier test has asked for too often is no matter of this one's."""
+    """Forget what an earlier test asked for too often."""
     request_limits.forget()
 
 
@@ -106,13 +106,13 @@ def iam(sts, monkeypatch):
 
 @pytest.fixture
 def house(db, sts):
-    """A team with an admin (ada), two members (ben, bea), an auditor (eve), and one IAM user to assume from."""
+    """Make a team of an admin (ada), two members (ben, bea), an auditor (eve) and one IAM user."""
     return House(sts)
 
 
 @pytest.fixture
 def lasting_house(transactional_db, sts):
-    """The same where real commits, threads or other processes are needed."""
+    """Make the same team where real commits, threads or other processes are needed."""
     return House(sts)
 
 
@@ -154,7 +154,9 @@ def pytest_sessionfinish(session, exitstatus):
 
 @pytest.hookimpl(trylast=True)
 def pytest_unconfigure(config):
-    """Ends here and now with pytest's own status: the threads of browser, servers and STS calls are daemons, and an interpreter
+    """End at once with pytest's own status.
+
+    The threads of browser, servers and STS calls are daemons, and an interpreter
     that is taken down under them has died of a signal after everything had passed."""
     status = config.stash.get(EXIT_STATUS, None)
     if status is not None:

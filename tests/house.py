@@ -97,7 +97,7 @@ class House:
         return start_session(session, member or self.ben)
 
     def work(self):
-        """What a worker does with a wake-up, without the broker."""
+        """Do what a worker does with a wake-up, without the broker."""
         while rotation.run():
             pass
 
@@ -121,7 +121,7 @@ class House:
 
 
 def first_call_lies_too_long(monkeypatch) -> list[bool]:
-    """The first call that a run hands over comes back to it unmade. Whether each was made, in the order of the answers."""
+    """Return a run's first call unmade; yield whether each call was made, in order."""
     answered = rotation.Run._answered
     made: list[bool] = []
 

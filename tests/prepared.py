@@ -11,7 +11,9 @@ _prepared: dict[str, tuple[Rows, bytes]] = {}
 
 
 def prepared(name: str, make: Callable[[], Any]) -> Any:
-    """What `make` returns, and its rows: made the first time, and where other rows are in the way; otherwise a copy."""
+    """What `make` returns, and its rows: made the first time, and where other rows are in the way; otherwise
+    a copy.
+    """
     if name not in _prepared:
         before = _all_rows()
         made = make()

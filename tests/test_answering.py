@@ -1,4 +1,4 @@
-"""Codes, approvals, choices and key rotation as pages and API have them: who may, what is shown, what is refused."""
+"""Codes, approvals, choices and key rotation by pages and API: who may, what is shown."""
 
 import re
 import sys

@@ -1,4 +1,4 @@
-"""Who is handed credentials by the API: programs, whatever they are written in; never a page in a browser."""
+"""The API hands credentials to programs, never to a page in a browser."""
 
 import json
 import shutil

@@ -1,4 +1,4 @@
-"""Whatever is sent to the API, the answer is a documented one: never an error of ours, and a refusal names its fields."""
+"""The API answers anything with a documented answer; a refusal names its fields."""
 
 import json
 

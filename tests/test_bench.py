@@ -18,7 +18,7 @@ KEYS = {
 
 @pytest.fixture(scope="module")
 def measured(tmp_path_factory):
-    """What a run of a few dozen sessions has written."""
+    """Return what a run of a few dozen sessions has written."""
     file = tmp_path_factory.mktemp("bench") / "bench.json"
     server = os.environ.get("DATABASE_URL")
     database = [f"--postgres={server.rpartition('/')[0]}/postgres"] if server else ["--database=sqlite"]

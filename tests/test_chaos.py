@@ -20,7 +20,7 @@ CHECKOUT = Path(__file__).resolve().parent.parent
 
 @pytest.fixture(scope="module")
 def need_services():
-    """Real PostgreSQL and a Valkey or Redis to start; CI has them, so there it is a failure that they are missing."""
+    """Need real PostgreSQL and Valkey or Redis; in CI their absence is a failure."""
     try:
         psycopg.connect(f"{SERVER}/postgres", connect_timeout=3).close()
         with Broker():

@@ -1,4 +1,4 @@
-"""What a request about one thing asks the database for does not depend on how many others there are."""
+"""A request about one thing costs the same number of queries however many others exist."""
 
 import difflib
 import re

@@ -1,4 +1,4 @@
-"""A database that is away is a 503 that says so, on pages and API; an error of ours is a 500. Neither shows anything."""
+"""A database that is away is a 503 that says so, an error of ours a 500; neither shows more."""
 
 import pytest
 from django.db import DatabaseError, InternalError, OperationalError

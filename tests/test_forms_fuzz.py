@@ -1,4 +1,4 @@
-"""Whatever is typed into a form, its page says what is wrong beside the field, and shows what was typed again."""
+"""A form's page says beside the field what is wrong, and shows what was typed."""
 
 import pytest
 from django.forms import PasswordInput

@@ -73,7 +73,7 @@ def row_of(model, key):
 
 
 def waiting_for_locks():
-    """How many connections to this database wait for a lock."""
+    """Count the connections to this database that wait for a lock."""
     with connection.cursor() as cursor:
         cursor.execute(
             "SELECT count(*) FROM pg_stat_activity WHERE datname = current_database() AND wait_event_type = 'Lock'"

@@ -1,4 +1,4 @@
-"""What stands in an address is as hostile as what is typed: no page fails for it, on either database."""
+"""No page fails for what stands in an address, on either database."""
 
 import pytest
 from django.test import Client

@@ -1,4 +1,4 @@
-"""Names that differ in case alone are one name: refused in words by every way in, and by the database in a race."""
+"""Names that differ in case alone are one name, by every way in and in a race."""
 
 import threading
 from importlib import import_module

@@ -1,4 +1,4 @@
-"""The pages as a browser without a screen sees them: permissions, methods, headers, and no secret before the click."""
+"""The pages without a screen: permissions, methods, headers, no secret before the click."""
 
 import re
 import uuid

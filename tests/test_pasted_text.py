@@ -1,4 +1,4 @@
-"""What is pasted with a tab, a line break or a mark of no width: off at the ends, named inside; by page and by API."""
+"""Pasted tabs, line breaks and zero-width marks: off at the ends, named inside."""
 
 import importlib
 import json

@@ -1,6 +1,7 @@
-"""A request that names an object in a field, not in its address, gets no further by it than by the object's own page.
+"""An object named in a field is guarded like the object's own page.
 
-Each row: how to ask with that object, for each kind where there are several. Whoever may not ask at all is in tests/test_rights.py.
+Each row: how to ask with that object, for each kind where there are several. Whoever may not ask at all is in
+tests/test_rights.py.
 """
 
 import json

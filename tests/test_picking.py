@@ -1,4 +1,4 @@
-"""The choice of a session where there are more than a page can list: bounded, searchable, with and without scripts."""
+"""Choose a session among very many: bounded, searchable, with and without scripts."""
 
 import pytest
 from django.urls import reverse

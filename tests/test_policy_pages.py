@@ -1,4 +1,4 @@
-"""The policy's page, the form's Advanced part and the previews, as a browser without a screen sees them."""
+"""The policy's page, the form's Advanced part and the previews, without a screen."""
 
 import re
 from datetime import timedelta

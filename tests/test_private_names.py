@@ -1,4 +1,4 @@
-"""What of other packages is private and used all the same: a short list, each of which has to be there after an upgrade."""
+"""Private names of other packages that are used all the same: a short list that must exist."""
 
 import ast
 import importlib

@@ -1,4 +1,4 @@
-"""What pages and API say of a session while something stands in its way."""
+"""Pages and API say what stands in a session's way."""
 
 import re
 

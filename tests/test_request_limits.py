@@ -1,4 +1,4 @@
-"""What one person, token or network asks for too often is answered with 429, and nobody else notices."""
+"""One who asks too often is answered 429, and nobody else notices."""
 
 import json
 import os
@@ -169,7 +169,8 @@ def test_a_token_that_fetches_in_a_loop_is_told_to_wait_and_others_go_on(house, 
     refused = runaway.get(path)
     assert refused.json()["code"] == "too_many"
     assert 1100 < int(refused.headers["Retry-After"]) <= 1200
-    # What is refused opens nothing and writes no line. The person's other tools, their page and other people go on.
+    # What is refused opens nothing and writes no line. The person's other tools, their page and other people
+    # go on.
     assert len(house.events(EventKind.CREDENTIAL_REVEALED)) == 3
     assert quiet.get(path).status_code == 200
     assert page.post(reverse("reveal_snippet", args=[leaf.pk, "posix"])).status_code == 200

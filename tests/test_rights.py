@@ -1,6 +1,7 @@
-"""Every route × everyone who may ask: complete by construction, because a route that is not in the table fails the build.
+"""Check every route × everyone who may ask; a route that is not in the table fails.
 
-An expectation is a status, or "log in" / "confirm" / "home" for a redirect there; `ok(…)` is 200 unless said otherwise.
+An expectation is a status, or "log in" / "confirm" / "home" for a redirect there; `ok(…)` is 200 unless said
+otherwise.
 """
 
 import json

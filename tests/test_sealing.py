@@ -1,4 +1,4 @@
-"""What is sealed opens at its own place only."""
+"""A sealed value opens at its own place only."""
 
 import base64
 import dataclasses

@@ -1,4 +1,4 @@
-"""The STS region of a root: by form, page and API, and where it comes from for roots that are older than the field."""
+"""The STS region of a root: by form, page and API, and for roots older than the field."""
 
 import contextlib
 import json

@@ -1,4 +1,4 @@
-"""Two people change one thing: the second is told and sees both versions; nothing that anybody saved or typed is lost."""
+"""Two people change one thing: the second sees both versions; nothing is lost."""
 
 import threading
 from concurrent.futures import ThreadPoolExecutor
@@ -424,7 +424,7 @@ def test_a_deleted_group_is_not_brought_back_by_an_older_page(house):
 
 
 def another(api):
-    """The same tool with a client of its own, for a thread."""
+    """Return the same tool with a client of its own, for a thread."""
     other = Api(None)
     other.headers = api.headers
     return other

@@ -20,7 +20,8 @@ SKEW_SECONDS = 20 * 60
 def _rejected(plan: Plan, region: str, fault: dict[str, Any]) -> tuple[Findings, dict[str, Any]]:
     """Apply that fault while rotations are due; return the findings and what was shown meanwhile.
 
-    A fault without an account of the caller gets none; `caller_account` "one" stands for the account of one hub.
+    A fault without an account of the caller gets none; `caller_account` "one" stands for the account of one
+    hub.
     """
     findings = Findings(must_keep_life=False)
     seconds = plan.compressed(REJECTED_MINUTES, COMPRESSION)

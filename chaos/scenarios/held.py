@@ -27,7 +27,9 @@ NOISE_SECONDS = 0.05
 
 @dataclass
 class Period:
-    """Keep what was answered in the calm, or while the row was held: to other teams, and to changes in the team itself."""
+    """Keep what was answered in the calm, or while the row was held: to other teams, and to changes in the
+    team itself.
+    """
 
     others: Sequence[tuple[str, float]]
     changes: Sequence[tuple[int, float]]

@@ -12,7 +12,8 @@ from chaos.watch import Watch
 KILL_EVERY_SECONDS = 2.0
 # Mostly as a container dies; now and then less tidily.
 WAYS = ("group", "group", "parent", "child")
-# With these words Celery ends a worker one of whose children was killed while it was starting; then it is started again.
+# With these words Celery ends a worker one of whose children was killed while it was starting; then it is
+# started again.
 KILLED_AT_START = "Could not start worker processes"
 # Of a worker, each with as many threads for calls as the stage says.
 POOL_CHILDREN = 2

@@ -70,8 +70,8 @@ def _what_a_delayed_session_shows(stage: Stage) -> dict[str, str]:
 def swallow_the_calls_of_one_account(plan: Plan) -> Findings:
     """The other accounts' rotations and starts are no later than without.
 
-    Without compression, since the time-outs of a call are seconds of the real world: the rotations of an hour are
-    brought forward into a minute or two instead.
+    Without compression, since the time-outs of a call are seconds of the real world: the rotations of an hour
+    are brought forward into a minute or two instead.
     """
     findings = Findings(must_not_lapse=False, must_keep_life=False)
     starts = 9 if plan.short else 45

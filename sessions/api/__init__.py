@@ -1,4 +1,4 @@
-"""The API under /api/v1/: the same forms, permissions and events as the pages, with a bearer token instead of a cookie."""
+"""Serve /api/v1/ with the pages' own forms, permissions and events, by bearer token."""
 
 from sessions.api import access, credentials, policy, roots, sessions
 from sessions.api.base import api

@@ -1,4 +1,4 @@
-"""Whom a session is open to, and the other ways to what it is at AWS."""
+"""Read and change who may start a session and who may assume from it."""
 
 from typing import Annotated, Any
 from uuid import UUID
@@ -33,7 +33,8 @@ class AudienceModel(BaseModel):
 class AccessModel(BaseModel):
     """`start`: who may start it and take its credentials; `assume`: who may assume further roles from it.
 
-    Without `assume` everyone may where everyone may start; a root, and a session that is closed, is closed for that as well.
+    Without `assume` everyone may where everyone may start; a root, and a session that is closed, is closed
+    for that as well.
     """
 
     model_config = ConfigDict(extra="forbid")
@@ -59,7 +60,8 @@ class WayOut(AccessModel):
 
 
 class WaysOut(BaseModel):
-    """The other ways that let in somebody whom the session does not, at most 100 of them by alias; `more`: there are others.
+    """The other ways that let in somebody whom the session does not, at most 100 of them by alias; `more`:
+    there are others.
 
     `may_close`: you may close all of them; that would stop `ending` active sessions.
     """
@@ -151,8 +153,8 @@ def put_access(request: HttpRequest, response: HttpResponse, session_id: UUID, p
 def get_ways(request: HttpRequest, session_id: UUID) -> Any:
     """Name the other sessions that are the same at AWS and let in somebody whom this one does not.
 
-    A session that is open to everyone leaves nobody out. Of roots these are named whose identity is known by a test or the
-    same settings. A token for some sessions alone sees those alone.
+    A session that is open to everyone leaves nobody out. Of roots these are named whose identity is known by
+    a test or the same settings. A token for some sessions alone sees those alone.
     """
     session, member = session_for(request, session_id, Action.SHARE), caller(request)
     ways, more = wider_ways(session, WAYS_SHOWN)
@@ -182,7 +184,8 @@ def get_ways(request: HttpRequest, session_id: UUID) -> Any:
 def close_ways(request: HttpRequest, session_id: UUID) -> Any:
     """Nobody is let in anywhere by it. Whoever loses a right loses what they have running by it.
 
-    None is closed (403) where you may not share all of them, or (409) where the session itself is open to everyone.
+    None is closed (403) where you may not share all of them, or (409) where the session itself is open to
+    everyone.
     """
     session, member = session_for(request, session_id, Action.SHARE), caller(request)
     request_limits.take(request_limits.SEVERAL, member.user_id)

@@ -1,4 +1,4 @@
-"""What every part of the API stands on: the bearer token, errors of one form, and who is asking for what."""
+"""Authenticate by bearer token, find what is asked for, and answer errors in one form."""
 
 import re
 from typing import Any
@@ -41,7 +41,10 @@ class ApiError(Exception):
 
 
 class TokenAuth:
-    """`Authorization: Bearer <token>`; cookies count for nothing here. The token's rights are those of its person now."""
+    """Authenticate by `Authorization: Bearer <token>`; cookies are ignored.
+
+    The token's rights are those of its person now.
+    """
 
     openapi_type = "http"
     openapi_security_schema = {"type": "http", "scheme": "bearer"}
@@ -171,10 +174,10 @@ def etag(version: int) -> str:
 
 
 def seen_version(request: HttpRequest, stored: int, named: Any = None) -> int | None:
-    """Return the version that a change was made from, by If-Match or by the `version` that the body has named.
+    """Return the version a change was made from, by If-Match or by the body's `version`.
 
-    None without either. Raises `Changed` if it is not what is stored. A proxy that compresses makes a tag weak ("W/"); it
-    counts all the same, since it stands for the version and not for the bytes.
+    None without either. Raises `Changed` if it is not what is stored. A proxy that compresses makes a tag
+    weak ("W/"); it counts all the same, since it stands for the version and not for the bytes.
     """
     if named is not None and (not isinstance(named, int) or isinstance(named, bool)):
         raise ApiError(

@@ -12,7 +12,8 @@ from sessions.lifecycle.state import Status
 from sessions.policy import Action
 from sessions.snippets import FORMATS
 
-# What a browser sends with what a page asks for. Sec-Fetch-Mode alone is none of it: Node's fetch sends that as well.
+# What a browser sends with what a page asks for. Sec-Fetch-Mode alone is none of it: Node's fetch sends that
+# as well.
 BROWSER_HEADERS = ("Origin", "Referer", "Sec-Fetch-Site", "Sec-Fetch-Dest", "Sec-Fetch-User")
 
 
@@ -25,8 +26,8 @@ BROWSER_HEADERS = ("Origin", "Referer", "Sec-Fetch-Site", "Sec-Fetch-Dest", "Sec
 def credentials(request: HttpRequest, session_id: UUID, format: str = "process") -> Any:
     """`format=process` is the credential_process JSON; the others are the snippets of the page.
 
-    409 while there is nothing to hand out, 503 when what there was has run out, 429 for a token that asks in a loop.
-    Browsers are refused.
+    409 while there is nothing to hand out, 503 when what there was has run out, 429 for a token that asks in
+    a loop. Browsers are refused.
     """
     if any(header in request.headers for header in BROWSER_HEADERS):
         raise ApiError(403, "browser", "Credentials are not handed to browsers here.")

@@ -21,16 +21,22 @@ from sessions.policy_form import TeamPolicyForm, policy_values
 
 
 class MovingOut(BaseModel):
-    """How far what is active has followed the last change: `done` of `of` activations. The others hand nothing out yet."""
+    """Show how many activations have followed the last change: `done` of `of`.
+
+    The others hand nothing out yet.
+    """
 
     done: int
     of: int
 
 
 class PolicyOut(BaseModel):
-    """A team's policy. `tags` are the allowed ones, each with its values, none of them meaning any; `networks` those that
-    delivered credentials are bound to, as AWS sees them; `activation_hours` how long what is started is kept fresh. `moving`:
-    how far active sessions have followed the last change, left out once all have."""
+    """Show a team's policy.
+
+    `tags` are the allowed ones, each with its values, none of them meaning any; `networks` those that
+    delivered credentials are bound to, as AWS sees them; `activation_hours` how long what is started is kept
+    fresh. `moving`: how far active sessions have followed the last change, left out once all have.
+    """
 
     role_session_name: str
     username_demanded: bool
@@ -49,7 +55,10 @@ class PolicyPatch(BaseModel):
 
 
 class UnnamedOut(BaseModel):
-    """A session whose role session name does not identify a person. `shows`: the member whose own name it is, if any."""
+    """Show a session whose role session name does not identify a person.
+
+    `shows`: the member whose own name it is, if any.
+    """
 
     id: UUID
     alias: str
@@ -88,7 +97,8 @@ def _as_json(policy: TeamPolicy, member: Membership) -> dict[str, Any]:
 def patch_policy(request: HttpRequest, response: HttpResponse, payload: PolicyPatch) -> Any:
     """422, naming the session, if one of the team's chains could not be walked under it.
 
-    With `If-Match` it is refused (412) where somebody has changed the policy since. Without, the fields that are sent win, and what others have saved in other fields stays.
+    With `If-Match` it is refused (412) where somebody has changed the policy since. Without, the fields that
+    are sent win, and what others have saved in other fields stays.
     """
     member, sent = _allowed(request, Action.EDIT_POLICY), payload.model_dump()
     request_limits.take(request_limits.POLICY, member.user_id)

@@ -1,4 +1,4 @@
-"""What a root asks people for, by token: a code, an approval in the browser."""
+"""Answer what a root asks a person for: a code, an approval in the browser."""
 
 from typing import Any
 from uuid import UUID
@@ -19,13 +19,16 @@ from sessions.policy import Action, NotAllowed, may_answer
 
 
 class AnswerIn(BaseModel):
-    """What the root asks for, by name; for an IAM user with MFA that is `code`, six digits."""
+    """Accept what the root asks for, by name: for an IAM user with MFA `code`, six digits."""
 
     model_config = ConfigDict(extra="allow")
 
 
 class ApprovalOut(BaseModel):
-    """Where the caller's approval stands: none, asked, open (go to `url` and compare `user_code`), given, over."""
+    """Show the caller's approval: none, asked, open, given, over.
+
+    While it is open, go to `url` and compare `user_code`.
+    """
 
     stage: str
     url: str = ""

@@ -1,4 +1,4 @@
-"""What goes in and out, as the OpenAPI document shows it."""
+"""Declare what goes in and out, as the OpenAPI document shows it."""
 
 from typing import Any
 from uuid import UUID
@@ -10,7 +10,9 @@ from sessions.models import CHAINED
 
 # pydantic's own models, since ninja's Schema passes on no fields that it was not told of.
 class ProblemOut(BaseModel):
-    """What stands in the way: at which hop (0 is the root), and what to check. `label`: what becomes of it meanwhile, as the
+    """Show what stands in the way, at which hop (0 is the root), and what to check.
+
+    `label`: what becomes of it meanwhile, as the
     pages say it; `people`: whom alone it concerns, if it is not everybody."""
 
     code: str
@@ -31,13 +33,17 @@ class StepOut(BaseModel):
 
 
 class SessionOut(BaseModel):
-    """A session as its caller sees it. Settings of a root kind stand beside these fields; secrets never do.
+    """Show a session as its caller sees it.
 
-    `role_session_name` is the template in its link; with `role_session_name_is_default`, the team's, which it follows.
+    Settings of a root kind stand beside these fields; secrets never do.
+
+    `role_session_name` is the template in its link; with `role_session_name_is_default`, the team's, which it
+    follows.
 
     `sts_region`, of a root alone, is where AssumeRole is called for it and for every session assumed from it.
 
-    `account` and `cloudtrail_arn` say who it is at AWS; of a root they are empty until a test, saved or not, has told them.
+    `account` and `cloudtrail_arn` say who it is at AWS; of a root they are empty until a test, saved or not,
+    has told them.
 
     `minted_at` is the last success with what it asks for now: it stays when `expires_at` is over.
     """
@@ -63,11 +69,12 @@ class SessionOut(BaseModel):
 class SessionIn(BaseModel):
     """The fields of the kind's form, by the same names. Unknown ones are refused.
 
-    A chained session's hop can also say `external_id`, `tags` {key: value}, `transitive_tag_keys` [key], `policy` (an object
-    or its text), `policy_arns` [ARN], `networks` [network] and `without_source_identity`. `role_session_name` left out, blank or
-    null is the team's default, also after that has changed.
+    A chained session's hop can also say `external_id`, `tags` {key: value}, `transitive_tag_keys` [key],
+    `policy` (an object or its text), `policy_arns` [ARN], `networks` [network] and `without_source_identity`.
+    `role_session_name` left out, blank or null is the team's default, also after that has changed.
 
-    `sts_region`, of a root alone, is a region of the same partition; left out or empty it is the root's own region.
+    `sts_region`, of a root alone, is a region of the same partition; left out or empty it is the root's own
+    region.
     """
 
     model_config = ConfigDict(extra="allow")

@@ -72,7 +72,10 @@ def _as_json(described: Described, policy: TeamPolicy) -> dict[str, Any]:
 
 
 def answered(session: AwsSession, policy: TeamPolicy) -> dict[str, Any]:
-    """Make what is answered of a form's fields: as stored, and of a name that is left to the team the default of now."""
+    """Return the stored values of a form's fields.
+
+    A name that is left to the team is the default of now.
+    """
     values = as_json(stored_values(session))
     if session.is_chained and not session.link.role_session_name:
         values["role_session_name"] = policy.role_session_name
@@ -152,7 +155,10 @@ def create_session(request: HttpRequest, payload: SessionIn) -> Any:
 
 @api.get("/sessions/{uuid:session_id}", response={200: SessionOut, **ERRORS}, summary="One session")
 def get_session(request: HttpRequest, response: HttpResponse, session_id: UUID) -> Any:
-    """`ETag` is the session's version: it goes up with every change of its fields, and not with its status."""
+    """Read a session.
+
+    `ETag` is its version, which goes up with every change of its fields and not with its status.
+    """
     session = session_for(request, session_id)
     response.headers["ETag"] = etag(session.version)
     return _described(caller(request), session)
@@ -166,7 +172,9 @@ def get_session(request: HttpRequest, response: HttpResponse, session_id: UUID) 
 def patch_session(
     request: HttpRequest, response: HttpResponse, session_id: UUID, payload: SessionPatch
 ) -> Any:
-    """With `If-Match`, or `version` in the body, it is refused (412, 409) where somebody has changed the session since.
+    """Change a session.
+
+    With `If-Match`, or `version` in the body, it is refused (412, 409) if somebody else was quicker.
 
     Without, the fields that are sent win, and what others have saved in other fields stays.
     """
@@ -194,7 +202,8 @@ def _patched(session: AwsSession, member: Membership, sent: dict[str, Any]) -> S
     """The valid form of a session with some fields changed."""
     view = view_of_sessions(member, database_now())
     as_it_was = answered(session, view.policy)
-    # What is sent back as it was answered changes nothing: a default that was shown does not become a name of its own.
+    # What is sent back as it was answered changes nothing: a default that was shown does not become a name of
+    # its own.
     changes = {
         name: value for name, value in sent.items() if name not in as_it_was or value != as_it_was[name]
     }
@@ -208,7 +217,10 @@ def _patched(session: AwsSession, member: Membership, sent: dict[str, Any]) -> S
     summary="Delete a session, and what is assumed from it",
 )
 def remove_session(request: HttpRequest, session_id: UUID, dependants: bool = False) -> Any:
-    """With dependants it is refused (409, with their aliases) unless `?dependants=true` confirms that they go too."""
+    """Delete a session.
+
+    With dependants it is refused (409, with their aliases) unless `?dependants=true` confirms them.
+    """
     session, member = session_for(request, session_id, Action.DELETE), caller(request)
     seen = seen_version(request, session.version)
     if not dependants and (below := [each.alias for each, _ in session.dependants(NAMED)]):

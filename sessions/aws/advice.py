@@ -1,4 +1,4 @@
-"""What a person reads of an AWS answer: what happened, and what to check. One sentence or two each."""
+"""Word AWS's answers for people: what happened and what to check, in one or two sentences each."""
 
 import re
 import unicodedata

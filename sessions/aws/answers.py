@@ -29,7 +29,10 @@ _CALLER_ARN = re.compile(r"arn:[a-z0-9-]{1,32}:(?:iam|sts)::[0-9]{12}:[!#-&(-\[\
 
 @dataclass(frozen=True)
 class AssumedRole:
-    """The credentials of a role session; `arn` is what CloudTrail shows, `packed_policy_size` a percentage."""
+    """Hold a role session's credentials.
+
+    `arn` is what CloudTrail shows, `packed_policy_size` a percentage.
+    """
 
     credentials: AwsCredentials
     arn: str
@@ -39,7 +42,10 @@ class AssumedRole:
 
 @dataclass(frozen=True)
 class CallerIdentity:
-    """Who AWS takes the caller for. It proves that the credentials live, not that they may do anything."""
+    """Hold the caller as AWS knows it.
+
+    It proves that the credentials are valid, not that they may do anything.
+    """
 
     arn: str
     account: str
@@ -52,11 +58,15 @@ class CallerIdentity:
 
 
 def read_assumed_role(answer: Mapping[str, Any], hop: Hop, hop_number: int, now: datetime) -> AssumedRole:
-    """The parts of an AssumeRole answer. Raises `UnacceptableAnswer`; its message quotes nothing of the answer."""
+    """Read an AssumeRole answer.
+
+    Raises `UnacceptableAnswer`, whose message quotes nothing of the answer.
+    """
     who = _part(answer, "AssumedRoleUser", hop_number)
     if who.get("Arn") != hop.assumed_role_arn():
         raise unacceptable(hop_number, "The answer is for another role, account or session name.")
-    # Since June 2026 AWS calls the first deprecated in favour of the second; either is a percentage of what fits.
+    # Since June 2026 AWS calls the first deprecated in favour of the second; either is a percentage of what
+    # fits.
     size = answer.get("PackedPolicySize", answer.get("SessionTokenUtilization"))
     if size is not None and not (type(size) is int and 0 <= size <= 100):
         raise unacceptable(hop_number, "The answer's packed policy size is no percentage.")
@@ -75,8 +85,8 @@ def read_credentials(
 ) -> AwsCredentials:
     """The `Credentials` of an answer, if all three parts and the end are what they can be.
 
-    Their life is measured by AWS's own time of the answer (or of `said_with`, the whole one): a clock of ours that is some
-    minutes off makes good credentials no worse.
+    Their life is measured by AWS's own time of the answer (or of `said_with`, the whole one): a clock of ours
+    that is some minutes off makes good credentials no worse.
     """
     whole = said_with or answer
     parts = _part(answer, "Credentials", hop_number)
@@ -109,7 +119,10 @@ def read_caller_identity(answer: Mapping[str, Any], hop_number: int) -> CallerId
 
 
 def malformed(access_key_id: object, secret_access_key: object, session_token: object = None) -> str:
-    """Name the first part that AWS cannot have given; empty if each could be AWS's. A long-lived key has no token."""
+    """Name the first part that cannot be AWS's; empty if none.
+
+    A long-lived key has no token.
+    """
     parts = {
         "access key id": (access_key_id, _KEY_ID),
         "secret access key": (secret_access_key, _SECRET),

@@ -20,15 +20,18 @@ _PATH = re.compile(r"/|/[!-~]{1,510}/", re.ASCII)
 def role_key(role_arn: str) -> str:
     """Return what tells one role from another: its partition, account and name.
 
-    IAM gives a name to one role of an account alone, whatever its path, and does not tell "Deploy" from "deploy" there. So of
-    two ARNs that differ in path or case at most one is a role's, and none is a second role. `lookups.RoleKey` is the same in SQL.
+    IAM gives a name to one role of an account alone, whatever its path, and does not tell "Deploy" from
+    "deploy" there. So of two ARNs that differ in path or case at most one is a role's, and none is a second
+    role. `lookups.RoleKey` is the same in SQL.
     """
     owner = role_arn[: role_arn.find(":role/") + 1]
     return f"{owner}{role_arn.rpartition('/')[2]}".lower()
 
 
 def identity_key(arn: str) -> str:
-    """Return what tells one caller from another, of an ARN that GetCallerIdentity gave: of a role session, its role's key."""
+    """Return what tells one caller from another, of an ARN that GetCallerIdentity gave: of a role session,
+    its role's key.
+    """
     owner, _, resource = arn.rpartition(":")
     kind, _, rest = resource.partition("/")
     if kind == "assumed-role":
@@ -59,7 +62,7 @@ class RoleArn:
         return f"arn:{self.partition}:iam::{self.account}:role{self.path}{self.name}"
 
     def assumed_role_arn(self, role_session_name: str) -> str:
-        """What CloudTrail and GetCallerIdentity show for a session of this role; the path is not in it."""
+        """Return the ARN that CloudTrail and GetCallerIdentity show for the role; it has no path."""
         return f"arn:{self.partition}:sts::{self.account}:assumed-role/{self.name}/{role_session_name}"
 
 

@@ -1,4 +1,4 @@
-"""Around every call to AWS: it is signed with the right credentials, and whatever goes wrong leaves as an `AwsError`."""
+"""Sign each call to AWS with the right credentials and turn every failure into an `AwsError`."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager, nullcontext
@@ -22,12 +22,14 @@ def calling(
     asked: Asked,
     hidden: Secret | None = None,
 ) -> Iterator[None]:
-    """Around the call and the reading of its answer. Without `using` the call is one that AWS takes unsigned. `asked` says
+    """Surround the call and the reading of its answer.
+
+    Without `using` the call is one that AWS takes unsigned. `asked` says
     what an error answer would prove anything about.
 
-    Neither botocore's exception nor its frames leave with the error, nor those of our reading: an error report that prints
-    local variables would find the answer's secrets in them. For the same reason no answer that holds one is ever put into
-    a variable inside.
+    Neither botocore's exception nor its frames leave with the error, nor those of our reading: an error
+    report that prints local variables would find the answer's secrets in them. For the same reason no answer
+    that holds one is ever put into a variable inside.
     """
     try:
         with signing_with(using) if using else nullcontext():

@@ -1,4 +1,4 @@
-"""Characters that nobody sees, which come with what is pasted: taken off the ends, named where they are inside."""
+"""Find invisible characters in pasted text: stripped at the ends, named inside."""
 
 import unicodedata
 
@@ -79,7 +79,7 @@ def shown(text: str) -> str:
 
 
 def outsider(text: str, allowed: str) -> str:
-    """Say where the first character outside ASCII or outside `allowed` is: "; character 4 is …"; empty without one."""
+    """Locate the first character outside ASCII or `allowed`: "; character 4 is …", or empty."""
     for position, character in enumerate(text, start=1):
         if not (character.isascii() and (character.isalnum() or character in allowed)):
             return f"; character {position} is {shown(character)}"

@@ -1,7 +1,10 @@
-"""botocore as we use it: no shared files, no look-ups at start, one client per service and region, credentials switched per call.
+"""Configure botocore: no shared files, no look-ups, one client per service and region.
 
-A client of its own for each call would cost four times the CPU, a boto3 session of its own fifty times. Of what is left, a
-quarter went into putting the same User-Agent together for each call, and into dateutil, which reads ISO 8601 among all else.
+Credentials are switched per call.
+
+A client of its own for each call would cost four times the CPU, a boto3 session of its own fifty times. Of
+what is left, a quarter went into putting the same User-Agent together for each call, and into dateutil, which
+reads ISO 8601 among all else.
 """
 
 import logging
@@ -27,7 +30,8 @@ CONNECT_SECONDS = 2
 READ_SECONDS = 5
 CONNECTIONS = 64
 
-# botocore's debug lines hold signed headers and whole answers. A filter stays on, whatever level is configured later.
+# botocore's debug lines hold signed headers and whole answers. A filter stays on, whatever level is
+# configured later.
 _TALKATIVE = (
     "auth",
     "awsrequest",
@@ -46,7 +50,10 @@ _making = threading.Lock()
 
 
 def config(region: str | None = None) -> Config:
-    """One attempt, short time-outs, as many connections as threads: who calls us decides about trying again."""
+    """Return a configuration of one attempt, short time-outs and a connection per thread.
+
+    The caller decides about retries.
+    """
     return Config(
         region_name=region,
         retries={"total_max_attempts": 1, "mode": "standard"},
@@ -57,7 +64,7 @@ def config(region: str | None = None) -> Config:
 
 
 def bare_session() -> botocore.session.Session:
-    """A botocore session that reads the environment but no shared config or credentials file, and no profile."""
+    """Make a botocore session that reads the environment and no shared file or profile."""
     session = botocore.session.Session(
         session_vars={
             "profile": (None, None, None, None),
@@ -74,7 +81,7 @@ def bare_session() -> botocore.session.Session:
 
 
 def _moment(said: Any) -> datetime:
-    """What an answer calls a time; Query and XML answers write it as ISO 8601, JSON ones as seconds."""
+    """Parse a time of an answer: ISO 8601 in Query and XML, seconds in JSON."""
     try:
         return datetime.fromisoformat(said)
     except (TypeError, ValueError):
@@ -83,7 +90,9 @@ def _moment(said: Any) -> datetime:
 
 
 def client(service: str, region: str) -> Any:
-    """The shared client of that service and region. It signs with what `signing_with` says, in the caller's own thread.
+    """Return the shared client of that service and region.
+
+    It signs with what `signing_with` says, in the caller's own thread.
 
     Made when it is first asked for in this process, so that no connection outlives a fork.
     """
@@ -124,7 +133,7 @@ def signing_with(credentials: AwsCredentials) -> Iterator[None]:
 
 
 class _SwitchedCredentials(Credentials):
-    """Stands where botocore expects fixed credentials and gives, as one set, those of the call that is being signed."""
+    """Give botocore, as one set, the credentials of the call that is being signed."""
 
     def __init__(self) -> None:
         super().__init__("switched", "per-call", method="chainweb")

@@ -1,6 +1,7 @@
-"""What can go wrong on the way to a credential, in our own few words, each naming its hop.
+"""Name what can go wrong on the way to a credential; each error names its hop.
 
-The codes and what to make of them: STS's service model, and botocore's lists of throttling and transient errors.
+The codes and what to make of them: STS's service model, and botocore's lists of throttling and transient
+errors.
 """
 
 from collections.abc import Iterable
@@ -20,7 +21,8 @@ class AwsError(Exception):
     """AWS, or the way there, said no.
 
     `hop` is 0 for the root and 1 for the first AssumeRole; `check` says in a sentence or two what to look at;
-    `retryable` says that it can go away by itself, `about` what it proves anything about. Nothing in it is secret.
+    `retryable` says that it can go away by itself, `about` what it proves anything about. Nothing in it is
+    secret.
     """
 
     retryable = False
@@ -44,7 +46,7 @@ class AwsError(Exception):
         super().__init__(f"hop {hop}: {code}: {self.message}")
 
     def told_at(self, hop: int) -> Self:
-        """The same error, told at that hop; 0 is the root."""
+        """Return the same error with another hop; 0 is the root."""
         return type(self)(
             self.code, hop, self.message, self.check, retryable=self.retryable, about=self.about
         )
@@ -62,7 +64,7 @@ class AwsError(Exception):
 
 
 class Refused(AwsError):
-    """It stays so until somebody changes something."""
+    """Report a rejection that stays until somebody changes something."""
 
 
 class Throttled(AwsError):
@@ -87,7 +89,7 @@ class ClockSkewed(AwsError):
 
 
 class CredentialsExpired(AwsError):
-    """What the call was signed with has ended: mint it anew, then this hop, once."""
+    """Report expired credentials of the caller: renew these, then try this hop once more."""
 
     means = About.CALLER
 
@@ -112,9 +114,9 @@ def translate(
 ) -> AwsError:
     """Our own error for one of botocore's, or for whatever its parser raised.
 
-    `hop` is the request that was made, if it was an AssumeRole; `asked` says which call it was, who signed it, and where;
-    `hidden` are secrets of the call, in case the answer quotes them. Raise the result `from None`: botocore's exception
-    holds the whole answer.
+    `hop` is the request that was made, if it was an AssumeRole; `asked` says which call it was, who signed
+    it, and where; `hidden` are secrets of the call, in case the answer quotes them. Raise the result `from
+    None`: botocore's exception holds the whole answer.
     """
     if isinstance(error, AwsError):
         return error
@@ -133,7 +135,8 @@ def _answered(
     for secret in hidden:
         if secret:
             message = message.replace(secret.reveal(), "…")
-    # Only now, so that no half of a secret is left; and before anything is looked for in what may be very long.
+    # Only now, so that no half of a secret is left; and before anything is looked for in what may be very
+    # long.
     message = message[: 4 * advice.LONGEST_MESSAGE]
     code = proof.code_of(str(said.get("Code") or ""))
     answer = Answer(code, message, status, skew.seen(message, response, datetime.now(UTC)))
@@ -212,7 +215,7 @@ def clock_skewed(code: str, hop_number: int, by: timedelta) -> ClockSkewed:
 
 
 def unreadable(hop_number: int) -> UnacceptableAnswer:
-    """What came back is a page of something on the way, or nothing."""
+    """Report an answer that is empty or a page of something on the way."""
     return UnacceptableAnswer(
         "UnreadableAnswer", hop_number, advice.NOT_AWS, advice.CHECK_THE_WAY, retryable=True
     )

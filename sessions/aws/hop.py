@@ -16,7 +16,7 @@ DURATION_SECONDS = 3600
 
 @dataclass(frozen=True)
 class Hop:
-    """What one AssumeRole call says, apart from who makes it. Empty means that it is not sent."""
+    """Hold all that one AssumeRole call says, apart from its signer. Empty values are not sent."""
 
     role_arn: str
     role_session_name: str
@@ -28,7 +28,7 @@ class Hop:
     policy_arns: tuple[str, ...] = ()
 
     def validate(self) -> None:
-        """Raises `InvalidArn` or `InvalidName`, both ValueErrors, for what AWS would refuse, or worse, would take."""
+        """Raise `InvalidArn` or `InvalidName`, both ValueErrors, for what AWS would refuse or misread."""
         RoleArn.parse(self.role_arn)
         names.validate_role_session_name(self.role_session_name)
         if self.external_id:
@@ -64,14 +64,14 @@ class Hop:
         return {name: value for name, value in asked.items() if value}
 
     def assumed_role_arn(self) -> str:
-        """What AWS must answer as the ARN of the session."""
+        """Return the ARN that AWS must answer for the session."""
         return RoleArn.parse(self.role_arn).assumed_role_arn(self.role_session_name)
 
     def fingerprint(self, team_id: str, parent_fingerprint: str) -> str:
         """64 hex digits that name this request, made from that parent for that team, and no other.
 
-        Tags and policies are sets to AWS, so their order makes no difference. A field that is left empty is not in it:
-        one that is added to this class later changes no fingerprint.
+        Tags and policies are sets to AWS, so their order makes no difference. A field that is left empty is
+        not in it: one that is added to this class later changes no fingerprint.
         """
         said = self.to_json()
         for name in ("tags", "transitive_tag_keys", "policy_arns"):
@@ -105,7 +105,10 @@ def root_fingerprint(
     settings: Mapping[str, Any],
     person: str = "",
 ) -> str:
-    """64 hex digits that name a root's base credentials; `person` is an id where the kind is per person, else empty."""
+    """Return 64 hex digits that name a root's base credentials.
+
+    `person` is an id where the kind is per person, else empty.
+    """
     return _sha256("root", team_id, session_id, kind, secret_version, dict(settings), person)
 
 

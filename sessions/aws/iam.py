@@ -1,7 +1,9 @@
-"""The one place that calls IAM: an IAM user's own access keys. Every call may be repeated; errors are `AwsError` with hop 0.
+"""Call IAM, here alone: an IAM user's own access keys.
 
-IAM answers from many places that learn of a change one after the other: a key made just now may not be listed, or not be
-known to STS, for some seconds.
+Every call may be repeated; errors are `AwsError` with hop 0.
+
+IAM answers from many places that learn of a change one after the other: a key made just now may not be
+listed, or not be known to STS, for some seconds.
 """
 
 import re
@@ -67,7 +69,7 @@ def delete_key(using: AwsCredentials, user_name: str, key_id: str, region: str) 
 
 
 def was_ever_used(using: AwsCredentials, key_id: str, region: str) -> bool:
-    """Whether IAM has seen the key in use, ever."""
+    """Tell if IAM has ever seen the key in use."""
     check_region(region, 0)
     with calling(0, using, asked=_asked(region)):
         answer = client("iam", region).get_access_key_last_used(AccessKeyId=key_id)

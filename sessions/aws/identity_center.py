@@ -1,7 +1,9 @@
-"""The one place that calls IAM Identity Center: its OIDC endpoint (sso-oidc) and its portal (sso). No call is signed.
+"""Call IAM Identity Center, here alone: its OIDC endpoint (sso-oidc) and its portal (sso).
 
-What comes back is checked before it is believed, as with STS; times are aware, in UTC.
-Errors are `AwsError` with hop 0, apart from those that a device authorization ends in, which are `TokenAnswer`s.
+No call is signed.
+
+What comes back is checked before it is believed, as with STS; times are aware, in UTC. Errors are `AwsError`
+with hop 0, apart from those that a device authorization ends in, which are `TokenAnswer`s.
 """
 
 import re
@@ -43,7 +45,7 @@ _ROLE = re.compile(r"[A-Za-z0-9_+=,.@-]{1,64}", re.ASCII)
 
 @dataclass(frozen=True)
 class Registration:
-    """Who we are to the OIDC endpoint, for some months."""
+    """Hold our client registration at the OIDC endpoint; it lasts some months."""
 
     client_id: str
     client_secret: Secret
@@ -201,7 +203,7 @@ def _some(pages: Iterable[Mapping[str, Any]]) -> Iterable[Mapping[str, Any]]:
 
 
 def _check_readable(answer: Mapping[str, Any]) -> None:
-    """Refuse (and have tried again) a proxy's log-in page: botocore reads an answer without anything in it from that."""
+    """Refuse a proxy's log-in page, which botocore reads as an empty answer, so that it is tried again."""
     if not answer.keys() - {"ResponseMetadata"}:
         raise unreadable(0)
 

@@ -1,9 +1,10 @@
-"""An IAM user's long-lived key is replaced in place: create, verify, switch, deactivate the old one, delete it.
+"""Replace an IAM user's key in place: create, verify, switch, deactivate and delete the old.
 
-One call of `take_step` is one step. Which one is next is worked out anew each time, from what is stored and from what IAM
-lists, so that a worker may die anywhere: the next one repeats at most the step in which it happened. The user never has
-more than two keys, and the one that is in use is active throughout: the old key goes only after the new one was verified and
-is in use, by requests that are signed with it (or with a session of the user, where MFA has to be shown).
+One call of `take_step` is one step. Which one is next is worked out anew each time, from what is stored and
+from what IAM lists, so that a worker may die anywhere: the next one repeats at most the step in which it
+happened. The user never has more than two keys, and the one that is in use is active throughout: the old key
+goes only after the new one was verified and is in use, by requests that are signed with it (or with a session
+of the user, where MFA has to be shown).
 """
 
 from collections.abc import Callable
@@ -22,14 +23,18 @@ from sessions.aws.sts import CallerIdentity, caller_identity
 # How STS is asked whose a key is. It is another service than IAM: what one answers says nothing of the other.
 WhoIs = Callable[[AwsCredentials, str], CallerIdentity]
 
-# So long a new key may be unknown here and there at AWS before that counts as an error. It is seconds, as a rule.
+# So long a new key may be unknown here and there at AWS before that counts as an error. It is seconds, as a
+# rule.
 GRACE = timedelta(minutes=5)
 # What STS and IAM say of a key of which they have not heard yet, or of which they have heard only half.
 NOT_KNOWN_YET = frozenset({"InvalidClientTokenId", "UnrecognizedClientException", "SignatureDoesNotMatch"})
 
 
 class Step(StrEnum):
-    """In this order, with `DONE` when there is nothing left. `WITHDRAW` is the last one where a person gave up before the switch."""
+    """Name the steps in their order; `DONE` is last.
+
+    `WITHDRAW` is the last one where a person gave up before the switch.
+    """
 
     CREATE = "create"
     VERIFY = "verify"
@@ -42,7 +47,7 @@ class Step(StrEnum):
 
 @dataclass(frozen=True)
 class Rotation:
-    """What is stored of a rotation, apart from the new key's secret. `created_at` and the rest are aware, in UTC."""
+    """Hold what is stored of a rotation, apart from the new key's secret. Times are aware, in UTC."""
 
     user_name: str
     user_arn: str
@@ -65,7 +70,7 @@ class Store(Protocol):
         """The key that `keep` was given."""
 
     def signing(self) -> AwsCredentials:
-        """What IAM's calls are signed with: the root's key now, or a session of it where the user has to show MFA."""
+        """Return the credentials for IAM's calls: the root's key, or a session of it where MFA is asked for."""
 
     def keep(self, new: AwsCredentials, created_at: datetime) -> None:
         """Seals the new key; with it the rotation's `new_key_id` and `created_at`, and it is not verified."""
@@ -79,7 +84,9 @@ class Store(Protocol):
 def begin(
     key: AwsCredentials, signing: AwsCredentials, region: str, who_is: WhoIs = caller_identity
 ) -> Rotation:
-    """What to store before the first step, for that key of the root; `signing` signs IAM's calls, as in `Store`.
+    """Return what to store before the first step for that key of the root.
+
+    `signing` signs IAM's calls, as in `Store`.
 
     Raises `AwsError` where a rotation cannot be: nothing is changed then.
     """
@@ -119,7 +126,10 @@ def take_step(store: Store, region: str, now: datetime, who_is: WhoIs = caller_i
 
 
 def next_step(rotation: Rotation, current_key_id: str, keys: dict[str, AccessKey], now: datetime) -> Step:
-    """The step after which the next one is possible; `keys` are IAM's, `current_key_id` is the root's. Raises `Refused`."""
+    """Return the step to take next.
+
+    `keys` are IAM's, `current_key_id` is the root's. Raises `Refused`.
+    """
     old, new = keys.get(rotation.old_key_id), keys.get(rotation.new_key_id)
     if current_key_id == rotation.old_key_id:
         if old is None or not old.active:
@@ -155,7 +165,8 @@ def _take(
                 raise _second_key("The user was given a second key meanwhile, and it is in use.")
             store.keep(_create(store, region), now)
         case Step.VERIFY:
-            # It proves that AWS knows the key and its secret, and that it is this user's; nothing else is needed of it.
+            # It proves that AWS knows the key and its secret, and that it is this user's; nothing else is
+            # needed of it.
             who = who_is(store.new_key(), region)
             if who.arn != rotation.user_arn:
                 raise Refused(
@@ -187,10 +198,10 @@ def _create(store: Store, region: str) -> AwsCredentials:
 
 
 def _remove_lost(store: Store, keys: dict[str, AccessKey], region: str) -> bool:
-    """Deletes the key that was made when a worker died before it could store it; True if there is a key that is not that one.
+    """Delete the key of a worker that died before it stored it; True if another key is there.
 
-    When the rotation began there was one key. Another that came since and was never used is that lost one: its secret was in
-    an answer that nobody has.
+    When the rotation began there was one key. Another that came since and was never used is that lost one:
+    its secret was in an answer that nobody has.
     """
     in_use = False
     for key_id in keys.keys() - {store.rotation.old_key_id, store.rotation.new_key_id}:

@@ -1,7 +1,7 @@
-"""Names and their rules, one validator each: it returns the text, or raises `InvalidName` with the reason.
+"""Validate names, one validator each: it returns the text or raises `InvalidName` with the reason.
 
-The limits are those of STS's own service model (botocore/data/sts/2011-06-15). AWS's `\\w` is ASCII and its patterns cover
-the whole text, hence `re.ASCII` and `re.fullmatch` throughout.
+The limits are those of STS's own service model (botocore/data/sts/2011-06-15). AWS's `\\w` is ASCII and its
+patterns cover the whole text, hence `re.ASCII` and `re.fullmatch` throughout.
 """
 
 import json
@@ -26,8 +26,8 @@ _PATH_LIKE_CHARACTER = re.compile(r"[A-Za-z0-9_+=,.@:/-]", re.ASCII)
 _PROFILE_CHARACTER = re.compile(r"[A-Za-z0-9_/.%@:+-]", re.ASCII)
 _PIECE = re.compile(r"\{([^{}]*)\}|([^{}]+)|([{}])", re.ASCII)
 _LEGAL = re.compile(r"[A-Za-z0-9_+=,.@-]+", re.ASCII)
-# What a name looks like that was too long, or too short, and ends in a hash. An alias can be typed that looks like it: that
-# gets a hash of its own, so that nobody can type what another alias becomes.
+# What a name looks like that was too long, or too short, and ends in a hash. An alias can be typed that looks
+# like it: that gets a hash of its own, so that nobody can type what another alias becomes.
 _SHORTENED = re.compile(
     rf".?(?:-[0-9a-f]{{{HASH_DIGITS}}})+|.{{{LONGEST_SESSION_NAME - 1 - HASH_DIGITS}}}-[0-9a-f]{{{HASH_DIGITS}}}",
     re.ASCII,
@@ -121,7 +121,7 @@ def validate_region(text: str) -> str:
 
 
 def validate_role_session_name_template(text: str) -> str:
-    """A role session name with {username}, {alias} or {team} in it, as far as it can be checked before it is filled in."""
+    """Check a role session name with {username}, {alias} or {team} before it is filled in."""
     literal, fields = "", 0
     for placeholder, characters, brace in _PIECE.findall(text):
         if brace or (not characters and placeholder not in PLACEHOLDERS):
@@ -146,16 +146,19 @@ def validate_role_session_name_template(text: str) -> str:
 
 
 def names_a_person(template: str) -> bool:
-    """Whether {username} is in it."""
+    """Tell if {username} is in the template."""
     return any(placeholder == "username" for placeholder, _, _ in _PIECE.findall(template))
 
 
 def render_role_session_name(template: str, values: Mapping[str, str]) -> str:
-    """Fill in a template's placeholders: always a legal role session name, and for two aliases never the same.
+    """Fill in a template's placeholders.
 
-    What is not legal in a value is spelt out and marked (see `readable.alone`). What is too long is shortened, {username}
-    last of all, and ends in a hash of the whole, so that two names with the same beginning stay two names. Raises
-    `InvalidName` for a template that `validate_role_session_name_template` refuses, or if a value is missing.
+    The result is a legal role session name, and never the same for two aliases.
+
+    What is not legal in a value is spelt out and marked (see `readable.alone`). What is too long is
+    shortened, {username} last of all, and ends in a hash of the whole, so that two names with the same
+    beginning stay two names. Raises `InvalidName` for a template that `validate_role_session_name_template`
+    refuses, or if a value is missing.
     """
     validate_role_session_name_template(template)
     pieces, whole, has_alias = [], [template], False
@@ -180,8 +183,8 @@ def render_role_session_name(template: str, values: Mapping[str, str]) -> str:
 def filled_in(template: str, values: Mapping[str, str]) -> tuple[str | None, ...]:
     """List the pieces of a name with {alias} and {team} filled in, and None for {username}.
 
-    A name without a person is one piece. Raises `InvalidName` for a template that `validate_role_session_name_template`
-    refuses.
+    A name without a person is one piece. Raises `InvalidName` for a template that
+    `validate_role_session_name_template` refuses.
     """
     if not names_a_person(template):
         return (render_role_session_name(template, values),)
@@ -200,7 +203,8 @@ def _part(placeholder: str, text: str) -> str:
 def aws_name_from(text: str) -> str:
     """Propose a handle for CloudTrail from any person's name: 2–32 characters, legal, the same each time.
 
-    Where a letter of another script is lost or the name is too long, a hash of the whole keeps distinct people distinct.
+    Where a letter of another script is lost or the name is too long, a hash of the whole keeps distinct
+    people distinct.
     """
     name, lost = spelt_out(text)
     if lost or not 2 <= len(name) <= LONGEST_AWS_NAME:

@@ -1,6 +1,7 @@
-"""Read the workers' own AWS identity from the environment, and name what is wrong where a source of it gives none.
+"""Read the workers' own AWS identity, and name what is wrong where a source gives none.
 
-Sources are outside code and somebody's set-up: whatever they raise becomes an error that names its cause, at hop 0.
+Sources are outside code and somebody's set-up: whatever they raise becomes an error that names its cause, at
+hop 0.
 """
 
 import os
@@ -29,7 +30,7 @@ _SERVICE = (
 
 
 def from_environment() -> AwsCredentials | None:
-    """Read the credentials in the environment, if there are any. Raises `Refused` for what cannot be used as it is."""
+    """Read the environment's credentials, if any. Raises `Refused` for what cannot be used as it is."""
     key_id, secret = os.environ.get(KEY_ID, ""), os.environ.get(SECRET, "")
     if not key_id:
         return None
@@ -91,7 +92,7 @@ def unreadable(part: str = "") -> AwsError:
 
 
 def explained(error: Exception, region: str) -> AwsError:
-    """Name the cause of what a task's, pod's or instance's source of credentials has raised. It quotes no answer."""
+    """Name the cause of a failed source of credentials (task, pod, instance). It quotes no answer."""
     match error:
         case AwsError():
             return error

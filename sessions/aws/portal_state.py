@@ -1,4 +1,4 @@
-"""What is remembered of one person's approval at one Identity Center portal, between uses: one secret text."""
+"""Keep one person's approval at one Identity Center portal between uses, as one secret text."""
 
 import json
 from collections.abc import Mapping
@@ -15,7 +15,10 @@ TOKEN_MARGIN = timedelta(minutes=5)
 
 @dataclass(frozen=True)
 class PortalState:
-    """Each part may be missing: who we are to the portal, the approval that is awaited, the tokens of an earlier one."""
+    """Hold our registration, the approval that is awaited, and the tokens of an earlier one.
+
+    Each part may be missing.
+    """
 
     client: Registration | None = None
     device: DeviceAuthorization | None = None

@@ -1,7 +1,10 @@
-"""What an AWS answer proves: one table of error code × call × signer × place. `docs/aws.md` shows it to people.
+"""Decide what an AWS answer proves: one table of error code × call × signer × place.
 
-An answer changes nothing beyond what it proves. Everything that the engine does to other rows because of an answer
-(refuse them, mint their parent anew, hold back their calls) follows from `About` and from nothing else.
+`docs/aws.md` shows it to people.
+
+An answer changes nothing beyond what it proves. Everything that the engine does to other rows because of an
+answer (refuse them, mint their parent anew, hold back their calls) follows from `About` and from nothing
+else.
 """
 
 import re
@@ -33,7 +36,8 @@ DENIED = frozenset({"AccessDenied", "AccessDeniedException"})
 EXPIRED = frozenset({"ExpiredToken", "ExpiredTokenException"})
 UNKNOWN_KEY = frozenset({"InvalidClientTokenId", "UnrecognizedClientException", "InvalidAccessKeyId"})
 OFF_THE_CLOCK = frozenset({"RequestTimeTooSkewed", "RequestExpired", "RequestInTheFuture"})
-# Answers to a wrong signature quote the request that AWS saw, session token included: they are never passed on.
+# Answers to a wrong signature quote the request that AWS saw, session token included: they are never passed
+# on.
 WRONG_SIGNATURE = frozenset({"SignatureDoesNotMatch", "InvalidSignatureException"})
 QUOTING = WRONG_SIGNATURE | {"IncompleteSignature"}
 # What AWS answers where nothing of it can be known: no code at all.
@@ -43,7 +47,7 @@ SUSPECT_SKEW = timedelta(minutes=4)
 
 
 class About(StrEnum):
-    """What an answer is evidence about; how far that reaches is said beside each."""
+    """Name what an answer is evidence about; each value says how far that reaches."""
 
     HOP = "this hop"  # this very request, and no other
     CALLER = "the caller's credential"  # whatever the same temporary credential would sign
@@ -64,7 +68,7 @@ class Call(StrEnum):
 
 
 class Signer(StrEnum):
-    """Whose credentials signed the call."""
+    """Name whose credentials signed the call."""
 
     ROOT_KEY = "root's long-lived key"
     ROOT_IDENTITY = "workers' own temporary identity"
@@ -81,7 +85,9 @@ class Where(StrEnum):
 
 @dataclass(frozen=True)
 class Asked:
-    """One call: what was asked, who signed it, at which region. `home` is the STS region of the chain's root; `account` is
+    """Describe one call: what was asked, who signed it, at which region.
+
+    `home` is the STS region of the chain's root; `account` is
     the calling account, where it is known."""
 
     call: Call = Call.ASSUME_ROLE
@@ -92,7 +98,8 @@ class Asked:
 
     @property
     def where(self) -> Where:
-        # The account behind a hop is another one than the root's: that the root may call its region says nothing of it.
+        # The account behind a hop is another one than the root's: that the root may call its region says
+        # nothing of it.
         if self.signer is not Signer.HOP and self.region and self.region == self.home:
             return Where.HOME
         return Where.OPT_IN if is_opt_in(self.region) else Where.EVERYBODYS
@@ -100,7 +107,7 @@ class Asked:
 
 @dataclass(frozen=True)
 class Signed:
-    """Whose credentials a chain's call is signed with, the STS region of its root, and the calling account if it is known.
+    """Hold whose credentials sign a chain's call, the root's STS region, and the account if known.
     `by_code`: a person has typed a code for them."""
 
     signer: Signer = Signer.HOP
@@ -115,7 +122,10 @@ class Signed:
 
 @dataclass(frozen=True)
 class Answer:
-    """What AWS answered. `skew`: how far our clock is ahead of AWS's, as far as the answer tells."""
+    """Hold what AWS answered.
+
+    `skew`: how far our clock is ahead of AWS's, as far as the answer tells.
+    """
 
     code: str
     message: str = ""

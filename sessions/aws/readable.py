@@ -1,4 +1,7 @@
-"""Text of any script as part of a name that AWS takes: readable where it can be, and never the same for two texts."""
+"""Turn text of any script into a part of a name that AWS takes.
+
+It stays readable where it can, and no two texts become the same.
+"""
 
 import hashlib
 import re
@@ -35,7 +38,7 @@ def spelt_out(text: str) -> tuple[str, bool]:
 
 
 def alone(text: str) -> str:
-    """Make a part of a name of a text that no other text is made: itself if it is legal, else "readable+mark".
+    """Return a part of a name that no other text becomes: itself if legal, else "readable+mark".
 
     What looks marked is marked as well: so nobody can type what another text becomes.
     """

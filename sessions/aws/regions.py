@@ -1,7 +1,7 @@
 """Which regions every account of a partition has, and which an account has to enable first.
 
-https://docs.aws.amazon.com/accounts/latest/reference/manage-acct-regions.html: regions of before 20 March 2019 cannot be
-disabled. No API says so without credentials, and botocore's data do not.
+https://docs.aws.amazon.com/accounts/latest/reference/manage-acct-regions.html: regions of before 20 March
+2019 cannot be disabled. No API says so without credentials, and botocore's data do not.
 """
 
 from functools import lru_cache
@@ -29,13 +29,18 @@ _EVERYBODYS = frozenset(region for regions in ENABLED_BY_DEFAULT.values() for re
 
 
 def is_opt_in(region: str) -> bool:
-    """Tell whether an account has to enable the region first; a region of which nothing is known counts as such."""
+    """Tell if an account has to enable the region first.
+
+    An unknown region counts as such.
+    """
     return region not in _EVERYBODYS
 
 
 @lru_cache(maxsize=256)
 def stand_ins(region: str) -> tuple[str, ...]:
-    """List the partition's other regions that every account has, the nearest by name first: any of them issues credentials
+    """List the partition's other default regions, the nearest by name first.
+
+    Any of them issues credentials
     that are good in all. Empty where there is no other, and for a region of which nothing is known."""
     try:
         partition = partition_of(region)

@@ -1,4 +1,4 @@
-"""Session policies: what an AssumeRole call may add to narrow a session, and the networks it may be used from.
+"""Validate session policies, which narrow a session, and the networks it may be used from.
 
 https://docs.aws.amazon.com/IAM/latest/UserGuide/access_policies.html#policies_session
 """
@@ -15,11 +15,13 @@ from sessions.aws.arn import RoleArn
 from sessions.aws.characters import outsider, shown, unseen_in
 from sessions.aws.names import InvalidName
 
-# Of the inline policy and the ARNs of the managed ones together, in plain text; what AWS packs has a limit of its own.
+# Of the inline policy and the ARNs of the managed ones together, in plain text; what AWS packs has a limit of
+# its own.
 LONGEST_POLICY = 2048
 MOST_POLICY_ARNS = 10
 MOST_NETWORKS = 20
-# A statement's conditions are five levels down. What is read with a short stack has to be readable with a long one.
+# A statement's conditions are five levels down. What is read with a short stack has to be readable with a
+# long one.
 DEEPEST_POLICY = 20
 
 _STATEMENT_PARTS = frozenset(
@@ -41,7 +43,10 @@ Network = ipaddress.IPv4Network | ipaddress.IPv6Network
 
 
 def validate_session_policy(text: str) -> str:
-    """An inline session policy as short as it can be written. Raises `InvalidName` for what AWS would not take."""
+    """Return an inline session policy in its shortest form.
+
+    Raises `InvalidName` for what AWS would not take.
+    """
     if not _POLICY_CHARACTER.fullmatch(text):
         stray = next(each for each in text if not _POLICY_CHARACTER.fullmatch(each))
         raise InvalidName(
@@ -78,7 +83,10 @@ def validate_policy_arn(text: str) -> str:
 
 
 def validate_policy_arns(arns: Iterable[str], role: RoleArn | None = None) -> tuple[str, ...]:
-    """Up to ten managed policies, each once; with `role`, of its account and partition, or AWS's own there."""
+    """Return up to ten managed policies, each once.
+
+    With `role`, they are of its account and partition, or AWS's own there.
+    """
     checked = tuple(validate_policy_arn(arn) for arn in arns)
     if len(checked) > MOST_POLICY_ARNS:
         raise InvalidName(f"There can be at most {MOST_POLICY_ARNS} managed policies beside the inline one.")
@@ -102,7 +110,7 @@ def validate_policy_arns(arns: Iterable[str], role: RoleArn | None = None) -> tu
 
 
 def validate_network(text: str) -> str:
-    """A network as AWS sees callers: a public address or range, a VPC's id, or a private range inside such VPCs."""
+    """Validate a network: a public address or range, a VPC's id, or a private range inside such VPCs."""
     if _VPC.fullmatch(text):
         return text
     try:
@@ -120,7 +128,10 @@ def validate_network(text: str) -> str:
 
 
 def validate_networks(texts: Iterable[str]) -> tuple[str, ...]:
-    """A list of networks that can be bound to. A private range alone cannot: every VPC in the world may have it."""
+    """Validate a list of networks to bind to.
+
+    A private range alone is refused: every VPC in the world may have it.
+    """
     checked = tuple(dict.fromkeys(validate_network(text) for text in texts))
     if len(checked) > MOST_NETWORKS:
         raise InvalidName(f"There can be at most {MOST_NETWORKS} networks.")
@@ -133,10 +144,13 @@ def validate_networks(texts: Iterable[str]) -> tuple[str, ...]:
 
 
 def bind_to_networks(policy: str, policy_arns: Sequence[str], lists: Iterable[Sequence[str]]) -> str:
-    """The inline policy with what denies every call from outside of each list; it is unchanged without lists.
+    """Add to the inline policy a denial of every call from outside each list.
 
-    A call made by an AWS service on behalf of the session is not denied: its address is the service's own. Without a
-    policy that allows anything, one that allows everything is put beside it, which leaves what the role itself may do.
+    Without lists it is unchanged.
+
+    A call made by an AWS service on behalf of the session is not denied: its address is the service's own.
+    Without a policy that allows anything, one that allows everything is put beside it, which leaves what the
+    role itself may do.
     """
     denials = [statement for networks in lists if networks for statement in _denials(networks)]
     if not denials:
@@ -181,10 +195,10 @@ def _is_private(network: Network) -> bool:
 
 
 def _denials(networks: Sequence[str]) -> list[dict[str, Any]]:
-    """Let in is who comes from a public range, or from a VPC and there, if private ranges are named, from one of them.
+    """Build the denials: allowed are public ranges and VPCs, there within private ranges if named.
 
-    The keys in one condition must all hold, and a negated one also holds where its key is absent: over the internet there
-    is no aws:SourceVpc and no aws:VpcSourceIp, through a VPC endpoint no aws:SourceIp.
+    The keys in one condition must all hold, and a negated one also holds where its key is absent: over the
+    internet there is no aws:SourceVpc and no aws:VpcSourceIp, through a VPC endpoint no aws:SourceIp.
     """
     among = _sort_out(networks)
     outside: dict[str, dict[str, list[str]]] = {}

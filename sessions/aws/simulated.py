@@ -1,4 +1,4 @@
-"""What the simulated AWS needs before it can be used: identities to start from. Never used against real AWS."""
+"""Create the identities that the simulated AWS starts from. Never used against real AWS."""
 
 from typing import Any
 

@@ -1,4 +1,4 @@
-"""How far the workers' clock is off, as AWS's answers tell: by the times in a message, else by the answer's Date."""
+"""Measure how far the workers' clock is off, by a message's times or the answer's Date."""
 
 import re
 from collections.abc import Mapping
@@ -16,7 +16,7 @@ AGREEING_SECONDS = 60
 
 
 def seen(message: str, answer: Mapping[str, Any], now: datetime) -> timedelta | None:
-    """How far our clock is ahead of AWS's (behind it: negative); None if the answer does not tell."""
+    """Return how far our clock is ahead of AWS's (negative: behind); None if the answer does not tell."""
     if times := _TIMES.search(message):
         try:
             return _moment(times["signed"]) - _moment(times["aws"])
@@ -27,7 +27,7 @@ def seen(message: str, answer: Mapping[str, Any], now: datetime) -> timedelta | 
 
 
 def date_of(answer: Mapping[str, Any]) -> datetime | None:
-    """When AWS gave this answer, by its own clock."""
+    """Return the time of this answer by AWS's clock."""
     headers = (answer.get("ResponseMetadata") or {}).get("HTTPHeaders") or {}
     try:
         date = parsedate_to_datetime(str(headers.get("date", "")))
@@ -37,7 +37,7 @@ def date_of(answer: Mapping[str, Any]) -> datetime | None:
 
 
 def aws_time(answer: Mapping[str, Any], now: datetime) -> datetime:
-    """The moment by which the times in an answer are judged: AWS's own, unless it is so far from ours that it is in doubt."""
+    """Return the time to judge an answer by: AWS's own, unless it is so far off that it is in doubt."""
     date = date_of(answer)
     return date if date and abs(date - now) <= TAKEN_BY_AWS else now
 

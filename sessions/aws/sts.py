@@ -1,4 +1,4 @@
-"""The one place that calls STS. Whoever calls decides about trying again; here it is one call, one answer or error."""
+"""Call STS, here alone: one call, one answer or error. The caller decides about retries."""
 
 from datetime import UTC, datetime, timedelta
 
@@ -32,7 +32,9 @@ MFA_SESSION_SECONDS = 12 * 3600
 def assume_role(
     hop: Hop, using: AwsCredentials, region: str, hop_number: int, *, signed: Signed | None = None
 ) -> AssumedRole:
-    """Assume the hop's role at the region's STS. `hop_number` is 1 for the first hop of a chain; `signed` says whose the
+    """Assume the hop's role at the region's STS.
+
+    `hop_number` is 1 for the first hop of a chain; `signed` says whose the
     credentials are, and decides what a rejection proves. Without it a rejection is about this hop alone.
 
     Raises `AwsError`. A request that is not legal is refused (code ValidationError) without a call.
@@ -49,7 +51,9 @@ def assume_role(
 
 
 def assume_role_with_web_identity(hop: Hop, token: Secret, region: str) -> AssumedRole:
-    """Assumes a role with an identity provider's token in place of AWS credentials: an unsigned call, so it begins a chain.
+    """Assume a role with an identity provider's token.
+
+    The call is unsigned, so it begins a chain.
 
     Of the hop, the role and the session name are sent. Raises `AwsError` (hop 0).
     """
@@ -69,7 +73,7 @@ def assume_role_with_web_identity(hop: Hop, token: Secret, region: str) -> Assum
 
 
 def caller_identity(using: AwsCredentials, region: str, hop_number: int = 0) -> CallerIdentity:
-    """Who AWS takes these credentials for. Raises `AwsError`."""
+    """Return who AWS takes these credentials for. Raises `AwsError`."""
     check_region(region, hop_number)
     signer = Signer.ROOT_IDENTITY if using.session_token else Signer.ROOT_KEY
     with calling(hop_number, using, asked=Asked(Call.CALLER_IDENTITY, signer, region, region)):
@@ -77,7 +81,10 @@ def caller_identity(using: AwsCredentials, region: str, hop_number: int = 0) -> 
 
 
 def session_token(using: AwsCredentials, region: str, mfa_serial: str, code: Secret) -> AwsCredentials:
-    """Temporary credentials of an IAM user who has shown a code of the MFA device. Raises `AwsError` (hop 0)."""
+    """Get temporary credentials of an IAM user for a code of the MFA device.
+
+    Raises `AwsError` (hop 0).
+    """
     check_region(region, 0)
     life = timedelta(seconds=MFA_SESSION_SECONDS)
     with calling(0, using, asked=Asked(Call.SESSION_TOKEN, Signer.ROOT_KEY, region, region), hidden=code):

@@ -1,4 +1,4 @@
-"""Whom a session is open to, and the groups that this can be said by."""
+"""Change who may use a session, and the groups that say so."""
 
 from collections.abc import Collection, Iterable, Sequence
 
@@ -40,8 +40,9 @@ __all__ = [
 def set_access(session: AwsSession, access: Access, actor: Actor, *, seen: int | None = None) -> None:
     """Opens or closes a session. Who loses the right loses what they have running; the rest is untouched.
 
-    `seen`: the version of its access that this was made from. Raises `Changed` if there is another by now, and `Refused` for
-    people and groups of another team, and where its creator would let somebody into a role that others have closed.
+    `seen`: the version of its access that this was made from. Raises `Changed` if there is another by now,
+    and `Refused` for people and groups of another team, and where its creator would let somebody into a role
+    that others have closed.
     """
     team, actor = lock_team_by(actor, session.team_id, Action.SHARE, session)
     expect(session.access_version, seen)
@@ -56,7 +57,7 @@ def set_access(session: AwsSession, access: Access, actor: Actor, *, seen: int |
 
 
 def write_accesses(team: Team, wanted: Sequence[tuple[AwsSession, Access]], actor: Actor) -> list[Entry]:
-    """Store whom these sessions are open to, and end what nobody has a right to any more; return the lines for the ledger.
+    """Store these sessions' access, end what nobody has a right to, and return the events.
 
     For a caller that holds the team's row. Raises `Refused` for people and groups of another team.
     """
@@ -134,7 +135,10 @@ def save_group(
     *,
     seen: int | None = None,
 ) -> TeamGroup:
-    """Makes a group, or changes its name and people. Who leaves it loses what it opened to them. Raises `Refused`."""
+    """Create a group, or change its name and people.
+
+    Who leaves it loses what it opened to them. Raises `Refused`.
+    """
     chosen = list(members)
     try:
         with transaction.atomic(durable=True):

@@ -43,7 +43,9 @@ LONGEST_ENDING_SECONDS = 2.0
 
 
 def start_session(session: AwsSession, member: Membership) -> Activation:
-    """Has a session kept fresh for a member for the team's hours; a session on the same named profile stops.
+    """Start a session for a member and renew it for the team's hours.
+
+    Another session on the same named profile stops.
 
     Starting again extends it, and asks once more where AWS refused. The caller wakes a worker on commit.
     """
@@ -51,9 +53,12 @@ def start_session(session: AwsSession, member: Membership) -> Activation:
 
 
 def start_sessions(sessions: Sequence[AwsSession], member: Membership) -> list[Activation]:
-    """Start several, many of them in parts. Of those on one named profile the last wins, as if started one by one.
+    """Start several sessions, many of them in parts.
 
-    Each part is all or nothing; where one is refused, because a right has ended meanwhile, those before it are started.
+    Of those on one named profile the last wins, as if started one by one.
+
+    Each part is all or nothing; where one is refused, because a right has ended meanwhile, those before it
+    are started.
     """
     chosen = list({session.profile: session for session in sessions}.values())
     return [each for some in parts.in_parts(chosen, STARTED_AT_ONCE) for each in _start(some, member)]
@@ -68,7 +73,8 @@ def _start(sessions: Sequence[AwsSession], member: Membership) -> list[Activatio
     chosen = {session.profile: session for session in sessions}
     started = Activation.objects.filter(user=member.user, session__team=team)
     ids = [session.pk for session in chosen.values()]
-    # By their ids: left to itself, a database looks for what is on the same profile once for each that is started.
+    # By their ids: left to itself, a database looks for what is on the same profile once for each that is
+    # started.
     same_profile = AwsSession.objects.filter(team=team, profile__any_of=list(chosen)).exclude(pk__any_of=ids)
     others = list(same_profile.order_by().values_list("pk", flat=True))
     entries = end_at_once(started.filter(session_id__any_of=others), actor) if others else []
@@ -106,7 +112,10 @@ def _start(sessions: Sequence[AwsSession], member: Membership) -> list[Activatio
 
 
 def stop_session(session: AwsSession, member: Membership) -> bool:
-    """Ends the member's own activation. What nobody else needs is erased in the same transaction: stop wins."""
+    """End the member's own activation.
+
+    What nobody else needs is erased in the same transaction: stop wins.
+    """
     return stop_sessions([session], member) > 0
 
 
@@ -127,7 +136,7 @@ def _stop(sessions: Sequence[AwsSession], member: Membership) -> int:
 
 @transaction.atomic
 def rotate_session(session: AwsSession, member: Membership) -> bool:
-    """Has the member's credential of that session minted anew now, whatever life it has left. False if it is not started."""
+    """Renew the member's credential of that session now. False if it is not started."""
     member = begin(member, Action.START, session)
     team = member.team
     mine = Activation.objects.filter(user=member.user, session=session).select_related(
@@ -158,7 +167,9 @@ def end_overdue() -> int:
 
 
 def end_of_people_who_left() -> int:
-    """Ends activations of people who are no longer in the team, or may not log in. Run by the clock, for whatever way they
+    """End activations of people who left the team or may not log in.
+
+    Run by the clock, for whatever way they
     left by: who is removed here has theirs ended at once."""
     members = Membership.objects.filter(
         user=OuterRef("user"), team=OuterRef("session__team"), user__is_active=True
@@ -167,7 +178,10 @@ def end_of_people_who_left() -> int:
 
 
 def _end_by_the_clock(over: QuerySet[Activation]) -> int:
-    """A part in each transaction: workers need the team's lock meanwhile, to commit and to keep their claims."""
+    """End one part in each transaction.
+
+    Workers need the team's lock meanwhile, to commit and to keep their claims.
+    """
     until, ended = time.monotonic() + LONGEST_ENDING_SECONDS, 0
     # What a deletion has ended is cleared away with it.
     over = over.filter(session__deletion=None)
@@ -195,7 +209,8 @@ def _end_by_the_clock(over: QuerySet[Activation]) -> int:
 def end_at_once(activations: QuerySet[Activation], actor: str) -> list[Entry]:
     """End these at this moment, under the team's lock; return the lines for the ledger.
 
-    Many are only marked as over, which is all that matters, and the clock clears them away in parts, with its own lines.
+    Many are only marked as over, which is all that matters, and the clock clears them away in parts, with its
+    own lines.
     """
     # Looked for once: what loses its right is found by a walk through the team.
     ids = list(activations.order_by().values_list("pk", flat=True))
@@ -207,13 +222,16 @@ def end_at_once(activations: QuerySet[Activation], actor: str) -> list[Entry]:
 
 
 def leave_to_the_clock(activations: QuerySet[Activation]) -> None:
-    """End these at this moment, however many: nothing is handed out from here on, and the clock clears them away in parts."""
+    """End these activations now, however many; the clock deletes them later in parts."""
     activations.update(ends_at=database_now())
 
 
 @transaction.atomic
 def mint_all_anew() -> None:
-    """Forgets every minted credential and has what is active minted again: the simulated AWS forgets at every stop."""
+    """Forget every issued credential and renew what is active.
+
+    The simulated AWS forgets at every stop.
+    """
     rows = Credential.objects.all()
     rows.update(
         sealed=None,
@@ -231,11 +249,13 @@ def mint_all_anew() -> None:
 def resettle(
     started: QuerySet[Activation], now: datetime, *, asked: bool = False, why: Why | None = None
 ) -> int:
-    """Move these activations to the credentials that their chains ask for now; see `moves.follow` for those of an edit.
+    """Point these activations at what their chains ask for now.
 
-    Call it under the team's lock. `asked`: people wait for it. A chain that leads nowhere or has no name to send stays as
-    it is: nothing of it is handed out. One that leads to another identity than was started ends instead, with a notice that
-    says `why`. Returns how many moved.
+    See `moves.follow` for those of an edit.
+
+    Call it under the team's lock. `asked`: people wait for it. A chain that leads nowhere or has no name to
+    send stays as it is: nothing of it is handed out. One that leads to another identity than was started ends
+    instead, with a notice that says `why`. Returns how many moved.
     """
     activations = list(started.select_related("session", "user", "credential"))
     sessions = {each.session_id: each.session for each in activations}
@@ -347,7 +367,10 @@ def end_activations_of(sessions: Iterable[AwsSession], actor: str) -> list[Entry
 
 
 def end_activations(activations: QuerySet[Activation], actor: str) -> list[Entry]:
-    """Ends these activations and erases what only they needed; the caller writes the events. Under the team's lock."""
+    """End these activations and erase what only they needed.
+
+    The caller holds the team's lock and writes the events.
+    """
     return _end(activations, EventKind.SESSION_STOPPED, actor)
 
 
@@ -360,7 +383,9 @@ def delete_probes(probes: QuerySet[Probe]) -> int:
 
 
 def erase_unneeded(credential: Credential | None) -> None:
-    """Deletes a credential that no activation, probe or child needs, then its parent likewise. Under the team's lock.
+    """Delete a credential that no activation, probe or child needs, then its parent likewise.
+
+    Under the team's lock.
 
     A rotation in flight finds its row gone and changes nothing.
     """
@@ -369,7 +394,7 @@ def erase_unneeded(credential: Credential | None) -> None:
 
 
 def erase_all_unneeded(fingerprints: Iterable[str]) -> None:
-    """The same for several, with a handful of queries per level of their chains."""
+    """Delete several unneeded credentials with a few queries per level of their chains."""
     left = set(fingerprints)
     while left:
         some, left = left, set()

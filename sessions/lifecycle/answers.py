@@ -1,7 +1,8 @@
 """A code that a root waits for: given once by whoever may, it serves every chain under that root.
 
-It is sealed to the workers, and the worker that takes it removes it before it asks AWS. Where AWS gives no answer, the code
-is put back for as long as it can serve: AWS takes it once, and whether it has is not known then.
+It is sealed to the workers, and the worker that takes it removes it before it asks AWS. Where AWS gives no
+answer, the code is put back for as long as it can serve: AWS takes it once, and whether it has is not known
+then.
 """
 
 from collections.abc import Collection, Sequence
@@ -21,13 +22,13 @@ from sessions.secret import Secret
 
 
 def codes_of(root: AwsSession) -> list[Ask]:
-    """What a person types for this root, if anything."""
+    """Return the asks of this root that a person answers by typing."""
     return [ask for ask in ROOT_KINDS[root.kind].asks(root.settings) if not ask.approval]
 
 
 @transaction.atomic
 def give_codes(root: AwsSession, member: Membership, typed: dict[str, str]) -> None:
-    """Takes down what the member has typed, by the names of the asks, and has what waits for it tried. Raises `Refused`.
+    """Store a member's typed codes by name and retry what waits for them. Raises `Refused`.
 
     The caller has looked whether the member may, and wakes a worker.
     """
@@ -59,7 +60,10 @@ def _checked(ask: Ask, text: str) -> Secret:
 
 
 def have_tried(roots: Collection[Credential]) -> None:
-    """Has these roots' base credentials made now, and all that stopped because there were none. Inside a transaction."""
+    """Request these roots' base credentials now, and all that stopped for want of them.
+
+    Inside a transaction.
+    """
     now = database_now()
     rows = Credential.objects.filter(pk__in=[row.pk for row in roots])
     rows.update(problem=None, due_at=now, asked_at=now, attempts=0)
@@ -72,7 +76,8 @@ def have_tried(roots: Collection[Credential]) -> None:
 
 
 def take(row: Credential) -> tuple[list[Given], bool]:
-    """In a worker that holds the row: what was given for it, which is gone with that, and whether any of it is too old.
+    """In a worker that holds the row: what was given for it, which is gone with that, and whether any of it
+    is too old.
 
     Raises `SealingError`; then it is left for a worker that can open it.
     """
@@ -91,7 +96,9 @@ def take(row: Credential) -> tuple[list[Given], bool]:
 
 
 def put_back(row: Credential, given: Sequence[Given]) -> bool:
-    """Seal again what AWS has not answered about; False if something was given since. Inside the transaction that says so."""
+    """Seal again what AWS has not answered about; False if something was given since. Inside the transaction
+    that says so.
+    """
     if not given or RootAnswer.objects.filter(credential=row).exists():
         return False
     for each in given:

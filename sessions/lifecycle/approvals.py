@@ -1,7 +1,8 @@
-"""An approval in the browser: a worker gets the page, the person approves there, a worker finds out, and what waited goes on.
+"""Get approvals in the browser: a worker gets the page, the person approves, a worker finds out.
 
-The state that the root's kind keeps of it is sealed to the workers. Whoever advances it holds the row by a lease and a fence,
-since what AWS gives for a state is often good once; what comes of it is stored before it is used.
+The state that the root's kind keeps of it is sealed to the workers. Whoever advances it holds the row by a
+lease and a fence, since what AWS gives for a state is often good once; what comes of it is stored before it
+is used.
 """
 
 import hashlib
@@ -32,7 +33,8 @@ from sessions.secret import Secret
 
 log = structlog.get_logger(__name__)
 
-# What is over, or was never approved, is forgotten after this long; what works is kept for as long as its person is there.
+# What is over, or was never approved, is forgotten after this long; what works is kept for as long as its
+# person is there.
 FORGOTTEN_AFTER = timedelta(days=1)
 MOST_AT_ONCE = 50
 
@@ -63,7 +65,10 @@ def approval_of(root: AwsSession, member: Membership) -> Approval | None:
 
 @transaction.atomic
 def ask_approval(root: AwsSession, member: Membership) -> Approval:
-    """Has a worker get the page where the member approves. What was approved before works on meanwhile. The caller wakes one."""
+    """Ask a worker for the page where the member approves.
+
+    What was approved before works on meanwhile. The caller wakes a worker.
+    """
     begin_answer(member, root)
     now, actor = database_now(), member.user.get_username()
     person = person_for(root, member.user)
@@ -112,7 +117,7 @@ def end_approval(root: AwsSession, member: Membership) -> bool:
 
 
 def work_due() -> int:
-    """Gets the pages that are asked for, looks whether those that are open were approved, fetches lists. How many it held."""
+    """Get the pages asked for, check the open ones, fetch lists. Returns how many it held."""
     now = database_now()
     due = Approval.objects.filter(due_at__lte=now).filter(Q(lease_until=None) | Q(lease_until__lt=now))
     held = 0
@@ -196,7 +201,7 @@ def _work_on(approval: Approval) -> None:
 
 
 def _listed(approval: Approval) -> dict[str, Any]:
-    """The lists that somebody waits for, by the state as it is now; what is not good any more is advanced first."""
+    """Fetch the lists that somebody waits for; a state that has expired is advanced first."""
     if approval.sealed_state is None:
         return {"wanted": {}}
     if not (approval.good_until and approval.good_until > database_now()):
@@ -230,7 +235,10 @@ def _begin(approval: Approval) -> None:
 
 
 def _store(approval: Approval, advanced: Advanced, now: datetime) -> bool:
-    """Writes down where an approval stands. Where it has been given, what waited for it is tried; where not, it is said."""
+    """Store an approval's new stage.
+
+    Once it is given, what waited for it is tried; if it failed, its problem is shown.
+    """
     again = advanced.ask_again_seconds
     version = approval.version + 1
     if again is not None:
@@ -260,7 +268,9 @@ def _store(approval: Approval, advanced: Advanced, now: datetime) -> bool:
 
 
 def _problem(approval: Approval, advanced: Advanced, now: datetime) -> dict[str, Any] | None:
-    """Say what stands in the way, also where that is an answer that was lost: what AWS gives for a state is often good once."""
+    """Say what stands in the way, also where that is an answer that was lost: what AWS gives for a state is
+    often good once.
+    """
     if advanced.problem is None:
         return None
     problem = problem_of(advanced.problem, since=now)
@@ -311,7 +321,7 @@ def _put_off(approval: Approval, error: AwsError) -> None:
 
 
 def delete_unneeded() -> int:
-    """Forgets approvals of people who have left, of roots that are gone, and what has long been over. Run by the clock."""
+    """Delete approvals of people or roots that are gone, and old ones. Run by the clock."""
     members = working_members(user=OuterRef("user"), team=OuterRef("team"))
     of_nobody = Approval.objects.filter(user__isnull=False).exclude(Exists(members))
     over = Approval.objects.filter(stage=ApprovalStage.OVER, asked_at__lt=database_now() - FORGOTTEN_AFTER)

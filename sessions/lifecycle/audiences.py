@@ -37,7 +37,7 @@ NOBODY = Audience(everyone=False)
 
 @dataclass(frozen=True)
 class Limit:
-    """Bound whom a right may be given to: an audience, and the people in it now, by themselves or by its groups."""
+    """Bound whom a right may be given to: an audience, and the people in it now."""
 
     audience: Audience
     people: frozenset[int]
@@ -54,7 +54,7 @@ class Limit:
 
 @dataclass(frozen=True)
 class Access:
-    """Who may start a session, and who may assume further roles from it."""
+    """Say who may start a session, and who may assume further roles from it."""
 
     start: Audience
     assume: Audience
@@ -105,7 +105,7 @@ def accesses_of(sessions: Iterable[AwsSession]) -> dict[UUID, Access]:
 def named(
     right: Right, sessions: QuerySet[Any, Any], kept: QuerySet[ClosedByAdmin] | None = None
 ) -> tuple[QuerySet[Membership], QuerySet[TeamGroup]]:
-    """Select the people who are named for that right at one of these sessions (ids), also by a group, and the groups.
+    """Select the people and groups named for that right at one of these sessions (ids).
 
     `kept`: what admins have closed, of which those whom they left it count as well.
     """
@@ -121,7 +121,9 @@ def named(
 def limit_of(
     right: Right, sessions: QuerySet[Any, Any], kept: QuerySet[ClosedByAdmin] | None = None
 ) -> Limit:
-    """Read whom these sessions (ids), of which none is open to everyone, give that right; `kept` as for `named`."""
+    """Read whom these sessions (ids), of which none is open to everyone, give that right; `kept` as for
+    `named`.
+    """
     grants = SessionGrant.objects.filter(session__in=sessions, right=right)
     by_name = Q(pk__in=grants.values("member"))
     if kept is not None:

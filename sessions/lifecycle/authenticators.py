@@ -24,7 +24,10 @@ def open_seed(sealed: str) -> Secret:
 
 
 def reseal_seeds(newest_key_id: str) -> tuple[int, int, int]:
-    """Moves every seed to the newest key: (moved, on it already, not opened). One that changes meanwhile is left."""
+    """Move every seed to the newest key: (moved, on it already, not opened).
+
+    One that changes meanwhile is left.
+    """
     moved = already = unopened = 0
     for row in in_batches(Authenticator.objects.all(), size=500):
         for name in SEALED_FIELDS:

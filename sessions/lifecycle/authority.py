@@ -1,11 +1,13 @@
-"""Hold a lock first, and only then read who may do what: the one order for everything that gives a secret or changes a right.
+"""Hold a lock first, then read who may do what: the one order for secrets and rights.
 
-Two locks, always in this order: the row of the team, then the rows of what is changed, and last the head of the team's
-ledger (`ledger.append`). A reveal changes no row, so it takes the head alone. Whatever ends a right writes a line in the same
-transaction and so holds the head when it commits: a reveal comes wholly before it, or reads what it has left.
+Two locks, always in this order: the row of the team, then the rows of what is changed, and last the head of
+the team's ledger (`ledger.append`). A reveal changes no row, so it takes the head alone. Whatever ends a
+right writes a line in the same transaction and so holds the head when it commits: a reveal comes wholly
+before it, or reads what it has left.
 
-What is read again has to be read in a later statement than the lock: a row that is joined in `SELECT … FOR UPDATE` is as old
-as the start of that statement. On SQLite a transaction is begun IMMEDIATE and is itself the lock.
+What is read again has to be read in a later statement than the lock: a row that is joined in `SELECT … FOR
+UPDATE` is as old as the start of that statement. On SQLite a transaction is begun IMMEDIATE and is itself the
+lock.
 """
 
 from datetime import datetime
@@ -31,7 +33,9 @@ def name_of(actor: Actor) -> str:
 
 
 def lock_team(team_id: UUID | None) -> Team:
-    """Hold the team's row until the transaction ends: plans, links, rights and erasures of one team go one after another.
+    """Hold the team's row until the transaction ends.
+
+    Plans, links, rights and erasures of one team then go one after another.
 
     Raises `NotThere` for none, which is the team of a deleted session.
     """
@@ -67,9 +71,10 @@ def begin(member: Membership, action: Action, *sessions: AwsSession) -> Membersh
 
 
 def begin_answer(member: Membership, root: AwsSession) -> None:
-    """Hold the team's row, then make sure that the member may still start anything, and that the root is still there.
+    """Hold the team's row; check that the member may start and the root is still there.
 
-    Which sessions they may start is not asked again: an answer gives its giver nothing, and workers look at that themselves.
+    Which sessions they may start is not asked again: an answer gives its giver nothing, and workers look at
+    that themselves.
     """
     lock_team(member.team_id)
     fresh, _ = member_again(member)
@@ -80,7 +85,7 @@ def begin_answer(member: Membership, root: AwsSession) -> None:
 
 
 def require_still(actor: Actor, action: Action, *sessions: AwsSession) -> None:
-    """Make sure, under a lock, that the actor may do that now, to each of these sessions where some are meant.
+    """Check under a lock that the actor may do that now, to each of these sessions if any.
 
     Raises `ActorGone`, `RightLost` or `NotThere`.
     """
@@ -89,7 +94,10 @@ def require_still(actor: Actor, action: Action, *sessions: AwsSession) -> None:
 
 
 def require_member(member: Membership, action: Action, *sessions: AwsSession) -> Membership:
-    """Do the same for a member, and return them as they are now. The sessions take on what is stored of them now."""
+    """Check under a lock that the member may do that; return the member as read now.
+
+    The sessions take on what is stored of them now.
+    """
     member, _ = member_again(member)
     if not sessions:
         _require(member, action, None)
@@ -119,7 +127,10 @@ def _require(member: Membership, action: Action, session: AwsSession | None) -> 
 
 
 def member_again(member: Membership) -> tuple[Membership, datetime]:
-    """Read a member again under a lock, with the log-in or the token they act by, and the time. Raises `ActorGone`."""
+    """Read a member again under a lock, with log-in or token, and the time.
+
+    Raises `ActorGone`.
+    """
     mine = memberships_of(member.user).select_related("team__policy").annotate(read_at=Now())
     fresh = mine.filter(pk=member.pk).first()
     if fresh is None:

@@ -1,6 +1,7 @@
-"""What a hop is assumed from: a root's own credentials, or those of the hop before; or why there are none now.
+"""Find what a hop is assumed from: a root's credentials, the hop before, or why there are none.
 
-Base credentials that come of a person's answer or of a call are rows of their own and minted like hops: `Base` is that call.
+Base credentials that come of a person's answer or of a call are rows of their own and minted like hops:
+`Base` is that call.
 """
 
 from collections.abc import Mapping
@@ -44,10 +45,10 @@ UNTIL_MOVED = timedelta(seconds=1)
 
 @dataclass(frozen=True)
 class Base:
-    """All that a root's kind needs for base credentials, so that a thread can ask for them without the database.
+    """Hold all that a root's kind needs for base credentials, so that a thread needs no database.
 
-    `codes` are those of the answers that AWS takes once; `unanswered`: AWS was sent them before, and gave no answer.
-    `ran_out` says why codes that were given are not among them any more.
+    `codes` are those of the answers that AWS takes once; `unanswered`: AWS was sent them before, and gave no
+    answer. `ran_out` says why codes that were given are not among them any more.
     """
 
     kind: RootKind
@@ -80,12 +81,14 @@ class Base:
         return error
 
     def waits(self) -> bool:
-        """Whether an answer is missing: then minting it says so without asking AWS."""
+        """Tell if an answer is missing; issuing then says so without asking AWS."""
         return any(ask.name not in self.answers for ask in self.kind.asks(self.settings))
 
 
 def prepare(row: Credential) -> Base | Refusal | Deferred:
-    """For a root's row that this run holds: opens its secrets and takes what people have given. A code is gone then,
+    """Open the secrets of a root's row that this run holds, and take what people have given.
+
+    A code is gone then.
     unless it is put back with what comes of the call.
 
     To be called right before the call is made, outside of any transaction.
@@ -126,7 +129,7 @@ def prepare(row: Credential) -> Base | Refusal | Deferred:
 
 
 def is_of_today(row: Credential) -> bool:
-    """Check that a root's row was made for the root as it is now: with another key it would be somebody else's."""
+    """Check that a root's row was made for the root as it is now, with the same key."""
     root, person = row.root, str(row.request.get("person", ""))
     team, kind = str(root.team_id), root.kind
     return row.pk == root_fingerprint(
@@ -157,7 +160,10 @@ def base_from(parent: Credential) -> AwsCredentials | Refusal | Blocked | Deferr
 
 
 def _asked_for(root: AwsSession) -> AwsCredentials:
-    """Ask for a root's own credentials. Where that is a call to STS, whether it brings an answer counts for its region."""
+    """Ask for a root's own credentials.
+
+    Where that is a call to STS, its outcome counts for the region.
+    """
     way = route_of(root)
     region = way.now()
     try:
@@ -169,7 +175,10 @@ def _asked_for(root: AwsSession) -> AwsCredentials:
 
 
 def signed_by(parent: Credential, base: AwsCredentials) -> Signed:
-    """Whose credentials those of that parent are, which decides what an answer to a call with them proves."""
+    """Say whose credentials that parent's are.
+
+    That decides what an answer to a call with them proves.
+    """
     account, home = calling_account(parent), parent.root.sts_home
     account = account if account.isdigit() else ""
     if parent.level > 0:
@@ -181,7 +190,7 @@ def signed_by(parent: Credential, base: AwsCredentials) -> Signed:
 
 
 def calling_account(parent: Credential) -> str:
-    """Whose quota a call counts on: the account of the role, or of the root, that it is made from."""
+    """Return the account of the caller, role or root, whose quota a call counts on."""
     if parent.level > 0:
         try:
             return RoleArn.parse(parent.request["role_arn"]).account
@@ -191,7 +200,10 @@ def calling_account(parent: Credential) -> str:
 
 
 def account_of(root: AwsSession) -> str:
-    """Name the account whose quota a root's own calls count on; while it is unknown, each such root has its own quota."""
+    """Return the account whose quota a root's own calls count on.
+
+    While it is unknown, each such root has its own quota.
+    """
     return root.account or f"root {root.pk}"
 
 
@@ -206,7 +218,7 @@ def route_from(parent: Credential) -> Route:
 
 
 def route_to(row: Credential) -> Route:
-    """Find where a root is asked for the base credentials that it keeps; another service has a way of its own."""
+    """Find where a root is asked for the base credentials that it keeps."""
     root = row.root
     if ROOT_KINDS[root.kind].asks_sts(root.settings):
         return route_of(root)

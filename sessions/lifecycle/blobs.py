@@ -14,11 +14,12 @@ from sessions.secret import Secret
 
 
 def seal_credentials(row: Credential, credentials: AwsCredentials, generation: int) -> bytes:
-    """Close secret key and session token for that row and generation; what a root holds, to the workers' key.
+    """Seal secret key and session token for that row and generation; a root's to the workers' key.
 
-    Key id and end are stored beside the sealed value to be searched by. They are closed in as well, so that nobody who can
-    write the table gives a secret another name or a later end. Inside, and not in what is bound to the outside: an older web
-    process reads what a newer worker has closed, and `reseal` moves it without knowing.
+    Key id and end are stored beside the sealed value to be searched by. They are closed in as well, so that
+    nobody who can write the table gives a secret another name or a later end. Inside, and not in what is
+    bound to the outside: an older web process reads what a newer worker has closed, and `reseal` moves it
+    without knowing.
     """
     text = json.dumps(
         {
@@ -35,9 +36,9 @@ def seal_credentials(row: Credential, credentials: AwsCredentials, generation: i
 def open_credentials(row: Credential) -> AwsCredentials:
     """Open what the row holds now; a root's, only in a worker.
 
-    Raises `SealingError` if nothing was sealed for it, if the key id beside it is not the one that it was sealed with, or if
-    the end is later than that; a worker writes an earlier one when AWS says that it has ended. What was sealed before these
-    two were closed in lacks them; AWS ends it within hours.
+    Raises `SealingError` if nothing was sealed for it, if the key id beside it is not the one that it was
+    sealed with, or if the end is later than that; a worker writes an earlier one when AWS says that it has
+    ended. What was sealed before these two were closed in lacks them; AWS ends it within hours.
     """
     if row.sealed is None:
         raise sealing.SealingError("There is nothing sealed in this row.")

@@ -1,8 +1,8 @@
-"""How many calls an account may get: a token bucket per calling account in Redis, shared by all workers.
+"""Limit calls per account with a token bucket in Redis that all workers share.
 
-Bulk rotation has four fifths of the rate; starts have all of it, and what they take is taken from the bulk. When AWS
-throttles, the account's rate is halved; it doubles again with every half minute that passes. Without Redis each worker
-keeps a bucket of its own, at half the rate.
+Bulk rotation has four fifths of the rate; starts have all of it, and what they take is taken from the bulk.
+When AWS throttles, the account's rate is halved; it doubles again with every half minute that passes. Without
+Redis each worker keeps a bucket of its own, at half the rate.
 """
 
 import os
@@ -23,10 +23,10 @@ BURST_SECONDS = 1.0
 LEAST_RATE = 1.0
 RECOVERY_SECONDS = 30.0
 
-# KEYS: the asking lane's bucket, the bulk lane's bucket, the account's rate after a throttle.
-# ARGV: limit, the lane's share, wanted, the bulk share, burst seconds, recovery seconds.
-# A bucket is the moment at which it was, or will be, empty; full, it holds at least one permit, however slowly it fills.
-# Answers permits and the milliseconds until the next one.
+# KEYS: the asking lane's bucket, the bulk lane's bucket, the account's rate after a throttle. ARGV: limit,
+# the lane's share, wanted, the bulk share, burst seconds, recovery seconds. A bucket is the moment at which
+# it was, or will be, empty; full, it holds at least one permit, however slowly it fills. Answers permits and
+# the milliseconds until the next one.
 TAKE = """
 local t = redis.call('TIME')
 local now = t[1] + t[2] / 1000000
@@ -49,7 +49,8 @@ if granted > 0 then
 end
 return {0, math.ceil((1 / own - (now - empty)) * 1000)}
 """
-# KEYS: the account's rate. ARGV: limit, least rate, recovery seconds. At most one cut a second: one burst is one reason.
+# KEYS: the account's rate. ARGV: limit, least rate, recovery seconds. At most one cut a second: one burst is
+# one reason.
 CUT = """
 local t = redis.call('TIME')
 local now = t[1] + t[2] / 1000000
@@ -67,7 +68,7 @@ return 1
 
 @dataclass
 class _LocalBucket:
-    """What a worker keeps to while Redis is away."""
+    """Limit one worker's calls while Redis is away."""
 
     empty_at: float = 0.0
     rate: float = 0.0

@@ -1,7 +1,7 @@
 """The threads that wait for STS.
 
-They are handed more calls than they are, so that none is idle while the run commits what has come in. Where a call turns out
-to be pointless before its turn comes, or others hang, it is not made: the run decides anew.
+They are handed more calls than they are, so that none is idle while the run commits what has come in. Where a
+call turns out to be pointless before its turn comes, or others hang, it is not made: the run decides anew.
 """
 
 import os
@@ -32,7 +32,8 @@ from sessions.lifecycle.outcomes import (
 
 log = structlog.get_logger(__name__)
 
-# For each thread, so many calls lie in line beside the one it makes: a commit takes about as long as two calls.
+# For each thread, so many calls lie in line beside the one it makes: a commit takes about as long as two
+# calls.
 IN_LINE_PER_THREAD = 2
 LONGEST_IN_LINE_SECONDS = 1.0
 
@@ -41,7 +42,8 @@ LONGEST_IN_LINE_SECONDS = 1.0
 class Errands:
     """One run's calls. In `answers` lies what has come of each; None: it was not made.
 
-    `refused` are parents with the key that AWS has refused for their children. Once `ended`, no call is begun any more.
+    `refused` are parents with the key that AWS has refused for their children. Once `ended`, no call is begun
+    any more.
     """
 
     answers: SimpleQueue[tuple[Lane, Call, Outcome | None]] = field(default_factory=SimpleQueue)
@@ -50,7 +52,10 @@ class Errands:
     ended: bool = False
 
     def room(self, *, in_line: bool) -> int:
-        """How many more calls may be handed over now; without a line, the next free thread is for whoever comes next."""
+        """Return how many more calls may be handed over now.
+
+        Without a queue, the next free thread is for whoever comes next.
+        """
         return int(settings.CHAINWEB_STS_THREADS) * (1 + IN_LINE_PER_THREAD * in_line) - self.under_way
 
     def hand_over(self, lane: Lane, call: Call) -> None:
@@ -65,7 +70,7 @@ class Errands:
         return found
 
     def attend_to(self, lane: Lane, call: Call, since: float) -> Outcome | None:
-        """In a thread: makes the call that has lain in line since then, unless there is no point in it any more.
+        """Make a queued call in a thread, unless there is no point in it any more.
 
         What a person has given for a root is used in any case: the run cannot have it again.
         """
@@ -95,7 +100,8 @@ def assume(call: Call) -> Outcome:
         assert call.base is not None
         hop = Hop.from_json(row.request)
         if hop.fingerprint(str(row.team_id), str(row.parent_id)) != row.pk:
-            # Another team's parent, or another role: what came of it would be handed out under this row's name.
+            # Another team's parent, or another role: what came of it would be handed out under this row's
+            # name.
             return Refusal(not_its_own(row.level))
         answer = assume_role(hop, call.base, call.region, row.level, signed=call.signed)
     except AwsError as error:
@@ -134,7 +140,10 @@ def _serve(line: _Line) -> None:
 
 @lru_cache(maxsize=1)
 def _line(process_id: int) -> _Line:
-    """Made once per process, and after the fork. Plain threads and queues cost a fifth of an executor's futures."""
+    """Make the threads and their queue once per process, after the fork.
+
+    Plain threads and queues cost a fifth of an executor's futures.
+    """
     line: _Line = SimpleQueue()
     for number in range(settings.CHAINWEB_STS_THREADS):
         threading.Thread(target=_serve, args=(line,), name=f"sts-{number}", daemon=True).start()

@@ -1,6 +1,9 @@
-"""Lists that a person picks a root's setting from. Only a worker can ask AWS for them, by the person's own approval.
+"""Fetch the lists that a person picks a root's setting from, by the person's own approval.
 
-Who wants one says so on their approval (`wanted`), a worker fetches it (`listed`): {key: {"at", "choices" or "problem"}}.
+Only a worker can ask AWS for them.
+
+Who wants one says so on their approval (`wanted`), a worker fetches it (`listed`): {key: {"at", "choices" or
+"problem"}}.
 """
 
 import json
@@ -20,12 +23,15 @@ FRESH = timedelta(minutes=5)
 
 
 def picked_fields(root: AwsSession) -> list[Field]:
-    """The settings of its kind that are picked from lists, in their order: each list may depend on the one before."""
+    """Return the settings that are picked from lists, in order: each may depend on the one before."""
     return [field for field in ROOT_KINDS[root.kind].fields if field.picked]
 
 
 def want(approval: Approval, name: str, settings: Mapping[str, str]) -> dict[str, Any] | None:
-    """The list for that field, given these settings: {"at", "choices" or "problem"}. None: a worker is to fetch it, wake one."""
+    """Return the list for that field under these settings: {"at", "choices" or "problem"}.
+
+    None: a worker has to fetch it; wake one.
+    """
     key = _key(name, settings)
     known: dict[str, Any] | None = approval.listed.get(key)
     now = database_now()

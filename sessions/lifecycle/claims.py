@@ -1,7 +1,7 @@
-"""Who works on which credential: a conditional update with a lease and a fence.
+"""Claim credentials to work on: a conditional update with a lease and a fence.
 
-The fence is a random value per run. Every later write says `WHERE fence = mine`: a worker that was stopped past its lease
-and comes back finds another fence, or no row, and changes nothing.
+The fence is a random value per run. Every later write says `WHERE fence = mine`: a worker that was stopped
+past its lease and comes back finds another fence, or no row, and changes nothing.
 """
 
 import json
@@ -30,10 +30,11 @@ class Claim:
     fence: uuid.UUID = field(default_factory=uuid.uuid4)
 
 
-# PostgreSQL locks row by row and passes over what another worker is just claiming; SQLite has one writer at a time. The
-# CTE is materialized so that the planner takes the few due rows by their index and joins nothing else. The commit does not
-# wait for the disk: a claim that a crash of the server forgets is one that the fence no longer covers. By its place a row is
-# found in a third of the time; one that was changed between the look and the lock is left for the next claim.
+# PostgreSQL locks row by row and passes over what another worker is just claiming; SQLite has one writer at a
+# time. The CTE is materialized so that the planner takes the few due rows by their index and joins nothing
+# else. The commit does not wait for the disk: a claim that a crash of the server forgets is one that the
+# fence no longer covers. By its place a row is found in a third of the time; one that was changed between the
+# look and the lock is left for the next claim.
 _TAKE_POSTGRES = """
 WITH wanted AS MATERIALIZED (
     SELECT ctid AS place FROM chains_credential
@@ -74,7 +75,10 @@ def _take(claim: Claim, condition: str, values: list[object], limit: int, now: d
 
 
 def _read(row: Sequence[Any]) -> Credential:
-    """What `objects.raw` would make of it, in half the time: PostgreSQL's values need no conversion but for JSON."""
+    """Build rows as `objects.raw` would, in half the time.
+
+    PostgreSQL's values need no conversion but for JSON.
+    """
     values = [json.loads(value) if value and place in _JSON else value for place, value in enumerate(row)]
     return Credential.from_db(connection.alias, _COLUMN_SET, values)
 
@@ -87,7 +91,9 @@ def claim_due(
     not_below: Collection[str] = (),
     not_of: Collection[str] = (),
 ) -> list[Credential]:
-    """Takes up to `limit` due credentials, the longest overdue first; `asked_only`: those that a person waits for.
+    """Claim up to `limit` due credentials, the longest overdue first.
+
+    `asked_only`: those that a person waits for.
 
     What is assumed from the parents `not_below` is passed over, and what is of the teams `not_of`.
     """
@@ -107,7 +113,7 @@ def claim_due(
 
 
 def claim_these(claim: Claim, fingerprints: Collection[str]) -> list[Credential]:
-    """Takes these as well, as far as nobody else holds them and they have run out still: another worker may just have minted one.
+    """Claim these expired credentials unless another worker holds or renewed them.
 
     A parent that AWS refused stays untaken until a person asks: its `due_at` is null then.
     """
@@ -124,9 +130,10 @@ def claim_these(claim: Claim, fingerprints: Collection[str]) -> list[Credential]
 
 
 def hold_teams(fingerprints: Collection[str]) -> None:
-    """Locks the teams of these credentials before any of the rows, as starting and stopping do, until the transaction ends.
+    """Lock these credentials' teams before any row, as starting and stopping do.
 
-    Those go through a chain from the root down and from the leaf up; no order of rows would keep both from a deadlock.
+    Those go through a chain from the root down and from the leaf up; no order of rows would keep both from a
+    deadlock.
     """
     set_patience()
     teams = Credential.objects.filter(pk__any_of=fingerprints).values("team")
@@ -153,7 +160,7 @@ def release(claim: Claim, fingerprints: Collection[str]) -> None:
 
 @transaction.atomic
 def release_unneeded(claim: Claim, fingerprints: Collection[str]) -> None:
-    """Gives back what nobody needs: it is not due any more. What somebody has begun to need meanwhile stays due."""
+    """Release credentials that nobody needs; what is needed again by now stays due."""
     if fingerprints:
         hold_teams(fingerprints)
         unneeded = [pk for pk, needs in needs_of(fingerprints).items() if not needs]
@@ -163,7 +170,7 @@ def release_unneeded(claim: Claim, fingerprints: Collection[str]) -> None:
 
 
 def next_due_at(*, asked_only: bool = False) -> datetime | None:
-    """When the next claimable credential falls due. None: nothing is scheduled."""
+    """Return when the next claimable credential falls due. None: nothing is scheduled."""
     now = database_now()
     rows = Credential.objects.filter(Q(lease_until=None) | Q(lease_until__lt=now), due_at__isnull=False)
     if asked_only:

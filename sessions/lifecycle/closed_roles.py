@@ -1,8 +1,9 @@
-"""Whose sessions may have a role: who is kept out of it by one session does not come in by another of their own.
+"""Keep a role closed: who is kept out by one session does not come in by another of their own.
 
-What an admin has closed, only an admin opens. What they have left open is kept beside the session (`ClosedByAdmin`), so that its
-creator widens it by no change of access, and beside the role, so that nothing is won by deleting the session and making it
-again, nor by editing its role away and back. What a member has closed themselves they may open again.
+What an admin has closed, only an admin opens. What they have left open is kept beside the session
+(`ClosedByAdmin`), so that its creator widens it by no change of access, and beside the role, so that nothing
+is won by deleting the session and making it again, nor by editing its role away and back. What a member has
+closed themselves they may open again.
 """
 
 from collections.abc import Sequence
@@ -37,12 +38,14 @@ def role_of(session: AwsSession) -> str:
 
 
 def sessions_with_role(team_id: UUID, role: str) -> QuerySet[AwsSession]:
-    """Select the sessions of a team with that role."""
+    """Select a team's sessions with that role, compared by its exact ARN as AWS does."""
     return AwsSession.objects.filter(team=team_id, kind=CHAINED, link__role_arn__role_key=role)
 
 
 def _left_behind(team_id: UUID, role: str, having: QuerySet[AwsSession]) -> QuerySet[ClosedByAdmin]:
-    """Select what admins have closed of a role at other sessions than these: deleted ones, and such as had the role."""
+    """Select what admins have closed of a role at other sessions than these: deleted ones, and such as had
+    the role.
+    """
     return _closings(team_id, role).exclude(session__in=having.values("pk"))
 
 
@@ -58,9 +61,10 @@ def is_closed_by_admin(session: AwsSession) -> bool:
 
 
 def check_role(role_arn: str, member: Membership, session: AwsSession) -> None:
-    """Refuse a role that is closed to its author: something has it, or had it, and nothing of that lets them in.
+    """Refuse a role that is closed to its author: sessions have it, and none is open to them.
 
-    Admins say who is let in, so nothing is closed to them. A session that has the role already keeps it. Raises `Refused`.
+    Admins say who is let in, so nothing is closed to them. A session that has the role already keeps it.
+    Raises `Refused`.
     """
     if member.role == Role.ADMIN:
         return
@@ -81,9 +85,11 @@ def check_role(role_arn: str, member: Membership, session: AwsSession) -> None:
 
 
 def check_opening(session: AwsSession, member: Membership, right: Right, wanted: Audience) -> None:
-    """Refuse to give more people a right at a session, where an admin has closed it, or others its role, to them.
+    """Refuse to give more people a right at a session, where an admin has closed it, or others its role, to
+    them.
 
-    Admins say who is let in, and whoever has made every session with the role, while no admin has closed it. Raises `Refused`.
+    Admins say who is let in, and whoever has made every session with the role, while no admin has closed it.
+    Raises `Refused`.
     """
     if member.role == Role.ADMIN or not session.is_chained or is_open(session, right):
         return
@@ -115,7 +121,9 @@ def _lets_in_more(wanted: Audience, now: Audience, limit: Limit) -> bool:
 
 
 def limits_of_role(session: AwsSession) -> dict[Right, Limit]:
-    """Read to whom the role of a session is closed by what has it besides, or had it; a right that is open is left out."""
+    """Read to whom the role of a session is closed by what has it besides, or had it; a right that is open is
+    left out.
+    """
     assert session.team_id is not None
     role = role_of(session)
     others = sessions_with_role(session.team_id, role).exclude(pk=session.pk)
@@ -135,8 +143,8 @@ def is_admins(actor: Actor) -> bool:
 def keep_closed(changes: Sequence[tuple[AwsSession, Access, Access]]) -> None:
     """Remember to whom an admin has left these chained sessions, or that they have opened them.
 
-    `changes`: sessions of one team, whom each was open to and is now. The latest word counts: what was said of a role at
-    sessions that are gone is over.
+    `changes`: sessions of one team, whom each was open to and is now. The latest word counts: what was said
+    of a role at sessions that are gone is over.
     """
     links = AssumerLink.objects.filter(session__in=[session.pk for session, _, _ in changes])
     roles = {pk: role_key(role_arn) for pk, role_arn in links.values_list("session", "role_arn")}

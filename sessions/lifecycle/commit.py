@@ -35,7 +35,8 @@ def commit(
     """
     hold_teams([row.pk for row, _ in results])
     now = database_now()
-    # Locked before the needs are read: a start or stop in another transaction comes wholly before or wholly after.
+    # Locked before the needs are read: a start or stop in another transaction comes wholly before or wholly
+    # after.
     stored = (
         Credential.objects.filter(pk__any_of=[row.pk for row, _ in results], fence=claim.fence)
         .select_for_update()
@@ -87,7 +88,9 @@ def _taken_away(fingerprints: Collection[str]) -> set[str]:
 
 
 def _expire(results: Sequence[tuple[Credential, Outcome]], now: datetime) -> None:
-    """Note which parents have ended: AWS knows better than we do. Each is minted anew before the next try, and where it is
+    """Note which parents have ended: AWS knows better than we do.
+
+    Each is issued again before the next try, and where it is
     served itself, also without one. What another worker has minted in its place meanwhile lives on."""
     expired = {
         row.parent_id: outcome.signed_with
@@ -107,7 +110,7 @@ def _unless_asked_since(
     others: Mapping[str, tuple[Credential, Outcome]],
     asked: Mapping[str, tuple[datetime | None, datetime | None]],
 ) -> dict[str, dict[str, Any]]:
-    """Leave due what was made due while the call was under way: the answer is older than the press, edit or success."""
+    """Leave due what was made due during the call: the answer is older than the press or edit."""
     for pk, columns in written.items():
         due_at, asked_at = asked[pk]
         if due_at is not None and due_at != others[pk][0].due_at:
@@ -137,7 +140,10 @@ def _minted(row: Credential, minted: Minted, now: datetime, needed_directly: boo
 
 
 def _problems(others: Mapping[str, tuple[Credential, Outcome]], now: datetime) -> dict[str, dict[str, Any]]:
-    """What becomes of rows that were not minted. Bulk tries them again; a person who waits has had the first answer."""
+    """Decide what becomes of rows that were not issued.
+
+    Bulk tries them again; a person who waits has had the first answer.
+    """
     if not others:
         return {}
     ends = retries.lives_until(list(others.values()), now)

@@ -1,7 +1,9 @@
-"""Delete a session and all that is assumed from it: decided in one short transaction, cleared away in parts where it is much.
+"""Delete a session and all that is assumed from it: decided in one short transaction, cleared away in parts
+where it is much.
 
-What is decided holds for everybody at once: the sessions lose their team, so that no page, no rule and no worker finds them,
-and the link by which they hung on what stays is cut. What is left of them nobody has a use for, and any worker clears it away.
+What is decided holds for everybody at once: the sessions lose their team, so that no page, no rule and no
+worker finds them, and the link by which they hung on what stays is cut. What is left of them nobody has a use
+for, and any worker clears it away.
 """
 
 import hashlib
@@ -52,9 +54,9 @@ def delete_session(
 ) -> int:
     """Delete a session and everything assumed from it, at all levels; return how many sessions that were.
 
-    Of many, the rows stay for `work_off`: the caller wakes a worker.
-    `below_seen`: `mark_of` the dependants that were confirmed; raises `Changed` if they are others by now. Raises `Refused`
-    for what the member may not delete.
+    Of many, the rows stay for `work_off`: the caller wakes a worker. `below_seen`: `mark_of` the dependants
+    that were confirmed; raises `Changed` if they are others by now. Raises `Refused` for what the member may
+    not delete.
     """
     member = begin(member, Action.DELETE, session)
     expect(session.version, seen)
@@ -134,7 +136,9 @@ def work_off(seconds: float) -> int:
 
 @transaction.atomic
 def _clear_part(deletion: Deletion, size: int) -> int:
-    """Clear away the next sessions, at most so many, from the ends of the chains upwards. 0: all of them are gone."""
+    """Clear away the next sessions, at most so many, from the ends of the chains upwards. 0: all of them are
+    gone.
+    """
     lock_team(deletion.team_id)
     built_on = Exists(AssumerLink.objects.filter(assumer=OuterRef("pk")))
     left = AwsSession.objects.filter(~built_on, deletion=deletion.pk).order_by("pk")

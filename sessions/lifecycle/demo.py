@@ -1,4 +1,4 @@
-"""The demo team of the simulated AWS: a first start makes it, every start gives its root a key that works."""
+"""Seed the simulated AWS's demo team: the first start makes it, each start renews its root's key."""
 
 import base64
 from dataclasses import dataclass
@@ -22,14 +22,15 @@ AMBIENT_ARN = "arn:aws:sts::111122223333:assumed-role/ChainwebWorker/chainweb-wo
 
 @dataclass(frozen=True)
 class DemoLogin:
-    """Who can log in to the demo, printed at every start."""
+    """Name who can log in to the demo; printed at every start."""
 
     name: str
     role: str
     password: str
 
 
-# alias, profile, assumer's alias, role ARN: a chain of four from the IAM user, two shorter ones from the workers' identity.
+# alias, profile, assumer's alias, role ARN: a chain of four from the IAM user, two shorter ones from the
+# workers' identity.
 CHAINS = [
     ("Audit hub", "audit-hub", IAM_USER_ALIAS, "arn:aws:iam::111122223333:role/org/AuditHub"),
     ("Security reader", "security-reader", "Audit hub", "arn:aws:iam::222233334444:role/SecurityReader"),
@@ -51,7 +52,7 @@ CHAINS = [
 
 
 def demo_password(name: str) -> str:
-    """The same at every start of one installation, another in every installation: made from its secret key."""
+    """Derive the demo's password from the secret key: stable within one installation."""
     letters = (
         base64.b32encode(salted_hmac("chainweb.demo", name, algorithm="sha256").digest()).decode().lower()
     )
@@ -59,7 +60,7 @@ def demo_password(name: str) -> str:
 
 
 def seed(endpoint_url: str) -> list[DemoLogin]:
-    """Makes what is missing of the demo and renews its root's key at the simulator, which forgets at every stop."""
+    """Make what is missing of the demo and renew its root's key at the simulator."""
     team = Team.objects.filter(slug=TEAM).first()
     if team is None:
         team = create_team(TEAM, "Demo team", actor="demo", ambient_enabled=True)

@@ -1,8 +1,9 @@
-"""Choose where an account is called next: at the root's STS region or, while that brings no answer, at one that stands in.
+"""Choose where an account is called: the root's STS region, or one that stands in for it.
 
-What this process has last seen of an account at a region is its `Health`, a breaker: after some calls in a row without an
-answer it is shut for a while, and then tried with one call. A region that stands in is tried with few calls from the start
-and shut by the first that fails, so that an outage of all regions, or of one endpoint for all, costs few calls more.
+What this process has last seen of an account at a region is its `Health`, a breaker: after some calls in a
+row without an answer it is shut for a while, and then tried with one call. A region that stands in is tried
+with few calls from the start and shut by the first that fails, so that an outage of all regions, or of one
+endpoint for all, costs few calls more.
 """
 
 import random
@@ -23,7 +24,8 @@ FAILURES_TO_SHUT = 3
 FIRST_SHUT = compressed(seconds=5)
 # So many further regions are tried at most.
 MOST_STAND_INS = 3
-# What a region rejects may be its own doing: a policy that names regions, an endpoint that is not there for all of them.
+# What a region rejects may be its own doing: a policy that names regions, an endpoint that is not there for
+# all of them.
 REGIONAL = DENIED | UNKNOWN_KEY | QUOTING | {"AuthFailure", "OptInRequired", "RegionDisabledException"}
 _OF_A_REGION = {About.HOP, About.KEY, About.REGION}
 
@@ -66,7 +68,7 @@ _health: dict[tuple[str, str], Health] = {}
 
 @dataclass(frozen=True)
 class Route:
-    """List the regions at which one account is called: the STS region of the root, then those that stand in for it."""
+    """List the regions of one account's calls: the root's STS region, then those that stand in."""
 
     account: str
     regions: tuple[str, ...]
@@ -91,7 +93,9 @@ class Route:
         return self.home
 
     def next(self, under_way: dict[str, int]) -> str | None:
-        """Name the region for one more call, with so many under way at each; None while there is room at none."""
+        """Name the region for one more call, with so many under way at each; None while there is room at
+        none.
+        """
         if not self.at(self.home).failures:
             return self.home
         for region in self._usable():
@@ -127,7 +131,7 @@ class Route:
         return self.at(region).last_error is error and self.at(region).is_shut() and not self.is_shut()
 
     def judged(self, region: str, error: AwsError) -> AwsError:
-        """Make nothing final of a rejection by a region that stands in: the root's own region may say otherwise."""
+        """Make nothing final of a rejection by a stand-in region: the root's own may say otherwise."""
         if region == self.home or error.about not in _OF_A_REGION or error.code not in REGIONAL:
             return error
         return type(error)(
@@ -140,7 +144,9 @@ class Route:
         )
 
     def other_than(self, region: str) -> str | None:
-        """Name another region that takes calls, for what cannot wait until one is shut; None if there is none."""
+        """Name another region that takes calls, for what cannot wait until one is shut; None if there is
+        none.
+        """
         return next((each for each in self._usable() if each != region), None)
 
     def _usable(self) -> list[str]:
@@ -151,7 +157,7 @@ class Route:
 
 
 def ask(way: Route, call: Callable[[str], Answer]) -> Answer:
-    """Make a call outside of a run: at the region for it now, and once more at the next one if that brings no answer.
+    """Make a call outside of a run, and once more at the next region if there is no answer.
 
     Where the first region may be tried again, this call does so: no run may have a call for that account.
     """
@@ -172,7 +178,10 @@ def ask(way: Route, call: Callable[[str], Answer]) -> Answer:
 
 @lru_cache(maxsize=10_000)
 def route(account: str, home: str, *, of_sts: bool = True) -> Route:
-    """Find the way of an account's calls; `of_sts` is false for calls of another service, for which nothing stands in."""
+    """Find the route of an account's calls.
+
+    `of_sts` is false for another service, for which nothing stands in.
+    """
     return Route(account, (home, *(stand_ins(home)[:MOST_STAND_INS] if of_sts else ())))
 
 

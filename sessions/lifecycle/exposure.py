@@ -1,4 +1,4 @@
-"""What a person still holds: temporary credentials that were handed to them and that AWS accepts until they expire.
+"""List what a person still holds: credentials handed to them that AWS accepts until they expire.
 
 Nothing can call these back but AWS itself, so it is the ledger that answers, whatever has been deleted since.
 """
@@ -27,7 +27,7 @@ class Held:
 
 
 def held_by(team_id: object, username: str) -> list[Held]:
-    """What was handed to that person in that team and has not run out, the longest-lived first."""
+    """List that person's unexpired credentials of that team, the longest-lived first."""
     now = database_now()
     found: dict[str, Held] = {}
     lines = Event.objects.filter(

@@ -1,4 +1,4 @@
-"""A handle says in CloudTrail who it was: whether a role session name would come out as the handle of somebody else."""
+"""Check that no role session name would come out as somebody else's CloudTrail handle."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass

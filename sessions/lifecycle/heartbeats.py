@@ -15,12 +15,12 @@ def stamp(name: str) -> None:
 
 
 def forget() -> None:
-    """What an earlier run has stamped, so that it is not taken for this one's; whoever lives stamps anew."""
+    """Delete an earlier run's stamps; whoever lives stamps again."""
     Heartbeat.objects.all().delete()
 
 
 def seconds_since(name: str, now: datetime) -> float | None:
-    """How long ago that part was last seen; None: never."""
+    """Return the seconds since that part was last seen; None: never."""
     at = Heartbeat.objects.filter(name=name).values_list("at", flat=True).first()
     return None if at is None else (now - at).total_seconds()
 

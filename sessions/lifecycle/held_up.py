@@ -1,8 +1,8 @@
-"""A team whose lock somebody holds: what workers do for it is left for later, and what they do for other teams goes on.
+"""Postpone work for a team whose lock is held, and go on with other teams.
 
-Workers wait for a lock as long as web requests do. What is about several teams at once waits for a moment only, since it
-holds the other teams meanwhile; then it is done team by team. A team whose lock was not to be had is asked again after twice
-as long each time, or once its lock is seen to be free.
+Workers wait for a lock as long as web requests do. What is about several teams at once waits for a moment
+only, since it holds the other teams meanwhile; then it is done team by team. A team whose lock was not to be
+had is asked again after twice as long each time, or once its lock is seen to be free.
 """
 
 import time
@@ -76,7 +76,7 @@ def forget_all() -> None:
 def team_by_team(
     rows: Sequence[Each], team_of: Callable[[Each], object], act: Callable[[list[Each]], Collection[str]]
 ) -> tuple[set[str], list[Each]]:
-    """Have `act`, a transaction, done for the rows of all teams together, or where a lock is held for each team alone.
+    """Run `act` for the rows of all teams together, or per team where a lock is held.
 
     Returns what `act` has returned, in one set, and the rows of teams that are held up.
     """
@@ -129,7 +129,10 @@ def wait_for(seconds: float) -> None:
 
 @contextmanager
 def passed_over(team_id: object = None) -> Iterator[list[BaseException]]:
-    """Go on where a lock was not to be had: the work stays due. The list that it gives is empty unless that was so."""
+    """Go on where a lock was not available: the work stays due.
+
+    The list that it gives is empty unless that was so.
+    """
     passed: list[BaseException] = []
     try:
         yield passed

@@ -1,4 +1,4 @@
-"""What a link may say under its team's policy, and what the hops of one chain may say together."""
+"""Check a link against its team's policy, and the hops of one chain against each other."""
 
 from collections.abc import Mapping, Sequence
 
@@ -14,7 +14,7 @@ from sessions.models.sessions import load_chains
 
 
 def check_link(link: AssumerLink, policy: TeamPolicy) -> None:
-    """Whether the team's policy lets a link be saved like that. Raises `Refused`."""
+    """Check that the team's policy allows a link. Raises `Refused`."""
     own = link.role_session_name
     if own and policy.username_demanded and not policy.names_locked and not names_a_person(own):
         raise Refused("role_session_name", "The team's policy demands {username} in every role session name.")
@@ -31,8 +31,11 @@ def check_link(link: AssumerLink, policy: TeamPolicy) -> None:
 
 
 def check_name(session: AwsSession, policy: TeamPolicy, handles: Mapping[str, int] | None = None) -> None:
-    """Whether everybody of the team would be told from every other in CloudTrail at that session's own hop: for nobody may
-    its name come out as the handle of somebody else. `handles`: the team's, if they are read already. Raises `Refused`."""
+    """Check that no member's role session name equals another member's CloudTrail handle.
+
+    It is about that session's own hop. Nobody may have its name come out as the handle of somebody else.
+    `handles`: the team's, if they are read already. Raises `Refused`.
+    """
     template = template_of(session.link, policy)
     if template == HANDLE:
         return
@@ -47,7 +50,7 @@ def check_name(session: AwsSession, policy: TeamPolicy, handles: Mapping[str, in
 
 
 def check_tags(link: AssumerLink, policy: TeamPolicy) -> None:
-    """Whether the link's tags are among those that the policy allows. Raises `Refused`."""
+    """Check that the policy allows the link's tags. Raises `Refused`."""
     if why := why_not_tags(link, policy):
         raise Refused("tags", why)
 
@@ -65,9 +68,10 @@ def why_not_tags(link: AssumerLink, policy: TeamPolicy) -> str:
 
 
 def check_below(session: AwsSession, policy: TeamPolicy) -> None:
-    """Check the chains through a session that was edited, where it can have made a difference. Raises `Refused`.
+    """Check the chains through an edited session, where it can matter. Raises `Refused`.
 
-    Tags that it, or a hop above it, passes on now clash with what hops below it send: only those that send any are looked at.
+    Tags that it, or a hop above it, passes on now clash with what hops below it send: only those that send
+    any are looked at.
     """
     if not any(each.link.transitive_tag_keys for each in session.chain()[1:]):
         return
@@ -77,7 +81,7 @@ def check_below(session: AwsSession, policy: TeamPolicy) -> None:
 
 
 def check_chain(chain: Sequence[AwsSession], policy: TeamPolicy) -> None:
-    """Whether AWS can take the hops of a chain (root first) one after another. Raises `Refused`, naming the hop."""
+    """Check that AWS can take a chain's hops, root first. Raises `Refused`, naming the hop."""
     passed_on: dict[str, tuple[int, AwsSession]] = {}
     for number, session in enumerate(chain[1:], start=1):
         for key, _ in session.link.tags:
@@ -92,7 +96,7 @@ def check_chain(chain: Sequence[AwsSession], policy: TeamPolicy) -> None:
 
 
 def check_size(session: AwsSession, policy: TeamPolicy) -> None:
-    """Check that the session policies of a hop, with the networks it is bound to, are not too long. Raises `Refused`."""
+    """Check that a hop's session policies and networks are not too long. Raises `Refused`."""
     size = size_of(session.link, policy)
     if size > LONGEST_POLICY:
         is_bound = policy.networks or session.link.networks

@@ -1,12 +1,13 @@
 """Say which AWS identity a chain is, so that an edit makes nobody somebody else unasked.
 
-The identity of a session is the way to it: who its root is at AWS, then the role of each hop. An activation keeps the one
-that its person has started. Where a chain leads to another one, that activation ends with a notice instead of following; what
-leaves the way as it is (alias, region, tags, policies, external ID, names) moves on.
+The identity of a session is the way to it: who its root is at AWS, then the role of each hop. An activation
+keeps the one that its person has started. Where a chain leads to another one, that activation ends with a
+notice instead of following; what leaves the way as it is (alias, region, tags, policies, external ID, names)
+moves on.
 
-Who a root is may be unknown, so it is counted: `identity_version` goes up with every edit that cannot be shown to leave it
-the same. A key that Chainweb itself has rotated is the same user's, and so is one that a test has found to be. A root whose
-key AWS refuses is mended by another one: what has stopped at it goes on.
+Who a root is may be unknown, so it is counted: `identity_version` goes up with every edit that cannot be
+shown to leave it the same. A key that Chainweb itself has rotated is the same user's, and so is one that a
+test has found to be. A root whose key AWS refuses is mended by another one: what has stopped at it goes on.
 """
 
 from collections.abc import Iterable, Mapping, Sequence
@@ -86,7 +87,8 @@ def check_token(
     assumer: AwsSession | None = None,
     settings: Mapping[str, str] | None = None,
 ) -> None:
-    """Refuse an edit by a token for some sessions alone that may make one of them somebody else at AWS. Raises `RightLost`.
+    """Refuse an edit by a token for some sessions alone that may make one of them somebody else at AWS.
+    Raises `RightLost`.
 
     Else such a token would reach every role that its person may have.
     """
@@ -121,7 +123,7 @@ def _account(role_arn: str) -> str:
 
 
 def held_identities(activations: Sequence[Activation]) -> dict[UUID, list[str]]:
-    """Name what these activations have been started as; of those from before this was kept, by their credentials."""
+    """Name what these activations were started as; older ones by their credentials."""
     known = {each.pk: list(each.identity) for each in activations if each.identity is not None}
     unknown = [each for each in activations if each.identity is None]
     if unknown:
@@ -150,7 +152,7 @@ def _of_credential(leaf: Credential, rows: Mapping[str, Credential]) -> list[str
 
 
 def own_below(session: AwsSession, user_id: int) -> list[Activation]:
-    """List the editor's own activations of that session and below that are what their chains say: before an edit."""
+    """List the editor's own activations there and below that match their chains before an edit."""
     below = session.with_dependants().values("pk")
     mine = list(
         Activation.objects.filter(user=user_id, session__in=below).select_related("session", "credential")
@@ -161,7 +163,7 @@ def own_below(session: AwsSession, user_id: int) -> list[Activation]:
 
 
 def go_along(own: Sequence[Activation]) -> None:
-    """Have these activations be what their chains say after the edit: whoever edits knows what they become."""
+    """Let these activations follow the edit: whoever edits knows what they become."""
     sessions = AwsSession.objects.in_bulk([each.session_id for each in own])
     chains = load_chains(sessions.values(), broken=True)
     for each in own:
@@ -174,7 +176,7 @@ def _named(chain: Sequence[AwsSession]) -> list[str]:
 
 
 def tell(ended: Sequence[Activation], why: Why | None, now: datetime) -> list[Entry]:
-    """Leave a notice for each person whose activation ends by an edit, and return the lines that tell of it.
+    """Leave a notice for each person whose activation ends by an edit; return the events.
 
     `why`: None if it is not known any more whose edit it was.
     """

@@ -31,7 +31,7 @@ def digest_of(code: Secret) -> str:
 def invite(
     by: Membership, role: Role, note: str = "", days: int = INVITATION_DAYS
 ) -> tuple[Invitation, Secret]:
-    """A new invitation into the admin's team, and its code: the only time that exists outside the invited person's hands.
+    """Create an invitation to the admin's team and return its code, which exists only there.
 
     Raises `Refused` if they have lost the right to invite by now: who loses it leaves no way in behind.
     """
@@ -58,8 +58,8 @@ def invite(
 def _open_now() -> QuerySet[Invitation]:
     """Select the invitations that let somebody in now.
 
-    One by somebody whose groups are too old waits until they are read again: who has left the company would come back by
-    their own invitation, as somebody whom no group governs.
+    One by somebody whose groups are too old waits until they are read again: who has left the company would
+    come back by their own invitation, as somebody whom no group governs.
     """
     inviters = Membership.objects.filter(team=OuterRef("team"), user__username=OuterRef("invited_by"))
     open_ones = Invitation.objects.filter(ended_at=None, expires_at__gt=database_now())
@@ -72,7 +72,7 @@ def invitation_by_code(code: Secret) -> Invitation | None:
 
 
 def open_invitation(invitation_id: str) -> Invitation | None:
-    """The same by its id, for a browser that has shown the code before."""
+    """Return an open invitation by its id, for a browser that has shown the code."""
     return _open_now().filter(pk=invitation_id).first()
 
 

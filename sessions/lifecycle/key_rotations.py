@@ -1,7 +1,8 @@
-"""A root's long-lived key is replaced in place, in the background: the steps are those of `aws.key_rotation`.
+"""Replace a root's long-lived key in the background, in the steps of `aws.key_rotation`.
 
-The row says what has been done; a worker that dies is followed by another that goes on. Whoever works on it holds it by a
-lease and a fence, and writes with the fence: what a late worker has made at AWS is found there and removed by the next one.
+The row says what has been done; a worker that dies is followed by another that goes on. Whoever works on it
+holds it by a lease and a fence, and writes with the fence: what a late worker has made at AWS is found there
+and removed by the next one.
 """
 
 import uuid
@@ -59,7 +60,10 @@ def rotation_of(root: AwsSession) -> KeyRotation | None:
 
 
 def ask_rotation(root: AwsSession, member: Membership) -> KeyRotation:
-    """Has the root's key replaced in the background. Raises `lifecycle.sessions.Refused`. The caller wakes a worker."""
+    """Ask for the root's key to be replaced.
+
+    Raises `lifecycle.sessions.Refused`. The caller wakes a worker.
+    """
     kind = ROOT_KINDS[root.kind]
     if kind.long_lived_key is None:
         raise NotAllowed("", "This kind of root has no long-lived key.")
@@ -80,7 +84,9 @@ def ask_rotation(root: AwsSession, member: Membership) -> KeyRotation:
 
 @transaction.atomic
 def ask_again(rotation: KeyRotation, member: Membership, *, withdraw: bool = False) -> None:
-    """Goes on after a refusal, or gives up: before the switch the new key is deleted, afterwards there is nothing to withdraw.
+    """Go on after a refusal, or give up.
+
+    Before the switch the new key is deleted; afterwards there is nothing to withdraw.
 
     Raises `lifecycle.sessions.Refused`. The caller wakes a worker.
     """
@@ -145,7 +151,10 @@ def _work_on(pk: uuid.UUID, fence: uuid.UUID) -> None:
 
 @dataclass
 class DatabaseStore:
-    """`aws.key_rotation.Store`, over the row and its root. Every write is conditional on the fence and is one transaction."""
+    """Implement `aws.key_rotation.Store` over the row and its root.
+
+    Every write is conditional on the fence and is one transaction.
+    """
 
     pk: uuid.UUID
     fence: uuid.UUID

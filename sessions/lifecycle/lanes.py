@@ -1,7 +1,7 @@
-"""Whose call is next: one lane per calling account and STS region, so that one that is slow, dead or throttled delays no other.
+"""Queue calls per calling account and STS region, so that a slow one delays no other.
 
-A lane has its own queue, its share of the threads, its permits from the account's budget, and a route: the region where its
-next call is made.
+A lane has its own queue, its share of the threads, its permits from the account's budget, and a route: the
+region where its next call is made.
 """
 
 import math
@@ -21,7 +21,8 @@ from sessions.lifecycle.bases import Base
 from sessions.lifecycle.endpoints import Route
 from sessions.models import Credential
 
-# Permits are asked for in slices, so that a lane never sits on a second's worth that another worker could use.
+# Permits are asked for in slices, so that a lane never sits on a second's worth that another worker could
+# use.
 MOST_PERMITS = 25
 # A lane whose calls have brought no answer for so long holds up what waits in it.
 SLOW_AFTER_SECONDS = 0.5
@@ -29,10 +30,12 @@ SLOW_AFTER_SECONDS = 0.5
 
 @dataclass(frozen=True)
 class Call:
-    """One call to make: the row it is for, and what signs it. A root's row has none: what it needs is taken at the last moment.
+    """Hold one call to make: the row it is for, and what signs it.
 
-    `signed` decides what AWS's answer proves; see `aws.proof`. `region` is where it is made, chosen when it is handed over;
-    `is_second`: it was made in vain at another one just before.
+    A root's row has none: what it needs is taken at the last moment.
+
+    `signed` decides what AWS's answer proves; see `aws.proof`. `region` is where it is made, chosen when it
+    is handed over; `is_second`: it was made in vain at another one just before.
     """
 
     row: Credential
@@ -44,7 +47,10 @@ class Call:
 
 @dataclass
 class Lane:
-    """Hold the calls of one account for one STS region; `handed_over` counts those under way, by the region called."""
+    """Hold the calls of one account for one STS region.
+
+    `handed_over` counts those under way, by the region called.
+    """
 
     route: Route
     queue: deque[Call] = field(default_factory=deque)
@@ -59,11 +65,11 @@ class Lane:
         return self.route.account
 
     def may_go_on(self, call: Call, since: float) -> bool:
-        """Tell whether a call that was handed over then may still be made: its region was not shut, nor its account throttled."""
+        """Tell if a call handed over then may still be made: region not shut, account not throttled."""
         return since >= self.throttled_at and not self.route.at(call.region).is_shut()
 
     def is_held_up(self) -> bool:
-        """Whether what waits in it will wait longer: it has no permit, fails, or is slow."""
+        """Tell if what waits in the lane will wait longer: it has no permit, fails, or is slow."""
         now = time.monotonic()
         is_slow = self.handed_over.total() > 0 and now - self.moved_at > SLOW_AFTER_SECONDS
         return is_slow or now < self.next_permit_at or self.route.at(self.route.now()).failures > 0
@@ -104,7 +110,7 @@ class Lanes:
                 yield lane, replace(lane.queue.popleft(), region=region)
 
     def _region(self, lane: Lane) -> str | None:
-        """Find where the lane's next call may be made now; None: it has its share of the threads, or its regions of calls."""
+        """Find where the lane's next call may be made; None if its share of threads or calls is used."""
         under_way = lane.handed_over.total()
         others = any(
             each is not lane and (each.queue or each.handed_over.total()) for each in self.lanes.values()
@@ -130,16 +136,18 @@ class Lanes:
                     yield lane.queue.popleft(), error, left
 
     def not_made(self, lane: Lane, call: Call) -> None:
-        """Tells the lane that a call it gave away was not made. What was allowed for it is used up all the same: who was
+        """Tell the lane that a call it gave away was not made.
+
+        What was allowed for it is used up all the same: who was
         throttled meanwhile is to make fewer calls."""
         lane.handed_over[call.region] -= 1
 
     def held_up(self) -> list[Call]:
-        """What waits in lanes that will not soon come to it."""
+        """Return the calls in lanes that will not soon come to them."""
         return [call for lane in self.lanes.values() if lane.is_held_up() for call in lane.queue]
 
     def parents_held_up(self) -> set[str]:
-        """What that is to be assumed from."""
+        """Return the parents of the calls that are held up."""
         return {str(call.row.parent_id) for call in self.held_up() if call.row.parent_id}
 
     def take_out(self, parent_id: str) -> Iterator[Call]:
@@ -162,7 +170,7 @@ class Lanes:
         lane.route.told(call.region, error)
 
     def seconds_until_permit(self) -> float:
-        """How long until a lane that waits for its budget may go on; 1 if none does."""
+        """Return the seconds until a lane that waits for its budget may go on; 1 if none does."""
         now = time.monotonic()
         waits = [lane.next_permit_at - now for lane in self.lanes.values() if lane.queue]
         return min((wait for wait in waits if wait > 0), default=1.0)

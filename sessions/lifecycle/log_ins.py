@@ -1,7 +1,7 @@
-"""What ends with a password or a suspension, for good: every log-in but the one at hand, every token, and an address that waits.
+"""End log-ins, tokens and an unverified address with a new password or a suspension, for good.
 
-An address that somebody else has asked for in the person's name is verified by a link in a mail that goes to them: it would
-outlast the log-in that they had no right to, and reset the new password.
+An address that somebody else has asked for in the person's name is verified by a link in a mail that goes to
+them: it would outlast the log-in that they had no right to, and reset the new password.
 """
 
 from typing import Any
@@ -28,7 +28,7 @@ def end_log_ins(user: User) -> None:
 
 
 def _forget_awaited_address(user: User) -> None:
-    """Have the link that was sent to a new address verify nothing any more. The address in use stays, verified or not."""
+    """Void the link sent to a new address. The address in use stays, verified or not."""
     in_use = User.objects.filter(pk=user.pk).values_list("email", flat=True).get()
     EmailAddress.objects.filter(user=user, verified=False).exclude(email__iexact=in_use).delete()
 
@@ -68,10 +68,10 @@ def hold_teams_first(instance: User, **kwargs: Any) -> None:
 
 @receiver(post_save, sender=User)
 def end_what_the_old_password_opened(instance: User, **kwargs: Any) -> None:
-    """Revoke a person's tokens with every new password, whoever sets it and by whatever way: page, mail, or command.
+    """Revoke a person's tokens with every new password, by page, mail or command.
 
-    Other log-ins end by themselves: Django compares a mark of the password at each request. What one of them is just being
-    handed is handed out before, or not at all: both hold the ledger's head.
+    Other log-ins end by themselves: Django compares a mark of the password at each request. What one of them
+    is just being handed is handed out before, or not at all: both hold the ledger's head.
     """
     if _has_new_password(instance):
         _forget_awaited_address(instance)

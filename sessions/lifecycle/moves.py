@@ -1,8 +1,8 @@
-"""After a change: what is active moves to the credentials that its chains ask for now, a few at once, thousands in parts.
+"""Move what is active to what its chains ask for after a change, thousands in parts.
 
-The change itself is saved at once, and nothing is handed out that it forbids (see `reveal`). A worker then goes through the
-activations of its scope in the order of their ids and holds the team's lock for a fraction of a second each time; what is
-started meanwhile asks for the right thing by itself.
+The change itself is saved at once, and nothing is handed out that it forbids (see `reveal`). A worker then
+goes through the activations of its scope in the order of their ids and holds the team's lock for a fraction
+of a second each time; what is started meanwhile asks for the right thing by itself.
 """
 
 import time
@@ -42,8 +42,8 @@ def follow(
 ) -> None:
     """Have what is active follow a change: of a team, `below` one session (with it), or `of` one person.
 
-    Call it under the team's lock, in the transaction of the change; the caller wakes a worker. `asked`: people wait for it.
-    `why`: the edit that has changed an identity, for those whose activation ends by it.
+    Call it under the team's lock, in the transaction of the change; the caller wakes a worker. `asked`:
+    people wait for it. `why`: the edit that has changed an identity, for those whose activation ends by it.
     """
     scope = Q(team=team_id, session=below, user=of)
     started = _started(team_id, below, of)
@@ -72,7 +72,7 @@ def follow_for(session: AwsSession, member: Membership) -> None:
 
 
 def progress(team_id: Any, below: AwsSession | None = None) -> dict[str, int] | None:
-    """Say how far what is active in a team, or `below` one session, has followed the last changes; None if all of it has."""
+    """Tell how far a team, or `below` one session, has followed the last changes; None if fully."""
     scope = Q(team=team_id) if below is None else Q(team=team_id, session=below)
     found = Move.objects.filter(scope).aggregate(done=Sum("done"), of=Sum("of"))
     if found["of"] is None:
@@ -135,7 +135,7 @@ def _lease(now: datetime) -> datetime:
 
 @transaction.atomic
 def _part(move: Move, size: int) -> int:
-    """Look at the next activations, at most so many. 0: it is over, or somebody else's by now."""
+    """Move activations for as long as the lock may be held. 0: it is over, or another worker's."""
     lock_team(move.team_id)
     fresh = Move.objects.select_related("session").filter(pk=move.pk, fence=move.fence).first()
     if fresh is None:
@@ -160,9 +160,11 @@ def _rest_of(move: Move) -> QuerySet[Activation]:
 
 
 def move_first(rows: Sequence[Credential]) -> set[str]:
-    """In a worker: move what rests on these rows, which are about to be issued again by the settings of before a change.
+    """In a worker: move what rests on these rows, which are about to be issued again by the settings of
+    before a change.
 
-    What nobody needs afterwards is not issued. Returns the rows of teams whose lock was not to be had: they are as due once their lease ends.
+    What nobody needs afterwards is not issued. Returns the rows of teams whose lock was not to be had: they
+    are as due once their lease ends.
     """
     left: set[str] = set()
     for move in Move.objects.filter(team__in={row.team_id for row in rows}):

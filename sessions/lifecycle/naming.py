@@ -1,4 +1,4 @@
-"""What each hop of a chain says for a person: the link's own words, under the team's policy."""
+"""Resolve what each hop of a chain says for a person, under the team's policy."""
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
@@ -15,7 +15,9 @@ from sessions.models import CHAINED, AssumerLink, AwsSession, Membership, Source
 
 
 def effective_template(own: str, policy: TeamPolicy) -> str:
-    """Choose the template that counts: the team's for a link without one of its own, where it is locked, or where the link's
+    """Choose the template that counts.
+
+    The team's for a link without one of its own, where it is locked, or where the link's
     own does not name a person but must."""
     if not own or policy.names_locked or (policy.username_demanded and not names_a_person(own)):
         return policy.role_session_name
@@ -27,13 +29,16 @@ def template_of(link: AssumerLink, policy: TeamPolicy) -> str:
 
 
 def role_session_name(link: AssumerLink, session: AwsSession, member: Membership, policy: TeamPolicy) -> str:
-    """What CloudTrail will show for that person at that hop; always legal. Raises `InvalidName` for a broken template."""
+    """Return what CloudTrail will show for that person at that hop; always legal.
+
+    Raises `InvalidName` for a broken template.
+    """
     values = {"username": member.user.aws_name, "alias": session.alias, "team": member.team.slug}
     return render_role_session_name(template_of(link, policy), values)
 
 
 def carries_source_identity(chain: Sequence[AwsSession], policy: TeamPolicy) -> bool:
-    """Whether the first hop of that chain (root first) sends a source identity: see `SourceIdentity`."""
+    """Tell if a chain's first hop sends a source identity: see `SourceIdentity`."""
     match SourceIdentity(policy.source_identity):
         case SourceIdentity.OFF:
             return False
@@ -44,9 +49,10 @@ def carries_source_identity(chain: Sequence[AwsSession], policy: TeamPolicy) -> 
 
 
 def resolve_hops(chain: Sequence[AwsSession], member: Membership, policy: TeamPolicy) -> list[Hop]:
-    """What the AssumeRole calls of a chain (root first) say for that person, the last of them as what is delivered.
+    """Return a chain's AssumeRole calls for that person, root first, the last as delivered.
 
-    Only that last one is bound to networks: a worker assumes from the others, and from elsewhere. Raises `InvalidName`.
+    Only that last one is bound to networks: a worker assumes from the others, and from elsewhere. Raises
+    `InvalidName`.
     """
     carries = carries_source_identity(chain, policy)
     hops = []
@@ -71,7 +77,10 @@ def resolve_hops(chain: Sequence[AwsSession], member: Membership, policy: TeamPo
 
 @dataclass(frozen=True)
 class NamedHop:
-    """One hop as CloudTrail will show it for one person; `policy_size` in characters, of 2048 that there can be."""
+    """Hold one hop as CloudTrail will show it for one person.
+
+    `policy_size` in characters, of 2048 that there can be.
+    """
 
     number: int
     alias: str
@@ -117,10 +126,12 @@ def preview(chain: Sequence[AwsSession], member: Membership, policy: TeamPolicy)
 
 @dataclass(frozen=True)
 class Unnamed:
-    """A session that gives everybody the same name in CloudTrail; `has_source_identity`: something else says who it was.
+    """Hold a session with one CloudTrail name for everybody.
 
-    `shows`: the user name of the member whose own name in CloudTrail that is. Neither a new session nor a new or another
-    handle may bring that about; somebody who joins a further team can.
+    `has_source_identity`: something else says who it was.
+
+    `shows`: the user name of the member whose own name in CloudTrail that is. Neither a new session nor a new
+    or another handle may bring that about; somebody who joins a further team can.
     """
 
     session: AwsSession
@@ -143,7 +154,7 @@ def may_be_unnamed(team: Team, policy: TeamPolicy) -> QuerySet[AwsSession]:
 
 
 def unnamed_sessions(chains: Iterable[Sequence[AwsSession]], policy: TeamPolicy, team: Team) -> list[Unnamed]:
-    """Of these chains' (root first) last sessions the ones whose role session name does not identify a person.
+    """Return the chains' last sessions whose role session name identifies no person.
 
     A template with {username} always does: it is shortened last of all, and the longest handle fits.
     """

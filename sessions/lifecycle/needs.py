@@ -1,4 +1,4 @@
-"""Who a credential is for: the members whose activations or probes rest on it, directly or further down its chain."""
+"""Find the members whose activations or probes rest on a credential, directly or below."""
 
 from collections.abc import Collection
 from dataclasses import dataclass
@@ -18,7 +18,10 @@ MEMBERSHIP = "user__memberships__"
 
 @dataclass(frozen=True)
 class Need:
-    """One person's reason for a credential. `direct`: it is what they take away; otherwise a hop on their way."""
+    """Hold one person's reason for a credential.
+
+    `direct`: it is what they take away; otherwise a hop on their way.
+    """
 
     person: str
     session: Subject | None
@@ -26,7 +29,9 @@ class Need:
 
 
 def needs_of(fingerprints: Collection[str]) -> dict[str, list[Need]]:
-    """{fingerprint: needs}; one that nobody needs has an empty list. Only what its person has the right to now counts.
+    """Return {fingerprint: needs}, empty for one that nobody needs.
+
+    Only what its person has the right to now counts.
 
     A handful of queries whatever the number: one per level of the chains below, at most.
     """
@@ -47,7 +52,8 @@ def needs_of(fingerprints: Collection[str]) -> dict[str, list[Need]]:
 
 
 def _needs_at(fingerprints: Collection[str], *, direct: bool) -> list[tuple[str, Need]]:
-    # Plain values: model instances of three tables would cost more than the sealing and signing of a hop's ledger line.
+    # Plain values: model instances of three tables would cost more than the sealing and signing of a hop's
+    # ledger line.
     started = Activation.objects.filter(credential_id__any_of=fingerprints)
     tried = Probe.objects.filter(credential_id__any_of=fingerprints)
     activations = list(
@@ -77,9 +83,10 @@ def _needs_at(fingerprints: Collection[str], *, direct: bool) -> list[tuple[str,
 
 
 def rightful(activations: QuerySet[Activation], *also: Q) -> QuerySet[Activation]:
-    """Those whose person may start the session now: of the team, not shut out, not an auditor, and let in by the session.
+    """Keep the needs whose person may start the session now: member, active, let in.
 
-    `also`: more about the membership. The age of groups, for one: too old, they end nothing, but nothing is minted.
+    `also`: more about the membership. The age of groups, for one: too old, they end nothing, but nothing is
+    minted.
     """
     granted = _granted(Right.START, session=OuterRef("session"))
     working = _of_working_members(activations, "session__team", *also)
@@ -94,7 +101,8 @@ def rightful_probes(probes: QuerySet[Probe], *also: Q) -> QuerySet[Probe]:
 
 
 def _of_working_members(rows: QuerySet[Row], team: str, *also: Combinable | Q) -> QuerySet[Row]:
-    # One filter() for all of it, so that all of it is about one and the same membership. Another team's credential is no need.
+    # One filter() for all of it, so that all of it is about one and the same membership. Another team's
+    # credential is no need.
     return rows.filter(
         *also,
         credential__team=F(team),

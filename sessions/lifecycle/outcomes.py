@@ -1,4 +1,4 @@
-"""What can become of a credential that was claimed, and what a person reads of it."""
+"""Describe what can become of a claimed credential, and word it for people."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -12,7 +12,8 @@ from sessions.lifecycle.times import DEFERRED_FOR
 from sessions.models import Credential
 from sessions.secret import Secret
 
-# A device shows another code every half minute, and AWS takes the one before as well. An older one is of no use to anybody.
+# A device shows another code every half minute, and AWS takes the one before as well. An older one is of no
+# use to anybody.
 CODE_LIFE = timedelta(minutes=1)
 
 
@@ -44,9 +45,11 @@ class Minted:
 
 @dataclass(frozen=True)
 class Refusal:
-    """AWS, or the way there, said no for this very hop. `tried` and `home`: when, and at which STS region, where it was about
-    the root. `signed_with`: the access key of the call. `codes`: what people had typed for it; `unanswered`: AWS may have
-    taken them."""
+    """Hold a rejection of this very hop, by AWS or on the way there.
+
+    `tried` and `home`: when, and at which STS region, where it was about the root. `signed_with`: the access
+    key of the call. `codes`: what people had typed for it; `unanswered`: AWS may have taken them.
+    """
 
     error: AwsError
     tried: datetime | None = None
@@ -60,8 +63,8 @@ class Refusal:
 class Blocked:
     """A hop further up has this problem, and is tried again at `due_at`; None: not before something changes.
 
-    `finds_out`: nothing up there is tried by itself, so this row's own call finds out whether the problem is over; with
-    `passes` that is worth a look soon.
+    `finds_out`: nothing up there is tried by itself, so this row's own call finds out whether the problem is
+    over; with `passes` that is worth a look soon.
     """
 
     problem: dict[str, Any]
@@ -88,7 +91,9 @@ class Tried(Protocol):
 
 
 def tries_before(row: Tried, problem: Mapping[str, object]) -> int:
-    """Count the tries that ended by the same cause: an outage lengthens no wait after a rejection, nor the other way round."""
+    """Count the tries that ended by the same cause: an outage lengthens no wait after a rejection, nor the
+    other way round.
+    """
     return row.attempts if row.problem and row.problem.get("cause") == problem.get("cause") else 0
 
 
@@ -103,7 +108,7 @@ def cannot_open(level: int, reason: str) -> AwsError:
 
 
 def not_its_own(level: int) -> AwsError:
-    """A row that points to another team's, or to another request than it was made for: somebody has written the table."""
+    """Report a row that points to another team or request: the table was tampered with."""
     return Refused(
         code="WrongPointer",
         hop=level,
@@ -113,7 +118,9 @@ def not_its_own(level: int) -> AwsError:
 
 
 def problem_of(error: AwsError, since: datetime | None = None) -> dict[str, Any]:
-    """What a person reads of an error: {code, hop, message, check, since, retrying, rejected (by AWS), waiting (for a person)}.
+    """Return an error for people.
+
+    Keys: code, hop, message, check, since, retrying, rejected (by AWS), waiting (for a person).
 
     `cause` is what tries are counted by: what passes by itself, the region, or one rejection.
     """
@@ -133,9 +140,12 @@ def problem_of(error: AwsError, since: datetime | None = None) -> dict[str, Any]
 
 
 def as_proved(error: AwsError, row: Credential, signed: Signed) -> AwsError:
-    """Limit what a rejection proves by what happened before: where the caller's credential has just been minted again because
-    of the same answer, it is not the credential that AWS does not want. One that a person has typed a code for is given up
-    only when the same call is rejected twice."""
+    """Limit what a rejection proves by what happened before.
+
+    Where the caller's credential has just been issued again because of the same answer, it is not the
+    credential that AWS does not want. One that a person has typed a code for is given up only when the same
+    call is rejected twice.
+    """
     is_second = (row.problem or {}).get("code") == error.code
     if error.about is About.CALLER and signed.by_code:
         if is_second:
@@ -161,7 +171,10 @@ def is_about_the_signer(error: AwsError) -> bool:
 
 
 def fails_the_lane(error: AwsError) -> bool:
-    """Tell whether calls of the same account have no better chance for a while; throttling is the budget's business."""
+    """Tell if calls of the same account have no better chance for a while.
+
+    Throttling is the budget's business.
+    """
     return error.about in {About.MOMENT, About.CLOCK} and not isinstance(error, Throttled | Refused)
 
 
@@ -171,10 +184,10 @@ def is_unanswered(error: AwsError) -> bool:
 
 
 def blocked_by(outcome: Outcome, parent: Credential | None = None) -> Outcome:
-    """What the failure of a parent means for the row below it.
+    """Return what a parent's failure means for the row below it.
 
-    `parent` is a row that is minted by itself, as it was stored with that: what rests on it is tried when it is. Without it
-    the row below finds out.
+    `parent` is a row that is minted by itself, as it was stored with that: what rests on it is tried when it
+    is. Without it the row below finds out.
     """
     match outcome:
         case Refusal() | Blocked() if parent is not None:

@@ -44,7 +44,10 @@ def propose_aws_name(username: str, email: str = "") -> str:
 
 
 def _reserve(name: str, username: str, now: datetime, person_id: int | None = None) -> bool:
-    """Takes a name for a person for ever. False if it is, or ever was, somebody else's. Inside a transaction."""
+    """Reserve a name for a person for ever.
+
+    False if it is, or ever was, somebody else's. Inside a transaction.
+    """
     try:
         with transaction.atomic():
             AwsName.objects.create(
@@ -65,10 +68,10 @@ def _reserve_one_of(proposals: Iterator[str], username: str, now: datetime) -> s
 
 
 def rename_in_cloudtrail(member: Membership, name: str, actor: Actor, *, seen: int | None = None) -> None:
-    """Gives a person another name in CloudTrail, in all their teams. What they have active moves to it by itself.
+    """Give a person another CloudTrail name in all teams. What is active follows automatically.
 
-    Raises `Refused` for an illegal name, for one that is or was another person's, and for one that sessions show of others.
-    The caller wakes a worker.
+    Raises `Refused` for an illegal name, for one that is or was another person's, and for one that sessions
+    show of others. The caller wakes a worker.
     """
     try:
         validate_role_session_name(name)
@@ -114,7 +117,7 @@ def rename_in_cloudtrail(member: Membership, name: str, actor: Actor, *, seen: i
 
 
 def _checked(model: type[User | Team], field: str, value: str) -> None:
-    """Raise `Refused` for a value that the field does not take: too long, empty, or with letters of other alphabets."""
+    """Raise `Refused` for a value that is too long, empty, or in letters the field does not take."""
     try:
         model._meta.get_field(field).clean(value, None)  # type: ignore[union-attr]  # a column of the table
     except ValidationError as error:
@@ -186,7 +189,10 @@ def free_username(wanted: str) -> str:
 
 @transaction.atomic
 def add_member(team: Team, user: User, role: Role, actor: str, *, from_sso: bool = False) -> Membership:
-    """Add a person to a team, or change what they are in it. By hand, it lifts a removal, and groups govern it no more."""
+    """Add a person to a team, or change their role.
+
+    By hand, it lifts a removal, and groups govern it no more.
+    """
     lock_team(team.pk)
     read_at = database_now() if from_sso else None
     membership, created = Membership.objects.get_or_create(
@@ -204,7 +210,7 @@ def add_member(team: Team, user: User, role: Role, actor: str, *, from_sso: bool
 
 
 def forget_ended_log_ins() -> None:
-    """Deletes what browsers have left behind: Django keeps it until somebody does, and anybody can make a row."""
+    """Delete ended log-ins, which Django keeps until somebody deletes them."""
     ended = Session.objects.filter(expire_date__lt=database_now())
     # In parts, since SQLite has one writer at a time; to find nothing, nobody waits for it.
     while some := list(ended.values_list("pk", flat=True)[:FORGOTTEN_AT_ONCE]):

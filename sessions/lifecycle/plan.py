@@ -1,4 +1,4 @@
-"""From a session and a person to the AssumeRole requests of its chain, and the credential rows that answer them."""
+"""Turn a session and a person into their chain's AssumeRole requests and credential rows."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -26,7 +26,7 @@ class PlannedHop:
 
 
 def plan(chain: Sequence[AwsSession], member: Membership, policy: TeamPolicy) -> list[PlannedHop]:
-    """The whole way from the root (first of `chain`) to the session (last of it), for that person under that policy."""
+    """Return the way from root (first of `chain`) to session (last) for that person and policy."""
     root = chain[0]
     kind = ROOT_KINDS[root.kind]
     person = str(member.user_id) if kind.per_person else ""
@@ -46,7 +46,10 @@ def plan(chain: Sequence[AwsSession], member: Membership, policy: TeamPolicy) ->
 def secure(
     planned: Sequence[PlannedHop], now: datetime, *, force: bool = False, asked: bool = True
 ) -> Credential:
-    """Makes the rows of a plan exist and due where they hold nothing usable; returns the leaf. See `secure_all`."""
+    """Make a plan's rows exist, and due where they hold nothing usable; return the leaf.
+
+    See `secure_all`.
+    """
     return secure_all([planned], now, force=force, asked=asked)[0]
 
 
@@ -57,11 +60,12 @@ def secure_all(
     force: bool = False,
     asked: bool = True,
 ) -> list[Credential]:
-    """The same for several plans of one team, with a handful of queries: their leaves, in the same order.
+    """Do `secure` for several plans of one team in a few queries; return the leaves in order.
 
-    Call it inside a transaction that holds the team's lock. `force` has the leaves minted anew even if they are live.
-    `asked`: a person waits for it, so it goes ahead of the bulk. What stands refused is tried again, also while the leaf
-    still lives: a person asks again, or an edit has changed what was refused. Hops on the way that live are used as they are.
+    Call it inside a transaction that holds the team's lock. `force` has the leaves minted anew even if they
+    are live. `asked`: a person waits for it, so it goes ahead of the bulk. What stands refused is tried
+    again, also while the leaf still lives: a person asks again, or an edit has changed what was refused. Hops
+    on the way that live are used as they are.
     """
     rows = _rows_of(plans)
     leaves = [rows[planned[-1].fingerprint] for planned in plans]
@@ -79,7 +83,8 @@ def secure_all(
             for row in on_the_way
             if (row.level > 0 or row.is_kept_base)
             and not row.is_live(now + PARENT_MARGIN)
-            # What has merely run out is minted when the leaf needs it; what was refused is not even taken then.
+            # What has merely run out is minted when the leaf needs it; what was refused is not even taken
+            # then.
             and (leaf_is_wanted or _stands_refused(row))
         }
     if wanted:
@@ -91,19 +96,23 @@ def secure_all(
 
 
 def touched(plans: Sequence[Sequence[PlannedHop]]) -> set[str]:
-    """Find the fingerprints in these plans that an edit concerns though they answer the same request as before: those that
+    """Find the fingerprints that an edit concerns though they answer the same request.
+
+    Those that
     stand refused."""
     rows = Credential.objects.filter(pk__any_of={step.fingerprint for planned in plans for step in planned})
     return set(rows.filter(problem__isnull=False).values_list("pk", flat=True))
 
 
 def _stands_refused(row: Credential) -> bool:
-    """What was not minted when it was due; whoever presses does not wait for the next try."""
+    """Tell if a due row was not issued; whoever presses does not wait for the next try."""
     return row.problem is not None
 
 
 def root_row(root: AwsSession, person: str = "", *, make: bool = False) -> Credential | None:
-    """The row of a root's base credentials by its settings of now; `person` is an id where they are each person's own.
+    """Return the row of a root's base credentials by its settings.
+
+    `person` is an id where they are each person's own.
 
     `make`: it is made if it is not there; then whoever needs it follows in the same transaction.
     """
@@ -119,7 +128,10 @@ def root_row(root: AwsSession, person: str = "", *, make: bool = False) -> Crede
 
 
 def _rows_of(plans: Sequence[Sequence[PlannedHop]]) -> dict[str, Credential]:
-    """The rows of these plans, locked; those that are missing are made. The team's lock keeps others from making them."""
+    """Lock these plans' rows and make the missing ones.
+
+    The team's lock keeps others from making them.
+    """
     steps = {step.fingerprint: (step, planned[0].session) for planned in plans for step in planned}
     found = Credential.objects.select_for_update().filter(pk__any_of=steps).order_by("level")
     rows = {row.fingerprint: row for row in found}

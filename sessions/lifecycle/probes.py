@@ -47,7 +47,10 @@ PROBE_LIFE = timedelta(seconds=60)
 
 @transaction.atomic
 def start_probe(draft: Draft, member: Membership, session: AwsSession | None) -> Probe:
-    """Has a worker try a draft. Nothing of it is saved but the probe itself, for a minute. Raises `Refused`."""
+    """Ask a worker to try a draft.
+
+    Only the probe itself is saved, for a minute. Raises `Refused`.
+    """
     member = begin_saving(draft, member, session)
     now = database_now()
     probe = Probe(
@@ -150,7 +153,7 @@ class ProbeHop:
 
 @dataclass(frozen=True)
 class ProbeReport:
-    """What a person sees of a probe while it runs and when it is over."""
+    """Hold what a person sees of a probe, running or over."""
 
     id: str
     state: str
@@ -160,7 +163,7 @@ class ProbeReport:
 
 
 def report_on(probe: Probe) -> ProbeReport:
-    """The state of a probe now; a root's is what the worker wrote, a chained draft's is that of its credential."""
+    """Return a probe's state: as a worker wrote it for a root, as its credential's for a chain."""
     if probe.credential is not None and probe.credential.team_id != probe.team_id:
         problem = stored_problem(problem_of(not_its_own(probe.credential.level)))
         return ProbeReport(str(probe.pk), ProbeState.FAILED, problem=problem)
@@ -195,7 +198,7 @@ def report_on(probe: Probe) -> ProbeReport:
 
 
 def _has_its_answer(leaf: Credential) -> bool:
-    """Tell whether the try that the probe asked for was rejected, also where a rejection is looked at again later."""
+    """Tell if the probe's own try was rejected, though it may be tried again later."""
     said = leaf.problem or {}
     return leaf.asked_at is None and bool(said.get("rejected") or not said.get("retrying"))
 

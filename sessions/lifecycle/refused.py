@@ -1,4 +1,4 @@
-"""What the rules do not allow."""
+"""Raise these for what the rules do not allow."""
 
 from dataclasses import dataclass
 

@@ -71,7 +71,7 @@ def readmit(removal: Removal, by: Membership) -> None:
 
 @receiver(social_account_added)
 def remember_identity(sociallogin: Any, **kwargs: Any) -> None:
-    """Add an identity that somebody connects to an account which was taken out: it could be taken to another account later."""
+    """Record an identity connected to a removed account, which could move to another account."""
     account = sociallogin.account
     for removal in Removal.objects.filter(user=account.user, provider="", uid="").select_related(
         "team", "user"

@@ -1,4 +1,4 @@
-"""How often one person, token or network may ask for the same costly thing: counted in Redis, for all web processes together.
+"""Limit costly requests per person, token or network, counted in Redis for all web processes.
 
 While Redis is away each process counts for itself.
 """
@@ -20,8 +20,9 @@ log = structlog.get_logger(__name__)
 MOST_COUNTED_HERE = 10_000
 AWAY_SECONDS = 5.0
 
-# The generic cell rate algorithm (ITU-T I.371): one moment a key, that by which everything that was taken would be used up.
-# KEYS: the moment. ARGV: how many at once, seconds for that many. Answers the milliseconds to wait; 0: taken.
+# The generic cell rate algorithm (ITU-T I.371): one moment a key, that by which everything that was taken
+# would be used up. KEYS: the moment. ARGV: how many at once, seconds for that many. Answers the milliseconds
+# to wait; 0: taken.
 TAKE = """
 local t = redis.call('TIME')
 local now = t[1] + t[2] / 1000000
@@ -56,7 +57,8 @@ PREVIEW = Limit("preview", 600, 60)
 BAD_SECRET = Limit("bad-secret", 120, 60)
 # Under one name, from everywhere but the browsers in which that person has logged in.
 LOG_IN = Limit("log-in", 200, 3600)
-# By token, and by person for the pages. Five minutes' worth at once: hundreds of tools may begin together, a loop does not end.
+# By token, and by person for the pages. Five minutes' worth at once: hundreds of tools may begin together, a
+# loop does not end.
 FETCH = Limit("fetch", 5 * settings.CHAINWEB_FETCHES_PER_MINUTE, 300)
 
 

@@ -16,7 +16,7 @@ from sessions.secret import Secret
 
 @dataclass
 class Resealed:
-    """How many values were moved, were on the newest key already, and could not be opened."""
+    """Count the values moved, already on the newest key, and not opened."""
 
     moved: int = 0
     already: int = 0
@@ -24,7 +24,10 @@ class Resealed:
 
 
 def reseal_all() -> Resealed:
-    """Opens and closes again what is not on the newest key. A value that changes meanwhile is left: it is new anyway."""
+    """Move every sealed value to the newest key.
+
+    A value that changes meanwhile is left: it is new anyway.
+    """
     total = Resealed()
     seal_key, root_key = sealing.newest_seal_key_id(), sealing.newest_root_key_id()
     for row in _with_value(Credential.objects.filter(level__gt=0), "sealed"):

@@ -1,7 +1,8 @@
-"""When what was not minted is tried again: from what the answer proves, and from what still lives.
+"""Decide when a rejected row is tried again: from what the answer proves and what still lives.
 
-A rejection is final only where nothing lives: IAM tells its places of a change one after the other, so a rotation that is
-rejected now may be accepted in a minute, and until the end of what is served there is time to find out.
+A rejection is final only where nothing lives: IAM tells its places of a change one after the other, so a
+rotation that is rejected now may be accepted in a minute, and until the end of what is served there is time
+to find out.
 """
 
 from collections.abc import Collection, Mapping, Sequence
@@ -20,7 +21,8 @@ from sessions.lifecycle.scouts import plain
 from sessions.lifecycle.times import DEFERRED_FOR, PARENT_MARGIN, backoff, second_try, seldom
 from sessions.models import Credential
 
-# Rejections of these are looked at again where nothing lives, too: a region is enabled, a key is activated again.
+# Rejections of these are looked at again where nothing lives, too: a region is enabled, a key is activated
+# again.
 PASSES_SOMETIME = {About.KEY, About.REGION}
 
 # A code that is sent later than so long before it runs out is too late at AWS.
@@ -30,7 +32,10 @@ LEAST_FOR_A_CODE = timedelta(seconds=10)
 def due_after(
     row: Credential, outcome: Refusal | Blocked, lives_until: datetime | None, now: datetime
 ) -> datetime | None:
-    """When a row is tried again; None: when something changes, or a person asks. `lives_until` is the end of what it serves."""
+    """Return when a row is tried again; None: when something changes, or a person asks.
+
+    `lives_until` is the end of what it serves.
+    """
     tries = tries_before(row, problem_of(outcome.error) if isinstance(outcome, Refusal) else outcome.problem)
     match outcome:
         case Refusal(error, codes=codes) if error.retryable or _is_worth_one_more(error, row):
@@ -70,7 +75,10 @@ def _is_worth_one_more(error: AwsError, row: Credential) -> bool:
 
 
 def lives_until(results: Sequence[tuple[Credential, Outcome]], now: datetime) -> dict[str, datetime]:
-    """{fingerprint: until when it, or something below it, is served}, of those that were not minted. A query a level."""
+    """Return {fingerprint: until when it, or one below it, is served} of those not issued.
+
+    A query a level.
+    """
     rows = [row for row, outcome in results if isinstance(outcome, Refusal | Blocked)]
     found = {row.pk: row.expires_at for row in rows if row.expires_at and row.expires_at > now}
     standing_for = {row.pk: row.pk for row in rows}
@@ -86,7 +94,7 @@ def lives_until(results: Sequence[tuple[Credential, Outcome]], now: datetime) ->
 
 
 def live_parents(results: Sequence[tuple[Credential, Outcome]], now: datetime) -> Collection[str]:
-    """Find the parents that these rows stopped at and that live meanwhile: another worker was quicker than this commit."""
+    """Find the parents these rows stopped at that live by now: another worker was quicker."""
     stopped = {
         str(row.parent_id)
         for row, outcome in results
@@ -108,10 +116,13 @@ def columns(
     parents: Collection[str],
     now: datetime,
 ) -> dict[str, object]:
-    """The columns of a row that was not minted: its problem, and when it is tried again. What it needs for that is kept."""
+    """The columns of a row that was not minted: its problem, and when it is tried again. What it needs for
+    that is kept.
+    """
     is_stale = isinstance(outcome, Blocked) and str(row.parent_id) in parents
     due_at = now + DEFERRED_FOR if is_stale else due_after(row, outcome, until, now)
-    # "Rejected" is what a person reads where nothing is served any more, also if it is looked at again some day.
+    # "Rejected" is what a person reads where nothing is served any more, also if it is looked at again some
+    # day.
     retrying = bool(problem["retrying"]) or (due_at is not None and until is not None)
     said: dict[str, object] = {**plain(problem), "retrying": retrying}
     if isinstance(outcome, Refusal) and _is_worth_one_more(outcome.error, row):
@@ -129,7 +140,9 @@ def columns(
 
 
 def tell_below(written: Mapping[str, Mapping[str, Any]], before: Mapping[str, Credential]) -> None:
-    """Have what waits for these rows, untried, say the same as they do now. Inside the transaction that writes them."""
+    """Have what waits for these rows, untried, say the same as they do now. Inside the transaction that
+    writes them.
+    """
     news = {
         pk: columns["problem"]
         for pk, columns in written.items()

@@ -1,4 +1,4 @@
-"""Hand out: the lock first, then rights read again, then the event durably committed; only then is the secret opened."""
+"""Hand out credentials: lock, read rights again, commit the event, then open the secret."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
@@ -51,22 +51,25 @@ class Moving(NotReady):
 
 @dataclass
 class NotYours(NotReady):
-    """The right to it was lost since the request came in; `why` is what the next request would be answered."""
+    """Report a right lost since the request came in; `why` is the next request's answer."""
 
     why: Refused
 
 
 def reveal(session: AwsSession, member: Membership, *, form: str, via: str) -> AwsCredentials:
-    """Open the member's own live credentials of a session. `form` is the snippet format, `via` page, API or token name.
+    """Open the member's own live credentials of a session.
 
-    Whatever was read before counts for nothing: under the lock of the ledger's head it is read again, in later statements.
-    Raises `NotReady`, or `NotYours` where the right is gone. If the event cannot be written, that error is raised and
-    nothing is opened.
+    `form` is the snippet format, `via` page, API or token name.
+
+    Whatever was read before counts for nothing: under the lock of the ledger's head it is read again, in
+    later statements. Raises `NotReady`, or `NotYours` where the right is gone. If the event cannot be
+    written, that error is raised and nothing is opened.
     """
     try:
         return _reveal(session, member, form, via)
     except Moving:
-        # Whoever asks is not kept waiting for the thousands that a worker moves, or for an edit that nobody moved.
+        # Whoever asks is not kept waiting for the thousands that a worker moves, or for an edit that nobody
+        # moved.
         follow_for(session, member)
         raise
 
@@ -119,7 +122,7 @@ def _chain_again(session: AwsSession, member: Membership) -> list[AwsSession]:
 
 
 def _ready_activation(chain: Sequence[AwsSession], member: Membership, now: datetime) -> Activation:
-    """Read the member's activation again, if what it points at is live and answers what its chain asks for now."""
+    """Read the member's activation again, if it is live and is what its chain asks for now."""
     started = Activation.objects.select_related("credential").filter(session=chain[-1].pk, user=member.user)
     activation = started.filter(credential__team=member.team_id).first()
     if activation is None or activation.ends_at <= now:
@@ -146,7 +149,9 @@ def _failed(code: str, message: str) -> State:
 def hand_out(
     session: AwsSession, member: Membership, chosen: SnippetFormat, *, via: str, base_url: str
 ) -> str:
-    """A snippet's text. One that holds credentials has its event written first. Raises `NotReady`, or `Refused` for lost rights.
+    """Return a snippet's text, after the event if it holds credentials.
+
+    Raises `NotReady`, or `Refused` for lost rights.
 
     `base_url` is this installation's own address, ending in a slash, for the snippets that call back.
     """

@@ -1,7 +1,7 @@
-"""Changes of what a member may do: each takes effect on what is running in the same transaction, and is an event.
+"""Change what a member may do: effect and event are in the same transaction.
 
-Whoever loses a right loses what rested on it: their activations end, their probes go, and a worker that is minting for
-them finds its row gone. Links that they answered for pass to the admin who acts, if there is one.
+Whoever loses a right loses what rested on it: their activations end, their probes go, and a worker that is
+minting for them finds its row gone. Links that they answered for pass to the admin who acts, if there is one.
 """
 
 from collections.abc import Collection
@@ -47,12 +47,14 @@ def settle(
     sessions: Collection[UUID] | None = None,
     cut_links: Collection[UUID] | None = None,
 ) -> list[Entry]:
-    """End what nobody has the right to any more: activations and probes. After every change of rights, under the team's lock.
+    """End activations and probes that nobody has the right to any more.
+
+    After every change of rights, under the team's lock.
 
     Where these are many, they end here as well, and the clock clears them away in parts, with its own lines.
 
-    `people`, `sessions`: whose rights, or the rights to what, have changed; only what rests on these is looked at. `cut_links`:
-    which links of theirs are cut off by now, where the caller knows.
+    `people`, `sessions`: whose rights, or the rights to what, have changed; only what rests on these is
+    looked at. `cut_links`: which links of theirs are cut off by now, where the caller knows.
     """
     activations = Activation.objects.filter(session__team=team)
     links = AssumerLink.objects.filter(session__team=team)
@@ -77,7 +79,7 @@ def settle(
 
 
 def _hand_over(team: Team, user: User, successor: User | None) -> list[str]:
-    """Has the successor answer for the links that the user may answer for no longer. Returns their sessions' aliases."""
+    """Make the successor author of links the user may not answer for; return their aliases."""
     if successor is None or successor.pk == user.pk:
         return []
     theirs = AssumerLink.objects.filter(session__team=team, author=user).values("pk")
@@ -88,7 +90,7 @@ def _hand_over(team: Team, user: User, successor: User | None) -> list[str]:
 
 
 def _withdraw_invitations(team: Team, user: User, actor: str) -> list[Entry]:
-    """Who may not invite any more leaves no way in behind."""
+    """Withdraw the invitations of a member who may not invite any more."""
     now = database_now()
     open_ones = Invitation.objects.filter(team=team, invited_by=user.get_username(), ended_at=None)
     entries = [
@@ -107,7 +109,10 @@ def _guard_last_admin(member: Membership) -> None:
 
 
 def _locked(member: Membership, actor: Actor, *, by_groups: bool = False) -> tuple[Team, Membership | None]:
-    """Hold the team's row and read the member again. `by_groups`: None as well if groups do not govern them any more."""
+    """Hold the team's row and read the member again.
+
+    `by_groups`: None as well if groups do not govern them any more.
+    """
     team = lock_team_for(actor, member.team_id, Action.MANAGE_PEOPLE)
     there = Membership.objects.select_related("user", "team").filter(pk=member.pk)
     return team, (there.filter(from_sso=True) if by_groups else there).first()
@@ -123,9 +128,12 @@ def change_role(
     by_groups: bool = False,
     seen: int | None = None,
 ) -> None:
-    """Makes a member something else in the team. Raises `Refused` for its last admin, `Changed` if they are not as `seen`.
+    """Change a member's role in the team.
 
-    `by_groups`: the provider says so, which counts for the last admin as well, and for nobody whom groups do not govern.
+    Raises `Refused` for its last admin, `Changed` if they are not as `seen`.
+
+    `by_groups`: the provider says so, which counts for the last admin as well, and for nobody whom groups do
+    not govern.
     """
     team, fresh = _locked(member, actor, by_groups=by_groups)
     if fresh is None or fresh.role == role:
@@ -148,7 +156,10 @@ def change_role(
 
 @transaction.atomic(durable=True)
 def disable_member(member: Membership, actor: Actor, successor: User | None = None) -> None:
-    """Suspend a member in the team. Their tokens there and all their log-ins end, and do not come back with them."""
+    """Suspend a member in the team.
+
+    Their tokens there and all their log-ins end, and do not come back with them.
+    """
     team, fresh = _locked(member, actor)
     if fresh is None or fresh.disabled_at:
         return
@@ -185,9 +196,9 @@ def remove_member(
 ) -> None:
     """Takes a person out of a team: activations end, tokens are revoked, the next request finds no member.
 
-    Their sessions stay; for the assumers of these the successor answers. Raises `Refused` for the last admin. It lasts until an
-    admin lets them in again, whatever groups say; not so `by_groups`, which leaves in whom they do not govern, and whoever is
-    suspended: ended and added again, they would not be.
+    Their sessions stay; for the assumers of these the successor answers. Raises `Refused` for the last admin.
+    It lasts until an admin lets them in again, whatever groups say; not so `by_groups`, which leaves in whom
+    they do not govern, and whoever is suspended: ended and added again, they would not be.
     """
     team, fresh = _locked(member, actor, by_groups=by_groups)
     if fresh is None or (by_groups and fresh.disabled_at):
@@ -211,7 +222,7 @@ def _after_loss(
     entries: list[Entry],
     **data: str,
 ) -> None:
-    """What follows when a member has lost rights, and the events that tell of it all."""
+    """End what a member has lost the right to, and return the events."""
     handed_over = _hand_over(team, member.user, successor)
     told = {
         "member": member.user.get_username(),
@@ -230,7 +241,8 @@ def _after_loss(
 def set_person_active(user: User, active: bool, actor: str) -> None:
     """Switch by the operator whether a person can log in at all.
 
-    Off ends what they have running in every team, their invitations, tokens and log-ins; on brings none of it back.
+    Off ends what they have running in every team, their invitations, tokens and log-ins; on brings none of it
+    back.
     """
     memberships = Membership.objects.filter(user=user).select_related("team")
     teams = [lock_team(each.team_id) for each in memberships.order_by("team_id")]

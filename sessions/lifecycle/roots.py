@@ -1,4 +1,4 @@
-"""What is wrong with a root: one notice for it, in its own row, however many sessions rest on it."""
+"""Record what is wrong with a root once, in its own row, however many sessions rest on it."""
 
 from collections.abc import Collection, Mapping, Sequence
 from datetime import datetime
@@ -23,10 +23,10 @@ from sessions.models import AwsSession, Credential, EventKind, Membership
 
 
 def tell(results: Sequence[tuple[Credential, Outcome]], now: datetime) -> None:
-    """Note a root's problem in its row when its first hops meet it, and clear it when AWS takes its key again.
+    """Record a root's problem when its first hops meet it; clear it when AWS takes its key again.
 
-    What happened last counts. No row stops at a root that has no problem noted, and clearing one makes all of them due:
-    both in the transaction that holds the team.
+    What happened last counts. No row stops at a root that has no problem noted, and clearing one makes all of
+    them due: both in the transaction that holds the team.
     """
     last: dict[str, Mapping[str, Any] | None] = {}
     stopped: set[str] = set()
@@ -57,7 +57,8 @@ def tell(results: Sequence[tuple[Credential, Outcome]], now: datetime) -> None:
             last[root.pk] = None
     works = [root for root in rows if last[root.pk] is None]
     if works:
-        # A root that keeps nothing has nothing minted: the column is free to say when its key has worked last.
+        # A root that keeps nothing has nothing minted: the column is free to say when its key has worked
+        # last.
         noted.filter(pk__in=[root.pk for root in works]).update(minted_at=now)
     _go_on([root for root in works if root.problem is not None or root.pk in stopped], now)
     for root in rows:
@@ -78,12 +79,17 @@ def _is_outdated(problem: Mapping[str, Any] | None, root: Credential) -> bool:
 
 
 def go_on_below(parents: Collection[str], now: datetime) -> None:
-    """Have tried what stopped at these hops, which have just been minted. Inside the transaction that stores them."""
+    """Retry what stopped at these hops, just issued.
+
+    Inside the transaction that stores them.
+    """
     statements.make_due_below(parents, now)
 
 
 def go_on_beside(minted: Sequence[Credential], now: datetime) -> None:
-    """Have tried what is assumed from the same hops as these and was rejected by the region, which has just taken a call."""
+    """Have tried what is assumed from the same hops as these and was rejected by the region, which has just
+    taken a call.
+    """
     # What has been issued before, and without that trouble, says nothing new: most commits look for nothing.
     news = [row for row in minted if row.generation == 0 or (row.problem or {}).get("cause") == About.REGION]
     parents = {row.parent_id for row in news if row.parent_id}
@@ -93,7 +99,10 @@ def go_on_beside(minted: Sequence[Credential], now: datetime) -> None:
 
 
 def heard(root: AwsSession) -> None:
-    """Have tried what stopped at a root whose key AWS has just taken, in whatever call. With no transaction open."""
+    """Retry what stopped at a root whose key AWS has just taken in any call.
+
+    With no transaction open.
+    """
     noted = Credential.objects.filter(root=root, level=0, problem__isnull=False)
     if not noted.exists():
         return
@@ -103,7 +112,7 @@ def heard(root: AwsSession) -> None:
 
 
 def _go_on(roots: Sequence[Credential], now: datetime) -> None:
-    """Clear these roots' problems, and make due all that stopped at them, however deep; a kept base is asked for again."""
+    """Clear these roots' problems and make all due that stopped at them, however deep."""
     if not roots:
         return
     rows = Credential.objects.filter(pk__in=[root.pk for root in roots])
@@ -115,7 +124,7 @@ def _go_on(roots: Sequence[Credential], now: datetime) -> None:
 
 
 def broken_roots(member: Membership) -> list[tuple[AwsSession, Problem]]:
-    """The roots of a member's team that are refused now, each once with its problem: what waits or is tried again is no news."""
+    """List the rejected roots of a member's team, each once with its problem."""
     noted = Credential.objects.filter(team=member.team, level=0, problem__isnull=False).values("root")
     roots = list(
         AwsSession.objects.filter(pk__in=noted, deletion=None).defer("sealed_secrets").order_by("alias")
@@ -127,7 +136,7 @@ def broken_roots(member: Membership) -> list[tuple[AwsSession, Problem]]:
 
 
 def entry(row: Credential, outcome: Outcome, needs: Sequence[Need]) -> Entry | None:
-    """The ledger's line about a root's kept base credentials: made, refused, or waiting for a person; once for each reason."""
+    """Return the event about a root's kept base credentials, once for each reason."""
     data: dict[str, Any] = {"credential": row.pk, "for": sorted({need.person for need in needs})}
     match outcome:
         case Minted(given):

@@ -1,7 +1,10 @@
-"""One run of rotation: claim what is due, take in parents that have run out, assume as calls become possible, commit as
-answers come in. Nobody waits for the slowest: a hop is assumed as soon as what it is assumed from is committed.
+"""Rotate: claim what is due, assume as calls become possible, commit as answers come in.
 
-No transaction is open while AWS is called. What came in together is one transaction: sealed credentials, states, events.
+Parents that have expired are claimed too. Commits follow as answers come in. Nobody waits for the slowest: a
+hop is assumed as soon as what it is assumed from is committed.
+
+No transaction is open while AWS is called. What came in together is one transaction: sealed credentials,
+states, events.
 """
 
 import math
@@ -33,8 +36,9 @@ from sessions.models import Credential
 
 log = structlog.get_logger(__name__)
 
-# What came in is committed together once it is this much, or the first of it has waited this long. What waits is lost with
-# its worker, so there is little waiting: in a backlog twice what the last commit took, and else the least.
+# What came in is committed together once it is this much, or the first of it has waited this long. What waits
+# is lost with its worker, so there is little waiting: in a backlog twice what the last commit took, and else
+# the least.
 MOST_IN_A_COMMIT = 200
 LONGEST_BEFORE_COMMIT_SECONDS = 0.1
 LEAST_BEFORE_COMMIT_SECONDS = 0.02
@@ -51,9 +55,12 @@ LOOK_AGAIN_IN_BULK_SECONDS = 0.5
 
 @dataclass
 class Run:
-    """What one run holds. `bases` are opened credentials to assume from, and `failed` what the lack of them means for
-    what would be assumed from them, both by fingerprint of the parent; `expected` are parents
-    that other runs are minting, and since when this one waits for them; `called` is what is on its way to STS, by its row."""
+    """Hold one run of rotation.
+
+    `bases` are opened credentials to assume from, by fingerprint of the parent; `expected` are parents what
+    would be assumed from them, both by fingerprint of the parent; `expected` are parents that other runs are
+    minting, and since when this one waits for them; `called` is what is on its way to STS, by its row.
+    """
 
     asked_only: bool
     claim: Claim = field(default_factory=Claim)
@@ -83,7 +90,10 @@ class Run:
     # --- the loop ---------------------------------------------------------------------------------
 
     def work(self, limit: int, until: float) -> int:
-        """Works until nothing is due any more, or until that moment of the monotonic clock. How many rows it has held."""
+        """Work until nothing is due, or until that moment of the monotonic clock.
+
+        Returns how many rows it has held.
+        """
         try:
             while True:
                 self._claim_more(limit, until)
@@ -101,7 +111,8 @@ class Run:
                 self._renew()
         finally:
             self.errands.ended = True
-            # What nobody has begun is as due as it was, for whoever comes next, also where this run has failed.
+            # What nobody has begun is as due as it was, for whoever comes next, also where this run has
+            # failed.
             team_by_team(list(self.rows.values()), team_of, self._release)
             tallies.write()
         return self.held_in_all
@@ -114,8 +125,8 @@ class Run:
             LOOK_AGAIN_SECONDS if self.asked_only else LOOK_AGAIN_IN_BULK_SECONDS
         )
         not_below: set[str] = set()
-        # Half a batch to work on is enough. But what waits for other runs, or for an account that is slow or throttled, is to
-        # keep nothing else from being done.
+        # Half a batch to work on is enough. But what waits for other runs, or for an account that is slow or
+        # throttled, is to keep nothing else from being done.
         if self._workable_without(self.expected.keys()) > limit // 2:
             if not may_look:
                 return
@@ -135,13 +146,13 @@ class Run:
             self._admit(fresh)
 
     def _held_up(self) -> set[str]:
-        """What waits for an answer, or for its call to be made, where that takes long."""
+        """Return the rows that wait long for an answer or for their call."""
         held = {pk for pk, lane in self.called.items() if lane.is_held_up()}
         held |= {call.row.pk for call in self.lanes.held_up()}
         return held | self.scouts.held_by(held)
 
     def _workable_without(self, idle: Collection[str]) -> int:
-        """How many of the rows held are neither these nor wait for them."""
+        """Count the held rows that are neither these nor wait for them."""
         count, frontier = len(self.rows.keys() & idle), list(idle)
         while frontier:
             frontier = [row.pk for parent_id in frontier for row in self.waiting.get(parent_id, ())]
@@ -154,7 +165,8 @@ class Run:
         for call, error, left in self.lanes.shut_out():
             problem = outcomes.problem_of(error.told_at(call.row.level))
             self._finish(call.row, Blocked(problem, due_at=database_now() + left))
-        # Answers that wait for their commit are lost with this process, so there is a line only where there is a backlog.
+        # Answers that wait for their commit are lost with this process, so there is a line only where there
+        # is a backlog.
         for lane, call in self.lanes.next_calls(self.errands.room(in_line=self._has_backlog())):
             if self.rows.get(call.row.pk) is not call.row:  # stopped, or taken over, since it was claimed
                 self.lanes.not_made(lane, call)
@@ -210,7 +222,8 @@ class Run:
             pass  # a root's own: nothing else is signed with what it was asked with
         elif error.about is About.CALLER:
             if call.row.level == 1:
-                # Its first child to find out says so; the root's own row is minted again before anything else is tried.
+                # Its first child to find out says so; the root's own row is minted again before anything else
+                # is tried.
                 outcome = Refusal(error.told_at(0), signed_with=signed_with)
             self._forget_base(parent_id)
         elif error.about is About.KEY:
@@ -235,7 +248,7 @@ class Run:
         return True
 
     def _forget_base(self, parent_id: str) -> None:
-        """AWS says that it has ended: nothing more is signed with it, and what waits looks again once the parent is minted anew."""
+        """Drop a base that AWS says has ended; what waits looks again once its parent is issued."""
         self.bases.pop(parent_id, None)
         self.failed[parent_id] = Deferred(DEFERRED_FOR)
         for other in self.lanes.take_out(parent_id):
@@ -263,7 +276,8 @@ class Run:
         return not (self.asked_only or self.drained)
 
     def _renew(self) -> None:
-        # By this process's clock: whether the lease is over the database decides, when to extend it is only a matter of care.
+        # By this process's clock: whether the lease is over the database decides, when to extend it is only a
+        # matter of care.
         if self.rows and time.monotonic() - self.renewed_at > settings.CHAINWEB_LEASE_SECONDS / 3:
             self.renewed_at = time.monotonic()
             held, left = team_by_team(
@@ -293,7 +307,7 @@ class Run:
     # --- rows on their way ------------------------------------------------------------------------
 
     def _admit(self, fresh: list[Credential]) -> None:
-        """Takes newly claimed rows in: who needs them, what they are assumed from, and whether that has to be minted first."""
+        """Admit newly claimed rows: who needs them, and whether their parents must be issued first."""
         self.held_in_all += len(fresh)
         self.rows.update({row.pk: row for row in fresh})
         if left := move_first(fresh):
@@ -329,7 +343,7 @@ class Run:
                 self.rows.pop(row.pk, None)
 
     def _place(self, row: Credential, *, may_wait: bool = True) -> None:
-        """Into a lane if its parent is there, into waiting while the parent is being minted, to its end if it cannot be."""
+        """Queue a row if its parent is there, let it wait for the parent, or finish it."""
         if row.level == 0:
             self.lanes.add(route_to(row), Call(row, None))
             return
@@ -365,7 +379,7 @@ class Run:
             self._finish(row, base)
 
     def _look_for_parents(self) -> None:
-        """Whether what other runs were minting is there now, or will not come from them."""
+        """Check if the parents that other runs were issuing are there, or will not come."""
         looked_at = time.monotonic()
         if not self.expected or looked_at - self.looked_for_parents_at < LOOK_AGAIN_SECONDS:
             return
@@ -393,7 +407,8 @@ class Run:
 
     def _commit(self) -> None:
         finished, self.done = self.done, []
-        # A row that was stopped and started again meanwhile is another one, though it answers the same request.
+        # A row that was stopped and started again meanwhile is another one, though it answers the same
+        # request.
         done = [each for each in finished if each[0].pk in self.needs and self._is_held_or_lost(each[0])]
         after("assumed")
         begun = time.monotonic()
@@ -449,12 +464,15 @@ def keys(rows: Sequence[Credential]) -> list[str]:
 
 
 def run(*, asked_only: bool = False, limit: int | None = None, seconds: float = 60.0) -> int:
-    """Mints what is due, parents before children. Returns how many credentials it held: 0 means that nothing was due."""
+    """Issue what is due, parents before children.
+
+    Returns how many credentials it held: 0 means that nothing was due.
+    """
     return Run(asked_only).work(limit or settings.CHAINWEB_BATCH_SIZE, time.monotonic() + seconds)
 
 
 def _read(fingerprints: Collection[str]) -> dict[str, Credential]:
-    """These rows with all that is in them, by fingerprint."""
+    """Return these rows with all columns, by fingerprint."""
     return (
         Credential.objects.filter(pk__any_of=fingerprints).select_related("root").in_bulk()
         if fingerprints

@@ -10,7 +10,9 @@ from sessions.models import CHAINED, AssumerLink, AwsSession
 
 
 def keys_of(session: AwsSession) -> frozenset[str]:
-    """Name who a session is at AWS, in each way that is known: by its role, by what a test has told, by a root's settings."""
+    """Name who a session is at AWS, in each way that is known: by its role, by what a test has told, by a
+    root's settings.
+    """
     if session.is_chained:
         return frozenset([role_key(session.link.role_arn)])
     told = identity_key(session.identity_arn) if session.identity_arn else ""
@@ -18,7 +20,9 @@ def keys_of(session: AwsSession) -> frozenset[str]:
 
 
 def is_known(session: AwsSession) -> bool:
-    """Check whether all is known of who a session is at AWS. What a test tells of a root of each person's is the tester."""
+    """Check whether all is known of who a session is at AWS. What a test tells of a root of each person's is
+    the tester.
+    """
     return session.is_chained or bool(session.identity_arn) or ROOT_KINDS[session.kind].per_person
 
 

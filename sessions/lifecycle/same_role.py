@@ -1,4 +1,4 @@
-"""One role, several sessions: closing a session closes its role only if every other way to the same role is closed as well.
+"""Find the other ways to a session's role, which closing the session leaves open.
 
 For roots the same holds of who they are, as far as that is known.
 """
@@ -54,7 +54,7 @@ def closed_rights(session: AwsSession) -> list[Right]:
 
 
 def wider_ways(session: AwsSession, most: int) -> tuple[list[Way], bool]:
-    """List the other ways to a session's role, or identity, that let in people whom the session does not; are there more?
+    """List other ways to a session's role that give people more rights; are there still more?
 
     A session that is open to everyone leaves nobody out: it has no wider way.
     """
@@ -69,7 +69,7 @@ def wider_ways(session: AwsSession, most: int) -> tuple[list[Way], bool]:
 
 
 def _wider(session: AwsSession, *rights: Right) -> QuerySet[AwsSession]:
-    """Select the other ways that give one of these rights, or any, to somebody whom the session does not."""
+    """Select the other ways that give one of these rights to somebody the session does not."""
     wider = Q(pk=None)
     for right in closed_rights(session):
         if rights and right not in rights:
@@ -85,13 +85,15 @@ def _wider(session: AwsSession, *rights: Right) -> QuerySet[AwsSession]:
 
 
 def _named(session: AwsSession, right: Right) -> tuple[list[int], list[UUID]]:
-    """Read the people and groups that are named for that right: one more query inside is one too deep for SQLite."""
+    """Read the people and groups that are named for that right: one more query inside is one too deep for
+    SQLite.
+    """
     people, groups = named(right, AwsSession.objects.filter(pk=session.pk).values("pk"))
     return list(people.values_list("pk", flat=True)), list(groups.values_list("pk", flat=True))
 
 
 def how_many_end(session: AwsSession) -> int:
-    """Count the activations that `close_wider_ways` would end: on these ways, and on what is built on them."""
+    """Count the activations that `close_wider_ways` would end, built on these ways or below."""
     started = Activation.objects.filter(session__in=_wider(session, Right.START).values("pk"))
     started = started.exclude(_keeps(session, Right.START, of="session", person="user"))
     built_on = AssumerLink.objects.filter(assumer__in=_wider(session, Right.ASSUME).values("pk"))
@@ -104,7 +106,7 @@ def how_many_end(session: AwsSession) -> int:
 
 
 def _keeps(session: AwsSession, right: Right, *, of: str, person: str) -> Q:
-    """Match rows whose person keeps a right to another way, which is `of` the row, once that is closed like the session."""
+    """Match rows whose person keeps a right to the way `of` the row once it is closed alike."""
     people, groups = _named(session, right)
     grants = SessionGrant.objects.filter(session=OuterRef(of), right=right)
     by_name = Q(member__in=people, member__user=OuterRef(person))
@@ -114,10 +116,11 @@ def _keeps(session: AwsSession, right: Right, *, of: str, person: str) -> Q:
 
 
 def close_like_role(session: AwsSession, author: Membership) -> list[Entry]:
-    """Open a session that has just got a closed role to nobody whom the role is closed to; return the lines for the ledger.
+    """Close a session that just got a closed role like that role; return the events.
 
-    Without that, whoever is let in would let in everyone, by making a session of their own and without noticing. Of an admin
-    it is taken that they want it for themselves. For a caller that holds the team's row.
+    Without that, whoever is let in would let in everyone, by making a session of their own and without
+    noticing. Of an admin it is taken that they want it for themselves. For a caller that holds the team's
+    row.
     """
     limits, was = limits_of_role(session), access_of(session)
     access = was.narrowed(limits)
@@ -129,8 +132,8 @@ def close_like_role(session: AwsSession, author: Membership) -> list[Entry]:
 def close_wider_ways(session: AwsSession, actor: Actor) -> list[AwsSession]:
     """Close every other session that is the same at AWS to whom this one is closed; return them.
 
-    Nobody is let in anywhere by it. Many are closed in parts. Whoever loses a right loses what they have running by it. Raises
-    `RightLost`, and closes none, where the actor may not share all of them.
+    Nobody is let in anywhere by it. Many are closed in parts. Whoever loses a right loses what they have
+    running by it. Raises `RightLost`, and closes none, where the actor may not share all of them.
     """
     closed: list[AwsSession] = []
     pace = parts.Pace(parts.AT_ONCE)

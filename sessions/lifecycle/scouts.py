@@ -1,4 +1,4 @@
-"""A root whose key AWS has rejected: one call at a time finds out whether it still is, however many sessions rest on it."""
+"""Let one call at a time find out if a rejected root key still is, for all sessions on it."""
 
 import time
 from collections.abc import Mapping
@@ -17,7 +17,9 @@ REST = compressed(minutes=1)
 
 @dataclass
 class Rejected:
-    """What AWS said of a root's key, when, and at which STS region. `is_written`: the root's row says so, unless somebody has
+    """Hold what AWS said of a root's key, when, and at which STS region.
+
+    `is_written`: the root's row says so, unless somebody has
     cleared it since."""
 
     problem: dict[str, Any]
@@ -28,7 +30,9 @@ class Rejected:
 
 @dataclass
 class Scouts:
-    """What one run knows of roots in doubt. `sent` is {root: the row whose call finds out}; `found_out` were rejected meanwhile,
+    """Hold what one run knows of roots in doubt.
+
+    `sent` is {root: the row whose call finds out}; `found_out` were rejected meanwhile,
     `works` are cleared of doubt."""
 
     rejected: dict[str, Rejected] = field(default_factory=dict)
@@ -39,7 +43,9 @@ class Scouts:
     _now_at: float = 0.0
 
     def ask(self, root: Credential, row: Credential) -> bool | Blocked:
-        """Decide about a call from that root, whose row was read when this row was claimed: make it (True), wait for the one
+        """Decide about a call from that root, read when this row was claimed.
+
+        Make it (True), wait for the one
         that finds out, or be told what it found."""
         rejected = self._known(root)
         if rejected is None or root.pk in self.works or self.sent.get(root.pk) == row.pk:
@@ -72,12 +78,12 @@ class Scouts:
         return now
 
     def written(self) -> None:
-        """What was rejected up to now is committed."""
+        """Note that all rejections up to now are committed."""
         for rejected in self.rejected.values():
             rejected.is_written = True
 
     def returned(self, row: Credential) -> bool:
-        """Tell whether that row's call was the one that finds out: then what waits for it goes on, by what it found."""
+        """Tell if that row's call was the scout: then what waits for it goes on."""
         root_id = str(row.parent_id)
         if self.sent.get(root_id) != row.pk:
             return False
@@ -110,7 +116,7 @@ def plain(problem: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def _noted(root: Credential) -> Rejected | None:
-    """What stands in the root's row, if it is about a key that is used as it is."""
+    """Return the problem in the root's row, if it is about a key used as it is."""
     if root.level > 0 or root.is_kept_base or root.problem is None:
         return None
     tried = root.problem.get("tried")

@@ -1,4 +1,4 @@
-"""Causes that end without any call that shows it: whatever was rejected is tried once when a worker starts, and a root that
+"""Retry once, spread out, at a worker's start whatever was rejected or waits.
 reads a file once that is written again.
 """
 
@@ -26,7 +26,7 @@ _looked_at: dict[str, datetime] = {}
 
 
 def look_again() -> int:
-    """Make due, spread, what was not minted and would otherwise be tried later or never. Returns how many rows that are."""
+    """Make due, spread, what would be tried later or never. Returns how many rows."""
     now = database_now()
     # What AWS said of a root's key just before is not taken for granted any more.
     for root in Credential.objects.filter(level=0, problem__tried__isnull=False):
@@ -50,7 +50,9 @@ def look_again() -> int:
 
 
 def look_at_files() -> int:
-    """Make due what waits at a root whose file on this machine was written after AWS rejected it. How many roots that are."""
+    """Make due what waits at a root whose file on this machine was written after AWS rejected it. How many
+    roots that are.
+    """
     readers = [kind.kind for kind in ROOT_KINDS.values() if kind.reads_a_file]
     stopped = Credential.objects.filter(
         level=0, problem__isnull=False, due_at=None, root__kind__in=readers, request__keeps=True

@@ -1,4 +1,4 @@
-"""Create and edit: the links stay a forest of bounded depth, and active chains follow an edit that leaves them who they are."""
+"""Create, edit and delete sessions; links stay a forest of bounded depth."""
 
 from collections.abc import Mapping
 from copy import copy
@@ -37,7 +37,9 @@ __all__ = ["Draft", "Refused", "check_place", "save_session"]
 
 @dataclass(frozen=True)
 class Draft:
-    """What a form or the API wants a session to be. For a root `settings`, `secrets` and
+    """Hold what a form or the API wants a session to be.
+
+    For a root `settings`, `secrets` and
     `sts_region` (empty: its region), for a chained session the link."""
 
     kind: str
@@ -61,7 +63,7 @@ class Draft:
     sts_region: str = ""
 
     def link_fields(self) -> dict[str, Any]:
-        """What the link of a chained session stores."""
+        """Return what the link of a chained session stores."""
         return {
             "assumer": self.assumer,
             "role_arn": self.role_arn,
@@ -76,7 +78,7 @@ class Draft:
         }
 
     def as_event(self) -> dict[str, Any]:
-        """What the ledger keeps of it: everything but the secrets."""
+        """Return what the ledger keeps of the draft: everything but the secrets."""
         data: dict[str, Any] = {
             "kind": self.kind,
             "alias": self.alias,
@@ -100,11 +102,13 @@ class Draft:
 def save_session(
     draft: Draft, member: Membership, session: AwsSession | None = None, *, seen: int | None = None
 ) -> AwsSession:
-    """Creates a session, or makes an existing one what the draft says. Raises `Refused`; then nothing is saved.
+    """Create a session, or change one to what the draft says.
 
-    `seen`: the version that the draft was made from; raises `Changed` if there is another by now.
-    What is active on it or below it moves to the new credentials automatically; the caller wakes a worker. Where the edit
-    changes the identity, only the editor's own does, and other people's end with a notice.
+    Raises `Refused`; then nothing is saved.
+
+    `seen`: the version that the draft was made from; raises `Changed` if there is another by now. What is
+    active on it or below it moves to the new credentials automatically; the caller wakes a worker. Where the
+    edit changes the identity, only the editor's own does, and other people's end with a notice.
     """
     try:
         with transaction.atomic():
@@ -153,7 +157,7 @@ def save_session(
 
 
 def _is_only_shown_otherwise(draft: Draft, session: AwsSession, member: Membership) -> bool:
-    """Tell whether an edit changes the profile or the region of a chained session and nothing that a call depends on."""
+    """Tell if an edit changes only a chained session's profile or region."""
     if draft.kind != CHAINED or (draft.profile, draft.region) == (session.profile, session.region):
         return False
     said = {**draft.link_fields(), "author": member.user}
@@ -163,7 +167,7 @@ def _is_only_shown_otherwise(draft: Draft, session: AwsSession, member: Membersh
 
 
 def _as_event(draft: Draft, session: AwsSession) -> dict[str, Any]:
-    """What the ledger keeps: the draft, and of a root who it is, where a test has told that."""
+    """Return what the ledger keeps of the draft, and of a root its tested identity."""
     known = {"identity": session.identity_arn} if session.identity_arn else {}
     return draft.as_event() | known
 
@@ -210,7 +214,10 @@ def _write(draft: Draft, session: AwsSession, member: Membership, *, creating: b
 
 
 def check_place(draft: Draft, session: AwsSession, member: Membership) -> None:
-    """Refuse a cycle, a chain over the team's limit, another team's. Under the team's lock, so that it stays true."""
+    """Refuse a cycle, a chain over the team's limit, another team's.
+
+    Under the team's lock, so that it stays true.
+    """
     if draft.kind != CHAINED:
         return
     assumer = draft.assumer and AwsSession.objects.filter(pk=draft.assumer.pk).first()

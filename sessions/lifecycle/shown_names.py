@@ -1,7 +1,8 @@
-"""What sessions show in CloudTrail: whether, with a new handle, one person would go by another's name.
+"""Check if, with a new handle, one person would go by another's name in CloudTrail.
 
-Not every session is asked. A name is at most as long as a handle, so what could come out as one is known from the name: the
-templates without {alias} that make it are written down and looked up, and of those with {alias} the aliases that are in it.
+Not every session is asked. A name is at most as long as a handle, so what could come out as one is known from
+the name: the templates without {alias} that make it are written down and looked up, and of those with {alias}
+the aliases that are in it.
 """
 
 from collections.abc import Iterable, Iterator
@@ -17,7 +18,8 @@ from sessions.models import CHAINED, AssumerLink, AwsName, AwsSession, Membershi
 from sessions.models.sessions import shown_alias
 
 ALIAS = "{alias}"
-# More ways to write a name than this, and every session is asked after all: it takes names like "aaaaaaaaaaaa".
+# More ways to write a name than this, and every session is asked after all: it takes names like
+# "aaaaaaaaaaaa".
 MOST_TEMPLATES = 3000
 
 
@@ -32,7 +34,10 @@ class ShownNames:
         self.owners = dict(AwsName.objects.values_list("key", "person_id"))
 
     def include(self, handle: str, person_id: int | None = None) -> bool:
-        """Check whether with that handle one person would go by another's name, in whatever team. `person_id`: whose it would be."""
+        """Check if that handle lets one person go by another's name in any team.
+
+        `person_id`: whose it would be.
+        """
         for team, shape in self._shapes(handle.lower(), person_id):
             if shape.is_fixed:
                 if shape.name("").lower() == handle.lower():
@@ -51,7 +56,7 @@ class ShownNames:
         return getattr(self.teams[team_id], "policy", None) or TeamPolicy(team_id=team_id)
 
     def _shapes(self, handle: str, person_id: int | None) -> Iterator[tuple[Any, Shape]]:
-        """What could come out as that name, or of it: (team's id, what is made of handles there), each once."""
+        """Return what could come out as that name: (team's id, the part made of handles), each once."""
         found: set[tuple[Any, str, str]] = set()
         for team, own, alias in self._links(handle, person_id):
             template = effective_template(own, self._policy(team))
@@ -65,7 +70,7 @@ class ShownNames:
                 continue  # of before the rules, and never sent
 
     def _overruled(self) -> list[Any]:
-        """The teams whose policy puts another template than {username} in the place of a link's own, or of none."""
+        """Return the teams whose policy puts another template than {username} in place of links' own."""
         return [team for team in self.teams if self._policy(team).role_session_name != HANDLE]
 
     def _ruled_by_one_template(self) -> set[Any]:
@@ -134,7 +139,7 @@ def _parts(name: str) -> Iterator[str]:
 
 
 def remember_aliases(most: int = 500) -> int:
-    """Work out how names show aliases that were stored without it. Run by the clock; returns how many there were."""
+    """Store how names show aliases saved without it. Run by the clock; returns how many."""
     unknown = list(AwsSession.objects.filter(shown_alias=None).only("pk", "alias").order_by()[:most])
     for session in unknown:
         session.shown_alias = shown_alias(session.alias)

@@ -1,4 +1,4 @@
-"""Where AWS refuses a source identity and the team's policy wants it only where possible: on without it, and say so."""
+"""Go on without a source identity where AWS refuses it and the policy makes it optional."""
 
 from collections.abc import Iterable
 from typing import Any
@@ -28,13 +28,13 @@ from sessions.models.sessions import load_chains
 ACTION = "sts:SetSourceIdentity"
 
 
-# A hop that has taken a source identity before is rejected so often in a row before it is left out: IAM tells its places of
-# a change one after the other, so a rejection of a renewal may pass.
+# A hop that has taken a source identity before is rejected so often in a row before it is left out: IAM tells
+# its places of a change one after the other, so a rejection of a renewal may pass.
 TRIES = 3
 
 
 def is_refused(row: Credential, outcome: Outcome) -> bool:
-    """Tell whether AWS rejects this very hop, and not for a moment, because of the source identity that its chain carries."""
+    """Tell if AWS refused this very hop because of its chain's source identity."""
     return (
         isinstance(outcome, Refusal)
         and outcome.error.code in proof.DENIED
@@ -44,10 +44,10 @@ def is_refused(row: Credential, outcome: Outcome) -> bool:
 
 
 def go_on_without(refused: Iterable[Credential]) -> None:
-    """Marks the links of these hops as taking no source identity, and moves what is active to chains without it.
+    """Mark these hops' links as taking no source identity; move what is active on them.
 
-    Nothing happens under a policy that requires it: there the refusal stands. A link that a test before saving has tried
-    is not stored yet, so it cannot be marked. Call it with no transaction open.
+    Nothing happens under a policy that requires it: there the refusal stands. A link that a test before
+    saving has tried is not stored yet, so it cannot be marked. Call it with no transaction open.
     """
     by_team: dict[Any, list[Credential]] = {}
     for row in refused:

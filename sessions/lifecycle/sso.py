@@ -1,4 +1,4 @@
-"""What a person's groups at the identity provider make of them here."""
+"""Make a person's memberships follow their groups at the identity provider."""
 
 from collections.abc import Mapping
 from collections.abc import Set as AbstractSet
@@ -24,10 +24,11 @@ def follow_groups(
     mapping: Mapping[str, tuple[str, str]],
     identity: Identity | None = None,
 ) -> None:
-    """Make a person's memberships what their groups say: add, change and end those that came about by groups.
+    """Add, change and end the memberships that came about by groups.
 
-    A membership that was made by hand is left alone, and so is a team that an admin took the person out of. Who is suspended
-    stays so. All of that is read again under the team's lock. A team that does not exist is passed over.
+    A membership that was made by hand is left alone, and so is a team that an admin took the person out of.
+    Who is suspended stays so. All of that is read again under the team's lock. A team that does not exist is
+    passed over.
     """
     wanted: dict[str, set[str]] = {slug: set() for slug, _ in mapping.values()}
     for group in groups & mapping.keys():

@@ -1,4 +1,4 @@
-"""What a person reads of a session: their own status, the chain, time left, a problem in words."""
+"""Show a session to a person: their own status, the chain, time left, a problem in words."""
 
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
@@ -27,9 +27,12 @@ class Status(StrEnum):
 
 @dataclass(frozen=True)
 class Problem:
-    """What stands in the way: at which hop (0: the root), since when, what to check; `retrying` without anybody's help.
+    """Hold what stands in the way: hop (0: the root), since when, what to check.
 
-    `people`: whom a root's problem concerns, where each has credentials of their own; nobody named: whoever uses it.
+    `retrying`: it goes on without anybody's help.
+
+    `people`: whom a root's problem concerns, where each has credentials of their own; nobody named: whoever
+    uses it.
     """
 
     code: str
@@ -46,7 +49,7 @@ class Problem:
 
     @property
     def is_refused(self) -> bool:
-        """Whether it stays until something changes: nobody is asked for anything, and nothing tries again by itself."""
+        """Tell if it stays until something changes: nobody is asked and nothing is retried."""
         return not self.retrying and not self.waiting
 
     @property
@@ -126,7 +129,7 @@ def ended_state(notice: Ended | None) -> State:
 
 
 def waiting_label(code: str) -> str:
-    """What a root waits for, by how its code begins."""
+    """Return what a root waits for, by how its code begins."""
     for begins, what in (("Code", "a code"), ("Approval", "an approval"), ("Choice", "a choice")):
         if code.startswith(begins):
             return f"waiting for {what}"
@@ -156,7 +159,7 @@ def state_of(activation: Activation | None, now: datetime) -> State:
 
 
 def _is_settling(activation: Activation, credential: Credential, now: datetime) -> bool:
-    """Just started on a shared credential that is nearly over, with its successor being minted this moment."""
+    """Tell if it just started on a shared credential that is being renewed this moment."""
     return (
         not credential.is_live(now + LEAST_LIFE)
         and credential.problem is None
@@ -180,7 +183,7 @@ class Described:
 
 @dataclass
 class TeamView:
-    """Hold sessions of a member's team with their chains and states, loaded with a fixed number of queries."""
+    """Hold sessions of a member's team with chains and states, in a fixed number of queries."""
 
     member: Membership
     now: datetime
@@ -201,7 +204,7 @@ class TeamView:
         return cut_off([self.member.team_id], among=self.only)
 
     def is_dead(self, session: AwsSession) -> bool:
-        """Check whether nothing is minted for a session because a link of its chain is cut off: see `policy.cut_off`."""
+        """Tell if nothing is issued because a link of the chain is cut off: see `policy.cut_off`."""
         return any(each.pk in self._cut_off for each in self.chain_of(session))
 
     def chain_of(self, session: AwsSession) -> list[AwsSession]:
@@ -247,7 +250,7 @@ def view_of_sessions(member: Membership, now: datetime, sessions: Sequence[AwsSe
 
 
 def notices_of(member: Membership, session_ids: Iterable[Any] | None = None) -> dict[Any, Ended]:
-    """Find {session: the notice that an edit has ended it} for a member, of these sessions or of the whole team."""
+    """Return {session: notice of an edit that ended it} for a member, of these sessions or all."""
     notices = Ended.objects.filter(user=member.user, session__team=member.team_id)
     if session_ids is not None:
         notices = notices.filter(session_id__any_of=session_ids)
@@ -255,9 +258,10 @@ def notices_of(member: Membership, session_ids: Iterable[Any] | None = None) -> 
 
 
 def root_problems(root_ids: Iterable[Any], member: Membership, now: datetime) -> dict[Any, Problem]:
-    """{root: its problem}, one for each, however many people it concerns: a refusal before what waits or is tried again.
+    """Return {root: its one problem}, a rejection before what waits or is retried.
 
-    Where each person has base credentials of their own, others' are others' business; but admins see their refusals.
+    Where each person has base credentials of their own, others' are others' business; but admins see their
+    refusals.
     """
     rows = Credential.objects.filter(root__in=root_ids, level=0, problem__isnull=False).order_by("pk")
     found: dict[Any, list[tuple[str, Problem]]] = {}
@@ -299,7 +303,7 @@ def view_of_team(member: Membership, now: datetime) -> TeamView:
 
 
 def _identity(session: AwsSession, member: Membership, policy: TeamPolicy) -> tuple[str, str, str, str]:
-    """(account, role with path, name in CloudTrail, ARN in CloudTrail); blanks where a root has not been asked yet."""
+    """Return (account, role with path, CloudTrail name, CloudTrail ARN); blanks for an unasked root."""
     if not session.is_chained:
         parts = session.identity_arn.split(":", 5)
         return session.account, parts[5] if len(parts) == 6 else "", "", session.identity_arn

@@ -51,7 +51,8 @@ def write(fence: uuid.UUID, columns: Sequence[str], rows: Mapping[str, Mapping[s
                 ],
             )
         else:
-            # One JSON text: arrays, one per column, would be put together and quoted value by value in Python.
+            # One JSON text: arrays, one per column, would be put together and quoted value by value in
+            # Python.
             setting = ", ".join(
                 f"{column} = decode(v.sealed, 'base64')" if column == "sealed" else f"{column} = v.{column}"
                 for column in columns
@@ -106,7 +107,8 @@ _DELETE_SQLITE = "DELETE FROM chains_credential WHERE fingerprint IN (SELECT val
 def delete(fingerprints: Collection[str]) -> None:
     """Delete credentials of which the caller knows, under the team's lock, that nothing points to them.
 
-    Django would read them, and look for what points to them, once more. The database itself refuses a mistake.
+    Django would read them, and look for what points to them, once more. The database itself refuses a
+    mistake.
     """
     if not fingerprints:
         return
@@ -129,7 +131,8 @@ _DUE_BELOW_SQLITE = _DUE_BELOW.format(
 
 
 def make_due_below(parents: Collection[str], now: datetime) -> None:
-    """Make due what stopped at these or further up, however deep below them, and whatever nothing tries again.
+    """Make due what stopped at these or further up, however deep below them, and whatever nothing tries
+    again.
 
     Every commit does this, so it is spared the building of a query, which costs more than the query.
     """

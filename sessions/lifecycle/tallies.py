@@ -1,4 +1,4 @@
-"""Counts for `/metrics`, added up in this process and written now and then: all processes add to the same rows."""
+"""Count for `/metrics` in this process, and add to the shared rows now and then."""
 
 import threading
 import time
@@ -40,7 +40,7 @@ def served(life: timedelta) -> None:
 
 
 def saved_by_sharing(team_id: UUID) -> int:
-    """How many calls to AWS a team has been spared, since two who resolve to the same request share its answer."""
+    """Return how many AWS calls a team was spared because equal requests share an answer."""
     saved = Tally.objects.filter(name="calls_saved", label=str(team_id)).values_list("value", flat=True)
     return sum(saved)
 

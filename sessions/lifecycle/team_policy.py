@@ -1,4 +1,4 @@
-"""Changing a team's policy: checked against every chain it has, one event, and what is active follows by itself."""
+"""Change a team's policy: checked against all chains, one event; what is active follows."""
 
 from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass
@@ -48,7 +48,9 @@ ALIAS = "{alias}"
 
 @dataclass(frozen=True)
 class PolicyDraft:
-    """What a form or the API wants the policy to be; the fields are those of `TeamPolicy`, and the team's own hours.
+    """Hold what a form or the API wants the policy to be.
+
+    The fields are those of `TeamPolicy`, and the team's own hours.
 
     `tags` is {key: the values it may have}, none of them meaning any.
     """
@@ -120,11 +122,14 @@ def _checked(field: str, check: Any) -> Any:
 
 
 def save_policy(draft: PolicyDraft, member: Membership, *, seen: int | None = None) -> TeamPolicy:
-    """Make it the team's policy. Raises `Refused`, naming the session, if a stored chain could not be walked under it.
+    """Save the team's policy.
 
-    It holds at once. What is active moves to the new names, here or by workers in parts (see `moves`), and each keeps its end;
-    the caller wakes one. Every chain is checked before the team's lock is taken, under it only what has changed since.
-    `seen`: the version that the draft was made from; raises `Changed` if there is another by now.
+    Raises `Refused`, naming the session, if a stored chain could not be walked under it.
+
+    It holds at once. What is active moves to the new names, here or by workers in parts (see `moves`), and
+    each keeps its end; the caller wakes one. Every chain is checked before the team's lock is taken, under it
+    only what has changed since. `seen`: the version that the draft was made from; raises `Changed` if there
+    is another by now.
     """
     for _ in range(TRIES):
         began_at = ledger.length(member.team_id)
@@ -173,9 +178,10 @@ def _save(
 
 
 def check_all(team_id: Any, before: PolicyDraft, after: PolicyDraft, since: int | None = None) -> None:
-    """Check that every chained session can live under a new policy, as far as it differs. Raises `Refused`.
+    """Check every chained session against a new policy, as far as it differs. Raises `Refused`.
 
-    `since`: only sessions that were saved since the team's ledger had that many lines, and what is below them.
+    `since`: only sessions that were saved since the team's ledger had that many lines, and what is below
+    them.
     """
     policy = after.policy(team_id)
     after.hours()
@@ -197,7 +203,7 @@ def check_all(team_id: Any, before: PolicyDraft, after: PolicyDraft, since: int 
 
 
 def _check_roots(team_id: Any, sessions: QuerySet[AwsSession]) -> None:
-    """Refuse a table whose links do not all lead to a root of the team: edited by hand, it could not be walked."""
+    """Refuse a table whose links do not all lead to a root of the team, as after a hand edit."""
     roots = AwsSession.objects.filter(team=team_id).exclude(kind=CHAINED)
     lost = sessions.exclude(pk__in=below(roots.values("pk"))).order_by().first()
     if lost is not None:
@@ -214,7 +220,8 @@ def _check(session: AwsSession, check: Callable[..., None], *about: Any) -> None
         raise Refused(field, f"“{session.alias}” stands against it: {refused.message}") from None
 
 
-# What these look at is what sessions say, each thing once, not each session: tens of thousands mostly say the same.
+# What these look at is what sessions say, each thing once, not each session: tens of thousands mostly say the
+# same.
 
 
 def _said(sessions: QuerySet[AwsSession], *columns: str) -> list[tuple[Any, ...]]:

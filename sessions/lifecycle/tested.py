@@ -1,7 +1,7 @@
-"""Remember who a root is after a test before saving: for exactly what was tested, and for its tester alone.
+"""Remember who a root is after a test before saving, for exactly what was tested.
 
-The test keeps a keyed digest of kind, settings and secret. Nothing that a browser sends decides what is believed, and the
-digest tells nothing about the secret to who has the database alone.
+The test keeps a keyed digest of kind, settings and secret. Nothing that a browser sends decides what is
+believed, and the digest tells nothing about the secret to who has the database alone.
 """
 
 import json
@@ -28,7 +28,7 @@ def digest(
     secrets: Mapping[str, Secret],
     stored: AwsSession | None,
 ) -> str:
-    """Name what a test is about, for that test alone; without typed secrets it is about those that are stored."""
+    """Return a digest of what a test is about; without typed secrets, of the stored ones."""
     typed = {name: value.reveal() for name, value in secrets.items()}
     kept = [str(stored.pk), stored.secret_version] if stored and not typed else []
     said = json.dumps([str(probe.pk), kind, dict(settings), typed, kept], sort_keys=True)
@@ -42,7 +42,7 @@ def identity_told(
     secrets: Mapping[str, Secret],
     stored: AwsSession | None,
 ) -> str:
-    """Find the ARN that AWS gave when this member last tested exactly this; empty if they did not. Ask before it is saved."""
+    """Return the ARN of this member's last test of exactly this; empty if none. Ask before saving."""
     if ROOT_KINDS[kind].per_person:
         return ""  # it told who the tester is
     passed = Probe.objects.filter(team=member.team_id, user=member.user_id, kind=kind, state=ProbeState.OK)

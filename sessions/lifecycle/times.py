@@ -1,6 +1,7 @@
-"""How long things last, in one place.
+"""Hold how long things last, in one place.
 
-`CHAINWEB_TIME_COMPRESSION` divides them all, so that the chaos run can live through hours in minutes; it is 1 otherwise.
+`CHAINWEB_TIME_COMPRESSION` divides them all, so that the chaos run can live through hours in minutes; it is 1
+otherwise.
 """
 
 import os
@@ -23,7 +24,8 @@ ROTATE_AFTER = (35 / 60, 40 / 60)
 PARENT_MARGIN = compressed(seconds=60)
 # What is handed out has this much life left while STS answers; SDKs begin to refresh below it.
 LEAST_LIFE = compressed(minutes=15)
-# How long a just-started session shows as pending rather than handing out the short rest of a shared credential.
+# How long a just-started session shows as pending rather than handing out the short rest of a shared
+# credential.
 SETTLING = compressed(seconds=10)
 # How soon a child whose parent did not come is looked at again.
 DEFERRED_FOR = timedelta(seconds=0.2)
@@ -31,17 +33,19 @@ FIRST_BACKOFF = compressed(seconds=1)
 LONGEST_BACKOFF = compressed(seconds=60)
 
 
-# A rejected rotation is tried again after the first of these, then after twice as long each time, up to the second; what a
-# rejected root or region holds up and what has nothing left to serve, between the third and the fourth.
+# A rejected rotation is tried again after the first of these, then after twice as long each time, up to the
+# second; what a rejected root or region holds up and what has nothing left to serve, between the third and
+# the fourth.
 FIRST_SECOND_TRY = compressed(minutes=2)
 LONGEST_SECOND_TRY = compressed(minutes=8)
-# Towards the end of what lives the tries come closer together, down to this; the last is made at the very end.
+# Towards the end of what lives the tries come closer together, down to this; the last is made at the very
+# end.
 CLOSEST_SECOND_TRY = compressed(seconds=10)
 SELDOM = (compressed(minutes=10), compressed(minutes=30))
 
 
 def rotation_time(minted_at: datetime, expires_at: datetime) -> datetime:
-    """When to replace a credential: at 35–40 sixtieths of its life, spread so that no herd forms."""
+    """Return when to replace a credential: at 35–40 sixtieths of its life, spread out."""
     return minted_at + (expires_at - minted_at) * random.uniform(*ROTATE_AFTER)  # noqa: S311  (spreading, not secrecy)
 
 
@@ -53,7 +57,9 @@ def backoff(attempts: int) -> timedelta:
 
 
 def second_try(attempts: int, left: timedelta = timedelta.max) -> timedelta:
-    """How long a rejection stands while something still lives, for so long: minutes, spread, since a change at AWS takes as
+    """Return how long a rejection stands while something lives: minutes, spread out.
+
+    A change at AWS takes as long to spread.
     long to spread; never beyond the end, where there is one try more."""
     ceiling = min(LONGEST_SECOND_TRY, FIRST_SECOND_TRY * float(2 ** min(attempts, 16)))
     wait: timedelta = ceiling * random.uniform(0.5, 1.0)  # noqa: S311  (likewise)
@@ -61,7 +67,7 @@ def second_try(attempts: int, left: timedelta = timedelta.max) -> timedelta:
 
 
 def seldom() -> timedelta:
-    """How long a rejection of a root's key or at a region stands where nothing lives any more."""
+    """Return how long a rejection of a root's key or a region stands where nothing lives."""
     return SELDOM[0] + (SELDOM[1] - SELDOM[0]) * random.random()  # noqa: S311  (likewise)
 
 

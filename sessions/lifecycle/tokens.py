@@ -1,4 +1,4 @@
-"""Bearer tokens: made by their owner, shown once, good for what their owner may do at that moment and no more."""
+"""Make bearer tokens: shown once, good for what their owner may do at that moment."""
 
 from collections.abc import Collection
 from datetime import timedelta
@@ -28,9 +28,12 @@ def create_token(
     scopes: Collection[Scope] = tuple(Scope),
     sessions: Collection[AwsSession] = (),
 ) -> Secret:
-    """A new token for a member; the only time its text exists outside their hands. `sessions`: good for these alone.
+    """Create a token for a member and return its text, which exists only there.
 
-    Raises `Refused` if the member has been removed, or has become something else, since the caller has read them.
+    `sessions`: good for these alone.
+
+    Raises `Refused` if the member has been removed, or has become something else, since the caller has read
+    them.
     """
     lock_team(member.team.pk)
     fresh, _ = member_again(member)
@@ -79,9 +82,12 @@ def revoke_token(token: Token, actor: Actor) -> bool:
 
 
 def member_of_token(secret: Secret) -> tuple[Membership, Token] | None:
-    """Who acts by that token, by the rights of this moment. None for unknown, expired, revoked, removed, disabled.
+    """Return who acts by that token, with the rights of this moment.
 
-    Raises `GroupsTooOld` for a person whose groups have to be read again first. The membership remembers the token, and `policy.can` keeps to its scopes.
+    None for unknown, expired, revoked, removed, disabled.
+
+    Raises `GroupsTooOld` for a person whose groups have to be read again first. The membership remembers the
+    token, and `policy.can` keeps to its scopes.
     """
     tokens = Token.objects.select_related("user").annotate(read_at=Now())
     token = tokens.filter(digest=Token.digest_of(secret)).first()

@@ -1,7 +1,8 @@
-"""Two people change one thing: whoever saves second is told, instead of undoing unawares what the first has saved.
+"""Tell the second of two people who change one thing, instead of undoing the first's change.
 
-Everything that people edit has a version, which goes up, under the team's lock, with each change of what a form or the API
-shows of it. Whoever saves says which version they have seen, and it is compared under the same lock.
+Everything that people edit has a version, which goes up, under the team's lock, with each change of what a
+form or the API shows of it. Whoever saves says which version they have seen, and it is compared under the
+same lock.
 """
 
 from dataclasses import dataclass
@@ -20,7 +21,7 @@ class Changed(Refused):
 
 
 def expect(stored: int, expected: int | None) -> None:
-    """Make sure, under the lock, that what is stored is what was seen; None: it does not matter. Raises `Changed`."""
+    """Check under the lock that what is stored is what was seen; None: any. Raises `Changed`."""
     if expected is not None and stored != expected:
         raise Changed("", CHANGED, stored)
 

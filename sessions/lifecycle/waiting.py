@@ -1,4 +1,4 @@
-"""What the roots of a team wait for a person to do, as that person's pages show it."""
+"""List what a team's roots wait for a person to do, for that person's pages."""
 
 from collections.abc import Iterable
 from dataclasses import dataclass
@@ -16,7 +16,10 @@ from sessions.models import Approval, ApprovalStage, AwsSession, Credential, Mem
 
 @dataclass(frozen=True)
 class Waiting:
-    """One root that asks people for something. `credential` is the member's row of it, if anything rests on it."""
+    """Hold one root that asks people for something.
+
+    `credential` is the member's row of it, if anything rests on it.
+    """
 
     root: AwsSession
     codes: list[Ask]
@@ -28,7 +31,7 @@ class Waiting:
 
     @property
     def open_until(self) -> datetime | None:
-        """When the person is asked again at the latest."""
+        """Return when the person is asked again at the latest."""
         return self.credential.expires_at if self.credential is not None and self.is_live else None
 
     @property
@@ -47,7 +50,7 @@ class Waiting:
 
     @property
     def for_choice(self) -> bool:
-        """It is approved, and the settings that are picked from lists are not."""
+        """Tell if it is approved and its settings from lists are not picked yet."""
         is_open = any(not self.root.settings.get(field.name) for field in picked_fields(self.root))
         return self.asks_for_approval and not self.for_approval and is_open
 
@@ -62,7 +65,7 @@ class Waiting:
 
 
 def at_root(root: AwsSession, member: Membership, now: datetime) -> Waiting | None:
-    """What that root asks this member for; None if it asks nobody for anything."""
+    """Return what that root asks this member for; None if nothing."""
     codes, approves = codes_of(root), approvals.asks_for_approval(root)
     if not codes and not approves:
         return None

@@ -12,7 +12,10 @@ from chainweb.database_limits import bounded, is_busy
 
 @contextmanager
 def told_if_busy() -> Iterator[None]:
-    """Bound what a command waits for locks as the web's requests are bound. Raises `CommandError`; nothing is changed then."""
+    """Bound a command's waits for locks as the web's are.
+
+    Raises `CommandError`; nothing is changed then.
+    """
     try:
         with bounded(connection, settings.LOCK_TIMEOUT_SECONDS):
             yield

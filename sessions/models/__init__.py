@@ -1,4 +1,4 @@
-"""The nouns: people and teams, sessions and their links, credentials and who needs them, the ledger, tokens."""
+"""Declare people, teams, sessions, links, credentials, activations, the ledger and tokens."""
 
 from sessions.models.access import ClosedByAdmin, Right, SessionGrant
 from sessions.models.credentials import Activation, Credential, Ended, Probe, ProbeState

@@ -8,7 +8,7 @@ from sessions.models.sessions import AwsSession
 
 
 class Right(models.TextChoices):
-    """What a session can be open for."""
+    """Name what a session can be open for."""
 
     START = "start", "start it and take its credentials"
     ASSUME = "assume", "assume further roles from it"
@@ -39,7 +39,8 @@ class SessionGrant(models.Model):
 class ClosedByAdmin(models.Model):
     """Whom an admin has left a right at a session when they closed it: nobody but an admin lets in more.
 
-    `role` is the role (`role_key`) that the session had then. It stays closed where the session is deleted, or has another role.
+    `role` is the role (`role_key`) that the session had then. It stays closed where the session is deleted,
+    or has another role.
     """
 
     team = models.ForeignKey(Team, on_delete=models.CASCADE, related_name="+")

@@ -13,14 +13,14 @@ from sessions.sealing import Place
 class Credential(models.Model):
     """The sealed answer to one resolved AssumeRole request; its key is the request's fingerprint.
 
-    Level 0 is a root's base identity; level N answers the chain's N-th call. Most roots are asked for their credentials each
-    time and have nothing sealed here. Where they come of a person's answer or of a call, they are kept: `request` is then
-    {"keeps": true, "person": the id of the person whose they are, or ""}, and they are sealed to the workers.
-    Engine columns: `due_at` (claimable from then on; null: nothing to do), `asked_at` (a person waits for it since then:
-    it goes ahead of the bulk), `lease_until` and `fence` (a random value per claim: who does not hold it changes nothing),
-    `attempts` since the last success, by the cause that stands now.
-    `problem` is null or what `lifecycle.outcomes.problem_of` says; a root's has also `tried` and `home`: when
-    AWS rejected its key last, and at which STS region.
+    Level 0 is a root's base identity; level N answers the chain's N-th call. Most roots are asked for their
+    credentials each time and have nothing sealed here. Where they come of a person's answer or of a call,
+    they are kept: `request` is then {"keeps": true, "person": the id of the person whose they are, or ""},
+    and they are sealed to the workers. Engine columns: `due_at` (claimable from then on; null: nothing to
+    do), `asked_at` (a person waits for it since then: it goes ahead of the bulk), `lease_until` and `fence`
+    (a random value per claim: who does not hold it changes nothing), `attempts` since the last success, by
+    the cause that stands now. `problem` is null or what `lifecycle.outcomes.problem_of` says; a root's has
+    also `tried` and `home`: when AWS rejected its key last, and at which STS region.
     """
 
     fingerprint = models.CharField(primary_key=True, max_length=64, editable=False)
@@ -64,16 +64,16 @@ class Credential(models.Model):
         return f"{self.fingerprint[:12]} (hop {self.level})"
 
     def place(self, generation: int) -> Place:
-        """Where the secret of that generation is sealed for."""
+        """Return where the secret of that generation is sealed for."""
         return Place("chains_credential", "sealed", self.fingerprint, str(self.team_id), generation)
 
     @property
     def is_kept_base(self) -> bool:
-        """Whether it is a root's row that holds, or is to hold, base credentials."""
+        """Tell if the row is a root's that holds, or is to hold, base credentials."""
         return self.level == 0 and bool(self.request.get("keeps"))
 
     def is_live(self, at: datetime) -> bool:
-        """Whether it holds a secret that AWS still accepts at that moment."""
+        """Tell if the row holds a secret that AWS accepts at that moment."""
         return self.sealed is not None and self.expires_at is not None and self.expires_at > at
 
 
@@ -98,7 +98,9 @@ class Activation(models.Model):
 
 
 class Ended(models.Model):
-    """A notice: an edit has ended what a person had started. It stays until they start it again or dismiss it.
+    """Tell a person that an edit has ended a session of theirs.
+
+    The notice stays until they start it again or dismiss it.
 
     `problem` is {code, message, check}.
     """
@@ -122,8 +124,11 @@ class ProbeState(models.TextChoices):
 
 
 class Probe(models.Model):
-    """A test before saving. A chained session's probe needs a credential for a short while, like an activation;
-    a root's probe carries its typed secrets, sealed to the workers, until a worker has asked AWS who they are."""
+    """Hold a test before saving.
+
+    A chained session's probe needs a credential for a short while, like an activation; a root's probe carries
+    its typed secrets, sealed to the workers, until a worker has asked AWS who they are.
+    """
 
     id = models.UUIDField(primary_key=True, default=uuid.uuid4, editable=False)
     team = models.ForeignKey(Team, on_delete=models.CASCADE, related_name="+")

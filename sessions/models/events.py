@@ -1,4 +1,4 @@
-"""The ledger's lines. They hold ids and names as text and no foreign key, so that they outlive what they speak of."""
+"""Store the ledger's events: ids and names as text, no foreign keys, so they outlive their subjects."""
 
 from datetime import datetime
 

@@ -1,7 +1,7 @@
 """Walk the links inside the database: select what is below some sessions, or above them.
 
-Each walk reads the rows that it meets, by index, however large the team is. `UNION` ends it on a table whose links bite
-their tail.
+Each walk reads the rows that it meets, by index, however large the team is. `UNION` ends it on a table whose
+links bite their tail.
 """
 
 import json
@@ -18,12 +18,14 @@ DEEPEST = 100
 
 
 def below(start: QuerySet[Any, Any]) -> RawSQL:
-    """Select the ids of the sessions that `start` selects and of everything assumed from them, for `pk__in`."""
+    """Select the ids of the `start` sessions and of all assumed from them, for `pk__in`."""
     return _walk(start, "link.session_id", "link.assumer_id")
 
 
 def below_these(ids: Collection[Any]) -> RawSQL:
-    """Select these ids of sessions and those of everything assumed from them, for `pk__in`. The ids are one parameter."""
+    """Select these ids of sessions and those of everything assumed from them, for `pk__in`. The ids are one
+    parameter.
+    """
     if connection.vendor == "sqlite":
         field = UUIDField()
         keys = json.dumps([field.get_db_prep_value(each, connection) for each in ids])
@@ -32,12 +34,15 @@ def below_these(ids: Collection[Any]) -> RawSQL:
 
 
 def above(start: QuerySet[Any, Any]) -> RawSQL:
-    """Select the ids of the sessions that `start` selects and of all sessions on their chains, for `pk__in`."""
+    """Select the ids of the `start` sessions and of all on their chains, for `pk__in`."""
     return _walk(start, "link.assumer_id", "link.session_id")
 
 
 def height_below(session_id: Any) -> int:
-    """Count the hops of the longest chain that begins under a session; on a table that bites its tail, `DEEPEST`."""
+    """Count the hops of the longest chain under a session.
+
+    On a table with a cycle it is `DEEPEST`.
+    """
     statement = (
         "WITH RECURSIVE walk(id, level) AS (SELECT session_id, 1 FROM chains_assumerlink WHERE assumer_id = %s UNION "
         "SELECT link.session_id, walk.level + 1 FROM chains_assumerlink AS link JOIN walk ON link.assumer_id = walk.id "

@@ -1,4 +1,4 @@
-"""What has yet to follow a change: kept in the database, so that a worker that dies leaves nothing behind."""
+"""Store what has yet to follow a change, so that a worker that dies leaves nothing behind."""
 
 import uuid
 
@@ -11,9 +11,9 @@ from sessions.models.sessions import AwsSession
 class Move(models.Model):
     """Hold how far the activations of a team have followed a change, worked off in parts.
 
-    `session`: only those of that session and of what is assumed from it; `user`: only that person's; neither: all.
-    `after` is the last activation that was looked at, in the order of their ids. Whoever works on it holds `lease_until` and
-    `fence`; a newer change of the same scope begins it again under another fence.
+    `session`: only those of that session and of what is assumed from it; `user`: only that person's; neither:
+    all. `after` is the last activation that was looked at, in the order of their ids. Whoever works on it
+    holds `lease_until` and `fence`; a newer change of the same scope begins it again under another fence.
     """
 
     id = models.UUIDField(primary_key=True, default=uuid.uuid4, editable=False)

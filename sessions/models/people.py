@@ -15,7 +15,10 @@ if TYPE_CHECKING:
 
 
 class User(AbstractUser):
-    """A person. `aws_name` is their handle in CloudTrail: legal as a RoleSessionName, unique, changed by admins alone."""
+    """Store a person.
+
+    `aws_name` is their handle in CloudTrail: legal as a RoleSessionName, unique, changed by admins alone.
+    """
 
     # The ledger names people by their user name: ASCII, so that no two look alike.
     username_validator = ASCIIUsernameValidator()  # type: ignore[assignment]  # the stubs know the other alone
@@ -53,8 +56,8 @@ class User(AbstractUser):
     def save(self, *args: Any, **kwargs: Any) -> None:
         """Save the person in one transaction with what a new password ends: see `lifecycle.log_ins`.
 
-        Of a person that is there, what was not changed is not written: libraries save a whole row with a new password, and
-        would let in again whom the operator has switched off since they read it.
+        Of a person that is there, what was not changed is not written: libraries save a whole row with a new
+        password, and would let in again whom the operator has switched off since they read it.
         """
         read = self._read or {}
         if read and not args and kwargs.get("update_fields") is None and not kwargs.get("force_insert"):
@@ -74,7 +77,7 @@ class User(AbstractUser):
 
 
 class AwsName(models.Model):
-    """A name in CloudTrail that somebody has or has had: kept for ever, so that it never means another person.
+    """Store every name that somebody has had in CloudTrail, so that it never means another person.
 
     There is no foreign key to the person, whom it outlives.
     """
@@ -118,8 +121,8 @@ class Role(models.TextChoices):
 class Membership(models.Model):
     """A person in a team, and as what. `disabled_at`: shut out of this team for now, by an admin of it.
 
-    `from_sso`: made by the identity provider's groups, which then also change and end it. It holds only as long as their last
-    reading, at `groups_read_at`, is recent.
+    `from_sso`: made by the identity provider's groups, which then also change and end it. It holds only as
+    long as their last reading, at `groups_read_at`, is recent.
     """
 
     team = models.ForeignKey(Team, on_delete=models.CASCADE, related_name="memberships")
@@ -143,10 +146,10 @@ class Membership(models.Model):
 
 
 class Removal(models.Model):
-    """A person whom an admin took out of a team: no log-in with groups brings them back until an admin lets them in.
+    """Store that an admin removed a person: groups bring them back only after an admin admits them.
 
-    One row for the person, with neither provider nor uid, and one for each identity of theirs at a provider, since an identity
-    can be taken to another account.
+    One row for the person, with neither provider nor uid, and one for each identity of theirs at a provider,
+    since an identity can be taken to another account.
     """
 
     team = models.ForeignKey(Team, on_delete=models.CASCADE, related_name="removals")
@@ -187,7 +190,7 @@ class TeamGroup(models.Model):
 
 
 class Invitation(models.Model):
-    """A way into a team for whoever has its link: once, until it expires; only the hash of its code is kept."""
+    """Store a link into a team that works once until it expires; only its code's hash is kept."""
 
     id = models.UUIDField(primary_key=True, default=uuid.uuid4, editable=False)
     team = models.ForeignKey(Team, on_delete=models.CASCADE, related_name="invitations")

@@ -1,4 +1,4 @@
-"""What people give for a root (a code, an approval), and the replacing of a root's long-lived key."""
+"""Store what people give for a root (codes, approvals) and the replacing of a root's key."""
 
 import uuid
 
@@ -11,7 +11,7 @@ from sessions.sealing import Place
 
 
 class RootAnswer(models.Model):
-    """A code that somebody has typed for a root, sealed to the workers until one of them has taken it: once."""
+    """Store a typed code, sealed to the workers, until one of them has taken it once."""
 
     id = models.UUIDField(primary_key=True, default=uuid.uuid4, editable=False)
     credential = models.ForeignKey(Credential, on_delete=models.CASCADE, related_name="answers")
@@ -32,7 +32,11 @@ class RootAnswer(models.Model):
 
 
 class ApprovalStage(models.TextChoices):
-    """`ASKED`: a worker is to get the page. `OPEN`: the person is to approve on it. `GIVEN`, or `OVER` without having been."""
+    """Name an approval's stages.
+
+    `ASKED`: a worker is to get the page. `OPEN`: the person is to approve on it. `GIVEN`, or `OVER` without
+    having been.
+    """
 
     ASKED = "asked"
     OPEN = "open"
@@ -41,11 +45,12 @@ class ApprovalStage(models.TextChoices):
 
 
 class Approval(models.Model):
-    """What a person approves in the browser for the roots of one kind and scope, and the state that the kind keeps of it.
+    """Store a person's approval for the roots of one kind and scope, and the kind's state of it.
 
-    Its key is a hash of team, kind, scope and person. `settings` are those of the root it was asked at. `sealed_state` is
-    sealed to the workers, bound to `version`; it works without another look until `good_until`. `wanted` and `listed` are
-    the lists that somebody picks from: {name of the field: …}; see `lifecycle.choices`.
+    Its key is a hash of team, kind, scope and person. `settings` are those of the root it was asked at.
+    `sealed_state` is sealed to the workers, bound to `version`; it works without another look until
+    `good_until`. `wanted` and `listed` are the lists that somebody picks from: {name of the field: …}; see
+    `lifecycle.choices`.
     """
 
     key = models.CharField(primary_key=True, max_length=64, editable=False)
@@ -80,7 +85,9 @@ class Approval(models.Model):
 
 
 class KeyRotation(models.Model):
-    """The replacing of a root's long-lived key, from the asking to the end. The columns are those of `aws.key_rotation`.
+    """Store the replacing of a root's long-lived key.
+
+    The columns are those of `aws.key_rotation`.
 
     `sealed_new` is the new key's secret, sealed to the workers, until the root uses it.
     """

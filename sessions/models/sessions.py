@@ -27,8 +27,8 @@ def kind_choices() -> list[tuple[str, str]]:
 class Deletion(models.Model):
     """A deletion with more below it than goes in one step: decided, in the ledger, and cleared away in parts.
 
-    Its sessions have no team any more, so that nobody finds them and their aliases are free. `session_id` and `alias` are
-    of the one that was deleted, `actor` is by whom.
+    Its sessions have no team any more, so that nobody finds them and their aliases are free. `session_id` and
+    `alias` are of the one that was deleted, `actor` is by whom.
     """
 
     id = models.UUIDField(primary_key=True, default=uuid.uuid4, editable=False)
@@ -43,21 +43,23 @@ class Deletion(models.Model):
 
 
 class AwsSession(models.Model):
-    """An AWS identity that the team can be: assumed through a link (the chained kind), or a root to assume from.
+    """Store an AWS identity of the team: assumed through a link, or a root to assume from.
 
-    `settings` is what a root kind shows, `sealed_secrets` what it hides: a JSON object sealed to the workers' key,
-    bound to `secret_version`, which goes up with every change of the secrets.
+    `settings` is what a root kind shows, `sealed_secrets` what it hides: a JSON object sealed to the workers'
+    key, bound to `secret_version`, which goes up with every change of the secrets.
     """
 
     id = models.UUIDField(primary_key=True, default=uuid.uuid4, editable=False)
-    # Null once it is deleted and not yet cleared away; `deletion` then says whose it was. See `lifecycle.deletions`.
+    # Null once it is deleted and not yet cleared away; `deletion` then says whose it was. See
+    # `lifecycle.deletions`.
     team = models.ForeignKey(Team, on_delete=models.CASCADE, null=True, related_name="aws_sessions")
     deletion = models.ForeignKey(
         Deletion, on_delete=models.CASCADE, null=True, db_index=False, editable=False, related_name="+"
     )
     kind = models.CharField(max_length=40, choices=kind_choices)
     alias = models.CharField(max_length=64)
-    # As names in CloudTrail show it, in lower case; empty where it is longer than any handle, null: not worked out yet.
+    # As names in CloudTrail show it, in lower case; empty where it is longer than any handle, null: not
+    # worked out yet.
     shown_alias = models.CharField(max_length=32, null=True, editable=False)  # noqa: DJ001  (null has a meaning)
     profile = models.CharField("named profile", max_length=128)
     region = models.CharField(max_length=32)
@@ -73,7 +75,8 @@ class AwsSession(models.Model):
     # Open to everyone of the team, or only to those whom a SessionGrant names.
     open_to_start = models.BooleanField("everyone may start it", default=True)
     open_to_assume = models.BooleanField("everyone may assume from it", default=True)
-    # Each goes up with every change that people see: of the session itself, and of whom it is open to. See `lifecycle.versions`.
+    # Each goes up with every change that people see: of the session itself, and of whom it is open to. See
+    # `lifecycle.versions`.
     version = models.PositiveIntegerField(default=1, db_default=1)
     access_version = models.PositiveIntegerField(default=1, db_default=1)
     created_by = models.ForeignKey(User, on_delete=models.SET_NULL, null=True, related_name="+")
@@ -126,19 +129,19 @@ class AwsSession(models.Model):
 
     @property
     def account(self) -> str:
-        """Name the account that a root calls from, by its identity or its settings; empty while it is not known."""
+        """Return the account a root calls from, by its identity or settings; empty while unknown."""
         parts = self.identity_arn.split(":")
         return parts[4] if len(parts) > 5 else ROOT_KINDS[self.kind].account(self.settings)
 
     @property
     def place(self) -> Place:
-        """Where its secrets are sealed for."""
+        """Return where its secrets are sealed for."""
         return Place(
             "chains_awssession", "sealed_secrets", str(self.pk), str(self.team_id), self.secret_version
         )
 
     def chain(self) -> list["AwsSession"]:
-        """The sessions from the root down to this one. Ends, with an error, on a table whose links bite their tail."""
+        """Return the sessions from the root to this one. Raises an error on a table with a cycle."""
         return load_chains([self])[self.pk]
 
     def depth(self) -> int:
@@ -146,7 +149,9 @@ class AwsSession(models.Model):
         return len(self.chain()) - 1
 
     def height(self) -> int:
-        """Count the hops of the longest chain that begins under this session: 0 if nothing is assumed from it."""
+        """Count the hops of the longest chain that begins under this session: 0 if nothing is assumed from
+        it.
+        """
         return height_below(self.pk)
 
     def with_dependants(self) -> "models.QuerySet[AwsSession]":
@@ -154,7 +159,7 @@ class AwsSession(models.Model):
         return AwsSession.objects.filter(pk__in=below(AwsSession.objects.filter(pk=self.pk).values("pk")))
 
     def dependants(self, most: int | None = None) -> list[tuple["AwsSession", int]]:
-        """List what is assumed from this session, directly (level 1) or through others, with levels, in tree order.
+        """List what is assumed from this session, directly (level 1) or through others, in tree order.
 
         At most so many, the nearest: one query a level, whatever else is below.
         """
@@ -217,7 +222,7 @@ def load_chains(sessions: Iterable[AwsSession], *, broken: bool = False) -> dict
 
 
 def load_chain(session_id: uuid.UUID, **annotations: Any) -> list[AwsSession]:
-    """Load one session's chain, root first, in one statement; empty if the session is gone. Raises `BrokenChain`."""
+    """Load one session's chain, root first, in one statement; empty if gone. Raises `BrokenChain`."""
     start = AwsSession.objects.filter(pk=session_id, deletion=None).values("pk")
     found = AwsSession.objects.filter(pk__in=above(start)).select_related("link").annotate(**annotations)
     by_id = {each.pk: each for each in found.defer("sealed_secrets")}
@@ -237,13 +242,13 @@ class BrokenChain(Exception):
 
 
 class AssumerLink(models.Model):
-    """The edge from a chained session to the one it is assumed from: what that single AssumeRole call says.
+    """Store the edge from a chained session to its assumer, with what that AssumeRole call says.
 
-    `role_session_name` is a template ("{username}", "{alias}", "{team}"), resolved per person when the call is planned; empty,
-    it is the team's default at that moment.
-    `tags` are [key, value] pairs. `networks` narrow, beside the team's own, where the session may be used from when it is
-    handed out, never when it is assumed from. `without_source_identity`: this role takes none, see `SourceIdentity`.
-    `author` is who answers for the use of the assumer: without their right to it, nothing is minted through the link.
+    `role_session_name` is a template ("{username}", "{alias}", "{team}"), resolved per person when the call
+    is planned; empty, it is the team's default at that moment. `tags` are [key, value] pairs. `networks`
+    narrow, beside the team's own, where the session may be used from when it is handed out, never when it is
+    assumed from. `without_source_identity`: this role takes none, see `SourceIdentity`. `author` is who
+    answers for the use of the assumer: without their right to it, nothing is minted through the link.
     """
 
     session = models.OneToOneField(

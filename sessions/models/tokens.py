@@ -17,7 +17,7 @@ TOKEN_BYTES = 32
 
 
 class Scope(models.TextChoices):
-    """What a token is good for, within what its person may do. Reading is part of each."""
+    """Name what a token is good for, within its person's rights. Reading is part of each."""
 
     READ = "read", "Read sessions and their states"
     USE = "use", "Start, stop and rotate"
@@ -26,7 +26,7 @@ class Scope(models.TextChoices):
 
 
 def every_scope() -> list[str]:
-    """What a token has unless told otherwise."""
+    """Return the scopes that a token has unless told otherwise."""
     return [str(scope) for scope in Scope]
 
 
@@ -42,7 +42,8 @@ class Token(models.Model):
     name = models.CharField(max_length=64)
     digest = models.CharField(max_length=64, unique=True)
     scopes = models.JSONField(default=every_scope)
-    # Bound: good for these sessions alone, and for nothing once they are deleted. Else for all that its person may.
+    # Bound: good for these sessions alone, and for nothing once they are deleted. Else for all that its
+    # person may.
     is_bound = models.BooleanField(default=False)
     sessions = models.ManyToManyField(AwsSession, related_name="+")
     created_at = models.DateTimeField(auto_now_add=True)
@@ -54,7 +55,7 @@ class Token(models.Model):
 
     @property
     def scope_labels(self) -> str:
-        """What it is good for, in words."""
+        """Return in words what a token is good for."""
         return ", ".join(str(scope.label) for scope in Scope if scope in self.scopes)
 
     @staticmethod
@@ -78,7 +79,7 @@ class Token(models.Model):
 
 
 class Heartbeat(models.Model):
-    """When a part of the installation was last seen alive: "worker", "broker", "clock"."""
+    """Store when a part of the installation was last seen alive: "worker", "broker", "clock"."""
 
     name = models.CharField(primary_key=True, max_length=20)
     at = models.DateTimeField()
@@ -88,7 +89,7 @@ class Heartbeat(models.Model):
 
 
 class Tally(models.Model):
-    """A count that all processes add to, for `/metrics`: calls to STS by outcome, claims lost, calls saved by sharing."""
+    """Store a count that all processes add to, for `/metrics`: STS calls, claims lost, calls saved."""
 
     name = models.CharField(max_length=40)
     label = models.CharField(max_length=80, blank=True)

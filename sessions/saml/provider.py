@@ -1,4 +1,4 @@
-"""allauth looks for this module by its name in each installed app; it is there only if the operator has switched SAML on."""
+"""Provide SAML to allauth, which finds this module by its name once the operator enables it."""
 
 from datetime import datetime
 from typing import Any
@@ -42,7 +42,10 @@ class SAMLProvider(library.SAMLProvider):  # type: ignore[misc]  # allauth is un
         return HttpResponseRedirect(target)
 
     def sociallogin_from_response(self, request: HttpRequest, response: Any) -> Any:
-        """Raises `PermissionDenied` for an assertion that is not, as signed, the answer to the request it is handed in for."""
+        """Build the log-in of a signed answer.
+
+        Raises `PermissionDenied` for an assertion that does not answer the request it is handed in for.
+        """
         answered = response.get_last_response_in_response_to()
         confirmations = saml_xml.query(saml_xml.to_etree(response.get_last_response_xml()), CONFIRMATIONS)
         if not confirmations or any(each.get("InResponseTo") != answered for each in confirmations):
@@ -58,7 +61,7 @@ class SAMLProvider(library.SAMLProvider):  # type: ignore[misc]  # allauth is un
         return uid
 
     def extract_extra_data(self, data: Any) -> dict[str, Any]:
-        """{"attributes": {name: [value, …]}, "authn_instant": seconds since 1970} of an answer that has been checked."""
+        """Return {"attributes": {name: [value, …]}, "authn_instant": seconds since 1970} of a checked answer."""
         return {
             "attributes": data.get_attributes(),
             "authn_instant": authn_instant(data.get_last_response_xml()),
@@ -66,7 +69,10 @@ class SAMLProvider(library.SAMLProvider):  # type: ignore[misc]  # allauth is un
 
 
 def authn_instant(response: str) -> int:
-    """When the provider last asked the person (SAML 2.0 core, 2.7.2 AuthnStatement); 0 if it does not say."""
+    """Return when the provider last asked the person; 0 if it does not say.
+
+    SAML 2.0 core, 2.7.2 AuthnStatement.
+    """
     found = saml_xml.query(saml_xml.to_etree(response), AUTHN_INSTANT)
     try:
         return int(datetime.fromisoformat(found[0]).timestamp())

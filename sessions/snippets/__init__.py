@@ -1,7 +1,7 @@
-"""Snippets: credentials in the form that a shell, a file or a tool reads. One format is one file in this folder.
+"""Render credentials in the form that a shell, a file or a tool reads, one file per format.
 
-A format is a function from a `Snippet` to text, not a template: escaping for HTML is wrong for shells. What a format
-declares here becomes its tab, its download and its API answer: a new format needs no other change.
+A format is a function from a `Snippet` to text, not a template: escaping for HTML is wrong for shells. What a
+format declares here becomes its tab, its download and its API answer: a new format needs no other change.
 """
 
 import importlib
@@ -16,8 +16,9 @@ from sessions.aws.credentials import AwsCredentials
 class Snippet:
     """All that a format may use.
 
-    `credentials` is None for the formats that hold none. `endpoint_url` is where the simulated AWS listens, and "" for
-    real AWS. `credentials_url` is the full URL of `GET /api/v1/sessions/<id>/credentials?format=process`.
+    `credentials` is None for the formats that hold none. `endpoint_url` is where the simulated AWS listens,
+    and "" for real AWS. `credentials_url` is the full URL of `GET
+    /api/v1/sessions/<id>/credentials?format=process`.
     """
 
     credentials: AwsCredentials | None
@@ -29,9 +30,12 @@ class Snippet:
 
 @dataclass(frozen=True)
 class SnippetFormat:
-    """One format. `secret` says whether its text holds credentials; `filename` is the name of the download.
+    """Declare one format.
 
-    `render` raises ValueError, without the value in its message, for a value that the format cannot carry safely.
+    `secret` says whether its text holds credentials; `filename` is the name of the download.
+
+    `render` raises ValueError, without the value in its message, for a value that the format cannot carry
+    safely.
     """
 
     key: str

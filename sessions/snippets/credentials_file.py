@@ -19,7 +19,8 @@ def render(snippet: Snippet) -> str:
     for name, value in settings.items():
         check(name, value, FILE_VALUE)
     if snippet.endpoint_url:
-        # Its place is the config file, but botocore reads both files as one, and one section is one thing to remove again.
+        # Its place is the config file, but botocore reads both files as one, and one section is one thing to
+        # remove again.
         check("endpoint_url", snippet.endpoint_url, URL)
         settings["endpoint_url"] = snippet.endpoint_url
     end = end_of(credentials)

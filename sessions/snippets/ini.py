@@ -1,4 +1,7 @@
-"""Sections of the files that AWS tools share: https://docs.aws.amazon.com/sdkref/latest/guide/file-format.html"""
+"""Write sections of the files that AWS tools share.
+
+https://docs.aws.amazon.com/sdkref/latest/guide/file-format.html
+"""
 
 from collections.abc import Mapping
 

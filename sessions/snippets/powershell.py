@@ -1,6 +1,7 @@
 """PowerShell, Windows' own and PowerShell 7.
 
-One script block: PowerShell reads it to its closing brace before it runs any of it, so a paste that is cut short sets nothing.
+One script block: PowerShell reads it to its closing brace before it runs any of it, so a paste that is cut
+short sets nothing.
 """
 
 from sessions.snippets import Snippet, SnippetFormat, register
@@ -9,7 +10,10 @@ from sessions.snippets.values import opened
 
 
 def quoted(text: str) -> str:
-    """A verbatim string. Only the quote means something in it; the typographic quotes, which end it too, are refused before."""
+    """Quote a verbatim string, in which only the quote means something.
+
+    Typographic quotes, which end it too, are refused before.
+    """
     return "'" + text.replace("'", "''") + "'"
 
 

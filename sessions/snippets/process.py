@@ -1,4 +1,7 @@
-"""The answer of a credential_process: https://docs.aws.amazon.com/sdkref/latest/guide/feature-process-credentials.html"""
+"""Write the answer of a credential_process.
+
+https://docs.aws.amazon.com/sdkref/latest/guide/feature-process-credentials.html
+"""
 
 import json
 

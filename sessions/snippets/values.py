@@ -1,8 +1,9 @@
-"""What a value must be before a snippet may carry it.
+"""Check values before a snippet may carry them.
 
-A value that comes back from an STS endpoint is as hostile as a typed one. Quoting alone is not trusted: what no AWS value
-has (a line break, a control character, a letter beyond ASCII, which some shells and code pages read as a quote) is refused.
-Every check of a snippet runs before its first secret is opened, so that no frame of a traceback holds an opened one.
+A value that comes back from an STS endpoint is as hostile as a typed one. Quoting alone is not trusted: what
+no AWS value has (a line break, a control character, a letter beyond ASCII, which some shells and code pages
+read as a quote) is refused. Every check of a snippet runs before its first secret is opened, so that no frame
+of a traceback holds an opened one.
 """
 
 import re
@@ -15,7 +16,8 @@ from sessions.snippets import Snippet
 
 # For shells and JSON, which quote: printable ASCII, the blank included.
 PRINTABLE = re.compile(r"[ -~]+", re.ASCII)
-# For INI files, whose readers agree on no quoting: some take "#" or ";" for a comment and strip blanks and quotes.
+# For INI files, whose readers agree on no quoting: some take "#" or ";" for a comment and strip blanks and
+# quotes.
 FILE_VALUE = re.compile(r"(?:(?!['\"`\\#;\[\]])[!-~])+", re.ASCII)
 # Nothing in it means anything to a shell inside double quotes.
 URL = re.compile(
@@ -49,7 +51,10 @@ def credentials_of(snippet: Snippet) -> AwsCredentials:
 
 
 def end_of(credentials: AwsCredentials) -> str:
-    """When they end, as "2026-01-31T12:00:00Z"; "" for a long-lived key. A part of a second is dropped: never too late."""
+    """Return the end as "2026-01-31T12:00:00Z"; "" for a long-lived key.
+
+    Parts of a second are dropped, so that it is never too late.
+    """
     if credentials.expires_at is None:
         return ""
     return credentials.expires_at.astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%SZ")

@@ -1,4 +1,4 @@
-"""What the templates say again and again: an icon, a moment in time, the life left in a credential."""
+"""Draw what templates need often: icons, moments, the rest of a credential's life."""
 
 import re
 from datetime import UTC, datetime, timedelta
@@ -78,7 +78,10 @@ ICONS = frozenset(
 @register.simple_tag
 @cache
 def icon(name: str, extra: str = "") -> SafeString:
-    """An icon of the page's sprite. It says nothing by itself: a name for it stands beside it or on its button."""
+    """Draw an icon of the page's sprite.
+
+    It needs a name beside it or on its button.
+    """
     if name not in ICONS:
         raise template.TemplateSyntaxError(f"There is no icon {name!r} in the sprite: add it to ICONS.")
     return format_html(
@@ -134,7 +137,7 @@ def _time(moment: datetime | None, how: str, before: str) -> SafeString:
 
 @register.simple_tag
 def meter(percent: int) -> SafeString:
-    """How much of a limit is used, as a bar; the text beside it says the same."""
+    """Draw how much of a limit is used as a bar; the text beside it says the same."""
     return format_html(
         '<svg class="meter {}" viewBox="0 0 100 4" preserveAspectRatio="none" aria-hidden="true">'
         '<rect class="meter__whole" width="100" height="4"/><rect class="meter__used" width="{}" height="4"/></svg>',

@@ -1,4 +1,4 @@
-"""Who is asking, and for what of theirs: every view begins here. Foreign and missing are the same 404."""
+"""Find who asks, and for which object of theirs. Foreign and missing are the same 404."""
 
 from collections.abc import Callable
 from functools import update_wrapper
@@ -36,7 +36,7 @@ Parameters = ParamSpec("Parameters")
 
 
 def user_of(request: HttpRequest) -> User:
-    """Who is logged in; call it behind `login_required`."""
+    """Return who is logged in; call it behind `login_required`."""
     assert isinstance(request.user, User)
     return request.user
 
@@ -59,7 +59,10 @@ def member_in(request: HttpRequest, team_slug: str, action: Action | None = None
 def session_for(
     request: HttpRequest, session_id: UUID, action: Action = Action.VIEW
 ) -> tuple[AwsSession, Membership]:
-    """A session of the caller's teams and their membership there; 404 if it is not theirs to see, 403 if not to do."""
+    """Return a session and the caller's membership.
+
+    404 if it is not theirs to see, 403 if not to do.
+    """
     session = visible_to(user_of(request)).filter(pk=session_id).first()
     if session is None or session.team is None:
         require_fresh_groups(user_of(request), team__aws_sessions=session_id)
@@ -70,7 +73,10 @@ def session_for(
 
 
 def session_being_edited(request: HttpRequest, member: Membership) -> AwsSession | None:
-    """Find the session that a posted form says it edits; None for a new one. 404 and 403 as for its own page."""
+    """Return the session that a posted form edits; None for a new one.
+
+    404 and 403 as for its own page.
+    """
     try:
         session_id = UUID(request.POST.get("session", ""))
     except ValueError:
@@ -103,7 +109,7 @@ def back_or_session(request: HttpRequest, session_id: UUID) -> HttpResponse:
 
 
 def confirm_first(request: HttpRequest) -> HttpResponse | None:
-    """None if whoever sits there has proved within five minutes who they are; else the way to do so, and back.
+    """Return None after a confirmation within five minutes; else a way to confirm and back.
 
     What was posted is not kept for later, because it may hold secrets: the page is filled in again.
     """
@@ -143,7 +149,7 @@ def _way_to_confirm(request: HttpRequest, user: User, back: str) -> str:
 def recently_logged_in(
     view: Callable[Concatenate[HttpRequest, Parameters], HttpResponse],
 ) -> Callable[Concatenate[HttpRequest, Parameters], HttpResponse]:
-    """For views of sensitive things: root keys, changes of rights, exports, tokens. Asks for a log-in first as well."""
+    """Require a recent log-in for sensitive views: root keys, rights, exports, tokens."""
 
     def confirmed(
         request: HttpRequest, /, *args: Parameters.args, **kwargs: Parameters.kwargs

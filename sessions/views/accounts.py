@@ -61,7 +61,10 @@ def saml_login(request: HttpRequest, organization_slug: str) -> HttpResponse:
 
 @csrf_exempt
 def saml_acs(request: HttpRequest, organization_slug: str) -> HttpResponse:
-    """Takes the answer that the provider's page posts. It is kept until the browser comes back with its cookies."""
+    """Take the provider's posted answer.
+
+    It is kept until the browser comes back with its cookies.
+    """
     from allauth.socialaccount.providers.saml import views as saml
 
     if int(request.META.get("CONTENT_LENGTH") or 0) > LARGEST_ANSWER_BYTES:

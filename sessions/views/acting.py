@@ -26,7 +26,10 @@ CLEAR_AFTER_SECONDS = 30
 def _act(
     request: HttpRequest, session_id: UUID, act: Callable[[AwsSession, Membership], object]
 ) -> HttpResponse:
-    """Does it, wakes a worker once it is committed, and goes back: a live part of the page asks for its new state at once."""
+    """Act, wake a worker after the commit, and go back.
+
+    A live part of the page asks for its new state at once.
+    """
     session, member = session_for(request, session_id, Action.START)
     act(session, member)
     tasks.wake_for_start()
@@ -98,7 +101,7 @@ def reveal_snippet(request: HttpRequest, session_id: UUID, format: str) -> HttpR
 @login_required
 @require_POST
 def download_snippet(request: HttpRequest, session_id: UUID, format: str) -> HttpResponse:
-    """The same as a file."""
+    """Download a snippet as a file."""
     request_limits.take(request_limits.FETCH, request.user.pk)
     session, member = session_for(request, session_id, Action.TAKE_CREDENTIALS)
     chosen = _format(format)

@@ -1,4 +1,4 @@
-"""What a root asks people for: a code, an approval in the browser, a choice from AWS's lists."""
+"""Answer what a root asks a person for: a code, an approval, a choice from AWS's lists."""
 
 from urllib.parse import urlencode
 from uuid import UUID
@@ -56,7 +56,10 @@ def give_code(request: HttpRequest, session_id: UUID) -> HttpResponse:
 @login_required
 @require_http_methods(["GET", "HEAD", "POST"])
 def approval_page(request: HttpRequest, session_id: UUID) -> HttpResponse:
-    """Where a member approves for themselves. POST asks for a page to approve on; the live part follows until it is over."""
+    """Let a member approve for themselves.
+
+    POST asks for a page to approve on; the live part follows until it is over.
+    """
     root, member = root_for(request, session_id)
     if not approvals.asks_for_approval(root):
         raise Http404
@@ -95,7 +98,7 @@ def forget_approval(request: HttpRequest, session_id: UUID) -> HttpResponse:
 @recently_logged_in
 @require_http_methods(["GET", "HEAD", "POST"])
 def choose(request: HttpRequest, session_id: UUID) -> HttpResponse:
-    """One list after the other, as AWS gives them to the member who has approved; the last choice saves them all."""
+    """Offer one list of AWS after the other to the member who approved; the last choice saves all."""
     root, member = session_for(request, session_id, Action.EDIT)
     fields = [] if root.is_chained else choices.picked_fields(root)
     if not fields:

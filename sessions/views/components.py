@@ -1,4 +1,7 @@
-"""Every part of the pages in every state, for whoever builds a page. A demo or a developer's installation alone shows it."""
+"""Show every part of the pages in every state.
+
+Only a demo or a developer's installation serves it.
+"""
 
 from django.conf import settings
 from django.contrib.auth.decorators import login_required

@@ -38,7 +38,7 @@ PROVIDERS = {"aws": "Amazon AWS"}
 
 
 def kind_described(kind: str) -> dict[str, str]:
-    """What the pages show of a kind: {kind, label, help, icon}. 404 for one that does not exist."""
+    """Return {kind, label, help, icon} of a kind for the pages. 404 for an unknown one."""
     if kind == CHAINED:
         help_text = (
             "A role assumed from another session: an IAM user, the workers' own identity, or another role."
@@ -142,7 +142,10 @@ def _form_page(
 @sensitive_post_parameters()
 @require_http_methods(["GET", "HEAD", "POST"])
 def edit_session(request: HttpRequest, session_id: UUID) -> HttpResponse:
-    """The same form, filled in. Active chains follow the change by themselves; to another identity only the editor's own do."""
+    """Edit a session.
+
+    Active chains follow automatically; if the identity changes, only the editor's own do.
+    """
     session, member = session_for(request, session_id, Action.EDIT)
     # Whoever saves a chain answers for it from then on: to take it over is a change of rights.
     is_sensitive = not session.is_chained or session.link.author_id != member.user_id
@@ -163,7 +166,7 @@ def edit_session(request: HttpRequest, session_id: UUID) -> HttpResponse:
 
 
 def _stored_again(session: AwsSession) -> Stored:
-    """What is stored of a session that was just read again under the lock, and who changed it last."""
+    """Return what is stored of a session read again under the lock, and who changed it last."""
     kinds = (EventKind.SESSION_EDITED, EventKind.SOURCE_IDENTITY_DROPPED, EventKind.KEY_ROTATION_STEP)
     return session.version, stored_values(session), last_change(session, *kinds)
 
@@ -218,7 +221,7 @@ def delete_session_page(request: HttpRequest, session_id: UUID) -> HttpResponse:
 @sensitive_post_parameters()
 @require_POST
 def test_session(request: HttpRequest, team_slug: str, kind: str) -> HttpResponse:
-    """Has a worker try what the form says; answers with the probe's panel, which asks again until it is over."""
+    """Let a worker try the form's values; answer with the probe's panel, which polls until it is over."""
     member = member_in(request, team_slug)
     request_limits.take(request_limits.TEST, member.user_id)
     kind_described(kind)

@@ -1,4 +1,4 @@
-"""What is answered when something fails that is nobody's mistake."""
+"""Answer failures that are nobody's mistake."""
 
 import sys
 
@@ -44,7 +44,10 @@ def forbidden(request: HttpRequest, exception: Exception) -> HttpResponse:
 
 
 def server_error(request: HttpRequest) -> HttpResponse:
-    """Answer 503 while the database is away or busy, else 500; for the API as an object. Neither asks the database."""
+    """Answer 503 while the database is away or busy, else 500; for the API as an object.
+
+    Neither asks the database.
+    """
     error = sys.exc_info()[1]
     busy = is_busy(error) or isinstance(error, Busy)
     away = busy or is_the_databases(error)

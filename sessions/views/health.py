@@ -1,4 +1,4 @@
-"""What load balancers and start scripts ask."""
+"""Answer load balancers and start scripts."""
 
 from django.db import DatabaseError, connection
 from django.http import HttpRequest, HttpResponse, JsonResponse
@@ -26,7 +26,10 @@ def healthz(request: HttpRequest) -> HttpResponse:
 
 @require_safe
 def readyz(request: HttpRequest) -> HttpResponse:
-    """Everything a rotation needs: 200, or 503 with what is missing. Reads of credentials never depend on it."""
+    """Answer 200 if all that a rotation needs works, else 503 with what is missing.
+
+    Reads of credentials never depend on it.
+    """
     parts = {"database": _database_answers(), **dict.fromkeys(PARTS, False)}
     if parts["database"]:
         try:

@@ -19,7 +19,10 @@ from sessions.too_often import network_of
 @sensitive_post_parameters("code")
 @require_http_methods(["GET", "HEAD", "POST"])
 def join(request: HttpRequest) -> HttpResponse:
-    """Takes the code, which a script has read from behind the #, and says what it invites to. Nothing is used up yet."""
+    """Take the code that a script read from behind the # and show its invitation.
+
+    Nothing is used up yet.
+    """
     form = JoinForm(request.POST if request.method == "POST" else None)
     if request.method == "POST" and form.is_valid():
         invitation = invitation_by_code(Secret(form.cleaned_data["code"]))

@@ -38,7 +38,7 @@ def _root_for(request: HttpRequest, session_id: UUID) -> tuple[AwsSession, Membe
 @login_required
 @require_safe
 def key_rotation_page(request: HttpRequest, session_id: UUID) -> HttpResponse:
-    """What a rotation does, and how far the last one has come; the live part follows it."""
+    """Show what a key rotation does and the progress of the last one, which the live part follows."""
     root, _ = _root_for(request, session_id)
     rotation = rotation_of(root)
     taken = list(STEPS)[: _taken(rotation.step) if rotation else 0]

@@ -1,4 +1,7 @@
-"""Tell what a page's live parts ask for: django-htmx's middleware has read htmx's headers into `request.htmx`."""
+"""Tell what a page's live parts ask for.
+
+django-htmx's middleware reads htmx's headers into `request.htmx`.
+"""
 
 from django.http import HttpRequest
 from django_htmx.middleware import HtmxDetails

@@ -1,4 +1,4 @@
-"""What Prometheus scrapes, read from the database and the broker: the same from whichever web process answers."""
+"""Answer Prometheus from database and broker, the same from whichever web process."""
 
 from collections.abc import Iterator
 from datetime import datetime

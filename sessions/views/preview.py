@@ -1,4 +1,4 @@
-"""What CloudTrail will show of a chain for a person: while its form is being filled in, on its page, under a policy draft."""
+"""Preview what CloudTrail will show of a chain for a person: form, page, policy draft."""
 
 from collections.abc import Mapping
 from typing import Any
@@ -24,7 +24,7 @@ from sessions.views.access import member_in, require, session_being_edited, sess
 
 
 def people_to_preview(member: Membership) -> list[Membership]:
-    """Whose names a member may look at beforehand: everybody's for who reads the ledger, else one's own."""
+    """List the people whose names a member may preview: all for readers of the ledger, else oneself."""
     if not can(member, Action.READ_LEDGER):
         return [member]
     everybody = Membership.objects.filter(team=member.team, user__is_active=True)
@@ -32,7 +32,10 @@ def people_to_preview(member: Membership) -> list[Membership]:
 
 
 def chosen_person(request: HttpRequest, member: Membership) -> Membership:
-    """The one that the page asks for by `as`, a member's id; oneself if it names none. 404 for somebody one may not."""
+    """Return the member that the page asks for by `as`; oneself if none.
+
+    404 for somebody one may not preview.
+    """
     asked = (request.POST if request.method == "POST" else request.GET).get("as", "")
     if asked in ("", str(member.pk)):
         return member
@@ -45,7 +48,7 @@ def chosen_person(request: HttpRequest, member: Membership) -> Membership:
 def preview_context(
     chain: list[AwsSession], person: Membership, policy: TeamPolicy, member: Membership
 ) -> dict[str, Any]:
-    """What `_preview.html` shows: the hops as that person would be named in them."""
+    """Return what `_preview.html` shows: the hops with that person's names."""
     return {
         "hops": preview(chain, person, policy),
         "chain": [each.alias for each in chain],
@@ -84,7 +87,7 @@ def _why_refused(chain: list[AwsSession], member: Membership, session: AwsSessio
 
 
 def _typed_chain(typed: Mapping[str, Any], member: Membership) -> list[AwsSession]:
-    """The chain, root first, that the right ones of the fields make; empty while role ARN, name or assumer are missing."""
+    """Return the chain that the valid fields make, root first; empty while one that counts is missing."""
     assumer = typed.get("assumer")
     if not (typed.get("role_arn") and "role_session_name" in typed and assumer):
         return []

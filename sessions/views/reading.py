@@ -89,7 +89,7 @@ def session_list(request: HttpRequest, team_slug: str) -> HttpResponse:
 
 
 def _digest(*shown: Any) -> str:
-    """The same for the same rows: a list that polls is told nothing where nothing is new, and its rows are not made again."""
+    """Return a digest of the rows; a poll with the same digest is answered without making them."""
     return hashlib.sha256(repr(shown).encode()).hexdigest()[:16]
 
 
@@ -213,7 +213,7 @@ def _hop(session: AwsSession, level: int, hop: Any, row: Any, view: TeamView) ->
 
 
 def _events(session: AwsSession, member: Membership) -> list[dict[str, Any]]:
-    """The last lines about this session that the member may read: all for admins and auditors, else their own."""
+    """Return the last events of this session: all for admins and auditors, else the member's own."""
     lines = Event.objects.filter(team_id=str(member.team_id), session_id=str(session.pk)).order_by("-seq")
     name = member.user.get_username()
     if can(member, Action.READ_LEDGER):

@@ -1,4 +1,4 @@
-"""What the templates show of a session."""
+"""Build what the templates show of a session."""
 
 from collections.abc import Iterable
 from dataclasses import dataclass

@@ -1,4 +1,4 @@
-"""Whom a session is open to, and the groups to say it by."""
+"""Set who may use a session, and the groups that say so."""
 
 from typing import Any
 from uuid import UUID
@@ -28,7 +28,7 @@ WAYS_SHOWN = 20
 @recently_logged_in
 @require_http_methods(["GET", "HEAD", "POST"])
 def session_access(request: HttpRequest, session_id: UUID) -> HttpResponse:
-    """Who may start a session, and who may assume further roles from it."""
+    """Set who may start a session, and who may assume further roles from it."""
     session, member = session_for(request, session_id, Action.SHARE)
     if request.method == "POST" and "close_others" in request.POST:
         return _close_others(request, session, member)

@@ -1,4 +1,4 @@
-"""What nobody sees is taken off the ends, and named inside."""
+"""Strip invisible characters at the ends, and name them inside."""
 
 import unicodedata
 

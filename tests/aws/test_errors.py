@@ -1,4 +1,4 @@
-"""What botocore raises becomes one of our few errors: its hop named, a hint what to check, nothing secret in it."""
+"""Turn botocore's errors into our few, each with its hop, a hint and nothing secret."""
 
 import pickle
 import time

@@ -1,4 +1,4 @@
-"""IAM Identity Center: one approval per person in the browser, then roles of accounts for as long as it lasts."""
+"""IAM Identity Center: one approval per person, then roles of accounts while it lasts."""
 
 import json
 from datetime import UTC, datetime, timedelta

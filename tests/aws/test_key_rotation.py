@@ -1,4 +1,4 @@
-"""A long-lived key is replaced in place: whatever breaks where, there is always one key that works, and never a third."""
+"""Rotate a long-lived key: whatever breaks where, one key works, and never a third exists."""
 
 import itertools
 from dataclasses import replace
@@ -26,7 +26,7 @@ class Crash(Exception):
 
 
 class Memory:
-    """What the database will be: each write is there when the method returns. `crash_at` names the write that is lost."""
+    """Store writes as the database will; `crash_at` names the write that is lost."""
 
     def __init__(self, key, rotation, session=None):
         self.current, self.rotation, self.session = key, rotation, session
@@ -103,7 +103,7 @@ def keys(sts, store):
 
 
 def check_history(sts):
-    """What IAM's log says of the user's keys after each call: one that is active, and two at most."""
+    """Check IAM's log of the user's keys after each call: one active, two at most."""
     seen = [call["keys"] for call in sts.calls if "keys" in call]
     assert seen
     assert all(1 <= len(each) <= 2 and any(each.values()) for each in seen)

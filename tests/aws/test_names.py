@@ -244,7 +244,8 @@ def test_different_aliases_never_have_the_same_name(template, aliases, username)
             template, {"alias": alias, "username": username, "team": "platform"}
         )
 
-    # Whoever sees a name may type it as an alias: without what the template puts around it, and again what that becomes.
+    # Whoever sees a name may type it as an alias: without what the template puts around it, and again what
+    # that becomes.
     prefix, _, suffix = template.partition("{alias}")
     typed = dict.fromkeys(aliases)
     for _ in range(2):

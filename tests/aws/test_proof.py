@@ -1,4 +1,4 @@
-"""What an AWS answer proves: the table in code and in the document, and what it says of the cases that were seen."""
+"""Check what an AWS answer proves: table, document, and the cases that were seen."""
 
 import re
 from datetime import UTC, datetime, timedelta

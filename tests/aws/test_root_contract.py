@@ -1,4 +1,4 @@
-"""What every registered root kind keeps to, and that one more of them needs nothing but itself."""
+"""Hold every registered root kind to the contract, and a new one needs one file."""
 
 import inspect
 import json
@@ -23,7 +23,8 @@ REGION = "eu-west-1"
 CANARY = "canary-7f3a"
 every_kind = pytest.mark.parametrize("kind", ROOT_KINDS.values(), ids=list(ROOT_KINDS))
 
-# Settings and secrets with which each kind has all but what a person gives. A kind that is added adds its line.
+# Settings and secrets with which each kind has all but what a person gives. A kind that is added adds its
+# line.
 COMPLETE = {
     "iam-user": (
         {"access_key_id": "AKIAIOSFODNN7EXAMPLE", "mfa_serial": "arn:aws:iam::111122223333:mfa/ada"},

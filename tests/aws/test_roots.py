@@ -1,4 +1,4 @@
-"""The IAM user and the ambient root give base credentials or say why not. The contract of all is in test_root_contract."""
+"""IAM user and ambient roots give base credentials or say why not."""
 
 import http.server
 import json

@@ -1,4 +1,4 @@
-"""What narrows a session: inline policies, managed ones, and the networks it may be used from."""
+"""Narrow a session by inline policies, managed policies and networks."""
 
 import json
 import time
@@ -22,7 +22,9 @@ def denials(policy):
 
 
 def is_denied(policy, context):
-    """What IAM makes of our denials for a call with that context: every key of a statement must match, and a negated
+    """Evaluate our denials as IAM does for that context.
+
+    Every key of a statement must match, and a negated
     operator matches an absent key.
 
     https://docs.aws.amazon.com/IAM/latest/UserGuide/reference_policies_multi-value-conditions.html
@@ -98,7 +100,10 @@ def test_what_aws_would_not_take_is_refused_with_the_reason(text, reason):
 
 
 def test_an_object_of_very_many_names_is_refused_in_no_time():
-    """As much as a request may hold: names compared each with each would keep a web process busy for an hour."""
+    """Send as much as a request may hold.
+
+    Names compared each with each would keep a web process busy for an hour.
+    """
     text = "{" + ",".join(f'"k{number}":1' for number in range(200_000)) + "}"
     before = time.process_time()
     with pytest.raises(InvalidName, match="JSON object"):

@@ -1,4 +1,4 @@
-"""Calls through the one shared client, against an STS that checks signatures, trust, expiry and the one-hour rule."""
+"""Call an STS that checks signatures, trust, expiry and the one-hour rule."""
 
 import logging
 import multiprocessing

@@ -1,4 +1,4 @@
-"""Web identity: only the operator's files, read anew at each use, and what STS says of the token that is in them."""
+"""Web identity: only the operator's files, read at each use, and STS's word on their token."""
 
 import os
 

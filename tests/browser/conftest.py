@@ -50,8 +50,9 @@ class Tabs:
     chromium: Browser
     address: str
     complaints: list[str] = field(default_factory=list)
-    # Complaints with one of these in them belong to what the test does. htmx calls it an error when a page is left, or a
-    # search typed on, while its request is under way; a request that really fails has a name of its own.
+    # Complaints with one of these in them belong to what the test does. htmx calls it an error when a page is
+    # left, or a search typed on, while its request is under way; a request that really fails has a name of
+    # its own.
     expected: list[str] = field(default_factory=lambda: ["htmx:afterRequest", "htmx:sendAbort"])
 
     def open(self, member=None, **options) -> Page:

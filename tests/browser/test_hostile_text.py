@@ -1,4 +1,4 @@
-"""Text that wants to be more than text: in aliases, role paths, AWS's own messages, the browser's name."""
+"""Hostile text in aliases, role paths, AWS's messages and the browser's name stays text."""
 
 import pytest
 from django.urls import reverse

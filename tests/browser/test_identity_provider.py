@@ -1,4 +1,4 @@
-"""To a real identity provider and back in a real browser, under our own content security policy and its cookie rules."""
+"""Log in at a real identity provider in a real browser, under our CSP and cookie rules."""
 
 import re
 

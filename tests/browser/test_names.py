@@ -1,4 +1,4 @@
-"""Names and policy in a real browser: what is typed is previewed, what is generated is filled in, what is saved is sent."""
+"""Names and policy in a real browser: typed, previewed, generated, saved."""
 
 import re
 

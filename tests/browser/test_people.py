@@ -1,4 +1,4 @@
-"""People in a real browser: invited by a link, in by a passkey, out again; each page accessible in light, dark and on a phone."""
+"""People in a real browser: invitation, passkey, removal; accessible in every theme and size."""
 
 import pytest
 from django.urls import reverse
@@ -15,7 +15,7 @@ from tests.browser.test_every_page import check
 
 @pytest.fixture
 def peopled(house):
-    """A team with a group, an invitation, a token, a restricted session, a broken chain, and somebody who holds credentials."""
+    """Make a team with a group, an invitation, a token, a restricted session and a broken chain."""
     [hub] = house.chain(1, prefix="Hub")
     house.broken = house.chained("Broken", hub, member=house.bea)
     house.start(hub, house.ben)
@@ -175,7 +175,10 @@ def test_a_token_is_made_copied_and_revoked_by_hand(house, tabs):
 
 
 def test_a_passkey_is_added_and_then_opens_the_door_and_confirms(house, tabs, live_server):
-    """With the browser's own virtual authenticator. At 127.0.0.1 browsers refuse passkeys, so the name is localhost."""
+    """Use the browser's own virtual authenticator.
+
+    At 127.0.0.1 browsers refuse passkeys, so the name is localhost.
+    """
     tabs.address = live_server.url.replace("127.0.0.1", "localhost")
     page = tabs.open(house.ben)
     devtools = page.context.new_cdp_session(page)

@@ -1,4 +1,4 @@
-"""Two people edit one session, each in a real browser: the second chooses, field by field, and loses nothing."""
+"""Two people edit one session in real browsers: the second chooses, and loses nothing."""
 
 from django.urls import reverse
 from playwright.sync_api import expect

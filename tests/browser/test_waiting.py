@@ -1,4 +1,4 @@
-"""What a person gives for a root, in a real browser: a code in the list, an approval, a choice, a key rotation."""
+"""Give a root its code, approval, choice and key rotation in a real browser."""
 
 import pytest
 from django.urls import reverse

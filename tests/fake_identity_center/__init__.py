@@ -1,4 +1,4 @@
-"""An IAM Identity Center of our own for tests: its OIDC endpoint and its portal, with AWS's error codes.
+"""Fake IAM Identity Center for tests: OIDC endpoint and portal, with AWS's error codes.
 
 with FakeIdentityCenter(sts) as center:
     center.assign("ada", "111122223333", "Production", "Deploy")

@@ -1,4 +1,4 @@
-"""Registrations, device codes, tokens and assignments, and the rules by which they are answered. No HTTP here."""
+"""Decide on registrations, device codes, tokens and assignments. No HTTP here."""
 
 import secrets
 import string
@@ -56,7 +56,7 @@ class Device:
 
 @dataclass
 class Login:
-    """What a person's approval has led to; the access token is its key elsewhere."""
+    """Hold what an approval has led to; the access token is its key elsewhere."""
 
     person: str
     client_id: str
@@ -65,7 +65,10 @@ class Login:
 
 
 class Rules:
-    """The state. Each action takes the fields of its request and returns those of its answer, or raises `Refusal`."""
+    """Hold the state.
+
+    Each action takes the fields of its request and returns those of its answer, or raises `Refusal`.
+    """
 
     def __init__(self, start_url: str) -> None:
         self.start_url = start_url

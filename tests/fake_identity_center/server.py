@@ -11,7 +11,10 @@ from tests.fake_sts import FakeSts
 
 
 class FakeIdentityCenter:
-    """A portal on a free loopback port, between `with` and its end. The credentials it gives are good at that STS."""
+    """Serve a portal on a free loopback port in a `with` block.
+
+    The credentials it gives are good at that STS.
+    """
 
     def __init__(self, sts: FakeSts, start_url: str = "https://d-1234567890.awsapps.com/start") -> None:
         self.sts = sts
@@ -43,7 +46,7 @@ class FakeIdentityCenter:
         self.rules.assigned.setdefault(person, {})[(account, account_name)] = list(roles)
 
     def approve(self, user_code: str, person: str) -> None:
-        """What the person does on the page."""
+        """Approve as the person does on the page."""
         self._device(user_code).person = person
 
     def deny(self, user_code: str) -> None:

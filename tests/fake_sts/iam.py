@@ -12,7 +12,10 @@ MOST_KEYS = 2
 
 @dataclass
 class Record:
-    """What IAM keeps beside a key. `unknown_for` is how many more signed requests do not know it yet."""
+    """Hold what IAM keeps beside a key.
+
+    `unknown_for` is how many more signed requests do not know it yet.
+    """
 
     active: bool = True
     created: float = 0.0

@@ -1,4 +1,4 @@
-"""What an AssumeRole call sends beside the role, and what of it the session passes on: source identity, tags, policies."""
+"""Read what AssumeRole sends beside the role, and what the session passes on."""
 
 import json
 import re
@@ -86,7 +86,7 @@ class Sent:
         return None
 
     def actions(self, inherited: PassedOn) -> list[str]:
-        """What the caller does beside sts:AssumeRole; a role's trust policy must allow each."""
+        """Return the caller's actions beside sts:AssumeRole; a trust policy must allow each."""
         actions = []
         if self.source_identity or inherited.source_identity:
             actions.append("sts:SetSourceIdentity")
@@ -95,7 +95,7 @@ class Sent:
         return actions
 
     def passed_on(self, inherited: PassedOn) -> PassedOn:
-        """What the new session hands down."""
+        """Return what the new session hands down."""
         transitive = {key.lower() for key in self.transitive_tag_keys}
         return PassedOn(
             inherited.source_identity or self.source_identity, inherited.transitive | frozenset(transitive)

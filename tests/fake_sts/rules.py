@@ -1,4 +1,4 @@
-"""What the STS knows (keys, roles) and the rules by which it answers. No HTTP here."""
+"""Decide the STS's answers from its keys and roles. No HTTP here."""
 
 import base64
 import re
@@ -44,7 +44,10 @@ class Refusal(Exception):
 
 @dataclass(frozen=True)
 class Key:
-    """One access key: a user's own (no token, no end) or a session's. `principals` is what trust policies may name."""
+    """Hold one access key: a user's own (no token, no end) or a session's.
+
+    `principals` is what trust policies may name.
+    """
 
     access_key_id: str
     secret: str = field(repr=False)
@@ -96,7 +99,8 @@ class Rules:
         self.used_codes: set[tuple[str | None, str | None]] = set()
         # Lets time pass at AWS alone: expiry and new credentials follow this clock.
         self.clock_ahead_seconds = 0.0
-        # AWS's whole clock is so far ahead of this machine's; negative: behind it. Signatures are judged by it, too.
+        # AWS's whole clock is so far ahead of this machine's; negative: behind it. Signatures are judged by
+        # it, too.
         self.skew_seconds = 0.0
 
     def now(self) -> float:

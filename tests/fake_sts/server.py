@@ -41,12 +41,14 @@ class FakeSts:
         self.rules = Rules()
         # The same users' keys as IAM sees them; at the same address.
         self.iam = Iam(self.rules)
-        # One dict per call: action, code ("" if it was answered), status, access_key_id, caller_arn, region, at, and for
-        # AssumeRole role_arn, role_session_name, external_id, duration_seconds, sent (the rest), issued_access_key_id.
+        # One dict per call: action, code ("" if it was answered), status, access_key_id, caller_arn, region,
+        # at, and for AssumeRole role_arn, role_session_name, external_id, duration_seconds, sent (the rest),
+        # issued_access_key_id.
         self.calls: list[dict[str, Any]] = []
         self.latency_seconds = 0.0
         self.down = False
-        # Regions whose STS is out of order: "" hangs up, a code is answered to every call that is signed for them.
+        # Regions whose STS is out of order: "" hangs up, a code is answered to every call that is signed for
+        # them.
         self.out_of_order: dict[str, str] = {}
         self._faults: list[Refusal | tuple[int, bytes] | None] = []
         self._lost: set[str] = set()
@@ -101,14 +103,14 @@ class FakeSts:
         self.rules.enabled.discard((account, region))
 
     def deny(self, role_arn: str = "*", seconds: float = math.inf) -> None:
-        """AssumeRole of that role, or of all, is denied for so long, as while IAM tells its places of a change."""
+        """Deny AssumeRole of that role, or of all, for a while, as IAM does while it spreads a change."""
         self.rules.denied[role_arn] = time.time() + seconds
 
     def allow(self, role_arn: str = "*") -> None:
         self.rules.denied.pop(role_arn, None)
 
     def clock(self) -> float:
-        """What AWS's clock shows when it looks at a signature."""
+        """Return AWS's clock when it looks at a signature."""
         return time.time() + self.rules.skew_seconds
 
     def remove_key(self, access_key_id: str) -> None:
@@ -124,7 +126,9 @@ class FakeSts:
         mfa: bool = False,
         actions: Sequence[str] = EXTRA_ACTIONS,
     ) -> str:
-        """Adds or replaces a role. `trusts` holds ARNs of users, roles, role sessions, accounts, or "*"; `actions` what
+        """Add or replace a role.
+
+        `trusts` holds ARNs of users, roles, role sessions, accounts, or "*"; `actions` what
         they may do beside assuming it: set a source identity, tag the session."""
         self.rules.roles[arn] = new_role(
             arn, trusts, external_id, max_session_seconds, session_name, mfa, actions
@@ -157,7 +161,7 @@ class FakeSts:
         message: str | None = None,
         after: int = 0,
     ) -> None:
-        """The next calls, or those `after` so many good ones, are answered with that error code, whatever they ask."""
+        """Answer the next calls, or those `after` so many good ones, with that error code."""
         refusal = Refusal(code, MESSAGES.get(code, code) if message is None else message, status)
         with self._lock:
             self._faults += [None] * after + [refusal] * times
@@ -173,7 +177,7 @@ class FakeSts:
             self._faults += [(status, body)] * times
 
     def change_next(self, **fields: str | None) -> None:
-        """The next good answer has these values in place of its own, by the names of their elements; None leaves one out."""
+        """Change these values in the next good answer, by element name; None leaves one out."""
         with self._lock:
             self._changes.append(fields)
 
@@ -269,7 +273,7 @@ class FakeSts:
         return actions[call["action"]](caller, asked)
 
     def _caller(self, signed: signature.Signed | None, handler: "_Handler", body: bytes) -> Key:
-        """Whose request it is, if the signature is right and the key alive."""
+        """Return whose request it is, if the signature is right and the key alive."""
         if not handler.headers.get("Authorization"):
             raise Refusal("MissingAuthenticationToken", "Request is missing Authentication Token")
         amz_date, token = handler.headers.get("X-Amz-Date", ""), handler.headers.get("X-Amz-Security-Token")

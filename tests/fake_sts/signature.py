@@ -1,4 +1,4 @@
-"""Verifies AWS Signature Version 4 of one HTTP request, from the specification and not with the signer's own code.
+"""Verify AWS Signature Version 4 of an HTTP request, written from the specification.
 
 https://docs.aws.amazon.com/IAM/latest/UserGuide/reference_sigv-create-signed-request.html
 """
@@ -24,7 +24,7 @@ DATE = "%Y%m%dT%H%M%SZ"
 
 @dataclass(frozen=True)
 class Signed:
-    """What an Authorization header claims."""
+    """Hold what an Authorization header claims."""
 
     access_key_id: str
     date: str
@@ -75,7 +75,7 @@ def is_right(signed: Signed, canonical: str, amz_date: str, secret: str) -> bool
 
 
 def out_of_time(amz_date: str, now: float) -> str:
-    """What AWS says of a request that was signed too long before or after its own time; empty if it was not."""
+    """Return AWS's message for a request signed too long ago or ahead; empty otherwise."""
     signed_at = datetime.strptime(amz_date, DATE).replace(tzinfo=UTC).timestamp()
     if abs(now - signed_at) <= LARGEST_SKEW_SECONDS:
         return ""

@@ -1,4 +1,4 @@
-"""Whoever acts is read again under the team's lock: a removed member's request under way changes nothing."""
+"""Read whoever acts again under the team's lock: a removed member's request changes nothing."""
 
 import pytest
 from django.core.exceptions import PermissionDenied

@@ -24,7 +24,7 @@ def at(*levels):
 
 @pytest.fixture
 def stopped_in_the_middle(house, sts):
-    """A chain of three whose middle hop is refused while the leaf has 22 minutes left; then the trust is mended."""
+    """Stop a chain of three at its middle hop with 22 minutes left at the leaf, then mend the trust."""
     first, middle, leaf = house.chain(3, name="team")
     house.start(leaf)
     house.work()

@@ -1,4 +1,4 @@
-"""A closed role stays closed to whoever it is closed to, whichever right, session, edit or route they try."""
+"""Keep a closed role closed, whichever right, session, edit or route is tried."""
 
 import pytest
 from django.urls import reverse
@@ -71,7 +71,7 @@ def test_a_new_session_of_a_role_that_is_closed_to_assume_from_is_closed_for_it(
 
 
 def test_an_edit_to_a_closed_role_lets_in_nobody_more(house, dep):
-    """Somebody's own session is for themselves; with the role of another, it is not for that one's people too."""
+    """Edit one's own session to another's role: it is not for that one's people too."""
     adas = house.chained("adas", member=house.ada)
     set_access(adas, Access(only(house.ada, house.ben), NOBODY), house.ada)
     save_session(draft(house, dep.link.role_arn, "adas"), house.ada, adas)

@@ -1,4 +1,4 @@
-"""MFA on a root: one code, typed once by whoever may, serves every chain under it until its session ends."""
+"""MFA on a root: one code, typed once, serves every chain under it until its session ends."""
 
 import itertools
 from datetime import timedelta

@@ -1,4 +1,6 @@
-"""A deletion holds for everybody at once; what is left of many rows is cleared away in parts, whoever dies over it."""
+"""A deletion holds for everybody at once; what is left of many rows is cleared away in parts, whoever dies
+over it.
+"""
 
 import os
 import signal

@@ -1,4 +1,4 @@
-"""The stream of claims, calls and commits: starts first, nothing slow in the way of others, nothing left behind."""
+"""Stream claims, calls and commits: starts first, nothing slow delays others, no rest."""
 
 import time
 from dataclasses import replace
@@ -504,7 +504,10 @@ def test_a_parent_that_has_ended_is_made_anew_also_after_an_outage(house, sts):
 
 
 def test_a_key_that_is_refused_for_one_root_is_tried_for_another(house, sts):
-    """As two roots of one kind that take what the worker's environment has: it may be good for one of them."""
+    """Use two roots that take what the worker's environment has.
+
+    It may be good for one of them.
+    """
     key = sts.add_user("shared", account="111122223333")
     roots = []
     for alias, secret in (("Mistyped", Secret("x" * 40)), ("Right", key.secret_access_key)):

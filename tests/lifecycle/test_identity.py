@@ -1,4 +1,4 @@
-"""An edit makes nobody somebody else unasked: other people's activations end with a notice, the editor's own move on."""
+"""An edit makes nobody somebody else: others' activations end with a notice."""
 
 from dataclasses import replace
 

@@ -1,4 +1,4 @@
-"""An answer that is older than a press, an edit or another answer undoes none of them; one odd answer costs no person a code."""
+"""An old answer undoes no press, edit or newer answer; an odd one costs nobody a code."""
 
 from datetime import timedelta
 

@@ -1,4 +1,4 @@
-"""Invitations: good once, for a while, for whoever has the link; new people and old come in by them, and nobody else."""
+"""Invitations work once, for a while, for whoever has the link, and for nobody else."""
 
 import re
 from datetime import timedelta

@@ -1,4 +1,4 @@
-"""A root's key is replaced in the background: sessions go on, workers may die, and every step is in the ledger."""
+"""Replace a root's key in the background: sessions go on, workers may die, steps are logged."""
 
 from datetime import timedelta
 
@@ -41,7 +41,7 @@ def keys(sts, root):
 
 
 def again():
-    """What the clock does later: leases are over, what waits is due."""
+    """Let the clock pass: leases are over, what waits is due."""
     rows = KeyRotation.objects.filter(ended_at=None)
     rows.update(lease_until=None)
     rows.filter(due_at__isnull=False).update(due_at=database_now())

@@ -1,4 +1,4 @@
-"""Starts, stops and commits go through the same rows in different orders: the team's lock keeps them from a deadlock."""
+"""Starts, stops and commits take rows in different orders: the team's lock avoids deadlocks."""
 
 import threading
 

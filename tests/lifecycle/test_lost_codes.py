@@ -1,4 +1,6 @@
-"""A code that brought no answer is tried again while it can serve; where AWS may have taken it, a person is told so."""
+"""A code that brought no answer is tried again while it can serve; where AWS may have taken it, a person is
+told so.
+"""
 
 from dataclasses import replace
 from datetime import timedelta

@@ -1,4 +1,4 @@
-"""A change that touches thousands is saved at once; what is active follows in parts that a killed worker cannot lose."""
+"""Save a change to thousands at once; what is active follows in parts, past killed workers."""
 
 import os
 import signal
@@ -39,7 +39,7 @@ def many(house):
 
 
 def names(prefix):
-    """How many activations ask for a role session name that begins so."""
+    """Count the activations whose role session name begins so."""
     rows = Activation.objects.values_list("credential__request", flat=True)
     return sum(request["role_session_name"].startswith(prefix) for request in rows)
 

@@ -1,4 +1,6 @@
-"""What is to be issued again before it has followed a change follows it first: nothing is asked for by the old settings."""
+"""What is to be issued again before it has followed a change follows it first: nothing is asked for by the
+old settings.
+"""
 
 import sqlite3
 from datetime import timedelta
@@ -18,7 +20,9 @@ pytestmark = pytest.mark.django_db
 
 @pytest.fixture
 def leaves(house, sts, monkeypatch):
-    """Six active sessions at the end of chains of three; a change is followed by two at once, and by the others in parts."""
+    """Six active sessions at the end of chains of three; a change is followed by two at once, and by the
+    others in parts.
+    """
     monkeypatch.setattr(moves, "AT_ONCE", 2)
     hub = house.chained("Deep hub", house.chained("Hub"))
     leaves = [house.chained(f"Leaf {number}", hub) for number in range(6)]

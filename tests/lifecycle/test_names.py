@@ -1,4 +1,4 @@
-"""Names in CloudTrail: legal whatever a person is called, and never two people's, not even one after the other."""
+"""CloudTrail names: legal whatever a person is called, and never two people's."""
 
 import pytest
 from django.db import IntegrityError, transaction

@@ -1,4 +1,4 @@
-"""What each hop says for each person, as the calls that reach AWS show it."""
+"""Check what each hop says for each person, by the calls that reach AWS."""
 
 import json
 

@@ -1,4 +1,4 @@
-"""Who has left is out: old readings of groups, lasting removals and suspensions, passwords that end tokens and log-ins."""
+"""Who has left is out: groups, removals, suspensions and passwords end log-ins and tokens."""
 
 import io
 import time

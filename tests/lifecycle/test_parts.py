@@ -1,4 +1,4 @@
-"""What changes much holds the team's lock in parts; a right that ends, ends before the first of them."""
+"""Hold the team's lock in parts; a right that ends, ends before the first part."""
 
 from collections import Counter
 from types import SimpleNamespace
@@ -35,7 +35,7 @@ def leaves(house, hub):
 
 
 def together(house, kind):
-    """How many of these lines were written in one transaction each."""
+    """Count these events per transaction."""
     return sorted(Counter(event.at for event in house.events(kind)).values())
 
 

@@ -1,4 +1,4 @@
-"""How far an AWS answer reaches: what it says nothing about goes on as if it had not been given."""
+"""An AWS answer reaches no further than what it proves."""
 
 from datetime import timedelta
 
@@ -66,7 +66,7 @@ def web_identity(house, monkeypatch, tmp_path, *, region=FAR):
 
 @pytest.fixture(params=["iam-user", "mfa", "ambient", "web-identity", "identity-center"])
 def far_root(request, house, center, monkeypatch, tmp_path):
-    """A root of each kind that calls STS in a region that its own account has enabled, and what has to be done to start."""
+    """Make a root of each kind in an opt-in region, and what has to be done to start."""
     house.sts.enable_region(ACCOUNT, FAR)
     match request.param:
         case "iam-user":

@@ -1,4 +1,4 @@
-"""No secret leaves after the commit of what ended the right to it: the ledger's head is held before rights are read."""
+"""No secret leaves after the commit that ended its right: the ledger's head is held first."""
 
 from datetime import timedelta
 
@@ -126,7 +126,8 @@ def test_every_format_reads_the_rights_again(lasting_house, form):
     assert secrets_after(house, removed) == []
 
 
-# What somebody has read of themselves is old by the time the lock is theirs: each of these is looked at again.
+# What somebody has read of themselves is old by the time the lock is theirs: each of these is looked at
+# again.
 CHANGES = {
     "removed": lambda house, leaf: Membership.objects.filter(pk=house.ben.pk).delete(),
     "disabled": lambda house, leaf: Membership.objects.filter(pk=house.ben.pk).update(

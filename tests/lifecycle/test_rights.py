@@ -1,4 +1,4 @@
-"""What a change of rights does to what is running, in the same transaction: nothing goes on that nobody has the right to."""
+"""A change of rights ends what is running in the same transaction."""
 
 import threading
 import time
@@ -186,7 +186,10 @@ def test_an_admin_who_is_switched_off_everywhere_leaves_no_invitation_behind(hou
 
 
 def test_who_has_lost_the_right_to_invite_meanwhile_invites_nobody(house):
-    """The request had looked before the right was taken away; what it would leave behind would outlive the loss."""
+    """Take the right away after the request looked.
+
+    What it would leave behind would outlive the loss.
+    """
     carl = house.person("carl", Role.ADMIN)
     asked_before = Membership.objects.select_related("user", "team").get(pk=carl.pk)
     change_role(carl, Role.MEMBER, actor="ada")
@@ -269,7 +272,7 @@ def test_an_author_who_loses_the_assumer_takes_the_chain_below_with_them(house, 
 
 
 def test_a_worker_looks_again_whatever_was_true_at_the_start(house, sts):
-    """The claim is checked by the rights of its moment, also where no lifecycle function has told of the change."""
+    """Check the claim by the rights of its moment, though no function told of the change."""
     [leaf] = house.chain(1)
     house.start(leaf, house.ben)
     AwsSession.objects.filter(pk=leaf.pk).update(open_to_start=False)
@@ -338,7 +341,7 @@ def test_reveal_finds_nothing_after_the_commit_of_a_removal(house):
 
 @pytest.mark.django_db(transaction=True)
 def test_after_the_commit_of_a_revoke_no_worker_mints_for_its_person(lasting_house, sts):
-    """Twenty workers mint one person's sessions while an admin takes the right away; what comes later than that is refused."""
+    """Let twenty workers issue one person's sessions while an admin takes the right away."""
     house = lasting_house
     sessions = [house.chained(f"Leaf {number}") for number in range(40)]
     for session in sessions:

@@ -1,4 +1,4 @@
-"""From start to active: each distinct hop assumed once, refusals told at their hop, the old credential served to its end."""
+"""From start to active: each hop assumed once, rejections at their hop, old credentials served."""
 
 from datetime import datetime, timedelta
 

@@ -1,4 +1,4 @@
-"""What was rejected or held up is tried again: while something lives, when the cause has ended, and after a restart."""
+"""Retry what was rejected: while something lives, when the cause ended, after a restart."""
 
 import time
 from datetime import timedelta
@@ -357,7 +357,7 @@ def test_the_roots_page_says_why_others_stand(house, sts, dead_key):
 
 @pytest.mark.parametrize("step", ["_claim_more", "_commit"])
 def test_a_rejection_does_not_outlive_the_success_of_another_worker(house, sts, dead_key, monkeypatch, step):
-    """One worker has just been told that the key is dead; then another finds that it works, before or after the first commits."""
+    """Reject the key at one worker and accept it at another, before or after the first commits."""
     settle = getattr(rotation.Run, step)
     leaves = started(house, 30)
     give_back = dead_key()

@@ -1,4 +1,4 @@
-"""What is written in one statement is what one by one would write, on both databases."""
+"""One statement writes what single writes would, on both databases."""
 
 import uuid
 from datetime import UTC, datetime

@@ -1,4 +1,4 @@
-"""Every call of a chain goes to the root's STS region; while that brings no answer, to one that stands in for it."""
+"""Call a whole chain at the root's STS region, or at one that stands in for it."""
 
 import time
 from datetime import timedelta

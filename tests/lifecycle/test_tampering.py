@@ -1,4 +1,4 @@
-"""Somebody can write the database: what is stored beside a sealed value, and what points to it, is not believed."""
+"""Believe nothing that somebody wrote into the database beside a sealed value."""
 
 import json
 from datetime import timedelta

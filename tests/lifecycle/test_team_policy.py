@@ -1,4 +1,4 @@
-"""What the policy lets through, what it refuses, and that a stored chain is never left that AWS could not walk."""
+"""The policy's rules hold, and no stored chain is left that AWS could not walk."""
 
 import pytest
 

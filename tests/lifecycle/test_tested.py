@@ -1,4 +1,4 @@
-"""After a test before saving, the root's account and ARN are known: for what was tested, by whoever tested it, and no other."""
+"""After a test before saving, exactly what was tested has its account and ARN."""
 
 from dataclasses import replace
 from datetime import timedelta

@@ -1,4 +1,4 @@
-"""Tokens: shown once, scoped, for one session or all, revoked by their owner or an admin, dead at the next request."""
+"""Tokens: shown once, scoped, bound to sessions, revoked, dead at the next request."""
 
 import io
 import re

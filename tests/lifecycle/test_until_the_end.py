@@ -1,4 +1,6 @@
-"""What is rejected is tried until the end of what lives, each cause by its own count; what rests on a root waits for it."""
+"""What is rejected is tried until the end of what lives, each cause by its own count; what rests on a root
+waits for it.
+"""
 
 import os
 from datetime import timedelta

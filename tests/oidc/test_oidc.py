@@ -1,4 +1,4 @@
-"""Log-in by OpenID Connect against a certified provider: who gets in, as what, and when they are out again."""
+"""OpenID Connect against a certified provider: who gets in, as what, until when."""
 
 import html
 import json

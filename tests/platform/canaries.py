@@ -1,4 +1,6 @@
-"""Looks for secrets in bytes, in each form in which one could lie about: raw, base64 (at each of its three alignments,
+"""Find secrets in bytes in each form they could have.
+
+Raw, base64 (at each of its three alignments,
 also of the URL kind), hex, and URL-encoded."""
 
 import base64
@@ -8,7 +10,10 @@ from pathlib import Path
 
 
 def forms(secret: str) -> dict[str, bytes]:
-    """name of the form → what it looks like. In base64 the first and last characters hang on what stands beside it."""
+    """Return {form: text}.
+
+    In base64 the first and last characters hang on what stands beside it.
+    """
     raw = secret.encode()
     found = {
         "raw": raw,
@@ -28,7 +33,7 @@ def forms(secret: str) -> dict[str, bytes]:
 
 
 def find(secrets: Iterable[str], haystacks: Mapping[str, bytes]) -> list[str]:
-    """Where a secret was found and in which form, without the secret itself."""
+    """Return where a secret was found and in which form, without the secret itself."""
     return [
         f"{form} of a secret of {len(secret)} characters in {name}"
         for secret in secrets

@@ -1,4 +1,6 @@
-"""docker-compose.yml and Dockerfile read as the engine would, as far as that goes without one: the same commands in the
+"""Read docker-compose.yml and Dockerfile as the engine would.
+
+The same commands in the
 same environments, in a folder that holds what the image holds."""
 
 import os
@@ -36,7 +38,7 @@ def interpolated(text: str, shell: Mapping[str, str]) -> str:
 
 
 def environment(service: str, shell: Mapping[str, str], secrets: Path) -> dict[str, str]:
-    """What a container of it has: the image's own ENV, the service's, and its secrets at a path of ours."""
+    """Return a container's environment: the image's ENV, the service's, and its secrets."""
     given = SERVICES[service]["environment"]
     image = dict(re.findall(r"(\w+)=(\S+)", " ".join(re.findall(r"^ENV (.*PATH.*)$", DOCKERFILE, re.M))))
     mounted = {f"/run/secrets/{name}": str(secrets / name) for name in SERVICES[service]["secrets"]}
@@ -57,7 +59,7 @@ def command(service: str) -> list[str]:
 
 
 def unpack_image(folder: Path) -> None:
-    """What the Dockerfile copies from the checkout, and nothing else of it, with the static files collected as it does."""
+    """Copy what the Dockerfile copies from the checkout, with static files collected as it does."""
     for source, target in re.findall(r"^COPY (?!--from)(\S+) (\S+)$", DOCKERFILE, re.M):
         if target.startswith("/"):
             continue  # the lock, for the stage before

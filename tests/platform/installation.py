@@ -1,7 +1,7 @@
-"""A whole Chainweb of a test's own: `manage.py up` in a process, known by what it prints and asked through its API.
+"""Run a whole Chainweb for a test: `manage.py up`, known by its output, asked through its API.
 
-Standard library only, since `.ci/one_task.py` uses it in an environment without development packages. Linux only: it
-reads /proc.
+Standard library only, since `.ci/one_task.py` uses it in an environment without development packages. Linux
+only: it reads /proc.
 """
 
 import http.client
@@ -48,7 +48,9 @@ def wait_for(check: Callable[[], Any], what: str, seconds: float = PATIENCE_SECO
 
 
 def processes_with(mark: str, logs: Path) -> list[int]:
-    """Every process that has the mark in the environment it was started with, which descendants inherit; Valkey writes
+    """Find every process with the mark in its environment.
+
+    Descendants inherit it; Valkey writes
     its title over its own, and is known by its log."""
     found = []
     for folder in Path("/proc").iterdir():
@@ -80,7 +82,9 @@ class Installation:
     # --- starting and ending ----------------------------------------------------------------------
 
     def start(self, *arguments: str) -> "Installation":
-        """Returns when it says that it is ready; `seconds_to_ready` then is the time that a person has waited."""
+        """Returns when it says that it is ready; `seconds_to_ready` then is the time that a person has
+        waited.
+        """
         begun = time.monotonic()
         self.launch(*arguments)
         wait_for(lambda: self.said("Chainweb is ready at") or self.has_ended(), "the line that says ready")
@@ -162,7 +166,7 @@ class Installation:
     # --- using it ---------------------------------------------------------------------------------
 
     def manage(self, *arguments: str, **environ: str) -> str:
-        """What a manage.py command beside it prints."""
+        """Run a manage.py command beside it and return its output."""
         done = subprocess.run(
             [sys.executable, "manage.py", *arguments],
             cwd=CHECKOUT,
@@ -207,7 +211,7 @@ class Installation:
         return found
 
     def credentials(self, session_id: str, token: str) -> dict[str, Any]:
-        """What credential_process gets."""
+        """Return what credential_process gets."""
         found: dict[str, Any] = self.api("GET", f"/sessions/{session_id}/credentials?format=process", token)
         return found
 

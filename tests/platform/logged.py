@@ -1,4 +1,4 @@
-"""What the installation's own logging writes, at a level of the test's choosing."""
+"""Capture what the installation's own logging writes at a chosen level."""
 
 import io
 import logging

@@ -1,4 +1,4 @@
-"""A database and a Redis number of one's own at the PostgreSQL and Redis on this machine, and nothing left of them.
+"""Make a database and a Redis number on this machine's servers, and leave nothing of them.
 
 PGHOST, PGPORT, PGUSER, REDIS_HOST and REDIS_PORT say where they are, if not where CI has them.
 """

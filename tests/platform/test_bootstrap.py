@@ -1,4 +1,4 @@
-"""How `./run` and `./test` make their environment, in a small checkout whose lock files are empty: no network is needed."""
+"""Make the environment in a small checkout with empty lock files, without a network."""
 
 import ast
 import json
@@ -97,7 +97,7 @@ def test_an_environment_whose_python_is_gone_is_made_anew(checkout):
 
 
 def test_uv_is_used_where_it_is(checkout):
-    """uv itself need not be installed here: a stand-in writes down what is asked of it, and makes the environment."""
+    """Let a stand-in for uv write down what is asked of it."""
     log = checkout.folder / "uv.log"
     checkout.program(
         "uv",
@@ -120,7 +120,7 @@ def test_where_uv_fails_pip_does_it(checkout):
 
 @pytest.mark.parametrize("missing", ["ensurepip", "venv"])
 def test_missing_pieces_are_named_with_the_command_that_installs_them(checkout, tmp_path, missing):
-    """A Python as Debian has it before python3-venv: one that cannot import a module of the standard library."""
+    """Hide a module of the standard library, as Debian's Python without python3-venv does."""
     (tmp_path / "site" / missing).mkdir(parents=True)
     (tmp_path / "site" / missing / "__init__.py").write_text(f"raise ImportError('no {missing}')\n")
     (tmp_path / "site" / "pip").mkdir()

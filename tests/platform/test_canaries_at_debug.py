@@ -1,4 +1,4 @@
-"""At LOG_LEVEL=DEBUG every kind of secret is used once, by the pages, the API and the engine; none is in the log."""
+"""Use every kind of secret once at LOG_LEVEL=DEBUG; none is in the log."""
 
 import re
 import time

@@ -1,4 +1,4 @@
-"""What docker-compose.yml and Dockerfile say. No engine runs here: what one would do with them is untested."""
+"""Check docker-compose.yml and Dockerfile. No container engine runs them here."""
 
 import re
 import socket

@@ -1,4 +1,4 @@
-"""What a first `./run` shows: the demo, its people, its chains, and snippets that the real AWS CLI takes."""
+"""Run a first `./run`: the demo, its people, its chains, and snippets for the real AWS CLI."""
 
 import json
 import os
@@ -100,7 +100,7 @@ LEAVES = {
 
 
 def ask(home, *arguments, **environ):
-    """What the CLI says in an environment of its own."""
+    """Return what the CLI says in an environment of its own."""
     done = subprocess.run(
         [*ASK, *arguments],
         env={"PATH": os.environ["PATH"], "HOME": str(home), "AWS_EC2_METADATA_DISABLED": "true", **environ},

@@ -1,4 +1,4 @@
-"""What is logged holds no secret, however it came into the record."""
+"""No log line holds a secret, however it came into the record."""
 
 import json
 import logging
@@ -19,7 +19,7 @@ ONCE = "code-that-is-good-once"
 
 @pytest.fixture
 def written():
-    """What the installation's own handler writes."""
+    """Return what the installation's own handler writes."""
     with logged("INFO") as stream:
         yield stream
 

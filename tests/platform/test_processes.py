@@ -1,4 +1,4 @@
-"""What each process may see of the environment."""
+"""Check what each process may see of the environment."""
 
 from chainweb.processes import without_our_settings, without_worker_secrets
 

@@ -1,4 +1,6 @@
-"""A production installation by hand: the very commands of docker-compose.yml, with the environments that it gives them,
+"""Run a production installation by hand.
+
+The very commands of docker-compose.yml, with the environments that it gives them,
 against PostgreSQL and Redis and the strict STS."""
 
 import http.client

@@ -1,4 +1,4 @@
-"""`CHAINWEB_AWS=real ./run` from the first start on, against the strict STS, which knows every secret it has issued."""
+"""Run `CHAINWEB_AWS=real ./run` against the strict STS, which knows every secret it issued."""
 
 import base64
 import json
@@ -66,7 +66,7 @@ def test_twenty_sessions_under_one_hop_started_together_assume_it_once(real, sts
 
 
 def test_no_secret_is_left_in_database_broker_logs_or_terminal(real, sts, token):
-    """A run in which much happens, and much goes wrong; then every file is searched for all that was secret in it."""
+    """Do much, right and wrong; then search every file for all that was secret."""
     key, _, [leaf, closed, *others] = hub_with(real, sts, token, 5)
     person = Person(f"http://localhost:{real.port}")
     person.log_in("ada", PASSWORD)

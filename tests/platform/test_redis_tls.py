@@ -1,4 +1,4 @@
-"""rediss://: redis-py and Celery both verify the certificate and the host's name, against an authority of one's own."""
+"""rediss://: redis-py and Celery both verify certificate and host name."""
 
 import os
 import shutil

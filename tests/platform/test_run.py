@@ -10,7 +10,8 @@ from tests.platform.installation import Installation, wait_for
 
 pytestmark = [pytest.mark.processes, pytest.mark.own_servers]
 
-# Python runs a module of this name at its start: every process of the installation writes down whom it talks to.
+# Python runs a module of this name at its start: every process of the installation writes down whom it talks
+# to.
 WATCH_THE_NETWORK = """
 import os, sys
 

@@ -29,7 +29,7 @@ def run_with_settings(code, **environ):
 
 
 def asked_of_settings(code, **environ):
-    """What the code prints in a fresh process, or the last line of the error."""
+    """Return what the code prints in a fresh process, or the last line of the error."""
     done = run_with_settings(code, **environ)
     return done.stdout.strip() if done.returncode == 0 else done.stderr.strip().splitlines()[-1]
 
@@ -267,7 +267,7 @@ def test_cookies_are_named_by_installation_and_stay_named():
 
 
 def deployed(**environ):
-    """What `check --deploy` says of a sound installation with these settings changed: exit code and text."""
+    """Run `check --deploy` on a sound installation with these settings; return exit code and text."""
     done = subprocess.run(
         [sys.executable, "manage.py", "check", "--deploy"],
         cwd=CHECKOUT,

@@ -1,4 +1,4 @@
-"""Web, workers and beat end at once, a line for each reason, without the keys they need or with keys of elsewhere."""
+"""Web, workers and beat end at once, saying why, without their keys or with foreign ones."""
 
 import base64
 import os

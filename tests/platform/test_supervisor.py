@@ -47,7 +47,7 @@ def wait_for(check: Callable[[], bool], seconds: float = 15) -> bool:
 
 
 def is_running(process_id: int) -> bool:
-    """Whether it still runs; a zombie, which only waits to be counted, does not."""
+    """Tell if a process runs; a zombie, which only waits to be counted, does not."""
     answer = subprocess.run(
         ["ps", "-o", "stat=", "-p", str(process_id)], capture_output=True, text=True, check=False
     )

@@ -1,4 +1,4 @@
-"""A WSGI application whose pages wait until they are let go: what holds the threads of a web process, for its tests."""
+"""Serve pages that wait until released, to hold the threads of a web process."""
 
 import os
 import time

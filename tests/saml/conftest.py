@@ -79,13 +79,13 @@ class Person:
         self.asked = 0
 
     def leaving(self, url="/accounts/saml/saml/login/?process=login"):
-        """Where the button on the log-in page leads: the provider, with a request."""
+        """Follow the log-in page's button to the provider, with a request."""
         leaving = self.client.post(url)
         assert leaving.status_code == 200, leaving.content
         return leaving.headers["Refresh"].partition("url=")[2]
 
     def at_the_provider(self, url):
-        """What its page would have the browser post: (address, fields)."""
+        """Return what the provider's page makes the browser post: (address, fields)."""
         page = self.at_provider.get(url, timeout=10)
         if 'name="person"' in page.text:
             self.asked += 1
@@ -125,7 +125,7 @@ def plain(words):
 
 
 def altered(words, *changes):
-    """The same answer with the first of each text in it replaced: (old, new)…"""
+    """Return the same answer with the first of each text in it replaced: (old, new)…"""
     text = plain(words)
     for old, new in changes:
         assert old in text, text

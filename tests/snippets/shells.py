@@ -1,4 +1,4 @@
-"""The real shells, in a folder of their own, with an environment that holds nothing but what a test puts in."""
+"""Run the real shells in a folder of their own with only a test's environment."""
 
 import os
 import shutil
@@ -31,7 +31,8 @@ COMMANDS = {
 }
 POSIX = [name for name in COMMANDS if name != "fish"]
 
-# What may be left of another identity in a terminal: all that must be gone after a snippet, spelt out once more.
+# What may be left of another identity in a terminal: all that must be gone after a snippet, spelt out once
+# more.
 LEFT_OVER_IN_SIMULATION = {"AWS_ENDPOINT_URL_STS": "left-over", "AWS_IGNORE_CONFIGURED_ENDPOINT_URLS": "true"}
 LEFT_OVER = dict.fromkeys(
     (
@@ -72,7 +73,7 @@ def need(shell: str) -> None:
 
 
 def run(name: str, script: str, folder: Path, environment: Mapping[str, str] | None = None) -> bytes:
-    """What the script printed. It stands beside, not in, the folder it runs in."""
+    """Return what the script printed. It stands beside, not in, the folder it runs in."""
     command = COMMANDS[name]
     need(command[0])
     file = folder.with_name(f"{folder.name}-script")

@@ -1,4 +1,4 @@
-"""The real AWS CLI with each snippet, in a fresh home folder, against a simulated AWS in a process of its own."""
+"""Use each snippet with the real AWS CLI in a fresh home folder, against a simulated AWS."""
 
 import http.server
 import json

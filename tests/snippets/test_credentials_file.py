@@ -9,7 +9,7 @@ NEIGHBOUR = "[neighbour]\naws_access_key_id = AKIAIOSFODNN7EXAMPLE\n"
 
 
 def read_by_botocore(text, tmp_path):
-    """What botocore reads from a credentials file in which the snippet stands between others."""
+    """Return what botocore reads from a credentials file with the snippet among others."""
     file = tmp_path / "credentials"
     file.write_text(f"{NEIGHBOUR}{text}{NEIGHBOUR.replace('neighbour', 'next')}", encoding="utf-8")
     return raw_config_parse(str(file))
@@ -71,7 +71,7 @@ def test_a_profile_that_is_no_plain_section_is_refused(profile):
 
 
 def test_why_the_profile_in_capitals_is_refused(tmp_path):
-    """What Python's reader of INI files does with it, should that ever change."""
+    """Show how Python's INI reader treats it, should that ever change."""
     text = render(snippet()).replace("[dev]", "[DEFAULT]")
     assert "aws_session_token" in read_by_botocore(text, tmp_path)["neighbour"]
 

@@ -118,7 +118,7 @@ def command_in_the_comment(text):
 
 
 def typed_into(shell, command, token, home):
-    """What a terminal shows while the command is pasted into a shell and the token is typed when it is asked for."""
+    """Return a terminal's text while the command is pasted and the token is typed when asked."""
     arguments = {"bash": ["--norc", "--noprofile"], "zsh": ["-f"], "fish": ["--no-config"]}.get(shell, [])
     terminal, far_end = pty.openpty()
     child = subprocess.Popen(

@@ -122,7 +122,7 @@ def assert_refused_without_a_secret(key, broken):
 
 @pytest.mark.parametrize("key", FORMATS)
 def test_ten_thousand_hostile_values_are_carried_on_the_lines_of_a_tame_one_or_refused(key):
-    """No value can add a line to any format, or a character that a terminal or another code page reads as something else."""
+    """Check that no value adds a line, or a character that a terminal reads as another."""
     hostile = texts(1)
     render = FORMATS[key].render
     lines = render(snippet(endpoint_url="http://127.0.0.1:1")).count("\n")

@@ -1,7 +1,7 @@
 """The root kinds: where a chain begins. One file each, found by being in this folder.
 
-A root gives base credentials and nothing else; the chain is walked in one place, elsewhere. What a kind declares here
-becomes its form, its label and its page: a new kind needs no migration, form, template or URL.
+A root gives base credentials and nothing else; the chain is walked in one place, elsewhere. What a kind
+declares here becomes its form, its label and its page: a new kind needs no migration, form, template or URL.
 
 What a kind may need of a person, and how its caller (the worker) goes about it:
 
@@ -40,10 +40,12 @@ class Choice:
 
 @dataclass(frozen=True)
 class Field:
-    """One setting of a kind. A secret one is write-only and sealed; `validate` returns the text or raises ValueError.
+    """Declare one setting of a kind.
 
-    `options` are the only values there are, known without AWS. A `picked` one is listed by the kind's `choices`, which needs
-    an approval first: it is empty until then, and typing it is as good.
+    A secret one is write-only and sealed; `validate` returns the text or raises ValueError.
+
+    `options` are the only values there are, known without AWS. A `picked` one is listed by the kind's
+    `choices`, which needs an approval first: it is empty until then, and typing it is as good.
     """
 
     name: str
@@ -58,7 +60,7 @@ class Field:
 
 @dataclass(frozen=True)
 class Ask:
-    """Something a person has to give before base credentials can be made: a code to type, or an approval in a browser.
+    """Declare what a person has to give first: a code to type, or an approval in a browser.
 
     `validate` is a code's: it returns the text or raises ValueError, with a message that does not repeat it.
     """
@@ -72,7 +74,10 @@ class Ask:
 
 @dataclass(frozen=True)
 class Approval:
-    """The page where a person approves, the code it shows, and until when (aware, UTC). Neither is a secret; the state is."""
+    """Hold the page to approve on, its code, and until when (aware, UTC).
+
+    Neither is a secret; the state is.
+    """
 
     url: str
     user_code: str
@@ -83,11 +88,11 @@ class Approval:
 
 @dataclass(frozen=True)
 class Advanced:
-    """Where an approval stands: the state to keep, and what still stands in the way, if anything.
+    """Hold an approval's new state and what still stands in the way, if anything.
 
-    `ask_again_seconds` is how long to wait before the next `advance`; None means that waiting alone changes nothing:
-    either it is approved (no problem), or it has to begin anew. Until `good_until` (aware, UTC) the state is good for
-    base credentials as it is; after that it is advanced again before it is used.
+    `ask_again_seconds` is how long to wait before the next `advance`; None means that waiting alone changes
+    nothing: either it is approved (no problem), or it has to begin anew. Until `good_until` (aware, UTC) the
+    state is good for base credentials as it is; after that it is advanced again before it is used.
     """
 
     state: Secret
@@ -111,17 +116,21 @@ class RootKind(ABC):
     needs_operator: ClassVar[bool] = False
     # Base credentials come of a file on the worker's machine: see `written_at`.
     reads_a_file: ClassVar[bool] = False
-    # The settings that say who the root is at AWS: where one changes, whoever assumes from it would become somebody else.
+    # The settings that say who the root is at AWS: where one changes, whoever assumes from it would become
+    # somebody else.
     identity_settings: ClassVar[tuple[str, ...]] = ()
-    # (the setting that is the id of an IAM user's long-lived key, the secret that belongs to it): it can be rotated in place.
+    # (the setting that is the id of an IAM user's long-lived key, the secret that belongs to it): it can be
+    # rotated in place.
     long_lived_key: ClassVar[tuple[str, str] | None] = None
 
     def asks(self, settings: Mapping[str, str]) -> tuple[Ask, ...]:
-        """What a person must provide, for a root with these settings."""
+        """Return what a person must provide for a root with these settings."""
         return ()
 
     def keeps_base(self, settings: Mapping[str, str]) -> bool:
-        """Whether base credentials cost an answer or a call, so that the caller keeps them, sealed, until they end.
+        """Tell if base credentials cost an answer or a call.
+
+        The caller then keeps them, sealed, until they end.
 
         Where not, `base_credentials` is asked each time they are needed.
         """
@@ -136,7 +145,8 @@ class RootKind(ABC):
         return ""
 
     def identity(self, settings: Mapping[str, str]) -> str:
-        """Name who the root is at AWS, as far as the settings alone tell it: two roots with the same text are the same there.
+        """Name who the root is at AWS, as far as the settings alone tell it: two roots with the same text are
+        the same there.
 
         A role is named by its `role_key`. Empty: the settings do not tell.
         """
@@ -144,18 +154,25 @@ class RootKind(ABC):
         return " ".join([self.kind, *values]) if values and all(values) else ""
 
     def written_at(self, settings: Mapping[str, str]) -> datetime | None:
-        """Find when the file that base credentials come of was last written, by this machine; None if it is not there."""
+        """Find when the file that base credentials come of was last written, by this machine; None if it is
+        not there.
+        """
         return None
 
     def approval_scope(self, settings: Mapping[str, str]) -> str:
-        """What an approval is good for: it is shared by the roots of this kind (and person) with the same text here.
+        """Name what an approval is good for.
+
+        Roots of this kind (and person) with the same text here share it.
 
         Empty: it is this one root's. Editing a setting that is not in it does not ask for another approval.
         """
         return ""
 
     def begin(self, settings: Mapping[str, str], state: Secret | None, region: str) -> Approval:
-        """Asks AWS for a page where a person can approve. `state` is what was kept before; what works of it goes on working."""
+        """Ask AWS for a page where a person can approve.
+
+        `state` is what was kept before; what works of it goes on working.
+        """
         raise NotImplementedError(f"{self.label} asks for no approval.")
 
     def advance(self, settings: Mapping[str, str], state: Secret, region: str) -> Advanced:
@@ -184,8 +201,8 @@ class RootKind(ABC):
     ) -> AwsCredentials:
         """The credentials that the first hop is assumed from.
 
-        `answers` are by the names of `asks`; `region` is where STS is called: the root's STS region, or one that stands in
-        for it. Raises `AwsError` with hop 0: `WaitingForPerson` when an answer is missing.
+        `answers` are by the names of `asks`; `region` is where STS is called: the root's STS region, or one
+        that stands in for it. Raises `AwsError` with hop 0: `WaitingForPerson` when an answer is missing.
         """
 
     def summary(self, settings: Mapping[str, str]) -> str:

@@ -1,4 +1,4 @@
-"""The workers' own AWS identity: the environment, a task's or pod's role, a web identity, an instance's role."""
+"""Use the workers' own AWS identity: environment, task or pod role, web identity, instance role."""
 
 import os
 import threading
@@ -50,7 +50,10 @@ class Ambient(RootKind):
         answers: Mapping[str, Secret],
         region: str,
     ) -> AwsCredentials:
-        """What this process is at AWS now. botocore keeps it fresh; the environment is read anew each time."""
+        """Return this process's identity at AWS now.
+
+        botocore renews it; the environment is read each time.
+        """
         return own_identity.from_environment() or _machines(region if self.asks_sts(settings) else "")
 
     def summary(self, settings: Mapping[str, str]) -> str:
@@ -58,7 +61,10 @@ class Ambient(RootKind):
 
 
 def _machines(region: str) -> AwsCredentials:
-    """Get the credentials of the machine. Their source is looked for once per process, and again after it has failed."""
+    """Get the machine's credentials.
+
+    Their source is found once per process, and again after a failure.
+    """
     key = (os.getpid(), region)
     with _lock:
         until, error = _resting.get(key, (0.0, None))

@@ -1,4 +1,4 @@
-"""IAM Identity Center: each person approves once in the browser, and has a role of an account that is assigned to them."""
+"""Use IAM Identity Center: each person approves in the browser and gets an assigned role."""
 
 import re
 from collections.abc import Mapping
@@ -255,7 +255,7 @@ _WAITING = {
 
 
 def _explained(error: AwsError) -> AwsError:
-    """The same, in words that fit a portal."""
+    """Reword an error so that it fits a portal."""
     match error.code:
         case "UnauthorizedException":
             return _waiting("ApprovalNeeded")

@@ -1,4 +1,4 @@
-"""A role assumed with an identity provider's token, which the platform (Kubernetes, a CI runner) writes into a file.
+"""Assume a role with an identity provider's token from a file, as Kubernetes or a CI runner writes it.
 
 Which files these may be is the operator's to say: a member picks one of them and types no path.
 """
@@ -18,7 +18,8 @@ from sessions.aws.roots import Choice, Field, RootKind, register
 from sessions.aws.sts import assume_role_with_web_identity
 from sessions.secret import Secret
 
-# The operator's list: absolute paths, with colons or commas between them. The web process shows it, the workers obey it.
+# The operator's list: absolute paths, with colons or commas between them. The web process shows it, the
+# workers obey it.
 ALLOWED = "CHAINWEB_WEB_IDENTITY_TOKEN_FILES"
 # STS takes no longer token.
 LARGEST_TOKEN_BYTES = 20_000
@@ -52,7 +53,10 @@ def validate_role_arn(text: str) -> str:
 
 
 def read_token(name: str) -> Secret:
-    """The token that stands in that file now. Raises `Refused` for a file that is not the operator's, or holds no token."""
+    """Read the token in that file.
+
+    Raises `Refused` for a file that is not the operator's, or holds no token.
+    """
     if name not in allowed_files():
         raise _refused(
             "TokenFileNotAllowed",
@@ -75,7 +79,10 @@ def read_token(name: str) -> Secret:
 
 
 def _is_allowed(name: str, target: str) -> bool:
-    """Kubernetes renews a token by moving a link inside its folder; a link out of the folder leads where nobody allowed."""
+    """Check that a file is in an allowed folder, links followed.
+
+    Kubernetes renews a token by moving a link inside its folder; a link out of it is refused.
+    """
     folder = os.path.realpath(os.path.dirname(name))
     if os.path.commonpath((folder, target)) == folder:
         return True

@@ -59,7 +59,7 @@ class Command(BaseCommand):
         self.stdout.write(f"{username} is admin of the team {slug}; in CloudTrail: {user.aws_name}.")
 
     def _refuse_lookalike(self, model: type[User | Team], option: str, field: str, text: str) -> None:
-        """Before a password is asked for: the same name in another case is meant to be the one that exists, or is a mistake."""
+        """Refuse a name that exists in another case, before a password is asked for."""
         there = model.objects.filter(**{f"{field}__iexact": text}).values_list(field, flat=True).first()
         if there is not None and there != text:
             raise CommandError(

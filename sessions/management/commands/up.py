@@ -149,7 +149,10 @@ class Start:
         self.supervisor.start("beat", processes.beat_command(), keyless)
 
     def seed_demo(self) -> list[dict[str, str]]:
-        """The demo's logins: name, role, password. The simulated AWS forgets at every stop, so this runs at every start."""
+        """Return the demo's logins: name, role, password.
+
+        The simulated AWS forgets at every stop, so this runs at every start.
+        """
         moto = ("127.0.0.1", self.moto_port)
         if not self.supervisor.wait_until(
             lambda: processes.get(moto, "/moto-api/", "127.0.0.1", 1)[0] == 200, seconds=PATIENCE_SECONDS
@@ -213,7 +216,7 @@ class Start:
 
 
 def make_keys(folder: Path) -> None:
-    """Makes what is missing of the embedded keys. The settings of this process were read before; it starts over."""
+    """Make the missing embedded keys, then start over, since settings were read before."""
     needed = [folder / name for name in ("secret_key", "seal_keys", "root_keys", "root_public_key")]
     complete = all(path.exists() for path in needed)
     embedded.prepare(folder)
@@ -267,7 +270,7 @@ def is_running(process_id: str) -> bool:
 
 
 def setup_line() -> str:
-    """To be pasted as it is: the environment that this process was started with decides where the team is made."""
+    """Return a command to paste, with the environment that decides where the team is made."""
     names = ("CHAINWEB_AWS", "CHAINWEB_DATA")
     here = [f"{name}={shlex.quote(os.environ[name])}" for name in names if os.environ.get(name)]
     command = [

@@ -1,4 +1,4 @@
-"""manage.py verify_ledger: walks every team's ledger and names the first bad line of each that does not hold."""
+"""Walk every team's ledger and name the first bad line of each."""
 
 from typing import Any
 
