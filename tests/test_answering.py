@@ -112,7 +112,7 @@ def test_the_way_back_from_a_code_never_leads_elsewhere(house, root, leaves):
         assert answer.headers["Location"] == reverse("session", args=[root.pk])
 
 
-def test_admins_are_not_told_that_a_root_is_broken_while_it_waits_for_a_code(house, root, leaves):
+def test_a_root_that_waits_for_a_code_is_not_told_as_broken(house, root, leaves):
     assert "does not work" not in text(house.browser(house.ada).get(the_list(house)))
 
 
@@ -311,7 +311,7 @@ def test_a_choice_that_is_not_legal_is_refused_and_not_stored(house, center, wit
 # --- keys -------------------------------------------------------------------------------------------------------------
 
 
-def test_a_key_is_rotated_from_the_roots_page_and_the_page_says_how_far_it_is(house, sts, iam):
+def test_a_key_is_rotated_from_the_roots_page_which_shows_progress(house, sts, iam):
     ada = house.browser(house.ada)
     page = reverse("key_rotation", args=[house.root.pk])
     assert page in text(ada.get(reverse("session", args=[house.root.pk])))
@@ -328,7 +328,7 @@ def test_a_key_is_rotated_from_the_roots_page_and_the_page_says_how_far_it_is(ho
     assert new in shown
 
 
-def test_a_rotation_that_stands_still_says_why_and_can_go_on_or_be_given_up(house, sts, iam):
+def test_a_stopped_key_rotation_says_why_and_can_go_on_or_be_given_up(house, sts, iam):
     ada, url = house.browser(house.ada), reverse("key_rotation", args=[house.root.pk])
     sts.iam.denied.add("CreateAccessKey")
     ada.post(reverse("rotate_key", args=[house.root.pk]))

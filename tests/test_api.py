@@ -160,7 +160,7 @@ def test_a_circle_is_refused(house, ada):
     assert "circle" in answer.json()["fields"]["assumer"][0]
 
 
-def test_a_chain_over_the_teams_limit_is_refused_also_when_it_grows_from_above(house, ada):
+def test_a_chain_over_the_limit_is_refused_also_when_grown_from_above(house, ada):
     chain = house.chain(5)
     answer = ada("POST", "/sessions", chained(house, assumer=str(chain[-1].pk)))
     assert "limit is 5" in answer.json()["fields"]["assumer"][0]
@@ -278,7 +278,7 @@ def test_credentials_are_not_handed_to_a_browser(house, ben, header):
     assert house.events(EventKind.CREDENTIAL_REVEALED) == []
 
 
-def test_credentials_of_what_is_not_started_pending_refused_or_a_root_are_an_explained_error(house, ben):
+def test_credentials_of_what_is_not_active_are_an_explained_error(house, ben):
     [leaf] = house.chain(1)
     refused = house.chained("Refused", arn=house.role_arn("Shut", trusts=[]))
     assert ben("GET", f"/sessions/{leaf.pk}/credentials").json()["code"] == "inactive"
@@ -346,9 +346,7 @@ def test_the_openapi_document_names_every_path(house):
     }
 
 
-def test_several_sessions_are_started_and_stopped_in_one_step_and_with_a_foreign_one_among_them_none(
-    house, ben
-):
+def test_several_are_started_in_one_step_and_none_with_a_foreign_one(house, ben):
     other = House(house.sts, "other")
     [foreign] = other.chain(1, prefix="Other")
     leaves = house.chain(3)

@@ -56,7 +56,7 @@ def test_an_address_that_does_not_exist_is_a_404_object(tool, method, path):
 
 
 @pytest.mark.parametrize("method", ["put", "head", "options", "trace"])
-def test_a_method_that_does_not_exist_is_a_405_object_that_names_the_others(tool, method):
+def test_a_missing_method_is_a_405_object_that_names_the_others(tool, method):
     answer = getattr(tool, method)("/api/v1/sessions")
     assert answer.status_code == 405
     assert set(answer.headers["Allow"].split(", ")) == {"GET", "POST"}

@@ -49,9 +49,7 @@ def run(folder, *options):
     return figures
 
 
-def test_a_run_of_some_seconds_kills_workers_and_times_a_take_over_and_begins_nothing_else(
-    need_services, tmp_path
-):
+def test_a_run_of_seconds_kills_workers_and_times_a_take_over(need_services, tmp_path):
     figures = run(tmp_path)
     assert figures["kills"] > 0
     assert figures["lapses"] == 0
@@ -60,7 +58,7 @@ def test_a_run_of_some_seconds_kills_workers_and_times_a_take_over_and_begins_no
     assert {"steps", "broker_away", "sts_away"} <= set(figures["not_begun"])
 
 
-def test_a_worker_killed_in_the_midst_of_a_rotation_is_replaced_without_a_lapse(need_services, tmp_path):
+def test_a_worker_killed_during_a_rotation_is_replaced_without_a_lapse(need_services, tmp_path):
     figures = run(tmp_path, "--only=steps")
     assert figures["lapses"] == 0
     assert figures["detail"]["steps"]["assumed"]["wasted"] > 0

@@ -172,7 +172,7 @@ def test_a_choice_of_sessions_stays_bounded(team, browsers):
     assert page.count("Crowd-") <= SHOWN
 
 
-def test_a_root_with_very_many_below_lists_the_first_and_says_how_many_more(team, browsers):
+def test_a_root_with_very_many_below_lists_some_and_counts_the_rest(team, browsers):
     large_team.crowd(team, 1, MANY)
     page = browsers["admin"].get(f"/sessions/{team.big_root.pk}/").content.decode()
     assert page.count('id="below-') == CHILDREN_SHOWN

@@ -37,7 +37,7 @@ def test_a_page_whose_database_is_away_is_a_503_that_says_so(house, monkeypatch,
     assert "default-src 'none'" in answer.headers["Content-Security-Policy"]
 
 
-def test_credentials_are_not_handed_out_by_the_api_while_the_ledger_cannot_be_written(house, monkeypatch):
+def test_the_api_hands_out_nothing_while_the_ledger_cannot_be_written(house, monkeypatch):
     [leaf] = house.chain(1)
     house.start(leaf)
     house.work()

@@ -44,13 +44,13 @@ def test_a_name_is_counted_once_however_it_is_written(house, name):
     assert fails(ELSEWHERE, 1, username=name) == [429]
 
 
-def test_a_browser_that_is_known_gets_in_beside_a_stranger_at_the_same_address(house):
+def test_a_known_browser_gets_in_beside_a_stranger_at_its_address(house):
     browser = known_browser()
     assert fails(HERE, 6)[-1] == 429
     assert log_in(browser).status_code == 302
 
 
-def test_who_logged_in_before_confirms_beside_a_stranger_at_the_same_address(house):
+def test_a_known_person_confirms_beside_a_stranger_at_their_address(house):
     browser = Client()
     log_in(browser)
     fails(HERE)

@@ -73,7 +73,7 @@ def test_nothing_that_is_saved_prolongs_it(house, client, settings, name):
         assert cookie_hours(answer, settings) == 1
 
 
-def test_after_twelve_hours_it_is_over_even_if_the_browser_keeps_its_cookie(house, client):
+def test_a_log_in_ends_after_12_h_though_the_cookie_is_kept(house, client):
     began(client, 12.01)
     assert client.get(reverse("account_email")).headers["Location"].startswith(reverse("account_login"))
     assert "_auth_user_id" not in client.session
@@ -92,7 +92,7 @@ def test_another_persons_log_in_in_the_same_browser_is_its_own(house, client, se
     assert hours_left(client, settings) == 12
 
 
-def test_a_log_in_of_before_the_upgrade_ends_twelve_hours_after_its_next_save(house, client, settings):
+def test_a_log_in_from_before_the_upgrade_ends_12_h_after_its_next_save(house, client, settings):
     session = client.session
     del session[BEGAN_KEY]
     session.save()

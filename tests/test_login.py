@@ -58,13 +58,13 @@ def test_the_sixth_failure_is_429_even_with_the_right_password(house):
     assert log_in(Client(), username="bea").status_code == 302
 
 
-def test_the_eleventh_failure_of_an_address_in_a_minute_is_429_whoever_is_tried(house):
+def test_the_eleventh_failure_of_an_address_in_a_minute_is_429(house):
     client = Client()
     found = [log_in(client, username=f"user{number}", password="wrong").status_code for number in range(11)]
     assert found == [200] * 10 + [429]
 
 
-def test_the_failures_that_count_are_not_forgotten_because_many_others_are_counted(house):
+def test_counted_failures_are_not_forgotten_for_many_others(house):
     for _ in range(5):
         log_in(Client(), password="wrong")
     for number in range(700):  # as a crowd of addresses that try other names would
@@ -72,7 +72,7 @@ def test_the_failures_that_count_are_not_forgotten_because_many_others_are_count
     assert log_in(Client()).status_code == 429
 
 
-def test_known_and_unknown_names_get_the_same_answer_after_the_same_hash_calls(house, monkeypatch):
+def test_known_and_unknown_names_get_equal_answers_and_hash_calls(house, monkeypatch):
     calls = []
     encode = hashers.MD5PasswordHasher.encode
 
@@ -129,7 +129,7 @@ def test_a_recovery_code_is_good_once(house):
         assert client.post(reverse("mfa_authenticate"), {"code": codes[0]}).status_code == expected
 
 
-def test_the_seed_of_the_codes_is_sealed_in_the_database_and_moves_to_a_new_key(house, settings):
+def test_the_seed_of_codes_is_sealed_and_moves_to_a_new_key(house, settings):
     _, secret = with_totp(house)
     codes = recovery_codes(house)
     with connection.cursor() as cursor:
@@ -303,7 +303,7 @@ def test_an_address_resets_no_password_until_its_link_was_opened(house, mailing)
     assert len(asks_for_reset("ben@team.example")) == 1
 
 
-def test_the_old_address_works_until_the_new_one_is_verified_and_is_told_twice(house, mailing):
+def test_the_old_address_works_until_the_new_one_is_verified(house, mailing):
     ben = house.browser()
     ask_for(ben, "old@team.example")
     verify(ben, "old@team.example")
@@ -331,7 +331,7 @@ def test_a_link_verifies_the_address_it_was_sent_to_and_no_other(house, mailing)
     assert email_of(house) == ""
 
 
-def test_an_address_that_waits_does_not_outlast_a_new_password_or_a_suspension(house, mailing):
+def test_an_unverified_address_ends_with_a_new_password_or_suspension(house, mailing):
     ben = house.browser()
     ask_for(ben, "ben@team.example")
     verify(ben, "ben@team.example")

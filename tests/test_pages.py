@@ -104,7 +104,7 @@ def test_a_typed_secret_is_never_given_back(house):
     assert "value=" not in password
 
 
-def test_a_member_cannot_create_a_root_and_nobody_an_ambient_one_before_the_operator_allows_it(house):
+def test_members_create_no_root_and_nobody_an_unallowed_ambient_one(house):
     assert house.browser().get(form_url(house, "iam-user")).status_code == 403
     assert house.browser(house.ada).get(form_url(house, "ambient")).status_code == 403
     house.team.ambient_enabled = True
@@ -112,7 +112,7 @@ def test_a_member_cannot_create_a_root_and_nobody_an_ambient_one_before_the_oper
     assert house.browser(house.ada).get(form_url(house, "ambient")).status_code == 200
 
 
-def test_no_page_holds_a_secret_before_the_click_and_the_click_is_in_the_ledger(house):
+def test_no_page_holds_a_secret_before_the_click_which_is_in_the_ledger(house):
     leaf = active(house)
     ben = house.browser()
     before = b"".join(
@@ -151,7 +151,7 @@ def test_one_member_does_not_take_anothers_credentials(house):
     assert b"SecretAccessKey" not in answer.content
 
 
-def test_start_stop_and_rotate_answer_a_live_page_with_a_trigger_and_a_plain_one_with_a_way_back(house):
+def test_acts_answer_a_live_page_with_a_trigger_a_plain_one_with_a_link(house):
     [leaf] = house.chain(1)
     ben = house.browser()
     for name in ("start_session", "rotate_session", "stop_session"):

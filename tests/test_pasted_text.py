@@ -140,7 +140,7 @@ def test_people_forms_name_it_too(house, name):
     assert "at position 4" in answer.context["name_form"].errors["aws_name"][0]
 
 
-def test_a_stored_profile_of_the_older_grammar_is_renamed_and_meets_no_other(house):
+def test_a_profile_of_the_older_grammar_is_renamed_and_meets_no_other(house):
     migration = importlib.import_module("sessions.migrations.0009_profile_names")
     old, taken, fine = (house.chained(alias, profile="x") for alias in ("Old", "Taken", "Fine"))
     for session, profile in ((old, "a=b,c"), (taken, "a_b_c"), (fine, "p/q")):

@@ -84,7 +84,7 @@ def test_without_scripts_a_search_shows_the_form_again_and_saves_nothing(house, 
     assert AwsSession.objects.get(alias="New one").link.assumer == many[39]
 
 
-def test_the_assumer_of_an_edited_session_is_listed_and_what_is_below_it_is_not(house, ada, many):
+def test_an_edited_sessions_assumer_is_listed_and_what_is_below_is_not(house, ada, many):
     child = house.chained("Child", many[39])
     page = ada.get(reverse("edit_session", args=[child.pk])).content.decode()
     assert f'value="{many[39].pk}" selected' in page

@@ -62,7 +62,7 @@ def test_an_admin_changes_the_policy_and_it_is_in_the_ledger(house):
     assert "stage = test, live\nticket" in page
 
 
-def test_an_admin_says_for_how_many_hours_what_is_started_from_now_on_is_kept_fresh(house):
+def test_an_admin_sets_the_hours_of_what_is_started_from_now_on(house):
     earlier, later = house.chain(2)
     before = house.start(earlier).ends_at
     answer = house.browser(house.ada).post(policy_url(house), policy_fields(activation_hours="3"))
@@ -80,7 +80,7 @@ def test_an_admin_says_for_how_many_hours_what_is_started_from_now_on_is_kept_fr
     assert house.team.activation_hours == 3
 
 
-def test_an_auditor_reads_the_policy_and_a_member_does_not_even_see_the_link(house):
+def test_an_auditor_reads_the_policy_and_a_member_sees_no_link_to_it(house):
     page = house.browser(house.eve).get(policy_url(house))
     assert page.status_code == 200
     assert b"Save policy" not in page.content
@@ -133,7 +133,7 @@ def test_a_policy_that_a_stored_session_stands_against_names_it(house):
     assert "“Tagged one” stands against it" in answer.content.decode()
 
 
-def test_the_policy_preview_shows_the_draft_for_whoever_is_chosen_and_stores_nothing(house):
+def test_the_policy_preview_shows_the_draft_and_stores_nothing(house):
     leaf = house.chained("Leaf", house.chained("Hub"))
     draft = policy_fields(role_session_name="new.{username}", names_locked="on", source_identity="required")
     chosen = {"session": str(leaf.pk), "as": str(house.bea.pk)}
@@ -161,7 +161,7 @@ def test_the_policy_page_lists_sessions_whose_names_identify_nobody(house):
 # --- the form of a session --------------------------------------------------------------------------
 
 
-def test_the_six_fields_come_first_and_the_others_behind_a_closed_disclosure(house):
+def test_six_fields_come_first_and_the_others_behind_a_disclosure(house):
     page = house.browser().get(form_url(house)).content.decode()
     assert page.index("Assumer session") < page.index('<details class="advanced"') < page.index("External ID")
     assert re.search(r'<details class="advanced"\s*>', page)
@@ -276,7 +276,7 @@ def test_a_new_session_begins_with_the_teams_default_name(house):
     assert 'value="{username}@{alias}"' in house.browser().get(form_url(house)).content.decode()
 
 
-def test_the_form_previews_every_hop_for_oneself_and_for_others_where_one_may(house):
+def test_the_form_previews_every_hop_for_oneself_and_permitted_others(house):
     hub = house.chained("Hub", name="automation")
     fields = form_fields(house, assumer=str(hub.pk))
     url = reverse("preview_session", args=[house.team.slug])
@@ -306,7 +306,7 @@ def test_the_session_page_shows_others_names_to_who_reads_the_ledger(house):
     )
 
 
-def test_the_session_page_shows_what_each_hop_says_and_how_full_its_policies_are(house, sts):
+def test_the_session_page_shows_each_hops_words_and_policy_size(house, sts):
     set_policy(house, tags={"ticket": ()}, networks=(OFFICE,), source_identity=SourceIdentity.REQUIRED)
     hub = house.chained("Hub", tags=(("ticket", "OPS-1"),), transitive_tag_keys=("ticket",))
     leaf = house.chained("Leaf", hub, policy_arns=("arn:aws:iam::aws:policy/ReadOnlyAccess",))
@@ -326,7 +326,7 @@ def test_the_session_page_shows_what_each_hop_says_and_how_full_its_policies_are
     assert page.count("Only from") == 1
 
 
-def test_a_hop_without_source_identity_says_so_after_the_worker_has_left_it_out(house, sts):
+def test_a_hop_whose_source_identity_was_left_out_says_so(house, sts):
     set_policy(house, source_identity=SourceIdentity.WHERE_POSSIBLE)
     leaf = house.chained("Leaf", arn=house.role_arn("Shut", actions=[]))
     house.start(leaf)

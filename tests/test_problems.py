@@ -51,7 +51,7 @@ def test_the_last_success_is_shown_when_what_was_minted_then_has_run_out(house, 
     assert answered(house, leaf)["minted_at"][:19] == minted_at[:19]
 
 
-def test_a_late_rotation_is_called_delayed_and_says_how_long_the_old_one_serves(house, sts, leaf):
+def test_a_late_rotation_is_delayed_and_says_how_long_the_old_serves(house, sts, leaf):
     age(40)
     sts.fail_next("Throttling")
     house.work()

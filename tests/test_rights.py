@@ -508,7 +508,7 @@ def test_testing_a_root_wants_a_recent_log_in_and_testing_a_chain_does_not(world
     assert old.post(path).status_code == 200
 
 
-def test_deleting_a_root_wants_a_recent_log_in_and_deleting_a_chain_does_not(world):
+def test_deleting_a_root_wants_a_recent_log_in_a_chain_does_not(world):
     old = world.browser("admin", minutes_ago=6)
     root = world.path("sessions/<uuid:session_id>/delete/", session_id=world.house.root.pk)
     assert [seen(old.get(root)), seen(old.post(root))] == ["confirm", "confirm"]

@@ -101,7 +101,7 @@ def test_the_openapi_document_tells_of_it(api):
         assert "sts_region" in schemas[name]["properties"]
 
 
-def test_an_older_root_in_a_region_to_be_enabled_stays_where_its_calls_have_succeeded(tmp_path):
+def test_an_older_root_in_an_opt_in_region_stays_where_its_calls_succeed(tmp_path):
     def migrate(*to):
         kept = {name: value for name, value in os.environ.items() if name not in DATABASE}
         environment = kept | {"CHAINWEB_DATA": str(tmp_path), "CHAINWEB_AWS": "simulated"}

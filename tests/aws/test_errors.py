@@ -105,7 +105,7 @@ def test_a_huge_message_keeps_no_worker_busy(code, piece):
     assert len(error.message) <= advice.LONGEST_MESSAGE
 
 
-def test_a_wrong_signatures_answer_is_never_passed_on_for_it_quotes_the_token():
+def test_a_wrong_signatures_answer_is_never_passed_on():
     error = translate(answered("SignatureDoesNotMatch", "canonical: x-amz-security-token:TOKEN", 403), 1, HOP)
     assert "TOKEN" not in f"{error!r}{error}{error.message}{error.check}"
 

@@ -35,7 +35,7 @@ def code(call, **arguments):
     return raised.value.response["Error"]["Code"]
 
 
-def test_the_example_of_aws_own_documentation_has_the_signature_printed_there():
+def test_awss_documented_example_has_the_signature_printed_there():
     signed = signature.parse(
         "AWS4-HMAC-SHA256 Credential=AKIDEXAMPLE/20150830/us-east-1/iam/aws4_request, SignedHeaders=content-type;host;"
         "x-amz-date, Signature=5d672d79c15b13162d9279b0855cfba6789a8edb4c82c400e06b5924a6f2b5d7"
@@ -166,7 +166,7 @@ def assumed(sts, key, arn, **asked):
     return session, client(sts, session)
 
 
-def test_a_source_identity_is_set_once_persists_and_needs_every_later_roles_trust(sts):
+def test_a_source_identity_persists_and_needs_every_later_roles_trust(sts):
     key = sts.add_user("ada")
     first = sts.add_role(ROLE, ["*"])
     open_to_it = sts.add_role(f"{ROLE}2", ["*"])

@@ -132,9 +132,7 @@ def test_a_denial_is_told(center, settings):
     assert refusal(base, settings, advanced.state).code == "ApprovalNeeded"
 
 
-def test_a_device_code_that_was_used_up_before_its_answer_was_stored_asks_for_another_approval(
-    center, settings
-):
+def test_a_device_code_used_before_its_answer_was_stored_asks_again(center, settings):
     approval = KIND.begin(settings, None, REGION)
     center.approve(approval.user_code, "ada")
     KIND.advance(settings, approval.state, REGION)
@@ -240,7 +238,7 @@ def test_who_signs_out_of_the_portal_is_asked_again(center, settings):
     base(settings, approved(center, settings, state=state))
 
 
-def test_roots_of_one_portal_share_the_approval_whatever_account_and_role_they_have(portal, settings):
+def test_roots_of_one_portal_share_the_approval_of_any_account_and_role(portal, settings):
     scope = KIND.approval_scope(settings)
     assert scope == KIND.approval_scope(portal) != ""
     assert scope != KIND.approval_scope({**settings, "sso_region": "eu-west-1"})

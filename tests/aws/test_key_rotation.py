@@ -177,7 +177,7 @@ def test_a_fault_at_any_call_is_got_over(sts, store, before, code):
 
 
 @pytest.mark.parametrize("stop_after", [0, 1, 2, 3, 4])
-def test_a_second_worker_with_the_stored_state_goes_on_where_the_first_stopped(sts, store, stop_after):
+def test_a_second_worker_goes_on_from_the_stored_state(sts, store, stop_after):
     for _ in range(stop_after):
         step(store)
     other = Memory(store.current, store.rotation)
@@ -198,7 +198,7 @@ def test_a_new_key_that_aws_does_not_know_for_a_while_is_waited_for(sts, store, 
     assert run(store)[-1] == Step.DONE
 
 
-def test_a_new_key_that_aws_forgets_again_after_the_switch_leaves_the_old_one_active(sts, store):
+def test_a_new_key_that_aws_forgets_after_the_switch_keeps_the_old_active(sts, store):
     for _ in range(3):
         step(store)
     sts.iam.record(store.current.access_key_id).unknown_for = 2
@@ -209,7 +209,7 @@ def test_a_new_key_that_aws_forgets_again_after_the_switch_leaves_the_old_one_ac
     assert run(store) == STEPS[3:]
 
 
-def test_a_new_key_that_stays_unknown_is_an_error_after_five_minutes_and_nothing_was_switched(sts, store):
+def test_a_key_unknown_for_five_minutes_is_an_error_and_not_switched_to(sts, store):
     sts.iam.unknown_requests = 10**6
     step(store)
     with pytest.raises(Unavailable):

@@ -244,7 +244,7 @@ def test_a_dead_parent_is_told_as_such():
     assert "no longer knows the credentials of the hop before" in error.message
 
 
-def test_every_region_that_needs_no_enabling_exists_and_each_partition_has_one():
+def test_every_default_region_exists_and_each_partition_has_one():
     known = known_regions()
     for partition, some in regions.ENABLED_BY_DEFAULT.items():
         if partition in known:

@@ -57,7 +57,7 @@ def base(kind, settings, secrets=None, answers=None):
     )
 
 
-def test_every_file_of_the_folder_is_found_and_the_operators_kinds_come_last():
+def test_every_kinds_file_is_found_and_the_operators_kinds_come_last():
     assert list(ROOT_KINDS) == ["identity-center", "iam-user", "ambient", "web-identity"]
     folder = pathlib.Path(roots.__file__).parent
     assert {path.stem.replace("_", "-") for path in folder.glob("[a-z]*.py")} == set(ROOT_KINDS)
@@ -318,6 +318,6 @@ def test_no_kind_that_is_registered_may_lack_base_credentials():
         Nothing()
 
 
-def test_an_error_of_the_root_is_refused_or_waiting_and_says_what_to_look_at():
+def test_a_root_error_is_refused_or_waiting_and_says_what_to_check():
     error = Refused("NoSecret", 0, "Not stored.", "Enter it.")
     assert (error.hop, error.check, error.retryable) == (0, "Enter it.", False)

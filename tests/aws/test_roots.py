@@ -57,7 +57,7 @@ def test_an_iam_users_summary_tells_keys_apart_without_telling_them():
     assert IAM_USER.summary({"access_key_id": EXAMPLE_ID}) == "AKIA…MPLE"
 
 
-def test_an_iam_users_fields_take_what_iam_gives_and_refuse_the_rest_without_repeating_a_secret():
+def test_an_iam_users_fields_take_iams_values_and_repeat_no_secret():
     fields = {field.name: field for field in IAM_USER.fields}
     assert fields["access_key_id"].validate(EXAMPLE_ID) == EXAMPLE_ID
     assert fields["secret_access_key"].validate(EXAMPLE_SECRET) == EXAMPLE_SECRET
@@ -211,9 +211,7 @@ def soon(minutes):
         ({"AWS_SESSION_TOKEN": "to\nken"}, "AmbientMalformed", "session token"),
     ],
 )
-def test_an_environment_that_cannot_be_used_says_why_and_is_not_tried_again(
-    monkeypatch, changes, code, cause
-):
+def test_an_unusable_environment_says_why_and_is_not_tried_again(monkeypatch, changes, code, cause):
     for name, value in (ENVIRONMENT | changes).items():
         monkeypatch.setenv(name, value)
     for _ in range(2):

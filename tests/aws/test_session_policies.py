@@ -194,7 +194,7 @@ def test_without_networks_a_policy_stays_what_it_was():
     assert bind_to_networks("", (), [(), ()]) == ""
 
 
-def test_a_bound_session_keeps_its_own_policy_and_may_otherwise_do_what_the_role_may():
+def test_a_bound_session_keeps_its_policy_and_else_does_what_the_role_may():
     bound = json.loads(bind_to_networks(POLICY, (), [["203.0.113.0/24"]]))
     assert bound["Statement"][0] == READ
     assert len(bound["Statement"]) == 2

@@ -131,7 +131,7 @@ def test_an_untrusted_caller_is_refused_at_its_hop(sts, key, hop):
     assert "user/eve" in error.message
 
 
-def test_a_wrong_secret_is_a_wrong_signature_and_the_answer_that_quotes_the_token_is_kept_back(sts, key, hop):
+def test_a_wrong_secret_is_a_wrong_signature_without_the_quoted_token(sts, key, hop):
     session = assume_role(hop, key, REGION, 1).credentials
     wrong = AwsCredentials(session.access_key_id, Secret("x" * 40), session.session_token)
     error = refusal(hop, wrong, REGION, 2)

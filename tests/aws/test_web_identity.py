@@ -93,7 +93,7 @@ def test_sts_other_refusals_stay_refusals(sts, settings, code):
     assert refusal(settings).code == code
 
 
-def test_the_operators_list_is_absolute_paths_with_colons_or_commas_between(monkeypatch):
+def test_the_operators_list_is_absolute_paths_by_colons_or_commas(monkeypatch):
     monkeypatch.setenv(ALLOWED, "/run/a/token:/run/b/token, /run//c/../c/token,relative/token::,/run/a/token")
     assert allowed_files() == ("/run/a/token", "/run/b/token", "/run/c/token")
     monkeypatch.delenv(ALLOWED)

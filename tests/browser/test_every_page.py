@@ -185,7 +185,7 @@ def test_the_pages_before_log_in_are_accessible(house, tabs):
         check(page)
 
 
-def test_a_team_without_sessions_and_a_person_without_a_team_are_accessible(house, tabs):
+def test_pages_without_sessions_or_without_a_team_are_accessible(house, tabs):
     house.root.delete()
     page = tabs.open(house.ada)
     page.goto("/")

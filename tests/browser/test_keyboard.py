@@ -30,7 +30,7 @@ def test_search_arrows_and_enter_lead_to_a_session(house, tabs):
     expect(page.get_by_role("heading", level=1, name="Blue two")).to_be_visible()
 
 
-def test_letters_open_the_keys_and_the_form_but_not_while_typing_nor_when_switched_off(house, tabs):
+def test_letters_open_keys_and_form_but_not_while_typing_or_off(house, tabs):
     page = tabs.open(house.ben)
     page.goto(list_of(house))
     page.keyboard.press("?")

@@ -110,7 +110,7 @@ def test_a_page_on_the_way_in_is_accessible(house, tabs, name):
     check(page)
 
 
-def test_an_invited_person_comes_in_by_the_link_and_the_code_leaves_the_address(house, tabs):
+def test_an_invited_person_joins_by_link_and_the_code_leaves_the_address(house, tabs):
     ada, nora = tabs.open(house.ada), tabs.open()
     invitation_link(house, ada)
     link = ada.locator("#link").inner_text()

@@ -27,9 +27,7 @@ def look():
     approvals.work_due()
 
 
-def test_a_code_typed_once_in_the_list_makes_everything_active_and_is_not_lost_to_the_polling(
-    house, waiting, tabs
-):
+def test_a_code_typed_in_the_list_survives_polling_and_activates_all(house, waiting, tabs):
     page = tabs.open(house.ben)
     page.goto(reverse("session_list", args=[house.team.slug]))
     code = page.get_by_label("MFA code")

@@ -91,7 +91,7 @@ def test_from_log_in_to_a_snippet_of_the_third_hop_and_to_stop(house, sts, tabs)
     assert page.evaluate("window.wasNotReloaded")
 
 
-def test_start_and_stop_right_in_the_row_keep_the_focus_and_move_the_counts(house, tabs):
+def test_start_and_stop_in_the_row_keep_focus_and_move_the_counts(house, tabs):
     house.chain(2)
     page = tabs.open(house.ben)
     page.goto(reverse("session_list", args=[house.team.slug]))

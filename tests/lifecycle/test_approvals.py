@@ -92,7 +92,7 @@ def test_what_is_started_waits_and_goes_on_when_its_person_has_approved(house, c
     assert house.events(EventKind.APPROVAL_GIVEN)[0].actor == "ben"
 
 
-def test_each_person_approves_for_themselves_and_sees_nothing_of_the_others(house, center, sts, root):
+def test_each_person_approves_alone_and_sees_nothing_of_others(house, center, sts, root):
     leaf = house.chained("Leaf", root, name="shared-name")
     for member in (house.ben, house.bea):
         house.start(leaf, member)
@@ -178,9 +178,7 @@ def test_it_is_asked_no_more_often_than_aws_wants(house, center, root):
     assert work_due() == 0
 
 
-def test_a_token_that_has_run_out_is_renewed_when_it_is_needed_and_the_person_is_not_asked(
-    house, center, root
-):
+def test_an_expired_token_is_renewed_when_needed_without_the_person(house, center, root):
     leaf = house.chained("Leaf", root)
     house.start(leaf)
     approve(house, center, root)
@@ -240,7 +238,7 @@ def test_what_aws_cannot_say_is_asked_again_and_what_it_refuses_is_told(house, c
     assert (approval.stage, approval.problem["code"]) == (ApprovalStage.OVER, "InvalidRequestException")
 
 
-def test_accounts_and_roles_are_listed_by_a_worker_for_the_person_who_approved(house, center):
+def test_a_worker_lists_accounts_and_roles_for_whoever_approved(house, center):
     center.assign("ada", ACCOUNT, "Production", "Deploy", "ReadOnly")
     root = portal(house, center)
     approve(house, center, root, house.ada)
@@ -260,7 +258,7 @@ def test_accounts_and_roles_are_listed_by_a_worker_for_the_person_who_approved(h
     assert listed["problem"]["code"] == "ApprovalNeeded"
 
 
-def test_without_a_choice_the_sessions_wait_for_it_and_go_on_when_it_is_made(house, center):
+def test_sessions_wait_for_a_choice_and_go_on_when_it_is_made(house, center):
     center.assign("ben", ACCOUNT, "Production", "Deploy")
     root = portal(house, center)
     leaf = house.chained("Leaf", root)

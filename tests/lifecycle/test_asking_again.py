@@ -49,9 +49,7 @@ def stopped_in_the_middle(house, sts):
     ],
     ids=["rotate", "extend", "start by another"],
 )
-def test_a_person_who_asks_while_the_leaf_still_lives_has_the_refused_hop_tried_again(
-    house, sts, stopped_in_the_middle, ask
-):
+def test_asking_while_the_leaf_lives_retries_the_refused_hop(house, sts, stopped_in_the_middle, ask):
     _, middle, leaf = stopped_in_the_middle
     ask(house, leaf)
     rotation.run(asked_only=True)
@@ -61,9 +59,7 @@ def test_a_person_who_asks_while_the_leaf_still_lives_has_the_refused_hop_tried_
     assert state.expires_at > database_now() + timedelta(minutes=55)
 
 
-def test_a_hop_that_is_refused_again_stands_refused_again_and_nothing_is_hammered(
-    house, sts, stopped_in_the_middle
-):
+def test_a_hop_refused_twice_stays_refused_and_nothing_is_hammered(house, sts, stopped_in_the_middle):
     _, middle, leaf = stopped_in_the_middle
     sts.add_role(middle.link.role_arn, trusts=[])
     rotate_session(leaf, house.ben)
@@ -75,9 +71,7 @@ def test_a_hop_that_is_refused_again_stands_refused_again_and_nothing_is_hammere
     assert state.next_rotation_at > database_now() + timedelta(seconds=50)
 
 
-def test_a_healthy_leaf_above_which_a_hop_stands_refused_has_that_hop_alone_asked_when_extended(
-    house, sts, stopped_in_the_middle
-):
+def test_extending_retries_only_the_refused_hop(house, sts, stopped_in_the_middle):
     _, middle, leaf = stopped_in_the_middle
     at(3).update(problem=None, due_at=database_now() + timedelta(minutes=5))
     house.start(leaf)
@@ -95,7 +89,7 @@ def test_rotating_now_uses_live_hops_again(house, sts):
     assert roles_asked(sts) == [leaf.link.role_arn]
 
 
-def test_extending_a_healthy_session_asks_for_nothing_though_a_hop_has_run_out(house, sts):
+def test_extending_a_healthy_session_makes_no_call_past_an_expired_hop(house, sts):
     _, leaf = house.chain(2)
     house.start(leaf)
     house.work()

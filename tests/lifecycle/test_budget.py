@@ -26,7 +26,7 @@ def test_a_burst_is_a_second_worth_and_then_one_has_to_wait(ten_a_second):
     assert 0 < wait_seconds <= 0.11
 
 
-def test_bulk_has_its_share_and_starts_come_through_when_bulk_has_taken_all(ten_a_second):
+def test_starts_come_through_when_bulk_has_taken_its_share(ten_a_second):
     assert take_all() == 10 * BULK_SHARE
     assert take_all() == 0
     assert take_all(asked=True) == 10

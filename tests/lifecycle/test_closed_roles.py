@@ -41,7 +41,7 @@ def dep(house):
     return session
 
 
-def test_whoever_made_a_session_of_a_closed_role_does_not_open_it_to_assume_from(house):
+def test_the_maker_of_a_closed_roles_session_cannot_open_it_to_assume(house):
     arn = house.role_arn("Deploy")
     mine = save_session(draft(house, arn, "mine"), house.ben)
     dep = house.chained("dep", member=house.ada, arn=arn)
@@ -60,7 +60,7 @@ def test_whoever_made_a_session_of_a_closed_role_does_not_open_it_to_assume_from
         save_session(draft(house, house.role_arn("Beyond"), "beyond", mine), house.ben)
 
 
-def test_a_new_session_of_a_role_that_is_closed_to_assume_from_is_closed_for_it(house):
+def test_a_new_session_of_a_role_closed_to_assume_from_is_closed_too(house):
     arn = house.role_arn("Deploy")
     dep = house.chained("dep", member=house.ada, arn=arn)
     set_access(dep, Access(EVERYONE, only(house.bea)), house.ada)

@@ -77,7 +77,7 @@ def test_with_twenty_sessions_under_it_one_prompt_makes_twenty_active(house, sts
     assert opened.session_alias == "MFA root"
 
 
-def test_chains_of_three_and_other_peoples_sessions_are_served_by_the_same_code(house, sts, root):
+def test_one_code_serves_chains_of_three_and_other_peoples_sessions(house, sts, root):
     middle = protected(house, root, "Middle")
     leaf = house.chained("Leaf", middle)
     house.start(leaf)
@@ -187,9 +187,7 @@ def test_a_code_that_no_worker_took_in_time_is_asked_for_again(house, sts, root)
     assert answers.delete_old() == 1
 
 
-def test_a_worker_that_dies_with_the_code_in_its_hands_leaves_the_question_open(
-    house, sts, root, monkeypatch
-):
+def test_a_worker_that_dies_with_a_code_leaves_the_question_open(house, sts, root, monkeypatch):
     leaf = protected(house, root, "Leaf")
     house.start(leaf)
     give_codes(root, house.ben, {"code": CODE})
@@ -226,7 +224,7 @@ def test_where_nothing_waits_or_nothing_is_asked_a_code_is_refused(house, root):
         give_codes(house.root, house.ben, {"code": CODE})
 
 
-def test_the_session_is_sealed_to_the_workers_and_erased_with_the_last_that_needs_it(house, root, settings):
+def test_the_mfa_session_is_sealed_to_workers_and_erased_with_its_last(house, root, settings):
     leaf = protected(house, root, "Leaf")
     house.start(leaf)
     give_codes(root, house.ben, {"code": CODE})
@@ -239,7 +237,7 @@ def test_the_session_is_sealed_to_the_workers_and_erased_with_the_last_that_need
     assert not Credential.objects.filter(root=root).exists()
 
 
-def test_when_the_session_has_ended_a_code_is_asked_for_and_what_lives_is_served_on(house, sts, root):
+def test_an_ended_mfa_session_asks_for_a_code_and_what_lives_is_served(house, sts, root):
     leaf = protected(house, root, "Leaf")
     house.start(leaf)
     give_codes(root, house.ben, {"code": CODE})

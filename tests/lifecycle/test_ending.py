@@ -68,9 +68,7 @@ def test_ending_thirty_takes_as_many_queries_as_ending_ten(house, leaves, way):
 
 
 @pytest.mark.parametrize("way", ["their time is over", "their person is gone"])
-def test_more_than_a_batch_are_all_ended_and_the_lock_is_given_back_in_between(
-    house, leaves, way, monkeypatch
-):
+def test_more_than_a_batch_ends_and_the_lock_is_released_in_between(house, leaves, way, monkeypatch):
     monkeypatch.setattr(parts, "AT_ONCE", 7)
     prepare, end = WAYS[way]
     start_sessions(leaves, house.ben)
@@ -86,7 +84,7 @@ def test_more_than_a_batch_are_all_ended_and_the_lock_is_given_back_in_between(
     assert ledger.verify(str(house.team.pk)) is None
 
 
-def test_each_that_ends_has_a_line_that_tells_whose_and_which_credential_it_was(house, leaves):
+def test_each_end_has_an_event_that_names_person_and_credential(house, leaves):
     [started] = start_sessions(leaves[:1], house.ben)
     pass_their_time()
     end_overdue()

@@ -47,7 +47,7 @@ def test_a_minted_credential_is_asked_for_no_more(house):
     assert not Credential.objects.filter(asked_at__isnull=False).exists()
 
 
-def test_a_parent_that_is_refused_while_its_old_credential_lives_still_serves_its_children(house, sts):
+def test_a_refused_parent_serves_its_children_while_its_old_one_lives(house, sts):
     hub = house.chained("Hub")
     leaf = house.chained("Leaf", hub)
     house.start(hub)
@@ -100,7 +100,7 @@ def test_an_account_without_answers_leaves_the_others_untouched(house, sts):
     assert house.state(dead).status is Status.ACTIVE
 
 
-def test_several_started_together_end_what_was_on_their_profiles_and_share_one_hop(house, sts):
+def test_several_started_together_end_their_profiles_and_share_a_hop(house, sts):
     hub = house.chained("Hub")
     old = house.chained("Old", profile="work")
     new = [house.chained("New", hub, profile="work"), *(house.chained(f"Leaf {n}", hub) for n in range(9))]
@@ -133,9 +133,7 @@ def test_the_clock_ends_what_people_who_left_had_started(house):
     assert not Credential.objects.exists()
 
 
-def test_a_chain_of_each_of_many_sessions_is_loaded_with_one_query_per_level(
-    house, django_assert_num_queries
-):
+def test_chains_of_many_sessions_load_with_one_query_per_level(house, django_assert_num_queries):
     from sessions.models.sessions import load_chains
 
     leaves = [house.chain(3, prefix=f"Chain {number}")[-1] for number in range(4)]
@@ -230,7 +228,7 @@ def test_a_worker_sends_itself_the_sweep_when_the_clock_is_silent(valkey, monkey
         assert (len(sent), beating.silent_beats) == (1, 0)
 
 
-def test_a_worker_has_swept_from_the_database_when_messages_are_sent_and_none_arrives(valkey, monkeypatch):
+def test_a_worker_sweeps_the_database_when_no_message_arrives(valkey, monkeypatch):
     swept, ended = [], []
     monkeypatch.setattr(heart.current_app, "send_task", lambda name, **options: None, raising=False)
     monkeypatch.setattr(heart.Heart, "_have_swept", lambda self: swept.append(1))
@@ -245,9 +243,7 @@ def test_a_worker_has_swept_from_the_database_when_messages_are_sent_and_none_ar
     assert (swept, ended) == ([1], [1])
 
 
-def test_bulk_that_keeps_all_processes_busy_is_not_taken_for_a_broker_that_brings_nothing(
-    valkey, monkeypatch
-):
+def test_busy_bulk_is_not_taken_for_a_broker_that_brings_nothing(valkey, monkeypatch):
     sent, swept = [], []
     monkeypatch.setattr(
         heart.current_app, "send_task", lambda name, **options: sent.append(name), raising=False
@@ -299,7 +295,7 @@ def test_a_sweep_without_the_broker_does_what_people_wait_for_first(house, monke
     assert done == ["asked", "bulk"]
 
 
-def test_a_tick_leaves_the_bulk_to_a_message_of_its_own_and_does_it_itself_if_none_goes_out(monkeypatch):
+def test_a_tick_leaves_bulk_to_a_message_or_does_it_without_a_broker(monkeypatch):
     done = []
     monkeypatch.setattr(tasks, "rotate_due", lambda: done.append("bulk"))
     for goes_out, expected in ((True, []), (False, ["bulk"])):
@@ -352,9 +348,7 @@ def test_what_nobody_needs_is_not_minted_and_not_due_any_more(house, sts):
     assert not Credential.objects.filter(due_at__isnull=False).exists()
 
 
-def test_a_parent_that_another_worker_mints_between_look_and_grasp_is_not_minted_again(
-    house, sts, monkeypatch
-):
+def test_a_parent_minted_between_read_and_claim_is_not_minted_again(house, sts, monkeypatch):
     hub = house.chained("Hub")
     first, second = house.chained("First", hub), house.chained("Second", hub)
     house.start(first)
@@ -383,9 +377,7 @@ def held_elsewhere(hub):
     return claim, row
 
 
-def test_a_parent_that_another_run_is_minting_is_waited_for_and_its_children_are_kept(
-    house, sts, monkeypatch
-):
+def test_a_parent_that_another_run_is_minting_is_waited_for(house, sts, monkeypatch):
     hub, leaf = house.chain(2)
     house.start(leaf)
     claim, row = held_elsewhere(hub)
@@ -407,9 +399,7 @@ def test_a_parent_that_another_run_is_minting_is_waited_for_and_its_children_are
     assert [call["role_arn"] for call in sts.calls] == [hub.link.role_arn, leaf.link.role_arn]
 
 
-def test_children_of_a_parent_that_does_not_come_are_given_back_soon_and_still_asked_for(
-    house, sts, monkeypatch
-):
+def test_children_of_a_missing_parent_are_released_soon_and_stay_asked(house, sts, monkeypatch):
     monkeypatch.setattr(rotation, "LONGEST_FOR_PARENTS_SECONDS", 0.1)
     hub, leaf = house.chain(2)
     house.start(leaf)
@@ -425,7 +415,7 @@ def test_children_of_a_parent_that_does_not_come_are_given_back_soon_and_still_a
     assert child.asked_at is not None
 
 
-def test_what_waits_for_another_run_keeps_a_run_from_nothing_else_within_reason(house, monkeypatch):
+def test_waiting_for_another_run_delays_nothing_else_within_reason(house, monkeypatch):
     hub = house.chained("Hub")
     middle = house.chained("Middle", hub)
     waiting = [house.chained(f"Waiting {number}", middle) for number in range(4)]
@@ -446,7 +436,7 @@ def test_what_waits_for_another_run_keeps_a_run_from_nothing_else_within_reason(
 
 
 @pytest.mark.parametrize("called", [False, True])
-def test_what_waits_for_a_parent_that_takes_long_keeps_the_other_accounts_from_nothing(house, called):
+def test_a_slow_parent_delays_no_other_account(house, called):
     slow = house.chained("Slow")
     start_sessions([house.chained(f"Below {number}", slow) for number in range(9)], house.ben)
     run = rotation.Run(asked_only=False)
@@ -463,7 +453,7 @@ def test_what_waits_for_a_parent_that_takes_long_keeps_the_other_accounts_from_n
     assert len(run.rows) == 11
 
 
-def test_what_waits_for_a_throttled_account_keeps_the_other_accounts_from_nothing(house, sts, settings):
+def test_a_throttled_account_delays_no_other_account(house, sts, settings):
     settings.CHAINWEB_CALLS_PER_SECOND = 4
     hub = house.chained("Hub", arn=house.role_arn("Hub", account="222222222222"))
     other = house.chained("Other hub", arn=house.role_arn("OtherHub", account="333333333333"))
@@ -547,7 +537,7 @@ def test_a_request_that_this_version_cannot_read_is_told_and_tried_again(house, 
     assert "TypeError" in problem.message
 
 
-def test_once_aws_has_called_a_parent_expired_nothing_more_is_signed_with_it(house, sts, settings):
+def test_nothing_is_signed_with_a_parent_that_aws_called_expired(house, sts, settings):
     settings.CHAINWEB_STS_THREADS = 48
     hub = house.chained("Hub")
     leaves = [house.chained(f"Leaf {number}", hub) for number in range(80)]

@@ -232,9 +232,7 @@ def test_who_asks_before_a_worker_comes_is_told_at_once_whose_edit_it_was(house,
     assert house.state(leaf, house.ben).problem.message.startswith("Ended because ada changed the role")
 
 
-def test_two_edits_before_a_worker_comes_take_neither_editor_along_with_the_other(
-    house, started, monkeypatch
-):
+def test_two_edits_before_a_worker_comes_move_neither_editor_along(house, started, monkeypatch):
     leaf = started[-1]
     monkeypatch.setattr(moves, "AT_ONCE", 0)
     ann = house.person("ann", "admin")

@@ -108,7 +108,7 @@ def test_an_expired_a_withdrawn_and_an_unknown_code_get_one_answer(house):
         accept_invitation(expired, create_person("late", None))
 
 
-def test_a_member_cannot_change_their_role_by_a_link_and_the_link_stays_good(house):
+def test_a_link_changes_no_members_role_and_stays_good(house):
     invitation, _ = invite(house.ada, Role.ADMIN)
     with pytest.raises(Refused, match="already"):
         accept_invitation(invitation, house.ben.user)
@@ -119,7 +119,7 @@ def test_a_member_cannot_change_their_role_by_a_link_and_the_link_stays_good(hou
     assert invitation.ended_at is None
 
 
-def test_without_an_invitation_sign_up_is_closed_unless_the_operator_opens_it(house, settings):
+def test_sign_up_without_an_invitation_is_closed_unless_opened(house, settings):
     assert b"closed" in Client().post(reverse("account_signup"), NEW).content
     assert not User.objects.filter(username="newcomer").exists()
     settings.CHAINWEB_OPEN_SIGNUP = True

@@ -140,7 +140,7 @@ def test_a_key_that_aws_does_not_know_yet_is_waited_for(house, sts, root):
     assert rotation_of(root).step == Step.DONE
 
 
-def test_two_workers_do_not_work_on_one_rotation_and_a_late_one_writes_nothing(house, sts, root):
+def test_one_worker_works_on_a_key_rotation_and_a_late_one_is_fenced(house, sts, root):
     rotation = ask_rotation(root, house.ada)
     KeyRotation.objects.update(fence="00000000-0000-4000-8000-000000000001")
     late = DatabaseStore(rotation.pk, KeyRotation.objects.get().fence)
@@ -170,7 +170,7 @@ def test_what_the_policy_forbids_is_said_and_goes_on_when_it_is_mended(house, st
     assert rotation_of(root).step == Step.DONE
 
 
-def test_a_passing_denial_is_got_over_without_anybody_and_a_lasting_one_waits(house, sts, root):
+def test_a_passing_denial_heals_by_itself_and_a_lasting_one_waits(house, sts, root):
     sts.iam.denied.add("DeleteAccessKey")
     ask_rotation(root, house.ada)
     work_due()
@@ -242,9 +242,7 @@ def test_a_root_that_was_given_another_key_meanwhile_is_left_alone(house, sts, r
     assert key_of(root) == other
 
 
-def test_a_user_with_mfa_signs_with_the_session_that_a_code_has_opened_and_no_second_code_is_asked_for(
-    house, sts, iam
-):
+def test_a_user_with_mfa_signs_with_the_session_of_one_code(house, sts, iam):
     root = mfa_root(house)
     ask_rotation(root, house.ada)
     work_due()

@@ -58,7 +58,7 @@ def test_lanes_take_turns_so_that_a_long_one_starves_none():
     assert [lane.account for lane, _ in ready(a1=20, a2=1).next_calls(3)] == ["1", "2", "1"]
 
 
-def test_after_calls_without_an_answer_a_lane_is_shut_and_the_rest_is_told_why():
+def test_calls_without_an_answer_shut_a_lane_and_the_rest_is_told_why():
     found = ready(a111122223333=10, a444455556666=2)
     fail(found.lanes[DEAD, HOME].route)
     assert {lane.account for lane, _ in found.next_calls(8)} == {WELL}
@@ -67,7 +67,7 @@ def test_after_calls_without_an_answer_a_lane_is_shut_and_the_rest_is_told_why()
     assert all(error.code == "ConnectTimeoutError" and left.total_seconds() > 0 for _, error, left in told)
 
 
-def test_a_lane_that_has_just_failed_is_tried_with_few_calls_and_one_answer_makes_it_well():
+def test_a_failed_lane_is_tried_with_few_calls_and_one_answer_heals_it():
     found = ready(a1=20)
     [(lane, call)] = found.next_calls(1)
     found.finished(lane, call, outage())
@@ -87,7 +87,7 @@ def test_after_its_time_a_shut_lane_is_tried_with_one_call(monkeypatch):
     assert len(list(found.next_calls(8))) == 1
 
 
-def test_what_was_handed_over_goes_on_unless_its_lane_is_throttled_or_shut_meanwhile():
+def test_handed_over_calls_go_on_unless_throttled_or_shut():
     found = ready(a1=20)
     taken = list(found.next_calls(8))
     (lane, call), since = taken[0], time.monotonic()
@@ -99,7 +99,7 @@ def test_what_was_handed_over_goes_on_unless_its_lane_is_throttled_or_shut_meanw
     assert not lane.may_go_on(call, time.monotonic())
 
 
-def test_a_call_that_was_not_made_has_used_up_its_permit_and_gives_back_its_place():
+def test_a_call_not_made_uses_up_its_permit_and_returns_its_place():
     found = ready(a1=2)
     [(lane, call)] = found.next_calls(1)
     before = lane.permits
@@ -130,7 +130,7 @@ def test_a_throttle_asks_the_budget_for_less(monkeypatch):
     assert not lane.route.at(HOME).failures
 
 
-def test_what_is_assumed_from_a_broken_parent_is_taken_out_and_the_rest_stays():
+def test_what_a_broken_parent_blocks_is_taken_out_and_the_rest_stays():
     found = ready(a1=3, a2=2)
     assert len(list(found.take_out("parent-1"))) == 3
     assert len(found) == 2
@@ -140,7 +140,7 @@ def regions(found, number):
     return [call.region for _, call in found.next_calls(number)]
 
 
-def test_while_a_region_is_shut_its_calls_go_to_the_next_with_few_until_one_answers():
+def test_a_shut_regions_calls_go_to_the_next_a_few_until_one_answers():
     found = ready(stand_ins=True, a1=20)
     way = found.lanes["1", HOME].route
     assert regions(found, 1) == [HOME]
@@ -168,7 +168,7 @@ def test_a_region_that_is_not_there_for_the_account_does_not_stand_in():
     assert way.goes_elsewhere(NEXT, no)
 
 
-def test_after_its_time_one_call_tries_the_first_region_and_its_answer_brings_all_back(monkeypatch):
+def test_one_call_tries_the_first_region_again_and_brings_all_back(monkeypatch):
     found = ready(stand_ins=True, a1=20)
     lane = found.lanes["1", HOME]
     fail(lane.route)
@@ -182,7 +182,7 @@ def test_after_its_time_one_call_tries_the_first_region_and_its_answer_brings_al
     assert regions(found, 3) == [HOME] * 3
 
 
-def test_where_no_region_answers_what_waits_is_told_what_the_first_one_said():
+def test_without_any_region_what_waits_is_told_what_the_first_said():
     found = ready(stand_ins=True, a1=3)
     way = found.lanes["1", HOME].route
     fail(way)
@@ -222,7 +222,7 @@ def test_every_partition_has_regions_that_need_not_be_enabled():
     assert set(ENABLED_BY_DEFAULT) == set(partitions())
 
 
-def test_a_call_outside_of_a_run_is_made_once_more_elsewhere_and_no_further():
+def test_a_call_outside_of_a_run_is_repeated_once_at_the_next_region():
     asked = []
 
     def call(region):

@@ -8,7 +8,7 @@ from sessions.lifecycle import rotation
 from sessions.lifecycle.activations import start_sessions, stop_sessions
 
 
-def test_people_start_and_stop_while_workers_commit_and_nobody_meets_a_deadlock(lasting_house):
+def test_starts_and_stops_beside_commits_meet_no_deadlock(lasting_house):
     house = lasting_house
     middle = house.chained("Middle")
     leaves = [house.chained(f"Leaf {number}", middle) for number in range(6)]

@@ -175,7 +175,7 @@ def test_page_and_api_show_how_far_it_is(house, many):
     assert "moving" not in ada.get("/api/v1/policy", headers=headers).json()
 
 
-def test_a_session_saved_while_the_chains_are_checked_is_checked_under_the_lock(house, monkeypatch):
+def test_a_session_saved_during_the_check_is_checked_under_the_lock(house, monkeypatch):
     from sessions.lifecycle import team_policy
     from sessions.lifecycle.refused import Refused
 
@@ -193,7 +193,7 @@ def test_a_session_saved_while_the_chains_are_checked_is_checked_under_the_lock(
         set_policy(house, tags={})
 
 
-def test_a_policy_saved_while_the_chains_are_checked_has_them_checked_again(house, monkeypatch):
+def test_a_policy_saved_during_the_check_has_chains_checked_again(house, monkeypatch):
     from sessions.lifecycle import team_policy
 
     checked, seen = team_policy.check_all, []

@@ -58,7 +58,7 @@ def test_distinct_people_never_collide(db, names):
 
 @within_one_transaction
 @given(st.lists(any_text, min_size=2, max_size=6))
-def test_whatever_the_identity_provider_calls_people_each_gets_a_user_name_of_their_own(db, wanted):
+def test_each_person_of_a_provider_gets_a_user_name_of_their_own(db, wanted):
     with transaction.atomic():
         people = [create_person(free_username(each), None) for each in wanted]
         assert len({person.username.lower() for person in people}) == len(wanted)
@@ -98,7 +98,7 @@ def test_a_name_is_changed_in_every_team_and_the_old_one_is_kept(house):
     assert (event.actor, event.data["aws_name_before"], event.data["aws_name"]) == ("ada", "ben", "ben.jones")
 
 
-def test_a_name_that_was_another_persons_is_never_given_again_not_even_after_removal(house):
+def test_a_persons_name_is_never_given_again_even_after_removal(house):
     rename_in_cloudtrail(house.ben, "ben.jones", actor="ada")
     with pytest.raises(Refused, match="another person's"):
         rename_in_cloudtrail(house.bea, "BEN", actor="ada")

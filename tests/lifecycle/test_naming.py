@@ -53,7 +53,7 @@ def start_and_work(house, session, *members):
     house.work()
 
 
-def test_two_members_start_the_same_three_hops_and_each_is_named_at_every_one(house, sts):
+def test_two_members_of_one_chain_are_each_named_at_every_hop(house, sts):
     *_, leaf = house.chain(3)
     start_and_work(house, leaf, house.ben, house.bea)
     calls = assumed(sts)
@@ -63,7 +63,7 @@ def test_two_members_start_the_same_three_hops_and_each_is_named_at_every_one(ho
     assert len(calls) == 6
 
 
-def test_a_hop_that_is_the_same_for_both_is_minted_once_and_the_others_once_each(house, sts):
+def test_a_hop_common_to_both_is_minted_once_and_others_once_each(house, sts):
     shared = house.chained("Hub", name="automation")
     middle = house.chained("Middle", shared)
     leaf = house.chained("Leaf", middle)
@@ -77,7 +77,7 @@ def test_a_hop_that_is_the_same_for_both_is_minted_once_and_the_others_once_each
     )
 
 
-def test_a_locked_template_names_everybody_at_every_hop_whatever_the_links_say(house, sts):
+def test_a_locked_template_names_everybody_whatever_the_links_say(house, sts):
     hub = house.chained("Hub", name="automation")
     leaf = house.chained("Leaf", hub, name="fixed")
     set_policy(house, role_session_name="{team}.{username}", names_locked=True)
@@ -89,7 +89,7 @@ def test_a_locked_template_names_everybody_at_every_hop_whatever_the_links_say(h
     assert AwsSession.objects.get(pk=leaf.pk).link.role_session_name == "fixed"
 
 
-def test_what_is_active_moves_to_the_new_names_when_the_policy_changes_and_back(house, sts):
+def test_active_sessions_follow_the_policys_names_and_back(house, sts):
     leaf = house.chained("Leaf", name="fixed")
     start_and_work(house, leaf)
     before = Credential.objects.get(level=1).pk
@@ -111,7 +111,7 @@ def test_a_policy_that_changes_no_request_moves_nothing(house, sts):
     assert set(Credential.objects.values_list("pk", "generation")) == rows
 
 
-def test_where_username_is_demanded_a_stored_name_without_it_gives_way_to_the_default(house, sts):
+def test_a_name_without_a_demanded_username_gives_way_to_the_default(house, sts):
     leaf = house.chained("Leaf", name="fixed")
     own = house.chained("Own", name="x-{username}")
     set_policy(house, role_session_name="{username}.{alias}", username_demanded=True)
@@ -135,7 +135,7 @@ def test_no_policy_sends_no_source_identity_and_changes_no_fingerprint(house, st
     }
 
 
-def test_a_required_source_identity_is_sent_at_the_first_hop_alone_and_makes_it_personal(house, sts):
+def test_a_required_source_identity_is_sent_at_the_first_hop_alone(house, sts):
     set_policy(house, source_identity=SourceIdentity.REQUIRED)
     *_, leaf = house.chain(3, name="automation")
     start_and_work(house, leaf, house.ben, house.bea)
@@ -242,7 +242,7 @@ def test_the_packed_size_of_the_last_mint_is_kept(house, sts):
     assert sizes == {with_policy.link.role_arn: 1, without.link.role_arn: None}
 
 
-def test_a_delivered_leaf_is_bound_to_the_networks_and_a_hop_assumed_from_is_not(house, sts):
+def test_a_delivered_leaf_is_bound_to_the_networks_a_hop_below_is_not(house, sts):
     set_policy(house, networks=(OFFICE,))
     hub = house.chained("Hub")
     leaf = house.chained("Leaf", hub)
@@ -320,7 +320,7 @@ def test_sessions_whose_names_do_not_identify_a_person_are_found(house):
     assert unnamed(house) == {}
 
 
-def test_a_fixed_name_that_is_somebodys_own_is_found_when_they_join_the_team(house):
+def test_a_fixed_name_that_is_a_joiners_own_is_found_when_they_join(house):
     grace = create_person("grace", None)
     fixed = house.chained("Fixed", name="Grace")
     policy = TeamPolicy.of(house.team.pk)

@@ -270,7 +270,7 @@ def test_an_invitation_from_before_the_removal_brings_nobody_back(house, gina):
     assert not member_of(gina.user).from_sso
 
 
-def test_nobody_comes_back_by_their_own_invitation_once_their_groups_are_old(house, gina):
+def test_nobody_returns_by_their_own_invitation_with_old_groups(house, gina):
     follow_groups(gina.user, {"admins"}, MAP)
     invitation, code = invite(member_of(gina.user), Role.ADMIN)
     _, operators = invite(house.ada, Role.MEMBER)
@@ -405,7 +405,7 @@ def test_a_log_in_that_was_not_used_while_suspended_is_over_too(house):
     assert client.get(reverse("account_email")).status_code == 302
 
 
-def test_a_new_password_writes_nothing_that_changed_since_the_person_was_read(house):
+def test_a_new_password_overwrites_no_newer_field_of_the_person(house):
     ben = User.objects.get(pk=house.ben.user_id)
     rename_in_cloudtrail(house.ben, "benjamin", "ada")
     set_person_active(house.ben.user, False, "manage.py")

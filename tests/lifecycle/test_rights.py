@@ -140,7 +140,7 @@ def test_the_operators_switch_ends_what_runs_in_every_team(house):
     assert [event.data["reason"] for event in house.events(EventKind.TOKEN_REVOKED)] == ["suspended"]
 
 
-def test_the_operators_command_switches_off_and_on_and_takes_second_factors_off(house, capsys):
+def test_the_operators_command_disables_enables_and_removes_factors(house, capsys):
     Authenticator.objects.create(user=house.ben.user, type="totp", data={"secret": "x"})
     call_command("person", "ben", "--disable")
     assert "switched off" in capsys.readouterr().out
@@ -175,7 +175,7 @@ def test_an_admin_who_goes_leaves_no_invitation_behind(house):
     assert invitation.ended_at is not None
 
 
-def test_an_admin_who_is_switched_off_everywhere_leaves_no_invitation_behind(house):
+def test_a_disabled_admin_leaves_no_invitation_behind(house):
     carl = house.person("carl", Role.ADMIN)
     _, code = invite(carl, Role.ADMIN)
     set_person_active(carl.user, False, actor="manage.py")
@@ -232,7 +232,7 @@ def test_to_assume_from_a_session_is_a_right_of_its_own(house):
     running(house, leaf, house.bea)
 
 
-def test_closing_a_session_ends_what_runs_for_those_who_lose_it_and_nothing_else(house):
+def test_closing_a_session_ends_what_runs_for_those_who_lose_it_alone(house):
     [leaf] = house.chain(1)
     running(house, leaf, house.ben)
     running(house, leaf, house.bea)
@@ -314,7 +314,7 @@ def test_who_comes_back_finds_no_grant_of_before(house):
 # --- what they still hold ---------------------------------------------------------------------------
 
 
-def test_the_exposure_list_says_what_a_removed_member_still_holds_and_until_when(house):
+def test_the_exposure_list_says_what_a_removed_member_holds_until_when(house):
     [leaf] = house.chain(1)
     running(house, leaf, house.ben)
     taken = reveal(leaf, house.ben, form="process", via="page")

@@ -50,7 +50,7 @@ def test_every_hop_carries_the_persons_name(house, sts):
     assert [call["role_session_name"] for call in assumed(sts)] == ["ben", "ben", "ben"]
 
 
-def test_two_people_with_personal_names_share_nothing_and_with_a_fixed_name_everything(house, sts):
+def test_personal_names_share_nothing_and_a_fixed_name_everything(house, sts):
     personal = house.chain(2, prefix="Personal")[-1]
     fixed = house.chain(2, prefix="Fixed", name="automation")[-1]
     for session, calls in ((personal, 4), (fixed, 2)):
@@ -225,7 +225,7 @@ def test_a_worker_that_returns_after_its_lease_changes_nothing(house, sts, monke
     assert len(house.events(EventKind.CREDENTIAL_MINTED)) == 1
 
 
-def test_a_claimed_credential_is_not_claimed_again_before_its_lease_is_over(house):
+def test_a_claimed_credential_is_not_claimed_again_during_its_lease(house):
     [leaf] = house.chain(1)
     house.start(leaf)
     assert len(claims.claim_due(claims.Claim(), 10)) == 1
@@ -326,7 +326,7 @@ def test_nothing_is_minted_for_somebody_who_may_not_log_in_any_more(house, sts):
     assert sts.calls == []
 
 
-def test_nothing_is_stored_and_nothing_handed_out_if_the_ledger_cannot_be_written(house, monkeypatch):
+def test_nothing_is_stored_or_handed_out_without_the_ledger(house, monkeypatch):
     [leaf] = house.chain(1)
     house.start(leaf)
 
@@ -375,7 +375,7 @@ def test_minting_all_anew_replaces_what_the_simulator_has_forgotten(house, sts):
     assert house.state(leaf).status is Status.ACTIVE
 
 
-def test_a_chain_that_bites_its_tail_in_the_table_ends_with_an_error_not_a_loop(house):
+def test_a_cycle_in_the_table_ends_with_an_error_not_a_loop(house):
     from sessions.models import AssumerLink
     from sessions.models.sessions import BrokenChain
 

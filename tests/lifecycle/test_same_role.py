@@ -170,7 +170,7 @@ def test_an_open_session_has_no_wider_ways_and_closes_none(house):
 
 
 @pytest.mark.parametrize("keeps", [False, True])
-def test_closing_a_session_closes_it_to_assume_from_unless_one_says_otherwise(house, keeps):
+def test_closing_a_session_closes_it_to_assume_from_unless_said(house, keeps):
     session = house.chained("dep", member=house.ada)
     url = reverse("session_access", args=[session.pk])
     data = {
@@ -184,7 +184,7 @@ def test_closing_a_session_closes_it_to_assume_from_unless_one_says_otherwise(ho
     assert (session.open_to_start, session.open_to_assume) == (False, keeps)
 
 
-def test_by_the_api_what_is_not_said_of_assuming_is_closed_with_the_session(house):
+def test_by_the_api_assuming_is_closed_with_the_session_unless_said(house):
     session, api = house.chained("dep", member=house.ada), Api(house.token(house.ada))
     closed = api(
         "PUT", f"/sessions/{session.pk}/access", {"start": {"everyone": False, "people": ["bea"]}}

@@ -60,7 +60,7 @@ def work_through(house, rounds=8):
         rotation.run()
 
 
-def test_a_whole_chain_is_called_at_the_roots_region_wherever_its_sessions_are_used(house, sts):
+def test_a_whole_chain_is_called_at_the_roots_region(house, sts):
     chain = house.chain(3)
     for session, region in zip(chain, ("ap-south-2", "us-east-1", "eu-central-1"), strict=True):
         AwsSession.objects.filter(pk=session.pk).update(region=region)
@@ -93,7 +93,7 @@ def test_changing_a_sessions_region_makes_no_call(house, sts):
     assert list(Credential.objects.order_by("pk").values()) == before
 
 
-def test_changing_the_region_of_a_rejected_session_makes_no_call_and_saving_it_again_does(house, sts):
+def test_a_rejected_sessions_new_region_makes_no_call_saving_again_does(house, sts):
     [leaf] = house.chain(1)
     sts.deny(leaf.link.role_arn)
     house.start(leaf)
@@ -214,7 +214,7 @@ def test_calls_come_back_when_the_first_region_is_well(house, sts, monkeypatch):
     assert set(regions(sts)) == {HOME}
 
 
-def test_the_call_that_tries_the_first_region_is_made_elsewhere_at_once_if_it_fails(house, sts, monkeypatch):
+def test_the_call_that_tries_the_first_region_moves_on_if_it_fails(house, sts, monkeypatch):
     [leaf] = house.chain(1)
     sts.out_of_order[HOME] = ""
     house.start(leaf)
@@ -254,7 +254,7 @@ def test_a_region_that_is_not_there_for_the_account_is_passed_over(house, sts):
     assert answered(sts) == ["eu-west-3"]
 
 
-def test_where_no_region_answers_what_lives_is_kept_and_the_problem_names_the_first(house, sts):
+def test_without_any_region_what_lives_is_kept_and_the_first_is_named(house, sts):
     [leaf] = house.chain(1)
     house.start(leaf)
     house.work()
@@ -270,7 +270,7 @@ def test_where_no_region_answers_what_lives_is_kept_and_the_problem_names_the_fi
     assert house.state(leaf).problem is None
 
 
-def test_a_web_identity_is_asked_for_elsewhere_while_its_region_does_not_answer(
+def test_a_web_identity_is_asked_for_elsewhere_while_its_region_is_away(
     house, enabled, sts, monkeypatch, tmp_path
 ):
     file = tmp_path / "token"
@@ -313,7 +313,7 @@ def pod(house, enabled, sts, monkeypatch, tmp_path):
     ambient.forget()
 
 
-def test_an_expired_token_of_the_workers_is_named_and_taken_up_once_renewed(house, sts, pod, monkeypatch):
+def test_the_workers_expired_token_is_named_and_used_once_renewed(house, sts, pod, monkeypatch):
     sts.rules.clock_ahead_seconds = 7200
     house.start(pod)
     house.work()

@@ -145,7 +145,7 @@ def other(house, sts):
     return other
 
 
-def test_an_activation_that_points_to_another_teams_credential_gives_nothing(house, other):
+def test_an_activation_with_another_teams_credential_gives_nothing(house, other):
     leaf = active(house)
     theirs = credential_of(other.leaf)
     Activation.objects.filter(session=leaf).update(credential=theirs)

@@ -54,7 +54,7 @@ def edit(browser, session, fields):
     return session
 
 
-def test_list_page_and_api_show_account_and_arn_of_a_root_that_was_tested_first(house, fields):
+def test_list_page_and_api_show_the_identity_of_a_tested_root(house, fields):
     ada = house.browser(house.ada)
     assert tried(ada, house, fields).state == ProbeState.OK
     root = create(ada, house, fields)
@@ -122,7 +122,7 @@ def test_two_tests_of_one_secret_have_nothing_in_common(house, fields):
     assert first.tested != second.tested
 
 
-def test_the_stored_key_is_told_by_its_test_and_forgotten_with_another_secret(house, fields):
+def test_the_stored_keys_identity_is_forgotten_with_another_secret(house, fields):
     ada = house.browser(house.ada)
     root = create(ada, house, fields)
     kept = {**fields, "secret_access_key": "", "session": str(root.pk)}
@@ -145,7 +145,7 @@ def test_a_key_that_replaces_another_is_known_after_its_test(house, sts, fields)
     assert edit(ada, root, typed).identity_arn == "arn:aws:iam::777788889999:user/new"
 
 
-def test_a_key_that_is_replaced_while_the_stored_one_is_tested_is_not_taken_for_it(house, fields):
+def test_a_key_replaced_during_the_stored_ones_test_is_not_taken_for_it(house, fields):
     ada = house.browser(house.ada)
     root = create(ada, house, fields)
     kept = {**fields, "secret_access_key": "", "session": str(root.pk)}
@@ -170,7 +170,7 @@ def test_a_root_users_key_is_told_apart_from_a_users(house, sts, fields, key):
     assert "Create an IAM user" in page
 
 
-def test_an_mfa_device_and_a_web_identitys_role_tell_the_account_without_a_test(house):
+def test_an_mfa_device_and_a_web_identitys_role_tell_the_account(house):
     device = {"access_key_id": "AKIAIOSFODNN7EXAMPLE", "mfa_serial": "arn:aws:iam::444455556666:mfa/ada"}
     role = {"role_arn": "arn:aws:iam::777788889999:role/Ci", "role_session_name": "ci", "token_file": "/x"}
     assert AwsSession(kind="iam-user", settings=device).account == "444455556666"
@@ -179,7 +179,7 @@ def test_an_mfa_device_and_a_web_identitys_role_tell_the_account_without_a_test(
     assert AwsSession(kind="ambient").account == ""
 
 
-def test_a_draft_is_tested_at_its_sts_region_and_at_the_next_one_while_that_is_away(house, sts, fields):
+def test_a_draft_is_tested_at_its_sts_region_or_the_next_while_away(house, sts, fields):
     ada = house.browser(house.ada)
     tried(ada, house, fields | {"sts_region": "us-west-2"})
     sts.out_of_order["us-east-2"] = ""

@@ -96,7 +96,7 @@ def test_a_token_for_one_session_sees_and_uses_no_other(house):
     assert api("GET", "/sessions").status_code == 401
 
 
-def test_a_token_for_one_session_neither_reads_nor_changes_the_teams_policy(house):
+def test_a_token_for_one_session_cannot_read_or_change_the_policy(house):
     mine, _ = house.chained("Mine"), house.chained("Other", name="fixed-name")
     api = Api(create_token(house.ada, "device", "ada", sessions=[mine]))
     assert api("GET", "/policy").status_code == 403

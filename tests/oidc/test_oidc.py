@@ -122,7 +122,7 @@ def test_a_membership_made_by_hand_is_left_alone_by_the_groups(house, openid, co
     assert role_of("grace") == "auditor"
 
 
-def test_a_stranger_with_a_members_name_or_address_does_not_get_their_account(house, openid, connect, person):
+def test_a_stranger_with_a_members_name_or_email_gets_no_account(house, openid, connect, person):
     connect(openid, MAP)
     User.objects.filter(pk=house.ben.user_id).update(email="ben@team.example")
     openid.person("ben", groups=["aws-users"], email="ben@team.example", email_verified=True)
@@ -166,9 +166,7 @@ def test_sensitive_things_ask_the_provider_to_ask_again(house, openid, connect, 
     assert grace.client.get(wanted).status_code == 302
 
 
-def test_a_person_whom_the_operator_switched_off_does_not_come_in_by_the_provider(
-    house, openid, connect, person
-):
+def test_a_person_the_operator_disabled_does_not_come_in_by_provider(house, openid, connect, person):
     connect(openid, MAP)
     openid.person("grace", groups=["aws-users"])
     grace = person("grace")

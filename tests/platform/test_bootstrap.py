@@ -77,7 +77,7 @@ def test_the_first_time_sets_up_and_the_second_does_nothing(checkout):
     assert checkout.run(python=real_python()) == (0, printed, "")
 
 
-def test_a_changed_lock_or_a_higher_level_is_installed_and_a_lower_one_is_there_already(checkout):
+def test_a_changed_lock_or_higher_level_is_installed_a_lower_one_is_not(checkout):
     checkout.run("simulation", python=real_python())
     assert checkout.run("runtime", python=real_python())[2] == ""
     assert "Set up." in checkout.run("development", python=real_python())[2]

@@ -78,7 +78,7 @@ def test_both_people_log_in_with_what_is_printed(demo):
         assert "Prod incident shell" in one.get("/teams/demo/")
 
 
-def test_there_are_an_iam_user_an_ambient_root_and_chains_of_one_to_four_hops(demo, token):
+def test_the_demo_has_two_roots_and_chains_of_one_to_four_hops(demo, token):
     sessions = demo.api("GET", "/sessions", token)
     assert {"iam-user", "ambient", "iam-role-chained"} == {each["kind"] for each in sessions}
     assert {len(each["chain"]) - 1 for each in sessions} == {0, 1, 2, 3, 4}

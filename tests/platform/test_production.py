@@ -208,7 +208,7 @@ def who(credentials, sts):
         client.close()
 
 
-def test_the_services_of_docker_compose_mint_chains_and_the_web_cannot_open_a_root(production, sts):
+def test_the_compose_services_mint_chains_and_the_web_opens_no_root(production, sts):
     web = production.environ("web")
     said = production.run(
         "setup",
@@ -274,7 +274,7 @@ except sealing.SealingError:
 """
 
 
-def test_a_worker_that_starts_without_a_broker_takes_up_what_is_blocked_from_the_database(production, sts):
+def test_a_worker_without_a_broker_takes_up_blocked_rows_at_its_start(production, sts):
     """Every message is lost, and the cause of a rejection has ended while no worker ran."""
     scopes = [f"--scope={each}" for each in ("read", "use", "credentials", "manage")]
     web = production.environ("web")

@@ -80,7 +80,7 @@ def test_ctrl_c_in_the_midst_of_a_start_ends_everything(installation):
     assert installation.left() == []
 
 
-def test_after_a_sigkill_of_the_supervisor_nothing_is_left_and_the_next_start_goes_on(installation):
+def test_a_killed_supervisor_leaves_nothing_and_the_next_start_works(installation):
     installation.start()
     session, token, _ = start_a_session(installation)
     installation.process.kill()
@@ -90,7 +90,7 @@ def test_after_a_sigkill_of_the_supervisor_nothing_is_left_and_the_next_start_go
     installation.wait_until_active(session, token)
 
 
-def test_the_end_of_any_process_ends_all_with_the_reason_and_a_restart_resumes(installation, subtests):
+def test_any_processs_end_ends_all_with_the_reason_and_a_restart_works(installation, subtests):
     """Which processes there are is read from the running supervisor."""
     installation.start()
     session, token, key_id = start_a_session(installation)

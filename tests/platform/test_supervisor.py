@@ -101,7 +101,7 @@ def test_a_stop_signal_ends_children_and_grandchildren(program: Program, number:
     assert program.left() == []
 
 
-def test_a_child_that_is_killed_ends_the_others_with_the_reason_and_its_last_lines(program: Program) -> None:
+def test_a_killed_child_ends_the_others_with_reason_and_last_lines(program: Program) -> None:
     program.start()
     os.kill(int((program.folder / "low.leader").read_text()), signal.SIGKILL)
     code, said = program.end()
@@ -109,7 +109,7 @@ def test_a_child_that_is_killed_ends_the_others_with_the_reason_and_its_last_lin
     assert program.left() == []
 
 
-def test_a_child_that_exits_is_named_with_its_code_and_its_grandchildren_end(program: Program) -> None:
+def test_an_exited_child_is_named_with_its_code_and_its_children_end(program: Program) -> None:
     program.start(then="while [ ! -e go ]; do sleep 0.05; done; exit 7")
     (program.folder / "go").touch()
     assert program.end()[1].startswith("high ended: exit code 7.")

@@ -119,7 +119,7 @@ def test_sensitive_things_ask_the_provider_to_ask_again(grace):
     assert grace.client.get(wanted).status_code == 302
 
 
-def test_a_round_on_which_the_provider_was_not_told_to_ask_is_no_confirmation(grace):
+def test_a_round_without_a_question_at_the_provider_confirms_nothing(grace):
     wanted = reverse("invite", args=["platform"])
     grace.come_in()
     grace.come_in()
@@ -203,7 +203,7 @@ def test_an_answer_that_nobody_asked_for_opens_nothing(grace):
     assert is_out(grace)
 
 
-def test_an_answer_that_nobody_asked_for_is_not_made_one_by_its_unsigned_part(grace):
+def test_an_unasked_answer_is_not_accepted_for_its_unsigned_part(grace):
     url, query = grace.leaving().split("?")
     query = dict(parse_qsl(query))
     request = zlib.decompress(base64.b64decode(query["SAMLRequest"]), -15).decode()

@@ -118,7 +118,7 @@ def api(answer: str, token: str):
 
 
 @pytest.mark.parametrize("shell", ["bash", "dash", "zsh"])
-def test_the_posix_snippet_answers_the_role_session_whatever_was_set_before(shell, deploy, tmp_path):
+def test_the_posix_snippet_wins_over_whatever_was_set_before(shell, deploy, tmp_path):
     before = LEFT_OVER | LEFT_OVER_IN_SIMULATION | {"AWS_EC2_METADATA_DISABLED": "true"}
     home = tmp_path / "home"
     home.mkdir()
@@ -156,7 +156,7 @@ def test_the_json_is_read_from_a_program_that_prints_it(deploy, moto_url, tmp_pa
     assert done.stdout.strip() == IDENTITY, done.stderr
 
 
-def test_the_config_profile_fetches_the_credentials_with_the_token_of_the_header_file(deploy, tmp_path):
+def test_the_config_profile_fetches_with_the_header_files_token(deploy, tmp_path):
     home = tmp_path / "a home with 'odd' $signs"
     home.mkdir()
     with api(FORMATS["process"].render(deploy), "cw_right") as (url, asked):

@@ -123,7 +123,7 @@ def test_fish_refuses_it_as_a_whole_and_keeps_what_it_had(tmp_path):
 
 @pytest.mark.parametrize("shell", ["bash", "zsh"])
 @pytest.mark.parametrize("name", ["AWS_ACCESS_KEY_ID", "AWS_PROFILE", "AWS_REGION"])
-def test_a_variable_that_cannot_be_changed_keeps_the_new_identity_out_altogether(shell, name, tmp_path):
+def test_a_read_only_variable_keeps_the_whole_identity_out(shell, name, tmp_path):
     script = f"readonly {name}=mine; export {name}\n{render(snippet())}{SHOWN}"
     found = aws_variables(run_freely(shell, script, workplace(tmp_path), LEFT_OVER).stdout)
     assert "wJalrXUtnFEMI/K7MDENG/bPxRfiCYEXAMPLEKEY" not in found.values()
@@ -142,7 +142,7 @@ def test_a_paste_that_is_cut_short_sets_nothing(shell, tmp_path):
     assert_untouched(folder)
 
 
-def test_the_history_that_leaves_out_lines_with_a_blank_first_does_not_keep_the_keys(tmp_path):
+def test_a_history_that_drops_indented_lines_keeps_no_keys(tmp_path):
     folder = workplace(tmp_path)
     script = f"HISTCONTROL=ignorespace\nset -o history\n{render(snippet())}echo kept\nhistory\n"
     printed = run("bash", script, folder).decode()

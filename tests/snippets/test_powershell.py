@@ -36,7 +36,7 @@ def read(text: str) -> tuple[str, list[str]]:
     return outside, strings
 
 
-def test_ten_thousand_hostile_values_are_read_back_and_leave_the_code_around_them_alone():
+def test_ten_thousand_hostile_values_are_read_back_and_run_nothing():
     hostile = texts(3)
     code, tame = read(render(snippet()))
     first = tame.index("ASIAIOSFODNN7EXAMPLE")

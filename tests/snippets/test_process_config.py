@@ -64,7 +64,7 @@ def test_ten_thousand_hostile_values_are_read_back_by_botocore_or_refused(tmp_pa
 
 
 @pytest.mark.parametrize("shell", POSIX)
-def test_every_shell_that_a_tool_may_hand_the_line_to_asks_the_same_address(shell, tmp_path):
+def test_every_shell_that_may_get_the_line_asks_the_same_address(shell, tmp_path):
     """Both levels are read by the shell itself: the line with its quoted script, then the script."""
     folder = workplace(tmp_path)
     both = [(values, text) for values, text in hostile_snippets(2_500, texts(7)) if text is not None]
@@ -150,7 +150,7 @@ def typed_into(shell, command, token, home):
 
 
 @pytest.mark.parametrize("shell", ["dash", "bash", "zsh", "fish"])
-def test_the_command_in_the_comment_keeps_the_token_for_its_owner_alone_and_does_not_show_it(shell, tmp_path):
+def test_the_comments_command_keeps_the_token_private_and_hidden(shell, tmp_path):
     need(shell)
     header = tmp_path / ".config/chainweb/header"
     header.parent.mkdir(parents=True)
