@@ -84,7 +84,7 @@ class Command(BaseCommand):
 NOT_MADE_FOR_A_NETWORK = (
     "Other machines can reach this, and ./run is not made for that: there is no TLS, so passwords and credentials cross the\n"
     "network in clear text, and a dozen slow clients stop it, since no proxy takes their requests in first. For a team, install\n"
-    "it as README says under Production."
+    "it as docs/operations.md says."
 )
 
 
