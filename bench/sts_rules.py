@@ -44,11 +44,14 @@ _MESSAGES = {
 class Fault:
     """Describe one fault. `kind` is one of
 
-    throttle  Throttling, with that probability quota     Throttling above `per_second` calls a second (a
-    token bucket that holds one second) error     `code` (InternalFailure, ServiceUnavailable, …), with that
-    probability refuse    AccessDenied skew      SignatureDoesNotMatch, as if this clock were `seconds` ahead
-    of the caller's (negative: behind it) hang      no answer, the connection stays open drop      the
-    connection is cut without an answer slow      `seconds` more
+    throttle  Throttling, with that probability
+    quota     Throttling above `per_second` calls a second (a token bucket that holds one second)
+    error     `code` (InternalFailure, ServiceUnavailable, …), with that probability
+    refuse    AccessDenied
+    skew      SignatureDoesNotMatch, as if this clock were `seconds` ahead of the caller's (negative: behind it)
+    hang      no answer, the connection stays open
+    drop      the connection is cut without an answer
+    slow      `seconds` more
 
     It befalls calls of that `account` (of the role that is asked for; of the caller where none is), `role`
     (ARN), `caller` (access key id), `caller_account` and `region` (of the signature); where one of these is

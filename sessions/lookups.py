@@ -1,4 +1,4 @@
-"""Send all values of an `in` as one parameter (`any_of`), so that hundreds cost little more than one.
+"""Send all values of an `in` as one parameter (`any_of`), so that thousands cost little more than one.
 
 `role_key`: which role an ARN is of.
 """
@@ -15,7 +15,7 @@ from django.db.models import CharField, ForeignKey, Lookup, Transform, UUIDField
 @UUIDField.register_lookup
 @ForeignKey.register_lookup
 class AnyOf(Lookup):
-    """Look up `fingerprint__any_of=[…]` in columns of text.
+    """Look up `pk__any_of=[…]` in columns of text or of UUIDs.
 
     Django's `in` writes, and psycopg splits, one mark per value.
     """

@@ -1,4 +1,4 @@
-"""Bound the threads of a web process that wait for one team's lock.
+"""Bound the threads of a web process that wait for one lock of one team.
 
 Whoever holds a team's row or the head of its ledger for long (a stalled process, a person in psql) would
 otherwise hold every thread that a request for that team comes to. A few wait in the database, the next wait a
@@ -58,7 +58,10 @@ def take_down() -> None:
 
 @contextmanager
 def waiting_for(lock: str, team_id: object) -> Iterator[None]:
-    """Hold a place while the statement that takes that lock of a team runs. Raises `Busy` if there is none."""
+    """Hold a place while the statement that takes that lock of a team runs.
+
+    Raises `Busy` if there is none.
+    """
     if _queues is None:
         yield
         return

@@ -69,7 +69,7 @@ def counts_of_requests():
 
 @pytest.fixture(autouse=True)
 def parts_of_full_size(monkeypatch):
-    """How many go at once does not depend on how busy this machine is."""
+    """Make the size of parts independent of how busy this machine is."""
     monkeypatch.setattr(parts, "LEAST", parts.AT_ONCE)
 
 

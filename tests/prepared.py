@@ -1,4 +1,4 @@
-"""Rows that many tests begin with: made once by the product's own functions, then put back as they were."""
+"""Make rows that many tests begin with once, then put them back as they were."""
 
 import pickle
 from collections.abc import Callable

@@ -119,7 +119,7 @@ def test_deleting_many_takes_as_many_queries_as_deleting_some(house):
 
 @contextmanager
 def parameters():
-    """How many values each statement is sent; what stores new rows apart."""
+    """Count the values each statement is sent; what stores new rows apart."""
     counts = []
 
     def count(execute, sql, params, many, context):

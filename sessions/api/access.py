@@ -1,4 +1,4 @@
-"""Read and change who may start a session and who may assume from it."""
+"""Read and change who may use a session, and close the other ways to who it is at AWS."""
 
 from typing import Annotated, Any
 from uuid import UUID
@@ -51,7 +51,7 @@ class NamedOut(BaseModel):
 
 
 class WayOut(AccessModel):
-    """Another session that is the same role, or the same root, at AWS, and for how many people it is active."""
+    """Show another session that is the same role or root at AWS, and for how many it is active."""
 
     id: UUID
     alias: str

@@ -107,7 +107,10 @@ def write_accesses(team: Team, wanted: Sequence[tuple[AwsSession, Access]], acto
 
 
 def _require_there(members: Collection[Membership], groups: Collection[TeamGroup] = ()) -> None:
-    """Make sure, under the team's lock, that who is to be let in was not removed meanwhile. Raises `Refused`."""
+    """Check that whoever is to be let in was not removed meanwhile. Raises `Refused`.
+
+    Under the team's lock.
+    """
     people = Membership.objects.in_bulk([each.pk for each in members]) if members else {}
     for member in members:
         if member.pk not in people:

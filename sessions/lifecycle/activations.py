@@ -375,7 +375,10 @@ def end_activations(activations: QuerySet[Activation], actor: str) -> list[Entry
 
 
 def delete_probes(probes: QuerySet[Probe]) -> int:
-    """Delete these probes and erase what only they needed; return how many there were. Under the team's lock."""
+    """Delete these probes and erase what only they needed; return how many there were.
+
+    Under the team's lock.
+    """
     found = dict(probes.values_list("pk", "credential_id"))
     Probe.objects.filter(pk__any_of=found).delete()
     erase_all_unneeded(each for each in found.values() if each)

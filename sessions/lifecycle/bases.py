@@ -88,7 +88,7 @@ class Base:
 def prepare(row: Credential) -> Base | Refusal | Deferred:
     """Open the secrets of a root's row that this run holds, and take what people have given.
 
-    A code is gone then.
+    A code is gone then,
     unless it is put back with what comes of the call.
 
     To be called right before the call is made, outside of any transaction.

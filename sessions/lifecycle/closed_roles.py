@@ -38,7 +38,7 @@ def role_of(session: AwsSession) -> str:
 
 
 def sessions_with_role(team_id: UUID, role: str) -> QuerySet[AwsSession]:
-    """Select a team's sessions with that role, compared by its exact ARN as AWS does."""
+    """Select a team's sessions with that role, as roles are told apart by `role_key`."""
     return AwsSession.objects.filter(team=team_id, kind=CHAINED, link__role_arn__role_key=role)
 
 
@@ -61,7 +61,7 @@ def is_closed_by_admin(session: AwsSession) -> bool:
 
 
 def check_role(role_arn: str, member: Membership, session: AwsSession) -> None:
-    """Refuse a role that is closed to its author: sessions have it, and none is open to them.
+    """Refuse a role closed to its author: something has it, or had it, and lets them in nowhere.
 
     Admins say who is let in, so nothing is closed to them. A session that has the role already keeps it.
     Raises `Refused`.

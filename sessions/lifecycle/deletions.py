@@ -82,7 +82,10 @@ def delete_session(
 
 
 def _decide(session: AwsSession, member: Membership, actor: str, below: int) -> None:
-    """Have a session and all below it be gone for everybody, whoever clears it away. Under the team's lock."""
+    """Take a session and all below it from everybody, whoever clears it away.
+
+    Under the team's lock.
+    """
     now = database_now()
     deletion = Deletion.objects.create(
         team_id=member.team_id, session_id=session.pk, alias=session.alias, actor=actor, at=now

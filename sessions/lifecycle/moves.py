@@ -135,7 +135,7 @@ def _lease(now: datetime) -> datetime:
 
 @transaction.atomic
 def _part(move: Move, size: int) -> int:
-    """Move activations for as long as the lock may be held. 0: it is over, or another worker's."""
+    """Move the next activations, at most so many. 0: it is over, or another worker's."""
     lock_team(move.team_id)
     fresh = Move.objects.select_related("session").filter(pk=move.pk, fence=move.fence).first()
     if fresh is None:

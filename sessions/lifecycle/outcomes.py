@@ -28,7 +28,7 @@ class Given:
 
     @property
     def ends_at(self) -> datetime:
-        """When AWS takes it no longer."""
+        """Return when AWS takes it no longer."""
         return self.at + CODE_LIFE
 
 
@@ -61,7 +61,9 @@ class Refusal:
 
 @dataclass(frozen=True)
 class Blocked:
-    """A hop further up has this problem, and is tried again at `due_at`; None: not before something changes.
+    """Hold a problem of a hop further up.
+
+    It is tried again at `due_at`; None: not before something changes.
 
     `finds_out`: nothing up there is tried by itself, so this row's own call finds out whether the problem is
     over; with `passes` that is worth a look soon.
@@ -179,7 +181,10 @@ def fails_the_lane(error: AwsError) -> bool:
 
 
 def is_unanswered(error: AwsError) -> bool:
-    """Tell whether AWS has said nothing to the call, and may have carried it out; another region may answer."""
+    """Tell if AWS said nothing to the call, and may have carried it out.
+
+    Another region may answer.
+    """
     return fails_the_lane(error) and error.about is not About.CLOCK
 
 

@@ -31,7 +31,10 @@ def lock_taken() -> None:
 
 @dataclass
 class Pace:
-    """How many rows go into the next part, of `most`: fewer where the machine or its database is slow."""
+    """Decide how many rows go into the next part, of `most`.
+
+    Fewer where the machine or its database is slow.
+    """
 
     most: int
     size: int = field(init=False)

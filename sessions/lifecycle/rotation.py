@@ -57,9 +57,9 @@ LOOK_AGAIN_IN_BULK_SECONDS = 0.5
 class Run:
     """Hold one run of rotation.
 
-    `bases` are opened credentials to assume from, by fingerprint of the parent; `expected` are parents what
-    would be assumed from them, both by fingerprint of the parent; `expected` are parents that other runs are
-    minting, and since when this one waits for them; `called` is what is on its way to STS, by its row.
+    `bases` are opened credentials to assume from, and `failed` what the lack of them means for what would be
+    assumed from them, both by fingerprint of the parent; `expected` are parents that other runs are minting,
+    and since when this one waits for them; `called` is what is on its way to STS, by its row.
     """
 
     asked_only: bool

@@ -1,4 +1,4 @@
-"""Find the sessions of a team that are one and the same at AWS: one role, one user, however it is come by."""
+"""Find a team's sessions that are the same at AWS: one role, or one user."""
 
 from uuid import UUID
 

@@ -54,7 +54,7 @@ def closed_rights(session: AwsSession) -> list[Right]:
 
 
 def wider_ways(session: AwsSession, most: int) -> tuple[list[Way], bool]:
-    """List other ways to a session's role that give people more rights; are there still more?
+    """List other ways to a session's role or identity that let in more people; are there still more?
 
     A session that is open to everyone leaves nobody out: it has no wider way.
     """
@@ -69,7 +69,7 @@ def wider_ways(session: AwsSession, most: int) -> tuple[list[Way], bool]:
 
 
 def _wider(session: AwsSession, *rights: Right) -> QuerySet[AwsSession]:
-    """Select the other ways that give one of these rights to somebody the session does not."""
+    """Select the other ways that give one of these rights, or any, to somebody the session does not."""
     wider = Q(pk=None)
     for right in closed_rights(session):
         if rights and right not in rights:

@@ -1,5 +1,7 @@
-"""Retry once, spread out, at a worker's start whatever was rejected or waits.
-reads a file once that is written again.
+"""Retry what was rejected and may have healed without any call that shows it.
+
+All of it is retried once, spread out, when a worker starts, and a root that reads a file once that is written
+again.
 """
 
 import random

@@ -1,4 +1,7 @@
-"""Create, edit and delete sessions; links stay a forest of bounded depth."""
+"""Create and edit sessions; links stay a forest of bounded depth.
+
+What is active follows an edit that leaves it who it is.
+"""
 
 from collections.abc import Mapping
 from copy import copy

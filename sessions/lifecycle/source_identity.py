@@ -34,7 +34,7 @@ TRIES = 3
 
 
 def is_refused(row: Credential, outcome: Outcome) -> bool:
-    """Tell if AWS refused this very hop because of its chain's source identity."""
+    """Tell if AWS rejects this hop lastingly because of its chain's source identity."""
     return (
         isinstance(outcome, Refusal)
         and outcome.error.code in proof.DENIED

@@ -57,10 +57,10 @@ def backoff(attempts: int) -> timedelta:
 
 
 def second_try(attempts: int, left: timedelta = timedelta.max) -> timedelta:
-    """Return how long a rejection stands while something lives: minutes, spread out.
+    """Return how long a rejection stands while something lives for so long: minutes, spread out.
 
-    A change at AWS takes as long to spread.
-    long to spread; never beyond the end, where there is one try more."""
+    A change at AWS takes as long to spread. It is never beyond the end, where there is one try more.
+    """
     ceiling = min(LONGEST_SECOND_TRY, FIRST_SECOND_TRY * float(2 ** min(attempts, 16)))
     wait: timedelta = ceiling * random.uniform(0.5, 1.0)  # noqa: S311  (likewise)
     return min(wait, max(left / 2, CLOSEST_SECOND_TRY), left)

@@ -1,4 +1,4 @@
-"""Which people a session is open to, where that is not everyone in its team, and what admins have closed."""
+"""Store whom a closed session is open to, and what admins have closed."""
 
 from django.db import models
 from django.db.models import Q
@@ -37,7 +37,7 @@ class SessionGrant(models.Model):
 
 
 class ClosedByAdmin(models.Model):
-    """Whom an admin has left a right at a session when they closed it: nobody but an admin lets in more.
+    """Store whom an admin left a right at a session they closed: only an admin lets in more.
 
     `role` is the role (`role_key`) that the session had then. It stays closed where the session is deleted,
     or has another role.

@@ -25,7 +25,7 @@ def kind_choices() -> list[tuple[str, str]]:
 
 
 class Deletion(models.Model):
-    """A deletion with more below it than goes in one step: decided, in the ledger, and cleared away in parts.
+    """Store a large deletion that is decided, in the ledger, and cleared away in parts.
 
     Its sessions have no team any more, so that nobody finds them and their aliases are free. `session_id` and
     `alias` are of the one that was deleted, `actor` is by whom.

@@ -1,4 +1,4 @@
-"""What an admin has closed, only an admin opens: whatever becomes of the session that it was closed at."""
+"""What an admin has closed, only an admin opens, whatever becomes of the session."""
 
 import importlib
 
@@ -194,7 +194,7 @@ def test_whoever_is_no_admin_any_more_opens_nothing_that_they_closed(house, arn)
 
 
 def test_a_group_is_opened_by_its_own_name_alone(house, arn):
-    """Who leaves the group is out: its people are not named one by one by who made the session."""
+    """Let somebody leave the group: its people are not named one by one by the session's maker."""
     group, other = save_group(house.ada, "deployers", [house.ben]), save_group(house.ada, "others", [])
     mine = save_session(draft(house, arn, "mine"), house.ben)
     set_access(mine, Access(only(groups=[group]), NOBODY), house.ada)

@@ -50,7 +50,7 @@ def few_at_once(monkeypatch):
 
 
 def grown(house):
-    """A hop with many sessions on it, on one of which are more; all that a test names is its first and last."""
+    """Make a hop with many sessions on it, and more on one of them; tests name the first and last."""
     hub = house.chained("Hub")
     crowd(house, MANY, assumer=hub)
     leaves = list(AwsSession.objects.filter(alias__startswith="Crowd").select_related("link", "team"))
@@ -72,7 +72,7 @@ def leaves(hub):
 
 
 def told(house):
-    """How often the ledger says of each session that it was deleted."""
+    """Count how often the ledger says of each session that it was deleted."""
     return Counter(event.session_id for event in house.events(EventKind.SESSION_DELETED))
 
 

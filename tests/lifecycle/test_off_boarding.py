@@ -1,4 +1,4 @@
-"""Who has left is out: groups, removals, suspensions and passwords end log-ins and tokens."""
+"""Shut out whoever has left: groups, removals, suspensions and passwords end log-ins and tokens."""
 
 import io
 import time

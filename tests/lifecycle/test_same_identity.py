@@ -19,7 +19,7 @@ USER = f"arn:aws:iam::{ACCOUNT}:user/ci"
 
 
 def told(root, arn):
-    """What a test of the root has told."""
+    """Return what a test of the root has told."""
     AwsSession.objects.filter(pk=root.pk).update(identity_arn=arn)
     root.identity_arn = arn
 

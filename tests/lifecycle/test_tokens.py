@@ -106,7 +106,7 @@ def test_a_token_for_one_session_cannot_read_or_change_the_policy(house):
 
 
 def test_a_token_for_one_session_reaches_no_other_role_by_an_edit(house):
-    """It may change what leaves the session who it is at AWS."""
+    """Edit with such a token: who the session is at AWS stays."""
     mine, second = house.chained("Mine", member=house.ben), house.iam_user("Second key")
     hub = house.chained("Hub")
     api = Api(create_token(house.ben, "device", "ben", sessions=[mine]))
