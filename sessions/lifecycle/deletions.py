@@ -20,7 +20,7 @@ from sessions import ledger
 from sessions.clock import database_now
 from sessions.ledger import Entry
 from sessions.lifecycle import parts
-from sessions.lifecycle.activations import end_activations_of, erase_all_unneeded, leave_to_the_clock
+from sessions.lifecycle.activations import delete_probes, end_activations_of, leave_to_the_clock
 from sessions.lifecycle.authority import begin, lock_team
 from sessions.lifecycle.held_up import passed_over, teams_held_up
 from sessions.lifecycle.needs import needs_of
@@ -96,9 +96,7 @@ def _decide(session: AwsSession, member: Membership, actor: str, below: int) -> 
     leave_to_the_clock(Activation.objects.filter(session__deletion=deletion))
     Move.objects.filter(session__deletion=deletion).delete()
     probes = Probe.objects.filter(Q(session__deletion=deletion) | Q(assumer__deletion=deletion))
-    tried = [pk for pk in probes.values_list("credential_id", flat=True) if pk]
-    probes.delete()
-    erase_all_unneeded(tried)
+    delete_probes(probes)
     # A worker that is just minting for them comes too late.
     minting = Credential.objects.filter(team=member.team_id, lease_until__gt=now)
     unneeded = [pk for pk, needs in needs_of(list(minting.values_list("pk", flat=True))).items() if not needs]
