@@ -109,13 +109,19 @@ def named(
 
     `kept`: what admins have closed, of which those whom they left it count as well.
     """
-    grants = SessionGrant.objects.filter(session__in=sessions, right=right)
-    groups, by_name = Q(pk__in=grants.values("group")), Q(pk__in=grants.values("member"))
-    if kept is not None:
-        groups, by_name = groups | Q(pk__in=kept.values("groups")), by_name | Q(pk__in=kept.values("members"))
+    by_name, groups = _by_name(right, sessions, kept)
     found = TeamGroup.objects.filter(groups)
     in_groups = TeamGroup.members.through.objects.filter(teamgroup__in=found.values("pk"))
     return Membership.objects.filter(by_name | Q(pk__in=in_groups.values("membership"))), found
+
+
+def _by_name(right: Right, sessions: QuerySet[Any, Any], kept: QuerySet[ClosedByAdmin] | None) -> tuple[Q, Q]:
+    """Match the members, and the groups, that are named themselves."""
+    grants = SessionGrant.objects.filter(session__in=sessions, right=right)
+    members, groups = Q(pk__in=grants.values("member")), Q(pk__in=grants.values("group"))
+    if kept is None:
+        return members, groups
+    return members | Q(pk__in=kept.values("members")), groups | Q(pk__in=kept.values("groups"))
 
 
 def limit_of(
@@ -124,10 +130,7 @@ def limit_of(
     """Read whom these sessions (ids), of which none is open to everyone, give that right; `kept` as for
     `named`.
     """
-    grants = SessionGrant.objects.filter(session__in=sessions, right=right)
-    by_name = Q(pk__in=grants.values("member"))
-    if kept is not None:
-        by_name |= Q(pk__in=kept.values("members"))
+    by_name, _ = _by_name(right, sessions, kept)
     members = Membership.objects.filter(by_name).select_related("user").order_by("pk")
     people, groups = named(right, sessions, kept)
     audience = Audience(False, list(members), list(groups))
