@@ -145,12 +145,16 @@ def _part(move: Move, size: int) -> int:
     if not some:
         fresh.delete()
         return 0
-    why = Why(**fresh.why) if fresh.why else None
-    resettle(Activation.objects.filter(pk__any_of=some), now, asked=fresh.asked, why=why)
+    _move(fresh, Activation.objects.filter(pk__any_of=some), now)
     Move.objects.filter(pk=fresh.pk, fence=fresh.fence).update(
         after=some[-1], done=fresh.done + len(some), lease_until=_lease(now)
     )
     return len(some)
+
+
+def _move(move: Move, activations: QuerySet[Activation], now: datetime) -> None:
+    """Point these activations at what their chains ask for since the change that the move is of."""
+    resettle(activations, now, asked=move.asked, why=Why(**move.why) if move.why else None)
 
 
 def _rest_of(move: Move) -> QuerySet[Activation]:
@@ -192,6 +196,4 @@ def _with_all_below(fingerprints: Sequence[str]) -> set[str]:
 def _ahead(move: Move, activations: Sequence[UUID]) -> None:
     fresh = Move.objects.select_related("session").filter(pk=move.pk).first()
     if fresh is not None:
-        why = Why(**fresh.why) if fresh.why else None
-        some = _rest_of(fresh).filter(pk__any_of=activations)
-        resettle(some, database_now(), asked=fresh.asked, why=why)
+        _move(fresh, _rest_of(fresh).filter(pk__any_of=activations), database_now())
