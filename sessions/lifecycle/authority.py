@@ -49,15 +49,16 @@ def lock_team(team_id: UUID | None) -> Team:
 
 def lock_team_for(actor: Actor, team_id: UUID | None, action: Action, *sessions: AwsSession) -> Team:
     """Hold the team's row, then make sure that the actor may still do that: see `require_still`."""
-    team = lock_team(team_id)
-    require_still(actor, action, *sessions)
-    return team
+    return lock_team_by(actor, team_id, action, *sessions)[0]
 
 
 def lock_team_by(
     actor: Actor, team_id: UUID | None, action: Action, *sessions: AwsSession
 ) -> tuple[Team, Actor]:
-    """Do the same, and return the actor as they are now: who was an admin a moment ago may be none."""
+    """Hold the team's row, check that the actor may still do that, and return the actor as read now.
+
+    Who was an admin a moment ago may be none. Raises as `require_still` does.
+    """
     team = lock_team(team_id)
     if isinstance(actor, Membership):
         actor = require_member(actor, action, *sessions)
