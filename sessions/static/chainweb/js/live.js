@@ -1,11 +1,18 @@
 // Live parts: idiomorph lays a new version of a part over the old one, so that whatever has not changed keeps its focus. What
 // only the browser knows is kept here.
 
+// What a person has typed or chosen and not sent yet: the server's version knows nothing of it.
+const isUnsent = {
+  value: (field) => field.value !== field.defaultValue,
+  checked: (box) => box.checked !== box.defaultChecked,
+  selected: (option) => option.selected !== option.defaultSelected,
+};
+
 // Set by the browser or a script, never by the server: taking them over would close menus.
-const isLocal = (name, change) => name === "open" || (name === "class" && change === "remove");
+const isLocal = (name, node, change) => name === "open" || (name === "class" && change === "remove") || isUnsent[name]?.(node);
 
 Object.assign(Idiomorph.defaults.callbacks, {
-  beforeAttributeUpdated: (name, _node, change) => !isLocal(name, change),
+  beforeAttributeUpdated: (name, node, change) => !isLocal(name, node, change),
   beforeNodeMorphed(before, after) {
     if (before.nodeType !== Node.ELEMENT_NODE) return true;
     // times.js writes into a <time> what is left until its moment.
