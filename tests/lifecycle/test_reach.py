@@ -273,9 +273,7 @@ def test_a_proxys_page_is_waited_for(house, sts):
     ("code", "message"),
     [
         ("SomethingNew", "why"),
-        ("OptInRequired", "needs a subscription"),
         ("AuthFailure", "not validated"),
-        ("RegionDisabledException", None),
         ("IncompleteSignature", "x"),
         ("MissingAuthenticationToken", "x"),
         ("InvalidParameterValue", "conflicts"),
@@ -290,6 +288,21 @@ def test_any_other_rejection_is_one_sessions_own(house, sts, code, message):
     house.work()
     assert sorted(statuses(house, leaves)) == [Status.ACTIVE] * 3 + [Status.FAILED]
     assert house.state(house.root).problem is None
+
+
+@pytest.mark.parametrize("code", ["OptInRequired", "RegionDisabledException"])
+def test_what_a_region_rejected_is_tried_again_when_it_takes_others(house, sts, code):
+    leaves = [house.chained(f"Leaf {n}") for n in range(4)]
+    for leaf in leaves:
+        house.start(leaf)
+    sts.calls.clear()
+    sts.fail_next(code, status=403)
+    rotation.run()
+    assert sorted(statuses(house, leaves)) == [Status.ACTIVE] * 3 + [Status.FAILED]
+    assert house.state(house.root).problem is None
+    house.work()
+    assert statuses(house, leaves) == [Status.ACTIVE] * 4
+    assert len(sts.calls) == 5
 
 
 def test_the_account_roots_own_user_is_told_at_the_root(house, sts):
