@@ -10,7 +10,7 @@ from django.db import connection, transaction
 from bench import people
 from bench.ground import Ground
 from bench.report import Figure
-from sessions.clock import database_now
+from sessions.db.clock import database_now
 from sessions.lifecycle.claims import Claim, claim_due
 from sessions.models import Credential
 

@@ -10,7 +10,7 @@ from django.db import connection, transaction
 from bench.ground import wait_until
 from sessions import ledger
 from sessions.aws.credentials import AwsCredentials
-from sessions.clock import database_now
+from sessions.db.clock import database_now
 from sessions.ledger import Entry
 from sessions.lifecycle.activations import start_sessions
 from sessions.lifecycle.blobs import seal_credentials

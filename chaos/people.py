@@ -117,7 +117,7 @@ def _log_in(member: "Membership") -> dict[str, str]:
 
 
 def _wait_for(session: "AwsSession", username: str) -> None:
-    from sessions.clock import database_now
+    from sessions.db.clock import database_now
     from sessions.models import Activation
 
     deadline = time.monotonic() + PATIENCE_SECONDS

@@ -14,7 +14,7 @@ from django.core.exceptions import ValidationError
 from django.db.models import Model, QuerySet
 from django.http import QueryDict
 
-from sessions.lifecycle.refused import NotThere, Refused, RightLost
+from sessions.exceptions import NotThere, Refused, RightLost
 from sessions.lifecycle.versions import Changed
 from sessions.models import Event
 

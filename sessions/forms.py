@@ -17,9 +17,9 @@ from sessions.aws.arn import RoleArn
 from sessions.aws.characters import refuse_unseen, trimmed
 from sessions.aws.roots import ROOT_KINDS, Field, RootKind
 from sessions.conflicts import VersionedForm
+from sessions.exceptions import NotThere, Refused, RightLost
 from sessions.fields import ListedField, TypedField
 from sessions.hop_fields import advanced_fields, hop_draft, stored_hop_values
-from sessions.lifecycle.refused import NotThere, Refused, RightLost
 from sessions.lifecycle.sessions import Draft, save_session
 from sessions.lifecycle.state import TeamView
 from sessions.lifecycle.versions import Changed

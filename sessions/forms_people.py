@@ -12,7 +12,7 @@ from sessions.aws import names
 from sessions.aws.characters import shown
 from sessions.conflicts import VersionedForm
 from sessions.fields import TypedField
-from sessions.lifecycle.access import Access, Audience
+from sessions.lifecycle.audiences import Access, Audience
 from sessions.lifecycle.invitations import INVITATION_DAYS
 from sessions.lifecycle.people import LONGEST_AWS_NAME
 from sessions.lifecycle.tokens import LONGEST_TOKEN_DAYS, TOKEN_DAYS

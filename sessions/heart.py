@@ -20,7 +20,7 @@ from celery import bootsteps, current_app
 from django.conf import settings
 from django.db import close_old_connections, connection
 
-from sessions.clock import database_now
+from sessions.db.clock import database_now
 from sessions.lifecycle.broker import client
 from sessions.lifecycle.heartbeats import seconds_since, stamp
 from sessions.lifecycle.second_look import look_again

@@ -15,8 +15,8 @@ from uuid import UUID
 
 from django.db import connection, transaction
 
-from sessions.batches import in_batches
-from sessions.clock import database_now
+from sessions.db.batches import in_batches
+from sessions.db.clock import database_now
 from sessions.models import AwsSession, Event, EventKind, LedgerHead, Team
 from sessions.turnstile import waiting_for
 

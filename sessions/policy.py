@@ -16,7 +16,7 @@ from django.db.models import Exists, OuterRef, Q, QuerySet, Subquery
 from django.db.models.expressions import RawSQL
 
 from sessions.aws.roots import ROOT_KINDS
-from sessions.clock import Now
+from sessions.db.clock import Now
 from sessions.models import (
     CHAINED,
     AssumerLink,

@@ -11,8 +11,8 @@ from sessions import picking
 from sessions.aws import names, session_policies
 from sessions.aws.characters import trimmed
 from sessions.conflicts import VersionedForm
+from sessions.exceptions import NotThere, Refused, RightLost
 from sessions.fields import LinesField, SwitchField, TypedField, WholeNumberField, checked
-from sessions.lifecycle.refused import NotThere, Refused, RightLost
 from sessions.lifecycle.team_policy import HOURS, PolicyDraft, save_policy, validate_hours
 from sessions.lifecycle.versions import Changed
 from sessions.models import Membership, SourceIdentity, TeamPolicy

@@ -9,7 +9,7 @@ import structlog
 from celery import shared_task
 from kombu.exceptions import OperationalError
 
-from sessions.clock import database_now
+from sessions.db.clock import database_now
 from sessions.lifecycle import (
     activations,
     answers,

@@ -6,7 +6,7 @@ import time
 from allauth.account.internal.userkit import user_id_to_str
 from django.test import Client
 
-from sessions.clock import database_now
+from sessions.db.clock import database_now
 from sessions.lifecycle import callers, rotation
 from sessions.lifecycle.activations import start_session
 from sessions.lifecycle.people import add_member, create_person, create_team

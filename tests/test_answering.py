@@ -12,7 +12,7 @@ from sessions.aws import roots
 from sessions.aws.credentials import AwsCredentials
 from sessions.aws.errors import WaitingForPerson
 from sessions.aws.roots import ROOT_KINDS, Ask, Choice, Field, RootKind, register
-from sessions.clock import database_now
+from sessions.db.clock import database_now
 from sessions.lifecycle import approvals, key_rotations
 from sessions.lifecycle.state import Status
 from sessions.models import Approval, AwsSession, Credential, EventKind, KeyRotation, RootAnswer

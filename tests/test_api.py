@@ -383,7 +383,8 @@ def test_a_session_is_opened_and_closed_by_its_author_and_by_admins(house, ada, 
 
 
 def test_a_chain_that_nobody_answers_for_is_not_started_and_says_why(house, ada):
-    from sessions.lifecycle.access import Access, Audience, set_access
+    from sessions.lifecycle.access import set_access
+    from sessions.lifecycle.audiences import Access, Audience
 
     hub = house.chained("Hub")
     leaf = house.chained("Leaf", hub, member=house.ben)

@@ -13,8 +13,9 @@ from django.test.utils import CaptureQueriesContext
 
 from bench import large_team, routes
 from sessions.lifecycle import parts, request_limits
-from sessions.lifecycle.access import Access, Audience, set_access
+from sessions.lifecycle.access import set_access
 from sessions.lifecycle.activations import start_sessions, stop_sessions
+from sessions.lifecycle.audiences import Access, Audience
 from sessions.lifecycle.deletions import delete_session
 from sessions.lifecycle.rights import disable_member, remove_member
 from sessions.models import AssumerLink, AwsSession

@@ -9,7 +9,7 @@ from django.core.management import CommandError, call_command
 from django.db import DatabaseError, connection, transaction
 
 from sessions import ledger, triggers
-from sessions.batches import in_batches
+from sessions.db.batches import in_batches
 from sessions.ledger import Entry, LedgerError, verify
 from sessions.lifecycle.people import create_team
 from sessions.models import Event, EventKind, LedgerHead, Team

@@ -17,7 +17,7 @@ from django.db import connection
 from django.test import Client
 from django.urls import reverse
 
-from sessions.clock import database_now
+from sessions.db.clock import database_now
 from sessions.lifecycle.invitations import invite
 from sessions.lifecycle.reseal import reseal_all
 from sessions.lifecycle.rights import set_person_active

@@ -10,9 +10,9 @@ from django.db import IntegrityError, connection, transaction
 from django.test import Client
 from django.urls import reverse
 
+from sessions.exceptions import Refused
 from sessions.lifecycle.invitations import invite
 from sessions.lifecycle.people import create_person, create_team
-from sessions.lifecycle.refused import Refused
 from sessions.models import Membership, Role, Team, User
 from sessions.secret import Secret
 from tests.house import PASSWORD

@@ -4,7 +4,7 @@ from uuid import uuid4
 
 import pytest
 
-from sessions.clock import database_now
+from sessions.db.clock import database_now
 from sessions.models import Activation, AssumerLink, AwsSession, Credential, Probe
 
 pytestmark = pytest.mark.django_db

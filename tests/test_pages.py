@@ -7,7 +7,7 @@ import pytest
 from django.test import Client
 from django.urls import URLPattern, URLResolver, get_resolver, reverse
 
-from sessions.clock import database_now
+from sessions.db.clock import database_now
 from sessions.lifecycle import heartbeats, request_limits
 from sessions.models import AwsSession, EventKind, Heartbeat, Probe, Role
 from tests.house import House

@@ -15,10 +15,10 @@ from django.test import Client
 from django.urls import URLPattern, URLResolver, get_resolver
 
 from sessions.api import api
+from sessions.exceptions import Refused
 from sessions.lifecycle.access import save_group
 from sessions.lifecycle.invitations import invite
 from sessions.lifecycle.probes import run_root_probe, start_probe
-from sessions.lifecycle.refused import Refused
 from sessions.lifecycle.rights import disable_member, remove_member, set_person_active
 from sessions.lifecycle.sessions import Draft
 from sessions.lifecycle.tokens import create_token

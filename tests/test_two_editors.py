@@ -7,9 +7,10 @@ import pytest
 from django.db import connection
 from django.urls import reverse
 
-from sessions.lifecycle.access import Access, Audience, save_group, set_access
+from sessions.exceptions import NotThere
+from sessions.lifecycle.access import save_group, set_access
+from sessions.lifecycle.audiences import Access, Audience
 from sessions.lifecycle.people import rename_in_cloudtrail
-from sessions.lifecycle.refused import NotThere
 from sessions.lifecycle.rights import change_role
 from sessions.models import AwsSession, Membership, Role, SourceIdentity, TeamGroup, TeamPolicy
 from tests.test_api import Api, chained

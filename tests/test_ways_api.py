@@ -2,8 +2,9 @@
 
 import pytest
 
-from sessions.lifecycle.access import Access, access_of, set_access
-from sessions.lifecycle.refused import Refused
+from sessions.exceptions import Refused
+from sessions.lifecycle.access import set_access
+from sessions.lifecycle.audiences import Access, access_of
 from sessions.lifecycle.sessions import save_session
 from sessions.lifecycle.tokens import create_token
 from sessions.models import Activation, AwsSession

@@ -12,8 +12,8 @@ from pydantic import BaseModel
 
 from sessions.api.bodies import BadBody, StrictParser
 from sessions.api_errors import api_error
+from sessions.exceptions import ActorGone
 from sessions.lifecycle import request_limits
-from sessions.lifecycle.refused import ActorGone
 from sessions.lifecycle.tokens import member_of_token
 from sessions.lifecycle.versions import CHANGED, Changed
 from sessions.models import AwsSession, Membership

@@ -22,7 +22,8 @@ from sessions.api.base import (
 )
 from sessions.api.schemas import Chosen, SessionIn, SessionOut, SessionPatch
 from sessions.aws.roots import ROOT_KINDS
-from sessions.clock import database_now
+from sessions.db.clock import database_now
+from sessions.exceptions import NotThere, Refused, RightLost
 from sessions.fields import wrong_types
 from sessions.forms import SessionForm, form_for, stored_values
 from sessions.lifecycle import request_limits
@@ -36,7 +37,6 @@ from sessions.lifecycle.activations import (
 )
 from sessions.lifecycle.deletions import delete_session, mark_of
 from sessions.lifecycle.moves import progress
-from sessions.lifecycle.refused import NotThere, Refused, RightLost
 from sessions.lifecycle.state import Described, view_of_sessions, view_of_team
 from sessions.lifecycle.versions import Changed
 from sessions.models import CHAINED, AwsSession, Membership, TeamPolicy

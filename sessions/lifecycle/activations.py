@@ -11,7 +11,7 @@ from django.db.models import Exists, OuterRef, QuerySet
 
 from sessions import ledger
 from sessions.aws.names import InvalidName
-from sessions.clock import database_now
+from sessions.db.clock import database_now
 from sessions.ledger import Entry, Subject
 from sessions.lifecycle import parts, statements
 from sessions.lifecycle.authority import begin, lock_team

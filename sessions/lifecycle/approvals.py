@@ -19,7 +19,7 @@ from django.db.models import Exists, OuterRef, Q
 from sessions import ledger, sealing
 from sessions.aws.errors import AwsError
 from sessions.aws.roots import ROOT_KINDS, Advanced
-from sessions.clock import database_now
+from sessions.db.clock import database_now
 from sessions.ledger import Entry
 from sessions.lifecycle import answers, choices
 from sessions.lifecycle.authority import begin_answer, lock_team

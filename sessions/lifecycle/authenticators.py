@@ -5,7 +5,7 @@ import base64
 from allauth.mfa.models import Authenticator
 
 from sessions import sealing
-from sessions.batches import in_batches
+from sessions.db.batches import in_batches
 from sessions.sealing import Place
 from sessions.secret import Secret
 

@@ -13,9 +13,9 @@ lock.
 from datetime import datetime
 from uuid import UUID
 
-from sessions.clock import Now
+from sessions.db.clock import Now
+from sessions.exceptions import ActorGone, NotThere, RightLost
 from sessions.lifecycle import parts
-from sessions.lifecycle.refused import ActorGone, NotThere, RightLost
 from sessions.models import AwsSession, Membership, Team, Token
 from sessions.policy import ROLES, Action, can, memberships_of
 from sessions.turnstile import waiting_for

@@ -16,7 +16,7 @@ from sessions.aws.errors import AwsError, WaitingForPerson
 from sessions.aws.hop import root_fingerprint
 from sessions.aws.proof import About, Signed, Signer
 from sessions.aws.roots import ROOT_KINDS, RootKind
-from sessions.clock import database_now
+from sessions.db.clock import database_now
 from sessions.lifecycle import answers, approvals
 from sessions.lifecycle.blobs import open_credentials, open_root_secrets, root_credentials
 from sessions.lifecycle.endpoints import Route, route

@@ -13,7 +13,7 @@ from typing import Any
 
 from sessions.aws.errors import AwsError
 from sessions.aws.roots import ROOT_KINDS, Choice, Field
-from sessions.clock import database_now
+from sessions.db.clock import database_now
 from sessions.lifecycle.outcomes import problem_of
 from sessions.models import Approval, ApprovalStage, AwsSession
 from sessions.secret import Secret

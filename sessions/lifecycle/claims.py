@@ -15,7 +15,7 @@ from django.conf import settings
 from django.db import connection, transaction
 from django.db.models import Q
 
-from sessions.clock import database_now
+from sessions.db.clock import database_now
 from sessions.lifecycle.held_up import set_patience
 from sessions.lifecycle.needs import needs_of
 from sessions.lifecycle.statements import stored

@@ -12,9 +12,9 @@ from uuid import UUID
 from django.db.models import Exists, OuterRef, Q, QuerySet
 
 from sessions.aws.arn import role_key
+from sessions.exceptions import Refused
 from sessions.lifecycle.audiences import Access, Audience, Limit, access_of, is_open, limit_of, opened
 from sessions.lifecycle.authority import Actor
-from sessions.lifecycle.refused import Refused
 from sessions.models import (
     CHAINED,
     AssumerLink,

@@ -8,7 +8,7 @@ from django.db import transaction
 
 from sessions import ledger
 from sessions.aws.errors import CredentialsExpired
-from sessions.clock import database_now
+from sessions.db.clock import database_now
 from sessions.ledger import Entry
 from sessions.lifecycle import retries, roots, statements, tallies
 from sessions.lifecycle.blobs import seal_credentials

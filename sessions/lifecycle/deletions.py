@@ -17,14 +17,14 @@ from django.db import transaction
 from django.db.models import Exists, OuterRef, Q
 
 from sessions import ledger
-from sessions.clock import database_now
+from sessions.db.clock import database_now
+from sessions.exceptions import Refused
 from sessions.ledger import Entry
 from sessions.lifecycle import parts
 from sessions.lifecycle.activations import delete_probes, end_activations_of, leave_to_the_clock
 from sessions.lifecycle.authority import begin, lock_team
 from sessions.lifecycle.held_up import passed_over, teams_held_up
 from sessions.lifecycle.needs import needs_of
-from sessions.lifecycle.refused import Refused
 from sessions.lifecycle.versions import Changed, expect
 from sessions.models import (
     Activation,

@@ -6,8 +6,9 @@ from dataclasses import dataclass
 from django.utils.crypto import salted_hmac
 
 from sessions.aws.simulated import create_user
-from sessions.lifecycle.access import Access, Audience, set_access
+from sessions.lifecycle.access import set_access
 from sessions.lifecycle.activations import mint_all_anew
+from sessions.lifecycle.audiences import Access, Audience
 from sessions.lifecycle.people import add_member, create_person, create_team
 from sessions.lifecycle.sessions import Draft, save_session
 from sessions.models import CHAINED, AwsSession, Membership, Role, Team, User

@@ -6,8 +6,8 @@ Nothing can call these back but AWS itself, so it is the ledger that answers, wh
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
-from sessions.batches import in_batches
-from sessions.clock import database_now
+from sessions.db.batches import in_batches
+from sessions.db.clock import database_now
 from sessions.models import Event, EventKind
 
 # No role session of AWS lives longer; a chained one lives an hour.

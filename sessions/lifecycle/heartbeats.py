@@ -2,7 +2,7 @@
 
 from datetime import datetime, timedelta
 
-from sessions.clock import database_now
+from sessions.db.clock import database_now
 from sessions.models import Heartbeat
 
 PARTS = ("worker", "broker", "clock")

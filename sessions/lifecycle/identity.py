@@ -18,8 +18,8 @@ from uuid import UUID
 
 from sessions.aws.arn import InvalidArn, RoleArn
 from sessions.aws.roots import ROOT_KINDS
+from sessions.exceptions import RightLost
 from sessions.ledger import Entry, Subject
-from sessions.lifecycle.refused import RightLost
 from sessions.models import Activation, AwsSession, Credential, Ended, EventKind, Membership
 from sessions.models.sessions import load_chains
 

@@ -17,12 +17,14 @@ from django.db.models import Q
 
 from sessions import ledger, sealing
 from sessions.aws import key_rotation, proof
+from sessions.aws.answers import CallerIdentity
 from sessions.aws.credentials import AwsCredentials
 from sessions.aws.errors import AwsError, Refused, WaitingForPerson
 from sessions.aws.key_rotation import Rotation, Step
 from sessions.aws.roots import ROOT_KINDS
-from sessions.aws.sts import CallerIdentity, caller_identity
-from sessions.clock import database_now
+from sessions.aws.sts import caller_identity
+from sessions.db.clock import database_now
+from sessions.exceptions import Refused as NotAllowed
 from sessions.ledger import Entry
 from sessions.lifecycle import roots
 from sessions.lifecycle.authority import begin, lock_team
@@ -33,7 +35,6 @@ from sessions.lifecycle.held_up import PATIENT_SECONDS, passed_over, wait_for
 from sessions.lifecycle.moves import follow
 from sessions.lifecycle.outcomes import cannot_open, problem_of, tries_before
 from sessions.lifecycle.plan import root_row
-from sessions.lifecycle.sessions import Refused as NotAllowed
 from sessions.lifecycle.times import PARENT_MARGIN, backoff, second_try
 from sessions.models import AwsSession, Credential, EventKind, KeyRotation, Membership
 from sessions.policy import Action

@@ -16,7 +16,7 @@ from django.conf import settings
 from django.db import transaction
 from django.db.models import Q, QuerySet, Sum
 
-from sessions.clock import database_now
+from sessions.db.clock import database_now
 from sessions.lifecycle import parts
 from sessions.lifecycle.activations import resettle
 from sessions.lifecycle.authority import lock_team

@@ -8,11 +8,12 @@ from django.db import transaction
 
 from sessions import ledger
 from sessions.aws import advice
+from sessions.aws.answers import CallerIdentity
 from sessions.aws.arn import RoleArn
 from sessions.aws.errors import AwsError, Refused
 from sessions.aws.roots import ROOT_KINDS
-from sessions.aws.sts import CallerIdentity, caller_identity
-from sessions.clock import database_now
+from sessions.aws.sts import caller_identity
+from sessions.db.clock import database_now
 from sessions.ledger import Entry
 from sessions.lifecycle import parts, roots
 from sessions.lifecycle.activations import delete_probes

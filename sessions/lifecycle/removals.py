@@ -10,7 +10,7 @@ from django.db.models import Q, QuerySet
 from django.dispatch import receiver
 
 from sessions import ledger
-from sessions.clock import database_now
+from sessions.db.clock import database_now
 from sessions.ledger import Entry
 from sessions.lifecycle.authority import lock_team_for
 from sessions.models import EventKind, Membership, Removal, Team, User

@@ -7,7 +7,7 @@ from typing import Any
 from django.db.models import QuerySet
 
 from sessions import sealing
-from sessions.batches import in_batches
+from sessions.db.batches import in_batches
 from sessions.lifecycle.authenticators import reseal_seeds
 from sessions.models import Approval, AwsSession, Credential, KeyRotation, Probe, RootAnswer
 from sessions.sealing import Place

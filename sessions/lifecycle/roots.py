@@ -11,7 +11,7 @@ from sessions.aws import proof
 from sessions.aws.errors import WaitingForPerson
 from sessions.aws.proof import About
 from sessions.aws.roots import ROOT_KINDS
-from sessions.clock import database_now
+from sessions.db.clock import database_now
 from sessions.ledger import Entry
 from sessions.lifecycle import statements
 from sessions.lifecycle.authority import lock_team

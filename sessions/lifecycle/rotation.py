@@ -19,7 +19,7 @@ from django.conf import settings
 from sessions.aws.credentials import AwsCredentials
 from sessions.aws.errors import AwsError
 from sessions.aws.proof import About
-from sessions.clock import database_now
+from sessions.db.clock import database_now
 from sessions.lifecycle import claims, outcomes, source_identity, tallies
 from sessions.lifecycle.bases import Base, base_from, prepare, route_from, route_to, signed_by
 from sessions.lifecycle.callers import Errands

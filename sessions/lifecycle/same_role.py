@@ -12,13 +12,22 @@ from django.db import transaction
 from django.db.models import Exists, OuterRef, Q, QuerySet
 
 from sessions import ledger
+from sessions.exceptions import Refused, RightLost
 from sessions.ledger import Entry
 from sessions.lifecycle import parts
-from sessions.lifecycle.access import Access, write_accesses
-from sessions.lifecycle.audiences import Limit, access_of, accesses_of, is_open, limit_of, named, opened
+from sessions.lifecycle.access import write_accesses
+from sessions.lifecycle.audiences import (
+    Access,
+    Limit,
+    access_of,
+    accesses_of,
+    is_open,
+    limit_of,
+    named,
+    opened,
+)
 from sessions.lifecycle.authority import LOST, Actor, lock_team_by, require_still
 from sessions.lifecycle.closed_roles import is_admins, keep_closed, limits_of_role
-from sessions.lifecycle.refused import Refused, RightLost
 from sessions.lifecycle.same_identity import others_like
 from sessions.models import (
     CHAINED,

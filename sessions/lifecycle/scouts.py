@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from typing import Any
 
-from sessions.clock import database_now
+from sessions.db.clock import database_now
 from sessions.lifecycle.outcomes import Blocked
 from sessions.lifecycle.times import compressed
 from sessions.models import Credential

@@ -11,7 +11,7 @@ import structlog
 from django.db.models import Q
 
 from sessions.aws.roots import ROOT_KINDS
-from sessions.clock import database_now
+from sessions.db.clock import database_now
 from sessions.lifecycle.scouts import plain
 from sessions.lifecycle.times import compressed
 from sessions.models import Credential, KeyRotation

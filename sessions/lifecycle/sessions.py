@@ -11,7 +11,8 @@ from typing import Any
 from django.db import IntegrityError, transaction
 
 from sessions import ledger
-from sessions.clock import database_now
+from sessions.db.clock import database_now
+from sessions.exceptions import Refused
 from sessions.ledger import Entry
 from sessions.lifecycle.authority import begin
 from sessions.lifecycle.blobs import seal_root_secrets
@@ -19,7 +20,6 @@ from sessions.lifecycle.closed_roles import check_role
 from sessions.lifecycle.hop_rules import check_below, check_chain, check_link, check_name
 from sessions.lifecycle.identity import Why, check_token, go_along, own_below, what_changed
 from sessions.lifecycle.moves import follow
-from sessions.lifecycle.refused import Refused
 from sessions.lifecycle.same_role import close_like_role
 from sessions.lifecycle.tested import identity_told
 from sessions.lifecycle.versions import expect

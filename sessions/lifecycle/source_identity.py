@@ -8,7 +8,7 @@ from django.db.models import F
 
 from sessions import ledger
 from sessions.aws import proof
-from sessions.clock import database_now
+from sessions.db.clock import database_now
 from sessions.ledger import Entry
 from sessions.lifecycle.authority import lock_team
 from sessions.lifecycle.held_up import passed_over

@@ -5,7 +5,7 @@ from collections.abc import Set as AbstractSet
 
 from django.db import transaction
 
-from sessions.clock import database_now
+from sessions.db.clock import database_now
 from sessions.lifecycle.authority import lock_team
 from sessions.lifecycle.moves import follow
 from sessions.lifecycle.people import add_member

@@ -12,15 +12,15 @@ from django.db.models.functions import StrIndex
 from sessions import ledger
 from sessions.aws import names, session_policies
 from sessions.aws.session_policies import LONGEST_POLICY
-from sessions.batches import in_batches
-from sessions.clock import database_now
+from sessions.db.batches import in_batches
+from sessions.db.clock import database_now
+from sessions.exceptions import Refused
 from sessions.ledger import Entry
 from sessions.lifecycle.authority import begin
 from sessions.lifecycle.handles import HANDLE, Shape, clash, handles_of
 from sessions.lifecycle.hop_rules import check_name, check_size, check_tags, size_of, why_not_tags
 from sessions.lifecycle.moves import follow
 from sessions.lifecycle.naming import effective_template
-from sessions.lifecycle.refused import Refused
 from sessions.lifecycle.versions import expect
 from sessions.models import (
     CHAINED,

@@ -12,7 +12,7 @@ from datetime import timedelta
 from django.utils.crypto import salted_hmac
 
 from sessions.aws.roots import ROOT_KINDS
-from sessions.clock import database_now
+from sessions.db.clock import database_now
 from sessions.models import AwsSession, Membership, Probe, ProbeState
 from sessions.secret import Secret
 

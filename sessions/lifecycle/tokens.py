@@ -7,10 +7,10 @@ from typing import Any
 from django.db import transaction
 
 from sessions import ledger
-from sessions.clock import Now, database_now
+from sessions.db.clock import Now, database_now
+from sessions.exceptions import NotThere, RightLost
 from sessions.ledger import Entry
 from sessions.lifecycle.authority import Actor, lock_team, lock_team_for, member_again, name_of
-from sessions.lifecycle.refused import NotThere, RightLost
 from sessions.models import AwsSession, EventKind, Membership, Scope, Token
 from sessions.policy import Action, memberships_of, require_fresh_groups
 from sessions.secret import Secret

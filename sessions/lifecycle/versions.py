@@ -7,7 +7,7 @@ same lock.
 
 from dataclasses import dataclass
 
-from sessions.lifecycle.refused import Refused
+from sessions.exceptions import Refused
 from sessions.models import AwsSession, Event, EventKind, Membership, TeamGroup, TeamPolicy
 
 CHANGED = "Somebody has saved a change of this since you opened it."

@@ -1,6 +1,6 @@
 from django.db import migrations, models
 
-from sessions.lookups import RoleKey
+from sessions.db.lookups import RoleKey
 from sessions.migrations._online import AddIndexOnline
 
 

@@ -9,7 +9,7 @@ from django.db.models.functions import Lower
 
 from sessions.aws.names import filled_in
 from sessions.aws.roots import ROOT_KINDS
-from sessions.lookups import RoleKey
+from sessions.db.lookups import RoleKey
 from sessions.models.forest import above, below, height_below
 from sessions.models.people import Team, User
 from sessions.sealing import Place

@@ -13,11 +13,11 @@ from django.views.decorators.debug import sensitive_post_parameters
 from django.views.decorators.http import require_http_methods, require_POST
 
 from sessions import tasks
-from sessions.clock import database_now
+from sessions.db.clock import database_now
+from sessions.exceptions import Refused
 from sessions.forms import form_for, stored_values
 from sessions.lifecycle import approvals, choices, request_limits, waiting
 from sessions.lifecycle.answers import codes_of, give_codes
-from sessions.lifecycle.sessions import Refused
 from sessions.lifecycle.state import view_of_sessions
 from sessions.lifecycle.versions import Changed
 from sessions.models import ApprovalStage, AwsSession, Membership

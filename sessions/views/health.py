@@ -4,7 +4,7 @@ from django.db import DatabaseError, connection
 from django.http import HttpRequest, HttpResponse, JsonResponse
 from django.views.decorators.http import require_safe
 
-from sessions.clock import database_now
+from sessions.db.clock import database_now
 from sessions.lifecycle.heartbeats import PARTS, alive
 
 

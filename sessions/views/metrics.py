@@ -17,7 +17,7 @@ from prometheus_client.core import (
 )
 from prometheus_client.registry import Collector
 
-from sessions.clock import database_now
+from sessions.db.clock import database_now
 from sessions.lifecycle.broker import client
 from sessions.lifecycle.tallies import LIFE_MINUTES
 from sessions.models import Activation, Credential, Heartbeat, Tally

@@ -13,7 +13,7 @@ from django.urls import reverse
 from django.views.decorators.http import require_safe
 
 from sessions.aws.arn import RoleArn
-from sessions.clock import database_now
+from sessions.db.clock import database_now
 from sessions.lifecycle import waiting
 from sessions.lifecycle.key_rotations import can_be_rotated
 from sessions.lifecycle.moves import progress

@@ -10,10 +10,11 @@ from django.template.defaultfilters import pluralize
 from django.views.decorators.http import require_http_methods, require_POST
 
 from sessions.conflicts import Stored, status_of
+from sessions.exceptions import Refused
 from sessions.forms_people import AccessForm, GroupForm
-from sessions.lifecycle.access import access_of, delete_group, save_group, set_access
+from sessions.lifecycle.access import delete_group, save_group, set_access
+from sessions.lifecycle.audiences import access_of
 from sessions.lifecycle.closed_roles import is_closed_by_admin
-from sessions.lifecycle.refused import Refused
 from sessions.lifecycle.same_identity import is_known
 from sessions.lifecycle.same_role import close_wider_ways, how_many_end, may_close, wider_ways
 from sessions.lifecycle.versions import last_change

@@ -11,10 +11,10 @@ from django.views.decorators.http import require_http_methods, require_POST, req
 
 from sessions import tasks
 from sessions.conflicts import Stored, status_of
+from sessions.exceptions import Refused
 from sessions.lifecycle import request_limits
 from sessions.lifecycle.moves import progress
 from sessions.lifecycle.naming import may_be_unnamed, unnamed_sessions
-from sessions.lifecycle.refused import Refused
 from sessions.lifecycle.team_policy import PolicyDraft
 from sessions.lifecycle.versions import last_change
 from sessions.models import CHAINED, AwsSession, EventKind, Membership, TeamPolicy

@@ -8,9 +8,9 @@ from django.http import Http404, HttpRequest, HttpResponse
 from django.shortcuts import redirect, render
 from django.views.decorators.http import require_http_methods, require_POST
 
-from sessions.clock import database_now
+from sessions.db.clock import database_now
+from sessions.exceptions import Refused
 from sessions.forms_people import TokenForm
-from sessions.lifecycle.refused import Refused
 from sessions.lifecycle.tokens import create_token, revoke_token
 from sessions.models import Membership, Scope, Token
 from sessions.picking import is_searching

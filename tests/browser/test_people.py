@@ -4,7 +4,8 @@ import pytest
 from django.urls import reverse
 from playwright.sync_api import expect
 
-from sessions.lifecycle.access import Access, Audience, save_group, set_access
+from sessions.lifecycle.access import save_group, set_access
+from sessions.lifecycle.audiences import Access, Audience
 from sessions.lifecycle.invitations import invite
 from sessions.lifecycle.reveal import reveal
 from sessions.lifecycle.rights import remove_member

@@ -4,7 +4,7 @@ import pytest
 from django.urls import reverse
 from playwright.sync_api import expect
 
-from sessions.clock import database_now
+from sessions.db.clock import database_now
 from sessions.lifecycle import approvals, key_rotations
 from sessions.models import Approval, AwsSession
 from tests.browser.test_every_page import check

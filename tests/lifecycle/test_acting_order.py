@@ -4,17 +4,18 @@ import pytest
 from django.core.exceptions import PermissionDenied
 from django.urls import reverse
 
-from sessions.clock import database_now
+from sessions.db.clock import database_now
+from sessions.exceptions import ActorGone, NotThere, Refused, RightLost
 from sessions.lifecycle import approvals
-from sessions.lifecycle.access import Access, Audience, delete_group, save_group, set_access
+from sessions.lifecycle.access import delete_group, save_group, set_access
 from sessions.lifecycle.activations import rotate_session, start_session
 from sessions.lifecycle.answers import give_codes
+from sessions.lifecycle.audiences import Access, Audience
 from sessions.lifecycle.deletions import delete_session
 from sessions.lifecycle.invitations import accept_invitation, invite, revoke_invitation
 from sessions.lifecycle.key_rotations import ask_rotation
 from sessions.lifecycle.people import create_person, rename_in_cloudtrail
 from sessions.lifecycle.probes import start_probe
-from sessions.lifecycle.refused import ActorGone, NotThere, Refused, RightLost
 from sessions.lifecycle.rights import (
     change_role,
     disable_member,

@@ -8,7 +8,7 @@ from django.urls import reverse
 
 from sessions import sealing
 from sessions.aws import portal_state
-from sessions.clock import database_now
+from sessions.db.clock import database_now
 from sessions.lifecycle import approvals, choices, waiting
 from sessions.lifecycle.approvals import approval_of, ask_approval, delete_unneeded, end_approval, work_due
 from sessions.lifecycle.deletions import delete_session

@@ -8,9 +8,10 @@ from django.db import connection
 from django.urls import reverse
 
 from sessions.aws.arn import role_key
-from sessions.lifecycle.access import Access, access_of, save_group, set_access
+from sessions.exceptions import Refused
+from sessions.lifecycle.access import save_group, set_access
+from sessions.lifecycle.audiences import Access, access_of
 from sessions.lifecycle.deletions import delete_session
-from sessions.lifecycle.refused import Refused
 from sessions.lifecycle.rights import change_role, disable_member, enable_member, remove_member
 from sessions.lifecycle.same_role import close_wider_ways
 from sessions.lifecycle.sessions import save_session

@@ -3,8 +3,9 @@
 import pytest
 from django.urls import reverse
 
-from sessions.lifecycle.access import Access, Audience, access_of, save_group, set_access
-from sessions.lifecycle.refused import Refused
+from sessions.exceptions import Refused
+from sessions.lifecycle.access import save_group, set_access
+from sessions.lifecycle.audiences import Access, Audience, access_of
 from sessions.lifecycle.same_role import close_wider_ways, wider_ways
 from sessions.lifecycle.sessions import Draft, save_session
 from sessions.models import CHAINED, Activation, AwsSession, Probe

@@ -7,10 +7,11 @@ import time
 import pytest
 from django.db import connection
 
+from sessions.exceptions import Refused
 from sessions.lifecycle import parts
-from sessions.lifecycle.access import Access, set_access
+from sessions.lifecycle.access import set_access
+from sessions.lifecycle.audiences import Access
 from sessions.lifecycle.deletions import delete_session
-from sessions.lifecycle.refused import Refused
 from sessions.lifecycle.rights import change_role
 from sessions.lifecycle.same_role import close_wider_ways, wider_ways
 from sessions.lifecycle.sessions import save_session

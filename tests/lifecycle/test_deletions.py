@@ -12,13 +12,14 @@ from django.test import Client
 from django.urls import reverse
 
 from sessions import ledger, tasks
+from sessions.exceptions import NotThere, Refused
 from sessions.lifecycle import deletions, parts, rotation
-from sessions.lifecycle.access import Access, Audience, set_access
+from sessions.lifecycle.access import set_access
 from sessions.lifecycle.activations import end_of_people_who_left, end_overdue, start_sessions
+from sessions.lifecycle.audiences import Access, Audience
 from sessions.lifecycle.deletions import delete_session, mark_of
 from sessions.lifecycle.key_rotations import ask_rotation
 from sessions.lifecycle.probes import start_probe
-from sessions.lifecycle.refused import NotThere, Refused
 from sessions.lifecycle.reveal import NotYours, reveal
 from sessions.lifecycle.roots import broken_roots
 from sessions.lifecycle.sessions import Draft

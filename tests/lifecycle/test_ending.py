@@ -7,15 +7,10 @@ from django.db import connection
 from django.test.utils import CaptureQueriesContext
 
 from sessions import ledger
-from sessions.clock import database_now
+from sessions.db.clock import database_now
 from sessions.lifecycle import activations, parts
-from sessions.lifecycle.activations import (
-    end_of_people_who_left,
-    end_overdue,
-    lock_team,
-    start_sessions,
-    stop_sessions,
-)
+from sessions.lifecycle.activations import end_of_people_who_left, end_overdue, start_sessions, stop_sessions
+from sessions.lifecycle.authority import lock_team
 from sessions.lifecycle.rights import remove_member
 from sessions.lifecycle.state import Status
 from sessions.models import Activation, Credential, EventKind, Membership

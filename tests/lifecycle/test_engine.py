@@ -10,7 +10,7 @@ from kombu.exceptions import OperationalError
 
 from sessions import heart, tasks
 from sessions.aws.errors import Unavailable
-from sessions.clock import database_now
+from sessions.db.clock import database_now
 from sessions.lifecycle import broker, callers, claims, rotation
 from sessions.lifecycle.activations import end_of_people_who_left, start_sessions
 from sessions.lifecycle.blobs import root_credentials

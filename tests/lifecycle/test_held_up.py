@@ -8,7 +8,7 @@ from django.db import connection, connections
 
 from chainweb.database_limits import bound_waiting
 from sessions import ledger, tasks
-from sessions.clock import database_now
+from sessions.db.clock import database_now
 from sessions.lifecycle import held_up, moves, rotation
 from sessions.lifecycle.activations import start_sessions
 from sessions.models import Activation, Credential, Event, EventKind, LedgerHead, Move, Team

@@ -6,8 +6,9 @@ import pytest
 from django.urls import reverse
 
 from sessions.lifecycle import moves, rotation
-from sessions.lifecycle.access import Access, Audience, set_access
+from sessions.lifecycle.access import set_access
 from sessions.lifecycle.activations import dismiss_notice, rotate_session
+from sessions.lifecycle.audiences import Access, Audience
 from sessions.lifecycle.people import rename_in_cloudtrail
 from sessions.lifecycle.reveal import NotReady, reveal
 from sessions.lifecycle.sessions import Draft, save_session

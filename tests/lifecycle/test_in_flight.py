@@ -4,7 +4,7 @@ from datetime import timedelta
 
 import pytest
 
-from sessions.clock import database_now
+from sessions.db.clock import database_now
 from sessions.lifecycle import callers, parts, rotation
 from sessions.lifecycle.activations import rotate_session, stop_session
 from sessions.lifecycle.answers import give_codes

@@ -7,11 +7,11 @@ import pytest
 from django.test import Client
 from django.urls import reverse
 
-from sessions.clock import database_now
+from sessions.db.clock import database_now
+from sessions.exceptions import Refused
 from sessions.lifecycle.invitations import accept_invitation, invitation_by_code, invite, revoke_invitation
 from sessions.lifecycle.people import create_person
 from sessions.lifecycle.rights import disable_member
-from sessions.lifecycle.sessions import Refused
 from sessions.models import EventKind, Invitation, Membership, Role, User
 from sessions.secret import Secret
 from tests.house import PASSWORD, browser_of

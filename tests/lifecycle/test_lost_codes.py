@@ -7,7 +7,7 @@ from datetime import timedelta
 
 import pytest
 
-from sessions.clock import database_now
+from sessions.db.clock import database_now
 from sessions.lifecycle import answers, endpoints, rotation
 from sessions.lifecycle.activations import stop_session
 from sessions.lifecycle.answers import give_codes

@@ -12,7 +12,7 @@ from django.db import connection
 from django.urls import reverse
 
 from sessions import tasks
-from sessions.clock import database_now
+from sessions.db.clock import database_now
 from sessions.lifecycle import moves
 from sessions.lifecycle.activations import start_sessions
 from sessions.lifecycle.people import rename_in_cloudtrail
@@ -176,8 +176,8 @@ def test_page_and_api_show_how_far_it_is(house, many):
 
 
 def test_a_session_saved_during_the_check_is_checked_under_the_lock(house, monkeypatch):
+    from sessions.exceptions import Refused
     from sessions.lifecycle import team_policy
-    from sessions.lifecycle.refused import Refused
 
     set_policy(house, tags={"stage": ()})
     checked = team_policy.check_all

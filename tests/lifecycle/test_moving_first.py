@@ -8,7 +8,7 @@ from datetime import timedelta
 import pytest
 from django.db import OperationalError
 
-from sessions.clock import database_now
+from sessions.db.clock import database_now
 from sessions.lifecycle import held_up, moves, rotation
 from sessions.lifecycle.activations import start_sessions
 from sessions.lifecycle.state import Status

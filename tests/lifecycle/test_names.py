@@ -6,6 +6,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from sessions.aws.names import aws_name_from, validate_role_session_name
+from sessions.exceptions import Refused
 from sessions.lifecycle.people import (
     RESERVED_USERNAMES,
     create_person,
@@ -14,7 +15,6 @@ from sessions.lifecycle.people import (
     rename_in_cloudtrail,
 )
 from sessions.lifecycle.rights import remove_member
-from sessions.lifecycle.sessions import Refused
 from sessions.models import AwsName, EventKind, Role, User
 
 pytestmark = pytest.mark.django_db

@@ -5,10 +5,11 @@ import json
 import pytest
 from django.urls import reverse
 
+from sessions.exceptions import Refused
 from sessions.lifecycle.naming import preview, unnamed_sessions
 from sessions.lifecycle.people import add_member, create_person
 from sessions.lifecycle.probes import start_probe
-from sessions.lifecycle.sessions import Draft, Refused, save_session
+from sessions.lifecycle.sessions import Draft, save_session
 from sessions.lifecycle.state import Status
 from sessions.lifecycle.team_policy import PolicyDraft, save_policy
 from sessions.models import AwsSession, Credential, EventKind, Role, SourceIdentity, TeamPolicy

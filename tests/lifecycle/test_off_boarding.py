@@ -16,12 +16,13 @@ from django.test import Client
 from django.urls import reverse
 
 from chainweb.identity import oidc_provider, parse_group_map
-from sessions.clock import database_now
-from sessions.lifecycle.access import Access, Audience, set_access
+from sessions.db.clock import database_now
+from sessions.exceptions import Refused
+from sessions.lifecycle.access import set_access
+from sessions.lifecycle.audiences import Access, Audience
 from sessions.lifecycle.authority import lock_team
 from sessions.lifecycle.invitations import accept_invitation, invite
 from sessions.lifecycle.people import add_member, create_person, create_team, rename_in_cloudtrail
-from sessions.lifecycle.refused import Refused
 from sessions.lifecycle.removals import readmit, remember_removal, removals_of
 from sessions.lifecycle.reveal import NotYours, reveal
 from sessions.lifecycle.rights import (

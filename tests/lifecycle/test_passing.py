@@ -4,7 +4,7 @@ from datetime import timedelta
 
 import pytest
 
-from sessions.clock import database_now
+from sessions.db.clock import database_now
 from sessions.lifecycle import source_identity
 from sessions.lifecycle.key_rotations import ask_rotation, work_due
 from sessions.lifecycle.state import Status

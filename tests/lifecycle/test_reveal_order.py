@@ -6,9 +6,10 @@ import pytest
 from django.db import connection
 from django.urls import reverse
 
-from sessions.clock import database_now
-from sessions.lifecycle.access import Access, Audience, delete_group, save_group, set_access
+from sessions.db.clock import database_now
+from sessions.lifecycle.access import delete_group, save_group, set_access
 from sessions.lifecycle.activations import stop_session
+from sessions.lifecycle.audiences import Access, Audience
 from sessions.lifecycle.deletions import delete_session
 from sessions.lifecycle.log_ins import end_log_ins
 from sessions.lifecycle.reveal import NotReady, NotYours, reveal

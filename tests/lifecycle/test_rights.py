@@ -10,9 +10,11 @@ from django.core.management.base import CommandError
 from django.db import connection, connections
 
 from sessions import ledger
-from sessions.clock import database_now
+from sessions.db.clock import database_now
+from sessions.exceptions import Refused
 from sessions.lifecycle import rotation
-from sessions.lifecycle.access import Access, Audience, delete_group, save_group, set_access
+from sessions.lifecycle.access import delete_group, save_group, set_access
+from sessions.lifecycle.audiences import Access, Audience
 from sessions.lifecycle.exposure import held_by, name_of_former_member
 from sessions.lifecycle.invitations import invitation_by_code, invite
 from sessions.lifecycle.needs import needs_of
@@ -26,7 +28,6 @@ from sessions.lifecycle.rights import (
     remove_member,
     set_person_active,
 )
-from sessions.lifecycle.sessions import Refused
 from sessions.lifecycle.state import Status
 from sessions.lifecycle.tokens import member_of_token
 from sessions.models import (

@@ -5,7 +5,7 @@ from datetime import datetime, timedelta
 import pytest
 from django.db import DatabaseError
 
-from sessions.clock import database_now
+from sessions.db.clock import database_now
 from sessions.lifecycle import callers, claims, rotation
 from sessions.lifecycle.activations import end_overdue, mint_all_anew, rotate_session, stop_session
 from sessions.lifecycle.blobs import root_credentials

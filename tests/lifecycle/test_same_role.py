@@ -5,10 +5,11 @@ from django.db import connection
 from django.test.utils import CaptureQueriesContext
 from django.urls import reverse
 
+from sessions.exceptions import Refused, RightLost
 from sessions.lifecycle import parts
-from sessions.lifecycle.access import Access, Audience, access_of, save_group, set_access
+from sessions.lifecycle.access import save_group, set_access
+from sessions.lifecycle.audiences import Access, Audience, access_of
 from sessions.lifecycle.probes import start_probe
-from sessions.lifecycle.refused import Refused, RightLost
 from sessions.lifecycle.same_role import close_wider_ways, wider_ways
 from sessions.lifecycle.sessions import Draft, save_session
 from sessions.models import CHAINED, Activation, AssumerLink, AwsSession, Event, EventKind

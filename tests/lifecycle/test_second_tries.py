@@ -9,7 +9,7 @@ from django.urls import reverse
 from sessions import heart
 from sessions.aws.errors import Refused
 from sessions.aws.proof import About
-from sessions.clock import database_now
+from sessions.db.clock import database_now
 from sessions.lifecycle import retries, rotation, scouts
 from sessions.lifecycle.activations import rotate_session, stop_session
 from sessions.lifecycle.answers import give_codes

@@ -6,7 +6,7 @@ from datetime import timedelta
 import pytest
 
 from sessions.aws.roots import ambient
-from sessions.clock import database_now
+from sessions.db.clock import database_now
 from sessions.lifecycle import endpoints, rotation
 from sessions.lifecycle.activations import start_sessions
 from sessions.lifecycle.answers import give_codes

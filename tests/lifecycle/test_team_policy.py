@@ -2,7 +2,7 @@
 
 import pytest
 
-from sessions.lifecycle.refused import Refused
+from sessions.exceptions import Refused
 from sessions.lifecycle.team_policy import PolicyDraft
 from sessions.models import AwsSession, EventKind, SourceIdentity, TeamPolicy
 from tests.lifecycle.test_naming import OFFICE, edit, set_policy

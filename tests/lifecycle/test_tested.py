@@ -7,7 +7,7 @@ import pytest
 from django.test import Client
 from django.urls import reverse
 
-from sessions.clock import database_now
+from sessions.db.clock import database_now
 from sessions.lifecycle import probes
 from sessions.models import AwsSession, EventKind, Probe, ProbeState, Role
 

@@ -8,7 +8,7 @@ from datetime import timedelta
 import pytest
 
 from sessions.aws.errors import Refused, Unavailable
-from sessions.clock import database_now
+from sessions.db.clock import database_now
 from sessions.lifecycle import endpoints, retries, rotation, second_look
 from sessions.lifecycle.answers import give_codes
 from sessions.lifecycle.outcomes import Refusal, problem_of, tries_before

@@ -19,7 +19,7 @@ from django.urls import reverse
 
 from chainweb.identity import parse_group_map
 from sessions.accounts import ASKED_AT_KEY
-from sessions.clock import database_now
+from sessions.db.clock import database_now
 from sessions.lifecycle.invitations import invite
 from sessions.lifecycle.rights import change_role, disable_member, remove_member
 from sessions.log_ins import BEGAN_KEY

@@ -14,8 +14,8 @@ from django.db import transaction
 
 from chainweb import embedded
 from chainweb.settings import DATA_FOLDER, IS_EMBEDDED
+from sessions.exceptions import Refused
 from sessions.lifecycle.people import add_member, create_person, create_team
-from sessions.lifecycle.refused import Refused
 from sessions.management.busy import told_if_busy
 from sessions.models import Role, Team, User
 from sessions.secret import Secret

@@ -8,7 +8,7 @@ from uuid import UUID
 from django.core.management.base import BaseCommand, CommandError
 from django.db.models import Q
 
-from sessions.lifecycle.refused import Refused
+from sessions.exceptions import Refused
 from sessions.lifecycle.tokens import LONGEST_TOKEN_DAYS, TOKEN_DAYS, create_token
 from sessions.management.busy import told_if_busy
 from sessions.models import AwsSession, Membership, Scope

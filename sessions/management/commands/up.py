@@ -22,7 +22,7 @@ from chainweb import embedded, processes
 from chainweb.processes import NotStarted
 from chainweb.supervisor import ChildEnded, StopRequested, Supervisor
 from sessions.checks import KEYS
-from sessions.clock import database_now
+from sessions.db.clock import database_now
 from sessions.lifecycle import heartbeats
 
 PATIENCE_SECONDS = 20.0
