@@ -11,12 +11,12 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from sessions.aws.answers import unacceptable
-from sessions.aws.calling import calling, check_region
+from sessions.aws.calls import calling, check_region
 from sessions.aws.clients import client
 from sessions.aws.credentials import AwsCredentials
 from sessions.aws.errors import Refused
 from sessions.aws.proof import Asked, Call, Signer
+from sessions.aws.responses import unacceptable
 from sessions.secret import Secret
 
 _KEY_ID = re.compile(r"[A-Z0-9]{16,128}", re.ASCII)

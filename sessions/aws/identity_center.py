@@ -15,12 +15,12 @@ from typing import Any
 
 from botocore.exceptions import ClientError
 
-from sessions.aws.answers import read_credentials, unacceptable
-from sessions.aws.calling import calling, check_region
+from sessions.aws.calls import calling, check_region
 from sessions.aws.clients import client
 from sessions.aws.credentials import AwsCredentials
 from sessions.aws.errors import unreadable
 from sessions.aws.proof import Asked, Call, Signer
+from sessions.aws.responses import read_credentials, unacceptable
 from sessions.secret import Secret
 
 CLIENT_NAME = "Chainweb"

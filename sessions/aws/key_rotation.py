@@ -14,11 +14,11 @@ from enum import StrEnum
 from typing import Protocol
 
 from sessions.aws import iam
-from sessions.aws.answers import CallerIdentity
 from sessions.aws.credentials import AwsCredentials
 from sessions.aws.errors import AwsError, Refused, Unavailable
 from sessions.aws.iam import AccessKey
 from sessions.aws.proof import About
+from sessions.aws.responses import CallerIdentity
 from sessions.aws.sts import caller_identity
 
 # How STS is asked whose a key is. It is another service than IAM: what one answers says nothing of the other.

@@ -10,10 +10,10 @@ from datetime import UTC, datetime
 
 from botocore import exceptions as botocore_exceptions
 
-from sessions.aws.answers import malformed
 from sessions.aws.credentials import AwsCredentials
 from sessions.aws.errors import AwsError, Refused, Unavailable, translate
 from sessions.aws.proof import Asked, Call, Signer
+from sessions.aws.responses import malformed
 from sessions.secret import Secret
 
 KEY_ID, SECRET, EXPIRATION = "AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY", "AWS_CREDENTIAL_EXPIRATION"

@@ -2,19 +2,19 @@
 
 from datetime import UTC, datetime, timedelta
 
-from sessions.aws.answers import (
+from sessions.aws.calls import calling, check_region
+from sessions.aws.clients import sts_client
+from sessions.aws.credentials import AwsCredentials
+from sessions.aws.errors import Refused
+from sessions.aws.hop import DURATION_SECONDS, Hop
+from sessions.aws.proof import Asked, Call, Signed, Signer
+from sessions.aws.responses import (
     AssumedRole,
     CallerIdentity,
     read_assumed_role,
     read_caller_identity,
     read_credentials,
 )
-from sessions.aws.calling import calling, check_region
-from sessions.aws.clients import sts_client
-from sessions.aws.credentials import AwsCredentials
-from sessions.aws.errors import Refused
-from sessions.aws.hop import DURATION_SECONDS, Hop
-from sessions.aws.proof import Asked, Call, Signed, Signer
 from sessions.secret import Secret
 
 __all__ = [

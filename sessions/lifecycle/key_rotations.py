@@ -17,10 +17,10 @@ from django.db.models import Q
 
 from sessions import ledger, sealing
 from sessions.aws import key_rotation, proof
-from sessions.aws.answers import CallerIdentity
 from sessions.aws.credentials import AwsCredentials
 from sessions.aws.errors import AwsError, Refused, WaitingForPerson
 from sessions.aws.key_rotation import Rotation, Step
+from sessions.aws.responses import CallerIdentity
 from sessions.aws.roots import ROOT_KINDS
 from sessions.aws.sts import caller_identity
 from sessions.db.clock import database_now

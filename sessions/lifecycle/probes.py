@@ -8,9 +8,9 @@ from django.db import transaction
 
 from sessions import ledger
 from sessions.aws import advice
-from sessions.aws.answers import CallerIdentity
 from sessions.aws.arn import RoleArn
 from sessions.aws.errors import AwsError, Refused
+from sessions.aws.responses import CallerIdentity
 from sessions.aws.roots import ROOT_KINDS
 from sessions.aws.sts import caller_identity
 from sessions.db.clock import database_now

@@ -7,7 +7,7 @@ import pytest
 from django.urls import reverse
 
 from sessions import sealing
-from sessions.aws import portal_state
+from sessions.aws import identity_center_state
 from sessions.db.clock import database_now
 from sessions.lifecycle import approvals, choices, waiting
 from sessions.lifecycle.approvals import approval_of, ask_approval, delete_unneeded, end_approval, work_due
@@ -328,7 +328,7 @@ def test_a_renewal_of_the_approval_whose_answer_was_lost_says_so(house, center, 
     leaf = house.chained("Leaf", root)
     house.start(leaf)
     approve(house, center, root)
-    monkeypatch.setattr(portal_state, "TOKEN_MARGIN", timedelta(days=2))  # its token has run out
+    monkeypatch.setattr(identity_center_state, "TOKEN_MARGIN", timedelta(days=2))  # its token has run out
     Approval.objects.update(good_until=database_now())
     center.lose_next()
     house.work()

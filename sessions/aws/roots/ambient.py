@@ -10,10 +10,10 @@ from datetime import UTC, datetime
 from botocore.credentials import CredentialResolver, Credentials, create_credential_resolver
 
 from sessions.aws import own_identity
-from sessions.aws.answers import malformed
 from sessions.aws.clients import bare_session, config
 from sessions.aws.credentials import AwsCredentials
 from sessions.aws.errors import AwsError, no_credentials
+from sessions.aws.responses import malformed
 from sessions.aws.roots import RootKind, register
 from sessions.aws.roots.web_identity import explained as in_words_of_a_token
 from sessions.secret import Secret

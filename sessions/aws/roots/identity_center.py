@@ -10,8 +10,8 @@ from sessions.aws.characters import outsider
 from sessions.aws.credentials import AwsCredentials
 from sessions.aws.errors import AwsError, Refused, Throttled, WaitingForPerson
 from sessions.aws.identity_center import NotYet, Registration, Tokens
+from sessions.aws.identity_center_state import PortalState
 from sessions.aws.names import InvalidName, validate_region
-from sessions.aws.portal_state import PortalState
 from sessions.aws.roots import Advanced, Approval, Ask, Choice, Field, RootKind, register
 from sessions.secret import Secret
 
