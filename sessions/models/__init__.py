@@ -1,14 +1,16 @@
 """Declare people, teams, sessions, links, credentials, activations, the ledger and tokens."""
 
-from sessions.models.access import ClosedByAdmin, Right, SessionGrant
 from sessions.models.credentials import Activation, Credential, Ended, Probe, ProbeState
-from sessions.models.events import Event, EventKind, LedgerHead
+from sessions.models.grants import ClosedByAdmin, Right, SessionGrant
+from sessions.models.ledger import Event, EventKind, LedgerHead
+from sessions.models.memberships import Invitation, Membership, Removal, Role, TeamGroup
+from sessions.models.monitoring import Heartbeat, Tally
 from sessions.models.moves import Move
-from sessions.models.people import AwsName, Invitation, Membership, Removal, Role, Team, TeamGroup, User
+from sessions.models.people import AwsName, Team, User
 from sessions.models.roots import Approval, ApprovalStage, KeyRotation, RootAnswer
 from sessions.models.sessions import CHAINED, AssumerLink, AwsSession, Deletion
 from sessions.models.team_policy import SourceIdentity, TeamPolicy
-from sessions.models.tokens import Heartbeat, Scope, Tally, Token
+from sessions.models.tokens import Scope, Token
 
 __all__ = [
     "CHAINED",

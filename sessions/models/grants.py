@@ -3,7 +3,8 @@
 from django.db import models
 from django.db.models import Q
 
-from sessions.models.people import Membership, Team, TeamGroup
+from sessions.models.memberships import Membership, TeamGroup
+from sessions.models.people import Team
 from sessions.models.sessions import AwsSession
 
 
