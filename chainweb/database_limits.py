@@ -3,7 +3,7 @@
 One held row then stops its team for seconds only, and other teams not at all.
 
 A request that waits longer is answered with 503. Workers have the same bound for locks: see
-`sessions.lifecycle.held_up`.
+`sessions.locks.held_up`.
 """
 
 import math

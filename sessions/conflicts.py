@@ -15,7 +15,7 @@ from django.db.models import Model, QuerySet
 from django.http import QueryDict
 
 from sessions.exceptions import NotThere, Refused, RightLost
-from sessions.lifecycle.versions import Changed
+from sessions.locks.versions import Changed
 from sessions.models import Event
 
 Saved = TypeVar("Saved")

@@ -7,7 +7,7 @@ from django.http import HttpRequest
 
 from sessions.lifecycle.roots import broken_roots
 from sessions.models import Role, User
-from sessions.policy import Action, can, memberships_of
+from sessions.permissions import Action, can, memberships_of
 
 
 def page(request: HttpRequest) -> dict[str, Any]:

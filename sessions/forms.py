@@ -22,7 +22,7 @@ from sessions.fields import ListedField, TypedField
 from sessions.hop_fields import advanced_fields, hop_draft, stored_hop_values
 from sessions.lifecycle.sessions import Draft, save_session
 from sessions.lifecycle.state import TeamView
-from sessions.lifecycle.versions import Changed
+from sessions.locks.versions import Changed
 from sessions.models import CHAINED, AwsSession, Membership
 from sessions.picking import SessionPicker
 from sessions.secret import Secret

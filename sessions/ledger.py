@@ -17,8 +17,8 @@ from django.db import connection, transaction
 
 from sessions.db.batches import in_batches
 from sessions.db.clock import database_now
+from sessions.locks.turnstile import waiting_for
 from sessions.models import AwsSession, Event, EventKind, LedgerHead, Team
-from sessions.turnstile import waiting_for
 
 START = hashlib.sha256(b"chainweb ledger").hexdigest()
 

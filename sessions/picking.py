@@ -14,7 +14,7 @@ from django.utils.safestring import SafeString
 from sessions.aws.arn import InvalidArn, RoleArn
 from sessions.models import CHAINED, AwsSession, Membership, Right, Role, SessionGrant
 from sessions.models.sessions import load_chains
-from sessions.policy import Action, Rights, grants_to
+from sessions.permissions import Action, Rights, grants_to
 
 SHOWN = 20
 # What does not suit is left out after reading; so many are looked at before the rest is left to the search.

@@ -14,7 +14,7 @@ from sessions.conflicts import VersionedForm
 from sessions.exceptions import NotThere, Refused, RightLost
 from sessions.fields import LinesField, SwitchField, TypedField, WholeNumberField, checked
 from sessions.lifecycle.team_policy import HOURS, PolicyDraft, save_policy, validate_hours
-from sessions.lifecycle.versions import Changed
+from sessions.locks.versions import Changed
 from sessions.models import Membership, SourceIdentity, TeamPolicy
 from sessions.picking import SessionPicker
 

@@ -26,7 +26,7 @@ from sessions.lifecycle import (
 from sessions.lifecycle.broker import client
 from sessions.lifecycle.claims import next_due_at
 from sessions.lifecycle.heartbeats import stamp
-from sessions.lifecycle.held_up import passed_over
+from sessions.locks.held_up import passed_over
 
 log = structlog.get_logger(__name__)
 

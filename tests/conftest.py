@@ -16,7 +16,8 @@ from django.test import testcases
 
 from chainweb import processes
 from sessions import triggers
-from sessions.lifecycle import broker, budget, endpoints, parts, request_limits
+from sessions.lifecycle import broker, budget, endpoints, request_limits
+from sessions.locks import parts
 from tests import settings as test_settings
 from tests.fake_identity_center import FakeIdentityCenter
 from tests.fake_sts import FakeSts

@@ -15,7 +15,7 @@ from django.test import Client
 from django.urls import reverse
 
 from chainweb.database_limits import bound_silence, bound_transactions, bound_waiting
-from sessions import turnstile
+from sessions.locks import turnstile
 from sessions.models import AwsSession, Credential, Event, LedgerHead, Team, User
 from tests.house import PASSWORD, House, browser_of
 

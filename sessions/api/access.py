@@ -12,9 +12,9 @@ from sessions.lifecycle import request_limits
 from sessions.lifecycle.access import set_access
 from sessions.lifecycle.audiences import Access, Audience, access_of
 from sessions.lifecycle.same_role import close_wider_ways, how_many_end, may_close, wider_ways
-from sessions.lifecycle.versions import Changed
+from sessions.locks.versions import Changed
 from sessions.models import AwsSession, Membership
-from sessions.policy import Action, can
+from sessions.permissions import Action, can
 
 WAYS_SHOWN = 100
 # A NUL is in no name, and PostgreSQL takes none as text.

@@ -15,9 +15,9 @@ from sessions.api_errors import api_error
 from sessions.exceptions import ActorGone
 from sessions.lifecycle import request_limits
 from sessions.lifecycle.tokens import member_of_token
-from sessions.lifecycle.versions import CHANGED, Changed
+from sessions.locks.versions import CHANGED, Changed
 from sessions.models import AwsSession, Membership
-from sessions.policy import CUT_OFF, Action, GroupsTooOld, NotAllowed, Rights, can, is_dead, visible_to
+from sessions.permissions import CUT_OFF, Action, GroupsTooOld, NotAllowed, Rights, can, is_dead, visible_to
 from sessions.secret import Secret
 from sessions.too_often import answer as too_often
 from sessions.too_often import network_of

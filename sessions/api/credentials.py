@@ -9,7 +9,7 @@ from sessions.api.base import ERRORS, ApiError, api, caller, startable
 from sessions.lifecycle import request_limits
 from sessions.lifecycle.reveal import NotReady, hand_out
 from sessions.lifecycle.state import Status
-from sessions.policy import Action
+from sessions.permissions import Action
 from sessions.snippets import FORMATS
 
 # What a browser sends with what a page asks for. Sec-Fetch-Mode alone is none of it: Node's fetch sends that

@@ -13,10 +13,10 @@ from sessions.lifecycle import request_limits
 from sessions.lifecycle.moves import progress
 from sessions.lifecycle.naming import may_be_unnamed, unnamed_sessions
 from sessions.lifecycle.team_policy import PolicyDraft
-from sessions.lifecycle.versions import Changed
+from sessions.locks.versions import Changed
 from sessions.models import Membership, TeamPolicy
 from sessions.models.sessions import load_chains
-from sessions.policy import Action, NotAllowed, can
+from sessions.permissions import Action, NotAllowed, can
 from sessions.policy_form import TeamPolicyForm, policy_values
 
 

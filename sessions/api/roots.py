@@ -15,7 +15,7 @@ from sessions.lifecycle import approvals, request_limits
 from sessions.lifecycle.answers import codes_of, give_codes
 from sessions.lifecycle.state import stored_problem
 from sessions.models import Approval, AwsSession, Membership
-from sessions.policy import Action, NotAllowed, may_answer
+from sessions.permissions import Action, NotAllowed, may_answer
 
 
 class AnswerIn(BaseModel):

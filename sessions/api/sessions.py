@@ -38,9 +38,9 @@ from sessions.lifecycle.activations import (
 from sessions.lifecycle.deletions import delete_session, mark_of
 from sessions.lifecycle.moves import progress
 from sessions.lifecycle.state import Described, view_of_sessions, view_of_team
-from sessions.lifecycle.versions import Changed
+from sessions.locks.versions import Changed
 from sessions.models import CHAINED, AwsSession, Membership, TeamPolicy
-from sessions.policy import CUT_OFF, Action, NotAllowed, Rights, dead_among, visible_to, why_not_create
+from sessions.permissions import CUT_OFF, Action, NotAllowed, Rights, dead_among, visible_to, why_not_create
 
 # A message names so many sessions, and says how many more there are.
 NAMED = 20

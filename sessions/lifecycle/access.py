@@ -9,10 +9,10 @@ from sessions import ledger
 from sessions.exceptions import NotThere, Refused
 from sessions.ledger import Entry
 from sessions.lifecycle.audiences import Access, Audience, access_of
-from sessions.lifecycle.authority import Actor, lock_team_by, lock_team_for, name_of
 from sessions.lifecycle.closed_roles import check_opening, is_admins, keep_closed
 from sessions.lifecycle.rights import settle
-from sessions.lifecycle.versions import expect
+from sessions.locks.authority import Actor, lock_team_by, lock_team_for, name_of
+from sessions.locks.versions import expect
 from sessions.models import (
     AssumerLink,
     AwsSession,
@@ -23,7 +23,7 @@ from sessions.models import (
     Team,
     TeamGroup,
 )
-from sessions.policy import Action, cut_off
+from sessions.permissions import Action, cut_off
 
 __all__ = [
     "Access",

@@ -13,12 +13,13 @@ from sessions import ledger
 from sessions.aws.names import InvalidName
 from sessions.db.clock import database_now
 from sessions.ledger import Entry, Subject
-from sessions.lifecycle import parts, statements
-from sessions.lifecycle.authority import begin, lock_team
-from sessions.lifecycle.held_up import passed_over, teams_held_up
+from sessions.lifecycle import statements
 from sessions.lifecycle.identity import Why, held_identities, identity_of, tell
 from sessions.lifecycle.plan import PlannedHop, plan, secure, secure_all, touched
 from sessions.lifecycle.times import LEAST_LIFE, PARENT_MARGIN
+from sessions.locks import parts
+from sessions.locks.authority import begin, lock_team
+from sessions.locks.held_up import passed_over, teams_held_up
 from sessions.models import (
     Activation,
     AwsSession,
@@ -32,7 +33,7 @@ from sessions.models import (
     TeamPolicy,
 )
 from sessions.models.sessions import load_chains
-from sessions.policy import Action
+from sessions.permissions import Action
 
 # Databases take only so many values in one statement.
 PLANS_AT_ONCE = 1000

@@ -14,9 +14,9 @@ from sessions.aws.roots import ROOT_KINDS, Ask
 from sessions.db.clock import database_now
 from sessions.exceptions import Refused
 from sessions.ledger import Entry
-from sessions.lifecycle.authority import begin_answer
 from sessions.lifecycle.outcomes import CODE_LIFE, Given
 from sessions.lifecycle.plan import root_row
+from sessions.locks.authority import begin_answer
 from sessions.models import AwsSession, Credential, EventKind, Membership, RootAnswer
 from sessions.secret import Secret
 

@@ -22,12 +22,12 @@ from sessions.aws.roots import ROOT_KINDS, Advanced
 from sessions.db.clock import database_now
 from sessions.ledger import Entry
 from sessions.lifecycle import answers, choices
-from sessions.lifecycle.authority import begin_answer, lock_team
-from sessions.lifecycle.held_up import PATIENT_SECONDS, passed_over, wait_for
 from sessions.lifecycle.outcomes import Deferred, cannot_open, problem_of
 from sessions.lifecycle.times import DEFERRED_FOR, backoff
+from sessions.locks.authority import begin_answer, lock_team
+from sessions.locks.held_up import PATIENT_SECONDS, passed_over, wait_for
 from sessions.models import Approval, ApprovalStage, AwsSession, Credential, EventKind, Membership, User
-from sessions.policy import working_members
+from sessions.permissions import working_members
 from sessions.sealing import SealingError
 from sessions.secret import Secret
 

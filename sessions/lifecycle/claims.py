@@ -16,10 +16,10 @@ from django.db import connection, transaction
 from django.db.models import Q
 
 from sessions.db.clock import database_now
-from sessions.lifecycle.held_up import set_patience
 from sessions.lifecycle.needs import needs_of
 from sessions.lifecycle.statements import stored
 from sessions.lifecycle.times import PARENT_MARGIN
+from sessions.locks.held_up import set_patience
 from sessions.models import Credential, Team
 
 

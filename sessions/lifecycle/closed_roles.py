@@ -14,7 +14,7 @@ from django.db.models import Exists, OuterRef, Q, QuerySet
 from sessions.aws.arn import role_key
 from sessions.exceptions import Refused
 from sessions.lifecycle.audiences import Access, Audience, Limit, access_of, is_open, limit_of, opened
-from sessions.lifecycle.authority import Actor
+from sessions.locks.authority import Actor
 from sessions.models import (
     CHAINED,
     AssumerLink,
@@ -26,7 +26,7 @@ from sessions.models import (
     SessionGrant,
     TeamGroup,
 )
-from sessions.policy import grants_to
+from sessions.permissions import grants_to
 
 NAMED = 3
 ASK = "Ask an admin of the team to open it."

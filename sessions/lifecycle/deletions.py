@@ -20,12 +20,12 @@ from sessions import ledger
 from sessions.db.clock import database_now
 from sessions.exceptions import Refused
 from sessions.ledger import Entry
-from sessions.lifecycle import parts
 from sessions.lifecycle.activations import delete_probes, end_activations_of, leave_to_the_clock
-from sessions.lifecycle.authority import begin, lock_team
-from sessions.lifecycle.held_up import passed_over, teams_held_up
 from sessions.lifecycle.needs import needs_of
-from sessions.lifecycle.versions import Changed, expect
+from sessions.locks import parts
+from sessions.locks.authority import begin, lock_team
+from sessions.locks.held_up import passed_over, teams_held_up
+from sessions.locks.versions import Changed, expect
 from sessions.models import (
     Activation,
     AssumerLink,
@@ -38,7 +38,7 @@ from sessions.models import (
     Move,
     Probe,
 )
-from sessions.policy import Action, not_to_change
+from sessions.permissions import Action, not_to_change
 
 NAMED = 5
 

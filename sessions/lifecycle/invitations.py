@@ -11,11 +11,11 @@ from sessions import ledger
 from sessions.db.clock import database_now
 from sessions.exceptions import Refused
 from sessions.ledger import Entry
-from sessions.lifecycle.authority import Actor, begin, lock_team, lock_team_for, name_of
 from sessions.lifecycle.people import add_member
 from sessions.lifecycle.removals import removal_after
+from sessions.locks.authority import Actor, begin, lock_team, lock_team_for, name_of
 from sessions.models import EventKind, Invitation, Membership, Role, User
-from sessions.policy import Action, with_fresh_groups
+from sessions.permissions import Action, with_fresh_groups
 from sessions.secret import Secret
 
 INVITATION_DAYS = 7

@@ -14,7 +14,7 @@ from django.dispatch import receiver
 from sessions import ledger
 from sessions.db.clock import database_now
 from sessions.ledger import Entry
-from sessions.lifecycle.authority import lock_team
+from sessions.locks.authority import lock_team
 from sessions.models import EventKind, Team, Token, User
 
 PASSWORD_CHANGED = "password changed"  # noqa: S105  (a reason, in the ledger)

@@ -17,11 +17,11 @@ from django.db import transaction
 from django.db.models import Q, QuerySet, Sum
 
 from sessions.db.clock import database_now
-from sessions.lifecycle import parts
 from sessions.lifecycle.activations import resettle
-from sessions.lifecycle.authority import lock_team
-from sessions.lifecycle.held_up import passed_over, teams_held_up
 from sessions.lifecycle.identity import Why
+from sessions.locks import parts
+from sessions.locks.authority import lock_team
+from sessions.locks.held_up import passed_over, teams_held_up
 from sessions.models import Activation, AwsSession, Credential, Membership, Move
 
 # So many follow in the transaction of the change itself.

@@ -10,7 +10,7 @@ from django.db.models.expressions import Combinable
 from sessions.ledger import Subject
 from sessions.models import Activation, Credential, Probe, Right, SessionGrant
 from sessions.models.forest import above
-from sessions.policy import OPERATORS, below, cut_off, with_fresh_groups
+from sessions.permissions import OPERATORS, below, cut_off, with_fresh_groups
 
 Row = TypeVar("Row", bound=Model)
 MEMBERSHIP = "user__memberships__"

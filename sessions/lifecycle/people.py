@@ -13,13 +13,13 @@ from sessions.aws.names import InvalidName, aws_name_from, validate_role_session
 from sessions.db.clock import database_now
 from sessions.exceptions import Refused
 from sessions.ledger import Entry
-from sessions.lifecycle.authority import Actor, lock_team, name_of, require_still
 from sessions.lifecycle.moves import follow
 from sessions.lifecycle.removals import lift_removal
 from sessions.lifecycle.shown_names import ShownNames
-from sessions.lifecycle.versions import expect
+from sessions.locks.authority import Actor, lock_team, name_of, require_still
+from sessions.locks.versions import expect
 from sessions.models import AwsName, EventKind, Membership, Role, Team, User
-from sessions.policy import Action
+from sessions.permissions import Action
 from sessions.secret import Secret
 
 LONGEST_AWS_NAME = 32

@@ -15,12 +15,10 @@ from sessions.aws.roots import ROOT_KINDS
 from sessions.aws.sts import caller_identity
 from sessions.db.clock import database_now
 from sessions.ledger import Entry
-from sessions.lifecycle import parts, roots
+from sessions.lifecycle import roots
 from sessions.lifecycle.activations import delete_probes
-from sessions.lifecycle.authority import lock_team
 from sessions.lifecycle.blobs import open_root_secrets, seal_root_secrets
 from sessions.lifecycle.endpoints import ask, route
-from sessions.lifecycle.held_up import passed_over
 from sessions.lifecycle.hop_rules import check_chain, check_link, check_name
 from sessions.lifecycle.outcomes import not_its_own, problem_of
 from sessions.lifecycle.plan import plan, secure
@@ -28,6 +26,9 @@ from sessions.lifecycle.sessions import Draft, begin_saving, check_place
 from sessions.lifecycle.state import Problem, stored_problem
 from sessions.lifecycle.state import problem_of as credential_problem
 from sessions.lifecycle.tested import TOLD_FOR, digest
+from sessions.locks import parts
+from sessions.locks.authority import lock_team
+from sessions.locks.held_up import passed_over
 from sessions.models import (
     CHAINED,
     AssumerLink,
@@ -40,7 +41,7 @@ from sessions.models import (
     Role,
     TeamPolicy,
 )
-from sessions.policy import why_not_create, with_fresh_groups, working_members
+from sessions.permissions import why_not_create, with_fresh_groups, working_members
 from sessions.secret import Secret
 
 PROBE_LIFE = timedelta(seconds=60)

@@ -12,9 +12,9 @@ from django.dispatch import receiver
 from sessions import ledger
 from sessions.db.clock import database_now
 from sessions.ledger import Entry
-from sessions.lifecycle.authority import lock_team_for
+from sessions.locks.authority import lock_team_for
 from sessions.models import EventKind, Membership, Removal, Team, User
-from sessions.policy import Action
+from sessions.permissions import Action
 
 Identity = tuple[str, str]  # provider, uid
 

@@ -13,14 +13,14 @@ from sessions.aws.credentials import AwsCredentials
 from sessions.exceptions import NotThere, Refused, RightLost
 from sessions.ledger import Entry
 from sessions.lifecycle import tallies
-from sessions.lifecycle.authority import LOST, member_again
 from sessions.lifecycle.blobs import open_credentials
 from sessions.lifecycle.moves import follow_for
 from sessions.lifecycle.plan import plan
 from sessions.lifecycle.state import INACTIVE, Problem, State, Status, ended_state, notices_of, state_of
+from sessions.locks.authority import LOST, member_again
 from sessions.models import Activation, AwsSession, EventKind, Membership, TeamPolicy
 from sessions.models.sessions import BrokenChain, load_chain
-from sessions.policy import CUT_OFF, Action, author_role, can, is_cut_off
+from sessions.permissions import CUT_OFF, Action, author_role, can, is_cut_off
 from sessions.sealing import SealingError
 from sessions.snippets import Snippet, SnippetFormat
 

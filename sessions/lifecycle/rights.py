@@ -16,11 +16,11 @@ from sessions.db.clock import database_now
 from sessions.exceptions import Refused
 from sessions.ledger import Entry
 from sessions.lifecycle.activations import delete_probes, end_at_once
-from sessions.lifecycle.authority import Actor, lock_team, lock_team_for, name_of
 from sessions.lifecycle.log_ins import SUSPENDED, end_log_ins, revoke_tokens
 from sessions.lifecycle.needs import rightful, rightful_probes
 from sessions.lifecycle.removals import remember_removal
-from sessions.lifecycle.versions import expect
+from sessions.locks.authority import Actor, lock_team, lock_team_for, name_of
+from sessions.locks.versions import expect
 from sessions.models import (
     Activation,
     Approval,
@@ -34,7 +34,7 @@ from sessions.models import (
     Team,
     User,
 )
-from sessions.policy import Action, below, cut_off, with_fresh_groups, working_members
+from sessions.permissions import Action, below, cut_off, with_fresh_groups, working_members
 
 LAST_ADMIN = "The team would be left without an admin: make somebody else one first."
 

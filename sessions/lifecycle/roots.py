@@ -14,11 +14,11 @@ from sessions.aws.roots import ROOT_KINDS
 from sessions.db.clock import database_now
 from sessions.ledger import Entry
 from sessions.lifecycle import statements
-from sessions.lifecycle.authority import lock_team
 from sessions.lifecycle.needs import Need
 from sessions.lifecycle.outcomes import Blocked, Minted, Outcome, Refusal, problem_of
 from sessions.lifecycle.scouts import told
 from sessions.lifecycle.state import Problem, root_problems
+from sessions.locks.authority import lock_team
 from sessions.models import AwsSession, Credential, EventKind, Membership
 
 

@@ -25,13 +25,13 @@ from sessions.lifecycle.bases import Base, base_from, prepare, route_from, route
 from sessions.lifecycle.callers import Errands
 from sessions.lifecycle.claims import Claim
 from sessions.lifecycle.commit import commit
-from sessions.lifecycle.held_up import team_by_team, teams_held_up
 from sessions.lifecycle.lanes import Call, Lane, Lanes
 from sessions.lifecycle.moves import move_first
 from sessions.lifecycle.needs import Need, needs_of
 from sessions.lifecycle.outcomes import Blocked, Deferred, Minted, Outcome, Refusal
 from sessions.lifecycle.scouts import Scouts
 from sessions.lifecycle.times import DEFERRED_FOR, PARENT_MARGIN, after
+from sessions.locks.held_up import team_by_team, teams_held_up
 from sessions.models import Credential
 
 log = structlog.get_logger(__name__)

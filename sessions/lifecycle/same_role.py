@@ -14,7 +14,6 @@ from django.db.models import Exists, OuterRef, Q, QuerySet
 from sessions import ledger
 from sessions.exceptions import Refused, RightLost
 from sessions.ledger import Entry
-from sessions.lifecycle import parts
 from sessions.lifecycle.access import write_accesses
 from sessions.lifecycle.audiences import (
     Access,
@@ -26,9 +25,10 @@ from sessions.lifecycle.audiences import (
     named,
     opened,
 )
-from sessions.lifecycle.authority import LOST, Actor, lock_team_by, require_still
 from sessions.lifecycle.closed_roles import is_admins, keep_closed, limits_of_role
 from sessions.lifecycle.same_identity import others_like
+from sessions.locks import parts
+from sessions.locks.authority import LOST, Actor, lock_team_by, require_still
 from sessions.models import (
     CHAINED,
     Activation,
@@ -40,7 +40,7 @@ from sessions.models import (
     SessionGrant,
     forest,
 )
-from sessions.policy import Action, can, not_to_change, working_members
+from sessions.permissions import Action, can, not_to_change, working_members
 
 
 @dataclass(frozen=True)

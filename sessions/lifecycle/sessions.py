@@ -14,7 +14,6 @@ from sessions import ledger
 from sessions.db.clock import database_now
 from sessions.exceptions import Refused
 from sessions.ledger import Entry
-from sessions.lifecycle.authority import begin
 from sessions.lifecycle.blobs import seal_root_secrets
 from sessions.lifecycle.closed_roles import check_role
 from sessions.lifecycle.hop_rules import check_below, check_chain, check_link, check_name
@@ -22,7 +21,8 @@ from sessions.lifecycle.identity import Why, check_token, go_along, own_below, w
 from sessions.lifecycle.moves import follow
 from sessions.lifecycle.same_role import close_like_role
 from sessions.lifecycle.tested import identity_told
-from sessions.lifecycle.versions import expect
+from sessions.locks.authority import begin
+from sessions.locks.versions import expect
 from sessions.models import (
     CHAINED,
     AssumerLink,
@@ -32,7 +32,7 @@ from sessions.models import (
     TeamPolicy,
 )
 from sessions.models.sessions import load_chains
-from sessions.policy import Action, can, why_not_create, why_not_kind
+from sessions.permissions import Action, can, why_not_create, why_not_kind
 from sessions.secret import Secret
 
 __all__ = ["Draft", "Refused", "check_place", "save_session"]

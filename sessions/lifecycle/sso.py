@@ -6,11 +6,11 @@ from collections.abc import Set as AbstractSet
 from django.db import transaction
 
 from sessions.db.clock import database_now
-from sessions.lifecycle.authority import lock_team
 from sessions.lifecycle.moves import follow
 from sessions.lifecycle.people import add_member
 from sessions.lifecycle.removals import Identity, is_removed
 from sessions.lifecycle.rights import change_role, remove_member
+from sessions.locks.authority import lock_team
 from sessions.models import Membership, Role, Team, User
 
 ACTOR = "sso"

@@ -13,7 +13,7 @@ from sessions.lifecycle.naming import role_session_name
 from sessions.lifecycle.times import LEAST_LIFE, SETTLING
 from sessions.models import Activation, AwsSession, Credential, Ended, Membership, Role, TeamPolicy, User
 from sessions.models.sessions import load_chains
-from sessions.policy import Rights, cut_off
+from sessions.permissions import Rights, cut_off
 
 
 class Status(StrEnum):
@@ -204,7 +204,7 @@ class TeamView:
         return cut_off([self.member.team_id], among=self.only)
 
     def is_dead(self, session: AwsSession) -> bool:
-        """Tell if nothing is issued because a link of the chain is cut off: see `policy.cut_off`."""
+        """Tell if nothing is issued because a link of the chain is cut off: see `permissions.cut_off`."""
         return any(each.pk in self._cut_off for each in self.chain_of(session))
 
     def chain_of(self, session: AwsSession) -> list[AwsSession]:

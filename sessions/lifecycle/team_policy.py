@@ -16,12 +16,12 @@ from sessions.db.batches import in_batches
 from sessions.db.clock import database_now
 from sessions.exceptions import Refused
 from sessions.ledger import Entry
-from sessions.lifecycle.authority import begin
 from sessions.lifecycle.handles import HANDLE, Shape, clash, handles_of
 from sessions.lifecycle.hop_rules import check_name, check_size, check_tags, size_of, why_not_tags
 from sessions.lifecycle.moves import follow
 from sessions.lifecycle.naming import effective_template
-from sessions.lifecycle.versions import expect
+from sessions.locks.authority import begin
+from sessions.locks.versions import expect
 from sessions.models import (
     CHAINED,
     AssumerLink,
@@ -33,7 +33,7 @@ from sessions.models import (
     TeamPolicy,
 )
 from sessions.models.forest import below
-from sessions.policy import Action
+from sessions.permissions import Action
 
 # What of a policy decides how people are called.
 NAMING = ("role_session_name", "names_locked", "username_demanded")

@@ -10,9 +10,9 @@ from sessions import ledger
 from sessions.db.clock import Now, database_now
 from sessions.exceptions import NotThere, RightLost
 from sessions.ledger import Entry
-from sessions.lifecycle.authority import Actor, lock_team, lock_team_for, member_again, name_of
+from sessions.locks.authority import Actor, lock_team, lock_team_for, member_again, name_of
 from sessions.models import AwsSession, EventKind, Membership, Scope, Token
-from sessions.policy import Action, memberships_of, require_fresh_groups
+from sessions.permissions import Action, memberships_of, require_fresh_groups
 from sessions.secret import Secret
 
 TOKEN_DAYS = 90
@@ -87,7 +87,7 @@ def member_of_token(secret: Secret) -> tuple[Membership, Token] | None:
     None for unknown, expired, revoked, removed, disabled.
 
     Raises `GroupsTooOld` for a person whose groups have to be read again first. The membership remembers the
-    token, and `policy.can` keeps to its scopes.
+    token, and `permissions.can` keeps to its scopes.
     """
     tokens = Token.objects.select_related("user").annotate(read_at=Now())
     token = tokens.filter(digest=Token.digest_of(secret)).first()

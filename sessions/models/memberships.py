@@ -30,7 +30,7 @@ class Membership(models.Model):
     role = models.CharField(max_length=10, choices=Role.choices, default=Role.MEMBER)
     disabled_at = models.DateTimeField(null=True)
     from_sso = models.BooleanField("governed by the identity provider", default=False)
-    # Goes up with every change that people see; see `lifecycle.versions`.
+    # Goes up with every change that people see; see `locks.versions`.
     version = models.PositiveIntegerField(default=1, db_default=1)
     groups_read_at = models.DateTimeField("when the groups were last read", null=True)
     created_at = models.DateTimeField(auto_now_add=True)
@@ -77,7 +77,7 @@ class TeamGroup(models.Model):
     id = models.UUIDField(primary_key=True, default=uuid.uuid4, editable=False)
     team = models.ForeignKey(Team, on_delete=models.CASCADE, related_name="groups")
     name = models.CharField(max_length=64)
-    # Goes up with every change that people see; see `lifecycle.versions`.
+    # Goes up with every change that people see; see `locks.versions`.
     version = models.PositiveIntegerField(default=1, db_default=1)
     members = models.ManyToManyField(Membership, related_name="groups")
 

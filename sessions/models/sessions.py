@@ -76,7 +76,7 @@ class AwsSession(models.Model):
     open_to_start = models.BooleanField("everyone may start it", default=True)
     open_to_assume = models.BooleanField("everyone may assume from it", default=True)
     # Each goes up with every change that people see: of the session itself, and of whom it is open to. See
-    # `lifecycle.versions`.
+    # `locks.versions`.
     version = models.PositiveIntegerField(default=1, db_default=1)
     access_version = models.PositiveIntegerField(default=1, db_default=1)
     created_by = models.ForeignKey(User, on_delete=models.SET_NULL, null=True, related_name="+")

@@ -39,7 +39,7 @@ class TeamPolicy(models.Model):
     )
     tags = models.JSONField(default=list)
     networks = models.JSONField(default=list)
-    # Goes up with every change that people see; see `lifecycle.versions`.
+    # Goes up with every change that people see; see `locks.versions`.
     version = models.PositiveIntegerField(default=1, db_default=1)
 
     def __str__(self) -> str:

@@ -19,7 +19,7 @@ from django_htmx.http import HttpResponseClientRedirect
 
 from sessions.accounts import OIDC, can_confirm_here, is_recently_authenticated
 from sessions.models import AwsSession, Membership, User
-from sessions.policy import (
+from sessions.permissions import (
     CUT_OFF,
     Action,
     NotAllowed,

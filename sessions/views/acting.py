@@ -15,7 +15,7 @@ from sessions.lifecycle import request_limits
 from sessions.lifecycle.activations import dismiss_notice, rotate_session, start_session, stop_session
 from sessions.lifecycle.reveal import NotReady, hand_out
 from sessions.models import AwsSession, Membership
-from sessions.policy import Action
+from sessions.permissions import Action
 from sessions.snippets import FORMATS, SnippetFormat
 from sessions.views.access import back_or_session, session_for
 from sessions.views.live_parts import htmx_of

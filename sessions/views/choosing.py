@@ -11,8 +11,8 @@ from django.views.decorators.http import require_safe
 from sessions.forms import assumer_picker
 from sessions.forms_people import token_picker
 from sessions.models import AwsSession, Membership
+from sessions.permissions import Action
 from sessions.picking import SessionPicker
-from sessions.policy import Action
 from sessions.policy_form import preview_picker
 from sessions.views.access import member_in, require, session_for
 

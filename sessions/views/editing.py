@@ -23,11 +23,11 @@ from sessions.lifecycle import request_limits
 from sessions.lifecycle.deletions import delete_session, mark_of
 from sessions.lifecycle.probes import report_on, start_probe
 from sessions.lifecycle.state import view_of_sessions
-from sessions.lifecycle.versions import Changed, last_change
+from sessions.locks.versions import Changed, last_change
 from sessions.models import CHAINED, Activation, AwsSession, EventKind, Membership, Probe, ProbeState, User
 from sessions.models.sessions import CHAINED_LABEL
+from sessions.permissions import Action, why_not_create
 from sessions.picking import is_searching
-from sessions.policy import Action, why_not_create
 from sessions.views.access import confirm_first, member_in, require, session_being_edited, session_for
 from sessions.views.preview import people_to_preview
 from sessions.views.rows import CHAINED_ICON, row_of

@@ -11,8 +11,8 @@ from django.views import defaults
 
 from chainweb.database_limits import has_ended_us, is_busy, with_causes
 from sessions.api_errors import api_error, is_for_the_api
-from sessions.policy import GroupsTooOld
-from sessions.turnstile import Busy
+from sessions.locks.turnstile import Busy
+from sessions.permissions import GroupsTooOld
 from sessions.views.live_parts import htmx_of
 
 AWAY = "The database is unavailable. Nothing was changed and nothing handed out. Try again shortly."

@@ -26,9 +26,9 @@ from sessions.lifecycle.rights import (
     enable_member,
     remove_member,
 )
-from sessions.lifecycle.versions import last_change
+from sessions.locks.versions import last_change
 from sessions.models import Activation, AwsName, AwsSession, EventKind, Invitation, Membership, Role, Token
-from sessions.policy import Action, can
+from sessions.permissions import Action, can
 from sessions.views.access import member_in, recently_logged_in
 
 # A page lists so many of what a person has, and says how many more there are.

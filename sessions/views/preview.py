@@ -19,7 +19,7 @@ from sessions.lifecycle.naming import preview
 from sessions.lifecycle.state import view_of_sessions
 from sessions.models import CHAINED, AssumerLink, AwsSession, Membership, TeamPolicy
 from sessions.models.sessions import load_chains
-from sessions.policy import Action, NotAllowed, can
+from sessions.permissions import Action, NotAllowed, can
 from sessions.views.access import member_in, require, session_being_edited, session_for
 
 

@@ -31,7 +31,7 @@ from sessions.models import (
     SourceIdentity,
     User,
 )
-from sessions.policy import Action, can, may_answer, memberships_of, require_fresh_groups
+from sessions.permissions import Action, can, may_answer, memberships_of, require_fresh_groups
 from sessions.snippets import FORMATS
 from sessions.views.access import member_in, session_for
 from sessions.views.live_parts import asks_for_part

@@ -8,7 +8,7 @@ from typing import Any
 from sessions.aws.roots import ROOT_KINDS
 from sessions.lifecycle.state import Described, Problem, Status, TeamView
 from sessions.models import CHAINED, AwsSession
-from sessions.policy import Action
+from sessions.permissions import Action
 
 CHAINED_ICON = "link"
 # How soon a live part asks again: quickly while something is on its way.

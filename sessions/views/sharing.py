@@ -17,9 +17,9 @@ from sessions.lifecycle.audiences import access_of
 from sessions.lifecycle.closed_roles import is_closed_by_admin
 from sessions.lifecycle.same_identity import is_known
 from sessions.lifecycle.same_role import close_wider_ways, how_many_end, may_close, wider_ways
-from sessions.lifecycle.versions import last_change
+from sessions.locks.versions import last_change
 from sessions.models import AssumerLink, AwsSession, EventKind, Membership, TeamGroup
-from sessions.policy import Action
+from sessions.permissions import Action
 from sessions.views.access import member_in, recently_logged_in, session_for
 
 BUILT_ON_SHOWN = 20

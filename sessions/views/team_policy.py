@@ -16,10 +16,10 @@ from sessions.lifecycle import request_limits
 from sessions.lifecycle.moves import progress
 from sessions.lifecycle.naming import may_be_unnamed, unnamed_sessions
 from sessions.lifecycle.team_policy import PolicyDraft
-from sessions.lifecycle.versions import last_change
+from sessions.locks.versions import last_change
 from sessions.models import CHAINED, AwsSession, EventKind, Membership, TeamPolicy
 from sessions.models.sessions import load_chains
-from sessions.policy import Action, can
+from sessions.permissions import Action, can
 from sessions.policy_form import TeamPolicyForm, policy_values, preview_picker
 from sessions.views.access import confirm_first, member_in, require
 from sessions.views.preview import chosen_person, people_to_preview, preview_context

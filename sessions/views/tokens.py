@@ -13,8 +13,8 @@ from sessions.exceptions import Refused
 from sessions.forms_people import TokenForm
 from sessions.lifecycle.tokens import create_token, revoke_token
 from sessions.models import Membership, Scope, Token
+from sessions.permissions import Action, can
 from sessions.picking import is_searching
-from sessions.policy import Action, can
 from sessions.views.access import member_in, recently_logged_in, require
 
 

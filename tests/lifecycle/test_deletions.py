@@ -13,7 +13,7 @@ from django.urls import reverse
 
 from sessions import ledger, tasks
 from sessions.exceptions import NotThere, Refused
-from sessions.lifecycle import deletions, parts, rotation
+from sessions.lifecycle import deletions, rotation
 from sessions.lifecycle.access import set_access
 from sessions.lifecycle.activations import end_of_people_who_left, end_overdue, start_sessions
 from sessions.lifecycle.audiences import Access, Audience
@@ -25,7 +25,8 @@ from sessions.lifecycle.roots import broken_roots
 from sessions.lifecycle.sessions import Draft
 from sessions.lifecycle.shown_names import ShownNames
 from sessions.lifecycle.tokens import create_token
-from sessions.lifecycle.versions import Changed
+from sessions.locks import parts
+from sessions.locks.versions import Changed
 from sessions.models import (
     CHAINED,
     Activation,

@@ -8,11 +8,12 @@ from django.test.utils import CaptureQueriesContext
 
 from sessions import ledger
 from sessions.db.clock import database_now
-from sessions.lifecycle import activations, parts
+from sessions.lifecycle import activations
 from sessions.lifecycle.activations import end_of_people_who_left, end_overdue, start_sessions, stop_sessions
-from sessions.lifecycle.authority import lock_team
 from sessions.lifecycle.rights import remove_member
 from sessions.lifecycle.state import Status
+from sessions.locks import parts
+from sessions.locks.authority import lock_team
 from sessions.models import Activation, Credential, EventKind, Membership
 
 pytestmark = pytest.mark.django_db

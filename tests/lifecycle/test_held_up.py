@@ -9,8 +9,9 @@ from django.db import connection, connections
 from chainweb.database_limits import bound_waiting
 from sessions import ledger, tasks
 from sessions.db.clock import database_now
-from sessions.lifecycle import held_up, moves, rotation
+from sessions.lifecycle import moves, rotation
 from sessions.lifecycle.activations import start_sessions
+from sessions.locks import held_up
 from sessions.models import Activation, Credential, Event, EventKind, LedgerHead, Move, Team
 from tests.house import House, crowd
 from tests.test_held_rows import held, row_of

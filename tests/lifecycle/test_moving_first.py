@@ -9,9 +9,10 @@ import pytest
 from django.db import OperationalError
 
 from sessions.db.clock import database_now
-from sessions.lifecycle import held_up, moves, rotation
+from sessions.lifecycle import moves, rotation
 from sessions.lifecycle.activations import start_sessions
 from sessions.lifecycle.state import Status
+from sessions.locks import held_up
 from sessions.models import Credential, Move
 from tests.lifecycle.test_naming import set_policy
 

@@ -20,7 +20,6 @@ from sessions.db.clock import database_now
 from sessions.exceptions import Refused
 from sessions.lifecycle.access import set_access
 from sessions.lifecycle.audiences import Access, Audience
-from sessions.lifecycle.authority import lock_team
 from sessions.lifecycle.invitations import accept_invitation, invite
 from sessions.lifecycle.people import add_member, create_person, create_team, rename_in_cloudtrail
 from sessions.lifecycle.removals import readmit, remember_removal, removals_of
@@ -34,8 +33,9 @@ from sessions.lifecycle.rights import (
 )
 from sessions.lifecycle.sso import follow_groups
 from sessions.lifecycle.tokens import create_token, member_of_token
+from sessions.locks.authority import lock_team
 from sessions.models import Activation, Credential, EventKind, Membership, Removal, Role, Token, User
-from sessions.policy import GroupsTooOld
+from sessions.permissions import GroupsTooOld
 from sessions.secret import Secret
 from tests.house import PASSWORD, browser_of
 from tests.races import Aside, held_head, wait_for_waiting

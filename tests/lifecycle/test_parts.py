@@ -6,12 +6,13 @@ from types import SimpleNamespace
 import pytest
 from django.db import transaction
 
-from sessions.lifecycle import activations, parts
+from sessions.lifecycle import activations
 from sessions.lifecycle.activations import end_overdue, start_sessions, stop_sessions
 from sessions.lifecycle.people import add_member
 from sessions.lifecycle.reveal import NotReady, reveal
 from sessions.lifecycle.rights import disable_member, enable_member, remove_member
 from sessions.lifecycle.state import Status
+from sessions.locks import parts
 from sessions.models import Activation, AwsSession, Credential, EventKind, Membership, Role
 from tests.house import crowd
 

@@ -29,7 +29,7 @@ from sessions.models import (
     User,
 )
 from sessions.models.sessions import load_chain
-from sessions.policy import author_role, cut_off, is_cut_off
+from sessions.permissions import author_role, cut_off, is_cut_off
 from sessions.snippets import FORMATS
 from tests.races import Aside, held_head, wait_for_waiting
 from tests.test_api import Api

@@ -41,7 +41,7 @@ from sessions.models import (
     SessionGrant,
     User,
 )
-from sessions.policy import Action, can, cut_off, is_dead
+from sessions.permissions import Action, can, cut_off, is_dead
 from tests.house import House
 
 pytestmark = pytest.mark.django_db

@@ -12,7 +12,7 @@ from sessions.exceptions import Refused
 from sessions.lifecycle.tokens import LONGEST_TOKEN_DAYS, TOKEN_DAYS, create_token
 from sessions.management.busy import told_if_busy
 from sessions.models import AwsSession, Membership, Scope
-from sessions.policy import Action, GroupsTooOld, can, require_fresh_groups
+from sessions.permissions import Action, GroupsTooOld, can, require_fresh_groups
 
 DEFAULT_SCOPES = (Scope.READ, Scope.CREDENTIALS)
 

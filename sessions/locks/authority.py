@@ -15,10 +15,10 @@ from uuid import UUID
 
 from sessions.db.clock import Now
 from sessions.exceptions import ActorGone, NotThere, RightLost
-from sessions.lifecycle import parts
+from sessions.locks import parts
+from sessions.locks.turnstile import waiting_for
 from sessions.models import AwsSession, Membership, Team, Token
-from sessions.policy import ROLES, Action, can, memberships_of
-from sessions.turnstile import waiting_for
+from sessions.permissions import ROLES, Action, can, memberships_of
 
 # Who acts: a member, or by name the operator, the clock, the identity provider, whose right no team can end.
 Actor = Membership | str

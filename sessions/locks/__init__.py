@@ -1,0 +1,1 @@
+"""Order and share out the locks of a team, and notice outdated versions."""
