@@ -12,8 +12,9 @@ class ChainsConfig(AppConfig):
     def ready(self) -> None:
         # Without our Celery application, a process that only sends would send to Celery's own default broker.
         from chainweb import celery  # noqa: F401
-        from sessions import checks, triggers  # noqa: F401  (the first two register themselves)
+        from sessions import checks  # noqa: F401  (the first two register themselves)
         from sessions.db import lookups  # noqa: F401  (the first two register themselves)
+        from sessions.ledger import triggers
         from sessions.lifecycle import log_ins, removals  # noqa: F401  (they hear of new passwords and identities)
 
         post_migrate.connect(triggers.install_after_migrate, sender=self)

@@ -15,7 +15,7 @@ from django.db import connections
 from django.test import testcases
 
 from chainweb import processes
-from sessions import triggers
+from sessions.ledger import triggers
 from sessions.lifecycle import broker, budget, endpoints, request_limits
 from sessions.locks import parts
 from tests import settings as test_settings

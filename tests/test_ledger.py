@@ -8,9 +8,9 @@ import pytest
 from django.core.management import CommandError, call_command
 from django.db import DatabaseError, connection, transaction
 
-from sessions import ledger, triggers
+from sessions import ledger
 from sessions.db.batches import in_batches
-from sessions.ledger import Entry, LedgerError, verify
+from sessions.ledger import Entry, LedgerError, chain, triggers, verify
 from sessions.lifecycle.people import create_team
 from sessions.models import Event, EventKind, LedgerHead, Team
 
@@ -51,7 +51,7 @@ def test_lines_that_are_appended_during_a_walk_are_no_fault(monkeypatch):
         yield from in_batches(*rows, **options)
         write(2)
 
-    monkeypatch.setattr(ledger, "in_batches", walk_while_others_write)
+    monkeypatch.setattr(chain, "in_batches", walk_while_others_write)
     assert verify(TEAM) is None
     monkeypatch.undo()
     assert verify(TEAM) is None

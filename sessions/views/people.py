@@ -15,7 +15,7 @@ from sessions.conflicts import Stored, VersionedForm, status_of
 from sessions.db.clock import database_now
 from sessions.exceptions import Refused
 from sessions.forms_people import AwsNameForm, InviteForm, RoleForm, people_of
-from sessions.lifecycle.exposure import held_by, name_of_former_member
+from sessions.ledger.held import held_by, name_of_former_member
 from sessions.lifecycle.invitations import invite, revoke_invitation
 from sessions.lifecycle.people import rename_in_cloudtrail
 from sessions.lifecycle.removals import readmit, removals_of

@@ -1,0 +1,27 @@
+"""Keep the audit log of each team, and answer from it."""
+
+from sessions.ledger.chain import (
+    START,
+    Entry,
+    LedgerError,
+    Subject,
+    append,
+    canonical,
+    hold,
+    length,
+    teams_with_a_ledger,
+    verify,
+)
+
+__all__ = [
+    "START",
+    "Entry",
+    "LedgerError",
+    "Subject",
+    "append",
+    "canonical",
+    "hold",
+    "length",
+    "teams_with_a_ledger",
+    "verify",
+]
