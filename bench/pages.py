@@ -29,8 +29,8 @@ from bench.ground import Ground, Unmeasurable
 from bench.large_team import LargeTeam
 from bench.report import Figure
 from bench.routes import Ask
-from sessions.lifecycle import request_limits
 from sessions.models import Membership
+from sessions.monitoring import request_limits
 
 FEW, MANY = 10, 50_000
 REPETITIONS = 9

@@ -21,9 +21,9 @@ from django.conf import settings
 from django.db import close_old_connections, connection
 
 from sessions.db.clock import database_now
-from sessions.lifecycle.broker import client
-from sessions.lifecycle.heartbeats import seconds_since, stamp
 from sessions.lifecycle.second_look import look_again
+from sessions.monitoring.heartbeats import seconds_since, stamp
+from sessions.monitoring.redis import client
 
 log = structlog.get_logger(__name__)
 

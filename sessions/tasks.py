@@ -23,10 +23,10 @@ from sessions.lifecycle import (
     second_look,
     shown_names,
 )
-from sessions.lifecycle.broker import client
 from sessions.lifecycle.claims import next_due_at
-from sessions.lifecycle.heartbeats import stamp
 from sessions.locks.held_up import passed_over
+from sessions.monitoring.heartbeats import stamp
+from sessions.monitoring.redis import client
 
 log = structlog.get_logger(__name__)
 

@@ -10,7 +10,7 @@ from django.http import HttpRequest, HttpResponse
 from django.shortcuts import render
 
 from sessions.api_errors import api_error, is_for_the_api
-from sessions.lifecycle.request_limits import TooOften
+from sessions.monitoring.request_limits import TooOften
 
 MESSAGE = "That was too often. Ask again in {seconds} s."
 

@@ -16,8 +16,9 @@ from django.test import testcases
 
 from chainweb import processes
 from sessions.ledger import triggers
-from sessions.lifecycle import broker, budget, endpoints, request_limits
+from sessions.lifecycle import budget, endpoints
 from sessions.locks import parts
+from sessions.monitoring import redis, request_limits
 from tests import settings as test_settings
 from tests.fake_identity_center import FakeIdentityCenter
 from tests.fake_sts import FakeSts
@@ -138,14 +139,14 @@ def valkey_url(tmp_path_factory):
 
 @pytest.fixture
 def valkey(valkey_url, settings):
-    """A real broker with nothing of ours in it; `sessions.lifecycle.broker` talks to it."""
+    """A real broker with nothing of ours in it; `sessions.monitoring.redis` talks to it."""
     settings.REDIS_URL = valkey_url
-    broker._client.cache_clear()
+    redis._client.cache_clear()
     budget._store.cache_clear()
-    for key in broker.client().scan_iter("chainweb:*"):
-        broker.client().delete(key)
-    yield broker.client()
-    broker._client.cache_clear()
+    for key in redis.client().scan_iter("chainweb:*"):
+        redis.client().delete(key)
+    yield redis.client()
+    redis._client.cache_clear()
     budget._store.cache_clear()
 
 

@@ -12,7 +12,6 @@ from django.test import Client
 from django.test.utils import CaptureQueriesContext
 
 from bench import large_team, routes
-from sessions.lifecycle import request_limits
 from sessions.lifecycle.access import set_access
 from sessions.lifecycle.activations import start_sessions, stop_sessions
 from sessions.lifecycle.audiences import Access, Audience
@@ -20,6 +19,7 @@ from sessions.lifecycle.deletions import delete_session
 from sessions.lifecycle.rights import disable_member, remove_member
 from sessions.locks import parts
 from sessions.models import AssumerLink, AwsSession
+from sessions.monitoring import request_limits
 from sessions.picking import SHOWN
 from sessions.views.editing import DEPENDANTS_SHOWN
 from sessions.views.reading import CHILDREN_SHOWN

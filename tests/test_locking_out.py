@@ -5,8 +5,8 @@ from django.conf import settings as django_settings
 from django.test import Client
 from django.urls import reverse
 
-from sessions.lifecycle import request_limits
-from sessions.lifecycle.request_limits import Limit
+from sessions.monitoring import request_limits
+from sessions.monitoring.request_limits import Limit
 from tests.house import PASSWORD
 
 pytestmark = pytest.mark.django_db

@@ -8,8 +8,8 @@ from django.test import Client
 from django.urls import URLPattern, URLResolver, get_resolver, reverse
 
 from sessions.db.clock import database_now
-from sessions.lifecycle import heartbeats, request_limits
 from sessions.models import AwsSession, EventKind, Heartbeat, Probe, Role
+from sessions.monitoring import heartbeats, request_limits
 from tests.house import House
 
 pytestmark = pytest.mark.django_db

@@ -8,9 +8,9 @@ import pytest
 from django.test import Client
 from django.urls import reverse
 
-from sessions.lifecycle import request_limits
-from sessions.lifecycle.request_limits import Limit, TooOften, take
 from sessions.models import AwsSession, EventKind
+from sessions.monitoring import request_limits
+from sessions.monitoring.request_limits import Limit, TooOften, take
 from sessions.too_often import network_of
 from tests.house import browser_of
 

@@ -8,12 +8,12 @@ from pydantic import BaseModel, ConfigDict, Field, StringConstraints
 
 from sessions.api.base import ERRORS, ApiError, api, caller, etag, seen_version, session_for
 from sessions.exceptions import NotThere, Refused, RightLost
-from sessions.lifecycle import request_limits
 from sessions.lifecycle.access import set_access
 from sessions.lifecycle.audiences import Access, Audience, access_of
 from sessions.lifecycle.same_role import close_wider_ways, how_many_end, may_close, wider_ways
 from sessions.locks.versions import Changed
 from sessions.models import AwsSession, Membership
+from sessions.monitoring import request_limits
 from sessions.permissions import Action, can
 
 WAYS_SHOWN = 100

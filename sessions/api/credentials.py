@@ -6,9 +6,9 @@ from uuid import UUID
 from django.http import HttpRequest, HttpResponse
 
 from sessions.api.base import ERRORS, ApiError, api, caller, startable
-from sessions.lifecycle import request_limits
 from sessions.lifecycle.reveal import NotReady, hand_out
 from sessions.lifecycle.state import Status
+from sessions.monitoring import request_limits
 from sessions.permissions import Action
 from sessions.snippets import FORMATS
 

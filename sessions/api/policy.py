@@ -9,13 +9,13 @@ from pydantic import BaseModel, ConfigDict
 from sessions import tasks
 from sessions.api.base import ERRORS, TRIES, ApiError, api, caller, etag, seen_version
 from sessions.fields import wrong_types
-from sessions.lifecycle import request_limits
 from sessions.lifecycle.moves import progress
 from sessions.lifecycle.naming import may_be_unnamed, unnamed_sessions
 from sessions.lifecycle.team_policy import PolicyDraft
 from sessions.locks.versions import Changed
 from sessions.models import Membership, TeamPolicy
 from sessions.models.sessions import load_chains
+from sessions.monitoring import request_limits
 from sessions.permissions import Action, NotAllowed, can
 from sessions.policy_form import TeamPolicyForm, policy_values
 

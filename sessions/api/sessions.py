@@ -26,7 +26,6 @@ from sessions.db.clock import database_now
 from sessions.exceptions import NotThere, Refused, RightLost
 from sessions.fields import wrong_types
 from sessions.forms import SessionForm, form_for, stored_values
-from sessions.lifecycle import request_limits
 from sessions.lifecycle.activations import (
     dismiss_notice,
     rotate_session,
@@ -40,6 +39,7 @@ from sessions.lifecycle.moves import progress
 from sessions.lifecycle.state import Described, view_of_sessions, view_of_team
 from sessions.locks.versions import Changed
 from sessions.models import CHAINED, AwsSession, Membership, TeamPolicy
+from sessions.monitoring import request_limits
 from sessions.permissions import CUT_OFF, Action, NotAllowed, Rights, dead_among, visible_to, why_not_create
 
 # A message names so many sessions, and says how many more there are.

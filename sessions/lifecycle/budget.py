@@ -14,7 +14,7 @@ import redis
 import structlog
 from django.conf import settings
 
-from sessions.lifecycle.broker import client
+from sessions.monitoring.redis import client
 
 log = structlog.get_logger(__name__)
 

@@ -10,13 +10,14 @@ from sessions import ledger
 from sessions.aws.errors import CredentialsExpired
 from sessions.db.clock import database_now
 from sessions.ledger import Entry
-from sessions.lifecycle import retries, roots, statements, tallies
+from sessions.lifecycle import retries, roots, statements
 from sessions.lifecycle.blobs import seal_credentials
 from sessions.lifecycle.claims import Claim, hold_teams
 from sessions.lifecycle.needs import Need
 from sessions.lifecycle.outcomes import Blocked, Deferred, Minted, Outcome, Refusal, problem_of
 from sessions.lifecycle.times import PARENT_MARGIN, after, rotation_time
 from sessions.models import Activation, Credential, EventKind, Probe
+from sessions.monitoring import counters
 
 MINTED_COLUMNS = (
     *("sealed", "generation", "access_key_id", "packed_policy_size", "minted_at", "expires_at"),
@@ -68,7 +69,7 @@ def commit(
             entries.setdefault(str(row.team_id), []).append(entry)
         if isinstance(outcome, Minted):
             # Without sharing, each of these people and sessions would have had a call of its own.
-            tallies.add("calls_saved", str(row.team_id), amount=max(len(needs[row.pk]) - 1, 0))
+            counters.add("calls_saved", str(row.team_id), amount=max(len(needs[row.pk]) - 1, 0))
     for team_id in sorted(entries):
         ledger.append(team_id, entries[team_id])
     after("written")

@@ -12,7 +12,6 @@ from sessions import ledger
 from sessions.aws.credentials import AwsCredentials
 from sessions.exceptions import NotThere, Refused, RightLost
 from sessions.ledger import Entry
-from sessions.lifecycle import tallies
 from sessions.lifecycle.blobs import open_credentials
 from sessions.lifecycle.moves import follow_for
 from sessions.lifecycle.plan import plan
@@ -20,6 +19,7 @@ from sessions.lifecycle.state import INACTIVE, Problem, State, Status, ended_sta
 from sessions.locks.authority import LOST, member_again
 from sessions.models import Activation, AwsSession, EventKind, Membership, TeamPolicy
 from sessions.models.sessions import BrokenChain, load_chain
+from sessions.monitoring import counters
 from sessions.permissions import CUT_OFF, Action, author_role, can, is_cut_off
 from sessions.sealing import SealingError
 from sessions.snippets import Snippet, SnippetFormat
@@ -102,7 +102,7 @@ def _reveal(session: AwsSession, member: Membership, form: str, via: str) -> Aws
         log.error("a credential does not open", credential=credential.pk, reason=str(error))
         raise NotReady(_failed("CannotOpen", str(error))) from None
     if ends:
-        tallies.served(ends - now)
+        counters.served(ends - now)
     return credentials
 
 

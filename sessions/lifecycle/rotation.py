@@ -20,7 +20,7 @@ from sessions.aws.credentials import AwsCredentials
 from sessions.aws.errors import AwsError
 from sessions.aws.proof import About
 from sessions.db.clock import database_now
-from sessions.lifecycle import claims, outcomes, source_identity, tallies
+from sessions.lifecycle import claims, outcomes, source_identity
 from sessions.lifecycle.bases import Base, base_from, prepare, route_from, route_to, signed_by
 from sessions.lifecycle.callers import Errands
 from sessions.lifecycle.claims import Claim
@@ -33,6 +33,7 @@ from sessions.lifecycle.scouts import Scouts
 from sessions.lifecycle.times import DEFERRED_FOR, PARENT_MARGIN, after
 from sessions.locks.held_up import team_by_team, teams_held_up
 from sessions.models import Credential
+from sessions.monitoring import counters
 
 log = structlog.get_logger(__name__)
 
@@ -114,7 +115,7 @@ class Run:
             # What nobody has begun is as due as it was, for whoever comes next, also where this run has
             # failed.
             team_by_team(list(self.rows.values()), team_of, self._release)
-            tallies.write()
+            counters.write()
         return self.held_in_all
 
     def _claim_more(self, limit: int, until: float) -> None:
@@ -170,7 +171,7 @@ class Run:
         for lane, call in self.lanes.next_calls(self.errands.room(in_line=self._has_backlog())):
             if self.rows.get(call.row.pk) is not call.row:  # stopped, or taken over, since it was claimed
                 self.lanes.not_made(lane, call)
-                tallies.add("claims_lost")
+                counters.add("claims_lost")
                 continue
             if call.base is None:
                 base = prepare(call.row)
@@ -205,7 +206,7 @@ class Run:
         error = outcome.error if isinstance(outcome, Refusal) else None
         signed_with = outcome.signed_with if isinstance(outcome, Refusal) else ""
         self.lanes.finished(lane, call, error)
-        tallies.add("sts_calls", lane.account, error.code if error else "ok")
+        counters.add("sts_calls", lane.account, error.code if error else "ok")
         if error is not None:
             codes = call.base.codes if isinstance(call.base, Base) else ()
             if codes and self._ask_elsewhere(lane, call, error):
@@ -428,7 +429,7 @@ class Run:
         )
         after("committed")
         if len(finished) > len(committed):
-            tallies.add("claims_lost", amount=len(finished) - len(committed))
+            counters.add("claims_lost", amount=len(finished) - len(committed))
         # With their secrets, which a claim does not read: what still lives can still be assumed from.
         unminted = _read(
             [row.pk for row, outcome in done if not (isinstance(outcome, Minted) and row.pk in committed)]

@@ -11,10 +11,10 @@ from django.views.decorators.http import require_POST
 from django_htmx.http import trigger_client_event
 
 from sessions import tasks
-from sessions.lifecycle import request_limits
 from sessions.lifecycle.activations import dismiss_notice, rotate_session, start_session, stop_session
 from sessions.lifecycle.reveal import NotReady, hand_out
 from sessions.models import AwsSession, Membership
+from sessions.monitoring import request_limits
 from sessions.permissions import Action
 from sessions.snippets import FORMATS, SnippetFormat
 from sessions.views.access import back_or_session, session_for

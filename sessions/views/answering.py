@@ -16,11 +16,12 @@ from sessions import tasks
 from sessions.db.clock import database_now
 from sessions.exceptions import Refused
 from sessions.forms import form_for, stored_values
-from sessions.lifecycle import approvals, choices, request_limits, waiting
+from sessions.lifecycle import approvals, choices, waiting
 from sessions.lifecycle.answers import codes_of, give_codes
 from sessions.lifecycle.state import view_of_sessions
 from sessions.locks.versions import Changed
 from sessions.models import ApprovalStage, AwsSession, Membership
+from sessions.monitoring import request_limits
 from sessions.permissions import Action, can, may_answer
 from sessions.views.access import back_or_session, recently_logged_in, session_for
 from sessions.views.live_parts import asks_for_part

@@ -5,7 +5,7 @@ from django.http import HttpRequest, HttpResponse, JsonResponse
 from django.views.decorators.http import require_safe
 
 from sessions.db.clock import database_now
-from sessions.lifecycle.heartbeats import PARTS, alive
+from sessions.monitoring.heartbeats import PARTS, alive
 
 
 def _database_answers() -> bool:

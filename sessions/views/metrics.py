@@ -18,9 +18,9 @@ from prometheus_client.core import (
 from prometheus_client.registry import Collector
 
 from sessions.db.clock import database_now
-from sessions.lifecycle.broker import client
-from sessions.lifecycle.tallies import LIFE_MINUTES
 from sessions.models import Activation, Credential, Heartbeat, Tally
+from sessions.monitoring.counters import LIFE_MINUTES
+from sessions.monitoring.redis import client
 
 QUEUES = (settings.CELERY_TASK_DEFAULT_QUEUE, settings.STARTS_QUEUE)
 

@@ -13,12 +13,12 @@ from sessions.aws.names import new_external_id
 from sessions.db.clock import database_now
 from sessions.exceptions import Refused
 from sessions.forms import form_for
-from sessions.lifecycle import request_limits
 from sessions.lifecycle.closed_roles import check_role
 from sessions.lifecycle.naming import preview
 from sessions.lifecycle.state import view_of_sessions
 from sessions.models import CHAINED, AssumerLink, AwsSession, Membership, TeamPolicy
 from sessions.models.sessions import load_chains
+from sessions.monitoring import request_limits
 from sessions.permissions import Action, NotAllowed, can
 from sessions.views.access import member_in, require, session_being_edited, session_for
 

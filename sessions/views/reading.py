@@ -19,7 +19,6 @@ from sessions.lifecycle.key_rotations import can_be_rotated
 from sessions.lifecycle.moves import progress
 from sessions.lifecycle.plan import plan
 from sessions.lifecycle.state import Status, TeamView, problem_of, view_of_sessions, view_of_team
-from sessions.lifecycle.tallies import saved_by_sharing
 from sessions.lifecycle.times import PARENT_MARGIN
 from sessions.models import (
     AssumerLink,
@@ -31,6 +30,7 @@ from sessions.models import (
     SourceIdentity,
     User,
 )
+from sessions.monitoring.counters import saved_by_sharing
 from sessions.permissions import Action, can, may_answer, memberships_of, require_fresh_groups
 from sessions.snippets import FORMATS
 from sessions.views.access import member_in, session_for

@@ -12,13 +12,13 @@ from django.views.decorators.http import require_http_methods, require_POST, req
 from sessions import tasks
 from sessions.conflicts import Stored, status_of
 from sessions.exceptions import Refused
-from sessions.lifecycle import request_limits
 from sessions.lifecycle.moves import progress
 from sessions.lifecycle.naming import may_be_unnamed, unnamed_sessions
 from sessions.lifecycle.team_policy import PolicyDraft
 from sessions.locks.versions import last_change
 from sessions.models import CHAINED, AwsSession, EventKind, Membership, TeamPolicy
 from sessions.models.sessions import load_chains
+from sessions.monitoring import request_limits
 from sessions.permissions import Action, can
 from sessions.policy_form import TeamPolicyForm, policy_values, preview_picker
 from sessions.views.access import confirm_first, member_in, require

@@ -4,8 +4,9 @@ import time
 
 import pytest
 
-from sessions.lifecycle import broker, budget
+from sessions.lifecycle import budget
 from sessions.lifecycle.budget import BULK_SHARE
+from sessions.monitoring import redis
 
 ACCOUNT = "111122223333"
 
@@ -68,7 +69,7 @@ def test_without_a_limit_everything_is_granted(settings):
 
 def test_without_redis_a_worker_keeps_to_half_the_rate_by_itself(settings, monkeypatch):
     settings.CHAINWEB_CALLS_PER_SECOND = 10.0
-    nowhere = broker.connect("redis://127.0.0.1:1/0")
+    nowhere = redis.connect("redis://127.0.0.1:1/0")
     monkeypatch.setattr(budget, "client", lambda: nowhere)
     budget._store.cache_clear()
     try:
@@ -94,5 +95,5 @@ def test_a_throttle_hours_after_the_last_one_is_only_a_throttle():
 
 
 def test_the_client_is_made_anew_after_a_fork(valkey):
-    assert broker.client() is broker.client()
-    assert broker._client(1) is not broker.client()
+    assert redis.client() is redis.client()
+    assert redis._client(1) is not redis.client()

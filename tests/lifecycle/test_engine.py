@@ -11,7 +11,7 @@ from kombu.exceptions import OperationalError
 from sessions import heart, tasks
 from sessions.aws.errors import Unavailable
 from sessions.db.clock import database_now
-from sessions.lifecycle import broker, callers, claims, rotation
+from sessions.lifecycle import callers, claims, rotation
 from sessions.lifecycle.activations import end_of_people_who_left, start_sessions
 from sessions.lifecycle.blobs import root_credentials
 from sessions.lifecycle.commit import commit
@@ -21,6 +21,7 @@ from sessions.lifecycle.needs import needs_of
 from sessions.lifecycle.sessions import Draft, save_session
 from sessions.lifecycle.state import Status
 from sessions.models import Activation, AwsSession, Credential, EventKind, Heartbeat, Tally
+from sessions.monitoring import redis
 from sessions.secret import Secret
 from tests.house import first_call_lies_too_long
 
@@ -160,16 +161,16 @@ def test_calls_and_what_sharing_has_saved_are_counted_for_metrics(house, sts):
 
 
 def test_the_life_left_when_served_is_counted(house):
-    from sessions.lifecycle import tallies
     from sessions.lifecycle.reveal import reveal
+    from sessions.monitoring import counters
 
     [leaf] = house.chain(1)
     house.start(leaf)
     house.work()
-    tallies.write()
+    counters.write()
     before = served()
     reveal(leaf, house.ben, form="process", via="page")
-    tallies.write()
+    counters.write()
     assert served() == before + 1
 
 
@@ -201,7 +202,7 @@ def test_a_wake_up_that_is_under_way_speaks_for_all(valkey, settings, monkeypatc
 
 
 def test_a_page_does_not_wait_for_a_broker_that_is_away(settings, monkeypatch, caplog):
-    nowhere = broker.connect("redis://127.0.0.1:1/0")
+    nowhere = redis.connect("redis://127.0.0.1:1/0")
     monkeypatch.setattr(tasks, "client", lambda: nowhere)
     monkeypatch.setattr(tasks, "_broker_rests_until", 0.0)
     tasks.wake_for_start()

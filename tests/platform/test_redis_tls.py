@@ -18,7 +18,7 @@ ASK = """
 import django
 django.setup()
 from chainweb.celery import app
-from sessions.lifecycle.broker import client
+from sessions.monitoring.redis import client
 def says(ask):
     try:
         ask()

@@ -23,7 +23,7 @@ from chainweb.processes import NotStarted
 from chainweb.supervisor import ChildEnded, StopRequested, Supervisor
 from sessions.checks import KEYS
 from sessions.db.clock import database_now
-from sessions.lifecycle import heartbeats
+from sessions.monitoring import heartbeats
 
 PATIENCE_SECONDS = 20.0
 
