@@ -10,10 +10,10 @@ from django.db import connection, transaction
 from bench.ground import wait_until
 from sessions import ledger
 from sessions.aws.credentials import AwsCredentials
+from sessions.credentials.payloads import seal_credentials
 from sessions.db.clock import database_now
 from sessions.ledger import Entry
 from sessions.lifecycle.activations import start_sessions
-from sessions.lifecycle.blobs import seal_credentials
 from sessions.lifecycle.people import add_member, create_person, create_team
 from sessions.lifecycle.plan import PlannedHop, plan
 from sessions.lifecycle.sessions import Draft, save_session

@@ -15,9 +15,9 @@ from django.core.exceptions import ImproperlyConfigured
 from django.db import DatabaseError, connection
 
 from sessions import sealing
+from sessions.credentials.payloads import open_root_secrets
 from sessions.db.clock import database_now
 from sessions.lifecycle.authenticators import SEALED_FIELDS, open_seed
-from sessions.lifecycle.blobs import open_root_secrets
 from sessions.models import AwsSession, Credential
 from sessions.sealing import SealingError, parse_keys
 

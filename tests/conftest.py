@@ -15,8 +15,9 @@ from django.db import connections
 from django.test import testcases
 
 from chainweb import processes
+from sessions.credentials import endpoints
 from sessions.ledger import triggers
-from sessions.lifecycle import budget, endpoints
+from sessions.lifecycle import budget
 from sessions.locks import parts
 from sessions.monitoring import redis, request_limits
 from tests import settings as test_settings

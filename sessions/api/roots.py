@@ -9,11 +9,11 @@ from pydantic import BaseModel, ConfigDict
 
 from sessions import tasks
 from sessions.api.base import ERRORS, ApiError, api, caller, session_for
+from sessions.credentials.problems import stored_problem
 from sessions.db.clock import database_now
 from sessions.exceptions import NotThere, Refused, RightLost
 from sessions.lifecycle import approvals
 from sessions.lifecycle.answers import codes_of, give_codes
-from sessions.lifecycle.state import stored_problem
 from sessions.models import Approval, AwsSession, Membership
 from sessions.monitoring import request_limits
 from sessions.permissions import Action, NotAllowed, may_answer

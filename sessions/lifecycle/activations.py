@@ -11,12 +11,12 @@ from django.db.models import Exists, OuterRef, QuerySet
 
 from sessions import ledger
 from sessions.aws.names import InvalidName
+from sessions.credentials import bulk_write
+from sessions.credentials.timing import LEAST_LIFE, PARENT_MARGIN
 from sessions.db.clock import database_now
 from sessions.ledger import Entry, Subject
-from sessions.lifecycle import statements
 from sessions.lifecycle.identity import Why, held_identities, identity_of, tell
 from sessions.lifecycle.plan import PlannedHop, plan, secure, secure_all, touched
-from sessions.lifecycle.times import LEAST_LIFE, PARENT_MARGIN
 from sessions.locks import parts
 from sessions.locks.authority import begin, lock_team
 from sessions.locks.held_up import passed_over, teams_held_up
@@ -416,5 +416,5 @@ def erase_all_unneeded(fingerprints: Iterable[str]) -> None:
         RootAnswer.objects.filter(
             credential_id__any_of=[pk for pk, parent in lone.items() if not parent]
         ).delete()
-        statements.delete(lone)
+        bulk_write.delete(lone)
         left |= {parent for parent in lone.values() if parent}

@@ -19,11 +19,11 @@ from django.db.models import Exists, OuterRef, Q
 from sessions import ledger, sealing
 from sessions.aws.errors import AwsError
 from sessions.aws.roots import ROOT_KINDS, Advanced
+from sessions.credentials.outcomes import Deferred, cannot_open, problem_of
+from sessions.credentials.timing import DEFERRED_FOR, backoff
 from sessions.db.clock import database_now
 from sessions.ledger import Entry
 from sessions.lifecycle import answers, choices
-from sessions.lifecycle.outcomes import Deferred, cannot_open, problem_of
-from sessions.lifecycle.times import DEFERRED_FOR, backoff
 from sessions.locks.authority import begin_answer, lock_team
 from sessions.locks.held_up import PATIENT_SECONDS, passed_over, wait_for
 from sessions.models import Approval, ApprovalStage, AwsSession, Credential, EventKind, Membership, User

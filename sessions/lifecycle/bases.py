@@ -16,11 +16,8 @@ from sessions.aws.errors import AwsError, WaitingForPerson
 from sessions.aws.hop import root_fingerprint
 from sessions.aws.proof import About, Signed, Signer
 from sessions.aws.roots import ROOT_KINDS, RootKind
-from sessions.db.clock import database_now
-from sessions.lifecycle import answers, approvals
-from sessions.lifecycle.blobs import open_credentials, open_root_secrets, root_credentials
-from sessions.lifecycle.endpoints import Route, route
-from sessions.lifecycle.outcomes import (
+from sessions.credentials.endpoints import Route, account_of, route, route_of
+from sessions.credentials.outcomes import (
     Blocked,
     Deferred,
     Given,
@@ -31,7 +28,10 @@ from sessions.lifecycle.outcomes import (
     fails_the_lane,
     not_its_own,
 )
-from sessions.lifecycle.times import DEFERRED_FOR, PARENT_MARGIN
+from sessions.credentials.payloads import open_credentials, open_root_secrets, root_credentials
+from sessions.credentials.timing import DEFERRED_FOR, PARENT_MARGIN
+from sessions.db.clock import database_now
+from sessions.lifecycle import answers, approvals
 from sessions.models import AwsSession, Credential
 from sessions.sealing import SealingError
 from sessions.secret import Secret
@@ -197,19 +197,6 @@ def calling_account(parent: Credential) -> str:
         except InvalidArn:
             return "unknown"
     return account_of(parent.root)
-
-
-def account_of(root: AwsSession) -> str:
-    """Return the account whose quota a root's own calls count on.
-
-    While it is unknown, each such root has its own quota.
-    """
-    return root.account or f"root {root.pk}"
-
-
-def route_of(root: AwsSession) -> Route:
-    """Find where STS is called with a root's own credentials, or for them."""
-    return route(account_of(root), root.sts_home)
 
 
 def route_from(parent: Credential) -> Route:

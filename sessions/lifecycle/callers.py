@@ -19,9 +19,7 @@ from sessions.aws.errors import AwsError, UnacceptableAnswer
 from sessions.aws.hop import Hop
 from sessions.aws.proof import About
 from sessions.aws.sts import assume_role
-from sessions.lifecycle.bases import Base
-from sessions.lifecycle.lanes import Call, Lane
-from sessions.lifecycle.outcomes import (
+from sessions.credentials.outcomes import (
     Minted,
     Outcome,
     Refusal,
@@ -29,6 +27,8 @@ from sessions.lifecycle.outcomes import (
     is_about_the_signer,
     not_its_own,
 )
+from sessions.lifecycle.bases import Base
+from sessions.lifecycle.lanes import Call, Lane
 
 log = structlog.get_logger(__name__)
 

@@ -13,8 +13,8 @@ from typing import Any
 
 from sessions.aws.errors import AwsError
 from sessions.aws.roots import ROOT_KINDS, Choice, Field
+from sessions.credentials.outcomes import problem_of
 from sessions.db.clock import database_now
-from sessions.lifecycle.outcomes import problem_of
 from sessions.models import Approval, ApprovalStage, AwsSession
 from sessions.secret import Secret
 

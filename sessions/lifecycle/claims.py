@@ -15,10 +15,10 @@ from django.conf import settings
 from django.db import connection, transaction
 from django.db.models import Q
 
+from sessions.credentials.bulk_write import stored
+from sessions.credentials.needs import needs_of
+from sessions.credentials.timing import PARENT_MARGIN
 from sessions.db.clock import database_now
-from sessions.lifecycle.needs import needs_of
-from sessions.lifecycle.statements import stored
-from sessions.lifecycle.times import PARENT_MARGIN
 from sessions.locks.held_up import set_patience
 from sessions.models import Credential, Team
 

@@ -8,14 +8,15 @@ from django.db import transaction
 
 from sessions import ledger
 from sessions.aws.errors import CredentialsExpired
+from sessions.credentials import bulk_write
+from sessions.credentials.needs import Need
+from sessions.credentials.outcomes import Blocked, Deferred, Minted, Outcome, Refusal, problem_of
+from sessions.credentials.payloads import seal_credentials
+from sessions.credentials.timing import PARENT_MARGIN, after, rotation_time
 from sessions.db.clock import database_now
 from sessions.ledger import Entry
-from sessions.lifecycle import retries, roots, statements
-from sessions.lifecycle.blobs import seal_credentials
+from sessions.lifecycle import retries, roots
 from sessions.lifecycle.claims import Claim, hold_teams
-from sessions.lifecycle.needs import Need
-from sessions.lifecycle.outcomes import Blocked, Deferred, Minted, Outcome, Refusal, problem_of
-from sessions.lifecycle.times import PARENT_MARGIN, after, rotation_time
 from sessions.models import Activation, Credential, EventKind, Probe
 from sessions.monitoring import counters
 
@@ -50,13 +51,13 @@ def commit(
     minted = {row.pk: (row, outcome) for row, outcome in ours if isinstance(outcome, Minted)}
     others = {row.pk: (row, outcome) for row, outcome in ours if not isinstance(outcome, Minted)}
     taken_away = _taken_away(minted)
-    statements.write(
+    bulk_write.write(
         claim.fence,
         MINTED_COLUMNS,
         {pk: _minted(row, outcome, now, pk in taken_away) for pk, (row, outcome) in minted.items()},
     )
     unminted = _unless_asked_since(_problems(others, now), others, asked)
-    statements.write(claim.fence, PROBLEM_COLUMNS, unminted)
+    bulk_write.write(claim.fence, PROBLEM_COLUMNS, unminted)
     retries.tell_below(unminted, {pk: row for pk, (row, _) in others.items()})
     roots.tell(ours, now)
     if minted:

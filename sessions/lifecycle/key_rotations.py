@@ -23,17 +23,21 @@ from sessions.aws.key_rotation import Rotation, Step
 from sessions.aws.responses import CallerIdentity
 from sessions.aws.roots import ROOT_KINDS
 from sessions.aws.sts import caller_identity
+from sessions.credentials.endpoints import ask, route_of
+from sessions.credentials.outcomes import cannot_open, problem_of, tries_before
+from sessions.credentials.payloads import (
+    open_credentials,
+    open_root_secrets,
+    seal_credentials,
+    seal_root_secrets,
+)
+from sessions.credentials.timing import PARENT_MARGIN, backoff, second_try
 from sessions.db.clock import database_now
 from sessions.exceptions import Refused as NotAllowed
 from sessions.ledger import Entry
 from sessions.lifecycle import roots
-from sessions.lifecycle.bases import route_of
-from sessions.lifecycle.blobs import open_credentials, open_root_secrets, seal_credentials, seal_root_secrets
-from sessions.lifecycle.endpoints import ask
 from sessions.lifecycle.moves import follow
-from sessions.lifecycle.outcomes import cannot_open, problem_of, tries_before
 from sessions.lifecycle.plan import root_row
-from sessions.lifecycle.times import PARENT_MARGIN, backoff, second_try
 from sessions.locks.authority import begin, lock_team
 from sessions.locks.held_up import PATIENT_SECONDS, passed_over, wait_for
 from sessions.models import AwsSession, Credential, EventKind, KeyRotation, Membership

@@ -16,9 +16,9 @@ from django.conf import settings
 from sessions.aws.credentials import AwsCredentials
 from sessions.aws.errors import AwsError, Throttled
 from sessions.aws.proof import Signed
+from sessions.credentials.endpoints import Route
 from sessions.lifecycle import budget
 from sessions.lifecycle.bases import Base
-from sessions.lifecycle.endpoints import Route
 from sessions.models import Credential
 
 # Permits are asked for in slices, so that a lane never sits on a second's worth that another worker could

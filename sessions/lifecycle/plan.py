@@ -7,9 +7,9 @@ from typing import Any
 
 from sessions.aws.hop import Hop, root_fingerprint
 from sessions.aws.roots import ROOT_KINDS
-from sessions.lifecycle import statements
+from sessions.credentials import bulk_write
+from sessions.credentials.timing import LEAST_LIFE, PARENT_MARGIN, rotation_time
 from sessions.lifecycle.naming import resolve_hops
-from sessions.lifecycle.times import LEAST_LIFE, PARENT_MARGIN, rotation_time
 from sessions.models import AwsSession, Credential, Membership, TeamPolicy
 
 
@@ -140,7 +140,7 @@ def _rows_of(plans: Sequence[Sequence[PlannedHop]]) -> dict[str, Credential]:
         for fingerprint, (step, root) in steps.items()
         if fingerprint not in rows
     ]
-    statements.add(made)
+    bulk_write.add(made)
     return rows | {row.fingerprint: row for row in made}
 
 

@@ -13,18 +13,18 @@ from sessions.aws.errors import AwsError, Refused
 from sessions.aws.responses import CallerIdentity
 from sessions.aws.roots import ROOT_KINDS
 from sessions.aws.sts import caller_identity
+from sessions.credentials.endpoints import ask, route
+from sessions.credentials.outcomes import not_its_own, problem_of
+from sessions.credentials.payloads import open_root_secrets, seal_root_secrets
+from sessions.credentials.problems import Problem, stored_problem
+from sessions.credentials.problems import problem_of as credential_problem
 from sessions.db.clock import database_now
 from sessions.ledger import Entry
 from sessions.lifecycle import roots
 from sessions.lifecycle.activations import delete_probes
-from sessions.lifecycle.blobs import open_root_secrets, seal_root_secrets
-from sessions.lifecycle.endpoints import ask, route
 from sessions.lifecycle.hop_rules import check_chain, check_link, check_name
-from sessions.lifecycle.outcomes import not_its_own, problem_of
 from sessions.lifecycle.plan import plan, secure
 from sessions.lifecycle.sessions import Draft, begin_saving, check_place
-from sessions.lifecycle.state import Problem, stored_problem
-from sessions.lifecycle.state import problem_of as credential_problem
 from sessions.lifecycle.tested import TOLD_FOR, digest
 from sessions.locks import parts
 from sessions.locks.authority import lock_team

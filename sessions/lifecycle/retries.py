@@ -15,10 +15,10 @@ from sessions.aws import proof
 from sessions.aws.errors import AwsError
 from sessions.aws.proof import About
 from sessions.aws.roots import ROOT_KINDS
+from sessions.credentials.outcomes import Blocked, Outcome, Refusal, problem_of, tries_before
+from sessions.credentials.timing import DEFERRED_FOR, PARENT_MARGIN, backoff, second_try, seldom
 from sessions.lifecycle import answers
-from sessions.lifecycle.outcomes import Blocked, Outcome, Refusal, problem_of, tries_before
 from sessions.lifecycle.scouts import plain
-from sessions.lifecycle.times import DEFERRED_FOR, PARENT_MARGIN, backoff, second_try, seldom
 from sessions.models import Credential
 
 # Rejections of these are looked at again where nothing lives, too: a region is enabled, a key is activated

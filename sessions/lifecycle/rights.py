@@ -12,12 +12,12 @@ from django.db import transaction
 from django.db.models import Q
 
 from sessions import ledger
+from sessions.credentials.needs import rightful, rightful_probes
 from sessions.db.clock import database_now
 from sessions.exceptions import Refused
 from sessions.ledger import Entry
 from sessions.lifecycle.activations import delete_probes, end_at_once
 from sessions.lifecycle.log_ins import SUSPENDED, end_log_ins, revoke_tokens
-from sessions.lifecycle.needs import rightful, rightful_probes
 from sessions.lifecycle.removals import remember_removal
 from sessions.locks.authority import Actor, lock_team, lock_team_for, name_of
 from sessions.locks.versions import expect

@@ -11,13 +11,14 @@ from sessions.aws import proof
 from sessions.aws.errors import WaitingForPerson
 from sessions.aws.proof import About
 from sessions.aws.roots import ROOT_KINDS
+from sessions.credentials import bulk_write
+from sessions.credentials.needs import Need
+from sessions.credentials.outcomes import Blocked, Minted, Outcome, Refusal, problem_of
+from sessions.credentials.problems import Problem
 from sessions.db.clock import database_now
 from sessions.ledger import Entry
-from sessions.lifecycle import statements
-from sessions.lifecycle.needs import Need
-from sessions.lifecycle.outcomes import Blocked, Minted, Outcome, Refusal, problem_of
 from sessions.lifecycle.scouts import told
-from sessions.lifecycle.state import Problem, root_problems
+from sessions.lifecycle.state import root_problems
 from sessions.locks.authority import lock_team
 from sessions.models import AwsSession, Credential, EventKind, Membership
 
@@ -83,7 +84,7 @@ def go_on_below(parents: Collection[str], now: datetime) -> None:
 
     Inside the transaction that stores them.
     """
-    statements.make_due_below(parents, now)
+    bulk_write.make_due_below(parents, now)
 
 
 def go_on_beside(minted: Sequence[Credential], now: datetime) -> None:

@@ -19,18 +19,19 @@ from django.conf import settings
 from sessions.aws.credentials import AwsCredentials
 from sessions.aws.errors import AwsError
 from sessions.aws.proof import About
+from sessions.credentials import outcomes
+from sessions.credentials.needs import Need, needs_of
+from sessions.credentials.outcomes import Blocked, Deferred, Minted, Outcome, Refusal
+from sessions.credentials.timing import DEFERRED_FOR, PARENT_MARGIN, after
 from sessions.db.clock import database_now
-from sessions.lifecycle import claims, outcomes, source_identity
+from sessions.lifecycle import claims, source_identity
 from sessions.lifecycle.bases import Base, base_from, prepare, route_from, route_to, signed_by
 from sessions.lifecycle.callers import Errands
 from sessions.lifecycle.claims import Claim
 from sessions.lifecycle.commit import commit
 from sessions.lifecycle.lanes import Call, Lane, Lanes
 from sessions.lifecycle.moves import move_first
-from sessions.lifecycle.needs import Need, needs_of
-from sessions.lifecycle.outcomes import Blocked, Deferred, Minted, Outcome, Refusal
 from sessions.lifecycle.scouts import Scouts
-from sessions.lifecycle.times import DEFERRED_FOR, PARENT_MARGIN, after
 from sessions.locks.held_up import team_by_team, teams_held_up
 from sessions.models import Credential
 from sessions.monitoring import counters

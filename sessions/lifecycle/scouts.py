@@ -6,9 +6,9 @@ from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from typing import Any
 
+from sessions.credentials.outcomes import Blocked
+from sessions.credentials.timing import compressed
 from sessions.db.clock import database_now
-from sessions.lifecycle.outcomes import Blocked
-from sessions.lifecycle.times import compressed
 from sessions.models import Credential
 
 # So long a rejection is taken for granted, unless a person asks.

@@ -11,9 +11,9 @@ import structlog
 from django.db.models import Q
 
 from sessions.aws.roots import ROOT_KINDS
+from sessions.credentials.timing import compressed
 from sessions.db.clock import database_now
 from sessions.lifecycle.scouts import plain
-from sessions.lifecycle.times import compressed
 from sessions.models import Credential, KeyRotation
 
 log = structlog.get_logger(__name__)

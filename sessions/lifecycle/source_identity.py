@@ -8,10 +8,10 @@ from django.db.models import F
 
 from sessions import ledger
 from sessions.aws import proof
+from sessions.credentials.outcomes import Outcome, Refusal, problem_of, tries_before
 from sessions.db.clock import database_now
 from sessions.ledger import Entry
 from sessions.lifecycle.moves import follow
-from sessions.lifecycle.outcomes import Outcome, Refusal, problem_of, tries_before
 from sessions.locks.authority import lock_team
 from sessions.locks.held_up import passed_over
 from sessions.models import (

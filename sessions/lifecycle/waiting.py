@@ -6,11 +6,11 @@ from datetime import datetime
 from uuid import UUID
 
 from sessions.aws.roots import Ask
+from sessions.credentials.problems import Problem, problem_of
+from sessions.credentials.timing import PARENT_MARGIN
 from sessions.lifecycle import approvals
 from sessions.lifecycle.answers import codes_of
 from sessions.lifecycle.choices import picked_fields
-from sessions.lifecycle.state import Problem, problem_of
-from sessions.lifecycle.times import PARENT_MARGIN
 from sessions.models import Approval, ApprovalStage, AwsSession, Credential, Membership
 
 

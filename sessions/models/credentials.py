@@ -19,7 +19,7 @@ class Credential(models.Model):
     and they are sealed to the workers. Engine columns: `due_at` (claimable from then on; null: nothing to
     do), `asked_at` (a person waits for it since then: it goes ahead of the bulk), `lease_until` and `fence`
     (a random value per claim: who does not hold it changes nothing), `attempts` since the last success, by
-    the cause that stands now. `problem` is null or what `lifecycle.outcomes.problem_of` says; a root's has
+    the cause that stands now. `problem` is null or what `credentials.outcomes.problem_of` says; a root's has
     also `tried` and `home`: when AWS rejected its key last, and at which STS region.
     """
 

@@ -10,9 +10,9 @@ from django.views.decorators.http import require_POST, require_safe
 
 from sessions import tasks
 from sessions.aws.key_rotation import Step
+from sessions.credentials.problems import stored_problem
 from sessions.exceptions import Refused
 from sessions.lifecycle.key_rotations import ask_again, ask_rotation, can_be_rotated, rotation_of
-from sessions.lifecycle.state import stored_problem
 from sessions.models import AwsSession, Membership
 from sessions.monitoring import request_limits
 from sessions.permissions import Action

@@ -6,7 +6,8 @@ from datetime import datetime
 from typing import Any
 
 from sessions.aws.roots import ROOT_KINDS
-from sessions.lifecycle.state import Described, Problem, Status, TeamView
+from sessions.credentials.problems import Problem
+from sessions.lifecycle.state import Described, Status, TeamView
 from sessions.models import CHAINED, AwsSession
 from sessions.permissions import Action
 

@@ -6,13 +6,13 @@ from datetime import timedelta
 import pytest
 
 from sessions import sealing
+from sessions.credentials.outcomes import CODE_LIFE
 from sessions.db.clock import database_now
 from sessions.exceptions import Refused
 from sessions.lifecycle import answers
 from sessions.lifecycle.activations import stop_session
 from sessions.lifecycle.answers import give_codes
 from sessions.lifecycle.bases import Base
-from sessions.lifecycle.outcomes import CODE_LIFE
 from sessions.lifecycle.sessions import Draft, save_session
 from sessions.lifecycle.state import Status
 from sessions.models import Credential, EventKind, RootAnswer

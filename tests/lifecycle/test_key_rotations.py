@@ -6,12 +6,12 @@ import pytest
 
 from sessions.aws.key_rotation import Step
 from sessions.aws.sts import caller_identity
+from sessions.credentials.endpoints import route_of
+from sessions.credentials.payloads import root_credentials
 from sessions.db.clock import database_now
 from sessions.exceptions import Refused
 from sessions.lifecycle import key_rotations
 from sessions.lifecycle.answers import give_codes
-from sessions.lifecycle.bases import route_of
-from sessions.lifecycle.blobs import root_credentials
 from sessions.lifecycle.key_rotations import DatabaseStore, ask_again, ask_rotation, rotation_of, work_due
 from sessions.lifecycle.second_look import look_again
 from sessions.lifecycle.sessions import Draft, save_session

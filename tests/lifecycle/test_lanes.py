@@ -9,8 +9,9 @@ from sessions.aws.errors import ClockSkewed, Refused, Throttled, Unavailable
 from sessions.aws.names import partitions
 from sessions.aws.proof import About
 from sessions.aws.regions import ENABLED_BY_DEFAULT
-from sessions.lifecycle import endpoints, lanes
-from sessions.lifecycle.endpoints import FAILURES_TO_SHUT, route
+from sessions.credentials import endpoints
+from sessions.credentials.endpoints import FAILURES_TO_SHUT, route
+from sessions.lifecycle import lanes
 from sessions.lifecycle.lanes import Call, Lanes
 from sessions.models import Credential
 from sessions.secret import Secret

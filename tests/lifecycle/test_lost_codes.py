@@ -7,11 +7,12 @@ from datetime import timedelta
 
 import pytest
 
+from sessions.credentials import endpoints
+from sessions.credentials.outcomes import CODE_LIFE, Given
 from sessions.db.clock import database_now
-from sessions.lifecycle import answers, endpoints, rotation
+from sessions.lifecycle import answers, rotation
 from sessions.lifecycle.activations import stop_session
 from sessions.lifecycle.answers import give_codes
-from sessions.lifecycle.outcomes import CODE_LIFE, Given
 from sessions.lifecycle.state import Status
 from sessions.models import Credential, EventKind, RootAnswer
 from sessions.secret import Secret

@@ -4,8 +4,9 @@ from datetime import timedelta
 
 import pytest
 
+from sessions.credentials import endpoints
 from sessions.db.clock import database_now
-from sessions.lifecycle import endpoints, rotation
+from sessions.lifecycle import rotation
 from sessions.lifecycle.activations import rotate_session
 from sessions.lifecycle.answers import give_codes
 from sessions.lifecycle.sessions import Draft, save_session

@@ -10,6 +10,7 @@ from django.core.management.base import CommandError
 from django.db import connection, connections
 
 from sessions import ledger
+from sessions.credentials.needs import needs_of
 from sessions.db.clock import database_now
 from sessions.exceptions import Refused
 from sessions.ledger.held import held_by, name_of_former_member
@@ -17,7 +18,6 @@ from sessions.lifecycle import rotation
 from sessions.lifecycle.access import delete_group, save_group, set_access
 from sessions.lifecycle.audiences import Access, Audience
 from sessions.lifecycle.invitations import invitation_by_code, invite
-from sessions.lifecycle.needs import needs_of
 from sessions.lifecycle.people import add_member
 from sessions.lifecycle.reveal import NotReady, reveal
 from sessions.lifecycle.rights import (

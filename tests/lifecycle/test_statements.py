@@ -5,7 +5,7 @@ from datetime import UTC, datetime
 
 import pytest
 
-from sessions.lifecycle import statements
+from sessions.credentials import bulk_write
 from sessions.lifecycle.commit import MINTED_COLUMNS
 from sessions.models import Credential
 
@@ -42,7 +42,7 @@ def test_every_column_is_stored_to_the_last_bit(row, problem):
         "attempts": 1000,
         "problem": problem,
     }
-    statements.write(FENCE, MINTED_COLUMNS, {row.pk: written})
+    bulk_write.write(FENCE, MINTED_COLUMNS, {row.pk: written})
     stored = Credential.objects.get(pk=row.pk)
     assert {name: getattr(stored, name) for name in written} == {**written, "sealed": stored.sealed}
     assert bytes(stored.sealed) == written["sealed"]
@@ -52,6 +52,6 @@ def test_every_column_is_stored_to_the_last_bit(row, problem):
 
 def test_nothing_is_written_without_the_fence(row):
     written = {"problem": None, "attempts": 7, "due_at": None, "asked_at": None}
-    statements.write(uuid.uuid4(), tuple(written), {row.pk: written})
-    statements.write(FENCE, tuple(written), {})
+    bulk_write.write(uuid.uuid4(), tuple(written), {row.pk: written})
+    bulk_write.write(FENCE, tuple(written), {})
     assert Credential.objects.get(pk=row.pk).attempts == row.attempts != 7

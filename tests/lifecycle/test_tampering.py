@@ -7,8 +7,8 @@ import pytest
 from django.db.models import F
 
 from sessions import sealing
+from sessions.credentials.payloads import open_credentials, seal_credentials
 from sessions.db.clock import database_now
-from sessions.lifecycle.blobs import open_credentials, seal_credentials
 from sessions.lifecycle.probes import report_on, start_probe
 from sessions.lifecycle.reseal import reseal_all
 from sessions.lifecycle.reveal import NotReady, reveal

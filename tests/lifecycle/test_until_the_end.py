@@ -8,10 +8,11 @@ from datetime import timedelta
 import pytest
 
 from sessions.aws.errors import Refused, Unavailable
+from sessions.credentials import endpoints
+from sessions.credentials.outcomes import Refusal, problem_of, tries_before
 from sessions.db.clock import database_now
-from sessions.lifecycle import endpoints, retries, rotation, second_look
+from sessions.lifecycle import retries, rotation, second_look
 from sessions.lifecycle.answers import give_codes
-from sessions.lifecycle.outcomes import Refusal, problem_of, tries_before
 from sessions.lifecycle.probes import run_root_probe, start_probe
 from sessions.lifecycle.sessions import Draft
 from sessions.lifecycle.state import Status

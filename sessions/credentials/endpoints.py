@@ -17,8 +17,12 @@ from typing import TypeVar
 from sessions.aws.errors import AwsError
 from sessions.aws.proof import DENIED, QUOTING, UNKNOWN_KEY, About
 from sessions.aws.regions import stand_ins
-from sessions.lifecycle.outcomes import fails_the_lane, is_unanswered
-from sessions.lifecycle.times import LONGEST_BACKOFF, compressed
+from sessions.credentials.outcomes import (
+    fails_the_lane,
+    is_unanswered,
+)
+from sessions.credentials.timing import LONGEST_BACKOFF, compressed
+from sessions.models import AwsSession
 
 FAILURES_TO_SHUT = 3
 FIRST_SHUT = compressed(seconds=5)
@@ -188,3 +192,16 @@ def route(account: str, home: str, *, of_sts: bool = True) -> Route:
 def forget() -> None:
     """Reset all circuit breakers."""
     _health.clear()
+
+
+def account_of(root: AwsSession) -> str:
+    """Return the account whose quota a root's own calls count on.
+
+    While it is unknown, each such root has its own quota.
+    """
+    return root.account or f"root {root.pk}"
+
+
+def route_of(root: AwsSession) -> Route:
+    """Find where STS is called with a root's own credentials, or for them."""
+    return route(account_of(root), root.sts_home)

@@ -8,7 +8,7 @@ from typing import Any, Protocol
 from sessions.aws.credentials import AwsCredentials
 from sessions.aws.errors import AwsError, Refused, Throttled, Unavailable, WaitingForPerson
 from sessions.aws.proof import About, Signed
-from sessions.lifecycle.times import DEFERRED_FOR
+from sessions.credentials.timing import DEFERRED_FOR
 from sessions.models import Credential
 from sessions.secret import Secret
 

@@ -1,0 +1,1 @@
+"""Describe one credential: outcomes, problems, needs, sealed form, timing."""
