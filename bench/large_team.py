@@ -10,6 +10,7 @@ from typing import Any
 from django.db import connection, models
 
 from sessions.aws.credentials import AwsCredentials
+from sessions.chains.requests import root_row
 from sessions.credentials.payloads import seal_credentials
 from sessions.db.clock import database_now
 from sessions.lifecycle.access import save_group, set_access
@@ -18,7 +19,6 @@ from sessions.lifecycle.approvals import ask_approval
 from sessions.lifecycle.audiences import Access, Audience
 from sessions.lifecycle.invitations import invite
 from sessions.lifecycle.people import add_member, create_person, create_team
-from sessions.lifecycle.plan import root_row
 from sessions.lifecycle.rights import remove_member
 from sessions.lifecycle.sessions import Draft, save_session
 from sessions.lifecycle.tokens import create_token

@@ -9,6 +9,7 @@ import structlog
 from celery import shared_task
 from kombu.exceptions import OperationalError
 
+from sessions.chains import shown_names
 from sessions.db.clock import database_now
 from sessions.lifecycle import (
     activations,
@@ -21,7 +22,6 @@ from sessions.lifecycle import (
     probes,
     rotation,
     second_look,
-    shown_names,
 )
 from sessions.lifecycle.claims import next_due_at
 from sessions.locks.held_up import passed_over

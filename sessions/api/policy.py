@@ -8,9 +8,9 @@ from pydantic import BaseModel, ConfigDict
 
 from sessions import tasks
 from sessions.api.base import ERRORS, TRIES, ApiError, api, caller, etag, seen_version
+from sessions.chains.names import may_be_unnamed, unnamed_sessions
 from sessions.fields import wrong_types
 from sessions.lifecycle.moves import progress
-from sessions.lifecycle.naming import may_be_unnamed, unnamed_sessions
 from sessions.lifecycle.team_policy import PolicyDraft
 from sessions.locks.versions import Changed
 from sessions.models import Membership, TeamPolicy

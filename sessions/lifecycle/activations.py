@@ -11,12 +11,12 @@ from django.db.models import Exists, OuterRef, QuerySet
 
 from sessions import ledger
 from sessions.aws.names import InvalidName
+from sessions.chains.identity import Why, held_identities, identity_of, tell
+from sessions.chains.requests import PlannedHop, plan, secure, secure_all, touched
 from sessions.credentials import bulk_write
 from sessions.credentials.timing import LEAST_LIFE, PARENT_MARGIN
 from sessions.db.clock import database_now
 from sessions.ledger import Entry, Subject
-from sessions.lifecycle.identity import Why, held_identities, identity_of, tell
-from sessions.lifecycle.plan import PlannedHop, plan, secure, secure_all, touched
 from sessions.locks import parts
 from sessions.locks.authority import begin, lock_team
 from sessions.locks.held_up import passed_over, teams_held_up

@@ -11,11 +11,11 @@ from django.db import transaction
 
 from sessions import ledger, sealing
 from sessions.aws.roots import ROOT_KINDS, Ask
+from sessions.chains.requests import root_row
 from sessions.credentials.outcomes import CODE_LIFE, Given
 from sessions.db.clock import database_now
 from sessions.exceptions import Refused
 from sessions.ledger import Entry
-from sessions.lifecycle.plan import root_row
 from sessions.locks.authority import begin_answer
 from sessions.models import AwsSession, Credential, EventKind, Membership, RootAnswer
 from sessions.secret import Secret

@@ -23,6 +23,7 @@ from sessions.aws.key_rotation import Rotation, Step
 from sessions.aws.responses import CallerIdentity
 from sessions.aws.roots import ROOT_KINDS
 from sessions.aws.sts import caller_identity
+from sessions.chains.requests import root_row
 from sessions.credentials.endpoints import ask, route_of
 from sessions.credentials.outcomes import cannot_open, problem_of, tries_before
 from sessions.credentials.payloads import (
@@ -37,7 +38,6 @@ from sessions.exceptions import Refused as NotAllowed
 from sessions.ledger import Entry
 from sessions.lifecycle import roots
 from sessions.lifecycle.moves import follow
-from sessions.lifecycle.plan import root_row
 from sessions.locks.authority import begin, lock_team
 from sessions.locks.held_up import PATIENT_SECONDS, passed_over, wait_for
 from sessions.models import AwsSession, Credential, EventKind, KeyRotation, Membership

@@ -13,6 +13,8 @@ from sessions.aws.errors import AwsError, Refused
 from sessions.aws.responses import CallerIdentity
 from sessions.aws.roots import ROOT_KINDS
 from sessions.aws.sts import caller_identity
+from sessions.chains.requests import plan, secure
+from sessions.chains.rules import check_chain, check_link, check_name
 from sessions.credentials.endpoints import ask, route
 from sessions.credentials.outcomes import not_its_own, problem_of
 from sessions.credentials.payloads import open_root_secrets, seal_root_secrets
@@ -22,8 +24,6 @@ from sessions.db.clock import database_now
 from sessions.ledger import Entry
 from sessions.lifecycle import roots
 from sessions.lifecycle.activations import delete_probes
-from sessions.lifecycle.hop_rules import check_chain, check_link, check_name
-from sessions.lifecycle.plan import plan, secure
 from sessions.lifecycle.sessions import Draft, begin_saving, check_place
 from sessions.lifecycle.tested import TOLD_FOR, digest
 from sessions.locks import parts

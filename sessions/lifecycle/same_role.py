@@ -12,6 +12,7 @@ from django.db import transaction
 from django.db.models import Exists, OuterRef, Q, QuerySet
 
 from sessions import ledger
+from sessions.chains.same_identity import others_like
 from sessions.exceptions import Refused, RightLost
 from sessions.ledger import Entry
 from sessions.lifecycle.access import write_accesses
@@ -26,7 +27,6 @@ from sessions.lifecycle.audiences import (
     opened,
 )
 from sessions.lifecycle.closed_roles import is_admins, keep_closed, limits_of_role
-from sessions.lifecycle.same_identity import others_like
 from sessions.locks import parts
 from sessions.locks.authority import LOST, Actor, lock_team_by, require_still
 from sessions.models import (

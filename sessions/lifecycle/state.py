@@ -9,9 +9,9 @@ from typing import Any
 
 from sessions.aws.arn import InvalidArn, RoleArn
 from sessions.aws.names import InvalidName
+from sessions.chains.names import role_session_name
 from sessions.credentials.problems import Problem, problem_of
 from sessions.credentials.timing import LEAST_LIFE, SETTLING
-from sessions.lifecycle.naming import role_session_name
 from sessions.models import Activation, AwsSession, Credential, Ended, Membership, Role, TeamPolicy, User
 from sessions.models.sessions import load_chains
 from sessions.permissions import Rights, cut_off

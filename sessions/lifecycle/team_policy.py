@@ -12,14 +12,14 @@ from django.db.models.functions import StrIndex
 from sessions import ledger
 from sessions.aws import names, session_policies
 from sessions.aws.session_policies import LONGEST_POLICY
+from sessions.chains.handles import HANDLE, Shape, clash, handles_of
+from sessions.chains.names import effective_template
+from sessions.chains.rules import check_name, check_size, check_tags, size_of, why_not_tags
 from sessions.db.batches import in_batches
 from sessions.db.clock import database_now
 from sessions.exceptions import Refused
 from sessions.ledger import Entry
-from sessions.lifecycle.handles import HANDLE, Shape, clash, handles_of
-from sessions.lifecycle.hop_rules import check_name, check_size, check_tags, size_of, why_not_tags
 from sessions.lifecycle.moves import follow
-from sessions.lifecycle.naming import effective_template
 from sessions.locks.authority import begin
 from sessions.locks.versions import expect
 from sessions.models import (

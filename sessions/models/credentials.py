@@ -86,7 +86,7 @@ class Activation(models.Model):
     credential = models.ForeignKey(Credential, on_delete=models.RESTRICT, related_name="activations")
     started_at = models.DateTimeField()
     ends_at = models.DateTimeField()
-    # What the person has started, hop by hop; see `lifecycle.identity`. Null: started before this was kept.
+    # What the person has started, hop by hop; see `chains.identity`. Null: started before this was kept.
     identity = models.JSONField(null=True)
 
     class Meta:

@@ -21,7 +21,7 @@ class Move(models.Model):
     session = models.ForeignKey(AwsSession, on_delete=models.CASCADE, null=True, related_name="moves")
     user = models.ForeignKey(User, on_delete=models.CASCADE, null=True, related_name="+")
     asked = models.BooleanField("people wait for it", default=False)
-    # Whose edit it is, where that edit has changed an identity: see `lifecycle.identity.Why`.
+    # Whose edit it is, where that edit has changed an identity: see `chains.identity.Why`.
     why = models.JSONField(null=True)
     after = models.UUIDField(null=True)
     done = models.PositiveIntegerField(default=0)

@@ -70,7 +70,7 @@ class AwsSession(models.Model):
     sealed_secrets = models.BinaryField(null=True)
     secret_version = models.PositiveIntegerField(default=0)
     identity_arn = models.CharField("who a root said it is, when last tested", max_length=2048, blank=True)
-    # Goes up with every edit that may have made a root somebody else at AWS; see `lifecycle.identity`.
+    # Goes up with every edit that may have made a root somebody else at AWS; see `chains.identity`.
     identity_version = models.PositiveIntegerField(db_default=0, default=0)
     # Open to everyone of the team, or only to those whom a SessionGrant names.
     open_to_start = models.BooleanField("everyone may start it", default=True)

@@ -10,11 +10,11 @@ from django.shortcuts import render
 from django.views.decorators.http import require_POST, require_safe
 
 from sessions.aws.names import new_external_id
+from sessions.chains.names import preview
 from sessions.db.clock import database_now
 from sessions.exceptions import Refused
 from sessions.forms import form_for
 from sessions.lifecycle.closed_roles import check_role
-from sessions.lifecycle.naming import preview
 from sessions.lifecycle.state import view_of_sessions
 from sessions.models import CHAINED, AssumerLink, AwsSession, Membership, TeamPolicy
 from sessions.models.sessions import load_chains

@@ -13,13 +13,13 @@ from django.urls import reverse
 from django.views.decorators.http import require_safe
 
 from sessions.aws.arn import RoleArn
+from sessions.chains.requests import plan
 from sessions.credentials.problems import problem_of
 from sessions.credentials.timing import PARENT_MARGIN
 from sessions.db.clock import database_now
 from sessions.lifecycle import waiting
 from sessions.lifecycle.key_rotations import can_be_rotated
 from sessions.lifecycle.moves import progress
-from sessions.lifecycle.plan import plan
 from sessions.lifecycle.state import Status, TeamView, view_of_sessions, view_of_team
 from sessions.models import (
     AssumerLink,

@@ -12,6 +12,7 @@ from django.test import Client
 from django.urls import reverse
 
 from sessions import ledger, tasks
+from sessions.chains.shown_names import ShownNames
 from sessions.exceptions import NotThere, Refused
 from sessions.lifecycle import deletions, rotation
 from sessions.lifecycle.access import set_access
@@ -23,7 +24,6 @@ from sessions.lifecycle.probes import start_probe
 from sessions.lifecycle.reveal import NotYours, reveal
 from sessions.lifecycle.roots import broken_roots
 from sessions.lifecycle.sessions import Draft
-from sessions.lifecycle.shown_names import ShownNames
 from sessions.lifecycle.tokens import create_token
 from sessions.locks import parts
 from sessions.locks.versions import Changed

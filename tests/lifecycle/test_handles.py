@@ -2,9 +2,9 @@
 
 import pytest
 
+from sessions.chains.shown_names import ShownNames, remember_aliases
 from sessions.exceptions import Refused
 from sessions.lifecycle.people import create_person, create_team, rename_in_cloudtrail
-from sessions.lifecycle.shown_names import ShownNames, remember_aliases
 from sessions.models import AwsSession, Membership, User
 from tests.lifecycle.test_naming import set_policy
 

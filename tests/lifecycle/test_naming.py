@@ -5,8 +5,8 @@ import json
 import pytest
 from django.urls import reverse
 
+from sessions.chains.names import preview, unnamed_sessions
 from sessions.exceptions import Refused
-from sessions.lifecycle.naming import preview, unnamed_sessions
 from sessions.lifecycle.people import add_member, create_person
 from sessions.lifecycle.probes import start_probe
 from sessions.lifecycle.sessions import Draft, save_session

@@ -144,7 +144,7 @@ def test_policies_with_the_networks_they_are_bound_to_must_fit(house):
 
 
 def test_a_table_whose_links_lead_nowhere_is_said_and_not_an_error(house):
-    from sessions.lifecycle.naming import preview
+    from sessions.chains.names import preview
     from sessions.models import AssumerLink
 
     first = house.chained("First")

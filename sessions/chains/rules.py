@@ -6,9 +6,9 @@ from sessions.aws import session_policies
 from sessions.aws.arn import RoleArn
 from sessions.aws.names import InvalidName, names_a_person
 from sessions.aws.session_policies import LONGEST_POLICY
+from sessions.chains.handles import HANDLE, Shape, clash, handles_of
+from sessions.chains.names import template_of
 from sessions.exceptions import Refused
-from sessions.lifecycle.handles import HANDLE, Shape, clash, handles_of
-from sessions.lifecycle.naming import template_of
 from sessions.models import AssumerLink, AwsSession, TeamPolicy
 from sessions.models.sessions import load_chains
 

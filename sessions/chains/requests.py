@@ -7,9 +7,9 @@ from typing import Any
 
 from sessions.aws.hop import Hop, root_fingerprint
 from sessions.aws.roots import ROOT_KINDS
+from sessions.chains.names import resolve_hops
 from sessions.credentials import bulk_write
 from sessions.credentials.timing import LEAST_LIFE, PARENT_MARGIN, rotation_time
-from sessions.lifecycle.naming import resolve_hops
 from sessions.models import AwsSession, Credential, Membership, TeamPolicy
 
 

@@ -12,8 +12,8 @@ from django.db.models import Q
 from django.db.models.functions import Lower
 
 from sessions.aws.names import InvalidName
-from sessions.lifecycle.handles import HANDLE, Shape
-from sessions.lifecycle.naming import effective_template
+from sessions.chains.handles import HANDLE, Shape
+from sessions.chains.names import effective_template
 from sessions.models import CHAINED, AssumerLink, AwsName, AwsSession, Membership, Team, TeamPolicy
 from sessions.models.sessions import shown_alias
 
