@@ -9,12 +9,12 @@ from typing import Any
 
 from django.db import connection, models
 
+from sessions.activations.start_stop import start_session
 from sessions.aws.credentials import AwsCredentials
 from sessions.chains.requests import root_row
 from sessions.credentials.payloads import seal_credentials
 from sessions.db.clock import database_now
 from sessions.lifecycle.access import save_group, set_access
-from sessions.lifecycle.activations import start_session
 from sessions.lifecycle.approvals import ask_approval
 from sessions.lifecycle.audiences import Access, Audience
 from sessions.lifecycle.invitations import invite

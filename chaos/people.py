@@ -37,7 +37,7 @@ def main() -> None:
 
 
 def _people(slug: str, count: int) -> dict[str, Any]:
-    from sessions.lifecycle.activations import start_session
+    from sessions.activations.start_stop import start_session
     from sessions.lifecycle.people import add_member, create_person
     from sessions.lifecycle.tokens import create_token
     from sessions.models import Role, Team

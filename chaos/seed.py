@@ -14,7 +14,7 @@ def main(count: int, started: int, region: str) -> None:
     django.setup()
     from django.db import transaction
 
-    from sessions.lifecycle.activations import start_session
+    from sessions.activations.start_stop import start_session
     from sessions.lifecycle.people import add_member, create_person, create_team
     from sessions.lifecycle.sessions import Draft, save_session
     from sessions.lifecycle.tokens import create_token

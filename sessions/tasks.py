@@ -9,15 +9,14 @@ import structlog
 from celery import shared_task
 from kombu.exceptions import OperationalError
 
+from sessions.activations import moves, start_stop
 from sessions.chains import shown_names
 from sessions.db.clock import database_now
 from sessions.lifecycle import (
-    activations,
     answers,
     approvals,
     deletions,
     key_rotations,
-    moves,
     people,
     probes,
     rotation,
@@ -98,8 +97,8 @@ def sweep_now() -> None:
 def _sweep(*, by_message: bool) -> None:
     """End what has ended and rotate what is due; a held row delays nothing else."""
     for step in (
-        activations.end_overdue,
-        activations.end_of_people_who_left,
+        start_stop.end_overdue,
+        start_stop.end_of_people_who_left,
         probes.delete_overdue,
         answers.delete_old,
         second_look.look_at_files,

@@ -6,12 +6,13 @@ import time
 from allauth.account.internal.userkit import user_id_to_str
 from django.test import Client
 
+from sessions.activations.start_stop import start_session
+from sessions.activations.status import State
 from sessions.db.clock import database_now
 from sessions.lifecycle import callers, rotation
-from sessions.lifecycle.activations import start_session
 from sessions.lifecycle.people import add_member, create_person, create_team
 from sessions.lifecycle.sessions import Draft, save_session
-from sessions.lifecycle.state import State, view_of_team
+from sessions.lifecycle.state import view_of_team
 from sessions.lifecycle.tokens import create_token
 from sessions.models import CHAINED, AssumerLink, AwsSession, Event, Role
 from sessions.secret import Secret

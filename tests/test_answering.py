@@ -8,13 +8,13 @@ import pytest
 from django.urls import reverse
 
 from sessions import tasks
+from sessions.activations.status import Status
 from sessions.aws import roots
 from sessions.aws.credentials import AwsCredentials
 from sessions.aws.errors import WaitingForPerson
 from sessions.aws.roots import ROOT_KINDS, Ask, Choice, Field, RootKind, register
 from sessions.db.clock import database_now
 from sessions.lifecycle import approvals, key_rotations
-from sessions.lifecycle.state import Status
 from sessions.models import Approval, AwsSession, Credential, EventKind, KeyRotation, RootAnswer
 from tests.house import House
 from tests.lifecycle.test_approvals import ACCOUNT, portal

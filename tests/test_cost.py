@@ -12,8 +12,8 @@ from django.test import Client
 from django.test.utils import CaptureQueriesContext
 
 from bench import large_team, routes
+from sessions.activations.start_stop import start_sessions, stop_sessions
 from sessions.lifecycle.access import set_access
-from sessions.lifecycle.activations import start_sessions, stop_sessions
 from sessions.lifecycle.audiences import Access, Audience
 from sessions.lifecycle.deletions import delete_session
 from sessions.lifecycle.rights import disable_member, remove_member

@@ -287,7 +287,7 @@ def test_a_transaction_that_stands_still_is_ended_and_told_as_a_503(bounded, mon
         with connection.cursor() as cursor:
             cursor.execute("SELECT 1")
 
-    monkeypatch.setattr("sessions.lifecycle.activations.database_now", dawdle)
+    monkeypatch.setattr("sessions.activations.start_stop.database_now", dawdle)
     answer = page.post(reverse("start_session", args=[leaf.pk]))
     assert answer.status_code == 503
     connection.close()

@@ -5,7 +5,7 @@ import re
 import pytest
 from django.urls import reverse
 
-from sessions.lifecycle.state import Status
+from sessions.activations.status import Status
 from tests.lifecycle.test_codes import mfa_root, protected
 from tests.lifecycle.test_rotation import age
 from tests.test_api import Api

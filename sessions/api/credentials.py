@@ -5,9 +5,9 @@ from uuid import UUID
 
 from django.http import HttpRequest, HttpResponse
 
+from sessions.activations.status import Status
 from sessions.api.base import ERRORS, ApiError, api, caller, startable
 from sessions.lifecycle.reveal import NotReady, hand_out
-from sessions.lifecycle.state import Status
 from sessions.monitoring import request_limits
 from sessions.permissions import Action
 from sessions.snippets import FORMATS

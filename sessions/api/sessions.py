@@ -8,6 +8,15 @@ from django.http import Http404, HttpRequest, HttpResponse
 from ninja import Status as Answer
 
 from sessions import tasks
+from sessions.activations.moves import progress
+from sessions.activations.start_stop import (
+    dismiss_notice,
+    rotate_session,
+    start_session,
+    start_sessions,
+    stop_session,
+    stop_sessions,
+)
 from sessions.api.base import (
     ERRORS,
     TRIES,
@@ -26,16 +35,7 @@ from sessions.db.clock import database_now
 from sessions.exceptions import NotThere, Refused, RightLost
 from sessions.fields import wrong_types
 from sessions.forms import SessionForm, form_for, stored_values
-from sessions.lifecycle.activations import (
-    dismiss_notice,
-    rotate_session,
-    start_session,
-    start_sessions,
-    stop_session,
-    stop_sessions,
-)
 from sessions.lifecycle.deletions import delete_session, mark_of
-from sessions.lifecycle.moves import progress
 from sessions.lifecycle.state import Described, view_of_sessions, view_of_team
 from sessions.locks.versions import Changed
 from sessions.models import CHAINED, AwsSession, Membership, TeamPolicy

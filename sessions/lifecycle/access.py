@@ -6,11 +6,11 @@ from django.db import IntegrityError, transaction
 from django.db.models import F
 
 from sessions import ledger
+from sessions.activations.revocation import settle
 from sessions.exceptions import NotThere, Refused
 from sessions.ledger import Entry
 from sessions.lifecycle.audiences import Access, Audience, access_of
 from sessions.lifecycle.closed_roles import check_opening, is_admins, keep_closed
-from sessions.lifecycle.rights import settle
 from sessions.locks.authority import Actor, lock_team_by, lock_team_for, name_of
 from sessions.locks.versions import expect
 from sessions.models import (

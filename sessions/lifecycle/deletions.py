@@ -17,11 +17,11 @@ from django.db import transaction
 from django.db.models import Exists, OuterRef, Q
 
 from sessions import ledger
+from sessions.activations.start_stop import delete_probes, end_activations_of, leave_to_the_clock
 from sessions.credentials.needs import needs_of
 from sessions.db.clock import database_now
 from sessions.exceptions import Refused
 from sessions.ledger import Entry
-from sessions.lifecycle.activations import delete_probes, end_activations_of, leave_to_the_clock
 from sessions.locks import parts
 from sessions.locks.authority import begin, lock_team
 from sessions.locks.held_up import passed_over, teams_held_up

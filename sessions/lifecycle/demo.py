@@ -3,15 +3,25 @@
 import base64
 from dataclasses import dataclass
 
+from django.db import transaction
 from django.utils.crypto import salted_hmac
 
 from sessions.aws.simulated import create_user
+from sessions.db.clock import database_now
 from sessions.lifecycle.access import set_access
-from sessions.lifecycle.activations import mint_all_anew
 from sessions.lifecycle.audiences import Access, Audience
 from sessions.lifecycle.people import add_member, create_person, create_team
 from sessions.lifecycle.sessions import Draft, save_session
-from sessions.models import CHAINED, AwsSession, Membership, Role, Team, User
+from sessions.models import (
+    CHAINED,
+    Activation,
+    AwsSession,
+    Credential,
+    Membership,
+    Role,
+    Team,
+    User,
+)
 from sessions.secret import Secret
 
 TEAM = "demo"
@@ -116,3 +126,23 @@ def _create_chains(team: Team, admin: Membership) -> None:
             ),
             admin,
         )
+
+
+@transaction.atomic
+def mint_all_anew() -> None:
+    """Forget every issued credential and renew what is active.
+
+    The simulated AWS forgets at every stop.
+    """
+    rows = Credential.objects.all()
+    rows.update(
+        sealed=None,
+        expires_at=None,
+        minted_at=None,
+        access_key_id="",
+        due_at=None,
+        asked_at=None,
+        problem=None,
+        attempts=0,
+    )
+    rows.filter(pk__in=Activation.objects.values("credential_id")).update(due_at=database_now())

@@ -16,6 +16,7 @@ from django.db import IntegrityError, transaction
 from django.db.models import Q
 
 from sessions import ledger, sealing
+from sessions.activations.moves import follow
 from sessions.aws import key_rotation, proof
 from sessions.aws.credentials import AwsCredentials
 from sessions.aws.errors import AwsError, Refused, WaitingForPerson
@@ -37,7 +38,6 @@ from sessions.db.clock import database_now
 from sessions.exceptions import Refused as NotAllowed
 from sessions.ledger import Entry
 from sessions.lifecycle import roots
-from sessions.lifecycle.moves import follow
 from sessions.locks.authority import begin, lock_team
 from sessions.locks.held_up import PATIENT_SECONDS, passed_over, wait_for
 from sessions.models import AwsSession, Credential, EventKind, KeyRotation, Membership

@@ -9,12 +9,12 @@ from django.db import IntegrityError, transaction
 from django.db.models import F
 
 from sessions import ledger
+from sessions.activations.moves import follow
 from sessions.aws.names import InvalidName, aws_name_from, validate_role_session_name
 from sessions.chains.shown_names import ShownNames
 from sessions.db.clock import database_now
 from sessions.exceptions import Refused
 from sessions.ledger import Entry
-from sessions.lifecycle.moves import follow
 from sessions.lifecycle.removals import lift_removal
 from sessions.locks.authority import Actor, lock_team, name_of, require_still
 from sessions.locks.versions import expect

@@ -7,6 +7,7 @@ from datetime import datetime, timedelta
 from django.db import transaction
 
 from sessions import ledger
+from sessions.activations.start_stop import delete_probes
 from sessions.aws import advice
 from sessions.aws.arn import RoleArn
 from sessions.aws.errors import AwsError, Refused
@@ -23,7 +24,6 @@ from sessions.credentials.problems import problem_of as credential_problem
 from sessions.db.clock import database_now
 from sessions.ledger import Entry
 from sessions.lifecycle import roots
-from sessions.lifecycle.activations import delete_probes
 from sessions.lifecycle.sessions import Draft, begin_saving, check_place
 from sessions.lifecycle.tested import TOLD_FOR, digest
 from sessions.locks import parts

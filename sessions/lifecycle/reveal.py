@@ -9,14 +9,14 @@ from django.conf import settings
 from django.db import transaction
 
 from sessions import ledger
+from sessions.activations.moves import follow_for
+from sessions.activations.status import INACTIVE, State, Status, ended_state, notices_of, state_of
 from sessions.aws.credentials import AwsCredentials
 from sessions.chains.requests import plan
 from sessions.credentials.payloads import open_credentials
 from sessions.credentials.problems import Problem
 from sessions.exceptions import NotThere, Refused, RightLost
 from sessions.ledger import Entry
-from sessions.lifecycle.moves import follow_for
-from sessions.lifecycle.state import INACTIVE, State, Status, ended_state, notices_of, state_of
 from sessions.locks.authority import LOST, member_again
 from sessions.models import Activation, AwsSession, EventKind, Membership, TeamPolicy
 from sessions.models.sessions import BrokenChain, load_chain

@@ -4,78 +4,32 @@ Whoever loses a right loses what rested on it: their activations end, their prob
 minting for them finds its row gone. Links that they answered for pass to the admin who acts, if there is one.
 """
 
-from collections.abc import Collection
-from uuid import UUID
-
 from allauth.mfa.models import Authenticator
 from django.db import transaction
-from django.db.models import Q
 
 from sessions import ledger
-from sessions.credentials.needs import rightful, rightful_probes
+from sessions.activations.revocation import settle
 from sessions.db.clock import database_now
 from sessions.exceptions import Refused
 from sessions.ledger import Entry
-from sessions.lifecycle.activations import delete_probes, end_at_once
 from sessions.lifecycle.log_ins import SUSPENDED, end_log_ins, revoke_tokens
 from sessions.lifecycle.removals import remember_removal
 from sessions.locks.authority import Actor, lock_team, lock_team_for, name_of
 from sessions.locks.versions import expect
 from sessions.models import (
-    Activation,
     Approval,
     AssumerLink,
     AwsSession,
     EventKind,
     Invitation,
     Membership,
-    Probe,
     Role,
     Team,
     User,
 )
-from sessions.permissions import Action, below, cut_off, with_fresh_groups, working_members
+from sessions.permissions import Action, cut_off, with_fresh_groups, working_members
 
 LAST_ADMIN = "The team would be left without an admin: make somebody else one first."
-
-
-def settle(
-    team: Team,
-    actor: str,
-    *,
-    people: Collection[int] | None = None,
-    sessions: Collection[UUID] | None = None,
-    cut_links: Collection[UUID] | None = None,
-) -> list[Entry]:
-    """End activations and probes that nobody has the right to any more.
-
-    After every change of rights, under the team's lock.
-
-    Where these are many, they end here as well, and the clock clears them away in parts, with its own lines.
-
-    `people`, `sessions`: whose rights, or the rights to what, have changed; only what rests on these is
-    looked at. `cut_links`: which links of theirs are cut off by now, where the caller knows.
-    """
-    activations = Activation.objects.filter(session__team=team)
-    links = AssumerLink.objects.filter(session__team=team)
-    concerned = activations
-    if people is not None:
-        concerned, links = activations.filter(user__in=people), links.filter(author__in=people)
-    if sessions is not None:
-        concerned, links = (
-            activations.filter(session_id__any_of=sessions),
-            links.filter(assumer_id__any_of=sessions),
-        )
-    # Found as ids: a walk within the condition would be taken for each row.
-    dead = below(cut_off([team.pk], among=links.values("pk")) if cut_links is None else cut_links)
-    lost = Q(pk__in=concerned.exclude(pk__in=rightful(concerned).values("pk")).values("pk"))
-    over = lost | Q(session_id__any_of=dead) if dead else lost
-    entries = end_at_once(activations.filter(over), actor)
-    probes = Probe.objects.filter(team=team).exclude(credential=None)
-    if probes.exists():
-        allowed = rightful_probes(probes).exclude(assumer_id__any_of=dead)
-        delete_probes(probes.exclude(pk__in=allowed.values("pk")))
-    return entries
 
 
 def _hand_over(team: Team, user: User, successor: User | None) -> list[str]:

@@ -16,6 +16,7 @@ from queue import Empty
 import structlog
 from django.conf import settings
 
+from sessions.activations.moves import move_first
 from sessions.aws.credentials import AwsCredentials
 from sessions.aws.errors import AwsError
 from sessions.aws.proof import About
@@ -30,7 +31,6 @@ from sessions.lifecycle.callers import Errands
 from sessions.lifecycle.claims import Claim
 from sessions.lifecycle.commit import commit
 from sessions.lifecycle.lanes import Call, Lane, Lanes
-from sessions.lifecycle.moves import move_first
 from sessions.lifecycle.scouts import Scouts
 from sessions.locks.held_up import team_by_team, teams_held_up
 from sessions.models import Credential

@@ -11,6 +11,7 @@ from typing import Any
 from django.db import IntegrityError, transaction
 
 from sessions import ledger
+from sessions.activations.moves import follow
 from sessions.chains.identity import Why, check_token, go_along, own_below, what_changed
 from sessions.chains.rules import check_below, check_chain, check_link, check_name
 from sessions.credentials.payloads import seal_root_secrets
@@ -18,7 +19,6 @@ from sessions.db.clock import database_now
 from sessions.exceptions import Refused
 from sessions.ledger import Entry
 from sessions.lifecycle.closed_roles import check_role
-from sessions.lifecycle.moves import follow
 from sessions.lifecycle.same_role import close_like_role
 from sessions.lifecycle.tested import identity_told
 from sessions.locks.authority import begin

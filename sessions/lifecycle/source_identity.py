@@ -7,11 +7,11 @@ from django.db import transaction
 from django.db.models import F
 
 from sessions import ledger
+from sessions.activations.moves import follow
 from sessions.aws import proof
 from sessions.credentials.outcomes import Outcome, Refusal, problem_of, tries_before
 from sessions.db.clock import database_now
 from sessions.ledger import Entry
-from sessions.lifecycle.moves import follow
 from sessions.locks.authority import lock_team
 from sessions.locks.held_up import passed_over
 from sessions.models import (

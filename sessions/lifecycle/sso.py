@@ -5,8 +5,8 @@ from collections.abc import Set as AbstractSet
 
 from django.db import transaction
 
+from sessions.activations.moves import follow
 from sessions.db.clock import database_now
-from sessions.lifecycle.moves import follow
 from sessions.lifecycle.people import add_member
 from sessions.lifecycle.removals import Identity, is_removed
 from sessions.lifecycle.rights import change_role, remove_member

@@ -10,6 +10,7 @@ from django.db.models import F, Q, QuerySet, Value
 from django.db.models.functions import StrIndex
 
 from sessions import ledger
+from sessions.activations.moves import follow
 from sessions.aws import names, session_policies
 from sessions.aws.session_policies import LONGEST_POLICY
 from sessions.chains.handles import HANDLE, Shape, clash, handles_of
@@ -19,7 +20,6 @@ from sessions.db.batches import in_batches
 from sessions.db.clock import database_now
 from sessions.exceptions import Refused
 from sessions.ledger import Entry
-from sessions.lifecycle.moves import follow
 from sessions.locks.authority import begin
 from sessions.locks.versions import expect
 from sessions.models import (

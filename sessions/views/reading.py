@@ -12,6 +12,8 @@ from django.shortcuts import redirect, render
 from django.urls import reverse
 from django.views.decorators.http import require_safe
 
+from sessions.activations.moves import progress
+from sessions.activations.status import Status
 from sessions.aws.arn import RoleArn
 from sessions.chains.requests import plan
 from sessions.credentials.problems import problem_of
@@ -19,8 +21,7 @@ from sessions.credentials.timing import PARENT_MARGIN
 from sessions.db.clock import database_now
 from sessions.lifecycle import waiting
 from sessions.lifecycle.key_rotations import can_be_rotated
-from sessions.lifecycle.moves import progress
-from sessions.lifecycle.state import Status, TeamView, view_of_sessions, view_of_team
+from sessions.lifecycle.state import TeamView, view_of_sessions, view_of_team
 from sessions.models import (
     AssumerLink,
     AwsSession,

@@ -5,9 +5,10 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
+from sessions.activations.status import Status
 from sessions.aws.roots import ROOT_KINDS
 from sessions.credentials.problems import Problem
-from sessions.lifecycle.state import Described, Status, TeamView
+from sessions.lifecycle.state import Described, TeamView
 from sessions.models import CHAINED, AwsSession
 from sessions.permissions import Action
 

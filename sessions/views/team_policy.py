@@ -10,10 +10,10 @@ from django.shortcuts import redirect, render
 from django.views.decorators.http import require_http_methods, require_POST, require_safe
 
 from sessions import tasks
+from sessions.activations.moves import progress
 from sessions.chains.names import may_be_unnamed, unnamed_sessions
 from sessions.conflicts import Stored, status_of
 from sessions.exceptions import Refused
-from sessions.lifecycle.moves import progress
 from sessions.lifecycle.team_policy import PolicyDraft
 from sessions.locks.versions import last_change
 from sessions.models import CHAINED, AwsSession, EventKind, Membership, TeamPolicy

@@ -4,11 +4,11 @@ import pytest
 from django.core.exceptions import PermissionDenied
 from django.urls import reverse
 
+from sessions.activations.start_stop import rotate_session, start_session
 from sessions.db.clock import database_now
 from sessions.exceptions import ActorGone, NotThere, Refused, RightLost
 from sessions.lifecycle import approvals
 from sessions.lifecycle.access import delete_group, save_group, set_access
-from sessions.lifecycle.activations import rotate_session, start_session
 from sessions.lifecycle.answers import give_codes
 from sessions.lifecycle.audiences import Access, Audience
 from sessions.lifecycle.deletions import delete_session

@@ -7,13 +7,13 @@ import pytest
 from django.urls import reverse
 
 from sessions import sealing
+from sessions.activations.status import Status
 from sessions.aws import identity_center_state
 from sessions.db.clock import database_now
 from sessions.lifecycle import approvals, choices, waiting
 from sessions.lifecycle.approvals import approval_of, ask_approval, delete_unneeded, end_approval, work_due
 from sessions.lifecycle.deletions import delete_session
 from sessions.lifecycle.sessions import Draft, save_session
-from sessions.lifecycle.state import Status
 from sessions.models import Approval, ApprovalStage, Credential, EventKind, Membership
 from sessions.secret import Secret
 from tests.lifecycle.test_rotation import age

@@ -4,10 +4,10 @@ from datetime import timedelta
 
 import pytest
 
+from sessions.activations.start_stop import rotate_session
+from sessions.activations.status import Status
 from sessions.db.clock import database_now
 from sessions.lifecycle import rotation
-from sessions.lifecycle.activations import rotate_session
-from sessions.lifecycle.state import Status
 from sessions.models import Credential
 from tests.lifecycle.test_rotation import age
 

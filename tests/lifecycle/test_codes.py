@@ -6,15 +6,15 @@ from datetime import timedelta
 import pytest
 
 from sessions import sealing
+from sessions.activations.start_stop import stop_session
+from sessions.activations.status import Status
 from sessions.credentials.outcomes import CODE_LIFE
 from sessions.db.clock import database_now
 from sessions.exceptions import Refused
 from sessions.lifecycle import answers
-from sessions.lifecycle.activations import stop_session
 from sessions.lifecycle.answers import give_codes
 from sessions.lifecycle.bases import Base
 from sessions.lifecycle.sessions import Draft, save_session
-from sessions.lifecycle.state import Status
 from sessions.models import Credential, EventKind, RootAnswer
 from sessions.sealing import SealingError
 from tests.house import first_call_lies_too_long

@@ -12,11 +12,11 @@ from django.test import Client
 from django.urls import reverse
 
 from sessions import ledger, tasks
+from sessions.activations.start_stop import end_of_people_who_left, end_overdue, start_sessions
 from sessions.chains.shown_names import ShownNames
 from sessions.exceptions import NotThere, Refused
 from sessions.lifecycle import deletions, rotation
 from sessions.lifecycle.access import set_access
-from sessions.lifecycle.activations import end_of_people_who_left, end_overdue, start_sessions
 from sessions.lifecycle.audiences import Access, Audience
 from sessions.lifecycle.deletions import delete_session, mark_of
 from sessions.lifecycle.key_rotations import ask_rotation

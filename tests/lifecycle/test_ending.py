@@ -7,11 +7,11 @@ from django.db import connection
 from django.test.utils import CaptureQueriesContext
 
 from sessions import ledger
+from sessions.activations import start_stop
+from sessions.activations.start_stop import end_of_people_who_left, end_overdue, start_sessions, stop_sessions
+from sessions.activations.status import Status
 from sessions.db.clock import database_now
-from sessions.lifecycle import activations
-from sessions.lifecycle.activations import end_of_people_who_left, end_overdue, start_sessions, stop_sessions
 from sessions.lifecycle.rights import remove_member
-from sessions.lifecycle.state import Status
 from sessions.locks import parts
 from sessions.locks.authority import lock_team
 from sessions.models import Activation, Credential, EventKind, Membership
@@ -70,7 +70,7 @@ def test_more_than_a_batch_ends_and_the_lock_is_released_in_between(house, leave
     start_sessions(leaves, house.ben)
     prepare(house)
     held = []
-    monkeypatch.setattr(activations, "lock_team", lambda team_id: held.append(lock_team(team_id)))
+    monkeypatch.setattr(start_stop, "lock_team", lambda team_id: held.append(lock_team(team_id)))
     assert end(house, leaves) == 30
     assert not Activation.objects.exists()
     assert not Credential.objects.exists()

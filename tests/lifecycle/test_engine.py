@@ -9,17 +9,17 @@ from django.test import Client
 from kombu.exceptions import OperationalError
 
 from sessions import heart, tasks
+from sessions.activations.start_stop import end_of_people_who_left, start_sessions
+from sessions.activations.status import Status
 from sessions.aws.errors import Unavailable
 from sessions.credentials.endpoints import FAILURES_TO_SHUT, route
 from sessions.credentials.needs import needs_of
 from sessions.credentials.payloads import root_credentials
 from sessions.db.clock import database_now
 from sessions.lifecycle import callers, claims, rotation
-from sessions.lifecycle.activations import end_of_people_who_left, start_sessions
 from sessions.lifecycle.commit import commit
 from sessions.lifecycle.lanes import Call
 from sessions.lifecycle.sessions import Draft, save_session
-from sessions.lifecycle.state import Status
 from sessions.models import Activation, AwsSession, Credential, EventKind, Heartbeat, Tally
 from sessions.monitoring import redis
 from sessions.secret import Secret

@@ -8,9 +8,10 @@ from django.db import connection, connections
 
 from chainweb.database_limits import bound_waiting
 from sessions import ledger, tasks
+from sessions.activations import moves
+from sessions.activations.start_stop import start_sessions
 from sessions.db.clock import database_now
-from sessions.lifecycle import moves, rotation
-from sessions.lifecycle.activations import start_sessions
+from sessions.lifecycle import rotation
 from sessions.locks import held_up
 from sessions.models import Activation, Credential, Event, EventKind, LedgerHead, Move, Team
 from tests.house import House, crowd

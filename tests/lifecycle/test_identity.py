@@ -5,14 +5,15 @@ from dataclasses import replace
 import pytest
 from django.urls import reverse
 
-from sessions.lifecycle import moves, rotation
+from sessions.activations import moves
+from sessions.activations.start_stop import dismiss_notice, rotate_session
+from sessions.activations.status import Status
+from sessions.lifecycle import rotation
 from sessions.lifecycle.access import set_access
-from sessions.lifecycle.activations import dismiss_notice, rotate_session
 from sessions.lifecycle.audiences import Access, Audience
 from sessions.lifecycle.people import rename_in_cloudtrail
 from sessions.lifecycle.reveal import NotReady, reveal
 from sessions.lifecycle.sessions import Draft, save_session
-from sessions.lifecycle.state import Status
 from sessions.lifecycle.team_policy import PolicyDraft, save_policy
 from sessions.lifecycle.tokens import create_token
 from sessions.models import CHAINED, Activation, AwsSession, Credential, Ended, EventKind, TeamPolicy

@@ -4,6 +4,7 @@ from datetime import timedelta
 
 import pytest
 
+from sessions.activations.status import Status
 from sessions.aws.key_rotation import Step
 from sessions.aws.sts import caller_identity
 from sessions.credentials.endpoints import route_of
@@ -15,7 +16,6 @@ from sessions.lifecycle.answers import give_codes
 from sessions.lifecycle.key_rotations import DatabaseStore, ask_again, ask_rotation, rotation_of, work_due
 from sessions.lifecycle.second_look import look_again
 from sessions.lifecycle.sessions import Draft, save_session
-from sessions.lifecycle.state import Status
 from sessions.models import AwsSession, Credential, EventKind, KeyRotation
 from tests.lifecycle.test_codes import CODE, mfa_root, protected
 

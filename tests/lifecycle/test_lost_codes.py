@@ -7,13 +7,13 @@ from datetime import timedelta
 
 import pytest
 
+from sessions.activations.start_stop import stop_session
+from sessions.activations.status import Status
 from sessions.credentials import endpoints
 from sessions.credentials.outcomes import CODE_LIFE, Given
 from sessions.db.clock import database_now
 from sessions.lifecycle import answers, rotation
-from sessions.lifecycle.activations import stop_session
 from sessions.lifecycle.answers import give_codes
-from sessions.lifecycle.state import Status
 from sessions.models import Credential, EventKind, RootAnswer
 from sessions.secret import Secret
 from tests.lifecycle.test_codes import CODE, SERIAL, actions, base_row, mfa_root, protected

@@ -12,9 +12,9 @@ from django.db import connection
 from django.urls import reverse
 
 from sessions import tasks
+from sessions.activations import moves
+from sessions.activations.start_stop import start_sessions
 from sessions.db.clock import database_now
-from sessions.lifecycle import moves
-from sessions.lifecycle.activations import start_sessions
 from sessions.lifecycle.people import rename_in_cloudtrail
 from sessions.lifecycle.reveal import NotReady, reveal
 from sessions.lifecycle.sessions import Draft, save_session
@@ -231,7 +231,7 @@ import django
 from tests import settings
 settings.DATABASES["default"]["NAME"] = sys.argv[1]
 django.setup()
-from sessions.lifecycle import moves
+from sessions.activations import moves
 moves.MOST_IN_A_PART, resettle, calls = 5, moves.resettle, []
 def and_dies(*args, **kwargs):
     resettle(*args, **kwargs)

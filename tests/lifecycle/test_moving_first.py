@@ -8,10 +8,11 @@ from datetime import timedelta
 import pytest
 from django.db import OperationalError
 
+from sessions.activations import moves
+from sessions.activations.start_stop import start_sessions
+from sessions.activations.status import Status
 from sessions.db.clock import database_now
-from sessions.lifecycle import moves, rotation
-from sessions.lifecycle.activations import start_sessions
-from sessions.lifecycle.state import Status
+from sessions.lifecycle import rotation
 from sessions.locks import held_up
 from sessions.models import Credential, Move
 from tests.lifecycle.test_naming import set_policy

@@ -5,12 +5,12 @@ import json
 import pytest
 from django.urls import reverse
 
+from sessions.activations.status import Status
 from sessions.chains.names import preview, unnamed_sessions
 from sessions.exceptions import Refused
 from sessions.lifecycle.people import add_member, create_person
 from sessions.lifecycle.probes import start_probe
 from sessions.lifecycle.sessions import Draft, save_session
-from sessions.lifecycle.state import Status
 from sessions.lifecycle.team_policy import PolicyDraft, save_policy
 from sessions.models import AwsSession, Credential, EventKind, Role, SourceIdentity, TeamPolicy
 

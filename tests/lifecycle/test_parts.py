@@ -6,12 +6,12 @@ from types import SimpleNamespace
 import pytest
 from django.db import transaction
 
-from sessions.lifecycle import activations
-from sessions.lifecycle.activations import end_overdue, start_sessions, stop_sessions
+from sessions.activations import start_stop
+from sessions.activations.start_stop import end_overdue, start_sessions, stop_sessions
+from sessions.activations.status import Status
 from sessions.lifecycle.people import add_member
 from sessions.lifecycle.reveal import NotReady, reveal
 from sessions.lifecycle.rights import disable_member, enable_member, remove_member
-from sessions.lifecycle.state import Status
 from sessions.locks import parts
 from sessions.models import Activation, AwsSession, Credential, EventKind, Membership, Role
 from tests.house import crowd
@@ -24,7 +24,7 @@ FEW, MANY = 5, 23
 def hub(house, monkeypatch):
     """A hop with many sessions on it, where only a few go at once."""
     monkeypatch.setattr(parts, "AT_ONCE", FEW)
-    monkeypatch.setattr(activations, "STARTED_AT_ONCE", FEW)
+    monkeypatch.setattr(start_stop, "STARTED_AT_ONCE", FEW)
     hub = house.chained("Hub")
     crowd(house, MANY, assumer=hub)
     return hub
@@ -132,8 +132,8 @@ def test_chains_of_an_author_who_goes_end_for_all_their_users(house, hub, monkey
 def test_the_clock_ends_for_a_while_and_comes_back(house, leaves, monkeypatch):
     start_sessions(leaves, house.ben)
     with transaction.atomic():
-        activations.leave_to_the_clock(Activation.objects.all())
-    monkeypatch.setattr(activations, "LONGEST_ENDING_SECONDS", -1)
+        start_stop.leave_to_the_clock(Activation.objects.all())
+    monkeypatch.setattr(start_stop, "LONGEST_ENDING_SECONDS", -1)
     assert end_overdue() == 0
-    monkeypatch.setattr(activations, "LONGEST_ENDING_SECONDS", 60)
+    monkeypatch.setattr(start_stop, "LONGEST_ENDING_SECONDS", 60)
     assert end_overdue() == MANY

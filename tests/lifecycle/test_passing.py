@@ -4,10 +4,10 @@ from datetime import timedelta
 
 import pytest
 
+from sessions.activations.status import Status
 from sessions.db.clock import database_now
 from sessions.lifecycle import source_identity
 from sessions.lifecycle.key_rotations import ask_rotation, work_due
-from sessions.lifecycle.state import Status
 from sessions.models import AwsSession, Credential, EventKind, KeyRotation, SourceIdentity
 from tests.lifecycle.test_naming import set_policy
 from tests.lifecycle.test_reach import due_now

@@ -4,13 +4,13 @@ from datetime import timedelta
 
 import pytest
 
+from sessions.activations.start_stop import rotate_session
+from sessions.activations.status import Status
 from sessions.credentials import endpoints
 from sessions.db.clock import database_now
 from sessions.lifecycle import rotation
-from sessions.lifecycle.activations import rotate_session
 from sessions.lifecycle.answers import give_codes
 from sessions.lifecycle.sessions import Draft, save_session
-from sessions.lifecycle.state import Status
 from sessions.models import Credential, EventKind
 from tests.house import ACCOUNT
 from tests.lifecycle.test_approvals import approve, portal

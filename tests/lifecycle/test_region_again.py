@@ -2,7 +2,7 @@
 
 import pytest
 
-from sessions.lifecycle.state import Status
+from sessions.activations.status import Status
 from sessions.models import Credential
 from tests.house import ACCOUNT
 from tests.lifecycle.test_reach import FAR, HUB_ACCOUNT, due_now, statuses

@@ -6,9 +6,9 @@ import pytest
 from django.db import connection
 from django.urls import reverse
 
+from sessions.activations.start_stop import stop_session
 from sessions.db.clock import database_now
 from sessions.lifecycle.access import delete_group, save_group, set_access
-from sessions.lifecycle.activations import stop_session
 from sessions.lifecycle.audiences import Access, Audience
 from sessions.lifecycle.deletions import delete_session
 from sessions.lifecycle.log_ins import end_log_ins

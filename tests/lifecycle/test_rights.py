@@ -10,6 +10,7 @@ from django.core.management.base import CommandError
 from django.db import connection, connections
 
 from sessions import ledger
+from sessions.activations.status import Status
 from sessions.credentials.needs import needs_of
 from sessions.db.clock import database_now
 from sessions.exceptions import Refused
@@ -28,7 +29,6 @@ from sessions.lifecycle.rights import (
     remove_member,
     set_person_active,
 )
-from sessions.lifecycle.state import Status
 from sessions.lifecycle.tokens import member_of_token
 from sessions.models import (
     Activation,

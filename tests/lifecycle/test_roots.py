@@ -3,8 +3,8 @@
 import pytest
 from django.urls import reverse
 
+from sessions.activations.status import Status
 from sessions.lifecycle.answers import give_codes
-from sessions.lifecycle.state import Status
 from sessions.models import Credential, EventKind
 from tests.lifecycle.test_approvals import ACCOUNT, approve, portal
 from tests.lifecycle.test_codes import CODE, mfa_root, protected

@@ -5,16 +5,17 @@ from datetime import datetime, timedelta
 import pytest
 from django.db import DatabaseError
 
+from sessions.activations.start_stop import end_overdue, rotate_session, stop_session
+from sessions.activations.status import Status
 from sessions.credentials.outcomes import Minted
 from sessions.credentials.payloads import root_credentials
 from sessions.db.clock import database_now
 from sessions.lifecycle import callers, claims, rotation
-from sessions.lifecycle.activations import end_overdue, mint_all_anew, rotate_session, stop_session
 from sessions.lifecycle.commit import commit
+from sessions.lifecycle.demo import mint_all_anew
 from sessions.lifecycle.lanes import Call
 from sessions.lifecycle.reveal import NotReady, reveal
 from sessions.lifecycle.sessions import Draft, save_session
-from sessions.lifecycle.state import Status
 from sessions.models import CHAINED, Activation, AwsSession, Credential, EventKind
 
 pytestmark = pytest.mark.django_db

@@ -7,19 +7,19 @@ import pytest
 from django.urls import reverse
 
 from sessions import heart
+from sessions.activations.start_stop import rotate_session, stop_session
+from sessions.activations.status import Status
 from sessions.aws.errors import Refused
 from sessions.aws.proof import About
 from sessions.credentials.outcomes import Blocked, Refusal, problem_of
 from sessions.credentials.timing import second_try, seldom
 from sessions.db.clock import database_now
 from sessions.lifecycle import retries, rotation, scouts
-from sessions.lifecycle.activations import rotate_session, stop_session
 from sessions.lifecycle.answers import give_codes
 from sessions.lifecycle.key_rotations import ask_rotation, work_due
 from sessions.lifecycle.probes import report_on, run_root_probe, start_probe
 from sessions.lifecycle.second_look import look_again
 from sessions.lifecycle.sessions import Draft
-from sessions.lifecycle.state import Status
 from sessions.models import CHAINED, Credential, Probe, ProbeState
 from sessions.monitoring.heartbeats import stamp
 from tests.lifecycle.test_codes import CODE, mfa_root, protected

@@ -5,14 +5,14 @@ from datetime import timedelta
 
 import pytest
 
+from sessions.activations.start_stop import start_sessions
+from sessions.activations.status import Status
 from sessions.aws.roots import ambient
 from sessions.credentials import endpoints
 from sessions.db.clock import database_now
 from sessions.lifecycle import rotation
-from sessions.lifecycle.activations import start_sessions
 from sessions.lifecycle.answers import give_codes
 from sessions.lifecycle.sessions import Draft, save_session
-from sessions.lifecycle.state import Status
 from sessions.models import CHAINED, AwsSession, Credential, EventKind
 from tests.lifecycle.test_rotation import age
 

@@ -7,6 +7,7 @@ from datetime import timedelta
 
 import pytest
 
+from sessions.activations.status import Status
 from sessions.aws.errors import Refused, Unavailable
 from sessions.credentials import endpoints
 from sessions.credentials.outcomes import Refusal, problem_of, tries_before
@@ -15,7 +16,6 @@ from sessions.lifecycle import retries, rotation, second_look
 from sessions.lifecycle.answers import give_codes
 from sessions.lifecycle.probes import run_root_probe, start_probe
 from sessions.lifecycle.sessions import Draft
-from sessions.lifecycle.state import Status
 from sessions.models import Credential
 from tests.house import ACCOUNT
 from tests.lifecycle.test_approvals import approve, portal

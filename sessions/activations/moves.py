@@ -16,9 +16,9 @@ from django.conf import settings
 from django.db import transaction
 from django.db.models import Q, QuerySet, Sum
 
+from sessions.activations.start_stop import resettle
 from sessions.chains.identity import Why
 from sessions.db.clock import database_now
-from sessions.lifecycle.activations import resettle
 from sessions.locks import parts
 from sessions.locks.authority import lock_team
 from sessions.locks.held_up import passed_over, teams_held_up

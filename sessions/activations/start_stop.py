@@ -10,11 +10,11 @@ from django.db import transaction
 from django.db.models import Exists, OuterRef, QuerySet
 
 from sessions import ledger
+from sessions.activations.cleanup import PLANS_AT_ONCE, erase_all_unneeded, erase_unneeded
 from sessions.aws.names import InvalidName
 from sessions.chains.identity import Why, held_identities, identity_of, tell
 from sessions.chains.requests import PlannedHop, plan, secure, secure_all, touched
-from sessions.credentials import bulk_write
-from sessions.credentials.timing import LEAST_LIFE, PARENT_MARGIN
+from sessions.credentials.timing import LEAST_LIFE
 from sessions.db.clock import database_now
 from sessions.ledger import Entry, Subject
 from sessions.locks import parts
@@ -29,14 +29,11 @@ from sessions.models import (
     Membership,
     Move,
     Probe,
-    RootAnswer,
     TeamPolicy,
 )
 from sessions.models.sessions import load_chains
 from sessions.permissions import Action
 
-# Databases take only so many values in one statement.
-PLANS_AT_ONCE = 1000
 # What a person starts costs more than what ends.
 STARTED_AT_ONCE = parts.AT_ONCE // 2
 # The clock goes on to its other work after so long, and comes back.
@@ -227,26 +224,6 @@ def leave_to_the_clock(activations: QuerySet[Activation]) -> None:
     activations.update(ends_at=database_now())
 
 
-@transaction.atomic
-def mint_all_anew() -> None:
-    """Forget every issued credential and renew what is active.
-
-    The simulated AWS forgets at every stop.
-    """
-    rows = Credential.objects.all()
-    rows.update(
-        sealed=None,
-        expires_at=None,
-        minted_at=None,
-        access_key_id="",
-        due_at=None,
-        asked_at=None,
-        problem=None,
-        attempts=0,
-    )
-    rows.filter(pk__in=Activation.objects.values("credential_id")).update(due_at=database_now())
-
-
 def resettle(
     started: QuerySet[Activation], now: datetime, *, asked: bool = False, why: Why | None = None
 ) -> int:
@@ -384,37 +361,3 @@ def delete_probes(probes: QuerySet[Probe]) -> int:
     Probe.objects.filter(pk__any_of=found).delete()
     erase_all_unneeded(each for each in found.values() if each)
     return len(found)
-
-
-def erase_unneeded(credential: Credential | None) -> None:
-    """Delete a credential that no activation, probe or child needs, then its parent likewise.
-
-    Under the team's lock.
-
-    A rotation in flight finds its row gone and changes nothing.
-    """
-    if credential is not None:
-        erase_all_unneeded([credential.pk])
-
-
-def erase_all_unneeded(fingerprints: Iterable[str]) -> None:
-    """Delete several unneeded credentials with a few queries per level of their chains."""
-    left = set(fingerprints)
-    while left:
-        some, left = left, set()
-        unneeded = Credential.objects.filter(
-            ~Exists(Activation.objects.filter(credential=OuterRef("pk"))),
-            ~Exists(Probe.objects.filter(credential=OuterRef("pk"))),
-            pk__any_of=some,
-        )
-        children = Exists(Credential.objects.filter(parent=OuterRef("pk")))
-        # Kept for what is below it; but nobody takes it away any more, so it is not rotated for its own sake.
-        unneeded.filter(
-            children, lease_until=None, sealed__isnull=False, expires_at__gt=database_now() + PARENT_MARGIN
-        ).update(due_at=None)
-        lone = dict(unneeded.filter(~children).values_list("pk", "parent_id"))
-        RootAnswer.objects.filter(
-            credential_id__any_of=[pk for pk, parent in lone.items() if not parent]
-        ).delete()
-        bulk_write.delete(lone)
-        left |= {parent for parent in lone.values() if parent}

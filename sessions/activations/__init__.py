@@ -1,0 +1,1 @@
+"""Start and stop sessions for a person, and move or end them after a change."""

@@ -1,0 +1,52 @@
+"""Erase credentials that no activation, probe or child needs."""
+
+from collections.abc import Iterable
+
+from django.db.models import Exists, OuterRef
+
+from sessions.credentials import bulk_write
+from sessions.credentials.timing import PARENT_MARGIN
+from sessions.db.clock import database_now
+from sessions.models import (
+    Activation,
+    Credential,
+    Probe,
+    RootAnswer,
+)
+
+# Databases take only so many values in one statement.
+PLANS_AT_ONCE = 1000
+
+
+def erase_unneeded(credential: Credential | None) -> None:
+    """Delete a credential that no activation, probe or child needs, then its parent likewise.
+
+    Under the team's lock.
+
+    A rotation in flight finds its row gone and changes nothing.
+    """
+    if credential is not None:
+        erase_all_unneeded([credential.pk])
+
+
+def erase_all_unneeded(fingerprints: Iterable[str]) -> None:
+    """Delete several unneeded credentials with a few queries per level of their chains."""
+    left = set(fingerprints)
+    while left:
+        some, left = left, set()
+        unneeded = Credential.objects.filter(
+            ~Exists(Activation.objects.filter(credential=OuterRef("pk"))),
+            ~Exists(Probe.objects.filter(credential=OuterRef("pk"))),
+            pk__any_of=some,
+        )
+        children = Exists(Credential.objects.filter(parent=OuterRef("pk")))
+        # Kept for what is below it; but nobody takes it away any more, so it is not rotated for its own sake.
+        unneeded.filter(
+            children, lease_until=None, sealed__isnull=False, expires_at__gt=database_now() + PARENT_MARGIN
+        ).update(due_at=None)
+        lone = dict(unneeded.filter(~children).values_list("pk", "parent_id"))
+        RootAnswer.objects.filter(
+            credential_id__any_of=[pk for pk, parent in lone.items() if not parent]
+        ).delete()
+        bulk_write.delete(lone)
+        left |= {parent for parent in lone.values() if parent}
