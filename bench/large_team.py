@@ -17,11 +17,7 @@ from sessions.db.clock import database_now
 from sessions.lifecycle.access import save_group, set_access
 from sessions.lifecycle.approvals import ask_approval
 from sessions.lifecycle.audiences import Access, Audience
-from sessions.lifecycle.invitations import invite
-from sessions.lifecycle.people import add_member, create_person, create_team
-from sessions.lifecycle.rights import remove_member
 from sessions.lifecycle.sessions import Draft, save_session
-from sessions.lifecycle.tokens import create_token
 from sessions.models import (
     CHAINED,
     Activation,
@@ -36,6 +32,10 @@ from sessions.models import (
     SessionGrant,
     Token,
 )
+from sessions.people.invitations import invite
+from sessions.people.memberships import remove_member
+from sessions.people.people import add_member, create_person, create_team
+from sessions.people.tokens import create_token
 from sessions.secret import Secret
 
 REGION = "eu-west-1"

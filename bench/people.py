@@ -15,7 +15,6 @@ from sessions.chains.requests import PlannedHop, plan
 from sessions.credentials.payloads import seal_credentials
 from sessions.db.clock import database_now
 from sessions.ledger import Entry
-from sessions.lifecycle.people import add_member, create_person, create_team
 from sessions.lifecycle.sessions import Draft, save_session
 from sessions.models import (
     CHAINED,
@@ -28,6 +27,7 @@ from sessions.models import (
     Role,
     TeamPolicy,
 )
+from sessions.people.people import add_member, create_person, create_team
 from sessions.secret import Secret
 from sessions.tasks import rotate_due, wake_for_start
 

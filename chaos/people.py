@@ -21,8 +21,8 @@ PATIENCE_SECONDS = 60.0
 
 def main() -> None:
     django.setup()
-    from sessions.lifecycle.rights import remove_member
     from sessions.models import Membership
+    from sessions.people.memberships import remove_member
 
     for line in sys.stdin:
         told = json.loads(line)
@@ -38,9 +38,9 @@ def main() -> None:
 
 def _people(slug: str, count: int) -> dict[str, Any]:
     from sessions.activations.start_stop import start_session
-    from sessions.lifecycle.people import add_member, create_person
-    from sessions.lifecycle.tokens import create_token
     from sessions.models import Role, Team
+    from sessions.people.people import add_member, create_person
+    from sessions.people.tokens import create_token
 
     team, session = _team(slug)
     first = team.memberships.count() + _gone(slug)
@@ -59,9 +59,9 @@ def _people(slug: str, count: int) -> dict[str, Any]:
 
 def _team(slug: str) -> tuple[Any, "AwsSession"]:
     """The team of that name, made if need be, and its one session."""
-    from sessions.lifecycle.people import add_member, create_person, create_team
     from sessions.lifecycle.sessions import Draft, save_session
     from sessions.models import CHAINED, AwsSession, Role, Team
+    from sessions.people.people import add_member, create_person, create_team
     from sessions.secret import Secret
 
     found = AwsSession.objects.filter(team__slug=slug, kind=CHAINED).select_related("team").first()

@@ -15,6 +15,6 @@ class ChainsConfig(AppConfig):
         from sessions import checks  # noqa: F401  (the first two register themselves)
         from sessions.db import lookups  # noqa: F401  (the first two register themselves)
         from sessions.ledger import triggers
-        from sessions.lifecycle import log_ins, removals  # noqa: F401  (they hear of new passwords and identities)
+        from sessions.people import log_ins, removals  # noqa: F401  (they hear of new passwords and identities)
 
         post_migrate.connect(triggers.install_after_migrate, sender=self)

@@ -13,10 +13,10 @@ from sessions.aws.characters import shown
 from sessions.conflicts import VersionedForm
 from sessions.fields import TypedField
 from sessions.lifecycle.audiences import Access, Audience
-from sessions.lifecycle.invitations import INVITATION_DAYS
-from sessions.lifecycle.people import LONGEST_AWS_NAME
-from sessions.lifecycle.tokens import LONGEST_TOKEN_DAYS, TOKEN_DAYS
 from sessions.models import AwsSession, Membership, Role, Scope, TeamGroup
+from sessions.people.invitations import INVITATION_DAYS
+from sessions.people.people import LONGEST_AWS_NAME
+from sessions.people.tokens import LONGEST_TOKEN_DAYS, TOKEN_DAYS
 from sessions.picking import SessionPicker
 
 ROLE_HELP = (

@@ -17,8 +17,8 @@ from django.db import DatabaseError, connection
 from sessions import sealing
 from sessions.credentials.payloads import open_root_secrets
 from sessions.db.clock import database_now
-from sessions.lifecycle.authenticators import SEALED_FIELDS, open_seed
 from sessions.models import AwsSession, Credential
+from sessions.people.second_factors import SEALED_FIELDS, open_seed
 from sessions.sealing import SealingError, parse_keys
 
 NEEDED_BY = {

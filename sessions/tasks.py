@@ -12,20 +12,12 @@ from kombu.exceptions import OperationalError
 from sessions.activations import moves, start_stop
 from sessions.chains import shown_names
 from sessions.db.clock import database_now
-from sessions.lifecycle import (
-    answers,
-    approvals,
-    deletions,
-    key_rotations,
-    people,
-    probes,
-    rotation,
-    second_look,
-)
+from sessions.lifecycle import answers, approvals, deletions, key_rotations, probes, rotation, second_look
 from sessions.lifecycle.claims import next_due_at
 from sessions.locks.held_up import passed_over
 from sessions.monitoring.heartbeats import stamp
 from sessions.monitoring.redis import client
+from sessions.people import people
 
 log = structlog.get_logger(__name__)
 

@@ -10,11 +10,11 @@ from sessions.activations.start_stop import start_session
 from sessions.activations.status import State
 from sessions.db.clock import database_now
 from sessions.lifecycle import callers, rotation
-from sessions.lifecycle.people import add_member, create_person, create_team
 from sessions.lifecycle.sessions import Draft, save_session
 from sessions.lifecycle.state import view_of_team
-from sessions.lifecycle.tokens import create_token
 from sessions.models import CHAINED, AssumerLink, AwsSession, Event, Role
+from sessions.people.people import add_member, create_person, create_team
+from sessions.people.tokens import create_token
 from sessions.secret import Secret
 from tests.prepared import prepared
 

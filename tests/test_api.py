@@ -221,8 +221,8 @@ def test_foreign_and_missing_sessions_get_the_same_answer(house, ben, sts):
 
 
 def test_a_token_reaches_its_own_team_only_even_if_its_person_is_in_two(house, sts):
-    from sessions.lifecycle.people import add_member
     from sessions.models import Role
+    from sessions.people.people import add_member
 
     other = House(sts, "other")
     [elsewhere] = other.chain(1, prefix="Other")

@@ -16,10 +16,10 @@ from sessions.activations.start_stop import start_sessions, stop_sessions
 from sessions.lifecycle.access import set_access
 from sessions.lifecycle.audiences import Access, Audience
 from sessions.lifecycle.deletions import delete_session
-from sessions.lifecycle.rights import disable_member, remove_member
 from sessions.locks import parts
 from sessions.models import AssumerLink, AwsSession
 from sessions.monitoring import request_limits
+from sessions.people.memberships import disable_member, remove_member
 from sessions.picking import SHOWN
 from sessions.views.editing import DEPENDANTS_SHOWN
 from sessions.views.reading import CHILDREN_SHOWN

@@ -11,8 +11,8 @@ from django.db import DatabaseError, connection, transaction
 from sessions import ledger
 from sessions.db.batches import in_batches
 from sessions.ledger import Entry, LedgerError, chain, triggers, verify
-from sessions.lifecycle.people import create_team
 from sessions.models import Event, EventKind, LedgerHead, Team
+from sessions.people.people import create_team
 
 TEAM = "0b8e6d1e-6f0e-4a52-9f0c-2f6a3c1d9e10"
 

@@ -18,11 +18,11 @@ from django.test import Client
 from django.urls import reverse
 
 from sessions.db.clock import database_now
-from sessions.lifecycle.invitations import invite
 from sessions.lifecycle.reseal import reseal_all
-from sessions.lifecycle.rights import set_person_active
-from sessions.lifecycle.tokens import member_of_token
 from sessions.models import Role, User
+from sessions.people.invitations import invite
+from sessions.people.memberships import set_person_active
+from sessions.people.tokens import member_of_token
 from sessions.tasks import sweep_now
 from tests.house import PASSWORD
 

@@ -11,9 +11,9 @@ from django.test import Client
 from django.urls import reverse
 
 from sessions.exceptions import Refused
-from sessions.lifecycle.invitations import invite
-from sessions.lifecycle.people import create_person, create_team
 from sessions.models import Membership, Role, Team, User
+from sessions.people.invitations import invite
+from sessions.people.people import create_person, create_team
 from sessions.secret import Secret
 from tests.house import PASSWORD
 

@@ -17,12 +17,12 @@ from django.urls import URLPattern, URLResolver, get_resolver
 from sessions.api import api
 from sessions.exceptions import Refused
 from sessions.lifecycle.access import save_group
-from sessions.lifecycle.invitations import invite
 from sessions.lifecycle.probes import run_root_probe, start_probe
-from sessions.lifecycle.rights import disable_member, remove_member, set_person_active
 from sessions.lifecycle.sessions import Draft
-from sessions.lifecycle.tokens import create_token
 from sessions.models import AwsSession, Probe, Role, Token
+from sessions.people.invitations import invite
+from sessions.people.memberships import disable_member, remove_member, set_person_active
+from sessions.people.tokens import create_token
 from tests.house import House
 
 pytestmark = pytest.mark.django_db

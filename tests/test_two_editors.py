@@ -10,9 +10,9 @@ from django.urls import reverse
 from sessions.exceptions import NotThere
 from sessions.lifecycle.access import save_group, set_access
 from sessions.lifecycle.audiences import Access, Audience
-from sessions.lifecycle.people import rename_in_cloudtrail
-from sessions.lifecycle.rights import change_role
 from sessions.models import AwsSession, Membership, Role, SourceIdentity, TeamGroup, TeamPolicy
+from sessions.people.memberships import change_role
+from sessions.people.people import rename_in_cloudtrail
 from tests.test_api import Api, chained
 
 pytestmark = pytest.mark.django_db

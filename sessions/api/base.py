@@ -13,10 +13,10 @@ from pydantic import BaseModel
 from sessions.api.bodies import BadBody, StrictParser
 from sessions.api_errors import api_error
 from sessions.exceptions import ActorGone
-from sessions.lifecycle.tokens import member_of_token
 from sessions.locks.versions import CHANGED, Changed
 from sessions.models import AwsSession, Membership
 from sessions.monitoring import request_limits
+from sessions.people.tokens import member_of_token
 from sessions.permissions import CUT_OFF, Action, GroupsTooOld, NotAllowed, Rights, can, is_dead, visible_to
 from sessions.secret import Secret
 from sessions.too_often import answer as too_often

@@ -10,7 +10,6 @@ from sessions.aws.simulated import create_user
 from sessions.db.clock import database_now
 from sessions.lifecycle.access import set_access
 from sessions.lifecycle.audiences import Access, Audience
-from sessions.lifecycle.people import add_member, create_person, create_team
 from sessions.lifecycle.sessions import Draft, save_session
 from sessions.models import (
     CHAINED,
@@ -22,6 +21,7 @@ from sessions.models import (
     Team,
     User,
 )
+from sessions.people.people import add_member, create_person, create_team
 from sessions.secret import Secret
 
 TEAM = "demo"

@@ -8,8 +8,8 @@ from django.db.models import QuerySet
 
 from sessions import sealing
 from sessions.db.batches import in_batches
-from sessions.lifecycle.authenticators import reseal_seeds
 from sessions.models import Approval, AwsSession, Credential, KeyRotation, Probe, RootAnswer
+from sessions.people.second_factors import reseal_seeds
 from sessions.sealing import Place
 from sessions.secret import Secret
 

@@ -51,7 +51,7 @@ class User(AbstractUser):
         return user
 
     def save(self, *args: Any, **kwargs: Any) -> None:
-        """Save the person in one transaction with what a new password ends: see `lifecycle.log_ins`.
+        """Save the person in one transaction with what a new password ends: see `people.log_ins`.
 
         Of a person that is there, what was not changed is not written: libraries save a whole row with a new
         password, and would let in again whom the operator has switched off since they read it.

@@ -9,9 +9,9 @@ from django.views.decorators.http import require_http_methods, require_POST
 from sessions.accounts import INVITATION_KEY, invitation_in_hand
 from sessions.exceptions import Refused
 from sessions.forms_people import JoinForm
-from sessions.lifecycle.invitations import GONE, accept_invitation, invitation_by_code
 from sessions.models import User
 from sessions.monitoring import request_limits
+from sessions.people.invitations import GONE, accept_invitation, invitation_by_code
 from sessions.secret import Secret
 from sessions.too_often import network_of
 

@@ -16,18 +16,18 @@ from sessions.db.clock import database_now
 from sessions.exceptions import Refused
 from sessions.forms_people import AwsNameForm, InviteForm, RoleForm, people_of
 from sessions.ledger.held import held_by, name_of_former_member
-from sessions.lifecycle.invitations import invite, revoke_invitation
-from sessions.lifecycle.people import rename_in_cloudtrail
-from sessions.lifecycle.removals import readmit, removals_of
-from sessions.lifecycle.rights import (
+from sessions.locks.versions import last_change
+from sessions.models import Activation, AwsName, AwsSession, EventKind, Invitation, Membership, Role, Token
+from sessions.people.invitations import invite, revoke_invitation
+from sessions.people.memberships import (
     change_role,
     cut_off_sessions,
     disable_member,
     enable_member,
     remove_member,
 )
-from sessions.locks.versions import last_change
-from sessions.models import Activation, AwsName, AwsSession, EventKind, Invitation, Membership, Role, Token
+from sessions.people.people import rename_in_cloudtrail
+from sessions.people.removals import readmit, removals_of
 from sessions.permissions import Action, can
 from sessions.views.access import member_in, recently_logged_in
 

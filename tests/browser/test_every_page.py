@@ -278,8 +278,8 @@ def test_without_scripts_the_list_is_true_and_start_works(furnished, tabs):
 
 
 def test_a_person_in_two_teams_switches_in_the_top_bar(house, sts, tabs):
-    from sessions.lifecycle.people import add_member
     from sessions.models import Role
+    from sessions.people.people import add_member
     from tests.house import House
 
     other = House(sts, "other")

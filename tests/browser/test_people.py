@@ -6,11 +6,11 @@ from playwright.sync_api import expect
 
 from sessions.lifecycle.access import save_group, set_access
 from sessions.lifecycle.audiences import Access, Audience
-from sessions.lifecycle.invitations import invite
 from sessions.lifecycle.reveal import reveal
-from sessions.lifecycle.rights import remove_member
-from sessions.lifecycle.tokens import create_token
 from sessions.models import Membership, Role, SessionGrant, Token
+from sessions.people.invitations import invite
+from sessions.people.memberships import remove_member
+from sessions.people.tokens import create_token
 from tests.browser.test_every_page import check
 
 

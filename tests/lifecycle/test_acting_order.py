@@ -12,20 +12,10 @@ from sessions.lifecycle.access import delete_group, save_group, set_access
 from sessions.lifecycle.answers import give_codes
 from sessions.lifecycle.audiences import Access, Audience
 from sessions.lifecycle.deletions import delete_session
-from sessions.lifecycle.invitations import accept_invitation, invite, revoke_invitation
 from sessions.lifecycle.key_rotations import ask_rotation
-from sessions.lifecycle.people import create_person, rename_in_cloudtrail
 from sessions.lifecycle.probes import start_probe
-from sessions.lifecycle.rights import (
-    change_role,
-    disable_member,
-    enable_member,
-    remove_member,
-    set_person_active,
-)
 from sessions.lifecycle.sessions import Draft, save_session
 from sessions.lifecycle.team_policy import PolicyDraft, save_policy
-from sessions.lifecycle.tokens import create_token, revoke_token
 from sessions.models import (
     CHAINED,
     AwsSession,
@@ -37,6 +27,16 @@ from sessions.models import (
     TeamPolicy,
     Token,
 )
+from sessions.people.invitations import accept_invitation, invite, revoke_invitation
+from sessions.people.memberships import (
+    change_role,
+    disable_member,
+    enable_member,
+    remove_member,
+    set_person_active,
+)
+from sessions.people.people import create_person, rename_in_cloudtrail
+from sessions.people.tokens import create_token, revoke_token
 from sessions.secret import Secret
 from tests.house import PASSWORD
 from tests.races import Aside, held_head, wait_for_waiting

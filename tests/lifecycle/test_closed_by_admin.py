@@ -12,10 +12,10 @@ from sessions.exceptions import Refused
 from sessions.lifecycle.access import save_group, set_access
 from sessions.lifecycle.audiences import Access, access_of
 from sessions.lifecycle.deletions import delete_session
-from sessions.lifecycle.rights import change_role, disable_member, enable_member, remove_member
 from sessions.lifecycle.same_role import close_wider_ways
 from sessions.lifecycle.sessions import save_session
 from sessions.models import AssumerLink, ClosedByAdmin, Right, Role
+from sessions.people.memberships import change_role, disable_member, enable_member, remove_member
 from tests.house import House
 from tests.lifecycle.test_closed_roles import EVERYONE, NOBODY, draft, only, stored
 from tests.test_api import Api

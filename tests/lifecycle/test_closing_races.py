@@ -11,11 +11,11 @@ from sessions.exceptions import Refused
 from sessions.lifecycle.access import set_access
 from sessions.lifecycle.audiences import Access
 from sessions.lifecycle.deletions import delete_session
-from sessions.lifecycle.rights import change_role
 from sessions.lifecycle.same_role import close_wider_ways, wider_ways
 from sessions.lifecycle.sessions import save_session
 from sessions.locks import parts
 from sessions.models import AwsSession, Role, SessionGrant
+from sessions.people.memberships import change_role
 from tests.lifecycle.test_closed_roles import EVERYONE, NOBODY, draft, only, stored
 from tests.races import PATIENCE_SECONDS, Aside, held_head, wait_for_waiting
 

@@ -24,7 +24,6 @@ from sessions.lifecycle.probes import start_probe
 from sessions.lifecycle.reveal import NotYours, reveal
 from sessions.lifecycle.roots import broken_roots
 from sessions.lifecycle.sessions import Draft
-from sessions.lifecycle.tokens import create_token
 from sessions.locks import parts
 from sessions.locks.versions import Changed
 from sessions.models import (
@@ -38,6 +37,7 @@ from sessions.models import (
     KeyRotation,
     Probe,
 )
+from sessions.people.tokens import create_token
 from sessions.urls import urlpatterns
 from tests.house import crowd
 from tests.test_api import Api

@@ -11,10 +11,10 @@ from sessions.activations import start_stop
 from sessions.activations.start_stop import end_of_people_who_left, end_overdue, start_sessions, stop_sessions
 from sessions.activations.status import Status
 from sessions.db.clock import database_now
-from sessions.lifecycle.rights import remove_member
 from sessions.locks import parts
 from sessions.locks.authority import lock_team
 from sessions.models import Activation, Credential, EventKind, Membership
+from sessions.people.memberships import remove_member
 
 pytestmark = pytest.mark.django_db
 

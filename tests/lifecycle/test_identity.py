@@ -11,12 +11,12 @@ from sessions.activations.status import Status
 from sessions.lifecycle import rotation
 from sessions.lifecycle.access import set_access
 from sessions.lifecycle.audiences import Access, Audience
-from sessions.lifecycle.people import rename_in_cloudtrail
 from sessions.lifecycle.reveal import NotReady, reveal
 from sessions.lifecycle.sessions import Draft, save_session
 from sessions.lifecycle.team_policy import PolicyDraft, save_policy
-from sessions.lifecycle.tokens import create_token
 from sessions.models import CHAINED, Activation, AwsSession, Credential, Ended, EventKind, TeamPolicy
+from sessions.people.people import rename_in_cloudtrail
+from sessions.people.tokens import create_token
 from sessions.secret import Secret
 from tests.test_api import Api
 

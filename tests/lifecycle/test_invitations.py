@@ -9,10 +9,10 @@ from django.urls import reverse
 
 from sessions.db.clock import database_now
 from sessions.exceptions import Refused
-from sessions.lifecycle.invitations import accept_invitation, invitation_by_code, invite, revoke_invitation
-from sessions.lifecycle.people import create_person
-from sessions.lifecycle.rights import disable_member
 from sessions.models import EventKind, Invitation, Membership, Role, User
+from sessions.people.invitations import accept_invitation, invitation_by_code, invite, revoke_invitation
+from sessions.people.memberships import disable_member
+from sessions.people.people import create_person
 from sessions.secret import Secret
 from tests.house import PASSWORD, browser_of
 

@@ -15,10 +15,10 @@ from sessions import tasks
 from sessions.activations import moves
 from sessions.activations.start_stop import start_sessions
 from sessions.db.clock import database_now
-from sessions.lifecycle.people import rename_in_cloudtrail
 from sessions.lifecycle.reveal import NotReady, reveal
 from sessions.lifecycle.sessions import Draft, save_session
 from sessions.models import Activation, AwsSession, Move
+from sessions.people.people import rename_in_cloudtrail
 from tests.house import crowd
 from tests.lifecycle.test_naming import set_policy
 

@@ -7,15 +7,15 @@ from hypothesis import strategies as st
 
 from sessions.aws.names import aws_name_from, validate_role_session_name
 from sessions.exceptions import Refused
-from sessions.lifecycle.people import (
+from sessions.models import AwsName, EventKind, Role, User
+from sessions.people.memberships import remove_member
+from sessions.people.people import (
     RESERVED_USERNAMES,
     create_person,
     free_username,
     propose_aws_name,
     rename_in_cloudtrail,
 )
-from sessions.lifecycle.rights import remove_member
-from sessions.models import AwsName, EventKind, Role, User
 
 pytestmark = pytest.mark.django_db
 
@@ -136,7 +136,7 @@ def test_the_admin_of_one_team_renames_in_the_ledger_of_all(house, sts):
     from tests.house import House
 
     other = House(sts, "other")
-    from sessions.lifecycle.people import add_member
+    from sessions.people.people import add_member
 
     add_member(other.team, house.ben.user, Role.MEMBER, actor="tests")
     rename_in_cloudtrail(house.ben, "ben.jones", actor="ada")

@@ -20,21 +20,21 @@ from sessions.db.clock import database_now
 from sessions.exceptions import Refused
 from sessions.lifecycle.access import set_access
 from sessions.lifecycle.audiences import Access, Audience
-from sessions.lifecycle.invitations import accept_invitation, invite
-from sessions.lifecycle.people import add_member, create_person, create_team, rename_in_cloudtrail
-from sessions.lifecycle.removals import readmit, remember_removal, removals_of
 from sessions.lifecycle.reveal import NotYours, reveal
-from sessions.lifecycle.rights import (
+from sessions.locks.authority import lock_team
+from sessions.models import Activation, Credential, EventKind, Membership, Removal, Role, Token, User
+from sessions.people.group_sync import follow_groups
+from sessions.people.invitations import accept_invitation, invite
+from sessions.people.memberships import (
     change_role,
     disable_member,
     enable_member,
     remove_member,
     set_person_active,
 )
-from sessions.lifecycle.sso import follow_groups
-from sessions.lifecycle.tokens import create_token, member_of_token
-from sessions.locks.authority import lock_team
-from sessions.models import Activation, Credential, EventKind, Membership, Removal, Role, Token, User
+from sessions.people.people import add_member, create_person, create_team, rename_in_cloudtrail
+from sessions.people.removals import readmit, remember_removal, removals_of
+from sessions.people.tokens import create_token, member_of_token
 from sessions.permissions import GroupsTooOld
 from sessions.secret import Secret
 from tests.house import PASSWORD, browser_of

@@ -9,11 +9,11 @@ from django.db import transaction
 from sessions.activations import start_stop
 from sessions.activations.start_stop import end_overdue, start_sessions, stop_sessions
 from sessions.activations.status import Status
-from sessions.lifecycle.people import add_member
 from sessions.lifecycle.reveal import NotReady, reveal
-from sessions.lifecycle.rights import disable_member, enable_member, remove_member
 from sessions.locks import parts
 from sessions.models import Activation, AwsSession, Credential, EventKind, Membership, Role
+from sessions.people.memberships import disable_member, enable_member, remove_member
+from sessions.people.people import add_member
 from tests.house import crowd
 
 pytestmark = pytest.mark.django_db

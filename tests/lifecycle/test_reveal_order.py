@@ -11,10 +11,7 @@ from sessions.db.clock import database_now
 from sessions.lifecycle.access import delete_group, save_group, set_access
 from sessions.lifecycle.audiences import Access, Audience
 from sessions.lifecycle.deletions import delete_session
-from sessions.lifecycle.log_ins import end_log_ins
 from sessions.lifecycle.reveal import NotReady, NotYours, reveal
-from sessions.lifecycle.rights import change_role, disable_member, remove_member, set_person_active
-from sessions.lifecycle.tokens import revoke_token
 from sessions.models import (
     Activation,
     AwsSession,
@@ -29,6 +26,9 @@ from sessions.models import (
     User,
 )
 from sessions.models.sessions import load_chain
+from sessions.people.log_ins import end_log_ins
+from sessions.people.memberships import change_role, disable_member, remove_member, set_person_active
+from sessions.people.tokens import revoke_token
 from sessions.permissions import author_role, cut_off, is_cut_off
 from sessions.snippets import FORMATS
 from tests.races import Aside, held_head, wait_for_waiting

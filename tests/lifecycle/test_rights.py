@@ -18,18 +18,7 @@ from sessions.ledger.held import held_by, name_of_former_member
 from sessions.lifecycle import rotation
 from sessions.lifecycle.access import delete_group, save_group, set_access
 from sessions.lifecycle.audiences import Access, Audience
-from sessions.lifecycle.invitations import invitation_by_code, invite
-from sessions.lifecycle.people import add_member
 from sessions.lifecycle.reveal import NotReady, reveal
-from sessions.lifecycle.rights import (
-    change_role,
-    cut_off_sessions,
-    disable_member,
-    enable_member,
-    remove_member,
-    set_person_active,
-)
-from sessions.lifecycle.tokens import member_of_token
 from sessions.models import (
     Activation,
     AssumerLink,
@@ -41,6 +30,17 @@ from sessions.models import (
     SessionGrant,
     User,
 )
+from sessions.people.invitations import invitation_by_code, invite
+from sessions.people.memberships import (
+    change_role,
+    cut_off_sessions,
+    disable_member,
+    enable_member,
+    remove_member,
+    set_person_active,
+)
+from sessions.people.people import add_member
+from sessions.people.tokens import member_of_token
 from sessions.permissions import Action, can, cut_off, is_dead
 from tests.house import House
 

@@ -11,9 +11,9 @@ from django.urls import reverse
 from sessions.db.clock import database_now
 from sessions.exceptions import Refused
 from sessions.lifecycle.deletions import delete_session
-from sessions.lifecycle.rights import change_role, disable_member, remove_member
-from sessions.lifecycle.tokens import create_token, member_of_token
 from sessions.models import AwsSession, EventKind, Membership, Role, Scope, Token
+from sessions.people.memberships import change_role, disable_member, remove_member
+from sessions.people.tokens import create_token, member_of_token
 from sessions.secret import Secret
 from tests.test_api import Api
 

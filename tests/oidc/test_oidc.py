@@ -20,10 +20,10 @@ from django.urls import reverse
 from chainweb.identity import parse_group_map
 from sessions.accounts import ASKED_AT_KEY
 from sessions.db.clock import database_now
-from sessions.lifecycle.invitations import invite
-from sessions.lifecycle.rights import change_role, disable_member, remove_member
 from sessions.log_ins import BEGAN_KEY
 from sessions.models import EventKind, Membership, Role, User
+from sessions.people.invitations import invite
+from sessions.people.memberships import change_role, disable_member, remove_member
 from tests.house import PASSWORD
 from tests.platform.canaries import find
 from tests.platform.installation import CHECKOUT

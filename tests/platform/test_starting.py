@@ -9,8 +9,8 @@ import sys
 import pytest
 from cryptography.hazmat.primitives.asymmetric.x25519 import X25519PrivateKey
 
-from sessions.lifecycle.authenticators import seal_seed
 from sessions.models import AwsSession, Credential
+from sessions.people.second_factors import seal_seed
 from sessions.secret import Secret
 from sessions.starting import EXIT_CODE, NEEDED_BY, problems_of
 from tests.platform.compose import command

@@ -17,8 +17,8 @@ from django.test import Client
 from django.urls import reverse
 
 from sessions import saml_urls
-from sessions.lifecycle.invitations import invite
 from sessions.models import EventKind, Membership, Role, User
+from sessions.people.invitations import invite
 from sessions.saml.provider import TRANSIENT, authn_instant
 from tests.house import PASSWORD
 from tests.identity_providers import IdentityProvider

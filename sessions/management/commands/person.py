@@ -6,9 +6,9 @@ from typing import Any
 from allauth.mfa.models import Authenticator
 from django.core.management.base import BaseCommand, CommandError
 
-from sessions.lifecycle.rights import remove_second_factors, set_person_active
 from sessions.management.busy import told_if_busy
 from sessions.models import User
+from sessions.people.memberships import remove_second_factors, set_person_active
 
 
 class Command(BaseCommand):

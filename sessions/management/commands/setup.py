@@ -15,9 +15,9 @@ from django.db import transaction
 from chainweb import embedded
 from chainweb.settings import DATA_FOLDER, IS_EMBEDDED
 from sessions.exceptions import Refused
-from sessions.lifecycle.people import add_member, create_person, create_team
 from sessions.management.busy import told_if_busy
 from sessions.models import Role, Team, User
+from sessions.people.people import add_member, create_person, create_team
 from sessions.secret import Secret
 
 

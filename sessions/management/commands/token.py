@@ -9,9 +9,9 @@ from django.core.management.base import BaseCommand, CommandError
 from django.db.models import Q
 
 from sessions.exceptions import Refused
-from sessions.lifecycle.tokens import LONGEST_TOKEN_DAYS, TOKEN_DAYS, create_token
 from sessions.management.busy import told_if_busy
 from sessions.models import AwsSession, Membership, Scope
+from sessions.people.tokens import LONGEST_TOKEN_DAYS, TOKEN_DAYS, create_token
 from sessions.permissions import Action, GroupsTooOld, can, require_fresh_groups
 
 DEFAULT_SCOPES = (Scope.READ, Scope.CREDENTIALS)

@@ -15,10 +15,10 @@ from sessions.chains.shown_names import ShownNames
 from sessions.db.clock import database_now
 from sessions.exceptions import Refused
 from sessions.ledger import Entry
-from sessions.lifecycle.removals import lift_removal
 from sessions.locks.authority import Actor, lock_team, name_of, require_still
 from sessions.locks.versions import expect
 from sessions.models import AwsName, EventKind, Membership, Role, Team, User
+from sessions.people.removals import lift_removal
 from sessions.permissions import Action
 from sessions.secret import Secret
 

@@ -12,8 +12,6 @@ from sessions.activations.revocation import settle
 from sessions.db.clock import database_now
 from sessions.exceptions import Refused
 from sessions.ledger import Entry
-from sessions.lifecycle.log_ins import SUSPENDED, end_log_ins, revoke_tokens
-from sessions.lifecycle.removals import remember_removal
 from sessions.locks.authority import Actor, lock_team, lock_team_for, name_of
 from sessions.locks.versions import expect
 from sessions.models import (
@@ -27,6 +25,8 @@ from sessions.models import (
     Team,
     User,
 )
+from sessions.people.log_ins import SUSPENDED, end_log_ins, revoke_tokens
+from sessions.people.removals import remember_removal
 from sessions.permissions import Action, cut_off, with_fresh_groups, working_members
 
 LAST_ADMIN = "The team would be left without an admin: make somebody else one first."

@@ -11,10 +11,10 @@ from sessions import ledger
 from sessions.db.clock import database_now
 from sessions.exceptions import Refused
 from sessions.ledger import Entry
-from sessions.lifecycle.people import add_member
-from sessions.lifecycle.removals import removal_after
 from sessions.locks.authority import Actor, begin, lock_team, lock_team_for, name_of
 from sessions.models import EventKind, Invitation, Membership, Role, User
+from sessions.people.people import add_member
+from sessions.people.removals import removal_after
 from sessions.permissions import Action, with_fresh_groups
 from sessions.secret import Secret
 

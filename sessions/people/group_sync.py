@@ -7,11 +7,11 @@ from django.db import transaction
 
 from sessions.activations.moves import follow
 from sessions.db.clock import database_now
-from sessions.lifecycle.people import add_member
-from sessions.lifecycle.removals import Identity, is_removed
-from sessions.lifecycle.rights import change_role, remove_member
 from sessions.locks.authority import lock_team
 from sessions.models import Membership, Role, Team, User
+from sessions.people.memberships import change_role, remove_member
+from sessions.people.people import add_member
+from sessions.people.removals import Identity, is_removed
 
 ACTOR = "sso"
 # Where several groups of a person speak of one team, the first of these wins.

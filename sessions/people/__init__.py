@@ -1,0 +1,1 @@
+"""Manage people, memberships, invitations, tokens and second factors."""
