@@ -15,7 +15,6 @@ from sessions.chains.requests import root_row
 from sessions.credentials.payloads import seal_credentials
 from sessions.db.clock import database_now
 from sessions.lifecycle.access import save_group, set_access
-from sessions.lifecycle.approvals import ask_approval
 from sessions.lifecycle.audiences import Access, Audience
 from sessions.lifecycle.sessions import Draft, save_session
 from sessions.models import (
@@ -36,6 +35,7 @@ from sessions.people.invitations import invite
 from sessions.people.memberships import remove_member
 from sessions.people.people import add_member, create_person, create_team
 from sessions.people.tokens import create_token
+from sessions.roots.approvals import ask_approval
 from sessions.secret import Secret
 
 REGION = "eu-west-1"

@@ -5,9 +5,9 @@ from typing import Any
 from django.conf import settings
 from django.http import HttpRequest
 
-from sessions.lifecycle.roots import broken_roots
 from sessions.models import Role, User
 from sessions.permissions import Action, can, memberships_of
+from sessions.roots.notices import broken_roots
 
 
 def page(request: HttpRequest) -> dict[str, Any]:

@@ -12,12 +12,13 @@ from kombu.exceptions import OperationalError
 from sessions.activations import moves, start_stop
 from sessions.chains import shown_names
 from sessions.db.clock import database_now
-from sessions.lifecycle import answers, approvals, deletions, key_rotations, probes, rotation, second_look
+from sessions.lifecycle import deletions, probes, rotation, second_look
 from sessions.lifecycle.claims import next_due_at
 from sessions.locks.held_up import passed_over
 from sessions.monitoring.heartbeats import stamp
 from sessions.monitoring.redis import client
 from sessions.people import people
+from sessions.roots import approvals, codes, key_rotation
 
 log = structlog.get_logger(__name__)
 
@@ -92,7 +93,7 @@ def _sweep(*, by_message: bool) -> None:
         start_stop.end_overdue,
         start_stop.end_of_people_who_left,
         probes.delete_overdue,
-        answers.delete_old,
+        codes.delete_old,
         second_look.look_at_files,
         approvals.delete_unneeded,
         people.forget_ended_log_ins,
@@ -132,7 +133,7 @@ def look_at_approvals() -> None:
 def rotate_keys() -> None:
     """Takes the steps of key rotations that are due."""
     _forget_wake(rotate_keys.name)
-    while key_rotations.work_due():
+    while key_rotation.work_due():
         wake()
 
 

@@ -14,8 +14,8 @@ from sessions.aws.credentials import AwsCredentials
 from sessions.aws.errors import WaitingForPerson
 from sessions.aws.roots import ROOT_KINDS, Ask, Choice, Field, RootKind, register
 from sessions.db.clock import database_now
-from sessions.lifecycle import approvals, key_rotations
 from sessions.models import Approval, AwsSession, Credential, EventKind, KeyRotation, RootAnswer
+from sessions.roots import approvals, key_rotation
 from tests.house import House
 from tests.lifecycle.test_approvals import ACCOUNT, portal
 from tests.lifecycle.test_codes import CODE, mfa_root, protected
@@ -335,7 +335,7 @@ def test_a_stopped_key_rotation_says_why_and_can_go_on_or_be_given_up(house, sts
     tasks.rotate_keys()
     # A policy that was changed a moment ago is not known everywhere yet: it is tried again a few times.
     assert "iam:CreateAccessKey" in text(ada.get(url))
-    for _ in range(key_rotations.MOST_SECOND_TRIES):
+    for _ in range(key_rotation.MOST_SECOND_TRIES):
         KeyRotation.objects.filter(due_at__isnull=False).update(due_at=database_now())
         tasks.rotate_keys()
     page = text(ada.get(url))
@@ -354,7 +354,7 @@ def test_a_stopped_key_rotation_says_why_and_can_go_on_or_be_given_up(house, sts
 def test_the_sweep_does_all_of_it_without_any_message(house, sts, iam, center, with_center, root):
     leaf = protected(house, root, "Leaf")
     house.start(leaf)
-    key_rotations.ask_rotation(house.root, house.ada)
+    key_rotation.ask_rotation(house.root, house.ada)
     approvals.ask_approval(with_center, house.ada)
     tasks.sweep_now()
     assert KeyRotation.objects.get().step == "done"

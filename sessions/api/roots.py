@@ -12,11 +12,11 @@ from sessions.api.base import ERRORS, ApiError, api, caller, session_for
 from sessions.credentials.problems import stored_problem
 from sessions.db.clock import database_now
 from sessions.exceptions import NotThere, Refused, RightLost
-from sessions.lifecycle import approvals
-from sessions.lifecycle.answers import codes_of, give_codes
 from sessions.models import Approval, AwsSession, Membership
 from sessions.monitoring import request_limits
 from sessions.permissions import Action, NotAllowed, may_answer
+from sessions.roots import approvals
+from sessions.roots.codes import codes_of, give_codes
 
 
 class AnswerIn(BaseModel):

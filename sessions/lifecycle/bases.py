@@ -31,8 +31,9 @@ from sessions.credentials.outcomes import (
 from sessions.credentials.payloads import open_credentials, open_root_secrets, root_credentials
 from sessions.credentials.timing import DEFERRED_FOR, PARENT_MARGIN
 from sessions.db.clock import database_now
-from sessions.lifecycle import answers, approvals
 from sessions.models import AwsSession, Credential
+from sessions.roots import approvals
+from sessions.roots import codes as answers
 from sessions.sealing import SealingError
 from sessions.secret import Secret
 

@@ -15,10 +15,11 @@ from sessions.credentials.payloads import seal_credentials
 from sessions.credentials.timing import PARENT_MARGIN, after, rotation_time
 from sessions.db.clock import database_now
 from sessions.ledger import Entry
-from sessions.lifecycle import retries, roots
+from sessions.lifecycle import retries
 from sessions.lifecycle.claims import Claim, hold_teams
 from sessions.models import Activation, Credential, EventKind, Probe
 from sessions.monitoring import counters
+from sessions.roots import notices
 
 MINTED_COLUMNS = (
     *("sealed", "generation", "access_key_id", "packed_policy_size", "minted_at", "expires_at"),
@@ -59,10 +60,10 @@ def commit(
     unminted = _unless_asked_since(_problems(others, now), others, asked)
     bulk_write.write(claim.fence, PROBLEM_COLUMNS, unminted)
     retries.tell_below(unminted, {pk: row for pk, (row, _) in others.items()})
-    roots.tell(ours, now)
+    notices.tell(ours, now)
     if minted:
-        roots.go_on_below(minted, now)
-        roots.go_on_beside([row for row, _ in minted.values()], now)
+        notices.go_on_below(minted, now)
+        notices.go_on_beside([row for row, _ in minted.values()], now)
     _expire([(row, outcome) for row, outcome in others.values() if row.parent_id], now)
     entries: dict[str, list[Entry]] = {}
     for row, outcome in ours:
@@ -171,7 +172,7 @@ def _problems(others: Mapping[str, tuple[Credential, Outcome]], now: datetime) -
 def _entry(row: Credential, outcome: Outcome, needs: Sequence[Need]) -> Entry | None:
     """The ledger's line about one outcome."""
     if row.level == 0:
-        return roots.entry(row, outcome, needs)
+        return notices.entry(row, outcome, needs)
     match outcome:
         case Minted(credentials):
             ends = credentials.expires_at

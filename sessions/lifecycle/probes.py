@@ -23,7 +23,6 @@ from sessions.credentials.problems import Problem, stored_problem
 from sessions.credentials.problems import problem_of as credential_problem
 from sessions.db.clock import database_now
 from sessions.ledger import Entry
-from sessions.lifecycle import roots
 from sessions.lifecycle.sessions import Draft, begin_saving, check_place
 from sessions.lifecycle.tested import TOLD_FOR, digest
 from sessions.locks import parts
@@ -42,6 +41,7 @@ from sessions.models import (
     TeamPolicy,
 )
 from sessions.permissions import why_not_create, with_fresh_groups, working_members
+from sessions.roots import notices
 from sessions.secret import Secret
 
 PROBE_LIFE = timedelta(seconds=60)
@@ -130,7 +130,7 @@ def run_root_probe(probe_id: str) -> None:
         ledger.append(probe.team_id, [Entry(EventKind.ROOT_VERIFIED, "worker", session, data)])
     is_stored = probe.sealed_secrets is None and session is not None and session.settings == probe.settings
     if session is not None and is_stored and probe.state == ProbeState.OK:
-        roots.heard(session)
+        notices.heard(session)
 
 
 def _account(probe: Probe) -> str:

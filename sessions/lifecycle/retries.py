@@ -17,9 +17,9 @@ from sessions.aws.proof import About
 from sessions.aws.roots import ROOT_KINDS
 from sessions.credentials.outcomes import Blocked, Outcome, Refusal, problem_of, tries_before
 from sessions.credentials.timing import DEFERRED_FOR, PARENT_MARGIN, backoff, second_try, seldom
-from sessions.lifecycle import answers
-from sessions.lifecycle.scouts import plain
 from sessions.models import Credential
+from sessions.roots import codes as answers
+from sessions.roots.scouts import plain
 
 # Rejections of these are looked at again where nothing lives, too: a region is enabled, a key is activated
 # again.

@@ -31,10 +31,10 @@ from sessions.lifecycle.callers import Errands
 from sessions.lifecycle.claims import Claim
 from sessions.lifecycle.commit import commit
 from sessions.lifecycle.lanes import Call, Lane, Lanes
-from sessions.lifecycle.scouts import Scouts
 from sessions.locks.held_up import team_by_team, teams_held_up
 from sessions.models import Credential
 from sessions.monitoring import counters
+from sessions.roots.scouts import Scouts
 
 log = structlog.get_logger(__name__)
 

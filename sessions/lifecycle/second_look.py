@@ -13,8 +13,8 @@ from django.db.models import Q
 from sessions.aws.roots import ROOT_KINDS
 from sessions.credentials.timing import compressed
 from sessions.db.clock import database_now
-from sessions.lifecycle.scouts import plain
 from sessions.models import Credential, KeyRotation
+from sessions.roots.scouts import plain
 
 log = structlog.get_logger(__name__)
 

@@ -1,7 +1,7 @@
 """Show a session to a person: their own status, the chain, time left, a problem in words."""
 
 from collections.abc import Collection, Iterable, Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from datetime import datetime
 from functools import cached_property
 from typing import Any
@@ -10,10 +10,11 @@ from sessions.activations.status import State, ended_state, notices_of, state_of
 from sessions.aws.arn import InvalidArn, RoleArn
 from sessions.aws.names import InvalidName
 from sessions.chains.names import role_session_name
-from sessions.credentials.problems import Problem, problem_of
-from sessions.models import Activation, AwsSession, Credential, Ended, Membership, Role, TeamPolicy, User
+from sessions.credentials.problems import Problem
+from sessions.models import Activation, AwsSession, Ended, Membership, TeamPolicy
 from sessions.models.sessions import load_chains
 from sessions.permissions import Rights, cut_off
+from sessions.roots.problems import root_problems
 
 
 @dataclass(frozen=True)
@@ -95,36 +96,6 @@ def view_of_sessions(member: Membership, now: datetime, sessions: Sequence[AwsSe
         only=list(loaded),
         ended=notices_of(member, [session.pk for session in sessions]),
     )
-
-
-def root_problems(root_ids: Iterable[Any], member: Membership, now: datetime) -> dict[Any, Problem]:
-    """Return {root: its one problem}, a rejection before what waits or is retried.
-
-    Where each person has base credentials of their own, others' are others' business; but admins see their
-    refusals.
-    """
-    rows = Credential.objects.filter(root__in=root_ids, level=0, problem__isnull=False).order_by("pk")
-    found: dict[Any, list[tuple[str, Problem]]] = {}
-    for row in rows:
-        problem, person = problem_of(row, now), row.request.get("person", "")
-        is_theirs = person in {"", str(member.user_id)}
-        if problem and (is_theirs or (member.role == Role.ADMIN and problem.is_refused)):
-            found.setdefault(row.root_id, []).append((person, problem))
-    persons = {person for problems in found.values() for person, _ in problems if person}
-    users = User.objects.filter(pk__in=persons) if persons else ()
-    names = {str(user.pk): user.get_username() for user in users}
-    return {root_id: _one_for_all(problems, names) for root_id, problems in found.items()}
-
-
-def _one_for_all(problems: Sequence[tuple[str, Problem]], names: Mapping[str, str]) -> Problem:
-    """The longest-standing refusal, with all who are refused; else what comes first."""
-    refused = [(person, problem) for person, problem in problems if problem.is_refused]
-    if not refused:
-        return problems[0][1]
-    first = min(
-        (problem for _, problem in refused), key=lambda each: each.since.timestamp() if each.since else 0
-    )
-    return replace(first, people=tuple(sorted(names[person] for person, _ in refused if person in names)))
 
 
 def view_of_team(member: Membership, now: datetime) -> TeamView:

@@ -50,7 +50,7 @@ class Approval(models.Model):
     Its key is a hash of team, kind, scope and person. `settings` are those of the root it was asked at.
     `sealed_state` is sealed to the workers, bound to `version`; it works without another look until
     `good_until`. `wanted` and `listed` are the lists that somebody picks from: {name of the field: …}; see
-    `lifecycle.choices`.
+    `roots.choices`.
     """
 
     key = models.CharField(primary_key=True, max_length=64, editable=False)

@@ -16,13 +16,13 @@ from sessions import tasks
 from sessions.db.clock import database_now
 from sessions.exceptions import Refused
 from sessions.forms import form_for, stored_values
-from sessions.lifecycle import approvals, choices, waiting
-from sessions.lifecycle.answers import codes_of, give_codes
 from sessions.lifecycle.state import view_of_sessions
 from sessions.locks.versions import Changed
 from sessions.models import ApprovalStage, AwsSession, Membership
 from sessions.monitoring import request_limits
 from sessions.permissions import Action, can, may_answer
+from sessions.roots import approvals, choices, prompts
+from sessions.roots.codes import codes_of, give_codes
 from sessions.views.access import back_or_session, recently_logged_in, session_for
 from sessions.views.live_parts import asks_for_part
 
@@ -70,7 +70,7 @@ def approval_page(request: HttpRequest, session_id: UUID) -> HttpResponse:
         tasks.wake_for_approvals()
         return redirect("approval", root.pk)
     now = database_now()
-    found = waiting.at_root(root, member, now)
+    found = prompts.at_root(root, member, now)
     assert found is not None
     if found.approval and found.approval.due_at and found.approval.due_at <= now:
         tasks.wake_for_approvals()

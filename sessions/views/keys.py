@@ -12,10 +12,10 @@ from sessions import tasks
 from sessions.aws.key_rotation import Step
 from sessions.credentials.problems import stored_problem
 from sessions.exceptions import Refused
-from sessions.lifecycle.key_rotations import ask_again, ask_rotation, can_be_rotated, rotation_of
 from sessions.models import AwsSession, Membership
 from sessions.monitoring import request_limits
 from sessions.permissions import Action
+from sessions.roots.key_rotation import ask_again, ask_rotation, can_be_rotated, rotation_of
 from sessions.views.access import recently_logged_in, session_for
 from sessions.views.live_parts import asks_for_part
 

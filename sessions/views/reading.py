@@ -19,8 +19,6 @@ from sessions.chains.requests import plan
 from sessions.credentials.problems import problem_of
 from sessions.credentials.timing import PARENT_MARGIN
 from sessions.db.clock import database_now
-from sessions.lifecycle import waiting
-from sessions.lifecycle.key_rotations import can_be_rotated
 from sessions.lifecycle.state import TeamView, view_of_sessions, view_of_team
 from sessions.models import (
     AssumerLink,
@@ -34,6 +32,8 @@ from sessions.models import (
 )
 from sessions.monitoring.counters import saved_by_sharing
 from sessions.permissions import Action, can, may_answer, memberships_of, require_fresh_groups
+from sessions.roots import prompts
+from sessions.roots.key_rotation import can_be_rotated
 from sessions.snippets import FORMATS
 from sessions.views.access import member_in, session_for
 from sessions.views.live_parts import asks_for_part
@@ -69,7 +69,7 @@ def session_list(request: HttpRequest, team_slug: str) -> HttpResponse:
     counts = {"all": len(found)} | {each: sum(_counts_as(row, each) for row in found) for each in STATUSES}
     shown = [row for row in found if _counts_as(row, status)] if status in STATUSES else found
     may_create = can(member, Action.CREATE_CHAINED)
-    asked = waiting.in_team(member, view.sessions.values(), view.now) if may_create else []
+    asked = prompts.in_team(member, view.sessions.values(), view.now) if may_create else []
     seen = _digest(shown, counts, [(each.root.pk, each.problem) for each in asked])
     partial = asks_for_part(request)
     if partial and request.headers.get("X-Seen") == seen:
@@ -132,7 +132,7 @@ def session_context(session: AwsSession, member: Membership) -> dict[str, Any]:
     links = _hops(view, session, member)
     others = [each for each in people_to_preview(member) if each.pk != member.pk]
     root = view.chain_of(session)[0]
-    asked = waiting.at_root(root, member, view.now) if may_answer(member, session) else None
+    asked = prompts.at_root(root, member, view.now) if may_answer(member, session) else None
     is_wanted = asked is not None and (asked.for_code or asked.for_approval or asked.for_choice)
     return {
         "waiting": [asked] if is_wanted and (session == root or row.status != Status.INACTIVE) else [],

@@ -7,12 +7,9 @@ from django.urls import reverse
 from sessions.activations.start_stop import rotate_session, start_session
 from sessions.db.clock import database_now
 from sessions.exceptions import ActorGone, NotThere, Refused, RightLost
-from sessions.lifecycle import approvals
 from sessions.lifecycle.access import delete_group, save_group, set_access
-from sessions.lifecycle.answers import give_codes
 from sessions.lifecycle.audiences import Access, Audience
 from sessions.lifecycle.deletions import delete_session
-from sessions.lifecycle.key_rotations import ask_rotation
 from sessions.lifecycle.probes import start_probe
 from sessions.lifecycle.sessions import Draft, save_session
 from sessions.lifecycle.team_policy import PolicyDraft, save_policy
@@ -37,6 +34,9 @@ from sessions.people.memberships import (
 )
 from sessions.people.people import create_person, rename_in_cloudtrail
 from sessions.people.tokens import create_token, revoke_token
+from sessions.roots import approvals
+from sessions.roots.codes import give_codes
+from sessions.roots.key_rotation import ask_rotation
 from sessions.secret import Secret
 from tests.house import PASSWORD
 from tests.races import Aside, held_head, wait_for_waiting

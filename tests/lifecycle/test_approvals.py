@@ -10,11 +10,11 @@ from sessions import sealing
 from sessions.activations.status import Status
 from sessions.aws import identity_center_state
 from sessions.db.clock import database_now
-from sessions.lifecycle import approvals, choices, waiting
-from sessions.lifecycle.approvals import approval_of, ask_approval, delete_unneeded, end_approval, work_due
 from sessions.lifecycle.deletions import delete_session
 from sessions.lifecycle.sessions import Draft, save_session
 from sessions.models import Approval, ApprovalStage, Credential, EventKind, Membership
+from sessions.roots import approvals, choices, prompts
+from sessions.roots.approvals import approval_of, ask_approval, delete_unneeded, end_approval, work_due
 from sessions.secret import Secret
 from tests.lifecycle.test_rotation import age
 
@@ -242,7 +242,7 @@ def test_a_worker_lists_accounts_and_roles_for_whoever_approved(house, center):
     center.assign("ada", ACCOUNT, "Production", "Deploy", "ReadOnly")
     root = portal(house, center)
     approve(house, center, root, house.ada)
-    assert waiting.at_root(root, house.ada, database_now()).for_choice
+    assert prompts.at_root(root, house.ada, database_now()).for_choice
     assert choices.want(approval_of(root, house.ada), "account_id", {}) is None
     work_due()
     listed = choices.want(approval_of(root, house.ada), "account_id", {})
@@ -296,14 +296,14 @@ def test_what_is_taken_back_at_the_portal_is_asked_for_again(house, center, sts,
     house.work()
     assert house.state(leaf).problem.code == "ApprovalNeeded"
     assert approval_of(root, house.ben).stage == ApprovalStage.GIVEN
-    assert [each.root for each in waiting.in_team(house.ben, [root], database_now())] == [root]
+    assert [each.root for each in prompts.in_team(house.ben, [root], database_now())] == [root]
     page = house.browser(house.ben).get(reverse("approval", args=[root.pk])).content.decode()
     assert "Not approved" in page
     assert "has to be approved" in page
     approve(house, center, root)
     house.work()
     assert house.state(leaf).problem is None
-    assert waiting.in_team(house.ben, [root], database_now()) == []
+    assert prompts.in_team(house.ben, [root], database_now()) == []
 
 
 def test_an_approval_whose_answer_was_lost_says_so(house, center, sts, root):

@@ -11,11 +11,11 @@ from sessions.activations.status import Status
 from sessions.credentials.outcomes import CODE_LIFE
 from sessions.db.clock import database_now
 from sessions.exceptions import Refused
-from sessions.lifecycle import answers
-from sessions.lifecycle.answers import give_codes
 from sessions.lifecycle.bases import Base
 from sessions.lifecycle.sessions import Draft, save_session
 from sessions.models import Credential, EventKind, RootAnswer
+from sessions.roots import codes
+from sessions.roots.codes import give_codes
 from sessions.sealing import SealingError
 from tests.house import first_call_lies_too_long
 
@@ -153,14 +153,14 @@ def test_a_code_is_sealed_to_the_workers_and_gone_before_aws_is_asked(
         sealing.open_as_worker(stored.sealed, stored.place)
     settings.CHAINWEB_ROOT_KEYS = keys
     seen = []
-    take = answers.take
+    take = codes.take
 
     def taken(row):
         given = take(row)
         seen.append(RootAnswer.objects.count())
         return given
 
-    monkeypatch.setattr(answers, "take", taken)
+    monkeypatch.setattr(codes, "take", taken)
     house.work()
     assert seen == [0]
     assert house.state(leaf).status is Status.ACTIVE
@@ -185,7 +185,7 @@ def test_a_code_that_no_worker_took_in_time_is_asked_for_again(house, sts, root)
     assert sts.calls == []
     give_codes(root, house.ben, {"code": CODE})
     RootAnswer.objects.update(given_at=database_now() - timedelta(minutes=3))
-    assert answers.delete_old() == 1
+    assert codes.delete_old() == 1
 
 
 def test_a_worker_that_dies_with_a_code_leaves_the_question_open(house, sts, root, monkeypatch):

@@ -19,10 +19,8 @@ from sessions.lifecycle import deletions, rotation
 from sessions.lifecycle.access import set_access
 from sessions.lifecycle.audiences import Access, Audience
 from sessions.lifecycle.deletions import delete_session, mark_of
-from sessions.lifecycle.key_rotations import ask_rotation
 from sessions.lifecycle.probes import start_probe
 from sessions.lifecycle.reveal import NotYours, reveal
-from sessions.lifecycle.roots import broken_roots
 from sessions.lifecycle.sessions import Draft
 from sessions.locks import parts
 from sessions.locks.versions import Changed
@@ -38,6 +36,8 @@ from sessions.models import (
     Probe,
 )
 from sessions.people.tokens import create_token
+from sessions.roots.key_rotation import ask_rotation
+from sessions.roots.notices import broken_roots
 from sessions.urls import urlpatterns
 from tests.house import crowd
 from tests.test_api import Api

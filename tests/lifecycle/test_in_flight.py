@@ -8,11 +8,11 @@ from sessions.activations.start_stop import rotate_session, stop_session
 from sessions.activations.status import Status
 from sessions.db.clock import database_now
 from sessions.lifecycle import callers, rotation
-from sessions.lifecycle.answers import give_codes
 from sessions.lifecycle.deletions import delete_session
 from sessions.lifecycle.sessions import Draft, save_session
 from sessions.locks import parts
 from sessions.models import Credential, EventKind
+from sessions.roots.codes import give_codes
 from tests.house import crowd
 from tests.lifecycle.test_codes import CODE, mfa_root, protected
 from tests.lifecycle.test_reach import FAR, due_now, statuses, try_again

@@ -11,12 +11,12 @@ from sessions.credentials.endpoints import route_of
 from sessions.credentials.payloads import root_credentials
 from sessions.db.clock import database_now
 from sessions.exceptions import Refused
-from sessions.lifecycle import key_rotations
-from sessions.lifecycle.answers import give_codes
-from sessions.lifecycle.key_rotations import DatabaseStore, ask_again, ask_rotation, rotation_of, work_due
 from sessions.lifecycle.second_look import look_again
 from sessions.lifecycle.sessions import Draft, save_session
 from sessions.models import AwsSession, Credential, EventKind, KeyRotation
+from sessions.roots import key_rotation
+from sessions.roots.codes import give_codes
+from sessions.roots.key_rotation import DatabaseStore, ask_again, ask_rotation, rotation_of, work_due
 from tests.lifecycle.test_codes import CODE, mfa_root, protected
 
 pytestmark = pytest.mark.django_db
@@ -148,7 +148,7 @@ def test_one_worker_works_on_a_key_rotation_and_a_late_one_is_fenced(house, sts,
     late.begin()
     assert work_due() == 0
     again()
-    with pytest.raises(key_rotations.LostHold):
+    with pytest.raises(key_rotation.LostHold):
         late.mark_verified()
     assert rotation_of(root).step == Step.DONE
 
@@ -175,7 +175,7 @@ def test_a_passing_denial_heals_by_itself_and_a_lasting_one_waits(house, sts, ro
     sts.iam.denied.add("DeleteAccessKey")
     ask_rotation(root, house.ada)
     work_due()
-    for _ in range(key_rotations.MOST_SECOND_TRIES):
+    for _ in range(key_rotation.MOST_SECOND_TRIES):
         KeyRotation.objects.filter(due_at__isnull=False).update(due_at=database_now())
         work_due()
     assert rotation_of(root).due_at is None
@@ -273,7 +273,7 @@ def test_a_root_without_a_long_lived_key_has_none_to_rotate(house, center):
         ),
         house.ada,
     )
-    assert not key_rotations.can_be_rotated(portal)
+    assert not key_rotation.can_be_rotated(portal)
     with pytest.raises(Refused, match="no long-lived key"):
         ask_rotation(portal, house.ada)
 

@@ -12,9 +12,10 @@ from sessions.activations.status import Status
 from sessions.credentials import endpoints
 from sessions.credentials.outcomes import CODE_LIFE, Given
 from sessions.db.clock import database_now
-from sessions.lifecycle import answers, rotation
-from sessions.lifecycle.answers import give_codes
+from sessions.lifecycle import rotation
 from sessions.models import Credential, EventKind, RootAnswer
+from sessions.roots import codes
+from sessions.roots.codes import give_codes
 from sessions.secret import Secret
 from tests.lifecycle.test_codes import CODE, SERIAL, actions, base_row, mfa_root, protected
 from tests.lifecycle.test_rotation import age
@@ -155,7 +156,7 @@ def test_a_newer_code_is_not_replaced_by_one_that_comes_back(house, sts, leaf):
     row = base_row(leaf.link.assumer)
     [newer] = RootAnswer.objects.all()
     old = Given("code", Secret("111111"), "bea", database_now())
-    assert not answers.put_back(row, [old])
+    assert not codes.put_back(row, [old])
     assert RootAnswer.objects.get() == newer
 
 

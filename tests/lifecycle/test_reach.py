@@ -9,9 +9,9 @@ from sessions.activations.status import Status
 from sessions.credentials import endpoints
 from sessions.db.clock import database_now
 from sessions.lifecycle import rotation
-from sessions.lifecycle.answers import give_codes
 from sessions.lifecycle.sessions import Draft, save_session
 from sessions.models import Credential, EventKind
+from sessions.roots.codes import give_codes
 from tests.house import ACCOUNT
 from tests.lifecycle.test_approvals import approve, portal
 from tests.lifecycle.test_codes import CODE, mfa_root

@@ -4,8 +4,8 @@ import pytest
 from django.urls import reverse
 
 from sessions.activations.status import Status
-from sessions.lifecycle.answers import give_codes
 from sessions.models import Credential, EventKind
+from sessions.roots.codes import give_codes
 from tests.lifecycle.test_approvals import ACCOUNT, approve, portal
 from tests.lifecycle.test_codes import CODE, mfa_root, protected
 from tests.test_api import Api

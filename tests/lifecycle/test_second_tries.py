@@ -14,14 +14,15 @@ from sessions.aws.proof import About
 from sessions.credentials.outcomes import Blocked, Refusal, problem_of
 from sessions.credentials.timing import second_try, seldom
 from sessions.db.clock import database_now
-from sessions.lifecycle import retries, rotation, scouts
-from sessions.lifecycle.answers import give_codes
-from sessions.lifecycle.key_rotations import ask_rotation, work_due
+from sessions.lifecycle import retries, rotation
 from sessions.lifecycle.probes import report_on, run_root_probe, start_probe
 from sessions.lifecycle.second_look import look_again
 from sessions.lifecycle.sessions import Draft
 from sessions.models import CHAINED, Credential, Probe, ProbeState
 from sessions.monitoring.heartbeats import stamp
+from sessions.roots import scouts
+from sessions.roots.codes import give_codes
+from sessions.roots.key_rotation import ask_rotation, work_due
 from tests.lifecycle.test_codes import CODE, mfa_root, protected
 from tests.lifecycle.test_reach import due_now, statuses, try_again, web_identity
 from tests.lifecycle.test_rotation import age, assumed

@@ -11,9 +11,9 @@ from sessions.aws.roots import ambient
 from sessions.credentials import endpoints
 from sessions.db.clock import database_now
 from sessions.lifecycle import rotation
-from sessions.lifecycle.answers import give_codes
 from sessions.lifecycle.sessions import Draft, save_session
 from sessions.models import CHAINED, AwsSession, Credential, EventKind
+from sessions.roots.codes import give_codes
 from tests.lifecycle.test_rotation import age
 
 pytestmark = pytest.mark.django_db

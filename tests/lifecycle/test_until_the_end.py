@@ -13,10 +13,10 @@ from sessions.credentials import endpoints
 from sessions.credentials.outcomes import Refusal, problem_of, tries_before
 from sessions.db.clock import database_now
 from sessions.lifecycle import retries, rotation, second_look
-from sessions.lifecycle.answers import give_codes
 from sessions.lifecycle.probes import run_root_probe, start_probe
 from sessions.lifecycle.sessions import Draft
 from sessions.models import Credential
+from sessions.roots.codes import give_codes
 from tests.house import ACCOUNT
 from tests.lifecycle.test_approvals import approve, portal
 from tests.lifecycle.test_codes import CODE, mfa_root, protected

@@ -17,10 +17,10 @@ from sessions.credentials.outcomes import Blocked, Minted, Outcome, Refusal, pro
 from sessions.credentials.problems import Problem
 from sessions.db.clock import database_now
 from sessions.ledger import Entry
-from sessions.lifecycle.scouts import told
-from sessions.lifecycle.state import root_problems
 from sessions.locks.authority import lock_team
 from sessions.models import AwsSession, Credential, EventKind, Membership
+from sessions.roots.problems import root_problems
+from sessions.roots.scouts import told
 
 
 def tell(results: Sequence[tuple[Credential, Outcome]], now: datetime) -> None:

@@ -8,10 +8,10 @@ from uuid import UUID
 from sessions.aws.roots import Ask
 from sessions.credentials.problems import Problem, problem_of
 from sessions.credentials.timing import PARENT_MARGIN
-from sessions.lifecycle import approvals
-from sessions.lifecycle.answers import codes_of
-from sessions.lifecycle.choices import picked_fields
 from sessions.models import Approval, ApprovalStage, AwsSession, Credential, Membership
+from sessions.roots import approvals
+from sessions.roots.choices import picked_fields
+from sessions.roots.codes import codes_of
 
 
 @dataclass(frozen=True)

@@ -37,11 +37,11 @@ from sessions.credentials.timing import PARENT_MARGIN, backoff, second_try
 from sessions.db.clock import database_now
 from sessions.exceptions import Refused as NotAllowed
 from sessions.ledger import Entry
-from sessions.lifecycle import roots
 from sessions.locks.authority import begin, lock_team
 from sessions.locks.held_up import PATIENT_SECONDS, passed_over, wait_for
 from sessions.models import AwsSession, Credential, EventKind, KeyRotation, Membership
 from sessions.permissions import Action
+from sessions.roots import notices
 from sessions.sealing import SealingError
 
 log = structlog.get_logger(__name__)
@@ -138,12 +138,12 @@ def _work_on(pk: uuid.UUID, fence: uuid.UUID) -> None:
         try:
             if not store.row.user_arn:
                 store.begin()
-                roots.heard(store.row.root)
+                notices.heard(store.row.root)
             # A step that writes here writes its event with it; what is done at AWS alone is told afterwards.
             region = store.row.root.sts_home
             while (step := key_rotation.take_step(store, region, database_now(), store.who_is)) not in ENDS:
                 store.took(step)
-                roots.heard(store.row.root)
+                notices.heard(store.row.root)
             store.end(step)
         except AwsError as error:
             store.put_off(error)

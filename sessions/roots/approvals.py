@@ -23,11 +23,11 @@ from sessions.credentials.outcomes import Deferred, cannot_open, problem_of
 from sessions.credentials.timing import DEFERRED_FOR, backoff
 from sessions.db.clock import database_now
 from sessions.ledger import Entry
-from sessions.lifecycle import answers, choices
 from sessions.locks.authority import begin_answer, lock_team
 from sessions.locks.held_up import PATIENT_SECONDS, passed_over, wait_for
 from sessions.models import Approval, ApprovalStage, AwsSession, Credential, EventKind, Membership, User
 from sessions.permissions import working_members
+from sessions.roots import choices, codes
 from sessions.sealing import SealingError
 from sessions.secret import Secret
 
@@ -262,7 +262,7 @@ def _store(approval: Approval, advanced: Advanced, now: datetime) -> bool:
             return False
         if stage != approval.stage:
             if stage == ApprovalStage.GIVEN:
-                answers.have_tried(_waiting_roots(approval))
+                codes.have_tried(_waiting_roots(approval))
             _tell(approval, stage, advanced)
     return True
 
