@@ -7,7 +7,7 @@ from django.http import HttpRequest, HttpResponse
 
 from sessions.activations.status import Status
 from sessions.api.base import ERRORS, ApiError, api, caller, startable
-from sessions.lifecycle.reveal import NotReady, hand_out
+from sessions.delivery.reveal import NotReady, hand_out
 from sessions.monitoring import request_limits
 from sessions.permissions import Action
 from sessions.snippets import FORMATS

@@ -12,7 +12,7 @@ from django_htmx.http import trigger_client_event
 
 from sessions import tasks
 from sessions.activations.start_stop import dismiss_notice, rotate_session, start_session, stop_session
-from sessions.lifecycle.reveal import NotReady, hand_out
+from sessions.delivery.reveal import NotReady, hand_out
 from sessions.models import AwsSession, Membership
 from sessions.monitoring import request_limits
 from sessions.permissions import Action

@@ -14,13 +14,13 @@ from django.urls import reverse
 from sessions import ledger, tasks
 from sessions.activations.start_stop import end_of_people_who_left, end_overdue, start_sessions
 from sessions.chains.shown_names import ShownNames
+from sessions.delivery.reveal import NotYours, reveal
 from sessions.exceptions import NotThere, Refused
 from sessions.lifecycle import deletions, rotation
 from sessions.lifecycle.access import set_access
 from sessions.lifecycle.audiences import Access, Audience
 from sessions.lifecycle.deletions import delete_session, mark_of
 from sessions.lifecycle.probes import start_probe
-from sessions.lifecycle.reveal import NotYours, reveal
 from sessions.lifecycle.sessions import Draft
 from sessions.locks import parts
 from sessions.locks.versions import Changed

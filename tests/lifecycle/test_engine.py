@@ -161,7 +161,7 @@ def test_calls_and_what_sharing_has_saved_are_counted_for_metrics(house, sts):
 
 
 def test_the_life_left_when_served_is_counted(house):
-    from sessions.lifecycle.reveal import reveal
+    from sessions.delivery.reveal import reveal
     from sessions.monitoring import counters
 
     [leaf] = house.chain(1)

@@ -15,7 +15,7 @@ from sessions import tasks
 from sessions.activations import moves
 from sessions.activations.start_stop import start_sessions
 from sessions.db.clock import database_now
-from sessions.lifecycle.reveal import NotReady, reveal
+from sessions.delivery.reveal import NotReady, reveal
 from sessions.lifecycle.sessions import Draft, save_session
 from sessions.models import Activation, AwsSession, Move
 from sessions.people.people import rename_in_cloudtrail

@@ -9,7 +9,7 @@ from django.db import transaction
 from sessions.activations import start_stop
 from sessions.activations.start_stop import end_overdue, start_sessions, stop_sessions
 from sessions.activations.status import Status
-from sessions.lifecycle.reveal import NotReady, reveal
+from sessions.delivery.reveal import NotReady, reveal
 from sessions.locks import parts
 from sessions.models import Activation, AwsSession, Credential, EventKind, Membership, Role
 from sessions.people.memberships import disable_member, enable_member, remove_member

@@ -13,12 +13,12 @@ from sessions import ledger
 from sessions.activations.status import Status
 from sessions.credentials.needs import needs_of
 from sessions.db.clock import database_now
+from sessions.delivery.reveal import NotReady, reveal
 from sessions.exceptions import Refused
 from sessions.ledger.held import held_by, name_of_former_member
 from sessions.lifecycle import rotation
 from sessions.lifecycle.access import delete_group, save_group, set_access
 from sessions.lifecycle.audiences import Access, Audience
-from sessions.lifecycle.reveal import NotReady, reveal
 from sessions.models import (
     Activation,
     AssumerLink,

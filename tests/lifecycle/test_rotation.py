@@ -10,11 +10,11 @@ from sessions.activations.status import Status
 from sessions.credentials.outcomes import Minted
 from sessions.credentials.payloads import root_credentials
 from sessions.db.clock import database_now
+from sessions.delivery.reveal import NotReady, reveal
 from sessions.lifecycle import callers, claims, rotation
 from sessions.lifecycle.commit import commit
 from sessions.lifecycle.demo import mint_all_anew
 from sessions.lifecycle.lanes import Call
-from sessions.lifecycle.reveal import NotReady, reveal
 from sessions.lifecycle.sessions import Draft, save_session
 from sessions.models import CHAINED, Activation, AwsSession, Credential, EventKind
 

@@ -10,9 +10,9 @@ from sessions import sealing
 from sessions.activations.status import Status
 from sessions.credentials.payloads import open_credentials, seal_credentials
 from sessions.db.clock import database_now
+from sessions.delivery.reveal import NotReady, reveal
 from sessions.lifecycle.probes import report_on, start_probe
 from sessions.lifecycle.reseal import reseal_all
-from sessions.lifecycle.reveal import NotReady, reveal
 from sessions.lifecycle.sessions import Draft
 from sessions.models import CHAINED, Activation, AwsSession, Credential, EventKind, Probe
 from sessions.sealing import SealingError

@@ -10,7 +10,7 @@ from django.test import Client
 from django.urls import reverse
 
 from sessions.aws.credentials import AwsCredentials
-from sessions.lifecycle.reveal import reveal
+from sessions.delivery.reveal import reveal
 from sessions.models import AwsSession
 from tests.house import PASSWORD
 from tests.platform.canaries import find

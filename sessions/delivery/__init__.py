@@ -1,0 +1,1 @@
+"""Deliver credentials to people and their tools."""
