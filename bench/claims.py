@@ -11,7 +11,7 @@ from bench import people
 from bench.ground import Ground
 from bench.report import Figure
 from sessions.db.clock import database_now
-from sessions.lifecycle.claims import Claim, claim_due
+from sessions.engine.claims import Claim, claim_due
 from sessions.models import Credential
 
 ROWS = 1_000_000

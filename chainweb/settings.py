@@ -332,7 +332,7 @@ CELERY_BROKER_USE_SSL = REDIS_TLS or False
 CELERY_TASK_IGNORE_RESULT = True
 CELERY_ACCEPT_CONTENT = ["json"]
 CELERY_TASK_SERIALIZER = "json"
-CELERY_IMPORTS = ["sessions.heart"]
+CELERY_IMPORTS = ["sessions.engine.watchdog"]
 CELERY_TASK_DEFAULT_QUEUE = "chainweb"
 # Starts have a queue and a worker of their own, so that somebody who waits never waits for bulk rotation. A
 # worker that is told of no queue serves both.

@@ -12,13 +12,14 @@ from kombu.exceptions import OperationalError
 from sessions.activations import moves, start_stop
 from sessions.chains import shown_names
 from sessions.db.clock import database_now
-from sessions.lifecycle import deletions, probes, rotation, second_look
-from sessions.lifecycle.claims import next_due_at
+from sessions.engine import key_steps, root_probes, rotation, second_look
+from sessions.engine.claims import next_due_at
+from sessions.lifecycle import deletions, probes
 from sessions.locks.held_up import passed_over
 from sessions.monitoring.heartbeats import stamp
 from sessions.monitoring.redis import client
 from sessions.people import people
-from sessions.roots import approvals, codes, key_rotation
+from sessions.roots import approvals, codes
 
 log = structlog.get_logger(__name__)
 
@@ -118,7 +119,7 @@ def _sweep(*, by_message: bool) -> None:
 @shared_task
 def run_root_probe(probe_id: str) -> None:
     """Asks AWS who a root draft is."""
-    probes.run_root_probe(probe_id)
+    root_probes.run_root_probe(probe_id)
 
 
 @shared_task
@@ -133,7 +134,7 @@ def look_at_approvals() -> None:
 def rotate_keys() -> None:
     """Takes the steps of key rotations that are due."""
     _forget_wake(rotate_keys.name)
-    while key_rotation.work_due():
+    while key_steps.work_due():
         wake()
 
 

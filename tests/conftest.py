@@ -16,8 +16,8 @@ from django.test import testcases
 
 from chainweb import processes
 from sessions.credentials import endpoints
+from sessions.engine import rate_limit
 from sessions.ledger import triggers
-from sessions.lifecycle import budget
 from sessions.locks import parts
 from sessions.monitoring import redis, request_limits
 from tests import settings as test_settings
@@ -143,12 +143,12 @@ def valkey(valkey_url, settings):
     """A real broker with nothing of ours in it; `sessions.monitoring.redis` talks to it."""
     settings.REDIS_URL = valkey_url
     redis._client.cache_clear()
-    budget._store.cache_clear()
+    rate_limit._store.cache_clear()
     for key in redis.client().scan_iter("chainweb:*"):
         redis.client().delete(key)
     yield redis.client()
     redis._client.cache_clear()
-    budget._store.cache_clear()
+    rate_limit._store.cache_clear()
 
 
 def pytest_sessionfinish(session, exitstatus):

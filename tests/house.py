@@ -9,7 +9,7 @@ from django.test import Client
 from sessions.activations.start_stop import start_session
 from sessions.activations.status import State
 from sessions.db.clock import database_now
-from sessions.lifecycle import callers, rotation
+from sessions.engine import call_pool, rotation
 from sessions.lifecycle.sessions import Draft, save_session
 from sessions.lifecycle.state import view_of_team
 from sessions.models import CHAINED, AssumerLink, AwsSession, Event, Role
@@ -128,10 +128,10 @@ def first_call_lies_too_long(monkeypatch) -> list[bool]:
 
     def note(run, lane, call, outcome):
         made.append(outcome is not None)
-        monkeypatch.setattr(callers, "LONGEST_IN_LINE_SECONDS", 60)
+        monkeypatch.setattr(call_pool, "LONGEST_IN_LINE_SECONDS", 60)
         answered(run, lane, call, outcome)
 
-    monkeypatch.setattr(callers, "LONGEST_IN_LINE_SECONDS", -1)
+    monkeypatch.setattr(call_pool, "LONGEST_IN_LINE_SECONDS", -1)
     monkeypatch.setattr(rotation.Run, "_answered", note)
     return made
 

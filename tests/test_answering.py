@@ -14,6 +14,7 @@ from sessions.aws.credentials import AwsCredentials
 from sessions.aws.errors import WaitingForPerson
 from sessions.aws.roots import ROOT_KINDS, Ask, Choice, Field, RootKind, register
 from sessions.db.clock import database_now
+from sessions.engine import key_steps
 from sessions.models import Approval, AwsSession, Credential, EventKind, KeyRotation, RootAnswer
 from sessions.roots import approvals, key_rotation
 from tests.house import House
@@ -335,7 +336,7 @@ def test_a_stopped_key_rotation_says_why_and_can_go_on_or_be_given_up(house, sts
     tasks.rotate_keys()
     # A policy that was changed a moment ago is not known everywhere yet: it is tried again a few times.
     assert "iam:CreateAccessKey" in text(ada.get(url))
-    for _ in range(key_rotation.MOST_SECOND_TRIES):
+    for _ in range(key_steps.MOST_SECOND_TRIES):
         KeyRotation.objects.filter(due_at__isnull=False).update(due_at=database_now())
         tasks.rotate_keys()
     page = text(ada.get(url))

@@ -213,7 +213,7 @@ def test_testing_a_draft_that_is_refused_says_at_which_hop(house):
 
 
 def test_testing_a_root_asks_aws_who_it_is_and_forgets_the_secret(house, sts):
-    from sessions.lifecycle.probes import run_root_probe
+    from sessions.engine.root_probes import run_root_probe
 
     key = sts.add_user("probed", account="111122223333")
     fields = {
@@ -234,7 +234,7 @@ def test_testing_a_root_asks_aws_who_it_is_and_forgets_the_secret(house, sts):
 
 
 def test_a_root_is_not_asked_for_somebody_who_is_no_admin_any_more(house, sts):
-    from sessions.lifecycle.probes import run_root_probe
+    from sessions.engine.root_probes import run_root_probe
     from sessions.people.memberships import change_role
 
     carl = house.person("carl", Role.ADMIN)

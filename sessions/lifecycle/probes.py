@@ -1,6 +1,5 @@
 """Test before saving: a chained draft is minted like any other need; a root draft is asked who it is."""
 
-from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 
@@ -8,23 +7,17 @@ from django.db import transaction
 
 from sessions import ledger
 from sessions.activations.start_stop import delete_probes
-from sessions.aws import advice
 from sessions.aws.arn import RoleArn
-from sessions.aws.errors import AwsError, Refused
-from sessions.aws.responses import CallerIdentity
-from sessions.aws.roots import ROOT_KINDS
-from sessions.aws.sts import caller_identity
 from sessions.chains.requests import plan, secure
 from sessions.chains.rules import check_chain, check_link, check_name
-from sessions.credentials.endpoints import ask, route
 from sessions.credentials.outcomes import not_its_own, problem_of
-from sessions.credentials.payloads import open_root_secrets, seal_root_secrets
+from sessions.credentials.payloads import seal_root_secrets
 from sessions.credentials.problems import Problem, stored_problem
 from sessions.credentials.problems import problem_of as credential_problem
 from sessions.db.clock import database_now
 from sessions.ledger import Entry
 from sessions.lifecycle.sessions import Draft, begin_saving, check_place
-from sessions.lifecycle.tested import TOLD_FOR, digest
+from sessions.lifecycle.tested import digest
 from sessions.locks import parts
 from sessions.locks.authority import lock_team
 from sessions.locks.held_up import passed_over
@@ -37,12 +30,8 @@ from sessions.models import (
     Membership,
     Probe,
     ProbeState,
-    Role,
     TeamPolicy,
 )
-from sessions.permissions import why_not_create, with_fresh_groups, working_members
-from sessions.roots import notices
-from sessions.secret import Secret
 
 PROBE_LIFE = timedelta(seconds=60)
 
@@ -88,59 +77,6 @@ def start_probe(draft: Draft, member: Membership, session: AwsSession | None) ->
     data = {key: value for key, value in draft.as_event().items() if key not in {"alias", "profile"}}
     ledger.append(member.team_id, [Entry(EventKind.PROBE_ASKED, member.user.get_username(), session, data)])
     return probe
-
-
-def run_root_probe(probe_id: str) -> None:
-    """In a worker: opens the draft's secrets, asks AWS who they are, forgets them."""
-    probe = (
-        Probe.objects.select_related("session", "user").filter(pk=probe_id, state=ProbeState.PENDING).first()
-    )
-    if probe is None or probe.kind == CHAINED:
-        return
-    # Roots are the admins' alone; who asked may have lost that meanwhile.
-    admins = working_members(user=probe.user, team=probe.team_id, role=Role.ADMIN).select_related(
-        "team", "user"
-    )
-    asked_by = admins.filter(with_fresh_groups()).first()
-    if asked_by is None or why_not_create(probe.kind, asked_by):
-        return
-    session = probe.session
-    try:
-        secrets = open_root_secrets(probe.sealed_secrets, probe.place)
-        if not secrets and session is not None:
-            secrets = open_root_secrets(session.sealed_secrets, session.place)
-        identity = ask(route(_account(probe), probe.region), lambda region: _identity(probe, secrets, region))
-        if identity.is_root_user:
-            raise Refused("RootUser", 0, *advice.root_user(identity.account))
-    except AwsError as error:
-        probe.state, probe.result = ProbeState.FAILED, {"problem": problem_of(error, since=database_now())}
-    else:
-        probe.state, probe.result = ProbeState.OK, {"identity": identity.arn}
-        probe.ends_at = database_now() + TOLD_FOR
-    with transaction.atomic(durable=True):
-        written = Probe.objects.filter(pk=probe.pk, state=ProbeState.PENDING).update(
-            state=probe.state, result=probe.result, sealed_secrets=None, ends_at=probe.ends_at
-        )
-        if not written:
-            return
-        if session is not None and probe.state == ProbeState.OK and probe.sealed_secrets is None:
-            same = AwsSession.objects.filter(pk=session.pk, secret_version=session.secret_version)
-            same.filter(settings=probe.settings).update(identity_arn=probe.result["identity"])
-        data = {"for": [probe.user.get_username()], "kind": probe.kind, **probe.result}
-        ledger.append(probe.team_id, [Entry(EventKind.ROOT_VERIFIED, "worker", session, data)])
-    is_stored = probe.sealed_secrets is None and session is not None and session.settings == probe.settings
-    if session is not None and is_stored and probe.state == ProbeState.OK:
-        notices.heard(session)
-
-
-def _account(probe: Probe) -> str:
-    """Name the account with whose calls a draft's count; drafts that do not tell theirs count together."""
-    return ROOT_KINDS[probe.kind].account(probe.settings) or "drafts"
-
-
-def _identity(probe: Probe, secrets: Mapping[str, Secret], region: str) -> CallerIdentity:
-    base = ROOT_KINDS[probe.kind].base_credentials(probe.settings, secrets, {}, region)
-    return caller_identity(base, region)
 
 
 @dataclass(frozen=True)

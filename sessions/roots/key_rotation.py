@@ -5,54 +5,19 @@ holds it by a lease and a fence, and writes with the fence: what a late worker h
 and removed by the next one.
 """
 
-import uuid
-from dataclasses import dataclass
-from datetime import datetime, timedelta
-from typing import Any
-
 import structlog
-from django.conf import settings
 from django.db import IntegrityError, transaction
-from django.db.models import Q
 
-from sessions import ledger, sealing
-from sessions.activations.moves import follow
-from sessions.aws import key_rotation, proof
-from sessions.aws.credentials import AwsCredentials
-from sessions.aws.errors import AwsError, Refused, WaitingForPerson
-from sessions.aws.key_rotation import Rotation, Step
-from sessions.aws.responses import CallerIdentity
+from sessions import ledger
 from sessions.aws.roots import ROOT_KINDS
-from sessions.aws.sts import caller_identity
-from sessions.chains.requests import root_row
-from sessions.credentials.endpoints import ask, route_of
-from sessions.credentials.outcomes import cannot_open, problem_of, tries_before
-from sessions.credentials.payloads import (
-    open_credentials,
-    open_root_secrets,
-    seal_credentials,
-    seal_root_secrets,
-)
-from sessions.credentials.timing import PARENT_MARGIN, backoff, second_try
 from sessions.db.clock import database_now
 from sessions.exceptions import Refused as NotAllowed
 from sessions.ledger import Entry
-from sessions.locks.authority import begin, lock_team
-from sessions.locks.held_up import PATIENT_SECONDS, passed_over, wait_for
-from sessions.models import AwsSession, Credential, EventKind, KeyRotation, Membership
+from sessions.locks.authority import begin
+from sessions.models import AwsSession, EventKind, KeyRotation, Membership
 from sessions.permissions import Action
-from sessions.roots import notices
-from sessions.sealing import SealingError
 
 log = structlog.get_logger(__name__)
-
-# About an hour.
-MOST_SECOND_TRIES = 10
-ENDS = {Step.DONE, Step.WITHDRAW}
-
-
-class LostHold(Exception):
-    """Another worker has the rotation by now, or the root is gone."""
 
 
 def can_be_rotated(root: AwsSession) -> bool:
@@ -111,229 +76,6 @@ def ask_again(rotation: KeyRotation, member: Membership, *, withdraw: bool = Fal
     ledger.append(rotation.team_id, [Entry(EventKind.KEY_ROTATION_ASKED, actor, rotation.root, data)])
 
 
-# --- in a worker ------------------------------------------------------------------------------------------------------
-
-
-def work_due() -> int:
-    """Takes the steps that are due, rotation by rotation, as far as each comes. How many it has held."""
-    now = database_now()
-    free = KeyRotation.objects.filter(Q(lease_until=None) | Q(lease_until__lt=now), due_at__lte=now)
-    held = 0
-    for pk in list(free.order_by("due_at").values_list("pk", flat=True)[:20]):
-        fence = uuid.uuid4()
-        if free.filter(pk=pk).update(fence=fence, lease_until=_lease(now)):
-            held += 1
-            with passed_over():
-                _work_on(pk, fence)
-    return held
-
-
-def _lease(now: datetime) -> datetime:
-    return now + timedelta(seconds=settings.CHAINWEB_LEASE_SECONDS)
-
-
-def _work_on(pk: uuid.UUID, fence: uuid.UUID) -> None:
-    try:
-        store = DatabaseStore(pk, fence)
-        try:
-            if not store.row.user_arn:
-                store.begin()
-                notices.heard(store.row.root)
-            # A step that writes here writes its event with it; what is done at AWS alone is told afterwards.
-            region = store.row.root.sts_home
-            while (step := key_rotation.take_step(store, region, database_now(), store.who_is)) not in ENDS:
-                store.took(step)
-                notices.heard(store.row.root)
-            store.end(step)
-        except AwsError as error:
-            store.put_off(error)
-        except SealingError as error:
-            log.error("what a root holds does not open", root=str(store.row.root_id), reason=str(error))
-            store.put_off(cannot_open(0, str(error)))
-    except LostHold:
-        log.info("a key rotation goes on elsewhere", rotation=str(pk))
-
-
-@dataclass
-class DatabaseStore:
-    """Implement `aws.key_rotation.Store` over the row and its root.
-
-    Every write is conditional on the fence and is one transaction.
-    """
-
-    pk: uuid.UUID
-    fence: uuid.UUID
-
-    def __post_init__(self) -> None:
-        self._load()
-
-    def _load(self) -> None:
-        row = (
-            KeyRotation.objects.select_related("root__team", "team")
-            .filter(pk=self.pk, fence=self.fence)
-            .first()
-        )
-        if row is None:
-            raise LostHold
-        self.row = row
-        self.rotation = Rotation(
-            row.user_name,
-            row.user_arn,
-            row.old_key_id,
-            row.new_key_id,
-            row.new_key_at,
-            row.verified,
-            row.withdrawn,
-        )
-
-    def _write(self, **changes: Any) -> None:
-        """Inside a transaction. Every write extends the lease."""
-        changes.setdefault("lease_until", _lease(database_now()))
-        if not KeyRotation.objects.filter(pk=self.pk, fence=self.fence).update(**changes):
-            raise LostHold
-
-    def _say(self, kind: EventKind, **data: Any) -> None:
-        said = {"old_key_id": self.row.old_key_id, "new_key_id": self.row.new_key_id, **data}
-        said["for"] = [self.row.asked_by]
-        ledger.append(self.row.team_id, [Entry(kind, "worker", self.row.root, said)])
-
-    # --- what aws.key_rotation asks of it ---------------------------------------------------------
-
-    def key(self) -> AwsCredentials:
-        root = self.row.root
-        _, secret_name = _names(root)
-        secret = open_root_secrets(root.sealed_secrets, root.place).get(secret_name)
-        if secret is None:
-            raise Refused("NoSecret", 0, "The root's key is not stored.", "Enter the root's key again.")
-        return AwsCredentials(_current_id(root), secret)
-
-    def new_key(self) -> AwsCredentials:
-        assert self.row.sealed_new is not None
-        return AwsCredentials(
-            self.row.new_key_id, sealing.open_as_worker(self.row.sealed_new, self.row.place)
-        )
-
-    def signing(self) -> AwsCredentials:
-        root = self.row.root
-        if not ROOT_KINDS[root.kind].asks(root.settings):
-            return self.key()
-        base = root_row(root)
-        if base is None or not base.is_live(database_now() + PARENT_MARGIN):
-            raise WaitingForPerson(
-                "CodeNeeded",
-                0,
-                "The root's user has to show an MFA code before the key can be rotated.",
-                "Start a session that is assumed from here and give the code; then go on.",
-            )
-        return open_credentials(base)
-
-    def keep(self, new: AwsCredentials, created_at: datetime) -> None:
-        sealed = sealing.seal_to_workers(new.secret_access_key, self.row.place)
-        with transaction.atomic(durable=True):
-            wait_for(PATIENT_SECONDS)  # AWS shows a key's secret once
-            lock_team(self.row.team_id)
-            self._write(
-                step=str(Step.CREATE),
-                new_key_id=new.access_key_id,
-                new_key_at=created_at,
-                sealed_new=sealed,
-                verified=False,
-            )
-            self._told(Step.CREATE)
-
-    def mark_verified(self) -> None:
-        with transaction.atomic(durable=True):
-            lock_team(self.row.team_id)
-            self._write(step=str(Step.VERIFY), verified=True)
-            self._told(Step.VERIFY)
-
-    def switch(self) -> None:
-        with transaction.atomic(durable=True):
-            lock_team(self.row.team_id)
-            self._write()
-            root = AwsSession.objects.select_for_update().get(pk=self.row.root_id)
-            id_name, secret_name = _names(root)
-            if root.settings.get(id_name) != self.row.old_key_id:
-                raise Refused(
-                    "KeyChanged", 0, "The root was given another key meanwhile.", "Rotate that one."
-                )
-            base = root_row(root)
-            secrets = open_root_secrets(root.sealed_secrets, root.place)
-            secrets[secret_name] = self.new_key().secret_access_key
-            root.settings = {**root.settings, id_name: self.row.new_key_id}
-            root.secret_version += 1
-            root.version += 1
-            root.sealed_secrets = seal_root_secrets(secrets, root.place)
-            root.save(update_fields=["settings", "secret_version", "sealed_secrets", "version", "updated_at"])
-            now = database_now()
-            _take_along(base, root, now)
-            follow(root.team_id, now, below=root)
-            # From here on the secret is the root's alone.
-            self._write(step=str(Step.SWITCH), sealed_new=None)
-            self._told(Step.SWITCH)
-
-    # --- the rest of the row ----------------------------------------------------------------------
-
-    def who_is(self, key: AwsCredentials, _: str) -> CallerIdentity:
-        """Ask STS whose that key is, at the root's STS region or at one that stands in for it."""
-        return ask(route_of(self.row.root), lambda region: caller_identity(key, region))
-
-    def begin(self) -> None:
-        key, signing = self.key(), self.signing()
-        begun = key_rotation.begin(key, signing, self.row.root.sts_home, self.who_is)
-        with transaction.atomic(durable=True):
-            self._write(user_name=begun.user_name, user_arn=begun.user_arn)
-            same = AwsSession.objects.filter(pk=self.row.root_id, secret_version=self.row.root.secret_version)
-            same.filter(identity_arn="").update(identity_arn=begun.user_arn)
-        self._load()
-
-    def _told(self, step: Step) -> None:
-        self._write(problem=None, attempts=0)
-        self._load()
-        self._say(EventKind.KEY_ROTATION_STEP, step=str(step))
-
-    def took(self, step: Step) -> None:
-        if step not in {Step.DEACTIVATE, Step.DELETE}:
-            return
-        with transaction.atomic(durable=True):
-            lock_team(self.row.team_id)
-            self._write(step=str(step))
-            self._told(step)
-
-    def end(self, step: Step) -> None:
-        with transaction.atomic(durable=True):
-            lock_team(self.row.team_id)
-            self._write(
-                step=str(step),
-                problem=None,
-                due_at=None,
-                ended_at=database_now(),
-                sealed_new=None,
-                lease_until=None,
-            )
-            self._say(EventKind.KEY_ROTATION_ENDED, step=str(step))
-
-    def put_off(self, error: AwsError) -> None:
-        """Tried again by itself where that helps; otherwise when a person says so."""
-        now = database_now()
-        problem = problem_of(error, since=now)
-        begun = bool(self.row.user_arn)
-        tries = tries_before(self.row, problem)
-        due_at = now + max(backoff(tries), timedelta(seconds=1)) if error.retryable else None
-        # A policy that was changed a moment ago is not known everywhere yet.
-        if begun and error.code in proof.DENIED and tries < MOST_SECOND_TRIES:
-            due_at = now + second_try(tries)
-        with transaction.atomic(durable=True):
-            lock_team(self.row.team_id)
-            changes: dict[str, Any] = {"problem": problem, "due_at": due_at, "lease_until": None}
-            nothing_changed = not begun and due_at is None and not isinstance(error, WaitingForPerson)
-            if nothing_changed or error.code == "KeyChanged":
-                changes |= {"ended_at": now, "sealed_new": None}
-            self._write(attempts=min(tries + 1, 1000), **changes)
-            if (self.row.problem or {}).get("code") != error.code:
-                self._say(EventKind.KEY_ROTATION_REFUSED, code=error.code, message=error.message)
-
-
 def _names(root: AwsSession) -> tuple[str, str]:
     names = ROOT_KINDS[root.kind].long_lived_key
     assert names is not None
@@ -342,16 +84,3 @@ def _names(root: AwsSession) -> tuple[str, str]:
 
 def _current_id(root: AwsSession) -> str:
     return str(root.settings.get(_names(root)[0], ""))
-
-
-def _take_along(base: Credential | None, root: AwsSession, now: datetime) -> None:
-    """A session that the old key has opened with a code is the same user's, and is not asked for again."""
-    if base is None or not base.is_live(now + PARENT_MARGIN):
-        return
-    given = open_credentials(base)
-    row = root_row(root, make=True)
-    assert row is not None
-    row.generation += 1
-    row.sealed = seal_credentials(row, given, row.generation)
-    row.access_key_id, row.minted_at, row.expires_at = base.access_key_id, base.minted_at, base.expires_at
-    row.save()

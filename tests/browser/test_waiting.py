@@ -5,8 +5,9 @@ from django.urls import reverse
 from playwright.sync_api import expect
 
 from sessions.db.clock import database_now
+from sessions.engine import key_steps
 from sessions.models import Approval, AwsSession
-from sessions.roots import approvals, key_rotation
+from sessions.roots import approvals
 from tests.browser.test_every_page import check
 from tests.lifecycle.test_approvals import ACCOUNT, portal
 from tests.lifecycle.test_codes import CODE, mfa_root, protected
@@ -96,7 +97,7 @@ def test_a_key_rotation_is_followed_while_it_goes_on(house, iam, tabs):
     check(page)
     page.get_by_role("button", name="Rotate the key now").click()
     expect(page.locator("#key-rotation-title")).to_contain_text("Under way")
-    key_rotation.work_due()
+    key_steps.work_due()
     expect(page.locator("#key-rotation-title")).to_contain_text("The key is new")
     expect(page.locator("#key-rotation .hop--ok")).to_have_count(5)
     check(page)

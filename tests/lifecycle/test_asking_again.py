@@ -7,7 +7,7 @@ import pytest
 from sessions.activations.start_stop import rotate_session
 from sessions.activations.status import Status
 from sessions.db.clock import database_now
-from sessions.lifecycle import rotation
+from sessions.engine import rotation
 from sessions.models import Credential
 from tests.lifecycle.test_rotation import age
 

@@ -10,8 +10,8 @@ from sessions.activations.start_stop import stop_session
 from sessions.activations.status import Status
 from sessions.credentials.outcomes import CODE_LIFE
 from sessions.db.clock import database_now
+from sessions.engine.parents import Base
 from sessions.exceptions import Refused
-from sessions.lifecycle.bases import Base
 from sessions.lifecycle.sessions import Draft, save_session
 from sessions.models import Credential, EventKind, RootAnswer
 from sessions.roots import codes

@@ -15,8 +15,9 @@ from sessions import ledger, tasks
 from sessions.activations.start_stop import end_of_people_who_left, end_overdue, start_sessions
 from sessions.chains.shown_names import ShownNames
 from sessions.delivery.reveal import NotYours, reveal
+from sessions.engine import rotation
 from sessions.exceptions import NotThere, Refused
-from sessions.lifecycle import deletions, rotation
+from sessions.lifecycle import deletions
 from sessions.lifecycle.access import set_access
 from sessions.lifecycle.audiences import Access, Audience
 from sessions.lifecycle.deletions import delete_session, mark_of

@@ -8,7 +8,7 @@ import pytest
 from django.test import Client
 from kombu.exceptions import OperationalError
 
-from sessions import heart, tasks
+from sessions import tasks
 from sessions.activations.start_stop import end_of_people_who_left, start_sessions
 from sessions.activations.status import Status
 from sessions.aws.errors import Unavailable
@@ -16,9 +16,9 @@ from sessions.credentials.endpoints import FAILURES_TO_SHUT, route
 from sessions.credentials.needs import needs_of
 from sessions.credentials.payloads import root_credentials
 from sessions.db.clock import database_now
-from sessions.lifecycle import callers, claims, rotation
-from sessions.lifecycle.commit import commit
-from sessions.lifecycle.lanes import Call
+from sessions.engine import call_pool, claims, rotation, watchdog
+from sessions.engine.commit import commit
+from sessions.engine.lanes import Call
 from sessions.lifecycle.sessions import Draft, save_session
 from sessions.models import Activation, AwsSession, Credential, EventKind, Heartbeat, Tally
 from sessions.monitoring import redis
@@ -216,9 +216,9 @@ def test_a_page_does_not_wait_for_a_broker_that_is_away(settings, monkeypatch, c
 def test_a_worker_sends_itself_the_sweep_when_the_clock_is_silent(valkey, monkeypatch):
     sent = []
     monkeypatch.setattr(
-        heart.current_app, "send_task", lambda name, **options: sent.append(name), raising=False
+        watchdog.current_app, "send_task", lambda name, **options: sent.append(name), raising=False
     )
-    beating = heart.Heart()
+    beating = watchdog.Heart()
     beating.beat()
     assert sent == ["sessions.tasks.sweep"]
     assert beating.silent_beats == 1
@@ -231,10 +231,10 @@ def test_a_worker_sends_itself_the_sweep_when_the_clock_is_silent(valkey, monkey
 
 def test_a_worker_sweeps_the_database_when_no_message_arrives(valkey, monkeypatch):
     swept, ended = [], []
-    monkeypatch.setattr(heart.current_app, "send_task", lambda name, **options: None, raising=False)
-    monkeypatch.setattr(heart.Heart, "_have_swept", lambda self: swept.append(1))
-    monkeypatch.setattr(heart.Heart, "_end_sweeper", lambda self: ended.append(1))
-    beating = heart.Heart()
+    monkeypatch.setattr(watchdog.current_app, "send_task", lambda name, **options: None, raising=False)
+    monkeypatch.setattr(watchdog.Heart, "_have_swept", lambda self: swept.append(1))
+    monkeypatch.setattr(watchdog.Heart, "_end_sweeper", lambda self: ended.append(1))
+    beating = watchdog.Heart()
     beating.beat()
     assert swept == []
     beating.beat()
@@ -247,10 +247,10 @@ def test_a_worker_sweeps_the_database_when_no_message_arrives(valkey, monkeypatc
 def test_busy_bulk_is_not_taken_for_a_broker_that_brings_nothing(valkey, monkeypatch):
     sent, swept = [], []
     monkeypatch.setattr(
-        heart.current_app, "send_task", lambda name, **options: sent.append(name), raising=False
+        watchdog.current_app, "send_task", lambda name, **options: sent.append(name), raising=False
     )
-    monkeypatch.setattr(heart.Heart, "_have_swept", lambda self: swept.append(1))
-    beating = heart.Heart()
+    monkeypatch.setattr(watchdog.Heart, "_have_swept", lambda self: swept.append(1))
+    beating = watchdog.Heart()
     tasks.rotate_due()
     assert not Heartbeat.objects.filter(name="bulk").exists()
     tasks.rotate_due.apply()
@@ -269,10 +269,10 @@ def test_whatever_goes_wrong_in_a_beat_the_next_one_comes(monkeypatch):
             raise SystemExit
         raise OperationalError("the broker went between the ping and the message")
 
-    monkeypatch.setattr(heart.Heart, "beat", beat)
-    monkeypatch.setattr(heart.time, "sleep", lambda seconds: None)
+    monkeypatch.setattr(watchdog.Heart, "beat", beat)
+    monkeypatch.setattr(watchdog.time, "sleep", lambda seconds: None)
     with pytest.raises(SystemExit):
-        heart._beat_for_ever()
+        watchdog._beat_for_ever()
     assert len(beats) == 3
 
 
@@ -388,7 +388,7 @@ def test_a_parent_that_another_run_is_minting_is_waited_for(house, sts, monkeypa
     def minted_at_the_third_look(run):
         looks.append(run.expected)
         if len(looks) == 3:
-            answered = callers.assume(
+            answered = call_pool.assume(
                 Call(row, root_credentials(house.root, "eu-west-1"), region="eu-west-1")
             )
             commit(claim, [(row, answered)], needs_of([row.pk]))
@@ -519,7 +519,7 @@ def test_a_key_that_is_refused_for_one_root_is_tried_for_another(house, sts):
 
 
 def test_a_run_ends_though_calls_come_back_again_and_again(house, sts, monkeypatch):
-    monkeypatch.setattr(callers, "LONGEST_IN_LINE_SECONDS", -1)
+    monkeypatch.setattr(call_pool, "LONGEST_IN_LINE_SECONDS", -1)
     [leaf] = house.chain(1)
     house.start(leaf)
     rotation.run(seconds=0.3)

@@ -11,7 +11,7 @@ from sessions import ledger, tasks
 from sessions.activations import moves
 from sessions.activations.start_stop import start_sessions
 from sessions.db.clock import database_now
-from sessions.lifecycle import rotation
+from sessions.engine import rotation
 from sessions.locks import held_up
 from sessions.models import Activation, Credential, Event, EventKind, LedgerHead, Move, Team
 from tests.house import House, crowd

@@ -9,7 +9,7 @@ from sessions.activations import moves
 from sessions.activations.start_stop import dismiss_notice, rotate_session
 from sessions.activations.status import Status
 from sessions.delivery.reveal import NotReady, reveal
-from sessions.lifecycle import rotation
+from sessions.engine import rotation
 from sessions.lifecycle.access import set_access
 from sessions.lifecycle.audiences import Access, Audience
 from sessions.lifecycle.sessions import Draft, save_session

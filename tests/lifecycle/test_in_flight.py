@@ -7,7 +7,7 @@ import pytest
 from sessions.activations.start_stop import rotate_session, stop_session
 from sessions.activations.status import Status
 from sessions.db.clock import database_now
-from sessions.lifecycle import callers, rotation
+from sessions.engine import call_pool, rotation
 from sessions.lifecycle.deletions import delete_session
 from sessions.lifecycle.sessions import Draft, save_session
 from sessions.locks import parts
@@ -26,7 +26,7 @@ def in_flight(monkeypatch):
     """Has something done once between STS's first answer and the moment at which the run takes it in."""
 
     def between(do):
-        take_in, done = callers.Errands.answer, []
+        take_in, done = call_pool.Errands.answer, []
 
         def answer(errands, seconds):
             found = take_in(errands, seconds)
@@ -35,7 +35,7 @@ def in_flight(monkeypatch):
                 do()
             return found
 
-        monkeypatch.setattr(callers.Errands, "answer", answer)
+        monkeypatch.setattr(call_pool.Errands, "answer", answer)
 
     return between
 

@@ -10,13 +10,15 @@ from sessions.aws.sts import caller_identity
 from sessions.credentials.endpoints import route_of
 from sessions.credentials.payloads import root_credentials
 from sessions.db.clock import database_now
+from sessions.engine import key_steps
+from sessions.engine.key_steps import DatabaseStore, work_due
+from sessions.engine.second_look import look_again
 from sessions.exceptions import Refused
-from sessions.lifecycle.second_look import look_again
 from sessions.lifecycle.sessions import Draft, save_session
 from sessions.models import AwsSession, Credential, EventKind, KeyRotation
 from sessions.roots import key_rotation
 from sessions.roots.codes import give_codes
-from sessions.roots.key_rotation import DatabaseStore, ask_again, ask_rotation, rotation_of, work_due
+from sessions.roots.key_rotation import ask_again, ask_rotation, rotation_of
 from tests.lifecycle.test_codes import CODE, mfa_root, protected
 
 pytestmark = pytest.mark.django_db
@@ -148,7 +150,7 @@ def test_one_worker_works_on_a_key_rotation_and_a_late_one_is_fenced(house, sts,
     late.begin()
     assert work_due() == 0
     again()
-    with pytest.raises(key_rotation.LostHold):
+    with pytest.raises(key_steps.LostHold):
         late.mark_verified()
     assert rotation_of(root).step == Step.DONE
 
@@ -175,7 +177,7 @@ def test_a_passing_denial_heals_by_itself_and_a_lasting_one_waits(house, sts, ro
     sts.iam.denied.add("DeleteAccessKey")
     ask_rotation(root, house.ada)
     work_due()
-    for _ in range(key_rotation.MOST_SECOND_TRIES):
+    for _ in range(key_steps.MOST_SECOND_TRIES):
         KeyRotation.objects.filter(due_at__isnull=False).update(due_at=database_now())
         work_due()
     assert rotation_of(root).due_at is None

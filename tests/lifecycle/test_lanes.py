@@ -11,8 +11,8 @@ from sessions.aws.proof import About
 from sessions.aws.regions import ENABLED_BY_DEFAULT
 from sessions.credentials import endpoints
 from sessions.credentials.endpoints import FAILURES_TO_SHUT, route
-from sessions.lifecycle import lanes
-from sessions.lifecycle.lanes import Call, Lanes
+from sessions.engine import lanes
+from sessions.engine.lanes import Call, Lanes
 from sessions.models import Credential
 from sessions.secret import Secret
 
@@ -123,7 +123,7 @@ def test_a_lane_is_held_up_when_it_fails_has_no_permit_or_brings_no_answer(monke
 
 def test_a_throttle_asks_the_budget_for_less(monkeypatch):
     cut = []
-    monkeypatch.setattr(lanes.budget, "throttled", cut.append)
+    monkeypatch.setattr(lanes.rate_limit, "throttled", cut.append)
     found = ready(a1=2)
     [(lane, call)] = found.next_calls(1)
     found.finished(lane, call, Throttled("Throttling", 1, "Rate exceeded", ""))

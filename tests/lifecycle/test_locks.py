@@ -5,7 +5,7 @@ import threading
 from django.db import connection
 
 from sessions.activations.start_stop import start_sessions, stop_sessions
-from sessions.lifecycle import rotation
+from sessions.engine import rotation
 
 
 def test_starts_and_stops_beside_commits_meet_no_deadlock(lasting_house):

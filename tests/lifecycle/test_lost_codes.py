@@ -12,7 +12,7 @@ from sessions.activations.status import Status
 from sessions.credentials import endpoints
 from sessions.credentials.outcomes import CODE_LIFE, Given
 from sessions.db.clock import database_now
-from sessions.lifecycle import rotation
+from sessions.engine import rotation
 from sessions.models import Credential, EventKind, RootAnswer
 from sessions.roots import codes
 from sessions.roots.codes import give_codes

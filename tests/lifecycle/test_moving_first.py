@@ -12,7 +12,7 @@ from sessions.activations import moves
 from sessions.activations.start_stop import start_sessions
 from sessions.activations.status import Status
 from sessions.db.clock import database_now
-from sessions.lifecycle import rotation
+from sessions.engine import rotation
 from sessions.locks import held_up
 from sessions.models import Credential, Move
 from tests.lifecycle.test_naming import set_policy

@@ -6,9 +6,10 @@ import pytest
 
 from sessions.activations.status import Status
 from sessions.db.clock import database_now
-from sessions.lifecycle import source_identity
+from sessions.engine import source_identity
+from sessions.engine.key_steps import work_due
 from sessions.models import AwsSession, Credential, EventKind, KeyRotation, SourceIdentity
-from sessions.roots.key_rotation import ask_rotation, work_due
+from sessions.roots.key_rotation import ask_rotation
 from tests.lifecycle.test_naming import set_policy
 from tests.lifecycle.test_reach import due_now
 from tests.lifecycle.test_rotation import age

@@ -8,7 +8,7 @@ from sessions.activations.start_stop import rotate_session
 from sessions.activations.status import Status
 from sessions.credentials import endpoints
 from sessions.db.clock import database_now
-from sessions.lifecycle import rotation
+from sessions.engine import rotation
 from sessions.lifecycle.sessions import Draft, save_session
 from sessions.models import Credential, EventKind
 from sessions.roots.codes import give_codes

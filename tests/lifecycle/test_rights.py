@@ -14,9 +14,9 @@ from sessions.activations.status import Status
 from sessions.credentials.needs import needs_of
 from sessions.db.clock import database_now
 from sessions.delivery.reveal import NotReady, reveal
+from sessions.engine import rotation
 from sessions.exceptions import Refused
 from sessions.ledger.held import held_by, name_of_former_member
-from sessions.lifecycle import rotation
 from sessions.lifecycle.access import delete_group, save_group, set_access
 from sessions.lifecycle.audiences import Access, Audience
 from sessions.models import (

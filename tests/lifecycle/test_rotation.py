@@ -11,10 +11,10 @@ from sessions.credentials.outcomes import Minted
 from sessions.credentials.payloads import root_credentials
 from sessions.db.clock import database_now
 from sessions.delivery.reveal import NotReady, reveal
-from sessions.lifecycle import callers, claims, rotation
-from sessions.lifecycle.commit import commit
+from sessions.engine import call_pool, claims, rotation
+from sessions.engine.commit import commit
+from sessions.engine.lanes import Call
 from sessions.lifecycle.demo import mint_all_anew
-from sessions.lifecycle.lanes import Call
 from sessions.lifecycle.sessions import Draft, save_session
 from sessions.models import CHAINED, Activation, AwsSession, Credential, EventKind
 
@@ -219,7 +219,7 @@ def test_a_worker_that_returns_after_its_lease_changes_nothing(house, sts, monke
     Credential.objects.update(lease_until=database_now() - timedelta(seconds=1))
     house.work()
     before = Credential.objects.values().get(level=1)
-    answered = callers.assume(Call(row, root_credentials(house.root, "eu-west-1"), region="eu-west-1"))
+    answered = call_pool.assume(Call(row, root_credentials(house.root, "eu-west-1"), region="eu-west-1"))
     assert isinstance(answered, Minted)
     assert commit(late, [(row, answered)], {row.pk: []}) == set()
     assert Credential.objects.values().get(level=1) == before

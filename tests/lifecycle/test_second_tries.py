@@ -6,7 +6,6 @@ from datetime import timedelta
 import pytest
 from django.urls import reverse
 
-from sessions import heart
 from sessions.activations.start_stop import rotate_session, stop_session
 from sessions.activations.status import Status
 from sessions.aws.errors import Refused
@@ -14,15 +13,17 @@ from sessions.aws.proof import About
 from sessions.credentials.outcomes import Blocked, Refusal, problem_of
 from sessions.credentials.timing import second_try, seldom
 from sessions.db.clock import database_now
-from sessions.lifecycle import retries, rotation
-from sessions.lifecycle.probes import report_on, run_root_probe, start_probe
-from sessions.lifecycle.second_look import look_again
+from sessions.engine import retries, rotation, watchdog
+from sessions.engine.key_steps import work_due
+from sessions.engine.root_probes import run_root_probe
+from sessions.engine.second_look import look_again
+from sessions.lifecycle.probes import report_on, start_probe
 from sessions.lifecycle.sessions import Draft
 from sessions.models import CHAINED, Credential, Probe, ProbeState
 from sessions.monitoring.heartbeats import stamp
 from sessions.roots import scouts
 from sessions.roots.codes import give_codes
-from sessions.roots.key_rotation import ask_rotation, work_due
+from sessions.roots.key_rotation import ask_rotation
 from tests.lifecycle.test_codes import CODE, mfa_root, protected
 from tests.lifecycle.test_reach import due_now, statuses, try_again, web_identity
 from tests.lifecycle.test_rotation import age, assumed
@@ -445,7 +446,7 @@ def test_a_worker_looks_when_its_heart_begins_to_beat(house, sts, valkey):
     started(house, 1)
     sts.deny()
     house.work()
-    beating = heart.Heart()
+    beating = watchdog.Heart()
     beating.beat()
     assert next_tries() != [None]
     Credential.objects.filter(level=1).update(due_at=None)

@@ -6,7 +6,7 @@ from datetime import UTC, datetime
 import pytest
 
 from sessions.credentials import bulk_write
-from sessions.lifecycle.commit import MINTED_COLUMNS
+from sessions.engine.commit import MINTED_COLUMNS
 from sessions.models import Credential
 
 pytestmark = pytest.mark.django_db

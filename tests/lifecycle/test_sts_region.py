@@ -10,7 +10,7 @@ from sessions.activations.status import Status
 from sessions.aws.roots import ambient
 from sessions.credentials import endpoints
 from sessions.db.clock import database_now
-from sessions.lifecycle import rotation
+from sessions.engine import rotation
 from sessions.lifecycle.sessions import Draft, save_session
 from sessions.models import CHAINED, AwsSession, Credential, EventKind
 from sessions.roots.codes import give_codes

@@ -8,6 +8,7 @@ from django.test import Client
 from django.urls import reverse
 
 from sessions.db.clock import database_now
+from sessions.engine import root_probes
 from sessions.lifecycle import probes
 from sessions.models import AwsSession, EventKind, Probe, ProbeState, Role
 
@@ -36,7 +37,7 @@ def tried(browser, house, fields, kind="iam-user"):
     """Press “Test before saving”, and have a worker do it."""
     browser.post(reverse("test_session", args=[house.team.slug, kind]), fields)
     probe = Probe.objects.order_by("-ends_at", "pk").exclude(state=ProbeState.OK).first()
-    probes.run_root_probe(str(probe.pk))
+    root_probes.run_root_probe(str(probe.pk))
     probe.refresh_from_db()
     return probe
 
@@ -153,7 +154,7 @@ def test_a_key_replaced_during_the_stored_ones_test_is_not_taken_for_it(house, f
     probe = Probe.objects.get()
 
     edit(ada, root, kept | {"secret_access_key": "x" * 40})
-    probes.run_root_probe(str(probe.pk))
+    root_probes.run_root_probe(str(probe.pk))
     root.refresh_from_db()
     assert root.identity_arn == ""
 

@@ -12,8 +12,9 @@ from sessions.aws.errors import Refused, Unavailable
 from sessions.credentials import endpoints
 from sessions.credentials.outcomes import Refusal, problem_of, tries_before
 from sessions.db.clock import database_now
-from sessions.lifecycle import retries, rotation, second_look
-from sessions.lifecycle.probes import run_root_probe, start_probe
+from sessions.engine import retries, rotation, second_look
+from sessions.engine.root_probes import run_root_probe
+from sessions.lifecycle.probes import start_probe
 from sessions.lifecycle.sessions import Draft
 from sessions.models import Credential
 from sessions.roots.codes import give_codes

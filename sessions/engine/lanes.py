@@ -17,8 +17,8 @@ from sessions.aws.credentials import AwsCredentials
 from sessions.aws.errors import AwsError, Throttled
 from sessions.aws.proof import Signed
 from sessions.credentials.endpoints import Route
-from sessions.lifecycle import budget
-from sessions.lifecycle.bases import Base
+from sessions.engine import rate_limit
+from sessions.engine.parents import Base
 from sessions.models import Credential
 
 # Permits are asked for in slices, so that a lane never sits on a second's worth that another worker could
@@ -123,7 +123,9 @@ class Lanes:
             return True
         if time.monotonic() < lane.next_permit_at:
             return False
-        lane.permits, wait = budget.take(lane.account, min(len(lane.queue), MOST_PERMITS), asked=self.asked)
+        lane.permits, wait = rate_limit.take(
+            lane.account, min(len(lane.queue), MOST_PERMITS), asked=self.asked
+        )
         lane.next_permit_at = time.monotonic() + wait
         return lane.permits > 0
 
@@ -164,7 +166,7 @@ class Lanes:
         lane.handed_over[call.region] -= 1
         lane.moved_at = time.monotonic()
         if isinstance(error, Throttled):
-            budget.throttled(lane.account)
+            rate_limit.throttled(lane.account)
             lane.permits = 0
             lane.throttled_at = time.monotonic()
         lane.route.told(call.region, error)

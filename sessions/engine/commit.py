@@ -14,9 +14,9 @@ from sessions.credentials.outcomes import Blocked, Deferred, Minted, Outcome, Re
 from sessions.credentials.payloads import seal_credentials
 from sessions.credentials.timing import PARENT_MARGIN, after, rotation_time
 from sessions.db.clock import database_now
+from sessions.engine import retries
+from sessions.engine.claims import Claim, hold_teams
 from sessions.ledger import Entry
-from sessions.lifecycle import retries
-from sessions.lifecycle.claims import Claim, hold_teams
 from sessions.models import Activation, Credential, EventKind, Probe
 from sessions.monitoring import counters
 from sessions.roots import notices

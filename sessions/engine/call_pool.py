@@ -27,8 +27,8 @@ from sessions.credentials.outcomes import (
     is_about_the_signer,
     not_its_own,
 )
-from sessions.lifecycle.bases import Base
-from sessions.lifecycle.lanes import Call, Lane
+from sessions.engine.lanes import Call, Lane
+from sessions.engine.parents import Base
 
 log = structlog.get_logger(__name__)
 

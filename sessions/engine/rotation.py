@@ -25,12 +25,12 @@ from sessions.credentials.needs import Need, needs_of
 from sessions.credentials.outcomes import Blocked, Deferred, Minted, Outcome, Refusal
 from sessions.credentials.timing import DEFERRED_FOR, PARENT_MARGIN, after
 from sessions.db.clock import database_now
-from sessions.lifecycle import claims, source_identity
-from sessions.lifecycle.bases import Base, base_from, prepare, route_from, route_to, signed_by
-from sessions.lifecycle.callers import Errands
-from sessions.lifecycle.claims import Claim
-from sessions.lifecycle.commit import commit
-from sessions.lifecycle.lanes import Call, Lane, Lanes
+from sessions.engine import claims, source_identity
+from sessions.engine.call_pool import Errands
+from sessions.engine.claims import Claim
+from sessions.engine.commit import commit
+from sessions.engine.lanes import Call, Lane, Lanes
+from sessions.engine.parents import Base, base_from, prepare, route_from, route_to, signed_by
 from sessions.locks.held_up import team_by_team, teams_held_up
 from sessions.models import Credential
 from sessions.monitoring import counters

@@ -21,7 +21,7 @@ from django.conf import settings
 from django.db import close_old_connections, connection
 
 from sessions.db.clock import database_now
-from sessions.lifecycle.second_look import look_again
+from sessions.engine.second_look import look_again
 from sessions.monitoring.heartbeats import seconds_since, stamp
 from sessions.monitoring.redis import client
 

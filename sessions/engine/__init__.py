@@ -1,0 +1,1 @@
+"""Issue and rotate credentials in workers: claim, assume, commit."""
