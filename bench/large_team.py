@@ -11,12 +11,12 @@ from django.db import connection, models
 
 from sessions.activations.start_stop import start_session
 from sessions.aws.credentials import AwsCredentials
+from sessions.catalog.access import save_group, set_access
+from sessions.catalog.audiences import Access, Audience
+from sessions.catalog.sessions import Draft, save_session
 from sessions.chains.requests import root_row
 from sessions.credentials.payloads import seal_credentials
 from sessions.db.clock import database_now
-from sessions.lifecycle.access import save_group, set_access
-from sessions.lifecycle.audiences import Access, Audience
-from sessions.lifecycle.sessions import Draft, save_session
 from sessions.models import (
     CHAINED,
     Activation,

@@ -11,11 +11,11 @@ from bench.ground import wait_until
 from sessions import ledger
 from sessions.activations.start_stop import start_sessions
 from sessions.aws.credentials import AwsCredentials
+from sessions.catalog.sessions import Draft, save_session
 from sessions.chains.requests import PlannedHop, plan
 from sessions.credentials.payloads import seal_credentials
 from sessions.db.clock import database_now
 from sessions.ledger import Entry
-from sessions.lifecycle.sessions import Draft, save_session
 from sessions.models import (
     CHAINED,
     Activation,

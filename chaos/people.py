@@ -59,7 +59,7 @@ def _people(slug: str, count: int) -> dict[str, Any]:
 
 def _team(slug: str) -> tuple[Any, "AwsSession"]:
     """The team of that name, made if need be, and its one session."""
-    from sessions.lifecycle.sessions import Draft, save_session
+    from sessions.catalog.sessions import Draft, save_session
     from sessions.models import CHAINED, AwsSession, Role, Team
     from sessions.people.people import add_member, create_person, create_team
     from sessions.secret import Secret

@@ -15,7 +15,7 @@ def main(count: int, started: int, region: str) -> None:
     from django.db import transaction
 
     from sessions.activations.start_stop import start_session
-    from sessions.lifecycle.sessions import Draft, save_session
+    from sessions.catalog.sessions import Draft, save_session
     from sessions.models import CHAINED, AssumerLink, AwsSession, Role, Team
     from sessions.people.people import add_member, create_person, create_team
     from sessions.people.tokens import create_token

@@ -10,9 +10,9 @@ from django.urls import reverse
 from sessions import picking
 from sessions.aws import names
 from sessions.aws.characters import shown
+from sessions.catalog.audiences import Access, Audience
 from sessions.conflicts import VersionedForm
 from sessions.fields import TypedField
-from sessions.lifecycle.audiences import Access, Audience
 from sessions.models import AwsSession, Membership, Role, Scope, TeamGroup
 from sessions.people.invitations import INVITATION_DAYS
 from sessions.people.people import LONGEST_AWS_NAME

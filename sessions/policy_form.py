@@ -10,10 +10,10 @@ from django.urls import reverse
 from sessions import picking
 from sessions.aws import names, session_policies
 from sessions.aws.characters import trimmed
+from sessions.catalog.team_policy import HOURS, PolicyDraft, save_policy, validate_hours
 from sessions.conflicts import VersionedForm
 from sessions.exceptions import NotThere, Refused, RightLost
 from sessions.fields import LinesField, SwitchField, TypedField, WholeNumberField, checked
-from sessions.lifecycle.team_policy import HOURS, PolicyDraft, save_policy, validate_hours
 from sessions.locks.versions import Changed
 from sessions.models import Membership, SourceIdentity, TeamPolicy
 from sessions.picking import SessionPicker

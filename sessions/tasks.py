@@ -10,11 +10,11 @@ from celery import shared_task
 from kombu.exceptions import OperationalError
 
 from sessions.activations import moves, start_stop
+from sessions.catalog import deletions, probes
 from sessions.chains import shown_names
 from sessions.db.clock import database_now
 from sessions.engine import key_steps, root_probes, rotation, second_look
 from sessions.engine.claims import next_due_at
-from sessions.lifecycle import deletions, probes
 from sessions.locks.held_up import passed_over
 from sessions.monitoring.heartbeats import stamp
 from sessions.monitoring.redis import client

@@ -8,10 +8,10 @@ from django.test import Client
 
 from sessions.activations.start_stop import start_session
 from sessions.activations.status import State
+from sessions.catalog.sessions import Draft, save_session
+from sessions.catalog.team_view import view_of_team
 from sessions.db.clock import database_now
 from sessions.engine import call_pool, rotation
-from sessions.lifecycle.sessions import Draft, save_session
-from sessions.lifecycle.state import view_of_team
 from sessions.models import CHAINED, AssumerLink, AwsSession, Event, Role
 from sessions.people.people import add_member, create_person, create_team
 from sessions.people.tokens import create_token

@@ -362,7 +362,7 @@ def test_several_are_started_in_one_step_and_none_with_a_foreign_one(house, ben)
 
 
 def test_a_session_is_opened_and_closed_by_its_author_and_by_admins(house, ada, ben):
-    from sessions.lifecycle.access import save_group
+    from sessions.catalog.access import save_group
 
     save_group(house.ada, "On call", [house.bea])
     mine, hers = house.chained("Mine", member=house.ben), house.chained("Hers", member=house.bea)
@@ -383,8 +383,8 @@ def test_a_session_is_opened_and_closed_by_its_author_and_by_admins(house, ada, 
 
 
 def test_a_chain_that_nobody_answers_for_is_not_started_and_says_why(house, ada):
-    from sessions.lifecycle.access import set_access
-    from sessions.lifecycle.audiences import Access, Audience
+    from sessions.catalog.access import set_access
+    from sessions.catalog.audiences import Access, Audience
 
     hub = house.chained("Hub")
     leaf = house.chained("Leaf", hub, member=house.ben)

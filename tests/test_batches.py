@@ -9,9 +9,9 @@ import pytest
 from django.db import connection, transaction
 from django.test.utils import CaptureQueriesContext
 
+from sessions.catalog.team_policy import PolicyDraft, check_all
 from sessions.db.batches import in_batches
 from sessions.exceptions import Refused
-from sessions.lifecycle.team_policy import PolicyDraft, check_all
 from sessions.models import AwsSession, Event, EventKind, Team, TeamPolicy
 from tests.house import crowd
 

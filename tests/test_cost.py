@@ -13,9 +13,9 @@ from django.test.utils import CaptureQueriesContext
 
 from bench import large_team, routes
 from sessions.activations.start_stop import start_sessions, stop_sessions
-from sessions.lifecycle.access import set_access
-from sessions.lifecycle.audiences import Access, Audience
-from sessions.lifecycle.deletions import delete_session
+from sessions.catalog.access import set_access
+from sessions.catalog.audiences import Access, Audience
+from sessions.catalog.deletions import delete_session
 from sessions.locks import parts
 from sessions.models import AssumerLink, AwsSession
 from sessions.monitoring import request_limits

@@ -6,8 +6,8 @@ from django.urls import reverse
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from sessions.catalog.access import save_group
 from sessions.exceptions import Refused
-from sessions.lifecycle.access import save_group
 from sessions.views import sharing
 from tests.test_api import Api, chained
 

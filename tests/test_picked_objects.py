@@ -11,8 +11,8 @@ import uuid
 import pytest
 from django.test import Client
 
-from sessions.lifecycle.access import save_group, set_access
-from sessions.lifecycle.audiences import Access, Audience
+from sessions.catalog.access import save_group, set_access
+from sessions.catalog.audiences import Access, Audience
 from sessions.models import AssumerLink, AwsSession, Probe, SessionGrant, Token
 from tests.house import House
 

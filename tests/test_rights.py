@@ -15,11 +15,11 @@ from django.test import Client
 from django.urls import URLPattern, URLResolver, get_resolver
 
 from sessions.api import api
+from sessions.catalog.access import save_group
+from sessions.catalog.probes import start_probe
+from sessions.catalog.sessions import Draft
 from sessions.engine.root_probes import run_root_probe
 from sessions.exceptions import Refused
-from sessions.lifecycle.access import save_group
-from sessions.lifecycle.probes import start_probe
-from sessions.lifecycle.sessions import Draft
 from sessions.models import AwsSession, Probe, Role, Token
 from sessions.people.invitations import invite
 from sessions.people.memberships import disable_member, remove_member, set_person_active

@@ -7,9 +7,9 @@ import pytest
 from django.db import connection
 from django.urls import reverse
 
+from sessions.catalog.access import save_group, set_access
+from sessions.catalog.audiences import Access, Audience
 from sessions.exceptions import NotThere
-from sessions.lifecycle.access import save_group, set_access
-from sessions.lifecycle.audiences import Access, Audience
 from sessions.models import AwsSession, Membership, Role, SourceIdentity, TeamGroup, TeamPolicy
 from sessions.people.memberships import change_role
 from sessions.people.people import rename_in_cloudtrail

@@ -2,10 +2,10 @@
 
 import pytest
 
+from sessions.catalog.access import set_access
+from sessions.catalog.audiences import Access, access_of
+from sessions.catalog.sessions import save_session
 from sessions.exceptions import Refused
-from sessions.lifecycle.access import set_access
-from sessions.lifecycle.audiences import Access, access_of
-from sessions.lifecycle.sessions import save_session
 from sessions.models import Activation, AwsSession
 from sessions.people.tokens import create_token
 from tests.lifecycle.test_closed_roles import EVERYONE, NOBODY, draft, only, stored

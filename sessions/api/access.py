@@ -7,10 +7,10 @@ from django.http import HttpRequest, HttpResponse
 from pydantic import BaseModel, ConfigDict, Field, StringConstraints
 
 from sessions.api.base import ERRORS, ApiError, api, caller, etag, seen_version, session_for
+from sessions.catalog.access import set_access
+from sessions.catalog.audiences import Access, Audience, access_of
+from sessions.catalog.same_role import close_wider_ways, how_many_end, may_close, wider_ways
 from sessions.exceptions import NotThere, Refused, RightLost
-from sessions.lifecycle.access import set_access
-from sessions.lifecycle.audiences import Access, Audience, access_of
-from sessions.lifecycle.same_role import close_wider_ways, how_many_end, may_close, wider_ways
 from sessions.locks.versions import Changed
 from sessions.models import AwsSession, Membership
 from sessions.monitoring import request_limits

@@ -9,9 +9,9 @@ from pydantic import BaseModel, ConfigDict
 from sessions import tasks
 from sessions.activations.moves import progress
 from sessions.api.base import ERRORS, TRIES, ApiError, api, caller, etag, seen_version
+from sessions.catalog.team_policy import PolicyDraft
 from sessions.chains.names import may_be_unnamed, unnamed_sessions
 from sessions.fields import wrong_types
-from sessions.lifecycle.team_policy import PolicyDraft
 from sessions.locks.versions import Changed
 from sessions.models import Membership, TeamPolicy
 from sessions.models.sessions import load_chains

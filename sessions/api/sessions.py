@@ -31,12 +31,12 @@ from sessions.api.base import (
 )
 from sessions.api.schemas import Chosen, SessionIn, SessionOut, SessionPatch
 from sessions.aws.roots import ROOT_KINDS
+from sessions.catalog.deletions import delete_session, mark_of
+from sessions.catalog.team_view import Described, view_of_sessions, view_of_team
 from sessions.db.clock import database_now
 from sessions.exceptions import NotThere, Refused, RightLost
 from sessions.fields import wrong_types
 from sessions.forms import SessionForm, form_for, stored_values
-from sessions.lifecycle.deletions import delete_session, mark_of
-from sessions.lifecycle.state import Described, view_of_sessions, view_of_team
 from sessions.locks.versions import Changed
 from sessions.models import CHAINED, AwsSession, Membership, TeamPolicy
 from sessions.monitoring import request_limits

@@ -10,12 +10,12 @@ from sessions.aws.errors import AwsError, Refused
 from sessions.aws.responses import CallerIdentity
 from sessions.aws.roots import ROOT_KINDS
 from sessions.aws.sts import caller_identity
+from sessions.catalog.tested import TOLD_FOR
 from sessions.credentials.endpoints import ask, route
 from sessions.credentials.outcomes import problem_of
 from sessions.credentials.payloads import open_root_secrets
 from sessions.db.clock import database_now
 from sessions.ledger import Entry
-from sessions.lifecycle.tested import TOLD_FOR
 from sessions.models import (
     CHAINED,
     AwsSession,

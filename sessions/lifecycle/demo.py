@@ -7,10 +7,10 @@ from django.db import transaction
 from django.utils.crypto import salted_hmac
 
 from sessions.aws.simulated import create_user
+from sessions.catalog.access import set_access
+from sessions.catalog.audiences import Access, Audience
+from sessions.catalog.sessions import Draft, save_session
 from sessions.db.clock import database_now
-from sessions.lifecycle.access import set_access
-from sessions.lifecycle.audiences import Access, Audience
-from sessions.lifecycle.sessions import Draft, save_session
 from sessions.models import (
     CHAINED,
     Activation,

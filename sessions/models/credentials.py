@@ -142,7 +142,7 @@ class Probe(models.Model):
     region = models.CharField(max_length=32)
     settings = models.JSONField(default=dict)
     sealed_secrets = models.BinaryField(null=True)
-    # What a root's probe is about, see `lifecycle.tested`.
+    # What a root's probe is about, see `catalog.tested`.
     tested = models.CharField(max_length=64, blank=True)
     state = models.CharField(max_length=10, choices=ProbeState.choices, default=ProbeState.PENDING)
     result = models.JSONField(default=dict)

@@ -51,7 +51,7 @@ class AwsSession(models.Model):
 
     id = models.UUIDField(primary_key=True, default=uuid.uuid4, editable=False)
     # Null once it is deleted and not yet cleared away; `deletion` then says whose it was. See
-    # `lifecycle.deletions`.
+    # `catalog.deletions`.
     team = models.ForeignKey(Team, on_delete=models.CASCADE, null=True, related_name="aws_sessions")
     deletion = models.ForeignKey(
         Deletion, on_delete=models.CASCADE, null=True, db_index=False, editable=False, related_name="+"

@@ -32,7 +32,7 @@ def rotation_of(root: AwsSession) -> KeyRotation | None:
 def ask_rotation(root: AwsSession, member: Membership) -> KeyRotation:
     """Ask for the root's key to be replaced.
 
-    Raises `lifecycle.sessions.Refused`. The caller wakes a worker.
+    Raises `catalog.sessions.Refused`. The caller wakes a worker.
     """
     kind = ROOT_KINDS[root.kind]
     if kind.long_lived_key is None:
@@ -58,7 +58,7 @@ def ask_again(rotation: KeyRotation, member: Membership, *, withdraw: bool = Fal
 
     Before the switch the new key is deleted; afterwards there is nothing to withdraw.
 
-    Raises `lifecycle.sessions.Refused`. The caller wakes a worker.
+    Raises `catalog.sessions.Refused`. The caller wakes a worker.
     """
     begin(member, Action.EDIT, rotation.root)
     rotation = KeyRotation.objects.select_for_update().select_related("root").get(pk=rotation.pk)

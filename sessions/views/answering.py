@@ -13,10 +13,10 @@ from django.views.decorators.debug import sensitive_post_parameters
 from django.views.decorators.http import require_http_methods, require_POST
 
 from sessions import tasks
+from sessions.catalog.team_view import view_of_sessions
 from sessions.db.clock import database_now
 from sessions.exceptions import Refused
 from sessions.forms import form_for, stored_values
-from sessions.lifecycle.state import view_of_sessions
 from sessions.locks.versions import Changed
 from sessions.models import ApprovalStage, AwsSession, Membership
 from sessions.monitoring import request_limits

@@ -15,13 +15,13 @@ from django.views.decorators.http import require_http_methods, require_POST, req
 
 from sessions import tasks
 from sessions.aws.roots import ROOT_KINDS
+from sessions.catalog.deletions import delete_session, mark_of
+from sessions.catalog.probes import report_on, start_probe
+from sessions.catalog.team_view import view_of_sessions
 from sessions.conflicts import Stored, status_of
 from sessions.db.clock import database_now
 from sessions.exceptions import Refused
 from sessions.forms import ChainedSessionForm, SessionForm, form_for, stored_values
-from sessions.lifecycle.deletions import delete_session, mark_of
-from sessions.lifecycle.probes import report_on, start_probe
-from sessions.lifecycle.state import view_of_sessions
 from sessions.locks.versions import Changed, last_change
 from sessions.models import CHAINED, Activation, AwsSession, EventKind, Membership, Probe, ProbeState, User
 from sessions.models.sessions import CHAINED_LABEL

@@ -10,12 +10,12 @@ from django.shortcuts import render
 from django.views.decorators.http import require_POST, require_safe
 
 from sessions.aws.names import new_external_id
+from sessions.catalog.closed_roles import check_role
+from sessions.catalog.team_view import view_of_sessions
 from sessions.chains.names import preview
 from sessions.db.clock import database_now
 from sessions.exceptions import Refused
 from sessions.forms import form_for
-from sessions.lifecycle.closed_roles import check_role
-from sessions.lifecycle.state import view_of_sessions
 from sessions.models import CHAINED, AssumerLink, AwsSession, Membership, TeamPolicy
 from sessions.models.sessions import load_chains
 from sessions.monitoring import request_limits

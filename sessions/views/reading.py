@@ -15,11 +15,11 @@ from django.views.decorators.http import require_safe
 from sessions.activations.moves import progress
 from sessions.activations.status import Status
 from sessions.aws.arn import RoleArn
+from sessions.catalog.team_view import TeamView, view_of_sessions, view_of_team
 from sessions.chains.requests import plan
 from sessions.credentials.problems import problem_of
 from sessions.credentials.timing import PARENT_MARGIN
 from sessions.db.clock import database_now
-from sessions.lifecycle.state import TeamView, view_of_sessions, view_of_team
 from sessions.models import (
     AssumerLink,
     AwsSession,

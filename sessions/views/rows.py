@@ -7,8 +7,8 @@ from typing import Any
 
 from sessions.activations.status import Status
 from sessions.aws.roots import ROOT_KINDS
+from sessions.catalog.team_view import Described, TeamView
 from sessions.credentials.problems import Problem
-from sessions.lifecycle.state import Described, TeamView
 from sessions.models import CHAINED, AwsSession
 from sessions.permissions import Action
 

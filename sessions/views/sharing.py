@@ -9,14 +9,14 @@ from django.shortcuts import get_object_or_404, redirect, render
 from django.template.defaultfilters import pluralize
 from django.views.decorators.http import require_http_methods, require_POST
 
+from sessions.catalog.access import delete_group, save_group, set_access
+from sessions.catalog.audiences import access_of
+from sessions.catalog.closed_roles import is_closed_by_admin
+from sessions.catalog.same_role import close_wider_ways, how_many_end, may_close, wider_ways
 from sessions.chains.same_identity import is_known
 from sessions.conflicts import Stored, status_of
 from sessions.exceptions import Refused
 from sessions.forms_people import AccessForm, GroupForm
-from sessions.lifecycle.access import delete_group, save_group, set_access
-from sessions.lifecycle.audiences import access_of
-from sessions.lifecycle.closed_roles import is_closed_by_admin
-from sessions.lifecycle.same_role import close_wider_ways, how_many_end, may_close, wider_ways
 from sessions.locks.versions import last_change
 from sessions.models import AssumerLink, AwsSession, EventKind, Membership, TeamGroup
 from sessions.permissions import Action

@@ -11,10 +11,10 @@ from django.views.decorators.http import require_http_methods, require_POST, req
 
 from sessions import tasks
 from sessions.activations.moves import progress
+from sessions.catalog.team_policy import PolicyDraft
 from sessions.chains.names import may_be_unnamed, unnamed_sessions
 from sessions.conflicts import Stored, status_of
 from sessions.exceptions import Refused
-from sessions.lifecycle.team_policy import PolicyDraft
 from sessions.locks.versions import last_change
 from sessions.models import CHAINED, AwsSession, EventKind, Membership, TeamPolicy
 from sessions.models.sessions import load_chains

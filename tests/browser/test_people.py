@@ -4,9 +4,9 @@ import pytest
 from django.urls import reverse
 from playwright.sync_api import expect
 
+from sessions.catalog.access import save_group, set_access
+from sessions.catalog.audiences import Access, Audience
 from sessions.delivery.reveal import reveal
-from sessions.lifecycle.access import save_group, set_access
-from sessions.lifecycle.audiences import Access, Audience
 from sessions.models import Membership, Role, SessionGrant, Token
 from sessions.people.invitations import invite
 from sessions.people.memberships import remove_member

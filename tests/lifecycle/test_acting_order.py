@@ -5,14 +5,14 @@ from django.core.exceptions import PermissionDenied
 from django.urls import reverse
 
 from sessions.activations.start_stop import rotate_session, start_session
+from sessions.catalog.access import delete_group, save_group, set_access
+from sessions.catalog.audiences import Access, Audience
+from sessions.catalog.deletions import delete_session
+from sessions.catalog.probes import start_probe
+from sessions.catalog.sessions import Draft, save_session
+from sessions.catalog.team_policy import PolicyDraft, save_policy
 from sessions.db.clock import database_now
 from sessions.exceptions import ActorGone, NotThere, Refused, RightLost
-from sessions.lifecycle.access import delete_group, save_group, set_access
-from sessions.lifecycle.audiences import Access, Audience
-from sessions.lifecycle.deletions import delete_session
-from sessions.lifecycle.probes import start_probe
-from sessions.lifecycle.sessions import Draft, save_session
-from sessions.lifecycle.team_policy import PolicyDraft, save_policy
 from sessions.models import (
     CHAINED,
     AwsSession,

@@ -9,9 +9,9 @@ from django.urls import reverse
 from sessions import sealing
 from sessions.activations.status import Status
 from sessions.aws import identity_center_state
+from sessions.catalog.deletions import delete_session
+from sessions.catalog.sessions import Draft, save_session
 from sessions.db.clock import database_now
-from sessions.lifecycle.deletions import delete_session
-from sessions.lifecycle.sessions import Draft, save_session
 from sessions.models import Approval, ApprovalStage, Credential, EventKind, Membership
 from sessions.roots import approvals, choices, prompts
 from sessions.roots.approvals import approval_of, ask_approval, delete_unneeded, end_approval, work_due

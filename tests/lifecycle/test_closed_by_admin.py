@@ -8,12 +8,12 @@ from django.db import connection
 from django.urls import reverse
 
 from sessions.aws.arn import role_key
+from sessions.catalog.access import save_group, set_access
+from sessions.catalog.audiences import Access, access_of
+from sessions.catalog.deletions import delete_session
+from sessions.catalog.same_role import close_wider_ways
+from sessions.catalog.sessions import save_session
 from sessions.exceptions import Refused
-from sessions.lifecycle.access import save_group, set_access
-from sessions.lifecycle.audiences import Access, access_of
-from sessions.lifecycle.deletions import delete_session
-from sessions.lifecycle.same_role import close_wider_ways
-from sessions.lifecycle.sessions import save_session
 from sessions.models import AssumerLink, ClosedByAdmin, Right, Role
 from sessions.people.memberships import change_role, disable_member, enable_member, remove_member
 from tests.house import House

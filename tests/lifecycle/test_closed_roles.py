@@ -3,11 +3,11 @@
 import pytest
 from django.urls import reverse
 
+from sessions.catalog.access import save_group, set_access
+from sessions.catalog.audiences import Access, Audience, access_of
+from sessions.catalog.same_role import close_wider_ways, wider_ways
+from sessions.catalog.sessions import Draft, save_session
 from sessions.exceptions import Refused
-from sessions.lifecycle.access import save_group, set_access
-from sessions.lifecycle.audiences import Access, Audience, access_of
-from sessions.lifecycle.same_role import close_wider_ways, wider_ways
-from sessions.lifecycle.sessions import Draft, save_session
 from sessions.models import CHAINED, Activation, AwsSession, Probe
 from tests.test_api import Api
 

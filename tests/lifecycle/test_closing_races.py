@@ -7,12 +7,12 @@ import time
 import pytest
 from django.db import connection
 
+from sessions.catalog.access import set_access
+from sessions.catalog.audiences import Access
+from sessions.catalog.deletions import delete_session
+from sessions.catalog.same_role import close_wider_ways, wider_ways
+from sessions.catalog.sessions import save_session
 from sessions.exceptions import Refused
-from sessions.lifecycle.access import set_access
-from sessions.lifecycle.audiences import Access
-from sessions.lifecycle.deletions import delete_session
-from sessions.lifecycle.same_role import close_wider_ways, wider_ways
-from sessions.lifecycle.sessions import save_session
 from sessions.locks import parts
 from sessions.models import AwsSession, Role, SessionGrant
 from sessions.people.memberships import change_role

@@ -8,11 +8,11 @@ import pytest
 from sessions import sealing
 from sessions.activations.start_stop import stop_session
 from sessions.activations.status import Status
+from sessions.catalog.sessions import Draft, save_session
 from sessions.credentials.outcomes import CODE_LIFE
 from sessions.db.clock import database_now
 from sessions.engine.parents import Base
 from sessions.exceptions import Refused
-from sessions.lifecycle.sessions import Draft, save_session
 from sessions.models import Credential, EventKind, RootAnswer
 from sessions.roots import codes
 from sessions.roots.codes import give_codes

@@ -13,16 +13,16 @@ from django.urls import reverse
 
 from sessions import ledger, tasks
 from sessions.activations.start_stop import end_of_people_who_left, end_overdue, start_sessions
+from sessions.catalog import deletions
+from sessions.catalog.access import set_access
+from sessions.catalog.audiences import Access, Audience
+from sessions.catalog.deletions import delete_session, mark_of
+from sessions.catalog.probes import start_probe
+from sessions.catalog.sessions import Draft
 from sessions.chains.shown_names import ShownNames
 from sessions.delivery.reveal import NotYours, reveal
 from sessions.engine import rotation
 from sessions.exceptions import NotThere, Refused
-from sessions.lifecycle import deletions
-from sessions.lifecycle.access import set_access
-from sessions.lifecycle.audiences import Access, Audience
-from sessions.lifecycle.deletions import delete_session, mark_of
-from sessions.lifecycle.probes import start_probe
-from sessions.lifecycle.sessions import Draft
 from sessions.locks import parts
 from sessions.locks.versions import Changed
 from sessions.models import (

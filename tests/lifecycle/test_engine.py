@@ -12,6 +12,7 @@ from sessions import tasks
 from sessions.activations.start_stop import end_of_people_who_left, start_sessions
 from sessions.activations.status import Status
 from sessions.aws.errors import Unavailable
+from sessions.catalog.sessions import Draft, save_session
 from sessions.credentials.endpoints import FAILURES_TO_SHUT, route
 from sessions.credentials.needs import needs_of
 from sessions.credentials.payloads import root_credentials
@@ -19,7 +20,6 @@ from sessions.db.clock import database_now
 from sessions.engine import call_pool, claims, rotation, watchdog
 from sessions.engine.commit import commit
 from sessions.engine.lanes import Call
-from sessions.lifecycle.sessions import Draft, save_session
 from sessions.models import Activation, AwsSession, Credential, EventKind, Heartbeat, Tally
 from sessions.monitoring import redis
 from sessions.secret import Secret

@@ -8,12 +8,12 @@ from django.urls import reverse
 from sessions.activations import moves
 from sessions.activations.start_stop import dismiss_notice, rotate_session
 from sessions.activations.status import Status
+from sessions.catalog.access import set_access
+from sessions.catalog.audiences import Access, Audience
+from sessions.catalog.sessions import Draft, save_session
+from sessions.catalog.team_policy import PolicyDraft, save_policy
 from sessions.delivery.reveal import NotReady, reveal
 from sessions.engine import rotation
-from sessions.lifecycle.access import set_access
-from sessions.lifecycle.audiences import Access, Audience
-from sessions.lifecycle.sessions import Draft, save_session
-from sessions.lifecycle.team_policy import PolicyDraft, save_policy
 from sessions.models import CHAINED, Activation, AwsSession, Credential, Ended, EventKind, TeamPolicy
 from sessions.people.people import rename_in_cloudtrail
 from sessions.people.tokens import create_token

@@ -6,10 +6,10 @@ import pytest
 
 from sessions.activations.start_stop import rotate_session, stop_session
 from sessions.activations.status import Status
+from sessions.catalog.deletions import delete_session
+from sessions.catalog.sessions import Draft, save_session
 from sessions.db.clock import database_now
 from sessions.engine import call_pool, rotation
-from sessions.lifecycle.deletions import delete_session
-from sessions.lifecycle.sessions import Draft, save_session
 from sessions.locks import parts
 from sessions.models import Credential, EventKind
 from sessions.roots.codes import give_codes

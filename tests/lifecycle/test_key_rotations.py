@@ -7,6 +7,7 @@ import pytest
 from sessions.activations.status import Status
 from sessions.aws.key_rotation import Step
 from sessions.aws.sts import caller_identity
+from sessions.catalog.sessions import Draft, save_session
 from sessions.credentials.endpoints import route_of
 from sessions.credentials.payloads import root_credentials
 from sessions.db.clock import database_now
@@ -14,7 +15,6 @@ from sessions.engine import key_steps
 from sessions.engine.key_steps import DatabaseStore, work_due
 from sessions.engine.second_look import look_again
 from sessions.exceptions import Refused
-from sessions.lifecycle.sessions import Draft, save_session
 from sessions.models import AwsSession, Credential, EventKind, KeyRotation
 from sessions.roots import key_rotation
 from sessions.roots.codes import give_codes

@@ -14,9 +14,9 @@ from django.urls import reverse
 from sessions import tasks
 from sessions.activations import moves
 from sessions.activations.start_stop import start_sessions
+from sessions.catalog.sessions import Draft, save_session
 from sessions.db.clock import database_now
 from sessions.delivery.reveal import NotReady, reveal
-from sessions.lifecycle.sessions import Draft, save_session
 from sessions.models import Activation, AwsSession, Move
 from sessions.people.people import rename_in_cloudtrail
 from tests.house import crowd
@@ -176,8 +176,8 @@ def test_page_and_api_show_how_far_it_is(house, many):
 
 
 def test_a_session_saved_during_the_check_is_checked_under_the_lock(house, monkeypatch):
+    from sessions.catalog import team_policy
     from sessions.exceptions import Refused
-    from sessions.lifecycle import team_policy
 
     set_policy(house, tags={"stage": ()})
     checked = team_policy.check_all
@@ -194,7 +194,7 @@ def test_a_session_saved_during_the_check_is_checked_under_the_lock(house, monke
 
 
 def test_a_policy_saved_during_the_check_has_chains_checked_again(house, monkeypatch):
-    from sessions.lifecycle import team_policy
+    from sessions.catalog import team_policy
 
     checked, seen = team_policy.check_all, []
 

@@ -6,11 +6,11 @@ import pytest
 from django.urls import reverse
 
 from sessions.activations.status import Status
+from sessions.catalog.probes import start_probe
+from sessions.catalog.sessions import Draft, save_session
+from sessions.catalog.team_policy import PolicyDraft, save_policy
 from sessions.chains.names import preview, unnamed_sessions
 from sessions.exceptions import Refused
-from sessions.lifecycle.probes import start_probe
-from sessions.lifecycle.sessions import Draft, save_session
-from sessions.lifecycle.team_policy import PolicyDraft, save_policy
 from sessions.models import AwsSession, Credential, EventKind, Role, SourceIdentity, TeamPolicy
 from sessions.people.people import add_member, create_person
 

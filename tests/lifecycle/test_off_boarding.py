@@ -16,11 +16,11 @@ from django.test import Client
 from django.urls import reverse
 
 from chainweb.identity import oidc_provider, parse_group_map
+from sessions.catalog.access import set_access
+from sessions.catalog.audiences import Access, Audience
 from sessions.db.clock import database_now
 from sessions.delivery.reveal import NotYours, reveal
 from sessions.exceptions import Refused
-from sessions.lifecycle.access import set_access
-from sessions.lifecycle.audiences import Access, Audience
 from sessions.locks.authority import lock_team
 from sessions.models import Activation, Credential, EventKind, Membership, Removal, Role, Token, User
 from sessions.people.group_sync import follow_groups

@@ -6,10 +6,10 @@ import pytest
 
 from sessions.activations.start_stop import rotate_session
 from sessions.activations.status import Status
+from sessions.catalog.sessions import Draft, save_session
 from sessions.credentials import endpoints
 from sessions.db.clock import database_now
 from sessions.engine import rotation
-from sessions.lifecycle.sessions import Draft, save_session
 from sessions.models import Credential, EventKind
 from sessions.roots.codes import give_codes
 from tests.house import ACCOUNT

@@ -7,11 +7,11 @@ from django.db import connection
 from django.urls import reverse
 
 from sessions.activations.start_stop import stop_session
+from sessions.catalog.access import delete_group, save_group, set_access
+from sessions.catalog.audiences import Access, Audience
+from sessions.catalog.deletions import delete_session
 from sessions.db.clock import database_now
 from sessions.delivery.reveal import NotReady, NotYours, reveal
-from sessions.lifecycle.access import delete_group, save_group, set_access
-from sessions.lifecycle.audiences import Access, Audience
-from sessions.lifecycle.deletions import delete_session
 from sessions.models import (
     Activation,
     AwsSession,

@@ -11,14 +11,14 @@ from django.db import connection, connections
 
 from sessions import ledger
 from sessions.activations.status import Status
+from sessions.catalog.access import delete_group, save_group, set_access
+from sessions.catalog.audiences import Access, Audience
 from sessions.credentials.needs import needs_of
 from sessions.db.clock import database_now
 from sessions.delivery.reveal import NotReady, reveal
 from sessions.engine import rotation
 from sessions.exceptions import Refused
 from sessions.ledger.held import held_by, name_of_former_member
-from sessions.lifecycle.access import delete_group, save_group, set_access
-from sessions.lifecycle.audiences import Access, Audience
 from sessions.models import (
     Activation,
     AssumerLink,

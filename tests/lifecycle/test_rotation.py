@@ -7,6 +7,7 @@ from django.db import DatabaseError
 
 from sessions.activations.start_stop import end_overdue, rotate_session, stop_session
 from sessions.activations.status import Status
+from sessions.catalog.sessions import Draft, save_session
 from sessions.credentials.outcomes import Minted
 from sessions.credentials.payloads import root_credentials
 from sessions.db.clock import database_now
@@ -15,7 +16,6 @@ from sessions.engine import call_pool, claims, rotation
 from sessions.engine.commit import commit
 from sessions.engine.lanes import Call
 from sessions.lifecycle.demo import mint_all_anew
-from sessions.lifecycle.sessions import Draft, save_session
 from sessions.models import CHAINED, Activation, AwsSession, Credential, EventKind
 
 pytestmark = pytest.mark.django_db

@@ -6,10 +6,10 @@ from django.test.utils import CaptureQueriesContext
 from django.urls import reverse
 
 from sessions.aws.arn import identity_key, role_key
-from sessions.lifecycle.access import set_access
-from sessions.lifecycle.audiences import Access
-from sessions.lifecycle.same_role import close_wider_ways, how_many_end, wider_ways
-from sessions.lifecycle.sessions import Draft, save_session
+from sessions.catalog.access import set_access
+from sessions.catalog.audiences import Access
+from sessions.catalog.same_role import close_wider_ways, how_many_end, wider_ways
+from sessions.catalog.sessions import Draft, save_session
 from sessions.models import Activation, AwsSession, ClosedByAdmin
 from tests.house import ACCOUNT, House
 from tests.lifecycle.test_approvals import portal

@@ -5,12 +5,12 @@ from django.db import connection
 from django.test.utils import CaptureQueriesContext
 from django.urls import reverse
 
+from sessions.catalog.access import save_group, set_access
+from sessions.catalog.audiences import Access, Audience, access_of
+from sessions.catalog.probes import start_probe
+from sessions.catalog.same_role import close_wider_ways, wider_ways
+from sessions.catalog.sessions import Draft, save_session
 from sessions.exceptions import Refused, RightLost
-from sessions.lifecycle.access import save_group, set_access
-from sessions.lifecycle.audiences import Access, Audience, access_of
-from sessions.lifecycle.probes import start_probe
-from sessions.lifecycle.same_role import close_wider_ways, wider_ways
-from sessions.lifecycle.sessions import Draft, save_session
 from sessions.locks import parts
 from sessions.models import CHAINED, Activation, AssumerLink, AwsSession, Event, EventKind
 from tests.house import House, crowd

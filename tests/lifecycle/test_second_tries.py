@@ -10,6 +10,8 @@ from sessions.activations.start_stop import rotate_session, stop_session
 from sessions.activations.status import Status
 from sessions.aws.errors import Refused
 from sessions.aws.proof import About
+from sessions.catalog.probes import report_on, start_probe
+from sessions.catalog.sessions import Draft
 from sessions.credentials.outcomes import Blocked, Refusal, problem_of
 from sessions.credentials.timing import second_try, seldom
 from sessions.db.clock import database_now
@@ -17,8 +19,6 @@ from sessions.engine import retries, rotation, watchdog
 from sessions.engine.key_steps import work_due
 from sessions.engine.root_probes import run_root_probe
 from sessions.engine.second_look import look_again
-from sessions.lifecycle.probes import report_on, start_probe
-from sessions.lifecycle.sessions import Draft
 from sessions.models import CHAINED, Credential, Probe, ProbeState
 from sessions.monitoring.heartbeats import stamp
 from sessions.roots import scouts

@@ -8,10 +8,10 @@ import pytest
 from sessions.activations.start_stop import start_sessions
 from sessions.activations.status import Status
 from sessions.aws.roots import ambient
+from sessions.catalog.sessions import Draft, save_session
 from sessions.credentials import endpoints
 from sessions.db.clock import database_now
 from sessions.engine import rotation
-from sessions.lifecycle.sessions import Draft, save_session
 from sessions.models import CHAINED, AwsSession, Credential, EventKind
 from sessions.roots.codes import give_codes
 from tests.lifecycle.test_rotation import age

@@ -8,12 +8,12 @@ from django.db.models import F
 
 from sessions import sealing
 from sessions.activations.status import Status
+from sessions.catalog.probes import report_on, start_probe
+from sessions.catalog.sessions import Draft
 from sessions.credentials.payloads import open_credentials, seal_credentials
 from sessions.db.clock import database_now
 from sessions.delivery.reveal import NotReady, reveal
-from sessions.lifecycle.probes import report_on, start_probe
 from sessions.lifecycle.reseal import reseal_all
-from sessions.lifecycle.sessions import Draft
 from sessions.models import CHAINED, Activation, AwsSession, Credential, EventKind, Probe
 from sessions.sealing import SealingError
 from sessions.secret import Secret

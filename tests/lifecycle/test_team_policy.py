@@ -2,8 +2,8 @@
 
 import pytest
 
+from sessions.catalog.team_policy import PolicyDraft
 from sessions.exceptions import Refused
-from sessions.lifecycle.team_policy import PolicyDraft
 from sessions.models import AwsSession, EventKind, SourceIdentity, TeamPolicy
 from tests.lifecycle.test_naming import OFFICE, edit, set_policy
 
@@ -155,8 +155,8 @@ def test_a_table_whose_links_lead_nowhere_is_said_and_not_an_error(house):
 
 
 def test_a_test_before_saving_goes_by_the_same_rules(house):
-    from sessions.lifecycle.probes import start_probe
-    from sessions.lifecycle.sessions import Draft
+    from sessions.catalog.probes import start_probe
+    from sessions.catalog.sessions import Draft
 
     draft = Draft(
         kind="iam-role-chained",

@@ -7,9 +7,9 @@ import pytest
 from django.test import Client
 from django.urls import reverse
 
+from sessions.catalog import probes
 from sessions.db.clock import database_now
 from sessions.engine import root_probes
-from sessions.lifecycle import probes
 from sessions.models import AwsSession, EventKind, Probe, ProbeState, Role
 
 pytestmark = pytest.mark.django_db

@@ -8,9 +8,9 @@ import pytest
 from django.core.management import CommandError, call_command
 from django.urls import reverse
 
+from sessions.catalog.deletions import delete_session
 from sessions.db.clock import database_now
 from sessions.exceptions import Refused
-from sessions.lifecycle.deletions import delete_session
 from sessions.models import AwsSession, EventKind, Membership, Role, Scope, Token
 from sessions.people.memberships import change_role, disable_member, remove_member
 from sessions.people.tokens import create_token, member_of_token

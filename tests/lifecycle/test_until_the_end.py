@@ -9,13 +9,13 @@ import pytest
 
 from sessions.activations.status import Status
 from sessions.aws.errors import Refused, Unavailable
+from sessions.catalog.probes import start_probe
+from sessions.catalog.sessions import Draft
 from sessions.credentials import endpoints
 from sessions.credentials.outcomes import Refusal, problem_of, tries_before
 from sessions.db.clock import database_now
 from sessions.engine import retries, rotation, second_look
 from sessions.engine.root_probes import run_root_probe
-from sessions.lifecycle.probes import start_probe
-from sessions.lifecycle.sessions import Draft
 from sessions.models import Credential
 from sessions.roots.codes import give_codes
 from tests.house import ACCOUNT

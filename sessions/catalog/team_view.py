@@ -1,4 +1,4 @@
-"""Show a session to a person: their own status, the chain, time left, a problem in words."""
+"""Describe sessions for one member: chain, identity, status, time left."""
 
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field

@@ -8,6 +8,8 @@ from django.db import transaction
 from sessions import ledger
 from sessions.activations.start_stop import delete_probes
 from sessions.aws.arn import RoleArn
+from sessions.catalog.sessions import Draft, begin_saving, check_place
+from sessions.catalog.tested import digest
 from sessions.chains.requests import plan, secure
 from sessions.chains.rules import check_chain, check_link, check_name
 from sessions.credentials.outcomes import not_its_own, problem_of
@@ -16,8 +18,6 @@ from sessions.credentials.problems import Problem, stored_problem
 from sessions.credentials.problems import problem_of as credential_problem
 from sessions.db.clock import database_now
 from sessions.ledger import Entry
-from sessions.lifecycle.sessions import Draft, begin_saving, check_place
-from sessions.lifecycle.tested import digest
 from sessions.locks import parts
 from sessions.locks.authority import lock_team
 from sessions.locks.held_up import passed_over

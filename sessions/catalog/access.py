@@ -7,10 +7,10 @@ from django.db.models import F
 
 from sessions import ledger
 from sessions.activations.revocation import settle
+from sessions.catalog.audiences import Access, Audience, access_of
+from sessions.catalog.closed_roles import check_opening, is_admins, keep_closed
 from sessions.exceptions import NotThere, Refused
 from sessions.ledger import Entry
-from sessions.lifecycle.audiences import Access, Audience, access_of
-from sessions.lifecycle.closed_roles import check_opening, is_admins, keep_closed
 from sessions.locks.authority import Actor, lock_team_by, lock_team_for, name_of
 from sessions.locks.versions import expect
 from sessions.models import (
@@ -24,16 +24,6 @@ from sessions.models import (
     TeamGroup,
 )
 from sessions.permissions import Action, cut_off
-
-__all__ = [
-    "Access",
-    "Audience",
-    "access_of",
-    "delete_group",
-    "save_group",
-    "set_access",
-    "write_accesses",
-]
 
 
 @transaction.atomic(durable=True)

@@ -12,8 +12,8 @@ from uuid import UUID
 from django.db.models import Exists, OuterRef, Q, QuerySet
 
 from sessions.aws.arn import role_key
+from sessions.catalog.audiences import Access, Audience, Limit, access_of, is_open, limit_of, opened
 from sessions.exceptions import Refused
-from sessions.lifecycle.audiences import Access, Audience, Limit, access_of, is_open, limit_of, opened
 from sessions.locks.authority import Actor
 from sessions.models import (
     CHAINED,

@@ -12,21 +12,12 @@ from django.db import transaction
 from django.db.models import Exists, OuterRef, Q, QuerySet
 
 from sessions import ledger
+from sessions.catalog.access import write_accesses
+from sessions.catalog.audiences import Access, Limit, access_of, accesses_of, is_open, limit_of, named, opened
+from sessions.catalog.closed_roles import is_admins, keep_closed, limits_of_role
 from sessions.chains.same_identity import others_like
 from sessions.exceptions import Refused, RightLost
 from sessions.ledger import Entry
-from sessions.lifecycle.access import write_accesses
-from sessions.lifecycle.audiences import (
-    Access,
-    Limit,
-    access_of,
-    accesses_of,
-    is_open,
-    limit_of,
-    named,
-    opened,
-)
-from sessions.lifecycle.closed_roles import is_admins, keep_closed, limits_of_role
 from sessions.locks import parts
 from sessions.locks.authority import LOST, Actor, lock_team_by, require_still
 from sessions.models import (

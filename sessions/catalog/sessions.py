@@ -12,15 +12,15 @@ from django.db import IntegrityError, transaction
 
 from sessions import ledger
 from sessions.activations.moves import follow
+from sessions.catalog.closed_roles import check_role
+from sessions.catalog.same_role import close_like_role
+from sessions.catalog.tested import identity_told
 from sessions.chains.identity import Why, check_token, go_along, own_below, what_changed
 from sessions.chains.rules import check_below, check_chain, check_link, check_name
 from sessions.credentials.payloads import seal_root_secrets
 from sessions.db.clock import database_now
 from sessions.exceptions import Refused
 from sessions.ledger import Entry
-from sessions.lifecycle.closed_roles import check_role
-from sessions.lifecycle.same_role import close_like_role
-from sessions.lifecycle.tested import identity_told
 from sessions.locks.authority import begin
 from sessions.locks.versions import expect
 from sessions.models import (
@@ -34,8 +34,6 @@ from sessions.models import (
 from sessions.models.sessions import load_chains
 from sessions.permissions import Action, can, why_not_create, why_not_kind
 from sessions.secret import Secret
-
-__all__ = ["Draft", "Refused", "check_place", "save_session"]
 
 
 @dataclass(frozen=True)

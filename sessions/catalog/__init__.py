@@ -1,0 +1,1 @@
+"""Create, edit, test, share and delete a team's sessions, and set its policy."""
