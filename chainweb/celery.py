@@ -41,7 +41,7 @@ def keep_our_logging(**kwargs: Any) -> None:
 @signals.celeryd_init.connect
 def refuse_to_work_without_keys(**kwargs: Any) -> None:
     """A worker that cannot open roots would mark every chain as failed."""
-    from sessions.starting import refuse_to_start_without_keys
+    from sessions.maintenance.starting import refuse_to_start_without_keys
 
     bound_locks()
     refuse_to_start_without_keys("worker")
@@ -50,7 +50,7 @@ def refuse_to_work_without_keys(**kwargs: Any) -> None:
 @signals.beat_init.connect
 def tick_at_once(**kwargs: Any) -> None:
     """The first tick now, not one interval later: what fell due while nothing ran is picked up at once."""
-    from sessions.starting import refuse_to_start_without_keys
+    from sessions.maintenance.starting import refuse_to_start_without_keys
 
     refuse_to_start_without_keys("beat")
     app.send_task("sessions.tasks.tick", expires=15)

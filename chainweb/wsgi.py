@@ -13,7 +13,7 @@ from django.conf import settings  # noqa: E402  (as below)
 
 from chainweb.database_limits import bound_waiting  # noqa: E402
 from sessions.locks import turnstile  # noqa: E402
-from sessions.starting import refuse_to_start_without_keys  # noqa: E402  (needs what the line above has set up)
+from sessions.maintenance.starting import refuse_to_start_without_keys  # noqa: E402  (needs what the line above has set up)
 
 bound_waiting(
     settings.DATABASES["default"],

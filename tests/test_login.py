@@ -18,7 +18,7 @@ from django.test import Client
 from django.urls import reverse
 
 from sessions.db.clock import database_now
-from sessions.lifecycle.reseal import reseal_all
+from sessions.maintenance.reseal import reseal_all
 from sessions.models import Role, User
 from sessions.people.invitations import invite
 from sessions.people.memberships import set_person_active

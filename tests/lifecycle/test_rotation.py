@@ -15,7 +15,7 @@ from sessions.delivery.reveal import NotReady, reveal
 from sessions.engine import call_pool, claims, rotation
 from sessions.engine.commit import commit
 from sessions.engine.lanes import Call
-from sessions.lifecycle.demo import mint_all_anew
+from sessions.maintenance.demo import mint_all_anew
 from sessions.models import CHAINED, Activation, AwsSession, Credential, EventKind
 
 pytestmark = pytest.mark.django_db

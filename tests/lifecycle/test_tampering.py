@@ -13,7 +13,7 @@ from sessions.catalog.sessions import Draft
 from sessions.credentials.payloads import open_credentials, seal_credentials
 from sessions.db.clock import database_now
 from sessions.delivery.reveal import NotReady, reveal
-from sessions.lifecycle.reseal import reseal_all
+from sessions.maintenance.reseal import reseal_all
 from sessions.models import CHAINED, Activation, AwsSession, Credential, EventKind, Probe
 from sessions.sealing import SealingError
 from sessions.secret import Secret

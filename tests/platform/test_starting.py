@@ -9,10 +9,10 @@ import sys
 import pytest
 from cryptography.hazmat.primitives.asymmetric.x25519 import X25519PrivateKey
 
+from sessions.maintenance.starting import EXIT_CODE, NEEDED_BY, problems_of
 from sessions.models import AwsSession, Credential
 from sessions.people.second_factors import seal_seed
 from sessions.secret import Secret
-from sessions.starting import EXIT_CODE, NEEDED_BY, problems_of
 from tests.platform.compose import command
 from tests.platform.installation import CHECKOUT, clean_environ, free_port
 
@@ -142,7 +142,7 @@ def test_some_values_that_do_not_open_are_no_reason(living, settings):
 
 def test_a_database_that_is_away_stops_nothing():
     """The web answers 503 then, and workers wait, as they do when it goes away later."""
-    asked = "from sessions.starting import problems_of; print(problems_of('worker'))"
+    asked = "from sessions.maintenance.starting import problems_of; print(problems_of('worker'))"
     done = subprocess.run(
         [sys.executable, "-c", f"import django; django.setup(); {asked}"],
         cwd=CHECKOUT,

@@ -4,7 +4,7 @@ from typing import Any
 
 from django.core.management.base import BaseCommand, CommandError
 
-from sessions.lifecycle.reseal import reseal_all
+from sessions.maintenance.reseal import reseal_all
 from sessions.sealing import SealingError
 
 

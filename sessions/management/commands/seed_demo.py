@@ -8,7 +8,7 @@ from typing import Any
 from django.conf import settings
 from django.core.management.base import BaseCommand, CommandError
 
-from sessions.lifecycle.demo import seed
+from sessions.maintenance.demo import seed
 
 
 class Command(BaseCommand):

@@ -1,0 +1,1 @@
+"""Check and replace sealing keys, and make the demo."""
