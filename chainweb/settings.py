@@ -205,12 +205,12 @@ AUTH_PASSWORD_VALIDATORS = [
 LOGIN_URL = "account_login"
 LOGIN_REDIRECT_URL = "home"
 ACCOUNT_LOGOUT_REDIRECT_URL = "account_login"
-ACCOUNT_ADAPTER = "sessions.accounts.AccountAdapter"
+ACCOUNT_ADAPTER = "sessions.login.adapters.AccountAdapter"
 ACCOUNT_LOGIN_METHODS = {"username"}
-ACCOUNT_FORMS = {"reset_password": "sessions.addresses.ResetPasswordForm"}
+ACCOUNT_FORMS = {"reset_password": "sessions.login.addresses.ResetPasswordForm"}
 ACCOUNT_SIGNUP_FIELDS = ["username*", "email", "password1*"]
-ACCOUNT_USERNAME_VALIDATORS = "sessions.accounts.username_validators"
-# The key of failures is a name together with an address or a browser: see sessions.accounts.
+ACCOUNT_USERNAME_VALIDATORS = "sessions.login.adapters.username_validators"
+# The key of failures is a name together with an address or a browser: see sessions.login.adapters.
 ACCOUNT_RATE_LIMITS = {"login_failed": "10/m/ip,5/5m/key"}
 ACCOUNT_SESSION_REMEMBER = True  # for SESSION_COOKIE_AGE, whoever logs in
 ACCOUNT_CHANGE_EMAIL = True
@@ -222,7 +222,7 @@ CHAINWEB_OPEN_SIGNUP = env.bool("CHAINWEB_OPEN_SIGNUP", default=False)
 # The client's address comes from the proxy's X-Forwarded-For only where there is one.
 ALLAUTH_TRUSTED_PROXY_COUNT = env.within("TRUSTED_PROXY_COUNT", 1 if BEHIND_TLS_PROXY else 0, 0, 100)
 
-MFA_ADAPTER = "sessions.accounts.MfaAdapter"
+MFA_ADAPTER = "sessions.login.adapters.MfaAdapter"
 MFA_SUPPORTED_TYPES = ["totp", "webauthn", "recovery_codes"]
 MFA_PASSKEY_LOGIN_ENABLED = True
 MFA_TOTP_ISSUER = "Chainweb"
@@ -244,7 +244,7 @@ EMAIL_TIMEOUT = 10
 DEFAULT_FROM_EMAIL = SERVER_EMAIL = env.str("DEFAULT_FROM_EMAIL", default="chainweb@localhost")
 ACCOUNT_EMAIL_SUBJECT_PREFIX = "[Chainweb] "
 ACCOUNT_EMAIL_NOTIFICATIONS = MAIL_ENABLED
-# Nobody is kept out for it, but an address that is not verified resets no password: see sessions.addresses.
+# Nobody is kept out for it, but an address that is not verified resets no password: see sessions.login.addresses.
 ACCOUNT_EMAIL_VERIFICATION = "optional" if MAIL_ENABLED else "none"
 
 # --- identity providers -----------------------------------------------------------------------------
@@ -252,9 +252,9 @@ ACCOUNT_EMAIL_VERIFICATION = "optional" if MAIL_ENABLED else "none"
 # OIDC_ISSUER, OIDC_CLIENT_ID and OIDC_CLIENT_SECRET switch it on. OIDC_GROUPS, "group=team:role,…", says what
 # a person's groups (the claim OIDC_GROUPS_CLAIM) make them; without it they come in by invitation, or log in
 # to an account they have.
-SOCIALACCOUNT_ADAPTER = "sessions.accounts.SocialAccountAdapter"
+SOCIALACCOUNT_ADAPTER = "sessions.login.adapters.SocialAccountAdapter"
 SOCIALACCOUNT_AUTO_SIGNUP = True
-SOCIALACCOUNT_FORMS = {"reset_password": "sessions.addresses.ResetPasswordForm"}
+SOCIALACCOUNT_FORMS = {"reset_password": "sessions.login.addresses.ResetPasswordForm"}
 SOCIALACCOUNT_EMAIL_AUTHENTICATION = (
     False  # an address is no proof: accounts are connected by their owners, logged in
 )
@@ -284,7 +284,7 @@ SAML_IDP_METADATA_URL = env.str("SAML_IDP_METADATA_URL", default="")
 SAML_GROUPS_ATTRIBUTE = env.str("SAML_GROUPS_ATTRIBUTE", default="groups")
 SAML_GROUPS = identity.parse_group_map("SAML_GROUPS", env.str("SAML_GROUPS", default=""))
 if SAML_IDP_METADATA_URL:
-    INSTALLED_APPS.append("sessions.saml")
+    INSTALLED_APPS.append("sessions.login.saml")
     SOCIALACCOUNT_PROVIDERS["saml"] = identity.saml_provider(
         env.str("SAML_IDP_ENTITY_ID"), SAML_IDP_METADATA_URL, env.str("SAML_NAME", default="SAML")
     )
@@ -304,9 +304,9 @@ KNOWN_BROWSER_COOKIE_NAME = f"{_prefix}known-{INSTALLATION}"
 MESSAGE_STORAGE = "django.contrib.messages.storage.session.SessionStorage"
 SESSION_COOKIE_HTTPONLY = CSRF_COOKIE_HTTPONLY = True
 SESSION_COOKIE_SAMESITE = CSRF_COOKIE_SAMESITE = "Lax"
-# From the log-in on, whatever is saved in between: see sessions.log_ins.
+# From the log-in on, whatever is saved in between: see sessions.login.session_store.
 SESSION_COOKIE_AGE = 12 * 3600
-SESSION_ENGINE = "sessions.log_ins"
+SESSION_ENGINE = "sessions.login.session_store"
 SECURE_REFERRER_POLICY = "same-origin"
 SECURE_CONTENT_TYPE_NOSNIFF = True
 SECURE_CROSS_ORIGIN_OPENER_POLICY = "same-origin"

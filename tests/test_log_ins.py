@@ -9,7 +9,7 @@ from django.test import Client
 from django.urls import reverse
 from django.utils import timezone
 
-from sessions.log_ins import BEGAN_KEY
+from sessions.login.session_store import BEGAN_KEY
 from tests.house import PASSWORD
 from tests.test_login import log_in
 

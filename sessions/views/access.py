@@ -17,7 +17,8 @@ from django.urls import reverse
 from django.utils.http import url_has_allowed_host_and_scheme
 from django_htmx.http import HttpResponseClientRedirect
 
-from sessions.accounts import OIDC, can_confirm_here, is_recently_authenticated
+from sessions.login.adapters import OIDC, can_confirm_here, is_recently_authenticated
+from sessions.login.saml import FORCE_AUTHN, SAML
 from sessions.models import AwsSession, Membership, User
 from sessions.permissions import (
     CUT_OFF,
@@ -29,7 +30,6 @@ from sessions.permissions import (
     require_fresh_groups,
     visible_to,
 )
-from sessions.saml import FORCE_AUTHN, SAML
 from sessions.views.live_parts import htmx_of
 
 Parameters = ParamSpec("Parameters")

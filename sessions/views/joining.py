@@ -6,9 +6,9 @@ from django.shortcuts import redirect, render
 from django.views.decorators.debug import sensitive_post_parameters
 from django.views.decorators.http import require_http_methods, require_POST
 
-from sessions.accounts import INVITATION_KEY, invitation_in_hand
 from sessions.exceptions import Refused
 from sessions.forms_people import JoinForm
+from sessions.login.adapters import INVITATION_KEY, invitation_in_hand
 from sessions.models import User
 from sessions.monitoring import request_limits
 from sessions.people.invitations import GONE, accept_invitation, invitation_by_code

@@ -18,9 +18,9 @@ from django.db import connection
 from django.urls import reverse
 
 from chainweb.identity import parse_group_map
-from sessions.accounts import ASKED_AT_KEY
 from sessions.db.clock import database_now
-from sessions.log_ins import BEGAN_KEY
+from sessions.login.adapters import ASKED_AT_KEY
+from sessions.login.session_store import BEGAN_KEY
 from sessions.models import EventKind, Membership, Role, User
 from sessions.people.invitations import invite
 from sessions.people.memberships import change_role, disable_member, remove_member

@@ -18,8 +18,8 @@ from cryptography.x509.oid import NameOID
 from django.test import Client
 
 from chainweb.identity import parse_group_map, saml_provider
-from sessions.accounts import ASKED_AT_KEY
-from sessions.saml.provider import SAMLProvider
+from sessions.login.adapters import ASKED_AT_KEY
+from sessions.login.saml.provider import SAMLProvider
 from tests.identity_providers import IdentityProvider, npm_install
 
 PACKAGE = "samlp@8.0.0"

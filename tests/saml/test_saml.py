@@ -17,9 +17,9 @@ from django.test import Client
 from django.urls import reverse
 
 from sessions import saml_urls
+from sessions.login.saml.provider import TRANSIENT, authn_instant
 from sessions.models import EventKind, Membership, Role, User
 from sessions.people.invitations import invite
-from sessions.saml.provider import TRANSIENT, authn_instant
 from tests.house import PASSWORD
 from tests.identity_providers import IdentityProvider
 from tests.platform.canaries import find

@@ -9,7 +9,7 @@ from django.core.exceptions import PermissionDenied
 from django.http import HttpRequest, HttpResponseRedirect
 from onelogin.saml2.xml_utils import OneLogin_Saml2_XML as saml_xml
 
-from sessions.saml import FORCE_AUTHN
+from sessions.login.saml import FORCE_AUTHN
 
 # In the assertion alone, which is signed; what surrounds it need not be.
 AUTHN_INSTANT = "/samlp:Response//saml:Assertion/saml:AuthnStatement/@AuthnInstant"

@@ -28,16 +28,16 @@ from django.http import HttpRequest, HttpResponse
 from django.shortcuts import redirect
 from django.utils.crypto import salted_hmac
 
-from sessions import known_browsers
 from sessions.exceptions import Refused
-from sessions.log_ins import BEGAN_KEY
+from sessions.login import known_browsers
+from sessions.login.saml import FORCE_AUTHN, SAML
+from sessions.login.session_store import BEGAN_KEY
 from sessions.models import Invitation, User
 from sessions.monitoring import request_limits
 from sessions.people.group_sync import follow_groups
 from sessions.people.invitations import accept_invitation, open_invitation
 from sessions.people.people import RESERVED_USERNAMES, free_username, settle_in
 from sessions.people.second_factors import open_seed, seal_seed
-from sessions.saml import FORCE_AUTHN, SAML
 from sessions.secret import Secret
 from sessions.too_often import address_of
 

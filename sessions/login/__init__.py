@@ -1,0 +1,1 @@
+"""Adapt allauth's and Django's log-in, with SAML as an extra."""
