@@ -16,11 +16,11 @@ from sessions.activations.start_stop import start_sessions, stop_sessions
 from sessions.catalog.access import set_access
 from sessions.catalog.audiences import Access, Audience
 from sessions.catalog.deletions import delete_session
+from sessions.forms.picking import SHOWN
 from sessions.locks import parts
 from sessions.models import AssumerLink, AwsSession
 from sessions.monitoring import request_limits
 from sessions.people.memberships import disable_member, remove_member
-from sessions.picking import SHOWN
 from sessions.views.editing import DEPENDANTS_SHOWN
 from sessions.views.reading import CHILDREN_SHOWN
 from tests.house import browser_of, crowd

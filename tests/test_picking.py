@@ -3,8 +3,8 @@
 import pytest
 from django.urls import reverse
 
+from sessions.forms.picking import SHOWN
 from sessions.models import AwsSession
-from sessions.picking import SHOWN
 from tests.house import crowd
 
 pytestmark = pytest.mark.django_db

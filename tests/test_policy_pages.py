@@ -7,7 +7,7 @@ import pytest
 from django.core.exceptions import ValidationError
 from django.urls import reverse
 
-from sessions.fields import JsonField
+from sessions.forms.fields import JsonField
 from sessions.models import AwsSession, EventKind, SourceIdentity, TeamPolicy
 from tests.house import House
 from tests.lifecycle.test_naming import OFFICE, set_policy

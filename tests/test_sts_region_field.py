@@ -52,7 +52,7 @@ def a_user(sts, **changes):
 @pytest.mark.parametrize("kind", list(ROOT_KINDS))
 def test_every_root_kind_has_the_field_and_chained_sessions_have_not(house, kind):
     from sessions.catalog.team_view import view_of_sessions
-    from sessions.forms import form_for
+    from sessions.forms.sessions import form_for
 
     view = view_of_sessions(house.ada, None)
     assert "sts_region" in form_for(kind, None, view=view).fields

@@ -11,13 +11,13 @@ from sessions.activations.moves import progress
 from sessions.api.base import ERRORS, TRIES, ApiError, api, caller, etag, seen_version
 from sessions.catalog.team_policy import PolicyDraft
 from sessions.chains.names import may_be_unnamed, unnamed_sessions
-from sessions.fields import wrong_types
+from sessions.forms.fields import wrong_types
+from sessions.forms.team_policy import TeamPolicyForm, policy_values
 from sessions.locks.versions import Changed
 from sessions.models import Membership, TeamPolicy
 from sessions.models.sessions import load_chains
 from sessions.monitoring import request_limits
 from sessions.permissions import Action, NotAllowed, can
-from sessions.policy_form import TeamPolicyForm, policy_values
 
 
 class MovingOut(BaseModel):

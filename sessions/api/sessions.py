@@ -35,8 +35,8 @@ from sessions.catalog.deletions import delete_session, mark_of
 from sessions.catalog.team_view import Described, view_of_sessions, view_of_team
 from sessions.db.clock import database_now
 from sessions.exceptions import NotThere, Refused, RightLost
-from sessions.fields import wrong_types
-from sessions.forms import SessionForm, form_for, stored_values
+from sessions.forms.fields import wrong_types
+from sessions.forms.sessions import SessionForm, form_for, stored_values
 from sessions.locks.versions import Changed
 from sessions.models import CHAINED, AwsSession, Membership, TeamPolicy
 from sessions.monitoring import request_limits

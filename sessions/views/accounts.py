@@ -14,7 +14,7 @@ from django.shortcuts import redirect, render
 from django.views.decorators.csrf import csrf_exempt
 from django.views.decorators.http import require_http_methods
 
-from sessions.forms_people import EmailForm
+from sessions.forms.people import EmailForm
 from sessions.login.addresses import address_of, ask_for_address, awaited_address_of, remove_address
 from sessions.login.saml import SAML
 from sessions.views.access import recently_logged_in, user_of

@@ -16,7 +16,7 @@ from sessions import tasks
 from sessions.catalog.team_view import view_of_sessions
 from sessions.db.clock import database_now
 from sessions.exceptions import Refused
-from sessions.forms import form_for, stored_values
+from sessions.forms.sessions import form_for, stored_values
 from sessions.locks.versions import Changed
 from sessions.models import ApprovalStage, AwsSession, Membership
 from sessions.monitoring import request_limits

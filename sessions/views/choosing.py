@@ -8,12 +8,12 @@ from django.http import Http404, HttpRequest, HttpResponse
 from django.shortcuts import render
 from django.views.decorators.http import require_safe
 
-from sessions.forms import assumer_picker
-from sessions.forms_people import token_picker
+from sessions.forms.people import token_picker
+from sessions.forms.picking import SessionPicker
+from sessions.forms.sessions import assumer_picker
+from sessions.forms.team_policy import preview_picker
 from sessions.models import AwsSession, Membership
 from sessions.permissions import Action
-from sessions.picking import SessionPicker
-from sessions.policy_form import preview_picker
 from sessions.views.access import member_in, require, session_for
 
 # For each purpose: the field's name, its id on the page, and what it takes to see it.

@@ -18,16 +18,16 @@ from sessions.aws.roots import ROOT_KINDS
 from sessions.catalog.deletions import delete_session, mark_of
 from sessions.catalog.probes import report_on, start_probe
 from sessions.catalog.team_view import view_of_sessions
-from sessions.conflicts import Stored, status_of
 from sessions.db.clock import database_now
 from sessions.exceptions import Refused
-from sessions.forms import ChainedSessionForm, SessionForm, form_for, stored_values
+from sessions.forms.conflicts import Stored, status_of
+from sessions.forms.picking import is_searching
+from sessions.forms.sessions import ChainedSessionForm, SessionForm, form_for, stored_values
 from sessions.locks.versions import Changed, last_change
 from sessions.models import CHAINED, Activation, AwsSession, EventKind, Membership, Probe, ProbeState, User
 from sessions.models.sessions import CHAINED_LABEL
 from sessions.monitoring import request_limits
 from sessions.permissions import Action, why_not_create
-from sessions.picking import is_searching
 from sessions.views.access import confirm_first, member_in, require, session_being_edited, session_for
 from sessions.views.preview import people_to_preview
 from sessions.views.rows import CHAINED_ICON, row_of

@@ -7,7 +7,7 @@ from django.views.decorators.debug import sensitive_post_parameters
 from django.views.decorators.http import require_http_methods, require_POST
 
 from sessions.exceptions import Refused
-from sessions.forms_people import JoinForm
+from sessions.forms.people import JoinForm
 from sessions.login.adapters import INVITATION_KEY, invitation_in_hand
 from sessions.models import User
 from sessions.monitoring import request_limits

@@ -11,10 +11,10 @@ from django.urls import reverse
 from django.views.decorators.http import require_http_methods, require_POST, require_safe
 
 from sessions import tasks
-from sessions.conflicts import Stored, VersionedForm, status_of
 from sessions.db.clock import database_now
 from sessions.exceptions import Refused
-from sessions.forms_people import AwsNameForm, InviteForm, RoleForm, people_of
+from sessions.forms.conflicts import Stored, VersionedForm, status_of
+from sessions.forms.people import AwsNameForm, InviteForm, RoleForm, people_of
 from sessions.ledger.held import held_by, name_of_former_member
 from sessions.locks.versions import last_change
 from sessions.models import Activation, AwsName, AwsSession, EventKind, Invitation, Membership, Role, Token

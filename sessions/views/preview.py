@@ -15,7 +15,7 @@ from sessions.catalog.team_view import view_of_sessions
 from sessions.chains.names import preview
 from sessions.db.clock import database_now
 from sessions.exceptions import Refused
-from sessions.forms import form_for
+from sessions.forms.sessions import form_for
 from sessions.models import CHAINED, AssumerLink, AwsSession, Membership, TeamPolicy
 from sessions.models.sessions import load_chains
 from sessions.monitoring import request_limits

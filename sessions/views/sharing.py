@@ -14,9 +14,9 @@ from sessions.catalog.audiences import access_of
 from sessions.catalog.closed_roles import is_closed_by_admin
 from sessions.catalog.same_role import close_wider_ways, how_many_end, may_close, wider_ways
 from sessions.chains.same_identity import is_known
-from sessions.conflicts import Stored, status_of
 from sessions.exceptions import Refused
-from sessions.forms_people import AccessForm, GroupForm
+from sessions.forms.conflicts import Stored, status_of
+from sessions.forms.people import AccessForm, GroupForm
 from sessions.locks.versions import last_change
 from sessions.models import AssumerLink, AwsSession, EventKind, Membership, TeamGroup
 from sessions.permissions import Action

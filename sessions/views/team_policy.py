@@ -13,14 +13,14 @@ from sessions import tasks
 from sessions.activations.moves import progress
 from sessions.catalog.team_policy import PolicyDraft
 from sessions.chains.names import may_be_unnamed, unnamed_sessions
-from sessions.conflicts import Stored, status_of
 from sessions.exceptions import Refused
+from sessions.forms.conflicts import Stored, status_of
+from sessions.forms.team_policy import TeamPolicyForm, policy_values, preview_picker
 from sessions.locks.versions import last_change
 from sessions.models import CHAINED, AwsSession, EventKind, Membership, TeamPolicy
 from sessions.models.sessions import load_chains
 from sessions.monitoring import request_limits
 from sessions.permissions import Action, can
-from sessions.policy_form import TeamPolicyForm, policy_values, preview_picker
 from sessions.views.access import confirm_first, member_in, require
 from sessions.views.preview import chosen_person, people_to_preview, preview_context
 

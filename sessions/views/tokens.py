@@ -10,11 +10,11 @@ from django.views.decorators.http import require_http_methods, require_POST
 
 from sessions.db.clock import database_now
 from sessions.exceptions import Refused
-from sessions.forms_people import TokenForm
+from sessions.forms.people import TokenForm
+from sessions.forms.picking import is_searching
 from sessions.models import Membership, Scope, Token
 from sessions.people.tokens import create_token, revoke_token
 from sessions.permissions import Action, can
-from sessions.picking import is_searching
 from sessions.views.access import member_in, recently_logged_in, require
 
 

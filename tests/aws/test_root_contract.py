@@ -11,12 +11,12 @@ from datetime import UTC, datetime, timedelta
 import lucide
 import pytest
 
-from sessions import forms
 from sessions.aws import roots
 from sessions.aws.credentials import AwsCredentials
 from sessions.aws.errors import AwsError, Refused, WaitingForPerson
 from sessions.aws.names import regions
 from sessions.aws.roots import ROOT_KINDS, Advanced, Approval, Ask, Choice, Field, RootKind, register
+from sessions.forms import sessions as forms
 from sessions.secret import Secret
 
 REGION = "eu-west-1"

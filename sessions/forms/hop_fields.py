@@ -6,7 +6,7 @@ from typing import Any
 from django import forms
 
 from sessions.aws import names, session_policies
-from sessions.fields import JsonField, KeysField, LinesField, SwitchField, TagsField, TypedField
+from sessions.forms.fields import JsonField, KeysField, LinesField, SwitchField, TagsField, TypedField
 from sessions.models import AssumerLink, SourceIdentity, TeamPolicy
 
 SOURCE_IDENTITY_HELP = {

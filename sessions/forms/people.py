@@ -7,17 +7,17 @@ from django.core.exceptions import ValidationError
 from django.db.models import QuerySet
 from django.urls import reverse
 
-from sessions import picking
 from sessions.aws import names
 from sessions.aws.characters import shown
 from sessions.catalog.audiences import Access, Audience
-from sessions.conflicts import VersionedForm
-from sessions.fields import TypedField
+from sessions.forms import picking
+from sessions.forms.conflicts import VersionedForm
+from sessions.forms.fields import TypedField
+from sessions.forms.picking import SessionPicker
 from sessions.models import AwsSession, Membership, Role, Scope, TeamGroup
 from sessions.people.invitations import INVITATION_DAYS
 from sessions.people.people import LONGEST_AWS_NAME
 from sessions.people.tokens import LONGEST_TOKEN_DAYS, TOKEN_DAYS
-from sessions.picking import SessionPicker
 
 ROLE_HELP = (
     "Members create chains and use sessions. Admins also manage roots and people. "

@@ -11,20 +11,20 @@ from typing import Any
 from django import forms
 from django.urls import reverse
 
-from sessions import picking
 from sessions.aws import names
 from sessions.aws.arn import RoleArn
 from sessions.aws.characters import refuse_unseen, trimmed
 from sessions.aws.roots import ROOT_KINDS, Field, RootKind
 from sessions.catalog.sessions import Draft, save_session
 from sessions.catalog.team_view import TeamView
-from sessions.conflicts import VersionedForm
 from sessions.exceptions import NotThere, Refused, RightLost
-from sessions.fields import ListedField, TypedField
-from sessions.hop_fields import advanced_fields, hop_draft, stored_hop_values
+from sessions.forms import picking
+from sessions.forms.conflicts import VersionedForm
+from sessions.forms.fields import ListedField, TypedField
+from sessions.forms.hop_fields import advanced_fields, hop_draft, stored_hop_values
+from sessions.forms.picking import SessionPicker
 from sessions.locks.versions import Changed
 from sessions.models import CHAINED, AwsSession, Membership
-from sessions.picking import SessionPicker
 from sessions.secret import Secret
 
 ALIAS_MAX = 64

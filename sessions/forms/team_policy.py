@@ -7,16 +7,16 @@ from django import forms
 from django.core.exceptions import ValidationError
 from django.urls import reverse
 
-from sessions import picking
 from sessions.aws import names, session_policies
 from sessions.aws.characters import trimmed
 from sessions.catalog.team_policy import HOURS, PolicyDraft, save_policy, validate_hours
-from sessions.conflicts import VersionedForm
 from sessions.exceptions import NotThere, Refused, RightLost
-from sessions.fields import LinesField, SwitchField, TypedField, WholeNumberField, checked
+from sessions.forms import picking
+from sessions.forms.conflicts import VersionedForm
+from sessions.forms.fields import LinesField, SwitchField, TypedField, WholeNumberField, checked
+from sessions.forms.picking import SessionPicker
 from sessions.locks.versions import Changed
 from sessions.models import Membership, SourceIdentity, TeamPolicy
-from sessions.picking import SessionPicker
 
 
 class AllowedTagsField(LinesField):

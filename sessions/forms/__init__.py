@@ -1,0 +1,1 @@
+"""Validate what people and tools send, alike for pages and API."""
