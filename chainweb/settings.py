@@ -86,11 +86,11 @@ INSTALLED_APPS = [
 MIDDLEWARE = [
     # It only reads headers; error pages ask what it has read, whatever was refused.
     "django_htmx.middleware.HtmxMiddleware",
-    "sessions.api_errors.api_errors",
+    "sessions.middleware.api_errors.api_errors",
     "django.middleware.security.SecurityMiddleware",
     "whitenoise.middleware.WhiteNoiseMiddleware",
     "django.middleware.clickjacking.XFrameOptionsMiddleware",
-    "sessions.middleware.response_headers",
+    "sessions.middleware.headers.response_headers",
     "django.contrib.sessions.middleware.SessionMiddleware",
     "django.middleware.common.CommonMiddleware",
     "django.middleware.csrf.CsrfViewMiddleware",
@@ -98,7 +98,7 @@ MIDDLEWARE = [
     "django.contrib.messages.middleware.MessageMiddleware",
     "allauth.account.middleware.AccountMiddleware",
     "allauth.usersessions.middleware.UserSessionsMiddleware",
-    "sessions.too_often.TooOftenMiddleware",
+    "sessions.middleware.too_often.TooOftenMiddleware",
 ]
 
 ROOT_URLCONF = "chainweb.urls"
@@ -114,7 +114,7 @@ TEMPLATES = [
                 "django.template.context_processors.request",
                 "django.contrib.auth.context_processors.auth",
                 "django.contrib.messages.context_processors.messages",
-                "sessions.context.page",
+                "sessions.context_processors.page",
             ],
         },
     }

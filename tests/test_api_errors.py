@@ -6,7 +6,7 @@ import pytest
 from django.db import OperationalError
 from django.test import Client
 
-from sessions import middleware
+from sessions.middleware import headers
 from tests.house import House
 
 pytestmark = pytest.mark.django_db
@@ -148,7 +148,7 @@ def test_an_error_in_a_middleware_is_an_object_too(tool, monkeypatch, settings, 
     def fail(*arguments, **options):
         raise ValueError("with a secret")
 
-    monkeypatch.setattr(middleware, "add_never_cache_headers", fail)
+    monkeypatch.setattr(headers, "add_never_cache_headers", fail)
     answer = tool.get("/api/v1/sessions")
     assert "secret" not in json.dumps(refused(answer, 500, "error"))
 

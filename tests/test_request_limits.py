@@ -8,10 +8,10 @@ import pytest
 from django.test import Client
 from django.urls import reverse
 
+from sessions.middleware.too_often import network_of
 from sessions.models import AwsSession, EventKind
 from sessions.monitoring import request_limits
 from sessions.monitoring.request_limits import Limit, TooOften, take
-from sessions.too_often import network_of
 from tests.house import browser_of
 
 THREE_A_MINUTE = Limit("three", 3, 60)

@@ -11,16 +11,16 @@ from ninja.errors import AuthenticationError, HttpError, ValidationError
 from pydantic import BaseModel
 
 from sessions.api.bodies import BadBody, StrictParser
-from sessions.api_errors import api_error
 from sessions.exceptions import ActorGone
 from sessions.locks.versions import CHANGED, Changed
+from sessions.middleware.api_errors import api_error
+from sessions.middleware.too_often import answer as too_often
+from sessions.middleware.too_often import network_of
 from sessions.models import AwsSession, Membership
 from sessions.monitoring import request_limits
 from sessions.people.tokens import member_of_token
 from sessions.permissions import CUT_OFF, Action, GroupsTooOld, NotAllowed, Rights, can, is_dead, visible_to
 from sessions.secret import Secret
-from sessions.too_often import answer as too_often
-from sessions.too_often import network_of
 
 BEARER = re.compile(r"(?:Bearer\s+)?(cwt_[A-Za-z0-9_-]{20,100})\s*", re.IGNORECASE)
 

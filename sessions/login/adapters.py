@@ -32,6 +32,7 @@ from sessions.exceptions import Refused
 from sessions.login import known_browsers
 from sessions.login.saml import FORCE_AUTHN, SAML
 from sessions.login.session_store import BEGAN_KEY
+from sessions.middleware.too_often import address_of
 from sessions.models import Invitation, User
 from sessions.monitoring import request_limits
 from sessions.people.group_sync import follow_groups
@@ -39,7 +40,6 @@ from sessions.people.invitations import accept_invitation, open_invitation
 from sessions.people.people import RESERVED_USERNAMES, free_username, settle_in
 from sessions.people.second_factors import open_seed, seal_seed
 from sessions.secret import Secret
-from sessions.too_often import address_of
 
 INVITATION_KEY = "invitation"
 ASKED_AT_KEY = "asked_at"

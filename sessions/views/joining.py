@@ -9,11 +9,11 @@ from django.views.decorators.http import require_http_methods, require_POST
 from sessions.exceptions import Refused
 from sessions.forms.people import JoinForm
 from sessions.login.adapters import INVITATION_KEY, invitation_in_hand
+from sessions.middleware.too_often import network_of
 from sessions.models import User
 from sessions.monitoring import request_limits
 from sessions.people.invitations import GONE, accept_invitation, invitation_by_code
 from sessions.secret import Secret
-from sessions.too_often import network_of
 
 
 @sensitive_post_parameters("code")

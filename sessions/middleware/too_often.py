@@ -9,7 +9,7 @@ from django.core.exceptions import PermissionDenied
 from django.http import HttpRequest, HttpResponse
 from django.shortcuts import render
 
-from sessions.api_errors import api_error, is_for_the_api
+from sessions.middleware.api_errors import api_error, is_for_the_api
 from sessions.monitoring.request_limits import TooOften
 
 MESSAGE = "That was too often. Ask again in {seconds} s."

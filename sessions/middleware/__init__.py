@@ -1,0 +1,1 @@
+"""Treat every request and response alike: headers, API errors, limits."""
