@@ -3,7 +3,7 @@
 from django.urls import include, path
 
 urlpatterns = [
-    path("accounts/", include("sessions.account_urls")),
+    path("accounts/", include("sessions.urls.accounts")),
     path("", include("sessions.urls")),
 ]
 

@@ -16,10 +16,10 @@ from django.db import connection
 from django.test import Client
 from django.urls import reverse
 
-from sessions import saml_urls
 from sessions.login.saml.provider import TRANSIENT, authn_instant
 from sessions.models import EventKind, Membership, Role, User
 from sessions.people.invitations import invite
+from sessions.urls import saml
 from tests.house import PASSWORD
 from tests.identity_providers import IdentityProvider
 from tests.platform.canaries import find
@@ -262,7 +262,7 @@ def test_every_address_of_saml_is_known_and_opens_nothing_by_itself(house, saml_
     connect_saml(saml_idp, MAP)
     stranger, ben = Client(headers={"Host": "testserver"}), house.browser(house.ben)
     ben.defaults["HTTP_HOST"] = "testserver"
-    assert {each.name for each in saml_urls.urlpatterns} == ROUTES.keys()
+    assert {each.name for each in saml.urlpatterns} == ROUTES.keys()
     for name, statuses in ROUTES.items():
         url = reverse(name, args=["saml"])
         assert tuple(client.get(url).status_code for client in (stranger, ben)) == statuses, name

@@ -7,6 +7,6 @@ from chainweb.urls import handler500, urlpatterns
 __all__ = ["handler500", "urlpatterns"]
 
 urlpatterns = [
-    path("accounts/saml/<slug:organization_slug>/", include("sessions.saml_urls")),
+    path("accounts/saml/<slug:organization_slug>/", include("sessions.urls.saml")),
     *urlpatterns,
 ]

@@ -84,4 +84,4 @@ urlpatterns = [
 ]
 
 if settings.SAML_IDP_METADATA_URL:
-    urlpatterns.append(path("saml/<slug:organization_slug>/", include("sessions.saml_urls")))
+    urlpatterns.append(path("saml/<slug:organization_slug>/", include("sessions.urls.saml")))
