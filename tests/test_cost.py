@@ -21,8 +21,8 @@ from sessions.locks import parts
 from sessions.models import AssumerLink, AwsSession
 from sessions.monitoring import request_limits
 from sessions.people.memberships import disable_member, remove_member
-from sessions.views.editing import DEPENDANTS_SHOWN
-from sessions.views.reading import CHILDREN_SHOWN
+from sessions.views.sessions.forms import DEPENDANTS_SHOWN
+from sessions.views.sessions.pages import CHILDREN_SHOWN
 from tests.house import browser_of, crowd
 from tests.lifecycle.test_naming import set_policy
 

@@ -29,7 +29,7 @@ def lenient(house):
 )
 def test_a_page_whose_database_is_away_is_a_503_that_says_so(house, monkeypatch, error):
     client = lenient(house)
-    broken(monkeypatch, "sessions.views.reading.view_of_team", error)
+    broken(monkeypatch, "sessions.views.sessions.pages.view_of_team", error)
     answer = client.get(reverse("session_list", args=[house.team.slug]))
     assert answer.status_code == 503
     assert answer.headers["Retry-After"]
@@ -53,7 +53,7 @@ def test_the_api_hands_out_nothing_while_the_ledger_cannot_be_written(house, mon
 @pytest.mark.parametrize("error", [ValueError("ours"), DatabaseError("ours as well")])
 def test_an_error_of_ours_is_a_500(house, monkeypatch, error):
     client = lenient(house)
-    broken(monkeypatch, "sessions.views.reading.view_of_team", error)
+    broken(monkeypatch, "sessions.views.sessions.pages.view_of_team", error)
     answer = client.get(reverse("session_list", args=[house.team.slug]))
     assert answer.status_code == 500
     assert b"ours" not in answer.content

@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 
 from sessions.catalog.access import save_group
 from sessions.exceptions import Refused
-from sessions.views import sharing
+from sessions.views.people import access
 from tests.test_api import Api, chained
 
 pytestmark = pytest.mark.django_db
@@ -166,7 +166,7 @@ def test_access_that_is_refused_under_the_lock_is_said_on_the_page(house, monkey
     def refuse(*arguments, **options):
         raise Refused("", "Choose people and groups of the session's own team.")
 
-    monkeypatch.setattr(sharing, "set_access", refuse)
+    monkeypatch.setattr(access, "set_access", refuse)
     answer = house.browser(house.ada).post(
         reverse("session_access", args=[leaf.pk]), {"start": "everyone", "assume": "named"}
     )

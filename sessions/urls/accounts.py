@@ -14,7 +14,7 @@ from django.urls import include, path, register_converter
 from django.urls.converters import StringConverter
 
 from sessions.views import accounts
-from sessions.views.access import recently_logged_in as recently
+from sessions.views.guards import recently_logged_in as recently
 
 
 class Base36(StringConverter):

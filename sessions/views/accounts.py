@@ -17,7 +17,7 @@ from django.views.decorators.http import require_http_methods
 from sessions.forms.people import EmailForm
 from sessions.login.addresses import address_of, ask_for_address, awaited_address_of, remove_address
 from sessions.login.saml import SAML
-from sessions.views.access import recently_logged_in, user_of
+from sessions.views.guards import recently_logged_in, user_of
 
 log = structlog.get_logger(__name__)
 

@@ -21,8 +21,8 @@ from sessions.models import CHAINED, AwsSession, EventKind, Membership, TeamPoli
 from sessions.models.sessions import load_chains
 from sessions.monitoring import request_limits
 from sessions.permissions import Action, can
-from sessions.views.access import confirm_first, member_in, require
-from sessions.views.preview import chosen_person, people_to_preview, preview_context
+from sessions.views.guards import confirm_first, member_in, require
+from sessions.views.sessions.preview import chosen_person, people_to_preview, preview_context
 
 UNNAMED_SHOWN = 50
 

@@ -23,7 +23,7 @@ from sessions.monitoring import request_limits
 from sessions.permissions import Action, can, may_answer
 from sessions.roots import approvals, choices, prompts
 from sessions.roots.codes import codes_of, give_codes
-from sessions.views.access import back_or_session, recently_logged_in, session_for
+from sessions.views.guards import back_or_session, recently_logged_in, session_for
 from sessions.views.live_parts import asks_for_part
 
 POLL_SECONDS = 2

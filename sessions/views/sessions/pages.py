@@ -35,10 +35,10 @@ from sessions.permissions import Action, can, may_answer, memberships_of, requir
 from sessions.roots import prompts
 from sessions.roots.key_rotation import can_be_rotated
 from sessions.snippets import FORMATS
-from sessions.views.access import member_in, session_for
+from sessions.views.guards import member_in, session_for
 from sessions.views.live_parts import asks_for_part
-from sessions.views.preview import people_to_preview
-from sessions.views.rows import Row, live_seconds, row_of, rows_of
+from sessions.views.sessions.preview import people_to_preview
+from sessions.views.sessions.rows import Row, live_seconds, row_of, rows_of
 
 STATUSES = ("active", "pending", "failed", "inactive")
 EVENTS_SHOWN = 10

@@ -14,7 +14,7 @@ from sessions.forms.sessions import assumer_picker
 from sessions.forms.team_policy import preview_picker
 from sessions.models import AwsSession, Membership
 from sessions.permissions import Action
-from sessions.views.access import member_in, require, session_for
+from sessions.views.guards import member_in, require, session_for
 
 # For each purpose: the field's name, its id on the page, and what it takes to see it.
 FIELDS = {

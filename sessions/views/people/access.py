@@ -20,7 +20,7 @@ from sessions.forms.people import AccessForm, GroupForm
 from sessions.locks.versions import last_change
 from sessions.models import AssumerLink, AwsSession, EventKind, Membership, TeamGroup
 from sessions.permissions import Action
-from sessions.views.access import member_in, recently_logged_in, session_for
+from sessions.views.guards import member_in, recently_logged_in, session_for
 
 BUILT_ON_SHOWN = 20
 WAYS_SHOWN = 20

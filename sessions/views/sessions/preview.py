@@ -20,7 +20,7 @@ from sessions.models import CHAINED, AssumerLink, AwsSession, Membership, TeamPo
 from sessions.models.sessions import load_chains
 from sessions.monitoring import request_limits
 from sessions.permissions import Action, NotAllowed, can
-from sessions.views.access import member_in, require, session_being_edited, session_for
+from sessions.views.guards import member_in, require, session_being_edited, session_for
 
 
 def people_to_preview(member: Membership) -> list[Membership]:

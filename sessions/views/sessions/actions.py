@@ -17,7 +17,7 @@ from sessions.models import AwsSession, Membership
 from sessions.monitoring import request_limits
 from sessions.permissions import Action
 from sessions.snippets import FORMATS, SnippetFormat
-from sessions.views.access import back_or_session, session_for
+from sessions.views.guards import back_or_session, session_for
 from sessions.views.live_parts import htmx_of
 
 CLEAR_AFTER_SECONDS = 30

@@ -15,7 +15,7 @@ from sessions.forms.picking import is_searching
 from sessions.models import Membership, Scope, Token
 from sessions.people.tokens import create_token, revoke_token
 from sessions.permissions import Action, can
-from sessions.views.access import member_in, recently_logged_in, require
+from sessions.views.guards import member_in, recently_logged_in, require
 
 
 def _tokens_for(member: Membership) -> QuerySet[Token]:

@@ -29,7 +29,7 @@ from sessions.people.memberships import (
 from sessions.people.people import rename_in_cloudtrail
 from sessions.people.removals import readmit, removals_of
 from sessions.permissions import Action, can
-from sessions.views.access import member_in, recently_logged_in
+from sessions.views.guards import member_in, recently_logged_in
 
 # A page lists so many of what a person has, and says how many more there are.
 SHOWN = 50

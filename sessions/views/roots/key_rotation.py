@@ -16,7 +16,7 @@ from sessions.models import AwsSession, Membership
 from sessions.monitoring import request_limits
 from sessions.permissions import Action
 from sessions.roots.key_rotation import ask_again, ask_rotation, can_be_rotated, rotation_of
-from sessions.views.access import recently_logged_in, session_for
+from sessions.views.guards import recently_logged_in, session_for
 from sessions.views.live_parts import asks_for_part
 
 STEPS = {

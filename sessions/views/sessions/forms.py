@@ -28,9 +28,9 @@ from sessions.models import CHAINED, Activation, AwsSession, EventKind, Membersh
 from sessions.models.sessions import CHAINED_LABEL
 from sessions.monitoring import request_limits
 from sessions.permissions import Action, why_not_create
-from sessions.views.access import confirm_first, member_in, require, session_being_edited, session_for
-from sessions.views.preview import people_to_preview
-from sessions.views.rows import CHAINED_ICON, row_of
+from sessions.views.guards import confirm_first, member_in, require, session_being_edited, session_for
+from sessions.views.sessions.preview import people_to_preview
+from sessions.views.sessions.rows import CHAINED_ICON, row_of
 
 # A page lists so many of what goes with a session, and says how many more there are.
 DEPENDANTS_SHOWN = 100

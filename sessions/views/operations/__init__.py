@@ -1,0 +1,1 @@
+"""Answer health checks and metrics, and show every part of the pages."""

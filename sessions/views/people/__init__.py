@@ -1,0 +1,1 @@
+"""Show people, access, tokens and invitations."""

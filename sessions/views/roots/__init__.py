@@ -1,0 +1,1 @@
+"""Ask people for a root's codes and approvals, and show its key rotation."""

@@ -1,0 +1,1 @@
+"""Show the list of sessions, a session's page, its forms and its buttons."""
