@@ -180,7 +180,9 @@ class TagsWidget(forms.Widget):
             row = {"key": key, "name": f"{name}.{key}", "id": f"id_{name}_{number}"}
             rows.append(row | {"value": stored, "values": shown_choices})
         invalid = bool((attrs or {}).get("aria-invalid"))
-        return SafeString(render_to_string("_tags_widget.html", {"rows": rows, "invalid": invalid}))
+        return SafeString(
+            render_to_string("components/_tags_widget.html", {"rows": rows, "invalid": invalid})
+        )
 
 
 class TagsField(forms.Field):

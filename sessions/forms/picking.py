@@ -162,7 +162,7 @@ class SessionPicker(forms.Select):
         all_attrs = self.build_attrs(self.attrs, {**(attrs or {}), "name": name})
         shown = {key: text for key, text in all_attrs.items() if text not in (None, False)}
         context = {**self.found(value), "attrs": shown, "name": name, "id": shown.get("id", name)}
-        return SafeString(render_to_string("_picker.html", context))
+        return SafeString(render_to_string("components/_session_picker.html", context))
 
     def found(self, value: Any) -> dict[str, Any]:
         """Return what the templates show of a search."""

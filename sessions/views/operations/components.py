@@ -16,4 +16,4 @@ def components(request: HttpRequest) -> HttpResponse:
     """Show the parts. 404 where AWS is real: there it would only be one more page to guard."""
     if not (settings.SIMULATED or settings.DEBUG):
         raise Http404
-    return render(request, "components.html")
+    return render(request, "components/all.html")

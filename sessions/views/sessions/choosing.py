@@ -41,7 +41,7 @@ def session_choices(request: HttpRequest, team_slug: str, purpose: str) -> HttpR
     picker = pickers[purpose]()
     chosen = picker.value_from_datadict(request.GET, None, name)
     context = {**picker.found(chosen), "name": name, "id": field_id}
-    return render(request, "_picker_options.html", context)
+    return render(request, "components/_session_picker_options.html", context)
 
 
 def _editing(request: HttpRequest, member: Membership) -> AwsSession | None:
