@@ -104,7 +104,7 @@ def preview_policy(request: HttpRequest, team_slug: str) -> HttpResponse:
     if session is not None and policy is not None:
         chain = load_chains([session], broken=True)[session.pk]
         context = preview_context(chain, person, policy, member)
-    return render(request, "_preview.html", context)
+    return render(request, "sessions/create/_preview.html", context)
 
 
 def _typed_policy(request: HttpRequest, member: Membership, stored: TeamPolicy) -> TeamPolicy | None:

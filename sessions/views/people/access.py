@@ -64,7 +64,7 @@ def session_access(request: HttpRequest, session_id: UUID) -> HttpResponse:
         "built_on": built_on[:BUILT_ON_SHOWN],
         "built_on_more": max(built_on.count() - BUILT_ON_SHOWN, 0),
     }
-    return render(request, "session_access.html", context, status=status_of(form))
+    return render(request, "sessions/access.html", context, status=status_of(form))
 
 
 def _close_others(request: HttpRequest, session: AwsSession, member: Membership) -> HttpResponse:

@@ -95,7 +95,7 @@ def reveal_snippet(request: HttpRequest, session_id: UUID, format: str) -> HttpR
         context["text"] = _text_for(request, session, member, chosen, via="page")
     except NotReady as not_ready:
         context["state"] = not_ready.state
-    return render(request, "_snippet.html", context)
+    return render(request, "sessions/_snippet.html", context)
 
 
 @login_required

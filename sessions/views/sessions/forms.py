@@ -64,7 +64,7 @@ def new_session(request: HttpRequest, team_slug: str) -> HttpResponse:
         "url": url,
         "icon": "cloud",
     }
-    return render(request, "new_session.html", {"providers": [provider]})
+    return render(request, "sessions/create/provider.html", {"providers": [provider]})
 
 
 @login_required
@@ -84,7 +84,9 @@ def new_session_method(request: HttpRequest, team_slug: str, provider: str) -> H
         }
         for kind in (CHAINED, *ROOT_KINDS)
     ]
-    return render(request, "new_session_method.html", {"methods": methods, "provider": PROVIDERS[provider]})
+    return render(
+        request, "sessions/create/method.html", {"methods": methods, "provider": PROVIDERS[provider]}
+    )
 
 
 @login_required
@@ -135,7 +137,7 @@ def _form_page(
         "session": session,
         "is_chained": isinstance(form, ChainedSessionForm),
     }
-    return render(request, "session_form.html", context, status=status_of(form))
+    return render(request, "sessions/create/form.html", context, status=status_of(form))
 
 
 @login_required
@@ -214,7 +216,7 @@ def delete_session_page(request: HttpRequest, session_id: UUID) -> HttpResponse:
             for below, level in shown
         ],
     }
-    return render(request, "delete_session.html", context)
+    return render(request, "sessions/delete.html", context)
 
 
 @login_required
@@ -240,10 +242,10 @@ def test_session(request: HttpRequest, team_slug: str, kind: str) -> HttpRespons
                 tasks.wake_for_start()
             else:
                 tasks.wake_for_probe(str(probe.pk))
-            return render(request, "_probe.html", {"probe": report_on(probe), "form": form})
+            return render(request, "sessions/create/_probe.html", {"probe": report_on(probe), "form": form})
         except Refused as refused:
             form.refuse(refused)
-    return render(request, "_probe.html", {"probe": None, "form": form}, status=200)
+    return render(request, "sessions/create/_probe.html", {"probe": None, "form": form}, status=200)
 
 
 @login_required
@@ -253,8 +255,10 @@ def probe_page(request: HttpRequest, probe_id: UUID) -> HttpResponse:
     assert isinstance(request.user, User)
     probe = Probe.objects.filter(pk=probe_id, user=request.user).select_related("credential", "team").first()
     if probe is None:
-        return render(request, "_probe.html", {"probe": None, "gone": True}, status=200)
+        return render(request, "sessions/create/_probe.html", {"probe": None, "gone": True}, status=200)
     member_in(request, probe.team.slug)
     return render(
-        request, "_probe.html", {"probe": report_on(probe), "pending": probe.state == ProbeState.PENDING}
+        request,
+        "sessions/create/_probe.html",
+        {"probe": report_on(probe), "pending": probe.state == ProbeState.PENDING},
     )

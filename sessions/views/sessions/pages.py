@@ -87,7 +87,7 @@ def session_list(request: HttpRequest, team_slug: str) -> HttpResponse:
         "waiting": asked,
         "next_url": request.get_full_path(),
     }
-    return render(request, "_session_rows.html" if partial else "session_list.html", context)
+    return render(request, "sessions/_rows.html" if partial else "sessions/list.html", context)
 
 
 def _digest(*shown: Any) -> str:
@@ -113,7 +113,7 @@ def _matches(row: Row, q: str) -> bool:
 @require_safe
 def session_page(request: HttpRequest, session_id: UUID) -> HttpResponse:
     session, member = session_for(request, session_id)
-    return render(request, "session.html", session_context(session, member))
+    return render(request, "sessions/page.html", session_context(session, member))
 
 
 @login_required
@@ -121,7 +121,7 @@ def session_page(request: HttpRequest, session_id: UUID) -> HttpResponse:
 def session_state(request: HttpRequest, session_id: UUID) -> HttpResponse:
     """The live part of the session page."""
     session, member = session_for(request, session_id)
-    return render(request, "_session_state.html", session_context(session, member))
+    return render(request, "sessions/_live.html", session_context(session, member))
 
 
 def session_context(session: AwsSession, member: Membership) -> dict[str, Any]:

@@ -48,7 +48,7 @@ def chosen_person(request: HttpRequest, member: Membership) -> Membership:
 def preview_context(
     chain: list[AwsSession], person: Membership, policy: TeamPolicy, member: Membership
 ) -> dict[str, Any]:
-    """Return what `_preview.html` shows: the hops with that person's names."""
+    """Return what `sessions/create/_preview.html` shows: the hops with that person's names."""
     return {
         "hops": preview(chain, person, policy),
         "chain": [each.alias for each in chain],
@@ -72,7 +72,7 @@ def preview_session(request: HttpRequest, team_slug: str) -> HttpResponse:
     context = preview_context(chain, person, view.policy, member) if chain else {}
     if chain:
         context["refused"] = _why_refused(chain, member, session_being_edited(request, member) or chain[-1])
-    return render(request, "_preview.html", context | {"is_form": True})
+    return render(request, "sessions/create/_preview.html", context | {"is_form": True})
 
 
 def _why_refused(chain: list[AwsSession], member: Membership, session: AwsSession) -> str:
@@ -109,7 +109,9 @@ def session_names(request: HttpRequest, session_id: UUID) -> HttpResponse:
     person = chosen_person(request, member)
     view = view_of_sessions(member, database_now(), [session])
     chain = view.chain_of(view.sessions[session.pk])
-    return render(request, "_preview.html", preview_context(chain, person, view.policy, member))
+    return render(
+        request, "sessions/create/_preview.html", preview_context(chain, person, view.policy, member)
+    )
 
 
 @login_required
@@ -124,4 +126,4 @@ def new_external_id_field(request: HttpRequest, team_slug: str) -> HttpResponse:
         view=view_of_sessions(member, database_now()),
         initial={"external_id": new_external_id()},
     )
-    return render(request, "_external_id.html", {"field": form["external_id"]})
+    return render(request, "sessions/create/_external_id.html", {"field": form["external_id"]})
