@@ -61,7 +61,7 @@ def key_rotation_page(request: HttpRequest, session_id: UUID) -> HttpResponse:
         "poll_seconds": 1 if is_open and rotation is not None and rotation.due_at else 5,
     }
     partial = asks_for_part(request)
-    return render(request, "_key_rotation.html" if partial else "key_rotation.html", context)
+    return render(request, "roots/_key_rotation.html" if partial else "roots/key_rotation.html", context)
 
 
 def _taken(step: str) -> int:

@@ -81,7 +81,7 @@ def approval_page(request: HttpRequest, session_id: UUID) -> HttpResponse:
         "may_edit": can(member, Action.EDIT, root),
     }
     partial = asks_for_part(request)
-    return render(request, "_approval.html" if partial else "approval.html", context)
+    return render(request, "roots/_approval.html" if partial else "roots/approval.html", context)
 
 
 @login_required
@@ -134,7 +134,7 @@ def choose(request: HttpRequest, session_id: UUID) -> HttpResponse:
         "poll_seconds": POLL_SECONDS,
     }
     partial = asks_for_part(request)
-    return render(request, "_choose.html" if partial else "choose.html", context)
+    return render(request, "roots/_choose.html" if partial else "roots/choose.html", context)
 
 
 def _save_choice(
