@@ -37,7 +37,7 @@ def forbidden(request: HttpRequest, exception: Exception) -> HttpResponse:
     """Answer 403 with the reason, and with the way back in for whom groups let in."""
     if is_for_the_api(request):
         return api_error(403, "forbidden", str(exception) or "Your role in the team does not allow that.")
-    page = "groups_too_old.html" if isinstance(exception, GroupsTooOld) else "403.html"
+    page = "people/groups_too_old.html" if isinstance(exception, GroupsTooOld) else "403.html"
     is_page = request.method == "GET" and not htmx_of(request)
     context = {"reason": str(exception), "back": request.get_full_path() if is_page else "/"}
     return render(request, page, context, status=403)

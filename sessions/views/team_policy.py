@@ -67,7 +67,7 @@ def team_policy(request: HttpRequest, team_slug: str) -> HttpResponse:
         "member": member,
         "moving": progress(member.team_id),
     }
-    return render(request, "team_policy.html", context, status=status_of(form))
+    return render(request, "policy/team_policy.html", context, status=status_of(form))
 
 
 @login_required
@@ -76,7 +76,7 @@ def policy_progress(request: HttpRequest, team_slug: str) -> HttpResponse:
     """The live part of the policy's page: how far active sessions have followed the last change."""
     member = member_in(request, team_slug)
     require(member, Action.READ_POLICY)
-    return render(request, "_moving.html", {"moving": progress(member.team_id)})
+    return render(request, "policy/_moving.html", {"moving": progress(member.team_id)})
 
 
 def _unnamed(member: Membership, policy: TeamPolicy) -> dict[str, Any]:

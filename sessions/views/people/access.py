@@ -104,7 +104,7 @@ def edit_group(request: HttpRequest, team_slug: str, group_id: UUID | None = Non
         if saved := form.save_or_show(save, stored_again):
             messages.success(request, f"Group “{saved.name}” saved.")
             return redirect("people", team_slug)
-    return render(request, "group.html", {"form": form, "group": group}, status=status_of(form))
+    return render(request, "people/group.html", {"form": form, "group": group}, status=status_of(form))
 
 
 def _group_values(group: TeamGroup) -> dict[str, Any]:

@@ -33,7 +33,7 @@ def join(request: HttpRequest) -> HttpResponse:
         form.add_error("code", GONE)
     invitation = invitation_in_hand(request)
     context = {"form": form, "invitation": invitation}
-    return render(request, "join.html", context, status=422 if form.errors else 200)
+    return render(request, "people/join.html", context, status=422 if form.errors else 200)
 
 
 @require_POST

@@ -54,7 +54,7 @@ def people(request: HttpRequest, team_slug: str) -> HttpResponse:
         "removals": removals_of(member.team),
         "may_manage": can(member, Action.MANAGE_PEOPLE),
     }
-    return render(request, "people.html", context)
+    return render(request, "people/list.html", context)
 
 
 @recently_logged_in
@@ -72,8 +72,8 @@ def invite_person(request: HttpRequest, team_slug: str) -> HttpResponse:
         else:
             # After the #, so that the code is in no log and no Referer.
             link = f"{request.build_absolute_uri(reverse('join'))}#{code.reveal()}"
-            return render(request, "invited.html", {"invitation": invitation, "link": link})
-    return render(request, "invite.html", {"form": form}, status=422 if form.errors else 200)
+            return render(request, "people/invited.html", {"invitation": invitation, "link": link})
+    return render(request, "people/invite.html", {"form": form}, status=422 if form.errors else 200)
 
 
 @recently_logged_in
@@ -106,7 +106,7 @@ def person_page(request: HttpRequest, team_slug: str, person_id: int) -> HttpRes
     username = person.user.get_username() if person else name_of_former_member(member.team_id, person_id)
     if not username:
         raise Http404
-    return render(request, "person.html", _about(member, person, username, person_id))
+    return render(request, "people/person.html", _about(member, person, username, person_id))
 
 
 def _about(member: Membership, person: Membership | None, username: str, person_id: int) -> dict[str, Any]:
@@ -197,7 +197,7 @@ def _save_change(
         messages.success(request, done.format(name=person.user.get_username()))
         return redirect("person", member.team.slug, person.user_id)
     context = _about(member, person, person.user.get_username(), person.user_id) | {name: form}
-    return render(request, "person.html", context, status=status_of(form))
+    return render(request, "people/person.html", context, status=status_of(form))
 
 
 @recently_logged_in
@@ -285,4 +285,4 @@ def person_remove(request: HttpRequest, team_slug: str, person_id: int) -> HttpR
     context = _about(member, person, person.user.get_username(), person_id)
     own = AwsSession.objects.filter(team=member.team, link__author=person.user).order_by("pk")
     context |= {"own": own[:SHOWN], "own_more": max(own.count() - SHOWN, 0)}
-    return render(request, "person_remove.html", context)
+    return render(request, "people/remove.html", context)

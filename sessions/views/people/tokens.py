@@ -49,7 +49,7 @@ def tokens(request: HttpRequest, team_slug: str) -> HttpResponse:
         "mine": living.filter(user=member.user).order_by("expires_at"),
         "others": living.exclude(user=member.user).order_by("user__username", "expires_at"),
     }
-    return render(request, "tokens.html", context, status=422 if form.errors else 200)
+    return render(request, "people/tokens.html", context, status=422 if form.errors else 200)
 
 
 @recently_logged_in

@@ -53,7 +53,7 @@ def home(request: HttpRequest) -> HttpResponse:
     member = memberships_of(request.user).first()
     if member is None:
         require_fresh_groups(request.user)
-        return render(request, "no_team.html")
+        return render(request, "people/no_team.html")
     return redirect("session_list", member.team.slug)
 
 
