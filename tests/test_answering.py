@@ -18,8 +18,8 @@ from sessions.engine import key_steps
 from sessions.models import Approval, AwsSession, Credential, EventKind, KeyRotation, RootAnswer
 from sessions.roots import approvals, key_rotation
 from tests.house import House
-from tests.lifecycle.test_approvals import ACCOUNT, portal
-from tests.lifecycle.test_codes import CODE, mfa_root, protected
+from tests.roots.test_approvals import ACCOUNT, portal
+from tests.roots.test_codes import CODE, mfa_root, protected
 from tests.test_api import Api
 
 pytestmark = pytest.mark.django_db

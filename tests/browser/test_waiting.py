@@ -9,8 +9,8 @@ from sessions.engine import key_steps
 from sessions.models import Approval, AwsSession
 from sessions.roots import approvals
 from tests.browser.test_every_page import check
-from tests.lifecycle.test_approvals import ACCOUNT, portal
-from tests.lifecycle.test_codes import CODE, mfa_root, protected
+from tests.roots.test_approvals import ACCOUNT, portal
+from tests.roots.test_codes import CODE, mfa_root, protected
 
 
 @pytest.fixture

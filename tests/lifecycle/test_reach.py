@@ -13,9 +13,9 @@ from sessions.engine import rotation
 from sessions.models import Credential, EventKind
 from sessions.roots.codes import give_codes
 from tests.house import ACCOUNT
-from tests.lifecycle.test_approvals import approve, portal
-from tests.lifecycle.test_codes import CODE, mfa_root
 from tests.lifecycle.test_rotation import age, assumed
+from tests.roots.test_approvals import approve, portal
+from tests.roots.test_codes import CODE, mfa_root
 
 pytestmark = pytest.mark.django_db
 # To be enabled by each account, and nobody has.
