@@ -3,7 +3,7 @@
 import pytest
 
 from sessions.models import AwsSession, EventKind, SourceIdentity, TeamPolicy
-from tests.lifecycle.test_naming import OFFICE, set_policy
+from tests.chains.test_names import OFFICE, set_policy
 from tests.test_api import Api, chained
 
 pytestmark = pytest.mark.django_db

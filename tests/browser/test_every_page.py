@@ -10,8 +10,8 @@ from django.urls import reverse
 from playwright.sync_api import expect
 
 from sessions.models import Activation, AwsSession, Credential
+from tests.chains.test_names import set_policy
 from tests.house import crowd
-from tests.lifecycle.test_naming import set_policy
 
 ALL_RULES: dict[str, object] = {}
 CONTRAST = {"runOnly": {"type": "rule", "values": ["color-contrast", "link-in-text-block"]}}

@@ -5,7 +5,7 @@ import pytest
 from sessions.catalog.team_policy import PolicyDraft
 from sessions.exceptions import Refused
 from sessions.models import AwsSession, EventKind, SourceIdentity, TeamPolicy
-from tests.lifecycle.test_naming import OFFICE, edit, set_policy
+from tests.chains.test_names import OFFICE, edit, set_policy
 
 pytestmark = pytest.mark.django_db
 

@@ -16,7 +16,7 @@ from sessions.models import Approval, ApprovalStage, Credential, EventKind, Memb
 from sessions.roots import approvals, choices, prompts
 from sessions.roots.approvals import approval_of, ask_approval, delete_unneeded, end_approval, work_due
 from sessions.secret import Secret
-from tests.lifecycle.test_rotation import age
+from tests.engine.test_rotation import age
 
 pytestmark = pytest.mark.django_db
 ACCOUNT = "111122223333"

@@ -12,8 +12,8 @@ from sessions.catalog.same_role import close_wider_ways, how_many_end, wider_way
 from sessions.catalog.sessions import Draft, save_session
 from sessions.models import Activation, AwsSession, ClosedByAdmin
 from tests.catalog.test_closed_roles import EVERYONE, NOBODY, only, stored
+from tests.engine.test_reach import ambient, web_identity
 from tests.house import ACCOUNT, House
-from tests.lifecycle.test_reach import ambient, web_identity
 from tests.roots.test_approvals import portal
 
 USER = f"arn:aws:iam::{ACCOUNT}:user/ci"

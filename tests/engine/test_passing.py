@@ -10,10 +10,10 @@ from sessions.engine import source_identity
 from sessions.engine.key_steps import work_due
 from sessions.models import AwsSession, Credential, EventKind, KeyRotation, SourceIdentity
 from sessions.roots.key_rotation import ask_rotation
-from tests.lifecycle.test_naming import set_policy
-from tests.lifecycle.test_reach import due_now
-from tests.lifecycle.test_rotation import age
-from tests.lifecycle.test_second_tries import next_tries, started
+from tests.chains.test_names import set_policy
+from tests.engine.test_reach import due_now
+from tests.engine.test_retries import next_tries, started
+from tests.engine.test_rotation import age
 
 pytestmark = pytest.mark.django_db
 

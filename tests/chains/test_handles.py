@@ -6,7 +6,7 @@ from sessions.chains.shown_names import ShownNames, remember_aliases
 from sessions.exceptions import Refused
 from sessions.models import AwsSession, Membership, User
 from sessions.people.people import create_person, create_team, rename_in_cloudtrail
-from tests.lifecycle.test_naming import set_policy
+from tests.chains.test_names import set_policy
 
 pytestmark = pytest.mark.django_db
 

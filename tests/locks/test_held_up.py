@@ -15,7 +15,7 @@ from sessions.engine import rotation
 from sessions.locks import held_up
 from sessions.models import Activation, Credential, Event, EventKind, LedgerHead, Move, Team
 from tests.house import House, crowd
-from tests.test_held_rows import held, row_of
+from tests.locks.test_turnstile import held, row_of
 
 pytestmark = pytest.mark.skipif(
     "postgresql" not in settings.DATABASES["default"]["ENGINE"], reason="SQLite has one lock, not one a row"

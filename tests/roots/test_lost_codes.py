@@ -17,8 +17,8 @@ from sessions.models import Credential, EventKind, RootAnswer
 from sessions.roots import codes
 from sessions.roots.codes import give_codes
 from sessions.secret import Secret
-from tests.lifecycle.test_rotation import age
-from tests.lifecycle.test_sts_region import HOME, NEXT, let_time_pass, regions
+from tests.credentials.test_endpoints import HOME, NEXT, let_time_pass, regions
+from tests.engine.test_rotation import age
 from tests.roots.test_codes import CODE, SERIAL, actions, base_row, mfa_root, protected
 
 pytestmark = pytest.mark.django_db

@@ -24,8 +24,8 @@ from sessions.monitoring.heartbeats import stamp
 from sessions.roots import scouts
 from sessions.roots.codes import give_codes
 from sessions.roots.key_rotation import ask_rotation
-from tests.lifecycle.test_reach import due_now, statuses, try_again, web_identity
-from tests.lifecycle.test_rotation import age, assumed
+from tests.engine.test_reach import due_now, statuses, try_again, web_identity
+from tests.engine.test_rotation import age, assumed
 from tests.roots.test_codes import CODE, mfa_root, protected
 
 pytestmark = pytest.mark.django_db

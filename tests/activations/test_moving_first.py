@@ -15,7 +15,7 @@ from sessions.db.clock import database_now
 from sessions.engine import rotation
 from sessions.locks import held_up
 from sessions.models import Credential, Move
-from tests.lifecycle.test_naming import set_policy
+from tests.chains.test_names import set_policy
 
 pytestmark = pytest.mark.django_db
 

@@ -9,7 +9,7 @@ from sessions.activations.status import Status
 from sessions.db.clock import database_now
 from sessions.engine import rotation
 from sessions.models import Credential
-from tests.lifecycle.test_rotation import age
+from tests.engine.test_rotation import age
 
 pytestmark = pytest.mark.django_db
 

@@ -14,7 +14,7 @@ from sessions.db.clock import database_now
 from sessions.engine import rotation
 from sessions.models import CHAINED, AwsSession, Credential, EventKind
 from sessions.roots.codes import give_codes
-from tests.lifecycle.test_rotation import age
+from tests.engine.test_rotation import age
 
 pytestmark = pytest.mark.django_db
 

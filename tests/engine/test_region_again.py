@@ -4,10 +4,10 @@ import pytest
 
 from sessions.activations.status import Status
 from sessions.models import Credential
+from tests.credentials.test_endpoints import move
+from tests.engine.test_reach import FAR, HUB_ACCOUNT, due_now, statuses
+from tests.engine.test_retries import started
 from tests.house import ACCOUNT
-from tests.lifecycle.test_reach import FAR, HUB_ACCOUNT, due_now, statuses
-from tests.lifecycle.test_second_tries import started
-from tests.lifecycle.test_sts_region import move
 
 pytestmark = pytest.mark.django_db
 

@@ -13,9 +13,9 @@ from sessions.engine import call_pool, rotation
 from sessions.locks import parts
 from sessions.models import Credential, EventKind
 from sessions.roots.codes import give_codes
+from tests.engine.test_reach import FAR, due_now, statuses, try_again
+from tests.engine.test_rotation import age
 from tests.house import crowd
-from tests.lifecycle.test_reach import FAR, due_now, statuses, try_again
-from tests.lifecycle.test_rotation import age
 from tests.roots.test_codes import CODE, mfa_root, protected
 
 pytestmark = pytest.mark.django_db

@@ -6,7 +6,7 @@ import pytest
 from django.urls import reverse
 
 from sessions.activations.status import Status
-from tests.lifecycle.test_rotation import age
+from tests.engine.test_rotation import age
 from tests.roots.test_codes import mfa_root, protected
 from tests.test_api import Api
 

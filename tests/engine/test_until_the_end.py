@@ -18,10 +18,10 @@ from sessions.engine import retries, rotation, second_look
 from sessions.engine.root_probes import run_root_probe
 from sessions.models import Credential
 from sessions.roots.codes import give_codes
+from tests.engine.test_reach import due_now, statuses, try_again, web_identity
+from tests.engine.test_retries import next_tries, started
+from tests.engine.test_rotation import age, assumed
 from tests.house import ACCOUNT
-from tests.lifecycle.test_reach import due_now, statuses, try_again, web_identity
-from tests.lifecycle.test_rotation import age, assumed
-from tests.lifecycle.test_second_tries import next_tries, started
 from tests.roots.test_approvals import approve, portal
 from tests.roots.test_codes import CODE, mfa_root, protected
 

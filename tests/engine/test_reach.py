@@ -12,8 +12,8 @@ from sessions.db.clock import database_now
 from sessions.engine import rotation
 from sessions.models import Credential, EventKind
 from sessions.roots.codes import give_codes
+from tests.engine.test_rotation import age, assumed
 from tests.house import ACCOUNT
-from tests.lifecycle.test_rotation import age, assumed
 from tests.roots.test_approvals import approve, portal
 from tests.roots.test_codes import CODE, mfa_root
 

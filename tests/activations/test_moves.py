@@ -19,8 +19,8 @@ from sessions.db.clock import database_now
 from sessions.delivery.reveal import NotReady, reveal
 from sessions.models import Activation, AwsSession, Move
 from sessions.people.people import rename_in_cloudtrail
+from tests.chains.test_names import set_policy
 from tests.house import crowd
-from tests.lifecycle.test_naming import set_policy
 
 pytestmark = pytest.mark.django_db
 MANY = moves.AT_ONCE + 30
