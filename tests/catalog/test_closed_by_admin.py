@@ -16,9 +16,9 @@ from sessions.catalog.sessions import save_session
 from sessions.exceptions import Refused
 from sessions.models import AssumerLink, ClosedByAdmin, Right, Role
 from sessions.people.memberships import change_role, disable_member, enable_member, remove_member
+from tests.api.test_sessions import Api
 from tests.catalog.test_closed_roles import EVERYONE, NOBODY, draft, only, stored
 from tests.house import House
-from tests.test_api import Api
 
 
 @pytest.fixture

@@ -40,8 +40,8 @@ from sessions.people.tokens import create_token
 from sessions.roots.key_rotation import ask_rotation
 from sessions.roots.notices import broken_roots
 from sessions.urls import urlpatterns
+from tests.api.test_sessions import Api
 from tests.house import crowd
-from tests.test_api import Api
 
 pytestmark = pytest.mark.django_db
 FEW, MANY = 5, 23

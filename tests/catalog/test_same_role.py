@@ -13,8 +13,8 @@ from sessions.catalog.sessions import Draft, save_session
 from sessions.exceptions import Refused, RightLost
 from sessions.locks import parts
 from sessions.models import CHAINED, Activation, AssumerLink, AwsSession, Event, EventKind
+from tests.api.test_sessions import Api
 from tests.house import House, crowd
-from tests.test_api import Api
 
 NOBODY = Audience(everyone=False)
 

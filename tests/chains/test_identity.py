@@ -18,7 +18,7 @@ from sessions.models import CHAINED, Activation, AwsSession, Credential, Ended, 
 from sessions.people.people import rename_in_cloudtrail
 from sessions.people.tokens import create_token
 from sessions.secret import Secret
-from tests.test_api import Api
+from tests.api.test_sessions import Api
 
 pytestmark = pytest.mark.django_db
 ELSEWHERE = "222233334444"

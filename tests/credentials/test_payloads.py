@@ -17,8 +17,8 @@ from sessions.maintenance.reseal import reseal_all
 from sessions.models import CHAINED, Activation, AwsSession, Credential, EventKind, Probe
 from sessions.sealing import SealingError
 from sessions.secret import Secret
+from tests.api.test_sessions import Api
 from tests.house import House
-from tests.test_api import Api
 from tests.test_sealing import new_key
 
 pytestmark = pytest.mark.django_db

@@ -6,9 +6,9 @@ import pytest
 from django.urls import reverse
 
 from sessions.activations.status import Status
+from tests.api.test_sessions import Api
 from tests.engine.test_rotation import age
 from tests.roots.test_codes import mfa_root, protected
-from tests.test_api import Api
 
 pytestmark = pytest.mark.django_db
 

@@ -31,8 +31,8 @@ from sessions.people.memberships import change_role, disable_member, remove_memb
 from sessions.people.tokens import revoke_token
 from sessions.permissions import author_role, cut_off, is_cut_off
 from sessions.snippets import FORMATS
+from tests.api.test_sessions import Api
 from tests.races import Aside, held_head, wait_for_waiting
-from tests.test_api import Api
 
 REVEALED = EventKind.CREDENTIAL_REVEALED
 NOBODY = Access(Audience(everyone=False), Audience(everyone=False))

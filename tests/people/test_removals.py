@@ -37,10 +37,10 @@ from sessions.people.removals import readmit, remember_removal, removals_of
 from sessions.people.tokens import create_token, member_of_token
 from sessions.permissions import GroupsTooOld
 from sessions.secret import Secret
+from tests.api.test_sessions import Api
 from tests.house import PASSWORD, browser_of
+from tests.login.test_login import log_in
 from tests.races import Aside, held_head, wait_for_waiting
-from tests.test_api import Api
-from tests.test_login import log_in
 
 pytestmark = pytest.mark.django_db
 

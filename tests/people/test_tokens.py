@@ -15,7 +15,7 @@ from sessions.models import AwsSession, EventKind, Membership, Role, Scope, Toke
 from sessions.people.memberships import change_role, disable_member, remove_member
 from sessions.people.tokens import create_token, member_of_token
 from sessions.secret import Secret
-from tests.test_api import Api
+from tests.api.test_sessions import Api
 
 pytestmark = pytest.mark.django_db
 

@@ -12,11 +12,11 @@ from django.urls import reverse
 from sessions.aws.credentials import AwsCredentials
 from sessions.delivery.reveal import reveal
 from sessions.models import AwsSession
+from tests.api.test_sessions import Api
 from tests.house import PASSWORD
+from tests.login.test_login import code_of, log_in
 from tests.platform.canaries import find
 from tests.platform.logged import logged
-from tests.test_api import Api
-from tests.test_login import code_of, log_in
 
 pytestmark = pytest.mark.django_db
 

@@ -6,9 +6,9 @@ from django.urls import reverse
 from sessions.activations.status import Status
 from sessions.models import Credential, EventKind
 from sessions.roots.codes import give_codes
+from tests.api.test_sessions import Api
 from tests.roots.test_approvals import ACCOUNT, approve, portal
 from tests.roots.test_codes import CODE, mfa_root, protected
-from tests.test_api import Api
 
 pytestmark = pytest.mark.django_db
 

@@ -11,7 +11,7 @@ from sessions.forms.fields import JsonField
 from sessions.models import AwsSession, EventKind, SourceIdentity, TeamPolicy
 from tests.chains.test_names import OFFICE, set_policy
 from tests.house import House
-from tests.test_pages import form_fields, form_url
+from tests.views.test_pages import form_fields, form_url
 
 pytestmark = pytest.mark.django_db
 

@@ -17,10 +17,10 @@ from sessions.db.clock import database_now
 from sessions.engine import key_steps
 from sessions.models import Approval, AwsSession, Credential, EventKind, KeyRotation, RootAnswer
 from sessions.roots import approvals, key_rotation
+from tests.api.test_sessions import Api
 from tests.house import House
 from tests.roots.test_approvals import ACCOUNT, portal
 from tests.roots.test_codes import CODE, mfa_root, protected
-from tests.test_api import Api
 
 pytestmark = pytest.mark.django_db
 CODE_FORM = 'name="code"'

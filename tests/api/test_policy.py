@@ -3,8 +3,8 @@
 import pytest
 
 from sessions.models import AwsSession, EventKind, SourceIdentity, TeamPolicy
+from tests.api.test_sessions import Api, chained
 from tests.chains.test_names import OFFICE, set_policy
-from tests.test_api import Api, chained
 
 pytestmark = pytest.mark.django_db
 

@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 
 from sessions.api import api
 from sessions.models import AwsSession
-from tests.test_api import Api, chained
+from tests.api.test_sessions import Api, chained
 
 pytestmark = pytest.mark.django_db
 FUZZ = settings(

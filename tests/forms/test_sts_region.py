@@ -18,7 +18,7 @@ from sessions.aws.roots import ROOT_KINDS
 from sessions.models import AwsSession
 
 DATABASE = {"DATABASE_URL", "DJANGO_SETTINGS_MODULE"}
-CHECKOUT = Path(__file__).parents[1]
+CHECKOUT = Path(__file__).parents[2]
 pytestmark = pytest.mark.django_db
 
 

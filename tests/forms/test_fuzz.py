@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from sessions.catalog.access import save_group
 from sessions.exceptions import Refused
 from sessions.views.people import access
-from tests.test_api import Api, chained
+from tests.api.test_sessions import Api, chained
 
 pytestmark = pytest.mark.django_db
 FUZZ = settings(
