@@ -1,7 +1,8 @@
-"""Run by .ci/run with the Python of an environment that holds the runtime lock alone: a whole installation of
-it is started (embedded Valkey and SQLite), and its worker takes a task from the broker and mints a chain at
-the strict STS.
+"""Run by .ci/run with the Python of an environment that holds the runtime lock alone: a whole
+installation of it is started (embedded Valkey and SQLite), and its worker takes a task from the
+broker and mints a chain at the strict STS.
 """
+
 # ruff: noqa: T201  (a script: it checks, and it prints)
 
 import importlib.metadata
@@ -26,7 +27,9 @@ def normal(name: str) -> str:
 
 def check_that_only_the_lock_is_there() -> None:
     lock = (CHECKOUT / "requirements.txt").read_text()
-    locked = {normal(name) for name in re.findall(r"^([A-Za-z0-9][\w.-]*)(?:\[.*?\])?==", lock, re.M)}
+    locked = {
+        normal(name) for name in re.findall(r"^([A-Za-z0-9][\w.-]*)(?:\[.*?\])?==", lock, re.M)
+    }
     there = {normal(found.metadata["Name"]) for found in importlib.metadata.distributions()}
     more = there - locked - {"pip", "setuptools"}
     assert not more, f"not in requirements.txt: {sorted(more)}"
@@ -46,13 +49,24 @@ def work(installation: Installation, sts: FakeSts) -> None:
     assert installation.status(assumer, token) == "inactive"
     installation.api("POST", f"/sessions/{assumer}/start", token)
     installation.wait_until_active(assumer, token)
-    assumed = [call["role_arn"] for call in sts.calls if call["action"] == "AssumeRole" and not call["code"]]
+    assumed = [
+        call["role_arn"]
+        for call in sts.calls
+        if call["action"] == "AssumeRole" and not call["code"]
+    ]
     assert assumed == ROLES, assumed
-    with sqlite3.connect(f"file:{installation.folder / 'db.sqlite3'}?mode=ro", uri=True) as database:
-        beats = [name for (name,) in database.execute("SELECT name FROM chains_heartbeat ORDER BY name")]
+    with sqlite3.connect(
+        f"file:{installation.folder / 'db.sqlite3'}?mode=ro", uri=True
+    ) as database:
+        beats = [
+            name for (name,) in database.execute("SELECT name FROM chains_heartbeat ORDER BY name")
+        ]
     database.close()
     assert {"worker", "broker", "clock"} <= set(beats), beats
-    print(f"The worker did its task: {len(ROLES)} hops assumed, the session is active. Heartbeats: {beats}")
+    print(
+        f"The worker did its task: {len(ROLES)} hops assumed, the session is active. Heartbeats:"
+        f" {beats}"
+    )
     print(installation.manage("verify_ledger"))
     code, printed = installation.stop()
     assert code == 0, printed
@@ -62,7 +76,9 @@ def work(installation: Installation, sts: FakeSts) -> None:
 if __name__ == "__main__":
     check_that_only_the_lock_is_there()
     with FakeSts() as strict, tempfile.TemporaryDirectory(prefix="cw1-") as folder:
-        chainweb = Installation(Path(folder), {"CHAINWEB_AWS": "real", "AWS_ENDPOINT_URL_STS": strict.url})
+        chainweb = Installation(
+            Path(folder), {"CHAINWEB_AWS": "real", "AWS_ENDPOINT_URL_STS": strict.url}
+        )
         try:
             work(chainweb, strict)
         finally:

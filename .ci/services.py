@@ -1,6 +1,6 @@
-"""For .ci/run, from the checkout: `claim` prints the URLs' common part of PostgreSQL, the address of Redis,
-and the number of a Redis database that is empty and now ours, if both servers answer; `drop DATABASE NUMBER`
-leaves nothing behind.
+"""For .ci/run, from the checkout: `claim` prints the URLs' common part of PostgreSQL, the address
+of Redis, and the number of a Redis database that is empty and now ours, if both servers answer;
+`drop DATABASE NUMBER` leaves nothing behind.
 """
 # ruff: noqa: T201  (a script: it prints)
 
@@ -15,7 +15,9 @@ from tests.platform import servers
 def claim() -> int:
     try:
         servers.connect().close()
-        print(servers.PG, f"{servers.REDIS_HOST}:{servers.REDIS_PORT}", servers.claim_redis_number())
+        print(
+            servers.PG, f"{servers.REDIS_HOST}:{servers.REDIS_PORT}", servers.claim_redis_number()
+        )
     except servers.NotThere as error:
         print(error, file=sys.stderr)
         return 1
@@ -23,7 +25,10 @@ def claim() -> int:
 
 
 def drop(database: str, number: str) -> int:
-    for name in (database, f"test_{database}"):  # pytest-django makes the second; a stopped run leaves it
+    for name in (
+        database,
+        f"test_{database}",
+    ):  # pytest-django makes the second; a stopped run leaves it
         servers.drop_database(name)
     servers.empty_redis(int(number))
     return 0

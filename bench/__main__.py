@@ -19,18 +19,26 @@ SECTIONS = ("cpu_per_hop", "sts_calls", "start_together", "steady", "pages")
 
 def main() -> int:
     parser = argparse.ArgumentParser(prog="python -m bench", description=__doc__)
-    parser.add_argument("--only", default=",".join(SECTIONS), metavar="A,B", help=f"of {', '.join(SECTIONS)}")
+    parser.add_argument(
+        "--only", default=",".join(SECTIONS), metavar="A,B", help=f"of {', '.join(SECTIONS)}"
+    )
     parser.add_argument("--json", type=Path, metavar="FILE")
     parser.add_argument(
         "--scale", type=float, default=1.0, help="a fraction of the full sizes; 1 is the full run"
     )
     parser.add_argument("--database", choices=("postgres", "sqlite"), default="postgres")
-    parser.add_argument("--postgres", default=POSTGRES, metavar="URL", help="where a database may be made")
-    parser.add_argument("--no-npm", action="store_true", help="leave out what has to be fetched from npm")
+    parser.add_argument(
+        "--postgres", default=POSTGRES, metavar="URL", help="where a database may be made"
+    )
+    parser.add_argument(
+        "--no-npm", action="store_true", help="leave out what has to be fetched from npm"
+    )
     options = parser.parse_args()
     sections = [name.strip() for name in options.only.split(",") if name.strip()]
     if unknown := set(sections) - set(SECTIONS):
-        parser.error(f"There is no section {', '.join(sorted(unknown))}; there are {', '.join(SECTIONS)}.")
+        parser.error(
+            f"There is no section {', '.join(sorted(unknown))}; there are {', '.join(SECTIONS)}."
+        )
     # A kill, too, ends the workers and drops the database.
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))
     figures: list[report.Figure] = []
@@ -39,8 +47,8 @@ def main() -> int:
         with Ground(options.database, options.postgres, npm=not options.no_npm) as ground:
             for name in sections:
                 begun = time.monotonic()
-                # Imported here: the sections import the product, and that reads the settings the ground has
-                # made.
+                # Imported here: the sections import the product, and that reads the settings the
+                # ground has made.
                 section = importlib.import_module(f"bench.{name}")
                 try:
                     for figure in section.measure(ground, options.scale):
@@ -54,7 +62,9 @@ def main() -> int:
                     failed = True
                     traceback.print_exc()
                 print(f"{name}: {time.monotonic() - begun:.0f} s", file=sys.stderr, flush=True)
-                if options.json:  # each time, so that a run that is cut off leaves what it has measured
+                if (
+                    options.json
+                ):  # each time, so that a run that is cut off leaves what it has measured
                     options.json.write_text(
                         report.as_json(figures, sections, options.scale, options.database)
                     )

@@ -22,11 +22,15 @@ REPETITIONS = 20
 HELD = 4
 # A row like that of a leaf, many times over; every tenth is due, since up to ten minutes.
 COPY = """
-INSERT INTO chains_credential (fingerprint, team_id, root_id, parent_id, level, request, sealed, generation,
-    access_key_id, minted_at, expires_at, due_at, asked_at, lease_until, fence, attempts, problem)
-SELECT encode(sha256(n::text::bytea), 'hex'), team_id, root_id, parent_id, level, request, sealed, generation,
+INSERT INTO chains_credential (fingerprint, team_id, root_id, parent_id, level, request, sealed,
+    generation, access_key_id, minted_at, expires_at, due_at, asked_at,
+    lease_until, fence, attempts, problem)
+SELECT encode(sha256(n::text::bytea), 'hex'), team_id, root_id, parent_id, level, request, sealed,
+    generation,
     'ASIA' || lpad(to_hex(n), 16, '0'), minted_at, expires_at,
-    %s::timestamptz + (CASE WHEN random() < %s THEN -random() ELSE 1 + random() END) * interval '10 minutes', NULL, NULL, NULL,
+    %s::timestamptz
+        + (CASE WHEN random() < %s THEN -random() ELSE 1 + random() END) * interval '10 minutes',
+    NULL, NULL, NULL,
     0, NULL
 FROM chains_credential, generate_series(1, %s) AS n WHERE fingerprint = %s
 """
@@ -45,7 +49,8 @@ def measure(ground: Ground, scale: float) -> Iterator[Figure]:
     due = _claims(REPETITIONS + HELD)[HELD:]
     with connection.cursor() as cursor:
         cursor.execute(
-            "UPDATE chains_credential SET due_at = due_at + interval '1 hour', lease_until = NULL WHERE due_at <= %s",
+            "UPDATE chains_credential SET due_at = due_at + interval '1 hour', lease_until = NULL"
+            " WHERE due_at <= %s",
             [database_now()],
         )
     ground.settle()

@@ -29,7 +29,8 @@ def measure(ground: Ground, scale: float) -> Iterator[Figure]:
     waiting: list[float] = []
     profile: dict[int, list[float]] = {1: [], 2: []}
     with StandIn(latency=LATENCY) as sts, ground.workers(sts.url, CALLS_PER_SECOND=0) as workers:
-        # The first round is not counted: each process makes its client, its threads and its connections.
+        # The first round is not counted: each process makes its client, its threads and its
+        # connections.
         for round_ in range((REPETITIONS if scale >= 0.1 else 1) + 1):
             before_minted = sts.count()["minted"]
             before, before_database = workers.cpu_seconds(), ground.database_cpu_seconds()
@@ -50,7 +51,9 @@ def measure(ground: Ground, scale: float) -> Iterator[Figure]:
             bare.append(others.floor(sts.url, calls)["cpu_ms"])
             sts.set(latency=LATENCY)
             for hops_in_a_chain, costs in profile.items():
-                found = others.profiles(sts.url, max(int(PROFILES * scale), 1), hops=hops_in_a_chain)
+                found = others.profiles(
+                    sts.url, max(int(PROFILES * scale), 1), hops=hops_in_a_chain
+                )
                 costs.append(1000 * found["cpu_seconds"] / found["hops"])
         idle_seconds = max(IDLE_SECONDS * scale, 2)
         before = workers.cpu_seconds()
@@ -61,7 +64,10 @@ def measure(ground: Ground, scale: float) -> Iterator[Figure]:
             "cpu_per_hop_ratio",
             [hop / floor for hop, floor in zip(hops, waiting, strict=True)],
             most=1.5,
-            note=f"{statistics.median(hops):.2f} ms a hop; bare call {statistics.median(waiting):.2f} ms at the same latency",
+            note=(
+                f"{statistics.median(hops):.2f} ms a hop; bare call"
+                f" {statistics.median(waiting):.2f} ms at the same latency"
+            ),
             more={"hops": leaves + len(house.middles), "sts_latency_seconds": LATENCY},
         ),
         Figure(
@@ -75,15 +81,24 @@ def measure(ground: Ground, scale: float) -> Iterator[Figure]:
             "profiles_ratio",
             [theirs / ours for theirs, ours in zip(profile[1], hops, strict=True)],
             least=20,
-            note=f"boto3 profiles, a new session for each hop: {statistics.median(profile[1]):.1f} ms a hop",
+            note=(
+                f"boto3 profiles, a new session for each hop: {statistics.median(profile[1]):.1f}"
+                " ms a hop"
+            ),
         ),
         Figure(
             "profiles_two_hops_ratio",
             [theirs / ours for theirs, ours in zip(profile[2], hops, strict=True)],
-            note=f"a new session for each chain of two hops: {statistics.median(profile[2]):.1f} ms a hop",
+            note=(
+                f"a new session for each chain of two hops: {statistics.median(profile[2]):.1f} ms"
+                " a hop"
+            ),
         ),
         Figure(
-            "idle_cpu_percent", [idle], "%", note="of one core: a worker of two processes with nothing due"
+            "idle_cpu_percent",
+            [idle],
+            "%",
+            note="of one core: a worker of two processes with nothing due",
         ),
         Figure(
             "database_cpu_per_hop_ms",

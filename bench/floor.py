@@ -2,8 +2,8 @@
 
     python -m bench.floor --url URL --calls N --threads T
 
-It makes its client and a few calls first, says "ready", waits for a line on its input, makes N calls with T
-threads and prints {"calls", "cpu_seconds", "wall_seconds"} as JSON.
+It makes its client and a few calls first, says "ready", waits for a line on its input, makes N
+calls with T threads and prints {"calls", "cpu_seconds", "wall_seconds"} as JSON.
 """
 
 import argparse
@@ -27,7 +27,9 @@ def client(url: str, threads: int, **credentials: Any) -> Any:
         "sts",
         region_name="eu-west-1",
         endpoint_url=url,
-        config=Config(retries={"total_max_attempts": 1, "mode": "standard"}, max_pool_connections=threads),
+        config=Config(
+            retries={"total_max_attempts": 1, "mode": "standard"}, max_pool_connections=threads
+        ),
         **credentials,
     )
 
@@ -46,7 +48,9 @@ def main() -> None:
         aws_secret_access_key="wJalrXUtnFEMIEXAMPLEKEY",
     )
     middle = root.assume_role(
-        RoleArn="arn:aws:iam::200000000000:role/Middle", RoleSessionName="bench", DurationSeconds=3600
+        RoleArn="arn:aws:iam::200000000000:role/Middle",
+        RoleSessionName="bench",
+        DurationSeconds=3600,
     )["Credentials"]
     # Signed as the worker's calls are: with a session token.
     shared = client(
@@ -69,7 +73,9 @@ def main() -> None:
 
     def run(calls: int) -> tuple[float, float]:
         waiting = threading.Barrier(options.threads + 1)
-        parts = [calls // options.threads + (n < calls % options.threads) for n in range(options.threads)]
+        parts = [
+            calls // options.threads + (n < calls % options.threads) for n in range(options.threads)
+        ]
         threads = [threading.Thread(target=work, args=(part, waiting)) for part in parts]
         for thread in threads:
             thread.start()
@@ -83,7 +89,9 @@ def main() -> None:
     print("ready", flush=True)
     sys.stdin.readline()
     cpu, wall = run(options.calls)
-    print(json.dumps({"calls": options.calls, "cpu_seconds": cpu, "wall_seconds": wall}), flush=True)
+    print(
+        json.dumps({"calls": options.calls, "cpu_seconds": cpu, "wall_seconds": wall}), flush=True
+    )
 
 
 if __name__ == "__main__":

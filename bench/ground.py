@@ -1,8 +1,8 @@
 """Set up a measurement: a database, a broker, keys, and the product's own workers.
 
-Nothing of a running installation is touched: the database is made for the run beside the others of that
-PostgreSQL and dropped after it, the Valkey listens on a private socket, everything else lies in a temporary
-folder.
+Nothing of a running installation is touched: the database is made for the run beside the others of
+that PostgreSQL and dropped after it, the Valkey listens on a private socket, everything else lies
+in a temporary folder.
 """
 
 import base64
@@ -40,7 +40,9 @@ class Processes:
     running: dict[str, subprocess.Popen[bytes]] = field(default_factory=dict)
 
     def cpu_seconds(self, *names: str) -> float:
-        """User and system time so far of these (all if none is named) and of their children that live."""
+        """User and system time so far of these (all if none is named) and of their children that
+        live.
+        """
         wanted = [self.running[name].pid for name in names or self.running]
         return sum(cpu_seconds(pid) for pid in family(wanted))
 
@@ -66,7 +68,9 @@ class Ground:
     `npm`: whether packages may be fetched from npm for a comparison.
     """
 
-    def __init__(self, database: str = "postgres", postgres: str = POSTGRES, *, npm: bool = True) -> None:
+    def __init__(
+        self, database: str = "postgres", postgres: str = POSTGRES, *, npm: bool = True
+    ) -> None:
         self.kind, self.postgres, self.npm = database, postgres, npm
         self.name = f"chainweb_bench_{os.getpid()}"
 
@@ -121,7 +125,9 @@ class Ground:
 
         socket = self.folder / "valkey.sock"
         os.environ["REDIS_URL"] = f"unix://{socket}"
-        self.valkey = self._start("valkey", processes.valkey_command(socket, self.folder / "valkey"))
+        self.valkey = self._start(
+            "valkey", processes.valkey_command(socket, self.folder / "valkey")
+        )
         wait_until(lambda: processes.valkey_answers(socket), 20, "Valkey did not start")
         if self.kind == "postgres":
             # Migrated once and copied for each measurement.
@@ -164,7 +170,9 @@ class Ground:
             broker.flushall()
 
     def keep(self) -> Callable[[], None]:
-        """Puts the database of now aside, beside those that `fresh` makes; returns how to use it again."""
+        """Puts the database of now aside, beside those that `fresh` makes; returns how to use it
+        again.
+        """
         from django.db import connections
 
         connections.close_all()
@@ -197,14 +205,23 @@ class Ground:
         from django.db import connection
 
         with connection.cursor() as cursor:
-            for statement in ("VACUUM ANALYZE", "CHECKPOINT") if self.kind == "postgres" else ("ANALYZE",):
+            for statement in (
+                ("VACUUM ANALYZE", "CHECKPOINT") if self.kind == "postgres" else ("ANALYZE",)
+            ):
                 cursor.execute(statement)
 
     @contextlib.contextmanager
     def workers(
-        self, sts: str, processes: int = 2, *, starter: bool = False, beat: bool = False, **settings: object
+        self,
+        sts: str,
+        processes: int = 2,
+        *,
+        starter: bool = False,
+        beat: bool = False,
+        **settings: object,
     ) -> Iterator[Processes]:
-        """Start a worker with that many processes as production does, and starter and beat if wanted.
+        """Start a worker with that many processes as production does, and starter and beat if
+        wanted.
 
         `settings` are CHAINWEB_… settings by their last part: CALLS_PER_SECOND=0.
         """
@@ -214,14 +231,20 @@ class Ground:
         environ |= {"AWS_ENDPOINT_URL_STS": sts, "LOG_LEVEL": "WARNING"}
         found = Processes()
         try:
-            found.running["worker"] = self._start("worker", product.worker_command(processes), environ)
+            found.running["worker"] = self._start(
+                "worker", product.worker_command(processes), environ
+            )
             if starter:
-                found.running["starter"] = self._start("starter", product.starter_command(), environ)
+                found.running["starter"] = self._start(
+                    "starter", product.starter_command(), environ
+                )
             if beat:
                 found.running["beat"] = self._start("beat", product.beat_command(), environ)
             # The pool's children are the last thing that comes up.
             wanted = processes + 1 + (2 if starter else 0) + beat
-            wait_until(lambda: len(self._family_of(found)) >= wanted, 60, "The workers did not start")
+            wait_until(
+                lambda: len(self._family_of(found)) >= wanted, 60, "The workers did not start"
+            )
             yield found
         except Unmeasurable as error:
             raise Unmeasurable(f"{error}\n{self._last_lines()}") from None
@@ -239,7 +262,8 @@ class Ground:
 
         with connection.cursor() as cursor:
             cursor.execute(
-                "SELECT pid FROM pg_stat_activity WHERE datname = current_database() AND pid <> pg_backend_pid()"
+                "SELECT pid FROM pg_stat_activity WHERE datname = current_database() AND pid <>"
+                " pg_backend_pid()"
             )
             pids = [pid for (pid,) in cursor.fetchall()]
         try:
@@ -268,7 +292,9 @@ class Ground:
     def _last_lines(self) -> str:
         lines = []
         for log in sorted(self.folder.glob("*.log")):
-            lines += [f"{log.stem}: {line}" for line in log.read_text(errors="replace").splitlines()[-5:]]
+            lines += [
+                f"{log.stem}: {line}" for line in log.read_text(errors="replace").splitlines()[-5:]
+            ]
         return "\n".join(lines)
 
     def _manage(self, *command: str) -> None:
@@ -310,7 +336,8 @@ def cpu_seconds(pid: int) -> float:
 
 
 def _stat(pid: str) -> list[str]:
-    # After the name in parentheses, which may hold anything: state, parent, …, utime and stime at 11 and 12.
+    # After the name in parentheses, which may hold anything: state, parent, …, utime and stime at
+    # 11 and 12.
     return Path("/proc", pid, "stat").read_text().rpartition(")")[2].split()
 
 

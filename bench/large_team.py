@@ -41,8 +41,8 @@ from sessions.secret import Secret
 REGION = "eu-west-1"
 PASSWORD = "correct horse battery staple"
 BYSTANDERS = 20
-# One session in so many is started by somebody, is closed to all but two, has the alias in its name. The
-# closed ones are ends of chains.
+# One session in so many is started by somebody, is closed to all but two, has the alias in its
+# name. The closed ones are ends of chains.
 STARTED, CLOSED, NAMED = 2, 30, 3
 
 
@@ -76,7 +76,11 @@ def build(slug: str = "large") -> LargeTeam:
         user = create_person(f"{slug}-{name}", Secret(PASSWORD))
         return add_member(team, user, role, actor="bench")
 
-    admin, member, leaver = person("ada", Role.ADMIN), person("ben", Role.MEMBER), person("cal", Role.MEMBER)
+    admin, member, leaver = (
+        person("ada", Role.ADMIN),
+        person("ben", Role.MEMBER),
+        person("cal", Role.MEMBER),
+    )
     removed = person("dan", Role.MEMBER)
     remove_member(removed, "bench")
     bystanders = [person(f"by-{number}", Role.MEMBER) for number in range(BYSTANDERS)]
@@ -117,7 +121,10 @@ def build(slug: str = "large") -> LargeTeam:
         "role_name": "Deploy",
     }
     approval_root = save_session(
-        Draft(kind="identity-center", alias="Portal", profile="portal", region=REGION, settings=portal), admin
+        Draft(
+            kind="identity-center", alias="Portal", profile="portal", region=REGION, settings=portal
+        ),
+        admin,
     )
     # Open to whoever the requests come from: a new root is closed.
     AwsSession.objects.filter(team=team).update(open_to_assume=True)
@@ -133,7 +140,8 @@ def build(slug: str = "large") -> LargeTeam:
     start_session(waiting, member)
     ask_approval(approval_root, admin)
     tokens = {
-        name: create_token(who, "bench", "bench") for name, who in (("admin", admin), ("member", member))
+        name: create_token(who, "bench", "bench")
+        for name, who in (("admin", admin), ("member", member))
     }
     group = save_group(admin, "Group", [leaver])
     samples = {
@@ -143,13 +151,15 @@ def build(slug: str = "large") -> LargeTeam:
         "invitation_id": invite(admin, Role.MEMBER)[0].pk,
         "person_id": leaver.user_id,
         "token_id": _token_of(leaver).pk,
-        "probe_id": Probe.objects.create(
-            team=team,
-            user=admin.user,
-            kind="iam-user",
-            region=REGION,
-            ends_at=database_now() + timedelta(days=1),
-        ).pk,
+        "probe_id": (
+            Probe.objects.create(
+                team=team,
+                user=admin.user,
+                kind="iam-user",
+                region=REGION,
+                ends_at=database_now() + timedelta(days=1),
+            ).pk
+        ),
     }
     return LargeTeam(
         admin,
@@ -180,17 +190,23 @@ def _activate(leaf: Credential) -> None:
     """Writes what a first mint leaves behind: something to hand out."""
     now = database_now()
     leaf.generation, leaf.access_key_id = 1, "ASIAIOSFODNN7EXAMPLE"
-    leaf.minted_at, leaf.expires_at, leaf.due_at = now, now + timedelta(hours=1), now + timedelta(minutes=40)
+    leaf.minted_at, leaf.expires_at, leaf.due_at = (
+        now,
+        now + timedelta(hours=1),
+        now + timedelta(minutes=40),
+    )
     given = AwsCredentials(leaf.access_key_id, Secret("s" * 40), Secret("t" * 300), leaf.expires_at)
     leaf.sealed = seal_credentials(leaf, given, 1)
     leaf.save()
 
 
-# --- everybody and everything else ------------------------------------------------------------------------------------
+# --- everybody and everything else ----------------------------------------------------------------
 
 
 def crowd(team: LargeTeam, first: int, last: int) -> None:
-    """Add the sessions of these numbers in chains of up to three from the big root, with their events."""
+    """Add the sessions of these numbers in chains of up to three from the big root, with their
+    events.
+    """
     if first > last:
         return
     now = database_now()
@@ -220,10 +236,14 @@ def crowd(team: LargeTeam, first: int, last: int) -> None:
         first,
         last,
         session_id=chained["session_id"],
-        assumer_id=f"CASE WHEN i % 3 = 1 THEN {_literal(AwsSession, 'id', team.big_root.pk)} "
-        f"ELSE {_uuid('5', 'i - 1')} END",
+        assumer_id=(
+            f"CASE WHEN i % 3 = 1 THEN {_literal(AwsSession, 'id', team.big_root.pk)} "
+            f"ELSE {_uuid('5', 'i - 1')} END"
+        ),
         role_arn="'arn:aws:iam::' || (200000000000 + i) || ':role/Crowd'",
-        role_session_name=f"CASE WHEN i % {NAMED} = 0 THEN '{{username}}-{{alias}}' ELSE '{{username}}' END",
+        role_session_name=(
+            f"CASE WHEN i % {NAMED} = 0 THEN '{{username}}-{{alias}}' ELSE '{{username}}' END"
+        ),
         author_id=users,
     )
     for member_id in (_choice([each.pk for each in team.bystanders]), str(team.member.pk)):
@@ -269,13 +289,17 @@ def crowd(team: LargeTeam, first: int, last: int) -> None:
 
 
 def _happen(team: LargeTeam, first: int, last: int, now: datetime) -> None:
-    """Lines of the ledger: each started session was minted and handed out. Their hashes are made up."""
+    """Lines of the ledger: each started session was minted and handed out. Their hashes are made
+    up.
+    """
     head = LedgerHead.objects.get(pk=str(team.admin.team_id))
     names = _choice([f"'{each.user.get_username()}'" for each in team.bystanders])
     ends = (now + timedelta(hours=1)).isoformat(timespec="seconds")
     data = {
         "credential.minted": '{"access_key_id": "ASIA", "for": []}',
-        "credential.revealed": f'{{"access_key_id": "ASIA", "expires_at": "{ends}", "via": "page", "form": "env"}}',
+        "credential.revealed": (
+            f'{{"access_key_id": "ASIA", "expires_at": "{ends}", "via": "page", "form": "env"}}'
+        ),
     }
     for at, (kind, content) in enumerate(data.items()):
         _insert(
@@ -296,7 +320,9 @@ def _happen(team: LargeTeam, first: int, last: int, now: datetime) -> None:
     LedgerHead.objects.filter(pk=head.pk).update(seq=head.seq + 2 * (last - first + 1))
 
 
-def _insert(model: type[models.Model], first: int, last: int, *, where: str = "1 = 1", **given: str) -> None:
+def _insert(
+    model: type[models.Model], first: int, last: int, *, where: str = "1 = 1", **given: str
+) -> None:
     """One row for each number `i`; a column that is not given has its field's default."""
     columns: dict[str, str] = {}
     for field in model._meta.concrete_fields:
@@ -310,7 +336,8 @@ def _insert(model: type[models.Model], first: int, last: int, *, where: str = "1
     names = ", ".join(f'"{name}"' for name in columns)
     statement = (
         f"WITH RECURSIVE n(i) AS (SELECT {first} UNION ALL SELECT i + 1 FROM n WHERE i < {last}) "
-        f'INSERT INTO "{model._meta.db_table}" ({names}) SELECT {", ".join(columns.values())} FROM n WHERE {where}'
+        f'INSERT INTO "{model._meta.db_table}" ({names}) SELECT {", ".join(columns.values())} FROM'
+        f" n WHERE {where}"
     )
     with connection.cursor() as cursor:
         cursor.execute(statement)
@@ -336,7 +363,11 @@ def _literal(model: type[models.Model], name: str, value: Any) -> str:
             return f"X'{raw}'" if connection.vendor == "sqlite" else f"'\\x{raw}'::bytea"
         case _:
             text = str(prepared).replace("'", "''")
-            kind = "::uuid" if isinstance(target, models.UUIDField) and connection.vendor != "sqlite" else ""
+            kind = (
+                "::uuid"
+                if isinstance(target, models.UUIDField) and connection.vendor != "sqlite"
+                else ""
+            )
             stamp = isinstance(target, models.DateTimeField) and connection.vendor != "sqlite"
             return f"'{text}'{kind}{'::timestamptz' if stamp else ''}"
 

@@ -11,9 +11,9 @@ from typing import Any
 from bench.ground import CHECKOUT, Unmeasurable
 
 LEAPP = "0.1.143"
-# What leapp-core's services import, at the versions that it names as its peers. All its peers, as npm would
-# take them, want a compiler and a package from a git server; and three packages that only its plug-ins use
-# are replaced by an empty one.
+# What leapp-core's services import, at the versions that it names as its peers. All its peers, as
+# npm would take them, want a compiler and a package from a git server; and three packages that only
+# its plug-ins use are replaced by an empty one.
 LEAPP_PACKAGE = {
     "private": True,
     "dependencies": {
@@ -71,7 +71,9 @@ def floor(url: str, calls: int, threads: int = 1, processes: int = 1) -> dict[st
 
 
 def profiles(url: str, count: int, threads: int = 1, hops: int = 2) -> dict[str, float]:
-    """{"active", "hops", "cpu_seconds", "wall_seconds"} of boto3's chained profiles; see `bench.profiles`."""
+    """{"active", "hops", "cpu_seconds", "wall_seconds"} of boto3's chained profiles; see
+    `bench.profiles`.
+    """
     return _run(
         [
             *(sys.executable, "-m", "bench.profiles", f"--url={url}", f"--count={count}"),
@@ -87,7 +89,13 @@ def install_leapp(folder: Path) -> Path:
             raise NotThere(f"{command} is not installed")
     folder.mkdir(parents=True, exist_ok=True)
     (folder / "package.json").write_text(json.dumps(LEAPP_PACKAGE))
-    flags = ["--legacy-peer-deps", "--ignore-scripts", "--no-audit", "--no-fund", "--no-package-lock"]
+    flags = [
+        "--legacy-peer-deps",
+        "--ignore-scripts",
+        "--no-audit",
+        "--no-fund",
+        "--no-package-lock",
+    ]
     try:
         done = subprocess.run(
             ["npm", "install", *flags], cwd=folder, capture_output=True, text=True, timeout=180
@@ -95,7 +103,9 @@ def install_leapp(folder: Path) -> Path:
     except subprocess.TimeoutExpired:
         raise NotThere("npm did not end within 180 s") from None
     if done.returncode:
-        raise NotThere(f"npm: {done.stderr.strip().splitlines()[0] if done.stderr.strip() else 'failed'}")
+        raise NotThere(
+            f"npm: {done.stderr.strip().splitlines()[0] if done.stderr.strip() else 'failed'}"
+        )
     return folder
 
 
@@ -105,7 +115,9 @@ def leapp(folder: Path, url: str, count: int) -> dict[str, Any]:
 
 
 def _run(command: Sequence[str]) -> dict[str, Any]:
-    done = subprocess.run(command, cwd=CHECKOUT, capture_output=True, text=True, timeout=LONGEST_SECONDS)
+    done = subprocess.run(
+        command, cwd=CHECKOUT, capture_output=True, text=True, timeout=LONGEST_SECONDS
+    )
     if done.returncode:
         raise Unmeasurable(f"{Path(command[0]).name}: {done.stderr[-2000:]}")
     answer: dict[str, Any] = json.loads(done.stdout)

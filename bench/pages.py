@@ -1,8 +1,8 @@
 """Compare the web's CPU for one request in a team of 50,000 sessions with a team of ten.
 
-Every request goes through the real WSGI handler, with its middleware, log-in and templates, to two databases
-that differ in nothing but the rest of the team. They are asked in turn, and what a request has changed is
-taken back.
+Every request goes through the real WSGI handler, with its middleware, log-in and templates, to two
+databases that differ in nothing but the rest of the team. They are asked in turn, and what a
+request has changed is taken back.
 """
 
 import gc
@@ -53,7 +53,9 @@ def measure(ground: Ground, scale: float) -> Iterator[Figure]:
     many = max(int(MANY * scale), 2 * FEW)
     sides = list(_sides(ground, many))
     handler = WSGIHandler()
-    logging.getLogger("django.request").disabled = True  # answers over 399 are among what is asked for
+    logging.getLogger(
+        "django.request"
+    ).disabled = True  # answers over 399 are among what is asked for
     # It would close what the transaction around a request is in.
     for signal in (request_started, request_finished):
         signal.disconnect(close_old_connections)
@@ -73,8 +75,10 @@ def measure(ground: Ground, scale: float) -> Iterator[Figure]:
         "page_growth_ratio",
         [ratios[worst]],
         most=1.2,
-        note=f"the worst of {len(ratios)}: {worst}, {few:.1f} → {much:.1f} ms; the median of all is "
-        f"{statistics.median(ratios.values()):.2f}",
+        note=(
+            f"the worst of {len(ratios)}: {worst}, {few:.1f} → {much:.1f} ms; the median of all is "
+            f"{statistics.median(ratios.values()):.2f}"
+        ),
         more={
             "sessions": [FEW, many],
             "routes": {
@@ -96,7 +100,9 @@ def _sides(ground: Ground, many: int) -> Iterator[Side]:
         team = large_team.build()
         large_team.crowd(team, 1, number)
         ground.settle()
-        cookies = {name: _log_in(who) for name, who in (("admin", team.admin), ("member", team.member))}
+        cookies = {
+            name: _log_in(who) for name, who in (("admin", team.admin), ("member", team.member))
+        }
         use = ground.keep() if number == FEW else ground.current()
         yield Side(team, use, cookies)
 
@@ -106,7 +112,11 @@ def _log_in(member: Membership) -> str:
     request = HttpRequest()
     request.session = import_module(settings.SESSION_ENGINE).SessionStore()
     login(request, member.user, backend=settings.AUTHENTICATION_BACKENDS[0])
-    record = {"method": "password", "at": time.time() + 3600, "username": member.user.get_username()}
+    record = {
+        "method": "password",
+        "at": time.time() + 3600,
+        "username": member.user.get_username(),
+    }
     request.session["account_authentication_methods"] = [record]
     request.session["account_authentication_methods_user"] = str(member.user_id)
     request.session.save()
@@ -161,7 +171,10 @@ def _environ(ask: Ask, side: Side) -> dict[str, Any]:
         if ask.by:
             headers["HTTP_AUTHORIZATION"] = f"Bearer {side.team.tokens[ask.by].reveal()}"
     else:
-        kind, body = "application/x-www-form-urlencoded", urlencode(ask.data(side.team), doseq=True).encode()
+        kind, body = (
+            "application/x-www-form-urlencoded",
+            urlencode(ask.data(side.team), doseq=True).encode(),
+        )
         csrf = "b" * 32
         headers["HTTP_X_CSRFTOKEN"] = csrf
         cookies = {settings.CSRF_COOKIE_NAME: csrf}

@@ -37,7 +37,9 @@ ROWS_AT_ONCE = 2000
 
 @dataclass
 class House:
-    """Build one team with one member, one IAM user as root, middle roles and leaves: chains of two hops."""
+    """Build one team with one member, one IAM user as root, middle roles and leaves: chains of two
+    hops.
+    """
 
     member: Membership
     root: AwsSession
@@ -98,7 +100,9 @@ def _chained(member: Membership, assumers: Sequence[AwsSession], prefix: str) ->
             role_session_name="{username}",
             author=member.user,
         )
-        for number, (session, assumer, account) in enumerate(zip(sessions, assumers, accounts, strict=True))
+        for number, (session, assumer, account) in enumerate(
+            zip(sessions, assumers, accounts, strict=True)
+        )
     ]
     AwsSession.objects.bulk_create(sessions, batch_size=ROWS_AT_ONCE)
     AssumerLink.objects.bulk_create(links, batch_size=ROWS_AT_ONCE)
@@ -110,8 +114,8 @@ def _chained(member: Membership, assumers: Sequence[AwsSession], prefix: str) ->
 def start_all(house: House, due_at: datetime | None = None) -> None:
     """Write in bulk what `start_session` and a first call leave behind.
 
-    Every leaf is active, its credential live for another half an hour and due since `due_at` (not due if
-    None); the middle roles' credentials have run out.
+    Every leaf is active, its credential live for another half an hour and due since `due_at` (not
+    due if None); the middle roles' credentials have run out.
     """
     now = database_now()
     steps = {id(session): steps for session, steps in _plans(house)}
@@ -147,7 +151,12 @@ def start_all(house: House, due_at: datetime | None = None) -> None:
     for at in range(0, len(activations), ROWS_AT_ONCE):
         with transaction.atomic():
             lines = [
-                Entry(EventKind.SESSION_STARTED, actor, each.session, {"credential": each.credential_id})
+                Entry(
+                    EventKind.SESSION_STARTED,
+                    actor,
+                    each.session,
+                    {"credential": each.credential_id},
+                )
                 for each in activations[at : at + ROWS_AT_ONCE]
             ]
             ledger.append(house.member.team_id, lines)
@@ -175,8 +184,8 @@ def _row(step: PlannedHop) -> Credential:
 def make_overdue(leaves: Sequence[AwsSession], *, middles_too: bool = True) -> datetime:
     """Make these active leaves overdue by up to ten minutes in random order.
 
-    They live for five minutes more; the middle roles' credentials have run out, if they are to be minted as
-    well. The moment before which all of them were minted.
+    They live for five minutes more; the middle roles' credentials have run out, if they are to be
+    minted as well. The moment before which all of them were minted.
     """
     now = database_now()
     rows = Credential.objects.filter(activations__session__in=[leaf.pk for leaf in leaves])
@@ -199,7 +208,9 @@ def _write_overdue(fingerprints: Sequence[str], now: datetime, middles_too: bool
         ]
         Credential.objects.bulk_update(part, ["due_at", "expires_at"])
     if middles_too:
-        Credential.objects.filter(level=1).update(expires_at=now - timedelta(minutes=1), due_at=None)
+        Credential.objects.filter(level=1).update(
+            expires_at=now - timedelta(minutes=1), due_at=None
+        )
 
 
 def spread_out(minutes: float) -> None:
@@ -234,7 +245,9 @@ def catch_up(leaves: Sequence[AwsSession], processes: int, *, middles_too: bool 
     kick(processes)
     seconds = wait_until(lambda: not something_due(moment), 600, "The catch-up was not done")
     # Then the fresh ones are counted, which would cost too much to do all the time.
-    return seconds + wait_until(lambda: minted_since(moment) >= len(leaves), 60, "The catch-up was not done")
+    return seconds + wait_until(
+        lambda: minted_since(moment) >= len(leaves), 60, "The catch-up was not done"
+    )
 
 
 def active_among(sessions: Sequence[AwsSession]) -> int:
@@ -248,7 +261,9 @@ def active_among(sessions: Sequence[AwsSession]) -> int:
 
 def start(sessions: Sequence[AwsSession], member: Membership) -> None:
     """Start sessions as page and API do: one transaction, then the wake-up."""
-    fresh = AwsSession.objects.select_related("link", "team").filter(pk__in=[each.pk for each in sessions])
+    fresh = AwsSession.objects.select_related("link", "team").filter(
+        pk__in=[each.pk for each in sessions]
+    )
     start_sessions(list(fresh), member)
     wake_for_start()
 

@@ -2,9 +2,10 @@
 
     python -m bench.profiles --url URL --count N --threads T --hops 1|2
 
-Writes the profiles into a temporary folder, takes the credentials of N leaves with T threads and prints
-{"active", "hops", "cpu_seconds", "wall_seconds"} as JSON. A leaf is assumed from the IAM user, or (two hops)
-from a middle role, of which there is one for fifty leaves; but botocore shares nothing between profiles.
+Writes the profiles into a temporary folder, takes the credentials of N leaves with T threads and
+prints {"active", "hops", "cpu_seconds", "wall_seconds"} as JSON. A leaf is assumed from the IAM
+user, or (two hops) from a middle role, of which there is one for fifty leaves; but botocore shares
+nothing between profiles.
 """
 
 import argparse
@@ -35,8 +36,9 @@ def config(count: int, hops: int) -> str:
         for n in range(-(-count // PER_MIDDLE) if hops == 2 else 0)
     ]
     parts += [
-        f"[profile leaf-{n}]\nrole_arn = arn:aws:iam::300000000000:role/Leaf{n}\n"
-        f"role_session_name = bench\nsource_profile = {f'middle-{n // PER_MIDDLE}' if hops == 2 else 'root'}\nregion = eu-west-1\n"
+        f"[profile leaf-{n}]\nrole_arn = arn:aws:iam::300000000000:role/Leaf{n}\nrole_session_name"
+        f" = bench\nsource_profile = {f'middle-{n // PER_MIDDLE}' if hops == 2 else 'root'}\nregion"
+        " = eu-west-1\n"
         for n in range(count)
     ]
     return "\n".join(parts)

@@ -2,8 +2,8 @@
 
 A route without a request fails the bench.
 
-`every_route` and `every_api_operation` read the URLconf and the API's router; `missing` says what has no
-request here.
+`every_route` and `every_api_operation` read the URLconf and the API's router; `missing` says what
+has no request here.
 """
 
 import json
@@ -128,8 +128,16 @@ PAGES = (
     Ask(NEW, "POST", 422, what="with errors"),
     Ask(f"{TEAM}choices/<slug:purpose>/"),
     Ask(f"{TEAM}choices/<slug:purpose>/", by="member"),
-    Ask(f"{TEAM}choices/<slug:purpose>/", what="for a token", about=lambda team: {"purpose": "token"}),
-    Ask(f"{TEAM}choices/<slug:purpose>/", what="for a preview", about=lambda team: {"purpose": "preview"}),
+    Ask(
+        f"{TEAM}choices/<slug:purpose>/",
+        what="for a token",
+        about=lambda team: {"purpose": "token"},
+    ),
+    Ask(
+        f"{TEAM}choices/<slug:purpose>/",
+        what="for a preview",
+        about=lambda team: {"purpose": "preview"},
+    ),
     Ask(f"{TEAM}test/<slug:kind>/", "POST", data=_new),
     Ask(
         f"{TEAM}test/<slug:kind>/",
@@ -140,7 +148,12 @@ PAGES = (
     ),
     Ask(f"{TEAM}preview/", "POST", data=_new),
     Ask(f"{TEAM}external-id/", "POST"),
-    Ask(f"{TEAM}policy/", "POST", 302, data=lambda team: POLICY | {"names_locked": "on", "tags": "stage"}),
+    Ask(
+        f"{TEAM}policy/",
+        "POST",
+        302,
+        data=lambda team: POLICY | {"names_locked": "on", "tags": "stage"},
+    ),
     Ask(f"{TEAM}policy/progress/"),
     Ask(f"{TEAM}policy/preview/", "POST", data=lambda team: {"session": str(team.child.pk)}),
     Ask("probes/<uuid:probe_id>/"),
@@ -226,7 +239,9 @@ PAGES = (
 
 API = (
     Ask("api/v1/openapi.json", by=None),
-    Ask("api/v1/sessions", "POST", 201, data=lambda team: _new(team) | {"kind": "iam-role-chained"}),
+    Ask(
+        "api/v1/sessions", "POST", 201, data=lambda team: _new(team) | {"kind": "iam-role-chained"}
+    ),
     Ask(
         "api/v1/sessions",
         "POST",
@@ -234,8 +249,18 @@ API = (
         what="a root",
         data=lambda team: _typed_root(team) | {"kind": "iam-user"},
     ),
-    Ask("api/v1/sessions/start", "POST", by="member", data=lambda team: {"ids": [str(team.session.pk)]}),
-    Ask("api/v1/sessions/stop", "POST", by="member", data=lambda team: {"ids": [str(team.session.pk)]}),
+    Ask(
+        "api/v1/sessions/start",
+        "POST",
+        by="member",
+        data=lambda team: {"ids": [str(team.session.pk)]},
+    ),
+    Ask(
+        "api/v1/sessions/stop",
+        "POST",
+        by="member",
+        data=lambda team: {"ids": [str(team.session.pk)]},
+    ),
     Ask(API_SESSION),
     Ask(API_SESSION, by="member", what="a large root", about=_one("big_root")),
     Ask(API_SESSION, "PATCH", data=lambda team: {"alias": "Renamed"}),
@@ -248,9 +273,17 @@ API = (
     Ask(API_SESSION, "DELETE", 409, what="unconfirmed"),
     Ask(API_SESSION, "DELETE", 204, about=_one("child")),
     Ask("api/v1/policy"),
-    Ask("api/v1/policy", "PATCH", data=lambda team: POLICY | {"names_locked": True, "tags": {"stage": []}}),
+    Ask(
+        "api/v1/policy",
+        "PATCH",
+        data=lambda team: POLICY | {"names_locked": True, "tags": {"stage": []}},
+    ),
     Ask(f"{API_SESSION}/access"),
-    Ask(f"{API_SESSION}/access", "PUT", data=lambda team: {"assume": {"everyone": False, "people": []}}),
+    Ask(
+        f"{API_SESSION}/access",
+        "PUT",
+        data=lambda team: {"assume": {"everyone": False, "people": []}},
+    ),
     Ask(f"{API_SESSION}/access/ways", about=_one("closed")),
     Ask(f"{API_SESSION}/access/ways/close", "POST", about=_one("closed")),
     Ask(f"{API_SESSION}/dismiss", "POST", by="member"),
@@ -292,9 +325,15 @@ def asks() -> tuple[Ask, ...]:
 
 
 def missing() -> set[tuple[str, str]]:
-    """The routes, and operations of the API, that have neither a request here nor a reason why not."""
+    """The routes, and operations of the API, that have neither a request here nor a reason why
+    not.
+    """
     known = {(each.method, each.route) for each in asks()} | set(ABOUT_MANY)
-    pages = {("", route) for route in every_route() if route not in {known_route for _, known_route in known}}
+    pages = {
+        ("", route)
+        for route in every_route()
+        if route not in {known_route for _, known_route in known}
+    }
     return pages | (set(every_api_operation()) - known)
 
 

@@ -13,10 +13,19 @@ CHECKOUT = Path(__file__).resolve().parent.parent
 
 
 class StandIn:
-    """Run `bench.sts` in a `with` block: its URL, counters, calls and faults. Times are in seconds."""
+    """Run `bench.sts` in a `with` block: its URL, counters, calls and faults. Times are in
+    seconds.
+    """
 
-    def __init__(self, latency: float = 0.0, life: float = 0.0, jitter: float = 0.0, port: int = 0) -> None:
-        self._options = [f"--port={port}", f"--latency={latency}", f"--life={life}", f"--jitter={jitter}"]
+    def __init__(
+        self, latency: float = 0.0, life: float = 0.0, jitter: float = 0.0, port: int = 0
+    ) -> None:
+        self._options = [
+            f"--port={port}",
+            f"--latency={latency}",
+            f"--life={life}",
+            f"--jitter={jitter}",
+        ]
 
     def __enter__(self) -> Self:
         self.process = subprocess.Popen(
@@ -24,7 +33,8 @@ class StandIn:
             stdout=subprocess.PIPE,
             text=True,
             cwd=CHECKOUT,
-            start_new_session=True,  # a Ctrl-C is for whoever measures: it ends this one when it has asked it
+            # A Ctrl-C is for whoever measures: it ends this one when it has asked it.
+            start_new_session=True,
         )
         assert self.process.stdout
         self.url = self.process.stdout.readline().strip()
@@ -62,14 +72,18 @@ class StandIn:
         self._ask("POST", "/settings", settings)
 
     def fail(self, *faults: Mapping[str, Any]) -> None:
-        """Set the faults (`bench.sts_rules.Fault`) in place of the earlier ones; without any, none."""
+        """Set the faults (`bench.sts_rules.Fault`) in place of the earlier ones; without any,
+        none.
+        """
         self._ask("POST", "/faults", faults)
 
     def reset(self) -> None:
         """Forgets calls and counters; issued keys and faults stay."""
         self._ask("POST", "/reset")
 
-    def _ask(self, method: str, path: str, sent: Mapping[str, Any] | Sequence[Any] | None = None) -> bytes:
+    def _ask(
+        self, method: str, path: str, sent: Mapping[str, Any] | Sequence[Any] | None = None
+    ) -> bytes:
         connection = http.client.HTTPConnection(self.url.removeprefix("http://"), timeout=120)
         try:
             connection.request(method, path, json.dumps(sent) if sent is not None else None)

@@ -43,7 +43,10 @@ def measure(ground: Ground, scale: float) -> Iterator[Figure]:
                 f"profiles_together_{size}_seconds",
                 [found["wall_seconds"]],
                 "s",
-                note=f"{found['active']} of {size} active; boto3, one process, {PROFILE_THREADS} threads",
+                note=(
+                    f"{found['active']} of {size} active; boto3, one process, {PROFILE_THREADS}"
+                    " threads"
+                ),
             )
         yield from _leapp(ground, sts, sizes)
 
@@ -58,7 +61,11 @@ def _ours(ground: Ground, size: int, steps: int, repetitions: int) -> list[float
         warm = people.build(1, 1, slug="warm")
         with StandIn(latency=LATENCY) as sts, ground.workers(sts.url, starter=True, beat=True):
             people.start(warm.leaves, warm.member)
-            wait_until(lambda: people.active_among(warm.leaves) == 1, 60, "The first session was not active")  # noqa: B023
+            wait_until(
+                lambda: people.active_among(warm.leaves) == 1,  # noqa: B023
+                60,
+                "The first session was not active",
+            )
             begun = time.monotonic()
             for step in range(steps):
                 people.start(house.leaves[step::steps], house.member)
@@ -79,7 +86,8 @@ def _leapp(ground: Ground, sts: StandIn, sizes: list[int]) -> list[Figure]:
         folder = others.install_leapp(ground.folder / "leapp")
     except others.NotThere as error:
         return [
-            Figure(f"leapp_together_{size}_seconds", [], "s", note=f"not measured: {error}") for size in sizes
+            Figure(f"leapp_together_{size}_seconds", [], "s", note=f"not measured: {error}")
+            for size in sizes
         ]
     figures = []
     for size in sizes:

@@ -65,10 +65,15 @@ def _catch_up(ground: Ground, sessions: int, scale: float) -> list[Figure]:
     return [
         Figure(
             "catch_up_ratio",
-            [2 * ours / sum(beside) for ours, *beside in zip(taken, floor, floor[1:], strict=False)],
+            [
+                2 * ours / sum(beside)
+                for ours, *beside in zip(taken, floor, floor[1:], strict=False)
+            ],
             most=1.6,
-            note=f"{house.hops} hops in {statistics.median(taken):.1f} s; two processes of {best} threads make as many "
-            f"bare calls in {statistics.median(floor):.1f} s",
+            note=(
+                f"{house.hops} hops in {statistics.median(taken):.1f} s; two processes of {best}"
+                f" threads make as many bare calls in {statistics.median(floor):.1f} s"
+            ),
             more={"sessions": sessions, "sts_latency_seconds": LATENCY, "best_floor_threads": best},
         ),
         Figure("catch_up_seconds", taken, "s", more={"floor_seconds": floor}),
@@ -109,7 +114,8 @@ def _watching(every: float = 0.5) -> Iterator[Watched]:
 
 
 def _with_starts(ground: Ground, sessions: int, scale: float) -> list[Figure]:
-    """Measure two minutes of an hour's load, then single starts in it, then starts during a catch-up.
+    """Measure two minutes of an hour's load, then single starts in it, then starts during a
+    catch-up.
 
     Times are real.
     """
@@ -122,7 +128,10 @@ def _with_starts(ground: Ground, sessions: int, scale: float) -> list[Figure]:
     # Chains of two hops of which nothing is minted yet, each with a middle role of its own.
     fresh = people.build(2 * starts + 1, 1, slug="fresh")
     ground.settle()
-    with StandIn(latency=LATENCY) as sts, ground.workers(sts.url, starter=True, beat=True) as workers:
+    with (
+        StandIn(latency=LATENCY) as sts,
+        ground.workers(sts.url, starter=True, beat=True) as workers,
+    ):
         people.catch_up(house.leaves, processes=2)
         people.spread_out(ROTATION_MINUTES)
         _started(fresh, [fresh.leaves.pop()])
@@ -146,16 +155,27 @@ def _with_starts(ground: Ground, sessions: int, scale: float) -> list[Figure]:
             "cpu_per_hour_seconds",
             [cpu * per_hour],
             "s",
-            note=f"{sessions} sessions, all processes; {minted * per_hour:,.0f} hops an hour; watched for {watched_seconds:.0f} s",
+            note=(
+                f"{sessions} sessions, all processes; {minted * per_hour:,.0f} hops an hour;"
+                f" watched for {watched_seconds:.0f} s"
+            ),
         ),
-        Figure("lag_seconds", watched.lag, "s", note=f"due until minted; worst {max(watched.lag):.2f} s"),
+        Figure(
+            "lag_seconds",
+            watched.lag,
+            "s",
+            note=f"due until minted; worst {max(watched.lag):.2f} s",
+        ),
         *(
             Figure(
                 key,
                 [_p95(taken)],
                 "ms",
                 most=goals[key],
-                note=f"{len(taken)} starts, median {statistics.median(taken):.0f} ms, of which STS {1000 * chain:.0f} ms",
+                note=(
+                    f"{len(taken)} starts, median {statistics.median(taken):.0f} ms, of which STS"
+                    f" {1000 * chain:.0f} ms"
+                ),
                 more={"starts_ms": taken},
             )
             for key, taken in (("start_p95_ms", steady), ("start_p95_catch_up_ms", hurried))
@@ -170,14 +190,21 @@ def _started(
     pause: float = 0.0,
     until: Callable[[], bool] = lambda: False,
 ) -> list[float]:
-    """Milliseconds from before each start to active, one after the other; ends early when it is `until`."""
+    """Milliseconds from before each start to active, one after the other; ends early when it is
+    `until`.
+    """
     taken = []
     for leaf in leaves:
         if until():
             break
         begun = time.monotonic()
         people.start([leaf], house.member)
-        wait_until(lambda: people.active_among([leaf]) == 1, 60, "A session was not active", every=0.01)  # noqa: B023
+        wait_until(
+            lambda: people.active_among([leaf]) == 1,  # noqa: B023
+            60,
+            "A session was not active",
+            every=0.01,
+        )
         taken.append(1000 * (time.monotonic() - begun))
         time.sleep(pause)
     return taken
@@ -191,7 +218,9 @@ def _p95(samples: Sequence[float]) -> float:
 
 
 def _hour(ground: Ground, sessions: int) -> list[Figure]:
-    """Measure more than one cycle, each session rotated at its own time. Figures are uncompressed."""
+    """Measure more than one cycle, each session rotated at its own time. Figures are
+    uncompressed.
+    """
     ground.fresh()
     house = people.build(sessions, PER_MIDDLE)
     people.start_all(house)
@@ -199,7 +228,9 @@ def _hour(ground: Ground, sessions: int) -> list[Figure]:
     hour = 3600 / COMPRESSION
     with (
         StandIn(latency=LATENCY, life=hour) as sts,
-        ground.workers(sts.url, starter=True, beat=True, TIME_COMPRESSION=COMPRESSION, CALLS_PER_SECOND=0),
+        ground.workers(
+            sts.url, starter=True, beat=True, TIME_COMPRESSION=COMPRESSION, CALLS_PER_SECOND=0
+        ),
     ):
         people.catch_up(house.leaves, processes=2)
         people.spread_out(ROTATION_MINUTES / COMPRESSION)
@@ -214,7 +245,10 @@ def _hour(ground: Ground, sessions: int) -> list[Figure]:
             [least],
             "min",
             least=15,
-            note=f"of {sessions} sessions over an hour, compressed {COMPRESSION}:1; below 0 something has lapsed",
+            note=(
+                f"of {sessions} sessions over an hour, compressed {COMPRESSION}:1; below 0"
+                " something has lapsed"
+            ),
         ),
         Figure(
             "calls_per_session_hour",
@@ -225,7 +259,10 @@ def _hour(ground: Ground, sessions: int) -> list[Figure]:
             "lag_compressed_seconds",
             [COMPRESSION * lag for lag in watched.lag],
             "s",
-            note=f"uncompressed; at {minted / hour:.0f} hops a second, {COMPRESSION} times what it would be",
+            note=(
+                f"uncompressed; at {minted / hour:.0f} hops a second, {COMPRESSION} times what it"
+                " would be"
+            ),
         ),
     ]
 

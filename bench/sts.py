@@ -1,14 +1,20 @@
-"""Serve a quick STS stand-in: `python -m bench.sts [--port N] [--latency S] [--life S] [--jitter S]`.
+"""Serve a quick STS stand-in.
 
-It prints its URL as its first line. It answers AssumeRole, GetCallerIdentity and GetSessionToken at a cost of
-some 100 µs of CPU each, since it shares the machine with what is measured. It checks no signature and no
-trust policy (the strict one of the tests does), but it does check chains: a caller's key must be an IAM
-user's (AKIA…) or one that was issued here, with its own session token, and not over. Every call is kept.
+Usage: `python -m bench.sts [--port N] [--latency S] [--life S] [--jitter S]`.
+
+It prints its URL as its first line. It answers AssumeRole, GetCallerIdentity and GetSessionToken at
+a cost of some 100 µs of CPU each, since it shares the machine with what is measured. It checks no
+signature and no trust policy (the strict one of the tests does), but it does check chains: a
+caller's key must be an IAM user's (AKIA…) or one that was issued here, with its own session token,
+and not over. Every call is kept.
 
     GET  /count     {"requests", "minted", "refused", "hung", "by_action": {…}, "by_code": {…}}
-    GET  /calls     one JSON object a line, fields as in `sts_rules.FIELDS`; ?from=N leaves out the first N
-    POST /settings  {"latency", "jitter", "life"} in seconds, any of them; life 0: what was asked for (3600 s if nothing)
-    POST /faults    a list of faults in place of the earlier ones; [] for none. See `sts_rules.Fault`
+    GET  /calls     one JSON object a line, fields as in `sts_rules.FIELDS`; ?from=N leaves
+                    out the first N
+    POST /settings  {"latency", "jitter", "life"} in seconds, any of them; life 0: what was
+                    asked for (3600 s if nothing)
+    POST /faults    a list of faults in place of the earlier ones; [] for none. See
+                    `sts_rules.Fault`
     POST /reset     forgets calls and counters; issued keys and faults stay
 """
 
@@ -99,7 +105,8 @@ class Connection(asyncio.Protocol):
                 case "GET", "/calls":
                     first = int(dict(urllib.parse.parse_qsl(url.query)).get("from", 0))
                     lines = (
-                        json.dumps(dict(zip(FIELDS, call, strict=True))) for call in self.sts.calls[first:]
+                        json.dumps(dict(zip(FIELDS, call, strict=True)))
+                        for call in self.sts.calls[first:]
                     )
                     return 200, "".join(f"{line}\n" for line in lines).encode()
                 case "POST", "/settings":
@@ -127,7 +134,9 @@ async def serve(port: int, sts: Sts) -> None:
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(prog="python -m bench.sts", description=(__doc__ or "").splitlines()[0])
+    parser = argparse.ArgumentParser(
+        prog="python -m bench.sts", description=(__doc__ or "").splitlines()[0]
+    )
     parser.add_argument("--port", type=int, default=0)
     parser.add_argument("--latency", type=float, default=0.0, metavar="SECONDS")
     parser.add_argument("--jitter", type=float, default=0.0, metavar="SECONDS")

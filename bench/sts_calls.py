@@ -28,7 +28,9 @@ def measure(ground: Ground, scale: float) -> Iterator[Figure]:
 
 
 def _first_mint(ground: Ground, scale: float) -> Figure:
-    """All are started, one after the other, while workers work; all are active; what did it take?"""
+    """All are started, one after the other, while workers work; all are active; what did it
+    take?
+    """
     leaves = max(int(LEAVES * scale), PER_MIDDLE)
     ground.fresh()
     house = people.build(leaves, PER_MIDDLE)
@@ -66,9 +68,14 @@ def _hours(ground: Ground) -> list[Figure]:
         Figure(
             "sts_calls_over_hours_ratio",
             [ratio],
-            note=f"{len(calls)} calls in {HOURS} h (compressed {COMPRESSION}:1) against rotating at minute 40 exactly",
+            note=(
+                f"{len(calls)} calls in {HOURS} h (compressed {COMPRESSION}:1) against rotating at"
+                " minute 40 exactly"
+            ),
         ),
-        Figure("sts_calls_too_soon", [float(twice)], most=0, note="hops minted again within 35 minutes"),
+        Figure(
+            "sts_calls_too_soon", [float(twice)], most=0, note="hops minted again within 35 minutes"
+        ),
         Figure(
             "sts_calls_least_life_minutes",
             [least * COMPRESSION / 60],
@@ -82,12 +89,15 @@ def _start_and_wait(house: people.House) -> None:
     for leaf in house.leaves:
         people.start([leaf], house.member)
     wait_until(
-        lambda: people.active_among(house.leaves) == len(house.leaves), 120, "The sessions were not active"
+        lambda: people.active_among(house.leaves) == len(house.leaves),
+        120,
+        "The sessions were not active",
     )
 
 
 def _against_the_least(calls: list[dict[str, Any]], hour: float) -> tuple[float, int]:
-    """(calls made / calls of a schedule that mints each hop as late as it may, mints that came too soon).
+    """(calls made / calls of a schedule that mints each hop as late as it may, mints that came too
+    soon).
 
     The stand-in gives whole seconds, so a life may be a second shorter than an hour.
     """

@@ -11,11 +11,20 @@ from dataclasses import dataclass
 from functools import lru_cache
 from typing import Any
 
-# `at` and `answered_at` are this machine's monotonic clock, as time.monotonic() gives it in every process.
-# `outcome` is "ok", the error's code, "hung" or "dropped". `delivered`: the caller was still there.
-# `expires_at` is Unix time.
+# `at` and `answered_at` are this machine's monotonic clock, as time.monotonic() gives it in every
+# process. `outcome` is "ok", the error's code, "hung" or "dropped". `delivered`: the caller was
+# still there. `expires_at` is Unix time.
 FIELDS = (
-    *("at", "answered_at", "action", "caller", "caller_arn", "role_arn", "role_session_name", "external_id"),
+    *(
+        "at",
+        "answered_at",
+        "action",
+        "caller",
+        "caller_arn",
+        "role_arn",
+        "role_session_name",
+        "external_id",
+    ),
     *("issued", "expires_at", "outcome", "delivered"),
 )
 XMLNS = "https://sts.amazonaws.com/doc/2011-06-15/"
@@ -24,10 +33,13 @@ USER_ACCOUNT = "111122223333"
 TOKEN_FILLING = secrets.token_urlsafe(360)
 
 _CALLER = re.compile(
-    rb"\r\nauthorization: *AWS4-HMAC-SHA256 *Credential=([A-Za-z0-9]+)/[0-9]*/([a-z0-9-]*)/", re.IGNORECASE
+    rb"\r\nauthorization: *AWS4-HMAC-SHA256 *Credential=([A-Za-z0-9]+)/[0-9]*/([a-z0-9-]*)/",
+    re.IGNORECASE,
 )
 _TOKEN = re.compile(rb"\r\nx-amz-security-token: *([^\r]+)", re.IGNORECASE)
-_ROLE = re.compile(r"arn:([a-z-]+):iam::([0-9]{12}):role/(?:[!-~]*/)?([A-Za-z0-9_+=,.@-]{1,64})", re.ASCII)
+_ROLE = re.compile(
+    r"arn:([a-z-]+):iam::([0-9]{12}):role/(?:[!-~]*/)?([A-Za-z0-9_+=,.@-]{1,64})", re.ASCII
+)
 _NAME = re.compile(r"[A-Za-z0-9_+=,.@-]{2,64}", re.ASCII)
 _MESSAGES = {
     "ExpiredToken": (403, "The security token included in the request is expired"),
@@ -44,18 +56,16 @@ _MESSAGES = {
 class Fault:
     """Describe one fault. `kind` is one of
 
-    throttle  Throttling, with that probability
-    quota     Throttling above `per_second` calls a second (a token bucket that holds one second)
-    error     `code` (InternalFailure, ServiceUnavailable, …), with that probability
-    refuse    AccessDenied
-    skew      SignatureDoesNotMatch, as if this clock were `seconds` ahead of the caller's (negative: behind it)
-    hang      no answer, the connection stays open
-    drop      the connection is cut without an answer
-    slow      `seconds` more
+    throttle  Throttling, with that probability quota     Throttling above `per_second` calls a
+    second (a token bucket that holds one second) error     `code` (InternalFailure,
+    ServiceUnavailable, …), with that probability refuse    AccessDenied skew
+    SignatureDoesNotMatch, as if this clock were `seconds` ahead of the caller's (negative: behind
+    it) hang      no answer, the connection stays open drop      the connection is cut without an
+    answer slow      `seconds` more
 
-    It befalls calls of that `account` (of the role that is asked for; of the caller where none is), `role`
-    (ARN), `caller` (access key id), `caller_account` and `region` (of the signature); where one of these is
-    empty, all of them. The first that befalls a call decides, but "slow" adds up.
+    It befalls calls of that `account` (of the role that is asked for; of the caller where none is),
+    `role` (ARN), `caller` (access key id), `caller_account` and `region` (of the signature); where
+    one of these is empty, all of them. The first that befalls a call decides, but "slow" adds up.
     """
 
     kind: str
@@ -72,7 +82,16 @@ class Fault:
     filled_at: float = 0.0
 
     def __post_init__(self) -> None:
-        if self.kind not in {"throttle", "quota", "error", "refuse", "skew", "hang", "drop", "slow"}:
+        if self.kind not in {
+            "throttle",
+            "quota",
+            "error",
+            "refuse",
+            "skew",
+            "hang",
+            "drop",
+            "slow",
+        }:
             raise ValueError(f"There is no fault of the kind {self.kind!r}.")
         self.left = self.per_second
 
@@ -175,10 +194,14 @@ class Sts:
             seconds = int(call.asked.get("DurationSeconds") or 3600)
             if role is None or not _NAME.fullmatch(name):
                 call.refuse(
-                    "ValidationError", 400, "The role ARN or the role session name is not of the right form."
+                    "ValidationError",
+                    400,
+                    "The role ARN or the role session name is not of the right form.",
                 )
             elif not 900 <= seconds <= (3600 if call.caller.startswith("ASIA") else 43200):
-                call.refuse("ValidationError", 400, "The requested DurationSeconds exceeds the limit.")
+                call.refuse(
+                    "ValidationError", 400, "The requested DurationSeconds exceeds the limit."
+                )
             else:
                 call.make = lambda: self._assume(call, role, name, seconds)
         elif call.action == "GetCallerIdentity":
@@ -210,7 +233,8 @@ class Sts:
                     call.refuse(
                         "AccessDenied",
                         403,
-                        f"User: {call.caller_arn} is not authorized to perform: sts:{call.action} on resource: {role}",
+                        f"User: {call.caller_arn} is not authorized to perform: sts:{call.action}"
+                        f" on resource: {role}",
                     )
                 case "skew":
                     call.refuse("SignatureDoesNotMatch", 403, _out_of_time(fault.seconds))
@@ -220,7 +244,9 @@ class Sts:
                     call.code = "dropped"
             return
 
-    def _issue(self, call: "Call", arn: str, account: str, user_id: str, seconds: int) -> tuple[str, str]:
+    def _issue(
+        self, call: "Call", arn: str, account: str, user_id: str, seconds: int
+    ) -> tuple[str, str]:
         """A new key; (its id, the XML of the credentials)."""
         self.numbers += 1
         self.minted += 1
@@ -230,10 +256,13 @@ class Sts:
         token = f"{key_id}{TOKEN_FILLING}"
         self.issued[key_id] = Issued(arn, account, user_id, token, expires_at)
         call.issued, call.expires_at = key_id, expires_at
-        return key_id, (
-            f"<Credentials><AccessKeyId>{key_id}</AccessKeyId><SecretAccessKey>{key_id}{TOKEN_FILLING[:20]}"
-            f"</SecretAccessKey><SessionToken>{token}</SessionToken>"
-            f"<Expiration>{_iso(expires_at)}</Expiration></Credentials>"
+        return (
+            key_id,
+            (
+                f"<Credentials><AccessKeyId>{key_id}</AccessKeyId><SecretAccessKey>{key_id}{TOKEN_FILLING[:20]}"
+                f"</SecretAccessKey><SessionToken>{token}</SessionToken>"
+                f"<Expiration>{_iso(expires_at)}</Expiration></Credentials>"
+            ),
         )
 
     def _assume(self, call: "Call", role: tuple[str, str, str], name: str, seconds: int) -> str:
@@ -241,7 +270,8 @@ class Sts:
         arn = f"arn:{partition}:sts::{account}:assumed-role/{role_name}/{name}"
         user_id = f"AROA{account}XMPL:{name}"
         _, credentials = self._issue(call, arn, account, user_id, seconds)
-        return f"<AssumedRoleUser><AssumedRoleId>{user_id}</AssumedRoleId><Arn>{arn}</Arn></AssumedRoleUser>{credentials}"
+        user = f"<AssumedRoleId>{user_id}</AssumedRoleId><Arn>{arn}</Arn>"
+        return f"<AssumedRoleUser>{user}</AssumedRoleUser>{credentials}"
 
     def _session_token(self, call: "Call", caller: Issued, seconds: int) -> str:
         return self._issue(call, caller.arn, caller.account, caller.user_id, seconds)[1]
@@ -257,7 +287,8 @@ class Sts:
         else:
             status = 200
             xml = (
-                f'<{call.action}Response xmlns="{XMLNS}"><{call.action}Result>{call.make()}</{call.action}Result>'
+                f"<{call.action}Response"
+                f' xmlns="{XMLNS}"><{call.action}Result>{call.make()}</{call.action}Result>'
                 f"<ResponseMetadata><RequestId>{call.request_id}</RequestId></ResponseMetadata></{call.action}Response>"
             )
         self.write_down(call, delivered)
@@ -292,9 +323,17 @@ class Call:
         *("make", "message", "region", "request_id", "status", "token", "wait"),
     )
 
-    def __init__(self, action: str, caller: str, region: str, token: str, asked: dict[str, str]) -> None:
+    def __init__(
+        self, action: str, caller: str, region: str, token: str, asked: dict[str, str]
+    ) -> None:
         self.at = time.monotonic()
-        self.action, self.caller, self.region, self.token, self.asked = action, caller, region, token, asked
+        self.action, self.caller, self.region, self.token, self.asked = (
+            action,
+            caller,
+            region,
+            token,
+            asked,
+        )
         self.caller_arn = self.code = self.message = self.issued = ""
         self.make: Callable[[], str] | None = None
         self.status, self.wait, self.expires_at = 400, 0.0, 0
@@ -315,12 +354,17 @@ def _role(arn: str) -> tuple[str, str, str] | None:
 def _user(key_id: str) -> Issued:
     """Any AKIA key is that of an IAM user, who is called like it."""
     return Issued(
-        f"arn:aws:iam::{USER_ACCOUNT}:user/{key_id}", USER_ACCOUNT, f"AIDA{key_id[4:]}", "", float("inf")
+        f"arn:aws:iam::{USER_ACCOUNT}:user/{key_id}",
+        USER_ACCOUNT,
+        f"AIDA{key_id[4:]}",
+        "",
+        float("inf"),
     )
 
 
 def _identity(caller: Issued) -> str:
-    return f"<Arn>{caller.arn}</Arn><UserId>{caller.user_id}</UserId><Account>{caller.account}</Account>"
+    who = f"<Arn>{caller.arn}</Arn><UserId>{caller.user_id}</UserId>"
+    return f"{who}<Account>{caller.account}</Account>"
 
 
 def _out_of_time(seconds: float) -> str:

@@ -1,9 +1,10 @@
 """Make the checkout's `.venv` for `./run` and `./test` with Python's standard library alone.
 
-This file and the two commands are read by whatever `python3` is, so they keep to what Python 3.6 can parse;
-it is that old Python which looks for a newer one. An environment is good when its marker names a lock file's
-present content: then nothing is installed and no network is asked.
+This file and the two commands are read by whatever `python3` is, so they keep to what Python 3.6
+can parse; it is that old Python which looks for a newer one. An environment is good when its marker
+names a lock file's present content: then nothing is installed and no network is asked.
 """
+
 # ruff: noqa: S603, S606, T201  (a script: it prints, and it starts programs by paths that it found itself)
 
 import fcntl
@@ -40,14 +41,17 @@ def stop(text: str) -> None:
 
 
 def need_python() -> None:
-    """Return if this Python is new enough; else go on in a newer one on PATH, or end with what to install."""
+    """Return if this Python is new enough; else go on in a newer one on PATH, or end with what to
+    install.
+    """
     if sys.version_info >= OLDEST:
         return
     for found in filter(None, (shutil.which("python" + series) for series in SERIES)):
         if version_of(found) >= OLDEST:
             os.execv(found, [found, os.path.abspath(sys.argv[0]), *sys.argv[1:]])
     stop(
-        "Chainweb needs Python {}.{} or newer; this is {}.{} and no newer one is on PATH.\n{}".format(
+        "Chainweb needs Python {}.{} or newer; this is {}.{}"
+        " and no newer one is on PATH.\n{}".format(
             *OLDEST, *sys.version_info[:2], how_to_get_python()
         )
     )
@@ -57,7 +61,9 @@ def version_of(python: str) -> "tuple[int, ...]":
     """(0,) for one that does not run: pyenv leaves names on PATH that only answer with an error."""
     code = "import sys; print(*sys.version_info[:2])"
     try:
-        answer = subprocess.check_output([python, "-c", code], stderr=subprocess.DEVNULL, timeout=20)
+        answer = subprocess.check_output(
+            [python, "-c", code], stderr=subprocess.DEVNULL, timeout=20
+        )
         return tuple(int(number) for number in answer.split())
     except (OSError, ValueError, subprocess.SubprocessError):
         return (0,)
@@ -67,7 +73,10 @@ def how_to_get_python() -> str:
     if shutil.which("uv"):
         return "Install one with:  uv python install 3.13"
     if shutil.which("apt-get"):
-        return f"Install one with:  {sudo()}apt-get install python3 python3-venv   (Debian 12, Ubuntu 24.04 or newer)"
+        return (
+            f"Install one with:  {sudo()}apt-get install python3 python3-venv   (Debian 12, Ubuntu"
+            " 24.04 or newer)"
+        )
     if shutil.which("brew"):
         return "Install one with:  brew install python@3.13"
     return "Install one from your system's packages."
@@ -97,14 +106,18 @@ def environment(here: str, level: str) -> str:
             fcntl.flock(only_one, fcntl.LOCK_EX)
         if installed_level(here, python) < LEVELS.index(level):
             try:
-                install(here, folder, python, LEVELS[max(LEVELS.index(level), marked_level(folder))])
+                install(
+                    here, folder, python, LEVELS[max(LEVELS.index(level), marked_level(folder))]
+                )
             except KeyboardInterrupt:
                 stop("\nStopped. The same command goes on where this one was.")
     return python
 
 
 def installed_level(here: str, python: str) -> int:
-    """The index in LEVELS of what is installed and still what its lock file says; -1 for nothing."""
+    """The index in LEVELS of what is installed and still what its lock file says; -1 for
+    nothing.
+    """
     folder = os.path.dirname(os.path.dirname(python))
     level = marked_level(folder)
     if level < 0 or not os.access(python, os.X_OK):
@@ -136,7 +149,9 @@ def install(here: str, folder: str, python: str, level: str) -> None:
     with open(lock) as file:
         count = sum(1 for line in file if re.match(r"[A-Za-z0-9]\S*==", line))
     if not os.access(folder if os.path.isdir(folder) else here, os.W_OK):
-        stop(f"{here} cannot be written by this user, and the packages are not installed there yet.")
+        stop(
+            f"{here} cannot be written by this user, and the packages are not installed there yet."
+        )
     say(f"Setting up .venv ({count} packages, once; needs the network).")
     if not os.access(python, os.X_OK) or version_of(python) < OLDEST:
         if os.path.lexists(folder):
@@ -145,7 +160,8 @@ def install(here: str, folder: str, python: str, level: str) -> None:
         create(folder)
     if not (install_with_uv(python, lock) or install_with_pip(folder, python, lock, count)):
         stop(
-            "The packages could not be installed. Is the package index reachable from here? Run the same command again."
+            "The packages could not be installed. Is the package index reachable from here? Run the"
+            " same command again."
         )
     part = os.path.join(folder, "chainweb-lock.json.part")
     with open(part, "w") as file:
@@ -169,10 +185,13 @@ def missing_pieces() -> str:
     text = f"This Python ({sys.executable}) has no working venv and ensurepip modules.\n"
     if shutil.which("apt-get") and sys.executable.startswith("/usr/bin"):
         return (
-            text
-            + f"Install them, then run the same command again:\n  {sudo()}apt-get install python{series}-venv"
+            text + f"Install them, then run the same command again:\n  {sudo()}apt-get install"
+            f" python{series}-venv"
         )
-    return text + "Install them (the package is often called python3-venv), or install uv, and try again."
+    return (
+        text
+        + "Install them (the package is often called python3-venv), or install uv, and try again."
+    )
 
 
 def quiet(command: "list[str]") -> bool:
@@ -186,7 +205,17 @@ def install_with_uv(python: str, lock: str) -> bool:
     uv = shutil.which("uv")
     if not uv:
         return False
-    command = [uv, "pip", "install", "--python", python, "--require-hashes", "--compile-bytecode", "-r", lock]
+    command = [
+        uv,
+        "pip",
+        "install",
+        "--python",
+        python,
+        "--require-hashes",
+        "--compile-bytecode",
+        "-r",
+        lock,
+    ]
     if subprocess.call(command) == 0:
         return True
     say("uv could not install the packages; trying pip.")
@@ -194,7 +223,9 @@ def install_with_uv(python: str, lock: str) -> bool:
 
 
 def install_with_pip(folder: str, python: str, lock: str, count: int) -> bool:
-    """Install with the environment's own pip. Shows one line of progress; the whole output is in a log."""
+    """Install with the environment's own pip. Shows one line of progress; the whole output is in a
+    log.
+    """
     # An environment that uv made has no pip.
     if not (quiet([python, "-m", "pip", "--version"]) or quiet([python, "-m", "ensurepip"])):
         shutil.rmtree(folder)
@@ -211,7 +242,9 @@ def install_with_pip(folder: str, python: str, lock: str, count: int) -> bool:
         lock,
     ]
     log = os.path.join(folder, "install.log")
-    process = subprocess.Popen(pip, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, universal_newlines=True)
+    process = subprocess.Popen(
+        pip, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, universal_newlines=True
+    )
     lines = []  # type: list[str]
     collected = 0
     assert process.stdout
@@ -231,7 +264,8 @@ def install_with_pip(folder: str, python: str, lock: str, count: int) -> bool:
         return True
     say(
         "\n".join(
-            [f"pip failed; its last lines (all of them are in {log}):"] + ["  " + one for one in lines[-12:]]
+            [f"pip failed; its last lines (all of them are in {log}):"]
+            + ["  " + one for one in lines[-12:]]
         )
     )
     return False

@@ -11,13 +11,15 @@ from celery.app.amqp import AMQP
 from chainweb.database_limits import bound_locks
 
 os.environ.setdefault("DJANGO_SETTINGS_MODULE", "chainweb.settings")
-# Celery would run all of Django's checks, a second for each worker, and end in a traceback; what a process
-# needs to start is checked below.
+# Celery would run all of Django's checks, a second for each worker, and end in a traceback; what a
+# process needs to start is checked below.
 os.environ.setdefault("CELERY_SKIP_CHECKS", "true")
 
 
 class Connection(kombu.Connection):
-    """Looks every two seconds for a broker that was away; the library's own pause grows to half a minute."""
+    """Looks every two seconds for a broker that was away; the library's own pause grows to half a
+    minute.
+    """
 
     def ensure_connection(self, *args: Any, **kwargs: Any) -> Any:
         return super().ensure_connection(*args, **{"interval_max": 2, **kwargs})
@@ -35,7 +37,9 @@ app.steps["worker"].add("sessions.engine.watchdog:Beating")
 
 @signals.setup_logging.connect
 def keep_our_logging(**kwargs: Any) -> None:
-    """Keep the JSON lines of `logs`: Celery configures no logging while this signal has a receiver."""
+    """Keep the JSON lines of `logs`: Celery configures no logging while this signal has a
+    receiver.
+    """
 
 
 @signals.celeryd_init.connect
@@ -49,7 +53,9 @@ def refuse_to_work_without_keys(**kwargs: Any) -> None:
 
 @signals.beat_init.connect
 def tick_at_once(**kwargs: Any) -> None:
-    """The first tick now, not one interval later: what fell due while nothing ran is picked up at once."""
+    """The first tick now, not one interval later: what fell due while nothing ran is picked up at
+    once.
+    """
     from sessions.maintenance.starting import refuse_to_start_without_keys
 
     refuse_to_start_without_keys("beat")
@@ -58,5 +64,7 @@ def tick_at_once(**kwargs: Any) -> None:
 
 @signals.worker_process_init.connect
 def spare_the_collector_what_stays(**kwargs: Any) -> None:
-    """Freeze imported objects in each pool process: collecting them would pause its threads for 0.15 s."""
+    """Freeze imported objects in each pool process: collecting them would pause its threads for
+    0.15 s.
+    """
     gc.freeze()

@@ -16,14 +16,15 @@ from django.conf import settings
 from django.db import DatabaseError
 from django.db.backends.signals import connection_created
 
-# PostgreSQL's: a lock was not to be had, a statement took too long, two transactions waited for each other.
+# PostgreSQL's: a lock was not to be had, a statement took too long, two transactions waited for
+# each other.
 _BUSY = frozenset({"55P03", "57014", "40P01"})
 # It ended a transaction that stood still.
 _ENDED = frozenset({"25P03", "25P04"})
 # SQLite's: locked by another connection or by this one, and a statement that we have stopped.
 _SQLITE_BUSY = frozenset({5, 6, 9})
-# libpq's: seconds to connect, milliseconds for what was sent to arrive, and how a connection is tried on
-# which nothing is sent.
+# libpq's: seconds to connect, milliseconds for what was sent to arrive, and how a connection is
+# tried on which nothing is sent.
 SILENCE = {
     "connect_timeout": 5,
     "tcp_user_timeout": 10_000,
@@ -46,12 +47,15 @@ def bound_silence(database: dict[str, Any]) -> None:
 def bound_transactions(database: dict[str, Any], *, idle_seconds: float) -> None:
     """Let PostgreSQL end a transaction that is idle for so long, whichever process holds it.
 
-    `database` is one of Django's `DATABASES`. What its address sets itself (`?options=`) stays as it is.
+    `database` is one of Django's `DATABASES`. What its address sets itself (`?options=`) stays as
+    it is.
     """
     _set(database, idle_in_transaction_session_timeout=idle_seconds)
 
 
-def bound_waiting(database: dict[str, Any], *, lock_seconds: float, statement_seconds: float = 0.0) -> None:
+def bound_waiting(
+    database: dict[str, Any], *, lock_seconds: float, statement_seconds: float = 0.0
+) -> None:
     """Bound this process's waits for a lock and for a statement; 0 is no bound.
 
     Call it before the first connection.
@@ -76,8 +80,8 @@ def bound_locks() -> None:
 
 
 def spare_compilation(database: dict[str, Any]) -> None:
-    """Have PostgreSQL compile no query: for one that walks along chains it expects millions of rows, and
-    compiles for longer than the query then takes.
+    """Have PostgreSQL compile no query: for one that walks along chains it expects millions of
+    rows, and compiles for longer than the query then takes.
     """
     _say(database, "-c jit=off")
 
@@ -99,7 +103,12 @@ class _Deadline:
         self.seconds, self.ends_at = seconds, math.inf
 
     def __call__(
-        self, execute: Callable[..., Any], sql: Any, params: Any, many: bool, context: dict[str, Any]
+        self,
+        execute: Callable[..., Any],
+        sql: Any,
+        params: Any,
+        many: bool,
+        context: dict[str, Any],
     ) -> Any:
         self.ends_at = time.monotonic() + self.seconds
         return execute(sql, params, many, context)
@@ -113,7 +122,9 @@ def _bound_sqlite_statements(seconds: float) -> None:
         if connection.vendor == "sqlite":
             deadline = _Deadline(seconds)
             connection.connection.set_progress_handler(deadline.is_over, STEPS_BETWEEN_LOOKS)
-            others = [each for each in connection.execute_wrappers if not isinstance(each, _Deadline)]
+            others = [
+                each for each in connection.execute_wrappers if not isinstance(each, _Deadline)
+            ]
             connection.execute_wrappers[:] = [*others, deadline]
 
     # The same name again is ignored, and the bound of before would stay.
@@ -122,7 +133,9 @@ def _bound_sqlite_statements(seconds: float) -> None:
 
 
 def is_busy(error: BaseException | None) -> bool:
-    """Check whether the database let somebody wait for as long as they may: another try may succeed."""
+    """Check whether the database let somebody wait for as long as they may: another try may
+    succeed.
+    """
     return any(
         getattr(each, "sqlstate", None) in _BUSY or _sqlite_code(each) in _SQLITE_BUSY
         for each in with_causes(error)

@@ -1,7 +1,7 @@
 """The embedded installation: where its files lie, and the keys made for it at its first start.
 
-What `./run` without any settings needs; of it production uses the key files alone, by `manage.py keys`.
-Imported by the settings, so it knows no Django, and `cryptography` only where a key is made.
+What `./run` without any settings needs; of it production uses the key files alone, by `manage.py
+keys`. Imported by the settings, so it knows no Django, and `cryptography` only where a key is made.
 """
 
 import base64
@@ -27,9 +27,9 @@ class EmbeddedError(Exception):
 def data_folder(environ: Mapping[str, str]) -> Path:
     """The folder of this installation's files; nothing is created.
 
-    `CHAINWEB_DATA`, else `.chainweb` in the checkout, else (a checkout that cannot be written) the user's own
-    data folder. In it a folder each for simulated and real AWS, so that a demo's database and keys never meet
-    real ones.
+    `CHAINWEB_DATA`, else `.chainweb` in the checkout, else (a checkout that cannot be written) the
+    user's own data folder. In it a folder each for simulated and real AWS, so that a demo's
+    database and keys never meet real ones.
     """
     mode = environ.get("CHAINWEB_AWS") or "simulated"
     if mode not in MODES:
@@ -55,9 +55,9 @@ def _user_data_folder(environ: Mapping[str, str]) -> Path:
 def prepare(folder: Path) -> None:
     """Creates the data folder and each key file that is missing, readable by their owner alone.
 
-    `secret_key` is text. `seal_keys` is `<id>:<base64 of 32 bytes>`, several by commas, the newest first;
-    `root_keys` likewise with raw X25519 private keys; `root_public_key` is `<id>:<base64 of the raw public
-    key>` of the newest. Raises EmbeddedError if the folder is another user's.
+    `secret_key` is text. `seal_keys` is `<id>:<base64 of 32 bytes>`, several by commas, the newest
+    first; `root_keys` likewise with raw X25519 private keys; `root_public_key` is `<id>:<base64 of
+    the raw public key>` of the newest. Raises EmbeddedError if the folder is another user's.
     """
     make_private(folder)
     if not (folder / "secret_key").exists():
@@ -67,8 +67,9 @@ def prepare(folder: Path) -> None:
     if not (folder / "root_keys").exists():
         if (folder / "root_public_key").exists():
             raise EmbeddedError(
-                f"{folder / 'root_keys'} is gone but its public half is there: put the private keys back, or remove "
-                "root_public_key as well if the root secrets sealed to it may be lost."
+                f"{folder / 'root_keys'} is gone but its public half is there: put the private keys"
+                " back, or remove root_public_key as well if the root secrets sealed to it may be"
+                " lost."
             )
         write_once(folder / "root_keys", f"{_new_id()}:{_text(secrets.token_bytes(32))}")
     if not (folder / "root_public_key").exists():
@@ -76,7 +77,9 @@ def prepare(folder: Path) -> None:
 
 
 def add_new_keys(folder: Path) -> None:
-    """Put a new seal key and a new root key in front of the old ones, which still open old values."""
+    """Put a new seal key and a new root key in front of the old ones, which still open old
+    values.
+    """
     for name in ("seal_keys", "root_keys"):
         old = (folder / name).read_text().strip()
         _write_over(folder / name, f"{_new_id()}:{_text(secrets.token_bytes(32))},{old}")
@@ -84,7 +87,9 @@ def add_new_keys(folder: Path) -> None:
 
 
 def drop_old_keys(folder: Path) -> None:
-    """Leaves the newest seal key and the newest root key; what is still sealed with an older one is lost."""
+    """Leaves the newest seal key and the newest root key; what is still sealed with an older one is
+    lost.
+    """
     for name in ("seal_keys", "root_keys"):
         _write_over(folder / name, (folder / name).read_text().strip().split(",")[0])
 
@@ -93,7 +98,9 @@ def _public_half(root_keys: str) -> str:
     from cryptography.hazmat.primitives.asymmetric.x25519 import X25519PrivateKey
 
     key_id, _, private = root_keys.strip().split(",")[0].partition(":")
-    public = X25519PrivateKey.from_private_bytes(base64.b64decode(private, validate=True)).public_key()
+    public = X25519PrivateKey.from_private_bytes(
+        base64.b64decode(private, validate=True)
+    ).public_key()
     return f"{key_id}:{_text(public.public_bytes_raw())}"
 
 
@@ -106,7 +113,9 @@ def _text(raw: bytes) -> str:
 
 
 def _write_beside(path: Path, text: str) -> str:
-    """A temporary file for the same folder, 0600 as mkstemp makes it, on the disk when this returns."""
+    """A temporary file for the same folder, 0600 as mkstemp makes it, on the disk when this
+    returns.
+    """
     handle, temporary = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}-")
     with os.fdopen(handle, "w", encoding="ascii") as file:
         file.write(text + "\n")
@@ -116,7 +125,9 @@ def _write_beside(path: Path, text: str) -> str:
 
 
 def _write_over(path: Path, text: str) -> None:
-    """Whole or not at all; it stays readable by whom it was readable by, as a container's user number."""
+    """Whole or not at all; it stays readable by whom it was readable by, as a container's user
+    number.
+    """
     before = path.stat()
     temporary = _write_beside(path, text)
     if os.geteuid() == 0:
@@ -126,7 +137,9 @@ def _write_over(path: Path, text: str) -> None:
 
 
 def write_once(path: Path, text: str) -> None:
-    """Whole or not at all, and never over what is there: two first starts at once agree on one key."""
+    """Whole or not at all, and never over what is there: two first starts at once agree on one
+    key.
+    """
     temporary = _write_beside(path, text)
     try:
         try:
@@ -140,7 +153,9 @@ def write_once(path: Path, text: str) -> None:
 
 
 def make_private(folder: Path) -> None:
-    """Creates the folder, 0700, or makes it so; raises EmbeddedError if it is somebody else's or a link."""
+    """Creates the folder, 0700, or makes it so; raises EmbeddedError if it is somebody else's or a
+    link.
+    """
     before = os.umask(0o077)
     try:
         folder.mkdir(mode=0o700, parents=True, exist_ok=True)
@@ -162,12 +177,13 @@ def make_private(folder: Path) -> None:
 def socket_path(folder: Path) -> Path:
     """Return the socket path of this data folder's Valkey; nothing is created.
 
-    Not in the data folder itself, whose path may be longer than a socket's may be, or on a file system
-    without sockets. Not under TMPDIR either unless it must: a command typed in another shell has to find the
-    same place.
+    Not in the data folder itself, whose path may be longer than a socket's may be, or on a file
+    system without sockets. Not under TMPDIR either unless it must: a command typed in another shell
+    has to find the same place.
     """
     name = f"chainweb-{os.getuid()}-{hashlib.sha256(os.fsencode(folder)).hexdigest()[:8]}"
-    places = [Path("/tmp"), Path(tempfile.gettempdir())]  # noqa: S108  (the folder in it is checked to be ours, 0700)
+    # The folder in it is checked to be ours, 0700.
+    places = [Path("/tmp"), Path(tempfile.gettempdir())]  # noqa: S108
     place = next((place for place in places if os.access(place, os.W_OK | os.X_OK)), places[0])
     path = place / name / "valkey.sock"
     if len(os.fsencode(path)) > LONGEST_SOCKET_PATH:

@@ -1,7 +1,8 @@
 """Read settings from the environment, each literally, from `NAME` or from the file of `NAME_FILE`.
 
-django-environ takes a value that begins with `$` for the name of another variable, and puts it into its
-error. What is refused here is named by its setting; a value, which may be a secret, is never in a message.
+django-environ takes a value that begins with `$` for the name of another variable, and puts it into
+its error. What is refused here is named by its setting; a value, which may be a secret, is never in
+a message.
 """
 
 import math
@@ -32,12 +33,17 @@ class FromEnvironmentOrFile(environ.FileAwareEnv):  # type: ignore[misc]  # the 
     ENVIRON = Values(os.environ)
 
     def get_value(
-        self, var: str, cast: Any = None, default: Any = environ.Env.NOTSET, parse_default: bool = False
+        self,
+        var: str,
+        cast: Any = None,
+        default: Any = environ.Env.NOTSET,
+        parse_default: bool = False,
     ) -> Any:
         """Read one setting. Replaces the library's own, which interpolates."""
         value = self.ENVIRON.get(var)
         cast = cast if cast is not None or default in (self.NOTSET, None) else type(default)
-        # A number left empty, as compose passes on what is not set, is not set; an empty text is one.
+        # A number left empty, as compose passes on what is not set, is not set; an empty text is
+        # one.
         if value is None or (cast in NUMBERS and not value.strip()):
             if default is self.NOTSET:
                 raise ImproperlyConfigured(f"{var} is not set.")
@@ -52,7 +58,9 @@ class FromEnvironmentOrFile(environ.FileAwareEnv):  # type: ignore[misc]  # the 
         """Read a number of the default's kind, not beyond either end."""
         number = self.get_value(var, default=default)
         if not least <= number <= most:
-            raise ImproperlyConfigured(f"{var} is {NUMBERS[type(default)]} from {least:,} to {most:,}.")
+            raise ImproperlyConfigured(
+                f"{var} is {NUMBERS[type(default)]} from {least:,} to {most:,}."
+            )
         return number
 
     def email_url(self, var: str = "EMAIL_URL", **kwargs: Any) -> dict[str, Any]:
@@ -80,14 +88,17 @@ def _parsed(name: str, parse: Any, url: str) -> Any:
     try:
         return parse(url)
     except (ValueError, ImproperlyConfigured):
-        raise ImproperlyConfigured(f"{name} is not an address of a kind that is known here.") from None
+        raise ImproperlyConfigured(
+            f"{name} is not an address of a kind that is known here."
+        ) from None
 
 
 def checked_url(name: str, url: str) -> str:
     """Return an address with its user name and password percent-encoded for every library.
 
-    `@`, `:` and `$` in a password may stand as they are; `/`, `?` and `#` end the host for every reader of
-    addresses, so they have to be percent-encoded, and an address in which they are not is refused.
+    `@`, `:` and `$` in a password may stand as they are; `/`, `?` and `#` end the host for every
+    reader of addresses, so they have to be percent-encoded, and an address in which they are not is
+    refused.
     """
     scheme, separator, rest = url.partition("://")
     ends = min((found for each in "/?#" if (found := rest.find(each)) >= 0), default=len(rest))
@@ -104,8 +115,8 @@ def checked_url(name: str, url: str) -> str:
         or (port and not port.isdecimal())
     ):
         raise ImproperlyConfigured(
-            f"{name} is not an address like scheme://user:password@host:port/path. In a user name or password "
-            "“/”, “?”, “#” and “%” are written %2F, %3F, %23 and %25."
+            f"{name} is not an address like scheme://user:password@host:port/path. In a user name"
+            " or password “/”, “?”, “#” and “%” are written %2F, %3F, %23 and %25."
         )
     user, colon, password = login.partition(":")
     encoded = quote(unquote(user), safe="") + colon + quote(unquote(password), safe="")

@@ -1,7 +1,7 @@
 """Exit with 0 if the web process in this container answers /healthz with 200.
 
-Standard library and no settings: it runs every few seconds. A Host that the installation does not know is
-refused, so it takes the first of ALLOWED_HOSTS.
+Standard library and no settings: it runs every few seconds. A Host that the installation does not
+know is refused, so it takes the first of ALLOWED_HOSTS.
 """
 
 import os

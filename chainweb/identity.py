@@ -8,7 +8,8 @@ ROLES = ("member", "auditor", "admin")
 
 
 def parse_group_map(variable: str, text: str) -> dict[str, tuple[str, str]]:
-    """{group: (team's short name, role)} from "group=team:role,…", the value of that environment variable.
+    """{group: (team's short name, role)} from "group=team:role,…", the value of that environment
+    variable.
 
     Raises `ImproperlyConfigured` for anything else.
     """
@@ -18,7 +19,8 @@ def parse_group_map(variable: str, text: str) -> dict[str, tuple[str, str]]:
         team, colon, role = place.partition(":")
         if not (group and equals and team and colon) or role not in ROLES:
             raise ImproperlyConfigured(
-                f"{variable} is a list of group=team:role, the role one of {', '.join(ROLES)}; “{piece}” is not."
+                f"{variable} is a list of group=team:role, the role one of {', '.join(ROLES)};"
+                f" “{piece}” is not."
             )
         found[group] = (team, role)
     return found
@@ -27,9 +29,17 @@ def parse_group_map(variable: str, text: str) -> dict[str, tuple[str, str]]:
 def oidc_provider(
     issuer: str, client_id: str, secret: str, *, name: str, scopes: list[str]
 ) -> dict[str, Any]:
-    """allauth's settings for one OpenID provider, found by its issuer's discovery document; with PKCE."""
+    """allauth's settings for one OpenID provider, found by its issuer's discovery document; with
+    PKCE.
+    """
     settings = {"server_url": issuer, "scope": scopes}
-    app = {"provider_id": "sso", "name": name, "client_id": client_id, "secret": secret, "settings": settings}
+    app = {
+        "provider_id": "sso",
+        "name": name,
+        "client_id": client_id,
+        "secret": secret,
+        "settings": settings,
+    }
     return {"APPS": [app], "OAUTH_PKCE_ENABLED": True}
 
 
@@ -61,7 +71,9 @@ def saml_provider(entity_id: str, metadata_url: str, name: str) -> dict[str, Any
                         "strict": True,
                         "allow_single_label_domains": True,  # as inside a company's network
                         "want_assertion_signed": True,
-                        "want_attribute_statement": False,  # who is nothing but a NameID can connect an account
+                        "want_attribute_statement": (
+                            False
+                        ),  # who is nothing but a NameID can connect an account
                         "reject_deprecated_algorithm": True,
                     },
                 },

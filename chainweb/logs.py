@@ -1,8 +1,9 @@
-"""Write one JSON line per log record to stderr, with control characters escaped and secrets removed.
+"""Write one JSON line per log record to stderr, with control characters escaped and secrets
+removed.
 
 LOG_LEVEL is for Chainweb's own loggers. Libraries show values when they are asked for details:
-django.template the seed of an authenticator, django.db.backends the rows, botocore signed headers. So no
-library logs below WARNING, whatever is set.
+django.template the seed of an authenticator, django.db.backends the rows, botocore signed headers.
+So no library logs below WARNING, whatever is set.
 """
 
 import logging
@@ -15,9 +16,11 @@ from urllib.parse import quote
 import structlog
 from structlog.typing import EventDict, WrappedLogger
 
-SECRET_NAME = re.compile(r"secret|token|password|authorization|cookie|credential_blob|sealed|private", re.I)
-# Our own bearer tokens, an Authorization value, the key in the link of a mail, and the 40-character shape of
-# an AWS secret access key.
+SECRET_NAME = re.compile(
+    r"secret|token|password|authorization|cookie|credential_blob|sealed|private", re.I
+)
+# Our own bearer tokens, an Authorization value, the key in the link of a mail, and the 40-character
+# shape of an AWS secret access key.
 SECRET_SHAPE = re.compile(
     r"(?<=/password/reset/key/)[^/\s'\"]+|(?<=/email/confirm/)[^/\s'\"]+|cwt_[A-Za-z0-9_-]{20,}|(?i:bearer)\s+\S+|(?<![A-Za-z0-9/+=])(?=[A-Za-z0-9/+]*[a-z])(?=[A-Za-z0-9/+]*[A-Z])(?=[A-Za-z0-9/+]*[0-9/+])"
     r"[A-Za-z0-9/+]{40}(?![A-Za-z0-9/+=])|[A-Za-z0-9/+]{200,}={0,2}"
@@ -38,7 +41,9 @@ def redact(_logger: WrappedLogger, _method: str, event: EventDict) -> EventDict:
     What is no text is looked through or, as the last processor would, made one here.
     """
     for key, value in event.items():
-        if not key.startswith("_"):  # those are structlog's own, and are gone before anything is written
+        if not key.startswith(
+            "_"
+        ):  # those are structlog's own, and are gone before anything is written
             event[key] = _redacted(key, value, DEEPEST)
     return event
 
@@ -66,7 +71,9 @@ def _struck(text: str) -> str:
 
 
 def know(secrets: Iterable[str]) -> None:
-    """Remove these texts from every log line, also percent-encoded: the settings' keys and passwords."""
+    """Remove these texts from every log line, also percent-encoded: the settings' keys and
+    passwords.
+    """
     global _known
     long = {each for each in secrets if len(each) >= SHORTEST_KNOWN_SECRET}
     forms = sorted(long | {quote(each, safe="") for each in long}, key=len, reverse=True)
@@ -83,7 +90,8 @@ def configure(level: str) -> None:
         raise ValueError(f"LOG_LEVEL is one of {', '.join(LEVELS)}.")
     numbers = logging.getLevelNamesMapping()
     library, celery = (
-        logging.getLevelName(max(numbers[level], least)) for least in (logging.WARNING, logging.INFO)
+        logging.getLevelName(max(numbers[level], least))
+        for least in (logging.WARNING, logging.INFO)
     )
     shared: list[Any] = [
         structlog.contextvars.merge_contextvars,
@@ -117,7 +125,9 @@ def configure(level: str) -> None:
                 "celery.beat": {"level": library},
                 "celery.app.trace": {"level": library},
                 "celery.worker.strategy": {"level": library},
-                "django.request": {"level": logging.getLevelName(max(numbers[level], logging.ERROR))},
+                "django.request": {
+                    "level": logging.getLevelName(max(numbers[level], logging.ERROR))
+                },
             },
         }
     )

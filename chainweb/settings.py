@@ -35,29 +35,34 @@ def embedded_key(name: str) -> str:
     return path.read_text().strip() if IS_EMBEDDED and path.is_file() else ""
 
 
-# An environment value that is set but empty means "none": so the supervisor keeps the private root keys from
-# the web process.
+# An environment value that is set but empty means "none": so the supervisor keeps the private root
+# keys from the web process.
 SECRET_KEY = env.str("SECRET_KEY", default=embedded_key("secret_key"))
 CHAINWEB_SEAL_KEYS = env.str("CHAINWEB_SEAL_KEYS", default=embedded_key("seal_keys"))
-CHAINWEB_ROOT_PUBLIC_KEY = env.str("CHAINWEB_ROOT_PUBLIC_KEY", default=embedded_key("root_public_key"))
+CHAINWEB_ROOT_PUBLIC_KEY = env.str(
+    "CHAINWEB_ROOT_PUBLIC_KEY", default=embedded_key("root_public_key")
+)
 CHAINWEB_ROOT_KEYS = env.str("CHAINWEB_ROOT_KEYS", default=embedded_key("root_keys"))
 SNIPPET_ENDPOINT_URL = env.str("CHAINWEB_SNIPPET_ENDPOINT_URL", default="") if SIMULATED else ""
 
-# Read where no Django is known (sessions.aws), from the environment alone: what a file says is put there.
+# Read where no Django is known (sessions.aws), from the environment alone: what a file says is put
+# there.
 if token_files := env.str("CHAINWEB_WEB_IDENTITY_TOKEN_FILES", default=""):
     os.environ["CHAINWEB_WEB_IDENTITY_TOKEN_FILES"] = token_files
 
 DEBUG = env.bool("DEBUG", default=False)
 ALLOWED_HOSTS = env.list("ALLOWED_HOSTS", default=["localhost", "127.0.0.1", "[::1]"])
 CSRF_TRUSTED_ORIGINS = env.list("CSRF_TRUSTED_ORIGINS", default=[])
-# Behind a TLS-terminating proxy that sets X-Forwarded-Proto itself and adds the client to X-Forwarded-For;
-# never on by default, or a client could claim https, and be another at each log-in.
+# Behind a TLS-terminating proxy that sets X-Forwarded-Proto itself and adds the client to
+# X-Forwarded-For; never on by default, or a client could claim https, and be another at each
+# log-in.
 BEHIND_TLS_PROXY = env.bool("BEHIND_TLS_PROXY", default=False)
 
 LOOPBACK_HOSTS = {"localhost", "127.0.0.1", "[::1]", "::1", "testserver"}
 if DEBUG and not set(ALLOWED_HOSTS) <= LOOPBACK_HOSTS:
     raise ImproperlyConfigured(
-        "DEBUG shows local variables to whoever asks; it is refused unless every ALLOWED_HOSTS is loopback."
+        "DEBUG shows local variables to whoever asks; it is refused unless every ALLOWED_HOSTS is"
+        " loopback."
     )
 
 # --- Django ---------------------------------------------------------------------------------------
@@ -79,8 +84,8 @@ INSTALLED_APPS = [
     "allauth.socialaccount.providers.openid_connect",
     "django_htmx",
     "lucide",
-    # Not "ninja": its app brings the pages of its documentation alone, and costs every process 0.2 s of its
-    # start.
+    # Not "ninja": its app brings the pages of its documentation alone, and costs every process 0.2
+    # s of its start.
 ]
 
 MIDDLEWARE = [
@@ -121,27 +126,32 @@ TEMPLATES = [
 ]
 
 DATABASES: dict[str, dict[str, Any]]
-# What the web waits for a lock and for a statement; after how long a transaction that does nothing is ended.
-# 0: no bound.
+# What the web waits for a lock and for a statement; after how long a transaction that does nothing
+# is ended. 0: no bound.
 DAY = 24 * 3600
 LOCK_TIMEOUT_SECONDS = env.within("CHAINWEB_LOCK_TIMEOUT_SECONDS", 2.0, 0, DAY)
 STATEMENT_TIMEOUT_SECONDS = env.within("CHAINWEB_STATEMENT_TIMEOUT_SECONDS", 10.0, 0, DAY)
-IDLE_IN_TRANSACTION_SECONDS = env.within("CHAINWEB_IDLE_IN_TRANSACTION_TIMEOUT_SECONDS", 30.0, 0, DAY)
+IDLE_IN_TRANSACTION_SECONDS = env.within(
+    "CHAINWEB_IDLE_IN_TRANSACTION_TIMEOUT_SECONDS", 30.0, 0, DAY
+)
 if IS_EMBEDDED:
     DATABASES = {
         "default": {
             "ENGINE": "django.db.backends.sqlite3",
             "NAME": DATA_FOLDER / "db.sqlite3",
-            # A connection is kept: to open the file and prepare it takes three times as long as a short
-            # request.
+            # A connection is kept: to open the file and prepare it takes three times as long as a
+            # short request.
             "CONN_MAX_AGE": 60,
             "OPTIONS": {
                 "transaction_mode": "IMMEDIATE",
                 "timeout": 20,
-                # FULL: a commit that reported success survives a power cut, since the event must be durable
-                # before its secret is opened. recursive_triggers: without it INSERT OR REPLACE passes a
-                # DELETE trigger.
-                "init_command": "PRAGMA journal_mode=WAL; PRAGMA synchronous=FULL; PRAGMA recursive_triggers=ON; PRAGMA secure_delete=ON;",
+                # FULL: a commit that reported success survives a power cut, since the event must be
+                # durable before its secret is opened. recursive_triggers: without it INSERT OR
+                # REPLACE passes a DELETE trigger.
+                "init_command": (
+                    "PRAGMA journal_mode=WAL; PRAGMA synchronous=FULL; PRAGMA"
+                    " recursive_triggers=ON; PRAGMA secure_delete=ON;"
+                ),
             },
         }
     }
@@ -157,17 +167,19 @@ else:
     DATABASES["default"]["DISABLE_SERVER_SIDE_CURSORS"] = True
     database_limits.bound_silence(DATABASES["default"])
     database_limits.spare_compilation(DATABASES["default"])
-    database_limits.bound_transactions(DATABASES["default"], idle_seconds=IDLE_IN_TRANSACTION_SECONDS)
+    database_limits.bound_transactions(
+        DATABASES["default"], idle_seconds=IDLE_IN_TRANSACTION_SECONDS
+    )
 
 DEFAULT_AUTO_FIELD = "django.db.models.BigAutoField"
-# Holds the limits on log-in. In the database: the same for all web processes, and there when the broker is
-# not.
+# Holds the limits on log-in. In the database: the same for all web processes, and there when the
+# broker is not.
 CACHES = {
     "default": {
         "BACKEND": "django.core.cache.backends.db.DatabaseCache",
         "LOCATION": "chainweb_cache",
-        # Django's own 300 would let whoever tries some hundred names have the counts of the others thrown
-        # out.
+        # Django's own 300 would let whoever tries some hundred names have the counts of the others
+        # thrown out.
         "OPTIONS": {"MAX_ENTRIES": 100_000},
     },
 }
@@ -178,8 +190,8 @@ USE_TZ = True
 USE_I18N = False
 
 STATIC_URL = "static/"
-# Where an image has collected its static files. From a checkout there is no such folder: WhiteNoise serves
-# them where they lie.
+# Where an image has collected its static files. From a checkout there is no such folder: WhiteNoise
+# serves them where they lie.
 STATIC_ROOT = env.str("STATIC_ROOT", default="") or None
 WHITENOISE_USE_FINDERS = STATIC_ROOT is None
 WHITENOISE_AUTOREFRESH = False
@@ -199,7 +211,10 @@ PASSWORD_HASHERS = [
 ]
 AUTH_PASSWORD_VALIDATORS = [
     {"NAME": "django.contrib.auth.password_validation.UserAttributeSimilarityValidator"},
-    {"NAME": "django.contrib.auth.password_validation.MinimumLengthValidator", "OPTIONS": {"min_length": 12}},
+    {
+        "NAME": "django.contrib.auth.password_validation.MinimumLengthValidator",
+        "OPTIONS": {"min_length": 12},
+    },
     {"NAME": "django.contrib.auth.password_validation.CommonPasswordValidator"},
 ]
 LOGIN_URL = "account_login"
@@ -217,23 +232,27 @@ ACCOUNT_CHANGE_EMAIL = True
 # Sensitive things want a log-in or a confirmation of at most this age.
 ACCOUNT_REAUTHENTICATION_REQUIRED = True
 ACCOUNT_REAUTHENTICATION_TIMEOUT = 300
-# Whoever passes by may make an account (in no team) only if the operator says so; who is invited may anyway.
+# Whoever passes by may make an account (in no team) only if the operator says so; who is invited
+# may anyway.
 CHAINWEB_OPEN_SIGNUP = env.bool("CHAINWEB_OPEN_SIGNUP", default=False)
 # The client's address comes from the proxy's X-Forwarded-For only where there is one.
-ALLAUTH_TRUSTED_PROXY_COUNT = env.within("TRUSTED_PROXY_COUNT", 1 if BEHIND_TLS_PROXY else 0, 0, 100)
+ALLAUTH_TRUSTED_PROXY_COUNT = env.within(
+    "TRUSTED_PROXY_COUNT", 1 if BEHIND_TLS_PROXY else 0, 0, 100
+)
 
 MFA_ADAPTER = "sessions.login.adapters.MfaAdapter"
 MFA_SUPPORTED_TYPES = ["totp", "webauthn", "recovery_codes"]
 MFA_PASSKEY_LOGIN_ENABLED = True
 MFA_TOTP_ISSUER = "Chainweb"
 MFA_ALLOW_UNVERIFIED_EMAIL = True
-# Browsers allow passkeys on https and on http://localhost; the library has to be told of the second.
+# Browsers allow passkeys on https and on http://localhost; the library has to be told of the
+# second.
 MFA_WEBAUTHN_ALLOW_INSECURE_ORIGIN = IS_EMBEDDED
 
-# --- mail -------------------------------------------------------------------------------------------
+# --- mail -----------------------------------------------------------------------------------------
 
-# Without EMAIL_URL (smtp+tls://user:password@host:587) nothing is sent, and the page for lost passwords says
-# so.
+# Without EMAIL_URL (smtp+tls://user:password@host:587) nothing is sent, and the page for lost
+# passwords says so.
 EMAIL_URL = env.str("EMAIL_URL", default="")
 MAIL_ENABLED = bool(EMAIL_URL)
 if MAIL_ENABLED:
@@ -244,14 +263,15 @@ EMAIL_TIMEOUT = 10
 DEFAULT_FROM_EMAIL = SERVER_EMAIL = env.str("DEFAULT_FROM_EMAIL", default="chainweb@localhost")
 ACCOUNT_EMAIL_SUBJECT_PREFIX = "[Chainweb] "
 ACCOUNT_EMAIL_NOTIFICATIONS = MAIL_ENABLED
-# Nobody is kept out for it, but an address that is not verified resets no password: see sessions.login.addresses.
+# Nobody is kept out for it, but an address that is not verified resets no password: see
+# sessions.login.addresses.
 ACCOUNT_EMAIL_VERIFICATION = "optional" if MAIL_ENABLED else "none"
 
-# --- identity providers -----------------------------------------------------------------------------
+# --- identity providers ---------------------------------------------------------------------------
 
-# OIDC_ISSUER, OIDC_CLIENT_ID and OIDC_CLIENT_SECRET switch it on. OIDC_GROUPS, "group=team:role,…", says what
-# a person's groups (the claim OIDC_GROUPS_CLAIM) make them; without it they come in by invitation, or log in
-# to an account they have.
+# OIDC_ISSUER, OIDC_CLIENT_ID and OIDC_CLIENT_SECRET switch it on. OIDC_GROUPS, "group=team:role,…",
+# says what a person's groups (the claim OIDC_GROUPS_CLAIM) make them; without it they come in by
+# invitation, or log in to an account they have.
 SOCIALACCOUNT_ADAPTER = "sessions.login.adapters.SocialAccountAdapter"
 SOCIALACCOUNT_AUTO_SIGNUP = True
 SOCIALACCOUNT_FORMS = {"reset_password": "sessions.login.addresses.ResetPasswordForm"}
@@ -264,8 +284,8 @@ SOCIALACCOUNT_OPENID_CONNECT_URL_PREFIX = "oidc"
 OIDC_ISSUER = env.str("OIDC_ISSUER", default="").rstrip("/")
 OIDC_GROUPS_CLAIM = env.str("OIDC_GROUPS_CLAIM", default="groups")
 OIDC_GROUPS = identity.parse_group_map("OIDC_GROUPS", env.str("OIDC_GROUPS", default=""))
-# Whom groups have let in is out this long after the last log-in at which they were read: who has left is in
-# no group any more, but no provider says so unasked.
+# Whom groups have let in is out this long after the last log-in at which they were read: who has
+# left is in no group any more, but no provider says so unasked.
 CHAINWEB_GROUPS_MAX_AGE_HOURS = env.float("CHAINWEB_GROUPS_MAX_AGE_HOURS", default=24.0)
 if not 0 < CHAINWEB_GROUPS_MAX_AGE_HOURS <= 24 * 366:
     raise ImproperlyConfigured("CHAINWEB_GROUPS_MAX_AGE_HOURS is more than 0 and at most a year.")
@@ -279,7 +299,8 @@ if OIDC_ISSUER:
         scopes=env.list("OIDC_SCOPES", default=["openid", "profile", "email"]),
     )
 
-# The extra `saml` (requirements-saml.txt) has to be installed; SAML_IDP_METADATA_URL switches it on.
+# The extra `saml` (requirements-saml.txt) has to be installed; SAML_IDP_METADATA_URL switches it
+# on.
 SAML_IDP_METADATA_URL = env.str("SAML_IDP_METADATA_URL", default="")
 SAML_GROUPS_ATTRIBUTE = env.str("SAML_GROUPS_ATTRIBUTE", default="groups")
 SAML_GROUPS = identity.parse_group_map("SAML_GROUPS", env.str("SAML_GROUPS", default=""))
@@ -293,8 +314,8 @@ if SAML_IDP_METADATA_URL:
 
 SECURE_COOKIES = env.bool("SECURE_COOKIES", default=not IS_EMBEDDED)
 SESSION_COOKIE_SECURE = CSRF_COOKIE_SECURE = SECURE_COOKIES
-# Named per installation: a browser keeps the cookies of all ports of one host together, and two installations
-# that shared a name would log each other's people out.
+# Named per installation: a browser keeps the cookies of all ports of one host together, and two
+# installations that shared a name would log each other's people out.
 INSTALLATION = hashlib.sha256(b"installation:" + SECRET_KEY.encode()).hexdigest()[:8]
 _prefix = "__Host-" if SECURE_COOKIES else ""
 SESSION_COOKIE_NAME = f"{_prefix}chainweb-{INSTALLATION}"
@@ -311,8 +332,8 @@ SECURE_REFERRER_POLICY = "same-origin"
 SECURE_CONTENT_TYPE_NOSNIFF = True
 SECURE_CROSS_ORIGIN_OPENER_POLICY = "same-origin"
 X_FRAME_OPTIONS = "DENY"
-# HSTS for subdomains and on the browsers' preload list: both bind the whole domain, so they are its owner's
-# to switch on, at the proxy, and not one application's.
+# HSTS for subdomains and on the browsers' preload list: both bind the whole domain, so they are its
+# owner's to switch on, at the proxy, and not one application's.
 SILENCED_SYSTEM_CHECKS = ["security.W005", "security.W021"]
 if BEHIND_TLS_PROXY:
     SECURE_PROXY_SSL_HEADER = ("HTTP_X_FORWARDED_PROTO", "https")
@@ -334,8 +355,8 @@ CELERY_ACCEPT_CONTENT = ["json"]
 CELERY_TASK_SERIALIZER = "json"
 CELERY_IMPORTS = ["sessions.engine.watchdog"]
 CELERY_TASK_DEFAULT_QUEUE = "chainweb"
-# Starts have a queue and a worker of their own, so that somebody who waits never waits for bulk rotation. A
-# worker that is told of no queue serves both.
+# Starts have a queue and a worker of their own, so that somebody who waits never waits for bulk
+# rotation. A worker that is told of no queue serves both.
 STARTS_QUEUE = "chainweb-starts"
 CELERY_TASK_QUEUES = [Queue(name, routing_key=name) for name in ("chainweb", STARTS_QUEUE)]
 CELERY_TASK_ROUTES = {
@@ -374,7 +395,8 @@ CELERY_BEAT_SCHEDULE = {
 CHAINWEB_LEASE_SECONDS = env.within("CHAINWEB_LEASE_SECONDS", 20.0, 0.1, 3600)
 CHAINWEB_BATCH_SIZE = env.within("CHAINWEB_BATCH_SIZE", 500, 1, 10_000)
 CHAINWEB_STS_THREADS = env.within("CHAINWEB_STS_THREADS", 48, 1, 1000)
-# Per calling account, over all workers; 0: no limit. STS's own quota is about 600 per account and region.
+# Per calling account, over all workers; 0: no limit. STS's own quota is about 600 per account and
+# region.
 CHAINWEB_CALLS_PER_SECOND = env.within("CHAINWEB_CALLS_PER_SECOND", 100.0, 0, 1_000_000)
 # Of credentials, by one token or by one person in the pages, in the long run; 0: no limit.
 CHAINWEB_FETCHES_PER_MINUTE = env.within("CHAINWEB_FETCHES_PER_MINUTE", 1200, 0, 1_000_000)
@@ -389,7 +411,10 @@ except ValueError as error:
 logs.know(
     [
         SECRET_KEY,
-        *(each.strip().partition(":")[2] for each in f"{CHAINWEB_SEAL_KEYS},{CHAINWEB_ROOT_KEYS}".split(",")),
+        *(
+            each.strip().partition(":")[2]
+            for each in f"{CHAINWEB_SEAL_KEYS},{CHAINWEB_ROOT_KEYS}".split(",")
+        ),
         env.str("OIDC_CLIENT_SECRET", default=""),
         str(DATABASES["default"].get("PASSWORD", "")),
         vars().get("EMAIL_HOST_PASSWORD") or "",

@@ -1,8 +1,8 @@
 """Starts processes, watches them, and ends all of them together, whatever happens to itself.
 
-Knows nothing of Chainweb: `processes` says what is to run. Three promises: when one child ends, all end and
-its last lines are shown; a stop signal ends all in order; and after a SIGKILL of the supervisor nothing of it
-is left, which is the `reaper`'s work.
+Knows nothing of Chainweb: `processes` says what is to run. Three promises: when one child ends, all
+end and its last lines are shown; a stop signal ends all in order; and after a SIGKILL of the
+supervisor nothing of it is left, which is the `reaper`'s work.
 """
 
 import os
@@ -22,8 +22,9 @@ from chainweb import reaper
 
 LAST_LINES = 12
 STOP_SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
-# A child waits for one line before it becomes what it is to be. By then the reaper knows its number, and if
-# the supervisor is killed in between, the child reads the end of the pipe instead and is gone by itself.
+# A child waits for one line before it becomes what it is to be. By then the reaper knows its
+# number, and if the supervisor is killed in between, the child reads the end of the pipe instead
+# and is gone by itself.
 WAIT_FOR_GO = 'read -r go || exit 1; exec "$@" </dev/null'
 
 
@@ -51,9 +52,9 @@ class Child:
 class Supervisor:
     """Use as a context manager, in the main thread; leaving it ends every child.
 
-    `logs` is an existing private folder: each child's output goes to `<name>.log` there, the one of the last
-    start is kept as `<name>.log.1`. `folder` is where they run. `keep_open` are file descriptors that the
-    reaper shall hold until the last child is gone.
+    `logs` is an existing private folder: each child's output goes to `<name>.log` there, the one of
+    the last start is kept as `<name>.log.1`. `folder` is where they run. `keep_open` are file
+    descriptors that the reaper shall hold until the last child is gone.
     """
 
     logs: Path
@@ -70,7 +71,8 @@ class Supervisor:
         self._wake.setblocking(False)
         self._old_wakeup = signal.set_wakeup_fd(self._wake.fileno(), warn_on_full_buffer=False)
         self._old_handlers = {
-            number: signal.signal(number, self._on_signal) for number in (*STOP_SIGNALS, signal.SIGCHLD)
+            number: signal.signal(number, self._on_signal)
+            for number in (*STOP_SIGNALS, signal.SIGCHLD)
         }
         self._reaper = subprocess.Popen(  # noqa: S603  (our own script)
             [sys.executable, "-I", "-S", reaper.__file__],
@@ -83,7 +85,10 @@ class Supervisor:
         return self
 
     def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
     ) -> None:
         self._interruptible = False
         self.stop()
@@ -108,7 +113,9 @@ class Supervisor:
         wave: int = 1,
         keep_fds: Sequence[int] = (),
     ) -> None:
-        """Starts a child in a session, and so a process group, of its own. Higher waves are stopped first."""
+        """Starts a child in a session, and so a process group, of its own. Higher waves are stopped
+        first.
+        """
         log = self.logs / f"{name}.log"
         if log.exists():
             log.replace(log.with_name(f"{name}.log.1"))
@@ -164,7 +171,9 @@ class Supervisor:
 
     @contextmanager
     def interruptible(self) -> Iterator[None]:
-        """For work in this process that takes a while: a stop signal raises StopRequested in the midst of it."""
+        """For work in this process that takes a while: a stop signal raises StopRequested in the
+        midst of it.
+        """
         self._look()
         self._interruptible = True
         try:
@@ -199,13 +208,15 @@ class Supervisor:
     # --- stopping ---------------------------------------------------------------------------------
 
     def stop(self) -> None:
-        """Ends every child, wave by wave, the last wave first; asked again while it does, it kills instead."""
+        """Ends every child, wave by wave, the last wave first; asked again while it does, it kills
+        instead.
+        """
         patience = self._stop_signals
         for wave in sorted({child.wave for child in self.children}, reverse=True):
             members = [child for child in self.children if child.wave == wave]
             for child in members:
-                # The leader alone: it lets its own children finish. A Celery pool child dies of a SIGTERM at
-                # once.
+                # The leader alone: it lets its own children finish. A Celery pool child dies of a
+                # SIGTERM at once.
                 if child.process.poll() is None:
                     child.process.terminate()
             leaderless: set[int] = set()
@@ -241,7 +252,9 @@ def describe_exit(code: int) -> str:
 
 
 def last_lines(log: Path | None, count: int = LAST_LINES) -> list[str]:
-    """Return the end of a log with control characters escaped, so that it cannot steer the terminal."""
+    """Return the end of a log with control characters escaped, so that it cannot steer the
+    terminal.
+    """
     if log is None or not log.exists():
         return []
     with log.open("rb") as file:

@@ -1,7 +1,8 @@
-"""Count the requests in work in a web process, and those that stand aside while they wait for a lock.
+"""Count the requests in work in a web process, and those that stand aside while they wait for a
+lock.
 
-As many again as are worked on find room there. So what one team's requests wait for keeps no others from
-being worked on.
+As many again as are worked on find room there. So what one team's requests wait for keeps no others
+from being worked on.
 """
 
 import threading
@@ -10,7 +11,9 @@ from contextlib import contextmanager
 
 
 class Turns:
-    """Hand out turns to threads. One that stands aside gives its turn to another, and needs none to go on."""
+    """Hand out turns to threads. One that stands aside gives its turn to another, and needs none to
+    go on.
+    """
 
     def __init__(self, at_once: int) -> None:
         self.at_once = at_once
@@ -41,7 +44,8 @@ class Turns:
         try:
             yield
         finally:
-            # At once, even if there is one too many then: it may hold what those wait for who have the turns.
+            # At once, even if there is one too many then: it may hold what those wait for who have
+            # the turns.
             with self._changed:
                 self.running += 1
 

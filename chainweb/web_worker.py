@@ -1,10 +1,11 @@
 """gunicorn's threads, and beside them one that answers `/healthz` alone.
 
-There are twice as many as `--threads` says: so many work at once, and so many more wait for a lock (see
-`turns`).
+There are twice as many as `--threads` says: so many work at once, and so many more wait for a lock
+(see `turns`).
 
-A load balancer asks whether this process lives. Requests that wait (for a row that somebody holds, or for the
-rest of what a slow client sends) may hold every thread of the pool, and would have it taken for dead.
+A load balancer asks whether this process lives. Requests that wait (for a row that somebody holds,
+or for the rest of what a slow client sends) may hold every thread of the pool, and would have it
+taken for dead.
 """
 
 import json
@@ -104,10 +105,13 @@ def _as_the_api_says(answer: bytes) -> bytes:
     if len(parts) < 3:
         return b""
     code = "bad_request" if parts[1] < "500" else "error"
-    body = json.dumps({"code": code, "message": f"The request cannot be read: {parts[2]}."}).encode()
+    body = json.dumps(
+        {"code": code, "message": f"The request cannot be read: {parts[2]}."}
+    ).encode()
     head = (
-        f"HTTP/1.1 {parts[1]} {parts[2]}\r\nConnection: close\r\nContent-Type: application/json\r\n"
-        f"Cache-Control: no-store\r\nX-Content-Type-Options: nosniff\r\nContent-Length: {len(body)}\r\n\r\n"
+        f"HTTP/1.1 {parts[1]} {parts[2]}\r\nConnection: close\r\nContent-Type:"
+        " application/json\r\nCache-Control: no-store\r\nX-Content-Type-Options:"
+        f" nosniff\r\nContent-Length: {len(body)}\r\n\r\n"
     )
     return head.encode("latin1") + body
 
@@ -123,7 +127,9 @@ def _peek(sock: socket.socket) -> bytes | None:
 
 
 def _asks_for_health(head: bytes) -> bool:
-    """Check for a whole request without a body: one that is still being sent would hold the thread."""
+    """Check for a whole request without a body: one that is still being sent would hold the
+    thread.
+    """
     if not head.startswith(HEALTH) or b"\r\n\r\n" not in head:
         return False
     lower = head.lower()

@@ -27,8 +27,8 @@ refuse_to_start_without_keys("web")
 def application(environ: dict[str, Any], start_response: Callable[..., Any]) -> Iterable[bytes]:
     """Serve one request. Refuse one whose path was moved by a SCRIPT_NAME.
 
-    Chainweb is served at the root of its host. A server that takes SCRIPT_NAME from a header cuts it off the
-    path, and what a proxy has let through as `/x/metrics` would be `/metrics` here.
+    Chainweb is served at the root of its host. A server that takes SCRIPT_NAME from a header cuts
+    it off the path, and what a proxy has let through as `/x/metrics` would be `/metrics` here.
     """
     if environ.get("SCRIPT_NAME"):
         start_response("400 Bad Request", [("Content-Type", "text/plain"), ("Content-Length", "0")])

@@ -52,7 +52,12 @@ def main() -> int:
                 traceback.print_exc()
                 found[scenario.name] = Findings(broken=[f"{type(error).__name__}: {error}"])
             took[scenario.name] = time.monotonic() - begun
-            _print(scenario.name, found.get(scenario.name), left_out.get(scenario.name), took[scenario.name])
+            _print(
+                scenario.name,
+                found.get(scenario.name),
+                left_out.get(scenario.name),
+                took[scenario.name],
+            )
             if scenario is chosen[0] and options.minutes and not options.only:
                 others_until = time.monotonic() + options.minutes * 60
             result = _result(found, took) | {
@@ -72,8 +77,14 @@ def _result(found: Mapping[str, Findings], took: Mapping[str, float]) -> dict[st
         "broken": {name: findings.broken for name, findings in found.items() if findings.broken},
         "missed": {name: findings.missed for name, findings in found.items() if findings.missed},
         "detail": {
-            name: findings.figures
-            | {"broken": findings.broken, "missed": findings.missed, "took_seconds": round(took[name], 1)}
+            name: (
+                findings.figures
+                | {
+                    "broken": findings.broken,
+                    "missed": findings.missed,
+                    "took_seconds": round(took[name], 1),
+                }
+            )
             for name, findings in found.items()
         },
     }
@@ -86,10 +97,14 @@ def _options() -> argparse.Namespace:
     parser.add_argument(
         "--minutes",
         type=float,
-        help="workers are killed for so long, and as long again the others are begun (default: 10, and all of them);"
-        " less than 10 makes a short run",
+        help=(
+            "workers are killed for so long, and as long again the others are begun (default: 10,"
+            " and all of them); less than 10 makes a short run"
+        ),
     )
-    parser.add_argument("--sessions", type=int, default=10_000, help="at most so many (default 10,000)")
+    parser.add_argument(
+        "--sessions", type=int, default=10_000, help="at most so many (default 10,000)"
+    )
     parser.add_argument("--only", default="", help="names of scenarios, with commas")
     parser.add_argument(
         "--short", action="store_true", help="outages of a sixth of their length, fewer rounds"
@@ -133,7 +148,9 @@ def _print(name: str, findings: Any, left_out: str | None, seconds: float) -> No
     if findings is None:
         print(f"{name:20} left out: {left_out}", flush=True)
         return
-    verdict = "BROKEN" if findings.broken else "holds, misses its goals" if findings.missed else "holds"
+    verdict = (
+        "BROKEN" if findings.broken else "holds, misses its goals" if findings.missed else "holds"
+    )
     print(f"{name:20} {verdict} ({seconds:.0f} s)", flush=True)
     for key, value in findings.figures.items():
         print(f"    {key}: {value}", flush=True)

@@ -39,7 +39,15 @@ class Broker:
 
     def start(self) -> None:
         """Returns when it answers."""
-        command = [_binary(), "--port", str(self.port), "--bind", "127.0.0.1", "--dir", str(self._folder)]
+        command = [
+            _binary(),
+            "--port",
+            str(self.port),
+            "--bind",
+            "127.0.0.1",
+            "--dir",
+            str(self._folder),
+        ]
         self._process = subprocess.Popen(
             [*command, "--save", "", "--appendonly", "no"],
             stdout=subprocess.DEVNULL,

@@ -90,7 +90,15 @@ class Cluster:
         self._log = (self._folder / "log").open("wb")
         subprocess.run(
             [
-                *(str(self._bin / "initdb"), "-D", str(self._data), "-U", "postgres", "-A", "trust"),
+                *(
+                    str(self._bin / "initdb"),
+                    "-D",
+                    str(self._data),
+                    "-U",
+                    "postgres",
+                    "-A",
+                    "trust",
+                ),
                 *("-E", "UTF8", "--locale=C.UTF-8", "--no-sync"),
             ],
             check=True,
@@ -148,12 +156,16 @@ class Cluster:
         """From the next transaction on, in every session."""
         with connect(self.url) as server:
             server.execute("SET SESSION CHARACTERISTICS AS TRANSACTION READ WRITE")
-            server.execute(f"ALTER SYSTEM SET default_transaction_read_only = {'on' if on else 'off'}")
+            server.execute(
+                f"ALTER SYSTEM SET default_transaction_read_only = {'on' if on else 'off'}"
+            )
             server.execute("SELECT pg_reload_conf()")
 
 
 def _binaries() -> Path:
-    found = sorted(glob.glob("/usr/lib/postgresql/*/bin/initdb"), key=lambda path: int(path.split("/")[4]))
+    found = sorted(
+        glob.glob("/usr/lib/postgresql/*/bin/initdb"), key=lambda path: int(path.split("/")[4])
+    )
     if found:
         return Path(found[-1]).parent
     if one := shutil.which("initdb"):

@@ -33,7 +33,9 @@ class Kept:
 
 @dataclass
 class Keeper:
-    """Starts, kills, stops and continues; `unexpected` holds "name: exit code" of what ended by itself."""
+    """Starts, kills, stops and continues; `unexpected` holds "name: exit code" of what ended by
+    itself.
+    """
 
     folder: Path
     unexpected: list[str] = field(default_factory=list)
@@ -45,7 +47,9 @@ class Keeper:
     def __enter__(self) -> Self:
         # Ends everything if this process itself is killed.
         self._reaper = subprocess.Popen(
-            [sys.executable, "-I", "-S", reaper.__file__], stdin=subprocess.PIPE, start_new_session=True
+            [sys.executable, "-I", "-S", reaper.__file__],
+            stdin=subprocess.PIPE,
+            start_new_session=True,
         )
         self._thread = threading.Thread(target=self._keep, name="keeper", daemon=True)
         self._thread.start()
@@ -74,7 +78,11 @@ class Keeper:
         self._reaper.stdin.flush()
 
     def start(
-        self, name: str, command: Sequence[str], environ: Mapping[str, str], keep_fds: Sequence[int] = ()
+        self,
+        name: str,
+        command: Sequence[str],
+        environ: Mapping[str, str],
+        keep_fds: Sequence[int] = (),
     ) -> None:
         with self._lock:
             process = self._spawn(name, command, environ, keep_fds)
@@ -89,8 +97,8 @@ class Keeper:
         kept.process.wait()
 
     def kill(self, name: str, how: str = "group") -> None:
-        """SIGKILL: "group" is all of it, "parent" its first process alone, "child" one of that one's
-        children.
+        """SIGKILL: "group" is all of it, "parent" its first process alone, "child" one of that
+        one's children.
         """
         with self._lock:
             kept = self._kept[name]

@@ -10,7 +10,8 @@ from typing import Any
 from chaos.stage import Stage
 from chaos.watch import CREDENTIAL, Seen, parts_fault, triplet_fault
 
-# Rotation is due at 35–40 sixtieths of a life: what is minted again clearly before was minted for nothing.
+# Rotation is due at 35–40 sixtieths of a life: what is minted again clearly before was minted for
+# nothing.
 EARLY = 33 / 60
 
 
@@ -18,8 +19,9 @@ EARLY = 33 / 60
 class Facts:
     """Hold an oracle's counts.
 
-    `calls`: AssumeRole calls that were answered with a credential. `wasted`: of these, those that were never
-    stored. `early`: stored long before they were due. `faults`: whatever must never be, in words.
+    `calls`: AssumeRole calls that were answered with a credential. `wasted`: of these, those that
+    were never stored. `early`: stored long before they were due. `faults`: whatever must never be,
+    in words.
     """
 
     calls: int = 0
@@ -62,7 +64,8 @@ def settle(stage: Stage, seconds: float = 90) -> None:
     Then every call that was answered has been stored, or never will be.
     """
     stage.rows.execute(
-        "UPDATE chains_credential SET due_at = due_at + interval '1 hour' WHERE due_at > clock_timestamp()"
+        "UPDATE chains_credential SET due_at = due_at + interval '1 hour' WHERE due_at >"
+        " clock_timestamp()"
     )
     stage.wait(lambda: not _busy(stage), "all that is due is done", seconds)
 
@@ -126,7 +129,9 @@ def _examine(stage: Stage, seen: Seen | None, marked: int) -> Facts:
 
 
 def _examples(by_key: dict[str, Any], stored: set[str]) -> list[str]:
-    """Describe some wasted calls: role, time of the answer, and time until the next call for the role."""
+    """Describe some wasted calls: role, time of the answer, and time until the next call for the
+    role.
+    """
     told = []
     for key in list(by_key.keys() - stored)[:5]:
         call = by_key[key]
@@ -142,7 +147,9 @@ def _examples(by_key: dict[str, Any], stored: set[str]) -> list[str]:
     return told
 
 
-def _check_events(stage: Stage, minted: list[Any], by_key: dict[str, Any], marked: int, facts: Facts) -> None:
+def _check_events(
+    stage: Stage, minted: list[Any], by_key: dict[str, Any], marked: int, facts: Facts
+) -> None:
     by_credential = collections.defaultdict(list)
     for seq, at, credential, key, parent_key in minted:
         call = by_key.get(key)
@@ -159,27 +166,34 @@ def _check_events(stage: Stage, minted: list[Any], by_key: dict[str, Any], marke
     for lines in by_credential.values():
         for (seq, at, call), (next_seq, next_at, next_call) in pairwise(lines):
             if next_call["at"] < call["at"]:
-                facts.faults.append(f"stale write: event {next_seq} stored an older answer over a newer one")
+                facts.faults.append(
+                    f"stale write: event {next_seq} stored an older answer over a newer one"
+                )
             if seq > marked and (next_at - at).total_seconds() < EARLY * stage.life_seconds:
                 facts.early += 1
                 if len(facts.early_examples) < 5:
                     gap = (next_at - at).total_seconds()
-                    facts.early_examples.append(f"{call['role_arn']}: stored again {gap:.2f} s later")
+                    facts.early_examples.append(
+                        f"{call['role_arn']}: stored again {gap:.2f} s later"
+                    )
     generations = dict(
-        stage.rows.execute("SELECT fingerprint, generation FROM chains_credential WHERE level > 0").fetchall()
+        stage.rows.execute(
+            "SELECT fingerprint, generation FROM chains_credential WHERE level > 0"
+        ).fetchall()
     )
     for credential, lines in by_credential.items():
         if credential in generations and generations[credential] != len(lines):
             facts.faults.append(
-                f"{credential[:12]} is of generation {generations[credential]}, but was stored {len(lines)} times"
+                f"{credential[:12]} is of generation {generations[credential]}, but was stored"
+                f" {len(lines)} times"
             )
 
 
 def _check_rows(stage: Stage, minted: list[Any], by_key: dict[str, Any], facts: Facts) -> None:
     last = {credential: key for _, _, credential, key, _ in minted}
     rows = stage.rows.execute(
-        f"SELECT {CREDENTIAL}, request->>'role_arn', request->>'role_session_name' FROM chains_credential"
-        " WHERE sealed IS NOT NULL"
+        f"SELECT {CREDENTIAL}, request->>'role_arn', request->>'role_session_name' FROM"
+        " chains_credential WHERE sealed IS NOT NULL"
     ).fetchall()
     for *row, role_arn, role_session_name in rows:
         fingerprint, _, _, key, _, _, expires_at = row
@@ -212,7 +226,9 @@ def _check_served(stage: Stage, seen: Seen, by_key: dict[str, Any], facts: Facts
         if call is None:
             facts.faults.append(f"served: {one.access_key_id}, which the STS never issued")
         elif one.expires_at != call["expires_at"]:
-            facts.faults.append(f"served: {one.access_key_id} with another end than the STS gave it")
+            facts.faults.append(
+                f"served: {one.access_key_id} with another end than the STS gave it"
+            )
     for key, times in handed_out.items():
         if revealed[key] < times:
             facts.faults.append(f"{key} was handed out {times} times with {revealed[key]} events")

@@ -1,6 +1,7 @@
 """Create and remove people of an installation, as told by JSON lines on standard input.
 
-    {"team": SLUG, "people": N}    → {"session", "people": [{"name", "token", "cookies"}, …]}: N members with one session active
+    {"team": SLUG, "people": N}    → {"session", "people": [{"name", "token", "cookies"}, …]}:
+                                     N members with one session active
     {"remove": NAME, "team": SLUG} → {"removed": NAME}, once that is committed
 
 One role session name for everybody, so that all of them share one credential and one call to STS.
@@ -99,7 +100,9 @@ def _team(slug: str) -> tuple[Any, "AwsSession"]:
 def _gone(slug: str) -> int:
     from sessions.models import Event, EventKind
 
-    removed = Event.objects.filter(kind=EventKind.MEMBER_REMOVED, data__member__startswith=f"{slug}-")
+    removed = Event.objects.filter(
+        kind=EventKind.MEMBER_REMOVED, data__member__startswith=f"{slug}-"
+    )
     return removed.count()
 
 
@@ -121,7 +124,9 @@ def _wait_for(session: "AwsSession", username: str) -> None:
     from sessions.models import Activation
 
     deadline = time.monotonic() + PATIENCE_SECONDS
-    theirs = Activation.objects.select_related("credential").filter(session=session, user__username=username)
+    theirs = Activation.objects.select_related("credential").filter(
+        session=session, user__username=username
+    )
     while not theirs.get().credential.is_live(database_now()):
         if time.monotonic() > deadline:
             raise TimeoutError("the shared session is not active")

@@ -45,7 +45,9 @@ class Proxy:
         self._loop.close()
 
     def pass_on(self) -> None:
-        """Everything works again; what was swallowed goes on its way late, as after a mended cable."""
+        """Everything works again; what was swallowed goes on its way late, as after a mended
+        cable.
+        """
         self._do(self._mend())
 
     def refuse(self) -> None:
@@ -69,7 +71,9 @@ class Proxy:
 
     async def _listen(self) -> None:
         if self._server is None:
-            self._server = await asyncio.start_server(self._serve, "127.0.0.1", self.port, backlog=512)
+            self._server = await asyncio.start_server(
+                self._serve, "127.0.0.1", self.port, backlog=512
+            )
 
     async def _close(self) -> None:
         if self._server is not None:

@@ -33,8 +33,8 @@ class Plan:
 class Findings:
     """Hold figures and failures in words.
 
-    `broken` is what must hold on any machine, `missed` are the goals in seconds and percent that a slow or
-    busy one may miss. `must_not_lapse`: whether its lapses count against the product.
+    `broken` is what must hold on any machine, `missed` are the goals in seconds and percent that a
+    slow or busy one may miss. `must_not_lapse`: whether its lapses count against the product.
     """
 
     figures: dict[str, Any] = field(default_factory=dict)

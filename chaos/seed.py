@@ -1,7 +1,7 @@
 """Make a team and start its first sessions: `python -m chaos.seed SESSIONS STARTED REGION`.
 
-One IAM user, ten middle roles in ten accounts, and below them the sessions in turn: two hops each, the first
-one shared. Prints {"token", "sessions": [[id, account], …]}.
+One IAM user, ten middle roles in ten accounts, and below them the sessions in turn: two hops each,
+the first one shared. Prints {"token", "sessions": [[id, account], …]}.
 """
 
 import json
@@ -22,10 +22,16 @@ def main(count: int, started: int, region: str) -> None:
     from sessions.secret import Secret
 
     team = create_team("chaos", "Chaos", actor="chaos")
-    Team.objects.filter(pk=team.pk).update(activation_hours=200)  # the engine divides its hours, too
+    Team.objects.filter(pk=team.pk).update(
+        activation_hours=200
+    )  # the engine divides its hours, too
     team.refresh_from_db()
-    ada = add_member(team, create_person("ada", Secret("a long passphrase for ada")), Role.ADMIN, "chaos")
-    ben = add_member(team, create_person("ben", Secret("a long passphrase for ben")), Role.MEMBER, "chaos")
+    ada = add_member(
+        team, create_person("ada", Secret("a long passphrase for ada")), Role.ADMIN, "chaos"
+    )
+    ben = add_member(
+        team, create_person("ben", Secret("a long passphrase for ben")), Role.MEMBER, "chaos"
+    )
     root = save_session(
         Draft(
             kind="iam-user",

@@ -1,4 +1,6 @@
-"""Run a whole installation for one scenario: database, broker, STS, web, workers, clocks, proxies."""
+"""Run a whole installation for one scenario: database, broker, STS, web, workers, clocks,
+proxies.
+"""
 
 import http.client
 import json
@@ -28,7 +30,9 @@ PATIENCE_SECONDS = 180.0
 
 @dataclass(frozen=True)
 class Seeded:
-    """Hold what `chaos.seed` made. `sessions`: (id, account of its role), the started ones first."""
+    """Hold what `chaos.seed` made. `sessions`: (id, account of its role), the started ones
+    first.
+    """
 
     token: str
     sessions: list[tuple[str, str]]
@@ -74,7 +78,9 @@ class Stage:
 
     def _set_up(self, stack: ExitStack) -> None:
         folder = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="chaos-")))
-        self.sts = stack.enter_context(StandIn(latency=self.options.latency_seconds, life=self.life_seconds))
+        self.sts = stack.enter_context(
+            StandIn(latency=self.options.latency_seconds, life=self.life_seconds)
+        )
         self.cluster = stack.enter_context(Cluster()) if self.options.own_cluster else None
         self.database_url = (
             self.cluster.url if self.cluster else stack.enter_context(Scratch(self.template)).url
@@ -95,7 +101,8 @@ class Stage:
         self.environ = self._environ(folder, addresses)
         self.listener = stack.enter_context(processes.listen("127.0.0.1", 0))
         self.web_address: tuple[str, int] = self.listener.getsockname()
-        # The last to come and so the first to go: nothing of ours runs when its database is dropped.
+        # The last to come and so the first to go: nothing of ours runs when its database is
+        # dropped.
         self.keeper = stack.enter_context(Keeper(folder))
         self.keeper.adopt(self.broker.group)
         self.keeper.adopt(self.sts.process.pid)
@@ -129,7 +136,9 @@ class Stage:
         command = [sys.executable, "-m", "chaos.seed", str(self.options.sessions), str(started)]
         command.append(self.options.region)
         environ = self.environ | {"DATABASE_URL": self.database_url}
-        made = subprocess.run(command, env=environ, cwd=CHECKOUT, check=True, stdout=subprocess.PIPE)
+        made = subprocess.run(
+            command, env=environ, cwd=CHECKOUT, check=True, stdout=subprocess.PIPE
+        )
         answer = json.loads(made.stdout)
         return Seeded(answer["token"], [tuple(each) for each in answer["sessions"]], started)
 
@@ -195,12 +204,14 @@ class Stage:
     def live(self) -> int:
         """Count the activations with a live credential."""
         found: int = self.one(
-            "SELECT count(*) FROM chains_activation a JOIN chains_credential c ON c.fingerprint = a.credential_id"
-            " WHERE c.sealed IS NOT NULL AND c.expires_at > clock_timestamp()"
+            "SELECT count(*) FROM chains_activation a JOIN chains_credential c ON c.fingerprint ="
+            " a.credential_id WHERE c.sealed IS NOT NULL AND c.expires_at > clock_timestamp()"
         )
         return found
 
-    def wait(self, check: Callable[[], bool], what: str, seconds: float = PATIENCE_SECONDS) -> float:
+    def wait(
+        self, check: Callable[[], bool], what: str, seconds: float = PATIENCE_SECONDS
+    ) -> float:
         """Waits for it; returns how long that took. Raises TimeoutError with `what`."""
         begun = time.monotonic()
         while not check():
@@ -211,33 +222,40 @@ class Stage:
 
     def wait_until_fresh(self, seconds: float = PATIENCE_SECONDS) -> float:
         """Until everything that is started lives."""
-        return self.wait(lambda: self.live() >= self.seeded.started, "all started sessions are live", seconds)
+        return self.wait(
+            lambda: self.live() >= self.seeded.started, "all started sessions are live", seconds
+        )
 
     def spread(self, within_seconds: float) -> None:
-        """Steady state at once: rotations are spread over that time, none later than its 37th minute."""
+        """Steady state at once: rotations are spread over that time, none later than its 37th
+        minute.
+        """
         self.rows.execute(
-            "UPDATE chains_credential SET due_at = clock_timestamp() + random() * least(%s * interval '1 second',"
-            " minted_at + (expires_at - minted_at) * 37 / 60 - clock_timestamp())"
-            " WHERE due_at IS NOT NULL AND sealed IS NOT NULL AND lease_until IS NULL",
+            "UPDATE chains_credential SET due_at = clock_timestamp() + random() * least(%s *"
+            " interval '1 second', minted_at + (expires_at - minted_at) * 37 / 60 -"
+            " clock_timestamp()) WHERE due_at IS NOT NULL AND sealed IS NOT NULL AND lease_until IS"
+            " NULL",
             [within_seconds],
         )
 
     def make_due(self) -> Any:
         """Everything that lives and is rotated is due now; the database's moment of that."""
         return self.one(
-            "WITH due AS (UPDATE chains_credential SET due_at = clock_timestamp()"
-            " WHERE due_at IS NOT NULL AND sealed IS NOT NULL RETURNING due_at) SELECT max(due_at) FROM due"
+            "WITH due AS (UPDATE chains_credential SET due_at = clock_timestamp() WHERE due_at IS"
+            " NOT NULL AND sealed IS NOT NULL RETURNING due_at) SELECT max(due_at) FROM due"
         )
 
     def minted_since(self, moment: Any) -> bool:
         """Tell if every activation has a credential issued after that moment."""
         return not self.one(
-            "SELECT count(*) FROM chains_activation a JOIN chains_credential c ON c.fingerprint = a.credential_id"
-            " WHERE c.minted_at IS NULL OR c.minted_at < %s",
+            "SELECT count(*) FROM chains_activation a JOIN chains_credential c ON c.fingerprint ="
+            " a.credential_id WHERE c.minted_at IS NULL OR c.minted_at < %s",
             moment,
         )
 
-    def ask(self, method: str, path: str, body: Any = None, timeout: float = 30) -> tuple[int, bytes, float]:
+    def ask(
+        self, method: str, path: str, body: Any = None, timeout: float = 30
+    ) -> tuple[int, bytes, float]:
         """One request to the web with the member's token: status (0: none), body, seconds."""
         begun = time.monotonic()
         connection = http.client.HTTPConnection(*self.web_address, timeout=timeout)
@@ -246,7 +264,10 @@ class Stage:
                 method,
                 path,
                 None if body is None else json.dumps(body),
-                {"Authorization": f"Bearer {self.seeded.token}", "Content-Type": "application/json"},
+                {
+                    "Authorization": f"Bearer {self.seeded.token}",
+                    "Content-Type": "application/json",
+                },
             )
             answer = connection.getresponse()
             return answer.status, answer.read(), time.monotonic() - begun
@@ -260,15 +281,17 @@ class Stage:
 
     def start_session(self, number: int) -> tuple[int, float]:
         """Has the web start a session; (status, seconds)."""
-        status, _, seconds = self.ask("POST", f"/api/v1/sessions/{self.seeded.sessions[number][0]}/start")
+        status, _, seconds = self.ask(
+            "POST", f"/api/v1/sessions/{self.seeded.sessions[number][0]}/start"
+        )
         return status, seconds
 
     def is_active(self, number: int) -> bool:
         return bool(
             self.one(
-                "SELECT count(*) FROM chains_activation a JOIN chains_credential c"
-                " ON c.fingerprint = a.credential_id WHERE a.session_id = %s AND c.sealed IS NOT NULL"
-                " AND c.expires_at > clock_timestamp()",
+                "SELECT count(*) FROM chains_activation a JOIN chains_credential c ON c.fingerprint"
+                " = a.credential_id WHERE a.session_id = %s AND c.sealed IS NOT NULL AND"
+                " c.expires_at > clock_timestamp()",
                 self.seeded.sessions[number][0],
             )
         )
@@ -297,7 +320,9 @@ class Stage:
 
 
 def base_environ() -> dict[str, str]:
-    """Return the environment of all our processes: the run's own keys, nothing of the caller's AWS."""
+    """Return the environment of all our processes: the run's own keys, nothing of the caller's
+    AWS.
+    """
     kept = {"PGPASSWORD", "PATH", "HOME", "LANG", "LC_ALL", "TMPDIR", "SYSTEMROOT"}
     ours = {"SECRET_KEY", "CHAINWEB_SEAL_KEYS", "CHAINWEB_ROOT_KEYS", "CHAINWEB_ROOT_PUBLIC_KEY"}
     environ = {name: value for name, value in os.environ.items() if name in kept | ours}
@@ -321,7 +346,11 @@ def migrate(database_url: str) -> None:
         subprocess.run(
             [sys.executable, "manage.py", "migrate", "--verbosity=0"],
             env=base_environ()
-            | {"DATABASE_URL": database_url, "REDIS_URL": "redis://127.0.0.1:1/0", "CHAINWEB_DATA": folder},
+            | {
+                "DATABASE_URL": database_url,
+                "REDIS_URL": "redis://127.0.0.1:1/0",
+                "CHAINWEB_DATA": folder,
+            },
             cwd=CHECKOUT,
             check=True,
         )

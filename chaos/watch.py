@@ -1,4 +1,6 @@
-"""Watch all the time: every active session in the database, some through the web as a tool would."""
+"""Watch all the time: every active session in the database, some through the web as a tool
+would.
+"""
 
 import collections
 import http.client
@@ -17,8 +19,8 @@ from chaos.databases import connect
 from chaos.stage import Stage
 
 LOOK_SECONDS = 0.5
-# Of so many activations; with more of them it looks less often, since it shares the machine with what it
-# looks at.
+# Of so many activations; with more of them it looks less often, since it shares the machine with
+# what it looks at.
 LOOKED_AT_TWICE_A_SECOND = 2000
 # Opened and compared at each look, picked at random.
 OPENED_PER_LOOK = 20
@@ -27,7 +29,9 @@ SLOW_SECONDS = 1.0
 
 @dataclass(frozen=True)
 class Served:
-    """Hold a credential that was served with 200: the STS must know the triplet. Times are Unix seconds."""
+    """Hold a credential that was served with 200: the STS must know the triplet. Times are Unix
+    seconds.
+    """
 
     access_key_id: str
     secret_access_key: str
@@ -41,9 +45,9 @@ class Seen:
     """Hold what was seen so far.
 
     `lapsed`: (activation, generation) that had a credential once and then one that was over.
-    `least_life_seconds`: the shortest that an active session was seen with. `answers`: the web's statuses, 0
-    for none. `lateness_seconds`: of each rotation seen, how long after its time it was written, by account.
-    Moments are those of time.monotonic().
+    `least_life_seconds`: the shortest that an active session was seen with. `answers`: the web's
+    statuses, 0 for none. `lateness_seconds`: of each rotation seen, how long after its time it was
+    written, by account. Moments are those of time.monotonic().
     """
 
     looks: int = 0
@@ -74,7 +78,9 @@ class Watch:
 
     def __enter__(self) -> Seen:
         work = [self._look_at_the_database, *[self._read_from_the_web] * self.readers]
-        self._threads = [threading.Thread(target=self._guarded, args=(one,), daemon=True) for one in work]
+        self._threads = [
+            threading.Thread(target=self._guarded, args=(one,), daemon=True) for one in work
+        ]
         for thread in self._threads:
             thread.start()
         return self.seen
@@ -96,7 +102,9 @@ class Watch:
 
     def _look_at_the_database(self) -> None:
         connection: psycopg.Connection[Any] | None = None
-        pause = LOOK_SECONDS * max(1.0, min(4.0, self.stage.seeded.started / LOOKED_AT_TWICE_A_SECOND))
+        pause = LOOK_SECONDS * max(
+            1.0, min(4.0, self.stage.seeded.started / LOOKED_AT_TWICE_A_SECOND)
+        )
         while not self._over.wait(pause):
             try:
                 connection = connection or connect(self.stage.database_url)
@@ -112,10 +120,11 @@ class Watch:
 
     def _look(self, connection: psycopg.Connection[Any]) -> None:
         rows = connection.execute(
-            "SELECT a.id::text, c.fingerprint, c.generation, c.due_at, c.minted_at, split_part(c.request->>'role_arn', ':', 5),"
-            " CASE WHEN c.sealed IS NULL THEN 0 ELSE extract(epoch FROM c.expires_at - clock_timestamp())::float8 END"
-            " FROM chains_activation a JOIN chains_credential c ON c.fingerprint = a.credential_id"
-            " WHERE c.generation > 0"
+            "SELECT a.id::text, c.fingerprint, c.generation, c.due_at, c.minted_at,"
+            " split_part(c.request->>'role_arn', ':', 5), CASE WHEN c.sealed IS NULL THEN 0 ELSE"
+            " extract(epoch FROM c.expires_at - clock_timestamp())::float8 END FROM"
+            " chains_activation a JOIN chains_credential c ON c.fingerprint = a.credential_id WHERE"
+            " c.generation > 0"
         )
         for activation, fingerprint, generation, due_at, minted_at, account, life in rows:
             if life <= 0:
@@ -133,8 +142,8 @@ class Watch:
     def _open_some(self, connection: psycopg.Connection[Any]) -> None:
         start = f"{random.getrandbits(256):064x}"
         for row in connection.execute(
-            f"SELECT {CREDENTIAL} FROM chains_credential WHERE sealed IS NOT NULL AND fingerprint >= %s"
-            " ORDER BY fingerprint LIMIT %s",
+            f"SELECT {CREDENTIAL} FROM chains_credential WHERE sealed IS NOT NULL AND fingerprint"
+            " >= %s ORDER BY fingerprint LIMIT %s",
             [start, OPENED_PER_LOOK],
         ):
             if fault := triplet_fault(row):
@@ -155,7 +164,11 @@ class Watch:
                 self.seen.slow += 1
             if status != http.client.OK:
                 self.seen.failed.append(
-                    (time.monotonic(), status, " ".join(body.decode(errors="replace").split())[:200])
+                    (
+                        time.monotonic(),
+                        status,
+                        " ".join(body.decode(errors="replace").split())[:200],
+                    )
                 )
                 continue
             answer = json.loads(body)
@@ -192,7 +205,9 @@ def triplet_fault(row: tuple[Any, ...]) -> str:
 
 
 def parts_fault(access_key_id: str, secret: str, token: str) -> str:
-    """The stand-in's secrets and tokens begin with their key id: so each triplet shows what it is made of."""
+    """The stand-in's secrets and tokens begin with their key id: so each triplet shows what it is
+    made of.
+    """
     if secret[: len(access_key_id)] == access_key_id == token[: len(access_key_id)]:
         return ""
     return f"{access_key_id} with the secret of {secret[:20]} and the token of {token[:20]}"

@@ -10,7 +10,8 @@ class ChainsConfig(AppConfig):
     verbose_name = "Role chains"
 
     def ready(self) -> None:
-        # Without our Celery application, a process that only sends would send to Celery's own default broker.
+        # Without our Celery application, a process that only sends would send to Celery's own
+        # default broker.
         from chainweb import celery  # noqa: F401
         from sessions import checks  # noqa: F401  (the first two register themselves)
         from sessions.db import lookups  # noqa: F401  (the first two register themselves)

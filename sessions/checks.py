@@ -8,7 +8,8 @@ from django.core.exceptions import ImproperlyConfigured
 
 from sessions.sealing import SealingError, parse_keys
 
-# The tag by which `up` asks for these alone: at every start, and without loading the whole URLconf for it.
+# The tag by which `up` asks for these alone: at every start, and without loading the whole URLconf
+# for it.
 KEYS = "keys"
 
 
@@ -18,7 +19,10 @@ def keys_are_usable(**kwargs: Any) -> list[CheckMessage]:
     problems: list[CheckMessage] = []
     for setting in ("CHAINWEB_SEAL_KEYS", "CHAINWEB_ROOT_PUBLIC_KEY", "CHAINWEB_ROOT_KEYS"):
         try:
-            if not parse_keys(getattr(settings, setting), setting) and setting != "CHAINWEB_ROOT_KEYS":
+            if (
+                not parse_keys(getattr(settings, setting), setting)
+                and setting != "CHAINWEB_ROOT_KEYS"
+            ):
                 problems.append(
                     Critical(
                         f"{setting} is not set.",
@@ -37,7 +41,9 @@ def keys_are_usable(**kwargs: Any) -> list[CheckMessage]:
 
 @register(deploy=True)
 def hosts_are_named(**kwargs: Any) -> list[CheckMessage]:
-    """Refuse patterns that let in hosts of strangers: with them the Host header protects from nothing."""
+    """Refuse patterns that let in hosts of strangers: with them the Host header protects from
+    nothing.
+    """
     problems: list[CheckMessage] = []
     if not settings.ALLOWED_HOSTS:
         problems.append(
@@ -48,7 +54,10 @@ def hosts_are_named(**kwargs: Any) -> list[CheckMessage]:
             )
         )
     origins = [origin.partition("://")[2] for origin in settings.CSRF_TRUSTED_ORIGINS]
-    for setting, hosts in (("ALLOWED_HOSTS", settings.ALLOWED_HOSTS), ("CSRF_TRUSTED_ORIGINS", origins)):
+    for setting, hosts in (
+        ("ALLOWED_HOSTS", settings.ALLOWED_HOSTS),
+        ("CSRF_TRUSTED_ORIGINS", origins),
+    ):
         problems += [
             Critical(
                 f"{setting}: {host!r} lets in hosts that are not yours.",

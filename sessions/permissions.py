@@ -1,6 +1,7 @@
 """Decide who may what: one function, one table. Rights are read from the database each time.
 
-`can()` asks for what the role allows, what the token in use is good for, and whom the session is open to.
+`can()` asks for what the role allows, what the token in use is good for, and whom the session is
+open to.
 """
 
 from collections.abc import Collection, Iterable, Sequence
@@ -76,7 +77,8 @@ ROLES: dict[Action, set[Role]] = {
     Action.MANAGE_PEOPLE: {Role.ADMIN},
 }
 
-# Which scope a token needs for it. What is not here no token can do: people are managed by people, logged in.
+# Which scope a token needs for it. What is not here no token can do: people are managed by people,
+# logged in.
 SCOPES: dict[Action, Scope] = {
     Action.START: Scope.USE,
     Action.DISMISS: Scope.USE,
@@ -89,15 +91,18 @@ SCOPES: dict[Action, Scope] = {
     Action.SHARE: Scope.MANAGE,
     Action.EDIT_POLICY: Scope.MANAGE,
 }
-CUT_OFF = "Nobody answers any more for what this chain is assumed from: an admin takes over by editing and saving the session."
+CUT_OFF = (
+    "Nobody answers any more for what this chain is assumed from: an admin takes over by editing"
+    " and saving the session."
+)
 READING = {Action.VIEW, Action.READ_LEDGER, Action.READ_POLICY}
 
 
 class Rights:
     """Check what one member may do now, for many sessions: grants are read once, when first needed.
 
-    `among`: the ids of the sessions that it will be asked about; None: any of the team. Made anew for every
-    request.
+    `among`: the ids of the sessions that it will be asked about; None: any of the team. Made anew
+    for every request.
     """
 
     def __init__(self, member: Membership, among: Collection[Any] | None = None) -> None:
@@ -106,9 +111,15 @@ class Rights:
         self._grants: dict[Any, set[str]] | None = None
 
     def can(self, action: Action, session: AwsSession | None = None) -> bool:
-        """Whether the member may do that, to that session where one is meant. Another team's session: never."""
+        """Whether the member may do that, to that session where one is meant. Another team's
+        session: never.
+        """
         member = self.member
-        if not member.user.is_active or member.disabled_at or Role(member.role) not in ROLES[action]:
+        if (
+            not member.user.is_active
+            or member.disabled_at
+            or Role(member.role) not in ROLES[action]
+        ):
             return False
         if not self._token_allows(action, session):
             return False
@@ -119,7 +130,9 @@ class Rights:
         match action:
             case Action.START | Action.TAKE_CREDENTIALS:
                 # A root hands nothing to people: it is there to be assumed from.
-                return session.is_chained and (session.open_to_start or self._granted(session, Right.START))
+                return session.is_chained and (
+                    session.open_to_start or self._granted(session, Right.START)
+                )
             case Action.USE_AS_ASSUMER:
                 is_admin = member.role == Role.ADMIN
                 return is_admin or session.open_to_assume or self._granted(session, Right.ASSUME)
@@ -134,8 +147,8 @@ class Rights:
         token = self.member.token
         if token is None:
             return True
-        # Good for some sessions alone: nothing that is about the team as a whole, nor about another session.
-        # What these are assumed from may be any that its person may use.
+        # Good for some sessions alone: nothing that is about the team as a whole, nor about another
+        # session. What these are assumed from may be any that its person may use.
         is_bound = token.is_bound and action is not Action.USE_AS_ASSUMER
         if is_bound and (session is None or session.pk not in token.bound_to):
             return False
@@ -149,7 +162,9 @@ class Rights:
         return str(right) in self._grants.get(session.pk, ())
 
     def _read_grants(self, among: Collection[Any] | None) -> dict[Any, set[str]]:
-        grants = SessionGrant.objects.filter(grants_to(self.member), session__team=self.member.team_id)
+        grants = SessionGrant.objects.filter(
+            grants_to(self.member), session__team=self.member.team_id
+        )
         if among is not None:
             grants = grants.filter(session_id__any_of=among)
         found: dict[Any, set[str]] = {}
@@ -184,8 +199,8 @@ def can(member: Membership, action: Action, session: AwsSession | None = None) -
 
 
 def not_to_change(member: Membership, sessions: QuerySet[AwsSession]) -> QuerySet[AwsSession]:
-    """Select those of these sessions that are not a member's to share or delete, who may do that to some:
-    `can` for very many at once.
+    """Select those of these sessions that are not a member's to share or delete, who may do that to
+    some: `can` for very many at once.
     """
     may = Q(team=member.team_id)
     if member.role != Role.ADMIN:
@@ -196,12 +211,15 @@ def not_to_change(member: Membership, sessions: QuerySet[AwsSession]) -> QuerySe
 
 
 class NotAllowed(PermissionDenied):
-    """Refuse with the reason: the role, the token's scopes or sessions, or whom the session is open to.
+    """Refuse with the reason: the role, the token's scopes or sessions, or whom the session is open
+    to.
 
     `scope` is the one that the token lacks, if that is the reason.
     """
 
-    def __init__(self, member: Membership, action: Action, session: AwsSession | None = None) -> None:
+    def __init__(
+        self, member: Membership, action: Action, session: AwsSession | None = None
+    ) -> None:
         self.message, self.scope = _why_not(member, action, session)
         super().__init__(self.message)
 
@@ -217,8 +235,15 @@ def _why_not(member: Membership, action: Action, session: AwsSession | None) -> 
             return "No token can do that: log in and do it on the page.", ""
         if scope not in token.scopes:
             has = ", ".join(f"“{each}”" for each in token.scopes) or "none"
-            return f"This token lacks the scope “{scope}”; it has {has}. Create one that has it.", str(scope)
-    if token is not None and token.is_bound and (session is None or session.pk not in token.bound_to):
+            return (
+                f"This token lacks the scope “{scope}”; it has {has}. Create one that has it.",
+                str(scope),
+            )
+    if (
+        token is not None
+        and token.is_bound
+        and (session is None or session.pk not in token.bound_to)
+    ):
         names = ", ".join(f"“{alias}”" for alias in sorted(token.bound_to.values()))
         return f"This token is for {names} alone.", ""
     if session is None:
@@ -255,9 +280,9 @@ class GroupsTooOld(PermissionDenied):
         when = f"on {read_at:%-d %b %Y at %H:%M} UTC" if read_at else "never"
         self.member = member
         self.message = (
-            f"Your groups were last read {when}; for {member.team.name} they have to be read every "
-            f"{settings.CHAINWEB_GROUPS_MAX_AGE_HOURS:g} hours. Log in again by single sign-on, and everything goes on, "
-            "tokens included."
+            f"Your groups were last read {when}; for {member.team.name} they have to be read every"
+            f" {settings.CHAINWEB_GROUPS_MAX_AGE_HOURS:g} hours. Log in again by single sign-on,"
+            " and everything goes on, tokens included."
         )
         super().__init__(self.message)
 
@@ -286,7 +311,9 @@ def require_fresh_groups(user: User, **of: Any) -> None:
 def memberships_of(user: User) -> QuerySet[Membership]:
     """Select a person's teams now, by name, without suspensions and outdated groups."""
     return (
-        Membership.objects.filter(with_fresh_groups(), user=user, user__is_active=True, disabled_at=None)
+        Membership.objects.filter(
+            with_fresh_groups(), user=user, user__is_active=True, disabled_at=None
+        )
         .select_related("team", "user")
         .order_by("team__name")
     )
@@ -328,16 +355,20 @@ def _startable_below(root: AwsSession, member: Membership) -> list[AwsSession]:
         startable = startable.filter(pk__in=list(member.token.bound_to))
     # Mostly one is found among the nearest.
     nearest = list(startable.filter(link__assumer=root).order_by()[:1])
-    return nearest or list(startable.filter(pk__in=root.with_dependants().values("pk")).order_by()[:1])
+    return nearest or list(
+        startable.filter(pk__in=root.with_dependants().values("pk")).order_by()[:1]
+    )
 
 
 def working_members(**of: Any) -> QuerySet[Membership]:
     """Select members and admins who may log in and are not suspended.
 
-    The age of groups does not count here: chains that others use do not stop because their author is on
-    leave.
+    The age of groups does not count here: chains that others use do not stop because their author
+    is on leave.
     """
-    return Membership.objects.filter(role__in=OPERATORS, user__is_active=True, disabled_at=None, **of)
+    return Membership.objects.filter(
+        role__in=OPERATORS, user__is_active=True, disabled_at=None, **of
+    )
 
 
 def cut_off(
@@ -345,9 +376,9 @@ def cut_off(
 ) -> set[Any]:
     """Find these teams' sessions whose link's author lost the right to the assumer.
 
-    `among`: only these sessions are looked at, ids or a query for them; without it, the whole team. Normally
-    none is found. One query for each team, which looks for grants only where something is not open to
-    everyone.
+    `among`: only these sessions are looked at, ids or a query for them; without it, the whole team.
+    Normally none is found. One query for each team, which looks for grants only where something is
+    not open to everyone.
     """
     found: set[Any] = set()
     for team in teams:
@@ -371,7 +402,8 @@ def author_role(team: Any) -> Subquery:
 def is_cut_off(chain: Sequence[AwsSession]) -> bool:
     """Tell if nothing is issued for a chain, root first, annotated with `author_role`.
 
-    Mostly that says already that every author has their right; `cut_off` is asked where it does not.
+    Mostly that says already that every author has their right; `cut_off` is asked where it does
+    not.
     """
     doubtful = [
         session.pk
@@ -390,7 +422,9 @@ def cut_off_links(team: Any) -> QuerySet[AssumerLink]:
     working = working_members(team=team)
     admins, everybody = working.filter(role=Role.ADMIN).values("user"), working.values("user")
     links = AssumerLink.objects.filter(session__team=team)
-    links = links.exclude(Q(author__in=admins) | Q(author__in=everybody, assumer__open_to_assume=True))
+    links = links.exclude(
+        Q(author__in=admins) | Q(author__in=everybody, assumer__open_to_assume=True)
+    )
     return links.exclude(Q(author__in=everybody) & Exists(granted))
 
 
@@ -403,15 +437,19 @@ def _suspects(team: Any) -> set[Any]:
     built_on = Exists(AssumerLink.objects.filter(assumer=OuterRef("pk")))
     closed = AwsSession.objects.filter(built_on, team=team, open_to_assume=False).values("pk")
     members = [user for user, role in working.items() if role != Role.ADMIN]
-    return found | set(links.filter(assumer__in=closed, author__in=members).values_list("pk", flat=True))
+    return found | set(
+        links.filter(assumer__in=closed, author__in=members).values_list("pk", flat=True)
+    )
 
 
 def _authors() -> list[int]:
-    """List whoever has written a link: one look into the index for each of them, and not for each link."""
+    """List whoever has written a link: one look into the index for each of them, and not for each
+    link.
+    """
     statement = (
-        "WITH RECURSIVE authors(id) AS (SELECT min(author_id) FROM chains_assumerlink UNION ALL "
-        "SELECT (SELECT min(author_id) FROM chains_assumerlink WHERE author_id > authors.id) FROM authors "
-        "WHERE authors.id IS NOT NULL) SELECT id FROM authors WHERE id IS NOT NULL"
+        "WITH RECURSIVE authors(id) AS (SELECT min(author_id) FROM chains_assumerlink UNION ALL"
+        " SELECT (SELECT min(author_id) FROM chains_assumerlink WHERE author_id > authors.id) FROM"
+        " authors WHERE authors.id IS NOT NULL) SELECT id FROM authors WHERE id IS NOT NULL"
     )
     with connection.cursor() as cursor:
         cursor.execute(statement)

@@ -1,13 +1,14 @@
 """Sealing: what is stored is closed, and opens only at the place it was sealed for.
 
-Two locks. Temporary credentials: AES-256-GCM (NIST SP 800-38D) under `CHAINWEB_SEAL_KEYS`, known to web and
-workers. What a root holds: HPKE (RFC 9180: X25519, HKDF-SHA256, AES-256-GCM) to `CHAINWEB_ROOT_PUBLIC_KEY`;
-the private half, `CHAINWEB_ROOT_KEYS`, is in the workers' environment alone.
+Two locks. Temporary credentials: AES-256-GCM (NIST SP 800-38D) under `CHAINWEB_SEAL_KEYS`, known to
+web and workers. What a root holds: HPKE (RFC 9180: X25519, HKDF-SHA256, AES-256-GCM) to
+`CHAINWEB_ROOT_PUBLIC_KEY`; the private half, `CHAINWEB_ROOT_KEYS`, is in the workers' environment
+alone.
 
-Either way the place (table, column, row, team, generation) is bound in: a sealed value that is moved to
-another row, team or generation does not open. Layout of a sealed value: one byte that names the lock, one
-byte key-id length, key id, then for AES-GCM a 12-byte nonce and the ciphertext, for HPKE the encapsulated key
-and ciphertext.
+Either way the place (table, column, row, team, generation) is bound in: a sealed value that is
+moved to another row, team or generation does not open. Layout of a sealed value: one byte that
+names the lock, one byte key-id length, key id, then for AES-GCM a 12-byte nonce and the ciphertext,
+for HPKE the encapsulated key and ciphertext.
 """
 
 import base64
@@ -36,7 +37,9 @@ Stored = bytes | memoryview
 
 
 class SealingError(Exception):
-    """A key is missing or malformed, or a sealed value does not open here. Never holds key or content."""
+    """A key is missing or malformed, or a sealed value does not open here. Never holds key or
+    content.
+    """
 
 
 @dataclass(frozen=True)
@@ -72,7 +75,8 @@ def parse_keys(text: str, setting: str) -> dict[str, bytes]:
             or len(key) != 32
         ):
             raise SealingError(
-                f"{setting} must be a list of id:base64 pairs, each key of 32 bytes, separated by commas."
+                f"{setting} must be a list of id:base64 pairs, each key of 32 bytes, separated by"
+                " commas."
             )
         if key_id in keys:
             raise SealingError(f"{setting} names the key id {key_id!r} twice.")
@@ -119,7 +123,9 @@ def seal(secret: Secret, place: Place) -> bytes:
         raise SealingError("CHAINWEB_SEAL_KEYS is not set: nothing can be sealed.")
     key_id, key = next(iter(keys.items()))
     nonce = os.urandom(NONCE_BYTES)
-    return _head(AES_GCM, key_id) + nonce + key.encrypt(nonce, secret.reveal().encode(), place.bound())
+    return (
+        _head(AES_GCM, key_id) + nonce + key.encrypt(nonce, secret.reveal().encode(), place.bound())
+    )
 
 
 def open_sealed(sealed: Stored, place: Place) -> Secret:
@@ -139,21 +145,28 @@ def open_sealed(sealed: Stored, place: Place) -> Secret:
 
 
 def seal_to_workers(secret: Secret, place: Place) -> bytes:
-    """Closes what a root holds to the workers' public key; this process itself cannot open it again."""
+    """Closes what a root holds to the workers' public key; this process itself cannot open it
+    again.
+    """
     if not settings.CHAINWEB_ROOT_PUBLIC_KEY:
-        raise SealingError("CHAINWEB_ROOT_PUBLIC_KEY is not set: root credentials cannot be stored.")
+        raise SealingError(
+            "CHAINWEB_ROOT_PUBLIC_KEY is not set: root credentials cannot be stored."
+        )
     key_id, key = _root_public_key(settings.CHAINWEB_ROOT_PUBLIC_KEY)
     return _head(HPKE, key_id) + SUITE.encrypt(secret.reveal().encode(), key, info=place.bound())
 
 
 def open_as_worker(sealed: Stored, place: Place) -> Secret:
-    """Opens what `seal_to_workers` closed; only where `CHAINWEB_ROOT_KEYS` is, which is in workers."""
+    """Opens what `seal_to_workers` closed; only where `CHAINWEB_ROOT_KEYS` is, which is in
+    workers.
+    """
     sealed = bytes(sealed)
     key_id = key_id_of(sealed)
     key = _root_keys(settings.CHAINWEB_ROOT_KEYS).get(key_id)
     if sealed[0] != HPKE or key is None:
         raise SealingError(
-            f"No key {key_id!r} in CHAINWEB_ROOT_KEYS opens this value; only workers hold these keys."
+            f"No key {key_id!r} in CHAINWEB_ROOT_KEYS opens this value; only workers hold these"
+            " keys."
         )
     try:
         return Secret(SUITE.decrypt(sealed[2 + sealed[1] :], key, info=place.bound()).decode())

@@ -6,8 +6,9 @@ from typing import NoReturn
 class Secret:
     """Holds one secret text; only `reveal()` gives it back.
 
-    repr, str, format and tracebacks that print local variables show a placeholder; pickling, copying into
-    JSON and hashing are refused, so that it reaches no log, task argument or cache key.
+    repr, str, format and tracebacks that print local variables show a placeholder; pickling,
+    copying into JSON and hashing are refused, so that it reaches no log, task argument or cache
+    key.
     """
 
     __slots__ = ("__value",)
@@ -16,7 +17,9 @@ class Secret:
         self.__value = value
 
     def reveal(self) -> str:
-        """The text itself. Call it only where the secret is used: signing, sealing, answering its owner."""
+        """The text itself. Call it only where the secret is used: signing, sealing, answering its
+        owner.
+        """
         return self.__value
 
     def __repr__(self) -> str:

@@ -25,10 +25,12 @@ log = structlog.get_logger(__name__)
 
 # One task works as long as there is work, but lets others have the process now and then.
 LONGEST_RUN_SECONDS = 10.0
-# Work that falls due within this time is waited for: a child whose parent another worker is minting.
+# Work that falls due within this time is waited for: a child whose parent another worker is
+# minting.
 SHORT_WAIT = timedelta(seconds=0.5)
-# Bulk waits so long after its last large run, and looks so often. What falls due later is the next tick's:
-# the process is free for others meanwhile, and a run for ten credentials costs little more than one for one.
+# Bulk waits so long after its last large run, and looks so often. What falls due later is the next
+# tick's: the process is free for others meanwhile, and a run for ten credentials costs little more
+# than one for one.
 LINGER_SECONDS = 1.0
 LOOK_SECONDS = 0.2
 MUCH_AT_ONCE = 50
@@ -207,7 +209,8 @@ def _publish(task: Any, *ids: str) -> bool:
     if time.monotonic() < _broker_rests_until:
         return False
     try:
-        # Asked with a short time-out first: kombu's own would let a page wait for a broker that hangs.
+        # Asked with a short time-out first: kombu's own would let a page wait for a broker that
+        # hangs.
         name = f"chainweb:wake:{task.name}:{''.join(ids)}"
         if client().set(name, "1", nx=True, px=WAKE_MILLISECONDS):
             task.apply_async(args=ids, expires=60)
@@ -215,13 +218,17 @@ def _publish(task: Any, *ids: str) -> bool:
     except (OperationalError, redis.RedisError, OSError) as error:
         _broker_rests_until = time.monotonic() + BROKER_REST_SECONDS
         log.warning(
-            "the broker did not take a wake-up; the clock will", task=task.name, error=type(error).__name__
+            "the broker did not take a wake-up; the clock will",
+            task=task.name,
+            error=type(error).__name__,
         )
         return False
 
 
 def _forget_wake(task_name: str) -> None:
-    """From here on a new wake-up is needed: what is committed after this may not be seen by this task."""
+    """From here on a new wake-up is needed: what is committed after this may not be seen by this
+    task.
+    """
     try:
         client().delete(f"chainweb:wake:{task_name}:")
     except redis.RedisError as error:

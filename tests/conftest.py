@@ -30,7 +30,9 @@ EXIT_STATUS = pytest.StashKey[int]()
 
 def pytest_report_header():
     """Which of the two installations this run is about."""
-    return f"database: {connections['default'].vendor}, broker: {settings.REDIS_URL.partition(':')[0]}"
+    return (
+        f"database: {connections['default'].vendor}, broker: {settings.REDIS_URL.partition(':')[0]}"
+    )
 
 
 # On a busy machine a single example may take long without anything being wrong.
@@ -121,13 +123,17 @@ def lasting_house(transactional_db, sts):
 
 @pytest.fixture(scope="session")
 def valkey_url(tmp_path_factory):
-    """A broker for the whole run: the one of REDIS_URL, else the embedded Valkey on a socket of its own."""
+    """A broker for the whole run: the one of REDIS_URL, else the embedded Valkey on a socket of its
+    own.
+    """
     if os.environ.get("REDIS_URL"):
         yield os.environ["REDIS_URL"]
         return
     folder = Path(tempfile.mkdtemp(prefix="cwv-"))
     socket = folder / "valkey.sock"
-    server = subprocess.Popen(processes.valkey_command(socket, folder / "data"), stdout=subprocess.DEVNULL)
+    server = subprocess.Popen(
+        processes.valkey_command(socket, folder / "data"), stdout=subprocess.DEVNULL
+    )
     deadline = time.monotonic() + 20
     while not processes.valkey_answers(socket):
         assert time.monotonic() < deadline, "the embedded Valkey does not answer"

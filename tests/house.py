@@ -45,7 +45,9 @@ class House:
         return add_member(self.team, create_person(name, Secret(PASSWORD)), role, actor="tests")
 
     def iam_user(self, alias, member=None, *, region="eu-west-1"):
-        """An IAM user from which everyone of the team may assume; without being opened, only admins may."""
+        """An IAM user from which everyone of the team may assume; without being opened, only admins
+        may.
+        """
         key = self.sts.add_user(f"user-{next(_numbers)}", account=ACCOUNT)
         root = save_session(
             Draft(
@@ -90,7 +92,9 @@ class House:
         sessions: list[AwsSession] = []
         for number in range(1, length + 1):
             sessions.append(
-                self.chained(f"{prefix} {number}", sessions[-1] if sessions else self.root, **options)
+                self.chained(
+                    f"{prefix} {number}", sessions[-1] if sessions else self.root, **options
+                )
             )
         return sessions
 
@@ -153,7 +157,9 @@ def browser_of(member, *, minutes_ago: float = 0) -> Client:
 
 
 def crowd(house, number, *, assumer=None, prefix="Crowd") -> list[AwsSession]:
-    """That many chained sessions in bulk, past the product's functions: what a large team has, in no time."""
+    """That many chained sessions in bulk, past the product's functions: what a large team has, in
+    no time.
+    """
     assumer = assumer or house.root
     sessions = [
         AwsSession(

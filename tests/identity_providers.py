@@ -1,4 +1,6 @@
-"""Identity providers that others wrote, fetched from npm and run by node in a process of their own."""
+"""Identity providers that others wrote, fetched from npm and run by node in a process of their
+own.
+"""
 
 import json
 import os

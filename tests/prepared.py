@@ -11,16 +11,21 @@ _prepared: dict[str, tuple[Rows, bytes]] = {}
 
 
 def prepared(name: str, make: Callable[[], Any]) -> Any:
-    """What `make` returns, and its rows: made the first time, and where other rows are in the way; otherwise
-    a copy.
+    """What `make` returns, and its rows: made the first time, and where other rows are in the way;
+    otherwise a copy.
     """
     if name not in _prepared:
         before = _all_rows()
         made = make()
         after = _all_rows()
-        assert all(lines <= after[table] for table, lines in before.items()), "make() has changed other rows"
+        assert all(lines <= after[table] for table, lines in before.items()), (
+            "make() has changed other rows"
+        )
         new = {table: sorted(lines - before[table], key=repr) for table, lines in after.items()}
-        _prepared[name] = ({table: lines for table, lines in new.items() if lines}, pickle.dumps(made))
+        _prepared[name] = (
+            {table: lines for table, lines in new.items() if lines},
+            pickle.dumps(made),
+        )
         return made
     rows, made = _prepared[name]
     try:
@@ -48,7 +53,8 @@ def _insert(rows: Rows) -> None:
                 record = f"json_populate_record(NULL::{table}, line::json)"
                 several = [line for (line,) in lines]
                 cursor.execute(
-                    f"INSERT INTO {table} SELECT ({record}).* FROM unnest(%s::text[]) line", [several]
+                    f"INSERT INTO {table} SELECT ({record}).* FROM unnest(%s::text[]) line",
+                    [several],
                 )
             else:
                 places = ", ".join(["%s"] * len(lines[0]))

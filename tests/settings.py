@@ -25,14 +25,18 @@ os.environ.setdefault("CHAINWEB_DATA", FOLDER)
 os.environ.setdefault("SECRET_KEY", secrets.token_urlsafe(48))
 os.environ.setdefault("CHAINWEB_SEAL_KEYS", f"k1:{_b64(secrets.token_bytes(32))}")
 os.environ.setdefault("CHAINWEB_ROOT_KEYS", f"r1:{_b64(_root_key.private_bytes_raw())}")
-os.environ.setdefault("CHAINWEB_ROOT_PUBLIC_KEY", f"r1:{_b64(_root_key.public_key().public_bytes_raw())}")
+os.environ.setdefault(
+    "CHAINWEB_ROOT_PUBLIC_KEY", f"r1:{_b64(_root_key.public_key().public_bytes_raw())}"
+)
 os.environ.setdefault("CHAINWEB_AWS", "real")
 os.environ.setdefault("SECURE_COOKIES", "0")
 
 from chainweb.settings import *  # noqa: E402, F403
 from chainweb.settings import DATABASES, IS_EMBEDDED  # noqa: E402
 
-if IS_EMBEDDED:  # else DATABASE_URL names the PostgreSQL in which a test database is made and dropped
+if (
+    IS_EMBEDDED
+):  # else DATABASE_URL names the PostgreSQL in which a test database is made and dropped
     DATABASES["default"]["NAME"] = os.path.join(FOLDER, "db.sqlite3")
     DATABASES["default"]["TEST"] = {"NAME": os.path.join(FOLDER, "test.sqlite3")}
 # Argon2 takes its time on purpose; the tests that are about it say so.

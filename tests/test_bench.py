@@ -1,4 +1,6 @@
-"""The bench runs, small: every figure is there and what is counted is right. No time is asserted here."""
+"""The bench runs, small: every figure is there and what is counted is right. No time is asserted
+here.
+"""
 
 import json
 import os
@@ -21,7 +23,9 @@ def measured(tmp_path_factory):
     """Return what a run of a few dozen sessions has written."""
     file = tmp_path_factory.mktemp("bench") / "bench.json"
     server = os.environ.get("DATABASE_URL")
-    database = [f"--postgres={server.rpartition('/')[0]}/postgres"] if server else ["--database=sqlite"]
+    database = (
+        [f"--postgres={server.rpartition('/')[0]}/postgres"] if server else ["--database=sqlite"]
+    )
     done = subprocess.run(
         [sys.executable, "-m", "bench", "--scale=0.002", "--no-npm", f"--json={file}", *database],
         cwd=CHECKOUT,
@@ -36,7 +40,9 @@ def measured(tmp_path_factory):
 @pytest.mark.processes
 def test_every_figure_is_measured_and_has_its_spread(measured):
     found, table = measured
-    expected = KEYS | ({"claim_due_ms", "claim_nothing_due_ms"} if "DATABASE_URL" in os.environ else set())
+    expected = KEYS | (
+        {"claim_due_ms", "claim_nothing_due_ms"} if "DATABASE_URL" in os.environ else set()
+    )
     assert expected <= found.keys()
     for key in expected:
         detail = found["detail"][key]

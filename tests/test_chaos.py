@@ -1,4 +1,6 @@
-"""A short run of `python -m chaos` in small numbers; the full one is made on demand (docs/chaos.md)."""
+"""A short run of `python -m chaos` in small numbers; the full one is made on demand
+(docs/chaos.md).
+"""
 
 import json
 import os
@@ -33,10 +35,20 @@ def need_services():
 
 
 def run(folder, *options):
-    """A run's figures; whatever does not hold fails with the scenario's own words. Seconds are not judged."""
+    """A run's figures; whatever does not hold fails with the scenario's own words. Seconds are not
+    judged.
+    """
     file = folder / "figures.json"
     done = subprocess.run(
-        [sys.executable, "-m", "chaos", "--minutes=0.15", "--sessions=40", f"--json={file}", *options],
+        [
+            sys.executable,
+            "-m",
+            "chaos",
+            "--minutes=0.15",
+            "--sessions=40",
+            f"--json={file}",
+            *options,
+        ],
         cwd=CHECKOUT,
         capture_output=True,
         text=True,

@@ -46,5 +46,7 @@ def test_private_names_of_other_packages_are_those_known():
 def test_known_private_names_are_there():
     for name in KNOWN:
         module, _, attribute = name.rpartition(".")
-        found = getattr(importlib.import_module(module), attribute, None) or importlib.import_module(name)
+        found = getattr(
+            importlib.import_module(module), attribute, None
+        ) or importlib.import_module(name)
         assert callable(found) or callable(found.get_binary_path)

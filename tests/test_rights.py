@@ -1,7 +1,7 @@
 """Check every route × everyone who may ask; a route that is not in the table fails.
 
-An expectation is a status, or "log in" / "confirm" / "home" for a redirect there; `ok(…)` is 200 unless said
-otherwise.
+An expectation is a status, or "log in" / "confirm" / "home" for a redirect there; `ok(…)` is 200
+unless said otherwise.
 """
 
 import json
@@ -35,7 +35,9 @@ MISSING = uuid.UUID("00000000-0000-4000-8000-000000000000")
 
 
 def by_role(member, admin, auditor, outside=404):
-    """A page of a team: whoever is not logged in is asked to, whoever is not in the team finds nothing."""
+    """A page of a team: whoever is not logged in is asked to, whoever is not in the team finds
+    nothing.
+    """
     return {
         "anonymous": "log in",
         "member": member,
@@ -99,7 +101,11 @@ PAGES = {
     "sessions/<uuid:session_id>/choose/": ("GET", None, by_role(403, 404, 403)),
     "sessions/<uuid:session_id>/key/": ("GET", None, ADMINS),
     "sessions/<uuid:session_id>/key/rotate/": ("POST", {}, BY_ADMINS),
-    "sessions/<uuid:session_id>/key/withdraw/": ("POST", {}, by_role(403, 404, 403)),  # there is no rotation
+    "sessions/<uuid:session_id>/key/withdraw/": (
+        "POST",
+        {},
+        by_role(403, 404, 403),
+    ),  # there is no rotation
     "sessions/<uuid:session_id>/start/": ("POST", {}, POSTED),
     "sessions/<uuid:session_id>/stop/": ("POST", {}, POSTED),
     "sessions/<uuid:session_id>/rotate/": ("POST", {}, POSTED),
@@ -108,12 +114,20 @@ PAGES = {
     "sessions/<uuid:session_id>/snippets/<slug:format>/download/": ("POST", {}, POSTED),
     "teams/<slug:team_slug>/people/": ("GET", None, SEEN_BY_ADMIN_AND_AUDITOR),
     "teams/<slug:team_slug>/people/invite/": ("GET", None, ADMINS),
-    "teams/<slug:team_slug>/people/invitations/<uuid:invitation_id>/withdraw/": ("POST", {}, BY_ADMINS),
+    "teams/<slug:team_slug>/people/invitations/<uuid:invitation_id>/withdraw/": (
+        "POST",
+        {},
+        BY_ADMINS,
+    ),
     "teams/<slug:team_slug>/people/groups/new/": ("GET", None, ADMINS),
     "teams/<slug:team_slug>/people/groups/<uuid:group_id>/": ("GET", None, ADMINS),
     "teams/<slug:team_slug>/people/groups/<uuid:group_id>/delete/": ("POST", {}, BY_ADMINS),
     "teams/<slug:team_slug>/people/<int:person_id>/": ("GET", None, SEEN_BY_ADMIN_AND_AUDITOR),
-    "teams/<slug:team_slug>/people/<int:person_id>/role/": ("POST", {"role-role": "member"}, BY_ADMINS),
+    "teams/<slug:team_slug>/people/<int:person_id>/role/": (
+        "POST",
+        {"role-role": "member"},
+        BY_ADMINS,
+    ),
     "teams/<slug:team_slug>/people/<int:person_id>/name/": ("POST", {"aws_name": "x.y"}, BY_ADMINS),
     "teams/<slug:team_slug>/people/<int:person_id>/disable/": ("POST", {}, BY_ADMINS),
     "teams/<slug:team_slug>/people/<int:person_id>/enable/": ("POST", {}, BY_ADMINS),
@@ -158,7 +172,10 @@ API = {
     # It is open to everyone: nobody is left out who could come in by another.
     "sessions/<uuid:session_id>/access/ways/close": {"POST": by_token(403, 409, 403)},
     "sessions/<uuid:session_id>/answer": {"POST": by_token(409, 409, 403)},
-    "sessions/<uuid:session_id>/approval": {"GET": by_token(409, 409, 403), "POST": by_token(409, 409, 403)},
+    "sessions/<uuid:session_id>/approval": {
+        "GET": by_token(409, 409, 403),
+        "POST": by_token(409, 409, 403),
+    },
     "sessions/<uuid:session_id>/start": {"POST": by_token(200, 200, 403)},
     "sessions/<uuid:session_id>/stop": {"POST": by_token(200, 200, 403)},
     "sessions/<uuid:session_id>/dismiss": {"POST": by_token(200, 200, 403)},
@@ -184,7 +201,11 @@ ACCOUNTS = {
     "email/confirm/<str:key>/": ("GET", None, everybody(200)),
     "2fa/": ("GET", None, in_person(200)),
     "2fa/authenticate/": ("GET", None, everybody(302)),
-    "2fa/reauthenticate/": ("GET", None, in_person("confirm")),  # they have no authenticator to confirm by
+    "2fa/reauthenticate/": (
+        "GET",
+        None,
+        in_person("confirm"),
+    ),  # they have no authenticator to confirm by
     "2fa/totp/activate/": ("GET", None, in_person(200)),
     "2fa/totp/deactivate/": ("GET", None, in_person(404)),
     "2fa/recovery-codes/": ("GET", None, in_person(404)),
@@ -260,11 +281,15 @@ NOT_ASKED_AGAIN = {
     "accounts/3rdparty/login/error/": "changes nothing",
     "accounts/oidc/<slug:provider_id>/login/": "is the log-in; to connect an account asks before",
     "accounts/oidc/<slug:provider_id>/login/callback/": "is the log-in",
-    "teams/<slug:team_slug>/test/<slug:kind>/": "of a chain it stores nothing but the test; a root's asks",
+    "teams/<slug:team_slug>/test/<slug:kind>/": (
+        "of a chain it stores nothing but the test; a root's asks"
+    ),
     "teams/<slug:team_slug>/preview/": "changes nothing",
     "teams/<slug:team_slug>/policy/preview/": "changes nothing",
     "teams/<slug:team_slug>/external-id/": "changes nothing",
-    "sessions/<uuid:session_id>/edit/": "a chain of one's own is everyday work; a root's, and taking over, ask",
+    "sessions/<uuid:session_id>/edit/": (
+        "a chain of one's own is everyday work; a root's, and taking over, ask"
+    ),
     "sessions/<uuid:session_id>/delete/": "the same",
     "sessions/<uuid:session_id>/start/": "one's own activation",
     "sessions/<uuid:session_id>/stop/": "one's own activation",
@@ -273,7 +298,9 @@ NOT_ASKED_AGAIN = {
     "sessions/<uuid:session_id>/approval/": "one's own approval, which the provider asks for",
     "sessions/<uuid:session_id>/approval/forget/": "one's own approval",
     "sessions/<uuid:session_id>/dismiss/": "one's own notice",
-    "sessions/<uuid:session_id>/snippets/<slug:format>/": "everyday work, and each is in the ledger",
+    "sessions/<uuid:session_id>/snippets/<slug:format>/": (
+        "everyday work, and each is in the ledger"
+    ),
     "sessions/<uuid:session_id>/snippets/<slug:format>/download/": "the same",
     "join/": "changes nothing",
     "join/accept/": "the invitation is the proof",
@@ -335,9 +362,11 @@ class World:
             SWITCHED_OFF: self.eli,
         }
         self.tokens = {
-            name: house.token(member)
-            if member.team_id == house.team.pk
-            else create_token(member, "tests", actor="tests")
+            name: (
+                house.token(member)
+                if member.team_id == house.team.pk
+                else create_token(member, "tests", actor="tests")
+            )
             for name, member in self.actors.items()
             if name != "auditor"
         }
@@ -359,13 +388,15 @@ class World:
             "group_id": save_group(house.ada, "Group", [house.bea]).pk,
             "person_id": house.bea.user_id,
             "token_id": Token.objects.get(user=house.bea.user).pk,
-            "probe_id": Probe.objects.create(
-                team=house.team,
-                user=house.bea.user,
-                kind="iam-user",
-                region="eu-west-1",
-                ends_at="2100-01-01T00:00Z",
-            ).pk,
+            "probe_id": (
+                Probe.objects.create(
+                    team=house.team,
+                    user=house.bea.user,
+                    kind="iam-user",
+                    region="eu-west-1",
+                    ends_at="2100-01-01T00:00Z",
+                ).pk
+            ),
         }
 
     def path(self, route, **changes):
@@ -444,7 +475,9 @@ def test_every_token_gets_what_the_table_says(world, subtests):
             for actor in (*ACTORS, SWITCHED_OFF):
                 secret = world.tokens.get(actor)
                 with asked_alone(subtests, method, route, actor):
-                    answer = call(world.path(f"api/v1/{route}"), method, secret, bodies.get(route, {}))
+                    answer = call(
+                        world.path(f"api/v1/{route}"), method, secret, bodies.get(route, {})
+                    )
                     wanted = expected.get(actor, expected["anonymous"])
                     assert answer.status_code == wanted, (route, actor, answer.content)
 
@@ -463,7 +496,9 @@ def test_sensitive_things_want_a_log_in_of_the_last_five_minutes(world, subtests
     for route in sorted(SENSITIVE):
         for method in ("GET", "POST"):
             with asked_alone(subtests, method, route):
-                found = seen(ask(world.browser("admin", minutes_ago=5.1), method, world.path(route), {}))
+                found = seen(
+                    ask(world.browser("admin", minutes_ago=5.1), method, world.path(route), {})
+                )
                 assert found in {"confirm", 405}, route
                 assert found == "confirm" or method != TABLE[route][0], route
 
@@ -476,7 +511,9 @@ def test_every_page_that_changes_something_says_whether_it_asks_again(world):
         with transaction.atomic():
             if old.post(world.path(route)).status_code != 405:
                 unsorted.add(route)
-    assert unsorted == set(), "say in SENSITIVE or NOT_ASKED_AGAIN whether these ask for a recent log-in"
+    assert unsorted == set(), (
+        "say in SENSITIVE or NOT_ASKED_AGAIN whether these ask for a recent log-in"
+    )
     assert not SENSITIVE & NOT_ASKED_AGAIN.keys()
     assert NOT_ASKED_AGAIN.keys() <= TABLE.keys()
 
@@ -502,7 +539,8 @@ def test_testing_a_root_wants_a_recent_log_in_and_testing_a_chain_does_not(world
     for about in ({}, {"session": house.root.pk}):
         path = world.path("teams/<slug:team_slug>/test/<slug:kind>/")
         assert (
-            seen(old.post(path, {**DRAFTS["iam-user"], "alias": "T", "profile": "t", **about})) == "confirm"
+            seen(old.post(path, {**DRAFTS["iam-user"], "alias": "T", "profile": "t", **about}))
+            == "confirm"
         )
     assert Probe.objects.count() == before
     path = world.path("teams/<slug:team_slug>/test/<slug:kind>/", kind="iam-role-chained")
@@ -528,7 +566,9 @@ def test_foreign_and_missing_ids_give_byte_equal_answers(world, subtests):
         missing = 10**9 if name == "person_id" else MISSING
         with asked_alone(subtests, route):
             paths = [world.path(route, **{name: which}) for which in (world.foreign[name], missing)]
-            expected = 200 if name == "probe_id" else 404  # of a probe that is gone the panel says so
+            expected = (
+                200 if name == "probe_id" else 404
+            )  # of a probe that is gone the panel says so
             compare([ask(ada, method, path, data) for path in paths], expected)
 
 
@@ -545,7 +585,11 @@ def test_foreign_and_missing_teams_give_byte_equal_answers(world, subtests):
         method, data, _ = TABLE[route]
         with asked_alone(subtests, route):
             compare(
-                [ask(ada, method, world.path(route, team_slug=slug), data) for slug in ("other", "none")], 404
+                [
+                    ask(ada, method, world.path(route, team_slug=slug), data)
+                    for slug in ("other", "none")
+                ],
+                404,
             )
 
 
@@ -569,17 +613,25 @@ def compare(answers, expected):
 
 
 def headers_of(answer):
-    return {name: value for name, value in answer.headers.items() if name not in {"Date", "Expires"}}
+    return {
+        name: value for name, value in answer.headers.items() if name not in {"Date", "Expires"}
+    }
 
 
 DRAFTS = {
-    "iam-role-chained": {"role_arn": "arn:aws:iam::111122223333:role/Any", "role_session_name": "{username}"},
+    "iam-role-chained": {
+        "role_arn": "arn:aws:iam::111122223333:role/Any",
+        "role_session_name": "{username}",
+    },
     "iam-user": {
         "access_key_id": "AKIAIOSFODNN7EXAMPLE",
         "secret_access_key": "wJalrXUtnFEMI/K7MDENG/bPxRfiCYEXAMPLEKEY",
     },
     "ambient": {},
-    "web-identity": {"role_arn": "arn:aws:iam::111122223333:role/Any", "token_file": "/var/run/token"},
+    "web-identity": {
+        "role_arn": "arn:aws:iam::111122223333:role/Any",
+        "token_file": "/var/run/token",
+    },
 }
 
 
@@ -605,7 +657,10 @@ def test_naming_a_session_opens_no_other_gate_of_a_test(world, kind, actor):
             (kind == "iam-role-chained" and session == own)
             or (kind == "iam-user" and session == house.root and actor == "admin")
         )
-        assert answer.status_code in ({200} if may else {403, 404}), (session.alias, answer.status_code)
+        assert answer.status_code in ({200} if may else {403, 404}), (
+            session.alias,
+            answer.status_code,
+        )
     assert Probe.objects.count() - before <= 1
     assert not Probe.objects.filter(kind__in=["ambient", "web-identity"]).exists()
 

@@ -37,7 +37,10 @@ def test_what_was_sealed_opens_again_at_its_place():
 
 
 def test_what_was_sealed_to_the_workers_opens_in_a_worker():
-    assert sealing.open_as_worker(sealing.seal_to_workers(Secret("s3cret"), HERE), HERE).reveal() == "s3cret"
+    assert (
+        sealing.open_as_worker(sealing.seal_to_workers(Secret("s3cret"), HERE), HERE).reveal()
+        == "s3cret"
+    )
 
 
 @pytest.mark.parametrize("place", ELSEWHERE)
@@ -85,7 +88,8 @@ def test_a_wrong_key_of_the_same_id_does_not_open(settings):
 
 
 @pytest.mark.parametrize(
-    "text", ["k1", "k1:", ":AAAA", "k1:AAAA", "k 1:" + "A" * 44, "k1:!!!!", new_key("a" * 17), "é1:AAAA"]
+    "text",
+    ["k1", "k1:", ":AAAA", "k1:AAAA", "k 1:" + "A" * 44, "k1:!!!!", new_key("a" * 17), "é1:AAAA"],
 )
 def test_a_malformed_key_setting_is_refused(text):
     with pytest.raises(SealingError):

@@ -10,7 +10,8 @@ from chaos.stage import Options, Stage
 from chaos.watch import Watch
 
 COMPRESSION = 20.0
-# In a credential's own minutes: less than what is left when a rotation is due, so nothing may lapse.
+# In a credential's own minutes: less than what is left when a rotation is due, so nothing may
+# lapse.
 REJECTED_MINUTES = 12
 # To be enabled by each account.
 REGION = "ap-south-2"
@@ -20,8 +21,8 @@ SKEW_SECONDS = 20 * 60
 def _rejected(plan: Plan, region: str, fault: dict[str, Any]) -> tuple[Findings, dict[str, Any]]:
     """Apply that fault while rotations are due; return the findings and what was shown meanwhile.
 
-    A fault without an account of the caller gets none; `caller_account` "one" stands for the account of one
-    hub.
+    A fault without an account of the caller gets none; `caller_account` "one" stands for the
+    account of one hub.
     """
     findings = Findings(must_keep_life=False)
     seconds = plan.compressed(REJECTED_MINUTES, COMPRESSION)
@@ -37,7 +38,9 @@ def _rejected(plan: Plan, region: str, fault: dict[str, Any]) -> tuple[Findings,
         stage.spread(seconds if plan.short else stage.life_seconds)
         with Watch(stage) as seen:
             if not plan.short:
-                time.sleep(stage.life_seconds * 0.55)  # now they are of every age up to their rotation
+                time.sleep(
+                    stage.life_seconds * 0.55
+                )  # now they are of every age up to their rotation
             before = stage.sts.count()["by_code"].copy()
             stage.sts.fail(fault)
             time.sleep(seconds)
@@ -53,7 +56,9 @@ def _rejected(plan: Plan, region: str, fault: dict[str, Any]) -> tuple[Findings,
     shown["rejected_calls_per_session"] = round(rejected / stage.seeded.started, 2)
     findings.figures |= shown
     findings.expect(rejected > 0, "no call was rejected: nothing was tried")
-    findings.expect(set(seen.answers) <= {200}, f"the web answered {dict(seen.answers)}: {seen.failed[:2]}")
+    findings.expect(
+        set(seen.answers) <= {200}, f"the web answered {dict(seen.answers)}: {seen.failed[:2]}"
+    )
     findings.expect(
         shown["never_tried_again"] == 0, f"{shown['never_tried_again']} would never be tried again"
     )
@@ -74,9 +79,12 @@ def _problems(stage: Stage) -> int:
 def _shown(stage: Stage, odd: str) -> dict[str, Any]:
     """Return the problems shown at rejected sessions, at the root and in other accounts."""
     rows = stage.rows.execute(
-        "SELECT level, due_at IS NULL, problem, request->>'role_arn' FROM chains_credential WHERE problem IS NOT NULL"
+        "SELECT level, due_at IS NULL, problem, request->>'role_arn' FROM chains_credential WHERE"
+        " problem IS NOT NULL"
     ).fetchall()
-    problems = [problem if isinstance(problem, dict) else json.loads(problem) for _, _, problem, _ in rows]
+    problems = [
+        problem if isinstance(problem, dict) else json.loads(problem) for _, _, problem, _ in rows
+    ]
     return {
         "with_a_problem": len(rows),
         "never_tried_again": sum(never for level, never, *_ in rows if level > 0),
@@ -88,7 +96,12 @@ def _shown(stage: Stage, odd: str) -> dict[str, Any]:
 
 def refuse_one_account_in_a_region(plan: Plan) -> Findings:
     """Disable the region for one hub's account: only sessions assumed from there are rejected."""
-    fault = {"kind": "error", "code": "InvalidClientTokenId", "caller_account": "one", "region": REGION}
+    fault = {
+        "kind": "error",
+        "code": "InvalidClientTokenId",
+        "caller_account": "one",
+        "region": REGION,
+    }
     findings, shown = _rejected(plan, REGION, fault)
     _expect_few_tries(findings)
     findings.expect(
@@ -107,7 +120,8 @@ def skew_the_clock(plan: Plan) -> Findings:
     findings, shown = _rejected(plan, "eu-west-1", {"kind": "skew", "seconds": SKEW_SECONDS})
     findings.expect(shown["roots_blamed"] == 0, "the root is blamed")
     findings.expect(
-        all("clock is 20 min behind" in each for each in shown["messages"]), f"it says {shown['messages']}"
+        all("clock is 20 min behind" in each for each in shown["messages"]),
+        f"it says {shown['messages']}",
     )
     return findings
 
@@ -121,7 +135,11 @@ def deny_for_a_while(plan: Plan) -> Findings:
 
 
 SCENARIOS = (
-    Scenario("region_refuses", "A region refuses one account for 12 minutes", refuse_one_account_in_a_region),
+    Scenario(
+        "region_refuses",
+        "A region refuses one account for 12 minutes",
+        refuse_one_account_in_a_region,
+    ),
     Scenario("clock_skewed", "The workers' clock is 20 minutes off for 12 minutes", skew_the_clock),
     Scenario("denied_for_a_while", "Every role is denied for 12 minutes", deny_for_a_while),
 )

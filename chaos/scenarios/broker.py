@@ -1,4 +1,6 @@
-"""The broker away, hung, emptied, restarted: it only carries wake-ups, so nothing may depend on it."""
+"""The broker away, hung, emptied, restarted: it only carries wake-ups, so nothing may depend on
+it.
+"""
 
 import time
 from collections.abc import Callable
@@ -65,11 +67,15 @@ def cut_the_way_to_the_broker_again_and_again(plan: Plan) -> Findings:
 
 
 def flush_the_broker_again_and_again(plan: Plan) -> Findings:
-    return _ail(plan, plan.compressed(10, COMPRESSION), lambda stage: None, lambda stage: None, _flush)
+    return _ail(
+        plan, plan.compressed(10, COMPRESSION), lambda stage: None, lambda stage: None, _flush
+    )
 
 
 def restart_the_broker_again_and_again(plan: Plan) -> Findings:
-    return _ail(plan, plan.compressed(15, COMPRESSION), lambda stage: None, lambda stage: None, _restart)
+    return _ail(
+        plan, plan.compressed(15, COMPRESSION), lambda stage: None, lambda stage: None, _restart
+    )
 
 
 def _flush(stage: Stage) -> None:
@@ -107,7 +113,10 @@ def _ail(
         asked: list[tuple[int, float]] = []
         with Watch(stage, readers=2) as seen:
             # How long it takes on this machine, now, when nothing is wrong.
-            well = [stage.start_session(number)[1] for number in range(started - HEALTHY_STARTS, started)]
+            well = [
+                stage.start_session(number)[1]
+                for number in range(started - HEALTHY_STARTS, started)
+            ]
             fall_ill(stage)
             until = time.monotonic() + seconds
             while time.monotonic() < until and len(asked) < RESERVE - 1:
@@ -129,7 +138,9 @@ def _ail(
             )
         facts = examine(stage, seen, marked)
         findings.take(facts, seen, stage.life_seconds)
-        findings.expect(not stage.keeper.unexpected, f"ended by themselves: {stage.keeper.unexpected[:5]}")
+        findings.expect(
+            not stage.keeper.unexpected, f"ended by themselves: {stage.keeper.unexpected[:5]}"
+        )
     slowest_start = max(took for _, took in asked)
     failed_reads = sum(count for status, count in seen.answers.items() if status != 200)
     findings.figures |= {
@@ -157,13 +168,23 @@ def _ail(
 SCENARIOS = (
     Scenario("broker_away", "broker refuses for 30 minutes", take_the_broker_away),
     Scenario("broker_hung", "broker stands still for 10 minutes", hang_the_broker),
-    Scenario("broker_swallowed", "broker in a black hole for 10 minutes", swallow_what_goes_to_the_broker),
     Scenario(
-        "broker_slow", "every piece to and from the broker 0.1 s late, 10 minutes", slow_the_way_to_the_broker
+        "broker_swallowed", "broker in a black hole for 10 minutes", swallow_what_goes_to_the_broker
     ),
     Scenario(
-        "broker_cut", "connections to the broker cut every 3 s", cut_the_way_to_the_broker_again_and_again
+        "broker_slow",
+        "every piece to and from the broker 0.1 s late, 10 minutes",
+        slow_the_way_to_the_broker,
+    ),
+    Scenario(
+        "broker_cut",
+        "connections to the broker cut every 3 s",
+        cut_the_way_to_the_broker_again_and_again,
     ),
     Scenario("broker_flushed", "broker emptied every 3 s", flush_the_broker_again_and_again),
-    Scenario("broker_restarted", "broker killed and started every 3 s", restart_the_broker_again_and_again),
+    Scenario(
+        "broker_restarted",
+        "broker killed and started every 3 s",
+        restart_the_broker_again_and_again,
+    ),
 )

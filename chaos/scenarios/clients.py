@@ -23,18 +23,25 @@ READ_EVERY_SECONDS = 0.05
 NOISE_SECONDS = 0.05
 STARTS = {
     "headers": f"GET /healthz HTTP/1.1\r\nHost: {HOST}\r\nX-Slow: ",
-    "bodies": f"POST /accounts/login/ HTTP/1.1\r\nHost: {HOST}\r\nContent-Length: 900000\r\n\r\nlogin=",
+    "bodies": (
+        f"POST /accounts/login/ HTTP/1.1\r\nHost: {HOST}\r\nContent-Length: 900000\r\n\r\nlogin="
+    ),
 }
 
 
 def send_slowly_beside_normal_use(plan: Plan) -> Findings:
-    """Let 300 clients send a byte a second of headers, then of bodies; others are served as before."""
+    """Let 300 clients send a byte a second of headers, then of bodies; others are served as
+    before.
+    """
     findings = Findings()
     slow, seconds = (60, SECONDS / 5) if plan.short else (SLOW, SECONDS)
     known = {"ALLOWED_HOSTS": f"127.0.0.1,{HOST}"}
     # Uncompressed: one credential lives through the whole of it.
     options = Options(sessions=1, compression=1.0, lease_seconds=None, workers=1, environ=known)
-    with Stage(options, plan.template) as stage, tempfile.TemporaryDirectory(prefix="chaos-nginx-") as folder:
+    with (
+        Stage(options, plan.template) as stage,
+        tempfile.TemporaryDirectory(prefix="chaos-nginx-") as folder,
+    ):
         stage.wait_for_web()
         stage.wait_until_fresh()
         with Nginx(Path(folder), stage.web_address[1]) as nginx:
@@ -44,7 +51,9 @@ def send_slowly_beside_normal_use(plan: Plan) -> Findings:
                     waits[kind] = _waits(stage, nginx, seconds)
                     findings.figures[f"slow_{kind}"] = len(hanging)
             waits["after"] = _waits(stage, nginx, seconds / 3)
-        findings.expect(not stage.keeper.unexpected, f"ended by themselves: {stage.keeper.unexpected[:5]}")
+        findings.expect(
+            not stage.keeper.unexpected, f"ended by themselves: {stage.keeper.unexpected[:5]}"
+        )
     p99 = {name: percentile([wait for _, wait in found], 0.99) for name, found in waits.items()}
     findings.figures |= {
         "p99_seconds": {name: round(found, 3) for name, found in p99.items()},
@@ -117,6 +126,8 @@ def _slow_clients(nginx: Nginx, kind: str, count: int) -> Iterator[list[Any]]:
 
 SCENARIOS = (
     Scenario(
-        "slow_clients", "300 slow headers, then 300 slow bodies, behind nginx", send_slowly_beside_normal_use
+        "slow_clients",
+        "300 slow headers, then 300 slow bodies, behind nginx",
+        send_slowly_beside_normal_use,
     ),
 )

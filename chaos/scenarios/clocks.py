@@ -33,7 +33,9 @@ def _rotate(plan: Plan, clocks: int) -> Findings:
         findings.take(facts, seen, stage.life_seconds)
     findings.figures |= {"clocks": clocks, "first_mint_seconds": round(first, 1)}
     findings.aim(facts.wasted + facts.early == 0, f"{facts.wasted} + {facts.early} calls too many")
-    findings.expect(set(seen.answers) <= {200}, f"the web answered {dict(seen.answers)}: {seen.failed[:2]}")
+    findings.expect(
+        set(seen.answers) <= {200}, f"the web answered {dict(seen.answers)}: {seen.failed[:2]}"
+    )
     return findings
 
 

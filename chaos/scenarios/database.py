@@ -36,7 +36,9 @@ def make_the_database_read_only(plan: Plan) -> Findings:
         assert stage.cluster
         stage.cluster.set_read_only(False)
 
-    return _take_away(plan, Options(sessions=plan.few(300), own_cluster=True), set_read_only, set_writable)
+    return _take_away(
+        plan, Options(sessions=plan.few(300), own_cluster=True), set_read_only, set_writable
+    )
 
 
 def cut_the_way_to_the_database(plan: Plan) -> Findings:
@@ -93,11 +95,15 @@ def _take_away(
         calls = stage.sts.calls()
         facts = examine(stage, seen, marked)
         findings.take(facts, seen, stage.life_seconds)
-        findings.expect(not stage.keeper.unexpected, f"ended by themselves: {stage.keeper.unexpected[:5]}")
+        findings.expect(
+            not stage.keeper.unexpected, f"ended by themselves: {stage.keeper.unexpected[:5]}"
+        )
     meanwhile = sum(ill + IN_FLIGHT_SECONDS < call["at"] < mended for call in calls)
     statuses = {status for at, status, _ in seen.failed if ill < at < mended}
     handed_out = [
-        one for one in seen.served if ill + 0.5 < one.read_at - time.time() + time.monotonic() < mended
+        one
+        for one in seen.served
+        if ill + 0.5 < one.read_at - time.time() + time.monotonic() < mended
     ]
     findings.figures |= {
         "calls_meanwhile": meanwhile,
@@ -105,8 +111,12 @@ def _take_away(
         "web_again_seconds": round(web, 1),
         "minted_again_seconds": round(minted, 1),
     }
-    findings.expect(meanwhile == 0, f"the STS was called {meanwhile} times while nothing could be written")
-    findings.expect(statuses == answers, f"the web answered {sorted(statuses)} meanwhile: {seen.failed[:2]}")
+    findings.expect(
+        meanwhile == 0, f"the STS was called {meanwhile} times while nothing could be written"
+    )
+    findings.expect(
+        statuses == answers, f"the web answered {sorted(statuses)} meanwhile: {seen.failed[:2]}"
+    )
     findings.expect(not handed_out, f"{len(handed_out)} credentials were handed out meanwhile")
     findings.aim(web <= 10, f"the web was back only after {web:.0f} s")
     findings.aim(minted <= 10, f"rotation was back only after {minted:.0f} s")
@@ -125,13 +135,19 @@ def reads(stage: Stage) -> bool:
 
 def stored_after(stage: Stage, seq: int) -> bool:
     return bool(
-        stage.one("SELECT count(*) FROM chains_event WHERE kind = 'credential.minted' AND seq > %s", seq)
+        stage.one(
+            "SELECT count(*) FROM chains_event WHERE kind = 'credential.minted' AND seq > %s", seq
+        )
     )
 
 
 SCENARIOS = (
-    Scenario("database_crashed", "database killed, back after 8 s", crash_the_database_and_start_it_again),
+    Scenario(
+        "database_crashed", "database killed, back after 8 s", crash_the_database_and_start_it_again
+    ),
     Scenario("database_read_only", "database read-only for 8 s", make_the_database_read_only),
     Scenario("database_cut_off", "database unreachable for 8 s", cut_the_way_to_the_database),
-    Scenario("database_swallowed", "database in a black hole for 8 s", swallow_what_goes_to_the_database),
+    Scenario(
+        "database_swallowed", "database in a black hole for 8 s", swallow_what_goes_to_the_database
+    ),
 )

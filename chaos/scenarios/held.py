@@ -27,8 +27,8 @@ NOISE_SECONDS = 0.05
 
 @dataclass
 class Period:
-    """Keep what was answered in the calm, or while the row was held: to other teams, and to changes in the
-    team itself.
+    """Keep what was answered in the calm, or while the row was held: to other teams, and to changes
+    in the team itself.
     """
 
     others: Sequence[tuple[str, float]]
@@ -56,21 +56,33 @@ class Held:
     def handed_out(self, seen: Seen) -> int:
         """Count the held team's secrets that were handed out meanwhile."""
         offset = time.monotonic() - time.time()
-        return sum(self.held_at + 0.5 < one.read_at + offset < self.released_at for one in seen.served)
+        return sum(
+            self.held_at + 0.5 < one.read_at + offset < self.released_at for one in seen.served
+        )
 
     def refusals(self, seen: Seen) -> list[int]:
         """List the statuses of those who asked for the held team's secrets in vain."""
-        return sorted({status for at, status, _ in seen.failed if self.held_at < at < self.released_at + 3})
+        return sorted(
+            {status for at, status, _ in seen.failed if self.held_at < at < self.released_at + 3}
+        )
 
 
 def hold_the_head_of_one_teams_ledger(plan: Plan) -> Findings:
-    """Hold the ledger head of one team: it gets nothing, other teams notice nothing, then all goes on."""
+    """Hold the ledger head of one team: it gets nothing, other teams notice nothing, then all goes
+    on.
+    """
     findings, seen, found = _hold(plan, "chains_ledgerhead", "team_id", readers=MANY, changers=FEW)
     handed_out, refusals = found.handed_out(seen), found.refusals(seen)
     findings.figures["answers_of_the_held_team"] = refusals
-    findings.expect(found.lines == 0, f"{found.lines} lines were written past the one who held the ledger")
-    findings.expect(handed_out == 0, f"{handed_out} secrets of the held team were handed out meanwhile")
-    findings.expect(set(refusals) <= {503}, f"the held team was answered {refusals}: {seen.failed[:2]}")
+    findings.expect(
+        found.lines == 0, f"{found.lines} lines were written past the one who held the ledger"
+    )
+    findings.expect(
+        handed_out == 0, f"{handed_out} secrets of the held team were handed out meanwhile"
+    )
+    findings.expect(
+        set(refusals) <= {503}, f"the held team was answered {refusals}: {seen.failed[:2]}"
+    )
     return findings
 
 
@@ -84,8 +96,12 @@ def hold_the_row_of_one_team(plan: Plan) -> Findings:
     return findings
 
 
-def _hold(plan: Plan, table: str, column: str, *, readers: int, changers: int) -> tuple[Findings, Seen, Held]:
-    """Hold a row of one team, beside people of it and of another; what is expected whichever row it is."""
+def _hold(
+    plan: Plan, table: str, column: str, *, readers: int, changers: int
+) -> tuple[Findings, Seen, Held]:
+    """Hold a row of one team, beside people of it and of another; what is expected whichever row it
+    is.
+    """
     findings = Findings()
     seconds = HELD_SECONDS / 2 if plan.short else HELD_SECONDS
     with Stage(Options(sessions=plan.few(200)), plan.template) as stage, people_of(stage) as people:
@@ -108,14 +124,18 @@ def _hold(plan: Plan, table: str, column: str, *, readers: int, changers: int) -
                 held = _period(stage, others, seconds, changers)
                 written = lines() - before
             released_at = time.monotonic()
-            stage.wait(lambda: _reads(stage) and _changes(stage), "the held team is served again", 30)
+            stage.wait(
+                lambda: _reads(stage) and _changes(stage), "the held team is served again", 30
+            )
             found = Held(calm, held, held_at, released_at, written, time.monotonic() - released_at)
             time.sleep(seconds)
             settle(stage)
         facts = examine(stage, seen, marked)
         findings.take(facts, seen, stage.life_seconds)
         fault = stage.verify_ledger()
-        findings.expect(not stage.keeper.unexpected, f"ended by themselves: {stage.keeper.unexpected[:5]}")
+        findings.expect(
+            not stage.keeper.unexpected, f"ended by themselves: {stage.keeper.unexpected[:5]}"
+        )
     before_p99, after_p99 = calm.p99(), held.p99()
     longest = max((wait for _, wait in held.changes), default=0.0)
     findings.figures |= {
@@ -133,7 +153,9 @@ def _hold(plan: Plan, table: str, column: str, *, readers: int, changers: int) -
     findings.aim(set(calm.statuses()) == {"200"}, f"changes in the calm: {calm.statuses()}")
     findings.expect(set(held.statuses()) == {"503"}, f"changes in the held team: {held.statuses()}")
     findings.expect(not fault, f"the ledger does not hold: {fault}")
-    findings.aim(longest <= LONGEST_REFUSAL_SECONDS, f"a change was refused only after {longest:.1f} s")
+    findings.aim(
+        longest <= LONGEST_REFUSAL_SECONDS, f"a change was refused only after {longest:.1f} s"
+    )
     findings.aim(
         after_p99 <= max(1.2 * before_p99, before_p99 + NOISE_SECONDS),
         f"another team's p99 went from {before_p99:.3f} to {after_p99:.3f} s",
@@ -150,7 +172,9 @@ def _period(stage: Stage, others: dict[str, Any], seconds: float, changers: int)
     def keep_asking(person: dict[str, Any]) -> None:
         path = f"/api/v1/sessions/{others['session']}/credentials?format=process"
         while time.monotonic() < until:
-            waits.append(ask_for_secret(stage, "GET", path, {"Authorization": f"Bearer {person['token']}"}))
+            waits.append(
+                ask_for_secret(stage, "GET", path, {"Authorization": f"Bearer {person['token']}"})
+            )
             time.sleep(0.05)
 
     def keep_changing() -> None:
@@ -169,7 +193,10 @@ def _period(stage: Stage, others: dict[str, Any], seconds: float, changers: int)
 
 def _reads(stage: Stage) -> bool:
     session, _ = stage.seeded.sessions[0]
-    return stage.ask("GET", f"/api/v1/sessions/{session}/credentials?format=process")[0] == http.client.OK
+    return (
+        stage.ask("GET", f"/api/v1/sessions/{session}/credentials?format=process")[0]
+        == http.client.OK
+    )
 
 
 def _changes(stage: Stage) -> bool:

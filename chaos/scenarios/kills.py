@@ -12,8 +12,8 @@ from chaos.watch import Watch
 KILL_EVERY_SECONDS = 2.0
 # Mostly as a container dies; now and then less tidily.
 WAYS = ("group", "group", "parent", "child")
-# With these words Celery ends a worker one of whose children was killed while it was starting; then it is
-# started again.
+# With these words Celery ends a worker one of whose children was killed while it was starting; then
+# it is started again.
 KILLED_AT_START = "Could not start worker processes"
 # Of a worker, each with as many threads for calls as the stage says.
 POOL_CHILDREN = 2
@@ -57,10 +57,14 @@ def kill_a_random_worker_every_two_seconds(plan: Plan) -> Findings:
         "ended_by_themselves": unexpected,
         "ended_since_a_child_was_killed_at_start": killed_at_start,
     }
-    findings.aim(facts.double_issue_percent <= 1, f"{facts.double_issue_percent:.2f} % issued twice")
+    findings.aim(
+        facts.double_issue_percent <= 1, f"{facts.double_issue_percent:.2f} % issued twice"
+    )
     findings.expect(facts.wasted <= kills * in_flight, "more issued twice than were in flight")
     findings.expect(not unexpected, f"processes ended by themselves: {unexpected[:5]}")
-    findings.expect(set(seen.answers) <= {200}, f"the web answered {dict(seen.answers)}: {seen.failed[:2]}")
+    findings.expect(
+        set(seen.answers) <= {200}, f"the web answered {dict(seen.answers)}: {seen.failed[:2]}"
+    )
     return findings
 
 
@@ -70,7 +74,9 @@ def kill_the_worker_that_waits_for_sts_and_time_the_take_over(plan: Plan) -> Fin
     Lease and minutes are those of production.
     """
     findings = Findings()
-    options = Options(sessions=4, started=0, compression=1.0, lease_seconds=None, latency_seconds=3.0)
+    options = Options(
+        sessions=4, started=0, compression=1.0, lease_seconds=None, latency_seconds=3.0
+    )
     with Stage(options, plan.template) as stage:
         stage.wait_for_web()
         stage.wait(lambda: len(stage.keeper.pool("worker-1")) > 0, "workers have children")
@@ -92,7 +98,9 @@ def kill_the_worker_that_waits_for_sts_and_time_the_take_over(plan: Plan) -> Fin
                     stage.keeper.kill(name)
                 killed = time.monotonic()
                 active.append(stage.wait(lambda: stage.is_active(number), "taken over", 120))  # noqa: B023
-                took.append(min(call["at"] for call in stage.sts.calls() if call["at"] > killed) - killed)
+                took.append(
+                    min(call["at"] for call in stage.sts.calls() if call["at"] > killed) - killed
+                )
         findings.take(examine(stage, seen), seen, stage.life_seconds)
     findings.figures |= {
         "takeover_seconds": round(max(took), 1),

@@ -39,7 +39,9 @@ def stop_workers_past_their_lease_and_let_them_go_on(plan: Plan) -> Findings:
                 stage.keeper.end(f"late-{number}")
         facts = examine(stage, seen, mark(stage))
         findings.take(facts, seen, stage.life_seconds)
-        findings.expect(not stage.keeper.unexpected, f"ended by themselves: {stage.keeper.unexpected[:5]}")
+        findings.expect(
+            not stage.keeper.unexpected, f"ended by themselves: {stage.keeper.unexpected[:5]}"
+        )
     stale = [fault for fault in facts.faults if fault.startswith("stale")]
     findings.figures |= {
         "rounds": rounds,

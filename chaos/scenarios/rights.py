@@ -62,7 +62,9 @@ def people_of(stage: Stage) -> Iterator[People]:
 
 
 def remove_people_who_ask_for_secrets(plan: Plan) -> Findings:
-    """Remove people while they ask by token and by page: no secret has its event after the removal's."""
+    """Remove people while they ask by token and by page: no secret has its event after the
+    removal's.
+    """
     findings = Findings()
     races = 60 if plan.short else RACES
     outcomes: Counter[str] = Counter()
@@ -80,11 +82,13 @@ def remove_people_who_ask_for_secrets(plan: Plan) -> Findings:
             with ThreadPoolExecutor(AT_ONCE) as pool:
                 list(pool.map(race, made["people"]))
         after = stage.one(
-            "SELECT count(*) FROM chains_event s JOIN chains_event r ON r.team_id = s.team_id AND r.seq < s.seq"
-            " WHERE s.kind = 'credential.revealed' AND r.kind = 'member.removed' AND r.data->>'member' = s.actor"
+            "SELECT count(*) FROM chains_event s JOIN chains_event r ON r.team_id = s.team_id AND"
+            " r.seq < s.seq WHERE s.kind = 'credential.revealed' AND r.kind = 'member.removed' AND"
+            " r.data->>'member' = s.actor"
         )
         lines = stage.one(
-            "SELECT count(*) FROM chains_event WHERE kind = 'credential.revealed' AND actor LIKE 'races-%%'"
+            "SELECT count(*) FROM chains_event WHERE kind = 'credential.revealed' AND actor LIKE"
+            " 'races-%%'"
         )
         fault = stage.verify_ledger()
     findings.figures |= {
@@ -93,12 +97,18 @@ def remove_people_who_ask_for_secrets(plan: Plan) -> Findings:
         "secrets_after_removal": after + len(late),
         "answers": dict(outcomes),
     }
-    findings.expect(after == 0, f"{after} secrets have their line after the removal of their person")
+    findings.expect(
+        after == 0, f"{after} secrets have their line after the removal of their person"
+    )
     findings.expect(not late, f"handed out to who was out already: {late[:5]}")
     findings.expect(lines == outcomes["secret"], f"{outcomes['secret']} secrets with {lines} lines")
-    findings.expect(not any(outcomes[str(code)] for code in (0, 500, 503)), f"answered: {dict(outcomes)}")
+    findings.expect(
+        not any(outcomes[str(code)] for code in (0, 500, 503)), f"answered: {dict(outcomes)}"
+    )
     findings.expect(not fault, f"the ledger does not hold: {fault}")
-    findings.expect(outcomes["secret"] > races, f"too few asked before they were out: {dict(outcomes)}")
+    findings.expect(
+        outcomes["secret"] > races, f"too few asked before they were out: {dict(outcomes)}"
+    )
     return findings
 
 
@@ -139,7 +149,9 @@ def _race(
 
 def _by_token(stage: Stage, session: str, person: dict[str, Any], form: str) -> str:
     headers = {"Authorization": f"Bearer {person['token']}"}
-    return ask_for_secret(stage, "GET", f"/api/v1/sessions/{session}/credentials?format={form}", headers)[0]
+    return ask_for_secret(
+        stage, "GET", f"/api/v1/sessions/{session}/credentials?format={form}", headers
+    )[0]
 
 
 def _by_page(stage: Stage, session: str, person: dict[str, Any]) -> str:
@@ -148,7 +160,9 @@ def _by_page(stage: Stage, session: str, person: dict[str, Any]) -> str:
     return ask_for_secret(stage, "POST", f"/sessions/{session}/snippets/posix/", headers)[0]
 
 
-def ask_for_secret(stage: Stage, method: str, path: str, headers: dict[str, str]) -> tuple[str, float]:
+def ask_for_secret(
+    stage: Stage, method: str, path: str, headers: dict[str, str]
+) -> tuple[str, float]:
     """Make one request of somebody's own: ("secret" or the status, seconds)."""
     begun = time.monotonic()
     connection = http.client.HTTPConnection(*stage.web_address, timeout=30)
@@ -156,7 +170,9 @@ def ask_for_secret(stage: Stage, method: str, path: str, headers: dict[str, str]
         connection.request(method, path, headers=headers)
         answer = connection.getresponse()
         body = answer.read()
-        status = "secret" if answer.status == http.client.OK and b"ASIA" in body else str(answer.status)
+        status = (
+            "secret" if answer.status == http.client.OK and b"ASIA" in body else str(answer.status)
+        )
     except (OSError, http.client.HTTPException):
         status = "0"
     finally:
@@ -166,6 +182,8 @@ def ask_for_secret(stage: Stage, method: str, path: str, headers: dict[str, str]
 
 SCENARIOS = (
     Scenario(
-        "removals", "1,000 people removed while they ask for secrets", remove_people_who_ask_for_secrets
+        "removals",
+        "1,000 people removed while they ask for secrets",
+        remove_people_who_ask_for_secrets,
     ),
 )

@@ -16,7 +16,9 @@ RECOVERY_SECONDS = LEASE_SECONDS + 10
 
 
 def kill_a_worker_after_each_step(plan: Plan) -> Findings:
-    """Kill the only worker after each step while everything is due, and let a sound one take over."""
+    """Kill the only worker after each step while everything is due, and let a sound one take
+    over.
+    """
     findings = Findings()
     options = Options(sessions=plan.few(50), workers=0, lease_seconds=LEASE_SECONDS)
     with Stage(options, plan.template) as stage:
@@ -30,8 +32,12 @@ def kill_a_worker_after_each_step(plan: Plan) -> Findings:
                 findings.figures[step] = _die_after(stage, step, findings)
         facts = examine(stage, seen, mark(stage))
         findings.take(facts, seen, stage.life_seconds)
-        findings.expect(not stage.keeper.unexpected, f"ended by themselves: {stage.keeper.unexpected[:5]}")
-    findings.expect(set(seen.answers) <= {200}, f"the web answered {dict(seen.answers)}: {seen.failed[:2]}")
+        findings.expect(
+            not stage.keeper.unexpected, f"ended by themselves: {stage.keeper.unexpected[:5]}"
+        )
+    findings.expect(
+        set(seen.answers) <= {200}, f"the web answered {dict(seen.answers)}: {seen.failed[:2]}"
+    )
     return findings
 
 
@@ -47,12 +53,16 @@ def _die_after(stage: Stage, step: str, findings: Findings) -> dict[str, Any]:
     stage.keeper.end(mortal)
     begun = time.monotonic()
     stage.start_worker("sound")
-    stage.wait(lambda: stage.minted_since(before), f"all is minted anew after a death after {step}", 60)
+    stage.wait(
+        lambda: stage.minted_since(before), f"all is minted anew after a death after {step}", 60
+    )
     recovered = time.monotonic() - begun
     settle(stage)
     stage.keeper.end("sound")
     in_vain = wasted(stage) - wasted_before
-    findings.aim(recovered <= RECOVERY_SECONDS, f"after {step!r} all was minted only {recovered:.0f} s later")
+    findings.aim(
+        recovered <= RECOVERY_SECONDS, f"after {step!r} all was minted only {recovered:.0f} s later"
+    )
     if step == "claimed":
         findings.aim(in_vain == 0, f"after {step!r} {in_vain} calls had been made in vain")
     else:
@@ -61,12 +71,16 @@ def _die_after(stage: Stage, step: str, findings: Findings) -> dict[str, Any]:
             f"after {step!r} {in_vain} calls in vain, more than one process can lose",
         )
     if step in {"assumed", "written"}:
-        findings.expect(in_vain > 0, f"after {step!r} nothing had been in flight: nothing was tried")
+        findings.expect(
+            in_vain > 0, f"after {step!r} nothing had been in flight: nothing was tried"
+        )
     return {"recovered_seconds": round(recovered, 1), "wasted": in_vain}
 
 
 SCENARIOS = (
     Scenario(
-        "steps", "SIGKILL of a worker after each named step of a rotation", kill_a_worker_after_each_step
+        "steps",
+        "SIGKILL of a worker after each named step of a rotation",
+        kill_a_worker_after_each_step,
     ),
 )

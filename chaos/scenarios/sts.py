@@ -39,7 +39,11 @@ def throttle_every_call(plan: Plan) -> Findings:
             stage.sts.fail()
             mended = time.monotonic()
             stage.wait(
-                lambda: not stage.one("SELECT count(*) FROM chains_credential WHERE problem IS NOT NULL"),
+                lambda: (
+                    not stage.one(
+                        "SELECT count(*) FROM chains_credential WHERE problem IS NOT NULL"
+                    )
+                ),
                 "no problem is left",
                 90,
             )
@@ -51,15 +55,20 @@ def throttle_every_call(plan: Plan) -> Findings:
         "recovered_seconds": round(recovered, 1),
         "shown": shown,
     }
-    findings.expect(set(seen.answers) <= {200}, f"the web answered {dict(seen.answers)}: {seen.failed[:2]}")
-    findings.expect(shown.get("status") == "active" and bool(shown.get("problem")), f"it showed {shown}")
+    findings.expect(
+        set(seen.answers) <= {200}, f"the web answered {dict(seen.answers)}: {seen.failed[:2]}"
+    )
+    findings.expect(
+        shown.get("status") == "active" and bool(shown.get("problem")), f"it showed {shown}"
+    )
     return findings
 
 
 def _what_a_delayed_session_shows(stage: Stage) -> dict[str, str]:
     found = stage.rows.execute(
-        "SELECT a.session_id FROM chains_activation a JOIN chains_credential c ON c.fingerprint = a.credential_id"
-        " WHERE c.problem IS NOT NULL AND c.expires_at > clock_timestamp() + interval '2 seconds' LIMIT 1"
+        "SELECT a.session_id FROM chains_activation a JOIN chains_credential c ON c.fingerprint ="
+        " a.credential_id WHERE c.problem IS NOT NULL AND c.expires_at > clock_timestamp() +"
+        " interval '2 seconds' LIMIT 1"
     ).fetchone()
     if not found:
         return {}
@@ -70,13 +79,15 @@ def _what_a_delayed_session_shows(stage: Stage) -> dict[str, str]:
 def swallow_the_calls_of_one_account(plan: Plan) -> Findings:
     """The other accounts' rotations and starts are no later than without.
 
-    Without compression, since the time-outs of a call are seconds of the real world: the rotations of an hour
-    are brought forward into a minute or two instead.
+    Without compression, since the time-outs of a call are seconds of the real world: the rotations
+    of an hour are brought forward into a minute or two instead.
     """
     findings = Findings(must_not_lapse=False, must_keep_life=False)
     starts = 9 if plan.short else 45
     started = plan.few(600)
-    options = Options(sessions=started + 2 * starts, started=started, compression=1.0, lease_seconds=None)
+    options = Options(
+        sessions=started + 2 * starts, started=started, compression=1.0, lease_seconds=None
+    )
     with Stage(options, plan.template) as stage:
         stage.wait_for_web()
         stage.wait_until_fresh()
@@ -88,7 +99,10 @@ def swallow_the_calls_of_one_account(plan: Plan) -> Findings:
         lateness: list[list[float]] = []
         waits: list[list[float]] = []
         lapsed_elsewhere = 0
-        for numbers, faults in ((healthy[:half], []), (healthy[half:], [{"kind": "hang", "account": dead}])):
+        for numbers, faults in (
+            (healthy[:half], []),
+            (healthy[half:], [{"kind": "hang", "account": dead}]),
+        ):
             stage.spread(seconds * 0.8)
             marked = mark(stage)
             stage.sts.fail(*faults)
@@ -127,7 +141,12 @@ def _start_and_wait(stage: Stage, number: int) -> float:
 
 
 def _lateness(seen: Seen, dead: str) -> list[float]:
-    return [each for account, values in seen.lateness_seconds.items() if account != dead for each in values]
+    return [
+        each
+        for account, values in seen.lateness_seconds.items()
+        if account != dead
+        for each in values
+    ]
 
 
 def _lapsed_elsewhere(stage: Stage, seen: Seen, dead: str) -> list[str]:
@@ -155,7 +174,9 @@ def take_sts_away_for_45_minutes(plan: Plan) -> Findings:
         proxy = stage.proxies["sts"]
         with Watch(stage, readers=2) as seen:
             if not plan.short:
-                time.sleep(stage.life_seconds * 0.55)  # now they are of every age up to their rotation
+                time.sleep(
+                    stage.life_seconds * 0.55
+                )  # now they are of every age up to their rotation
             proxy.refuse()
             time.sleep(seconds / 3)
             proxy.black_hole()
@@ -176,7 +197,9 @@ def take_sts_away_for_45_minutes(plan: Plan) -> Findings:
         calls = [call for call in stage.sts.calls() if call["at"] >= returned]
         facts = examine(stage, seen, marked)
         findings.take(facts, seen, stage.life_seconds)
-        findings.expect(not stage.keeper.unexpected, f"ended by themselves: {stage.keeper.unexpected[:5]}")
+        findings.expect(
+            not stage.keeper.unexpected, f"ended by themselves: {stage.keeper.unexpected[:5]}"
+        )
     peaks = collections.Counter((int(call["at"]), call["role_arn"].split(":")[4]) for call in calls)
     before_end = [each for each in seen.failed if each[0] < seen.first_lapse_at]
     allowed = 5 * 60 / COMPRESSION
@@ -205,7 +228,9 @@ def take_sts_away_for_45_minutes(plan: Plan) -> Findings:
 
 
 def _overdue(stage: Stage) -> int:
-    found: int = stage.one("SELECT count(*) FROM chains_credential WHERE due_at < clock_timestamp()")
+    found: int = stage.one(
+        "SELECT count(*) FROM chains_credential WHERE due_at < clock_timestamp()"
+    )
     return found
 
 

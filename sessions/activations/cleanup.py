@@ -40,9 +40,13 @@ def erase_all_unneeded(fingerprints: Iterable[str]) -> None:
             pk__any_of=some,
         )
         children = Exists(Credential.objects.filter(parent=OuterRef("pk")))
-        # Kept for what is below it; but nobody takes it away any more, so it is not rotated for its own sake.
+        # Kept for what is below it; but nobody takes it away any more, so it is not rotated for its
+        # own sake.
         unneeded.filter(
-            children, lease_until=None, sealed__isnull=False, expires_at__gt=database_now() + PARENT_MARGIN
+            children,
+            lease_until=None,
+            sealed__isnull=False,
+            expires_at__gt=database_now() + PARENT_MARGIN,
         ).update(due_at=None)
         lone = dict(unneeded.filter(~children).values_list("pk", "parent_id"))
         RootAnswer.objects.filter(

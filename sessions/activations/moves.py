@@ -1,8 +1,9 @@
 """Move what is active to what its chains ask for after a change, thousands in parts.
 
-The change itself is saved at once, and nothing is handed out that it forbids (see `reveal`). A worker then
-goes through the activations of its scope in the order of their ids and holds the team's lock for a fraction
-of a second each time; what is started meanwhile asks for the right thing by itself.
+The change itself is saved at once, and nothing is handed out that it forbids (see `reveal`). A
+worker then goes through the activations of its scope in the order of their ids and holds the team's
+lock for a fraction of a second each time; what is started meanwhile asks for the right thing by
+itself.
 """
 
 import time
@@ -40,10 +41,12 @@ def follow(
     asked: bool = False,
     why: Why | None = None,
 ) -> None:
-    """Have what is active follow a change: of a team, `below` one session (with it), or `of` one person.
+    """Have what is active follow a change: of a team, `below` one session (with it), or `of` one
+    person.
 
-    Call it under the team's lock, in the transaction of the change; the caller wakes a worker. `asked`:
-    people wait for it. `why`: the edit that has changed an identity, for those whose activation ends by it.
+    Call it under the team's lock, in the transaction of the change; the caller wakes a worker.
+    `asked`: people wait for it. `why`: the edit that has changed an identity, for those whose
+    activation ends by it.
     """
     scope = Q(team=team_id, session=below, user=of)
     started = _started(team_id, below, of)
@@ -86,7 +89,9 @@ def is_due() -> bool:
 
 
 def work_off(seconds: float) -> int:
-    """In a worker: move what waits, for about so long. Returns how many activations it has looked at."""
+    """In a worker: move what waits, for about so long. Returns how many activations it has looked
+    at.
+    """
     until, looked_at = time.monotonic() + seconds, 0
     while time.monotonic() < until and (move := _hold()):
         pace = parts.Pace(MOST_IN_A_PART)
@@ -164,11 +169,11 @@ def _rest_of(move: Move) -> QuerySet[Activation]:
 
 
 def move_first(rows: Sequence[Credential]) -> set[str]:
-    """In a worker: move what rests on these rows, which are about to be issued again by the settings of
-    before a change.
+    """In a worker: move what rests on these rows, which are about to be issued again by the
+    settings of before a change.
 
-    What nobody needs afterwards is not issued. Returns the rows of teams whose lock was not to be had: they
-    are as due once their lease ends.
+    What nobody needs afterwards is not issued. Returns the rows of teams whose lock was not to be
+    had: they are as due once their lease ends.
     """
     left: set[str] = set()
     for move in Move.objects.filter(team__in={row.team_id for row in rows}):

@@ -29,10 +29,12 @@ def settle(
 
     After every change of rights, under the team's lock.
 
-    Where these are many, they end here as well, and the clock clears them away in parts, with its own lines.
+    Where these are many, they end here as well, and the clock clears them away in parts, with its
+    own lines.
 
-    `people`, `sessions`: whose rights, or the rights to what, have changed; only what rests on these is
-    looked at. `cut_links`: which links of theirs are cut off by now, where the caller knows.
+    `people`, `sessions`: whose rights, or the rights to what, have changed; only what rests on
+    these is looked at. `cut_links`: which links of theirs are cut off by now, where the caller
+    knows.
     """
     activations = Activation.objects.filter(session__team=team)
     links = AssumerLink.objects.filter(session__team=team)

@@ -1,4 +1,6 @@
-"""Start, stop, rotate, end: what a person wants kept fresh, and what is kept or erased because of it."""
+"""Start, stop, rotate, end: what a person wants kept fresh, and what is kept or erased because of
+it.
+"""
 
 import random
 import time
@@ -45,7 +47,8 @@ def start_session(session: AwsSession, member: Membership) -> Activation:
 
     Another session on the same named profile stops.
 
-    Starting again extends it, and asks once more where AWS refused. The caller wakes a worker on commit.
+    Starting again extends it, and asks once more where AWS refused. The caller wakes a worker on
+    commit.
     """
     return start_sessions([session], member)[0]
 
@@ -55,11 +58,13 @@ def start_sessions(sessions: Sequence[AwsSession], member: Membership) -> list[A
 
     Of those on one named profile the last wins, as if started one by one.
 
-    Each part is all or nothing; where one is refused, because a right has ended meanwhile, those before it
-    are started.
+    Each part is all or nothing; where one is refused, because a right has ended meanwhile, those
+    before it are started.
     """
     chosen = list({session.profile: session for session in sessions}.values())
-    return [each for some in parts.in_parts(chosen, STARTED_AT_ONCE) for each in _start(some, member)]
+    return [
+        each for some in parts.in_parts(chosen, STARTED_AT_ONCE) for each in _start(some, member)
+    ]
 
 
 @transaction.atomic
@@ -71,13 +76,16 @@ def _start(sessions: Sequence[AwsSession], member: Membership) -> list[Activatio
     chosen = {session.profile: session for session in sessions}
     started = Activation.objects.filter(user=member.user, session__team=team)
     ids = [session.pk for session in chosen.values()]
-    # By their ids: left to itself, a database looks for what is on the same profile once for each that is
-    # started.
-    same_profile = AwsSession.objects.filter(team=team, profile__any_of=list(chosen)).exclude(pk__any_of=ids)
+    # By their ids: left to itself, a database looks for what is on the same profile once for each
+    # that is started.
+    same_profile = AwsSession.objects.filter(team=team, profile__any_of=list(chosen)).exclude(
+        pk__any_of=ids
+    )
     others = list(same_profile.order_by().values_list("pk", flat=True))
     entries = end_at_once(started.filter(session_id__any_of=others), actor) if others else []
     before = {
-        each.session_id: each for each in started.filter(session_id__any_of=ids).select_related("credential")
+        each.session_id: each
+        for each in started.filter(session_id__any_of=ids).select_related("credential")
     }
     left = [each.credential_id for each in before.values()]
     ends_at = now + timedelta(hours=team.activation_hours)
@@ -102,7 +110,9 @@ def _start(sessions: Sequence[AwsSession], member: Membership) -> list[Activatio
     Activation.objects.bulk_create([each for each in activations if each.session_id not in before])
     again = {each.pk for each in before.values()}
     Activation.objects.filter(pk__any_of=again).update(ends_at=ends_at)
-    Activation.objects.bulk_update([each for each in other if each.pk in again], ["credential", "identity"])
+    Activation.objects.bulk_update(
+        [each for each in other if each.pk in again], ["credential", "identity"]
+    )
     Ended.objects.filter(user=member.user, session_id__any_of=ids).delete()
     erase_all_unneeded(left)
     ledger.append(team.pk, entries)
@@ -149,7 +159,14 @@ def rotate_session(session: AwsSession, member: Membership) -> bool:
     _move(started[0], leaf)
     ledger.append(
         team.pk,
-        [Entry(EventKind.ROTATION_ASKED, member.user.get_username(), session, {"credential": leaf.pk})],
+        [
+            Entry(
+                EventKind.ROTATION_ASKED,
+                member.user.get_username(),
+                session,
+                {"credential": leaf.pk},
+            )
+        ],
     )
     return True
 
@@ -184,7 +201,9 @@ def _end_by_the_clock(over: QuerySet[Activation]) -> int:
     # What a deletion has ended is cleared away with it.
     over = over.filter(session__deletion=None)
     teams = list(over.values_list("session__team_id", flat=True).distinct())
-    random.shuffle(teams)  # where there is too much for one round, it is another team's turn each time
+    random.shuffle(
+        teams
+    )  # where there is too much for one round, it is another team's turn each time
     held = teams_held_up()
     for team_id in [each for each in teams if str(each) not in held]:
         pace = parts.Pace(parts.AT_ONCE)
@@ -207,8 +226,8 @@ def _end_by_the_clock(over: QuerySet[Activation]) -> int:
 def end_at_once(activations: QuerySet[Activation], actor: str) -> list[Entry]:
     """End these at this moment, under the team's lock; return the lines for the ledger.
 
-    Many are only marked as over, which is all that matters, and the clock clears them away in parts, with its
-    own lines.
+    Many are only marked as over, which is all that matters, and the clock clears them away in
+    parts, with its own lines.
     """
     # Looked for once: what loses its right is found by a walk through the team.
     ids = list(activations.order_by().values_list("pk", flat=True))
@@ -231,9 +250,9 @@ def resettle(
 
     See `moves.follow` for those of an edit.
 
-    Call it under the team's lock. `asked`: people wait for it. A chain that leads nowhere or has no name to
-    send stays as it is: nothing of it is handed out. One that leads to another identity than was started ends
-    instead, with a notice that says `why`. Returns how many moved.
+    Call it under the team's lock. `asked`: people wait for it. A chain that leads nowhere or has no
+    name to send stays as it is: nothing of it is handed out. One that leads to another identity
+    than was started ends instead, with a notice that says `why`. Returns how many moved.
     """
     activations = list(started.select_related("session", "user", "credential"))
     sessions = {each.session_id: each.session for each in activations}
@@ -241,7 +260,9 @@ def resettle(
     activations = _end_other_identities(activations, chains, why, now)
     teams = {each.session.team_id for each in activations}
     policies = {team_id: TeamPolicy.of(team_id) for team_id in teams}
-    memberships = Membership.objects.filter(team__in=teams, user__in=[each.user_id for each in activations])
+    memberships = Membership.objects.filter(
+        team__in=teams, user__in=[each.user_id for each in activations]
+    )
     members: dict[tuple[UUID | None, int], Membership] = {
         (each.team_id, each.user_id): each for each in memberships.select_related("team", "user")
     }
@@ -255,7 +276,9 @@ def resettle(
     stale = []
     for activation, planned in planned_anew:
         held = activation.credential
-        as_before = planned[-1].fingerprint == held.pk and held.due_at and held.is_live(now + LEAST_LIFE)
+        as_before = (
+            planned[-1].fingerprint == held.pk and held.due_at and held.is_live(now + LEAST_LIFE)
+        )
         if not as_before or any(step.fingerprint in same_but_touched for step in planned):
             stale.append((activation, planned))
     moved: list[Activation] = []
@@ -327,9 +350,12 @@ def _move(activation: Activation, leaf: Credential) -> bool:
 
 
 def _end(activations: QuerySet[Activation], kind: EventKind, actor: str) -> list[Entry]:
-    # Plain values, and all that goes in a few statements: thousands end together that were started together.
+    # Plain values, and all that goes in a few statements: thousands end together that were started
+    # together.
     ended = list(
-        activations.values_list("pk", "credential_id", "session_id", "session__alias", "user__username")
+        activations.values_list(
+            "pk", "credential_id", "session_id", "session__alias", "user__username"
+        )
     )
     Activation.objects.filter(pk__any_of=[row[0] for row in ended]).delete()
     erase_all_unneeded(row[1] for row in ended)
@@ -341,7 +367,9 @@ def _end(activations: QuerySet[Activation], kind: EventKind, actor: str) -> list
 
 def end_activations_of(sessions: Iterable[AwsSession], actor: str) -> list[Entry]:
     """Ends everybody's activations of these sessions: they are about to be deleted."""
-    return end_activations(Activation.objects.filter(session_id__any_of=[s.pk for s in sessions]), actor)
+    return end_activations(
+        Activation.objects.filter(session_id__any_of=[s.pk for s in sessions]), actor
+    )
 
 
 def end_activations(activations: QuerySet[Activation], actor: str) -> list[Entry]:

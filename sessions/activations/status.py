@@ -24,7 +24,8 @@ class Status(StrEnum):
 class State:
     """Status and what belongs to it. Times are aware, UTC.
 
-    `minted_at` is the last success with what it asks for now, whatever has become of what was minted then.
+    `minted_at` is the last success with what it asks for now, whatever has become of what was
+    minted then.
     """
 
     status: Status = Status.INACTIVE

@@ -32,10 +32,11 @@ class AudienceModel(BaseModel):
 
 
 class AccessModel(BaseModel):
-    """`start`: who may start it and take its credentials; `assume`: who may assume further roles from it.
+    """`start`: who may start it and take its credentials; `assume`: who may assume further roles
+    from it.
 
-    Without `assume` everyone may where everyone may start; a root, and a session that is closed, is closed
-    for that as well.
+    Without `assume` everyone may where everyone may start; a root, and a session that is closed, is
+    closed for that as well.
     """
 
     model_config = ConfigDict(extra="forbid")
@@ -61,8 +62,8 @@ class WayOut(AccessModel):
 
 
 class WaysOut(BaseModel):
-    """The other ways that let in somebody whom the session does not, at most 100 of them by alias; `more`:
-    there are others.
+    """The other ways that let in somebody whom the session does not, at most 100 of them by alias;
+    `more`: there are others.
 
     `may_close`: you may close all of them; that would stop `ending` active sessions.
     """
@@ -98,7 +99,9 @@ def _audience(member: Membership, wanted: AudienceModel, name: str) -> Audience:
     if wanted.everyone:
         return Audience()
     people = list(
-        Membership.objects.filter(team=member.team, user__username__in=wanted.people).select_related("user")
+        Membership.objects.filter(
+            team=member.team, user__username__in=wanted.people
+        ).select_related("user")
     )
     groups = list(member.team.groups.filter(name__in=wanted.groups))
     unknown = {
@@ -128,7 +131,9 @@ def get_access(request: HttpRequest, response: HttpResponse, session_id: UUID) -
     response={200: AccessModel, **ERRORS},
     summary="Open or close a session; whoever loses a right loses what they have running by it",
 )
-def put_access(request: HttpRequest, response: HttpResponse, session_id: UUID, payload: AccessModel) -> Any:
+def put_access(
+    request: HttpRequest, response: HttpResponse, session_id: UUID, payload: AccessModel
+) -> Any:
     """With `If-Match` it is refused (412) where somebody has changed the access since."""
     session, member = session_for(request, session_id, Action.SHARE), caller(request)
     seen = seen_version(request, session.access_version)
@@ -154,8 +159,8 @@ def put_access(request: HttpRequest, response: HttpResponse, session_id: UUID, p
 def get_ways(request: HttpRequest, session_id: UUID) -> Any:
     """Name the other sessions that are the same at AWS and let in somebody whom this one does not.
 
-    A session that is open to everyone leaves nobody out. Of roots these are named whose identity is known by
-    a test or the same settings. A token for some sessions alone sees those alone.
+    A session that is open to everyone leaves nobody out. Of roots these are named whose identity is
+    known by a test or the same settings. A token for some sessions alone sees those alone.
     """
     session, member = session_for(request, session_id, Action.SHARE), caller(request)
     ways, more = wider_ways(session, WAYS_SHOWN)
@@ -185,8 +190,8 @@ def get_ways(request: HttpRequest, session_id: UUID) -> Any:
 def close_ways(request: HttpRequest, session_id: UUID) -> Any:
     """Nobody is let in anywhere by it. Whoever loses a right loses what they have running by it.
 
-    None is closed (403) where you may not share all of them, or (409) where the session itself is open to
-    everyone.
+    None is closed (403) where you may not share all of them, or (409) where the session itself is
+    open to everyone.
     """
     session, member = session_for(request, session_id, Action.SHARE), caller(request)
     request_limits.take(request_limits.SEVERAL, member.user_id)

@@ -19,7 +19,16 @@ from sessions.middleware.too_often import network_of
 from sessions.models import AwsSession, Membership
 from sessions.monitoring import request_limits
 from sessions.people.tokens import member_of_token
-from sessions.permissions import CUT_OFF, Action, GroupsTooOld, NotAllowed, Rights, can, is_dead, visible_to
+from sessions.permissions import (
+    CUT_OFF,
+    Action,
+    GroupsTooOld,
+    NotAllowed,
+    Rights,
+    can,
+    is_dead,
+    visible_to,
+)
 from sessions.secret import Secret
 
 BEARER = re.compile(r"(?:Bearer\s+)?(cwt_[A-Za-z0-9_-]{20,100})\s*", re.IGNORECASE)
@@ -65,8 +74,10 @@ api = NinjaAPI(
     title="Chainweb",
     version="1",
     auth=TokenAuth(),
-    description="Every answer over 399 is an ErrorOut, whatever caused it. Only a proxy may refuse in words of its own what it "
-    "does not pass on.",
+    description=(
+        "Every answer over 399 is an ErrorOut, whatever caused it. Only a proxy may refuse in words"
+        " of its own what it does not pass on."
+    ),
     docs_url=None,
     urls_namespace="api",
     parser=StrictParser(),
@@ -95,7 +106,9 @@ ERRORS = {
 }
 
 
-def answer(request: HttpRequest, status: int, code: str, message: str, fields: Any = None) -> HttpResponse:
+def answer(
+    request: HttpRequest, status: int, code: str, message: str, fields: Any = None
+) -> HttpResponse:
     return api_error(status, code, message, fields)
 
 
@@ -136,7 +149,9 @@ def _on_old_groups(request: HttpRequest, error: GroupsTooOld) -> HttpResponse:
 @api.exception_handler(PermissionDenied)
 def _on_forbidden(request: HttpRequest, error: PermissionDenied) -> HttpResponse:
     scope = getattr(error, "scope", "")
-    reason = getattr(error, "message", "") or str(error) or "Your role in the team does not allow that."
+    reason = (
+        getattr(error, "message", "") or str(error) or "Your role in the team does not allow that."
+    )
     return answer(request, 403, "forbidden", reason, {"scope": [scope]} if scope else None)
 
 
@@ -156,7 +171,9 @@ def _on_unreadable(request: HttpRequest, error: HttpError) -> HttpResponse:
 
 @api.exception_handler(Changed)
 def _on_changed(request: HttpRequest, error: Changed) -> HttpResponse:
-    """412 to who sent If-Match, 409 to who sent the version in the body, or only met somebody else."""
+    """412 to who sent If-Match, 409 to who sent the version in the body, or only met somebody
+    else.
+    """
     status = 412 if "If-Match" in request.headers else 409
     response = answer(
         request,
@@ -176,8 +193,9 @@ def etag(version: int) -> str:
 def seen_version(request: HttpRequest, stored: int, named: Any = None) -> int | None:
     """Return the version a change was made from, by If-Match or by the body's `version`.
 
-    None without either. Raises `Changed` if it is not what is stored. A proxy that compresses makes a tag
-    weak ("W/"); it counts all the same, since it stands for the version and not for the bytes.
+    None without either. Raises `Changed` if it is not what is stored. A proxy that compresses makes
+    a tag weak ("W/"); it counts all the same, since it stands for the version and not for the
+    bytes.
     """
     if named is not None and (not isinstance(named, int) or isinstance(named, bool)):
         raise ApiError(
@@ -220,7 +238,9 @@ def startable(
 def require_startable(session: AwsSession, rights: Rights, action: Action = Action.START) -> None:
     if not session.is_chained:
         raise ApiError(
-            409, "is_a_root", "A root is there to be assumed from: it has no credentials to hand out."
+            409,
+            "is_a_root",
+            "A root is there to be assumed from: it has no credentials to hand out.",
         )
     if not rights.can(action, session):
         raise NotAllowed(rights.member, action, session)

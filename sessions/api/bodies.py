@@ -13,7 +13,9 @@ class BadBody(ValueError):
 
 
 class StrictParser(Parser):
-    """Take JSON (RFC 8259) alone: each name once, numbers that are numbers, text that is Unicode."""
+    """Take JSON (RFC 8259) alone: each name once, numbers that are numbers, text that is
+    Unicode.
+    """
 
     def parse_body(self, request: HttpRequest) -> Any:
         body = json.loads(
@@ -24,7 +26,9 @@ class StrictParser(Parser):
             try:
                 json.dumps(body, ensure_ascii=False).encode()
             except UnicodeEncodeError:
-                raise BadBody("The body has half a surrogate pair in it, which is not Unicode.") from None
+                raise BadBody(
+                    "The body has half a surrogate pair in it, which is not Unicode."
+                ) from None
         return body
 
 

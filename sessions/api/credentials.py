@@ -12,8 +12,8 @@ from sessions.monitoring import request_limits
 from sessions.permissions import Action
 from sessions.snippets import FORMATS
 
-# What a browser sends with what a page asks for. Sec-Fetch-Mode alone is none of it: Node's fetch sends that
-# as well.
+# What a browser sends with what a page asks for. Sec-Fetch-Mode alone is none of it: Node's fetch
+# sends that as well.
 BROWSER_HEADERS = ("Origin", "Referer", "Sec-Fetch-Site", "Sec-Fetch-Dest", "Sec-Fetch-User")
 
 
@@ -26,8 +26,8 @@ BROWSER_HEADERS = ("Origin", "Referer", "Sec-Fetch-Site", "Sec-Fetch-Dest", "Sec
 def credentials(request: HttpRequest, session_id: UUID, format: str = "process") -> Any:
     """`format=process` is the credential_process JSON; the others are the snippets of the page.
 
-    409 while there is nothing to hand out, 503 when what there was has run out, 429 for a token that asks in
-    a loop. Browsers are refused.
+    409 while there is nothing to hand out, 503 when what there was has run out, 429 for a token
+    that asks in a loop. Browsers are refused.
     """
     if any(header in request.headers for header in BROWSER_HEADERS):
         raise ApiError(403, "browser", "Credentials are not handed to browsers here.")
@@ -36,7 +36,9 @@ def credentials(request: HttpRequest, session_id: UUID, format: str = "process")
     session, member = startable(request, session_id, Action.TAKE_CREDENTIALS)
     if format not in FORMATS or not FORMATS[format].secret:
         known = ", ".join(key for key, each in FORMATS.items() if each.secret)
-        raise ApiError(422, "invalid", f"There is no format {format!r}.", {"format": [f"One of: {known}."]})
+        raise ApiError(
+            422, "invalid", f"There is no format {format!r}.", {"format": [f"One of: {known}."]}
+        )
     chosen = FORMATS[format]
     try:
         via = f"token {request.token_name}"  # type: ignore[attr-defined]  # set by TokenAuth

@@ -33,9 +33,10 @@ class MovingOut(BaseModel):
 class PolicyOut(BaseModel):
     """Show a team's policy.
 
-    `tags` are the allowed ones, each with its values, none of them meaning any; `networks` those that
-    delivered credentials are bound to, as AWS sees them; `activation_hours` how long what is started is kept
-    fresh. `moving`: how far active sessions have followed the last change, left out once all have.
+    `tags` are the allowed ones, each with its values, none of them meaning any; `networks` those
+    that delivered credentials are bound to, as AWS sees them; `activation_hours` how long what is
+    started is kept fresh. `moving`: how far active sessions have followed the last change, left out
+    once all have.
     """
 
     role_session_name: str
@@ -74,7 +75,9 @@ def _allowed(request: HttpRequest, action: Action) -> Membership:
     return member
 
 
-@api.get("/policy", response={200: PolicyOut, **ERRORS}, exclude_none=True, summary="The team's policy")
+@api.get(
+    "/policy", response={200: PolicyOut, **ERRORS}, exclude_none=True, summary="The team's policy"
+)
 def get_policy(request: HttpRequest, response: HttpResponse) -> Any:
     """`ETag` is the policy's version."""
     member = _allowed(request, Action.READ_POLICY)
@@ -97,8 +100,8 @@ def _as_json(policy: TeamPolicy, member: Membership) -> dict[str, Any]:
 def patch_policy(request: HttpRequest, response: HttpResponse, payload: PolicyPatch) -> Any:
     """422, naming the session, if one of the team's chains could not be walked under it.
 
-    With `If-Match` it is refused (412) where somebody has changed the policy since. Without, the fields that
-    are sent win, and what others have saved in other fields stays.
+    With `If-Match` it is refused (412) where somebody has changed the policy since. Without, the
+    fields that are sent win, and what others have saved in other fields stays.
     """
     member, sent = _allowed(request, Action.EDIT_POLICY), payload.model_dump()
     request_limits.take(request_limits.POLICY, member.user_id)
@@ -115,7 +118,9 @@ def patch_policy(request: HttpRequest, response: HttpResponse, payload: PolicyPa
             continue  # somebody came in between: the same change of what is stored now
         break
     if saved is None:
-        fields = {name: [str(message) for message in messages] for name, messages in form.errors.items()}
+        fields = {
+            name: [str(message) for message in messages] for name, messages in form.errors.items()
+        }
         raise ApiError(422, "invalid", next(iter(fields.values()))[0], fields)
     tasks.wake_after_change()
     response.headers["ETag"] = etag(saved.version)
@@ -123,7 +128,9 @@ def patch_policy(request: HttpRequest, response: HttpResponse, payload: PolicyPa
 
 
 def _checked_form(policy: TeamPolicy, member: Membership, sent: dict[str, Any]) -> TeamPolicyForm:
-    form = TeamPolicyForm(policy_values(PolicyDraft.of(policy)) | sent, member=member, policy=policy)
+    form = TeamPolicyForm(
+        policy_values(PolicyDraft.of(policy)) | sent, member=member, policy=policy
+    )
     if unknown := sorted(set(sent) - set(form.fields)):
         fields = {name: ["Unknown field."] for name in unknown}
         raise ApiError(422, "invalid", "There are fields that a policy does not have.", fields)

@@ -57,10 +57,15 @@ def give_answer(request: HttpRequest, session_id: UUID, payload: AnswerIn) -> An
     unknown = sorted(set(sent) - {ask.name for ask in codes_of(root)})
     if codes_of(root) and unknown:
         raise ApiError(
-            422, "invalid", "The root does not ask for that.", {name: ["Unknown field."] for name in unknown}
+            422,
+            "invalid",
+            "The root does not ask for that.",
+            {name: ["Unknown field."] for name in unknown},
         )
     if no_text := sorted(name for name, value in sent.items() if not isinstance(value, str)):
-        raise ApiError(422, "invalid", "Every field is text.", {name: ["Must be text."] for name in no_text})
+        raise ApiError(
+            422, "invalid", "Every field is text.", {name: ["Must be text."] for name in no_text}
+        )
     try:
         give_codes(root, member, sent)
     except (NotThere, RightLost):
@@ -68,7 +73,9 @@ def give_answer(request: HttpRequest, session_id: UUID, payload: AnswerIn) -> An
     except Refused as refused:
         if not refused.field:
             raise ApiError(409, "not_waiting", refused.message) from None
-        raise ApiError(422, "invalid", refused.message, {refused.field: [refused.message]}) from None
+        raise ApiError(
+            422, "invalid", refused.message, {refused.field: [refused.message]}
+        ) from None
     tasks.wake_for_start()
     return Answer(204, None)
 

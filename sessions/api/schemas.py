@@ -37,13 +37,14 @@ class SessionOut(BaseModel):
 
     Settings of a root kind stand beside these fields; secrets never do.
 
-    `role_session_name` is the template in its link; with `role_session_name_is_default`, the team's, which it
-    follows.
+    `role_session_name` is the template in its link; with `role_session_name_is_default`, the
+    team's, which it follows.
 
-    `sts_region`, of a root alone, is where AssumeRole is called for it and for every session assumed from it.
+    `sts_region`, of a root alone, is where AssumeRole is called for it and for every session
+    assumed from it.
 
-    `account` and `cloudtrail_arn` say who it is at AWS; of a root they are empty until a test, saved or not,
-    has told them.
+    `account` and `cloudtrail_arn` say who it is at AWS; of a root they are empty until a test,
+    saved or not, has told them.
 
     `minted_at` is the last success with what it asks for now: it stays when `expires_at` is over.
     """
@@ -69,12 +70,13 @@ class SessionOut(BaseModel):
 class SessionIn(BaseModel):
     """The fields of the kind's form, by the same names. Unknown ones are refused.
 
-    A chained session's hop can also say `external_id`, `tags` {key: value}, `transitive_tag_keys` [key],
-    `policy` (an object or its text), `policy_arns` [ARN], `networks` [network] and `without_source_identity`.
-    `role_session_name` left out, blank or null is the team's default, also after that has changed.
+    A chained session's hop can also say `external_id`, `tags` {key: value}, `transitive_tag_keys`
+    [key], `policy` (an object or its text), `policy_arns` [ARN], `networks` [network] and
+    `without_source_identity`. `role_session_name` left out, blank or null is the team's default,
+    also after that has changed.
 
-    `sts_region`, of a root alone, is a region of the same partition; left out or empty it is the root's own
-    region.
+    `sts_region`, of a root alone, is a region of the same partition; left out or empty it is the
+    root's own region.
     """
 
     model_config = ConfigDict(extra="allow")
@@ -87,7 +89,8 @@ class SessionIn(BaseModel):
 
 
 class SessionPatch(BaseModel):
-    """Any of the fields of the session's form; what is left out, or sent back as it was answered, stays.
+    """Any of the fields of the session's form; what is left out, or sent back as it was answered,
+    stays.
 
     `role_session_name` blank or null goes back to the team's default.
     """

@@ -40,7 +40,15 @@ from sessions.forms.sessions import SessionForm, form_for, stored_values
 from sessions.locks.versions import Changed
 from sessions.models import CHAINED, AwsSession, Membership, TeamPolicy
 from sessions.monitoring import request_limits
-from sessions.permissions import CUT_OFF, Action, NotAllowed, Rights, dead_among, visible_to, why_not_create
+from sessions.permissions import (
+    CUT_OFF,
+    Action,
+    NotAllowed,
+    Rights,
+    dead_among,
+    visible_to,
+    why_not_create,
+)
 
 # A message names so many sessions, and says how many more there are.
 NAMED = 20
@@ -67,7 +75,9 @@ def _as_json(described: Described, policy: TeamPolicy) -> dict[str, Any]:
         "next_rotation_at": state.next_rotation_at,
         "ends_at": state.ends_at,
         "problem": state.problem.as_json() if state.problem else None,
-        "chain": [{"id": each.pk, "alias": each.alias, "kind": each.kind} for each in described.chain],
+        "chain": [
+            {"id": each.pk, "alias": each.alias, "kind": each.kind} for each in described.chain
+        ],
     }
 
 
@@ -84,7 +94,9 @@ def answered(session: AwsSession, policy: TeamPolicy) -> dict[str, Any]:
 
 def as_json(values: dict[str, Any]) -> dict[str, Any]:
     """A form's stored values as JSON has them: ids as text."""
-    return {name: str(value) if isinstance(value, UUID) else value for name, value in values.items()}
+    return {
+        name: str(value) if isinstance(value, UUID) else value for name, value in values.items()
+    }
 
 
 def _described(member: Membership, session: AwsSession) -> dict[str, Any]:
@@ -115,12 +127,18 @@ def _checked(form: SessionForm, sent: dict[str, Any]) -> SessionForm:
 
 
 def _raise_form_errors(form: SessionForm) -> None:
-    fields = {name: [str(message) for message in messages] for name, messages in form.errors.items()}
+    fields = {
+        name: [str(message) for message in messages] for name, messages in form.errors.items()
+    }
     first = next(iter(fields.values()))[0]
     raise ApiError(422, "invalid", first, fields)
 
 
-@api.get("/sessions", response={200: list[SessionOut], **ERRORS}, summary="All sessions of the token's team")
+@api.get(
+    "/sessions",
+    response={200: list[SessionOut], **ERRORS},
+    summary="All sessions of the token's team",
+)
 def list_sessions(request: HttpRequest) -> Any:
     view = view_of_team(caller(request), database_now())
     seen = [each for each in view.sessions.values() if view.rights.can(Action.VIEW, each)]
@@ -140,10 +158,16 @@ def create_session(request: HttpRequest, payload: SessionIn) -> Any:
         )
     reason = why_not_create(kind, member)
     if reason:
-        lacks = NotAllowed(member, Action.CREATE_CHAINED if kind == CHAINED else Action.CREATE_ROOT).scope
+        lacks = NotAllowed(
+            member, Action.CREATE_CHAINED if kind == CHAINED else Action.CREATE_ROOT
+        ).scope
         raise ApiError(403, "forbidden", reason, {"scope": [lacks]} if lacks else None)
-    sent = {key: value for key, value in payload.model_dump(exclude_unset=True).items() if key != "kind"}
-    form = _checked(form_for(kind, sent, view=view_of_sessions(member, database_now()), is_page=False), sent)
+    sent = {
+        key: value for key, value in payload.model_dump(exclude_unset=True).items() if key != "kind"
+    }
+    form = _checked(
+        form_for(kind, sent, view=view_of_sessions(member, database_now()), is_page=False), sent
+    )
     session = form.save()
     if session is None:
         _raise_form_errors(form)
@@ -174,7 +198,8 @@ def patch_session(
 ) -> Any:
     """Change a session.
 
-    With `If-Match`, or `version` in the body, it is refused (412, 409) if somebody else was quicker.
+    With `If-Match`, or `version` in the body, it is refused (412, 409) if somebody else was
+    quicker.
 
     Without, the fields that are sent win, and what others have saved in other fields stays.
     """
@@ -202,10 +227,12 @@ def _patched(session: AwsSession, member: Membership, sent: dict[str, Any]) -> S
     """The valid form of a session with some fields changed."""
     view = view_of_sessions(member, database_now())
     as_it_was = answered(session, view.policy)
-    # What is sent back as it was answered changes nothing: a default that was shown does not become a name of
-    # its own.
+    # What is sent back as it was answered changes nothing: a default that was shown does not become
+    # a name of its own.
     changes = {
-        name: value for name, value in sent.items() if name not in as_it_was or value != as_it_was[name]
+        name: value
+        for name, value in sent.items()
+        if name not in as_it_was or value != as_it_was[name]
     }
     merged = as_json(stored_values(session)) | changes
     return _checked(form_for(session.kind, merged, view=view, session=session, is_page=False), sent)
@@ -229,7 +256,8 @@ def remove_session(request: HttpRequest, session_id: UUID, dependants: bool = Fa
         raise ApiError(
             409,
             "has_dependants",
-            f"Sessions are assumed from it: {', '.join(below)}{more}. Confirm with ?dependants=true.",
+            f"Sessions are assumed from it: {', '.join(below)}{more}. Confirm with"
+            " ?dependants=true.",
         )
     try:
         delete_session(session, member, seen=seen, below_seen=None if dependants else mark_of([]))
@@ -285,7 +313,9 @@ def rotate(request: HttpRequest, session_id: UUID) -> Any:
     summary="Dismiss your notice that an edit has ended what you had started",
 )
 def dismiss(request: HttpRequest, session_id: UUID) -> Any:
-    """Its `problem` with the code `IdentityChanged` goes; nothing else does, also where there is none."""
+    """Its `problem` with the code `IdentityChanged` goes; nothing else does, also where there is
+    none.
+    """
     session, member = session_for(request, session_id, Action.DISMISS), caller(request)
     dismiss_notice(session, member)
     return _described(member, session)
@@ -311,7 +341,9 @@ def _all_startable(request: HttpRequest, chosen: Chosen) -> tuple[list[AwsSessio
     summary="Start several sessions in one step",
 )
 def start_several(request: HttpRequest, payload: Chosen) -> Any:
-    """Of sessions on one named profile the last wins, as if they were started one after the other."""
+    """Of sessions on one named profile the last wins, as if they were started one after the
+    other.
+    """
     request_limits.take(request_limits.SEVERAL, caller(request).user_id)
     sessions, member = _all_startable(request, payload)
     start_sessions(sessions, member)
@@ -320,7 +352,9 @@ def start_several(request: HttpRequest, payload: Chosen) -> Any:
 
 
 @api.post(
-    "/sessions/stop", response={200: list[SessionOut], **ERRORS}, summary="Stop several sessions in one step"
+    "/sessions/stop",
+    response={200: list[SessionOut], **ERRORS},
+    summary="Stop several sessions in one step",
 )
 def stop_several(request: HttpRequest, payload: Chosen) -> Any:
     request_limits.take(request_limits.SEVERAL, caller(request).user_id)

@@ -14,14 +14,15 @@ LONGEST_MESSAGE = 500
 AGAIN = "this is tried again automatically."
 NOT_AWS = "What came back is not an answer of AWS."
 CHECK_THE_WAY = (
-    "Check what stands between the workers and AWS: a proxy or firewall, or the endpoint in AWS_ENDPOINT_URL_…; "
-    + AGAIN
+    "Check what stands between the workers and AWS: a proxy or firewall, or the endpoint in"
+    " AWS_ENDPOINT_URL_…; " + AGAIN
 )
 CHECK_THE_CLOCK = f"Set the clock of the workers' machine right (NTP); {AGAIN}"
 CHECK_FIELDS = "Check the session's fields."
 
 _NOT_AUTHORIZED = re.compile(
-    r"User: (?P<user>\S+) is not authorized to perform: (?P<action>\S+)(?: on resource: (?P<resource>\S+))?"
+    r"User: (?P<user>\S+) is not authorized to perform: (?P<action>\S+)(?: on resource:"
+    r" (?P<resource>\S+))?"
 )
 _AUTHORIZATION_ID = re.compile(
     r"authorization id:?\s*[\"'“]?(?P<id>[A-Za-z0-9_:/+=-]{8,200})", re.ASCII | re.IGNORECASE
@@ -37,7 +38,8 @@ _FORM_FIELDS = {
     "serialnumber": "MFA serial",
     "tokencode": "code",
 }
-# AWS says of what kind the policy is that denies; the longest names first, since one is in the other.
+# AWS says of what kind the policy is that denies; the longest names first, since one is in the
+# other.
 _DENYING = (
     ("service control policy", "AWS names a service control policy (SCP) of the organization."),
     ("resource control policy", "AWS names a resource control policy (RCP) of the organization."),
@@ -51,12 +53,16 @@ _DENYING = (
 
 def clean(text: str) -> str:
     """Make one short line without anything invisible of an outside text."""
-    shown = "".join(" " if unicodedata.category(c)[0] in "CZ" else c for c in text[: 4 * LONGEST_MESSAGE])
+    shown = "".join(
+        " " if unicodedata.category(c)[0] in "CZ" else c for c in text[: 4 * LONGEST_MESSAGE]
+    )
     shown = " ".join(shown.split())
     return shown if len(shown) <= LONGEST_MESSAGE else f"{shown[: LONGEST_MESSAGE - 1]}…"
 
 
-def on(answer: Answer, about: About, asked: Asked, hop_number: int, hop: Hop | None) -> tuple[str, str]:
+def on(
+    answer: Answer, about: About, asked: Asked, hop_number: int, hop: Hop | None
+) -> tuple[str, str]:
     """Say (what happened, what to check) of an answer at that hop."""
     source = _source(asked, hop_number)
     match about:
@@ -67,18 +73,24 @@ def on(answer: Answer, about: About, asked: Asked, hop_number: int, hop: Hop | N
         case About.CALLER if answer.code in proof.EXPIRED:
             return (
                 "What this role is assumed from has expired.",
-                "It is renewed automatically where it can be; if this stays, check the workers' clock.",
+                (
+                    "It is renewed automatically where it can be; if this stays, check the workers'"
+                    " clock."
+                ),
             )
         case About.CALLER:
             return (
                 f"AWS no longer knows {source}.",
-                "They are renewed once automatically; if this stays, check whether the role or user they belong to "
-                "was deleted and created again." + _perhaps_not_enabled(asked),
+                "They are renewed once automatically; if this stays, check whether the role or user"
+                " they belong to was deleted and created again." + _perhaps_not_enabled(asked),
             )
         case About.KEY if answer.code in proof.EXPIRED:
             return (
                 "The workers' own AWS credentials have expired.",
-                "Check what renews them: the workers' environment, or their instance, task or pod role.",
+                (
+                    "Check what renews them: the workers' environment, or their instance, task or"
+                    " pod role."
+                ),
             )
         case About.REGION:
             return _region(answer, asked, source)
@@ -104,7 +116,9 @@ def _moment(answer: Answer) -> tuple[str, str]:
         return answer.message, f"AWS limits the calls; {AGAIN}"
     if answer.code == proof.NO_CODE and answer.status < 500:
         said = (
-            f"Something on the way to AWS answered with HTTP {answer.status}." if answer.status else NOT_AWS
+            f"Something on the way to AWS answered with HTTP {answer.status}."
+            if answer.status
+            else NOT_AWS
         )
         return said, CHECK_THE_WAY
     return answer.message, f"AWS is not well; {AGAIN}"
@@ -113,39 +127,51 @@ def _moment(answer: Answer) -> tuple[str, str]:
 def _region(answer: Answer, asked: Asked, source: str) -> tuple[str, str]:
     caller = f"the calling account {asked.account}".rstrip()
     if answer.code in proof.WRONG_SIGNATURE and not proof.OTHER_REGION.search(answer.message):
-        return f"AWS in {asked.region} calculated another signature for the request.", _decided_at_home(
-            source
+        return (
+            f"AWS in {asked.region} calculated another signature for the request.",
+            _decided_at_home(source),
         )
     if answer.code in proof.WRONG_SIGNATURE:
         return (
             f"The endpoint that was called does not belong to the region {asked.region}.",
-            "Check AWS_ENDPOINT_URL_STS and the VPC endpoints on the way, or choose another STS region at the root.",
+            (
+                "Check AWS_ENDPOINT_URL_STS and the VPC endpoints on the way, or choose another STS"
+                " region at the root."
+            ),
         )
     if answer.code == "OptInRequired":
         return (
             f"AWS is not open to {caller}: {answer.message}",
-            "Check that the account's sign-up is complete (payment, verification) and that it has enabled the region "
-            f"{asked.region}.",
+            (
+                "Check that the account's sign-up is complete (payment, verification) and that it"
+                f" has enabled the region {asked.region}."
+            ),
         )
     if answer.code == "RegionDisabledException":
         named = _ACCOUNT.search(answer.message)
         account = f"the account {named['account']}" if named else "the role's account"
         return (
             answer.message,
-            f"STS is not active in {asked.region or 'this region'} in {account}: activate it in IAM's account settings, "
-            "or choose another STS region at the root.",
+            (
+                f"STS is not active in {asked.region or 'this region'} in {account}: activate it in"
+                " IAM's account settings, or choose another STS region at the root."
+            ),
         )
     if asked.where is not Where.OPT_IN:
         return f"AWS in {asked.region} does not know {source}.", _decided_at_home(source)
     return (
         f"The region {asked.region} is not enabled for {caller}.",
-        f"Enable {asked.region} in that account (Account, AWS Regions), or choose another STS region at the root. "
-        "This says nothing about the credentials.",
+        (
+            f"Enable {asked.region} in that account (Account, AWS Regions), or choose another STS"
+            " region at the root. This says nothing about the credentials."
+        ),
     )
 
 
 def _decided_at_home(source: str) -> str:
-    return f"Whether {source} works is decided at the root's STS region, where the call is made again."
+    return (
+        f"Whether {source} works is decided at the root's STS region, where the call is made again."
+    )
 
 
 def _perhaps_not_enabled(asked: Asked) -> str:
@@ -159,7 +185,10 @@ def _what_to_check(answer: Answer, asked: Asked, source: str, hop: Hop | None) -
     if code in proof.DENIED:
         return _access_denied(message, asked, hop)
     if code in proof.UNKNOWN_KEY:
-        partition = f"AWS does not know {source}: deleted, disabled, or of another partition than the region."
+        partition = (
+            f"AWS does not know {source}: deleted, disabled, or of another partition than the"
+            " region."
+        )
         return partition + _perhaps_not_enabled(asked)
     if code in proof.WRONG_SIGNATURE:
         return f"The secret of {source} is wrong; or a proxy on the way changes requests."
@@ -185,7 +214,9 @@ def root_user(account: str) -> tuple[str, str]:
 
 def _access_denied(message: str, asked: Asked, hop: Hop | None) -> str:
     if proof.ROOT_USER.search(message):
-        return f"The key belongs to an account's root user, who may not assume any role. {_USE_A_USER}"
+        return (
+            f"The key belongs to an account's root user, who may not assume any role. {_USE_A_USER}"
+        )
     if asked.call is Call.SESSION_TOKEN and proof.WRONG_CODE.search(message):
         return "The code, or the MFA serial, is not right; a code can be used only once."
     denied = _NOT_AUTHORIZED.search(message)
@@ -208,9 +239,11 @@ def _access_denied(message: str, asked: Asked, hop: Hop | None) -> str:
         names.append("A chain that carries a source identity needs that at every hop.")
     return " ".join(
         [
-            f"Check that the trust policy of {RoleArn.parse(hop.role_arn).name} lets {user} do {action} "
-            f"(with its conditions: {', '.join(conditions)}), and that the caller's own policies, boundary and SCPs allow "
-            "it.",
+            (
+                f"Check that the trust policy of {RoleArn.parse(hop.role_arn).name} lets {user} do"
+                f" {action} (with its conditions: {', '.join(conditions)}), and that the caller's"
+                " own policies, boundary and SCPs allow it."
+            ),
             *names,
         ]
     )
@@ -218,7 +251,10 @@ def _access_denied(message: str, asked: Asked, hop: Hop | None) -> str:
 
 def _invalid(message: str) -> str:
     if "role chaining" in message or "MaxSessionDuration" in message:
-        return "The role allows less than the one hour that is asked for: check its maximum session duration."
+        return (
+            "The role allows less than the one hour that is asked for: check its maximum session"
+            " duration."
+        )
     field = _FIELD.search(message)
     known = _FORM_FIELDS.get(field["field"].lower()) if field else None
     return f"Check the session's {known}." if known else CHECK_FIELDS
@@ -226,9 +262,15 @@ def _invalid(message: str) -> str:
 
 def _invalid_value(message: str) -> str:
     if "transitive tag key" in message and "conflict" in message:
-        return "A hop before passes a tag with this key on, so no later hop may send it: remove it from one of them."
+        return (
+            "A hop before passes a tag with this key on, so no later hop may send it: remove it"
+            " from one of them."
+        )
     if "tag" in message.lower():
-        return "Check the session's tags: no two keys may differ in case alone, and a transitive key must be a tag's."
+        return (
+            "Check the session's tags: no two keys may differ in case alone, and a transitive key"
+            " must be a tag's."
+        )
     return CHECK_FIELDS
 
 
@@ -250,8 +292,10 @@ _BY_MESSAGE: dict[str, Callable[[str], str]] = {
 _SIGNING = "Check whether a proxy on the way removes or changes headers of the request."
 _NO_SUCH_CALL = "Check AWS_ENDPOINT_URL_…: what answers there does not know this call."
 _CHECKS = {
-    "AuthFailure": "AWS could not validate the credentials: check the key, that the account is active and has enabled the "
-    "region, and the workers' clock.",
+    "AuthFailure": (
+        "AWS could not validate the credentials: check the key, that the account is active and has"
+        " enabled the region, and the workers' clock."
+    ),
     "IncompleteSignature": _SIGNING,
     "MissingAuthenticationToken": _SIGNING,
     "MissingAuthenticationTokenException": _SIGNING,
@@ -270,14 +314,31 @@ _CHECKS = {
     "NoSuchEntity": "Look in IAM whether the user and its keys are still there.",
     "LimitExceeded": "An IAM quota is reached: look in IAM at what can be deleted.",
     "InvalidInput": "Look in IAM whether the user and its keys are as they were.",
-    "InvalidIdentityToken": "Check that IAM knows the token's issuer as an identity provider, with the token's audience.",
-    "IDPRejectedClaim": "The identity provider no longer stands by this token: check what issues it.",
-    "InvalidClientException": "Identity Center no longer knows Chainweb as a client: sign in with it again.",
-    "UnauthorizedClientException": "Identity Center does not let Chainweb sign people in: its administrator can allow it.",
-    "InvalidClientMetadataException": "Identity Center does not accept Chainweb as a client: check its region.",
-    "InvalidScopeException": "Identity Center does not know the scope sso:account:access: check its region.",
-    "InvalidGrantException": "The approval was used up or taken back: sign in with Identity Center again.",
-    "InvalidRequestRegionException": "Identity Center is in another region: check its region at the root.",
+    "InvalidIdentityToken": (
+        "Check that IAM knows the token's issuer as an identity provider, with the token's"
+        " audience."
+    ),
+    "IDPRejectedClaim": (
+        "The identity provider no longer stands by this token: check what issues it."
+    ),
+    "InvalidClientException": (
+        "Identity Center no longer knows Chainweb as a client: sign in with it again."
+    ),
+    "UnauthorizedClientException": (
+        "Identity Center does not let Chainweb sign people in: its administrator can allow it."
+    ),
+    "InvalidClientMetadataException": (
+        "Identity Center does not accept Chainweb as a client: check its region."
+    ),
+    "InvalidScopeException": (
+        "Identity Center does not know the scope sso:account:access: check its region."
+    ),
+    "InvalidGrantException": (
+        "The approval was used up or taken back: sign in with Identity Center again."
+    ),
+    "InvalidRequestRegionException": (
+        "Identity Center is in another region: check its region at the root."
+    ),
     "UnauthorizedException": "The sign-in has ended: sign in with Identity Center again.",
     "ResourceNotFoundException": "Check the account and the role at the root.",
 }

@@ -1,4 +1,6 @@
-"""The ARN of an IAM role: https://docs.aws.amazon.com/IAM/latest/UserGuide/reference_identifiers.html"""
+"""The ARN of an IAM role:
+https://docs.aws.amazon.com/IAM/latest/UserGuide/reference_identifiers.html
+"""
 
 import re
 import string
@@ -20,17 +22,17 @@ _PATH = re.compile(r"/|/[!-~]{1,510}/", re.ASCII)
 def role_key(role_arn: str) -> str:
     """Return what tells one role from another: its partition, account and name.
 
-    IAM gives a name to one role of an account alone, whatever its path, and does not tell "Deploy" from
-    "deploy" there. So of two ARNs that differ in path or case at most one is a role's, and none is a second
-    role. `lookups.RoleKey` is the same in SQL.
+    IAM gives a name to one role of an account alone, whatever its path, and does not tell "Deploy"
+    from "deploy" there. So of two ARNs that differ in path or case at most one is a role's, and
+    none is a second role. `lookups.RoleKey` is the same in SQL.
     """
     owner = role_arn[: role_arn.find(":role/") + 1]
     return f"{owner}{role_arn.rpartition('/')[2]}".lower()
 
 
 def identity_key(arn: str) -> str:
-    """Return what tells one caller from another, of an ARN that GetCallerIdentity gave: of a role session,
-    its role's key.
+    """Return what tells one caller from another, of an ARN that GetCallerIdentity gave: of a role
+    session, its role's key.
     """
     owner, _, resource = arn.rpartition(":")
     kind, _, rest = resource.partition("/")
@@ -46,7 +48,9 @@ class InvalidArn(ValueError):
 
 @dataclass(frozen=True)
 class RoleArn:
-    """`account` has twelve digits; `path` is "/" or like "/division/unit/"; names are case-sensitive."""
+    """`account` has twelve digits; `path` is "/" or like "/division/unit/"; names are
+    case-sensitive.
+    """
 
     partition: str
     account: str
@@ -62,8 +66,12 @@ class RoleArn:
         return f"arn:{self.partition}:iam::{self.account}:role{self.path}{self.name}"
 
     def assumed_role_arn(self, role_session_name: str) -> str:
-        """Return the ARN that CloudTrail and GetCallerIdentity show for the role; it has no path."""
-        return f"arn:{self.partition}:sts::{self.account}:assumed-role/{self.name}/{role_session_name}"
+        """Return the ARN that CloudTrail and GetCallerIdentity show for the role; it has no
+        path.
+        """
+        return (
+            f"arn:{self.partition}:sts::{self.account}:assumed-role/{self.name}/{role_session_name}"
+        )
 
 
 # The same few roles are parsed for every hop that is minted.
@@ -71,7 +79,9 @@ class RoleArn:
 def _parse(text: str) -> RoleArn:
     if not (text.isascii() and text.isprintable()) or " " in text:
         where = outsider(text, string.punctuation)
-        raise InvalidArn(f"A role ARN has no spaces, line breaks or characters outside ASCII{where}.")
+        raise InvalidArn(
+            f"A role ARN has no spaces, line breaks or characters outside ASCII{where}."
+        )
     if len(text) > LONGEST:
         raise InvalidArn(f"A role ARN has at most {LONGEST} characters; this one has {len(text)}.")
     parts = text.split(":", 5)
@@ -100,7 +110,8 @@ def _parse(text: str) -> RoleArn:
     path = f"/{head}/" if inner_slash else "/"
     if not _PATH.fullmatch(path):
         raise InvalidArn(
-            "The role's path is empty or too long: a path has 1 to 510 characters between its slashes."
+            "The role's path is empty or too long: a path has 1 to 510 characters between its"
+            " slashes."
         )
     if not _NAME.fullmatch(name):
         raise InvalidArn(

@@ -27,9 +27,9 @@ def calling(
     Without `using` the call is one that AWS takes unsigned. `asked` says
     what an error answer would prove anything about.
 
-    Neither botocore's exception nor its frames leave with the error, nor those of our reading: an error
-    report that prints local variables would find the answer's secrets in them. For the same reason no answer
-    that holds one is ever put into a variable inside.
+    Neither botocore's exception nor its frames leave with the error, nor those of our reading: an
+    error report that prints local variables would find the answer's secrets in them. For the same
+    reason no answer that holds one is ever put into a variable inside.
     """
     try:
         with signing_with(using) if using else nullcontext():

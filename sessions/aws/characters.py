@@ -38,7 +38,9 @@ def trimmed(text: str) -> str:
 
 
 def unseen_in(text: str) -> str:
-    """Say of the first unseen character what it is and where: "a tab at position 4"; empty without one."""
+    """Say of the first unseen character what it is and where: "a tab at position 4"; empty without
+    one.
+    """
     for position, character in enumerate(text, start=1):
         if unicodedata.category(character) in _UNSEEN and character not in _SPACES:
             return f"{name_of(character)} at position {position}"
@@ -46,7 +48,9 @@ def unseen_in(text: str) -> str:
 
 
 def refuse_unseen(text: str) -> str:
-    """Return the text as it is. Raises ValueError, naming the character, if it has an unseen one."""
+    """Return the text as it is. Raises ValueError, naming the character, if it has an unseen
+    one.
+    """
     if found := unseen_in(text):
         raise ValueError(f"It contains {found}.")
     return text
@@ -66,7 +70,9 @@ def name_of(character: str) -> str:
 
 
 def shown(text: str) -> str:
-    """Show a piece of what was typed, short and with nothing in it that could be taken for something else."""
+    """Show a piece of what was typed, short and with nothing in it that could be taken for
+    something else.
+    """
     if len(text) == 1 and not ("!" <= text <= "~"):
         code = f"U+{ord(text):04X}"
         if unicodedata.category(text) in _UNSEEN:

@@ -2,9 +2,9 @@
 
 Credentials are switched per call.
 
-A client of its own for each call would cost four times the CPU, a boto3 session of its own fifty times. Of
-what is left, a quarter went into putting the same User-Agent together for each call, and into dateutil, which
-reads ISO 8601 among all else.
+A client of its own for each call would cost four times the CPU, a boto3 session of its own fifty
+times. Of what is left, a quarter went into putting the same User-Agent together for each call, and
+into dateutil, which reads ISO 8601 among all else.
 """
 
 import logging

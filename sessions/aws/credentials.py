@@ -10,7 +10,8 @@ from sessions.secret import Secret
 class AwsCredentials:
     """The three parts that sign a request, and when they end.
 
-    `session_token` is None and `expires_at` is None for a long-lived key; `expires_at` is aware, in UTC.
+    `session_token` is None and `expires_at` is None for a long-lived key; `expires_at` is aware, in
+    UTC.
     """
 
     access_key_id: str

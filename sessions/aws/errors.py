@@ -1,7 +1,7 @@
 """Name what can go wrong on the way to a credential; each error names its hop.
 
-The codes and what to make of them: STS's service model, and botocore's lists of throttling and transient
-errors.
+The codes and what to make of them: STS's service model, and botocore's lists of throttling and
+transient errors.
 """
 
 from collections.abc import Iterable
@@ -20,9 +20,9 @@ from sessions.secret import Secret
 class AwsError(Exception):
     """AWS, or the way there, said no.
 
-    `hop` is 0 for the root and 1 for the first AssumeRole; `check` says in a sentence or two what to look at;
-    `retryable` says that it can go away by itself, `about` what it proves anything about. Nothing in it is
-    secret.
+    `hop` is 0 for the root and 1 for the first AssumeRole; `check` says in a sentence or two what
+    to look at; `retryable` says that it can go away by itself, `about` what it proves anything
+    about. Nothing in it is secret.
     """
 
     retryable = False
@@ -114,9 +114,9 @@ def translate(
 ) -> AwsError:
     """Our own error for one of botocore's, or for whatever its parser raised.
 
-    `hop` is the request that was made, if it was an AssumeRole; `asked` says which call it was, who signed
-    it, and where; `hidden` are secrets of the call, in case the answer quotes them. Raise the result `from
-    None`: botocore's exception holds the whole answer.
+    `hop` is the request that was made, if it was an AssumeRole; `asked` says which call it was, who
+    signed it, and where; `hidden` are secrets of the call, in case the answer quotes them. Raise
+    the result `from None`: botocore's exception holds the whole answer.
     """
     if isinstance(error, AwsError):
         return error
@@ -126,7 +126,11 @@ def translate(
 
 
 def _answered(
-    error: ClientError, hop_number: int, hop: Hop | None, asked: Asked, hidden: Iterable[Secret | None]
+    error: ClientError,
+    hop_number: int,
+    hop: Hop | None,
+    asked: Asked,
+    hidden: Iterable[Secret | None],
 ) -> AwsError:
     response: dict[str, Any] = dict(error.response)
     said = response.get("Error") or {}
@@ -135,8 +139,8 @@ def _answered(
     for secret in hidden:
         if secret:
             message = message.replace(secret.reveal(), "…")
-    # Only now, so that no half of a secret is left; and before anything is looked for in what may be very
-    # long.
+    # Only now, so that no half of a secret is left; and before anything is looked for in what may
+    # be very long.
     message = message[: 4 * advice.LONGEST_MESSAGE]
     code = proof.code_of(str(said.get("Code") or ""))
     answer = Answer(code, message, status, skew.seen(message, response, datetime.now(UTC)))
@@ -148,7 +152,9 @@ def _answered(
     kind = _KINDS.get(about, Refused)
     if kind is Unavailable and (code in proof.THROTTLED or status == 429):
         kind = Throttled
-    return kind(code if code != proof.NO_CODE else str(status), hop_number, told, check, about=about)
+    return kind(
+        code if code != proof.NO_CODE else str(status), hop_number, told, check, about=about
+    )
 
 
 _KINDS: dict[About, type[AwsError]] = {
@@ -161,7 +167,9 @@ _KINDS: dict[About, type[AwsError]] = {
 def _not_answered(error: Exception, hop_number: int) -> AwsError:
     name = type(error).__name__
     match error:
-        case botocore_exceptions.NoCredentialsError() | botocore_exceptions.PartialCredentialsError():
+        case (
+            botocore_exceptions.NoCredentialsError() | botocore_exceptions.PartialCredentialsError()
+        ):
             return no_credentials()
         case botocore_exceptions.SSLError():
             return Unavailable(
@@ -227,11 +235,18 @@ def no_credentials() -> Refused:
         "NoCredentials",
         0,
         "The workers have no AWS identity of their own.",
-        "Give the workers an instance, task or pod role, or AWS_ACCESS_KEY_ID and its companions in their environment.",
+        "Give the workers an instance, task or pod role, or AWS_ACCESS_KEY_ID and its companions in"
+        " their environment.",
     )
 
 
 def _remake(
-    kind: type[AwsError], code: str, hop: int, message: str, check: str, retryable: bool, about: About
+    kind: type[AwsError],
+    code: str,
+    hop: int,
+    message: str,
+    check: str,
+    retryable: bool,
+    about: About,
 ) -> AwsError:
     return kind(code, hop, message, check, retryable=retryable, about=about)

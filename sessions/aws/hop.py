@@ -10,7 +10,8 @@ from sessions.aws import names, session_policies
 from sessions.aws.arn import RoleArn
 from sessions.aws.names import InvalidName
 
-# The cap for a chained role, and never more than any role's own maximum (which is at least one hour).
+# The cap for a chained role, and never more than any role's own maximum (which is at least one
+# hour).
 DURATION_SECONDS = 3600
 
 
@@ -28,7 +29,9 @@ class Hop:
     policy_arns: tuple[str, ...] = ()
 
     def validate(self) -> None:
-        """Raise `InvalidArn` or `InvalidName`, both ValueErrors, for what AWS would refuse or misread."""
+        """Raise `InvalidArn` or `InvalidName`, both ValueErrors, for what AWS would refuse or
+        misread.
+        """
         RoleArn.parse(self.role_arn)
         names.validate_role_session_name(self.role_session_name)
         if self.external_id:
@@ -44,8 +47,8 @@ class Hop:
         size = session_policies.plain_size(self.policy, self.policy_arns)
         if size > session_policies.LONGEST_POLICY:
             raise InvalidName(
-                f"Session policies have at most {session_policies.LONGEST_POLICY} characters together, the managed ones' "
-                f"ARNs included; these have {size}."
+                f"Session policies have at most {session_policies.LONGEST_POLICY} characters"
+                f" together, the managed ones' ARNs included; these have {size}."
             )
 
     def request(self) -> dict[str, Any]:
@@ -70,8 +73,8 @@ class Hop:
     def fingerprint(self, team_id: str, parent_fingerprint: str) -> str:
         """64 hex digits that name this request, made from that parent for that team, and no other.
 
-        Tags and policies are sets to AWS, so their order makes no difference. A field that is left empty is
-        not in it: one that is added to this class later changes no fingerprint.
+        Tags and policies are sets to AWS, so their order makes no difference. A field that is left
+        empty is not in it: one that is added to this class later changes no fingerprint.
         """
         said = self.to_json()
         for name in ("tags", "transitive_tag_keys", "policy_arns"):
@@ -84,7 +87,9 @@ class Hop:
         said = {name: value for name, value in asdict(self).items() if value}
         if self.tags:
             said["tags"] = [list(tag) for tag in self.tags]
-        return {name: list(value) if isinstance(value, tuple) else value for name, value in said.items()}
+        return {
+            name: list(value) if isinstance(value, tuple) else value for name, value in said.items()
+        }
 
     @classmethod
     def from_json(cls, said: Mapping[str, Any]) -> Self:
@@ -113,6 +118,9 @@ def root_fingerprint(
 
 
 def _sha256(*parts: Any) -> str:
-    # One JSON list keeps the parts apart whatever is in them; sorted keys and ASCII make its bytes canonical.
-    text = json.dumps(parts, sort_keys=True, ensure_ascii=True, separators=(",", ":"), allow_nan=False)
+    # One JSON list keeps the parts apart whatever is in them; sorted keys and ASCII make its bytes
+    # canonical.
+    text = json.dumps(
+        parts, sort_keys=True, ensure_ascii=True, separators=(",", ":"), allow_nan=False
+    )
     return hashlib.sha256(text.encode("ascii")).hexdigest()

@@ -2,8 +2,8 @@
 
 Every call may be repeated; errors are `AwsError` with hop 0.
 
-IAM answers from many places that learn of a change one after the other: a key made just now may not be
-listed, or not be known to STS, for some seconds.
+IAM answers from many places that learn of a change one after the other: a key made just now may not
+be listed, or not be known to STS, for some seconds.
 """
 
 import re
@@ -37,7 +37,9 @@ def list_keys(using: AwsCredentials, user_name: str, region: str) -> dict[str, A
     with calling(0, using, asked=_asked(region)):
         answer = client("iam", region).list_access_keys(UserName=user_name)
         found = [
-            AccessKey(_text(each, "AccessKeyId", _KEY_ID, "access key ID"), each.get("Status") == "Active")
+            AccessKey(
+                _text(each, "AccessKeyId", _KEY_ID, "access key ID"), each.get("Status") == "Active"
+            )
             for each in answer.get("AccessKeyMetadata", [])
         ]
     return {key.id: key for key in found}
@@ -51,10 +53,14 @@ def create_key(using: AwsCredentials, user_name: str, region: str) -> AwsCredent
 
 
 def deactivate_key(using: AwsCredentials, user_name: str, key_id: str, region: str) -> None:
-    """AWS no longer takes the key. Whoever has a copy of it finds out; it can still be undone in IAM."""
+    """AWS no longer takes the key. Whoever has a copy of it finds out; it can still be undone in
+    IAM.
+    """
     check_region(region, 0)
     with calling(0, using, asked=_asked(region)):
-        client("iam", region).update_access_key(UserName=user_name, AccessKeyId=key_id, Status="Inactive")
+        client("iam", region).update_access_key(
+            UserName=user_name, AccessKeyId=key_id, Status="Inactive"
+        )
 
 
 def delete_key(using: AwsCredentials, user_name: str, key_id: str, region: str) -> None:
@@ -93,7 +99,9 @@ def _created(answer: Mapping[str, Any]) -> AwsCredentials:
 def _text(answer: Mapping[str, Any], name: str, pattern: re.Pattern[str], what: str) -> str:
     text = answer.get(name)
     if not isinstance(text, str) or not pattern.fullmatch(text):
-        raise unacceptable(0, f"The answer's {what} is missing, or is not of the form that AWS uses.", _CHECK)
+        raise unacceptable(
+            0, f"The answer's {what} is missing, or is not of the form that AWS uses.", _CHECK
+        )
     return text
 
 

@@ -2,8 +2,9 @@
 
 No call is signed.
 
-What comes back is checked before it is believed, as with STS; times are aware, in UTC. Errors are `AwsError`
-with hop 0, apart from those that a device authorization ends in, which are `TokenAnswer`s.
+What comes back is checked before it is believed, as with STS; times are aware, in UTC. Errors are
+`AwsError` with hop 0, apart from those that a device authorization ends in, which are
+`TokenAnswer`s.
 """
 
 import re
@@ -108,13 +109,17 @@ def register_client(region: str) -> Registration:
         )
 
 
-def start_device_authorization(known: Registration, start_url: str, region: str) -> DeviceAuthorization:
+def start_device_authorization(
+    known: Registration, start_url: str, region: str
+) -> DeviceAuthorization:
     """Asks for a page where a person approves, for the portal with that start URL."""
     check_region(region, 0)
     with calling(0, asked=_asked(region), hidden=known.client_secret):
         return _device_authorization(
             client("sso-oidc", region).start_device_authorization(
-                clientId=known.client_id, clientSecret=known.client_secret.reveal(), startUrl=start_url
+                clientId=known.client_id,
+                clientSecret=known.client_secret.reveal(),
+                startUrl=start_url,
             )
         )
 
@@ -203,7 +208,9 @@ def _some(pages: Iterable[Mapping[str, Any]]) -> Iterable[Mapping[str, Any]]:
 
 
 def _check_readable(answer: Mapping[str, Any]) -> None:
-    """Refuse a proxy's log-in page, which botocore reads as an empty answer, so that it is tried again."""
+    """Refuse a proxy's log-in page, which botocore reads as an empty answer, so that it is tried
+    again.
+    """
     if not answer.keys() - {"ResponseMetadata"}:
         raise unreadable(0)
 
@@ -227,7 +234,9 @@ def _registration(answer: Mapping[str, Any]) -> Registration:
 
 def _device_authorization(answer: Mapping[str, Any]) -> DeviceAuthorization:
     _check_readable(answer)
-    complete = "verificationUriComplete" if answer.get("verificationUriComplete") else "verificationUri"
+    complete = (
+        "verificationUriComplete" if answer.get("verificationUriComplete") else "verificationUri"
+    )
     return DeviceAuthorization(
         Secret(_text(answer, "deviceCode", _OPAQUE, "device code")),
         _text(answer, "userCode", _USER_CODE, "user code"),
@@ -280,15 +289,22 @@ def _moment(seconds: float) -> datetime:
 def _whole(answer: Mapping[str, Any], name: str, least: int, most: int) -> int:
     number = answer.get(name)
     if type(number) is not int or not least <= number <= most:
-        raise unacceptable(0, f"The answer's {name} is missing, or no number that it can be.", _CHECK)
+        raise unacceptable(
+            0, f"The answer's {name} is missing, or no number that it can be.", _CHECK
+        )
     return number
 
 
 def _text(answer: Mapping[str, Any], name: str, pattern: re.Pattern[str], what: str) -> str:
     text = answer.get(name)
     if not isinstance(text, str) or not pattern.fullmatch(text):
-        raise unacceptable(0, f"The answer's {what} is missing, or is not of the form that AWS uses.", _CHECK)
+        raise unacceptable(
+            0, f"The answer's {what} is missing, or is not of the form that AWS uses.", _CHECK
+        )
     return text
 
 
-_CHECK = "Check that AWS_ENDPOINT_URL_SSO and AWS_ENDPOINT_URL_SSO_OIDC, if set, lead to what can be trusted."
+_CHECK = (
+    "Check that AWS_ENDPOINT_URL_SSO and AWS_ENDPOINT_URL_SSO_OIDC, if set, lead to what can be"
+    " trusted."
+)

@@ -1,10 +1,10 @@
 """Replace an IAM user's key in place: create, verify, switch, deactivate and delete the old.
 
-One call of `take_step` is one step. Which one is next is worked out anew each time, from what is stored and
-from what IAM lists, so that a worker may die anywhere: the next one repeats at most the step in which it
-happened. The user never has more than two keys, and the one that is in use is active throughout: the old key
-goes only after the new one was verified and is in use, by requests that are signed with it (or with a session
-of the user, where MFA has to be shown).
+One call of `take_step` is one step. Which one is next is worked out anew each time, from what is
+stored and from what IAM lists, so that a worker may die anywhere: the next one repeats at most the
+step in which it happened. The user never has more than two keys, and the one that is in use is
+active throughout: the old key goes only after the new one was verified and is in use, by requests
+that are signed with it (or with a session of the user, where MFA has to be shown).
 """
 
 from collections.abc import Callable
@@ -21,14 +21,18 @@ from sessions.aws.proof import About
 from sessions.aws.responses import CallerIdentity
 from sessions.aws.sts import caller_identity
 
-# How STS is asked whose a key is. It is another service than IAM: what one answers says nothing of the other.
+# How STS is asked whose a key is. It is another service than IAM: what one answers says nothing of
+# the other.
 WhoIs = Callable[[AwsCredentials, str], CallerIdentity]
 
-# So long a new key may be unknown here and there at AWS before that counts as an error. It is seconds, as a
-# rule.
+# So long a new key may be unknown here and there at AWS before that counts as an error. It is
+# seconds, as a rule.
 GRACE = timedelta(minutes=5)
-# What STS and IAM say of a key of which they have not heard yet, or of which they have heard only half.
-NOT_KNOWN_YET = frozenset({"InvalidClientTokenId", "UnrecognizedClientException", "SignatureDoesNotMatch"})
+# What STS and IAM say of a key of which they have not heard yet, or of which they have heard only
+# half.
+NOT_KNOWN_YET = frozenset(
+    {"InvalidClientTokenId", "UnrecognizedClientException", "SignatureDoesNotMatch"}
+)
 
 
 class Step(StrEnum):
@@ -48,7 +52,9 @@ class Step(StrEnum):
 
 @dataclass(frozen=True)
 class Rotation:
-    """Hold what is stored of a rotation, apart from the new key's secret. Times are aware, in UTC."""
+    """Hold what is stored of a rotation, apart from the new key's secret. Times are aware, in
+    UTC.
+    """
 
     user_name: str
     user_arn: str
@@ -60,7 +66,9 @@ class Rotation:
 
 
 class Store(Protocol):
-    """The root and its rotation as they are stored. What a method writes is committed when it returns."""
+    """The root and its rotation as they are stored. What a method writes is committed when it
+    returns.
+    """
 
     rotation: Rotation
 
@@ -71,10 +79,14 @@ class Store(Protocol):
         """The key that `keep` was given."""
 
     def signing(self) -> AwsCredentials:
-        """Return the credentials for IAM's calls: the root's key, or a session of it where MFA is asked for."""
+        """Return the credentials for IAM's calls: the root's key, or a session of it where MFA is
+        asked for.
+        """
 
     def keep(self, new: AwsCredentials, created_at: datetime) -> None:
-        """Seals the new key; with it the rotation's `new_key_id` and `created_at`, and it is not verified."""
+        """Seals the new key; with it the rotation's `new_key_id` and `created_at`, and it is not
+        verified.
+        """
 
     def mark_verified(self) -> None: ...
 
@@ -111,9 +123,11 @@ def begin(
 
 
 def take_step(store: Store, region: str, now: datetime, who_is: WhoIs = caller_identity) -> Step:
-    """Takes the one step that is next, and returns which it was; after `DONE` or `WITHDRAW` there is none.
+    """Takes the one step that is next, and returns which it was; after `DONE` or `WITHDRAW` there
+    is none.
 
-    Raises `AwsError`: a retryable one where waiting helps, as while AWS does not know the new key everywhere.
+    Raises `AwsError`: a retryable one where waiting helps, as while AWS does not know the new key
+    everywhere.
     """
     try:
         keys = iam.list_keys(store.signing(), store.rotation.user_name, region)
@@ -126,7 +140,9 @@ def take_step(store: Store, region: str, now: datetime, who_is: WhoIs = caller_i
         raise
 
 
-def next_step(rotation: Rotation, current_key_id: str, keys: dict[str, AccessKey], now: datetime) -> Step:
+def next_step(
+    rotation: Rotation, current_key_id: str, keys: dict[str, AccessKey], now: datetime
+) -> Step:
     """Return the step to take next.
 
     `keys` are IAM's, `current_key_id` is the root's. Raises `Refused`.
@@ -152,7 +168,9 @@ def next_step(rotation: Rotation, current_key_id: str, keys: dict[str, AccessKey
     if new is None or not new.active:
         if _is_fresh(rotation, now):
             raise Unavailable("NewKeyNotListed", 0, "IAM does not list the new key yet.", _WAIT)
-        raise _key_gone("The root's new key was deleted or deactivated; the old one was left as it is.")
+        raise _key_gone(
+            "The root's new key was deleted or deactivated; the old one was left as it is."
+        )
     return Step.DEACTIVATE if old.active else Step.DELETE
 
 
@@ -166,12 +184,15 @@ def _take(
                 raise _second_key("The user was given a second key meanwhile, and it is in use.")
             store.keep(_create(store, region), now)
         case Step.VERIFY:
-            # It proves that AWS knows the key and its secret, and that it is this user's; nothing else is
-            # needed of it.
+            # It proves that AWS knows the key and its secret, and that it is this user's; nothing
+            # else is needed of it.
             who = who_is(store.new_key(), region)
             if who.arn != rotation.user_arn:
                 raise Refused(
-                    "OtherUser", 0, "The new key is another user's.", "Withdraw, and look at the user in IAM."
+                    "OtherUser",
+                    0,
+                    "The new key is another user's.",
+                    "Withdraw, and look at the user in IAM.",
                 )
             store.mark_verified()
         case Step.SWITCH:
@@ -192,7 +213,8 @@ def _create(store: Store, region: str) -> AwsCredentials:
     except Refused as error:
         if error.code != "LimitExceeded":
             raise
-        # There is a second key that the list did not show: one whose creation was not answered, most likely.
+        # There is a second key that the list did not show: one whose creation was not answered,
+        # most likely.
         raise Unavailable(
             "LimitExceeded", 0, "The user has a second key that IAM does not list yet.", _WAIT
         ) from None
@@ -201,8 +223,8 @@ def _create(store: Store, region: str) -> AwsCredentials:
 def _remove_lost(store: Store, keys: dict[str, AccessKey], region: str) -> bool:
     """Delete the key of a worker that died before it stored it; True if another key is there.
 
-    When the rotation began there was one key. Another that came since and was never used is that lost one:
-    its secret was in an answer that nobody has.
+    When the rotation began there was one key. Another that came since and was never used is that
+    lost one: its secret was in an answer that nobody has.
     """
     in_use = False
     for key_id in keys.keys() - {store.rotation.old_key_id, store.rotation.new_key_id}:
@@ -227,11 +249,15 @@ def _too_early(error: AwsError) -> Unavailable:
 
 
 def _key_gone(message: str) -> Refused:
-    return Refused("KeyGone", 0, message, "Look at the user's keys in IAM, and enter one that works.")
+    return Refused(
+        "KeyGone", 0, message, "Look at the user's keys in IAM, and enter one that works."
+    )
 
 
 def _second_key(message: str) -> Refused:
-    return Refused("SecondKey", 0, message, "Delete the one that nobody needs in IAM, then rotate again.")
+    return Refused(
+        "SecondKey", 0, message, "Delete the one that nobody needs in IAM, then rotate again."
+    )
 
 
 _WAIT = "This takes AWS some seconds; it is tried again by itself."

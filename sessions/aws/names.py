@@ -1,7 +1,7 @@
 """Validate names, one validator each: it returns the text or raises `InvalidName` with the reason.
 
-The limits are those of STS's own service model (botocore/data/sts/2011-06-15). AWS's `\\w` is ASCII and its
-patterns cover the whole text, hence `re.ASCII` and `re.fullmatch` throughout.
+The limits are those of STS's own service model (botocore/data/sts/2011-06-15). AWS's `\\w` is ASCII
+and its patterns cover the whole text, hence `re.ASCII` and `re.fullmatch` throughout.
 """
 
 import json
@@ -26,10 +26,12 @@ _PATH_LIKE_CHARACTER = re.compile(r"[A-Za-z0-9_+=,.@:/-]", re.ASCII)
 _PROFILE_CHARACTER = re.compile(r"[A-Za-z0-9_/.%@:+-]", re.ASCII)
 _PIECE = re.compile(r"\{([^{}]*)\}|([^{}]+)|([{}])", re.ASCII)
 _LEGAL = re.compile(r"[A-Za-z0-9_+=,.@-]+", re.ASCII)
-# What a name looks like that was too long, or too short, and ends in a hash. An alias can be typed that looks
-# like it: that gets a hash of its own, so that nobody can type what another alias becomes.
+# What a name looks like that was too long, or too short, and ends in a hash. An alias can be typed
+# that looks like it: that gets a hash of its own, so that nobody can type what another alias
+# becomes.
 _SHORTENED = re.compile(
-    rf".?(?:-[0-9a-f]{{{HASH_DIGITS}}})+|.{{{LONGEST_SESSION_NAME - 1 - HASH_DIGITS}}}-[0-9a-f]{{{HASH_DIGITS}}}",
+    rf".?(?:-[0-9a-f]{{{HASH_DIGITS}}})+"
+    rf"|.{{{LONGEST_SESSION_NAME - 1 - HASH_DIGITS}}}-[0-9a-f]{{{HASH_DIGITS}}}",
     re.ASCII,
 )
 
@@ -40,14 +42,18 @@ class InvalidName(ValueError):
 
 def validate_role_session_name(text: str) -> str:
     """2–64 of `[A-Za-z0-9_+=,.@-]`: what CloudTrail shows after the role's name."""
-    return _checked(text, "A role session name", 2, LONGEST_SESSION_NAME, NAME_CHARACTER, "_ + = , . @ -")
+    return _checked(
+        text, "A role session name", 2, LONGEST_SESSION_NAME, NAME_CHARACTER, "_ + = , . @ -"
+    )
 
 
 def validate_source_identity(text: str) -> str:
     """As a role session name; what begins with "aws:" is AWS's own."""
     if text.lower().startswith("aws:"):
         raise InvalidName("A source identity may not begin with “aws:”.")
-    return _checked(text, "A source identity", 2, LONGEST_SESSION_NAME, NAME_CHARACTER, "_ + = , . @ -")
+    return _checked(
+        text, "A source identity", 2, LONGEST_SESSION_NAME, NAME_CHARACTER, "_ + = , . @ -"
+    )
 
 
 def validate_external_id(text: str) -> str:
@@ -61,21 +67,28 @@ def new_external_id() -> str:
 
 
 def validate_mfa_serial(text: str) -> str:
-    """9–256 of `[A-Za-z0-9_+=/:,.@-]`: a device's ARN, or the serial number of a hardware device."""
+    """9–256 of `[A-Za-z0-9_+=/:,.@-]`: a device's ARN, or the serial number of a hardware
+    device.
+    """
     return _checked(text, "An MFA serial", 9, 256, _PATH_LIKE_CHARACTER, "_ + = , . @ : / -")
 
 
 def validate_profile(text: str) -> str:
     """1–128 of `[A-Za-z0-9_/.%@:+-]`, which is what every AWS SDK reads as a profile's name."""
     _checked(text, "A named profile", 1, LONGEST_PROFILE, _PROFILE_CHARACTER, "_ - / . % @ : +")
-    # Python's reader of INI files, and so botocore, gives what stands under [DEFAULT] to every other profile.
+    # Python's reader of INI files, and so botocore, gives what stands under [DEFAULT] to every
+    # other profile.
     if text == "DEFAULT":
-        raise InvalidName("The profile DEFAULT would change all the others; “default” is AWS's own.")
+        raise InvalidName(
+            "The profile DEFAULT would change all the others; “default” is AWS's own."
+        )
     return text
 
 
 def validate_tags(tags: Iterable[tuple[str, str]]) -> tuple[tuple[str, str], ...]:
-    """Session tags: at most 50; keys 1–128 and unique without regard to case, values 0–256 characters."""
+    """Session tags: at most 50; keys 1–128 and unique without regard to case, values 0–256
+    characters.
+    """
     checked = tuple(tags)
     if len(checked) > MOST_TAGS:
         raise InvalidName(f"A session has at most {MOST_TAGS} tags.")
@@ -85,7 +98,8 @@ def validate_tags(tags: Iterable[tuple[str, str]]) -> tuple[tuple[str, str], ...
             raise InvalidName("A tag's key is 1 to 128 characters long, its value at most 256.")
         if stray := [each for each in key + value if not _fits_a_tag(each)]:
             raise InvalidName(
-                f"A tag is made of letters, digits, spaces and _ . : / = + - @; not of {shown(stray[0])}."
+                "A tag is made of letters, digits, spaces and _ . : / = + - @; not of"
+                f" {shown(stray[0])}."
             )
         if key.lower().startswith("aws:"):
             raise InvalidName("A tag's key may not begin with “aws:”.")
@@ -98,7 +112,9 @@ def validate_tags(tags: Iterable[tuple[str, str]]) -> tuple[tuple[str, str], ...
 
 
 def regions() -> dict[str, list[str]]:
-    """{partition: its regions, sorted}, as this botocore knows them; the commercial partition comes first."""
+    """{partition: its regions, sorted}, as this botocore knows them; the commercial partition comes
+    first.
+    """
     return {partition: list(names) for partition, names in _regions()}
 
 
@@ -156,9 +172,9 @@ def render_role_session_name(template: str, values: Mapping[str, str]) -> str:
     The result is a legal role session name, and never the same for two aliases.
 
     What is not legal in a value is spelt out and marked (see `readable.alone`). What is too long is
-    shortened, {username} last of all, and ends in a hash of the whole, so that two names with the same
-    beginning stay two names. Raises `InvalidName` for a template that `validate_role_session_name_template`
-    refuses, or if a value is missing.
+    shortened, {username} last of all, and ends in a hash of the whole, so that two names with the
+    same beginning stay two names. Raises `InvalidName` for a template that
+    `validate_role_session_name_template` refuses, or if a value is missing.
     """
     validate_role_session_name_template(template)
     pieces, whole, has_alias = [], [template], False
@@ -169,7 +185,9 @@ def render_role_session_name(template: str, values: Mapping[str, str]) -> str:
         pieces.append([_part(placeholder, whole[-1]), placeholder])
         has_alias = has_alias or placeholder == "alias"
     rendered = "".join(text for text, _ in pieces)
-    if 2 <= len(rendered) <= LONGEST_SESSION_NAME and not (has_alias and _SHORTENED.fullmatch(rendered)):
+    if 2 <= len(rendered) <= LONGEST_SESSION_NAME and not (
+        has_alias and _SHORTENED.fullmatch(rendered)
+    ):
         return validate_role_session_name(rendered)
     excess = max(len(rendered) + 1 + HASH_DIGITS - LONGEST_SESSION_NAME, 0)
     # The longest piece that is not the person is shortened first.
@@ -190,7 +208,11 @@ def filled_in(template: str, values: Mapping[str, str]) -> tuple[str | None, ...
         return (render_role_session_name(template, values),)
     validate_role_session_name_template(template)
     return tuple(
-        None if placeholder == "username" else _part(placeholder, values.get(placeholder, characters))
+        (
+            None
+            if placeholder == "username"
+            else _part(placeholder, values.get(placeholder, characters))
+        )
         for placeholder, characters, _ in _PIECE.findall(template)
     )
 
@@ -201,10 +223,11 @@ def _part(placeholder: str, text: str) -> str:
 
 
 def aws_name_from(text: str) -> str:
-    """Propose a handle for CloudTrail from any person's name: 2–32 characters, legal, the same each time.
+    """Propose a handle for CloudTrail from any person's name: 2–32 characters, legal, the same each
+    time.
 
-    Where a letter of another script is lost or the name is too long, a hash of the whole keeps distinct
-    people distinct.
+    Where a letter of another script is lost or the name is too long, a hash of the whole keeps
+    distinct people distinct.
     """
     name, lost = spelt_out(text)
     if lost or not 2 <= len(name) <= LONGEST_AWS_NAME:
@@ -221,10 +244,13 @@ def _checked(
     for position, each in enumerate(text, start=1):
         if not character.fullmatch(each):
             raise InvalidName(
-                f"{what} is made of ASCII letters, digits and {marks}; character {position} is {shown(each)}."
+                f"{what} is made of ASCII letters, digits and {marks}; character {position} is"
+                f" {shown(each)}."
             )
     if not shortest <= len(text) <= longest:
-        raise InvalidName(f"{what} is {shortest} to {longest} characters long; this one has {len(text)}.")
+        raise InvalidName(
+            f"{what} is {shortest} to {longest} characters long; this one has {len(text)}."
+        )
     return text
 
 
@@ -241,6 +267,8 @@ def _fits_a_tag(character: str) -> bool:
 @lru_cache(maxsize=1)
 def _regions() -> tuple[tuple[str, tuple[str, ...]], ...]:
     # Only what botocore ships: its own loader would also look into the home folder.
-    loader = Loader(extra_search_paths=[Loader.BUILTIN_DATA_PATH], include_default_search_paths=False)
+    loader = Loader(
+        extra_search_paths=[Loader.BUILTIN_DATA_PATH], include_default_search_paths=False
+    )
     data = loader.load_data("endpoints")
     return tuple((each["partition"], tuple(sorted(each["regions"]))) for each in data["partitions"])

@@ -1,7 +1,7 @@
 """Read the workers' own AWS identity, and name what is wrong where a source gives none.
 
-Sources are outside code and somebody's set-up: whatever they raise becomes an error that names its cause, at
-hop 0.
+Sources are outside code and somebody's set-up: whatever they raise becomes an error that names its
+cause, at hop 0.
 """
 
 import os
@@ -16,21 +16,30 @@ from sessions.aws.proof import Asked, Call, Signer
 from sessions.aws.responses import malformed
 from sessions.secret import Secret
 
-KEY_ID, SECRET, EXPIRATION = "AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY", "AWS_CREDENTIAL_EXPIRATION"
+KEY_ID, SECRET, EXPIRATION = (
+    "AWS_ACCESS_KEY_ID",
+    "AWS_SECRET_ACCESS_KEY",
+    "AWS_CREDENTIAL_EXPIRATION",
+)
 # In botocore's order.
 TOKENS = ("AWS_SECURITY_TOKEN", "AWS_SESSION_TOKEN")
 TOKEN_FILES = ("AWS_WEB_IDENTITY_TOKEN_FILE", "AWS_CONTAINER_AUTHORIZATION_TOKEN_FILE")
 
 _STATUS = re.compile(r"non 200 response (?P<status>[0-9]{3})\b", re.ASCII)
-_RESTART = "Give the workers' environment new credentials and restart them, or give them an instance, task or pod role."
+_RESTART = (
+    "Give the workers' environment new credentials and restart them, or give them an instance, task"
+    " or pod role."
+)
 _SERVICE = (
-    "Check the service that AWS_CONTAINER_CREDENTIALS_FULL_URI or …_RELATIVE_URI names, or the instance's metadata service; "
-    "this is tried again automatically."
+    "Check the service that AWS_CONTAINER_CREDENTIALS_FULL_URI or …_RELATIVE_URI names, or the"
+    " instance's metadata service; this is tried again automatically."
 )
 
 
 def from_environment() -> AwsCredentials | None:
-    """Read the environment's credentials, if any. Raises `Refused` for what cannot be used as it is."""
+    """Read the environment's credentials, if any. Raises `Refused` for what cannot be used as it
+    is.
+    """
     key_id, secret = os.environ.get(KEY_ID, ""), os.environ.get(SECRET, "")
     if not key_id:
         return None
@@ -39,10 +48,13 @@ def from_environment() -> AwsCredentials | None:
     token = next((os.environ[name] for name in TOKENS if os.environ.get(name)), None)
     if token is None and key_id.startswith("ASIA"):
         raise _unusable(
-            "AmbientIncomplete", f"{KEY_ID} is a temporary key (ASIA…), and AWS_SESSION_TOKEN is not set."
+            "AmbientIncomplete",
+            f"{KEY_ID} is a temporary key (ASIA…), and AWS_SESSION_TOKEN is not set.",
         )
     if part := malformed(key_id, secret, token):
-        raise _unusable("AmbientMalformed", f"The {part} in the workers' environment is none that AWS gives.")
+        raise _unusable(
+            "AmbientMalformed", f"The {part} in the workers' environment is none that AWS gives."
+        )
     return AwsCredentials(key_id, Secret(secret), Secret(token) if token else None, _expiration())
 
 
@@ -54,7 +66,8 @@ def _expiration() -> datetime | None:
         ends = datetime.fromisoformat(said)
     except ValueError:
         raise _unusable(
-            "AmbientMalformed", f"{EXPIRATION} is not a time, such as 2026-11-24T12:30:00Z: “{said}”."
+            "AmbientMalformed",
+            f"{EXPIRATION} is not a time, such as 2026-11-24T12:30:00Z: “{said}”.",
         ) from None
     if ends.utcoffset() is None:
         raise _unusable(
@@ -63,7 +76,8 @@ def _expiration() -> datetime | None:
     if ends <= datetime.now(UTC):
         raise _unusable(
             "AmbientExpired",
-            f"The credentials in the workers' environment have expired: {EXPIRATION} is {ends.astimezone(UTC):%Y-%m-%d %H:%M} UTC.",
+            f"The credentials in the workers' environment have expired: {EXPIRATION} is"
+            f" {ends.astimezone(UTC):%Y-%m-%d %H:%M} UTC.",
         )
     return ends.astimezone(UTC)
 
@@ -92,26 +106,36 @@ def unreadable(part: str = "") -> AwsError:
 
 
 def explained(error: Exception, region: str) -> AwsError:
-    """Name the cause of a failed source of credentials (task, pod, instance). It quotes no answer."""
+    """Name the cause of a failed source of credentials (task, pod, instance). It quotes no
+    answer.
+    """
     match error:
         case AwsError():
             return error
         case botocore_exceptions.ClientError():
-            return translate(error, 0, asked=Asked(Call.WEB_IDENTITY, Signer.NOBODY, region, region))
+            return translate(
+                error, 0, asked=Asked(Call.WEB_IDENTITY, Signer.NOBODY, region, region)
+            )
         case botocore_exceptions.InvalidConfigError():
             return _unusable(
                 "AmbientIncomplete", "AWS_WEB_IDENTITY_TOKEN_FILE is set, and AWS_ROLE_ARN is not."
             )
-        case botocore_exceptions.CredentialRetrievalError() | botocore_exceptions.MetadataRetrievalError():
+        case (
+            botocore_exceptions.CredentialRetrievalError()
+            | botocore_exceptions.MetadataRetrievalError()
+        ):
             status = _STATUS.search(str(error))
             said = f"answered with HTTP {status['status']}" if status else "gave no credentials"
-            return Unavailable(type(error).__name__, 0, f"The workers' credential service {said}.", _SERVICE)
+            return Unavailable(
+                type(error).__name__, 0, f"The workers' credential service {said}.", _SERVICE
+            )
         case KeyError(args=(str(name),)):
             return unreadable(name)
         case ValueError() if "Unsupported host" in str(error):
             return _unusable(
                 "AmbientMalformed",
-                "AWS_CONTAINER_CREDENTIALS_FULL_URI names a host that may not be asked without TLS.",
+                "AWS_CONTAINER_CREDENTIALS_FULL_URI names a host that may not be asked without"
+                " TLS.",
             )
         case ValueError() if "legal header value" in str(error):
             return _unusable(
@@ -119,7 +143,9 @@ def explained(error: Exception, region: str) -> AwsError:
             )
         case RuntimeError() if "still expired" in str(error):
             return expired_service()
-        case OSError() if name := next((n for n in TOKEN_FILES if os.environ.get(n) == error.filename), ""):
+        case OSError() if name := next(
+            (n for n in TOKEN_FILES if os.environ.get(n) == error.filename), ""
+        ):
             reason = os.strerror(error.errno or 0)
             return Unavailable(
                 "NoToken",

@@ -2,9 +2,9 @@
 
 `docs/aws.md` shows it to people.
 
-An answer changes nothing beyond what it proves. Everything that the engine does to other rows because of an
-answer (refuse them, mint their parent anew, hold back their calls) follows from `About` and from nothing
-else.
+An answer changes nothing beyond what it proves. Everything that the engine does to other rows
+because of an answer (refuse them, mint their parent anew, hold back their calls) follows from
+`About` and from nothing else.
 """
 
 import re
@@ -26,7 +26,12 @@ THROTTLED = frozenset(
 )
 PASSING = frozenset(
     {
-        *("RequestTimeout", "RequestTimeoutException", "RequestAbortedException", "InternalFailure"),
+        *(
+            "RequestTimeout",
+            "RequestTimeoutException",
+            "RequestAbortedException",
+            "InternalFailure",
+        ),
         *("InternalError", "InternalServerError", "InternalServerException", "ServiceFailure"),
         *("ServiceUnavailable", "ServiceUnavailableException", "IDPCommunicationError"),
         *("ConcurrentModification", "EntityTemporarilyUnmodifiable"),
@@ -34,10 +39,12 @@ PASSING = frozenset(
 )
 DENIED = frozenset({"AccessDenied", "AccessDeniedException"})
 EXPIRED = frozenset({"ExpiredToken", "ExpiredTokenException"})
-UNKNOWN_KEY = frozenset({"InvalidClientTokenId", "UnrecognizedClientException", "InvalidAccessKeyId"})
+UNKNOWN_KEY = frozenset(
+    {"InvalidClientTokenId", "UnrecognizedClientException", "InvalidAccessKeyId"}
+)
 OFF_THE_CLOCK = frozenset({"RequestTimeTooSkewed", "RequestExpired", "RequestInTheFuture"})
-# Answers to a wrong signature quote the request that AWS saw, session token included: they are never passed
-# on.
+# Answers to a wrong signature quote the request that AWS saw, session token included: they are
+# never passed on.
 WRONG_SIGNATURE = frozenset({"SignatureDoesNotMatch", "InvalidSignatureException"})
 QUOTING = WRONG_SIGNATURE | {"IncompleteSignature"}
 # What AWS answers where nothing of it can be known: no code at all.
@@ -98,8 +105,8 @@ class Asked:
 
     @property
     def where(self) -> Where:
-        # The account behind a hop is another one than the root's: that the root may call its region says
-        # nothing of it.
+        # The account behind a hop is another one than the root's: that the root may call its region
+        # says nothing of it.
         if self.signer is not Signer.HOP and self.region and self.region == self.home:
             return Where.HOME
         return Where.OPT_IN if is_opt_in(self.region) else Where.EVERYBODYS
@@ -196,9 +203,11 @@ TABLE: tuple[Line, ...] = (
 
 
 def code_of(said: str) -> str:
-    """The error code that an answer gives; `NO_CODE` where it gives none, or one that is none of AWS's.
+    """The error code that an answer gives; `NO_CODE` where it gives none, or one that is none of
+    AWS's.
 
-    Where there is none, botocore puts the HTTP status in its place: then something on the way has answered.
+    Where there is none, botocore puts the HTTP status in its place: then something on the way has
+    answered.
     """
     return said if _CODE.fullmatch(said) and not said.isdigit() else NO_CODE
 

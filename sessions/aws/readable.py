@@ -17,13 +17,25 @@ _NAME = re.compile(r"[A-Za-z0-9_+=,.@-]*", re.ASCII)
 _MARK = re.compile(rf"\+[0-9a-f]{{{MARK_DIGITS}}}\Z", re.ASCII)
 # Letters that Unicode does not take apart into an ASCII letter and a mark.
 _LATIN = str.maketrans(
-    {"ß": "ss", "ẞ": "SS", "æ": "ae", "Æ": "AE", "œ": "oe", "Œ": "OE", "ø": "o", "Ø": "O", "đ": "d", "Đ": "D"}
+    {
+        "ß": "ss",
+        "ẞ": "SS",
+        "æ": "ae",
+        "Æ": "AE",
+        "œ": "oe",
+        "Œ": "OE",
+        "ø": "o",
+        "Ø": "O",
+        "đ": "d",
+        "Đ": "D",
+    }
     | {"ð": "d", "Ð": "D", "þ": "th", "Þ": "Th", "ł": "l", "Ł": "L", "ı": "i"}
 )
 
 
 def spelt_out(text: str) -> tuple[str, bool]:
-    """Spell a text in a name's characters: accents go, Latin letters are spelt out, the rest becomes "-".
+    """Spell a text in a name's characters: accents go, Latin letters are spelt out, the rest
+    becomes "-".
 
     The second tells whether a letter of another script is lost.
     """

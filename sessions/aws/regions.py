@@ -1,7 +1,7 @@
 """Which regions every account of a partition has, and which an account has to enable first.
 
-https://docs.aws.amazon.com/accounts/latest/reference/manage-acct-regions.html: regions of before 20 March
-2019 cannot be disabled. No API says so without credentials, and botocore's data do not.
+https://docs.aws.amazon.com/accounts/latest/reference/manage-acct-regions.html: regions of before 20
+March 2019 cannot be disabled. No API says so without credentials, and botocore's data do not.
 """
 
 from functools import lru_cache
@@ -40,8 +40,9 @@ def is_opt_in(region: str) -> bool:
 def stand_ins(region: str) -> tuple[str, ...]:
     """List the partition's other default regions, the nearest by name first.
 
-    Any of them issues credentials
-    that are good in all. Empty where there is no other, and for a region of which nothing is known."""
+    Any of them issues credentials that are good in all. Empty where there is no other, and for a
+    region of which nothing is known.
+    """
     try:
         partition = partition_of(region)
     except InvalidName:

@@ -1,4 +1,6 @@
-"""An STS answer is checked before it is believed: what comes back is as hostile as what is typed."""
+"""An STS answer is checked before it is believed: what comes back is as hostile as what is
+typed.
+"""
 
 import re
 from collections.abc import Mapping
@@ -14,17 +16,21 @@ from sessions.secret import Secret
 
 LONGEST_TOKEN = 16 * 1024
 SHORTEST_LIFE = timedelta(seconds=60)
-# How far AWS's clock may be ahead of ours before an expiry counts as longer than what was asked for.
+# How far AWS's clock may be ahead of ours before an expiry counts as longer than what was asked
+# for.
 CLOCK_TOLERANCE = timedelta(minutes=5)
 
 _KEY_ID = re.compile(r"[A-Za-z0-9_]{16,128}", re.ASCII)
-# Printable ASCII without blanks, quotes and backslash: it is going to stand in INI files and shell lines.
+# Printable ASCII without blanks, quotes and backslash: it is going to stand in INI files and shell
+# lines.
 _SECRET = re.compile(r"[!#-&(-\[\]-_a-~]{16,256}", re.ASCII)
 _TOKEN = re.compile(rf"[!#-&(-\[\]-_a-~]{{1,{LONGEST_TOKEN}}}", re.ASCII)
 _ROLE_ID = re.compile(r"[A-Za-z0-9_+=,.@:-]{2,193}", re.ASCII)
 _USER_ID = re.compile(r"[A-Za-z0-9_+=,.@:/*-]{2,256}", re.ASCII)
 _ACCOUNT = re.compile(r"[0-9]{12}", re.ASCII)
-_CALLER_ARN = re.compile(r"arn:[a-z0-9-]{1,32}:(?:iam|sts)::[0-9]{12}:[!#-&(-\[\]-_a-~]{1,1900}", re.ASCII)
+_CALLER_ARN = re.compile(
+    r"arn:[a-z0-9-]{1,32}:(?:iam|sts)::[0-9]{12}:[!#-&(-\[\]-_a-~]{1,1900}", re.ASCII
+)
 
 
 @dataclass(frozen=True)
@@ -57,7 +63,9 @@ class CallerIdentity:
         return self.arn.endswith(f":{self.account}:root")
 
 
-def read_assumed_role(answer: Mapping[str, Any], hop: Hop, hop_number: int, now: datetime) -> AssumedRole:
+def read_assumed_role(
+    answer: Mapping[str, Any], hop: Hop, hop_number: int, now: datetime
+) -> AssumedRole:
     """Read an AssumeRole answer.
 
     Raises `UnacceptableAnswer`, whose message quotes nothing of the answer.
@@ -65,8 +73,8 @@ def read_assumed_role(answer: Mapping[str, Any], hop: Hop, hop_number: int, now:
     who = _part(answer, "AssumedRoleUser", hop_number)
     if who.get("Arn") != hop.assumed_role_arn():
         raise unacceptable(hop_number, "The answer is for another role, account or session name.")
-    # Since June 2026 AWS calls the first deprecated in favour of the second; either is a percentage of what
-    # fits.
+    # Since June 2026 AWS calls the first deprecated in favour of the second; either is a percentage
+    # of what fits.
     size = answer.get("PackedPolicySize", answer.get("SessionTokenUtilization"))
     if size is not None and not (type(size) is int and 0 <= size <= 100):
         raise unacceptable(hop_number, "The answer's packed policy size is no percentage.")
@@ -85,8 +93,8 @@ def read_credentials(
 ) -> AwsCredentials:
     """The `Credentials` of an answer, if all three parts and the end are what they can be.
 
-    Their life is measured by AWS's own time of the answer (or of `said_with`, the whole one): a clock of ours
-    that is some minutes off makes good credentials no worse.
+    Their life is measured by AWS's own time of the answer (or of `said_with`, the whole one): a
+    clock of ours that is some minutes off makes good credentials no worse.
     """
     whole = said_with or answer
     parts = _part(answer, "Credentials", hop_number)
@@ -118,7 +126,9 @@ def read_caller_identity(answer: Mapping[str, Any], hop_number: int) -> CallerId
     return CallerIdentity(arn, account, _text(answer, "UserId", _USER_ID, "user id", hop_number))
 
 
-def malformed(access_key_id: object, secret_access_key: object, session_token: object = None) -> str:
+def malformed(
+    access_key_id: object, secret_access_key: object, session_token: object = None
+) -> str:
     """Name the first part that cannot be AWS's; empty if none.
 
     A long-lived key has no token.
@@ -145,7 +155,9 @@ def _part(answer: Mapping[str, Any], name: str, hop_number: int) -> Mapping[str,
     return part
 
 
-def _text(parts: Mapping[str, Any], name: str, pattern: re.Pattern[str], what: str, hop_number: int) -> str:
+def _text(
+    parts: Mapping[str, Any], name: str, pattern: re.Pattern[str], what: str, hop_number: int
+) -> str:
     text = parts.get(name)
     if not isinstance(text, str) or not pattern.fullmatch(text):
         raise unacceptable(
@@ -157,7 +169,9 @@ def _text(parts: Mapping[str, Any], name: str, pattern: re.Pattern[str], what: s
 def unacceptable(
     hop_number: int,
     message: str,
-    check: str = "Check that AWS_ENDPOINT_URL_STS, if it is set, leads to an STS that can be trusted.",
+    check: str = "Check that AWS_ENDPOINT_URL_STS, if set, leads to an STS that can be trusted.",
 ) -> UnacceptableAnswer:
-    """The error for an answer that cannot be what was asked for; the message quotes nothing of it."""
+    """The error for an answer that cannot be what was asked for; the message quotes nothing of
+    it.
+    """
     return UnacceptableAnswer("UnacceptableAnswer", hop_number, message, check)

@@ -15,13 +15,13 @@ from sessions.aws.arn import RoleArn
 from sessions.aws.characters import outsider, shown, unseen_in
 from sessions.aws.names import InvalidName
 
-# Of the inline policy and the ARNs of the managed ones together, in plain text; what AWS packs has a limit of
-# its own.
+# Of the inline policy and the ARNs of the managed ones together, in plain text; what AWS packs has
+# a limit of its own.
 LONGEST_POLICY = 2048
 MOST_POLICY_ARNS = 10
 MOST_NETWORKS = 20
-# A statement's conditions are five levels down. What is read with a short stack has to be readable with a
-# long one.
+# A statement's conditions are five levels down. What is read with a short stack has to be readable
+# with a long one.
 DEEPEST_POLICY = 20
 
 _STATEMENT_PARTS = frozenset(
@@ -50,7 +50,8 @@ def validate_session_policy(text: str) -> str:
     if not _POLICY_CHARACTER.fullmatch(text):
         stray = next(each for each in text if not _POLICY_CHARACTER.fullmatch(each))
         raise InvalidName(
-            f"A session policy is made of printable characters up to ÿ (U+00FF); this one has {shown(stray)}."
+            "A session policy is made of printable characters up to ÿ (U+00FF); this one has"
+            f" {shown(stray)}."
         )
     try:
         document = json.loads(text, object_pairs_hook=_object, parse_constant=_no_number)
@@ -69,7 +70,8 @@ def validate_session_policy(text: str) -> str:
     policy = _as_text(document)
     if len(policy) > LONGEST_POLICY:
         raise InvalidName(
-            f"A session policy has at most {LONGEST_POLICY} characters; without blanks this one has {len(policy)}."
+            f"A session policy has at most {LONGEST_POLICY} characters; without blanks this one has"
+            f" {len(policy)}."
         )
     return policy
 
@@ -78,7 +80,9 @@ def validate_policy_arn(text: str) -> str:
     """The ARN of a managed policy, AWS's own or an account's."""
     if len(text) > 2048 or not _POLICY_ARN.fullmatch(text):
         where = outsider(text, string.punctuation)
-        raise InvalidName(f"A managed policy looks like arn:aws:iam::aws:policy/ReadOnlyAccess{where}.")
+        raise InvalidName(
+            f"A managed policy looks like arn:aws:iam::aws:policy/ReadOnlyAccess{where}."
+        )
     return text
 
 
@@ -89,7 +93,9 @@ def validate_policy_arns(arns: Iterable[str], role: RoleArn | None = None) -> tu
     """
     checked = tuple(validate_policy_arn(arn) for arn in arns)
     if len(checked) > MOST_POLICY_ARNS:
-        raise InvalidName(f"There can be at most {MOST_POLICY_ARNS} managed policies beside the inline one.")
+        raise InvalidName(
+            f"There can be at most {MOST_POLICY_ARNS} managed policies beside the inline one."
+        )
     if len(set(checked)) < len(checked):
         raise InvalidName("A managed policy is there twice.")
     for arn in checked if role else ():
@@ -104,21 +110,24 @@ def validate_policy_arns(arns: Iterable[str], role: RoleArn | None = None) -> tu
             }
         ):
             raise InvalidName(
-                f"{arn} is not of the role's account {role.account}; AWS takes only policies from there and its own."
+                f"{arn} is not of the role's account {role.account}; AWS takes only policies from"
+                " there and its own."
             )
     return checked
 
 
 def validate_network(text: str) -> str:
-    """Validate a network: a public address or range, a VPC's id, or a private range inside such VPCs."""
+    """Validate a network: a public address or range, a VPC's id, or a private range inside such
+    VPCs.
+    """
     if _VPC.fullmatch(text):
         return text
     try:
         network = ipaddress.ip_network(text)
     except ValueError:
         raise InvalidName(
-            "A network is an address or a range like 203.0.113.0/24 or 2001:db8::/32 (with zeros after its prefix), "
-            f"or a VPC like vpc-0a1b2c3d4e5f60718{outsider(text, './:-')}."
+            "A network is an address or a range like 203.0.113.0/24 or 2001:db8::/32 (with zeros"
+            f" after its prefix), or a VPC like vpc-0a1b2c3d4e5f60718{outsider(text, './:-')}."
         ) from None
     if network.prefixlen == 0:
         raise InvalidName(f"{network} is every address: that binds nothing.")
@@ -138,19 +147,22 @@ def validate_networks(texts: Iterable[str]) -> tuple[str, ...]:
     sorted_out = _sort_out(checked)
     if sorted_out.private and not sorted_out.vpcs:
         raise InvalidName(
-            f"{sorted_out.private[0]} is a private range, which anybody's VPC may have: name the VPC (vpc-…) as well."
+            f"{sorted_out.private[0]} is a private range, which anybody's VPC may have: name the"
+            " VPC (vpc-…) as well."
         )
     return checked
 
 
-def bind_to_networks(policy: str, policy_arns: Sequence[str], lists: Iterable[Sequence[str]]) -> str:
+def bind_to_networks(
+    policy: str, policy_arns: Sequence[str], lists: Iterable[Sequence[str]]
+) -> str:
     """Add to the inline policy a denial of every call from outside each list.
 
     Without lists it is unchanged.
 
-    A call made by an AWS service on behalf of the session is not denied: its address is the service's own.
-    Without a policy that allows anything, one that allows everything is put beside it, which leaves what the
-    role itself may do.
+    A call made by an AWS service on behalf of the session is not denied: its address is the
+    service's own. Without a policy that allows anything, one that allows everything is put beside
+    it, which leaves what the role itself may do.
     """
     denials = [statement for networks in lists if networks for statement in _denials(networks)]
     if not denials:
@@ -197,8 +209,9 @@ def _is_private(network: Network) -> bool:
 def _denials(networks: Sequence[str]) -> list[dict[str, Any]]:
     """Build the denials: allowed are public ranges and VPCs, there within private ranges if named.
 
-    The keys in one condition must all hold, and a negated one also holds where its key is absent: over the
-    internet there is no aws:SourceVpc and no aws:VpcSourceIp, through a VPC endpoint no aws:SourceIp.
+    The keys in one condition must all hold, and a negated one also holds where its key is absent:
+    over the internet there is no aws:SourceVpc and no aws:VpcSourceIp, through a VPC endpoint no
+    aws:SourceIp.
     """
     among = _sort_out(networks)
     outside: dict[str, dict[str, list[str]]] = {}

@@ -7,7 +7,8 @@ from email.utils import parsedate_to_datetime
 from typing import Any
 
 _TIMES = re.compile(
-    r"(?P<signed>\d{8}T\d{6}Z) is (?:now|still) (?:earlier|later) than \d{8}T\d{6}Z \((?P<aws>\d{8}T\d{6}Z) [-+]",
+    r"(?P<signed>\d{8}T\d{6}Z) is (?:now|still) (?:earlier|later) than \d{8}T\d{6}Z"
+    r" \((?P<aws>\d{8}T\d{6}Z) [-+]",
     re.ASCII,
 )
 # AWS takes no signature that is further off, so what it has answered at all was asked within this.
@@ -16,7 +17,9 @@ AGREEING_SECONDS = 60
 
 
 def seen(message: str, answer: Mapping[str, Any], now: datetime) -> timedelta | None:
-    """Return how far our clock is ahead of AWS's (negative: behind); None if the answer does not tell."""
+    """Return how far our clock is ahead of AWS's (negative: behind); None if the answer does not
+    tell.
+    """
     if times := _TIMES.search(message):
         try:
             return _moment(times["signed"]) - _moment(times["aws"])
@@ -37,7 +40,9 @@ def date_of(answer: Mapping[str, Any]) -> datetime | None:
 
 
 def aws_time(answer: Mapping[str, Any], now: datetime) -> datetime:
-    """Return the time to judge an answer by: AWS's own, unless it is so far off that it is in doubt."""
+    """Return the time to judge an answer by: AWS's own, unless it is so far off that it is in
+    doubt.
+    """
     date = date_of(answer)
     return date if date and abs(date - now) <= TAKEN_BY_AWS else now
 
@@ -49,13 +54,20 @@ def in_words(skew: timedelta | None) -> str:
     seconds = abs(round(skew.total_seconds()))
     if seconds < AGREEING_SECONDS:
         return (
-            f"AWS did not accept the time of the request, though the clocks differ by only {seconds} s now."
+            "AWS did not accept the time of the request, though the clocks differ by only"
+            f" {seconds} s now."
         )
     minutes, rest = divmod(seconds, 60)
     hours, minutes = divmod(minutes, 60)
-    parts = [f"{hours} h" if hours else "", f"{minutes} min" if minutes else "", f"{rest} s" if rest else ""]
+    parts = [
+        f"{hours} h" if hours else "",
+        f"{minutes} min" if minutes else "",
+        f"{rest} s" if rest else "",
+    ]
     amount = " ".join(part for part in parts if part)
-    return f"The workers' clock is {amount} {'ahead of' if skew > timedelta(0) else 'behind'} AWS's."
+    return (
+        f"The workers' clock is {amount} {'ahead of' if skew > timedelta(0) else 'behind'} AWS's."
+    )
 
 
 def _moment(text: str) -> datetime:

@@ -34,8 +34,8 @@ def assume_role(
 ) -> AssumedRole:
     """Assume the hop's role at the region's STS.
 
-    `hop_number` is 1 for the first hop of a chain; `signed` says whose the
-    credentials are, and decides what a rejection proves. Without it a rejection is about this hop alone.
+    `hop_number` is 1 for the first hop of a chain; `signed` says whose the credentials are, and
+    decides what a rejection proves. Without it a rejection is about this hop alone.
 
     Raises `AwsError`. A request that is not legal is refused (code ValidationError) without a call.
     """
@@ -43,8 +43,12 @@ def assume_role(
     try:
         hop.validate()
     except ValueError as error:
-        raise Refused("ValidationError", hop_number, str(error), "Check the session's fields.") from None
-    with calling(hop_number, using, hop, asked=(signed or Signed()).asking(Call.ASSUME_ROLE, region)):
+        raise Refused(
+            "ValidationError", hop_number, str(error), "Check the session's fields."
+        ) from None
+    with calling(
+        hop_number, using, hop, asked=(signed or Signed()).asking(Call.ASSUME_ROLE, region)
+    ):
         return read_assumed_role(
             sts_client(region).assume_role(**hop.request()), hop, hop_number, datetime.now(UTC)
         )
@@ -58,7 +62,9 @@ def assume_role_with_web_identity(hop: Hop, token: Secret, region: str) -> Assum
     Of the hop, the role and the session name are sent. Raises `AwsError` (hop 0).
     """
     check_region(region, 0)
-    with calling(0, hop=hop, asked=Asked(Call.WEB_IDENTITY, Signer.NOBODY, region, region), hidden=token):
+    with calling(
+        0, hop=hop, asked=Asked(Call.WEB_IDENTITY, Signer.NOBODY, region, region), hidden=token
+    ):
         return read_assumed_role(
             sts_client(region).assume_role_with_web_identity(
                 RoleArn=hop.role_arn,
@@ -80,17 +86,23 @@ def caller_identity(using: AwsCredentials, region: str, hop_number: int = 0) -> 
         return read_caller_identity(sts_client(region).get_caller_identity(), hop_number)
 
 
-def session_token(using: AwsCredentials, region: str, mfa_serial: str, code: Secret) -> AwsCredentials:
+def session_token(
+    using: AwsCredentials, region: str, mfa_serial: str, code: Secret
+) -> AwsCredentials:
     """Get temporary credentials of an IAM user for a code of the MFA device.
 
     Raises `AwsError` (hop 0).
     """
     check_region(region, 0)
     life = timedelta(seconds=MFA_SESSION_SECONDS)
-    with calling(0, using, asked=Asked(Call.SESSION_TOKEN, Signer.ROOT_KEY, region, region), hidden=code):
+    with calling(
+        0, using, asked=Asked(Call.SESSION_TOKEN, Signer.ROOT_KEY, region, region), hidden=code
+    ):
         return read_credentials(
             sts_client(region).get_session_token(
-                DurationSeconds=MFA_SESSION_SECONDS, SerialNumber=mfa_serial, TokenCode=code.reveal()
+                DurationSeconds=MFA_SESSION_SECONDS,
+                SerialNumber=mfa_serial,
+                TokenCode=code.reveal(),
             ),
             0,
             datetime.now(UTC),

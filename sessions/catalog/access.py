@@ -27,12 +27,15 @@ from sessions.permissions import Action, cut_off
 
 
 @transaction.atomic(durable=True)
-def set_access(session: AwsSession, access: Access, actor: Actor, *, seen: int | None = None) -> None:
-    """Opens or closes a session. Who loses the right loses what they have running; the rest is untouched.
+def set_access(
+    session: AwsSession, access: Access, actor: Actor, *, seen: int | None = None
+) -> None:
+    """Opens or closes a session. Who loses the right loses what they have running; the rest is
+    untouched.
 
-    `seen`: the version of its access that this was made from. Raises `Changed` if there is another by now,
-    and `Refused` for people and groups of another team, and where its creator would let somebody into a role
-    that others have closed.
+    `seen`: the version of its access that this was made from. Raises `Changed` if there is another
+    by now, and `Refused` for people and groups of another team, and where its creator would let
+    somebody into a role that others have closed.
     """
     team, actor = lock_team_by(actor, session.team_id, Action.SHARE, session)
     expect(session.access_version, seen)
@@ -46,7 +49,9 @@ def set_access(session: AwsSession, access: Access, actor: Actor, *, seen: int |
     ledger.append(team.pk, entries)
 
 
-def write_accesses(team: Team, wanted: Sequence[tuple[AwsSession, Access]], actor: Actor) -> list[Entry]:
+def write_accesses(
+    team: Team, wanted: Sequence[tuple[AwsSession, Access]], actor: Actor
+) -> list[Entry]:
     """Store these sessions' access, end what nobody has a right to, and return the events.
 
     For a caller that holds the team's row. Raises `Refused` for people and groups of another team.
@@ -86,7 +91,10 @@ def write_accesses(team: Team, wanted: Sequence[tuple[AwsSession, Access]], acto
     entries = []
     for session, access in wanted:
         session.access_version += 1
-        session.open_to_start, session.open_to_assume = access.start.everyone, access.assume.everyone
+        session.open_to_start, session.open_to_assume = (
+            access.start.everyone,
+            access.assume.everyone,
+        )
         data = {
             "start": access.start.as_event(),
             "assume": access.assume.as_event(),
@@ -148,7 +156,10 @@ def save_group(
             _require_there(chosen)
             group.name = name
             group.save(force_insert=creating)
-            concerned = {*group.members.values_list("user", flat=True), *(each.user_id for each in chosen)}
+            concerned = {
+                *group.members.values_list("user", flat=True),
+                *(each.user_id for each in chosen),
+            }
             group.members.set(chosen)
             kind = EventKind.GROUP_CREATED if creating else EventKind.GROUP_CHANGED
             data = {

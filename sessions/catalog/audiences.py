@@ -20,7 +20,10 @@ class Audience:
 
     def teams(self) -> set[UUID]:
         """Name the teams of its people and groups."""
-        return {*(member.team_id for member in self.members), *(group.team_id for group in self.groups)}
+        return {
+            *(member.team_id for member in self.members),
+            *(group.team_id for group in self.groups),
+        }
 
     def as_event(self) -> dict[str, Any]:
         if self.everyone:
@@ -49,7 +52,9 @@ class Limit:
         if wanted.everyone:
             return Audience(False, list(self.audience.members), list(self.audience.groups))
         members = [each for each in wanted.members if each.pk in self.people]
-        return Audience(False, members, [each for each in wanted.groups if each in self.audience.groups])
+        return Audience(
+            False, members, [each for each in wanted.groups if each in self.audience.groups]
+        )
 
 
 @dataclass(frozen=True)
@@ -78,7 +83,9 @@ def is_open(session: AwsSession, right: Right) -> bool:
 
 
 def opened(right: Right, session: str = "") -> Q:
-    """Match sessions that are open to everyone for that right. `session`: the way to them, with `__`."""
+    """Match sessions that are open to everyone for that right. `session`: the way to them, with
+    `__`.
+    """
     return Q(**{f"{session}open_to_{'start' if right == Right.START else 'assume'}": True})
 
 
@@ -90,7 +97,8 @@ def access_of(session: AwsSession) -> Access:
 def accesses_of(sessions: Iterable[AwsSession]) -> dict[UUID, Access]:
     """Read whom these sessions are open to, with one query."""
     found = {
-        each.pk: Access(Audience(each.open_to_start), Audience(each.open_to_assume)) for each in sessions
+        each.pk: Access(Audience(each.open_to_start), Audience(each.open_to_assume))
+        for each in sessions
     }
     grants = SessionGrant.objects.filter(session_id__any_of=found).order_by("pk")
     for grant in grants.select_related("member__user", "group"):
@@ -115,7 +123,9 @@ def named(
     return Membership.objects.filter(by_name | Q(pk__in=in_groups.values("membership"))), found
 
 
-def _by_name(right: Right, sessions: QuerySet[Any, Any], kept: QuerySet[ClosedByAdmin] | None) -> tuple[Q, Q]:
+def _by_name(
+    right: Right, sessions: QuerySet[Any, Any], kept: QuerySet[ClosedByAdmin] | None
+) -> tuple[Q, Q]:
     """Match the members, and the groups, that are named themselves."""
     grants = SessionGrant.objects.filter(session__in=sessions, right=right)
     members, groups = Q(pk__in=grants.values("member")), Q(pk__in=grants.values("group"))
@@ -127,8 +137,8 @@ def _by_name(right: Right, sessions: QuerySet[Any, Any], kept: QuerySet[ClosedBy
 def limit_of(
     right: Right, sessions: QuerySet[Any, Any], kept: QuerySet[ClosedByAdmin] | None = None
 ) -> Limit:
-    """Read whom these sessions (ids), of which none is open to everyone, give that right; `kept` as for
-    `named`.
+    """Read whom these sessions (ids), of which none is open to everyone, give that right; `kept` as
+    for `named`.
     """
     by_name, _ = _by_name(right, sessions, kept)
     members = Membership.objects.filter(by_name).select_related("user").order_by("pk")

@@ -1,9 +1,9 @@
 """Keep a role closed: who is kept out by one session does not come in by another of their own.
 
 What an admin has closed, only an admin opens. What they have left open is kept beside the session
-(`ClosedByAdmin`), so that its creator widens it by no change of access, and beside the role, so that nothing
-is won by deleting the session and making it again, nor by editing its role away and back. What a member has
-closed themselves they may open again.
+(`ClosedByAdmin`), so that its creator widens it by no change of access, and beside the role, so
+that nothing is won by deleting the session and making it again, nor by editing its role away and
+back. What a member has closed themselves they may open again.
 """
 
 from collections.abc import Sequence
@@ -43,8 +43,8 @@ def sessions_with_role(team_id: UUID, role: str) -> QuerySet[AwsSession]:
 
 
 def _left_behind(team_id: UUID, role: str, having: QuerySet[AwsSession]) -> QuerySet[ClosedByAdmin]:
-    """Select what admins have closed of a role at other sessions than these: deleted ones, and such as had
-    the role.
+    """Select what admins have closed of a role at other sessions than these: deleted ones, and such
+    as had the role.
     """
     return _closings(team_id, role).exclude(session__in=having.values("pk"))
 
@@ -54,7 +54,9 @@ def _closings(team_id: UUID, role: str) -> QuerySet[ClosedByAdmin]:
 
 
 def is_closed_by_admin(session: AwsSession) -> bool:
-    """Check whether an admin has closed a session, for any right: whoever made it lets in nobody more."""
+    """Check whether an admin has closed a session, for any right: whoever made it lets in nobody
+    more.
+    """
     if not session.is_chained or session.team_id is None:
         return False
     return _closings(session.team_id, role_of(session)).filter(session=session).exists()
@@ -63,8 +65,8 @@ def is_closed_by_admin(session: AwsSession) -> bool:
 def check_role(role_arn: str, member: Membership, session: AwsSession) -> None:
     """Refuse a role closed to its author: something has it, or had it, and lets them in nowhere.
 
-    Admins say who is let in, so nothing is closed to them. A session that has the role already keeps it.
-    Raises `Refused`.
+    Admins say who is let in, so nothing is closed to them. A session that has the role already
+    keeps it. Raises `Refused`.
     """
     if member.role == Role.ADMIN:
         return
@@ -72,7 +74,9 @@ def check_role(role_arn: str, member: Membership, session: AwsSession) -> None:
     having = sessions_with_role(member.team_id, role)
     if having.filter(pk=session.pk).exists():
         return
-    granted = SessionGrant.objects.filter(grants_to(member), right=Right.START, session=OuterRef("pk"))
+    granted = SessionGrant.objects.filter(
+        grants_to(member), right=Right.START, session=OuterRef("pk")
+    )
     if having.filter(opened(Right.START) | Exists(granted)).exists():
         return
     kept = _left_behind(member.team_id, role, having).filter(right=Right.START)
@@ -85,11 +89,11 @@ def check_role(role_arn: str, member: Membership, session: AwsSession) -> None:
 
 
 def check_opening(session: AwsSession, member: Membership, right: Right, wanted: Audience) -> None:
-    """Refuse to give more people a right at a session, where an admin has closed it, or others its role, to
-    them.
+    """Refuse to give more people a right at a session, where an admin has closed it, or others its
+    role, to them.
 
-    Admins say who is let in, and whoever has made every session with the role, while no admin has closed it.
-    Raises `Refused`.
+    Admins say who is let in, and whoever has made every session with the role, while no admin has
+    closed it. Raises `Refused`.
     """
     if member.role == Role.ADMIN or not session.is_chained or is_open(session, right):
         return
@@ -121,8 +125,8 @@ def _lets_in_more(wanted: Audience, now: Audience, limit: Limit) -> bool:
 
 
 def limits_of_role(session: AwsSession) -> dict[Right, Limit]:
-    """Read to whom the role of a session is closed by what has it besides, or had it; a right that is open is
-    left out.
+    """Read to whom the role of a session is closed by what has it besides, or had it; a right that
+    is open is left out.
     """
     assert session.team_id is not None
     role = role_of(session)
@@ -136,15 +140,17 @@ def limits_of_role(session: AwsSession) -> dict[Right, Limit]:
 
 
 def is_admins(actor: Actor) -> bool:
-    """Check whether what an actor closes only an admin opens: admins, and the operator, who acts by name."""
+    """Check whether what an actor closes only an admin opens: admins, and the operator, who acts by
+    name.
+    """
     return isinstance(actor, str) or actor.role == Role.ADMIN
 
 
 def keep_closed(changes: Sequence[tuple[AwsSession, Access, Access]]) -> None:
     """Remember to whom an admin has left these chained sessions, or that they have opened them.
 
-    `changes`: sessions of one team, whom each was open to and is now. The latest word counts: what was said
-    of a role at sessions that are gone is over.
+    `changes`: sessions of one team, whom each was open to and is now. The latest word counts: what
+    was said of a role at sessions that are gone is over.
     """
     links = AssumerLink.objects.filter(session__in=[session.pk for session, _, _ in changes])
     roles = {pk: role_key(role_arn) for pk, role_arn in links.values_list("session", "role_arn")}
@@ -161,12 +167,17 @@ def _keep_closed(role: str, changes: Sequence[tuple[AwsSession, Access, Access]]
     having = sessions_with_role(team_id, role)
     for right in Right:
         closings = _closings(team_id, role).filter(right=right)
-        left = {session: after.to(right) for session, _, after in changes if not after.to(right).everyone}
+        left = {
+            session: after.to(right)
+            for session, _, after in changes
+            if not after.to(right).everyone
+        }
         if left or any(not before.to(right).everyone for _, before, _ in changes):
             _left_behind(team_id, role, having).filter(right=right).delete()
         closings.filter(session__in=[session.pk for session, _, _ in changes]).delete()
         kept = ClosedByAdmin.objects.bulk_create(
-            ClosedByAdmin(team_id=team_id, role=role, right=right, session=session) for session in left
+            ClosedByAdmin(team_id=team_id, role=role, right=right, session=session)
+            for session in left
         )
         ClosedByAdmin.members.through.objects.bulk_create(
             ClosedByAdmin.members.through(closedbyadmin=each, membership=member)

@@ -1,9 +1,9 @@
-"""Delete a session and all that is assumed from it: decided in one short transaction, cleared away in parts
-where it is much.
+"""Delete a session and all that is assumed from it: decided in one short transaction, cleared away
+in parts where it is much.
 
-What is decided holds for everybody at once: the sessions lose their team, so that no page, no rule and no
-worker finds them, and the link by which they hung on what stays is cut. What is left of them nobody has a use
-for, and any worker clears it away.
+What is decided holds for everybody at once: the sessions lose their team, so that no page, no rule
+and no worker finds them, and the link by which they hung on what stays is cut. What is left of them
+nobody has a use for, and any worker clears it away.
 """
 
 import hashlib
@@ -50,13 +50,18 @@ def mark_of(ids: Iterable[UUID]) -> str:
 
 @transaction.atomic
 def delete_session(
-    session: AwsSession, member: Membership, *, seen: int | None = None, below_seen: str | None = None
+    session: AwsSession,
+    member: Membership,
+    *,
+    seen: int | None = None,
+    below_seen: str | None = None,
 ) -> int:
-    """Delete a session and everything assumed from it, at all levels; return how many sessions that were.
+    """Delete a session and everything assumed from it, at all levels; return how many sessions that
+    were.
 
-    Of many, the rows stay for `work_off`: the caller wakes a worker. `below_seen`: `mark_of` the dependants
-    that were confirmed; raises `Changed` if they are others by now. Raises `Refused` for what the member may
-    not delete.
+    Of many, the rows stay for `work_off`: the caller wakes a worker. `below_seen`: `mark_of` the
+    dependants that were confirmed; raises `Changed` if they are others by now. Raises `Refused` for
+    what the member may not delete.
     """
     member = begin(member, Action.DELETE, session)
     expect(session.version, seen)
@@ -67,13 +72,17 @@ def delete_session(
     others = not_to_change(member, dependants).order_by("alias")
     if forbidden := list(others.values_list("alias", flat=True)[:NAMED]):
         raise Refused(
-            "", f"Only an admin can delete this: others' sessions rest on it ({', '.join(forbidden)})."
+            "",
+            f"Only an admin can delete this: others' sessions rest on it ({', '.join(forbidden)}).",
         )
     actor = member.user.get_username()
     if len(ids) < parts.AT_ONCE:
         doomed = [*reversed([below for below, _ in session.dependants()]), session]
         entries = end_activations_of(doomed, actor)
-        told = [Entry(EventKind.SESSION_DELETED, actor, each, {"with": session.alias}) for each in doomed]
+        told = [
+            Entry(EventKind.SESSION_DELETED, actor, each, {"with": session.alias})
+            for each in doomed
+        ]
         ledger.append(member.team_id, [*entries, *told])
         _clear(doomed)
     else:
@@ -99,12 +108,20 @@ def _decide(session: AwsSession, member: Membership, actor: str, below: int) -> 
     delete_probes(probes)
     # A worker that is just minting for them comes too late.
     minting = Credential.objects.filter(team=member.team_id, lease_until__gt=now)
-    unneeded = [pk for pk, needs in needs_of(list(minting.values_list("pk", flat=True))).items() if not needs]
-    minting.filter(pk__any_of=unneeded).update(fence=None, lease_until=None, due_at=None, asked_at=None)
+    unneeded = [
+        pk
+        for pk, needs in needs_of(list(minting.values_list("pk", flat=True))).items()
+        if not needs
+    ]
+    minting.filter(pk__any_of=unneeded).update(
+        fence=None, lease_until=None, due_at=None, asked_at=None
+    )
     if not session.is_chained:
         AwsSession.objects.filter(pk=session.pk).update(sealed_secrets=None)
         KeyRotation.objects.filter(root=session.pk).delete()
-        nothing: dict[str, Any] = dict.fromkeys(("sealed", "problem", "due_at", "asked_at", "fence"))
+        nothing: dict[str, Any] = dict.fromkeys(
+            ("sealed", "problem", "due_at", "asked_at", "fence")
+        )
         Credential.objects.filter(root=session.pk, level=0).update(**nothing, lease_until=None)
     data = {"with": session.alias, "below": below}
     ledger.append(member.team_id, [Entry(EventKind.SESSION_DELETED, actor, session, data)])
@@ -116,7 +133,9 @@ def is_due() -> bool:
 
 
 def work_off(seconds: float) -> int:
-    """In a worker: clear away what is deleted, for about so long. Returns how many sessions went."""
+    """In a worker: clear away what is deleted, for about so long. Returns how many sessions
+    went.
+    """
     until, cleared = time.monotonic() + seconds, 0
     waiting = list(Deletion.objects.exclude(team__in=list(map(UUID, teams_held_up()))))
     random.shuffle(waiting)  # where one does not come to its end, the others do
@@ -137,8 +156,8 @@ def work_off(seconds: float) -> int:
 
 @transaction.atomic
 def _clear_part(deletion: Deletion, size: int) -> int:
-    """Clear away the next sessions, at most so many, from the ends of the chains upwards. 0: all of them are
-    gone.
+    """Clear away the next sessions, at most so many, from the ends of the chains upwards. 0: all of
+    them are gone.
     """
     lock_team(deletion.team_id)
     built_on = Exists(AssumerLink.objects.filter(assumer=OuterRef("pk")))
@@ -158,7 +177,9 @@ def _clear_part(deletion: Deletion, size: int) -> int:
 
 
 def _clear(sessions: list[AwsSession]) -> None:
-    """Delete these rows, on which nothing but each other rests, and of a root what was minted below it."""
+    """Delete these rows, on which nothing but each other rests, and of a root what was minted below
+    it.
+    """
     roots = [each.pk for each in sessions if not each.is_chained]
     childless = ~Exists(Credential.objects.filter(parent=OuterRef("pk")))
     while roots and Credential.objects.filter(childless, root__in=roots).delete()[0]:

@@ -1,4 +1,6 @@
-"""Test before saving: a chained draft is minted like any other need; a root draft is asked who it is."""
+"""Test before saving: a chained draft is minted like any other need; a root draft is asked who it
+is.
+"""
 
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
@@ -74,8 +76,12 @@ def start_probe(draft: Draft, member: Membership, session: AwsSession | None) ->
         if draft.secrets:
             probe.sealed_secrets = seal_root_secrets(draft.secrets, probe.place)
     probe.save()
-    data = {key: value for key, value in draft.as_event().items() if key not in {"alias", "profile"}}
-    ledger.append(member.team_id, [Entry(EventKind.PROBE_ASKED, member.user.get_username(), session, data)])
+    data = {
+        key: value for key, value in draft.as_event().items() if key not in {"alias", "profile"}
+    }
+    ledger.append(
+        member.team_id, [Entry(EventKind.PROBE_ASKED, member.user.get_username(), session, data)]
+    )
     return probe
 
 
@@ -156,7 +162,10 @@ def _hop(
     else:
         state = "pending"
     return ProbeHop(
-        row.level, alias if last else arn.name, arn.assumed_role_arn(row.request["role_session_name"]), state
+        row.level,
+        alias if last else arn.name,
+        arn.assumed_role_arn(row.request["role_session_name"]),
+        state,
     )
 
 
@@ -167,7 +176,8 @@ def delete_overdue() -> int:
     for team_id in set(overdue.values_list("team_id", flat=True)):
         with passed_over(team_id), transaction.atomic():
             lock_team(team_id)
-            # As many as one round of the clock may hold the lock for; the others are the next round's.
+            # As many as one round of the clock may hold the lock for; the others are the next
+            # round's.
             some = overdue.filter(team_id=team_id).order_by("ends_at")[: parts.AT_ONCE]
             deleted += delete_probes(some)
     return deleted

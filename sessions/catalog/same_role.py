@@ -13,7 +13,16 @@ from django.db.models import Exists, OuterRef, Q, QuerySet
 
 from sessions import ledger
 from sessions.catalog.access import write_accesses
-from sessions.catalog.audiences import Access, Limit, access_of, accesses_of, is_open, limit_of, named, opened
+from sessions.catalog.audiences import (
+    Access,
+    Limit,
+    access_of,
+    accesses_of,
+    is_open,
+    limit_of,
+    named,
+    opened,
+)
 from sessions.catalog.closed_roles import is_admins, keep_closed, limits_of_role
 from sessions.chains.same_identity import others_like
 from sessions.exceptions import Refused, RightLost
@@ -36,7 +45,9 @@ from sessions.permissions import Action, can, not_to_change, working_members
 
 @dataclass(frozen=True)
 class Way:
-    """Another session that is the same at AWS: whom it is open to, and how many people have it active."""
+    """Another session that is the same at AWS: whom it is open to, and how many people have it
+    active.
+    """
 
     session: AwsSession
     access: Access
@@ -54,14 +65,17 @@ def closed_rights(session: AwsSession) -> list[Right]:
 
 
 def wider_ways(session: AwsSession, most: int) -> tuple[list[Way], bool]:
-    """List other ways to a session's role or identity that let in more people; are there still more?
+    """List other ways to a session's role or identity that let in more people; are there still
+    more?
 
     A session that is open to everyone leaves nobody out: it has no wider way.
     """
     found = _wider(session).select_related("team", "link").defer("sealed_secrets")
     some = list(found.order_by("alias")[: most + 1])
     started: dict[UUID, set[int]] = {}
-    for session_id, user_id in Activation.objects.filter(session__in=some).values_list("session", "user"):
+    for session_id, user_id in Activation.objects.filter(session__in=some).values_list(
+        "session", "user"
+    ):
         started.setdefault(session_id, set()).add(user_id)
     accesses = accesses_of(some[:most])
     ways = [Way(each, accesses[each.pk], len(started.get(each.pk, ()))) for each in some[:most]]
@@ -69,7 +83,9 @@ def wider_ways(session: AwsSession, most: int) -> tuple[list[Way], bool]:
 
 
 def _wider(session: AwsSession, *rights: Right) -> QuerySet[AwsSession]:
-    """Select the other ways that give one of these rights, or any, to somebody the session does not."""
+    """Select the other ways that give one of these rights, or any, to somebody the session does
+    not.
+    """
     wider = Q(pk=None)
     for right in closed_rights(session):
         if rights and right not in rights:
@@ -85,8 +101,8 @@ def _wider(session: AwsSession, *rights: Right) -> QuerySet[AwsSession]:
 
 
 def _named(session: AwsSession, right: Right) -> tuple[list[int], list[UUID]]:
-    """Read the people and groups that are named for that right: one more query inside is one too deep for
-    SQLite.
+    """Read the people and groups that are named for that right: one more query inside is one too
+    deep for SQLite.
     """
     people, groups = named(right, AwsSession.objects.filter(pk=session.pk).values("pk"))
     return list(people.values_list("pk", flat=True)), list(groups.values_list("pk", flat=True))
@@ -118,9 +134,9 @@ def _keeps(session: AwsSession, right: Right, *, of: str, person: str) -> Q:
 def close_like_role(session: AwsSession, author: Membership) -> list[Entry]:
     """Close a session that just got a closed role like that role; return the events.
 
-    Without that, whoever is let in would let in everyone, by making a session of their own and without
-    noticing. Of an admin it is taken that they want it for themselves. For a caller that holds the team's
-    row.
+    Without that, whoever is let in would let in everyone, by making a session of their own and
+    without noticing. Of an admin it is taken that they want it for themselves. For a caller that
+    holds the team's row.
     """
     limits, was = limits_of_role(session), access_of(session)
     access = was.narrowed(limits)
@@ -132,8 +148,9 @@ def close_like_role(session: AwsSession, author: Membership) -> list[Entry]:
 def close_wider_ways(session: AwsSession, actor: Actor) -> list[AwsSession]:
     """Close every other session that is the same at AWS to whom this one is closed; return them.
 
-    Nobody is let in anywhere by it. Many are closed in parts. Whoever loses a right loses what they have
-    running by it. Raises `RightLost`, and closes none, where the actor may not share all of them.
+    Nobody is let in anywhere by it. Many are closed in parts. Whoever loses a right loses what they
+    have running by it. Raises `RightLost`, and closes none, where the actor may not share all of
+    them.
     """
     closed: list[AwsSession] = []
     pace = parts.Pace(parts.AT_ONCE)
@@ -147,7 +164,9 @@ def close_wider_ways(session: AwsSession, actor: Actor) -> list[AwsSession]:
 
 
 @transaction.atomic(durable=True)
-def _close_part(session: AwsSession, actor: Actor, size: int, *, is_first: bool) -> list[AwsSession]:
+def _close_part(
+    session: AwsSession, actor: Actor, size: int, *, is_first: bool
+) -> list[AwsSession]:
     team, actor = lock_team_by(actor, session.team_id, Action.SHARE, session)
     if not closed_rights(session):
         raise Refused("", f"“{session.alias}” is open to everyone: close it first.")
@@ -177,4 +196,6 @@ def _limits_for(session: AwsSession, limits: Mapping[Right, Limit]) -> dict[Righ
 
 def may_close(member: Membership, session: AwsSession) -> bool:
     """Check whether a member may close all of the other ways to a session's role."""
-    return can(member, Action.SHARE, session) and not not_to_change(member, _wider(session)).exists()
+    return (
+        can(member, Action.SHARE, session) and not not_to_change(member, _wider(session)).exists()
+    )

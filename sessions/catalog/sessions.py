@@ -107,9 +107,10 @@ def save_session(
 
     Raises `Refused`; then nothing is saved.
 
-    `seen`: the version that the draft was made from; raises `Changed` if there is another by now. What is
-    active on it or below it moves to the new credentials automatically; the caller wakes a worker. Where the
-    edit changes the identity, only the editor's own does, and other people's end with a notice.
+    `seen`: the version that the draft was made from; raises `Changed` if there is another by now.
+    What is active on it or below it moves to the new credentials automatically; the caller wakes a
+    worker. Where the edit changes the identity, only the editor's own does, and other people's end
+    with a notice.
     """
     try:
         with transaction.atomic():
@@ -123,12 +124,18 @@ def save_session(
             check_place(draft, session, member)
             asks_the_same = not creating and _is_only_shown_otherwise(draft, session, member)
             before = copy(session)
-            link_before = AssumerLink.objects.filter(session=session).values("role_arn", "assumer_id").first()
+            link_before = (
+                AssumerLink.objects.filter(session=session).values("role_arn", "assumer_id").first()
+            )
             own = [] if creating or asks_the_same else own_below(session, member.user_id)
             if creating and draft.kind != CHAINED:
                 # A root is the beginning of everything: an admin says who may build on it.
                 session.open_to_assume = False
-            session.alias, session.profile, session.region = draft.alias, draft.profile, draft.region
+            session.alias, session.profile, session.region = (
+                draft.alias,
+                draft.profile,
+                draft.region,
+            )
             _write(draft, session, member, creating=creating)
             if draft.kind == CHAINED:
                 policy = TeamPolicy.of(member.team_id)
@@ -138,7 +145,9 @@ def save_session(
                 if not creating:
                     check_below(session, policy)
             entries: list[Entry] = []
-            if draft.kind == CHAINED and (not link_before or link_before["role_arn"] != draft.role_arn):
+            if draft.kind == CHAINED and (
+                not link_before or link_before["role_arn"] != draft.role_arn
+            ):
                 entries = close_like_role(session, member)
             kind = EventKind.SESSION_CREATED if creating else EventKind.SESSION_EDITED
             if not creating and not asks_the_same:
@@ -153,7 +162,9 @@ def save_session(
             return session
     except IntegrityError as error:
         if "alias" in str(error):
-            raise Refused("alias", f"The team already has a session called “{draft.alias}”.") from None
+            raise Refused(
+                "alias", f"The team already has a session called “{draft.alias}”."
+            ) from None
         raise
 
 
@@ -181,17 +192,29 @@ def _become_another(session: AwsSession) -> None:
 
 
 def begin_saving(draft: Draft, member: Membership, session: AwsSession | None) -> Membership:
-    """Hold the team's row, then read the member again, who may still save that draft, or test it before."""
+    """Hold the team's row, then read the member again, who may still save that draft, or test it
+    before.
+    """
     if session is None:
-        member = begin(member, Action.CREATE_CHAINED if draft.kind == CHAINED else Action.CREATE_ROOT)
+        member = begin(
+            member, Action.CREATE_CHAINED if draft.kind == CHAINED else Action.CREATE_ROOT
+        )
     else:
         member = begin(member, Action.EDIT, session)
         if draft.kind != session.kind:
-            raise Refused("", f"“{session.alias}” is of another kind: {session.get_kind_display()}.")
-        check_token(member, session, role_arn=draft.role_arn, assumer=draft.assumer, settings=draft.settings)
+            raise Refused(
+                "", f"“{session.alias}” is of another kind: {session.get_kind_display()}."
+            )
+        check_token(
+            member, session, role_arn=draft.role_arn, assumer=draft.assumer, settings=draft.settings
+        )
     if draft.kind != CHAINED:
         # Also for a root that is there: its settings may be wholly others.
-        reason = why_not_create(draft.kind, member) if session is None else why_not_kind(draft.kind, member)
+        reason = (
+            why_not_create(draft.kind, member)
+            if session is None
+            else why_not_kind(draft.kind, member)
+        )
         if reason:
             raise Refused("", reason)
     return member
@@ -200,7 +223,9 @@ def begin_saving(draft: Draft, member: Membership, session: AwsSession | None) -
 def _write(draft: Draft, session: AwsSession, member: Membership, *, creating: bool) -> None:
     if draft.kind != CHAINED:
         stored = None if creating else session
-        told = draft.identity_arn or identity_told(member, draft.kind, draft.settings, draft.secrets, stored)
+        told = draft.identity_arn or identity_told(
+            member, draft.kind, draft.settings, draft.secrets, stored
+        )
         if told or draft.secrets or dict(draft.settings) != session.settings:
             session.identity_arn = told  # who it said it was before may be true no more
         session.settings, session.sts_region = dict(draft.settings), draft.sts_region
@@ -231,7 +256,8 @@ def check_place(draft: Draft, session: AwsSession, member: Membership) -> None:
     if any(each.pk == session.pk for each in chain):
         raise Refused(
             "assumer",
-            f"“{assumer.alias}” is itself assumed from “{session.alias}”: the chain would go in a circle.",
+            f"“{assumer.alias}” is itself assumed from “{session.alias}”: the chain would go in a"
+            " circle.",
         )
     # Where it stays under its assumer, what is below it is as deep as it was.
     moves = AssumerLink.objects.filter(session=session.pk).exclude(assumer=assumer).exists()
@@ -241,5 +267,6 @@ def check_place(draft: Draft, session: AwsSession, member: Membership) -> None:
         below = f" (with the {height} more below it)" if height else ""
         raise Refused(
             "assumer",
-            f"This would be a chain of {depth} AssumeRole calls{below}; the team's limit is {member.team.max_depth}.",
+            f"This would be a chain of {depth} AssumeRole calls{below}; the team's limit is"
+            f" {member.team.max_depth}.",
         )

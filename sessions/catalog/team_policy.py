@@ -37,7 +37,8 @@ from sessions.permissions import Action
 
 # What of a policy decides how people are called.
 NAMING = ("role_session_name", "names_locked", "username_demanded")
-# For how many hours a started session may be kept fresh: at most a week, then somebody has to want it again.
+# For how many hours a started session may be kept fresh: at most a week, then somebody has to want
+# it again.
 HOURS = range(1, 7 * 24 + 1)
 # The events that tell of a session that may be otherwise than it was checked.
 SAVED = (EventKind.SESSION_CREATED, EventKind.SESSION_EDITED)
@@ -83,9 +84,13 @@ class PolicyDraft:
             role_session_name=_checked("role_session_name", self._template),
             names_locked=self.names_locked,
             username_demanded=self.username_demanded,
-            source_identity=_checked("source_identity", lambda: SourceIdentity(self.source_identity)),
+            source_identity=_checked(
+                "source_identity", lambda: SourceIdentity(self.source_identity)
+            ),
             tags=_checked("tags", self._tags),
-            networks=list(_checked("networks", lambda: session_policies.validate_networks(self.networks))),
+            networks=list(
+                _checked("networks", lambda: session_policies.validate_networks(self.networks))
+            ),
         )
 
     def hours(self) -> int:
@@ -126,10 +131,10 @@ def save_policy(draft: PolicyDraft, member: Membership, *, seen: int | None = No
 
     Raises `Refused`, naming the session, if a stored chain could not be walked under it.
 
-    It holds at once. What is active moves to the new names, here or by workers in parts (see `moves`), and
-    each keeps its end; the caller wakes one. Every chain is checked before the team's lock is taken, under it
-    only what has changed since. `seen`: the version that the draft was made from; raises `Changed` if there
-    is another by now.
+    It holds at once. What is active moves to the new names, here or by workers in parts (see
+    `moves`), and each keeps its end; the caller wakes one. Every chain is checked before the team's
+    lock is taken, under it only what has changed since. `seen`: the version that the draft was made
+    from; raises `Changed` if there is another by now.
     """
     for _ in range(TRIES):
         began_at = ledger.length(member.team_id)
@@ -146,7 +151,9 @@ def save_policy(draft: PolicyDraft, member: Membership, *, seen: int | None = No
 def _save(
     draft: PolicyDraft, member: Membership, checked: PolicyDraft, began_at: int, seen: int | None
 ) -> TeamPolicy | None:
-    """Save it under the team's lock; None if another policy was saved since the chains were checked."""
+    """Save it under the team's lock; None if another policy was saved since the chains were
+    checked.
+    """
     member = begin(member, Action.EDIT_POLICY)
     team = member.team
     stored = TeamPolicy.of(team.pk)
@@ -177,11 +184,13 @@ def _save(
     return policy
 
 
-def check_all(team_id: Any, before: PolicyDraft, after: PolicyDraft, since: int | None = None) -> None:
+def check_all(
+    team_id: Any, before: PolicyDraft, after: PolicyDraft, since: int | None = None
+) -> None:
     """Check every chained session against a new policy, as far as it differs. Raises `Refused`.
 
-    `since`: only sessions that were saved since the team's ledger had that many lines, and what is below
-    them.
+    `since`: only sessions that were saved since the team's ledger had that many lines, and what is
+    below them.
     """
     policy = after.policy(team_id)
     after.hours()
@@ -208,7 +217,9 @@ def _check_roots(team_id: Any, sessions: QuerySet[AwsSession]) -> None:
     lost = sessions.exclude(pk__in=below(roots.values("pk"))).order_by().first()
     if lost is not None:
         raise Refused(
-            "", f"The chain of {lost.alias!r} does not end at a root of its team. Mend or delete it first."
+            "",
+            f"The chain of {lost.alias!r} does not end at a root of its team. Mend or delete it"
+            " first.",
         )
 
 
@@ -220,8 +231,8 @@ def _check(session: AwsSession, check: Callable[..., None], *about: Any) -> None
         raise Refused(field, f"“{session.alias}” stands against it: {refused.message}") from None
 
 
-# What these look at is what sessions say, each thing once, not each session: tens of thousands mostly say the
-# same.
+# What these look at is what sessions say, each thing once, not each session: tens of thousands
+# mostly say the same.
 
 
 def _said(sessions: QuerySet[AwsSession], *columns: str) -> list[tuple[Any, ...]]:
@@ -251,7 +262,9 @@ def _check_sizes(sessions: QuerySet[AwsSession], policy: TeamPolicy) -> None:
 
 
 def _check_names(sessions: QuerySet[AwsSession], policy: TeamPolicy) -> None:
-    """Check that nobody would go by another's name in CloudTrail under that policy. Raises `Refused`."""
+    """Check that nobody would go by another's name in CloudTrail under that policy. Raises
+    `Refused`.
+    """
     handles = handles_of(policy.team_id)
     with_alias: list[str] = []
     for (own,) in _said(sessions, "role_session_name"):
@@ -265,7 +278,9 @@ def _check_names(sessions: QuerySet[AwsSession], policy: TeamPolicy) -> None:
         return
     # What is in nobody's handle makes nobody's name.
     in_a_handle = StrIndex(Value("\n".join(handles)), F("shown_alias"))
-    some = sessions.filter(link__role_session_name__any_of=with_alias).annotate(in_a_handle=in_a_handle)
+    some = sessions.filter(link__role_session_name__any_of=with_alias).annotate(
+        in_a_handle=in_a_handle
+    )
     for session in in_batches(
         some.filter(Q(shown_alias=None) | Q(in_a_handle__gt=0)).exclude(shown_alias="")
     ):

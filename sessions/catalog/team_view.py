@@ -53,7 +53,9 @@ class TeamView:
         return cut_off([self.member.team_id], among=self.only)
 
     def is_dead(self, session: AwsSession) -> bool:
-        """Tell if nothing is issued because a link of the chain is cut off: see `permissions.cut_off`."""
+        """Tell if nothing is issued because a link of the chain is cut off: see
+        `permissions.cut_off`.
+        """
         return any(each.pk in self._cut_off for each in self.chain_of(session))
 
     def chain_of(self, session: AwsSession) -> list[AwsSession]:
@@ -69,7 +71,11 @@ class TeamView:
     def describe(self, session: AwsSession) -> Described:
         account, role, name, arn = _identity(session, self.member, self.policy)
         activation = self.activations.get(session.pk)
-        state = state_of(activation, self.now) if activation else ended_state(self.ended.get(session.pk))
+        state = (
+            state_of(activation, self.now)
+            if activation
+            else ended_state(self.ended.get(session.pk))
+        )
         if not session.is_chained:
             state = State(problem=self.broken_roots.get(session.pk))
         return Described(session, self.chain_of(session), state, account, role, name, arn)
@@ -78,9 +84,15 @@ class TeamView:
         return [self.describe(session) for session in sessions]
 
 
-def view_of_sessions(member: Membership, now: datetime, sessions: Sequence[AwsSession] = ()) -> TeamView:
-    """Load these sessions and their chains alone: what it costs does not depend on the rest of the team."""
-    loaded = {each.pk: each for chain in load_chains(sessions, broken=True).values() for each in chain}
+def view_of_sessions(
+    member: Membership, now: datetime, sessions: Sequence[AwsSession] = ()
+) -> TeamView:
+    """Load these sessions and their chains alone: what it costs does not depend on the rest of the
+    team.
+    """
+    loaded = {
+        each.pk: each for chain in load_chains(sessions, broken=True).values() for each in chain
+    }
     activations = Activation.objects.filter(
         user=member.user,
         session_id__any_of=[session.pk for session in sessions],
@@ -100,7 +112,9 @@ def view_of_sessions(member: Membership, now: datetime, sessions: Sequence[AwsSe
 
 def view_of_team(member: Membership, now: datetime) -> TeamView:
     """Loads everything a list needs in a handful of queries, however many sessions there are."""
-    found = AwsSession.objects.filter(team=member.team).select_related("link").defer("sealed_secrets")
+    found = (
+        AwsSession.objects.filter(team=member.team).select_related("link").defer("sealed_secrets")
+    )
     sessions = {session.pk: session for session in found}
     # Another team's credential is not shown, whatever points to it.
     started = Activation.objects.filter(
@@ -113,8 +127,12 @@ def view_of_team(member: Membership, now: datetime) -> TeamView:
     return TeamView(member, now, policy, sessions, activations, problems, ended=notices_of(member))
 
 
-def _identity(session: AwsSession, member: Membership, policy: TeamPolicy) -> tuple[str, str, str, str]:
-    """Return (account, role with path, CloudTrail name, CloudTrail ARN); blanks for an unasked root."""
+def _identity(
+    session: AwsSession, member: Membership, policy: TeamPolicy
+) -> tuple[str, str, str, str]:
+    """Return (account, role with path, CloudTrail name, CloudTrail ARN); blanks for an unasked
+    root.
+    """
     if not session.is_chained:
         parts = session.identity_arn.split(":", 5)
         return session.account, parts[5] if len(parts) == 6 else "", "", session.identity_arn

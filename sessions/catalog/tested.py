@@ -1,7 +1,7 @@
 """Remember who a root is after a test before saving, for exactly what was tested.
 
-The test keeps a keyed digest of kind, settings and secret. Nothing that a browser sends decides what is
-believed, and the digest tells nothing about the secret to who has the database alone.
+The test keeps a keyed digest of kind, settings and secret. Nothing that a browser sends decides
+what is believed, and the digest tells nothing about the secret to who has the database alone.
 """
 
 import json
@@ -42,13 +42,21 @@ def identity_told(
     secrets: Mapping[str, Secret],
     stored: AwsSession | None,
 ) -> str:
-    """Return the ARN of this member's last test of exactly this; empty if none. Ask before saving."""
+    """Return the ARN of this member's last test of exactly this; empty if none. Ask before
+    saving.
+    """
     if ROOT_KINDS[kind].per_person:
         return ""  # it told who the tester is
-    passed = Probe.objects.filter(team=member.team_id, user=member.user_id, kind=kind, state=ProbeState.OK)
+    passed = Probe.objects.filter(
+        team=member.team_id, user=member.user_id, kind=kind, state=ProbeState.OK
+    )
     for probe in (
-        passed.filter(ends_at__gt=database_now()).exclude(tested="").order_by("-ends_at")[:MOST_TESTS]
+        passed.filter(ends_at__gt=database_now())
+        .exclude(tested="")
+        .order_by("-ends_at")[:MOST_TESTS]
     ):
-        if python_secrets.compare_digest(probe.tested, digest(probe, kind, settings, secrets, stored)):
+        if python_secrets.compare_digest(
+            probe.tested, digest(probe, kind, settings, secrets, stored)
+        ):
             return str(probe.result.get("identity", ""))
     return ""

@@ -50,11 +50,14 @@ def handles_of(team_id: Any) -> dict[str, int]:
 
 
 def clash(shape: Shape, handles: Mapping[str, int]) -> str:
-    """A name by which one of these people would go though it is another's handle; empty if there is none."""
+    """A name by which one of these people would go though it is another's handle; empty if there is
+    none.
+    """
     if shape.is_fixed:
         name = shape.name("")
         return name if name.lower() in handles and len(handles) > 1 else ""
-    # Whatever stands beside the handle has to be in the other handle as well: mostly an alias is in none.
+    # Whatever stands beside the handle has to be in the other handle as well: mostly an alias is in
+    # none.
     every_handle = "\n".join(handles)
     if any(piece and piece.lower() not in every_handle for piece in shape.pieces):
         return ""

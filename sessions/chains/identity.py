@@ -1,13 +1,14 @@
 """Say which AWS identity a chain is, so that an edit makes nobody somebody else unasked.
 
-The identity of a session is the way to it: who its root is at AWS, then the role of each hop. An activation
-keeps the one that its person has started. Where a chain leads to another one, that activation ends with a
-notice instead of following; what leaves the way as it is (alias, region, tags, policies, external ID, names)
-moves on.
+The identity of a session is the way to it: who its root is at AWS, then the role of each hop. An
+activation keeps the one that its person has started. Where a chain leads to another one, that
+activation ends with a notice instead of following; what leaves the way as it is (alias, region,
+tags, policies, external ID, names) moves on.
 
-Who a root is may be unknown, so it is counted: `identity_version` goes up with every edit that cannot be
-shown to leave it the same. A key that Chainweb itself has rotated is the same user's, and so is one that a
-test has found to be. A root whose key AWS refuses is mended by another one: what has stopped at it goes on.
+Who a root is may be unknown, so it is counted: `identity_version` goes up with every edit that
+cannot be shown to leave it the same. A key that Chainweb itself has rotated is the same user's, and
+so is one that a test has found to be. A root whose key AWS refuses is mended by another one: what
+has stopped at it goes on.
 """
 
 from collections.abc import Iterable, Mapping, Sequence
@@ -47,7 +48,9 @@ class Why:
         """Put it in the words of the other problems."""
         return {
             "code": "IdentityChanged",
-            "message": f"Ended because {self.by} changed {WHAT[self.what].format(alias=self.alias)}.",
+            "message": (
+                f"Ended because {self.by} changed {WHAT[self.what].format(alias=self.alias)}."
+            ),
             "check": "Start it again if you want to be what it is now.",
         }
 
@@ -59,7 +62,10 @@ def identity_of(chain: Sequence[AwsSession]) -> list[str]:
 
 
 def what_changed(
-    before: AwsSession, link_before: Mapping[str, Any] | None, after: AwsSession, identity_known: str
+    before: AwsSession,
+    link_before: Mapping[str, Any] | None,
+    after: AwsSession,
+    identity_known: str,
 ) -> str:
     """Say which part of its identity an edit has changed, a key of `WHAT`; empty if none.
 
@@ -67,7 +73,11 @@ def what_changed(
     """
     if link_before is not None:
         if link_before["role_arn"] != after.link.role_arn:
-            return "role" if _account(link_before["role_arn"]) == _account(after.link.role_arn) else "account"
+            return (
+                "role"
+                if _account(link_before["role_arn"]) == _account(after.link.role_arn)
+                else "account"
+            )
         return "assumer" if link_before["assumer_id"] != after.link.assumer_id else ""
     if identity_known and before.identity_arn:
         return "root" if identity_known != before.identity_arn else ""
@@ -87,8 +97,8 @@ def check_token(
     assumer: AwsSession | None = None,
     settings: Mapping[str, str] | None = None,
 ) -> None:
-    """Refuse an edit by a token for some sessions alone that may make one of them somebody else at AWS.
-    Raises `RightLost`.
+    """Refuse an edit by a token for some sessions alone that may make one of them somebody else at
+    AWS. Raises `RightLost`.
 
     Else such a token would reach every role that its person may have.
     """
@@ -99,11 +109,15 @@ def check_token(
         same = link.role_arn == role_arn and assumer is not None and link.assumer_id == assumer.pk
     else:
         names = ROOT_KINDS[session.kind].identity_settings
-        same = all(session.settings.get(name, "") == (settings or {}).get(name, "") for name in names)
+        same = all(
+            session.settings.get(name, "") == (settings or {}).get(name, "") for name in names
+        )
     if not same:
         what = "the role or the assumer" if session.is_chained else "the identity"
         message = f"This token is for “{session.alias}” as it is: it may not change {what}. "
-        raise RightLost("", f"{message}Do that on the page, or by a token that is for no session alone.")
+        raise RightLost(
+            "", f"{message}Do that on the page, or by a token that is for no session alone."
+        )
 
 
 def _stands_refused(root: AwsSession) -> bool:
@@ -111,7 +125,8 @@ def _stands_refused(root: AwsSession) -> bool:
         "problem", flat=True
     )
     return any(
-        each and each["hop"] == 0 and not each.get("waiting") and not each["retrying"] for each in problems
+        each and each["hop"] == 0 and not each.get("waiting") and not each["retrying"]
+        for each in problems
     )
 
 
@@ -155,7 +170,9 @@ def own_below(session: AwsSession, user_id: int) -> list[Activation]:
     """List the editor's own activations there and below that match their chains before an edit."""
     below = session.with_dependants().values("pk")
     mine = list(
-        Activation.objects.filter(user=user_id, session__in=below).select_related("session", "credential")
+        Activation.objects.filter(user=user_id, session__in=below).select_related(
+            "session", "credential"
+        )
     )
     chains = load_chains([each.session for each in mine], broken=True)
     held = held_identities(mine)

@@ -11,7 +11,15 @@ from sessions.aws.arn import InvalidArn, RoleArn
 from sessions.aws.hop import Hop
 from sessions.aws.names import InvalidName, names_a_person, render_role_session_name
 from sessions.aws.roots import ROOT_KINDS
-from sessions.models import CHAINED, AssumerLink, AwsSession, Membership, SourceIdentity, Team, TeamPolicy
+from sessions.models import (
+    CHAINED,
+    AssumerLink,
+    AwsSession,
+    Membership,
+    SourceIdentity,
+    Team,
+    TeamPolicy,
+)
 
 
 def effective_template(own: str, policy: TeamPolicy) -> str:
@@ -28,7 +36,9 @@ def template_of(link: AssumerLink, policy: TeamPolicy) -> str:
     return effective_template(link.role_session_name, policy)
 
 
-def role_session_name(link: AssumerLink, session: AwsSession, member: Membership, policy: TeamPolicy) -> str:
+def role_session_name(
+    link: AssumerLink, session: AwsSession, member: Membership, policy: TeamPolicy
+) -> str:
     """Return what CloudTrail will show for that person at that hop; always legal.
 
     Raises `InvalidName` for a broken template.
@@ -51,8 +61,8 @@ def carries_source_identity(chain: Sequence[AwsSession], policy: TeamPolicy) -> 
 def resolve_hops(chain: Sequence[AwsSession], member: Membership, policy: TeamPolicy) -> list[Hop]:
     """Return a chain's AssumeRole calls for that person, root first, the last as delivered.
 
-    Only that last one is bound to networks: a worker assumes from the others, and from elsewhere. Raises
-    `InvalidName`.
+    Only that last one is bound to networks: a worker assumes from the others, and from elsewhere.
+    Raises `InvalidName`.
     """
     carries = carries_source_identity(chain, policy)
     hops = []
@@ -94,7 +104,9 @@ class NamedHop:
 
 
 def preview(chain: Sequence[AwsSession], member: Membership, policy: TeamPolicy) -> list[NamedHop]:
-    """Every hop of a chain (root first) for that person. What is not right yet in a draft ends it early."""
+    """Every hop of a chain (root first) for that person. What is not right yet in a draft ends it
+    early.
+    """
     named: list[NamedHop] = []
     if chain[0].is_chained:
         return named  # a broken table: the chain does not begin at a root
@@ -113,7 +125,10 @@ def preview(chain: Sequence[AwsSession], member: Membership, policy: TeamPolicy)
                     source_identity=hops[0].source_identity,
                     is_personal=ROOT_KINDS[chain[0].kind].per_person
                     or bool(hops[0].source_identity)
-                    or any(names_a_person(template_of(each.link, policy)) for each in chain[1 : number + 1]),
+                    or any(
+                        names_a_person(template_of(each.link, policy))
+                        for each in chain[1 : number + 1]
+                    ),
                     is_bound=is_last and bool(policy.networks or session.link.networks),
                     tags=hop.tags,
                     policy_size=session_policies.plain_size(hop.policy, hop.policy_arns),
@@ -130,8 +145,8 @@ class Unnamed:
 
     `has_source_identity`: something else says who it was.
 
-    `shows`: the user name of the member whose own name in CloudTrail that is. Neither a new session nor a new
-    or another handle may bring that about; somebody who joins a further team can.
+    `shows`: the user name of the member whose own name in CloudTrail that is. Neither a new session
+    nor a new or another handle may bring that about; somebody who joins a further team can.
     """
 
     session: AwsSession
@@ -141,7 +156,9 @@ class Unnamed:
 
 
 def may_be_unnamed(team: Team, policy: TeamPolicy) -> QuerySet[AwsSession]:
-    """Select the sessions whose role session name does not identify a person under that policy, by alias."""
+    """Select the sessions whose role session name does not identify a person under that policy, by
+    alias.
+    """
     found = AwsSession.objects.filter(team=team, kind=CHAINED).select_related("team", "link")
     if policy.names_locked or policy.username_demanded:
         if names_a_person(policy.role_session_name):
@@ -150,13 +167,18 @@ def may_be_unnamed(team: Team, policy: TeamPolicy) -> QuerySet[AwsSession]:
             return found.order_by(Lower("alias"), "pk")
     if names_a_person(policy.role_session_name):
         found = found.exclude(link__role_session_name="")
-    return found.exclude(link__role_session_name__contains="{username}").order_by(Lower("alias"), "pk")
+    return found.exclude(link__role_session_name__contains="{username}").order_by(
+        Lower("alias"), "pk"
+    )
 
 
-def unnamed_sessions(chains: Iterable[Sequence[AwsSession]], policy: TeamPolicy, team: Team) -> list[Unnamed]:
+def unnamed_sessions(
+    chains: Iterable[Sequence[AwsSession]], policy: TeamPolicy, team: Team
+) -> list[Unnamed]:
     """Return the chains' last sessions whose role session name identifies no person.
 
-    A template with {username} always does: it is shortened last of all, and the longest handle fits.
+    A template with {username} always does: it is shortened last of all, and the longest handle
+    fits.
     """
     members = Membership.objects.filter(team=team).values_list("user__aws_name", "user__username")
     owners = {handle.lower(): username for handle, username in members}

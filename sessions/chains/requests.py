@@ -15,7 +15,9 @@ from sessions.models import AwsSession, Credential, Membership, TeamPolicy
 
 @dataclass(frozen=True)
 class PlannedHop:
-    """One step of a chain for one person. Level 0 is the root, where nothing is assumed and `hop` is None."""
+    """One step of a chain for one person. Level 0 is the root, where nothing is assumed and `hop`
+    is None.
+    """
 
     level: int
     session: AwsSession
@@ -31,7 +33,12 @@ def plan(chain: Sequence[AwsSession], member: Membership, policy: TeamPolicy) ->
     kind = ROOT_KINDS[root.kind]
     person = str(member.user_id) if kind.per_person else ""
     fingerprint = root_fingerprint(
-        str(root.team_id), str(root.pk), root.kind, root.secret_version, root.settings, person=person
+        str(root.team_id),
+        str(root.pk),
+        root.kind,
+        root.secret_version,
+        root.settings,
+        person=person,
     )
     kept = {"keeps": True, "person": person} if kind.keeps_base(root.settings) else {}
     planned = [PlannedHop(0, root, fingerprint, None, None, kept)]
@@ -62,10 +69,10 @@ def secure_all(
 ) -> list[Credential]:
     """Do `secure` for several plans of one team in a few queries; return the leaves in order.
 
-    Call it inside a transaction that holds the team's lock. `force` has the leaves minted anew even if they
-    are live. `asked`: a person waits for it, so it goes ahead of the bulk. What stands refused is tried
-    again, also while the leaf still lives: a person asks again, or an edit has changed what was refused. Hops
-    on the way that live are used as they are.
+    Call it inside a transaction that holds the team's lock. `force` has the leaves minted anew even
+    if they are live. `asked`: a person waits for it, so it goes ahead of the bulk. What stands
+    refused is tried again, also while the leaf still lives: a person asks again, or an edit has
+    changed what was refused. Hops on the way that live are used as they are.
     """
     rows = _rows_of(plans)
     leaves = [rows[planned[-1].fingerprint] for planned in plans]
@@ -83,13 +90,15 @@ def secure_all(
             for row in on_the_way
             if (row.level > 0 or row.is_kept_base)
             and not row.is_live(now + PARENT_MARGIN)
-            # What has merely run out is minted when the leaf needs it; what was refused is not even taken
-            # then.
+            # What has merely run out is minted when the leaf needs it; what was refused is not even
+            # taken then.
             and (leaf_is_wanted or _stands_refused(row))
         }
     if wanted:
         asked_at = now if asked else None
-        Credential.objects.filter(pk__any_of=wanted).update(due_at=now, attempts=0, asked_at=asked_at)
+        Credential.objects.filter(pk__any_of=wanted).update(
+            due_at=now, attempts=0, asked_at=asked_at
+        )
         for row in wanted.values():
             row.due_at, row.attempts, row.asked_at = now, 0, asked_at
     return leaves
@@ -100,7 +109,9 @@ def touched(plans: Sequence[Sequence[PlannedHop]]) -> set[str]:
 
     Those that
     stand refused."""
-    rows = Credential.objects.filter(pk__any_of={step.fingerprint for planned in plans for step in planned})
+    rows = Credential.objects.filter(
+        pk__any_of={step.fingerprint for planned in plans for step in planned}
+    )
     return set(rows.filter(problem__isnull=False).values_list("pk", flat=True))
 
 
@@ -117,11 +128,20 @@ def root_row(root: AwsSession, person: str = "", *, make: bool = False) -> Crede
     `make`: it is made if it is not there; then whoever needs it follows in the same transaction.
     """
     fingerprint = root_fingerprint(
-        str(root.team_id), str(root.pk), root.kind, root.secret_version, root.settings, person=person
+        str(root.team_id),
+        str(root.pk),
+        root.kind,
+        root.secret_version,
+        root.settings,
+        person=person,
     )
     row = Credential.objects.filter(pk=fingerprint).first()
     if row is None and make:
-        request = {"keeps": True, "person": person} if ROOT_KINDS[root.kind].keeps_base(root.settings) else {}
+        request = (
+            {"keeps": True, "person": person}
+            if ROOT_KINDS[root.kind].keeps_base(root.settings)
+            else {}
+        )
         row = _row(fingerprint, root, level=0, request=request)
         row.save(force_insert=True)
     return row
@@ -136,7 +156,13 @@ def _rows_of(plans: Sequence[Sequence[PlannedHop]]) -> dict[str, Credential]:
     found = Credential.objects.select_for_update().filter(pk__any_of=steps).order_by("level")
     rows = {row.fingerprint: row for row in found}
     made = [
-        _row(fingerprint, root, parent_id=step.parent_fingerprint, level=step.level, request=step.request)
+        _row(
+            fingerprint,
+            root,
+            parent_id=step.parent_fingerprint,
+            level=step.level,
+            request=step.request,
+        )
         for fingerprint, (step, root) in steps.items()
         if fingerprint not in rows
     ]

@@ -17,12 +17,15 @@ def check_link(link: AssumerLink, policy: TeamPolicy) -> None:
     """Check that the team's policy allows a link. Raises `Refused`."""
     own = link.role_session_name
     if own and policy.username_demanded and not policy.names_locked and not names_a_person(own):
-        raise Refused("role_session_name", "The team's policy demands {username} in every role session name.")
+        raise Refused(
+            "role_session_name", "The team's policy demands {username} in every role session name."
+        )
     check_tags(link, policy)
     missing = set(link.transitive_tag_keys) - {key for key, _ in link.tags}
     if missing:
         raise Refused(
-            "transitive_tag_keys", f"“{sorted(missing)[0]}” is passed on, but is no tag of this hop."
+            "transitive_tag_keys",
+            f"“{sorted(missing)[0]}” is passed on, but is no tag of this hop.",
         )
     try:
         session_policies.validate_policy_arns(link.policy_arns, RoleArn.parse(link.role_arn))
@@ -30,11 +33,13 @@ def check_link(link: AssumerLink, policy: TeamPolicy) -> None:
         raise Refused("policy_arns", str(error)) from None
 
 
-def check_name(session: AwsSession, policy: TeamPolicy, handles: Mapping[str, int] | None = None) -> None:
+def check_name(
+    session: AwsSession, policy: TeamPolicy, handles: Mapping[str, int] | None = None
+) -> None:
     """Check that no member's role session name equals another member's CloudTrail handle.
 
-    It is about that session's own hop. Nobody may have its name come out as the handle of somebody else.
-    `handles`: the team's, if they are read already. Raises `Refused`.
+    It is about that session's own hop. Nobody may have its name come out as the handle of somebody
+    else. `handles`: the team's, if they are read already. Raises `Refused`.
     """
     template = template_of(session.link, policy)
     if template == HANDLE:
@@ -45,7 +50,8 @@ def check_name(session: AwsSession, policy: TeamPolicy, handles: Mapping[str, in
     if name:
         raise Refused(
             "role_session_name",
-            f"With this somebody would go by “{name}”, which is another person's own name in CloudTrail: use {{username}}.",
+            f"With this somebody would go by “{name}”, which is another person's own name in"
+            " CloudTrail: use {username}.",
         )
 
 
@@ -70,8 +76,8 @@ def why_not_tags(link: AssumerLink, policy: TeamPolicy) -> str:
 def check_below(session: AwsSession, policy: TeamPolicy) -> None:
     """Check the chains through an edited session, where it can matter. Raises `Refused`.
 
-    Tags that it, or a hop above it, passes on now clash with what hops below it send: only those that send
-    any are looked at.
+    Tags that it, or a hop above it, passes on now clash with what hops below it send: only those
+    that send any are looked at.
     """
     if not any(each.link.transitive_tag_keys for each in session.chain()[1:]):
         return
@@ -88,8 +94,9 @@ def check_chain(chain: Sequence[AwsSession], policy: TeamPolicy) -> None:
             if earlier := passed_on.get(key.casefold()):
                 raise Refused(
                     "tags",
-                    f"Hop {number}, “{session.alias}”, sends the tag “{key}”, which hop {earlier[0]}, "
-                    f"“{earlier[1].alias}”, already passes on: AWS refuses to take it again.",
+                    f"Hop {number}, “{session.alias}”, sends the tag “{key}”, which hop"
+                    f" {earlier[0]}, “{earlier[1].alias}”, already passes on: AWS refuses to take"
+                    " it again.",
                 )
         passed_on |= {key.casefold(): (number, session) for key in session.link.transitive_tag_keys}
     check_size(chain[-1], policy)
@@ -103,12 +110,15 @@ def check_size(session: AwsSession, policy: TeamPolicy) -> None:
         networks = " with the networks it is bound to" if is_bound else ""
         raise Refused(
             "policy",
-            f"The session policies of “{session.alias}”{networks} have {size} characters; AWS takes {LONGEST_POLICY}.",
+            f"The session policies of “{session.alias}”{networks} have {size} characters; AWS takes"
+            f" {LONGEST_POLICY}.",
         )
 
 
 def size_of(link: AssumerLink, policy: TeamPolicy) -> int:
-    """Count the characters of a hop's session policies, with the networks it is bound to, that AWS counts."""
+    """Count the characters of a hop's session policies, with the networks it is bound to, that AWS
+    counts.
+    """
     arns = tuple(link.policy_arns)
     bound = session_policies.bind_to_networks(link.policy, arns, (policy.networks, link.networks))
     return session_policies.plain_size(bound, arns)

@@ -10,8 +10,8 @@ from sessions.models import CHAINED, AssumerLink, AwsSession
 
 
 def keys_of(session: AwsSession) -> frozenset[str]:
-    """Name who a session is at AWS, in each way that is known: by its role, by what a test has told, by a
-    root's settings.
+    """Name who a session is at AWS, in each way that is known: by its role, by what a test has
+    told, by a root's settings.
     """
     if session.is_chained:
         return frozenset([role_key(session.link.role_arn)])
@@ -20,21 +20,28 @@ def keys_of(session: AwsSession) -> frozenset[str]:
 
 
 def is_known(session: AwsSession) -> bool:
-    """Check whether all is known of who a session is at AWS. What a test tells of a root of each person's is
-    the tester.
+    """Check whether all is known of who a session is at AWS. What a test tells of a root of each
+    person's is the tester.
     """
     return session.is_chained or bool(session.identity_arn) or ROOT_KINDS[session.kind].per_person
 
 
 def others_like(session: AwsSession) -> QuerySet[AwsSession]:
     """Select the other sessions of the team that are the same at AWS, as far as that is known."""
-    keys, team = keys_of(session), AwsSession.objects.filter(team=session.team_id).exclude(pk=session.pk)
-    roots = [each.pk for each in _roots(session.team_id) if each != session and keys & keys_of(each)]
+    keys, team = (
+        keys_of(session),
+        AwsSession.objects.filter(team=session.team_id).exclude(pk=session.pk),
+    )
+    roots = [
+        each.pk for each in _roots(session.team_id) if each != session and keys & keys_of(each)
+    ]
     if not roots:
         return team.filter(kind=CHAINED, link__role_arn__role_key__in=keys)
     # Each half by its own index.
     links = AssumerLink.objects.filter(session__team=session.team_id, role_arn__role_key__in=keys)
-    either = links.values("pk").union(AwsSession.objects.filter(pk__in=roots).order_by().values("pk"))
+    either = links.values("pk").union(
+        AwsSession.objects.filter(pk__in=roots).order_by().values("pk")
+    )
     return team.filter(pk__in=either)
 
 

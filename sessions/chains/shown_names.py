@@ -1,8 +1,8 @@
 """Check if, with a new handle, one person would go by another's name in CloudTrail.
 
-Not every session is asked. A name is at most as long as a handle, so what could come out as one is known from
-the name: the templates without {alias} that make it are written down and looked up, and of those with {alias}
-the aliases that are in it.
+Not every session is asked. A name is at most as long as a handle, so what could come out as one is
+known from the name: the templates without {alias} that make it are written down and looked up, and
+of those with {alias} the aliases that are in it.
 """
 
 from collections.abc import Iterable, Iterator
@@ -29,7 +29,9 @@ class ShownNames:
     def __init__(self) -> None:
         self.teams = {team.pk: team for team in Team.objects.select_related("policy")}
         self.members: dict[Any, dict[str, int]] = {}
-        for team, handle, person in Membership.objects.values_list("team_id", "user__aws_name", "user_id"):
+        for team, handle, person in Membership.objects.values_list(
+            "team_id", "user__aws_name", "user_id"
+        ):
             self.members.setdefault(team, {})[handle.lower()] = person
         self.owners = dict(AwsName.objects.values_list("key", "person_id"))
 
@@ -56,13 +58,18 @@ class ShownNames:
         return getattr(self.teams[team_id], "policy", None) or TeamPolicy(team_id=team_id)
 
     def _shapes(self, handle: str, person_id: int | None) -> Iterator[tuple[Any, Shape]]:
-        """Return what could come out as that name: (team's id, the part made of handles), each once."""
+        """Return what could come out as that name: (team's id, the part made of handles), each
+        once.
+        """
         found: set[tuple[Any, str, str]] = set()
         for team, own, alias in self._links(handle, person_id):
             template = effective_template(own, self._policy(team))
             if template != HANDLE:
                 found.add((team, template, alias if ALIAS in template else ""))
-        found |= {(team, self._policy(team).role_session_name, "") for team in self._ruled_by_one_template()}
+        found |= {
+            (team, self._policy(team).role_session_name, "")
+            for team in self._ruled_by_one_template()
+        }
         for team, template, alias in found:
             try:
                 yield team, Shape.of(template, alias, self.teams[team].slug)
@@ -70,11 +77,15 @@ class ShownNames:
                 continue  # of before the rules, and never sent
 
     def _overruled(self) -> list[Any]:
-        """Return the teams whose policy puts another template than {username} in place of links' own."""
+        """Return the teams whose policy puts another template than {username} in place of links'
+        own.
+        """
         return [team for team in self.teams if self._policy(team).role_session_name != HANDLE]
 
     def _ruled_by_one_template(self) -> set[Any]:
-        overruled = [team for team in self._overruled() if ALIAS not in self._policy(team).role_session_name]
+        overruled = [
+            team for team in self._overruled() if ALIAS not in self._policy(team).role_session_name
+        ]
         if not overruled:
             return set()
         chained = AwsSession.objects.filter(team__in=overruled, kind=CHAINED).order_by()
@@ -101,7 +112,9 @@ class ShownNames:
         }
 
     def _names(self, handle: str, person_id: int | None) -> list[tuple[str, str]]:
-        """The names that may come out, each with the handle that it comes of: empty for one that is nobody's."""
+        """The names that may come out, each with the handle that it comes of: empty for one that is
+        nobody's.
+        """
         handles = {each for members in self.members.values() for each in members}
         others = (name for name, owner in self.owners.items() if owner != person_id)
         return [
@@ -111,7 +124,11 @@ class ShownNames:
         ]
 
     def _placeholders(self, name: str, inside: str) -> list[tuple[str, str]]:
-        slugs = ((team.slug.lower(), "{team}") for team in self.teams.values() if team.slug.lower() in name)
+        slugs = (
+            (team.slug.lower(), "{team}")
+            for team in self.teams.values()
+            if team.slug.lower() in name
+        )
         return [*([(inside, HANDLE)] if inside else []), *slugs]
 
 
@@ -140,7 +157,9 @@ def _parts(name: str) -> Iterator[str]:
 
 def remember_aliases(most: int = 500) -> int:
     """Store how names show aliases saved without it. Run by the clock; returns how many."""
-    unknown = list(AwsSession.objects.filter(shown_alias=None).only("pk", "alias").order_by()[:most])
+    unknown = list(
+        AwsSession.objects.filter(shown_alias=None).only("pk", "alias").order_by()[:most]
+    )
     for session in unknown:
         session.shown_alias = shown_alias(session.alias)
     AwsSession.objects.bulk_update(unknown, ["shown_alias"])

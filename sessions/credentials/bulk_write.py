@@ -44,17 +44,27 @@ def write(fence: uuid.UUID, columns: Sequence[str], rows: Mapping[str, Mapping[s
         if connection.vendor == "sqlite":
             setting = ", ".join(f"{column} = %s" for column in columns)
             cursor.executemany(
-                f"UPDATE chains_credential SET {setting}, lease_until = NULL WHERE fingerprint = %s AND fence = %s",  # noqa: S608  (column names of ours)
+                # The column names are ours.
+                f"UPDATE chains_credential SET {setting}, lease_until = NULL"  # noqa: S608
+                " WHERE fingerprint = %s AND fence = %s",
                 [
-                    [*(stored(column, row[column]) for column in columns), pk, stored("fence", fence)]
+                    [
+                        *(stored(column, row[column]) for column in columns),
+                        pk,
+                        stored("fence", fence),
+                    ]
                     for pk, row in rows.items()
                 ],
             )
         else:
-            # One JSON text: arrays, one per column, would be put together and quoted value by value in
-            # Python.
+            # One JSON text: arrays, one per column, would be put together and quoted value by value
+            # in Python.
             setting = ", ".join(
-                f"{column} = decode(v.sealed, 'base64')" if column == "sealed" else f"{column} = v.{column}"
+                (
+                    f"{column} = decode(v.sealed, 'base64')"
+                    if column == "sealed"
+                    else f"{column} = v.{column}"
+                )
                 for column in columns
             )
             types = ", ".join(f"{column} {_TYPES[column]}" for column in columns)
@@ -63,14 +73,17 @@ def write(fence: uuid.UUID, columns: Sequence[str], rows: Mapping[str, Mapping[s
                 f"FROM jsonb_to_recordset(%s::jsonb) AS v(fingerprint text, {types}) "
                 "WHERE c.fingerprint = v.fingerprint AND c.fence = %s",
                 [
-                    json.dumps([{"fingerprint": pk, **row} for pk, row in rows.items()], default=_as_json),
+                    json.dumps(
+                        [{"fingerprint": pk, **row} for pk, row in rows.items()], default=_as_json
+                    ),
                     fence,
                 ],
             )
 
 
 _ADD = """
-INSERT INTO chains_credential (fingerprint, team_id, root_id, parent_id, level, request, generation, access_key_id, attempts)
+INSERT INTO chains_credential (fingerprint, team_id, root_id, parent_id, level, request, generation,
+    access_key_id, attempts)
 SELECT v.*, 0, '', 0 FROM jsonb_to_recordset(%s::jsonb)
 AS v(fingerprint text, team_id uuid, root_id uuid, parent_id text, level smallint, request jsonb)
 """
@@ -101,14 +114,17 @@ def add(credentials: Collection[Credential]) -> None:
 
 
 _DELETE_POSTGRES = "DELETE FROM chains_credential WHERE fingerprint = ANY(%s)"
-_DELETE_SQLITE = "DELETE FROM chains_credential WHERE fingerprint IN (SELECT value FROM json_each(%s))"
+_DELETE_SQLITE = (
+    "DELETE FROM chains_credential WHERE fingerprint IN (SELECT value FROM json_each(%s))"
+)
 
 
 def delete(fingerprints: Collection[str]) -> None:
-    """Delete credentials of which the caller knows, under the team's lock, that nothing points to them.
+    """Delete credentials of which the caller knows, under the team's lock, that nothing points to
+    them.
 
-    Django would read them, and look for what points to them, once more. The database itself refuses a
-    mistake.
+    Django would read them, and look for what points to them, once more. The database itself refuses
+    a mistake.
     """
     if not fingerprints:
         return
@@ -131,10 +147,11 @@ _DUE_BELOW_SQLITE = _DUE_BELOW.format(
 
 
 def make_due_below(parents: Collection[str], now: datetime) -> None:
-    """Make due what stopped at these or further up, however deep below them, and whatever nothing tries
-    again.
+    """Make due what stopped at these or further up, however deep below them, and whatever nothing
+    tries again.
 
-    Every commit does this, so it is spared the building of a query, which costs more than the query.
+    Every commit does this, so it is spared the building of a query, which costs more than the
+    query.
     """
     moment, above = stored("due_at", now), list(parents)
     with connection.cursor() as cursor:

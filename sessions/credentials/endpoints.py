@@ -1,9 +1,9 @@
 """Choose where an account is called: the root's STS region, or one that stands in for it.
 
-What this process has last seen of an account at a region is its `Health`, a breaker: after some calls in a
-row without an answer it is shut for a while, and then tried with one call. A region that stands in is tried
-with few calls from the start and shut by the first that fails, so that an outage of all regions, or of one
-endpoint for all, costs few calls more.
+What this process has last seen of an account at a region is its `Health`, a breaker: after some
+calls in a row without an answer it is shut for a while, and then tried with one call. A region that
+stands in is tried with few calls from the start and shut by the first that fails, so that an outage
+of all regions, or of one endpoint for all, costs few calls more.
 """
 
 import random
@@ -28,15 +28,19 @@ FAILURES_TO_SHUT = 3
 FIRST_SHUT = compressed(seconds=5)
 # So many further regions are tried at most.
 MOST_STAND_INS = 3
-# What a region rejects may be its own doing: a policy that names regions, an endpoint that is not there for
-# all of them.
-REGIONAL = DENIED | UNKNOWN_KEY | QUOTING | {"AuthFailure", "OptInRequired", "RegionDisabledException"}
+# What a region rejects may be its own doing: a policy that names regions, an endpoint that is not
+# there for all of them.
+REGIONAL = (
+    DENIED | UNKNOWN_KEY | QUOTING | {"AuthFailure", "OptInRequired", "RegionDisabledException"}
+)
 _OF_A_REGION = {About.HOP, About.KEY, About.REGION}
 
 
 @dataclass
 class Health:
-    """Remember what this process has last seen of one account at one region's STS, from run to run."""
+    """Remember what this process has last seen of one account at one region's STS, from run to
+    run.
+    """
 
     failures: int = 0
     shut_until: float = 0.0
@@ -84,11 +88,14 @@ class Route:
     def at(self, region: str) -> Health:
         """Find what is known of the account at one of the regions."""
         found = _health.get((self.account, region))
-        # Whether a region that stands in serves this account at all is not known before it has answered.
+        # Whether a region that stands in serves this account at all is not known before it has
+        # answered.
         return found or Health(failures=0 if region == self.home else FAILURES_TO_SHUT - 1)
 
     def now(self) -> str:
-        """Name the region that calls go to now, beside those that try whether an earlier one is well again."""
+        """Name the region that calls go to now, beside those that try whether an earlier one is
+        well again.
+        """
         if not self.at(self.home).failures:
             return self.home  # which is the case but for an outage
         for region in self._usable():
@@ -97,8 +104,8 @@ class Route:
         return self.home
 
     def next(self, under_way: dict[str, int]) -> str | None:
-        """Name the region for one more call, with so many under way at each; None while there is room at
-        none.
+        """Name the region for one more call, with so many under way at each; None while there is
+        room at none.
         """
         if not self.at(self.home).failures:
             return self.home
@@ -119,7 +126,9 @@ class Route:
 
     def seconds_shut(self) -> float:
         """Tell how long until one of the regions may be tried."""
-        return max(0.0, min(self.at(region).shut_until for region in self.regions) - time.monotonic())
+        return max(
+            0.0, min(self.at(region).shut_until for region in self.regions) - time.monotonic()
+        )
 
     def told(self, region: str, error: AwsError | None) -> None:
         """Take down how a call at that region ended."""
@@ -132,24 +141,30 @@ class Route:
 
     def goes_elsewhere(self, region: str, error: AwsError) -> bool:
         """Tell whether what this call was for can be had at another region right away."""
-        return self.at(region).last_error is error and self.at(region).is_shut() and not self.is_shut()
+        return (
+            self.at(region).last_error is error and self.at(region).is_shut() and not self.is_shut()
+        )
 
     def judged(self, region: str, error: AwsError) -> AwsError:
-        """Make nothing final of a rejection by a stand-in region: the root's own may say otherwise."""
+        """Make nothing final of a rejection by a stand-in region: the root's own may say
+        otherwise.
+        """
         if region == self.home or error.about not in _OF_A_REGION or error.code not in REGIONAL:
             return error
         return type(error)(
             error.code,
             error.hop,
-            f"STS in {self.home} does not answer, and {region}, asked in its place, said: {error.message}",
-            f"This is tried again until {self.home} answers. If {region} may not be used, look at this: {error.check}",
+            f"STS in {self.home} does not answer, and {region}, asked in its place, said:"
+            f" {error.message}",
+            f"This is tried again until {self.home} answers. If {region} may not be used, look at"
+            f" this: {error.check}",
             retryable=True,
             about=About.MOMENT,
         )
 
     def other_than(self, region: str) -> str | None:
-        """Name another region that takes calls, for what cannot wait until one is shut; None if there is
-        none.
+        """Name another region that takes calls, for what cannot wait until one is shut; None if
+        there is none.
         """
         return next((each for each in self._usable() if each != region), None)
 
@@ -163,7 +178,8 @@ class Route:
 def ask(way: Route, call: Callable[[str], Answer]) -> Answer:
     """Make a call outside of a run, and once more at the next region if there is no answer.
 
-    Where the first region may be tried again, this call does so: no run may have a call for that account.
+    Where the first region may be tried again, this call does so: no run may have a call for that
+    account.
     """
     first = way.next({}) or way.now()
     other = way.other_than(first)

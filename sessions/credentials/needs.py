@@ -44,7 +44,9 @@ def needs_of(fingerprints: Collection[str]) -> dict[str, list[Need]]:
                 found[top].append(need)
         direct = False
         children: dict[str, set[str]] = {}
-        rows = Credential.objects.filter(parent_id__any_of=standing_for).values_list("pk", "parent_id")
+        rows = Credential.objects.filter(parent_id__any_of=standing_for).values_list(
+            "pk", "parent_id"
+        )
         for child, parent in rows:
             children.setdefault(child, set()).update(standing_for[str(parent)])
         standing_for = children
@@ -52,8 +54,8 @@ def needs_of(fingerprints: Collection[str]) -> dict[str, list[Need]]:
 
 
 def _needs_at(fingerprints: Collection[str], *, direct: bool) -> list[tuple[str, Need]]:
-    # Plain values: model instances of three tables would cost more than the sealing and signing of a hop's
-    # ledger line.
+    # Plain values: model instances of three tables would cost more than the sealing and signing of
+    # a hop's ledger line.
     started = Activation.objects.filter(credential_id__any_of=fingerprints)
     tried = Probe.objects.filter(credential_id__any_of=fingerprints)
     activations = list(
@@ -63,12 +65,19 @@ def _needs_at(fingerprints: Collection[str], *, direct: bool) -> list[tuple[str,
     )
     probes = list(
         rightful_probes(tried, with_fresh_groups(MEMBERSHIP)).values_list(
-            "credential_id", "user__username", "session_id", "session__alias", "team_id", "assumer_id"
+            "credential_id",
+            "user__username",
+            "session_id",
+            "session__alias",
+            "team_id",
+            "assumer_id",
         )
     )
     dead = below(
         cut_off({row[4] for row in activations}, among=above(started.values("session")))
-        | cut_off({row[4] for row in probes}, among=above(tried.exclude(assumer=None).values("assumer")))
+        | cut_off(
+            {row[4] for row in probes}, among=above(tried.exclude(assumer=None).values("assumer"))
+        )
     )
     needs = [
         (str(credential_id), Need(person, Subject(session_id, alias), direct))
@@ -85,8 +94,8 @@ def _needs_at(fingerprints: Collection[str], *, direct: bool) -> list[tuple[str,
 def rightful(activations: QuerySet[Activation], *also: Q) -> QuerySet[Activation]:
     """Keep the needs whose person may start the session now: member, active, let in.
 
-    `also`: more about the membership. The age of groups, for one: too old, they end nothing, but nothing is
-    minted.
+    `also`: more about the membership. The age of groups, for one: too old, they end nothing, but
+    nothing is minted.
     """
     granted = _granted(Right.START, session=OuterRef("session"))
     working = _of_working_members(activations, "session__team", *also)
@@ -97,12 +106,14 @@ def rightful_probes(probes: QuerySet[Probe], *also: Q) -> QuerySet[Probe]:
     """Those whose person may assume from the draft's assumer now."""
     granted = _granted(Right.ASSUME, session=OuterRef("assumer"))
     is_admin = Q(user__memberships__role="admin")
-    return _of_working_members(probes, "team", is_admin | Q(assumer__open_to_assume=True) | granted, *also)
+    return _of_working_members(
+        probes, "team", is_admin | Q(assumer__open_to_assume=True) | granted, *also
+    )
 
 
 def _of_working_members(rows: QuerySet[Row], team: str, *also: Combinable | Q) -> QuerySet[Row]:
-    # One filter() for all of it, so that all of it is about one and the same membership. Another team's
-    # credential is no need.
+    # One filter() for all of it, so that all of it is about one and the same membership. Another
+    # team's credential is no need.
     return rows.filter(
         *also,
         credential__team=F(team),

@@ -12,8 +12,8 @@ from sessions.credentials.timing import DEFERRED_FOR
 from sessions.models import Credential
 from sessions.secret import Secret
 
-# A device shows another code every half minute, and AWS takes the one before as well. An older one is of no
-# use to anybody.
+# A device shows another code every half minute, and AWS takes the one before as well. An older one
+# is of no use to anybody.
 CODE_LIFE = timedelta(minutes=1)
 
 
@@ -47,8 +47,9 @@ class Minted:
 class Refusal:
     """Hold a rejection of this very hop, by AWS or on the way there.
 
-    `tried` and `home`: when, and at which STS region, where it was about the root. `signed_with`: the access
-    key of the call. `codes`: what people had typed for it; `unanswered`: AWS may have taken them.
+    `tried` and `home`: when, and at which STS region, where it was about the root. `signed_with`:
+    the access key of the call. `codes`: what people had typed for it; `unanswered`: AWS may have
+    taken them.
     """
 
     error: AwsError
@@ -65,8 +66,8 @@ class Blocked:
 
     It is tried again at `due_at`; None: not before something changes.
 
-    `finds_out`: nothing up there is tried by itself, so this row's own call finds out whether the problem is
-    over; with `passes` that is worth a look soon.
+    `finds_out`: nothing up there is tried by itself, so this row's own call finds out whether the
+    problem is over; with `passes` that is worth a look soon.
     """
 
     problem: dict[str, Any]
@@ -93,8 +94,8 @@ class Tried(Protocol):
 
 
 def tries_before(row: Tried, problem: Mapping[str, object]) -> int:
-    """Count the tries that ended by the same cause: an outage lengthens no wait after a rejection, nor the
-    other way round.
+    """Count the tries that ended by the same cause: an outage lengthens no wait after a rejection,
+    nor the other way round.
     """
     return row.attempts if row.problem and row.problem.get("cause") == problem.get("cause") else 0
 
@@ -115,7 +116,10 @@ def not_its_own(level: int) -> AwsError:
         code="WrongPointer",
         hop=level,
         message="The stored credential points to what does not belong to it.",
-        check="Somebody changed the database by hand: look into its logs, then stop and start the session.",
+        check=(
+            "Somebody changed the database by hand: look into its logs, then stop and start the"
+            " session."
+        ),
     )
 
 
@@ -135,18 +139,20 @@ def problem_of(error: AwsError, since: datetime | None = None) -> dict[str, Any]
         "retrying": error.retryable,
         "rejected": not error.retryable and not isinstance(error, WaitingForPerson),
         "waiting": isinstance(error, WaitingForPerson),
-        "cause": error.about.value
-        if error.retryable or error.about is About.REGION
-        else f"{error.hop} {error.code}",
+        "cause": (
+            error.about.value
+            if error.retryable or error.about is About.REGION
+            else f"{error.hop} {error.code}"
+        ),
     }
 
 
 def as_proved(error: AwsError, row: Credential, signed: Signed) -> AwsError:
     """Limit what a rejection proves by what happened before.
 
-    Where the caller's credential has just been issued again because of the same answer, it is not the
-    credential that AWS does not want. One that a person has typed a code for is given up only when the same
-    call is rejected twice.
+    Where the caller's credential has just been issued again because of the same answer, it is not
+    the credential that AWS does not want. One that a person has typed a code for is given up only
+    when the same call is rejected twice.
     """
     is_second = (row.problem or {}).get("code") == error.code
     if error.about is About.CALLER and signed.by_code:
@@ -162,8 +168,8 @@ def as_proved(error: AwsError, row: Credential, signed: Signed) -> AwsError:
         error.code,
         row.level,
         error.message,
-        "What this hop is assumed from was issued again, to no avail: check that its account has enabled the region where "
-        "STS is called, and that nothing on the way changes requests.",
+        "What this hop is assumed from was issued again, to no avail: check that its account has"
+        " enabled the region where STS is called, and that nothing on the way changes requests.",
     )
 
 
@@ -191,13 +197,15 @@ def is_unanswered(error: AwsError) -> bool:
 def blocked_by(outcome: Outcome, parent: Credential | None = None) -> Outcome:
     """Return what a parent's failure means for the row below it.
 
-    `parent` is a row that is minted by itself, as it was stored with that: what rests on it is tried when it
-    is. Without it the row below finds out.
+    `parent` is a row that is minted by itself, as it was stored with that: what rests on it is
+    tried when it is. Without it the row below finds out.
     """
     match outcome:
         case Refusal() | Blocked() if parent is not None:
             # Without a problem it is somebody else's by now.
-            return Blocked(parent.problem, parent.due_at) if parent.problem else Deferred(DEFERRED_FOR)
+            return (
+                Blocked(parent.problem, parent.due_at) if parent.problem else Deferred(DEFERRED_FOR)
+            )
         case Refusal(error):
             return Blocked(problem_of(error), due_at=None, finds_out=True, passes=error.retryable)
         case Blocked() | Deferred():

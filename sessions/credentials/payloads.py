@@ -16,15 +16,17 @@ from sessions.secret import Secret
 def seal_credentials(row: Credential, credentials: AwsCredentials, generation: int) -> bytes:
     """Seal secret key and session token for that row and generation; a root's to the workers' key.
 
-    Key id and end are stored beside the sealed value to be searched by. They are closed in as well, so that
-    nobody who can write the table gives a secret another name or a later end. Inside, and not in what is
-    bound to the outside: an older web process reads what a newer worker has closed, and `reseal` moves it
-    without knowing.
+    Key id and end are stored beside the sealed value to be searched by. They are closed in as well,
+    so that nobody who can write the table gives a secret another name or a later end. Inside, and
+    not in what is bound to the outside: an older web process reads what a newer worker has closed,
+    and `reseal` moves it without knowing.
     """
     text = json.dumps(
         {
             "secret_access_key": credentials.secret_access_key.reveal(),
-            "session_token": credentials.session_token.reveal() if credentials.session_token else "",
+            "session_token": credentials.session_token.reveal()
+            if credentials.session_token
+            else "",
             "access_key_id": credentials.access_key_id,
             "expires_at": credentials.expires_at.isoformat() if credentials.expires_at else None,
         }
@@ -36,9 +38,10 @@ def seal_credentials(row: Credential, credentials: AwsCredentials, generation: i
 def open_credentials(row: Credential) -> AwsCredentials:
     """Open what the row holds now; a root's, only in a worker.
 
-    Raises `SealingError` if nothing was sealed for it, if the key id beside it is not the one that it was
-    sealed with, or if the end is later than that; a worker writes an earlier one when AWS says that it has
-    ended. What was sealed before these two were closed in lacks them; AWS ends it within hours.
+    Raises `SealingError` if nothing was sealed for it, if the key id beside it is not the one that
+    it was sealed with, or if the end is later than that; a worker writes an earlier one when AWS
+    says that it has ended. What was sealed before these two were closed in lacks them; AWS ends it
+    within hours.
     """
     if row.sealed is None:
         raise sealing.SealingError("There is nothing sealed in this row.")
@@ -47,7 +50,10 @@ def open_credentials(row: Credential) -> AwsCredentials:
     if not _fits(parts, row):
         raise sealing.SealingError("The key id or the end beside a sealed value was changed.")
     return AwsCredentials(
-        row.access_key_id, Secret(parts["secret_access_key"]), Secret(parts["session_token"]), row.expires_at
+        row.access_key_id,
+        Secret(parts["secret_access_key"]),
+        Secret(parts["session_token"]),
+        row.expires_at,
     )
 
 
@@ -58,7 +64,9 @@ def _fits(sealed: Mapping[str, Any], row: Credential) -> bool:
         return False
     if sealed["expires_at"] is None:
         return True
-    return row.expires_at is not None and row.expires_at <= datetime.fromisoformat(sealed["expires_at"])
+    return row.expires_at is not None and row.expires_at <= datetime.fromisoformat(
+        sealed["expires_at"]
+    )
 
 
 def seal_root_secrets(secrets: Mapping[str, Secret], place: Place) -> bytes:

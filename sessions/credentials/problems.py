@@ -14,8 +14,8 @@ class Problem:
 
     `retrying`: it goes on without anybody's help.
 
-    `people`: whom a root's problem concerns, where each has credentials of their own; nobody named: whoever
-    uses it.
+    `people`: whom a root's problem concerns, where each has credentials of their own; nobody named:
+    whoever uses it.
     """
 
     code: str
@@ -53,12 +53,20 @@ class Problem:
 
 
 def problem_of(credential: Credential, now: datetime) -> Problem | None:
-    """The credential's problem with a label for it: refused, waiting, delayed (still valid), or retrying."""
-    return stored_problem(credential.problem, credential.expires_at if credential.is_live(now) else None)
+    """The credential's problem with a label for it: refused, waiting, delayed (still valid), or
+    retrying.
+    """
+    return stored_problem(
+        credential.problem, credential.expires_at if credential.is_live(now) else None
+    )
 
 
-def stored_problem(stored: Mapping[str, Any] | None, live_until: datetime | None = None) -> Problem | None:
-    """A problem as it is stored, with its label; `live_until` where something is served meanwhile."""
+def stored_problem(
+    stored: Mapping[str, Any] | None, live_until: datetime | None = None
+) -> Problem | None:
+    """A problem as it is stored, with its label; `live_until` where something is served
+    meanwhile.
+    """
     if not stored:
         return None
     if stored.get("waiting"):

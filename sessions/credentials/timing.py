@@ -1,7 +1,7 @@
 """Hold how long things last, in one place.
 
-`CHAINWEB_TIME_COMPRESSION` divides them all, so that the chaos run can live through hours in minutes; it is 1
-otherwise.
+`CHAINWEB_TIME_COMPRESSION` divides them all, so that the chaos run can live through hours in
+minutes; it is 1 otherwise.
 """
 
 import os
@@ -18,14 +18,16 @@ def compressed(**duration: float) -> timedelta:
     return whole / float(settings.CHAINWEB_TIME_COMPRESSION)
 
 
-# A one-hour credential is rotated between its 35th and 40th minute: SDKs want one with 15 minutes left.
+# A one-hour credential is rotated between its 35th and 40th minute: SDKs want one with 15 minutes
+# left.
 ROTATE_AFTER = (35 / 60, 40 / 60)
-# A parent has to live only while its child is being assumed; a minute covers time-outs and a skewed clock.
+# A parent has to live only while its child is being assumed; a minute covers time-outs and a skewed
+# clock.
 PARENT_MARGIN = compressed(seconds=60)
 # What is handed out has this much life left while STS answers; SDKs begin to refresh below it.
 LEAST_LIFE = compressed(minutes=15)
-# How long a just-started session shows as pending rather than handing out the short rest of a shared
-# credential.
+# How long a just-started session shows as pending rather than handing out the short rest of a
+# shared credential.
 SETTLING = compressed(seconds=10)
 # How soon a child whose parent did not come is looked at again.
 DEFERRED_FOR = timedelta(seconds=0.2)
@@ -33,13 +35,13 @@ FIRST_BACKOFF = compressed(seconds=1)
 LONGEST_BACKOFF = compressed(seconds=60)
 
 
-# A rejected rotation is tried again after the first of these, then after twice as long each time, up to the
-# second; what a rejected root or region holds up and what has nothing left to serve, between the third and
-# the fourth.
+# A rejected rotation is tried again after the first of these, then after twice as long each time,
+# up to the second; what a rejected root or region holds up and what has nothing left to serve,
+# between the third and the fourth.
 FIRST_SECOND_TRY = compressed(minutes=2)
 LONGEST_SECOND_TRY = compressed(minutes=8)
-# Towards the end of what lives the tries come closer together, down to this; the last is made at the very
-# end.
+# Towards the end of what lives the tries come closer together, down to this; the last is made at
+# the very end.
 CLOSEST_SECOND_TRY = compressed(seconds=10)
 SELDOM = (compressed(minutes=10), compressed(minutes=30))
 
@@ -59,7 +61,8 @@ def backoff(attempts: int) -> timedelta:
 def second_try(attempts: int, left: timedelta = timedelta.max) -> timedelta:
     """Return how long a rejection stands while something lives for so long: minutes, spread out.
 
-    A change at AWS takes as long to spread. It is never beyond the end, where there is one try more.
+    A change at AWS takes as long to spread. It is never beyond the end, where there is one try
+    more.
     """
     ceiling = min(LONGEST_SECOND_TRY, FIRST_SECOND_TRY * float(2 ** min(attempts, 16)))
     wait: timedelta = ceiling * random.uniform(0.5, 1.0)  # noqa: S311  (likewise)
@@ -72,6 +75,8 @@ def seldom() -> timedelta:
 
 
 def after(step: str) -> None:
-    """Ends this process right after a named step of a rotation, if the chaos run has asked for it."""
+    """Ends this process right after a named step of a rotation, if the chaos run has asked for
+    it.
+    """
     if step == settings.CHAINWEB_CHAOS_KILL_AFTER:
         os.kill(os.getpid(), signal.SIGKILL)

@@ -13,10 +13,10 @@ def in_batches(
 ) -> Iterator[AnyModel]:
     """Yield the rows in the order of a unique key, never more than `size` of them in memory.
 
-    Not `QuerySet.iterator`: it leaves a cursor open in the database, and a loop that an exception ends leaves
-    the closing of that cursor to the garbage collector, which does it within whatever transaction is open by
-    then. On PostgreSQL that transaction is lost. Rows that are added behind the key while the loop runs are
-    yielded too.
+    Not `QuerySet.iterator`: it leaves a cursor open in the database, and a loop that an exception
+    ends leaves the closing of that cursor to the garbage collector, which does it within whatever
+    transaction is open by then. On PostgreSQL that transaction is lost. Rows that are added behind
+    the key while the loop runs are yielded too.
     """
     ordered = rows.order_by(f"-{key}" if descending else key)
     beyond = f"{key}__{'lt' if descending else 'gt'}"

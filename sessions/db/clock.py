@@ -1,4 +1,6 @@
-"""The one clock that decides: the database's, so that a worker with a wrong clock decides nothing."""
+"""The one clock that decides: the database's, so that a worker with a wrong clock decides
+nothing.
+"""
 
 from datetime import UTC, datetime
 from typing import Any

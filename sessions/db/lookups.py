@@ -1,4 +1,5 @@
-"""Send all values of an `in` as one parameter (`any_of`), so that thousands cost little more than one.
+"""Send all values of an `in` as one parameter (`any_of`), so that thousands cost little more than
+one.
 
 `role_key`: which role an ARN is of.
 """

@@ -27,7 +27,8 @@ from sessions.snippets import Snippet, SnippetFormat
 
 log = structlog.get_logger(__name__)
 
-# What a session shows whose chain asks for something else by now, until its credentials have been replaced.
+# What a session shows whose chain asks for something else by now, until its credentials have been
+# replaced.
 MOVING = Problem(
     code="Moving",
     hop=0,
@@ -62,15 +63,15 @@ def reveal(session: AwsSession, member: Membership, *, form: str, via: str) -> A
 
     `form` is the snippet format, `via` page, API or token name.
 
-    Whatever was read before counts for nothing: under the lock of the ledger's head it is read again, in
-    later statements. Raises `NotReady`, or `NotYours` where the right is gone. If the event cannot be
-    written, that error is raised and nothing is opened.
+    Whatever was read before counts for nothing: under the lock of the ledger's head it is read
+    again, in later statements. Raises `NotReady`, or `NotYours` where the right is gone. If the
+    event cannot be written, that error is raised and nothing is opened.
     """
     try:
         return _reveal(session, member, form, via)
     except Moving:
-        # Whoever asks is not kept waiting for the thousands that a worker moves, or for an edit that nobody
-        # moved.
+        # Whoever asks is not kept waiting for the thousands that a worker moves, or for an edit
+        # that nobody moved.
         follow_for(session, member)
         raise
 
@@ -108,7 +109,9 @@ def _reveal(session: AwsSession, member: Membership, form: str, via: str) -> Aws
 
 
 def _chain_again(session: AwsSession, member: Membership) -> list[AwsSession]:
-    """Read the session's chain again, root first, and whether the member may take its credentials."""
+    """Read the session's chain again, root first, and whether the member may take its
+    credentials.
+    """
     try:
         chain = load_chain(session.pk, author_role=author_role(member.team_id))
     except BrokenChain as error:
@@ -124,7 +127,9 @@ def _chain_again(session: AwsSession, member: Membership) -> list[AwsSession]:
 
 def _ready_activation(chain: Sequence[AwsSession], member: Membership, now: datetime) -> Activation:
     """Read the member's activation again, if it is live and is what its chain asks for now."""
-    started = Activation.objects.select_related("credential").filter(session=chain[-1].pk, user=member.user)
+    started = Activation.objects.select_related("credential").filter(
+        session=chain[-1].pk, user=member.user
+    )
     activation = started.filter(credential__team=member.team_id).first()
     if activation is None or activation.ends_at <= now:
         session = chain[-1]
@@ -154,7 +159,8 @@ def hand_out(
 
     Raises `NotReady`, or `Refused` for lost rights.
 
-    `base_url` is this installation's own address, ending in a slash, for the snippets that call back.
+    `base_url` is this installation's own address, ending in a slash, for the snippets that call
+    back.
     """
     try:
         credentials = reveal(session, member, form=chosen.key, via=via) if chosen.secret else None

@@ -1,7 +1,8 @@
 """The threads that wait for STS.
 
-They are handed more calls than they are, so that none is idle while the run commits what has come in. Where a
-call turns out to be pointless before its turn comes, or others hang, it is not made: the run decides anew.
+They are handed more calls than they are, so that none is idle while the run commits what has come
+in. Where a call turns out to be pointless before its turn comes, or others hang, it is not made:
+the run decides anew.
 """
 
 import os
@@ -32,8 +33,8 @@ from sessions.engine.parents import Base
 
 log = structlog.get_logger(__name__)
 
-# For each thread, so many calls lie in line beside the one it makes: a commit takes about as long as two
-# calls.
+# For each thread, so many calls lie in line beside the one it makes: a commit takes about as long
+# as two calls.
 IN_LINE_PER_THREAD = 2
 LONGEST_IN_LINE_SECONDS = 1.0
 
@@ -42,8 +43,8 @@ LONGEST_IN_LINE_SECONDS = 1.0
 class Errands:
     """One run's calls. In `answers` lies what has come of each; None: it was not made.
 
-    `refused` are parents with the key that AWS has refused for their children. Once `ended`, no call is begun
-    any more.
+    `refused` are parents with the key that AWS has refused for their children. Once `ended`, no
+    call is begun any more.
     """
 
     answers: SimpleQueue[tuple[Lane, Call, Outcome | None]] = field(default_factory=SimpleQueue)
@@ -56,7 +57,9 @@ class Errands:
 
         Without a queue, the next free thread is for whoever comes next.
         """
-        return int(settings.CHAINWEB_STS_THREADS) * (1 + IN_LINE_PER_THREAD * in_line) - self.under_way
+        return (
+            int(settings.CHAINWEB_STS_THREADS) * (1 + IN_LINE_PER_THREAD * in_line) - self.under_way
+        )
 
     def hand_over(self, lane: Lane, call: Call) -> None:
         """Has a thread make that call."""
@@ -100,8 +103,8 @@ def assume(call: Call) -> Outcome:
         assert call.base is not None
         hop = Hop.from_json(row.request)
         if hop.fingerprint(str(row.team_id), str(row.parent_id)) != row.pk:
-            # Another team's parent, or another role: what came of it would be handed out under this row's
-            # name.
+            # Another team's parent, or another role: what came of it would be handed out under this
+            # row's name.
             return Refusal(not_its_own(row.level))
         answer = assume_role(hop, call.base, call.region, row.level, signed=call.signed)
     except AwsError as error:

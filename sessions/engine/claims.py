@@ -1,7 +1,7 @@
 """Claim credentials to work on: a conditional update with a lease and a fence.
 
-The fence is a random value per run. Every later write says `WHERE fence = mine`: a worker that was stopped
-past its lease and comes back finds another fence, or no row, and changes nothing.
+The fence is a random value per run. Every later write says `WHERE fence = mine`: a worker that was
+stopped past its lease and comes back finds another fence, or no row, and changes nothing.
 """
 
 import json
@@ -30,11 +30,11 @@ class Claim:
     fence: uuid.UUID = field(default_factory=uuid.uuid4)
 
 
-# PostgreSQL locks row by row and passes over what another worker is just claiming; SQLite has one writer at a
-# time. The CTE is materialized so that the planner takes the few due rows by their index and joins nothing
-# else. The commit does not wait for the disk: a claim that a crash of the server forgets is one that the
-# fence no longer covers. By its place a row is found in a third of the time; one that was changed between the
-# look and the lock is left for the next claim.
+# PostgreSQL locks row by row and passes over what another worker is just claiming; SQLite has one
+# writer at a time. The CTE is materialized so that the planner takes the few due rows by their
+# index and joins nothing else. The commit does not wait for the disk: a claim that a crash of the
+# server forgets is one that the fence no longer covers. By its place a row is found in a third of
+# the time; one that was changed between the look and the lock is left for the next claim.
 _TAKE_POSTGRES = """
 WITH wanted AS MATERIALIZED (
     SELECT ctid AS place FROM chains_credential
@@ -57,11 +57,15 @@ _COLUMN_SET = frozenset(
     {"fingerprint", "team_id", "root_id", "parent_id", "level", "request"}
     | {"generation", "expires_at", "due_at", "asked_at", "attempts", "problem"}
 )
-_COLUMNS = [field.column for field in Credential._meta.concrete_fields if field.column in _COLUMN_SET]
+_COLUMNS = [
+    field.column for field in Credential._meta.concrete_fields if field.column in _COLUMN_SET
+]
 _JSON = (_COLUMNS.index("request"), _COLUMNS.index("problem"))
 
 
-def _take(claim: Claim, condition: str, values: list[object], limit: int, now: datetime) -> list[Credential]:
+def _take(
+    claim: Claim, condition: str, values: list[object], limit: int, now: datetime
+) -> list[Credential]:
     lease_until = now + timedelta(seconds=settings.CHAINWEB_LEASE_SECONDS)
     free = [*values, stored("lease_until", now), limit]
     lease = [stored("fence", claim.fence), stored("lease_until", lease_until)]
@@ -79,7 +83,9 @@ def _read(row: Sequence[Any]) -> Credential:
 
     PostgreSQL's values need no conversion but for JSON.
     """
-    values = [json.loads(value) if value and place in _JSON else value for place, value in enumerate(row)]
+    values = [
+        json.loads(value) if value and place in _JSON else value for place, value in enumerate(row)
+    ]
     return Credential.from_db(connection.alias, _COLUMN_SET, values)
 
 
@@ -132,12 +138,17 @@ def claim_these(claim: Claim, fingerprints: Collection[str]) -> list[Credential]
 def hold_teams(fingerprints: Collection[str]) -> None:
     """Lock these credentials' teams before any row, as starting and stopping do.
 
-    Those go through a chain from the root down and from the leaf up; no order of rows would keep both from a
-    deadlock.
+    Those go through a chain from the root down and from the leaf up; no order of rows would keep
+    both from a deadlock.
     """
     set_patience()
     teams = Credential.objects.filter(pk__any_of=fingerprints).values("team")
-    list(Team.objects.select_for_update(no_key=True).filter(pk__in=teams).order_by("pk").values_list("pk"))
+    list(
+        Team.objects.select_for_update(no_key=True)
+        .filter(pk__in=teams)
+        .order_by("pk")
+        .values_list("pk")
+    )
 
 
 @transaction.atomic
@@ -155,7 +166,9 @@ def release(claim: Claim, fingerprints: Collection[str]) -> None:
     """Gives back what was not worked on: it is as due as it was."""
     if fingerprints:
         hold_teams(fingerprints)
-        Credential.objects.filter(pk__any_of=fingerprints, fence=claim.fence).update(lease_until=None)
+        Credential.objects.filter(pk__any_of=fingerprints, fence=claim.fence).update(
+            lease_until=None
+        )
 
 
 @transaction.atomic
@@ -172,7 +185,9 @@ def release_unneeded(claim: Claim, fingerprints: Collection[str]) -> None:
 def next_due_at(*, asked_only: bool = False) -> datetime | None:
     """Return when the next claimable credential falls due. None: nothing is scheduled."""
     now = database_now()
-    rows = Credential.objects.filter(Q(lease_until=None) | Q(lease_until__lt=now), due_at__isnull=False)
+    rows = Credential.objects.filter(
+        Q(lease_until=None) | Q(lease_until__lt=now), due_at__isnull=False
+    )
     if asked_only:
         rows = rows.filter(asked_at__isnull=False)
     return rows.order_by("due_at").values_list("due_at", flat=True).first()

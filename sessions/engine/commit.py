@@ -38,8 +38,8 @@ def commit(
     """
     hold_teams([row.pk for row, _ in results])
     now = database_now()
-    # Locked before the needs are read: a start or stop in another transaction comes wholly before or wholly
-    # after.
+    # Locked before the needs are read: a start or stop in another transaction comes wholly before
+    # or wholly after.
     stored = (
         Credential.objects.filter(pk__any_of=[row.pk for row, _ in results], fence=claim.fence)
         .select_for_update()
@@ -86,15 +86,18 @@ def _taken_away(fingerprints: Collection[str]) -> set[str]:
         *Activation.objects.filter(credential_id__any_of=fingerprints).values_list(
             "credential_id", flat=True
         ),
-        *Probe.objects.filter(credential_id__any_of=fingerprints).values_list("credential_id", flat=True),
+        *Probe.objects.filter(credential_id__any_of=fingerprints).values_list(
+            "credential_id", flat=True
+        ),
     }
 
 
 def _expire(results: Sequence[tuple[Credential, Outcome]], now: datetime) -> None:
     """Note which parents have ended: AWS knows better than we do.
 
-    Each is issued again before the next try, and where it is
-    served itself, also without one. What another worker has minted in its place meanwhile lives on."""
+    Each is issued again before the next try, and where it is served itself, also without one. What
+    another worker has minted in its place meanwhile lives on.
+    """
     expired = {
         row.parent_id: outcome.signed_with
         for row, outcome in results
@@ -121,7 +124,9 @@ def _unless_asked_since(
     return written
 
 
-def _minted(row: Credential, minted: Minted, now: datetime, needed_directly: bool) -> dict[str, Any]:
+def _minted(
+    row: Credential, minted: Minted, now: datetime, needed_directly: bool
+) -> dict[str, Any]:
     generation = row.generation + 1
     expires_at = minted.credentials.expires_at
     return {
@@ -131,8 +136,9 @@ def _minted(row: Credential, minted: Minted, now: datetime, needed_directly: boo
         "packed_policy_size": minted.packed_policy_size,
         "minted_at": now,
         "expires_at": expires_at,
-        # A hop that is only on the way is minted again when something below needs it, not by the clock.
-        # Never at once: by a database clock that is hours ahead, what AWS has just given has ended already.
+        # A hop that is only on the way is minted again when something below needs it, not by the
+        # clock. Never at once: by a database clock that is hours ahead, what AWS has just given has
+        # ended already.
         "due_at": max(rotation_time(now, expires_at), now + PARENT_MARGIN)
         if needed_directly and expires_at
         else None,
@@ -142,7 +148,9 @@ def _minted(row: Credential, minted: Minted, now: datetime, needed_directly: boo
     }
 
 
-def _problems(others: Mapping[str, tuple[Credential, Outcome]], now: datetime) -> dict[str, dict[str, Any]]:
+def _problems(
+    others: Mapping[str, tuple[Credential, Outcome]], now: datetime
+) -> dict[str, dict[str, Any]]:
     """Decide what becomes of rows that were not issued.
 
     Bulk tries them again; a person who waits has had the first answer.
@@ -158,7 +166,11 @@ def _problems(others: Mapping[str, tuple[Credential, Outcome]], now: datetime) -
                 problem = problem_of(error, since=_since(row, error.code, now))
                 written[pk] = retries.columns(row, outcome, problem, ends.get(pk), parents, now)
             case Blocked(problem):
-                known = row.problem if row.problem and row.problem.get("code") == problem["code"] else problem
+                known = (
+                    row.problem
+                    if row.problem and row.problem.get("code") == problem["code"]
+                    else problem
+                )
                 problem = {**problem, "since": known.get("since") or _text(now)}
                 written[pk] = retries.columns(row, outcome, problem, ends.get(pk), parents, now)
             case Deferred(wait):

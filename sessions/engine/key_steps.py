@@ -50,7 +50,9 @@ class LostHold(Exception):
 
 
 def work_due() -> int:
-    """Takes the steps that are due, rotation by rotation, as far as each comes. How many it has held."""
+    """Takes the steps that are due, rotation by rotation, as far as each comes. How many it has
+    held.
+    """
     now = database_now()
     free = KeyRotation.objects.filter(Q(lease_until=None) | Q(lease_until__lt=now), due_at__lte=now)
     held = 0
@@ -74,16 +76,21 @@ def _work_on(pk: uuid.UUID, fence: uuid.UUID) -> None:
             if not store.row.user_arn:
                 store.begin()
                 notices.heard(store.row.root)
-            # A step that writes here writes its event with it; what is done at AWS alone is told afterwards.
+            # A step that writes here writes its event with it; what is done at AWS alone is told
+            # afterwards.
             region = store.row.root.sts_home
-            while (step := key_rotation.take_step(store, region, database_now(), store.who_is)) not in ENDS:
+            while (
+                step := key_rotation.take_step(store, region, database_now(), store.who_is)
+            ) not in ENDS:
                 store.took(step)
                 notices.heard(store.row.root)
             store.end(step)
         except AwsError as error:
             store.put_off(error)
         except SealingError as error:
-            log.error("what a root holds does not open", root=str(store.row.root_id), reason=str(error))
+            log.error(
+                "what a root holds does not open", root=str(store.row.root_id), reason=str(error)
+            )
             store.put_off(cannot_open(0, str(error)))
     except LostHold:
         log.info("a key rotation goes on elsewhere", rotation=str(pk))
@@ -139,7 +146,9 @@ class DatabaseStore:
         _, secret_name = _names(root)
         secret = open_root_secrets(root.sealed_secrets, root.place).get(secret_name)
         if secret is None:
-            raise Refused("NoSecret", 0, "The root's key is not stored.", "Enter the root's key again.")
+            raise Refused(
+                "NoSecret", 0, "The root's key is not stored.", "Enter the root's key again."
+            )
         return AwsCredentials(_current_id(root), secret)
 
     def new_key(self) -> AwsCredentials:
@@ -199,7 +208,15 @@ class DatabaseStore:
             root.secret_version += 1
             root.version += 1
             root.sealed_secrets = seal_root_secrets(secrets, root.place)
-            root.save(update_fields=["settings", "secret_version", "sealed_secrets", "version", "updated_at"])
+            root.save(
+                update_fields=[
+                    "settings",
+                    "secret_version",
+                    "sealed_secrets",
+                    "version",
+                    "updated_at",
+                ]
+            )
             now = database_now()
             _take_along(base, root, now)
             follow(root.team_id, now, below=root)
@@ -218,7 +235,9 @@ class DatabaseStore:
         begun = key_rotation.begin(key, signing, self.row.root.sts_home, self.who_is)
         with transaction.atomic(durable=True):
             self._write(user_name=begun.user_name, user_arn=begun.user_arn)
-            same = AwsSession.objects.filter(pk=self.row.root_id, secret_version=self.row.root.secret_version)
+            same = AwsSession.objects.filter(
+                pk=self.row.root_id, secret_version=self.row.root.secret_version
+            )
             same.filter(identity_arn="").update(identity_arn=begun.user_arn)
         self._load()
 
@@ -261,7 +280,9 @@ class DatabaseStore:
         with transaction.atomic(durable=True):
             lock_team(self.row.team_id)
             changes: dict[str, Any] = {"problem": problem, "due_at": due_at, "lease_until": None}
-            nothing_changed = not begun and due_at is None and not isinstance(error, WaitingForPerson)
+            nothing_changed = (
+                not begun and due_at is None and not isinstance(error, WaitingForPerson)
+            )
             if nothing_changed or error.code == "KeyChanged":
                 changes |= {"ended_at": now, "sealed_new": None}
             self._write(attempts=min(tries + 1, 1000), **changes)
@@ -270,7 +291,9 @@ class DatabaseStore:
 
 
 def _take_along(base: Credential | None, root: AwsSession, now: datetime) -> None:
-    """A session that the old key has opened with a code is the same user's, and is not asked for again."""
+    """A session that the old key has opened with a code is the same user's, and is not asked for
+    again.
+    """
     if base is None or not base.is_live(now + PARENT_MARGIN):
         return
     given = open_credentials(base)
@@ -278,5 +301,9 @@ def _take_along(base: Credential | None, root: AwsSession, now: datetime) -> Non
     assert row is not None
     row.generation += 1
     row.sealed = seal_credentials(row, given, row.generation)
-    row.access_key_id, row.minted_at, row.expires_at = base.access_key_id, base.minted_at, base.expires_at
+    row.access_key_id, row.minted_at, row.expires_at = (
+        base.access_key_id,
+        base.minted_at,
+        base.expires_at,
+    )
     row.save()

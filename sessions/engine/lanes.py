@@ -1,7 +1,7 @@
 """Queue calls per calling account and STS region, so that a slow one delays no other.
 
-A lane has its own queue, its share of the threads, its permits from the account's budget, and a route: the
-region where its next call is made.
+A lane has its own queue, its share of the threads, its permits from the account's budget, and a
+route: the region where its next call is made.
 """
 
 import math
@@ -21,8 +21,8 @@ from sessions.engine import rate_limit
 from sessions.engine.parents import Base
 from sessions.models import Credential
 
-# Permits are asked for in slices, so that a lane never sits on a second's worth that another worker could
-# use.
+# Permits are asked for in slices, so that a lane never sits on a second's worth that another worker
+# could use.
 MOST_PERMITS = 25
 # A lane whose calls have brought no answer for so long holds up what waits in it.
 SLOW_AFTER_SECONDS = 0.5
@@ -34,8 +34,8 @@ class Call:
 
     A root's row has none: what it needs is taken at the last moment.
 
-    `signed` decides what AWS's answer proves; see `aws.proof`. `region` is where it is made, chosen when it
-    is handed over; `is_second`: it was made in vain at another one just before.
+    `signed` decides what AWS's answer proves; see `aws.proof`. `region` is where it is made, chosen
+    when it is handed over; `is_second`: it was made in vain at another one just before.
     """
 
     row: Credential
@@ -65,7 +65,9 @@ class Lane:
         return self.route.account
 
     def may_go_on(self, call: Call, since: float) -> bool:
-        """Tell if a call handed over then may still be made: region not shut, account not throttled."""
+        """Tell if a call handed over then may still be made: region not shut, account not
+        throttled.
+        """
         return since >= self.throttled_at and not self.route.at(call.region).is_shut()
 
     def is_held_up(self) -> bool:
@@ -110,10 +112,13 @@ class Lanes:
                 yield lane, replace(lane.queue.popleft(), region=region)
 
     def _region(self, lane: Lane) -> str | None:
-        """Find where the lane's next call may be made; None if its share of threads or calls is used."""
+        """Find where the lane's next call may be made; None if its share of threads or calls is
+        used.
+        """
         under_way = lane.handed_over.total()
         others = any(
-            each is not lane and (each.queue or each.handed_over.total()) for each in self.lanes.values()
+            each is not lane and (each.queue or each.handed_over.total())
+            for each in self.lanes.values()
         )
         share = max(settings.CHAINWEB_STS_THREADS // 2, 1) if others else math.inf
         return lane.route.next(lane.handed_over) if under_way < share else None
@@ -130,7 +135,9 @@ class Lanes:
         return lane.permits > 0
 
     def shut_out(self) -> Iterator[tuple[Call, AwsError, timedelta]]:
-        """Takes out what waits in a lane that is shut: each with the last error and how long it stays shut."""
+        """Takes out what waits in a lane that is shut: each with the last error and how long it
+        stays shut.
+        """
         for lane in self.lanes.values():
             if lane.queue and lane.route.is_shut() and (error := lane.route.last_error()):
                 left = timedelta(seconds=lane.route.seconds_shut())

@@ -1,7 +1,7 @@
 """Find what a hop is assumed from: a root's credentials, the hop before, or why there are none.
 
-Base credentials that come of a person's answer or of a call are rows of their own and minted like hops:
-`Base` is that call.
+Base credentials that come of a person's answer or of a call are rows of their own and minted like
+hops: `Base` is that call.
 """
 
 from collections.abc import Mapping
@@ -48,8 +48,8 @@ UNTIL_MOVED = timedelta(seconds=1)
 class Base:
     """Hold all that a root's kind needs for base credentials, so that a thread needs no database.
 
-    `codes` are those of the answers that AWS takes once; `unanswered`: AWS was sent them before, and gave no
-    answer. `ran_out` says why codes that were given are not among them any more.
+    `codes` are those of the answers that AWS takes once; `unanswered`: AWS was sent them before,
+    and gave no answer. `ran_out` says why codes that were given are not among them any more.
     """
 
     kind: RootKind
@@ -76,7 +76,8 @@ class Base:
             return WaitingForPerson(
                 "CodeNeeded",
                 0,
-                "AWS gave no answer to the first call with this code, and now says that the code is wrong or used.",
+                "AWS gave no answer to the first call with this code, and now says that the code is"
+                " wrong or used.",
                 "Enter the next code that the device shows: AWS takes each only once.",
             )
         return error
@@ -186,7 +187,9 @@ def signed_by(parent: Credential, base: AwsCredentials) -> Signed:
         return Signed(Signer.HOP, home, account)
     if parent.is_kept_base:
         asks = ROOT_KINDS[parent.root.kind].asks(parent.root.settings)
-        return Signed(Signer.ROOT_SESSION, home, account, by_code=any(not ask.approval for ask in asks))
+        return Signed(
+            Signer.ROOT_SESSION, home, account, by_code=any(not ask.approval for ask in asks)
+        )
     return Signed(Signer.ROOT_IDENTITY if base.session_token else Signer.ROOT_KEY, home, account)
 
 

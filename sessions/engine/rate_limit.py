@@ -1,8 +1,8 @@
 """Limit calls per account with a token bucket in Redis that all workers share.
 
-Bulk rotation has four fifths of the rate; starts have all of it, and what they take is taken from the bulk.
-When AWS throttles, the account's rate is halved; it doubles again with every half minute that passes. Without
-Redis each worker keeps a bucket of its own, at half the rate.
+Bulk rotation has four fifths of the rate; starts have all of it, and what they take is taken from
+the bulk. When AWS throttles, the account's rate is halved; it doubles again with every half minute
+that passes. Without Redis each worker keeps a bucket of its own, at half the rate.
 """
 
 import os
@@ -23,10 +23,10 @@ BURST_SECONDS = 1.0
 LEAST_RATE = 1.0
 RECOVERY_SECONDS = 30.0
 
-# KEYS: the asking lane's bucket, the bulk lane's bucket, the account's rate after a throttle. ARGV: limit,
-# the lane's share, wanted, the bulk share, burst seconds, recovery seconds. A bucket is the moment at which
-# it was, or will be, empty; full, it holds at least one permit, however slowly it fills. Answers permits and
-# the milliseconds until the next one.
+# KEYS: the asking lane's bucket, the bulk lane's bucket, the account's rate after a throttle. ARGV:
+# limit, the lane's share, wanted, the bulk share, burst seconds, recovery seconds. A bucket is the
+# moment at which it was, or will be, empty; full, it holds at least one permit, however slowly it
+# fills. Answers permits and the milliseconds until the next one.
 TAKE = """
 local t = redis.call('TIME')
 local now = t[1] + t[2] / 1000000
@@ -43,14 +43,15 @@ if granted > 0 then
   redis.call('SET', KEYS[1], string.format('%.6f', empty + granted / own), 'EX', 120)
   if KEYS[1] ~= KEYS[2] then
     local bulk = math.max(tonumber(redis.call('GET', KEYS[2]) or floor), floor)
-    redis.call('SET', KEYS[2], string.format('%.6f', bulk + granted / (rate * tonumber(ARGV[4]))), 'EX', 120)
+    local used = bulk + granted / (rate * tonumber(ARGV[4]))
+    redis.call('SET', KEYS[2], string.format('%.6f', used), 'EX', 120)
   end
   return {granted, 0}
 end
 return {0, math.ceil((1 / own - (now - empty)) * 1000)}
 """
-# KEYS: the account's rate. ARGV: limit, least rate, recovery seconds. At most one cut a second: one burst is
-# one reason.
+# KEYS: the account's rate. ARGV: limit, least rate, recovery seconds. At most one cut a second: one
+# burst is one reason.
 CUT = """
 local t = redis.call('TIME')
 local now = t[1] + t[2] / 1000000
@@ -60,7 +61,8 @@ if cut[1] then
   if now - tonumber(cut[2]) < 1 then return 0 end
   rate = math.min(rate, tonumber(cut[1]) * 2 ^ ((now - tonumber(cut[2])) / tonumber(ARGV[3])))
 end
-redis.call('HSET', KEYS[1], 'rate', math.max(rate / 2, tonumber(ARGV[2])), 'at', string.format('%.6f', now))
+local less = math.max(rate / 2, tonumber(ARGV[2]))
+redis.call('HSET', KEYS[1], 'rate', less, 'at', string.format('%.6f', now))
 redis.call('EXPIRE', KEYS[1], 3600)
 return 1
 """
@@ -117,7 +119,9 @@ def _store(process_id: int) -> _Store:
 
 
 def take(account: str, wanted: int, *, asked: bool) -> tuple[int, float]:
-    """(how many of the wanted calls that account may get now, seconds until the next one if none)."""
+    """(how many of the wanted calls that account may get now, seconds until the next one if
+    none).
+    """
     limit = settings.CHAINWEB_CALLS_PER_SECOND
     if limit <= 0 or wanted <= 0:
         return wanted, 0.0
@@ -152,11 +156,15 @@ def throttled(account: str) -> None:
     store.local.setdefault(account, _LocalBucket()).cut(limit)
     if time.monotonic() >= store.away_until:
         try:
-            store.cut(keys=[f"chainweb:calls:{account}:rate"], args=[limit, LEAST_RATE, RECOVERY_SECONDS])
+            store.cut(
+                keys=[f"chainweb:calls:{account}:rate"], args=[limit, LEAST_RATE, RECOVERY_SECONDS]
+            )
         except redis.RedisError as error:
             _away(store, error)
 
 
 def _away(store: _Store, error: redis.RedisError) -> None:
-    log.warning("the call budget is kept by this worker alone for a while", error=type(error).__name__)
+    log.warning(
+        "the call budget is kept by this worker alone for a while", error=type(error).__name__
+    )
     store.away_until = time.monotonic() + 5.0

@@ -1,8 +1,8 @@
 """Decide when a rejected row is tried again: from what the answer proves and what still lives.
 
-A rejection is final only where nothing lives: IAM tells its places of a change one after the other, so a
-rotation that is rejected now may be accepted in a minute, and until the end of what is served there is time
-to find out.
+A rejection is final only where nothing lives: IAM tells its places of a change one after the other,
+so a rotation that is rejected now may be accepted in a minute, and until the end of what is served
+there is time to find out.
 """
 
 from collections.abc import Collection, Mapping, Sequence
@@ -21,8 +21,8 @@ from sessions.models import Credential
 from sessions.roots import codes as answers
 from sessions.roots.scouts import plain
 
-# Rejections of these are looked at again where nothing lives, too: a region is enabled, a key is activated
-# again.
+# Rejections of these are looked at again where nothing lives, too: a region is enabled, a key is
+# activated again.
 PASSES_SOMETIME = {About.KEY, About.REGION}
 
 # A code that is sent later than so long before it runs out is too late at AWS.
@@ -36,7 +36,9 @@ def due_after(
 
     `lives_until` is the end of what it serves.
     """
-    tries = tries_before(row, problem_of(outcome.error) if isinstance(outcome, Refusal) else outcome.problem)
+    tries = tries_before(
+        row, problem_of(outcome.error) if isinstance(outcome, Refusal) else outcome.problem
+    )
     match outcome:
         case Refusal(error, codes=codes) if error.retryable or _is_worth_one_more(error, row):
             return min([now + backoff(tries), *(max(each.ends_at, now) for each in codes)])
@@ -69,12 +71,16 @@ def _asks_for_a_code(row: Credential) -> bool:
 
 
 def _is_worth_one_more(error: AwsError, row: Credential) -> bool:
-    """Tell whether it is tried once more at once: with a parent that is minted again, or signed again."""
+    """Tell whether it is tried once more at once: with a parent that is minted again, or signed
+    again.
+    """
     again = error.about is About.CALLER or error.code in proof.EXPIRED | proof.WRONG_SIGNATURE
     return again and (row.problem or {}).get("code") != error.code
 
 
-def lives_until(results: Sequence[tuple[Credential, Outcome]], now: datetime) -> dict[str, datetime]:
+def lives_until(
+    results: Sequence[tuple[Credential, Outcome]], now: datetime
+) -> dict[str, datetime]:
     """Return {fingerprint: until when it, or one below it, is served} of those not issued.
 
     A query a level.
@@ -84,7 +90,9 @@ def lives_until(results: Sequence[tuple[Credential, Outcome]], now: datetime) ->
     standing_for = {row.pk: row.pk for row in rows}
     while standing_for:
         children = Credential.objects.filter(parent_id__any_of=standing_for)
-        ends = children.filter(expires_at__gt=now).values("parent_id").annotate(ends=Max("expires_at"))
+        ends = (
+            children.filter(expires_at__gt=now).values("parent_id").annotate(ends=Max("expires_at"))
+        )
         for parent_id, end in ends.values_list("parent_id", "ends"):
             top = standing_for[parent_id]
             found[top] = max(found.get(top, end), end)
@@ -116,13 +124,13 @@ def columns(
     parents: Collection[str],
     now: datetime,
 ) -> dict[str, object]:
-    """The columns of a row that was not minted: its problem, and when it is tried again. What it needs for
-    that is kept.
+    """The columns of a row that was not minted: its problem, and when it is tried again. What it
+    needs for that is kept.
     """
     is_stale = isinstance(outcome, Blocked) and str(row.parent_id) in parents
     due_at = now + DEFERRED_FOR if is_stale else due_after(row, outcome, until, now)
-    # "Rejected" is what a person reads where nothing is served any more, also if it is looked at again some
-    # day.
+    # "Rejected" is what a person reads where nothing is served any more, also if it is looked at
+    # again some day.
     retrying = bool(problem["retrying"]) or (due_at is not None and until is not None)
     said: dict[str, object] = {**plain(problem), "retrying": retrying}
     if isinstance(outcome, Refusal) and _is_worth_one_more(outcome.error, row):
@@ -140,8 +148,8 @@ def columns(
 
 
 def tell_below(written: Mapping[str, Mapping[str, Any]], before: Mapping[str, Credential]) -> None:
-    """Have what waits for these rows, untried, say the same as they do now. Inside the transaction that
-    writes them.
+    """Have what waits for these rows, untried, say the same as they do now. Inside the transaction
+    that writes them.
     """
     news = {
         pk: columns["problem"]

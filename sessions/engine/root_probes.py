@@ -32,7 +32,9 @@ from sessions.secret import Secret
 def run_root_probe(probe_id: str) -> None:
     """In a worker: opens the draft's secrets, asks AWS who they are, forgets them."""
     probe = (
-        Probe.objects.select_related("session", "user").filter(pk=probe_id, state=ProbeState.PENDING).first()
+        Probe.objects.select_related("session", "user")
+        .filter(pk=probe_id, state=ProbeState.PENDING)
+        .first()
     )
     if probe is None or probe.kind == CHAINED:
         return
@@ -48,11 +50,16 @@ def run_root_probe(probe_id: str) -> None:
         secrets = open_root_secrets(probe.sealed_secrets, probe.place)
         if not secrets and session is not None:
             secrets = open_root_secrets(session.sealed_secrets, session.place)
-        identity = ask(route(_account(probe), probe.region), lambda region: _identity(probe, secrets, region))
+        identity = ask(
+            route(_account(probe), probe.region), lambda region: _identity(probe, secrets, region)
+        )
         if identity.is_root_user:
             raise Refused("RootUser", 0, *advice.root_user(identity.account))
     except AwsError as error:
-        probe.state, probe.result = ProbeState.FAILED, {"problem": problem_of(error, since=database_now())}
+        probe.state, probe.result = (
+            ProbeState.FAILED,
+            {"problem": problem_of(error, since=database_now())},
+        )
     else:
         probe.state, probe.result = ProbeState.OK, {"identity": identity.arn}
         probe.ends_at = database_now() + TOLD_FOR
@@ -67,13 +74,17 @@ def run_root_probe(probe_id: str) -> None:
             same.filter(settings=probe.settings).update(identity_arn=probe.result["identity"])
         data = {"for": [probe.user.get_username()], "kind": probe.kind, **probe.result}
         ledger.append(probe.team_id, [Entry(EventKind.ROOT_VERIFIED, "worker", session, data)])
-    is_stored = probe.sealed_secrets is None and session is not None and session.settings == probe.settings
+    is_stored = (
+        probe.sealed_secrets is None and session is not None and session.settings == probe.settings
+    )
     if session is not None and is_stored and probe.state == ProbeState.OK:
         notices.heard(session)
 
 
 def _account(probe: Probe) -> str:
-    """Name the account with whose calls a draft's count; drafts that do not tell theirs count together."""
+    """Name the account with whose calls a draft's count; drafts that do not tell theirs count
+    together.
+    """
     return ROOT_KINDS[probe.kind].account(probe.settings) or "drafts"
 
 

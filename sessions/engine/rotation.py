@@ -1,10 +1,10 @@
 """Rotate: claim what is due, assume as calls become possible, commit as answers come in.
 
-Parents that have expired are claimed too. Commits follow as answers come in. Nobody waits for the slowest: a
-hop is assumed as soon as what it is assumed from is committed.
+Parents that have expired are claimed too. Commits follow as answers come in. Nobody waits for the
+slowest: a hop is assumed as soon as what it is assumed from is committed.
 
-No transaction is open while AWS is called. What came in together is one transaction: sealed credentials,
-states, events.
+No transaction is open while AWS is called. What came in together is one transaction: sealed
+credentials, states, events.
 """
 
 import math
@@ -38,9 +38,9 @@ from sessions.roots.scouts import Scouts
 
 log = structlog.get_logger(__name__)
 
-# What came in is committed together once it is this much, or the first of it has waited this long. What waits
-# is lost with its worker, so there is little waiting: in a backlog twice what the last commit took, and else
-# the least.
+# What came in is committed together once it is this much, or the first of it has waited this long.
+# What waits is lost with its worker, so there is little waiting: in a backlog twice what the last
+# commit took, and else the least.
 MOST_IN_A_COMMIT = 200
 LONGEST_BEFORE_COMMIT_SECONDS = 0.1
 LEAST_BEFORE_COMMIT_SECONDS = 0.02
@@ -51,7 +51,8 @@ LOOK_AGAIN_SECONDS = 0.05
 LONGEST_FOR_PARENTS_SECONDS = 2.0
 # So many batches at most are held, most of which wait for other runs or for slow accounts.
 MOST_BATCHES_HELD = 4
-# Bulk looks again as well, or calls that hang would keep everything else waiting until they time out.
+# Bulk looks again as well, or calls that hang would keep everything else waiting until they time
+# out.
 LOOK_AGAIN_IN_BULK_SECONDS = 0.5
 
 
@@ -59,9 +60,10 @@ LOOK_AGAIN_IN_BULK_SECONDS = 0.5
 class Run:
     """Hold one run of rotation.
 
-    `bases` are opened credentials to assume from, and `failed` what the lack of them means for what would be
-    assumed from them, both by fingerprint of the parent; `expected` are parents that other runs are minting,
-    and since when this one waits for them; `called` is what is on its way to STS, by its row.
+    `bases` are opened credentials to assume from, and `failed` what the lack of them means for what
+    would be assumed from them, both by fingerprint of the parent; `expected` are parents that other
+    runs are minting, and since when this one waits for them; `called` is what is on its way to STS,
+    by its row.
     """
 
     asked_only: bool
@@ -113,8 +115,8 @@ class Run:
                 self._renew()
         finally:
             self.errands.ended = True
-            # What nobody has begun is as due as it was, for whoever comes next, also where this run has
-            # failed.
+            # What nobody has begun is as due as it was, for whoever comes next, also where this run
+            # has failed.
             team_by_team(list(self.rows.values()), team_of, self._release)
             counters.write()
         return self.held_in_all
@@ -127,8 +129,8 @@ class Run:
             LOOK_AGAIN_SECONDS if self.asked_only else LOOK_AGAIN_IN_BULK_SECONDS
         )
         not_below: set[str] = set()
-        # Half a batch to work on is enough. But what waits for other runs, or for an account that is slow or
-        # throttled, is to keep nothing else from being done.
+        # Half a batch to work on is enough. But what waits for other runs, or for an account that
+        # is slow or throttled, is to keep nothing else from being done.
         if self._workable_without(self.expected.keys()) > limit // 2:
             if not may_look:
                 return
@@ -140,7 +142,11 @@ class Run:
             return
         self.looked_at = now
         fresh = claims.claim_due(
-            self.claim, limit, asked_only=self.asked_only, not_below=not_below, not_of=teams_held_up()
+            self.claim,
+            limit,
+            asked_only=self.asked_only,
+            not_below=not_below,
+            not_of=teams_held_up(),
         )
         self.drained = len(fresh) < limit and not not_below
         if fresh:
@@ -167,16 +173,20 @@ class Run:
         for call, error, left in self.lanes.shut_out():
             problem = outcomes.problem_of(error.told_at(call.row.level))
             self._finish(call.row, Blocked(problem, due_at=database_now() + left))
-        # Answers that wait for their commit are lost with this process, so there is a line only where there
-        # is a backlog.
+        # Answers that wait for their commit are lost with this process, so there is a line only
+        # where there is a backlog.
         for lane, call in self.lanes.next_calls(self.errands.room(in_line=self._has_backlog())):
-            if self.rows.get(call.row.pk) is not call.row:  # stopped, or taken over, since it was claimed
+            if (
+                self.rows.get(call.row.pk) is not call.row
+            ):  # stopped, or taken over, since it was claimed
                 self.lanes.not_made(lane, call)
                 counters.add("claims_lost")
                 continue
             if call.base is None:
                 base = prepare(call.row)
-                outcome = base.mint(call.region) if isinstance(base, Base) and base.waits() else base
+                outcome = (
+                    base.mint(call.region) if isinstance(base, Base) and base.waits() else base
+                )
                 if not isinstance(outcome, Base):  # nothing to ask AWS
                     self.lanes.not_made(lane, call)
                     self._finish(call.row, outcome)
@@ -224,8 +234,8 @@ class Run:
             pass  # a root's own: nothing else is signed with what it was asked with
         elif error.about is About.CALLER:
             if call.row.level == 1:
-                # Its first child to find out says so; the root's own row is minted again before anything else
-                # is tried.
+                # Its first child to find out says so; the root's own row is minted again before
+                # anything else is tried.
                 outcome = Refusal(error.told_at(0), signed_with=signed_with)
             self._forget_base(parent_id)
         elif error.about is About.KEY:
@@ -238,14 +248,18 @@ class Run:
         self._finish(call.row, outcome)
 
     def _ask_elsewhere(self, lane: Lane, call: Call, error: AwsError) -> bool:
-        """Make a call with a code, which serves for seconds, once more at another region, and at once."""
+        """Make a call with a code, which serves for seconds, once more at another region, and at
+        once.
+        """
         region = lane.route.other_than(call.region)
         if region is None or not outcomes.is_unanswered(error) or call.is_second:
             return False
         assert isinstance(call.base, Base)
         lane.handed_over[region] += 1
         self.called[call.row.pk] = lane
-        again = replace(call, base=replace(call.base, unanswered=True), region=region, is_second=True)
+        again = replace(
+            call, base=replace(call.base, unanswered=True), region=region, is_second=True
+        )
         self.errands.hand_over(lane, again)
         return True
 
@@ -266,7 +280,8 @@ class Run:
             or len(self.done) >= MOST_IN_A_COMMIT
             or time.monotonic() - self.first_done_at
             >= min(
-                self._patience_seconds(), LONGEST_BEFORE_COMMIT_SECONDS / 4 if somebody_waits else math.inf
+                self._patience_seconds(),
+                LONGEST_BEFORE_COMMIT_SECONDS / 4 if somebody_waits else math.inf,
             )
         )
 
@@ -278,8 +293,8 @@ class Run:
         return not (self.asked_only or self.drained)
 
     def _renew(self) -> None:
-        # By this process's clock: whether the lease is over the database decides, when to extend it is only a
-        # matter of care.
+        # By this process's clock: whether the lease is over the database decides, when to extend it
+        # is only a matter of care.
         if self.rows and time.monotonic() - self.renewed_at > settings.CHAINWEB_LEASE_SECONDS / 3:
             self.renewed_at = time.monotonic()
             held, left = team_by_team(
@@ -309,7 +324,9 @@ class Run:
     # --- rows on their way ------------------------------------------------------------------------
 
     def _admit(self, fresh: list[Credential]) -> None:
-        """Admit newly claimed rows: who needs them, and whether their parents must be issued first."""
+        """Admit newly claimed rows: who needs them, and whether their parents must be issued
+        first.
+        """
         self.held_in_all += len(fresh)
         self.rows.update({row.pk: row for row in fresh})
         if left := move_first(fresh):
@@ -357,7 +374,9 @@ class Run:
             self._finish(row, self.failed[parent_id])
             return
         parent = self.parents.get(parent_id)
-        base = self.bases.get(parent_id) or (base_from(parent) if parent else Deferred(DEFERRED_FOR))
+        base = self.bases.get(parent_id) or (
+            base_from(parent) if parent else Deferred(DEFERRED_FOR)
+        )
         if isinstance(base, AwsCredentials) and parent is not None:
             self.bases[parent_id] = base
             match self.scouts.ask(parent, row):
@@ -409,9 +428,11 @@ class Run:
 
     def _commit(self) -> None:
         finished, self.done = self.done, []
-        # A row that was stopped and started again meanwhile is another one, though it answers the same
-        # request.
-        done = [each for each in finished if each[0].pk in self.needs and self._is_held_or_lost(each[0])]
+        # A row that was stopped and started again meanwhile is another one, though it answers the
+        # same request.
+        done = [
+            each for each in finished if each[0].pk in self.needs and self._is_held_or_lost(each[0])
+        ]
         after("assumed")
         begun = time.monotonic()
         committed, left = team_by_team(
@@ -426,14 +447,21 @@ class Run:
             self.scouts.written()
         self.commit_seconds = time.monotonic() - begun
         source_identity.go_on_without(
-            row for row, outcome in done if row.pk in committed and source_identity.is_refused(row, outcome)
+            row
+            for row, outcome in done
+            if row.pk in committed and source_identity.is_refused(row, outcome)
         )
         after("committed")
         if len(finished) > len(committed):
             counters.add("claims_lost", amount=len(finished) - len(committed))
-        # With their secrets, which a claim does not read: what still lives can still be assumed from.
+        # With their secrets, which a claim does not read: what still lives can still be assumed
+        # from.
         unminted = _read(
-            [row.pk for row, outcome in done if not (isinstance(outcome, Minted) and row.pk in committed)]
+            [
+                row.pk
+                for row, outcome in done
+                if not (isinstance(outcome, Minted) and row.pk in committed)
+            ]
         )
         long_enough = database_now() + PARENT_MARGIN
         for row, outcome in done:
@@ -453,7 +481,9 @@ class Run:
 
 
 def _may_be_used(call: Call, error: AwsError) -> bool:
-    """Tell whether AWS may have taken the codes of that call, or of the one before it, without saying so."""
+    """Tell whether AWS may have taken the codes of that call, or of the one before it, without
+    saying so.
+    """
     return isinstance(call.base, Base) and (call.base.unanswered or outcomes.is_unanswered(error))
 
 

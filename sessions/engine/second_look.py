@@ -1,7 +1,7 @@
 """Retry what was rejected and may have healed without any call that shows it.
 
-All of it is retried once, spread out, when a worker starts, and a root that reads a file once that is written
-again.
+All of it is retried once, spread out, when a worker starts, and a root that reads a file once that
+is written again.
 """
 
 import random
@@ -47,13 +47,17 @@ def look_again() -> int:
     stopped = KeyRotation.objects.filter(ended_at=None, due_at=None, problem__isnull=False)
     stopped.update(due_at=now)
     if found:
-        log.info("what was rejected is tried once", rows=len(found), within_seconds=spread.total_seconds())
+        log.info(
+            "what was rejected is tried once",
+            rows=len(found),
+            within_seconds=spread.total_seconds(),
+        )
     return len(found)
 
 
 def look_at_files() -> int:
-    """Make due what waits at a root whose file on this machine was written after AWS rejected it. How many
-    roots that are.
+    """Make due what waits at a root whose file on this machine was written after AWS rejected it.
+    How many roots that are.
     """
     readers = [kind.kind for kind in ROOT_KINDS.values() if kind.reads_a_file]
     stopped = Credential.objects.filter(

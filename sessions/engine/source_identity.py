@@ -28,8 +28,8 @@ from sessions.models.sessions import load_chains
 ACTION = "sts:SetSourceIdentity"
 
 
-# A hop that has taken a source identity before is rejected so often in a row before it is left out: IAM tells
-# its places of a change one after the other, so a rejection of a renewal may pass.
+# A hop that has taken a source identity before is rejected so often in a row before it is left out:
+# IAM tells its places of a change one after the other, so a rejection of a renewal may pass.
 TRIES = 3
 
 
@@ -46,8 +46,9 @@ def is_refused(row: Credential, outcome: Outcome) -> bool:
 def go_on_without(refused: Iterable[Credential]) -> None:
     """Mark these hops' links as taking no source identity; move what is active on them.
 
-    Nothing happens under a policy that requires it: there the refusal stands. A link that a test before
-    saving has tried is not stored yet, so it cannot be marked. Call it with no transaction open.
+    Nothing happens under a policy that requires it: there the refusal stands. A link that a test
+    before saving has tried is not stored yet, so it cannot be marked. Call it with no transaction
+    open.
     """
     by_team: dict[Any, list[Credential]] = {}
     for row in refused:

@@ -1,8 +1,8 @@
 """Show that the worker lives, and keep work going without beat or broker.
 
-Rotation must not lapse because a message does not arrive. If the clock is silent, the worker sends itself the
-sweep; if the broker is away, or answers but brings no worker anything, it starts a sweeper, a process of its
-own that works off what is due straight from the database.
+Rotation must not lapse because a message does not arrive. If the clock is silent, the worker sends
+itself the sweep; if the broker is away, or answers but brings no worker anything, it starts a
+sweeper, a process of its own that works off what is due straight from the database.
 """
 
 import math
@@ -28,8 +28,8 @@ from sessions.monitoring.redis import client
 log = structlog.get_logger(__name__)
 
 BEAT_SECONDS = 5.0
-# So many beats without an answer of the broker, or without a message that any worker has taken, and the
-# sweeper starts.
+# So many beats without an answer of the broker, or without a message that any worker has taken, and
+# the sweeper starts.
 SILENT_BEATS = 2
 LONGEST_WITHOUT_A_MESSAGE_SECONDS = 10.0
 # The clock has missed this many of its ticks.
@@ -55,7 +55,9 @@ class Heart:
         answers = self._broker_answers()
         clock_silent = _seconds_without("clock", "sweep")
         quiet = min(clock_silent, _seconds_without("bulk"))
-        if answers and quiet <= max(LONGEST_WITHOUT_A_MESSAGE_SECONDS, MISSED_TICKS * settings.TICK_SECONDS):
+        if answers and quiet <= max(
+            LONGEST_WITHOUT_A_MESSAGE_SECONDS, MISSED_TICKS * settings.TICK_SECONDS
+        ):
             self.silent_beats = 0
             self._end_sweeper()
         else:

@@ -1,8 +1,9 @@
 """Show both versions to the second of two people who edit one form; nothing is lost.
 
-The page carries the version that its reader saw, and what was stored then. If another is stored by the time
-it is sent, the form comes back as it was typed: beside each field that differs stands what the other person
-saved, and a box that takes it. A box is ticked beforehand where the reader had changed nothing.
+The page carries the version that its reader saw, and what was stored then. If another is stored by
+the time it is sent, the form comes back as it was typed: beside each field that differs stands what
+the other person saved, and a box that takes it. A box is ticked beforehand where the reader had
+changed nothing.
 """
 
 import json
@@ -43,7 +44,9 @@ class VersionedForm(forms.Form):
             return
         self.seen = self.version = int(typed)
         self.began = _read(self.data.get("began", ""))
-        if theirs := [each for each in self.data.getlist("theirs") if each in self.fields and each in stored]:
+        if theirs := [
+            each for each in self.data.getlist("theirs") if each in self.fields and each in stored
+        ]:
             data = self.data.copy()
             for name in theirs:
                 _put(data, self.add_prefix(name), self.fields[name], stored[name])
@@ -56,7 +59,8 @@ class VersionedForm(forms.Form):
     def save_or_show(
         self, save: Callable[[int | None], Saved | None], read_again: Callable[[], Stored]
     ) -> Saved | None:
-        """Save it if nobody else has since; otherwise have the form show both versions, and return None.
+        """Save it if nobody else has since; otherwise have the form show both versions, and return
+        None.
 
         None as well, with the reason on its field, where the rules refuse it.
         """

@@ -37,7 +37,9 @@ class TypedField(forms.CharField):
 
 
 class ListedField(forms.ChoiceField):
-    """One of the values that are listed; what was pasted around it goes, and what is inside is named."""
+    """One of the values that are listed; what was pasted around it goes, and what is inside is
+    named.
+    """
 
     default_error_messages = {"invalid_choice": "There is no %(value)s to choose here."}
 
@@ -48,7 +50,9 @@ class ListedField(forms.ChoiceField):
         checked(refuse_unseen, value)
         if value and not self.valid_value(value):
             raise ValidationError(
-                self.error_messages["invalid_choice"], code="invalid_choice", params={"value": shown(value)}
+                self.error_messages["invalid_choice"],
+                code="invalid_choice",
+                params={"value": shown(value)},
             )
         super().validate(value)
 
@@ -73,7 +77,12 @@ class LinesField(forms.Field):
         self, *, check: Callable[[tuple[str, ...]], Any] = tuple, rows: int = 3, **kwargs: Any
     ) -> None:
         area = forms.Textarea(
-            attrs={"rows": rows, "autocomplete": "off", "spellcheck": "false", "autocapitalize": "off"}
+            attrs={
+                "rows": rows,
+                "autocomplete": "off",
+                "spellcheck": "false",
+                "autocapitalize": "off",
+            }
         )
         super().__init__(required=False, widget=area, **kwargs)
         self.check = check
@@ -126,7 +135,9 @@ class JsonField(TypedField):
         return super().to_python(value)
 
     def validate(self, value: str) -> None:
-        forms.CharField.validate(self, value)  # it has lines, and the check looks at every character
+        forms.CharField.validate(
+            self, value
+        )  # it has lines, and the check looks at every character
 
     def bound_data(self, data: Any, initial: Any) -> Any:
         return Typed(data) if isinstance(data, str) else data
@@ -155,8 +166,8 @@ class TagsWidget(forms.Widget):
     def value_from_datadict(self, data: Any, files: Any, name: str) -> Any:
         if name in data:
             return data[name]
-        # Also those that the policy does not allow: the rules say so, instead of nobody noticing that they
-        # are gone.
+        # Also those that the policy does not allow: the rules say so, instead of nobody noticing
+        # that they are gone.
         keys = [
             *self.allowed,
             *(each.removeprefix(f"{name}.") for each in data if each.startswith(f"{name}.")),
@@ -176,7 +187,9 @@ class TagsWidget(forms.Widget):
         for number, key in enumerate(dict.fromkeys([*self.allowed, *values])):
             stored, choices = values.get(key, ""), self.allowed.get(key, [])
             # What is there already is shown, be it allowed or no longer.
-            shown_choices = [*choices, stored] if choices and stored and stored not in choices else choices
+            shown_choices = (
+                [*choices, stored] if choices and stored and stored not in choices else choices
+            )
             row = {"key": key, "name": f"{name}.{key}", "id": f"id_{name}_{number}"}
             rows.append(row | {"value": stored, "values": shown_choices})
         invalid = bool((attrs or {}).get("aria-invalid"))
@@ -228,7 +241,9 @@ class WholeNumberField(forms.IntegerField):
     json_types: tuple[type, ...] = (int,)
 
     def __init__(self, *, check: Callable[[int], int], bounds: range, **kwargs: Any) -> None:
-        super().__init__(widget=forms.NumberInput(attrs={"min": bounds[0], "max": bounds[-1]}), **kwargs)
+        super().__init__(
+            widget=forms.NumberInput(attrs={"min": bounds[0], "max": bounds[-1]}), **kwargs
+        )
         self.check = check
 
     def clean(self, value: Any) -> int:
@@ -265,4 +280,10 @@ def wrong_types(form: forms.Form, sent: Mapping[str, Any]) -> dict[str, list[str
     return found
 
 
-_JSON_NAMES = {str: "text", list: "a list", dict: "an object", bool: "true or false", int: "a whole number"}
+_JSON_NAMES = {
+    str: "text",
+    list: "a list",
+    dict: "an object",
+    bool: "true or false",
+    int: "a whole number",
+}

@@ -1,4 +1,6 @@
-"""The forms about people: who may come in, what they are, whom a session is open to, and their tokens."""
+"""The forms about people: who may come in, what they are, whom a session is open to, and their
+tokens.
+"""
 
 from typing import Any
 
@@ -57,7 +59,9 @@ class JoinForm(forms.Form):
     code = TypedField(
         label="Invitation code",
         max_length=100,
-        widget=forms.TextInput(attrs={"autocomplete": "off", "spellcheck": "false", "autocapitalize": "off"}),
+        widget=forms.TextInput(
+            attrs={"autocomplete": "off", "spellcheck": "false", "autocapitalize": "off"}
+        ),
         help_text="What comes after # in the link.",
     )
 
@@ -67,9 +71,13 @@ class AwsNameForm(VersionedForm):
         label="Name in CloudTrail",
         max_length=LONGEST_AWS_NAME,
         check=names.validate_role_session_name,
-        help_text="2 to 32 letters, digits and _ + = , . @ -. A name that was ever another person's is refused. "
-        "What is active moves to the new name by itself.",
-        widget=forms.TextInput(attrs={"autocomplete": "off", "spellcheck": "false", "autocapitalize": "off"}),
+        help_text=(
+            "2 to 32 letters, digits and _ + = , . @ -. A name that was ever another person's is"
+            " refused. What is active moves to the new name by itself."
+        ),
+        widget=forms.TextInput(
+            attrs={"autocomplete": "off", "spellcheck": "false", "autocapitalize": "off"}
+        ),
     )
 
 
@@ -81,7 +89,9 @@ class PeopleField(forms.ModelMultipleChoiceField):  # type: ignore[type-arg]  # 
         for each in value if isinstance(value, list | tuple) else ():
             if not (str(each).isascii() and str(each).isdigit() and len(str(each)) < 19):
                 message = self.error_messages["invalid_pk_value"]
-                raise ValidationError(message, code="invalid_pk_value", params={"pk": shown(str(each))})
+                raise ValidationError(
+                    message, code="invalid_pk_value", params={"pk": shown(str(each))}
+                )
         return super().clean(value)
 
     def label_from_instance(self, member: Any) -> str:
@@ -133,8 +143,10 @@ class AccessForm(VersionedForm):
         label="Who may assume further roles from it",
         choices=OPEN,
         widget=forms.RadioSelect,
-        help_text="Whoever builds a chain on it answers for that; without this right of theirs the chain stands still. "
-        "Admins always may.",
+        help_text=(
+            "Whoever builds a chain on it answers for that; without this right of theirs the chain"
+            " stands still. Admins always may."
+        ),
     )
     keep_assume = forms.BooleanField(
         label="Keep it open to assume from",
@@ -165,7 +177,9 @@ class AccessForm(VersionedForm):
 
     @staticmethod
     def initial_for(access: Access) -> dict[str, Any]:
-        found: dict[str, Any] = {"keep_assume": access.assume.everyone and not access.start.everyone}
+        found: dict[str, Any] = {
+            "keep_assume": access.assume.everyone and not access.start.everyone
+        }
         for right, audience in (("start", access.start), ("assume", access.assume)):
             found[right] = "everyone" if audience.everyone else "named"
             found[f"{right}_people"] = [member.pk for member in audience.members]

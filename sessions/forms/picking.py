@@ -17,7 +17,8 @@ from sessions.models.sessions import load_chains
 from sessions.permissions import Action, Rights, grants_to
 
 SHOWN = 20
-# What does not suit is left out after reading; so many are looked at before the rest is left to the search.
+# What does not suit is left out after reading; so many are looked at before the rest is left to the
+# search.
 LOOKS = 4
 # Each word is a condition, and a database takes only so many of them.
 MOST_WORDS = 8
@@ -40,14 +41,20 @@ Finder = Callable[[str, str], Offer]
 
 
 def assumers(member: Membership, editing: AwsSession | None = None) -> Finder:
-    """Offer the sessions that a member may assume from, each with its kind or account and its own chain."""
+    """Offer the sessions that a member may assume from, each with its kind or account and its own
+    chain.
+    """
 
     def find(q: str, chosen: str) -> Offer:
         found = AwsSession.objects.filter(team=member.team)
         if member.role != Role.ADMIN:
-            granted = SessionGrant.objects.filter(grants_to(member), right=Right.ASSUME).values("session")
+            granted = SessionGrant.objects.filter(grants_to(member), right=Right.ASSUME).values(
+                "session"
+            )
             found = found.filter(Q(open_to_assume=True) | Q(pk__in=granted))
-        return _offer(found, member, q, chosen, lambda chain, rights: _assumer(chain, rights, editing))
+        return _offer(
+            found, member, q, chosen, lambda chain, rights: _assumer(chain, rights, editing)
+        )
 
     return find
 
@@ -108,7 +115,9 @@ def _offer(
         choices |= _labelled(found.filter(pk=chosen), member, label)
     for word in q.split()[:MOST_WORDS]:
         found = found.filter(
-            Q(alias__icontains=word) | Q(profile__icontains=word) | Q(link__role_arn__icontains=word)
+            Q(alias__icontains=word)
+            | Q(profile__icontains=word)
+            | Q(link__role_arn__icontains=word)
         )
     for look in range(LOOKS):
         some = list(found[look * SHOWN : (look + 1) * SHOWN + 1])
@@ -139,8 +148,8 @@ def _labelled(
 class SessionPicker(forms.Select):
     """A choice of the sessions that are offered, with a search beside it once there are more.
 
-    `url` answers the search while somebody types. Without scripts it is sent with the form, which is then
-    shown again: see `is_searching`.
+    `url` answers the search while somebody types. Without scripts it is sent with the form, which
+    is then shown again: see `is_searching`.
     """
 
     def __init__(self, find: Finder, *, empty_label: str, url: str) -> None:
@@ -154,11 +163,15 @@ class SessionPicker(forms.Select):
 
     def value_from_datadict(self, data: Any, files: Any, name: str) -> Any:
         self.q = str(data.get(f"{name}.q", "")).replace("\x00", "").strip()
-        self.is_searching = f"{name}.find" in data or self.q != str(data.get(f"{name}.searched", "")).strip()
+        self.is_searching = (
+            f"{name}.find" in data or self.q != str(data.get(f"{name}.searched", "")).strip()
+        )
         return super().value_from_datadict(data, files, name)
 
     def render(self, name: str, value: Any, attrs: Any = None, renderer: Any = None) -> SafeString:
-        """Render the choice with what the search finds, and the search itself only where it is of use."""
+        """Render the choice with what the search finds, and the search itself only where it is of
+        use.
+        """
         all_attrs = self.build_attrs(self.attrs, {**(attrs or {}), "name": name})
         shown = {key: text for key, text in all_attrs.items() if text not in (None, False)}
         context = {**self.found(value), "attrs": shown, "name": name, "id": shown.get("id", name)}
@@ -172,7 +185,10 @@ class SessionPicker(forms.Select):
         options = format_html_join(
             "\n",
             '<option value="{}"{}>{}</option>',
-            ((pk, SafeString(" selected") if pk and pk == chosen else "", text) for pk, text in choices),
+            (
+                (pk, SafeString(" selected") if pk and pk == chosen else "", text)
+                for pk, text in choices
+            ),
         )
         return {
             "options": options,

@@ -1,7 +1,7 @@
 """The forms of every kind of session; the pages and the API go through the same ones.
 
-What was pasted around a text goes (`fields.TypedField`); a tab, a line break or another unseen character
-inside is named.
+What was pasted around a text goes (`fields.TypedField`); a tab, a line break or another unseen
+character inside is named.
 """
 
 import unicodedata
@@ -51,7 +51,9 @@ class AssumerField(forms.ModelChoiceField):  # type: ignore[type-arg]  # not gen
     default_error_messages = {"invalid_choice": "There is no such session in your team."}
 
     def to_python(self, value: Any) -> AwsSession | None:
-        found: AwsSession | None = super().to_python(trimmed(value) if isinstance(value, str) else value)
+        found: AwsSession | None = super().to_python(
+            trimmed(value) if isinstance(value, str) else value
+        )
         return found
 
 
@@ -71,7 +73,10 @@ class SessionForm(VersionedForm):
         label="Named profile",
         max_length=names.LONGEST_PROFILE,
         check=names.validate_profile,
-        help_text="Its name in your AWS files, for --profile. Of sessions on the same profile, one is active at a time.",
+        help_text=(
+            "Its name in your AWS files, for --profile. Of sessions on the same profile, one is"
+            " active at a time."
+        ),
     )
     region = ListedField(
         label="Region",
@@ -117,21 +122,29 @@ class SessionForm(VersionedForm):
 
 
 class ChainedSessionForm(SessionForm):
-    """Take an AWS IAM Role Chained: the fields of the first page, then all else the call can say."""
+    """Take an AWS IAM Role Chained: the fields of the first page, then all else the call can
+    say.
+    """
 
     role_arn = TypedField(
         label="Role ARN",
         max_length=2048,
         check=validate_role_arn,
-        help_text="The role that the active session refers to, for example arn:aws:iam::111122223333:role/Deploy.",
+        help_text=(
+            "The role that the active session refers to, for example"
+            " arn:aws:iam::111122223333:role/Deploy."
+        ),
     )
     role_session_name = TypedField(
         label="Role session name",
         required=False,
         max_length=128,
         check=names.validate_role_session_name_template,
-        help_text="What CloudTrail and other logs show for what is done with this session. {username}, {alias} and {team} are "
-        "filled in for each person. Blank: your team's default, whatever it is then.",
+        help_text=(
+            "What CloudTrail and other logs show for what is done with this session. {username},"
+            " {alias} and {team} are filled in for each person. Blank: your team's default,"
+            " whatever it is then."
+        ),
     )
     assumer = AssumerField(
         label="Assumer session",
@@ -146,7 +159,9 @@ class ChainedSessionForm(SessionForm):
         self.is_page = is_page
         assumers = self.fields["assumer"]
         assert isinstance(assumers, forms.ModelChoiceField)
-        assumers.queryset = AwsSession.objects.filter(team=self.member.team).select_related("team", "link")
+        assumers.queryset = AwsSession.objects.filter(team=self.member.team).select_related(
+            "team", "link"
+        )
         assumers.widget = assumer_picker(self.member, self.session)
         assumers.widget.is_required = True
         self.policy = view.policy
@@ -180,25 +195,36 @@ class ChainedSessionForm(SessionForm):
     @property
     def advanced_is_open(self) -> bool:
         """Tell if one of the other fields has a value or an error."""
-        return any(field.errors or field.value() for field in map(self.__getitem__, self.advanced_names))
+        return any(
+            field.errors or field.value() for field in map(self.__getitem__, self.advanced_names)
+        )
 
     def clean_role_session_name(self) -> str:
-        """Leave it to the team where the page showed the team's default and it was left as it is."""
+        """Leave it to the team where the page showed the team's default and it was left as it
+        is.
+        """
         typed = str(self.cleaned_data["role_session_name"])
         own = self.session.link.role_session_name if self.session is not None else ""
         return "" if self.is_page and not own and typed == self.policy.role_session_name else typed
 
     def clean(self) -> dict[str, Any]:
         cleaned = super().clean() or {}
-        role_arn, region, assumer = cleaned.get("role_arn"), cleaned.get("region"), cleaned.get("assumer")
+        role_arn, region, assumer = (
+            cleaned.get("role_arn"),
+            cleaned.get("region"),
+            cleaned.get("assumer"),
+        )
         if role_arn and region:
             partition = RoleArn.parse(role_arn).partition
             if names.partition_of(region) != partition:
-                self.add_error("region", f"{region} is not a region of the role's partition, {partition}.")
+                self.add_error(
+                    "region", f"{region} is not a region of the role's partition, {partition}."
+                )
             if assumer and names.partition_of(assumer.region) != partition:
                 self.add_error(
                     "assumer",
-                    f"“{assumer.alias}” is in another partition than the role: AWS cannot assume across.",
+                    f"“{assumer.alias}” is in another partition than the role: AWS cannot assume"
+                    " across.",
                 )
         return cleaned
 
@@ -248,7 +274,9 @@ class RootSessionForm(SessionForm):
                 choices=[("", "Choose…"), *((each.value, each.label) for each in spec.options())],
             )
         stored = self.session is not None and spec.secret
-        widget = forms.PasswordInput(attrs={"autocomplete": "off"}) if spec.secret else forms.TextInput()
+        widget = (
+            forms.PasswordInput(attrs={"autocomplete": "off"}) if spec.secret else forms.TextInput()
+        )
         widget.attrs.update(spellcheck="false", autocapitalize="off", autocomplete="off")
         return TypedField(
             label=spec.label,
@@ -265,13 +293,16 @@ class RootSessionForm(SessionForm):
         if region and sts_region and names.partition_of(region) != names.partition_of(sts_region):
             self.add_error(
                 "sts_region",
-                f"{sts_region} is not a region of the partition of {region}, {names.partition_of(region)}.",
+                f"{sts_region} is not a region of the partition of {region},"
+                f" {names.partition_of(region)}.",
             )
         if self.session is not None:
             shown = [spec.name for spec in self.kind.fields if not spec.secret and spec.required]
             secret = [spec.name for spec in self.kind.fields if spec.secret and spec.required]
             changed = any(
-                cleaned.get(name) != self.session.settings.get(name) for name in shown if name in cleaned
+                cleaned.get(name) != self.session.settings.get(name)
+                for name in shown
+                if name in cleaned
             )
             for name in secret:
                 if changed and not cleaned.get(name) and name not in self.errors:
@@ -284,8 +315,12 @@ class RootSessionForm(SessionForm):
         return Draft(
             kind=self.kind.kind,
             **{name: cleaned[name] for name in ("alias", "profile", "region", "sts_region")},
-            settings={spec.name: value for spec, value in typed.items() if not spec.secret and value},
-            secrets={spec.name: Secret(value) for spec, value in typed.items() if spec.secret and value},
+            settings={
+                spec.name: value for spec, value in typed.items() if not spec.secret and value
+            },
+            secrets={
+                spec.name: Secret(value) for spec, value in typed.items() if spec.secret and value
+            },
         )
 
 
@@ -308,12 +343,18 @@ def form_for(
         return ChainedSessionForm(
             data, member=view.member, session=session, view=view, is_page=is_page, **kwargs
         )
-    return RootSessionForm(data, member=view.member, session=session, kind=ROOT_KINDS[kind], **kwargs)
+    return RootSessionForm(
+        data, member=view.member, session=session, kind=ROOT_KINDS[kind], **kwargs
+    )
 
 
 def stored_values(session: AwsSession) -> dict[str, Any]:
     """Return what a session's form shows of it: everything but the secrets."""
-    values: dict[str, Any] = {"alias": session.alias, "profile": session.profile, "region": session.region}
+    values: dict[str, Any] = {
+        "alias": session.alias,
+        "profile": session.profile,
+        "region": session.region,
+    }
     if not session.is_chained:
         return {**values, "sts_region": session.sts_region, **session.settings}
     link = session.link

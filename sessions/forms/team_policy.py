@@ -27,7 +27,9 @@ class AllowedTagsField(LinesField):
     def prepare_value(self, value: Any) -> Any:
         if not isinstance(value, Mapping):
             return super().prepare_value(value)
-        return "\n".join(f"{key} = {', '.join(values)}" if values else key for key, values in value.items())
+        return "\n".join(
+            f"{key} = {', '.join(values)}" if values else key for key, values in value.items()
+        )
 
     def clean(self, value: Any) -> dict[str, tuple[str, ...]]:
         if isinstance(value, Mapping):
@@ -37,7 +39,9 @@ class AllowedTagsField(LinesField):
                 and all(isinstance(each, str) for each in values)
                 for key, values in value.items()
             ):
-                raise ValidationError('Tags are an object like {"stage": ["test", "live"], "ticket": []}.')
+                raise ValidationError(
+                    'Tags are an object like {"stage": ["test", "live"], "ticket": []}.'
+                )
             found = {key: tuple(values) for key, values in value.items()}
         else:
             found = {}
@@ -59,11 +63,17 @@ class TeamPolicyForm(VersionedForm):
         label="Default role session name",
         max_length=128,
         check=names.validate_role_session_name_template,
-        help_text="Of every session without one of its own. {username} is the person's name in CloudTrail, {alias} the session's, {team} yours.",
+        help_text=(
+            "Of every session without one of its own. {username} is the person's name in"
+            " CloudTrail, {alias} the session's, {team} yours."
+        ),
     )
     username_demanded = SwitchField(
         label="Demand {username} in every role session name",
-        help_text="A name without it is refused. Sessions that have one already go by the default from now on.",
+        help_text=(
+            "A name without it is refused. Sessions that have one already go by the default from"
+            " now on."
+        ),
     )
     names_locked = SwitchField(
         label="Lock it: every hop uses the default, whatever its session says",
@@ -75,38 +85,55 @@ class TeamPolicyForm(VersionedForm):
             (SourceIdentity.OFF, "Off"),
             (
                 SourceIdentity.WHERE_POSSIBLE,
-                "Where possible: left out on chains through a role that takes none. The session of that role is marked so by "
-                "hand, or by a worker when AWS refuses; the ledger and the session's page then say it.",
+                (
+                    "Where possible: left out on chains through a role that takes none. The session"
+                    " of that role is marked so by hand, or by a worker when AWS refuses; the"
+                    " ledger and the session's page then say it."
+                ),
             ),
             (SourceIdentity.REQUIRED, "Required: such chains fail."),
         ],
         widget=forms.RadioSelect,
-        help_text="The person's name, sent at a chain's first hop: it stays on every later hop and in every CloudTrail line, and "
-        "nobody can change it. Every hop of the chain then needs sts:SetSourceIdentity, in the policy of who assumes and in the "
-        "role's trust policy, and the console's Switch Role cannot enter a role that demands one. Hops that people shared are "
-        "minted for each of them.",
+        help_text=(
+            "The person's name, sent at a chain's first hop: it stays on every later hop and in"
+            " every CloudTrail line, and nobody can change it. Every hop of the chain then needs"
+            " sts:SetSourceIdentity, in the policy of who assumes and in the role's trust policy,"
+            " and the console's Switch Role cannot enter a role that demands one. Hops that people"
+            " shared are minted for each of them."
+        ),
     )
     tags = AllowedTagsField(
         label="Allowed session tags",
         rows=4,
-        help_text="One a line: a key alone takes any value, “stage = test, live” takes these. Other tags cannot be sent.",
+        help_text=(
+            "One a line: a key alone takes any value, “stage = test, live” takes these. Other tags"
+            " cannot be sent."
+        ),
     )
     networks = LinesField(
         label="Bind delivered credentials to these networks",
         rows=4,
         check=session_policies.validate_networks,
-        help_text="One a line: the addresses by which AWS sees your people (the office's or VPN's public ones, like 203.0.113.0/24; "
-        "not those inside your network), or a VPC with an endpoint (vpc-…), and a private range inside it. AWS then refuses the "
-        "credentials from elsewhere. Hops that the workers assume from are not bound. Blank: not bound.",
+        help_text=(
+            "One a line: the addresses by which AWS sees your people (the office's or VPN's public"
+            " ones, like 203.0.113.0/24; not those inside your network), or a VPC with an endpoint"
+            " (vpc-…), and a private range inside it. AWS then refuses the credentials from"
+            " elsewhere. Hops that the workers assume from are not bound. Blank: not bound."
+        ),
     )
     activation_hours = WholeNumberField(
         label="Hours that a started session is kept fresh",
         check=validate_hours,
         bounds=HOURS,
-        help_text=f"{HOURS[0]} to {HOURS[-1]}, unless its person stops or extends it. What is started already keeps its end.",
+        help_text=(
+            f"{HOURS[0]} to {HOURS[-1]}, unless its person stops or extends it. What is started"
+            " already keeps its end."
+        ),
     )
 
-    def __init__(self, data: Mapping[str, Any] | None, *, member: Membership, policy: TeamPolicy) -> None:
+    def __init__(
+        self, data: Mapping[str, Any] | None, *, member: Membership, policy: TeamPolicy
+    ) -> None:
         self.member = member
         super().__init__(data, initial=policy_values(PolicyDraft.of(policy)))
         template = self.fields["role_session_name"]
@@ -121,7 +148,9 @@ class TeamPolicyForm(VersionedForm):
         return self.save()
 
     def save(self) -> TeamPolicy | None:
-        """Save the policy; None, with the reason on its field, if a rule or a session is against it."""
+        """Save the policy; None, with the reason on its field, if a rule or a session is against
+        it.
+        """
         try:
             return save_policy(self.draft(), self.member, seen=self.seen)
         except (Changed, NotThere, RightLost):

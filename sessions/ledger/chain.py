@@ -1,8 +1,8 @@
 """The ledger: one append-only, hash-chained sequence of events per team.
 
-Each line's hash is SHA-256 over the previous line's hash and the line's canonical form: JSON with sorted keys
-and no blanks (RFC 8785 for the value types used here: text, whole numbers, booleans, null, lists, objects
-with ASCII keys).
+Each line's hash is SHA-256 over the previous line's hash and the line's canonical form: JSON with
+sorted keys and no blanks (RFC 8785 for the value types used here: text, whole numbers, booleans,
+null, lists, objects with ASCII keys).
 """
 
 import hashlib
@@ -64,12 +64,15 @@ def canonical(event: Event) -> bytes:
 def hold(team_id: object) -> LedgerHead | None:
     """Locks a team's ledger until the transaction ends; None for a team that has none yet.
 
-    Whatever changes a right ends with a line, so it holds this lock when it commits. What is read in a later
-    statement than this one is therefore either unchanged until the reader's own line is written, or already
-    carries the change. On SQLite the transaction itself is the lock: it is begun IMMEDIATE.
+    Whatever changes a right ends with a line, so it holds this lock when it commits. What is read
+    in a later statement than this one is therefore either unchanged until the reader's own line is
+    written, or already carries the change. On SQLite the transaction itself is the lock: it is
+    begun IMMEDIATE.
     """
     if not connection.in_atomic_block:
-        raise RuntimeError("An event is written in the transaction of what it tells of; there is none open.")
+        raise RuntimeError(
+            "An event is written in the transaction of what it tells of; there is none open."
+        )
     with waiting_for("ledger", team_id):
         return LedgerHead.objects.select_for_update().filter(pk=str(team_id)).first()
 
@@ -77,12 +80,14 @@ def hold(team_id: object) -> LedgerHead | None:
 def append(team: object, entries: Sequence[Entry]) -> list[Event]:
     """Append events to a team's ledger in the caller's transaction.
 
-    `team`: its id, or the head that `hold` has returned in this transaction. The head is locked until that
-    transaction ends, so lock it last and never while AWS is called. Raises `LedgerError`, and dooms the
-    transaction, if a line is not taken.
+    `team`: its id, or the head that `hold` has returned in this transaction. The head is locked
+    until that transaction ends, so lock it last and never while AWS is called. Raises
+    `LedgerError`, and dooms the transaction, if a line is not taken.
     """
     if not connection.in_atomic_block:
-        raise RuntimeError("An event is written in the transaction of what it tells of; there is none open.")
+        raise RuntimeError(
+            "An event is written in the transaction of what it tells of; there is none open."
+        )
     if not entries:
         return []
     head = team if isinstance(team, LedgerHead) else hold(team) or _begin(str(team), entries[0])
@@ -108,8 +113,8 @@ def append(team: object, entries: Sequence[Entry]) -> list[Event]:
     # A rule or trigger that swallows a line gives it no number.
     if any(event.pk is None for event in written):
         _doom(head.team_id, "a line was not stored")
-    # By what it was: a head that somebody else has moved meanwhile, or that is not there any more, moves
-    # nothing.
+    # By what it was: a head that somebody else has moved meanwhile, or that is not there any more,
+    # moves nothing.
     as_read = LedgerHead.objects.filter(pk=head.team_id, seq=head.seq, hash=head.hash)
     moved = as_read.update(seq=seq, hash=prev)
     if moved != 1:
@@ -125,7 +130,9 @@ def _begin(team: str, first: Entry) -> LedgerHead:
     """
     if first.kind != EventKind.TEAM_CREATED:
         _doom(team, "its head is gone")
-    LedgerHead.objects.bulk_create([LedgerHead(team_id=team, seq=0, hash=START)], ignore_conflicts=True)
+    LedgerHead.objects.bulk_create(
+        [LedgerHead(team_id=team, seq=0, hash=START)], ignore_conflicts=True
+    )
     head = hold(team)
     if head is None:
         _doom(team, "its head could not be made")
@@ -153,10 +160,11 @@ class Fault:
 
 
 def verify(team_id: str) -> Fault | None:
-    """Walk a team's ledger from its first line to its head. None: every line is where and what it was.
+    """Walk a team's ledger from its first line to its head. None: every line is where and what it
+    was.
 
-    Lines may be appended meanwhile: those up to the head of before must be there, those beyond it must be the
-    head's of after.
+    Lines may be appended meanwhile: those up to the head of before must be there, those beyond it
+    must be the head's of after.
     """
     ended_at = length(team_id)
     expected_seq, prev = 1, START
@@ -174,19 +182,25 @@ def verify(team_id: str) -> Fault | None:
     if head is None:
         if expected_seq == 1 and not _team_exists(team_id):
             return None
-        return Fault(team_id, 1, "the ledger's head is missing" if expected_seq > 1 else "the ledger is gone")
+        return Fault(
+            team_id, 1, "the ledger's head is missing" if expected_seq > 1 else "the ledger is gone"
+        )
     if head.seq < expected_seq - 1 or (head.seq == expected_seq - 1 and head.hash != prev):
         return Fault(team_id, head.seq + 1, "the line was never appended through the ledger's head")
     return None
 
 
 def _team_exists(team_id: str) -> bool:
-    """A team that exists has a ledger: its first line was written in the transaction that made it."""
+    """A team that exists has a ledger: its first line was written in the transaction that made
+    it.
+    """
     return team_id in map(str, Team.objects.values_list("pk", flat=True))
 
 
 def teams_with_a_ledger() -> list[str]:
-    """Return the ids of teams with events or a head, deleted ones included, or that must have some."""
+    """Return the ids of teams with events or a head, deleted ones included, or that must have
+    some.
+    """
     return sorted(
         {
             *map(str, Team.objects.values_list("pk", flat=True)),

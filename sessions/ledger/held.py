@@ -1,6 +1,7 @@
 """List what a person still holds: credentials handed to them that AWS accepts until they expire.
 
-Nothing can call these back but AWS itself, so it is the ledger that answers, whatever has been deleted since.
+Nothing can call these back but AWS itself, so it is the ledger that answers, whatever has been
+deleted since.
 """
 
 from dataclasses import dataclass
@@ -31,18 +32,25 @@ def held_by(team_id: object, username: str) -> list[Held]:
     now = database_now()
     found: dict[str, Held] = {}
     lines = Event.objects.filter(
-        team_id=str(team_id), kind=EventKind.CREDENTIAL_REVEALED, actor=username, at__gte=now - LOOK_BACK
+        team_id=str(team_id),
+        kind=EventKind.CREDENTIAL_REVEALED,
+        actor=username,
+        at__gte=now - LOOK_BACK,
     )
     for line in in_batches(lines, "seq", descending=True):
         until = datetime.fromisoformat(line.data["expires_at"])
         key = line.data["access_key_id"]
         if until > now and key not in found:
-            found[key] = Held(key, line.session_alias, line.session_id, until, line.at, line.data["via"])
+            found[key] = Held(
+                key, line.session_alias, line.session_id, until, line.at, line.data["via"]
+            )
     return sorted(found.values(), key=lambda held: held.until, reverse=True)
 
 
 def name_of_former_member(team_id: object, person_id: int) -> str:
-    """The user name of a person who was removed from that team; empty if nobody of that id ever was."""
+    """The user name of a person who was removed from that team; empty if nobody of that id ever
+    was.
+    """
     removed = Event.objects.filter(team_id=str(team_id), kind=EventKind.MEMBER_REMOVED)
     line = removed.filter(data__person_id=person_id).order_by("-seq").first()
     return line.data["member"] if line else ""

@@ -16,25 +16,43 @@ SQLITE_INSTALL = [
         "BEGIN SELECT RAISE(ABORT, 'the ledger is append-only'); END"
         for verb in ("UPDATE", "DELETE")
     ),
-    "CREATE TRIGGER IF NOT EXISTS ledger_head_stays BEFORE DELETE ON chains_ledgerhead "
-    "BEGIN SELECT RAISE(ABORT, 'the ledger is append-only'); END",
-    "CREATE TRIGGER IF NOT EXISTS ledger_head_advances BEFORE UPDATE ON chains_ledgerhead "
-    "WHEN NEW.seq <= OLD.seq OR NEW.team_id <> OLD.team_id "
-    "BEGIN SELECT RAISE(ABORT, 'the ledger is append-only'); END",
+    (
+        "CREATE TRIGGER IF NOT EXISTS ledger_head_stays BEFORE DELETE ON chains_ledgerhead "
+        "BEGIN SELECT RAISE(ABORT, 'the ledger is append-only'); END"
+    ),
+    (
+        "CREATE TRIGGER IF NOT EXISTS ledger_head_advances BEFORE UPDATE ON chains_ledgerhead "
+        "WHEN NEW.seq <= OLD.seq OR NEW.team_id <> OLD.team_id "
+        "BEGIN SELECT RAISE(ABORT, 'the ledger is append-only'); END"
+    ),
 ]
 SQLITE_REMOVE = [
     f"DROP TRIGGER IF EXISTS {name}"
-    for name in ("ledger_no_update", "ledger_no_delete", "ledger_head_stays", "ledger_head_advances")
+    for name in (
+        "ledger_no_update",
+        "ledger_no_delete",
+        "ledger_head_stays",
+        "ledger_head_advances",
+    )
 ]
 POSTGRES_INSTALL = [
-    "CREATE OR REPLACE FUNCTION chains_ledger_refuse() RETURNS trigger LANGUAGE plpgsql AS "
-    "$$ BEGIN RAISE EXCEPTION 'the ledger is append-only'; END $$",
-    "CREATE OR REPLACE TRIGGER ledger_no_change BEFORE UPDATE OR DELETE OR TRUNCATE ON chains_event "
-    "FOR EACH STATEMENT EXECUTE FUNCTION chains_ledger_refuse()",
-    "CREATE OR REPLACE TRIGGER ledger_head_stays BEFORE DELETE OR TRUNCATE ON chains_ledgerhead "
-    "FOR EACH STATEMENT EXECUTE FUNCTION chains_ledger_refuse()",
-    "CREATE OR REPLACE TRIGGER ledger_head_advances BEFORE UPDATE ON chains_ledgerhead FOR EACH ROW "
-    "WHEN (NEW.seq <= OLD.seq OR NEW.team_id <> OLD.team_id) EXECUTE FUNCTION chains_ledger_refuse()",
+    (
+        "CREATE OR REPLACE FUNCTION chains_ledger_refuse() RETURNS trigger LANGUAGE plpgsql AS "
+        "$$ BEGIN RAISE EXCEPTION 'the ledger is append-only'; END $$"
+    ),
+    (
+        "CREATE OR REPLACE TRIGGER ledger_no_change BEFORE UPDATE OR DELETE OR TRUNCATE ON"
+        " chains_event FOR EACH STATEMENT EXECUTE FUNCTION chains_ledger_refuse()"
+    ),
+    (
+        "CREATE OR REPLACE TRIGGER ledger_head_stays BEFORE DELETE OR TRUNCATE ON chains_ledgerhead"
+        " FOR EACH STATEMENT EXECUTE FUNCTION chains_ledger_refuse()"
+    ),
+    (
+        "CREATE OR REPLACE TRIGGER ledger_head_advances BEFORE UPDATE ON chains_ledgerhead FOR EACH"
+        " ROW WHEN (NEW.seq <= OLD.seq OR NEW.team_id <> OLD.team_id) EXECUTE FUNCTION"
+        " chains_ledger_refuse()"
+    ),
 ]
 POSTGRES_REMOVE = [
     "DROP TRIGGER IF EXISTS ledger_no_change ON chains_event",

@@ -1,13 +1,13 @@
 """Hold a lock first, then read who may do what: the one order for secrets and rights.
 
-Two locks, always in this order: the row of the team, then the rows of what is changed, and last the head of
-the team's ledger (`ledger.append`). A reveal changes no row, so it takes the head alone. Whatever ends a
-right writes a line in the same transaction and so holds the head when it commits: a reveal comes wholly
-before it, or reads what it has left.
+Two locks, always in this order: the row of the team, then the rows of what is changed, and last the
+head of the team's ledger (`ledger.append`). A reveal changes no row, so it takes the head alone.
+Whatever ends a right writes a line in the same transaction and so holds the head when it commits: a
+reveal comes wholly before it, or reads what it has left.
 
-What is read again has to be read in a later statement than the lock: a row that is joined in `SELECT … FOR
-UPDATE` is as old as the start of that statement. On SQLite a transaction is begun IMMEDIATE and is itself the
-lock.
+What is read again has to be read in a later statement than the lock: a row that is joined in
+`SELECT … FOR UPDATE` is as old as the start of that statement. On SQLite a transaction is begun
+IMMEDIATE and is itself the lock.
 """
 
 from datetime import datetime
@@ -20,7 +20,8 @@ from sessions.locks.turnstile import waiting_for
 from sessions.models import AwsSession, Membership, Team, Token
 from sessions.permissions import ROLES, Action, can, memberships_of
 
-# Who acts: a member, or by name the operator, the clock, the identity provider, whose right no team can end.
+# Who acts: a member, or by name the operator, the clock, the identity provider, whose right no team
+# can end.
 Actor = Membership | str
 
 GONE = "You are no longer in this team, or your log-in or token has ended."
@@ -47,7 +48,9 @@ def lock_team(team_id: UUID | None) -> Team:
     return team
 
 
-def lock_team_for(actor: Actor, team_id: UUID | None, action: Action, *sessions: AwsSession) -> Team:
+def lock_team_for(
+    actor: Actor, team_id: UUID | None, action: Action, *sessions: AwsSession
+) -> Team:
     """Hold the team's row, then make sure that the actor may still do that: see `require_still`."""
     return lock_team_by(actor, team_id, action, *sessions)[0]
 
@@ -55,7 +58,8 @@ def lock_team_for(actor: Actor, team_id: UUID | None, action: Action, *sessions:
 def lock_team_by(
     actor: Actor, team_id: UUID | None, action: Action, *sessions: AwsSession
 ) -> tuple[Team, Actor]:
-    """Hold the team's row, check that the actor may still do that, and return the actor as read now.
+    """Hold the team's row, check that the actor may still do that, and return the actor as read
+    now.
 
     Who was an admin a moment ago may be none. Raises as `require_still` does.
     """
@@ -66,7 +70,9 @@ def lock_team_by(
 
 
 def begin(member: Membership, action: Action, *sessions: AwsSession) -> Membership:
-    """Hold the team's row, then read the member again, who may still do that: see `require_still`."""
+    """Hold the team's row, then read the member again, who may still do that: see
+    `require_still`.
+    """
     lock_team(member.team_id)
     return require_member(member, action, *sessions)
 
@@ -74,8 +80,8 @@ def begin(member: Membership, action: Action, *sessions: AwsSession) -> Membersh
 def begin_answer(member: Membership, root: AwsSession) -> None:
     """Hold the team's row; check that the member may start and the root is still there.
 
-    Which sessions they may start is not asked again: an answer gives its giver nothing, and workers look at
-    that themselves.
+    Which sessions they may start is not asked again: an answer gives its giver nothing, and workers
+    look at that themselves.
     """
     lock_team(member.team_id)
     fresh, _ = member_again(member)
@@ -141,7 +147,9 @@ def member_again(member: Membership) -> tuple[Membership, datetime]:
         if fresh.user.get_session_auth_hash() != member.user.get_session_auth_hash():
             raise ActorGone("", GONE)
     else:
-        token = Token.objects.filter(pk=member.token.pk, user=fresh.user_id, team=fresh.team_id).first()
+        token = Token.objects.filter(
+            pk=member.token.pk, user=fresh.user_id, team=fresh.team_id
+        ).first()
         if token is None or not token.is_valid(fresh.read_at):
             raise ActorGone("", GONE)
         fresh.token = token

@@ -1,8 +1,9 @@
 """Postpone work for a team whose lock is held, and go on with other teams.
 
-Workers wait for a lock as long as web requests do. What is about several teams at once waits for a moment
-only, since it holds the other teams meanwhile; then it is done team by team. A team whose lock was not to be
-had is asked again after twice as long each time, or once its lock is seen to be free.
+Workers wait for a lock as long as web requests do. What is about several teams at once waits for a
+moment only, since it holds the other teams meanwhile; then it is done team by team. A team whose
+lock was not to be had is asked again after twice as long each time, or once its lock is seen to be
+free.
 """
 
 import time
@@ -41,7 +42,9 @@ class _HeldUp:
         pause = min(2 * self.pauses.get(key, FIRST_PAUSE_SECONDS / 2), LONGEST_PAUSE_SECONDS)
         self.pauses[key], self.again_at[key] = pause, now + pause
         self.look_at[key] = now + LOOK_EVERY_SECONDS
-        log.warning("a team's lock is held; its work is left for later", team=key, again_in_seconds=pause)
+        log.warning(
+            "a team's lock is held; its work is left for later", team=key, again_in_seconds=pause
+        )
 
     def forget(self, team_id: object) -> None:
         key = str(team_id)
@@ -74,7 +77,9 @@ def forget_all() -> None:
 
 
 def team_by_team(
-    rows: Sequence[Each], team_of: Callable[[Each], object], act: Callable[[list[Each]], Collection[str]]
+    rows: Sequence[Each],
+    team_of: Callable[[Each], object],
+    act: Callable[[list[Each]], Collection[str]],
 ) -> tuple[set[str], list[Each]]:
     """Run `act` for the rows of all teams together, or per team where a lock is held.
 
@@ -151,7 +156,9 @@ def _is_free(team_id: str) -> bool:
     with transaction.atomic():
         team = Team.objects.select_for_update(skip_locked=True, no_key=True).filter(pk=team_id)
         head = LedgerHead.objects.select_for_update(skip_locked=True).filter(pk=team_id)
-        return len(_keys(team)) + len(_keys(head)) == 2 or not Team.objects.filter(pk=team_id).exists()
+        return (
+            len(_keys(team)) + len(_keys(head)) == 2 or not Team.objects.filter(pk=team_id).exists()
+        )
 
 
 def _keys(rows: Any) -> list[Any]:

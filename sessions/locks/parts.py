@@ -10,11 +10,11 @@ Each = TypeVar("Each")
 
 # So many at the most end, start or go in one transaction.
 AT_ONCE = 100
-# The first part is small, since how long one takes here is not known yet, and none is smaller: what every
-# part does anyway, whatever is in it, would be all that is done.
+# The first part is small, since how long one takes here is not known yet, and none is smaller: what
+# every part does anyway, whatever is in it, would be all that is done.
 LEAST = 20
-# A part is made as large as fits into this, by how long the one before took; a part may hold the lock for
-# twice as long.
+# A part is made as large as fits into this, by how long the one before took; a part may hold the
+# lock for twice as long.
 LOCK_SECONDS = 0.12
 # Whoever waits for the lock gets it meanwhile.
 PAUSE_SECONDS = 0.02
@@ -23,8 +23,8 @@ _lock = threading.local()
 
 
 def lock_taken() -> None:
-    """Note that this thread has got a team's lock at this moment: what it has waited for that is not held
-    against a part.
+    """Note that this thread has got a team's lock at this moment: what it has waited for that is
+    not held against a part.
     """
     _lock.taken_at = time.monotonic()
 
@@ -56,8 +56,8 @@ class Pace:
 
 
 def in_parts(rows: Sequence[Each], size: int = 0) -> Iterator[Sequence[Each]]:
-    """Go through the rows by at most so many, with a pause between; each part is a transaction of the
-    caller's.
+    """Go through the rows by at most so many, with a pause between; each part is a transaction of
+    the caller's.
     """
     pace, at = Pace(size or AT_ONCE), 0
     while at < len(rows):

@@ -1,9 +1,9 @@
 """Bound the threads of a web process that wait for one lock of one team.
 
-Whoever holds a team's row or the head of its ledger for long (a stalled process, a person in psql) would
-otherwise hold every thread that a request for that team comes to. A few wait in the database, the next wait a
-moment for their places, and who finds no place is told so at once. A team has two locks, and who needs the
-one that is free is not kept waiting by those who stand before the other.
+Whoever holds a team's row or the head of its ledger for long (a stalled process, a person in psql)
+would otherwise hold every thread that a request for that team comes to. A few wait in the database,
+the next wait a moment for their places, and who finds no place is told so at once. A team has two
+locks, and who needs the one that is free is not kept waiting by those who stand before the other.
 """
 
 import threading
@@ -19,8 +19,8 @@ from chainweb.turns import turns
 
 # A quarter of a web process's threads.
 PLACES = 3
-# Who has no place waits for as long as somebody gets the lock so often: no part of a bulk change holds it
-# longer than 0.3 s.
+# Who has no place waits for as long as somebody gets the lock so often: no part of a bulk change
+# holds it longer than 0.3 s.
 MOVES_EVERY_SECONDS = 1.0
 LONGEST_SECONDS = 10.0
 # After somebody has waited in vain, nobody waits for a place.

@@ -1,8 +1,8 @@
 """Tell the second of two people who change one thing, instead of undoing the first's change.
 
-Everything that people edit has a version, which goes up, under the team's lock, with each change of what a
-form or the API shows of it. Whoever saves says which version they have seen, and it is compared under the
-same lock.
+Everything that people edit has a version, which goes up, under the team's lock, with each change of
+what a form or the API shows of it. Whoever saves says which version they have seen, and it is
+compared under the same lock.
 """
 
 from dataclasses import dataclass
@@ -26,7 +26,9 @@ def expect(stored: int, expected: int | None) -> None:
         raise Changed("", CHANGED, stored)
 
 
-def last_change(thing: AwsSession | TeamPolicy | TeamGroup | Membership, *kinds: EventKind) -> Event | None:
+def last_change(
+    thing: AwsSession | TeamPolicy | TeamGroup | Membership, *kinds: EventKind
+) -> Event | None:
     """Find the ledger's last line of these kinds about something."""
     match thing:
         case AwsSession():
@@ -34,7 +36,9 @@ def last_change(thing: AwsSession | TeamPolicy | TeamGroup | Membership, *kinds:
         case TeamGroup():
             found = Event.objects.filter(team_id=str(thing.team_id), data__group_id=str(thing.pk))
         case Membership():
-            found = Event.objects.filter(team_id=str(thing.team_id), data__member=thing.user.get_username())
+            found = Event.objects.filter(
+                team_id=str(thing.team_id), data__member=thing.user.get_username()
+            )
         case TeamPolicy():
             found = Event.objects.filter(team_id=str(thing.pk))
     return found.filter(kind__in=kinds).order_by("-seq").first()

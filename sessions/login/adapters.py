@@ -1,7 +1,7 @@
 """Decide who may make an account, what a new person gets, and what a recent log-in is.
 
-Accounts are made by the operator, by an invitation, or by the identity provider's groups; never by whoever
-passes by, unless the operator says so.
+Accounts are made by the operator, by an invitation, or by the identity provider's groups; never by
+whoever passes by, unless the operator says so.
 """
 
 import time
@@ -43,7 +43,9 @@ from sessions.secret import Secret
 
 INVITATION_KEY = "invitation"
 ASKED_AT_KEY = "asked_at"
-CONTINUES_KEY = "continues_log_in"  # [person, when it began]: the log-in that this one only confirms
+CONTINUES_KEY = (
+    "continues_log_in"  # [person, when it began]: the log-in that this one only confirms
+)
 OIDC = "sso"  # the id of the one OpenID provider, as in its callback's address
 
 
@@ -63,7 +65,9 @@ def invitation_in_hand(request: HttpRequest) -> Invitation | None:
 
 
 def _settle(request: HttpRequest, user: User) -> None:
-    """Saves a new person, and makes them a member if they were invited; neither without the other."""
+    """Saves a new person, and makes them a member if they were invited; neither without the
+    other.
+    """
     invitation = invitation_in_hand(request)
     try:
         with transaction.atomic():
@@ -89,7 +93,8 @@ class AccountAdapter(DefaultAccountAdapter):  # type: ignore[misc]  # allauth is
     def logout(self, request: HttpRequest) -> None:
         """Log out.
 
-        The library also does so before a log-in at the provider that only confirms who is logged in.
+        The library also does so before a log-in at the provider that only confirms who is logged
+        in.
         """
         continues = getattr(request, "continues_log_in", None)
         super().logout(request)
@@ -146,8 +151,8 @@ class SocialAccountAdapter(DefaultSocialAccountAdapter):  # type: ignore[misc]  
             _follow_groups_of(sociallogin)
 
     def validate_disconnect(self, account: SocialAccount, accounts: Any) -> None:
-        """Keep an identity whose groups let people in: taken off, it would come back as somebody whom no
-        admin removed.
+        """Keep an identity whose groups let people in: taken off, it would come back as somebody
+        whom no admin removed.
         """
         if group_map(account):
             text = "Your groups there decide about your teams here, so it stays connected."
@@ -159,7 +164,9 @@ class SocialAccountAdapter(DefaultSocialAccountAdapter):  # type: ignore[misc]  
         data = form.cleaned_data if form else {}
         if email := data.get("email"):
             user.email = email
-        user.username = free_username(data.get("username") or user.username or user.email or "member")
+        user.username = free_username(
+            data.get("username") or user.username or user.email or "member"
+        )
         user.set_unusable_password()
         with transaction.atomic():
             _settle(request, user)
@@ -175,7 +182,9 @@ def _follow_groups_of(sociallogin: SocialLogin) -> None:
 
 
 def group_map(account: SocialAccount) -> Mapping[str, tuple[str, str]]:
-    """{group: (team's short name, role)}, as the operator has set it for that account's provider."""
+    """{group: (team's short name, role)}, as the operator has set it for that account's
+    provider.
+    """
     of_provider: Mapping[str, Mapping[str, tuple[str, str]]] = {
         OIDC: settings.OIDC_GROUPS,
         SAML: settings.SAML_GROUPS,
@@ -192,19 +201,27 @@ def groups_of(account: SocialAccount) -> set[str]:
         ("attributes", settings.SAML_GROUPS_ATTRIBUTE),
     ):
         claim = (account.extra_data.get(part) or {}).get(name, [])
-        found.update(each for each in ([claim] if isinstance(claim, str) else claim) if isinstance(each, str))
+        found.update(
+            each for each in ([claim] if isinstance(claim, str) else claim) if isinstance(each, str)
+        )
     return found
 
 
 @receiver(user_logged_in)
-def remember_the_browser(request: HttpRequest, response: HttpResponse, user: User, **kwargs: Any) -> None:
+def remember_the_browser(
+    request: HttpRequest, response: HttpResponse, user: User, **kwargs: Any
+) -> None:
     """Whoever logged in there is not kept out there by the failures of others."""
     known_browsers.remember(request, response, user.get_username())
 
 
 @receiver(user_logged_in)
-def remember_when_asked(request: HttpRequest, sociallogin: SocialLogin | None = None, **kwargs: Any) -> None:
-    """In the session of this browser alone: another one of the same person's has proved nothing by it."""
+def remember_when_asked(
+    request: HttpRequest, sociallogin: SocialLogin | None = None, **kwargs: Any
+) -> None:
+    """In the session of this browser alone: another one of the same person's has proved nothing by
+    it.
+    """
     request.session[ASKED_AT_KEY] = asked_at(sociallogin) if sociallogin else 0
     person, began = request.session.pop(CONTINUES_KEY, (None, None))
     if began and person == request.user.pk:
@@ -214,9 +231,9 @@ def remember_when_asked(request: HttpRequest, sociallogin: SocialLogin | None = 
 def asked_at(sociallogin: SocialLogin) -> int:
     """Return when the provider asked the person last, in seconds since 1970; 0 if it did not say.
 
-    OpenID Connect: `auth_time`, which it says if it was told to ask (OpenID Connect Core 1.0, 2). SAML:
-    `AuthnInstant`, of an answer to a request that told it to ask, since some providers name the moment of any
-    answer.
+    OpenID Connect: `auth_time`, which it says if it was told to ask (OpenID Connect Core 1.0, 2).
+    SAML: `AuthnInstant`, of an answer to a request that told it to ask, since some providers name
+    the moment of any answer.
     """
     known = sociallogin.account.extra_data
     if sociallogin.account.provider == SAML:
@@ -239,8 +256,8 @@ class MfaAdapter(DefaultMFAAdapter):  # type: ignore[misc]  # allauth is untyped
 def is_recently_authenticated(request: HttpRequest) -> bool:
     """Tell if the person has proved who they are within the last five minutes.
 
-    A password, a passkey or a code counts; a round through the identity provider only if that says it asked
-    them.
+    A password, a passkey or a code counts; a round through the identity provider only if that says
+    it asked them.
     """
     if not request.user.is_authenticated:
         return False

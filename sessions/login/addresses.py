@@ -1,7 +1,8 @@
 """Verify a person's email address: it resets a password only after its link was opened.
 
-The address in use stays until the new one is verified, and is told of it twice: when the change is asked for,
-and when it is made. Addresses that nobody has verified, whoever entered them, reset no password.
+The address in use stays until the new one is verified, and is told of it twice: when the change is
+asked for, and when it is made. Addresses that nobody has verified, whoever entered them, reset no
+password.
 """
 
 from allauth.account import forms as library
@@ -26,17 +27,23 @@ def address_of(user: User) -> EmailAddress | None:
 
 
 def awaited_address_of(user: User) -> EmailAddress | None:
-    """Return the address that is to take the place of the one in use, and waits for its link to be opened."""
-    others = EmailAddress.objects.filter(user=user, verified=False).exclude(email__iexact=user.email)
+    """Return the address that is to take the place of the one in use, and waits for its link to be
+    opened.
+    """
+    others = EmailAddress.objects.filter(user=user, verified=False).exclude(
+        email__iexact=user.email
+    )
     return others.first()
 
 
 def ask_for_address(request: HttpRequest, user: User, email: str) -> None:
-    """Send a link to a new address, and word to the old one. Asked again for the same address, a new link."""
+    """Send a link to a new address, and word to the old one. Asked again for the same address, a
+    new link.
+    """
     old, email = address_of(user), email.lower()
     with transaction.atomic():
-        # One address waits at a time. Its row is its own: a link speaks of a row, and must verify nothing
-        # that came later.
+        # One address waits at a time. Its row is its own: a link speaks of a row, and must verify
+        # nothing that came later.
         kept = {email, old.email if old else email}
         EmailAddress.objects.filter(user=user, verified=False).exclude(email__in=kept).delete()
         if old is not None and old.pk is None:
@@ -57,7 +64,9 @@ def remove_address(request: HttpRequest, user: User) -> None:
         user.email = ""
         user.save(update_fields=["email"])
     if old:
-        get_adapter(request).send_notification_mail(REMOVED, user, {"deleted_email": old}, email=old)
+        get_adapter(request).send_notification_mail(
+            REMOVED, user, {"deleted_email": old}, email=old
+        )
 
 
 class ResetPasswordForm(library.ResetPasswordForm):  # type: ignore[misc]  # allauth is untyped
@@ -65,6 +74,8 @@ class ResetPasswordForm(library.ResetPasswordForm):  # type: ignore[misc]  # all
 
     def clean_email(self) -> str:
         email: str = super().clean_email()
-        owners = EmailAddress.objects.filter(email=email.lower(), verified=True, user__is_active=True)
+        owners = EmailAddress.objects.filter(
+            email=email.lower(), verified=True, user__is_active=True
+        )
         self.users = [address.user for address in owners.select_related("user")]
         return email

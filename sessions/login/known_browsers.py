@@ -1,7 +1,7 @@
 """Remember a person's browsers, so that no stranger locks them out by failing under their name.
 
-A device cookie, as OWASP describes it: signed for one name, with a number of its own by which its failures
-are counted apart from everybody else's. It proves nothing else and replaces no password.
+A device cookie, as OWASP describes it: signed for one name, with a number of its own by which its
+failures are counted apart from everybody else's. It proves nothing else and replaces no password.
 """
 
 import secrets
@@ -31,7 +31,9 @@ def remember(request: HttpRequest, response: HttpResponse, name: str) -> None:
 
 
 def number_of(request: HttpRequest, name: str) -> str:
-    """Return the number of a browser in which the person of that name has logged in; empty if it is none."""
+    """Return the number of a browser in which the person of that name has logged in; empty if it is
+    none.
+    """
     try:
         return _signer(name).unsign(
             request.COOKIES.get(settings.KNOWN_BROWSER_COOKIE_NAME, ""), max_age=KNOWN_FOR

@@ -1,7 +1,8 @@
-"""Django's session in the database, with one rule more: a log-in ends at a fixed time after it began.
+"""Django's session in the database, with one rule more: a log-in ends at a fixed time after it
+began.
 
-Django counts from the last save, and a browser that now and then has something saved would stay logged in for
-ever.
+Django counts from the last save, and a browser that now and then has something saved would stay
+logged in for ever.
 """
 
 import time
@@ -28,7 +29,11 @@ class SessionStore(db.SessionStore):
         """Return the seconds for which the browser is to keep its cookie."""
         age = super().get_expiry_age(**kwargs)
         began = self.get(BEGAN_KEY)
-        return age if began is None else min(age, int(began + settings.SESSION_COOKIE_AGE - time.time()))
+        return (
+            age
+            if began is None
+            else min(age, int(began + settings.SESSION_COOKIE_AGE - time.time()))
+        )
 
     def get_expiry_date(self, **kwargs: Any) -> datetime:
         """Return when the stored session ends."""
@@ -36,4 +41,7 @@ class SessionStore(db.SessionStore):
         began = self.get(BEGAN_KEY)
         if began is None:
             return date
-        return min(date, datetime.fromtimestamp(began, UTC) + timedelta(seconds=settings.SESSION_COOKIE_AGE))
+        return min(
+            date,
+            datetime.fromtimestamp(began, UTC) + timedelta(seconds=settings.SESSION_COOKIE_AGE),
+        )

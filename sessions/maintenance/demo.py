@@ -1,4 +1,6 @@
-"""Seed the simulated AWS's demo team: the first start makes it, each start renews its root's key."""
+"""Seed the simulated AWS's demo team: the first start makes it, each start renews its root's
+key.
+"""
 
 import base64
 from dataclasses import dataclass
@@ -40,11 +42,16 @@ class DemoLogin:
     password: str
 
 
-# alias, profile, assumer's alias, role ARN: a chain of four from the IAM user, two shorter ones from the
-# workers' identity.
+# alias, profile, assumer's alias, role ARN: a chain of four from the IAM user, two shorter ones
+# from the workers' identity.
 CHAINS = [
     ("Audit hub", "audit-hub", IAM_USER_ALIAS, "arn:aws:iam::111122223333:role/org/AuditHub"),
-    ("Security reader", "security-reader", "Audit hub", "arn:aws:iam::222233334444:role/SecurityReader"),
+    (
+        "Security reader",
+        "security-reader",
+        "Audit hub",
+        "arn:aws:iam::222233334444:role/SecurityReader",
+    ),
     (
         "Prod database reader",
         "prod-db",
@@ -65,7 +72,9 @@ CHAINS = [
 def demo_password(name: str) -> str:
     """Derive the demo's password from the secret key: stable within one installation."""
     letters = (
-        base64.b32encode(salted_hmac("chainweb.demo", name, algorithm="sha256").digest()).decode().lower()
+        base64.b32encode(salted_hmac("chainweb.demo", name, algorithm="sha256").digest())
+        .decode()
+        .lower()
     )
     return "-".join(letters[start : start + 4] for start in (0, 4, 8, 12))
 
@@ -84,7 +93,9 @@ def seed(endpoint_url: str) -> list[DemoLogin]:
 
 
 def _member(team: Team, name: str, role: Role) -> Membership:
-    user = User.objects.filter(username=name).first() or create_person(name, Secret(demo_password(name)))
+    user = User.objects.filter(username=name).first() or create_person(
+        name, Secret(demo_password(name))
+    )
     member = Membership.objects.filter(team=team, user=user).first()
     return member or add_member(team, user, role, actor="demo")
 

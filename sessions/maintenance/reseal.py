@@ -31,10 +31,26 @@ def reseal_all() -> Resealed:
     total = Resealed()
     seal_key, root_key = sealing.newest_seal_key_id(), sealing.newest_root_key_id()
     for row in _with_value(Credential.objects.filter(level__gt=0), "sealed"):
-        _move(row, "sealed", row.place(row.generation), seal_key, sealing.open_sealed, sealing.seal, total)
+        _move(
+            row,
+            "sealed",
+            row.place(row.generation),
+            seal_key,
+            sealing.open_sealed,
+            sealing.seal,
+            total,
+        )
     for column, place, rows in _sealed_to_workers():
         for row in _with_value(rows, column):
-            _move(row, column, place(row), root_key, sealing.open_as_worker, sealing.seal_to_workers, total)
+            _move(
+                row,
+                column,
+                place(row),
+                root_key,
+                sealing.open_as_worker,
+                sealing.seal_to_workers,
+                total,
+            )
     moved, already, unopened = reseal_seeds(seal_key)
     return Resealed(total.moved + moved, total.already + already, total.unopened + unopened)
 

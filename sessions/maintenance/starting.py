@@ -1,7 +1,7 @@
 """Check each process's keys before it starts: present, well-formed, those of this database.
 
-A web without keys would serve pages that fail at the click that matters, and a worker without them would mark
-healthy chains.
+A web without keys would serve pages that fail at the click that matters, and a worker without them
+would mark healthy chains.
 """
 
 import sys
@@ -23,7 +23,12 @@ from sessions.sealing import SealingError, parse_keys
 
 NEEDED_BY = {
     "web": ("SECRET_KEY", "CHAINWEB_SEAL_KEYS", "CHAINWEB_ROOT_PUBLIC_KEY"),
-    "worker": ("SECRET_KEY", "CHAINWEB_SEAL_KEYS", "CHAINWEB_ROOT_PUBLIC_KEY", "CHAINWEB_ROOT_KEYS"),
+    "worker": (
+        "SECRET_KEY",
+        "CHAINWEB_SEAL_KEYS",
+        "CHAINWEB_ROOT_PUBLIC_KEY",
+        "CHAINWEB_ROOT_KEYS",
+    ),
     "beat": ("SECRET_KEY",),
 }
 PURPOSES = {
@@ -32,8 +37,8 @@ PURPOSES = {
     "CHAINWEB_ROOT_PUBLIC_KEY": "root secrets are sealed to it",
     "CHAINWEB_ROOT_KEYS": "it opens root secrets",
 }
-# gunicorn's own code for an application that does not load: it ends, rather than start the next that will
-# not.
+# gunicorn's own code for an application that does not load: it ends, rather than start the next
+# that will not.
 EXIT_CODE = 4
 SAMPLE = 50
 
@@ -52,10 +57,12 @@ def problems_of(part: str) -> list[str]:
     public, private = keys.get("CHAINWEB_ROOT_PUBLIC_KEY", {}), keys.get("CHAINWEB_ROOT_KEYS")
     if len(public) > 1:
         problems.append("CHAINWEB_ROOT_PUBLIC_KEY must be one id:base64 pair.")
-    elif private is not None and any(_public_half(private.get(each)) != key for each, key in public.items()):
+    elif private is not None and any(
+        _public_half(private.get(each)) != key for each, key in public.items()
+    ):
         problems.append(
-            "CHAINWEB_ROOT_PUBLIC_KEY is not the public half of one of CHAINWEB_ROOT_KEYS: workers could not open what the "
-            "web seals with it. Both come from one `manage.py keys`."
+            "CHAINWEB_ROOT_PUBLIC_KEY is not the public half of one of CHAINWEB_ROOT_KEYS: workers"
+            " could not open what the web seals with it. Both come from one `manage.py keys`."
         )
     if not problems and len(needed) > 1:
         problems = _problems_with_the_database(is_worker=private is not None)
@@ -78,23 +85,28 @@ def _public_half(private: bytes | None) -> bytes | None:
 def _problems_with_the_database(*, is_worker: bool) -> list[str]:
     """Return a line for each kind of sealed value of which none opens.
 
-    Some that do not open are no reason: an older key may have been dropped too early. A database that is
-    away, or not yet migrated, says nothing.
+    Some that do not open are no reason: an older key may have been dropped too early. A database
+    that is away, or not yet migrated, says nothing.
     """
     problems = []
     was_open = connection.connection is not None
     try:
         if _none(_is_ours, _sealed_credentials()) or _none(open_seed, _sealed_seeds()):
             problems.append(
-                "CHAINWEB_SEAL_KEYS opens nothing that this database holds: the keys belong to another installation, or the "
-                "ones in use were dropped before `manage.py reseal`. Put them back. If they are lost, credentials are issued "
-                "again once the old ones have expired, and `manage.py person NAME --remove-two-factor` removes what is left."
+                "CHAINWEB_SEAL_KEYS opens nothing that this database holds: the keys belong to"
+                " another installation, or the ones in use were dropped before `manage.py reseal`."
+                " Put them back. If they are lost, credentials are issued again once the old ones"
+                " have expired, and `manage.py person NAME --remove-two-factor` removes what is"
+                " left."
             )
-        if is_worker and _none(_opens_root, AwsSession.objects.exclude(sealed_secrets=None)[:SAMPLE]):
+        if is_worker and _none(
+            _opens_root, AwsSession.objects.exclude(sealed_secrets=None)[:SAMPLE]
+        ):
             problems.append(
-                "CHAINWEB_ROOT_KEYS opens no root of this database: the keys belong to another installation, or the ones in "
-                "use were dropped before `manage.py reseal`. Put them back. If they are lost, edit each root and enter its "
-                "secrets again with the new public key, before workers start."
+                "CHAINWEB_ROOT_KEYS opens no root of this database: the keys belong to another"
+                " installation, or the ones in use were dropped before `manage.py reseal`. Put them"
+                " back. If they are lost, edit each root and enter its secrets again with the new"
+                " public key, before workers start."
             )
     except DatabaseError:
         pass
@@ -118,12 +130,16 @@ def _none(opens: Callable[[Any], object], values: Iterable[Any]) -> bool:
 
 
 def _sealed_credentials() -> Iterable[Any]:
-    living = Credential.objects.filter(level__gt=0, sealed__isnull=False, expires_at__gt=database_now())
+    living = Credential.objects.filter(
+        level__gt=0, sealed__isnull=False, expires_at__gt=database_now()
+    )
     return living.values_list("sealed", flat=True)[:SAMPLE]
 
 
 def _is_ours(sealed: sealing.Stored) -> None:
-    if sealing.key_id_of(sealed) not in parse_keys(settings.CHAINWEB_SEAL_KEYS, "CHAINWEB_SEAL_KEYS"):
+    if sealing.key_id_of(sealed) not in parse_keys(
+        settings.CHAINWEB_SEAL_KEYS, "CHAINWEB_SEAL_KEYS"
+    ):
         raise SealingError("sealed with a key that is not here")
 
 

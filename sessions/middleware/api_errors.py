@@ -46,34 +46,45 @@ def api_error(status: int, code: str, message: str, fields: Any = None) -> JsonR
 def api_errors(
     get_response: Callable[[HttpRequest], HttpResponse],
 ) -> Callable[[HttpRequest], HttpResponse]:
-    """Give every error under /api/ its shape; the outermost middleware, so that nothing passes it by."""
+    """Give every error under /api/ its shape; the outermost middleware, so that nothing passes it
+    by.
+    """
 
     def middleware(request: HttpRequest) -> HttpResponse:
         if not is_for_the_api(request):
             return get_response(request)
         if settings.SECURE_SSL_REDIRECT and not request.is_secure():
-            # A redirect would hide that the token has gone over the wire in the clear, and make a GET of a
-            # POST.
+            # A redirect would hide that the token has gone over the wire in the clear, and make a
+            # GET of a POST.
             return api_error(
                 403,
                 "https_required",
                 "The API takes https alone. A token that was sent over http: revoke it.",
             )
         response = get_response(request)
-        return response if response.status_code < 400 or _has_the_shape(response) else _reshaped(response)
+        return (
+            response
+            if response.status_code < 400 or _has_the_shape(response)
+            else _reshaped(response)
+        )
 
     return middleware
 
 
 def _has_the_shape(response: HttpResponse) -> bool:
-    if response.streaming or response.headers.get("Content-Type", "").partition(";")[0] != "application/json":
+    if (
+        response.streaming
+        or response.headers.get("Content-Type", "").partition(";")[0] != "application/json"
+    ):
         return False
     try:
         body = json.loads(response.content)
     except ValueError:
         return False
     return (
-        isinstance(body, dict) and isinstance(body.get("code"), str) and isinstance(body.get("message"), str)
+        isinstance(body, dict)
+        and isinstance(body.get("code"), str)
+        and isinstance(body.get("message"), str)
     )
 
 

@@ -1,4 +1,6 @@
-"""Credentials, keyed by the request they answer, and the needs (activations, probes) that keep them."""
+"""Credentials, keyed by the request they answer, and the needs (activations, probes) that keep
+them.
+"""
 
 import uuid
 from datetime import datetime
@@ -13,20 +15,23 @@ from sessions.sealing import Place
 class Credential(models.Model):
     """The sealed answer to one resolved AssumeRole request; its key is the request's fingerprint.
 
-    Level 0 is a root's base identity; level N answers the chain's N-th call. Most roots are asked for their
-    credentials each time and have nothing sealed here. Where they come of a person's answer or of a call,
-    they are kept: `request` is then {"keeps": true, "person": the id of the person whose they are, or ""},
-    and they are sealed to the workers. Engine columns: `due_at` (claimable from then on; null: nothing to
-    do), `asked_at` (a person waits for it since then: it goes ahead of the bulk), `lease_until` and `fence`
-    (a random value per claim: who does not hold it changes nothing), `attempts` since the last success, by
-    the cause that stands now. `problem` is null or what `credentials.outcomes.problem_of` says; a root's has
-    also `tried` and `home`: when AWS rejected its key last, and at which STS region.
+    Level 0 is a root's base identity; level N answers the chain's N-th call. Most roots are asked
+    for their credentials each time and have nothing sealed here. Where they come of a person's
+    answer or of a call, they are kept: `request` is then {"keeps": true, "person": the id of the
+    person whose they are, or ""}, and they are sealed to the workers. Engine columns: `due_at`
+    (claimable from then on; null: nothing to do), `asked_at` (a person waits for it since then: it
+    goes ahead of the bulk), `lease_until` and `fence` (a random value per claim: who does not hold
+    it changes nothing), `attempts` since the last success, by the cause that stands now. `problem`
+    is null or what `credentials.outcomes.problem_of` says; a root's has also `tried` and `home`:
+    when AWS rejected its key last, and at which STS region.
     """
 
     fingerprint = models.CharField(primary_key=True, max_length=64, editable=False)
     team = models.ForeignKey(Team, on_delete=models.CASCADE, related_name="+")
     root = models.ForeignKey(AwsSession, on_delete=models.CASCADE, related_name="+")
-    parent = models.ForeignKey("self", on_delete=models.RESTRICT, null=True, related_name="children")
+    parent = models.ForeignKey(
+        "self", on_delete=models.RESTRICT, null=True, related_name="children"
+    )
     level = models.PositiveSmallIntegerField()
     request = models.JSONField(default=dict)
 
@@ -47,9 +52,13 @@ class Credential(models.Model):
 
     class Meta:
         indexes = [
-            models.Index(fields=["due_at"], name="credential_due", condition=models.Q(due_at__isnull=False)),
             models.Index(
-                fields=["asked_at"], name="credential_asked", condition=models.Q(asked_at__isnull=False)
+                fields=["due_at"], name="credential_due", condition=models.Q(due_at__isnull=False)
+            ),
+            models.Index(
+                fields=["asked_at"],
+                name="credential_asked",
+                condition=models.Q(asked_at__isnull=False),
             ),
             # The roots' own rows, among all that was minted below them.
             models.Index(fields=["root"], name="credential_of_root", condition=models.Q(level=0)),
@@ -83,14 +92,19 @@ class Activation(models.Model):
     id = models.UUIDField(primary_key=True, default=uuid.uuid4, editable=False)
     session = models.ForeignKey(AwsSession, on_delete=models.CASCADE, related_name="activations")
     user = models.ForeignKey(User, on_delete=models.CASCADE, related_name="activations")
-    credential = models.ForeignKey(Credential, on_delete=models.RESTRICT, related_name="activations")
+    credential = models.ForeignKey(
+        Credential, on_delete=models.RESTRICT, related_name="activations"
+    )
     started_at = models.DateTimeField()
     ends_at = models.DateTimeField()
-    # What the person has started, hop by hop; see `chains.identity`. Null: started before this was kept.
+    # What the person has started, hop by hop; see `chains.identity`. Null: started before this was
+    # kept.
     identity = models.JSONField(null=True)
 
     class Meta:
-        constraints = [models.UniqueConstraint(fields=["session", "user"], name="one_activation_per_person")]
+        constraints = [
+            models.UniqueConstraint(fields=["session", "user"], name="one_activation_per_person")
+        ]
         indexes = [models.Index(fields=["ends_at"], name="activation_end")]
 
     def __str__(self) -> str:
@@ -111,7 +125,9 @@ class Ended(models.Model):
     at = models.DateTimeField()
 
     class Meta:
-        constraints = [models.UniqueConstraint(fields=["session", "user"], name="one_notice_per_person")]
+        constraints = [
+            models.UniqueConstraint(fields=["session", "user"], name="one_notice_per_person")
+        ]
 
     def __str__(self) -> str:
         return f"{self.session_id} ended for {self.user_id}"
@@ -126,16 +142,20 @@ class ProbeState(models.TextChoices):
 class Probe(models.Model):
     """Hold a test before saving.
 
-    A chained session's probe needs a credential for a short while, like an activation; a root's probe carries
-    its typed secrets, sealed to the workers, until a worker has asked AWS who they are.
+    A chained session's probe needs a credential for a short while, like an activation; a root's
+    probe carries its typed secrets, sealed to the workers, until a worker has asked AWS who they
+    are.
     """
 
     id = models.UUIDField(primary_key=True, default=uuid.uuid4, editable=False)
     team = models.ForeignKey(Team, on_delete=models.CASCADE, related_name="+")
     user = models.ForeignKey(User, on_delete=models.CASCADE, related_name="+")
     session = models.ForeignKey(AwsSession, on_delete=models.CASCADE, null=True, related_name="+")
-    credential = models.ForeignKey(Credential, on_delete=models.RESTRICT, null=True, related_name="probes")
-    # What a chained draft would be assumed from: the right to it is looked at again when a worker mints.
+    credential = models.ForeignKey(
+        Credential, on_delete=models.RESTRICT, null=True, related_name="probes"
+    )
+    # What a chained draft would be assumed from: the right to it is looked at again when a worker
+    # mints.
     assumer = models.ForeignKey(AwsSession, on_delete=models.CASCADE, null=True, related_name="+")
     kind = models.CharField(max_length=40)
     alias = models.CharField(max_length=64, blank=True)

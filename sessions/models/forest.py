@@ -1,7 +1,7 @@
 """Walk the links inside the database: select what is below some sessions, or above them.
 
-Each walk reads the rows that it meets, by index, however large the team is. `UNION` ends it on a table whose
-links bite their tail.
+Each walk reads the rows that it meets, by index, however large the team is. `UNION` ends it on a
+table whose links bite their tail.
 """
 
 import json
@@ -23,14 +23,18 @@ def below(start: QuerySet[Any, Any]) -> RawSQL:
 
 
 def below_these(ids: Collection[Any]) -> RawSQL:
-    """Select these ids of sessions and those of everything assumed from them, for `pk__in`. The ids are one
-    parameter.
+    """Select these ids of sessions and those of everything assumed from them, for `pk__in`. The ids
+    are one parameter.
     """
     if connection.vendor == "sqlite":
         field = UUIDField()
         keys = json.dumps([field.get_db_prep_value(each, connection) for each in ids])
-        return _statement("SELECT value FROM json_each(%s)", [keys], "link.session_id", "link.assumer_id")
-    return _statement("SELECT unnest(%s::uuid[])", [list(ids)], "link.session_id", "link.assumer_id")
+        return _statement(
+            "SELECT value FROM json_each(%s)", [keys], "link.session_id", "link.assumer_id"
+        )
+    return _statement(
+        "SELECT unnest(%s::uuid[])", [list(ids)], "link.session_id", "link.assumer_id"
+    )
 
 
 def above(start: QuerySet[Any, Any]) -> RawSQL:
@@ -44,9 +48,10 @@ def height_below(session_id: Any) -> int:
     On a table with a cycle it is `DEEPEST`.
     """
     statement = (
-        "WITH RECURSIVE walk(id, level) AS (SELECT session_id, 1 FROM chains_assumerlink WHERE assumer_id = %s UNION "
-        "SELECT link.session_id, walk.level + 1 FROM chains_assumerlink AS link JOIN walk ON link.assumer_id = walk.id "
-        "WHERE walk.level < %s) SELECT max(level) FROM walk"
+        "WITH RECURSIVE walk(id, level) AS (SELECT session_id, 1 FROM chains_assumerlink WHERE"
+        " assumer_id = %s UNION SELECT link.session_id, walk.level + 1 FROM chains_assumerlink AS"
+        " link JOIN walk ON link.assumer_id = walk.id WHERE walk.level < %s) SELECT max(level) FROM"
+        " walk"
     )
     key = UUIDField().get_db_prep_value(session_id, connection)
     with connection.cursor() as cursor:
@@ -65,6 +70,7 @@ def _walk(start: QuerySet[Any, Any], found: str, known: str) -> RawSQL:
 def _statement(first: str, parameters: Any, found: str, known: str) -> RawSQL:
     statement = (
         f"WITH RECURSIVE walk(id) AS ({first} UNION "  # noqa: S608  (columns of ours; values are parameters)
-        f"SELECT {found} FROM chains_assumerlink AS link JOIN walk ON {known} = walk.id) SELECT id FROM walk"
+        f"SELECT {found} FROM chains_assumerlink AS link JOIN walk ON {known} = walk.id) SELECT id"
+        " FROM walk"
     )
     return RawSQL(statement, parameters)  # noqa: S611  (as above)

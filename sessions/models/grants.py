@@ -16,11 +16,15 @@ class Right(models.TextChoices):
 
 
 class SessionGrant(models.Model):
-    """One person or one group who has that right on a session that is not open to everyone for it."""
+    """One person or one group who has that right on a session that is not open to everyone for
+    it.
+    """
 
     session = models.ForeignKey(AwsSession, on_delete=models.CASCADE, related_name="grants")
     right = models.CharField(max_length=10, choices=Right.choices)
-    member = models.ForeignKey(Membership, on_delete=models.CASCADE, null=True, related_name="grants")
+    member = models.ForeignKey(
+        Membership, on_delete=models.CASCADE, null=True, related_name="grants"
+    )
     group = models.ForeignKey(TeamGroup, on_delete=models.CASCADE, null=True, related_name="grants")
 
     class Meta:
@@ -29,8 +33,12 @@ class SessionGrant(models.Model):
                 condition=Q(member=None, group__isnull=False) | Q(member__isnull=False, group=None),
                 name="a_grant_is_for_a_person_or_a_group",
             ),
-            models.UniqueConstraint(fields=["session", "right", "member"], name="one_grant_per_member"),
-            models.UniqueConstraint(fields=["session", "right", "group"], name="one_grant_per_group"),
+            models.UniqueConstraint(
+                fields=["session", "right", "member"], name="one_grant_per_member"
+            ),
+            models.UniqueConstraint(
+                fields=["session", "right", "group"], name="one_grant_per_group"
+            ),
         ]
 
     def __str__(self) -> str:
@@ -40,8 +48,8 @@ class SessionGrant(models.Model):
 class ClosedByAdmin(models.Model):
     """Store whom an admin left a right at a session they closed: only an admin lets in more.
 
-    `role` is the role (`role_key`) that the session had then. It stays closed where the session is deleted,
-    or has another role.
+    `role` is the role (`role_key`) that the session had then. It stays closed where the session is
+    deleted, or has another role.
     """
 
     team = models.ForeignKey(Team, on_delete=models.CASCADE, related_name="+")
@@ -53,7 +61,9 @@ class ClosedByAdmin(models.Model):
 
     class Meta:
         constraints = [
-            models.UniqueConstraint(fields=["session", "role", "right"], name="one_closing_per_right")
+            models.UniqueConstraint(
+                fields=["session", "role", "right"], name="one_closing_per_right"
+            )
         ]
         indexes = [models.Index(fields=["team", "role"], name="closed_by_role")]
 

@@ -1,4 +1,6 @@
-"""Store the ledger's events: ids and names as text, no foreign keys, so they outlive their subjects."""
+"""Store the ledger's events: ids and names as text, no foreign keys, so they outlive their
+subjects.
+"""
 
 from datetime import datetime
 
@@ -72,7 +74,9 @@ class Event(models.Model):
     hash = models.CharField(max_length=64)
 
     class Meta:
-        constraints = [models.UniqueConstraint(fields=["team_id", "seq"], name="one_line_per_number")]
+        constraints = [
+            models.UniqueConstraint(fields=["team_id", "seq"], name="one_line_per_number")
+        ]
         indexes = [
             models.Index(fields=["session_id", "-seq"], name="event_of_session"),
             # What somebody has taken, and who has left: few lines among very many.
@@ -82,7 +86,9 @@ class Event(models.Model):
                 condition=models.Q(kind="credential.revealed"),
             ),
             models.Index(
-                fields=["team_id", "-seq"], name="event_removed", condition=models.Q(kind="member.removed")
+                fields=["team_id", "-seq"],
+                name="event_removed",
+                condition=models.Q(kind="member.removed"),
             ),
         ]
 

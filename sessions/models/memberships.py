@@ -19,10 +19,11 @@ class Role(models.TextChoices):
 
 
 class Membership(models.Model):
-    """A person in a team, and as what. `disabled_at`: shut out of this team for now, by an admin of it.
+    """A person in a team, and as what. `disabled_at`: shut out of this team for now, by an admin of
+    it.
 
-    `from_sso`: made by the identity provider's groups, which then also change and end it. It holds only as
-    long as their last reading, at `groups_read_at`, is recent.
+    `from_sso`: made by the identity provider's groups, which then also change and end it. It holds
+    only as long as their last reading, at `groups_read_at`, is recent.
     """
 
     team = models.ForeignKey(Team, on_delete=models.CASCADE, related_name="memberships")
@@ -35,11 +36,14 @@ class Membership(models.Model):
     groups_read_at = models.DateTimeField("when the groups were last read", null=True)
     created_at = models.DateTimeField(auto_now_add=True)
 
-    # The token by which the member acts just now, if it is one: it narrows what they may do. Never stored.
+    # The token by which the member acts just now, if it is one: it narrows what they may do. Never
+    # stored.
     token: "Token | None" = None
 
     class Meta:
-        constraints = [models.UniqueConstraint(fields=["team", "user"], name="one_membership_per_team")]
+        constraints = [
+            models.UniqueConstraint(fields=["team", "user"], name="one_membership_per_team")
+        ]
 
     def __str__(self) -> str:
         return f"{self.user.get_username()} ({self.role}) in {self.team}"
@@ -48,8 +52,8 @@ class Membership(models.Model):
 class Removal(models.Model):
     """Store that an admin removed a person: groups bring them back only after an admin admits them.
 
-    One row for the person, with neither provider nor uid, and one for each identity of theirs at a provider,
-    since an identity can be taken to another account.
+    One row for the person, with neither provider nor uid, and one for each identity of theirs at a
+    provider, since an identity can be taken to another account.
     """
 
     team = models.ForeignKey(Team, on_delete=models.CASCADE, related_name="removals")
@@ -82,7 +86,9 @@ class TeamGroup(models.Model):
     members = models.ManyToManyField(Membership, related_name="groups")
 
     class Meta:
-        constraints = [models.UniqueConstraint(Lower("name"), "team", name="group_name_is_unique_in_team")]
+        constraints = [
+            models.UniqueConstraint(Lower("name"), "team", name="group_name_is_unique_in_team")
+        ]
         ordering = ["name"]
 
     def __str__(self) -> str:

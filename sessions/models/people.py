@@ -14,7 +14,8 @@ from django.utils.crypto import salted_hmac
 class User(AbstractUser):
     """Store a person.
 
-    `aws_name` is their handle in CloudTrail: legal as a RoleSessionName, unique, changed by admins alone.
+    `aws_name` is their handle in CloudTrail: legal as a RoleSessionName, unique, changed by admins
+    alone.
     """
 
     # The ledger names people by their user name: ASCII, so that no two look alike.
@@ -29,7 +30,8 @@ class User(AbstractUser):
         error_messages={"unique": "Somebody has that user name."},
     )
     aws_name = models.CharField("name in CloudTrail", max_length=32)
-    # Part of what a browser's log-in is checked against: a higher number ends all there are, for good.
+    # Part of what a browser's log-in is checked against: a higher number ends all there are, for
+    # good.
     log_ins_ended = models.PositiveIntegerField(default=0)
 
     class Meta(AbstractUser.Meta):
@@ -53,12 +55,20 @@ class User(AbstractUser):
     def save(self, *args: Any, **kwargs: Any) -> None:
         """Save the person in one transaction with what a new password ends: see `people.log_ins`.
 
-        Of a person that is there, what was not changed is not written: libraries save a whole row with a new
-        password, and would let in again whom the operator has switched off since they read it.
+        Of a person that is there, what was not changed is not written: libraries save a whole row
+        with a new password, and would let in again whom the operator has switched off since they
+        read it.
         """
         read = self._read or {}
-        if read and not args and kwargs.get("update_fields") is None and not kwargs.get("force_insert"):
-            kwargs["update_fields"] = [name for name, value in read.items() if getattr(self, name) != value]
+        if (
+            read
+            and not args
+            and kwargs.get("update_fields") is None
+            and not kwargs.get("force_insert")
+        ):
+            kwargs["update_fields"] = [
+                name for name, value in read.items() if getattr(self, name) != value
+            ]
         with transaction.atomic():
             super().save(*args, **kwargs)
         read.update({name: getattr(self, name) for name in kwargs.get("update_fields") or ()})
@@ -98,12 +108,16 @@ class Team(models.Model):
     name = models.CharField(max_length=100)
     default_region = models.CharField(max_length=32, default="us-east-1")
     max_depth = models.PositiveSmallIntegerField("longest chain, in AssumeRole calls", default=5)
-    activation_hours = models.PositiveSmallIntegerField("hours a started session is kept fresh", default=12)
+    activation_hours = models.PositiveSmallIntegerField(
+        "hours a started session is kept fresh", default=12
+    )
     ambient_enabled = models.BooleanField("may use the workers' own identity", default=False)
     created_at = models.DateTimeField(auto_now_add=True)
 
     class Meta:
-        constraints = [models.UniqueConstraint(Lower("slug"), name="team_slug_is_unique_in_any_case")]
+        constraints = [
+            models.UniqueConstraint(Lower("slug"), name="team_slug_is_unique_in_any_case")
+        ]
 
     def __str__(self) -> str:
         return self.name

@@ -21,7 +21,9 @@ class RootAnswer(models.Model):
     given_at = models.DateTimeField()
 
     class Meta:
-        constraints = [models.UniqueConstraint(fields=["credential", "name"], name="one_answer_of_a_name")]
+        constraints = [
+            models.UniqueConstraint(fields=["credential", "name"], name="one_answer_of_a_name")
+        ]
 
     def __str__(self) -> str:
         return f"{self.name} for {self.credential_id[:12]}"
@@ -34,8 +36,8 @@ class RootAnswer(models.Model):
 class ApprovalStage(models.TextChoices):
     """Name an approval's stages.
 
-    `ASKED`: a worker is to get the page. `OPEN`: the person is to approve on it. `GIVEN`, or `OVER` without
-    having been.
+    `ASKED`: a worker is to get the page. `OPEN`: the person is to approve on it. `GIVEN`, or `OVER`
+    without having been.
     """
 
     ASKED = "asked"
@@ -47,10 +49,10 @@ class ApprovalStage(models.TextChoices):
 class Approval(models.Model):
     """Store a person's approval for the roots of one kind and scope, and the kind's state of it.
 
-    Its key is a hash of team, kind, scope and person. `settings` are those of the root it was asked at.
-    `sealed_state` is sealed to the workers, bound to `version`; it works without another look until
-    `good_until`. `wanted` and `listed` are the lists that somebody picks from: {name of the field: …}; see
-    `roots.choices`.
+    Its key is a hash of team, kind, scope and person. `settings` are those of the root it was asked
+    at. `sealed_state` is sealed to the workers, bound to `version`; it works without another look
+    until `good_until`. `wanted` and `listed` are the lists that somebody picks from: {name of the
+    field: …}; see `roots.choices`.
     """
 
     key = models.CharField(primary_key=True, max_length=64, editable=False)
@@ -60,7 +62,9 @@ class Approval(models.Model):
     scope = models.CharField(max_length=2200)
     settings = models.JSONField(default=dict)
     region = models.CharField(max_length=32)
-    stage = models.CharField(max_length=10, choices=ApprovalStage.choices, default=ApprovalStage.ASKED)
+    stage = models.CharField(
+        max_length=10, choices=ApprovalStage.choices, default=ApprovalStage.ASKED
+    )
     asked_by = models.CharField(max_length=150)
     asked_at = models.DateTimeField()
     url = models.CharField(max_length=4096, blank=True)
@@ -119,7 +123,9 @@ class KeyRotation(models.Model):
     class Meta:
         constraints = [
             models.UniqueConstraint(
-                fields=["root"], condition=models.Q(ended_at=None), name="one_key_rotation_at_a_time"
+                fields=["root"],
+                condition=models.Q(ended_at=None),
+                name="one_key_rotation_at_a_time",
             )
         ]
 

@@ -20,15 +20,17 @@ CHAINED_LABEL = "AWS IAM Role Chained"
 
 
 def kind_choices() -> list[tuple[str, str]]:
-    """The chained kind and every registered root kind; callable, so that a new kind makes no migration."""
+    """The chained kind and every registered root kind; callable, so that a new kind makes no
+    migration.
+    """
     return [(CHAINED, CHAINED_LABEL), *((kind.kind, kind.label) for kind in ROOT_KINDS.values())]
 
 
 class Deletion(models.Model):
     """Store a large deletion that is decided, in the ledger, and cleared away in parts.
 
-    Its sessions have no team any more, so that nobody finds them and their aliases are free. `session_id` and
-    `alias` are of the one that was deleted, `actor` is by whom.
+    Its sessions have no team any more, so that nobody finds them and their aliases are free.
+    `session_id` and `alias` are of the one that was deleted, `actor` is by whom.
     """
 
     id = models.UUIDField(primary_key=True, default=uuid.uuid4, editable=False)
@@ -45,8 +47,8 @@ class Deletion(models.Model):
 class AwsSession(models.Model):
     """Store an AWS identity of the team: assumed through a link, or a root to assume from.
 
-    `settings` is what a root kind shows, `sealed_secrets` what it hides: a JSON object sealed to the workers'
-    key, bound to `secret_version`, which goes up with every change of the secrets.
+    `settings` is what a root kind shows, `sealed_secrets` what it hides: a JSON object sealed to
+    the workers' key, bound to `secret_version`, which goes up with every change of the secrets.
     """
 
     id = models.UUIDField(primary_key=True, default=uuid.uuid4, editable=False)
@@ -54,12 +56,17 @@ class AwsSession(models.Model):
     # `catalog.deletions`.
     team = models.ForeignKey(Team, on_delete=models.CASCADE, null=True, related_name="aws_sessions")
     deletion = models.ForeignKey(
-        Deletion, on_delete=models.CASCADE, null=True, db_index=False, editable=False, related_name="+"
+        Deletion,
+        on_delete=models.CASCADE,
+        null=True,
+        db_index=False,
+        editable=False,
+        related_name="+",
     )
     kind = models.CharField(max_length=40, choices=kind_choices)
     alias = models.CharField(max_length=64)
-    # As names in CloudTrail show it, in lower case; empty where it is longer than any handle, null: not
-    # worked out yet.
+    # As names in CloudTrail show it, in lower case; empty where it is longer than any handle, null:
+    # not worked out yet.
     shown_alias = models.CharField(max_length=32, null=True, editable=False)  # noqa: DJ001  (null has a meaning)
     profile = models.CharField("named profile", max_length=128)
     region = models.CharField(max_length=32)
@@ -69,14 +76,16 @@ class AwsSession(models.Model):
     settings = models.JSONField(default=dict, blank=True)
     sealed_secrets = models.BinaryField(null=True)
     secret_version = models.PositiveIntegerField(default=0)
-    identity_arn = models.CharField("who a root said it is, when last tested", max_length=2048, blank=True)
+    identity_arn = models.CharField(
+        "who a root said it is, when last tested", max_length=2048, blank=True
+    )
     # Goes up with every edit that may have made a root somebody else at AWS; see `chains.identity`.
     identity_version = models.PositiveIntegerField(db_default=0, default=0)
     # Open to everyone of the team, or only to those whom a SessionGrant names.
     open_to_start = models.BooleanField("everyone may start it", default=True)
     open_to_assume = models.BooleanField("everyone may assume from it", default=True)
-    # Each goes up with every change that people see: of the session itself, and of whom it is open to. See
-    # `locks.versions`.
+    # Each goes up with every change that people see: of the session itself, and of whom it is open
+    # to. See `locks.versions`.
     version = models.PositiveIntegerField(default=1, db_default=1)
     access_version = models.PositiveIntegerField(default=1, db_default=1)
     created_by = models.ForeignKey(User, on_delete=models.SET_NULL, null=True, related_name="+")
@@ -99,10 +108,14 @@ class AwsSession(models.Model):
             models.Index("team", Lower("alias"), "id", name="session_by_alias"),
             models.Index(fields=["team", "profile"], name="session_by_profile"),
             models.Index(fields=["shown_alias"], name="session_by_shown_alias"),
-            models.Index(fields=["team"], name="session_closed", condition=models.Q(open_to_assume=False)),
+            models.Index(
+                fields=["team"], name="session_closed", condition=models.Q(open_to_assume=False)
+            ),
             models.Index(fields=["team"], name="session_root", condition=~models.Q(kind=CHAINED)),
             models.Index(
-                fields=["deletion"], name="session_deleted", condition=models.Q(deletion__isnull=False)
+                fields=["deletion"],
+                name="session_deleted",
+                condition=models.Q(deletion__isnull=False),
             ),
         ]
         ordering = ["alias"]
@@ -129,7 +142,9 @@ class AwsSession(models.Model):
 
     @property
     def account(self) -> str:
-        """Return the account a root calls from, by its identity or settings; empty while unknown."""
+        """Return the account a root calls from, by its identity or settings; empty while
+        unknown.
+        """
         parts = self.identity_arn.split(":")
         return parts[4] if len(parts) > 5 else ROOT_KINDS[self.kind].account(self.settings)
 
@@ -137,11 +152,17 @@ class AwsSession(models.Model):
     def place(self) -> Place:
         """Return where its secrets are sealed for."""
         return Place(
-            "chains_awssession", "sealed_secrets", str(self.pk), str(self.team_id), self.secret_version
+            "chains_awssession",
+            "sealed_secrets",
+            str(self.pk),
+            str(self.team_id),
+            self.secret_version,
         )
 
     def chain(self) -> list["AwsSession"]:
-        """Return the sessions from the root to this one. Raises an error on a table with a cycle."""
+        """Return the sessions from the root to this one. Raises an error on a table with a
+        cycle.
+        """
         return load_chains([self])[self.pk]
 
     def depth(self) -> int:
@@ -149,17 +170,20 @@ class AwsSession(models.Model):
         return len(self.chain()) - 1
 
     def height(self) -> int:
-        """Count the hops of the longest chain that begins under this session: 0 if nothing is assumed from
-        it.
+        """Count the hops of the longest chain that begins under this session: 0 if nothing is
+        assumed from it.
         """
         return height_below(self.pk)
 
     def with_dependants(self) -> "models.QuerySet[AwsSession]":
         """Select this session and everything assumed from it, at all levels."""
-        return AwsSession.objects.filter(pk__in=below(AwsSession.objects.filter(pk=self.pk).values("pk")))
+        return AwsSession.objects.filter(
+            pk__in=below(AwsSession.objects.filter(pk=self.pk).values("pk"))
+        )
 
     def dependants(self, most: int | None = None) -> list[tuple["AwsSession", int]]:
-        """List what is assumed from this session, directly (level 1) or through others, in tree order.
+        """List what is assumed from this session, directly (level 1) or through others, in tree
+        order.
 
         At most so many, the nearest: one query a level, whatever else is below.
         """
@@ -168,7 +192,9 @@ class AwsSession(models.Model):
         while parents and (most is None or len(seen) <= most):
             links = AssumerLink.objects.filter(assumer__in=parents).exclude(session__in=seen)
             links = (
-                links.select_related("session").defer("session__sealed_secrets").order_by("session__alias")
+                links.select_related("session")
+                .defer("session__sealed_secrets")
+                .order_by("session__alias")
             )
             found = list(links[: most and most + 1 - len(seen)])
             for link in found:
@@ -179,7 +205,9 @@ class AwsSession(models.Model):
 
 
 def shown_alias(alias: str) -> str:
-    """Return an alias as names in CloudTrail show it, in lower case; empty where no handle is as long."""
+    """Return an alias as names in CloudTrail show it, in lower case; empty where no handle is as
+    long.
+    """
     piece, _ = filled_in("{alias}{username}", {"alias": alias})
     text = (piece or "").lower()
     return text if len(text) <= LONGEST_HANDLE else ""
@@ -195,10 +223,13 @@ def _walk_down(
             yield from _walk_down(child.pk, children, level + 1, seen)
 
 
-def load_chains(sessions: Iterable[AwsSession], *, broken: bool = False) -> dict[uuid.UUID, list[AwsSession]]:
+def load_chains(
+    sessions: Iterable[AwsSession], *, broken: bool = False
+) -> dict[uuid.UUID, list[AwsSession]]:
     """Load {session's id: its chain, root first}, with one query per level, however many sessions.
 
-    Raises `BrokenChain`; with `broken`, such a chain is as long as it goes instead, for pages that show it.
+    Raises `BrokenChain`; with `broken`, such a chain is as long as it goes instead, for pages that
+    show it.
     """
     chains = {session.pk: [session] for session in sessions}
     ended: set[uuid.UUID] = set()
@@ -213,7 +244,9 @@ def load_chains(sessions: Iterable[AwsSession], *, broken: bool = False) -> dict
                 continue
             if link is None or link.assumer in path or link.assumer.team_id != path[-1].team_id:
                 if not broken:
-                    raise BrokenChain(f"The chain of {path[-1].alias!r} does not end at a root of its team.")
+                    raise BrokenChain(
+                        f"The chain of {path[-1].alias!r} does not end at a root of its team."
+                    )
                 ended.add(pk)
                 continue
             path[0].link = link
@@ -222,16 +255,24 @@ def load_chains(sessions: Iterable[AwsSession], *, broken: bool = False) -> dict
 
 
 def load_chain(session_id: uuid.UUID, **annotations: Any) -> list[AwsSession]:
-    """Load one session's chain, root first, in one statement; empty if gone. Raises `BrokenChain`."""
+    """Load one session's chain, root first, in one statement; empty if gone. Raises
+    `BrokenChain`.
+    """
     start = AwsSession.objects.filter(pk=session_id, deletion=None).values("pk")
-    found = AwsSession.objects.filter(pk__in=above(start)).select_related("link").annotate(**annotations)
+    found = (
+        AwsSession.objects.filter(pk__in=above(start))
+        .select_related("link")
+        .annotate(**annotations)
+    )
     by_id = {each.pk: each for each in found.defer("sealed_secrets")}
     path = [by_id.pop(session_id)] if session_id in by_id else []
     while path and path[0].is_chained:
         link = getattr(path[0], "link", None)
         assumer = by_id.pop(link.assumer_id, None) if link is not None else None
         if link is None or assumer is None or assumer.team_id != path[-1].team_id:
-            raise BrokenChain(f"The chain of {path[-1].alias!r} does not end at a root of its team.")
+            raise BrokenChain(
+                f"The chain of {path[-1].alias!r} does not end at a root of its team."
+            )
         link.assumer = assumer
         path.insert(0, assumer)
     return path
@@ -244,17 +285,20 @@ class BrokenChain(Exception):
 class AssumerLink(models.Model):
     """Store the edge from a chained session to its assumer, with what that AssumeRole call says.
 
-    `role_session_name` is a template ("{username}", "{alias}", "{team}"), resolved per person when the call
-    is planned; empty, it is the team's default at that moment. `tags` are [key, value] pairs. `networks`
-    narrow, beside the team's own, where the session may be used from when it is handed out, never when it is
-    assumed from. `without_source_identity`: this role takes none, see `SourceIdentity`. `author` is who
-    answers for the use of the assumer: without their right to it, nothing is minted through the link.
+    `role_session_name` is a template ("{username}", "{alias}", "{team}"), resolved per person when
+    the call is planned; empty, it is the team's default at that moment. `tags` are [key, value]
+    pairs. `networks` narrow, beside the team's own, where the session may be used from when it is
+    handed out, never when it is assumed from. `without_source_identity`: this role takes none, see
+    `SourceIdentity`. `author` is who answers for the use of the assumer: without their right to it,
+    nothing is minted through the link.
     """
 
     session = models.OneToOneField(
         AwsSession, on_delete=models.CASCADE, related_name="link", primary_key=True
     )
-    assumer = models.ForeignKey(AwsSession, on_delete=models.PROTECT, related_name="dependant_links")
+    assumer = models.ForeignKey(
+        AwsSession, on_delete=models.PROTECT, related_name="dependant_links"
+    )
     role_arn = models.CharField("role ARN", max_length=2048)
     role_session_name = models.CharField("role session name", max_length=128)
     external_id = models.CharField("external ID", max_length=1224, blank=True)

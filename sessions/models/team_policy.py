@@ -10,9 +10,9 @@ from sessions.models.people import Team
 class SourceIdentity(models.TextChoices):
     """Say if a chain's first hop names the person in a way that no later hop can change.
 
-    `WHERE_POSSIBLE`: on every chain of which no link is marked `without_source_identity`. A person marks a
-    link, or a worker does when AWS refuses sts:SetSourceIdentity there; then every chain through that link
-    goes without, from its first hop.
+    `WHERE_POSSIBLE`: on every chain of which no link is marked `without_source_identity`. A person
+    marks a link, or a worker does when AWS refuses sts:SetSourceIdentity there; then every chain
+    through that link goes without, from its first hop.
     """
 
     OFF = "off", "Off"
@@ -23,15 +23,19 @@ class SourceIdentity(models.TextChoices):
 class TeamPolicy(models.Model):
     """A team's policy. A team without a row has the defaults.
 
-    `role_session_name` is the template of every hop whose link has none of its own; with `names_locked` it is
-    every hop's, whatever its link says. With `username_demanded` a template without {username} is refused,
-    and one that is already stored gives way to the team's. `tags` is [{"key", "values"}]: the tags that links
-    may send; no values: any. `networks` are those that delivered credentials are bound to, as AWS sees them;
-    none: they are not bound.
+    `role_session_name` is the template of every hop whose link has none of its own; with
+    `names_locked` it is every hop's, whatever its link says. With `username_demanded` a template
+    without {username} is refused, and one that is already stored gives way to the team's. `tags` is
+    [{"key", "values"}]: the tags that links may send; no values: any. `networks` are those that
+    delivered credentials are bound to, as AWS sees them; none: they are not bound.
     """
 
-    team = models.OneToOneField(Team, on_delete=models.CASCADE, primary_key=True, related_name="policy")
-    role_session_name = models.CharField("default role session name", max_length=128, default="{username}")
+    team = models.OneToOneField(
+        Team, on_delete=models.CASCADE, primary_key=True, related_name="policy"
+    )
+    role_session_name = models.CharField(
+        "default role session name", max_length=128, default="{username}"
+    )
     names_locked = models.BooleanField("every hop uses it", default=False)
     username_demanded = models.BooleanField("demand {username}", default=False)
     source_identity = models.CharField(

@@ -42,8 +42,8 @@ class Token(models.Model):
     name = models.CharField(max_length=64)
     digest = models.CharField(max_length=64, unique=True)
     scopes = models.JSONField(default=every_scope)
-    # Bound: good for these sessions alone, and for nothing once they are deleted. Else for all that its
-    # person may.
+    # Bound: good for these sessions alone, and for nothing once they are deleted. Else for all that
+    # its person may.
     is_bound = models.BooleanField(default=False)
     sessions = models.ManyToManyField(AwsSession, related_name="+")
     created_at = models.DateTimeField(auto_now_add=True)
@@ -68,7 +68,9 @@ class Token(models.Model):
 
     @cached_property
     def bound_to(self) -> dict[uuid.UUID, str]:
-        """Read the sessions that a bound token is good for: {id: alias}; empty where all of them are deleted."""
+        """Read the sessions that a bound token is good for: {id: alias}; empty where all of them
+        are deleted.
+        """
         sessions = self.sessions.all() if self.is_bound else ()
         return {session.pk: session.alias for session in sessions if session.deletion_id is None}
 

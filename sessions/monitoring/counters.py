@@ -41,12 +41,16 @@ def served(life: timedelta) -> None:
 
 def saved_by_sharing(team_id: UUID) -> int:
     """Return how many AWS calls a team was spared because equal requests share an answer."""
-    saved = Tally.objects.filter(name="calls_saved", label=str(team_id)).values_list("value", flat=True)
+    saved = Tally.objects.filter(name="calls_saved", label=str(team_id)).values_list(
+        "value", flat=True
+    )
     return sum(saved)
 
 
 def write() -> None:
-    """Adds what has come together to the database. A database that is away loses counts, and nothing else."""
+    """Adds what has come together to the database. A database that is away loses counts, and
+    nothing else.
+    """
     global _written_at
     _written_at = time.monotonic()
     with _lock:
@@ -56,8 +60,9 @@ def write() -> None:
         with connection.cursor() as cursor:
             for (name, label, outcome), amount in sorted(counts.items()):
                 cursor.execute(
-                    "INSERT INTO chains_tally (name, label, outcome, value) VALUES (%s, %s, %s, %s) "
-                    "ON CONFLICT (name, label, outcome) DO UPDATE SET value = chains_tally.value + excluded.value",
+                    "INSERT INTO chains_tally (name, label, outcome, value) VALUES (%s, %s, %s, %s)"
+                    " ON CONFLICT (name, label, outcome) DO UPDATE SET value = chains_tally.value +"
+                    " excluded.value",
                     [name, label, outcome, amount],
                 )
     except DatabaseError as error:

@@ -22,7 +22,9 @@ def _client(process_id: int) -> redis.Redis:
 
 
 def connect(url: str) -> redis.Redis:
-    """A client that says no at once: redis-py's own default tries three times more, seconds apart."""
+    """A client that says no at once: redis-py's own default tries three times more, seconds
+    apart.
+    """
     return redis.Redis.from_url(
         url,
         socket_timeout=TIMEOUT_SECONDS,

@@ -20,18 +20,20 @@ log = structlog.get_logger(__name__)
 MOST_COUNTED_HERE = 10_000
 AWAY_SECONDS = 5.0
 
-# The generic cell rate algorithm (ITU-T I.371): one moment a key, that by which everything that was taken
-# would be used up. KEYS: the moment. ARGV: how many at once, seconds for that many. Answers the milliseconds
-# to wait; 0: taken.
+# The generic cell rate algorithm (ITU-T I.371): one moment a key, that by which everything that was
+# taken would be used up. KEYS: the moment. ARGV: how many at once, seconds for that many. Answers
+# the milliseconds to wait; 0: taken.
 TAKE = """
 local t = redis.call('TIME')
 local now = t[1] + t[2] / 1000000
 local period = tonumber(ARGV[2])
-local used_up = math.max(tonumber(redis.call('GET', KEYS[1]) or now), now) + period / tonumber(ARGV[1])
+local begun = math.max(tonumber(redis.call('GET', KEYS[1]) or now), now)
+local used_up = begun + period / tonumber(ARGV[1])
 if used_up - now > period + 0.000001 then
   return math.ceil((used_up - now - period) * 1000)
 end
-redis.call('SET', KEYS[1], string.format('%.6f', used_up), 'PX', math.ceil((used_up - now) * 1000) + 1)
+local life = math.ceil((used_up - now) * 1000) + 1
+redis.call('SET', KEYS[1], string.format('%.6f', used_up), 'PX', life)
 return 0
 """
 
@@ -57,8 +59,8 @@ PREVIEW = Limit("preview", 600, 60)
 BAD_SECRET = Limit("bad-secret", 120, 60)
 # Under one name, from everywhere but the browsers in which that person has logged in.
 LOG_IN = Limit("log-in", 200, 3600)
-# By token, and by person for the pages. Five minutes' worth at once: hundreds of tools may begin together, a
-# loop does not end.
+# By token, and by person for the pages. Five minutes' worth at once: hundreds of tools may begin
+# together, a loop does not end.
 FETCH = Limit("fetch", 5 * settings.CHAINWEB_FETCHES_PER_MINUTE, 300)
 
 
@@ -85,7 +87,8 @@ class _Counts:
                 return int(self.script(keys=[key], args=[limit.times, limit.seconds])) / 1000
             except redis.RedisError as error:
                 log.warning(
-                    "requests are counted by this process alone for a while", error=type(error).__name__
+                    "requests are counted by this process alone for a while",
+                    error=type(error).__name__,
                 )
                 self.away_until = time.monotonic() + AWAY_SECONDS
         return self._wait_here(limit, key)

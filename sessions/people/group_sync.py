@@ -26,17 +26,21 @@ def follow_groups(
 ) -> None:
     """Add, change and end the memberships that came about by groups.
 
-    A membership that was made by hand is left alone, and so is a team that an admin took the person out of.
-    Who is suspended stays so. All of that is read again under the team's lock. A team that does not exist is
-    passed over.
+    A membership that was made by hand is left alone, and so is a team that an admin took the person
+    out of. Who is suspended stays so. All of that is read again under the team's lock. A team that
+    does not exist is passed over.
     """
     wanted: dict[str, set[str]] = {slug: set() for slug, _ in mapping.values()}
     for group in groups & mapping.keys():
         slug, name = mapping[group]
         wanted[slug].add(name)
     for team in Team.objects.filter(slug__in=wanted).order_by("slug"):
-        role: Role | None = next((each for each in STRONGEST_FIRST if each in wanted[team.slug]), None)
-        member = Membership.objects.select_related("user", "team").filter(team=team, user=user).first()
+        role: Role | None = next(
+            (each for each in STRONGEST_FIRST if each in wanted[team.slug]), None
+        )
+        member = (
+            Membership.objects.select_related("user", "team").filter(team=team, user=user).first()
+        )
         if member is None:
             if role is not None:
                 _bring_in(team, user, role, identity)
@@ -61,7 +65,9 @@ def _bring_in(team: Team, user: User, role: Role, identity: Identity | None) -> 
 
 @transaction.atomic
 def _note_reading(team: Team, user: User) -> None:
-    """Keep when a person's groups were read, and have what they started minted again if it stood still."""
+    """Keep when a person's groups were read, and have what they started minted again if it stood
+    still.
+    """
     lock_team(team.pk)
     now = database_now()
     if Membership.objects.filter(team=team, user=user, from_sso=True).update(groups_read_at=now):

@@ -33,7 +33,8 @@ def invite(
 ) -> tuple[Invitation, Secret]:
     """Create an invitation to the admin's team and return its code, which exists only there.
 
-    Raises `Refused` if they have lost the right to invite by now: who loses it leaves no way in behind.
+    Raises `Refused` if they have lost the right to invite by now: who loses it leaves no way in
+    behind.
     """
     by = begin(by, Action.MANAGE_PEOPLE)
     code = Secret(secrets.token_urlsafe(32))
@@ -51,23 +52,29 @@ def invite(
         "note": note,
         "expires_at": invitation.expires_at.isoformat(timespec="seconds"),
     }
-    ledger.append(by.team_id, [Entry(EventKind.INVITATION_CREATED, by.user.get_username(), data=data)])
+    ledger.append(
+        by.team_id, [Entry(EventKind.INVITATION_CREATED, by.user.get_username(), data=data)]
+    )
     return invitation, code
 
 
 def _open_now() -> QuerySet[Invitation]:
     """Select the invitations that let somebody in now.
 
-    One by somebody whose groups are too old waits until they are read again: who has left the company would
-    come back by their own invitation, as somebody whom no group governs.
+    One by somebody whose groups are too old waits until they are read again: who has left the
+    company would come back by their own invitation, as somebody whom no group governs.
     """
-    inviters = Membership.objects.filter(team=OuterRef("team"), user__username=OuterRef("invited_by"))
+    inviters = Membership.objects.filter(
+        team=OuterRef("team"), user__username=OuterRef("invited_by")
+    )
     open_ones = Invitation.objects.filter(ended_at=None, expires_at__gt=database_now())
     return open_ones.exclude(Exists(inviters.exclude(with_fresh_groups()))).select_related("team")
 
 
 def invitation_by_code(code: Secret) -> Invitation | None:
-    """The open invitation with that code; None for one that never was, is used, withdrawn or expired."""
+    """The open invitation with that code; None for one that never was, is used, withdrawn or
+    expired.
+    """
     return _open_now().filter(digest=digest_of(code)).first()
 
 
@@ -83,16 +90,24 @@ def accept_invitation(invitation: Invitation, user: User) -> Membership:
     if not User.objects.filter(pk=user.pk, is_active=True).exists():
         raise Refused("", "You were suspended meanwhile.")
     if Membership.objects.filter(team=invitation.team_id, user=user).exists():
-        raise Refused("", "You are in that team already; what you are there only an admin can change.")
+        raise Refused(
+            "", "You are in that team already; what you are there only an admin can change."
+        )
     if removal_after(invitation.team, user, invitation.created_at):
         raise Refused(
-            "", "You were removed from this team after the invitation was made. Ask an admin for a new one."
+            "",
+            "You were removed from this team after the invitation was made. Ask an admin for a new"
+            " one.",
         )
     name, now = user.get_username(), database_now()
     used = _open_now().filter(pk=invitation.pk).select_related(None)
     if not used.update(ended_at=now, accepted_by=name):
         raise Refused("", GONE)
-    data = {"invitation_id": str(invitation.pk), "invited_by": invitation.invited_by, "role": invitation.role}
+    data = {
+        "invitation_id": str(invitation.pk),
+        "invited_by": invitation.invited_by,
+        "role": invitation.role,
+    }
     ledger.append(invitation.team_id, [Entry(EventKind.INVITATION_ACCEPTED, name, data=data)])
     return add_member(invitation.team, user, Role(invitation.role), actor=name)
 
@@ -101,8 +116,12 @@ def accept_invitation(invitation: Invitation, user: User) -> Membership:
 def revoke_invitation(invitation: Invitation, actor: Actor) -> bool:
     """Withdraws an invitation. False if it had ended before."""
     lock_team_for(actor, invitation.team_id, Action.MANAGE_PEOPLE)
-    if not Invitation.objects.filter(pk=invitation.pk, ended_at=None).update(ended_at=database_now()):
+    if not Invitation.objects.filter(pk=invitation.pk, ended_at=None).update(
+        ended_at=database_now()
+    ):
         return False
     data = {"invitation_id": str(invitation.pk), "role": invitation.role}
-    ledger.append(invitation.team_id, [Entry(EventKind.INVITATION_REVOKED, name_of(actor), data=data)])
+    ledger.append(
+        invitation.team_id, [Entry(EventKind.INVITATION_REVOKED, name_of(actor), data=data)]
+    )
     return True

@@ -1,7 +1,8 @@
 """End log-ins, tokens and an unverified address with a new password or a suspension, for good.
 
-An address that somebody else has asked for in the person's name is verified by a link in a mail that goes to
-them: it would outlast the log-in that they had no right to, and reset the new password.
+An address that somebody else has asked for in the person's name is verified by a link in a mail
+that goes to them: it would outlast the log-in that they had no right to, and reset the new
+password.
 """
 
 from typing import Any
@@ -34,7 +35,9 @@ def _forget_awaited_address(user: User) -> None:
 
 
 def revoke_tokens(team: Team, user: User, actor: str, **why: str) -> list[Entry]:
-    """Revoke all of a person's tokens in a team. The caller holds the team, and writes the events."""
+    """Revoke all of a person's tokens in a team. The caller holds the team, and writes the
+    events.
+    """
     now = database_now()
     tokens = list(Token.objects.filter(team=team, user=user, revoked_at=None, expires_at__gt=now))
     Token.objects.filter(pk__any_of=[token.pk for token in tokens]).update(revoked_at=now)
@@ -55,7 +58,11 @@ def _has_new_password(user: User) -> bool:
 
 def _teams_of(user: User) -> QuerySet[Team]:
     """Select the teams where a person has tokens, or could make some."""
-    return Team.objects.filter(Q(memberships__user=user) | Q(tokens__user=user)).distinct().order_by("pk")
+    return (
+        Team.objects.filter(Q(memberships__user=user) | Q(tokens__user=user))
+        .distinct()
+        .order_by("pk")
+    )
 
 
 @receiver(pre_save, sender=User)
@@ -70,8 +77,9 @@ def hold_teams_first(instance: User, **kwargs: Any) -> None:
 def end_what_the_old_password_opened(instance: User, **kwargs: Any) -> None:
     """Revoke a person's tokens with every new password, by page, mail or command.
 
-    Other log-ins end by themselves: Django compares a mark of the password at each request. What one of them
-    is just being handed is handed out before, or not at all: both hold the ledger's head.
+    Other log-ins end by themselves: Django compares a mark of the password at each request. What
+    one of them is just being handed is handed out before, or not at all: both hold the ledger's
+    head.
     """
     if _has_new_password(instance):
         _forget_awaited_address(instance)

@@ -1,7 +1,8 @@
 """Change what a member may do: effect and event are in the same transaction.
 
-Whoever loses a right loses what rested on it: their activations end, their probes go, and a worker that is
-minting for them finds its row gone. Links that they answered for pass to the admin who acts, if there is one.
+Whoever loses a right loses what rested on it: their activations end, their probes go, and a worker
+that is minting for them finds its row gone. Links that they answered for pass to the admin who
+acts, if there is one.
 """
 
 from allauth.mfa.models import Authenticator
@@ -48,7 +49,11 @@ def _withdraw_invitations(team: Team, user: User, actor: str) -> list[Entry]:
     now = database_now()
     open_ones = Invitation.objects.filter(team=team, invited_by=user.get_username(), ended_at=None)
     entries = [
-        Entry(EventKind.INVITATION_REVOKED, actor, data={"invitation_id": str(each.pk), "role": each.role})
+        Entry(
+            EventKind.INVITATION_REVOKED,
+            actor,
+            data={"invitation_id": str(each.pk), "role": each.role},
+        )
         for each in open_ones.filter(expires_at__gt=now)
     ]
     open_ones.update(ended_at=now)
@@ -62,7 +67,9 @@ def _guard_last_admin(member: Membership) -> None:
         raise Refused("", LAST_ADMIN)
 
 
-def _locked(member: Membership, actor: Actor, *, by_groups: bool = False) -> tuple[Team, Membership | None]:
+def _locked(
+    member: Membership, actor: Actor, *, by_groups: bool = False
+) -> tuple[Team, Membership | None]:
     """Hold the team's row and read the member again.
 
     `by_groups`: None as well if groups do not govern them any more.
@@ -86,8 +93,8 @@ def change_role(
 
     Raises `Refused` for its last admin, `Changed` if they are not as `seen`.
 
-    `by_groups`: the provider says so, which counts for the last admin as well, and for nobody whom groups do
-    not govern.
+    `by_groups`: the provider says so, which counts for the last admin as well, and for nobody whom
+    groups do not govern.
     """
     team, fresh = _locked(member, actor, by_groups=by_groups)
     if fresh is None or fresh.role == role:
@@ -104,7 +111,14 @@ def change_role(
     if role != Role.ADMIN:
         entries += _withdraw_invitations(team, fresh.user, name_of(actor))
     _after_loss(
-        team, fresh, EventKind.MEMBER_ROLE_CHANGED, actor, successor, entries, role=role, before=before
+        team,
+        fresh,
+        EventKind.MEMBER_ROLE_CHANGED,
+        actor,
+        successor,
+        entries,
+        role=role,
+        before=before,
     )
 
 
@@ -136,7 +150,12 @@ def enable_member(member: Membership, actor: Actor) -> None:
     fresh.version += 1
     fresh.save(update_fields=["disabled_at", "version"])
     ledger.append(
-        team.pk, [Entry(EventKind.MEMBER_ENABLED, name_of(actor), data={"member": fresh.user.get_username()})]
+        team.pk,
+        [
+            Entry(
+                EventKind.MEMBER_ENABLED, name_of(actor), data={"member": fresh.user.get_username()}
+            )
+        ],
     )
 
 
@@ -148,11 +167,13 @@ def remove_member(
     *,
     by_groups: bool = False,
 ) -> None:
-    """Takes a person out of a team: activations end, tokens are revoked, the next request finds no member.
+    """Takes a person out of a team: activations end, tokens are revoked, the next request finds no
+    member.
 
-    Their sessions stay; for the assumers of these the successor answers. Raises `Refused` for the last admin.
-    It lasts until an admin lets them in again, whatever groups say; not so `by_groups`, which leaves in whom
-    they do not govern, and whoever is suspended: ended and added again, they would not be.
+    Their sessions stay; for the assumers of these the successor answers. Raises `Refused` for the
+    last admin. It lasts until an admin lets them in again, whatever groups say; not so `by_groups`,
+    which leaves in whom they do not govern, and whoever is suspended: ended and added again, they
+    would not be.
     """
     team, fresh = _locked(member, actor, by_groups=by_groups)
     if fresh is None or (by_groups and fresh.disabled_at):
@@ -195,8 +216,8 @@ def _after_loss(
 def set_person_active(user: User, active: bool, actor: str) -> None:
     """Switch by the operator whether a person can log in at all.
 
-    Off ends what they have running in every team, their invitations, tokens and log-ins; on brings none of it
-    back.
+    Off ends what they have running in every team, their invitations, tokens and log-ins; on brings
+    none of it back.
     """
     memberships = Membership.objects.filter(user=user).select_related("team")
     teams = [lock_team(each.team_id) for each in memberships.order_by("team_id")]
@@ -214,16 +235,24 @@ def set_person_active(user: User, active: bool, actor: str) -> None:
 
 @transaction.atomic(durable=True)
 def remove_second_factors(user: User, actor: str) -> None:
-    """The operator's help for somebody who has lost theirs: authenticator, passkeys and recovery codes go."""
+    """The operator's help for somebody who has lost theirs: authenticator, passkeys and recovery
+    codes go.
+    """
     removed = sorted(Authenticator.objects.filter(user=user).values_list("type", flat=True))
     Authenticator.objects.filter(user=user).delete()
     told = Entry(
-        EventKind.MEMBER_FACTORS_REMOVED, actor, data={"member": user.get_username(), "removed": removed}
+        EventKind.MEMBER_FACTORS_REMOVED,
+        actor,
+        data={"member": user.get_username(), "removed": removed},
     )
-    for team_id in Membership.objects.filter(user=user).order_by("team_id").values_list("team_id", flat=True):
+    for team_id in (
+        Membership.objects.filter(user=user).order_by("team_id").values_list("team_id", flat=True)
+    ):
         ledger.append(team_id, [told])
 
 
 def cut_off_sessions(team: Team) -> list[AwsSession]:
-    """The sessions for whose assumer nobody answers any more, for the admin to take over or to delete."""
+    """The sessions for whose assumer nobody answers any more, for the admin to take over or to
+    delete.
+    """
     return list(AwsSession.objects.filter(pk__any_of=cut_off([team.pk])).order_by("alias"))

@@ -25,10 +25,12 @@ from sessions.secret import Secret
 LONGEST_AWS_NAME = 32
 FORGOTTEN_AT_ONCE = 500
 # Who acts in the ledger without being a person.
-RESERVED_USERNAMES = frozenset({"clock", "demo", "manage.py", "nobody", "setup", "sso", "system", "worker"})
+RESERVED_USERNAMES = frozenset(
+    {"clock", "demo", "manage.py", "nobody", "setup", "sso", "system", "worker"}
+)
 
 
-# --- names in CloudTrail ----------------------------------------------------------------------------
+# --- names in CloudTrail --------------------------------------------------------------------------
 
 
 def _proposals(wanted: str) -> Iterator[str]:
@@ -62,31 +64,42 @@ def _reserve(name: str, username: str, now: datetime, person_id: int | None = No
 def _reserve_one_of(proposals: Iterator[str], username: str, now: datetime) -> str:
     shown = ShownNames()
     for name in proposals:
-        if name.lower() not in shown.owners and not shown.include(name) and _reserve(name, username, now):
+        if (
+            name.lower() not in shown.owners
+            and not shown.include(name)
+            and _reserve(name, username, now)
+        ):
             return name
     raise Refused("aws_name", "No free name in CloudTrail was found.")
 
 
-def rename_in_cloudtrail(member: Membership, name: str, actor: Actor, *, seen: int | None = None) -> None:
+def rename_in_cloudtrail(
+    member: Membership, name: str, actor: Actor, *, seen: int | None = None
+) -> None:
     """Give a person another CloudTrail name in all teams. What is active follows automatically.
 
-    Raises `Refused` for an illegal name, for one that is or was another person's, and for one that sessions
-    show of others. The caller wakes a worker.
+    Raises `Refused` for an illegal name, for one that is or was another person's, and for one that
+    sessions show of others. The caller wakes a worker.
     """
     try:
         validate_role_session_name(name)
     except InvalidName as error:
         raise Refused("aws_name", str(error)) from None
     if len(name) > LONGEST_AWS_NAME:
-        raise Refused("aws_name", f"At most {LONGEST_AWS_NAME} characters, so that templates have room.")
+        raise Refused(
+            "aws_name", f"At most {LONGEST_AWS_NAME} characters, so that templates have room."
+        )
     # Before the teams are locked, since it looks at every session that there is.
     if name.lower() != member.user.aws_name.lower() and ShownNames().include(name, member.user_id):
         raise Refused(
             "aws_name",
-            f"Some session's role session name comes out as “{name}” for others, or would with it: choose another.",
+            f"Some session's role session name comes out as “{name}” for others, or would with it:"
+            " choose another.",
         )
     with transaction.atomic(durable=True):
-        teams = sorted(Team.objects.filter(memberships__user=member.user_id).values_list("pk", flat=True))
+        teams = sorted(
+            Team.objects.filter(memberships__user=member.user_id).values_list("pk", flat=True)
+        )
         for team_id in teams:
             lock_team(team_id)
         require_still(actor, Action.MANAGE_PEOPLE)
@@ -101,7 +114,9 @@ def rename_in_cloudtrail(member: Membership, name: str, actor: Actor, *, seen: i
         # The same letters in another case are the same name, to AWS's eye and to ours.
         if name.lower() != old.lower():
             if not _reserve(name, user.get_username(), now, user.pk):
-                raise Refused("aws_name", "That name is, or was, another person's: it is never given again.")
+                raise Refused(
+                    "aws_name", "That name is, or was, another person's: it is never given again."
+                )
             AwsName.objects.filter(key=old.lower()).update(held_until=now)
         else:
             AwsName.objects.filter(key=old.lower()).update(name=name)
@@ -113,11 +128,13 @@ def rename_in_cloudtrail(member: Membership, name: str, actor: Actor, *, seen: i
             ledger.append(team_id, [Entry(EventKind.MEMBER_RENAMED, name_of(actor), data=data)])
 
 
-# --- teams and people -------------------------------------------------------------------------------
+# --- teams and people -----------------------------------------------------------------------------
 
 
 def _checked(model: type[User | Team], field: str, value: str) -> None:
-    """Raise `Refused` for a value that is too long, empty, or in letters the field does not take."""
+    """Raise `Refused` for a value that is too long, empty, or in letters the field does not
+    take.
+    """
     try:
         model._meta.get_field(field).clean(value, None)  # type: ignore[union-attr]  # a column of the table
     except ValidationError as error:
@@ -136,9 +153,12 @@ def create_team(slug: str, name: str, actor: str, *, ambient_enabled: bool = Fal
         there = Team.objects.filter(slug__iexact=slug).values_list("slug", flat=True).first()
         raise Refused(
             "slug",
-            f"There is a team {there!r} already: short names have to differ by more than upper and lower case.",
+            f"There is a team {there!r} already: short names have to differ by more than upper and"
+            " lower case.",
         ) from None
-    ledger.append(team.pk, [Entry(EventKind.TEAM_CREATED, actor, data={"slug": slug, "name": name})])
+    ledger.append(
+        team.pk, [Entry(EventKind.TEAM_CREATED, actor, data={"slug": slug, "name": name})]
+    )
     return team
 
 
@@ -146,12 +166,14 @@ def create_team(slug: str, name: str, actor: str, *, ambient_enabled: bool = Fal
 def settle_in(user: User) -> User:
     """Save a new person, with a name in CloudTrail that nobody has or has had.
 
-    Raises `Refused` for a user name that is reserved, malformed, or another person's in whatever case.
+    Raises `Refused` for a user name that is reserved, malformed, or another person's in whatever
+    case.
     """
     _checked(User, "username", user.username)
     if user.username.lower() in RESERVED_USERNAMES:
         raise Refused(
-            "username", f"{user.username!r} is reserved for the audit log. Choose another user name."
+            "username",
+            f"{user.username!r} is reserved for the audit log. Choose another user name.",
         )
     now = database_now()
     proposals = _proposals(propose_aws_name(user.get_username(), user.email))
@@ -160,12 +182,17 @@ def settle_in(user: User) -> User:
         with transaction.atomic():
             user.save(force_insert=True)
     except IntegrityError as error:
-        there = User.objects.filter(username__iexact=user.username).values_list("username", flat=True).first()
+        there = (
+            User.objects.filter(username__iexact=user.username)
+            .values_list("username", flat=True)
+            .first()
+        )
         if there is None:
             raise
         raise Refused(
             "username",
-            f"There is a person {there!r} already: user names have to differ by more than upper and lower case.",
+            f"There is a person {there!r} already: user names have to differ by more than upper and"
+            " lower case.",
         ) from error
     AwsName.objects.filter(key=user.aws_name.lower()).update(person_id=user.pk)
     return user
@@ -173,13 +200,17 @@ def settle_in(user: User) -> User:
 
 def create_person(username: str, password: Secret | None, email: str = "") -> User:
     """A new person. Without a password they come in by the identity provider or by a reset mail."""
-    user = User(username=User.normalize_username(username), email=User.objects.normalize_email(email))
+    user = User(
+        username=User.normalize_username(username), email=User.objects.normalize_email(email)
+    )
     user.set_password(password.reveal() if password else None)
     return settle_in(user)
 
 
 def free_username(wanted: str) -> str:
-    """A user name like that one, ASCII, that nobody has: for people whom the identity provider brings."""
+    """A user name like that one, ASCII, that nobody has: for people whom the identity provider
+    brings.
+    """
     for name in _proposals(aws_name_from(wanted).translate({ord("="): "-", ord(","): "-"})):
         taken = User.objects.filter(username__iexact=name).exists()
         if not taken and name.lower() not in RESERVED_USERNAMES:
@@ -188,7 +219,9 @@ def free_username(wanted: str) -> str:
 
 
 @transaction.atomic
-def add_member(team: Team, user: User, role: Role, actor: str, *, from_sso: bool = False) -> Membership:
+def add_member(
+    team: Team, user: User, role: Role, actor: str, *, from_sso: bool = False
+) -> Membership:
     """Add a person to a team, or change their role.
 
     By hand, it lifts a removal, and groups govern it no more.
@@ -196,7 +229,9 @@ def add_member(team: Team, user: User, role: Role, actor: str, *, from_sso: bool
     lock_team(team.pk)
     read_at = database_now() if from_sso else None
     membership, created = Membership.objects.get_or_create(
-        team=team, user=user, defaults={"role": role, "from_sso": from_sso, "groups_read_at": read_at}
+        team=team,
+        user=user,
+        defaults={"role": role, "from_sso": from_sso, "groups_read_at": read_at},
     )
     if not created:
         membership.role, membership.from_sso, membership.groups_read_at = role, from_sso, read_at

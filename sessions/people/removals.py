@@ -1,4 +1,6 @@
-"""An admin's removal lasts: whatever a provider's groups say, only an admin lets a person in again."""
+"""An admin's removal lasts: whatever a provider's groups say, only an admin lets a person in
+again.
+"""
 
 from datetime import datetime
 from typing import Any
@@ -20,7 +22,9 @@ Identity = tuple[str, str]  # provider, uid
 
 
 def remember_removal(team: Team, user: User, actor: str) -> None:
-    """Keep that an admin took a person out, and as whom the providers know them. Under the team's lock."""
+    """Keep that an admin took a person out, and as whom the providers know them. Under the team's
+    lock.
+    """
     now = database_now()
     identities = SocialAccount.objects.filter(user=user).values_list("provider", "uid")
     _remember(team, user, actor, now, ("", ""), *identities)
@@ -28,13 +32,18 @@ def remember_removal(team: Team, user: User, actor: str) -> None:
 
 def _remember(team: Team, user: User, actor: str, at: datetime, *identities: Identity) -> None:
     Removal.objects.bulk_create(
-        [Removal(team=team, user=user, provider=name, uid=uid, by=actor, at=at) for name, uid in identities],
+        [
+            Removal(team=team, user=user, provider=name, uid=uid, by=actor, at=at)
+            for name, uid in identities
+        ],
         ignore_conflicts=True,
     )
 
 
 def is_removed(team: Team, user: User, identity: Identity | None = None) -> bool:
-    """Check whether an admin took this person out of the team, or whoever had this identity before."""
+    """Check whether an admin took this person out of the team, or whoever had this identity
+    before.
+    """
     who = Q(user=user)
     if identity:
         who |= Q(provider=identity[0], uid=identity[1])
@@ -66,7 +75,9 @@ def readmit(removal: Removal, by: Membership) -> None:
     team = lock_team_for(by, removal.team_id, Action.MANAGE_PEOPLE)
     if lift_removal(team, removal.user):
         told = {"member": removal.user.get_username(), "person_id": removal.user_id}
-        ledger.append(team.pk, [Entry(EventKind.MEMBER_READMITTED, by.user.get_username(), data=told)])
+        ledger.append(
+            team.pk, [Entry(EventKind.MEMBER_READMITTED, by.user.get_username(), data=told)]
+        )
 
 
 @receiver(social_account_added)
@@ -76,4 +87,6 @@ def remember_identity(sociallogin: Any, **kwargs: Any) -> None:
     for removal in Removal.objects.filter(user=account.user, provider="", uid="").select_related(
         "team", "user"
     ):
-        _remember(removal.team, account.user, removal.by, removal.at, (account.provider, account.uid))
+        _remember(
+            removal.team, account.user, removal.by, removal.at, (account.provider, account.uid)
+        )

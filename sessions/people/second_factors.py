@@ -1,4 +1,6 @@
-"""The seeds of one-time codes, sealed like credentials: what is in the database does not make a code."""
+"""The seeds of one-time codes, sealed like credentials: what is in the database does not make a
+code.
+"""
 
 import base64
 

@@ -32,14 +32,18 @@ def create_token(
 
     `sessions`: good for these alone.
 
-    Raises `Refused` if the member has been removed, or has become something else, since the caller has read
-    them.
+    Raises `Refused` if the member has been removed, or has become something else, since the caller
+    has read them.
     """
     lock_team(member.team.pk)
     fresh, _ = member_again(member)
     if fresh.role != member.role:
-        raise RightLost("", f"{member.user.get_username()} is no longer what they were in this team.")
-    there = set(AwsSession.objects.filter(pk__any_of=[each.pk for each in sessions], team=member.team_id))
+        raise RightLost(
+            "", f"{member.user.get_username()} is no longer what they were in this team."
+        )
+    there = set(
+        AwsSession.objects.filter(pk__any_of=[each.pk for each in sessions], team=member.team_id)
+    )
     for session in sessions:
         if session not in there:
             raise NotThere("session", f"“{session.alias}” was deleted meanwhile.")
@@ -86,8 +90,8 @@ def member_of_token(secret: Secret) -> tuple[Membership, Token] | None:
 
     None for unknown, expired, revoked, removed, disabled.
 
-    Raises `GroupsTooOld` for a person whose groups have to be read again first. The membership remembers the
-    token, and `permissions.can` keeps to its scopes.
+    Raises `GroupsTooOld` for a person whose groups have to be read again first. The membership
+    remembers the token, and `permissions.can` keeps to its scopes.
     """
     tokens = Token.objects.select_related("user").annotate(read_at=Now())
     token = tokens.filter(digest=Token.digest_of(secret)).first()

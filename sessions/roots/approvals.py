@@ -1,8 +1,8 @@
 """Get approvals in the browser: a worker gets the page, the person approves, a worker finds out.
 
-The state that the root's kind keeps of it is sealed to the workers. Whoever advances it holds the row by a
-lease and a fence, since what AWS gives for a state is often good once; what comes of it is stored before it
-is used.
+The state that the root's kind keeps of it is sealed to the workers. Whoever advances it holds the
+row by a lease and a fence, since what AWS gives for a state is often good once; what comes of it is
+stored before it is used.
 """
 
 import hashlib
@@ -25,7 +25,15 @@ from sessions.db.clock import database_now
 from sessions.ledger import Entry
 from sessions.locks.authority import begin_answer, lock_team
 from sessions.locks.held_up import PATIENT_SECONDS, passed_over, wait_for
-from sessions.models import Approval, ApprovalStage, AwsSession, Credential, EventKind, Membership, User
+from sessions.models import (
+    Approval,
+    ApprovalStage,
+    AwsSession,
+    Credential,
+    EventKind,
+    Membership,
+    User,
+)
 from sessions.permissions import working_members
 from sessions.roots import choices, codes
 from sessions.sealing import SealingError
@@ -33,8 +41,8 @@ from sessions.secret import Secret
 
 log = structlog.get_logger(__name__)
 
-# What is over, or was never approved, is forgotten after this long; what works is kept for as long as its
-# person is there.
+# What is over, or was never approved, is forgotten after this long; what works is kept for as long
+# as its person is there.
 FORGOTTEN_AFTER = timedelta(days=1)
 MOST_AT_ONCE = 50
 
@@ -104,22 +112,28 @@ def ask_approval(root: AwsSession, member: Membership) -> Approval:
 
 @transaction.atomic
 def end_approval(root: AwsSession, member: Membership) -> bool:
-    """Forgets what the member has approved. What was made of it lives on to its end, but is not renewed."""
+    """Forgets what the member has approved. What was made of it lives on to its end, but is not
+    renewed.
+    """
     lock_team(root.team_id)
     gone, _ = Approval.objects.filter(pk=key_of(root, person_for(root, member.user))).delete()
     if gone:
         data = {"kind": root.kind, "why": "forgotten on request"}
-        ledger.append(root.team_id, [Entry(EventKind.APPROVAL_ENDED, member.user.get_username(), root, data)])
+        ledger.append(
+            root.team_id, [Entry(EventKind.APPROVAL_ENDED, member.user.get_username(), root, data)]
+        )
     return bool(gone)
 
 
-# --- in a worker ------------------------------------------------------------------------------------------------------
+# --- in a worker ----------------------------------------------------------------------------------
 
 
 def work_due() -> int:
     """Get the pages asked for, check the open ones, fetch lists. Returns how many it held."""
     now = database_now()
-    due = Approval.objects.filter(due_at__lte=now).filter(Q(lease_until=None) | Q(lease_until__lt=now))
+    due = Approval.objects.filter(due_at__lte=now).filter(
+        Q(lease_until=None) | Q(lease_until__lt=now)
+    )
     held = 0
     for key in list(due.order_by("due_at").values_list("pk", flat=True)[:MOST_AT_ONCE]):
         approval = _hold(key, due=True)
@@ -170,7 +184,9 @@ def _hold(key: str, *, due: bool = False) -> Approval | None:
 
 
 def _write(approval: Approval, changes: dict[str, Any]) -> bool:
-    """Ends the lease with these changes; False if the row is no longer ours, and then nothing is changed."""
+    """Ends the lease with these changes; False if the row is no longer ours, and then nothing is
+    changed.
+    """
     ours = Approval.objects.filter(pk=approval.pk, fence=approval.fence)
     return bool(ours.update(lease_until=None, **changes))
 
@@ -268,14 +284,18 @@ def _store(approval: Approval, advanced: Advanced, now: datetime) -> bool:
 
 
 def _problem(approval: Approval, advanced: Advanced, now: datetime) -> dict[str, Any] | None:
-    """Say what stands in the way, also where that is an answer that was lost: what AWS gives for a state is
-    often good once.
+    """Say what stands in the way, also where that is an answer that was lost: what AWS gives for a
+    state is often good once.
     """
     if advanced.problem is None:
         return None
     problem = problem_of(advanced.problem, since=now)
     had_no_answer = bool((approval.problem or {}).get("retrying"))
-    if had_no_answer and advanced.ask_again_seconds is None and advanced.problem.code == "ApprovalNeeded":
+    if (
+        had_no_answer
+        and advanced.ask_again_seconds is None
+        and advanced.problem.code == "ApprovalNeeded"
+    ):
         problem["message"] = (
             "It was approved, but AWS's answer was lost on the way, and AWS gives it only once."
         )
@@ -313,7 +333,9 @@ def _put_off(approval: Approval, error: AwsError) -> None:
     problem = problem_of(error, since=now)
     ends = approval.page_ends_at or approval.asked_at + timedelta(minutes=10)
     if error.retryable and now < ends:
-        _write(approval, {"problem": problem, "due_at": now + max(backoff(3), timedelta(seconds=1))})
+        _write(
+            approval, {"problem": problem, "due_at": now + max(backoff(3), timedelta(seconds=1))}
+        )
     elif approval.stage == ApprovalStage.GIVEN:
         _write(approval, {"due_at": None, **choices.refused(approval, problem)})
     else:
@@ -324,7 +346,9 @@ def delete_unneeded() -> int:
     """Delete approvals of people or roots that are gone, and old ones. Run by the clock."""
     members = working_members(user=OuterRef("user"), team=OuterRef("team"))
     of_nobody = Approval.objects.filter(user__isnull=False).exclude(Exists(members))
-    over = Approval.objects.filter(stage=ApprovalStage.OVER, asked_at__lt=database_now() - FORGOTTEN_AFTER)
+    over = Approval.objects.filter(
+        stage=ApprovalStage.OVER, asked_at__lt=database_now() - FORGOTTEN_AFTER
+    )
     gone = [*of_nobody.values_list("pk", flat=True), *over.values_list("pk", flat=True)]
     for approval in Approval.objects.exclude(pk__in=gone).only("pk", "team", "kind", "scope"):
         roots = AwsSession.objects.filter(team=approval.team_id, kind=approval.kind)

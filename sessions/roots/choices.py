@@ -2,8 +2,8 @@
 
 Only a worker can ask AWS for them.
 
-Who wants one says so on their approval (`wanted`), a worker fetches it (`listed`): {key: {"at", "choices" or
-"problem"}}.
+Who wants one says so on their approval (`wanted`), a worker fetches it (`listed`): {key: {"at",
+"choices" or "problem"}}.
 """
 
 import json
@@ -23,7 +23,9 @@ FRESH = timedelta(minutes=5)
 
 
 def picked_fields(root: AwsSession) -> list[Field]:
-    """Return the settings that are picked from lists, in order: each may depend on the one before."""
+    """Return the settings that are picked from lists, in order: each may depend on the one
+    before.
+    """
     return [field for field in ROOT_KINDS[root.kind].fields if field.picked]
 
 
@@ -62,7 +64,10 @@ def fetch(approval: Approval, state: Secret) -> dict[str, Any]:
 def refused(approval: Approval, problem: dict[str, Any]) -> dict[str, Any]:
     """The columns to write where nothing can be fetched at all."""
     entry = {"at": database_now().isoformat(), "problem": problem}
-    return {"wanted": {}, "listed": _newest({**approval.listed, **dict.fromkeys(approval.wanted, entry)})}
+    return {
+        "wanted": {},
+        "listed": _newest({**approval.listed, **dict.fromkeys(approval.wanted, entry)}),
+    }
 
 
 def as_choices(entry: Mapping[str, Any]) -> list[Choice]:

@@ -1,8 +1,8 @@
 """A code that a root waits for: given once by whoever may, it serves every chain under that root.
 
-It is sealed to the workers, and the worker that takes it removes it before it asks AWS. Where AWS gives no
-answer, the code is put back for as long as it can serve: AWS takes it once, and whether it has is not known
-then.
+It is sealed to the workers, and the worker that takes it removes it before it asks AWS. Where AWS
+gives no answer, the code is put back for as long as it can serve: AWS takes it once, and whether it
+has is not known then.
 """
 
 from collections.abc import Collection, Sequence
@@ -39,7 +39,9 @@ def give_codes(root: AwsSession, member: Membership, typed: dict[str, str]) -> N
     begin_answer(member, root)
     row = root_row(root, str(member.user_id) if ROOT_KINDS[root.kind].per_person else "")
     if row is None:
-        raise Refused("", "Nothing waits for a code: start a session that is assumed from here first.")
+        raise Refused(
+            "", "Nothing waits for a code: start a session that is assumed from here first."
+        )
     now, actor = database_now(), member.user.get_username()
     RootAnswer.objects.filter(credential=row).delete()
     for name, code in checked.items():
@@ -76,17 +78,24 @@ def have_tried(roots: Collection[Credential]) -> None:
 
 
 def take(row: Credential) -> tuple[list[Given], bool]:
-    """In a worker that holds the row: what was given for it, which is gone with that, and whether any of it
-    is too old.
+    """In a worker that holds the row: what was given for it, which is gone with that, and whether
+    any of it is too old.
 
     Raises `SealingError`; then it is left for a worker that can open it.
     """
     with transaction.atomic():
         stored = list(
-            RootAnswer.objects.select_for_update().filter(credential=row).select_related("credential")
+            RootAnswer.objects.select_for_update()
+            .filter(credential=row)
+            .select_related("credential")
         )
         given = [
-            Given(each.name, sealing.open_as_worker(each.sealed, each.place), each.given_by, each.given_at)
+            Given(
+                each.name,
+                sealing.open_as_worker(each.sealed, each.place),
+                each.given_by,
+                each.given_at,
+            )
             for each in stored
         ]
         RootAnswer.objects.filter(pk__in=[each.pk for each in stored]).delete()
@@ -96,8 +105,8 @@ def take(row: Credential) -> tuple[list[Given], bool]:
 
 
 def put_back(row: Credential, given: Sequence[Given]) -> bool:
-    """Seal again what AWS has not answered about; False if something was given since. Inside the transaction
-    that says so.
+    """Seal again what AWS has not answered about; False if something was given since. Inside the
+    transaction that says so.
     """
     if not given or RootAnswer.objects.filter(credential=row).exists():
         return False

@@ -1,8 +1,8 @@
 """Replace a root's long-lived key in the background, in the steps of `aws.key_rotation`.
 
-The row says what has been done; a worker that dies is followed by another that goes on. Whoever works on it
-holds it by a lease and a fence, and writes with the fence: what a late worker has made at AWS is found there
-and removed by the next one.
+The row says what has been done; a worker that dies is followed by another that goes on. Whoever
+works on it holds it by a lease and a fence, and writes with the fence: what a late worker has made
+at AWS is found there and removed by the next one.
 """
 
 import structlog
@@ -43,7 +43,12 @@ def ask_rotation(root: AwsSession, member: Membership) -> KeyRotation:
             now, actor = database_now(), member.user.get_username()
             old_key_id = root.settings.get(kind.long_lived_key[0], "")
             rotation = KeyRotation.objects.create(
-                root=root, team=member.team, asked_by=actor, asked_at=now, old_key_id=old_key_id, due_at=now
+                root=root,
+                team=member.team,
+                asked_by=actor,
+                asked_at=now,
+                old_key_id=old_key_id,
+                due_at=now,
             )
             data = {"old_key_id": old_key_id}
             ledger.append(root.team_id, [Entry(EventKind.KEY_ROTATION_ASKED, actor, root, data)])
@@ -66,14 +71,18 @@ def ask_again(rotation: KeyRotation, member: Membership, *, withdraw: bool = Fal
         raise NotAllowed("", "This rotation is over.")
     if withdraw and _current_id(rotation.root) != rotation.old_key_id:
         raise NotAllowed(
-            "", "The root uses the new key already: it is only the old one that is still to be deleted."
+            "",
+            "The root uses the new key already: it is only the old one that is still to be"
+            " deleted.",
         )
     rotation.withdrawn = rotation.withdrawn or withdraw
     rotation.due_at, rotation.attempts = database_now(), 0
     rotation.save(update_fields=["withdrawn", "due_at", "attempts"])
     data = {"old_key_id": rotation.old_key_id, "withdraw": withdraw, "again": True}
     actor = member.user.get_username()
-    ledger.append(rotation.team_id, [Entry(EventKind.KEY_ROTATION_ASKED, actor, rotation.root, data)])
+    ledger.append(
+        rotation.team_id, [Entry(EventKind.KEY_ROTATION_ASKED, actor, rotation.root, data)]
+    )
 
 
 def _names(root: AwsSession) -> tuple[str, str]:

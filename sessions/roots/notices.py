@@ -26,8 +26,8 @@ from sessions.roots.scouts import told
 def tell(results: Sequence[tuple[Credential, Outcome]], now: datetime) -> None:
     """Record a root's problem when its first hops meet it; clear it when AWS takes its key again.
 
-    What happened last counts. No row stops at a root that has no problem noted, and clearing one makes all of
-    them due: both in the transaction that holds the team.
+    What happened last counts. No row stops at a root that has no problem noted, and clearing one
+    makes all of them due: both in the transaction that holds the team.
     """
     last: dict[str, Mapping[str, Any] | None] = {}
     stopped: set[str] = set()
@@ -58,8 +58,8 @@ def tell(results: Sequence[tuple[Credential, Outcome]], now: datetime) -> None:
             last[root.pk] = None
     works = [root for root in rows if last[root.pk] is None]
     if works:
-        # A root that keeps nothing has nothing minted: the column is free to say when its key has worked
-        # last.
+        # A root that keeps nothing has nothing minted: the column is free to say when its key has
+        # worked last.
         noted.filter(pk__in=[root.pk for root in works]).update(minted_at=now)
     _go_on([root for root in works if root.problem is not None or root.pk in stopped], now)
     for root in rows:
@@ -88,11 +88,16 @@ def go_on_below(parents: Collection[str], now: datetime) -> None:
 
 
 def go_on_beside(minted: Sequence[Credential], now: datetime) -> None:
-    """Have tried what is assumed from the same hops as these and was rejected by the region, which has just
-    taken a call.
+    """Have tried what is assumed from the same hops as these and was rejected by the region, which
+    has just taken a call.
     """
-    # What has been issued before, and without that trouble, says nothing new: most commits look for nothing.
-    news = [row for row in minted if row.generation == 0 or (row.problem or {}).get("cause") == About.REGION]
+    # What has been issued before, and without that trouble, says nothing new: most commits look for
+    # nothing.
+    news = [
+        row
+        for row in minted
+        if row.generation == 0 or (row.problem or {}).get("cause") == About.REGION
+    ]
     parents = {row.parent_id for row in news if row.parent_id}
     if parents:
         rejected = Credential.objects.filter(parent_id__any_of=parents, problem__cause=About.REGION)
@@ -126,13 +131,19 @@ def _go_on(roots: Sequence[Credential], now: datetime) -> None:
 
 def broken_roots(member: Membership) -> list[tuple[AwsSession, Problem]]:
     """List the rejected roots of a member's team, each once with its problem."""
-    noted = Credential.objects.filter(team=member.team, level=0, problem__isnull=False).values("root")
+    noted = Credential.objects.filter(team=member.team, level=0, problem__isnull=False).values(
+        "root"
+    )
     roots = list(
-        AwsSession.objects.filter(pk__in=noted, deletion=None).defer("sealed_secrets").order_by("alias")
+        AwsSession.objects.filter(pk__in=noted, deletion=None)
+        .defer("sealed_secrets")
+        .order_by("alias")
     )
     problems = root_problems([root.pk for root in roots], member, database_now()) if roots else {}
     return [
-        (root, problems[root.pk]) for root in roots if root.pk in problems and problems[root.pk].is_refused
+        (root, problems[root.pk])
+        for root in roots
+        if root.pk in problems and problems[root.pk].is_refused
     ]
 
 
@@ -149,6 +160,8 @@ def entry(row: Credential, outcome: Outcome, needs: Sequence[Need]) -> Entry | N
         case Refusal(error) if (row.problem or {}).get("code") != error.code:
             waits = isinstance(error, WaitingForPerson)
             kind = EventKind.ROOT_WAITS if waits else EventKind.ROOT_REFUSED
-            return Entry(kind, "worker", row.root, data | {"code": error.code, "message": error.message})
+            return Entry(
+                kind, "worker", row.root, data | {"code": error.code, "message": error.message}
+            )
         case _:
             return None

@@ -12,10 +12,12 @@ from sessions.models import Credential, Membership, Role, User
 def root_problems(root_ids: Iterable[Any], member: Membership, now: datetime) -> dict[Any, Problem]:
     """Return {root: its one problem}, a rejection before what waits or is retried.
 
-    Where each person has base credentials of their own, others' are others' business; but admins see their
-    refusals.
+    Where each person has base credentials of their own, others' are others' business; but admins
+    see their refusals.
     """
-    rows = Credential.objects.filter(root__in=root_ids, level=0, problem__isnull=False).order_by("pk")
+    rows = Credential.objects.filter(root__in=root_ids, level=0, problem__isnull=False).order_by(
+        "pk"
+    )
     found: dict[Any, list[tuple[str, Problem]]] = {}
     for row in rows:
         problem, person = problem_of(row, now), row.request.get("person", "")
@@ -34,6 +36,9 @@ def _one_for_all(problems: Sequence[tuple[str, Problem]], names: Mapping[str, st
     if not refused:
         return problems[0][1]
     first = min(
-        (problem for _, problem in refused), key=lambda each: each.since.timestamp() if each.since else 0
+        (problem for _, problem in refused),
+        key=lambda each: each.since.timestamp() if each.since else 0,
     )
-    return replace(first, people=tuple(sorted(names[person] for person, _ in refused if person in names)))
+    return replace(
+        first, people=tuple(sorted(names[person] for person, _ in refused if person in names))
+    )

@@ -46,7 +46,9 @@ class Waiting:
         if self.approval is None or self.approval.stage != ApprovalStage.GIVEN:
             return True
         # What was approved can be taken back at the portal, which AWS says when it is used next.
-        return not self.is_live and self.problem is not None and self.problem.code == "ApprovalNeeded"
+        return (
+            not self.is_live and self.problem is not None and self.problem.code == "ApprovalNeeded"
+        )
 
     @property
     def for_choice(self) -> bool:
@@ -89,7 +91,9 @@ def at_root(root: AwsSession, member: Membership, now: datetime) -> Waiting | No
 
 
 def in_team(member: Membership, sessions: Iterable[AwsSession], now: datetime) -> list[Waiting]:
-    """The roots among these on which something of this member waits now, in the order of their aliases."""
+    """The roots among these on which something of this member waits now, in the order of their
+    aliases.
+    """
     roots = {session.pk: session for session in sessions if not session.is_chained}
     stopped: set[UUID] = set()
     for row in Credential.objects.filter(root__in=list(roots), level=0, problem__isnull=False):

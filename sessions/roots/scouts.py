@@ -53,14 +53,17 @@ class Scouts:
         if root.pk in self.sent:
             return False
         if root.root.sts_home == rejected.home and self._is_settled(rejected, row):
-            return Blocked(told(rejected.problem, rejected.at, rejected.home), due_at=None, finds_out=True)
+            return Blocked(
+                told(rejected.problem, rejected.at, rejected.home), due_at=None, finds_out=True
+            )
         self.sent[root.pk] = row.pk
         return True
 
     def _known(self, root: Credential) -> Rejected | None:
         found = self.rejected.get(root.pk)
         if found is None or found.is_written:
-            # Another worker may know better by now: that the key works, or that it was rejected again.
+            # Another worker may know better by now: that the key works, or that it was rejected
+            # again.
             return _noted(root)
         return found
 
@@ -106,13 +109,19 @@ class Scouts:
 
 
 def told(problem: Mapping[str, Any], tried: datetime | None, home: str) -> dict[str, Any]:
-    """A root's problem with the moment at which AWS last said so, and the root's STS region of then."""
+    """A root's problem with the moment at which AWS last said so, and the root's STS region of
+    then.
+    """
     return {**problem, "tried": tried.isoformat() if tried else None, "home": home}
 
 
 def plain(problem: Mapping[str, Any]) -> dict[str, Any]:
     """A root's problem without these, nor what is noted of its codes."""
-    return {name: value for name, value in problem.items() if name not in {"tried", "home", "unanswered"}}
+    return {
+        name: value
+        for name, value in problem.items()
+        if name not in {"tried", "home", "unanswered"}
+    }
 
 
 def _noted(root: Credential) -> Rejected | None:

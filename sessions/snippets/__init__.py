@@ -1,7 +1,8 @@
 """Render credentials in the form that a shell, a file or a tool reads, one file per format.
 
-A format is a function from a `Snippet` to text, not a template: escaping for HTML is wrong for shells. What a
-format declares here becomes its tab, its download and its API answer: a new format needs no other change.
+A format is a function from a `Snippet` to text, not a template: escaping for HTML is wrong for
+shells. What a format declares here becomes its tab, its download and its API answer: a new format
+needs no other change.
 """
 
 import importlib
@@ -16,8 +17,8 @@ from sessions.aws.credentials import AwsCredentials
 class Snippet:
     """All that a format may use.
 
-    `credentials` is None for the formats that hold none. `endpoint_url` is where the simulated AWS listens,
-    and "" for real AWS. `credentials_url` is the full URL of `GET
+    `credentials` is None for the formats that hold none. `endpoint_url` is where the simulated AWS
+    listens, and "" for real AWS. `credentials_url` is the full URL of `GET
     /api/v1/sessions/<id>/credentials?format=process`.
     """
 
@@ -34,8 +35,8 @@ class SnippetFormat:
 
     `secret` says whether its text holds credentials; `filename` is the name of the download.
 
-    `render` raises ValueError, without the value in its message, for a value that the format cannot carry
-    safely.
+    `render` raises ValueError, without the value in its message, for a value that the format cannot
+    carry safely.
     """
 
     key: str
@@ -57,7 +58,8 @@ def register(snippet_format: SnippetFormat) -> None:
     """Makes a format known. A key that is already taken is refused."""
     if snippet_format.key in FORMATS:
         raise ValueError(
-            f"The snippet format {snippet_format.key!r} is already taken by {FORMATS[snippet_format.key].label!r}."
+            f"The snippet format {snippet_format.key!r} is already taken by"
+            f" {FORMATS[snippet_format.key].label!r}."
         )
     FORMATS[snippet_format.key] = snippet_format
 

@@ -19,12 +19,14 @@ def render(snippet: Snippet) -> str:
     for name, value in settings.items():
         check(name, value, FILE_VALUE)
     if snippet.endpoint_url:
-        # Its place is the config file, but botocore reads both files as one, and one section is one thing to
-        # remove again.
+        # Its place is the config file, but botocore reads both files as one, and one section is one
+        # thing to remove again.
         check("endpoint_url", snippet.endpoint_url, URL)
         settings["endpoint_url"] = snippet.endpoint_url
     end = end_of(credentials)
-    return section(snippet.profile, settings, (f"From Chainweb; ends {end}",) if end else ("From Chainweb",))
+    return section(
+        snippet.profile, settings, (f"From Chainweb; ends {end}",) if end else ("From Chainweb",)
+    )
 
 
 register(
@@ -34,8 +36,10 @@ register(
         filename="credentials",
         language="ini",
         secret=True,
-        help="Goes into ~/.aws/credentials in place of any section of the same name; use it with --profile. It ends with the "
-        "credentials.",
+        help=(
+            "Goes into ~/.aws/credentials in place of any section of the same name; use it with"
+            " --profile. It ends with the credentials."
+        ),
         render=render,
         order=30,
     )

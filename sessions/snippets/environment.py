@@ -1,7 +1,7 @@
 """The environment of one identity, whichever shell sets it.
 
-All of it or nothing: what is left of another identity would be mixed in, or would win. So every variable that
-AWS tools take an identity from is removed first, then this one's are set.
+All of it or nothing: what is left of another identity would be mixed in, or would win. So every
+variable that AWS tools take an identity from is removed first, then this one's are set.
 """
 
 from collections.abc import Mapping
@@ -19,8 +19,8 @@ CLEARED = (
     # Older names of the key; the Java SDK 1 and the Go SDK 1 read them.
     "AWS_ACCESS_KEY",
     "AWS_SECRET_KEY",
-    # An end in the past makes botocore refuse the new credentials too. The second is what other tools show in
-    # the prompt.
+    # An end in the past makes botocore refuse the new credentials too. The second is what other
+    # tools show in the prompt.
     "AWS_CREDENTIAL_EXPIRATION",
     "AWS_SESSION_EXPIRATION",
     # The account of another identity would go into the host names of account-based endpoints.
@@ -39,9 +39,9 @@ CLEARED = (
     "AWS_CONTAINER_AUTHORIZATION_TOKEN_FILE",
     "AWS_REGION",
     "AWS_DEFAULT_REGION",
-    # Removed for real AWS too: an address left from the simulated one would be sent the real session token,
-    # and the simulator accepts any key, so that nobody would notice. AWS_ENDPOINT_URL_<SERVICE> of a person's
-    # own network stays.
+    # Removed for real AWS too: an address left from the simulated one would be sent the real
+    # session token, and the simulator accepts any key, so that nobody would notice.
+    # AWS_ENDPOINT_URL_<SERVICE> of a person's own network stays.
     "AWS_ENDPOINT_URL",
 )
 # These two would lead past the simulated AWS.
@@ -54,7 +54,9 @@ def cleared(snippet: Snippet) -> tuple[str, ...]:
 
 
 def variables(snippet: Snippet) -> Mapping[str, str | Secret]:
-    """The variables to set, in order, checked: a quoting function may take any of them. Raises ValueError."""
+    """The variables to set, in order, checked: a quoting function may take any of them. Raises
+    ValueError.
+    """
     credentials = credentials_of(snippet)
     found: dict[str, str | Secret] = {
         "AWS_ACCESS_KEY_ID": credentials.access_key_id,

@@ -1,7 +1,8 @@
 """POSIX shell: sh, dash, bash, ksh, zsh.
 
-One command list from the first word to the last. A paste that is cut short runs nothing, and if `unset` fails
-(a read-only variable; fish, which has no `unset`), `&&` keeps the rest from running: nothing is half set.
+One command list from the first word to the last. A paste that is cut short runs nothing, and if
+`unset` fails (a read-only variable; fish, which has no `unset`), `&&` keeps the rest from running:
+nothing is half set.
 """
 
 from sessions.snippets import Snippet, SnippetFormat, register
@@ -12,16 +13,17 @@ from sessions.snippets.values import opened
 def quoted(text: str) -> str:
     """One word for sh, zsh (with any option) and fish alike.
 
-    Single quotes, because nothing is expanded in them, history included; the quote and the backslash stand in
-    double quotes between, because fish reads a backslash in single quotes as an escape.
+    Single quotes, because nothing is expanded in them, history included; the quote and the
+    backslash stand in double quotes between, because fish reads a backslash in single quotes as an
+    escape.
     """
     special = {"'": "'\"'\"'", "\\": "'\"\\\\\"'"}
     return "'" + "".join(special.get(character, character) for character in text) + "'"
 
 
 def render(snippet: Snippet) -> str:
-    # No comment line: zsh runs a pasted "#". The first blank keeps the keys out of the history where shells
-    # heed that.
+    # No comment line: zsh runs a pasted "#". The first blank keeps the keys out of the history
+    # where shells heed that.
     setting = [f"{name}={quoted(opened(value))}" for name, value in variables(snippet).items()]
     names = cleared(snippet)
     lines = [" ".join(names[start : start + 4]) for start in range(0, len(names), 4)]
@@ -39,8 +41,10 @@ register(
         filename="chainweb.sh",
         language="sh",
         secret=True,
-        help="Paste into bash, zsh, dash or ksh, or source the file. It replaces the AWS identity of that terminal. fish "
-        "refuses it as a whole; use the credentials file there.",
+        help=(
+            "Paste into bash, zsh, dash or ksh, or source the file. It replaces the AWS identity of"
+            " that terminal. fish refuses it as a whole; use the credentials file there."
+        ),
         render=render,
         order=10,
     )

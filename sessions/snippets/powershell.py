@@ -1,7 +1,7 @@
 """PowerShell, Windows' own and PowerShell 7.
 
-One script block: PowerShell reads it to its closing brace before it runs any of it, so a paste that is cut
-short sets nothing.
+One script block: PowerShell reads it to its closing brace before it runs any of it, so a paste that
+is cut short sets nothing.
 """
 
 from sessions.snippets import Snippet, SnippetFormat, register
@@ -18,15 +18,21 @@ def quoted(text: str) -> str:
 
 
 def render(snippet: Snippet) -> str:
-    setting = [f"  $Env:{name} = {quoted(opened(value))}" for name, value in variables(snippet).items()]
+    setting = [
+        f"  $Env:{name} = {quoted(opened(value))}" for name, value in variables(snippet).items()
+    ]
     names = [quoted(f"Env:{name}") for name in cleared(snippet)]
     lines = [
         "& {",
         "  Remove-Item -ErrorAction SilentlyContinue -Path @(",
         *["    " + ", ".join(names[start : start + 3]) for start in range(0, len(names), 3)],
         "  )",
-        # What Set-AWSCredential and Set-DefaultAWSRegion leave in the session wins over the environment.
-        "  Remove-Variable -ErrorAction SilentlyContinue -Scope Global -Name StoredAWSCredentials, StoredAWSRegion",
+        # What Set-AWSCredential and Set-DefaultAWSRegion leave in the session wins over the
+        # environment.
+        (
+            "  Remove-Variable -ErrorAction SilentlyContinue -Scope Global -Name"
+            " StoredAWSCredentials, StoredAWSRegion"
+        ),
         *setting,
         "}",
     ]
@@ -40,7 +46,10 @@ register(
         filename="chainweb.ps1",
         language="powershell",
         secret=True,
-        help="Paste into PowerShell, or dot-source the file. It replaces the AWS identity of that window.",
+        help=(
+            "Paste into PowerShell, or dot-source the file. It replaces the AWS identity of that"
+            " window."
+        ),
         render=render,
         order=20,
     )

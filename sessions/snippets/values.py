@@ -1,9 +1,9 @@
 """Check values before a snippet may carry them.
 
-A value that comes back from an STS endpoint is as hostile as a typed one. Quoting alone is not trusted: what
-no AWS value has (a line break, a control character, a letter beyond ASCII, which some shells and code pages
-read as a quote) is refused. Every check of a snippet runs before its first secret is opened, so that no frame
-of a traceback holds an opened one.
+A value that comes back from an STS endpoint is as hostile as a typed one. Quoting alone is not
+trusted: what no AWS value has (a line break, a control character, a letter beyond ASCII, which some
+shells and code pages read as a quote) is refused. Every check of a snippet runs before its first
+secret is opened, so that no frame of a traceback holds an opened one.
 """
 
 import re
@@ -16,12 +16,13 @@ from sessions.snippets import Snippet
 
 # For shells and JSON, which quote: printable ASCII, the blank included.
 PRINTABLE = re.compile(r"[ -~]+", re.ASCII)
-# For INI files, whose readers agree on no quoting: some take "#" or ";" for a comment and strip blanks and
-# quotes.
+# For INI files, whose readers agree on no quoting: some take "#" or ";" for a comment and strip
+# blanks and quotes.
 FILE_VALUE = re.compile(r"(?:(?!['\"`\\#;\[\]])[!-~])+", re.ASCII)
 # Nothing in it means anything to a shell inside double quotes.
 URL = re.compile(
-    r"https?://(?:[A-Za-z0-9.-]+|\[[0-9A-Fa-f:.]+\])(?::[0-9]{1,5})?(?:/[A-Za-z0-9._~/?=&%+,:@-]*)?", re.ASCII
+    r"https?://(?:[A-Za-z0-9.-]+|\[[0-9A-Fa-f:.]+\])(?::[0-9]{1,5})?(?:/[A-Za-z0-9._~/?=&%+,:@-]*)?",
+    re.ASCII,
 )
 
 
@@ -32,7 +33,9 @@ def opened(value: str | Secret) -> str:
 def check(name: str, value: str | Secret, grammar: re.Pattern[str]) -> None:
     """Raises ValueError, with the name and without the value."""
     if not grammar.fullmatch(opened(value)):
-        raise ValueError(f"{name} is empty or has a character that this snippet cannot carry safely.")
+        raise ValueError(
+            f"{name} is empty or has a character that this snippet cannot carry safely."
+        )
 
 
 def check_profile(profile: str) -> None:

@@ -16,7 +16,8 @@ register = template.Library()
 # Below this SDKs begin to refresh.
 SHORT = timedelta(minutes=15)
 
-# Every icon the pages use; a root kind brings its own. A name that is not here fails where it is used.
+# Every icon the pages use; a root kind brings its own. A name that is not here fails where it is
+# used.
 ICONS = frozenset(
     {
         *(
@@ -83,9 +84,13 @@ def icon(name: str, extra: str = "") -> SafeString:
     It needs a name beside it or on its button.
     """
     if name not in ICONS:
-        raise template.TemplateSyntaxError(f"There is no icon {name!r} in the sprite: add it to ICONS.")
+        raise template.TemplateSyntaxError(
+            f"There is no icon {name!r} in the sprite: add it to ICONS."
+        )
     return format_html(
-        '<svg class="icon {}" viewBox="0 0 24 24" aria-hidden="true"><use href="#i-{}"/></svg>', extra, name
+        '<svg class="icon {}" viewBox="0 0 24 24" aria-hidden="true"><use href="#i-{}"/></svg>',
+        extra,
+        name,
     )
 
 
@@ -139,8 +144,9 @@ def _time(moment: datetime | None, how: str, before: str) -> SafeString:
 def meter(percent: int) -> SafeString:
     """Draw how much of a limit is used as a bar; the text beside it says the same."""
     return format_html(
-        '<svg class="meter {}" viewBox="0 0 100 4" preserveAspectRatio="none" aria-hidden="true">'
-        '<rect class="meter__whole" width="100" height="4"/><rect class="meter__used" width="{}" height="4"/></svg>',
+        '<svg class="meter {}" viewBox="0 0 100 4" preserveAspectRatio="none"'
+        ' aria-hidden="true"><rect class="meter__whole" width="100" height="4"/><rect'
+        ' class="meter__used" width="{}" height="4"/></svg>',
         "meter--full" if percent >= 80 else "",
         max(0, min(100, percent)),
     )
@@ -154,9 +160,10 @@ def ring(minted_at: datetime | None, expires_at: datetime | None) -> SafeString:
     now = datetime.now(UTC)
     left = (expires_at - now) / (expires_at - minted_at)
     return format_html(
-        '<svg class="ring {}" viewBox="0 0 16 16" aria-hidden="true" data-from="{}" data-until="{}">'
-        '<circle class="ring__whole" cx="8" cy="8" r="6"/><circle class="ring__left" cx="8" cy="8" r="6" pathLength="100"'
-        ' stroke-dasharray="{} 100" transform="rotate(-90 8 8)"/></svg>',
+        '<svg class="ring {}" viewBox="0 0 16 16" aria-hidden="true" data-from="{}"'
+        ' data-until="{}"><circle class="ring__whole" cx="8" cy="8" r="6"/><circle'
+        ' class="ring__left" cx="8" cy="8" r="6" pathLength="100" stroke-dasharray="{} 100"'
+        ' transform="rotate(-90 8 8)"/></svg>',
         "ring--short" if expires_at - now < SHORT else "",
         minted_at.isoformat(timespec="seconds"),
         expires_at.isoformat(timespec="seconds"),

@@ -13,19 +13,35 @@ urlpatterns = [
     path("", pages.home, name="home"),
     path("teams/<slug:team_slug>/", pages.session_list, name="session_list"),
     path("teams/<slug:team_slug>/new/", forms.new_session, name="new_session"),
-    path("teams/<slug:team_slug>/new/<slug:provider>/", forms.new_session_method, name="new_session_method"),
+    path(
+        "teams/<slug:team_slug>/new/<slug:provider>/",
+        forms.new_session_method,
+        name="new_session_method",
+    ),
     path(
         "teams/<slug:team_slug>/new/<slug:provider>/<slug:kind>/",
         forms.new_session_form,
         name="new_session_form",
     ),
-    path("teams/<slug:team_slug>/choices/<slug:purpose>/", choosing.session_choices, name="session_choices"),
+    path(
+        "teams/<slug:team_slug>/choices/<slug:purpose>/",
+        choosing.session_choices,
+        name="session_choices",
+    ),
     path("teams/<slug:team_slug>/test/<slug:kind>/", forms.test_session, name="test_session"),
     path("teams/<slug:team_slug>/preview/", preview.preview_session, name="preview_session"),
-    path("teams/<slug:team_slug>/external-id/", preview.new_external_id_field, name="new_external_id"),
+    path(
+        "teams/<slug:team_slug>/external-id/", preview.new_external_id_field, name="new_external_id"
+    ),
     path("teams/<slug:team_slug>/policy/", team_policy.team_policy, name="team_policy"),
-    path("teams/<slug:team_slug>/policy/progress/", team_policy.policy_progress, name="policy_progress"),
-    path("teams/<slug:team_slug>/policy/preview/", team_policy.preview_policy, name="preview_policy"),
+    path(
+        "teams/<slug:team_slug>/policy/progress/",
+        team_policy.policy_progress,
+        name="policy_progress",
+    ),
+    path(
+        "teams/<slug:team_slug>/policy/preview/", team_policy.preview_policy, name="preview_policy"
+    ),
     path("probes/<uuid:probe_id>/", forms.probe_page, name="probe"),
     path("sessions/<uuid:session_id>/", pages.session_page, name="session"),
     path("sessions/<uuid:session_id>/state/", pages.session_state, name="session_state"),
@@ -39,7 +55,11 @@ urlpatterns = [
     path("sessions/<uuid:session_id>/dismiss/", actions.dismiss_notice_now, name="dismiss_notice"),
     path("sessions/<uuid:session_id>/answer/", prompts.give_code, name="give_code"),
     path("sessions/<uuid:session_id>/approval/", prompts.approval_page, name="approval"),
-    path("sessions/<uuid:session_id>/approval/forget/", prompts.forget_approval, name="forget_approval"),
+    path(
+        "sessions/<uuid:session_id>/approval/forget/",
+        prompts.forget_approval,
+        name="forget_approval",
+    ),
     path("sessions/<uuid:session_id>/choose/", prompts.choose, name="choose"),
     path("sessions/<uuid:session_id>/key/", key_rotation.key_rotation_page, name="key_rotation"),
     path("sessions/<uuid:session_id>/key/rotate/", key_rotation.rotate_key_now, name="rotate_key"),
@@ -48,7 +68,11 @@ urlpatterns = [
         key_rotation.withdraw_key_rotation,
         name="withdraw_key_rotation",
     ),
-    path("sessions/<uuid:session_id>/snippets/<slug:format>/", actions.reveal_snippet, name="reveal_snippet"),
+    path(
+        "sessions/<uuid:session_id>/snippets/<slug:format>/",
+        actions.reveal_snippet,
+        name="reveal_snippet",
+    ),
     path(
         "sessions/<uuid:session_id>/snippets/<slug:format>/download/",
         actions.download_snippet,
@@ -69,18 +93,42 @@ urlpatterns = [
         name="delete_group",
     ),
     path("teams/<slug:team_slug>/people/<int:person_id>/", people.person_page, name="person"),
-    path("teams/<slug:team_slug>/people/<int:person_id>/role/", people.person_role, name="person_role"),
-    path("teams/<slug:team_slug>/people/<int:person_id>/name/", people.person_name, name="person_name"),
     path(
-        "teams/<slug:team_slug>/people/<int:person_id>/disable/", people.person_disable, name="person_disable"
+        "teams/<slug:team_slug>/people/<int:person_id>/role/",
+        people.person_role,
+        name="person_role",
     ),
-    path("teams/<slug:team_slug>/people/<int:person_id>/enable/", people.person_enable, name="person_enable"),
-    path("teams/<slug:team_slug>/people/<int:person_id>/remove/", people.person_remove, name="person_remove"),
     path(
-        "teams/<slug:team_slug>/people/<int:person_id>/readmit/", people.person_readmit, name="person_readmit"
+        "teams/<slug:team_slug>/people/<int:person_id>/name/",
+        people.person_name,
+        name="person_name",
+    ),
+    path(
+        "teams/<slug:team_slug>/people/<int:person_id>/disable/",
+        people.person_disable,
+        name="person_disable",
+    ),
+    path(
+        "teams/<slug:team_slug>/people/<int:person_id>/enable/",
+        people.person_enable,
+        name="person_enable",
+    ),
+    path(
+        "teams/<slug:team_slug>/people/<int:person_id>/remove/",
+        people.person_remove,
+        name="person_remove",
+    ),
+    path(
+        "teams/<slug:team_slug>/people/<int:person_id>/readmit/",
+        people.person_readmit,
+        name="person_readmit",
     ),
     path("teams/<slug:team_slug>/tokens/", tokens.tokens, name="tokens"),
-    path("teams/<slug:team_slug>/tokens/<uuid:token_id>/revoke/", tokens.end_token, name="revoke_token"),
+    path(
+        "teams/<slug:team_slug>/tokens/<uuid:token_id>/revoke/",
+        tokens.end_token,
+        name="revoke_token",
+    ),
     path("join/", join.join, name="join"),
     path("join/accept/", join.accept, name="accept_invitation"),
     path("api/v1/", api.urls),

@@ -47,13 +47,18 @@ urlpatterns = [
         account.password_reset_from_key_done,
         name="account_reset_password_from_key_done",
     ),
-    # The library takes a person without password and authenticator for just logged in; `recently` does not.
+    # The library takes a person without password and authenticator for just logged in; `recently`
+    # does not.
     path("2fa/", login_required(mfa.index), name="mfa_index"),
     path("2fa/authenticate/", mfa.authenticate, name="mfa_authenticate"),
     path("2fa/reauthenticate/", mfa.reauthenticate, name="mfa_reauthenticate"),
     path("2fa/totp/activate/", recently(totp.activate_totp), name="mfa_activate_totp"),
     path("2fa/totp/deactivate/", recently(totp.deactivate_totp), name="mfa_deactivate_totp"),
-    path("2fa/recovery-codes/", recently(recovery_codes.view_recovery_codes), name="mfa_view_recovery_codes"),
+    path(
+        "2fa/recovery-codes/",
+        recently(recovery_codes.view_recovery_codes),
+        name="mfa_view_recovery_codes",
+    ),
     path(
         "2fa/recovery-codes/generate/",
         recently(recovery_codes.generate_recovery_codes),
@@ -67,12 +72,20 @@ urlpatterns = [
     path("2fa/webauthn/", recently(webauthn.list_webauthn), name="mfa_list_webauthn"),
     path("2fa/webauthn/add/", recently(webauthn.add_webauthn), name="mfa_add_webauthn"),
     path(
-        "2fa/webauthn/keys/<int:pk>/remove/", recently(webauthn.remove_webauthn), name="mfa_remove_webauthn"
+        "2fa/webauthn/keys/<int:pk>/remove/",
+        recently(webauthn.remove_webauthn),
+        name="mfa_remove_webauthn",
     ),
-    path("2fa/webauthn/keys/<int:pk>/edit/", recently(webauthn.edit_webauthn), name="mfa_edit_webauthn"),
+    path(
+        "2fa/webauthn/keys/<int:pk>/edit/",
+        recently(webauthn.edit_webauthn),
+        name="mfa_edit_webauthn",
+    ),
     path("2fa/webauthn/login/", webauthn.login_webauthn, name="mfa_login_webauthn"),
     path(
-        "2fa/webauthn/reauthenticate/", webauthn.reauthenticate_webauthn, name="mfa_reauthenticate_webauthn"
+        "2fa/webauthn/reauthenticate/",
+        webauthn.reauthenticate_webauthn,
+        name="mfa_reauthenticate_webauthn",
     ),
     path("sessions/", usersessions.list_usersessions, name="usersessions_list"),
     path("3rdparty/", recently(social.connections), name="socialaccount_connections"),
@@ -80,7 +93,11 @@ urlpatterns = [
     path("3rdparty/login/cancelled/", social.login_cancelled, name="socialaccount_login_cancelled"),
     path("3rdparty/login/error/", social.login_error, name="socialaccount_login_error"),
     path("oidc/<slug:provider_id>/login/", accounts.oidc_login, name="openid_connect_login"),
-    path("oidc/<slug:provider_id>/login/callback/", openid_connect.callback, name="openid_connect_callback"),
+    path(
+        "oidc/<slug:provider_id>/login/callback/",
+        openid_connect.callback,
+        name="openid_connect_callback",
+    ),
 ]
 
 if settings.SAML_IDP_METADATA_URL:

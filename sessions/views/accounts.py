@@ -22,7 +22,8 @@ from sessions.views.guards import recently_logged_in, user_of
 log = structlog.get_logger(__name__)
 
 NO_MAIL = (
-    "This installation sends no mail, so an address cannot be verified: ask whoever runs it to set EMAIL_URL."
+    "This installation sends no mail, so an address cannot be verified: ask whoever runs it to set"
+    " EMAIL_URL."
 )
 TOO_MANY = "too_many_login_attempts"
 # They are some ten kilobytes; anybody can send one, and it is stored for a moment.
@@ -42,7 +43,9 @@ class LoginView(account.LoginView):  # type: ignore[misc]  # allauth is untyped
 def password_reset(request: HttpRequest) -> HttpResponse:
     """Without mail settings nothing can be sent: the page says so rather than pretending."""
     if not settings.MAIL_ENABLED:
-        return render(request, "account/no_mail.html", status=200 if request.method == "GET" else 409)
+        return render(
+            request, "account/no_mail.html", status=200 if request.method == "GET" else 409
+        )
     response: HttpResponse = account.password_reset(request)
     return response
 
@@ -92,7 +95,9 @@ def _by_a_page(request: HttpRequest, response: HttpResponse) -> HttpResponse:
     target = response.headers.get("Location", "")
     if response.status_code != 302 or urlsplit(target).netloc in {"", request.get_host()}:
         return response
-    page = render(request, "account/leaving.html", {"target": target, "host": urlsplit(target).hostname})
+    page = render(
+        request, "account/leaving.html", {"target": target, "host": urlsplit(target).hostname}
+    )
     page.headers["Refresh"] = f"0; url={target}"
     return page
 

@@ -16,13 +16,18 @@ from sessions.permissions import GroupsTooOld
 from sessions.views.live_parts import htmx_of
 
 AWAY = "The database is unavailable. Nothing was changed and nothing handed out. Try again shortly."
-BUSY = "Another change holds what this needs. Nothing was changed and nothing handed out. Try again in a few seconds."
+BUSY = (
+    "Another change holds what this needs. Nothing was changed and nothing handed out. Try again in"
+    " a few seconds."
+)
 AWAY_SECONDS = 5
 BUSY_SECONDS = 2
 
 
 def is_the_databases(error: BaseException | None) -> bool:
-    """Check whether the database is away, full, busy or read-only: that passes, unlike an error of ours."""
+    """Check whether the database is away, full, busy or read-only: that passes, unlike an error of
+    ours.
+    """
     if has_ended_us(error):
         return True
     for each in with_causes(error):
@@ -36,7 +41,9 @@ def is_the_databases(error: BaseException | None) -> bool:
 def forbidden(request: HttpRequest, exception: Exception) -> HttpResponse:
     """Answer 403 with the reason, and with the way back in for whom groups let in."""
     if is_for_the_api(request):
-        return api_error(403, "forbidden", str(exception) or "Your role in the team does not allow that.")
+        return api_error(
+            403, "forbidden", str(exception) or "Your role in the team does not allow that."
+        )
     page = "people/groups_too_old.html" if isinstance(exception, GroupsTooOld) else "403.html"
     is_page = request.method == "GET" and not htmx_of(request)
     context = {"reason": str(exception), "back": request.get_full_path() if is_page else "/"}
@@ -69,7 +76,9 @@ def bad_request(request: HttpRequest, exception: Exception) -> HttpResponse:
         return defaults.bad_request(request, exception)
     match exception:
         case DisallowedHost():
-            message = "This host name is not one of the installation's: its operator sets ALLOWED_HOSTS."
+            message = (
+                "This host name is not one of the installation's: its operator sets ALLOWED_HOSTS."
+            )
             return api_error(400, "bad_host", message)
         case RequestDataTooBig():
             most = settings.DATA_UPLOAD_MAX_MEMORY_SIZE

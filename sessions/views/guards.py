@@ -42,7 +42,8 @@ def user_of(request: HttpRequest) -> User:
 
 
 def member_in(request: HttpRequest, team_slug: str, action: Action | None = None) -> Membership:
-    """The caller's membership in that team; 404 if they are not in it, 403 if they may not do that there.
+    """The caller's membership in that team; 404 if they are not in it, 403 if they may not do that
+    there.
 
     403, and the way back, also for members whose groups have to be read again.
     """
@@ -95,7 +96,9 @@ def require(member: Membership, action: Action, session: AwsSession | None = Non
 
 
 def back_or_session(request: HttpRequest, session_id: UUID) -> HttpResponse:
-    """Go back to the page that `next` names, if it is one of ours by its path; else to the session's."""
+    """Go back to the page that `next` names, if it is one of ours by its path; else to the
+    session's.
+    """
     back = request.POST.get("next", "")
     hosts = {request.get_host()}
     if back.startswith("/") and url_has_allowed_host_and_scheme(
@@ -105,7 +108,7 @@ def back_or_session(request: HttpRequest, session_id: UUID) -> HttpResponse:
     return redirect("session", session_id)
 
 
-# --- sensitive things want a recent log-in ------------------------------------------------------------
+# --- sensitive things want a recent log-in --------------------------------------------------------
 
 
 def confirm_first(request: HttpRequest) -> HttpResponse | None:
@@ -124,7 +127,9 @@ def _way_back(request: HttpRequest) -> str:
         return request.get_full_path()
     came_from = htmx_of(request).current_url or request.headers.get("Referer") or ""
     hosts = {request.get_host()}
-    if came_from and url_has_allowed_host_and_scheme(came_from, hosts, require_https=request.is_secure()):
+    if came_from and url_has_allowed_host_and_scheme(
+        came_from, hosts, require_https=request.is_secure()
+    ):
         parts = urlsplit(came_from)
         return parts.path + (f"?{parts.query}" if parts.query else "")
     return reverse("home")

@@ -38,7 +38,9 @@ def team_policy(request: HttpRequest, team_slug: str) -> HttpResponse:
     if may_edit and (first := confirm_first(request)):
         return first
     policy = TeamPolicy.of(member.team_id)
-    form = TeamPolicyForm(request.POST if request.method == "POST" else None, member=member, policy=policy)
+    form = TeamPolicyForm(
+        request.POST if request.method == "POST" else None, member=member, policy=policy
+    )
     form.open_at(policy.version, policy_values(PolicyDraft.of(policy)))
 
     def stored_again() -> Stored:
@@ -107,7 +109,9 @@ def preview_policy(request: HttpRequest, team_slug: str) -> HttpResponse:
     return render(request, "sessions/create/_preview.html", context)
 
 
-def _typed_policy(request: HttpRequest, member: Membership, stored: TeamPolicy) -> TeamPolicy | None:
+def _typed_policy(
+    request: HttpRequest, member: Membership, stored: TeamPolicy
+) -> TeamPolicy | None:
     """The policy that the form would save; None while something in it is not right."""
     form = TeamPolicyForm(request.POST, member=member, policy=stored)
     if not form.is_valid():

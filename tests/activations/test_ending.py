@@ -8,7 +8,12 @@ from django.test.utils import CaptureQueriesContext
 
 from sessions import ledger
 from sessions.activations import start_stop
-from sessions.activations.start_stop import end_of_people_who_left, end_overdue, start_sessions, stop_sessions
+from sessions.activations.start_stop import (
+    end_of_people_who_left,
+    end_overdue,
+    start_sessions,
+    stop_sessions,
+)
 from sessions.activations.status import Status
 from sessions.db.clock import database_now
 from sessions.locks import parts
@@ -64,7 +69,9 @@ def test_ending_thirty_takes_as_many_queries_as_ending_ten(house, leaves, way):
 
 
 @pytest.mark.parametrize("way", ["their time is over", "their person is gone"])
-def test_more_than_a_batch_ends_and_the_lock_is_released_in_between(house, leaves, way, monkeypatch):
+def test_more_than_a_batch_ends_and_the_lock_is_released_in_between(
+    house, leaves, way, monkeypatch
+):
     monkeypatch.setattr(parts, "AT_ONCE", 7)
     prepare, end = WAYS[way]
     start_sessions(leaves, house.ben)
@@ -96,7 +103,9 @@ def test_what_others_need_and_what_is_not_yet_over_stays(house, hub, leaves):
     start_sessions(leaves, house.ben)
     house.work()
     pass_their_time()
-    Activation.objects.filter(user=house.bea.user).update(ends_at=database_now() + timedelta(hours=1))
+    Activation.objects.filter(user=house.bea.user).update(
+        ends_at=database_now() + timedelta(hours=1)
+    )
     Activation.objects.filter(session=hub).update(ends_at=database_now() + timedelta(hours=1))
     assert end_overdue() == 30
     assert house.state(leaves[0], house.bea).status is Status.ACTIVE

@@ -32,7 +32,9 @@ def many(house):
     hub = house.chained("Hub")
     sessions = crowd(house, MANY, assumer=hub)
     started = list(
-        AwsSession.objects.filter(pk__in=[each.pk for each in sessions]).select_related("link", "team")
+        AwsSession.objects.filter(pk__in=[each.pk for each in sessions]).select_related(
+            "link", "team"
+        )
     )
     start_sessions(started, house.ben)
     return hub
@@ -111,7 +113,9 @@ def test_a_newer_change_begins_again(house, many):
 
 
 def test_the_edit_of_a_hop_moves_what_is_below_it(house, many):
-    Activation.objects.update(user=house.ada.user)  # the editor's own: others' end when the identity changes
+    Activation.objects.update(
+        user=house.ada.user
+    )  # the editor's own: others' end when the identity changes
     before = set(Activation.objects.values_list("credential_id", flat=True))
     edited(house, many, role_arn=house.role_arn("Elsewhere"))
     assert moves.progress(house.team.pk, many) == {"done": 0, "of": MANY}
@@ -247,12 +251,19 @@ moves.work_off(60)
 def test_a_worker_process_that_is_killed_within_a_part_loses_nothing(lasting_house):
     house = lasting_house
     sessions = crowd(house, MANY)
-    started = AwsSession.objects.filter(pk__in=[each.pk for each in sessions]).select_related("link", "team")
+    started = AwsSession.objects.filter(pk__in=[each.pk for each in sessions]).select_related(
+        "link", "team"
+    )
     start_sessions(list(started), house.ben)
     set_policy(house, role_session_name="x-{username}", names_locked=True)
     database = str(connection.settings_dict["NAME"])
-    environ = os.environ | {"CHAINWEB_LEASE_SECONDS": "1", "DJANGO_SETTINGS_MODULE": "tests.settings"}
-    died = subprocess.run([sys.executable, "-c", DIES, database], env=environ, timeout=60, check=False)
+    environ = os.environ | {
+        "CHAINWEB_LEASE_SECONDS": "1",
+        "DJANGO_SETTINGS_MODULE": "tests.settings",
+    }
+    died = subprocess.run(
+        [sys.executable, "-c", DIES, database], env=environ, timeout=60, check=False
+    )
     assert died.returncode == -signal.SIGKILL
     assert names("x-") == 15
     assert Move.objects.get().done == 15

@@ -1,5 +1,5 @@
-"""What is to be issued again before it has followed a change follows it first: nothing is asked for by the
-old settings.
+"""What is to be issued again before it has followed a change follows it first: nothing is asked for
+by the old settings.
 """
 
 import sqlite3
@@ -22,8 +22,8 @@ pytestmark = pytest.mark.django_db
 
 @pytest.fixture
 def leaves(house, sts, monkeypatch):
-    """Six active sessions at the end of chains of three; a change is followed by two at once, and by the
-    others in parts.
+    """Six active sessions at the end of chains of three; a change is followed by two at once, and
+    by the others in parts.
     """
     monkeypatch.setattr(moves, "AT_ONCE", 2)
     hub = house.chained("Deep hub", house.chained("Hub"))
@@ -53,7 +53,9 @@ def test_a_leaf_that_is_due_moves_first(house, sts, leaves):
     make_due(Credential.objects.filter(level=3)[:2])
     change(house)
     house.work()
-    assert names_asked(sts) == ["x-ben"] * 4  # the two hops above, under the new name, and the two leaves
+    assert (
+        names_asked(sts) == ["x-ben"] * 4
+    )  # the two hops above, under the new name, and the two leaves
     moves.work_off(60)
     house.work()
     assert names_asked(sts) == ["x-ben"] * 8

@@ -24,7 +24,9 @@ def at(*levels):
 
 @pytest.fixture
 def stopped_in_the_middle(house, sts):
-    """Stop a chain of three at its middle hop with 22 minutes left at the leaf, then mend the trust."""
+    """Stop a chain of three at its middle hop with 22 minutes left at the leaf, then mend the
+    trust.
+    """
     first, middle, leaf = house.chain(3, name="team")
     house.start(leaf)
     house.work()
@@ -49,7 +51,9 @@ def stopped_in_the_middle(house, sts):
     ],
     ids=["rotate", "extend", "start by another"],
 )
-def test_asking_while_the_leaf_lives_retries_the_refused_hop(house, sts, stopped_in_the_middle, ask):
+def test_asking_while_the_leaf_lives_retries_the_refused_hop(
+    house, sts, stopped_in_the_middle, ask
+):
     _, middle, leaf = stopped_in_the_middle
     ask(house, leaf)
     rotation.run(asked_only=True)
@@ -59,7 +63,9 @@ def test_asking_while_the_leaf_lives_retries_the_refused_hop(house, sts, stopped
     assert state.expires_at > database_now() + timedelta(minutes=55)
 
 
-def test_a_hop_refused_twice_stays_refused_and_nothing_is_hammered(house, sts, stopped_in_the_middle):
+def test_a_hop_refused_twice_stays_refused_and_nothing_is_hammered(
+    house, sts, stopped_in_the_middle
+):
     _, middle, leaf = stopped_in_the_middle
     sts.add_role(middle.link.role_arn, trusts=[])
     rotate_session(leaf, house.ben)

@@ -43,7 +43,9 @@ def test_the_other_ways_are_named_and_closed_in_one_step(house, dep):
         "may_close": True,
         "ending": 1,
     }
-    assert api("POST", f"{path}/close").json() == {"closed": [{"id": str(house.mine.pk), "alias": "mine"}]}
+    assert api("POST", f"{path}/close").json() == {
+        "closed": [{"id": str(house.mine.pk), "alias": "mine"}]
+    }
     assert stored(house.mine) == Access(only(house.bea), NOBODY)
     assert list(Activation.objects.values_list("user", flat=True)) == [house.bea.user_id]
     assert api("GET", path).json()["ways"] == []
@@ -62,12 +64,17 @@ def test_an_open_session_has_to_be_closed_first(house, dep):
 
 def test_whoever_may_not_share_all_of_them_closes_none(house, dep):
     ben, arn = Api(house.token()), house.role_arn("Other")
-    mine, second = (save_session(draft(house, arn, alias), house.ben) for alias in ("mine 1", "mine 2"))
+    mine, second = (
+        save_session(draft(house, arn, alias), house.ben) for alias in ("mine 1", "mine 2")
+    )
     house.chained("adas", arn=arn)
     set_access(mine, Access(only(house.ben), NOBODY), house.ben)
     path = f"/sessions/{mine.pk}/access/ways"
     found = ben("GET", path).json()
-    assert ([each["alias"] for each in found["ways"]], found["may_close"]) == (["adas", "mine 2"], False)
+    assert ([each["alias"] for each in found["ways"]], found["may_close"]) == (
+        ["adas", "mine 2"],
+        False,
+    )
     answer = ben("POST", f"{path}/close")
     assert answer.status_code == 403
     assert stored(second) == Access(EVERYONE, EVERYONE)
@@ -92,7 +99,9 @@ def test_a_token_needs_the_scope_and_sees_and_closes_its_own_sessions_alone(hous
 def test_a_root_of_the_same_user_is_a_way_by_the_api_too(house):
     twin = house.iam_user("Twin key")
     for root in (house.root, twin):
-        AwsSession.objects.filter(pk=root.pk).update(identity_arn="arn:aws:iam::111122223333:user/ci")
+        AwsSession.objects.filter(pk=root.pk).update(
+            identity_arn="arn:aws:iam::111122223333:user/ci"
+        )
     set_access(house.root, Access(EVERYONE, NOBODY), house.ada)
     api, path = Api(house.token(house.ada)), f"/sessions/{house.root.pk}/access/ways"
     assert [(each["alias"], each["kind"]) for each in api("GET", path).json()["ways"]] == [

@@ -12,13 +12,15 @@ from sessions.models import EventKind
 pytestmark = pytest.mark.django_db(transaction=True)
 
 NODE = """
-const answer = await fetch(process.argv[1], {headers: {Authorization: `Bearer ${process.env.TOKEN}`}});
+const headers = {Authorization: `Bearer ${process.env.TOKEN}`};
+const answer = await fetch(process.argv[1], {headers});
 console.log(answer.status);
 console.log(await answer.text());
 """
 PYTHON = """
 import os, sys, urllib.request
-request = urllib.request.Request(sys.argv[1], headers={"Authorization": "Bearer " + os.environ["TOKEN"]})
+headers = {"Authorization": "Bearer " + os.environ["TOKEN"]}
+request = urllib.request.Request(sys.argv[1], headers=headers)
 with urllib.request.urlopen(request) as answer:
     print(answer.status)
     print(answer.read().decode())
@@ -31,7 +33,10 @@ def ready(lasting_house, live_server):
     [leaf] = lasting_house.chain(1)
     lasting_house.start(leaf)
     lasting_house.work()
-    return f"{live_server.url}/api/v1/sessions/{leaf.pk}/credentials", lasting_house.token().reveal()
+    return (
+        f"{live_server.url}/api/v1/sessions/{leaf.pk}/credentials",
+        lasting_house.token().reveal(),
+    )
 
 
 def run(command, token):
@@ -74,7 +79,10 @@ def test_a_fetch_mode_alone_is_no_browser(lasting_house, client, mode):
     lasting_house.work()
     answer = client.get(
         f"/api/v1/sessions/{leaf.pk}/credentials",
-        headers={"Authorization": f"Bearer {lasting_house.token().reveal()}", "Sec-Fetch-Mode": mode},
+        headers={
+            "Authorization": f"Bearer {lasting_house.token().reveal()}",
+            "Sec-Fetch-Mode": mode,
+        },
     )
     assert answer.status_code == 200
     assert len(lasting_house.events(EventKind.CREDENTIAL_REVEALED)) == 1

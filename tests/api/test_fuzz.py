@@ -85,7 +85,8 @@ SCALARS = st.one_of(
 VALUES = st.recursive(
     SCALARS,
     lambda inner: st.one_of(
-        st.lists(inner, max_size=4), st.dictionaries(st.one_of(ODD, st.text(max_size=8)), inner, max_size=4)
+        st.lists(inner, max_size=4),
+        st.dictionaries(st.one_of(ODD, st.text(max_size=8)), inner, max_size=4),
     ),
     max_leaves=8,
 )
@@ -101,14 +102,45 @@ CHAINED = [
         "tags",
         "kind",
     ),
-    *("transitive_tag_keys", "policy", "policy_arns", "networks", "without_source_identity", "version"),
+    *(
+        "transitive_tag_keys",
+        "policy",
+        "policy_arns",
+        "networks",
+        "without_source_identity",
+        "version",
+    ),
 ]
 ROOT = [
-    *("alias", "profile", "region", "sts_region", "access_key_id", "secret_access_key", "mfa_serial", "kind"),
-    *("start_url", "sso_region", "account_id", "role_name", "token_file", "role_arn", "role_session_name"),
+    *(
+        "alias",
+        "profile",
+        "region",
+        "sts_region",
+        "access_key_id",
+        "secret_access_key",
+        "mfa_serial",
+        "kind",
+    ),
+    *(
+        "start_url",
+        "sso_region",
+        "account_id",
+        "role_name",
+        "token_file",
+        "role_arn",
+        "role_session_name",
+    ),
 ]
 POLICY = [
-    *("role_session_name", "username_demanded", "names_locked", "source_identity", "tags", "networks"),
+    *(
+        "role_session_name",
+        "username_demanded",
+        "names_locked",
+        "source_identity",
+        "tags",
+        "networks",
+    ),
     *("activation_hours", "version", "nonsense"),
 ]
 
@@ -133,7 +165,9 @@ def sound(answer, sent):
 
 @pytest.fixture
 def ada(house):
-    Api(house.token(house.ada))("PATCH", "/policy", {"tags": {"stage": ["test", "live"], "ticket": []}})
+    Api(house.token(house.ada))(
+        "PATCH", "/policy", {"tags": {"stage": ["test", "live"], "ticket": []}}
+    )
     return Api(house.token(house.ada))
 
 
@@ -158,7 +192,8 @@ def test_creating_and_changing_a_chained_session(house, ada, changes):
 
 @FUZZ
 @given(
-    kind=st.sampled_from(["iam-user", "identity-center", "web-identity", "ambient"]), changes=some_of(ROOT)
+    kind=st.sampled_from(["iam-user", "identity-center", "web-identity", "ambient"]),
+    changes=some_of(ROOT),
 )
 def test_creating_and_changing_a_root(house, ada, kind, changes):
     body = {"kind": kind, "alias": "R", "profile": "r", "region": "eu-west-1"} | changes
@@ -190,7 +225,11 @@ AUDIENCE = st.one_of(
 
 
 @FUZZ
-@given(body=st.one_of(VALUES, st.fixed_dictionaries({}, optional={"start": AUDIENCE, "assume": AUDIENCE})))
+@given(
+    body=st.one_of(
+        VALUES, st.fixed_dictionaries({}, optional={"start": AUDIENCE, "assume": AUDIENCE})
+    )
+)
 def test_opening_and_closing_a_session(house, ada, body):
     sound(ada("PUT", f"/sessions/{house.root.pk}/access", body), body)
 
@@ -203,7 +242,9 @@ def test_starting_several_and_answering(house, ada, body):
 
 
 @FUZZ
-@given(raw=st.binary(max_size=60), part=st.sampled_from(["", '{"alias": ', '{"alias": "a", "ids": [']))
+@given(
+    raw=st.binary(max_size=60), part=st.sampled_from(["", '{"alias": ', '{"alias": "a", "ids": ['])
+)
 def test_bytes_that_are_hardly_json(ada, raw, part):
     for method, path in (("POST", "/sessions"), ("PATCH", "/policy"), ("POST", "/sessions/start")):
         answer = ada.client.generic(
@@ -219,7 +260,9 @@ def test_bytes_that_are_hardly_json(ada, raw, part):
 @FUZZ
 @given(
     query=st.dictionaries(
-        st.sampled_from(["format", "dependants", "cursor", "q", "status", "kind", "account"]), ODD, max_size=3
+        st.sampled_from(["format", "dependants", "cursor", "q", "status", "kind", "account"]),
+        ODD,
+        max_size=3,
     ),
     header=st.sampled_from(
         ["If-Match", "Content-Type", "Accept", "Origin", "X-Forwarded-For", "Authorization"]

@@ -8,7 +8,10 @@ from tests.chains.test_names import OFFICE, set_policy
 
 pytestmark = pytest.mark.django_db
 
-POLICY = {"Version": "2012-10-17", "Statement": [{"Effect": "Allow", "Action": "s3:*", "Resource": "*"}]}
+POLICY = {
+    "Version": "2012-10-17",
+    "Statement": [{"Effect": "Allow", "Action": "s3:*", "Resource": "*"}],
+}
 ARN = "arn:aws:iam::aws:policy/ReadOnlyAccess"
 
 
@@ -122,7 +125,9 @@ def test_every_field_of_a_hop_is_set_answered_and_changed_one_by_one(house, ben)
     assert created.status_code == 201, created.content
     stored = created.json()
     assert {name: stored[name] for name in said} == said | {
-        "policy": '{"Version":"2012-10-17","Statement":[{"Effect":"Allow","Action":"s3:*","Resource":"*"}]}'
+        "policy": (
+            '{"Version":"2012-10-17","Statement":[{"Effect":"Allow","Action":"s3:*","Resource":"*"}]}'
+        )
     }
     path = f"/sessions/{stored['id']}"
     for name, value in {

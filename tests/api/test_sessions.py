@@ -141,7 +141,8 @@ def test_bad_input_is_refused_on_its_field_and_nothing_is_saved(house, ben, fiel
 def test_a_foreign_assumer_is_refused_like_one_that_does_not_exist(house, ben, sts):
     other = House(sts, "other")
     answers = [
-        ben("POST", "/sessions", chained(house, assumer=str(pk))) for pk in (other.root.pk, uuid.uuid4())
+        ben("POST", "/sessions", chained(house, assumer=str(pk)))
+        for pk in (other.root.pk, uuid.uuid4())
     ]
     assert answers[0].content == answers[1].content
 
@@ -177,7 +178,9 @@ def test_unknown_fields_and_kinds_are_refused(house, ben):
 
 
 def test_a_body_that_is_no_json_is_refused_in_the_form_of_every_refusal(ben):
-    answer = ben.client.post("/api/v1/sessions", "{", content_type="application/json", headers=ben.headers)
+    answer = ben.client.post(
+        "/api/v1/sessions", "{", content_type="application/json", headers=ben.headers
+    )
     assert answer.status_code == 400
     assert answer.json() == {"code": "invalid", "message": "Cannot parse request body"}
 
@@ -186,7 +189,9 @@ def test_a_member_sets_up_no_roots_and_edits_only_their_own(house, ben):
     [others] = house.chain(1, member=house.bea)
     assert (
         ben(
-            "POST", "/sessions", {"kind": "iam-user", "alias": "x", "profile": "x", "region": "eu-west-1"}
+            "POST",
+            "/sessions",
+            {"kind": "iam-user", "alias": "x", "profile": "x", "region": "eu-west-1"},
         ).status_code
         == 403
     )
@@ -198,7 +203,12 @@ def test_an_auditor_reads_and_takes_nothing(house):
     [leaf] = house.chain(1)
     eve = Api(house.token(house.eve))
     assert eve("GET", f"/sessions/{leaf.pk}").status_code == 200
-    for method, path in (("POST", "start"), ("POST", "stop"), ("POST", "rotate"), ("GET", "credentials")):
+    for method, path in (
+        ("POST", "start"),
+        ("POST", "stop"),
+        ("POST", "rotate"),
+        ("GET", "credentials"),
+    ):
         assert eve(method, f"/sessions/{leaf.pk}/{path}").status_code == 403
 
 
@@ -273,7 +283,10 @@ def test_credentials_are_not_handed_to_a_browser(house, ben, header):
     house.start(leaf)
     house.work()
     assert (
-        ben("GET", f"/sessions/{leaf.pk}/credentials", **{header: "https://evil.example"}).status_code == 403
+        ben(
+            "GET", f"/sessions/{leaf.pk}/credentials", **{header: "https://evil.example"}
+        ).status_code
+        == 403
     )
     assert house.events(EventKind.CREDENTIAL_REVEALED) == []
 
@@ -389,11 +402,16 @@ def test_a_chain_that_nobody_answers_for_is_not_started_and_says_why(house, ada)
     hub = house.chained("Hub")
     leaf = house.chained("Leaf", hub, member=house.ben)
     set_access(hub, Access(Audience(), Audience(everyone=False)), "ada")
-    for path, body in ((f"/sessions/{leaf.pk}/start", None), ("/sessions/start", {"ids": [str(leaf.pk)]})):
+    for path, body in (
+        (f"/sessions/{leaf.pk}/start", None),
+        ("/sessions/start", {"ids": [str(leaf.pk)]}),
+    ):
         answer = ada("POST", path, body)
         assert (answer.status_code, answer.json()["code"]) == (409, "cut_off")
     assert house.browser(house.ada).post(f"/sessions/{leaf.pk}/start/").status_code == 403
-    assert ada("PATCH", f"/sessions/{leaf.pk}", {}).status_code == 200  # the admin answers for it from now on
+    assert (
+        ada("PATCH", f"/sessions/{leaf.pk}", {}).status_code == 200
+    )  # the admin answers for it from now on
     assert ada("POST", f"/sessions/{leaf.pk}/start").status_code == 200
 
 

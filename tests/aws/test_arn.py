@@ -31,7 +31,11 @@ def test_every_legal_arn_comes_back_as_it_was(partition, account, path, name):
 
 @given(st.text(max_size=60))
 def test_any_text_is_read_or_refused_with_a_reason(text):
-    for candidate in (text, f"arn:aws:iam::111122223333:role/{text}", f"arn:{text}:iam::111122223333:role/X"):
+    for candidate in (
+        text,
+        f"arn:aws:iam::111122223333:role/{text}",
+        f"arn:{text}:iam::111122223333:role/X",
+    ):
         reason = why_refused(candidate)
         assert reason is None or (reason and reason.isprintable())
 

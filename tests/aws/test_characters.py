@@ -27,7 +27,9 @@ UNSEEN = {
 }
 
 
-@pytest.mark.parametrize(("character", "name"), UNSEEN.items(), ids=[f"{ord(c):04x}" for c in UNSEEN])
+@pytest.mark.parametrize(
+    ("character", "name"), UNSEEN.items(), ids=[f"{ord(c):04x}" for c in UNSEEN]
+)
 def test_an_unseen_character_is_named_with_its_place(character, name):
     assert characters.unseen_in(f"abc{character}d") == f"{name} at position 4"
 
@@ -57,7 +59,9 @@ def test_every_text_has_a_message_that_can_be_shown(text):
     found = characters.unseen_in(characters.trimmed(text))
     assert found.isprintable()
     if not found:
-        assert not any(unicodedata.category(each).startswith("C") for each in characters.trimmed(text))
+        assert not any(
+            unicodedata.category(each).startswith("C") for each in characters.trimmed(text)
+        )
     assert characters.shown(text).isprintable()
 
 

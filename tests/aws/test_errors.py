@@ -26,7 +26,10 @@ HOP = Hop("arn:aws:iam::111122223333:role/team/Deploy", "ben", external_id="part
 
 
 def answered(code, message="", status=400):
-    response = {"Error": {"Code": code, "Message": message}, "ResponseMetadata": {"HTTPStatusCode": status}}
+    response = {
+        "Error": {"Code": code, "Message": message},
+        "ResponseMetadata": {"HTTPStatusCode": status},
+    }
     return ClientError(response, "AssumeRole")
 
 
@@ -66,8 +69,9 @@ def test_whatever_botocore_takes_for_throttling_is_throttling():
 
 def test_a_denial_says_which_policies_to_check_and_for_whom():
     message = (
-        "User: arn:aws:iam::111122223333:user/ada is not authorized to perform: sts:AssumeRole "
-        f"on resource: {HOP.role_arn} because no identity-based policy allows the sts:AssumeRole action"
+        "User: arn:aws:iam::111122223333:user/ada is not authorized to perform: sts:AssumeRole on"
+        f" resource: {HOP.role_arn} because no identity-based policy allows the sts:AssumeRole"
+        " action"
     )
     error = translate(answered("AccessDenied", message, 403), 1, HOP)
     assert error.message == message
@@ -81,7 +85,10 @@ def test_a_denial_says_which_policies_to_check_and_for_whom():
     [
         ("Value 'x y' at 'roleSessionName' failed to satisfy constraint", "Role session name"),
         ("Value 'x' at 'externalId' failed to satisfy constraint", "External ID"),
-        ("The requested DurationSeconds exceeds the MaxSessionDuration set for this role.", "one hour"),
+        (
+            "The requested DurationSeconds exceeds the MaxSessionDuration set for this role.",
+            "one hour",
+        ),
         ("arn:x is invalid", "fields"),
     ],
 )
@@ -106,7 +113,9 @@ def test_a_huge_message_keeps_no_worker_busy(code, piece):
 
 
 def test_a_wrong_signatures_answer_is_never_passed_on():
-    error = translate(answered("SignatureDoesNotMatch", "canonical: x-amz-security-token:TOKEN", 403), 1, HOP)
+    error = translate(
+        answered("SignatureDoesNotMatch", "canonical: x-amz-security-token:TOKEN", 403), 1, HOP
+    )
     assert "TOKEN" not in f"{error!r}{error}{error.message}{error.check}"
 
 
@@ -127,7 +136,10 @@ def test_an_answers_text_is_one_line_without_control_characters_and_short():
 
 def test_an_answer_without_code_or_message_is_still_an_error():
     error = translate(ClientError({}, "AssumeRole"), 1, HOP)
-    assert (error.code, error.message) == ("UnreadableAnswer", "What came back is not an answer of AWS.")
+    assert (error.code, error.message) == (
+        "UnreadableAnswer",
+        "What came back is not an answer of AWS.",
+    )
     assert translate(answered("Odd", ""), 1, HOP).message == "AWS gave no reason."
 
 

@@ -37,8 +37,9 @@ def code(call, **arguments):
 
 def test_awss_documented_example_has_the_signature_printed_there():
     signed = signature.parse(
-        "AWS4-HMAC-SHA256 Credential=AKIDEXAMPLE/20150830/us-east-1/iam/aws4_request, SignedHeaders=content-type;host;"
-        "x-amz-date, Signature=5d672d79c15b13162d9279b0855cfba6789a8edb4c82c400e06b5924a6f2b5d7"
+        "AWS4-HMAC-SHA256 Credential=AKIDEXAMPLE/20150830/us-east-1/iam/aws4_request,"
+        " SignedHeaders=content-type;host;x-amz-date,"
+        " Signature=5d672d79c15b13162d9279b0855cfba6789a8edb4c82c400e06b5924a6f2b5d7"
     )
     headers = {
         "content-type": "application/x-www-form-urlencoded; charset=utf-8",
@@ -55,10 +56,12 @@ def test_awss_documented_example_has_the_signature_printed_there():
 def test_a_request_that_was_changed_on_the_way_is_refused(sts):
     key = sts.add_user("ada")
     body = urllib.parse.urlencode({"Action": "GetCallerIdentity", "Version": "2011-06-15"})
-    request = AWSRequest("POST", sts.url, data=body, headers={"Host": urllib.parse.urlsplit(sts.url).netloc})
-    SigV4Auth(Credentials(key.access_key_id, key.secret_access_key.reveal()), "sts", "eu-west-1").add_auth(
-        request
+    request = AWSRequest(
+        "POST", sts.url, data=body, headers={"Host": urllib.parse.urlsplit(sts.url).netloc}
     )
+    SigV4Auth(
+        Credentials(key.access_key_id, key.secret_access_key.reveal()), "sts", "eu-west-1"
+    ).add_auth(request)
     for sent, wanted in ((body, 200), (body + "&x=y", 403)):
         connection = http.client.HTTPConnection(urllib.parse.urlsplit(sts.url).netloc)
         connection.request("POST", "/", sent, dict(request.headers))
@@ -81,7 +84,9 @@ def test_a_chained_role_gets_one_hour_and_a_first_one_what_its_role_allows(sts):
     asked = {"RoleArn": ROLE, "RoleSessionName": "ben"}
     client(sts, key).assume_role(**asked, DurationSeconds=7200)
     client(sts, worker).assume_role(**asked, DurationSeconds=3600)
-    with pytest.raises(ClientError, match="1 hour session limit for roles assumed by role chaining"):
+    with pytest.raises(
+        ClientError, match="1 hour session limit for roles assumed by role chaining"
+    ):
         client(sts, worker).assume_role(**asked, DurationSeconds=3601)
     with pytest.raises(ClientError, match="MaxSessionDuration"):
         client(sts, key).assume_role(**asked, DurationSeconds=7201)
@@ -111,7 +116,10 @@ def test_trust_is_by_user_role_session_account_or_all_and_nothing_else(sts):
     sts.add_role(ROLE, trusts=["*"], external_id="partner")
     assert code(client(sts, user).assume_role, **asked) == "AccessDenied"
     client(sts, user).assume_role(**asked, ExternalId="partner")
-    assert code(client(sts, user).assume_role, RoleArn=f"{ROLE}X", RoleSessionName="ben") == "AccessDenied"
+    assert (
+        code(client(sts, user).assume_role, RoleArn=f"{ROLE}X", RoleSessionName="ben")
+        == "AccessDenied"
+    )
 
 
 def test_a_role_session_may_not_ask_for_a_session_token(sts):
@@ -130,8 +138,16 @@ def test_the_log_of_calls_holds_no_secret(sts):
     answer = client(sts, key).assume_role(RoleArn=ROLE, RoleSessionName="ben")["Credentials"]
     [call] = sts.calls
     assert call["issued_access_key_id"] == answer["AccessKeyId"]
-    assert (call["role_arn"], call["role_session_name"], call["duration_seconds"]) == (ROLE, "ben", 3600)
-    for secret in (answer["SecretAccessKey"], answer["SessionToken"], key.secret_access_key.reveal()):
+    assert (call["role_arn"], call["role_session_name"], call["duration_seconds"]) == (
+        ROLE,
+        "ben",
+        3600,
+    )
+    for secret in (
+        answer["SecretAccessKey"],
+        answer["SessionToken"],
+        key.secret_access_key.reveal(),
+    ):
         assert secret not in repr(sts.calls)
         assert secret not in repr(sts.rules.keys)
 
@@ -151,7 +167,9 @@ def test_faults_come_as_often_as_asked_for_and_end_with_reset(sts):
 def test_two_stand_ins_know_nothing_of_each_other(sts):
     with FakeSts() as other:
         assert re.fullmatch(r"http://127\.0\.0\.1:\d+", other.url)
-        assert code(client(other, sts.add_user("ada")).get_caller_identity) == "InvalidClientTokenId"
+        assert (
+            code(client(other, sts.add_user("ada")).get_caller_identity) == "InvalidClientTokenId"
+        )
 
 
 def assumed(sts, key, arn, **asked):

@@ -80,16 +80,18 @@ def test_two_requests_share_a_fingerprint_only_if_they_are_the_same(
 @pytest.mark.parametrize("field", [field.name for field in dataclasses.fields(Hop)])
 def test_every_field_counts_in_the_fingerprint(field):
     value = getattr(FULL, field)
-    changed = dataclasses.replace(FULL, **{field: value[:-1] if isinstance(value, tuple) else f"{value}x"})
+    changed = dataclasses.replace(
+        FULL, **{field: value[:-1] if isinstance(value, tuple) else f"{value}x"}
+    )
     assert changed.fingerprint("t", "p") != FULL.fingerprint("t", "p")
 
 
 def test_text_that_moves_from_one_part_to_the_next_is_another_request():
     hop = Hop(ROLE, "ben")
     assert hop.fingerprint("ab", "c") != hop.fingerprint("a", "bc")
-    assert Hop(ROLE, "ben", "xy", "").fingerprint("t", "p") != Hop(ROLE, "ben", "", "xy").fingerprint(
-        "t", "p"
-    )
+    assert Hop(ROLE, "ben", "xy", "").fingerprint("t", "p") != Hop(
+        ROLE, "ben", "", "xy"
+    ).fingerprint("t", "p")
 
 
 def test_the_fingerprint_stays_what_it_was_in_the_database():
@@ -97,9 +99,9 @@ def test_the_fingerprint_stays_what_it_was_in_the_database():
     assert Hop(ROLE, "ben").fingerprint("team", "parent") == (
         "388897c5fea7261badf48acd63b207e0533e5978afa0d821aca660f8bbb2d898"
     )
-    assert root_fingerprint("team", "session", "iam-user", 1, {"access_key_id": "AKIAIOSFODNN7EXAMPLE"}) == (
-        "bd1fe8ec192384fdd30a3ce8ffe685876b3b36e4c28f4ced20c81d9e695c59c6"
-    )
+    assert root_fingerprint(
+        "team", "session", "iam-user", 1, {"access_key_id": "AKIAIOSFODNN7EXAMPLE"}
+    ) == ("bd1fe8ec192384fdd30a3ce8ffe685876b3b36e4c28f4ced20c81d9e695c59c6")
 
 
 def test_a_roots_fingerprint_changes_with_secret_settings_and_person():
@@ -127,7 +129,11 @@ def test_a_roots_fingerprint_changes_with_secret_settings_and_person():
         {"transitive_tag_keys": ("other",)},
         {"policy": "x" * 2049},
         {"policy": '{"Version":"2012-10-17","Statement":[]}'},
-        {"policy_arns": tuple(f"arn:aws:iam::aws:policy/{'y' * 100}/{'x' * 100}{n}" for n in range(10))},
+        {
+            "policy_arns": tuple(
+                f"arn:aws:iam::aws:policy/{'y' * 100}/{'x' * 100}{n}" for n in range(10)
+            )
+        },
         {"policy_arns": ("arn:aws:iam::aws:policy/" + "x" * 120,) * 2},
         {"policy_arns": ("a",) * 11},
     ],

@@ -63,7 +63,9 @@ def codes(center):
 def test_an_approval_gives_the_persons_role_and_a_chain_can_begin_with_it(center, sts, settings):
     given = base(settings, approved(center, settings))
     arn = caller_identity(given, REGION).arn
-    assert arn == "arn:aws:sts::111122223333:assumed-role/AWSReservedSSO_Deploy_0123456789abcdef/ada"
+    assert (
+        arn == "arn:aws:sts::111122223333:assumed-role/AWSReservedSSO_Deploy_0123456789abcdef/ada"
+    )
     assert timedelta(minutes=59) < given.expires_at - datetime.now(UTC) <= timedelta(hours=1)
     role = sts.add_role("arn:aws:iam::444455556666:role/Target", trusts=["111122223333"])
     assert assume_role(Hop(role, "ada"), given, REGION, 1).arn.endswith("Target/ada")
@@ -149,7 +151,9 @@ def test_an_access_token_that_has_run_out_is_renewed_without_the_person(center, 
     assert renewed.state.reveal() != state.reveal()
     base(settings, renewed.state)
     # The refresh token was good once: whoever kept the old state asks the person.
-    assert KIND.advance(settings, Secret(json.dumps(short)), REGION).problem.code == "ApprovalNeeded"
+    assert (
+        KIND.advance(settings, Secret(json.dumps(short)), REGION).problem.code == "ApprovalNeeded"
+    )
     base(settings, renewed.state)
 
 
@@ -208,7 +212,9 @@ def test_accounts_and_roles_are_picked_from_lists_over_several_pages(center, por
     roles = KIND.choices("role_name", {**portal, "account_id": "111122223333"}, state, REGION)
     assert [each.value for each in roles] == ["Audit", "Deploy", "ReadOnly"]
     assert refusal(KIND.choices, "role_name", portal, state, REGION).code == "ChoiceNeeded"
-    assert refusal(KIND.choices, "account_id", portal, Secret("{}"), REGION).code == "ApprovalNeeded"
+    assert (
+        refusal(KIND.choices, "account_id", portal, Secret("{}"), REGION).code == "ApprovalNeeded"
+    )
     with pytest.raises(NotImplementedError):
         KIND.choices("start_url", portal, state, REGION)
 
@@ -242,11 +248,15 @@ def test_roots_of_one_portal_share_the_approval_of_any_account_and_role(portal, 
     scope = KIND.approval_scope(settings)
     assert scope == KIND.approval_scope(portal) != ""
     assert scope != KIND.approval_scope({**settings, "sso_region": "eu-west-1"})
-    assert scope != KIND.approval_scope({**settings, "start_url": "https://other.awsapps.com/start"})
+    assert scope != KIND.approval_scope(
+        {**settings, "start_url": "https://other.awsapps.com/start"}
+    )
 
 
 def test_a_wrong_start_url_is_told_as_such(center, settings):
-    error = refusal(KIND.begin, {**settings, "start_url": "https://other.awsapps.com/start"}, None, REGION)
+    error = refusal(
+        KIND.begin, {**settings, "start_url": "https://other.awsapps.com/start"}, None, REGION
+    )
     assert (error.code, error.retryable) == ("InvalidRequestException", False)
     assert "start URL" in error.check
 
@@ -327,7 +337,9 @@ def test_hostile_role_credentials_are_refused(center, settings, change):
 def test_a_hostile_list_is_refused(center, portal, body):
     state = approved(center, portal)
     center.answer_next(body)
-    assert isinstance(refusal(KIND.choices, "account_id", portal, state, REGION), UnacceptableAnswer)
+    assert isinstance(
+        refusal(KIND.choices, "account_id", portal, state, REGION), UnacceptableAnswer
+    )
 
 
 def test_a_list_without_an_end_ends(center, portal):
@@ -336,7 +348,9 @@ def test_a_list_without_an_end_ends(center, portal):
         "accountList": [],
         "nextToken": str(int(asked.get("next_token") or 0) + 1),
     }
-    assert isinstance(refusal(KIND.choices, "account_id", portal, state, REGION), UnacceptableAnswer)
+    assert isinstance(
+        refusal(KIND.choices, "account_id", portal, state, REGION), UnacceptableAnswer
+    )
     assert len(center.calls) < 120
 
 
@@ -389,7 +403,10 @@ def test_the_fields_take_what_the_portal_shows_and_refuse_the_rest():
         with pytest.raises(InvalidName):
             fields[name](bad)
     assert KIND.summary({"start_url": start}) == start
-    assert KIND.summary({"account_id": "111122223333", "role_name": "Deploy"}) == "111122223333 / Deploy"
+    assert (
+        KIND.summary({"account_id": "111122223333", "role_name": "Deploy"})
+        == "111122223333 / Deploy"
+    )
 
 
 @pytest.mark.parametrize("minutes", [10, -10])

@@ -84,7 +84,9 @@ def step(store, later=0.0):
 
 
 def run(store, limit=30):
-    """Steps until there is none left, as a worker does that waits where it is told to; returns them."""
+    """Steps until there is none left, as a worker does that waits where it is told to; returns
+    them.
+    """
     taken = []
     for _ in range(limit):
         try:
@@ -99,7 +101,9 @@ def run(store, limit=30):
 
 
 def keys(sts, store):
-    return {key_id: record.active for key_id, record in sts.iam.keys_of(store.rotation.user_arn).items()}
+    return {
+        key_id: record.active for key_id, record in sts.iam.keys_of(store.rotation.user_arn).items()
+    }
 
 
 def check_history(sts):
@@ -360,6 +364,8 @@ def test_the_requests_are_such_as_another_iam_takes_them(monkeypatch):
         _, key = create_user(url, "deployer")
         store = Memory(key, begin(key, key, REGION))
         assert run(store) == STEPS
-        assert set(iam.list_keys(store.current, "deployer", REGION)) == {store.current.access_key_id}
+        assert set(iam.list_keys(store.current, "deployer", REGION)) == {
+            store.current.access_key_id
+        }
     finally:
         with_moto.stop()

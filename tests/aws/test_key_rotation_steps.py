@@ -43,7 +43,9 @@ def listed(**active):
         (BEGUN, OTHER, listed(OTHER=True), "KeyChanged"),
     ],
 )
-def test_the_next_step_follows_from_what_is_stored_and_what_iam_lists(rotation, current, keys, expected):
+def test_the_next_step_follows_from_what_is_stored_and_what_iam_lists(
+    rotation, current, keys, expected
+):
     if isinstance(expected, Step):
         assert next_step(rotation, current, keys, NOW) == expected
     else:

@@ -34,7 +34,16 @@ def test_a_validator_lets_through_its_grammar_and_nothing_else(validate, text):
 
 @pytest.mark.parametrize("validate", VALIDATORS)
 @pytest.mark.parametrize(
-    "text", ["abcdefghij\n", "abcdefghijé", "abcdefghij٣", "abc defghij", "abcdefghi]", "\x00bcdefghijk", ""]
+    "text",
+    [
+        "abcdefghij\n",
+        "abcdefghijé",
+        "abcdefghij٣",
+        "abc defghij",
+        "abcdefghi]",
+        "\x00bcdefghijk",
+        "",
+    ],
 )
 def test_a_newline_an_accent_a_foreign_digit_a_blank_a_bracket_are_refused(validate, text):
     with pytest.raises(InvalidName):
@@ -42,7 +51,9 @@ def test_a_newline_an_accent_a_foreign_digit_a_blank_a_bracket_are_refused(valid
 
 
 def test_the_reason_names_the_character_and_its_place():
-    with pytest.raises(InvalidName, match=r"character 4 is “é” \(U\+00E9, latin small letter e with acute\)"):
+    with pytest.raises(
+        InvalidName, match=r"character 4 is “é” \(U\+00E9, latin small letter e with acute\)"
+    ):
         names.validate_role_session_name("andé")
     with pytest.raises(InvalidName, match=r"character 3 is a line break \(U\+000A\)"):
         names.validate_role_session_name("an\n")
@@ -50,7 +61,9 @@ def test_the_reason_names_the_character_and_its_place():
         names.validate_role_session_name("a" * 65)
 
 
-@pytest.mark.parametrize("profile", ["-a", "/a", ".a", "%a", "@a", ":a", "+a", "a" * 128, "default"])
+@pytest.mark.parametrize(
+    "profile", ["-a", "/a", ".a", "%a", "@a", ":a", "+a", "a" * 128, "default"]
+)
 def test_a_profile_may_begin_with_every_mark_of_the_sdks_set(profile):
     assert names.validate_profile(profile) == profile
 
@@ -67,8 +80,17 @@ def test_a_source_identity_of_aws_itself_is_refused():
 
 
 def test_tags_have_their_limits():
-    assert names.validate_tags([("team", ""), ("größe", "ein Wert")]) == (("team", ""), ("größe", "ein Wert"))
-    for bad in ([("", "x")], [("a", "x" * 257)], [("a\n", "x")], [("aws:a", "x")], [("a", "1"), ("A", "2")]):
+    assert names.validate_tags([("team", ""), ("größe", "ein Wert")]) == (
+        ("team", ""),
+        ("größe", "ein Wert"),
+    )
+    for bad in (
+        [("", "x")],
+        [("a", "x" * 257)],
+        [("a\n", "x")],
+        [("aws:a", "x")],
+        [("a", "1"), ("A", "2")],
+    ):
         with pytest.raises(InvalidName):
             names.validate_tags(bad)
     with pytest.raises(InvalidName, match="50"):
@@ -163,7 +185,9 @@ def test_no_template_and_no_person_ever_render_an_illegal_name(template, usernam
 @example("{username}{username}", ["ab", "abab"], "", "")
 def test_distinct_people_never_have_the_same_name(template, people, alias, team):
     rendered = {
-        each: names.render_role_session_name(template, {"username": each, "alias": alias, "team": team})
+        each: names.render_role_session_name(
+            template, {"username": each, "alias": alias, "team": team}
+        )
         for each in people
     }
     assert len(set(rendered.values())) == len(people)
@@ -219,7 +243,8 @@ def test_the_name_of_a_legal_alias_stays_what_it_was(template, alias, name):
     assert names.render_role_session_name(template, {"alias": alias, "username": "ada"}) == name
 
 
-# What people type, what they paste, what looks alike, and what has the form of a name that was made by us.
+# What people type, what they paste, what looks alike, and what has the form of a name that was made
+# by us.
 ALIASES = st.one_of(
     st.text(min_size=1, max_size=64),
     st.text("ab -_.+/é", min_size=1, max_size=12),
@@ -229,7 +254,9 @@ ALIASES = st.one_of(
     st.from_regex(r"[a-z]{0,2}\+[0-9a-f]{12}", fullmatch=True),
 )
 ALIAS_TEMPLATES = st.one_of(
-    st.sampled_from(["{alias}", "{username}-{alias}", "{team}.{alias}.{username}", "x{alias}", "{alias}a"]),
+    st.sampled_from(
+        ["{alias}", "{username}-{alias}", "{team}.{alias}.{username}", "x{alias}", "{alias}a"]
+    ),
     TEMPLATES.map("{}{{alias}}".format).filter(is_a_template),
 )
 
@@ -244,8 +271,8 @@ def test_different_aliases_never_have_the_same_name(template, aliases, username)
             template, {"alias": alias, "username": username, "team": "platform"}
         )
 
-    # Whoever sees a name may type it as an alias: without what the template puts around it, and again what
-    # that becomes.
+    # Whoever sees a name may type it as an alias: without what the template puts around it, and
+    # again what that becomes.
     prefix, _, suffix = template.partition("{alias}")
     typed = dict.fromkeys(aliases)
     for _ in range(2):
@@ -269,7 +296,8 @@ def test_fifty_thousand_aliases_of_another_script_stay_apart():
 
 def test_long_names_with_the_same_beginning_stay_two_names():
     first, second = (
-        names.render_role_session_name("{alias}", {"alias": "x" * 100 + end}) for end in ("one", "two")
+        names.render_role_session_name("{alias}", {"alias": "x" * 100 + end})
+        for end in ("one", "two")
     )
     assert first != second
     assert len(first) == len(second) == 64
@@ -306,7 +334,11 @@ def test_a_handle_stays_readable(text, handle):
     assert names.aws_name_from(text) == handle
 
 
-@given(st.lists(st.text(st.characters(categories=["Lo"]), min_size=1, max_size=40), unique=True, max_size=30))
+@given(
+    st.lists(
+        st.text(st.characters(categories=["Lo"]), min_size=1, max_size=40), unique=True, max_size=30
+    )
+)
 def test_names_of_other_scripts_do_not_collide(people):
     decomposed = {names.unicodedata.normalize("NFKD", person): person for person in people}
     assert len({names.aws_name_from(person) for person in decomposed.values()}) == len(decomposed)

@@ -10,7 +10,13 @@ import pytest
 from botocore.exceptions import ClientError
 
 from sessions.aws import proof, regions
-from sessions.aws.errors import ClockSkewed, CredentialsExpired, Refused, UnacceptableAnswer, translate
+from sessions.aws.errors import (
+    ClockSkewed,
+    CredentialsExpired,
+    Refused,
+    UnacceptableAnswer,
+    translate,
+)
 from sessions.aws.hop import Hop
 from sessions.aws.names import regions as known_regions
 from sessions.aws.proof import About, Answer, Asked, Call, Signer, Where, proves
@@ -25,7 +31,10 @@ def asked(signer=Signer.ROOT_KEY, region=HOME, *, call=Call.ASSUME_ROLE, account
 
 
 def said(code, message="", status=400, *, date=None, asked=None, hop_number=1, hop=HOP):
-    response = {"Error": {"Code": code, "Message": message}, "ResponseMetadata": {"HTTPStatusCode": status}}
+    response = {
+        "Error": {"Code": code, "Message": message},
+        "ResponseMetadata": {"HTTPStatusCode": status},
+    }
     if date:
         response["ResponseMetadata"]["HTTPHeaders"] = {"date": format_datetime(date, usegmt=True)}
     return translate(ClientError(response, "AssumeRole"), hop_number, hop, asked=asked or Asked())
@@ -63,7 +72,9 @@ def test_the_document_has_the_same_table():
 
 def test_every_answer_proves_something_and_only_the_root_at_home_its_key():
     codes = {code for line in proof.TABLE for code in line.codes or ()} | {"SomethingNew"}
-    for code, call, signer, region in product(codes, Call, Signer, (HOME, OTHER, OPT_IN, "xx-new-1")):
+    for code, call, signer, region in product(
+        codes, Call, Signer, (HOME, OTHER, OPT_IN, "xx-new-1")
+    ):
         about = proves(Answer(code, "", 403), Asked(call, signer, region, HOME))
         if about is About.KEY and code not in proof.EXPIRED:
             assert region == HOME
@@ -105,14 +116,20 @@ def test_a_region_that_is_not_enabled_is_named_with_the_calling_account():
         403,
         asked=asked(region=OPT_IN, account="111122223333"),
     )
-    assert error.message == "The region ap-south-2 is not enabled for the calling account 111122223333."
+    assert (
+        error.message
+        == "The region ap-south-2 is not enabled for the calling account 111122223333."
+    )
     assert "Enable ap-south-2 in that account" in error.check
     assert (type(error), error.about) == (Refused, About.REGION)
 
 
 def test_a_root_in_an_opt_in_region_is_told_both_reasons():
     error = said(
-        "InvalidClientTokenId", "x", 403, asked=Asked(Call.ASSUME_ROLE, Signer.ROOT_KEY, OPT_IN, OPT_IN)
+        "InvalidClientTokenId",
+        "x",
+        403,
+        asked=Asked(Call.ASSUME_ROLE, Signer.ROOT_KEY, OPT_IN, OPT_IN),
     )
     assert error.about is About.KEY
     assert "deleted, disabled" in error.check
@@ -120,9 +137,13 @@ def test_a_root_in_an_opt_in_region_is_told_both_reasons():
 
 
 EXPIRED = (
-    "Signature expired: 20261127T100000Z is now earlier than 20261127T101000Z (20261127T102500Z - 15 min.)"
+    "Signature expired: 20261127T100000Z is now earlier than 20261127T101000Z (20261127T102500Z -"
+    " 15 min.)"
 )
-EARLY = "Signature not yet current: 20261127T130000Z is still later than 20261127T121500Z (20261127T120000Z + 15 min.)"
+EARLY = (
+    "Signature not yet current: 20261127T130000Z is still later than 20261127T121500Z"
+    " (20261127T120000Z + 15 min.)"
+)
 
 
 @pytest.mark.parametrize(
@@ -131,7 +152,12 @@ EARLY = "Signature not yet current: 20261127T130000Z is still later than 2026112
         ("SignatureDoesNotMatch", EXPIRED, None, "25 min behind"),
         ("SignatureDoesNotMatch", EARLY, None, "1 h ahead of"),
         ("InvalidSignatureException", EXPIRED, None, "25 min behind"),
-        ("RequestTimeTooSkewed", "The difference is too large.", timedelta(minutes=20), "20 min behind"),
+        (
+            "RequestTimeTooSkewed",
+            "The difference is too large.",
+            timedelta(minutes=20),
+            "20 min behind",
+        ),
         ("RequestExpired", "Request has expired.", timedelta(minutes=-20), "20 min ahead of"),
         ("RequestInTheFuture", "", timedelta(days=2), "48 h behind"),
         ("SignatureDoesNotMatch", "", timedelta(minutes=20), "20 min behind"),
@@ -168,16 +194,29 @@ def test_an_endpoint_of_another_region_is_not_a_wrong_secret():
     [
         (
             "InvalidParameterValue",
-            "One of the specified transitive tag keys can't be set because it conflicts with a transitive tag key from the "
-            "calling session.",
+            (
+                "One of the specified transitive tag keys can't be set because it conflicts with a"
+                " transitive tag key from the calling session."
+            ),
             "hop before passes a tag with this key on",
         ),
-        ("OptInRequired", "The AWS Access Key Id needs a subscription for the service", "enabled the region"),
-        ("AuthFailure", "AWS was not able to validate the provided access credentials", "account is active"),
+        (
+            "OptInRequired",
+            "The AWS Access Key Id needs a subscription for the service",
+            "enabled the region",
+        ),
+        (
+            "AuthFailure",
+            "AWS was not able to validate the provided access credentials",
+            "account is active",
+        ),
         ("AccessDenied", "Roles may not be assumed by root accounts.", "root user"),
         (
             "RegionDisabledException",
-            "STS is not activated in this region for account:444455556666. Your account administrator can activate STS",
+            (
+                "STS is not activated in this region for account:444455556666. Your account"
+                " administrator can activate STS"
+            ),
             "in eu-west-1 in the account 444455556666",
         ),
         ("IncompleteSignature", "", "proxy"),
@@ -207,9 +246,10 @@ def test_the_roots_own_user_is_about_the_root():
 
 def test_a_denial_names_the_policy_and_the_authorization_id():
     message = (
-        "User: arn:aws:iam::111122223333:user/ada is not authorized to perform: sts:AssumeRole on resource: "
-        f"{HOP.role_arn} with an explicit deny in a service control policy. {'x' * 600} To see the details, call the "
-        "GetRequestAuthorizationDetails API with the following authorization id: abcd-1234-EFGH."
+        "User: arn:aws:iam::111122223333:user/ada is not authorized to perform: sts:AssumeRole on"
+        f" resource: {HOP.role_arn} with an explicit deny in a service control policy. {'x' * 600}"
+        " To see the details, call the GetRequestAuthorizationDetails API with the following"
+        " authorization id: abcd-1234-EFGH."
     )
     check = said("AccessDenied", message, 403, asked=asked()).check
     assert "service control policy (SCP)" in check
@@ -218,7 +258,9 @@ def test_a_denial_names_the_policy_and_the_authorization_id():
 
 def test_a_wrong_code_waits_for_the_person():
     message = "MultiFactorAuthentication failed with invalid MFA one time pass code."
-    error = said("AccessDenied", message, 403, asked=asked(call=Call.SESSION_TOKEN), hop_number=0, hop=None)
+    error = said(
+        "AccessDenied", message, 403, asked=asked(call=Call.SESSION_TOKEN), hop_number=0, hop=None
+    )
     assert error.about is About.PERSON
     assert "only once" in error.check
 
@@ -226,7 +268,11 @@ def test_a_wrong_code_waits_for_the_person():
 @pytest.mark.parametrize("code", ["", "403", "407", "302", "bad\ncode"])
 def test_an_answer_without_a_code_is_something_on_the_way(code):
     error = said(code, "<html>please log in</html>", 403, asked=asked())
-    assert (type(error), error.code, error.retryable) == (UnacceptableAnswer, "UnreadableAnswer", True)
+    assert (type(error), error.code, error.retryable) == (
+        UnacceptableAnswer,
+        "UnreadableAnswer",
+        True,
+    )
     assert error.about is About.MOMENT
     assert "HTTP 403" in error.message
     assert "html" not in error.message

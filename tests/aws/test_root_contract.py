@@ -15,7 +15,16 @@ from sessions.aws import roots
 from sessions.aws.credentials import AwsCredentials
 from sessions.aws.errors import AwsError, Refused, WaitingForPerson
 from sessions.aws.names import regions
-from sessions.aws.roots import ROOT_KINDS, Advanced, Approval, Ask, Choice, Field, RootKind, register
+from sessions.aws.roots import (
+    ROOT_KINDS,
+    Advanced,
+    Approval,
+    Ask,
+    Choice,
+    Field,
+    RootKind,
+    register,
+)
 from sessions.forms import sessions as forms
 from sessions.secret import Secret
 
@@ -23,11 +32,14 @@ REGION = "eu-west-1"
 CANARY = "canary-7f3a"
 every_kind = pytest.mark.parametrize("kind", ROOT_KINDS.values(), ids=list(ROOT_KINDS))
 
-# Settings and secrets with which each kind has all but what a person gives. A kind that is added adds its
-# line.
+# Settings and secrets with which each kind has all but what a person gives. A kind that is added
+# adds its line.
 COMPLETE = {
     "iam-user": (
-        {"access_key_id": "AKIAIOSFODNN7EXAMPLE", "mfa_serial": "arn:aws:iam::111122223333:mfa/ada"},
+        {
+            "access_key_id": "AKIAIOSFODNN7EXAMPLE",
+            "mfa_serial": "arn:aws:iam::111122223333:mfa/ada",
+        },
         {"secret_access_key": "wJalrXUtnFEMI/K7MDENG/bPxRfiCYEXAMPLEKEY"},
     ),
     "identity-center": (
@@ -53,7 +65,10 @@ COMPLETE = {
 
 def base(kind, settings, secrets=None, answers=None):
     return kind.base_credentials(
-        settings, {name: Secret(text) for name, text in (secrets or {}).items()}, answers or {}, REGION
+        settings,
+        {name: Secret(text) for name, text in (secrets or {}).items()},
+        answers or {},
+        REGION,
     )
 
 
@@ -102,7 +117,10 @@ def test_every_field_of_free_text_has_a_validator_that_refuses_a_newline(kind):
 @every_kind
 def test_what_is_secret_is_declared_and_its_validator_does_not_repeat_it(kind):
     for field in kind.fields:
-        hidden = any(word in field.name for word in ("secret", "password", "token")) and not field.options
+        hidden = (
+            any(word in field.name for word in ("secret", "password", "token"))
+            and not field.options
+        )
         assert field.secret or not hidden, field.name
         assert not (field.secret and (field.options or field.picked))
         if field.secret:
@@ -139,7 +157,9 @@ def test_what_it_asks_for_is_asked_in_words(kind):
 def test_it_waits_for_the_person_when_an_answer_is_missing(kind):
     settings, secrets = COMPLETE[kind.kind]
     asks = kind.asks(settings)
-    for answers in ({}, {ask.name: Secret("") for ask in asks}, {"other": Secret("123456")}) if asks else ():
+    for answers in (
+        ({}, {ask.name: Secret("") for ask in asks}, {"other": Secret("123456")}) if asks else ()
+    ):
         with pytest.raises(WaitingForPerson) as raised:
             base(kind, settings, secrets, answers)
         assert raised.value.hop == 0
@@ -216,7 +236,10 @@ def test_an_instance_remembers_nothing(kind):
 
 
 def test_the_root_kinds_know_no_django():
-    code = "import sys; from sessions.aws import key_rotation, roots; print(sorted({m.split('.')[0] for m in sys.modules}))"
+    code = (
+        "import sys; from sessions.aws import key_rotation, roots; print(sorted({m.split('.')[0]"
+        " for m in sys.modules}))"
+    )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert "'sessions'" in done.stdout
     assert "django" not in done.stdout
@@ -243,7 +266,10 @@ class Vault(RootKind):
         Field("address", "Address", "Where it is.", validate=lambda text: text.lower()),
         Field("password", "Password", "What opens it.", secret=True),
         Field(
-            "engine", "Engine", "One of two.", options=lambda: (Choice("kv", "Keys"), Choice("aws", "AWS"))
+            "engine",
+            "Engine",
+            "One of two.",
+            options=lambda: (Choice("kv", "Keys"), Choice("aws", "AWS")),
         ),
         Field("shelf", "Shelf", "Picked once approved.", required=False, picked=True),
     )
@@ -253,7 +279,11 @@ class Vault(RootKind):
 
     def begin(self, settings, state, region):
         return Approval(
-            "https://vault.example/", "ABCD", datetime.now(UTC) + timedelta(minutes=1), 1, Secret("asked")
+            "https://vault.example/",
+            "ABCD",
+            datetime.now(UTC) + timedelta(minutes=1),
+            1,
+            Secret("asked"),
         )
 
     def advance(self, settings, state, region):
@@ -285,7 +315,9 @@ def test_a_fifth_kind_keeps_the_contract_by_its_defaults(fifth):
     assert not fifth.per_person
     with pytest.raises(WaitingForPerson):
         base(fifth, {}, {"password": "x"})
-    assert base(fifth, {}, {"password": "x"}, {"approval": Secret("")}).secret_access_key == Secret("x")
+    assert base(fifth, {}, {"password": "x"}, {"approval": Secret("")}).secret_access_key == Secret(
+        "x"
+    )
 
 
 def test_a_fifth_kind_has_a_form_without_anything_else_being_touched(fifth):
@@ -307,7 +339,9 @@ def test_a_fifth_kind_has_a_form_without_anything_else_being_touched(fifth):
     assert CANARY not in page
     assert "<select" in page
     assert "Top shelf" not in page
-    assert not forms.RootSessionForm({**typed, "engine": "other"}, member=None, kind=fifth).is_valid()
+    assert not forms.RootSessionForm(
+        {**typed, "engine": "other"}, member=None, kind=fifth
+    ).is_valid()
 
 
 def test_no_kind_that_is_registered_may_lack_base_credentials():

@@ -25,7 +25,9 @@ def base(kind, settings=None, secrets=None, answers=None):
 
 def test_an_iam_users_key_is_given_as_it_is(sts):
     key = sts.add_user("ada")
-    given = base(IAM_USER, {"access_key_id": key.access_key_id}, {"secret_access_key": key.secret_access_key})
+    given = base(
+        IAM_USER, {"access_key_id": key.access_key_id}, {"secret_access_key": key.secret_access_key}
+    )
     assert given == key
     assert caller_identity(given, REGION).arn == sts.arn_of(key)
 
@@ -49,7 +51,9 @@ def test_an_mfa_device_asks_for_a_code_and_waits_for_it(sts):
         assert raised.value.hop == 0
     assert sts.calls == []
     given = base(IAM_USER, settings, secrets, {"code": Secret("123456")})
-    arn = sts.add_role("arn:aws:iam::111122223333:role/Protected", trusts=[sts.arn_of(key)], mfa=True)
+    arn = sts.add_role(
+        "arn:aws:iam::111122223333:role/Protected", trusts=[sts.arn_of(key)], mfa=True
+    )
     assert assume_role(Hop(arn, "ada"), given, REGION, 1).arn.endswith("Protected/ada")
 
 
@@ -113,7 +117,12 @@ def test_no_file_and_no_process_of_a_person_is_the_workers_identity(monkeypatch,
         (tmp_path / ".aws" / name).write_text(trap.read_text())
     (tmp_path / ".boto").write_text(trap.read_text())
     monkeypatch.setenv("HOME", str(tmp_path))
-    for name in ("AWS_CONFIG_FILE", "AWS_SHARED_CREDENTIALS_FILE", "AWS_CREDENTIAL_FILE", "BOTO_CONFIG"):
+    for name in (
+        "AWS_CONFIG_FILE",
+        "AWS_SHARED_CREDENTIALS_FILE",
+        "AWS_CREDENTIAL_FILE",
+        "BOTO_CONFIG",
+    ):
         monkeypatch.setenv(name, str(trap))
     with pytest.raises(Refused) as raised:
         base(AMBIENT)
@@ -196,7 +205,11 @@ def soon(minutes):
 @pytest.mark.parametrize(
     ("changes", "code", "cause"),
     [
-        ({"AWS_CREDENTIAL_EXPIRATION": "2020-01-01T00:00:00Z"}, "AmbientExpired", "2020-01-01 00:00 UTC"),
+        (
+            {"AWS_CREDENTIAL_EXPIRATION": "2020-01-01T00:00:00Z"},
+            "AmbientExpired",
+            "2020-01-01 00:00 UTC",
+        ),
         (
             {"AWS_CREDENTIAL_EXPIRATION": "2020-01-01T02:00:00+02:00"},
             "AmbientExpired",
@@ -242,12 +255,16 @@ def test_an_environment_is_used_until_it_ends(monkeypatch):
         ({"Token": "to\r\nken"}, "session token"),
     ],
 )
-def test_a_task_role_that_cannot_be_used_says_why_and_is_looked_at_again(task_role, sts, changes, cause):
+def test_a_task_role_that_cannot_be_used_says_why_and_is_looked_at_again(
+    task_role, sts, changes, cause
+):
     own = sts.role_session("arn:aws:iam::111122223333:role/Task", "task")
     good = json.loads(as_task(own)[1])
     for left_out in (False, True):
         body = {
-            name: value for name, value in (good | changes).items() if not left_out or name not in changes
+            name: value
+            for name, value in (good | changes).items()
+            if not left_out or name not in changes
         }
         task_role.answer = lambda body=body: (200, json.dumps(body).encode())
         ambient.forget()
@@ -263,7 +280,9 @@ def test_a_task_role_that_cannot_be_used_says_why_and_is_looked_at_again(task_ro
 
 
 @pytest.mark.parametrize("body", [b"", b"[]", b"null", b'"x"', b"<html>", b"\xff"])
-def test_a_task_role_that_answers_with_something_else_is_looked_at_again(task_role, monkeypatch, body):
+def test_a_task_role_that_answers_with_something_else_is_looked_at_again(
+    task_role, monkeypatch, body
+):
     monkeypatch.setattr("botocore.utils.ContainerMetadataFetcher.SLEEP_TIME", 0)
     task_role.answer = lambda: (200, body)
     with pytest.raises(AwsError) as raised:
@@ -303,7 +322,10 @@ def test_a_task_role_is_used_to_its_end_though_its_service_breaks(task_role, sts
         ),
         ({"AWS_WEB_IDENTITY_TOKEN_FILE": "/no/such/file"}, "AWS_ROLE_ARN"),
         (
-            {"AWS_WEB_IDENTITY_TOKEN_FILE": "/no/such", "AWS_ROLE_ARN": "arn:aws:iam::111122223333:role/Pod"},
+            {
+                "AWS_WEB_IDENTITY_TOKEN_FILE": "/no/such",
+                "AWS_ROLE_ARN": "arn:aws:iam::111122223333:role/Pod",
+            },
             "AWS_WEB_IDENTITY_TOKEN_FILE",
         ),
     ],

@@ -10,7 +10,11 @@ from hypothesis import strategies as st
 from sessions.aws import session_policies
 from sessions.aws.arn import RoleArn
 from sessions.aws.names import InvalidName
-from sessions.aws.session_policies import bind_to_networks, validate_networks, validate_session_policy
+from sessions.aws.session_policies import (
+    bind_to_networks,
+    validate_networks,
+    validate_session_policy,
+)
 
 READ = {"Effect": "Allow", "Action": "s3:GetObject", "Resource": "arn:aws:s3:::logs/*"}
 POLICY = json.dumps({"Version": "2012-10-17", "Statement": [READ]}, indent=4)
@@ -41,9 +45,12 @@ def is_denied(policy, context):
         conditions = dict(statement["Condition"])
         assert conditions.pop("Bool") == {"aws:ViaAWSService": "false"}
         matches = [context.get("aws:ViaAWSService", "false") == "false"]
-        matches += [outside(key, networks) for key, networks in conditions.pop("NotIpAddress", {}).items()]
         matches += [
-            context.get(key) not in values for key, values in conditions.pop("StringNotEquals", {}).items()
+            outside(key, networks) for key, networks in conditions.pop("NotIpAddress", {}).items()
+        ]
+        matches += [
+            context.get(key) not in values
+            for key, values in conditions.pop("StringNotEquals", {}).items()
         ]
         assert not conditions
         if all(matches):
@@ -76,8 +83,14 @@ def test_a_policy_is_written_without_blanks_and_means_the_same():
             '{"Version":"2012-10-17","Statement":{"Effect":["Allow"],"Action":"*","Resource":"*"}}',
             "needs an Effect",
         ),
-        ('{"Version":"2012-10-17","Statement":{"Effect":"Allow","Resource":"*"}}', "Action or NotAction"),
-        ('{"Version":"2012-10-17","Statement":{"Effect":"Allow","Action":"*"}}', "Resource or NotResource"),
+        (
+            '{"Version":"2012-10-17","Statement":{"Effect":"Allow","Resource":"*"}}',
+            "Action or NotAction",
+        ),
+        (
+            '{"Version":"2012-10-17","Statement":{"Effect":"Allow","Action":"*"}}',
+            "Resource or NotResource",
+        ),
         (
             '{"Version":"2012-10-17","Statement":{"Effect":"Allow","Action":"*","Resource":"*","Principal":"*"}}',
             "cannot have",
@@ -86,7 +99,10 @@ def test_a_policy_is_written_without_blanks_and_means_the_same():
             '{"Version":"2012-10-17","Statement":{"Effect":"Deny","Effect":"Allow","Action":"*","Resource":"*"}}',
             "twice",
         ),
-        ('{"Version":"2012-10-17","Statement":{"Effect":"Allow","Action":"Ω","Resource":"*"}}', "U\\+00FF"),
+        (
+            '{"Version":"2012-10-17","Statement":{"Effect":"Allow","Action":"Ω","Resource":"*"}}',
+            "U\\+00FF",
+        ),
         ('{"a":' * 100_000, "nested|JSON"),
         # The reader gets through these; who reads them again with a longer stack would not.
         (POLICY.replace('"s3:GetObject"', "[" * 30 + "]" * 30), "nested"),
@@ -136,16 +152,27 @@ def test_whatever_json_there_is_is_a_policy_or_refused(value):
 
 
 def test_managed_policies_are_of_the_roles_account_or_of_aws():
-    theirs = ["arn:aws:iam::aws:policy/job-function/Billing", "arn:aws:iam::111122223333:policy/team/Read"]
+    theirs = [
+        "arn:aws:iam::aws:policy/job-function/Billing",
+        "arn:aws:iam::111122223333:policy/team/Read",
+    ]
     assert session_policies.validate_policy_arns(theirs, ROLE) == tuple(theirs)
-    for other in ("arn:aws:iam::444455556666:policy/Read", "arn:aws-cn:iam::aws:policy/ReadOnlyAccess"):
+    for other in (
+        "arn:aws:iam::444455556666:policy/Read",
+        "arn:aws-cn:iam::aws:policy/ReadOnlyAccess",
+    ):
         with pytest.raises(InvalidName, match="role's account"):
             session_policies.validate_policy_arns([other], ROLE)
     with pytest.raises(InvalidName, match="twice"):
         session_policies.validate_policy_arns([theirs[0], theirs[0]])
     with pytest.raises(InvalidName, match="at most 10"):
         session_policies.validate_policy_arns([f"{theirs[0]}{n}" for n in range(11)])
-    for bad in ("ReadOnlyAccess", "arn:aws:iam::aws:role/X", theirs[0] + "\n", "arn:aws:iam::12:policy/X"):
+    for bad in (
+        "ReadOnlyAccess",
+        "arn:aws:iam::aws:role/X",
+        theirs[0] + "\n",
+        "arn:aws:iam::12:policy/X",
+    ):
         with pytest.raises(InvalidName, match="looks like"):
             session_policies.validate_policy_arn(bad)
 

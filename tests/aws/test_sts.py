@@ -89,7 +89,11 @@ def test_a_role_is_assumed_and_its_session_is_who_it_says(sts, key, hop):
     assert answer.assumed_role_id.endswith(":ben")
     assert answer.packed_policy_size is None
     assert answer.credentials.expires_at.tzinfo is UTC
-    assert timedelta(minutes=59) < answer.credentials.expires_at - datetime.now(UTC) <= timedelta(hours=1)
+    assert (
+        timedelta(minutes=59)
+        < answer.credentials.expires_at - datetime.now(UTC)
+        <= timedelta(hours=1)
+    )
     identity = caller_identity(answer.credentials, REGION)
     assert (identity.arn, identity.account) == (answer.arn, ACCOUNT)
     assert sts.calls[0]["region"] == REGION
@@ -99,7 +103,10 @@ def test_a_chain_of_five_is_walked_hop_by_hop(sts, key):
     using, caller = key, sts.arn_of(key)
     for number in range(1, 6):
         arn = sts.add_role(role(f"Hop{number}"), trusts=[caller])
-        using, caller = assume_role(Hop(arn, f"ben-{number}"), using, REGION, number).credentials, arn
+        using, caller = (
+            assume_role(Hop(arn, f"ben-{number}"), using, REGION, number).credentials,
+            arn,
+        )
     assert caller_identity(using, REGION).arn.endswith("assumed-role/Hop5/ben-5")
 
 
@@ -275,7 +282,9 @@ def test_thirty_two_threads_with_keys_of_their_own_are_never_mixed_up(sts):
 
     def walk(number):
         for turn in range(12):
-            answer = assume_role(Hop(role(f"Only{number}"), f"n{number}-{turn}"), keys[number], REGION, 1)
+            answer = assume_role(
+                Hop(role(f"Only{number}"), f"n{number}-{turn}"), keys[number], REGION, 1
+            )
             assert caller_identity(answer.credentials, REGION).arn == answer.arn
             assert caller_identity(keys[number], REGION).arn == sts.arn_of(keys[number])
 
@@ -327,7 +336,10 @@ def test_no_shared_file_and_no_profile_of_the_machine_is_read(sts, key, monkeypa
     assert caller_identity(key, REGION).arn == sts.arn_of(key)
     monkeypatch.delenv("AWS_ENDPOINT_URL_STS")
     assert clients.sts_client(REGION).meta.endpoint_url == "https://sts.eu-west-1.amazonaws.com"
-    assert clients.sts_client("cn-north-1").meta.endpoint_url == "https://sts.cn-north-1.amazonaws.com.cn"
+    assert (
+        clients.sts_client("cn-north-1").meta.endpoint_url
+        == "https://sts.cn-north-1.amazonaws.com.cn"
+    )
 
 
 def test_the_general_endpoint_variable_counts_as_well(sts, key, monkeypatch):

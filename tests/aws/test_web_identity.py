@@ -46,7 +46,9 @@ def refusal(settings):
 
 def test_the_files_token_becomes_an_hour_of_the_role_by_an_unsigned_call(sts, settings):
     given = base(settings)
-    assert caller_identity(given, REGION).arn == "arn:aws:sts::111122223333:assumed-role/Pod/chainweb"
+    assert (
+        caller_identity(given, REGION).arn == "arn:aws:sts::111122223333:assumed-role/Pod/chainweb"
+    )
     assert given.expires_at is not None
     call = sts.calls[0]
     assert (call["action"], call["access_key_id"]) == ("AssumeRoleWithWebIdentity", "")
@@ -87,14 +89,18 @@ def test_what_sts_says_of_the_token_is_told_in_words_that_fit_a_token(sts, setti
     assert "token in the file has expired" in error.message
 
 
-@pytest.mark.parametrize("code", ["IDPRejectedClaim", "RegionDisabledException", "PackedPolicyTooLarge"])
+@pytest.mark.parametrize(
+    "code", ["IDPRejectedClaim", "RegionDisabledException", "PackedPolicyTooLarge"]
+)
 def test_sts_other_refusals_stay_refusals(sts, settings, code):
     sts.fail_next(code)
     assert refusal(settings).code == code
 
 
 def test_the_operators_list_is_absolute_paths_by_colons_or_commas(monkeypatch):
-    monkeypatch.setenv(ALLOWED, "/run/a/token:/run/b/token, /run//c/../c/token,relative/token::,/run/a/token")
+    monkeypatch.setenv(
+        ALLOWED, "/run/a/token:/run/b/token, /run//c/../c/token,relative/token::,/run/a/token"
+    )
     assert allowed_files() == ("/run/a/token", "/run/b/token", "/run/c/token")
     monkeypatch.delenv(ALLOWED)
     assert allowed_files() == ()

@@ -34,7 +34,8 @@ def chromium():
         if os.environ.get("CI") == "true":
             pytest.fail("There is no Chromium here, and CI has to have one.")
         pytest.skip("There is no Chromium here.")
-    # Playwright keeps an event loop in this thread; the tests call the ORM beside it, one thing at a time.
+    # Playwright keeps an event loop in this thread; the tests call the ORM beside it, one thing at
+    # a time.
     os.environ["DJANGO_ALLOW_ASYNC_UNSAFE"] = "true"
     with sync_playwright() as playwright:
         browser = playwright.chromium.launch(executable_path=path, args=FLAGS)
@@ -50,9 +51,9 @@ class Tabs:
     chromium: Browser
     address: str
     complaints: list[str] = field(default_factory=list)
-    # Complaints with one of these in them belong to what the test does. htmx calls it an error when a page is
-    # left, or a search typed on, while its request is under way; a request that really fails has a name of
-    # its own.
+    # Complaints with one of these in them belong to what the test does. htmx calls it an error when
+    # a page is left, or a search typed on, while its request is under way; a request that really
+    # fails has a name of its own.
     expected: list[str] = field(default_factory=lambda: ["htmx:afterRequest", "htmx:sendAbort"])
 
     def open(self, member=None, **options) -> Page:
@@ -79,14 +80,18 @@ class Tabs:
 
     def _heard(self, message):
         if message.type in {"error", "warning"}:
-            self.complaints.append(f"{message.type}: {message.text} ({message.location.get('url', '')})")
+            self.complaints.append(
+                f"{message.type}: {message.text} ({message.location.get('url', '')})"
+            )
 
     def _dialog(self, dialog):
         self.complaints.append(f"dialog: {dialog.message}")
         dialog.dismiss()
 
     def unexpected(self) -> list[str]:
-        return [each for each in self.complaints if not any(known in each for known in self.expected)]
+        return [
+            each for each in self.complaints if not any(known in each for known in self.expected)
+        ]
 
 
 def log_in(member) -> str:

@@ -1,4 +1,6 @@
-"""A page that has somehow got hold of a token gets nothing with it, from whatever origin it asks."""
+"""A page that has somehow got hold of a token gets nothing with it, from whatever origin it
+asks.
+"""
 
 import http.server
 import threading
@@ -10,7 +12,8 @@ from sessions.models import EventKind
 
 FETCH = """async ([url, token]) => {
   try {
-    const answer = await fetch(url, {headers: {Authorization: `Bearer ${token}`}, referrerPolicy: "no-referrer"});
+    const headers = {Authorization: `Bearer ${token}`};
+    const answer = await fetch(url, {headers, referrerPolicy: "no-referrer"});
     return [answer.status, await answer.text()];
   } catch (error) {
     return [0, String(error)];

@@ -123,7 +123,9 @@ def policy_with_errors(house, page):
 
 
 def form_with_everything(house, page):
-    set_policy(house, tags={"stage": ("test", "live"), "ticket": ()}, source_identity="where-possible")
+    set_policy(
+        house, tags={"stage": ("test", "live"), "ticket": ()}, source_identity="where-possible"
+    )
     page.goto(reverse("edit_session", args=[house.inactive.pk]))
     page.locator("summary", has_text="Advanced").click()
     page.get_by_label("ticket", exact=True).first.fill("OPS-1")
@@ -131,7 +133,9 @@ def form_with_everything(house, page):
 
 
 def session_with_everything(house, page):
-    set_policy(house, tags={"ticket": ()}, networks=("203.0.113.0/24",), source_identity="where-possible")
+    set_policy(
+        house, tags={"ticket": ()}, networks=("203.0.113.0/24",), source_identity="where-possible"
+    )
     leaf = house.chained("Everything", tags=(("ticket", "OPS-1"),), external_id="partner-7")
     house.start(leaf, house.ada)
     house.work()
@@ -143,7 +147,14 @@ def session_with_everything(house, page):
 ADMINS = (policy, policy_with_errors, form_with_everything, session_with_everything)
 PAGES = [
     *ADMINS,
-    *(session_list, empty_search, keys, active_session_with_snippet, failed_session, session_of_a_root),
+    *(
+        session_list,
+        empty_search,
+        keys,
+        active_session_with_snippet,
+        failed_session,
+        session_of_a_root,
+    ),
     *(
         provider,
         access_method,
@@ -159,21 +170,27 @@ PAGES = [
 
 
 def check(page):
-    """Axe's verdict in light, dark and at phone width, and whether anything is wider than the phone."""
+    """Axe's verdict in light, dark and at phone width, and whether anything is wider than the
+    phone.
+    """
     for scheme, size in (("light", DESK), ("dark", DESK), ("light", PHONE)):
         page.emulate_media(color_scheme=scheme)
         page.set_viewport_size(size)
         # In the dark only the colours are others.
         found = Axe().run(page, options=ALL_RULES if scheme == "light" else CONTRAST)
         assert found.response["passes"]
-        assert found.violations_count == 0, f"{scheme}, {size['width']} px:\n{found.generate_report()}"
+        assert found.violations_count == 0, (
+            f"{scheme}, {size['width']} px:\n{found.generate_report()}"
+        )
     assert page.evaluate("document.documentElement.scrollWidth") <= PHONE["width"]
 
 
 @pytest.mark.parametrize("visit", PAGES, ids=lambda visit: visit.__name__)
 def test_a_page_is_accessible_in_light_in_dark_and_on_a_phone(furnished, tabs, visit):
     tabs.expected += ["status of 422", "status of 404"]
-    page = tabs.open(furnished.ada if visit in (delete, form_after_its_trial, *ADMINS) else furnished.ben)
+    page = tabs.open(
+        furnished.ada if visit in (delete, form_after_its_trial, *ADMINS) else furnished.ben
+    )
     visit(furnished, page)
     check(page)
 
@@ -201,7 +218,10 @@ WIDTHS = (360, 640, 832, 866, 960, 1000, 1090, 1184, 1440, 1920)
 
 
 def nothing_sticks_out(page):
-    assert page.evaluate("document.documentElement.scrollWidth - document.documentElement.clientWidth") <= 0
+    assert (
+        page.evaluate("document.documentElement.scrollWidth - document.documentElement.clientWidth")
+        <= 0
+    )
 
 
 def test_every_part_is_accessible_in_both_themes_at_every_width(house, tabs, settings, tmp_path):
@@ -236,11 +256,14 @@ def test_the_list_shows_its_buttons_whole_at_every_width(furnished, tabs):
             assert box["x"] + box["width"] <= width, width
 
 
-@pytest.mark.parametrize("template", ["400.html", "403.html", "403_csrf.html", "429.html", "500.html"])
+@pytest.mark.parametrize(
+    "template", ["400.html", "403.html", "403_csrf.html", "429.html", "500.html"]
+)
 def test_an_error_page_is_accessible_and_needs_nothing_of_the_request(house, tabs, template):
     page = tabs.open()
     page.route(
-        "**/broken/", lambda route: route.fulfill(body=render_to_string(template), content_type="text/html")
+        "**/broken/",
+        lambda route: route.fulfill(body=render_to_string(template), content_type="text/html"),
     )
     page.goto("/broken/")
     check(page)
@@ -271,7 +294,9 @@ def test_without_scripts_the_list_is_true_and_start_works(furnished, tabs):
     page = tabs.open(furnished.ben, java_script_enabled=False)
     page.goto(reverse("session_list", args=[furnished.team.slug]))
     expires_at = furnished.state(furnished.active).expires_at
-    expect(page.locator(f"#row-{furnished.active.pk} time")).to_contain_text(f"{expires_at:%H:%M} UTC")
+    expect(page.locator(f"#row-{furnished.active.pk} time")).to_contain_text(
+        f"{expires_at:%H:%M} UTC"
+    )
     page.get_by_role("button", name="Start Resting").click()
     expect(page).to_have_url(f"{tabs.address}{reverse('session_list', args=[furnished.team.slug])}")
     expect(page.locator(f"#row-{furnished.inactive.pk} .status")).to_have_text("pending")

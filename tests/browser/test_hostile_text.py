@@ -25,7 +25,9 @@ def infested(house, sts):
         path = payload.replace(" ", "/")
         arn = f"arn:aws:iam::111122223333:role/{path}/Name"
         sts.add_role(arn, trusts=["*"])
-        session = house.chained(payload, sessions[0] if number == 1 else None, arn=arn, profile=f"p{number}")
+        session = house.chained(
+            payload, sessions[0] if number == 1 else None, arn=arn, profile=f"p{number}"
+        )
         sessions.append(session)
         if number % 2:
             sts.fail_next("AccessDenied", message=payload, times=5)
@@ -56,7 +58,9 @@ def test_hostile_text_stays_text_on_every_page(house, infested, tabs):
     tabs.expected.append("status of 422")
     page.get_by_role("button", name="Create Session").click()
     expect(page.get_by_label("Session alias")).to_have_value(PAYLOADS[1])
-    page.goto(reverse("session_list", args=[house.team.slug]) + "?q=%3Cscript%3Ealert(1)%3C/script%3Ezz")
+    page.goto(
+        reverse("session_list", args=[house.team.slug]) + "?q=%3Cscript%3Ealert(1)%3C/script%3Ezz"
+    )
     expect(page.get_by_text("<script>alert(1)</script>zz")).to_be_visible()
 
 

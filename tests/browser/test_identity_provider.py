@@ -33,7 +33,9 @@ def test_a_browser_goes_to_the_provider_and_comes_back_as_a_member(
         provider.stop()
 
 
-def test_a_browser_goes_to_the_saml_provider_and_comes_back_as_a_member(house, saml_idp, connect_saml, tabs):
+def test_a_browser_goes_to_the_saml_provider_and_comes_back_as_a_member(
+    house, saml_idp, connect_saml, tabs
+):
     connect_saml(saml_idp, "aws-admins=platform:admin")
     saml_idp.person("grace", groups=["aws-admins"])
     page = tabs.open()

@@ -76,7 +76,9 @@ def test_a_poll_takes_no_focus_closes_no_menu_and_keeps_a_shown_snippet(house, t
     page.clock.install()
     page.goto(list_of(house))
     page.locator(f"#menu-{leaf.pk} summary").click()
-    edit = page.locator(f"#menu-{leaf.pk}").get_by_role("link", name="Create chained session from this")
+    edit = page.locator(f"#menu-{leaf.pk}").get_by_role(
+        "link", name="Create chained session from this"
+    )
     edit.focus()
     house.start(other)
     house.work()
@@ -110,7 +112,9 @@ def test_rows_that_come_and_go_leave_the_others_alone(house, tabs):
     house.chained("Aardvark")
     house.chained("Zebra")
     page.clock.fast_forward("00:06")
-    expect(page.locator("[data-row-link]")).to_have_text(["Aardvark", "Hop 1", "Hop 2", "Root key", "Zebra"])
+    expect(page.locator("[data-row-link]")).to_have_text(
+        ["Aardvark", "Hop 1", "Hop 2", "Root key", "Zebra"]
+    )
     expect(focused).to_be_focused()
 
 

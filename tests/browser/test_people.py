@@ -104,7 +104,9 @@ def test_a_page_about_people_is_accessible_in_light_in_dark_and_on_a_phone(peopl
     check(page)
 
 
-@pytest.mark.parametrize("name", ["join", "account_reset_password", "account_signup", "account_inactive"])
+@pytest.mark.parametrize(
+    "name", ["join", "account_reset_password", "account_signup", "account_inactive"]
+)
 def test_a_page_on_the_way_in_is_accessible(house, tabs, name):
     page = tabs.open()
     page.goto(reverse(name))

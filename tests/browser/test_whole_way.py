@@ -1,4 +1,6 @@
-"""The main job in a real browser: from the log-in to a snippet in the clipboard, and back to nothing."""
+"""The main job in a real browser: from the log-in to a snippet in the clipboard, and back to
+nothing.
+"""
 
 import re
 
@@ -21,7 +23,9 @@ def fill_chained(page, house, alias, assumer=None):
     page.get_by_label("Region").select_option("eu-west-1")
     page.get_by_label("Role ARN").fill(house.role_arn(f"Role{alias}"))
     if assumer:
-        page.get_by_label("Assumer session").select_option(str(AwsSession.objects.get(alias=assumer).pk))
+        page.get_by_label("Assumer session").select_option(
+            str(AwsSession.objects.get(alias=assumer).pk)
+        )
 
 
 def create(page, alias):

@@ -155,7 +155,9 @@ def test_what_a_member_has_closed_they_open_again(house, arn, others):
 
 
 def test_one_of_two_that_an_admin_closed_stays_closed_while_the_other_is_open(house, arn):
-    first, second = (save_session(draft(house, arn, alias), house.ben) for alias in ("first", "second"))
+    first, second = (
+        save_session(draft(house, arn, alias), house.ben) for alias in ("first", "second")
+    )
     set_access(first, Access(only(house.bea), NOBODY), house.ada)
     refused_to_open(first, house.ben, Access(EVERYONE, NOBODY))
     # Nor does an admin who saves the other as it was open this one.
@@ -196,7 +198,10 @@ def test_whoever_is_no_admin_any_more_opens_nothing_that_they_closed(house, arn)
 
 def test_a_group_is_opened_by_its_own_name_alone(house, arn):
     """Let somebody leave the group: its people are not named one by one by the session's maker."""
-    group, other = save_group(house.ada, "deployers", [house.ben]), save_group(house.ada, "others", [])
+    group, other = (
+        save_group(house.ada, "deployers", [house.ben]),
+        save_group(house.ada, "others", []),
+    )
     mine = save_session(draft(house, arn, "mine"), house.ben)
     set_access(mine, Access(only(groups=[group]), NOBODY), house.ada)
     for wanted in (only(house.ben, groups=[group]), only(groups=[group, other])):
@@ -232,7 +237,9 @@ def test_the_newest_closing_is_what_counts_of_sessions_that_are_gone(house, mine
 
 
 def test_a_role_is_one_whatever_its_path_and_case(house, mine, arn, sts):
-    variants = [arn.replace("Deploy", name) for name in ("deploy", "DEPLOY", "team/Deploy", "a/b/dePloy")]
+    variants = [
+        arn.replace("Deploy", name) for name in ("deploy", "DEPLOY", "team/Deploy", "a/b/dePloy")
+    ]
     delete_session(mine, house.ben)
     for variant in variants:
         with pytest.raises(Refused, match="closed to you"):
@@ -308,13 +315,18 @@ def test_of_before_a_session_that_began_closed_was_not_closed_by_its_creator(hou
     beas = save_session(draft(house, arn, "beas"), house.bea)
     delete_session(mine, house.ben)
     migrate_again()
-    assert {(alias, right) for alias, _, right, *_ in kept_now()} == {("beas", "start"), ("beas", "assume")}
+    assert {(alias, right) for alias, _, right, *_ in kept_now()} == {
+        ("beas", "start"),
+        ("beas", "assume"),
+    }
     refused_to_open(beas, house.bea, Access(EVERYONE, EVERYONE))
 
 
 def migrate_again():
     ClosedByAdmin.objects.all().delete()
-    importlib.import_module("sessions.migrations.0020_closed_until_now").keep_what_is_closed(apps, None)
+    importlib.import_module("sessions.migrations.0020_closed_until_now").keep_what_is_closed(
+        apps, None
+    )
 
 
 def kept_now():

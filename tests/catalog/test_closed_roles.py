@@ -53,7 +53,9 @@ def test_the_maker_of_a_closed_roles_session_cannot_open_it_to_assume(house):
             set_access(mine, Access(NOBODY, wanted), house.ben)
         assert refused.value.field == "assume"
     answer = Api(house.token())(
-        "PUT", f"/sessions/{mine.pk}/access", {"start": {"everyone": False}, "assume": {"everyone": True}}
+        "PUT",
+        f"/sessions/{mine.pk}/access",
+        {"start": {"everyone": False}, "assume": {"everyone": True}},
     )
     assert answer.status_code == 422
     assert "closed" in answer.json()["fields"]["assume"][0]
@@ -172,7 +174,9 @@ def test_preview_test_form_and_patch_refuse_a_closed_role_and_tell_why(house, de
             assert "closed to you: “dep”" in answer.content.decode(), (name, about)
     # To name the closed session itself opens nothing.
     for name, args in (("preview_session", []), ("test_session", [CHAINED])):
-        answer = ben.post(reverse(name, args=[house.team.slug, *args]), {**typed, "session": dep.pk})
+        answer = ben.post(
+            reverse(name, args=[house.team.slug, *args]), {**typed, "session": dep.pk}
+        )
         assert answer.status_code == 403
     edited = ben.post(reverse("edit_session", args=[own.pk]), {**typed, "version": own.version})
     assert edited.status_code == 422

@@ -1,5 +1,5 @@
-"""A deletion holds for everybody at once; what is left of many rows is cleared away in parts, whoever dies
-over it.
+"""A deletion holds for everybody at once; what is left of many rows is cleared away in parts,
+whoever dies over it.
 """
 
 import os
@@ -53,10 +53,14 @@ def few_at_once(monkeypatch):
 
 
 def grown(house):
-    """Make a hop with many sessions on it, and more on one of them; tests name the first and last."""
+    """Make a hop with many sessions on it, and more on one of them; tests name the first and
+    last.
+    """
     hub = house.chained("Hub")
     crowd(house, MANY, assumer=hub)
-    leaves = list(AwsSession.objects.filter(alias__startswith="Crowd").select_related("link", "team"))
+    leaves = list(
+        AwsSession.objects.filter(alias__startswith="Crowd").select_related("link", "team")
+    )
     crowd(house, FEW, assumer=leaves[3], prefix="Deep")
     return hub, leaves
 

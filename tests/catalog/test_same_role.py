@@ -33,7 +33,13 @@ def dep(house):
 
 def draft(house, arn, alias="mine"):
     return Draft(
-        CHAINED, alias, alias, "eu-west-1", assumer=house.root, role_arn=arn, role_session_name="{username}"
+        CHAINED,
+        alias,
+        alias,
+        "eu-west-1",
+        assumer=house.root,
+        role_arn=arn,
+        role_session_name="{username}",
     )
 
 
@@ -66,7 +72,8 @@ def test_form_and_api_say_it_on_the_field(house, dep):
     assert answer.status_code == 422
     assert "closed to you" in answer.json()["fields"]["role_arn"][0]
     page = house.browser().post(
-        reverse("new_session_form", args=[house.team.slug, "aws", CHAINED]), {**body, "role_session_name": ""}
+        reverse("new_session_form", args=[house.team.slug, "aws", CHAINED]),
+        {**body, "role_session_name": ""},
     )
     assert page.status_code == 422
     assert "closed to you" in page.content.decode()
@@ -109,7 +116,9 @@ def test_a_new_root_is_open_to_admins_alone(house):
         "access_key_id": key.access_key_id,
         "secret_access_key": key.secret_access_key.reveal(),
     }
-    root = AwsSession.objects.get(pk=Api(house.token(house.ada))("POST", "/sessions", body).json()["id"])
+    root = AwsSession.objects.get(
+        pk=Api(house.token(house.ada))("POST", "/sessions", body).json()["id"]
+    )
     assert not root.open_to_assume
     with pytest.raises(Refused, match="to assume the role from"):
         house.chained("mine", root, member=house.ben)
@@ -128,7 +137,10 @@ def test_the_page_names_every_wider_way_and_closes_all_in_one_step(house, dep):
     house.start(wide[0], house.bea)
     house.work()
     ways, more = wider_ways(dep, 20)
-    assert [(way.session.alias, way.active_people) for way in ways] == [("wide 0", 2), ("wide 1", 0)]
+    assert [(way.session.alias, way.active_people) for way in ways] == [
+        ("wide 0", 2),
+        ("wide 1", 0),
+    ]
     assert not more
     ada, url = house.browser(house.ada), reverse("session_access", args=[dep.pk])
     shown = ada.get(url).content.decode()
@@ -144,7 +156,9 @@ def test_the_page_names_every_wider_way_and_closes_all_in_one_step(house, dep):
     assert list(Activation.objects.values_list("user", flat=True)) == [house.bea.user_id]
     assert wider_ways(dep, 20) == ([], False)
     assert "Other ways" not in ada.get(url).content.decode()
-    told = Event.objects.filter(kind=EventKind.ACCESS_CHANGED).values_list("session_alias", flat=True)
+    told = Event.objects.filter(kind=EventKind.ACCESS_CHANGED).values_list(
+        "session_alias", flat=True
+    )
     assert {"wide 0", "wide 1", "alike"} <= set(told)
 
 
@@ -204,7 +218,9 @@ def test_many_ways_are_closed_in_parts(house, dep, monkeypatch):
         set_access(way, Access(Audience(), Audience()), house.ada)
     assert len(close_wider_ways(dep, house.ada)) == 5
     assert wider_ways(dep, 20) == ([], False)
-    assert not AwsSession.objects.filter(link__role_arn=dep.link.role_arn, open_to_start=True).exists()
+    assert not AwsSession.objects.filter(
+        link__role_arn=dep.link.role_arn, open_to_start=True
+    ).exists()
 
 
 def test_a_new_session_of_a_closed_role_is_closed_like_it(house, dep):

@@ -109,7 +109,10 @@ def test_an_inherited_tag_is_not_sent_again_below_and_the_hop_is_named(house):
     bottom = house.chained("Bottom", middle, tags=(("ticket", "1"),))
     # Also from above: a hop that begins to pass on what one below it sends.
     top = AwsSession.objects.get(pk=top.pk)
-    both = {"tags": (("stage", "live"), ("ticket", "2")), "transitive_tag_keys": ("stage", "ticket")}
+    both = {
+        "tags": (("stage", "live"), ("ticket", "2")),
+        "transitive_tag_keys": ("stage", "ticket"),
+    }
     assert "“Bottom”" in refused("tags", edit, house, top, **both)
     # And by moving a chain under another.
     lone = house.chained("Lone", tags=(("stage", "x"),))

@@ -60,10 +60,16 @@ def test_list_page_and_api_show_the_identity_of_a_tested_root(house, fields):
     assert tried(ada, house, fields).state == ProbeState.OK
     root = create(ada, house, fields)
     assert root.identity_arn == ARN
-    assert "444455556666" in ada.get(reverse("session_list", args=[house.team.slug])).content.decode()
+    assert (
+        "444455556666" in ada.get(reverse("session_list", args=[house.team.slug])).content.decode()
+    )
     assert ARN in ada.get(reverse("session", args=[root.pk])).content.decode()
     token = house.token(house.ada).reveal()
-    shown = Client().get(f"/api/v1/sessions/{root.pk}", headers={"Authorization": f"Bearer {token}"}).json()
+    shown = (
+        Client()
+        .get(f"/api/v1/sessions/{root.pk}", headers={"Authorization": f"Bearer {token}"})
+        .json()
+    )
     assert (shown["account"], shown["cloudtrail_arn"]) == ("444455556666", ARN)
     assert house.events(EventKind.SESSION_CREATED)[-1].data["identity"] == ARN
 
@@ -172,8 +178,15 @@ def test_a_root_users_key_is_told_apart_from_a_users(house, sts, fields, key):
 
 
 def test_an_mfa_device_and_a_web_identitys_role_tell_the_account(house):
-    device = {"access_key_id": "AKIAIOSFODNN7EXAMPLE", "mfa_serial": "arn:aws:iam::444455556666:mfa/ada"}
-    role = {"role_arn": "arn:aws:iam::777788889999:role/Ci", "role_session_name": "ci", "token_file": "/x"}
+    device = {
+        "access_key_id": "AKIAIOSFODNN7EXAMPLE",
+        "mfa_serial": "arn:aws:iam::444455556666:mfa/ada",
+    }
+    role = {
+        "role_arn": "arn:aws:iam::777788889999:role/Ci",
+        "role_session_name": "ci",
+        "token_file": "/x",
+    }
     assert AwsSession(kind="iam-user", settings=device).account == "444455556666"
     assert AwsSession(kind="web-identity", settings=role).account == "777788889999"
     assert AwsSession(kind="identity-center", settings={"account_id": "1" * 12}).account == "1" * 12

@@ -1,4 +1,6 @@
-"""A session without a role session name of its own goes by the team's default, whatever that is then."""
+"""A session without a role session name of its own goes by the team's default, whatever that is
+then.
+"""
 
 import importlib
 import itertools
@@ -75,7 +77,9 @@ def test_what_the_page_showed_and_was_left_as_it_is_pins_nothing(house):
 
 def test_what_it_says_is_sent_to_aws_and_follows_the_policy(house):
     [other] = house.chain(1, name="mine-{username}")
-    session = AwsSession.objects.get(pk=Api(house.token())("POST", "/sessions", body(house, "")).json()["id"])
+    session = AwsSession.objects.get(
+        pk=Api(house.token())("POST", "/sessions", body(house, "")).json()["id"]
+    )
     for each in (session, other):
         house.start(each)
     house.work()
@@ -92,7 +96,10 @@ def test_a_patch_to_blank_goes_back_to_the_default(house):
     for blank, number in zip(["", " ", None], itertools.count()):
         path = f"/sessions/{own['id']}"
         back = ben("PATCH", path, {"role_session_name": blank}).json()
-        assert (back["role_session_name"], back["role_session_name_is_default"]) == ("{username}", True)
+        assert (back["role_session_name"], back["role_session_name_is_default"]) == (
+            "{username}",
+            True,
+        )
         mine = ben("PATCH", path, {"role_session_name": f"x{number}-{{username}}"}).json()
         assert mine["role_session_name_is_default"] is False
 
@@ -137,7 +144,9 @@ def test_a_handle_that_the_default_shows_is_refused(house):
     Api(house.token())("POST", "/sessions", body(house, ""))
     set_policy(house, role_session_name="shared")
     ada = house.browser(house.ada)
-    ada.post(reverse("person_name", args=[house.team.slug, house.bea.user_id]), {"aws_name": "shared"})
+    ada.post(
+        reverse("person_name", args=[house.team.slug, house.bea.user_id]), {"aws_name": "shared"}
+    )
     house.bea.user.refresh_from_db()
     assert house.bea.user.aws_name == "bea"
 

@@ -14,7 +14,15 @@ from sessions.catalog.sessions import Draft, save_session
 from sessions.catalog.team_policy import PolicyDraft, save_policy
 from sessions.delivery.reveal import NotReady, reveal
 from sessions.engine import rotation
-from sessions.models import CHAINED, Activation, AwsSession, Credential, Ended, EventKind, TeamPolicy
+from sessions.models import (
+    CHAINED,
+    Activation,
+    AwsSession,
+    Credential,
+    Ended,
+    EventKind,
+    TeamPolicy,
+)
 from sessions.people.people import rename_in_cloudtrail
 from sessions.people.tokens import create_token
 from sessions.secret import Secret
@@ -42,7 +50,9 @@ def draft_of(session, **changes):
 
 
 def edit(house, session, by=None, **changes):
-    saved = save_session(draft_of(session, **changes), by or house.ada, AwsSession.objects.get(pk=session.pk))
+    saved = save_session(
+        draft_of(session, **changes), by or house.ada, AwsSession.objects.get(pk=session.pk)
+    )
     house.work()
     return saved
 
@@ -81,7 +91,11 @@ CHANGES = {
         lambda house: {"role_arn": house.role_arn("Other", ELSEWHERE)},
         "the account of “{alias}”",
     ),
-    "assumer": (3, lambda house: {"assumer": house.chained("Side door")}, "what “{alias}” is assumed from"),
+    "assumer": (
+        3,
+        lambda house: {"assumer": house.chained("Side door")},
+        "what “{alias}” is assumed from",
+    ),
     "role above": (2, lambda house: {"role_arn": house.role_arn("Other")}, "the role of “{alias}”"),
     "assumer above": (
         1,
@@ -149,7 +163,13 @@ def test_a_key_that_a_test_found_to_be_the_same_users_moves_everybody_on(house, 
 
 def test_a_key_in_place_of_one_that_aws_refuses_mends_the_root(house, started):
     Credential.objects.filter(level=0).update(
-        problem={"code": "InvalidClientTokenId", "hop": 0, "message": "", "check": "", "retrying": False}
+        problem={
+            "code": "InvalidClientTokenId",
+            "hop": 0,
+            "message": "",
+            "check": "",
+            "retrying": False,
+        }
     )
     edit(house, house.root, **other_key(house))
     assert is_active(house, started[-1], house.ben)
@@ -201,7 +221,9 @@ def test_by_the_api_one_dismisses_ones_own_notice_alone(house, started):
     assert house.state(leaf, house.ben).problem is None
     assert house.state(leaf, house.bea).problem.code == "IdentityChanged"
     set_access(leaf, Access(Audience(everyone=False), Audience(everyone=False)), house.ada)
-    assert Api(house.token(house.bea))("POST", path).json()["problem"] is None  # though closed to her by now
+    assert (
+        Api(house.token(house.bea))("POST", path).json()["problem"] is None
+    )  # though closed to her by now
 
 
 def test_rotating_is_no_way_to_become_somebody_else(house, started, monkeypatch):
@@ -221,17 +243,23 @@ def test_what_a_worker_comes_to_later_is_handed_to_nobody_meanwhile(house, start
         reveal(leaf, house.ada, form="process", via="tests")
     moves.work_off(60)
     house.work()
-    assert house.state(leaf, house.ben).problem.message.startswith("Ended because ada changed the role")
+    assert house.state(leaf, house.ben).problem.message.startswith(
+        "Ended because ada changed the role"
+    )
     assert is_active(house, leaf, house.ada)
 
 
-def test_who_asks_before_a_worker_comes_is_told_at_once_whose_edit_it_was(house, started, monkeypatch):
+def test_who_asks_before_a_worker_comes_is_told_at_once_whose_edit_it_was(
+    house, started, monkeypatch
+):
     leaf = started[-1]
     monkeypatch.setattr(moves, "AT_ONCE", 0)
     edit(house, leaf, role_arn=house.role_arn("Other"))
     with pytest.raises(NotReady):
         reveal(leaf, house.ben, form="process", via="tests")
-    assert house.state(leaf, house.ben).problem.message.startswith("Ended because ada changed the role")
+    assert house.state(leaf, house.ben).problem.message.startswith(
+        "Ended because ada changed the role"
+    )
 
 
 def test_two_edits_before_a_worker_comes_move_neither_editor_along(house, started, monkeypatch):
@@ -242,7 +270,9 @@ def test_two_edits_before_a_worker_comes_move_neither_editor_along(house, starte
     edit(house, leaf, ann, role_arn=house.role_arn("Third"))
     moves.work_off(60)
     house.work()
-    assert house.state(leaf, house.ada).problem.message.startswith("Ended because ann changed the role")
+    assert house.state(leaf, house.ada).problem.message.startswith(
+        "Ended because ann changed the role"
+    )
 
 
 def test_an_activation_of_before_the_upgrade_ends_as_well(house, started):
@@ -254,12 +284,18 @@ def test_an_activation_of_before_the_upgrade_ends_as_well(house, started):
     assert is_active(house, started[-1], house.ada)
 
 
-def test_a_root_with_another_key_signs_nothing_for_what_has_not_moved(house, sts, started, monkeypatch):
+def test_a_root_with_another_key_signs_nothing_for_what_has_not_moved(
+    house, sts, started, monkeypatch
+):
     monkeypatch.setattr(moves, "AT_ONCE", 0)
-    Credential.objects.filter(level__gt=0).update(sealed=None, expires_at=None, due_at=house.root.created_at)
+    Credential.objects.filter(level__gt=0).update(
+        sealed=None, expires_at=None, due_at=house.root.created_at
+    )
     sts.calls.clear()
     save_session(
-        draft_of(house.root, **other_key(house)), house.ada, AwsSession.objects.get(pk=house.root.pk)
+        draft_of(house.root, **other_key(house)),
+        house.ada,
+        AwsSession.objects.get(pk=house.root.pk),
     )
     rotation.run(seconds=0.5)
     assert sts.calls == []

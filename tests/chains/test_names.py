@@ -36,7 +36,10 @@ def edit(house, session, **changes):
         name: getattr(link, name)
         for name in ("assumer", "role_arn", "role_session_name", "external_id", "policy")
     }
-    lists = {name: tuple(getattr(link, name)) for name in ("policy_arns", "networks", "transitive_tag_keys")}
+    lists = {
+        name: tuple(getattr(link, name))
+        for name in ("policy_arns", "networks", "transitive_tag_keys")
+    }
     draft = {
         "kind": session.kind,
         "alias": session.alias,
@@ -121,7 +124,7 @@ def test_a_name_without_a_demanded_username_gives_way_to_the_default(house, sts)
     assert [call["role_session_name"] for call in assumed(sts)] == ["ben.Leaf", "x-ben"]
 
 
-# --- source identity --------------------------------------------------------------------------------
+# --- source identity ------------------------------------------------------------------------------
 
 
 def test_no_policy_sends_no_source_identity_and_changes_no_fingerprint(house, sts):
@@ -153,7 +156,11 @@ def test_where_it_is_required_a_role_that_takes_none_is_refused_at_its_hop(house
     shut = house.chained("Shut", hub, arn=house.role_arn("Shut", actions=["sts:TagSession"]))
     start_and_work(house, shut)
     state = house.state(shut)
-    assert (state.status, state.problem.code, state.problem.hop) == (Status.FAILED, "AccessDenied", 2)
+    assert (state.status, state.problem.code, state.problem.hop) == (
+        Status.FAILED,
+        "AccessDenied",
+        2,
+    )
     assert "sts:SetSourceIdentity" in state.problem.check
     assert not AwsSession.objects.get(pk=shut.pk).link.without_source_identity
 
@@ -184,7 +191,9 @@ def test_where_possible_goes_on_without_after_the_refusal_and_says_so(house, sts
     ]
     [event] = house.events(EventKind.SOURCE_IDENTITY_DROPPED)
     assert (event.actor, event.session_alias, event.data["hop"]) == ("worker", "Shut", 2)
-    assert [line.data["code"] for line in house.events(EventKind.CREDENTIAL_REFUSED)] == ["AccessDenied"]
+    assert [line.data["code"] for line in house.events(EventKind.CREDENTIAL_REFUSED)] == [
+        "AccessDenied"
+    ]
     assert AwsSession.objects.get(pk=shut.pk).link.without_source_identity
     # Nothing of the chain that could not be walked is left.
     assert not Credential.objects.exclude(problem=None).exists()
@@ -212,12 +221,14 @@ def test_another_refusal_marks_nothing(house, sts):
     assert house.events(EventKind.SOURCE_IDENTITY_DROPPED) == []
 
 
-# --- tags, policies, networks -----------------------------------------------------------------------
+# --- tags, policies, networks ---------------------------------------------------------------------
 
 
 def test_tags_policies_and_external_id_reach_aws_as_they_were_typed(house, sts):
     set_policy(house, tags={"stage": ("test", "live"), "ticket": ()})
-    policy = '{"Version":"2012-10-17","Statement":[{"Effect":"Allow","Action":"s3:*","Resource":"*"}]}'
+    policy = (
+        '{"Version":"2012-10-17","Statement":[{"Effect":"Allow","Action":"s3:*","Resource":"*"}]}'
+    )
     leaf = house.chained(
         "Leaf",
         external_id="partner-7",
@@ -230,7 +241,10 @@ def test_tags_policies_and_external_id_reach_aws_as_they_were_typed(house, sts):
     [call] = assumed(sts)
     sent = call["sent"]
     assert call["external_id"] == "partner-7"
-    assert (sent.tags, sent.transitive_tag_keys) == ({"stage": "live", "ticket": "OPS-1"}, ("ticket",))
+    assert (sent.tags, sent.transitive_tag_keys) == (
+        {"stage": "live", "ticket": "OPS-1"},
+        ("ticket",),
+    )
     assert (sent.policy, sent.policy_arns) == (policy, ("arn:aws:iam::aws:policy/ReadOnlyAccess",))
 
 
@@ -239,7 +253,10 @@ def test_the_packed_size_of_the_last_mint_is_kept(house, sts):
     with_policy, without = house.chained("With", policy_arns=arns), house.chained("Without")
     start_and_work(house, with_policy)
     start_and_work(house, without)
-    sizes = {row.request["role_arn"]: row.packed_policy_size for row in Credential.objects.filter(level=1)}
+    sizes = {
+        row.request["role_arn"]: row.packed_policy_size
+        for row in Credential.objects.filter(level=1)
+    }
     assert sizes == {with_policy.link.role_arn: 1, without.link.role_arn: None}
 
 
@@ -249,9 +266,13 @@ def test_a_delivered_leaf_is_bound_to_the_networks_a_hop_below_is_not(house, sts
     leaf = house.chained("Leaf", hub)
     start_and_work(house, hub)
     start_and_work(house, leaf)
-    hub_calls = [call["sent"].policy for call in assumed(sts) if call["role_arn"] == hub.link.role_arn]
+    hub_calls = [
+        call["sent"].policy for call in assumed(sts) if call["role_arn"] == hub.link.role_arn
+    ]
     assert [bool(policy) for policy in hub_calls] == [True, False]
-    [leaf_policy] = [call["sent"].policy for call in assumed(sts) if call["role_arn"] == leaf.link.role_arn]
+    [leaf_policy] = [
+        call["sent"].policy for call in assumed(sts) if call["role_arn"] == leaf.link.role_arn
+    ]
     for policy in (hub_calls[0], leaf_policy):
         denial = json.loads(policy)["Statement"][-1]
         assert denial["Condition"]["NotIpAddress"] == {"aws:SourceIp": [OFFICE]}
@@ -274,7 +295,7 @@ def test_a_links_networks_narrow_the_teams(house, sts):
     assert lists == [[OFFICE], ["203.0.113.0/29"]]
 
 
-# --- looking beforehand -----------------------------------------------------------------------------
+# --- looking beforehand ---------------------------------------------------------------------------
 
 
 def test_the_preview_is_exactly_what_reaches_aws(house, sts):
@@ -327,7 +348,9 @@ def test_a_fixed_name_that_is_a_joiners_own_is_found_when_they_join(house):
     policy = TeamPolicy.of(house.team.pk)
     assert [each.shows for each in unnamed_sessions([fixed.chain()], policy, house.team)] == [""]
     add_member(house.team, grace, Role.MEMBER, "ada")
-    assert [each.shows for each in unnamed_sessions([fixed.chain()], policy, house.team)] == ["grace"]
+    assert [each.shows for each in unnamed_sessions([fixed.chain()], policy, house.team)] == [
+        "grace"
+    ]
     page = house.browser(house.ada).get(reverse("team_policy", args=[house.team.slug]))
     assert "is the own name of grace" in page.content.decode()
 
@@ -338,9 +361,13 @@ def test_a_locked_name_without_a_person_is_found_everywhere(house):
     assert unnamed(house) == {"Named": False}
 
 
-@pytest.mark.parametrize(("alias", "name"), [("Leaf", "ada"), ("Leaf", "a{username}"), ("Ada", "{alias}")])
+@pytest.mark.parametrize(
+    ("alias", "name"), [("Leaf", "ada"), ("Leaf", "a{username}"), ("Ada", "{alias}")]
+)
 def test_nobody_gets_to_go_by_the_name_of_somebody_else_in_the_team(house, alias, name):
-    """A name that is fixed, put together or the session's own: in CloudTrail ben would be ada, or aben."""
+    """A name that is fixed, put together or the session's own: in CloudTrail ben would be ada, or
+    aben.
+    """
     house.person("aben", Role.MEMBER)
     with pytest.raises(Refused) as refused:
         house.chained(alias, member=house.ben, name=name)

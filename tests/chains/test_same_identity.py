@@ -49,7 +49,9 @@ def test_two_keys_of_one_user_are_ways_to_each_other(house, closed):
     told(other, f"{USER}2")
     assert ways(closed) == ["Twin"]
     assert ways(twin) == []  # it is open to everyone
-    shown = house.browser(house.ada).get(reverse("session_access", args=[closed.pk])).content.decode()
+    shown = (
+        house.browser(house.ada).get(reverse("session_access", args=[closed.pk])).content.decode()
+    )
     assert "Other ways to this identity" in shown
     assert "Close 1 session too" in shown
 
@@ -89,7 +91,13 @@ def test_the_same_role_of_the_portal_is_a_way_whatever_its_address(house, center
     ):
         opened(
             save_session(
-                Draft("identity-center", alias, alias.lower(), "eu-west-1", settings=settings | changed),
+                Draft(
+                    "identity-center",
+                    alias,
+                    alias.lower(),
+                    "eu-west-1",
+                    settings=settings | changed,
+                ),
                 house.ada,
             )
         )
@@ -97,7 +105,9 @@ def test_the_same_role_of_the_portal_is_a_way_whatever_its_address(house, center
     assert ways(first) == ["Twin"]
 
 
-def test_the_role_of_a_web_identity_is_a_way_to_it_as_a_chained_session(house, monkeypatch, tmp_path):
+def test_the_role_of_a_web_identity_is_a_way_to_it_as_a_chained_session(
+    house, monkeypatch, tmp_path
+):
     web = web_identity(house, monkeypatch, tmp_path, region="eu-west-1")
     set_access(web, Access(EVERYONE, NOBODY), house.ada)
     chained = house.chained("chained", arn=web.settings["role_arn"].replace("role/", "role/path/"))
@@ -148,8 +158,16 @@ def test_many_roots_take_as_many_queries_as_few(house, closed):
         (USER, USER.replace("ci", "CI"), True),
         (USER, USER.replace("aws:", "aws-cn:", 1), False),
         (USER, f"arn:aws:iam::{ACCOUNT}:role/ci", False),
-        (f"arn:aws:sts::{ACCOUNT}:assumed-role/A/x", f"arn:aws:sts::{ACCOUNT}:assumed-role/A/y", True),
-        (f"arn:aws:sts::{ACCOUNT}:assumed-role/A/x", f"arn:aws:sts::{ACCOUNT}:assumed-role/B/x", False),
+        (
+            f"arn:aws:sts::{ACCOUNT}:assumed-role/A/x",
+            f"arn:aws:sts::{ACCOUNT}:assumed-role/A/y",
+            True,
+        ),
+        (
+            f"arn:aws:sts::{ACCOUNT}:assumed-role/A/x",
+            f"arn:aws:sts::{ACCOUNT}:assumed-role/B/x",
+            False,
+        ),
         (f"arn:aws:iam::{ACCOUNT}:root", f"arn:aws:iam::{ACCOUNT}:root", True),
         (f"arn:aws:iam::{ACCOUNT}:root", "arn:aws:iam::222233334444:root", False),
     ],

@@ -17,7 +17,9 @@ FENCE = uuid.uuid4()
 def row(house):
     [leaf] = house.chain(1)
     house.start(leaf)
-    Credential.objects.filter(level=1).update(fence=FENCE, lease_until=datetime(2026, 1, 1, tzinfo=UTC))
+    Credential.objects.filter(level=1).update(
+        fence=FENCE, lease_until=datetime(2026, 1, 1, tzinfo=UTC)
+    )
     return Credential.objects.get(level=1)
 
 
@@ -25,7 +27,11 @@ def row(house):
     "problem",
     [
         None,
-        {"message": "Rollen \u2013 \U0001f512 \" \\ 'x' %s", "since": None, "parts": [None, 1, {"a": []}]},
+        {
+            "message": "Rollen \u2013 \U0001f512 \" \\ 'x' %s",
+            "since": None,
+            "parts": [None, 1, {"a": []}],
+        },
     ],
 )
 def test_every_column_is_stored_to_the_last_bit(row, problem):

@@ -43,7 +43,9 @@ def move(session, house, **changes):
     draft = {"kind": session.kind, "alias": session.alias, "profile": session.profile, **told}
     if session.kind == CHAINED:
         link = session.link
-        draft |= {name: getattr(link, name) for name in ("assumer", "role_arn", "role_session_name")}
+        draft |= {
+            name: getattr(link, name) for name in ("assumer", "role_arn", "role_session_name")
+        }
     else:
         draft["settings"] = session.settings
     return save_session(Draft(**draft), house.ada, session)
@@ -51,7 +53,9 @@ def move(session, house, **changes):
 
 def let_time_pass():
     """Whatever is put off is due now."""
-    rows = Credential.objects.filter(due_at__isnull=False, due_at__lt=database_now() + timedelta(minutes=2))
+    rows = Credential.objects.filter(
+        due_at__isnull=False, due_at__lt=database_now() + timedelta(minutes=2)
+    )
     rows.update(due_at=database_now())
 
 
@@ -135,7 +139,9 @@ def with_mfa(house, sts, **extra):
     key = sts.add_user("with-mfa", mfa_device=(serial, "123456"))
     settings = {"access_key_id": key.access_key_id, "mfa_serial": serial}
     secrets = {"secret_access_key": key.secret_access_key}
-    draft = Draft("iam-user", "With MFA", "with-mfa", HOME, settings=settings, secrets=secrets, **extra)
+    draft = Draft(
+        "iam-user", "With MFA", "with-mfa", HOME, settings=settings, secrets=secrets, **extra
+    )
     return save_session(draft, house.ada)
 
 
@@ -328,7 +334,9 @@ def test_the_workers_expired_token_is_named_and_used_once_renewed(house, sts, po
     assert house.state(pod).status is Status.ACTIVE
 
 
-def test_an_expired_environment_is_told_at_the_root_and_calls_nothing(house, enabled, sts, monkeypatch):
+def test_an_expired_environment_is_told_at_the_root_and_calls_nothing(
+    house, enabled, sts, monkeypatch
+):
     own = sts.role_session("arn:aws:iam::111122223333:role/Worker", "worker")
     monkeypatch.setenv("AWS_ACCESS_KEY_ID", own.access_key_id)
     monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", own.secret_access_key.reveal())

@@ -134,7 +134,7 @@ def test_an_end_that_a_worker_has_brought_forward_is_no_tampering(house):
     assert open_credentials(row).expires_at == row.expires_at
 
 
-# --- pointers into another team ---------------------------------------------------------------------
+# --- pointers into another team -------------------------------------------------------------------
 
 
 @pytest.fixture

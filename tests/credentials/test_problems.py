@@ -18,7 +18,9 @@ def session_page(house, session, member=None):
 
 
 def list_page(house, member=None):
-    return house.browser(member).get(reverse("session_list", args=[house.team.slug])).content.decode()
+    return (
+        house.browser(member).get(reverse("session_list", args=[house.team.slug])).content.decode()
+    )
 
 
 def answered(house, session, member=None):
@@ -37,7 +39,9 @@ def leaf(house):
 @pytest.mark.parametrize(
     ("code", "status"), [("AccessDenied", Status.FAILED), ("Throttling", Status.PENDING)]
 )
-def test_the_last_success_is_shown_when_what_was_minted_then_has_run_out(house, sts, leaf, code, status):
+def test_the_last_success_is_shown_when_what_was_minted_then_has_run_out(
+    house, sts, leaf, code, status
+):
     assert ">Minted</dt>" in session_page(house, leaf)
     age(61)
     sts.fail_next(code)
@@ -66,7 +70,9 @@ def test_a_late_rotation_is_delayed_and_says_how_long_the_old_serves(house, sts,
     assert answered(house, leaf)["problem"]["label"] == label
 
 
-@pytest.mark.parametrize(("code", "label"), [("AccessDenied", "refused"), ("Throttling", "retrying")])
+@pytest.mark.parametrize(
+    ("code", "label"), [("AccessDenied", "refused"), ("Throttling", "retrying")]
+)
 def test_what_was_never_minted_is_called_refused_or_retrying(house, sts, code, label):
     _, leaf = house.chain(2)
     house.start(leaf)

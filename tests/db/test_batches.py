@@ -56,7 +56,11 @@ def test_a_loop_that_an_exception_ends_harms_no_later_transaction(lasting_house)
     before = PolicyDraft.of(TeamPolicy.of(lasting_house.team.pk))
     # Refused at the first of them; what is kept of the error keeps the loop as it stood.
     with pytest.raises(Refused) as kept, transaction.atomic():
-        check_all(lasting_house.team.pk, before, replace(before, role_session_name="ben", names_locked=True))
+        check_all(
+            lasting_house.team.pk,
+            before,
+            replace(before, role_session_name="ben", names_locked=True),
+        )
     assert kept.value.field == "role_session_name"
     with transaction.atomic():
         assert Team.objects.count() == 1  # with its first statement the next transaction has begun

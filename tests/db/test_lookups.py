@@ -23,7 +23,8 @@ def test_rows_are_found_by_their_own_key_and_by_what_they_point_to(fingerprints)
         Credential.objects.filter(pk__in=[first, third])
     )
     assert [
-        row.pk for row in Credential.objects.filter(parent_id__any_of={first, second}).order_by("level")
+        row.pk
+        for row in Credential.objects.filter(parent_id__any_of={first, second}).order_by("level")
     ] == [
         second,
         third,
@@ -47,7 +48,10 @@ def test_only_texts_can_be_looked_for(fingerprints, no_texts):
 def test_sessions_are_found_by_their_ids_and_by_what_they_are_assumed_from(house):
     first, second, third = house.chain(3)
     other = house.chained("Other")
-    assert set(AwsSession.objects.filter(pk__any_of=[first.pk, third.pk, uuid4()])) == {first, third}
+    assert set(AwsSession.objects.filter(pk__any_of=[first.pk, third.pk, uuid4()])) == {
+        first,
+        third,
+    }
     links = AssumerLink.objects.filter(assumer_id__any_of={first.pk, house.root.pk})
     assert {link.pk for link in links} == {first.pk, second.pk, other.pk}
     assert set(AssumerLink.objects.exclude(pk__any_of=[other.pk])) == {

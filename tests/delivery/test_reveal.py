@@ -27,7 +27,12 @@ from sessions.models import (
 )
 from sessions.models.sessions import load_chain
 from sessions.people.log_ins import end_log_ins
-from sessions.people.memberships import change_role, disable_member, remove_member, set_person_active
+from sessions.people.memberships import (
+    change_role,
+    disable_member,
+    remove_member,
+    set_person_active,
+)
 from sessions.people.tokens import revoke_token
 from sessions.permissions import author_role, cut_off, is_cut_off
 from sessions.snippets import FORMATS
@@ -101,7 +106,9 @@ def test_a_secret_asked_for_behind_the_end_of_a_right_stays_closed(lasting_house
         wait_for_waiting(2)
     end.result()
     answer = answer.result()
-    ended_at = min(event.seq for event in house.events() if event.seq > last and event.kind != REVEALED)
+    ended_at = min(
+        event.seq for event in house.events() if event.seq > last and event.kind != REVEALED
+    )
     # SQLite lets either in first; then the secret has its line before the end of the right.
     assert secrets_after(house, ended_at) == []
     assert in_answer(answer) == bool(secrets_after(house, last))
@@ -127,14 +134,16 @@ def test_every_format_reads_the_rights_again(lasting_house, form):
     assert secrets_after(house, removed) == []
 
 
-# What somebody has read of themselves is old by the time the lock is theirs: each of these is looked at
-# again.
+# What somebody has read of themselves is old by the time the lock is theirs: each of these is
+# looked at again.
 CHANGES = {
     "removed": lambda house, leaf: Membership.objects.filter(pk=house.ben.pk).delete(),
     "disabled": lambda house, leaf: Membership.objects.filter(pk=house.ben.pk).update(
         disabled_at=database_now()
     ),
-    "auditor": lambda house, leaf: Membership.objects.filter(pk=house.ben.pk).update(role=Role.AUDITOR),
+    "auditor": lambda house, leaf: Membership.objects.filter(pk=house.ben.pk).update(
+        role=Role.AUDITOR
+    ),
     "switched off": lambda house, leaf: (
         type(house.ben.user).objects.filter(pk=house.ben.user_id).update(is_active=False)
     ),
@@ -151,8 +160,12 @@ CHANGES = {
         Activation.objects.filter(session=leaf).delete(),
         AwsSession.objects.filter(pk=leaf.pk).delete(),
     ),
-    "cut off": lambda house, leaf: Membership.objects.filter(pk=house.ada.pk).update(role=Role.AUDITOR),
-    "over": lambda house, leaf: Activation.objects.update(ends_at=database_now() - timedelta(seconds=1)),
+    "cut off": lambda house, leaf: Membership.objects.filter(pk=house.ada.pk).update(
+        role=Role.AUDITOR
+    ),
+    "over": lambda house, leaf: Activation.objects.update(
+        ends_at=database_now() - timedelta(seconds=1)
+    ),
     "another role": lambda house, leaf: (
         type(leaf.link).objects.filter(pk=leaf.pk).update(role_arn=house.role_arn("Other"))
     ),
@@ -216,7 +229,9 @@ def test_a_reveal_by_token_costs_twelve_statements(house, django_assert_max_num_
     leaf = active(house)
     ask = by_token(house, leaf)
     ask()
-    with django_assert_max_num_queries(12):  # the begin and the end of its transaction are two of them
+    with django_assert_max_num_queries(
+        12
+    ):  # the begin and the end of its transaction are two of them
         assert in_answer(ask())
 
 

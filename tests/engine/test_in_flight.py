@@ -23,7 +23,9 @@ pytestmark = pytest.mark.django_db
 
 @pytest.fixture
 def in_flight(monkeypatch):
-    """Has something done once between STS's first answer and the moment at which the run takes it in."""
+    """Has something done once between STS's first answer and the moment at which the run takes it
+    in.
+    """
 
     def between(do):
         take_in, done = call_pool.Errands.answer, []
@@ -174,7 +176,9 @@ def test_a_late_word_of_an_old_credentials_end_does_not_end_the_new_one(house, s
     assert house.state(leaf).problem is None
 
 
-def test_what_a_deletion_ends_while_it_is_minted_is_neither_kept_nor_told(house, in_flight, monkeypatch):
+def test_what_a_deletion_ends_while_it_is_minted_is_neither_kept_nor_told(
+    house, in_flight, monkeypatch
+):
     hub = house.chained("Hub")
     crowd(house, 3, assumer=hub)
     leaf = house.chained("Leaf", hub)

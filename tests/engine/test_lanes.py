@@ -46,7 +46,9 @@ def fail(way, region=HOME):
 
 
 def outage():
-    return Unavailable("ConnectTimeoutError", 1, "AWS could not be reached in time.", "Check the network.")
+    return Unavailable(
+        "ConnectTimeoutError", 1, "AWS could not be reached in time.", "Check the network."
+    )
 
 
 def test_one_account_alone_may_use_all_there_is_and_two_share_the_threads():
@@ -65,7 +67,9 @@ def test_calls_without_an_answer_shut_a_lane_and_the_rest_is_told_why():
     assert {lane.account for lane, _ in found.next_calls(8)} == {WELL}
     told = list(found.shut_out())
     assert len(told) == 10
-    assert all(error.code == "ConnectTimeoutError" and left.total_seconds() > 0 for _, error, left in told)
+    assert all(
+        error.code == "ConnectTimeoutError" and left.total_seconds() > 0 for _, error, left in told
+    )
 
 
 def test_a_failed_lane_is_tried_with_few_calls_and_one_answer_heals_it():

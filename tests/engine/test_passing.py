@@ -18,7 +18,7 @@ from tests.engine.test_rotation import age
 pytestmark = pytest.mark.django_db
 
 
-# --- a source identity that is rejected -------------------------------------------------------------
+# --- a source identity that is rejected -----------------------------------------------------------
 
 
 def taken_back(house, sts):
@@ -59,7 +59,7 @@ def test_a_source_identity_rejected_again_and_again_is_left_out_before_the_end(h
     assert len(house.events(EventKind.SOURCE_IDENTITY_DROPPED)) == 1
 
 
-# --- a rotation of a root's key ---------------------------------------------------------------------
+# --- a rotation of a root's key -------------------------------------------------------------------
 
 
 def test_an_outage_lengthens_no_second_try_of_a_key_rotation(house, sts, iam):
@@ -79,12 +79,17 @@ def test_an_outage_lengthens_no_second_try_of_a_key_rotation(house, sts, iam):
     assert rotation.due_at < database_now() + timedelta(minutes=2.1)
 
 
-# --- what else a rejection says nothing about -------------------------------------------------------
+# --- what else a rejection says nothing about -----------------------------------------------------
 
 
 @pytest.mark.parametrize(
     ("code", "message"),
-    [("OptInRequired", "x"), ("RegionDisabledException", None), ("AuthFailure", "x"), ("SomethingNew", "x")],
+    [
+        ("OptInRequired", "x"),
+        ("RegionDisabledException", None),
+        ("AuthFailure", "x"),
+        ("SomethingNew", "x"),
+    ],
 )
 def test_each_renewal_is_tried_at_the_pace_of_a_first_rejection(house, sts, code, message):
     started(house, 2)

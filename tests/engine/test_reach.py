@@ -48,7 +48,9 @@ def ambient(house, monkeypatch):
     monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", given.secret_access_key.reveal())
     monkeypatch.setenv("AWS_SESSION_TOKEN", given.session_token.reveal())
     allow_the_workers_own_identity(house)
-    return save_session(Draft(kind="ambient", alias="Ambient", profile="ambient", region=FAR), house.ada)
+    return save_session(
+        Draft(kind="ambient", alias="Ambient", profile="ambient", region=FAR), house.ada
+    )
 
 
 def web_identity(house, monkeypatch, tmp_path, *, region=FAR):
@@ -86,7 +88,9 @@ def far_root(request, house, center, monkeypatch, tmp_path):
 
 
 def test_one_session_in_a_region_not_enabled_stops_none_of_120(house, sts):
-    leaves = [house.chained(f"Leaf {n}", region=FAR if n == 60 else "eu-west-1") for n in range(120)]
+    leaves = [
+        house.chained(f"Leaf {n}", region=FAR if n == 60 else "eu-west-1") for n in range(120)
+    ]
     for leaf in leaves:
         house.start(leaf)
     house.work()
@@ -143,7 +147,8 @@ def test_an_account_without_the_roots_region_has_its_own_hop_rejected(house, sts
         for n, account in enumerate([ACCOUNT, HUB_ACCOUNT])
     ]
     leaves = [
-        house.chained(f"Leaf {n}", hubs[n % 2], region=FAR, arn=house.role_arn(f"Leaf{n}")) for n in range(6)
+        house.chained(f"Leaf {n}", hubs[n % 2], region=FAR, arn=house.role_arn(f"Leaf{n}"))
+        for n in range(6)
     ]
     for leaf in leaves:
         house.start(leaf)
@@ -155,7 +160,8 @@ def test_an_account_without_the_roots_region_has_its_own_hop_rejected(house, sts
         state = house.state(leaf)
         assert (state.status, state.problem.hop) == (Status.FAILED, 2)
         assert (
-            state.problem.message == f"The region {FAR} is not enabled for the calling account {HUB_ACCOUNT}."
+            state.problem.message
+            == f"The region {FAR} is not enabled for the calling account {HUB_ACCOUNT}."
         )
     assert house.state(root).problem is None
     # The parent lives on as it was: nothing was said about it.
@@ -193,7 +199,9 @@ def test_a_dead_parent_is_minted_again_once_and_its_children_go_on(house, sts):
 
 
 def test_a_parent_that_is_no_use_minted_again_is_left_alone(house, sts):
-    """AWS goes on to say that it does not know the caller: so it is not the caller that it does not want."""
+    """AWS goes on to say that it does not know the caller: so it is not the caller that it does not
+    want.
+    """
     hub = house.chained("Hub")
     odd, sound = house.chained("Odd", hub), house.chained("Sound", hub)
     house.start(odd)

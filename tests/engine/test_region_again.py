@@ -1,4 +1,6 @@
-"""Once a region takes a call of an account again, whatever it has rejected for that account is tried."""
+"""Once a region takes a call of an account again, whatever it has rejected for that account is
+tried.
+"""
 
 import pytest
 

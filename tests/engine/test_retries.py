@@ -99,7 +99,11 @@ def test_a_first_start_that_is_denied_waits_for_a_change(house, sts):
     sts.deny()
     house.work()
     state = house.state(leaf)
-    assert (state.status, state.next_rotation_at, state.problem.retrying) == (Status.FAILED, None, False)
+    assert (state.status, state.next_rotation_at, state.problem.retrying) == (
+        Status.FAILED,
+        None,
+        False,
+    )
 
 
 def test_a_rotation_is_tried_until_the_end_and_then_rejected(house, sts):
@@ -177,7 +181,8 @@ def test_many_that_are_rejected_together_are_spread_over_minutes():
     row.problem = problem_of(denied.error)
     end = now + timedelta(minutes=24)
     tries = sorted(
-        (retries.due_after(row, denied, end, now) - now) / timedelta(minutes=1) for _ in range(10_000)
+        (retries.due_after(row, denied, end, now) - now) / timedelta(minutes=1)
+        for _ in range(10_000)
     )
     assert tries[0] > 3.9
     assert tries[-1] < 8.1
@@ -190,7 +195,11 @@ def test_a_key_or_region_is_looked_at_some_day_where_nothing_lives(about):
     now = database_now()
     row = Credential(level=1, attempts=0, parent_id="root")
     refusal = Refusal(Refused("X", 1, "no", "check", about=about))
-    assert timedelta(minutes=10) <= retries.due_after(row, refusal, None, now) - now <= timedelta(minutes=30)
+    assert (
+        timedelta(minutes=10)
+        <= retries.due_after(row, refusal, None, now) - now
+        <= timedelta(minutes=30)
+    )
     held_up = Blocked({"hop": 0}, due_at=None, finds_out=True)
     assert retries.due_after(row, held_up, None, now) - now >= timedelta(minutes=10)
     assert retries.due_after(row, Blocked({"hop": 0}, due_at=None), None, now) is None
@@ -358,7 +367,9 @@ def test_the_roots_page_says_why_others_stand(house, sts, dead_key):
 
 
 @pytest.mark.parametrize("step", ["_claim_more", "_commit"])
-def test_a_rejection_does_not_outlive_the_success_of_another_worker(house, sts, dead_key, monkeypatch, step):
+def test_a_rejection_does_not_outlive_the_success_of_another_worker(
+    house, sts, dead_key, monkeypatch, step
+):
     """Reject the key at one worker and accept it at another, before or after the first commits."""
     settle = getattr(rotation.Run, step)
     leaves = started(house, 30)

@@ -108,7 +108,11 @@ def test_a_refusal_names_its_hop_and_what_to_check_and_is_not_hammered(house, st
     house.work()
     state = house.state(third)
     assert state.status is Status.FAILED
-    assert (state.problem.code, state.problem.hop, state.problem.retrying) == ("AccessDenied", 2, False)
+    assert (state.problem.code, state.problem.hop, state.problem.retrying) == (
+        "AccessDenied",
+        2,
+        False,
+    )
     assert "trust policy" in state.problem.check
     sts.calls.clear()
     house.work()
@@ -119,7 +123,13 @@ def test_what_a_refusal_further_up_blocks_says_since_when_that_is_so(house, sts)
     hub = house.chained("Hub", arn=house.role_arn("ClosedHub", trusts=[]))
     leaf = house.chained("Leaf", hub)
     house.start(leaf)
-    earlier = {"code": "Throttling", "hop": 2, "message": "Rate exceeded", "check": "", "retrying": True}
+    earlier = {
+        "code": "Throttling",
+        "hop": 2,
+        "message": "Rate exceeded",
+        "check": "",
+        "retrying": True,
+    }
     earlier["since"] = "2020-02-20T20:20:20+00:00"
     Credential.objects.filter(level=2).update(problem=earlier)
     house.work()
@@ -219,7 +229,9 @@ def test_a_worker_that_returns_after_its_lease_changes_nothing(house, sts, monke
     Credential.objects.update(lease_until=database_now() - timedelta(seconds=1))
     house.work()
     before = Credential.objects.values().get(level=1)
-    answered = call_pool.assume(Call(row, root_credentials(house.root, "eu-west-1"), region="eu-west-1"))
+    answered = call_pool.assume(
+        Call(row, root_credentials(house.root, "eu-west-1"), region="eu-west-1")
+    )
     assert isinstance(answered, Minted)
     assert commit(late, [(row, answered)], {row.pk: []}) == set()
     assert Credential.objects.values().get(level=1) == before

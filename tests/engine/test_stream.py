@@ -32,7 +32,9 @@ def test_starts_are_claimed_apart_from_the_bulk(house):
     first, second = house.chained("First"), house.chained("Second")
     house.start(first)
     house.start(second)
-    Credential.objects.filter(pk=Activation.objects.get(session=first).credential_id).update(asked_at=None)
+    Credential.objects.filter(pk=Activation.objects.get(session=first).credential_id).update(
+        asked_at=None
+    )
     claim = claims.Claim()
     assert [row.pk for row in claims.claim_due(claim, 10, asked_only=True)] == [
         Activation.objects.get(session=second).credential_id
@@ -78,13 +80,18 @@ def test_what_waits_for_an_account_without_answers_is_told_at_its_own_hop(house,
     house.work()
     leaf = house.chained("Leaf", hub)
     house.start(leaf)
-    gone = Unavailable("ConnectTimeoutError", 1, "AWS could not be reached in time.", "Check the network.")
+    gone = Unavailable(
+        "ConnectTimeoutError", 1, "AWS could not be reached in time.", "Check the network."
+    )
     way = route("111122223333", "eu-west-1")
     for region in way.regions:
         for _ in range(FAILURES_TO_SHUT):
             way.told(region, gone)
     house.work()
-    assert (house.state(leaf).problem.code, house.state(leaf).problem.hop) == ("ConnectTimeoutError", 2)
+    assert (house.state(leaf).problem.code, house.state(leaf).problem.hop) == (
+        "ConnectTimeoutError",
+        2,
+    )
 
 
 def test_an_account_without_answers_leaves_the_others_untouched(house, sts):
@@ -104,7 +111,10 @@ def test_an_account_without_answers_leaves_the_others_untouched(house, sts):
 def test_several_started_together_end_their_profiles_and_share_a_hop(house, sts):
     hub = house.chained("Hub")
     old = house.chained("Old", profile="work")
-    new = [house.chained("New", hub, profile="work"), *(house.chained(f"Leaf {n}", hub) for n in range(9))]
+    new = [
+        house.chained("New", hub, profile="work"),
+        *(house.chained(f"Leaf {n}", hub) for n in range(9)),
+    ]
     house.start(old)
     house.work()
     sts.calls.clear()
@@ -231,7 +241,9 @@ def test_a_worker_sends_itself_the_sweep_when_the_clock_is_silent(valkey, monkey
 
 def test_a_worker_sweeps_the_database_when_no_message_arrives(valkey, monkeypatch):
     swept, ended = [], []
-    monkeypatch.setattr(watchdog.current_app, "send_task", lambda name, **options: None, raising=False)
+    monkeypatch.setattr(
+        watchdog.current_app, "send_task", lambda name, **options: None, raising=False
+    )
     monkeypatch.setattr(watchdog.Heart, "_have_swept", lambda self: swept.append(1))
     monkeypatch.setattr(watchdog.Heart, "_end_sweeper", lambda self: ended.append(1))
     beating = watchdog.Heart()
@@ -374,7 +386,9 @@ def test_a_parent_minted_between_read_and_claim_is_not_minted_again(house, sts, 
 def held_elsewhere(hub):
     """Another run's claim of that session's credential, and its row."""
     claim = claims.Claim()
-    [row] = claims.claim_these(claim, [Credential.objects.get(request__role_arn=hub.link.role_arn).pk])
+    [row] = claims.claim_these(
+        claim, [Credential.objects.get(request__role_arn=hub.link.role_arn).pk]
+    )
     return claim, row
 
 
@@ -504,7 +518,9 @@ def test_a_key_that_is_refused_for_one_root_is_tried_for_another(house, sts):
     for alias, secret in (("Mistyped", Secret("x" * 40)), ("Right", key.secret_access_key)):
         root = house.iam_user(alias)
         settings = {**root.settings, "access_key_id": key.access_key_id}
-        draft = Draft("iam-user", alias, root.profile, root.region, settings, {"secret_access_key": secret})
+        draft = Draft(
+            "iam-user", alias, root.profile, root.region, settings, {"secret_access_key": secret}
+        )
         roots.append(save_session(draft, house.ada, root))
     wrong, right = (house.chained(f"Leaf of {root.alias}", root) for root in roots)
     house.start(wrong)
@@ -531,7 +547,9 @@ def test_a_run_ends_though_calls_come_back_again_and_again(house, sts, monkeypat
 def test_a_request_that_this_version_cannot_read_is_told_and_tried_again(house, sts, caplog):
     [leaf] = house.chain(1)
     house.start(leaf)
-    Credential.objects.filter(level=1).update(request={"role_arn": "x", "role_session_name": "y", "new": "z"})
+    Credential.objects.filter(level=1).update(
+        request={"role_arn": "x", "role_session_name": "y", "new": "z"}
+    )
     rotation.run()
     problem = house.state(leaf).problem
     assert (problem.code, problem.hop, problem.retrying) == ("InternalError", 1, True)

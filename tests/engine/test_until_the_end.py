@@ -1,5 +1,5 @@
-"""What is rejected is tried until the end of what lives, each cause by its own count; what rests on a root
-waits for it.
+"""What is rejected is tried until the end of what lives, each cause by its own count; what rests on
+a root waits for it.
 """
 
 import os
@@ -55,7 +55,9 @@ def test_the_last_try_is_made_at_the_very_end():
     denied = Refusal(Refused("AccessDenied", 1, "no", "check"))
     row.problem = problem_of(denied.error)
     left, tries = timedelta(minutes=25), []
-    while (due_at := retries.due_after(row, denied, now + left, now)) is not None and left > timedelta(0):
+    while (
+        due_at := retries.due_after(row, denied, now + left, now)
+    ) is not None and left > timedelta(0):
         tries.append(due_at - now)
         left -= tries[-1]
     assert left == timedelta(0)
@@ -139,7 +141,9 @@ def test_what_rests_on_a_rejected_root_waits_quietly_and_says_why(house, sts, re
     root, _mend = rejected
     leaves = stopped(house, root)
     code = house.state(root).problem.code
-    assert {(house.state(leaf).problem.hop, house.state(leaf).problem.code) for leaf in leaves} == {(0, code)}
+    assert {(house.state(leaf).problem.hop, house.state(leaf).problem.code) for leaf in leaves} == {
+        (0, code)
+    }
     assert not Credential.objects.filter(due_at__isnull=False).exists()
     assert rotation.run() == 0
 
@@ -180,7 +184,9 @@ def test_a_test_of_the_root_heals_all_that_rests_on_it(house, sts, monkeypatch, 
     sts.add_role(role, trusts=[])
     leaves = stopped(house, root)
     sts.add_role(role, trusts=["system:worker"])
-    draft = Draft("web-identity", root.alias, root.profile, root.region, settings=dict(root.settings))
+    draft = Draft(
+        "web-identity", root.alias, root.profile, root.region, settings=dict(root.settings)
+    )
     run_root_probe(str(start_probe(draft, house.ada, root).pk))
     house.work()
     assert set(statuses(house, leaves)) == {Status.ACTIVE}
@@ -251,7 +257,9 @@ def test_what_rests_on_a_code_is_not_claimed_before_it_is_given(house, sts):
 # --- what is said of it follows what is known -----------------------------------------------------
 
 
-def test_a_root_that_is_rejected_for_another_reason_says_so_everywhere(house, sts, monkeypatch, tmp_path):
+def test_a_root_that_is_rejected_for_another_reason_says_so_everywhere(
+    house, sts, monkeypatch, tmp_path
+):
     root = web_identity(house, monkeypatch, tmp_path, region="eu-west-1")
     sts.add_role(root.settings["role_arn"], trusts=[])
     leaves = stopped(house, root)

@@ -67,7 +67,8 @@ class Login:
 class Rules:
     """Hold the state.
 
-    Each action takes the fields of its request and returns those of its answer, or raises `Refusal`.
+    Each action takes the fields of its request and returns those of its answer, or raises
+    `Refusal`.
     """
 
     def __init__(self, start_url: str) -> None:
@@ -106,7 +107,9 @@ class Rules:
         self._client(asked)
         if asked.get("startUrl") != self.start_url:
             raise Refusal("InvalidRequestException")
-        user_code = "-".join("".join(secrets.choice(string.ascii_uppercase) for _ in range(4)) for _ in "12")
+        user_code = "-".join(
+            "".join(secrets.choice(string.ascii_uppercase) for _ in range(4)) for _ in "12"
+        )
         device_code = secrets.token_urlsafe(60)
         self.devices[device_code] = Device(
             asked["clientId"], user_code, self.now() + self.device_seconds, self.interval_seconds
@@ -128,7 +131,8 @@ class Rules:
         if grant == DEVICE_GRANT:
             return self._issue(self._approved(asked), asked["clientId"], client)
         login = next(
-            (t for t, login in self.logins.items() if login.refresh == asked.get("refreshToken")), None
+            (t for t, login in self.logins.items() if login.refresh == asked.get("refreshToken")),
+            None,
         )
         if login is None or self.logins[login].client_id != asked["clientId"]:
             raise Refusal("InvalidGrantException")
@@ -166,7 +170,11 @@ class Rules:
 
     def _client(self, asked: Mapping[str, Any]) -> Client:
         client = self.clients.get(asked.get("clientId", ""))
-        if client is None or client.secret != asked.get("clientSecret") or client.ends <= self.now():
+        if (
+            client is None
+            or client.secret != asked.get("clientSecret")
+            or client.ends <= self.now()
+        ):
             raise Refusal("InvalidClientException")
         return client
 
@@ -201,7 +209,9 @@ class Rules:
             for (number, _), roles in self.assigned.get(person, {}).items()
         )
 
-    def _page(self, name: str, rows: list[dict[str, str]], asked: Mapping[str, str]) -> dict[str, Any]:
+    def _page(
+        self, name: str, rows: list[dict[str, str]], asked: Mapping[str, str]
+    ) -> dict[str, Any]:
         start = int(asked.get("next_token") or 0)
         end = start + self.page_size
         return {name: rows[start:end], "nextToken": str(end) if end < len(rows) else None}

@@ -1,4 +1,6 @@
-"""The HTTP side: JSON in and out, error codes in the header as AWS gives them, faults on request."""
+"""The HTTP side: JSON in and out, error codes in the header as AWS gives them, faults on
+request.
+"""
 
 import json
 import threading
@@ -16,7 +18,9 @@ class FakeIdentityCenter:
     The credentials it gives are good at that STS.
     """
 
-    def __init__(self, sts: FakeSts, start_url: str = "https://d-1234567890.awsapps.com/start") -> None:
+    def __init__(
+        self, sts: FakeSts, start_url: str = "https://d-1234567890.awsapps.com/start"
+    ) -> None:
         self.sts = sts
         self.start_url = start_url
         self.reset()
@@ -32,7 +36,9 @@ class FakeIdentityCenter:
         self._server = _Server(("127.0.0.1", 0), _Handler)
         self._server.center = self
         self.url = f"http://127.0.0.1:{self._server.server_address[1]}"
-        self._thread = threading.Thread(target=self._server.serve_forever, args=(0.02,), daemon=True)
+        self._thread = threading.Thread(
+            target=self._server.serve_forever, args=(0.02,), daemon=True
+        )
         self._thread.start()
         return self
 
@@ -73,7 +79,9 @@ class FakeIdentityCenter:
         """The next call is answered with exactly that."""
         self._faults.append(body)
 
-    def answer(self, method: str, target: str, token: str, body: bytes) -> tuple[int, dict[str, str], bytes]:
+    def answer(
+        self, method: str, target: str, token: str, body: bytes
+    ) -> tuple[int, dict[str, str], bytes]:
         """Status, headers and body for one request."""
         path, _, query = target.partition("?")
         call = {"path": path, "code": ""}
@@ -124,7 +132,8 @@ class FakeIdentityCenter:
         account, role = asked.get("account_id", ""), asked.get("role_name", "")
         if not self.rules.may(person, account, role):
             raise Refusal("ForbiddenException", "No access")
-        arn = f"arn:aws:iam::{account}:role/aws-reserved/sso.amazonaws.com/AWSReservedSSO_{role}_0123456789abcdef"
+        name = f"AWSReservedSSO_{role}_0123456789abcdef"
+        arn = f"arn:aws:iam::{account}:role/aws-reserved/sso.amazonaws.com/{name}"
         given = self.sts.role_session(arn, person, self.rules.role_seconds)
         assert given.session_token
         assert given.expires_at

@@ -52,11 +52,17 @@ class Iam:
 
     def keys_of(self, user_arn: str) -> dict[str, Record]:
         """The user's long-lived keys, in the order of their creation."""
-        own = [key.access_key_id for key in self.rules.keys.values() if key.arn == user_arn and not key.token]
+        own = [
+            key.access_key_id
+            for key in self.rules.keys.values()
+            if key.arn == user_arn and not key.token
+        ]
         return {key_id: self.record(key_id) for key_id in own}
 
     def answer(self, caller: Key, call: dict[str, Any], asked: Mapping[str, str]) -> dict[str, Any]:
-        """One action by a user on that user's own keys; the log gets `keys`: {id: active} after it."""
+        """One action by a user on that user's own keys; the log gets `keys`: {id: active} after
+        it.
+        """
         action, user = call["action"], caller.arn.rpartition("/")[2]
         actions = {
             "ListAccessKeys": self._list,
@@ -66,17 +72,21 @@ class Iam:
             "GetAccessKeyLastUsed": self._last_used,
         }
         if action not in actions or asked.get("Version") != "2010-05-08":
-            raise Refusal("InvalidAction", f"Could not find operation {action} for version 2010-05-08")
+            raise Refusal(
+                "InvalidAction", f"Could not find operation {action} for version 2010-05-08"
+            )
         if caller.is_role or action in self.denied or asked.get("UserName", user) != user:
             raise Refusal(
                 "AccessDenied",
-                f"User: {caller.arn} is not authorized to perform: iam:{action} on resource: user {user} "
-                "because no identity-based policy allows the action",
+                f"User: {caller.arn} is not authorized to perform: iam:{action} on resource: user"
+                f" {user} because no identity-based policy allows the action",
             )
         try:
             return actions[action](caller, asked)
         finally:
-            call["keys"] = {key_id: record.active for key_id, record in self.keys_of(caller.arn).items()}
+            call["keys"] = {
+                key_id: record.active for key_id, record in self.keys_of(caller.arn).items()
+            }
 
     def _list(self, caller: Key, asked: Mapping[str, str]) -> dict[str, Any]:
         shown = list(self.keys_of(caller.arn).items())
@@ -98,7 +108,9 @@ class Iam:
 
     def _create(self, caller: Key, asked: Mapping[str, str]) -> dict[str, Any]:
         if len(self.keys_of(caller.arn)) >= MOST_KEYS:
-            raise Refusal("LimitExceeded", f"Cannot exceed quota for AccessKeysPerUser: {MOST_KEYS}")
+            raise Refusal(
+                "LimitExceeded", f"Cannot exceed quota for AccessKeysPerUser: {MOST_KEYS}"
+            )
         parts = caller.arn.split(":")
         user = parts[5].partition("/")[2]
         key = self.rules.new_user(user, parts[4], parts[1], caller.mfa_device)
@@ -125,7 +137,9 @@ class Iam:
     def _last_used(self, caller: Key, asked: Mapping[str, str]) -> dict[str, Any]:
         used = self._owned(caller, asked).last_used
         said = (
-            {"ServiceName": "sts", "Region": "us-east-1"} if used else {"ServiceName": "N/A", "Region": "N/A"}
+            {"ServiceName": "sts", "Region": "us-east-1"}
+            if used
+            else {"ServiceName": "N/A", "Region": "N/A"}
         )
         return {"AccessKeyLastUsed": said | ({"LastUsedDate": _iso(used)} if used else {})}
 

@@ -13,7 +13,9 @@ PACKED_SPACE = 4000
 
 @dataclass(frozen=True)
 class PassedOn:
-    """A session's source identity, and the keys (in lower case) of the tags that its own sessions inherit."""
+    """A session's source identity, and the keys (in lower case) of the tags that its own sessions
+    inherit.
+    """
 
     source_identity: str = ""
     transitive: frozenset[str] = frozenset()
@@ -51,19 +53,29 @@ class Sent:
         return 1 + 100 * size // PACKED_SPACE if size else None
 
     def refusal(self, inherited: PassedOn) -> tuple[str, str] | None:
-        """The code and message of the first of AWS's rules that this breaks, whatever the role says."""
+        """The code and message of the first of AWS's rules that this breaks, whatever the role
+        says.
+        """
         if self.source_identity and not SESSION_NAME.fullmatch(self.source_identity):
             return "ValidationError", "Value at 'sourceIdentity' failed to satisfy constraint"
-        if inherited.source_identity and self.source_identity not in {"", inherited.source_identity}:
+        if inherited.source_identity and self.source_identity not in {
+            "",
+            inherited.source_identity,
+        }:
             return "AccessDenied", "The source identity of a session cannot be changed"
         lower = [key.lower() for key in self.tags]
         if len(set(lower)) < len(lower):
-            return "InvalidParameterValue", "Duplicate tag keys found. Tag keys are case insensitive."
+            return (
+                "InvalidParameterValue",
+                "Duplicate tag keys found. Tag keys are case insensitive.",
+            )
         if not inherited.transitive.isdisjoint(lower):
             return (
                 "InvalidParameterValue",
-                "One of the specified transitive tag keys can't be set because it conflicts with a transitive tag key from "
-                "the calling session.",
+                (
+                    "One of the specified transitive tag keys can't be set because it conflicts"
+                    " with a transitive tag key from the calling session."
+                ),
             )
         if not {key.lower() for key in self.transitive_tag_keys} <= set(lower):
             return (
@@ -98,7 +110,8 @@ class Sent:
         """Return what the new session hands down."""
         transitive = {key.lower() for key in self.transitive_tag_keys}
         return PassedOn(
-            inherited.source_identity or self.source_identity, inherited.transitive | frozenset(transitive)
+            inherited.source_identity or self.source_identity,
+            inherited.transitive | frozenset(transitive),
         )
 
 

@@ -84,14 +84,17 @@ class Role:
 
 
 class Rules:
-    """The state and STS's actions. Each action returns the fields of its answer, or raises `Refusal`."""
+    """The state and STS's actions. Each action returns the fields of its answer, or raises
+    `Refusal`.
+    """
 
     def __init__(self) -> None:
         self.keys: dict[str, Key] = {}
         self.roles: dict[str, Role] = {}
         # Identity providers' tokens: who each speaks for, and until when.
         self.identity_tokens: dict[str, tuple[str, float]] = {}
-        # (account, opt-in region) where it is enabled; {role ARN or "*": until when assuming it is denied}.
+        # (account, opt-in region) where it is enabled; {role ARN or "*": until when assuming it is
+        # denied}.
         self.enabled: set[tuple[str, str]] = set()
         self.denied: dict[str, float] = {}
         # A device's code is good once, as at AWS; or as often as a test likes to type it.
@@ -99,14 +102,16 @@ class Rules:
         self.used_codes: set[tuple[str | None, str | None]] = set()
         # Lets time pass at AWS alone: expiry and new credentials follow this clock.
         self.clock_ahead_seconds = 0.0
-        # AWS's whole clock is so far ahead of this machine's; negative: behind it. Signatures are judged by
-        # it, too.
+        # AWS's whole clock is so far ahead of this machine's; negative: behind it. Signatures are
+        # judged by it, too.
         self.skew_seconds = 0.0
 
     def now(self) -> float:
         return time.time() + self.clock_ahead_seconds + self.skew_seconds
 
-    def new_user(self, name: str, account: str, partition: str, mfa_device: tuple[str, str] | None) -> Key:
+    def new_user(
+        self, name: str, account: str, partition: str, mfa_device: tuple[str, str] | None
+    ) -> Key:
         arn = f"arn:{partition}:iam::{account}:user/{name}"
         principals = frozenset({"*", arn, account, f"arn:{partition}:iam::{account}:root"})
         key = Key(_id("AKIA"), _secret(), arn, _id("AIDA"), principals, mfa_device=mfa_device)
@@ -120,7 +125,9 @@ class Rules:
         assert match
         partition, account, name = match["partition"], match["account"], match["name"]
         arn = f"arn:{partition}:sts::{account}:assumed-role/{name}/{session_name}"
-        principals = frozenset({"*", arn, role.arn, account, f"arn:{partition}:iam::{account}:root"})
+        principals = frozenset(
+            {"*", arn, role.arn, account, f"arn:{partition}:iam::{account}:root"}
+        )
         user_id = f"{role.role_id}:{session_name}"
         return self._temporary(arn, user_id, principals, seconds, is_role=True, passed_on=passed_on)
 
@@ -151,19 +158,25 @@ class Rules:
         device = (asked.get("SerialNumber"), asked.get("TokenCode"))
         if any(device) and device != caller.mfa_device:
             raise Refusal(
-                "AccessDenied", "MultiFactorAuthentication failed with invalid MFA one time pass code."
+                "AccessDenied",
+                "MultiFactorAuthentication failed with invalid MFA one time pass code.",
             )
         if any(device) and self.takes_codes_once:
             if device in self.used_codes:
                 raise Refusal(
-                    "AccessDenied", "MultiFactorAuthentication failed with invalid MFA one time pass code."
+                    "AccessDenied",
+                    "MultiFactorAuthentication failed with invalid MFA one time pass code.",
                 )
             self.used_codes.add(device)
-        key = self._temporary(caller.arn, caller.user_id, caller.principals, seconds, mfa=any(device))
+        key = self._temporary(
+            caller.arn, caller.user_id, caller.principals, seconds, mfa=any(device)
+        )
         return {"Credentials": _credentials(key)}
 
     def assume_role(self, caller: Key, asked: Mapping[str, str]) -> dict[str, Any]:
-        arn, name, external_id = (asked.get(n, "") for n in ("RoleArn", "RoleSessionName", "ExternalId"))
+        arn, name, external_id = (
+            asked.get(n, "") for n in ("RoleArn", "RoleSessionName", "ExternalId")
+        )
         if not ROLE_ARN.fullmatch(arn):
             raise Refusal("ValidationError", f"{arn} is invalid")
         _constrained(name, "roleSessionName", 2, 64, SESSION_NAME, r"[\w+=,.@-]*")
@@ -172,10 +185,15 @@ class Rules:
         seconds = _seconds(asked, 3600, 43200)
         role = self.roles.get(arn)
         denied_until = max(self.denied.get(arn, 0.0), self.denied.get("*", 0.0))
-        if role is None or time.time() < denied_until or not self._may(caller, role, name, external_id):
+        if (
+            role is None
+            or time.time() < denied_until
+            or not self._may(caller, role, name, external_id)
+        ):
             raise Refusal(
                 "AccessDenied",
-                f"User: {caller.arn} is not authorized to perform: sts:AssumeRole on resource: {arn}",
+                f"User: {caller.arn} is not authorized to perform: sts:AssumeRole on resource:"
+                f" {arn}",
             )
         sent = Sent.parse(asked)
         if refused := sent.refusal(caller.passed_on):
@@ -189,7 +207,8 @@ class Rules:
         if caller.token and seconds > 3600:
             raise Refusal(
                 "ValidationError",
-                "The requested DurationSeconds exceeds the 1 hour session limit for roles assumed by role chaining.",
+                "The requested DurationSeconds exceeds the 1 hour session limit for roles assumed"
+                " by role chaining.",
             )
         if seconds > role.max_session_seconds:
             raise Refusal(
@@ -214,10 +233,13 @@ class Rules:
         subject, ends = self.identity_tokens.get(asked.get("WebIdentityToken", ""), ("", 0.0))
         if not subject:
             raise Refusal(
-                "InvalidIdentityToken", "No OpenIDConnect provider found in your account for the issuer"
+                "InvalidIdentityToken",
+                "No OpenIDConnect provider found in your account for the issuer",
             )
         if ends <= self.now():
-            raise Refusal("ExpiredTokenException", f"Token expired: current date/time {self.now():.0f}")
+            raise Refusal(
+                "ExpiredTokenException", f"Token expired: current date/time {self.now():.0f}"
+            )
         role = self.roles.get(arn)
         if role is None or subject not in role.trusts:
             raise Refusal("AccessDenied", "Not authorized to perform sts:AssumeRoleWithWebIdentity")
@@ -278,7 +300,8 @@ def _constrained(
         return
     raise Refusal(
         "ValidationError",
-        f"1 validation error detected: Value '{text}' at '{name}' failed to satisfy constraint: {why}",
+        f"1 validation error detected: Value '{text}' at '{name}' failed to satisfy constraint:"
+        f" {why}",
     )
 
 
@@ -287,8 +310,8 @@ def _seconds(asked: Mapping[str, str], default: int, longest: int) -> int:
     if not 900 <= seconds <= longest:
         raise Refusal(
             "ValidationError",
-            f"1 validation error detected: Value '{seconds}' at 'durationSeconds' failed to satisfy constraint: "
-            f"Member must have value between 900 and {longest}",
+            f"1 validation error detected: Value '{seconds}' at 'durationSeconds' failed to satisfy"
+            f" constraint: Member must have value between 900 and {longest}",
         )
     return seconds
 

@@ -23,32 +23,40 @@ from tests.fake_sts.passed_on import Sent
 from tests.fake_sts.rules import EXTRA_ACTIONS, Key, Refusal, Rules, new_role
 
 MESSAGES = {
-    "AccessDenied": "User: arn:aws:iam::111122223333:user/example is not authorized to perform: sts:AssumeRole "
-    "on resource: arn:aws:iam::111122223333:role/Example",
+    "AccessDenied": (
+        "User: arn:aws:iam::111122223333:user/example is not authorized to perform: sts:AssumeRole "
+        "on resource: arn:aws:iam::111122223333:role/Example"
+    ),
     "ExpiredToken": "The security token included in the request is expired",
     "ExpiredTokenException": "The security token included in the request is expired",
     "Throttling": "Rate exceeded",
-    "RegionDisabledException": "STS is not activated in this region for account:111122223333. Your account "
-    "administrator can activate STS in this region using the IAM Console.",
-    "PackedPolicyTooLarge": "Packed policy consumes 112% of allotted space, please use smaller policy.",
+    "RegionDisabledException": (
+        "STS is not activated in this region for account:111122223333. Your account "
+        "administrator can activate STS in this region using the IAM Console."
+    ),
+    "PackedPolicyTooLarge": (
+        "Packed policy consumes 112% of allotted space, please use smaller policy."
+    ),
 }
 
 
 class FakeSts:
-    """A threaded HTTP STS on a free loopback port, between `with` and its end. Safe for many threads."""
+    """A threaded HTTP STS on a free loopback port, between `with` and its end. Safe for many
+    threads.
+    """
 
     def __init__(self) -> None:
         self.rules = Rules()
         # The same users' keys as IAM sees them; at the same address.
         self.iam = Iam(self.rules)
-        # One dict per call: action, code ("" if it was answered), status, access_key_id, caller_arn, region,
-        # at, and for AssumeRole role_arn, role_session_name, external_id, duration_seconds, sent (the rest),
-        # issued_access_key_id.
+        # One dict per call: action, code ("" if it was answered), status, access_key_id,
+        # caller_arn, region, at, and for AssumeRole role_arn, role_session_name, external_id,
+        # duration_seconds, sent (the rest), issued_access_key_id.
         self.calls: list[dict[str, Any]] = []
         self.latency_seconds = 0.0
         self.down = False
-        # Regions whose STS is out of order: "" hangs up, a code is answered to every call that is signed for
-        # them.
+        # Regions whose STS is out of order: "" hangs up, a code is answered to every call that is
+        # signed for them.
         self.out_of_order: dict[str, str] = {}
         self._faults: list[Refusal | tuple[int, bytes] | None] = []
         self._lost: set[str] = set()
@@ -59,7 +67,9 @@ class FakeSts:
         self._server = _Server(("127.0.0.1", 0), _Handler)
         self._server.sts = self
         self.url = f"http://127.0.0.1:{self._server.server_address[1]}"
-        self._thread = threading.Thread(target=self._server.serve_forever, args=(0.02,), daemon=True)
+        self._thread = threading.Thread(
+            target=self._server.serve_forever, args=(0.02,), daemon=True
+        )
         self._thread.start()
         return self
 
@@ -103,7 +113,9 @@ class FakeSts:
         self.rules.enabled.discard((account, region))
 
     def deny(self, role_arn: str = "*", seconds: float = math.inf) -> None:
-        """Deny AssumeRole of that role, or of all, for a while, as IAM does while it spreads a change."""
+        """Deny AssumeRole of that role, or of all, for a while, as IAM does while it spreads a
+        change.
+        """
         self.rules.denied[role_arn] = time.time() + seconds
 
     def allow(self, role_arn: str = "*") -> None:
@@ -137,7 +149,11 @@ class FakeSts:
 
     def identity_token(self, subject: str, seconds: float = 3600) -> str:
         """An identity provider's token for that subject, which roles may trust by its name."""
-        claims = {"sub": subject, "exp": int(self.rules.now() + seconds), "jti": secrets.token_hex(8)}
+        claims = {
+            "sub": subject,
+            "exp": int(self.rules.now() + seconds),
+            "jti": secrets.token_hex(8),
+        }
         token = ".".join(
             base64.urlsafe_b64encode(part).decode().rstrip("=")
             for part in (b'{"alg":"none"}', json.dumps(claims).encode(), secrets.token_bytes(32))
@@ -145,7 +161,9 @@ class FakeSts:
         self.rules.identity_tokens[token] = (subject, self.rules.now() + seconds)
         return token
 
-    def role_session(self, role_arn: str, session_name: str, seconds: float = 3600) -> AwsCredentials:
+    def role_session(
+        self, role_arn: str, session_name: str, seconds: float = 3600
+    ) -> AwsCredentials:
         """Credentials of a role as a machine would have them, without a call."""
         role = self.rules.roles.get(role_arn) or new_role(role_arn, (), None, 3600, None, False)
         return _handed_out(self.rules.new_session(role, session_name, seconds))
@@ -187,7 +205,9 @@ class FakeSts:
             time.sleep(self.latency_seconds)
         if self.down:
             return None
-        asked = dict(urllib.parse.parse_qsl(body.decode("utf-8", "replace"), keep_blank_values=True))
+        asked = dict(
+            urllib.parse.parse_qsl(body.decode("utf-8", "replace"), keep_blank_values=True)
+        )
         signed = signature.parse(handler.headers.get("Authorization", ""))
         call: dict[str, Any] = {
             "action": asked.get("Action", ""),
@@ -276,21 +296,44 @@ class FakeSts:
         """Return whose request it is, if the signature is right and the key alive."""
         if not handler.headers.get("Authorization"):
             raise Refusal("MissingAuthenticationToken", "Request is missing Authentication Token")
-        amz_date, token = handler.headers.get("X-Amz-Date", ""), handler.headers.get("X-Amz-Security-Token")
-        must_sign = {"host", "x-amz-date"} | ({"x-amz-security-token"} if token else set())
-        if signed is None or not must_sign.issubset(signed.headers) or signed.service not in {"sts", "iam"}:
-            raise Refusal("IncompleteSignature", "The request signature does not conform to AWS standards.")
-        key = self.rules.keys.get(signed.access_key_id)
-        if key is None or key.token != token or self.iam.does_not_take(key) or self._is_shut_to(key, signed):
-            raise Refusal("InvalidClientTokenId", "The security token included in the request is invalid.")
-        canonical = signature.canonical_request(
-            signed, handler.command, handler.path, {k.lower(): v for k, v in handler.headers.items()}, body
+        amz_date, token = (
+            handler.headers.get("X-Amz-Date", ""),
+            handler.headers.get("X-Amz-Security-Token"),
         )
-        if amz_date[:8] != signed.date or not signature.is_right(signed, canonical, amz_date, key.secret):
+        must_sign = {"host", "x-amz-date"} | ({"x-amz-security-token"} if token else set())
+        if (
+            signed is None
+            or not must_sign.issubset(signed.headers)
+            or signed.service not in {"sts", "iam"}
+        ):
+            raise Refusal(
+                "IncompleteSignature", "The request signature does not conform to AWS standards."
+            )
+        key = self.rules.keys.get(signed.access_key_id)
+        if (
+            key is None
+            or key.token != token
+            or self.iam.does_not_take(key)
+            or self._is_shut_to(key, signed)
+        ):
+            raise Refusal(
+                "InvalidClientTokenId", "The security token included in the request is invalid."
+            )
+        canonical = signature.canonical_request(
+            signed,
+            handler.command,
+            handler.path,
+            {k.lower(): v for k, v in handler.headers.items()},
+            body,
+        )
+        if amz_date[:8] != signed.date or not signature.is_right(
+            signed, canonical, amz_date, key.secret
+        ):
             raise Refusal(
                 "SignatureDoesNotMatch",
-                "The request signature we calculated does not match the signature you provided. Check your AWS Secret "
-                f"Access Key and signing method.\n\nThe Canonical String for this request should have been\n'{canonical}'",
+                "The request signature we calculated does not match the signature you provided."
+                " Check your AWS Secret Access Key and signing method.\n\nThe Canonical String for"
+                f" this request should have been\n'{canonical}'",
             )
         if fault := signature.out_of_time(amz_date, self.clock()):
             raise Refusal("SignatureDoesNotMatch", fault)

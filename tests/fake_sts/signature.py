@@ -13,7 +13,8 @@ from datetime import UTC, datetime
 from functools import lru_cache
 
 _AUTHORIZATION = re.compile(
-    r"AWS4-HMAC-SHA256 Credential=(?P<key>[^/,\s]+)/(?P<date>\d{8})/(?P<region>[a-z0-9-]+)/(?P<service>[a-z0-9-]+)"
+    r"AWS4-HMAC-SHA256"
+    r" Credential=(?P<key>[^/,\s]+)/(?P<date>\d{8})/(?P<region>[a-z0-9-]+)/(?P<service>[a-z0-9-]+)"
     r"/aws4_request,\s*SignedHeaders=(?P<headers>[a-z0-9;-]+),\s*Signature=(?P<signature>[0-9a-f]{64})"
 )
 
@@ -43,7 +44,9 @@ def parse(authorization: str) -> Signed | None:
     if not match:
         return None
     headers = tuple(match["headers"].split(";"))
-    return Signed(match["key"], match["date"], match["region"], match["service"], headers, match["signature"])
+    return Signed(
+        match["key"], match["date"], match["region"], match["service"], headers, match["signature"]
+    )
 
 
 def canonical_request(
@@ -71,7 +74,9 @@ def is_right(signed: Signed, canonical: str, amz_date: str, secret: str) -> bool
     digest = hashlib.sha256(canonical.encode()).hexdigest()
     to_sign = f"AWS4-HMAC-SHA256\n{amz_date}\n{signed.scope}\n{digest}"
     key = _signing_key(secret, signed.date, signed.region, signed.service)
-    return hmac.compare_digest(hmac.new(key, to_sign.encode(), hashlib.sha256).hexdigest(), signed.signature)
+    return hmac.compare_digest(
+        hmac.new(key, to_sign.encode(), hashlib.sha256).hexdigest(), signed.signature
+    )
 
 
 def out_of_time(amz_date: str, now: float) -> str:

@@ -7,13 +7,16 @@ from tests.fake_sts.rules import Refusal
 
 XMLNS = "https://sts.amazonaws.com/doc/2011-06-15/"
 _REQUEST_ID = (
-    "<ResponseMetadata><RequestId>00000000-0000-4000-8000-000000000000</RequestId></ResponseMetadata>"
+    "<ResponseMetadata>"
+    "<RequestId>00000000-0000-4000-8000-000000000000</RequestId>"
+    "</ResponseMetadata>"
 )
 
 
 def answer(action: str, fields: dict[str, Any], changes: dict[str, str | None]) -> bytes:
     result = _elements(fields, changes)
-    text = f'<{action}Response xmlns="{XMLNS}"><{action}Result>{result}</{action}Result>{_REQUEST_ID}</{action}Response>'
+    inner = f"<{action}Result>{result}</{action}Result>{_REQUEST_ID}"
+    text = f'<{action}Response xmlns="{XMLNS}">{inner}</{action}Response>'
     return text.encode()
 
 
@@ -39,6 +42,7 @@ def error(refusal: Refusal) -> bytes:
     kind = "Sender" if refusal.status < 500 else "Receiver"
     message = "".join(c if c.isprintable() or c in "\n\t" else "?" for c in refusal.message)
     return (
-        f'<ErrorResponse xmlns="{XMLNS}"><Error><Type>{kind}</Type><Code>{escape(refusal.code)}</Code>'
+        "<ErrorResponse"
+        f' xmlns="{XMLNS}"><Error><Type>{kind}</Type><Code>{escape(refusal.code)}</Code>'
         f"<Message>{escape(message)}</Message></Error><RequestId>00000000-0000-4000-8000-000000000000</RequestId></ErrorResponse>"
     ).encode()

@@ -45,7 +45,10 @@ def test_the_second_to_save_a_session_sees_both_versions_and_loses_nothing(house
     url = reverse("edit_session", args=[leaf.pk])
     ada, ben = house.browser(house.ada), house.browser(house.ben)
     of_ada, of_ben = opened(ada, url), opened(ben, url)
-    assert ada.post(url, fields_of(leaf, region="eu-central-1", profile="adas") | of_ada).status_code == 302
+    assert (
+        ada.post(url, fields_of(leaf, region="eu-central-1", profile="adas") | of_ada).status_code
+        == 302
+    )
     answer = ben.post(url, fields_of(leaf, alias="Bens", profile="bens") | of_ben)
     assert answer.status_code == 409
     form, page = answer.context["form"], answer.content.decode()
@@ -91,7 +94,10 @@ def test_who_saved_the_same_is_not_bothered(house, leaf):
     url = reverse("edit_session", args=[leaf.pk])
     of_ben = opened(house.browser(house.ben), url)
     house.browser(house.ada).post(url, fields_of(leaf, alias="Same"))
-    assert house.browser(house.ben).post(url, fields_of(leaf, alias="Same") | of_ben).status_code == 302
+    assert (
+        house.browser(house.ben).post(url, fields_of(leaf, alias="Same") | of_ben).status_code
+        == 302
+    )
 
 
 def test_what_was_wrong_is_said_first_and_the_version_seen_is_kept(house, leaf):
@@ -105,16 +111,23 @@ def test_what_was_wrong_is_said_first_and_the_version_seen_is_kept(house, leaf):
 
 
 @pytest.mark.parametrize(
-    ("version", "began"), [("x", ""), ("-1", "{"), ("9" * 30, "[1]"), ("١", "[" * 10_000), ("", "null")]
+    ("version", "began"),
+    [("x", ""), ("-1", "{"), ("9" * 30, "[1]"), ("١", "[" * 10_000), ("", "null")],
 )
 def test_hidden_fields_that_were_tampered_with_do_no_harm(house, leaf, version, began):
     url = reverse("edit_session", args=[leaf.pk])
-    sent = fields_of(leaf) | {"version": version, "began": began, "theirs": ["nonsense", "__class__"]}
+    sent = fields_of(leaf) | {
+        "version": version,
+        "began": began,
+        "theirs": ["nonsense", "__class__"],
+    }
     assert house.browser(house.ben).post(url, sent).status_code == 302
 
 
 def test_every_kind_of_field_can_be_taken_from_the_other(house, leaf):
-    Api(house.token(house.ada))("PATCH", "/policy", {"tags": {"stage": ["test", "live"], "ticket": []}})
+    Api(house.token(house.ada))(
+        "PATCH", "/policy", {"tags": {"stage": ["test", "live"], "ticket": []}}
+    )
     url = reverse("edit_session", args=[leaf.pk])
     ada, ben = house.browser(house.ada), house.browser(house.ben)
     of_ben = opened(ben, url)
@@ -126,7 +139,10 @@ def test_every_kind_of_field_can_be_taken_from_the_other(house, leaf):
         "transitive_tag_keys": ["stage", "ticket"],
         "policy_arns": "arn:aws:iam::aws:policy/ReadOnlyAccess",
         "networks": "203.0.113.0/24\n198.51.100.0/24",
-        "policy": '{"Version": "2012-10-17", "Statement": [{"Effect": "Allow", "Action": "*", "Resource": "*"}]}',
+        "policy": (
+            '{"Version": "2012-10-17", "Statement": [{"Effect": "Allow", "Action": "*", "Resource":'
+            ' "*"}]}'
+        ),
         "without_source_identity": "on",
         "external_id": "c0ffee",
     }
@@ -147,7 +163,11 @@ def test_every_kind_of_field_can_be_taken_from_the_other(house, leaf):
     saved = AwsSession.objects.select_related("link").get(pk=leaf.pk)
     assert saved.alias == "Bens"
     link = saved.link
-    assert (link.assumer_id, link.external_id, link.without_source_identity) == (other.pk, "c0ffee", True)
+    assert (link.assumer_id, link.external_id, link.without_source_identity) == (
+        other.pk,
+        "c0ffee",
+        True,
+    )
     assert dict(link.tags) == {"stage": "live", "ticket": "T 1"}
     assert link.transitive_tag_keys == ["stage", "ticket"]
     assert link.networks == ["203.0.113.0/24", "198.51.100.0/24"]
@@ -269,7 +289,7 @@ def test_what_was_built_below_meanwhile_is_not_deleted_unseen(house, leaf):
     assert not AwsSession.objects.filter(alias="Built meanwhile").exists()
 
 
-# --- the API --------------------------------------------------------------------------------------------
+# --- the API --------------------------------------------------------------------------------------
 
 
 def test_the_api_answers_versions_and_honours_if_match(house):
@@ -281,7 +301,11 @@ def test_the_api_answers_versions_and_honours_if_match(house):
     assert read.headers["ETag"] == '"1"'
     assert [each["version"] for each in ben("GET", "/sessions").json()] == [1, 1]
     changed = ben("PATCH", path, {"alias": "Second"}, **{"If-Match": '"1"'})
-    assert (changed.status_code, changed.headers["ETag"], changed.json()["version"]) == (200, '"2"', 2)
+    assert (changed.status_code, changed.headers["ETag"], changed.json()["version"]) == (
+        200,
+        '"2"',
+        2,
+    )
     for stale in ('"1"', 'W/"1"', '"0", "1"', "2", "nonsense", '"*"'):
         refused = ben("PATCH", path, {"alias": "Third"}, **{"If-Match": stale})
         assert (refused.status_code, refused.json()["code"]) == (412, "changed")
@@ -323,8 +347,13 @@ def test_access_and_policy_honour_if_match_too(house, leaf):
     assert ada("GET", path).json()["start"]["everyone"] is False
     policy = ada("GET", "/policy")
     assert policy.headers["ETag"] == '"1"'
-    assert ada("PATCH", "/policy", {"activation_hours": 5}, **{"If-Match": '"1"'}).headers["ETag"] == '"2"'
-    assert ada("PATCH", "/policy", {"activation_hours": 6}, **{"If-Match": '"1"'}).status_code == 412
+    assert (
+        ada("PATCH", "/policy", {"activation_hours": 5}, **{"If-Match": '"1"'}).headers["ETag"]
+        == '"2"'
+    )
+    assert (
+        ada("PATCH", "/policy", {"activation_hours": 6}, **{"If-Match": '"1"'}).status_code == 412
+    )
     assert ada("PATCH", "/policy", {"activation_hours": 6}).headers["ETag"] == '"3"'
 
 
@@ -338,7 +367,7 @@ def test_what_a_worker_changes_raises_the_version(house):
     assert stored.version == 2
 
 
-# --- at the same moment ---------------------------------------------------------------------------------
+# --- at the same moment ---------------------------------------------------------------------------
 
 
 def at_once(works):
@@ -405,7 +434,9 @@ def test_an_edit_that_meets_a_deletion_brings_nothing_back(lasting_house):
         gone, edited = at_once(
             [
                 lambda path=path: another(ben)("DELETE", path),
-                lambda path=path, number=number: another(ben)("PATCH", path, {"alias": f"Back {number}"}),
+                lambda path=path, number=number: another(ben)(
+                    "PATCH", path, {"alias": f"Back {number}"}
+                ),
             ]
         )
         assert gone.status_code == 204

@@ -36,8 +36,30 @@ TYPED = st.one_of(
                 "{",
                 "{}",
             ),
-            *("%s", "-1", "0", "9" * 400, "1e9", "١٢", "[" * 2000, "null", "None", "true", "on", "everyone"),
-            *("named", "admin", "{username}", "{alias}", "203.0.113.0/24", "a = b, c", "= x", "a\na"),
+            *(
+                "%s",
+                "-1",
+                "0",
+                "9" * 400,
+                "1e9",
+                "١٢",
+                "[" * 2000,
+                "null",
+                "None",
+                "true",
+                "on",
+                "everyone",
+            ),
+            *(
+                "named",
+                "admin",
+                "{username}",
+                "{alias}",
+                "203.0.113.0/24",
+                "a = b, c",
+                "= x",
+                "a\na",
+            ),
             *(
                 "arn:aws:iam::111122223333:role/X",
                 "00000000-0000-0000-0000-000000000000",
@@ -66,13 +88,21 @@ def pages(house):
         "edited": (reverse("edit_session", args=[leaf.pk]), "form", right),
         "iam-user": (new("iam-user"), "form", root),
         "identity-center": (new("identity-center"), "form", root),
-        "policy": (reverse("team_policy", args=[team]), "form", {"role_session_name": "{username}"}),
+        "policy": (
+            reverse("team_policy", args=[team]),
+            "form",
+            {"role_session_name": "{username}"},
+        ),
         "access": (reverse("session_access", args=[leaf.pk]), "form", {"start": "everyone"}),
         "group": (reverse("group", args=[team, group.pk]), "form", {"name": "On duty"}),
         "invite": (reverse("invite", args=[team]), "form", {"role": "member", "days": "3"}),
         "role": (reverse("person_role", args=[team, bea]), "role_form", {}),
         "name": (reverse("person_name", args=[team, bea]), "name_form", {}),
-        "token": (reverse("tokens", args=[team]), "form", {"name": "x", "days": "3", "scopes": ["read"]}),
+        "token": (
+            reverse("tokens", args=[team]),
+            "form",
+            {"name": "x", "days": "3", "scopes": ["read"]},
+        ),
     }
 
 
@@ -97,7 +127,9 @@ FORMS = [
 @FUZZ
 @given(data=st.data())
 def test_a_form_takes_anything_and_loses_nothing(house, name, data):
-    Api(house.token(house.ada))("PATCH", "/policy", {"tags": {"stage": ["test", "live"], "ticket": []}})
+    Api(house.token(house.ada))(
+        "PATCH", "/policy", {"tags": {"stage": ["test", "live"], "ticket": []}}
+    )
     if not hasattr(house, "pages"):
         house.pages = pages(house)
     url, key, right = house.pages[name]

@@ -56,7 +56,10 @@ def test_what_is_around_a_text_goes_on_the_page_and_in_the_api(house, around):
     answer = house.browser(house.ben).post(page(house, "iam-role-chained"), form_of(house) | padded)
     assert answer.status_code == 302, answer.content
     body = chained(house) | padded | {"alias": around.format("By API")}
-    sent = {name: [value] if name in {"policy_arns", "networks"} else value for name, value in body.items()}
+    sent = {
+        name: [value] if name in {"policy_arns", "networks"} else value
+        for name, value in body.items()
+    }
     created = Api(house.token())("POST", "/sessions", sent)
     assert created.status_code == 201, created.content
     for alias in ("Deploy now", "By API"):
@@ -120,7 +123,10 @@ def test_the_second_of_several_lines_is_named(house):
 
 
 def test_a_policy_may_have_lines_and_tabs_between_its_words_and_no_others(house):
-    policy = {"Version": "2012-10-17", "Statement": [{"Effect": "Allow", "Action": "*", "Resource": "*"}]}
+    policy = {
+        "Version": "2012-10-17",
+        "Statement": [{"Effect": "Allow", "Action": "*", "Resource": "*"}],
+    }
     ben = Api(house.token())
     text = "\ufeff" + json.dumps(policy, indent="\t") + "\r\n"
     assert ben("POST", "/sessions", chained(house, policy=text)).status_code == 201
@@ -135,7 +141,9 @@ def test_people_forms_name_it_too(house, name):
     answer = ada.post(reverse("new_group", args=[house.team.slug]), {"name": name})
     assert answer.status_code == 422
     assert "at position 4" in answer.context["form"].errors["name"][0]
-    answer = ada.post(reverse("person_name", args=[house.team.slug, house.ben.user_id]), {"aws_name": name})
+    answer = ada.post(
+        reverse("person_name", args=[house.team.slug, house.ben.user_id]), {"aws_name": name}
+    )
     assert answer.status_code == 422
     assert "at position 4" in answer.context["name_form"].errors["aws_name"][0]
 

@@ -1,7 +1,7 @@
 """An object named in a field is guarded like the object's own page.
 
-Each row: how to ask with that object, for each kind where there are several. Whoever may not ask at all is in
-tests/test_rights.py.
+Each row: how to ask with that object, for each kind where there are several. Whoever may not ask at
+all is in tests/test_rights.py.
 """
 
 import json
@@ -35,7 +35,9 @@ class World:
     def __init__(self, sts):
         self.house, self.other = House(sts), House(sts, "other")
         house = self.house
-        self.actors = dict(zip(ACTORS, (house.ben, house.ada, house.eve, self.other.ada), strict=True))
+        self.actors = dict(
+            zip(ACTORS, (house.ben, house.ada, house.eve, self.other.ada), strict=True)
+        )
         self.closed = house.chained("Closed one", member=house.ada)
         set_access(self.closed, Access(Audience(), NOBODY), house.ada)
         self.beas = house.chained("Beas own", member=house.bea)
@@ -73,7 +75,10 @@ SESSIONS = {
     "session of a token": ("POST", "tokens/", "session"),
     "chosen session of a preview": ("GET", "choices/preview/", "session"),
     "session under a policy": ("POST", "policy/preview/", "session"),
-    **{f"edited session of a test of {kind}": ("POST", f"test/{kind}/", "session") for kind in KINDS},
+    **{
+        f"edited session of a test of {kind}": ("POST", f"test/{kind}/", "session")
+        for kind in KINDS
+    },
 }
 
 
@@ -85,9 +90,15 @@ def asked(world, actor, row, value):
         data |= {"name": "t", "scopes": ["read"], "days": "1"}
     elif method == "POST" and tail != "policy/preview/":
         data = world.typed(**data)
-    answer = client.post(world.team(tail), data) if method == "POST" else client.get(world.team(tail), data)
+    answer = (
+        client.post(world.team(tail), data)
+        if method == "POST"
+        else client.get(world.team(tail), data)
+    )
     text = answer.content.decode().replace(str(value), "")
-    text = re.sub(r'(csrfmiddlewaretoken" value="|X-CSRFToken": "|server-time" content=")[\w:.+-]+', "", text)
+    text = re.sub(
+        r'(csrfmiddlewaretoken" value="|X-CSRFToken": "|server-time" content=")[\w:.+-]+', "", text
+    )
     return answer.status_code, text
 
 
@@ -95,7 +106,9 @@ def asked(world, actor, row, value):
 @pytest.mark.parametrize("row", SESSIONS.values(), ids=SESSIONS)
 def test_a_foreign_session_in_a_field_is_answered_like_a_missing_one(world, actor, row):
     before = world.counts()
-    foreign, missing = (asked(world, actor, row, value) for value in (world.foreign.pk, uuid.uuid4()))
+    foreign, missing = (
+        asked(world, actor, row, value) for value in (world.foreign.pk, uuid.uuid4())
+    )
     assert foreign == missing
     assert "Foreign one" not in foreign[1]
     if actor == "foreign":
@@ -119,7 +132,10 @@ def test_an_assumer_that_is_closed_to_somebody_is_none_to_them(world, actor, row
 @pytest.mark.parametrize("actor", ["member", "auditor"])
 def test_naming_somebody_elses_session_tests_nothing(world, actor, kind):
     for session in (world.beas, world.closed, world.house.root):
-        assert asked(world, actor, ("POST", f"test/{kind}/", "session"), session.pk)[0] in {403, 404}
+        assert asked(world, actor, ("POST", f"test/{kind}/", "session"), session.pk)[0] in {
+            403,
+            404,
+        }
     assert not Probe.objects.exists()
 
 
@@ -146,7 +162,9 @@ def test_people_and_groups_of_another_team_are_let_in_nowhere(world):
     ):
         answer = ada.post(url, {"start": "named", "assume": "named", field: [value]})
         assert answer.status_code == 422, field
-    groups = ada.post(world.team("people/groups/new/"), {"name": "G", "members": [world.other.ben.pk]})
+    groups = ada.post(
+        world.team("people/groups/new/"), {"name": "G", "members": [world.other.ben.pk]}
+    )
     assert groups.status_code == 422
     assert not SessionGrant.objects.filter(session=world.beas).exists()
     assert not world.house.team.groups.exists()
@@ -159,7 +177,9 @@ def test_one_previews_nobody_whom_one_may_not_see(world, actor):
         data = world.typed(**{"as": person.pk})
         assert client.post(world.team("preview/"), data).status_code == (200 if may else 404)
         asked_for = {"as": person.pk}
-        assert client.get(f"/sessions/{world.beas.pk}/names/", asked_for).status_code == (200 if may else 404)
+        assert client.get(f"/sessions/{world.beas.pk}/names/", asked_for).status_code == (
+            200 if may else 404
+        )
 
 
 API_PICKS = ("member", "admin")
@@ -186,11 +206,17 @@ def test_the_api_takes_no_foreign_or_closed_assumer(world, actor):
     }
     for method, path, fields in (("POST", "sessions", body), ("PATCH", f"sessions/{own.pk}", {})):
         answers = [
-            call(method, path, {**fields, "assumer": str(pk)}) for pk in (world.foreign.pk, uuid.uuid4())
+            call(method, path, {**fields, "assumer": str(pk)})
+            for pk in (world.foreign.pk, uuid.uuid4())
         ]
         assert {answer.status_code for answer in answers} == {422}
         assert answers[0].json() == answers[1].json()
         if actor == "member":
-            assert call(method, path, {**fields, "assumer": str(world.closed.pk)}).status_code == 422
-    assert call("POST", "sessions/start", {"ids": [str(world.foreign.pk)]}).status_code in {200, 404}
+            assert (
+                call(method, path, {**fields, "assumer": str(world.closed.pk)}).status_code == 422
+            )
+    assert call("POST", "sessions/start", {"ids": [str(world.foreign.pk)]}).status_code in {
+        200,
+        404,
+    }
     assert world.counts() == before

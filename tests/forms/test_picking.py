@@ -68,18 +68,26 @@ def test_the_search_finds_what_the_list_leaves_out(house, ada, many):
 
 def test_what_is_chosen_stays_among_the_options_of_a_search(house, ada, many):
     asked = {"assumer.q": "crowd 0039", "assumer": str(many[0].pk)}
-    text = ada.get(reverse("session_choices", args=[house.team.slug, "assumer"]), asked).content.decode()
+    text = ada.get(
+        reverse("session_choices", args=[house.team.slug, "assumer"]), asked
+    ).content.decode()
     assert f'value="{many[0].pk}" selected' in text
 
 
 def test_without_scripts_a_search_shows_the_form_again_and_saves_nothing(house, ada, many):
-    answer = ada.post(form_url(house), typed(house, **{"assumer.q": "crowd 0039", "assumer.searched": ""}))
+    answer = ada.post(
+        form_url(house), typed(house, **{"assumer.q": "crowd 0039", "assumer.searched": ""})
+    )
     page = answer.content.decode()
     assert answer.status_code == 200
     assert "Crowd 0039" in page
     assert 'value="New one"' in page
     assert "errorlist" not in page
-    chosen = {"assumer.q": "crowd 0039", "assumer.searched": "crowd 0039", "assumer": str(many[39].pk)}
+    chosen = {
+        "assumer.q": "crowd 0039",
+        "assumer.searched": "crowd 0039",
+        "assumer": str(many[39].pk),
+    }
     assert ada.post(form_url(house), typed(house, **chosen)).status_code == 302
     assert AwsSession.objects.get(alias="New one").link.assumer == many[39]
 
@@ -96,21 +104,36 @@ def test_an_edited_sessions_assumer_is_listed_and_what_is_below_is_not(house, ad
 def test_only_what_a_member_may_assume_from_is_offered(house, many):
     AwsSession.objects.filter(pk=many[39].pk).update(open_to_assume=False)
     url = reverse("session_choices", args=[house.team.slug, "assumer"])
-    assert "None found" in house.browser(house.ben).get(url, {"assumer.q": "crowd 0039"}).content.decode()
-    assert "1 found" in house.browser(house.ada).get(url, {"assumer.q": "crowd 0039"}).content.decode()
+    assert (
+        "None found"
+        in house.browser(house.ben).get(url, {"assumer.q": "crowd 0039"}).content.decode()
+    )
+    assert (
+        "1 found" in house.browser(house.ada).get(url, {"assumer.q": "crowd 0039"}).content.decode()
+    )
 
 
 def test_a_token_is_bound_to_a_session_found_by_search(house, ada, many):
     url = reverse("tokens", args=[house.team.slug])
-    asked = {"name": "t", "scopes": ["read"], "days": "1", "session.q": "0039", "session.searched": ""}
+    asked = {
+        "name": "t",
+        "scopes": ["read"],
+        "days": "1",
+        "session.q": "0039",
+        "session.searched": "",
+    }
     searched = ada.post(url, asked).content.decode()
     assert "Crowd 0039" in searched
     assert "Copy it now" not in searched
-    made = ada.post(url, asked | {"session.searched": "0039", "session": str(many[39].pk)}).content.decode()
+    made = ada.post(
+        url, asked | {"session.searched": "0039", "session": str(many[39].pk)}
+    ).content.decode()
     assert "Copy it now" in made
 
 
-@pytest.mark.parametrize("nonsense", ["\x00", "%", "'", "x" * 5000, "x " * 3000, "{{ 7 }}", "<script>"])
+@pytest.mark.parametrize(
+    "nonsense", ["\x00", "%", "'", "x" * 5000, "x " * 3000, "{{ 7 }}", "<script>"]
+)
 def test_a_hostile_search_finds_nothing(house, ada, many, nonsense):
     url = reverse("session_choices", args=[house.team.slug, "assumer"])
     answer = ada.get(url, {"assumer.q": nonsense, "assumer": nonsense})

@@ -68,7 +68,10 @@ def test_by_api_it_is_created_shown_changed_and_given_back(sts, api, house):
     assert api("PATCH", path, sts_region="").json()["sts_region"] == "eu-north-1"
     assert api("PATCH", path, region="eu-west-3").json()["sts_region"] == "eu-west-3"
     assert house.events()[-1].data["region"] == "eu-west-3"
-    assert api("POST", "/sessions", **a_user(sts, alias="B", sts_region="us-west-2")).status_code == 201
+    assert (
+        api("POST", "/sessions", **a_user(sts, alias="B", sts_region="us-west-2")).status_code
+        == 201
+    )
     assert AwsSession.objects.get(alias="B").sts_region == "us-west-2"
 
 
@@ -111,7 +114,12 @@ def test_an_older_root_in_an_opt_in_region_stays_where_its_calls_succeed(tmp_pat
 
     migrate("chains", "0012")
     [file] = tmp_path.rglob("*.sqlite3")
-    roots = {"enabled": "ap-south-2", "refused": "ap-south-2", "usual": "eu-west-1", "unused": "ap-south-2"}
+    roots = {
+        "enabled": "ap-south-2",
+        "refused": "ap-south-2",
+        "usual": "eu-west-1",
+        "unused": "ap-south-2",
+    }
     calls = {
         "enabled": ["ap-south-2", "us-east-1", "us-east-1"],
         "refused": ["us-east-1", "eu-west-1", "eu-west-1"],
@@ -152,7 +160,11 @@ def test_an_older_root_in_an_opt_in_region_stays_where_its_calls_succeed(tmp_pat
 def insert(database, table, **given):
     """One row; what is not given and may not be null is empty."""
     columns = database.execute(f"PRAGMA table_info({table})").fetchall()
-    needed = {name: "{}" if kind == "TEXT" else 0 for _, name, kind, not_null, _, _ in columns if not_null}
+    needed = {
+        name: "{}" if kind == "TEXT" else 0 for _, name, kind, not_null, _, _ in columns if not_null
+    }
     values = needed | given
     marks = ", ".join("?" for _ in values)
-    database.execute(f"INSERT INTO {table} ({', '.join(values)}) VALUES ({marks})", list(values.values()))
+    database.execute(
+        f"INSERT INTO {table} ({', '.join(values)}) VALUES ({marks})", list(values.values())
+    )

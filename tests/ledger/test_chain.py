@@ -21,7 +21,10 @@ def write(number: int) -> None:
     with transaction.atomic():
         ledger.append(
             TEAM,
-            [Entry(EventKind.TEAM_CREATED, "ada", data={"n": n, "name": "é\u2028"}) for n in range(number)],
+            [
+                Entry(EventKind.TEAM_CREATED, "ada", data={"n": n, "name": "é\u2028"})
+                for n in range(number)
+            ],
         )
 
 
@@ -88,7 +91,10 @@ def test_replacing_a_line_is_refused_too():
         statement, error = "TRUNCATE chains_event", "append-only"
     else:
         columns = "id, team_id, seq, at, kind, actor, session_id, session_alias, data, prev, hash"
-        statement = f"INSERT OR REPLACE INTO chains_event ({columns}) SELECT {columns} FROM chains_event WHERE seq = 2"
+        statement = (
+            f"INSERT OR REPLACE INTO chains_event ({columns}) SELECT {columns} FROM chains_event"
+            " WHERE seq = 2"
+        )
         error = "append-only"
     write(3)
     with pytest.raises(DatabaseError, match=error), connection.cursor() as cursor:
@@ -146,7 +152,9 @@ def test_a_line_hashed_again_after_the_edit_is_named_at_its_successor(tampered):
 
 def test_a_line_added_behind_the_head_is_named(tampered):
     last = Event.objects.get(team_id=TEAM, seq=7)
-    forged = Event(team_id=TEAM, seq=8, at=last.at, kind=last.kind, actor="eve", data={}, prev=last.hash)
+    forged = Event(
+        team_id=TEAM, seq=8, at=last.at, kind=last.kind, actor="eve", data={}, prev=last.hash
+    )
     forged.hash = hashlib.sha256(ledger.canonical(forged)).hexdigest()
     forged.save()
     assert verify(TEAM).seq == 8
@@ -213,11 +221,19 @@ def test_whoever_catches_the_ledgers_error_commits_nothing_all_the_same(head_tha
 def test_a_line_that_is_swallowed_fails_the_transaction(transactional_db):
     write(1)
     if connection.vendor == "sqlite":
-        begin = "CREATE TRIGGER swallow BEFORE INSERT ON chains_event BEGIN SELECT RAISE(IGNORE); END"
+        begin = (
+            "CREATE TRIGGER swallow BEFORE INSERT ON chains_event BEGIN SELECT RAISE(IGNORE); END"
+        )
         end = "DROP TRIGGER swallow"
     else:
-        execute("CREATE FUNCTION swallow() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN RETURN NULL; END $$")
-        begin = "CREATE TRIGGER swallow BEFORE INSERT ON chains_event FOR EACH ROW EXECUTE FUNCTION swallow()"
+        execute(
+            "CREATE FUNCTION swallow() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN RETURN NULL;"
+            " END $$"
+        )
+        begin = (
+            "CREATE TRIGGER swallow BEFORE INSERT ON chains_event FOR EACH ROW EXECUTE FUNCTION"
+            " swallow()"
+        )
         end = "DROP FUNCTION swallow CASCADE"
     execute(begin)
     try:

@@ -103,7 +103,17 @@ ACTS = {
 # Codes and approvals are refused before for other reasons where the root asks for none.
 NOT_HERE = {"code"}
 # Whoever may only use things may still do these.
-FOR_MEMBERS = {"start", "rotate", "create", "probe", "token", "edit", "delete", "access", "approval"}
+FOR_MEMBERS = {
+    "start",
+    "rotate",
+    "create",
+    "probe",
+    "token",
+    "edit",
+    "delete",
+    "access",
+    "approval",
+}
 
 
 def as_read_before(member):
@@ -191,7 +201,10 @@ def test_a_start_takes_the_name_that_was_given_meanwhile(cast):
     ben = as_read_before(cast.ben)
     rename_in_cloudtrail(cast.ben, "benjamin", "ada")
     start_session(cast.leaf, ben)
-    assert cast.leaf.activations.get(user=ben.user).credential.request["role_session_name"] == "benjamin"
+    assert (
+        cast.leaf.activations.get(user=ben.user).credential.request["role_session_name"]
+        == "benjamin"
+    )
 
 
 def test_a_removed_admins_request_under_way_is_answered_as_the_next_one(lasting_house):

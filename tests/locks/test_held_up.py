@@ -18,7 +18,8 @@ from tests.house import House, crowd
 from tests.locks.test_turnstile import held, row_of
 
 pytestmark = pytest.mark.skipif(
-    "postgresql" not in settings.DATABASES["default"]["ENGINE"], reason="SQLite has one lock, not one a row"
+    "postgresql" not in settings.DATABASES["default"]["ENGINE"],
+    reason="SQLite has one lock, not one a row",
 )
 LOCKS = {"team": Team, "ledger head": LedgerHead}
 
@@ -77,7 +78,9 @@ def test_what_a_run_has_minted_is_stored_when_the_lock_is_free_again(teams, sts,
     tried = []
 
     def committed(claim, results, needs):
-        """The lock is taken before the first commit, and given back after it was not to be had twice."""
+        """The lock is taken before the first commit, and given back after it was not to be had
+        twice.
+        """
         tried.append({str(row.team_id) for row, _ in results})
         if len(tried) == 1:
             holding.__enter__()
@@ -103,7 +106,9 @@ def test_the_clock_ends_what_is_over_in_other_teams(teams):
     Activation.objects.update(ends_at=database_now())
     with held(*row_of(Team, teams[0].team.pk)):
         tasks.sweep_now()
-        assert list(Activation.objects.values_list("session__team", flat=True)) == [teams[0].team.pk]
+        assert list(Activation.objects.values_list("session__team", flat=True)) == [
+            teams[0].team.pk
+        ]
     held_up.forget_all()
     tasks.sweep_now()
     assert not Activation.objects.exists()
@@ -114,7 +119,9 @@ def test_changes_of_other_teams_are_followed(teams, monkeypatch):
     monkeypatch.setattr(moves, "AT_ONCE", 2)
     for house in teams:
         sessions = crowd(house, 4, prefix=f"{house.team.slug} crowd")
-        start_sessions(type(sessions[0]).objects.filter(pk__in=[each.pk for each in sessions]), house.ben)
+        start_sessions(
+            type(sessions[0]).objects.filter(pk__in=[each.pk for each in sessions]), house.ben
+        )
         moves.follow(house.team.pk, database_now())
     with held(*row_of(Team, teams[0].team.pk)):
         assert moves.work_off(5) == 4

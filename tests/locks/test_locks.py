@@ -26,7 +26,9 @@ def test_starts_and_stops_beside_commits_meet_no_deadlock(lasting_house):
             connection.close()
 
     workers = [
-        threading.Thread(target=keep_going, args=[lambda asked=asked: rotation.run(asked_only=asked)])
+        threading.Thread(
+            target=keep_going, args=[lambda asked=asked: rotation.run(asked_only=asked)]
+        )
         for asked in (False, True)
     ]
     for worker in workers:

@@ -45,7 +45,9 @@ PARTS = [3, 5, 5, 5, 5]
 
 def test_a_part_is_as_large_as_fits_into_its_time(monkeypatch):
     now, row_takes, sizes = 0.0, 1 / 512, []
-    monkeypatch.setattr(parts, "time", SimpleNamespace(monotonic=lambda: now, sleep=lambda seconds: None))
+    monkeypatch.setattr(
+        parts, "time", SimpleNamespace(monotonic=lambda: now, sleep=lambda seconds: None)
+    )
     monkeypatch.setattr(parts, "LEAST", 20)
     monkeypatch.setattr(parts, "LOCK_SECONDS", 1 / 8)
     for some in parts.in_parts(range(400)):
@@ -119,7 +121,9 @@ def test_who_comes_back_before_the_clock_has_nothing_running(house, hub, leaves,
 def test_chains_of_an_author_who_goes_end_for_all_their_users(house, hub, monkeypatch):
     mine = house.chained("Mine", hub, member=house.ben)
     crowd(house, MANY, assumer=mine, prefix="Below")
-    leaves = list(AwsSession.objects.filter(alias__startswith="Below").select_related("link", "team"))
+    leaves = list(
+        AwsSession.objects.filter(alias__startswith="Below").select_related("link", "team")
+    )
     start_sessions(leaves, house.bea)
     house.work()
     remove_member(house.ben, "sso")  # nobody takes over

@@ -24,7 +24,8 @@ MOST_SECONDS = 8.0
 HELD_SECONDS = 60.0
 
 on_postgresql = pytest.mark.skipif(
-    "postgresql" not in settings.DATABASES["default"]["ENGINE"], reason="SQLite has one lock, not one a row"
+    "postgresql" not in settings.DATABASES["default"]["ENGINE"],
+    reason="SQLite has one lock, not one a row",
 )
 
 
@@ -76,7 +77,8 @@ def waiting_for_locks():
     """Count the connections to this database that wait for a lock."""
     with connection.cursor() as cursor:
         cursor.execute(
-            "SELECT count(*) FROM pg_stat_activity WHERE datname = current_database() AND wait_event_type = 'Lock'"
+            "SELECT count(*) FROM pg_stat_activity WHERE datname = current_database() AND"
+            " wait_event_type = 'Lock'"
         )
         return cursor.fetchone()[0]
 
@@ -137,7 +139,11 @@ def test_a_held_team_is_a_503_soon_for_it_and_nothing_for_others(bounded, sts, w
         assert is_served(lambda: credentials(foreign, foreign_token)).json()["SessionToken"]
         is_served(lambda: foreign_page.post(reverse("stop_session", args=[foreign.pk])))
     # Nothing of what was refused is there, and all goes on.
-    kinds = Event.objects.filter(team_id=house.team.pk).exclude(pk__in=told).values_list("kind", flat=True)
+    kinds = (
+        Event.objects.filter(team_id=house.team.pk)
+        .exclude(pk__in=told)
+        .values_list("kind", flat=True)
+    )
     assert set(kinds) <= ({"credential.revealed"} if model is Team else set())
     assert house.state(leaf).status.value == "active"
     assert credentials(leaf, token).json()["SessionToken"]
@@ -229,7 +235,9 @@ def test_whoever_waits_for_a_held_team_keeps_nobody_from_its_credentials(bounded
     house, leaf = bounded, bounded.chained("Leaf")
     house.start(leaf)
     house.work()
-    api = Client(headers={"Authorization": f"Bearer {house.token().reveal()}"}, raise_request_exception=False)
+    api = Client(
+        headers={"Authorization": f"Bearer {house.token().reveal()}"}, raise_request_exception=False
+    )
 
     def change(_):
         try:
@@ -241,9 +249,13 @@ def test_whoever_waits_for_a_held_team_keeps_nobody_from_its_credentials(bounded
     try:
         with held(*row_of(Team, house.team.pk)), ThreadPoolExecutor(12) as threads:
             changes = [threads.submit(change, None) for _ in range(2 * turnstile.PLACES)]
-            while waiting_for_locks() < turnstile.PLACES and not all(each.done() for each in changes):
+            while waiting_for_locks() < turnstile.PLACES and not all(
+                each.done() for each in changes
+            ):
                 time.sleep(0.02)
-            answers = [api.get(f"/api/v1/sessions/{leaf.pk}/credentials").status_code for _ in range(5)]
+            answers = [
+                api.get(f"/api/v1/sessions/{leaf.pk}/credentials").status_code for _ in range(5)
+            ]
         assert answers == [200] * 5
         assert {each.result() for each in changes} == {503}
     finally:
@@ -261,7 +273,9 @@ def test_whoever_waits_for_a_held_team_keeps_nobody_from_its_credentials(bounded
 )
 def test_a_command_that_meets_a_held_team_says_so_soon(lasting_house, monkeypatch, command):
     monkeypatch.setattr("sessions.management.commands.setup.IS_EMBEDDED", False)
-    lock = row_of(Team, lasting_house.team.pk) if connection.vendor == "postgresql" else ("SELECT 1",)
+    lock = (
+        row_of(Team, lasting_house.team.pk) if connection.vendor == "postgresql" else ("SELECT 1",)
+    )
     with held(*lock):
         begun = time.monotonic()
         with pytest.raises(CommandError, match="Another change holds what this needs"):
@@ -293,14 +307,18 @@ def test_a_transaction_that_stands_still_is_ended_and_told_as_a_503(bounded, mon
     connection.close()
 
 
-@pytest.mark.skipif("sqlite3" not in settings.DATABASES["default"]["ENGINE"], reason="PostgreSQL has its own")
+@pytest.mark.skipif(
+    "sqlite3" not in settings.DATABASES["default"]["ENGINE"], reason="PostgreSQL has its own"
+)
 def test_a_statement_that_takes_too_long_is_stopped_on_sqlite(transactional_db):
     receivers = list(connection_created.receivers)
     database = {"ENGINE": "django.db.backends.sqlite3", "OPTIONS": {}}
     bound_waiting(database, lock_seconds=2, statement_seconds=60)
     bound_waiting(database, lock_seconds=2, statement_seconds=0.2)  # what is said last counts
     other = connections.create_connection("default")
-    endless = "WITH RECURSIVE c(x) AS (SELECT 1 UNION ALL SELECT x + 1 FROM c) SELECT count(*) FROM c"
+    endless = (
+        "WITH RECURSIVE c(x) AS (SELECT 1 UNION ALL SELECT x + 1 FROM c) SELECT count(*) FROM c"
+    )
     try:
         for _ in range(2):
             begun = time.monotonic()
@@ -335,11 +353,16 @@ def test_who_cannot_write_to_sqlite_is_told_so_soon_and_reads_go_on(bounded):
 
 
 def test_what_an_address_says_itself_goes_before_our_bounds():
-    database = {"ENGINE": "django.db.backends.postgresql", "OPTIONS": {"options": "-c lock_timeout=7000"}}
+    database = {
+        "ENGINE": "django.db.backends.postgresql",
+        "OPTIONS": {"options": "-c lock_timeout=7000"},
+    }
     bound_waiting(database, lock_seconds=2, statement_seconds=10)
     bound_transactions(database, idle_seconds=30)
-    assert database["OPTIONS"]["options"] == (
-        "-c idle_in_transaction_session_timeout=30000 -c lock_timeout=2000 -c statement_timeout=10000 -c lock_timeout=7000"
+    assert (
+        database["OPTIONS"]["options"]
+        == "-c idle_in_transaction_session_timeout=30000 -c lock_timeout=2000 -c"
+        " statement_timeout=10000 -c lock_timeout=7000"
     )
 
 
@@ -349,4 +372,7 @@ def test_a_server_that_is_gone_without_a_word_is_given_up_in_time():
     options = database["OPTIONS"]
     assert options["connect_timeout"] == "2"  # the address says so
     assert options["tcp_user_timeout"] == 10_000
-    assert options["keepalives_idle"] + options["keepalives_interval"] * options["keepalives_count"] <= 30
+    assert (
+        options["keepalives_idle"] + options["keepalives_interval"] * options["keepalives_count"]
+        <= 30
+    )

@@ -21,7 +21,9 @@ def log_in(client, username="ben", password=PASSWORD, address=HERE):
 
 
 def fails(address, times=6, username="ben", client=None):
-    return [log_in(client or Client(), username, "wrong", address).status_code for _ in range(times)]
+    return [
+        log_in(client or Client(), username, "wrong", address).status_code for _ in range(times)
+    ]
 
 
 def known_browser(address=HERE):
@@ -54,7 +56,9 @@ def test_a_known_person_confirms_beside_a_stranger_at_their_address(house):
     browser = Client()
     log_in(browser)
     fails(HERE)
-    answer = browser.post(reverse("account_reauthenticate"), {"password": PASSWORD}, REMOTE_ADDR=HERE)
+    answer = browser.post(
+        reverse("account_reauthenticate"), {"password": PASSWORD}, REMOTE_ADDR=HERE
+    )
     assert answer.status_code == 302
 
 
@@ -87,7 +91,12 @@ def test_a_known_browser_is_known_for_one_person_and_by_no_other_cookie(house, e
     for number in range(2):
         fails(f"198.51.100.{number}", 5)
         fails(f"198.51.100.{number}", 5, username="bea")
-    for username, cookie in (("bea", value), ("ben", value[:-1] + "x"), ("ben", "x:y:z"), ("ben", "")):
+    for username, cookie in (
+        ("bea", value),
+        ("ben", value[:-1] + "x"),
+        ("ben", "x:y:z"),
+        ("ben", ""),
+    ):
         forged = Client()
         forged.cookies[COOKIE] = cookie
         assert log_in(forged, username, address=ELSEWHERE).status_code == 429, cookie

@@ -1,4 +1,6 @@
-"""Log-in: limits, one-time codes, recovery codes, the list of log-ins, confirmation, lost passwords."""
+"""Log-in: limits, one-time codes, recovery codes, the list of log-ins, confirmation, lost
+passwords.
+"""
 
 import base64
 import hmac
@@ -30,7 +32,9 @@ pytestmark = pytest.mark.django_db
 
 
 def log_in(client, username="ben", password=PASSWORD, **headers):
-    return client.post(reverse("account_login"), {"login": username, "password": password}, headers=headers)
+    return client.post(
+        reverse("account_login"), {"login": username, "password": password}, headers=headers
+    )
 
 
 def code_of(secret, at=None):
@@ -60,7 +64,10 @@ def test_the_sixth_failure_is_429_even_with_the_right_password(house):
 
 def test_the_eleventh_failure_of_an_address_in_a_minute_is_429(house):
     client = Client()
-    found = [log_in(client, username=f"user{number}", password="wrong").status_code for number in range(11)]
+    found = [
+        log_in(client, username=f"user{number}", password="wrong").status_code
+        for number in range(11)
+    ]
     assert found == [200] * 10 + [429]
 
 
@@ -97,7 +104,7 @@ def test_a_person_whom_the_operator_has_switched_off_does_not_log_in(house):
     assert "inactive" in log_in(Client()).headers["Location"]
 
 
-# --- two factors --------------------------------------------------------------------------------------
+# --- two factors ----------------------------------------------------------------------------------
 
 
 def test_with_an_authenticator_the_password_alone_is_not_enough(house):
@@ -155,7 +162,7 @@ def test_an_authenticator_is_taken_off_only_after_a_recent_confirmation(house):
     assert not Authenticator.objects.filter(type="totp").exists()
 
 
-# --- confirmation -------------------------------------------------------------------------------------
+# --- confirmation ---------------------------------------------------------------------------------
 
 
 def test_confirming_by_password_leads_back_and_lasts_five_minutes(house):
@@ -172,7 +179,9 @@ def test_what_was_posted_too_late_is_not_kept_in_the_session(house):
     ada = house.browser(house.ada, minutes_ago=6)
     form = reverse("new_session_form", args=[house.team.slug, "aws", "iam-user"])
     answer = ada.post(
-        form, {"secret_access_key": "wJalrXUtnFEMI/K7MDENG"}, headers={"Referer": f"http://testserver{form}"}
+        form,
+        {"secret_access_key": "wJalrXUtnFEMI/K7MDENG"},
+        headers={"Referer": f"http://testserver{form}"},
     )
     assert answer.headers["Location"].endswith(form.replace("/", "%2F"))
     assert "wJalrXUtnFEMI" not in str(dict(ada.session.items()))
@@ -187,7 +196,7 @@ def test_a_live_part_that_needs_confirmation_sends_the_whole_page_there(house):
     assert answer.headers["HX-Redirect"] == f"{reverse('account_reauthenticate')}?next=%2F"
 
 
-# --- where one is logged in ---------------------------------------------------------------------------
+# --- where one is logged in -----------------------------------------------------------------------
 
 
 def test_the_list_of_log_ins_ends_the_others(house):
@@ -227,7 +236,7 @@ def test_logging_out_clears_what_the_browser_keeps(house):
     assert answer.headers["Clear-Site-Data"] == '"cache", "storage"'
 
 
-# --- lost passwords -----------------------------------------------------------------------------------
+# --- lost passwords -------------------------------------------------------------------------------
 
 
 def test_without_mail_settings_the_page_for_lost_passwords_says_so(house):
@@ -250,7 +259,9 @@ def links_to(address):
     """The paths in the mails to that address, the newest last."""
     bodies = [message.body for message in mail.outbox if message.to == [address]]
     return [
-        link for body in bodies for link in re.findall(r"http://testserver(\S+/(?:key|confirm)/\S+)", body)
+        link
+        for body in bodies
+        for link in re.findall(r"http://testserver(\S+/(?:key|confirm)/\S+)", body)
     ]
 
 
@@ -281,7 +292,9 @@ def test_with_mail_settings_a_link_gives_a_new_password_once(house, mailing):
     secret = house.token()
     client = Client()
     [link] = asks_for_reset("ben@team.example")
-    form = client.get(link).headers["Location"]  # the key goes into the session and out of the address
+    form = client.get(link).headers[
+        "Location"
+    ]  # the key goes into the session and out of the address
     assert all(message.body.count(form) == 0 for message in mailing)
     words = {"password1": "another horse entirely", "password2": "another horse entirely"}
     assert client.post(form, words).status_code == 302
@@ -295,8 +308,12 @@ def test_an_address_resets_no_password_until_its_link_was_opened(house, mailing)
     ask_for(ben, "Ben@team.example")
     assert email_of(house) == ""
     assert asks_for_reset("ben@team.example") == []
-    assert "A link was sent to ben@team.example" in ben.get(reverse("account_email")).content.decode()
-    assert Client().get(links_to("ben@team.example")[-1]).status_code == 200  # looking at it verifies nothing
+    assert (
+        "A link was sent to ben@team.example" in ben.get(reverse("account_email")).content.decode()
+    )
+    assert (
+        Client().get(links_to("ben@team.example")[-1]).status_code == 200
+    )  # looking at it verifies nothing
     assert asks_for_reset("ben@team.example") == []
     verify(Client(), "ben@team.example")
     assert email_of(house) == "ben@team.example"
@@ -410,5 +427,6 @@ def test_an_unknown_address_gets_no_mail_and_the_same_answer(house, settings):
     answer = Client().post(reverse("account_reset_password"), {"email": "nobody@team.example"})
     assert answer.headers["Location"] == reverse("account_reset_password_done")
     assert all(
-        "nobody@team.example" not in message.to or "reset" not in message.body for message in mail.outbox
+        "nobody@team.example" not in message.to or "reset" not in message.body
+        for message in mail.outbox
     )

@@ -1,4 +1,6 @@
-"""A log-in ends twelve hours after it began, whatever is saved, confirmed or proved again in between."""
+"""A log-in ends twelve hours after it began, whatever is saved, confirmed or proved again in
+between.
+"""
 
 import time
 from datetime import timedelta
@@ -50,7 +52,9 @@ def test_a_log_in_begins_with_twelve_hours(house, settings):
 
 SAVES = {
     "a message": lambda client: client.post(reverse("account_email"), {"email": ""}),
-    "a confirmation": lambda client: client.post(reverse("account_reauthenticate"), {"password": PASSWORD}),
+    "a confirmation": lambda client: client.post(
+        reverse("account_reauthenticate"), {"password": PASSWORD}
+    ),
     "a new password": lambda client: client.post(
         reverse("account_change_password"),
         {
@@ -75,7 +79,11 @@ def test_nothing_that_is_saved_prolongs_it(house, client, settings, name):
 
 def test_a_log_in_ends_after_12_h_though_the_cookie_is_kept(house, client):
     began(client, 12.01)
-    assert client.get(reverse("account_email")).headers["Location"].startswith(reverse("account_login"))
+    assert (
+        client.get(reverse("account_email"))
+        .headers["Location"]
+        .startswith(reverse("account_login"))
+    )
     assert "_auth_user_id" not in client.session
 
 

@@ -103,7 +103,8 @@ def test_a_body_that_is_no_json_is_a_400_object_that_says_why(tool, body, says):
 
 
 @pytest.mark.parametrize(
-    "body", [b"", b"null", b"3", b'"text"', b"[]", b"{}", b'{"a\x00b": 1}'.replace(b"\x00", b"\\u0000")]
+    "body",
+    [b"", b"null", b"3", b'"text"', b"[]", b"{}", b'{"a\x00b": 1}'.replace(b"\x00", b"\\u0000")],
 )
 @pytest.mark.parametrize(
     "content_type",
@@ -130,7 +131,9 @@ def test_a_form_with_files_is_refused_as_an_object(tool):
     ("error", "status", "code"),
     [(OperationalError("gone"), 503, "unavailable"), (ValueError("with a secret"), 500, "error")],
 )
-@pytest.mark.parametrize("where", ["sessions.api.base.member_of_token", "sessions.api.sessions.view_of_team"])
+@pytest.mark.parametrize(
+    "where", ["sessions.api.base.member_of_token", "sessions.api.sessions.view_of_team"]
+)
 def test_an_error_in_a_view_shows_nothing_of_itself(tool, monkeypatch, where, error, status, code):
     def fail(*arguments, **options):
         raise error

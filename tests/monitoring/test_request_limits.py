@@ -30,7 +30,9 @@ def counted(request):
 
 
 def by_token(token, **headers):
-    return Client(headers={"Authorization": f"Bearer {token}", **headers}, raise_request_exception=False)
+    return Client(
+        headers={"Authorization": f"Bearer {token}", **headers}, raise_request_exception=False
+    )
 
 
 def test_so_many_are_taken_at_once_and_the_next_has_to_wait(counted):
@@ -130,7 +132,11 @@ def test_whatever_costs_much_or_can_be_guessed_has_a_limit(house, monkeypatch, w
         alias="Portal",
         profile="portal",
         region="eu-west-1",
-        settings={"start_url": "https://x.awsapps.com/start", "account_id": "111122223333", "role_name": "R"},
+        settings={
+            "start_url": "https://x.awsapps.com/start",
+            "account_id": "111122223333",
+            "role_name": "R",
+        },
     )
     ids = {"leaf": house.chained("Leaf").pk, "root": house.root.pk, "portal": portal.pk}
     address = path.format(**ids)
@@ -139,7 +145,9 @@ def test_whatever_costs_much_or_can_be_guessed_has_a_limit(house, monkeypatch, w
         if path.startswith("/api/"):
             body = {"ids": [str(ids["leaf"])]} if name == "SEVERAL" else {}
             client = by_token(house.token(member).reveal())
-            return client.generic(method, address, json.dumps(body), content_type="application/json")
+            return client.generic(
+                method, address, json.dumps(body), content_type="application/json"
+            )
         client = browser_of(member)
         client.raise_request_exception = False
         return client.post(address)
@@ -154,7 +162,9 @@ def test_whatever_costs_much_or_can_be_guessed_has_a_limit(house, monkeypatch, w
     assert all(each.status_code < 500 for each in answers), answers
 
 
-def test_a_token_that_fetches_in_a_loop_is_told_to_wait_and_others_go_on(house, monkeypatch, counted):
+def test_a_token_that_fetches_in_a_loop_is_told_to_wait_and_others_go_on(
+    house, monkeypatch, counted
+):
     monkeypatch.setattr(request_limits, "FETCH", Limit("fetch", 3, 3600))
     leaf = house.chained("Leaf")
     house.start(leaf)
@@ -169,8 +179,8 @@ def test_a_token_that_fetches_in_a_loop_is_told_to_wait_and_others_go_on(house, 
     refused = runaway.get(path)
     assert refused.json()["code"] == "too_many"
     assert 1100 < int(refused.headers["Retry-After"]) <= 1200
-    # What is refused opens nothing and writes no line. The person's other tools, their page and other people
-    # go on.
+    # What is refused opens nothing and writes no line. The person's other tools, their page and
+    # other people go on.
     assert len(house.events(EventKind.CREDENTIAL_REVEALED)) == 3
     assert quiet.get(path).status_code == 200
     assert page.post(reverse("reveal_snippet", args=[leaf.pk, "posix"])).status_code == 200
@@ -181,7 +191,10 @@ def test_a_fetch_that_is_refused_reads_no_session_from_the_database(
     house, monkeypatch, django_assert_num_queries
 ):
     monkeypatch.setattr(request_limits, "FETCH", Limit("fetch", 1, 3600))
-    ben, path = by_token(house.token().reveal()), f"/api/v1/sessions/{house.chained('Leaf').pk}/credentials"
+    ben, path = (
+        by_token(house.token().reveal()),
+        f"/api/v1/sessions/{house.chained('Leaf').pk}/credentials",
+    )
     ben.get(path)
     with django_assert_num_queries(2):  # the token with its person, and the member
         assert ben.get(path).status_code == 429
@@ -255,7 +268,9 @@ def test_a_network_is_256_addresses_or_one_site(rf, address, network):
 
 def test_behind_a_proxy_the_clients_own_network_is_counted(rf, settings):
     settings.ALLAUTH_TRUSTED_PROXY_COUNT = 1
-    request = rf.get("/", REMOTE_ADDR="10.0.0.1", headers={"X-Forwarded-For": "6.6.6.6, 198.51.100.9"})
+    request = rf.get(
+        "/", REMOTE_ADDR="10.0.0.1", headers={"X-Forwarded-For": "6.6.6.6, 198.51.100.9"}
+    )
     assert network_of(request) == "198.51.100.0/24"
 
 

@@ -1,4 +1,6 @@
-"""A real OpenID provider in a process of its own, and somebody who logs in at it without a screen."""
+"""A real OpenID provider in a process of its own, and somebody who logs in at it without a
+screen.
+"""
 
 import re
 from pathlib import Path

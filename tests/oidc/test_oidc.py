@@ -31,7 +31,10 @@ from tests.platform.logged import logged
 
 pytestmark = pytest.mark.django_db
 
-MAP = "aws-admins=platform:admin,aws-users=platform:member,aws-readers=platform:auditor,gone=nowhere:member"
+MAP = (
+    "aws-admins=platform:admin,aws-users=platform:member,"
+    "aws-readers=platform:auditor,gone=nowhere:member"
+)
 
 
 def role_of(name):
@@ -41,7 +44,10 @@ def role_of(name):
 def test_groups_make_a_new_person_a_member_of_their_team(house, openid, connect, person):
     connect(openid, MAP)
     openid.person(
-        "grace.hopper", groups=["aws-users", "others"], email="grace@navy.example", name="Grace Hopper"
+        "grace.hopper",
+        groups=["aws-users", "others"],
+        email="grace@navy.example",
+        name="Grace Hopper",
     )
     grace = person("grace.hopper")
     answer = grace.come_in()
@@ -159,14 +165,17 @@ def test_sensitive_things_ask_the_provider_to_ask_again(house, openid, connect, 
     assert back.headers["Location"] == wanted
     assert grace.asked_for_password == asked + 1
     assert grace.client.get(wanted).status_code == 200
-    # A round through the provider that was not asked to ask is no confirmation: it says when it last did.
+    # A round through the provider that was not asked to ask is no confirmation: it says when it
+    # last did.
     session = grace.client.session
     session[ASKED_AT_KEY] = int(time.time()) - 301
     session.save()
     assert grace.client.get(wanted).status_code == 302
 
 
-def test_a_person_the_operator_disabled_does_not_come_in_by_provider(house, openid, connect, person):
+def test_a_person_the_operator_disabled_does_not_come_in_by_provider(
+    house, openid, connect, person
+):
     connect(openid, MAP)
     openid.person("grace", groups=["aws-users"])
     grace = person("grace")
@@ -193,17 +202,24 @@ def test_the_environment_alone_sets_it_up(openid):
         "OIDC_GROUPS": "a b=ops:admin",
         "SECRET_KEY": "x",
     }
-    code = "from django.conf import settings as s; print(s.OIDC_GROUPS, s.SOCIALACCOUNT_PROVIDERS['openid_connect']['APPS'][0]['settings'])"
+    code = (
+        "from django.conf import settings as s; print(s.OIDC_GROUPS,"
+        " s.SOCIALACCOUNT_PROVIDERS['openid_connect']['APPS'][0]['settings'])"
+    )
     environ["DJANGO_SETTINGS_MODULE"] = "chainweb.settings"
     done = subprocess.run(
         [sys.executable, "-c", code], env=environ, cwd=CHECKOUT, capture_output=True, text=True
     )
-    assert done.stdout == (
-        f"{{'a b': ('ops', 'admin')}} {{'server_url': '{openid.issuer}', 'scope': ['openid', 'profile', 'email']}}\n"
+    assert (
+        done.stdout
+        == f"{{'a b': ('ops', 'admin')}} {{'server_url': '{openid.issuer}', 'scope': ['openid',"
+        " 'profile', 'email']}\n"
     ), done.stderr
 
 
-@pytest.mark.parametrize("text", ["group", "group=team", "group=team:owner", "=team:admin", "group=:admin"])
+@pytest.mark.parametrize(
+    "text", ["group", "group=team", "group=team:owner", "=team:admin", "group=:admin"]
+)
 def test_a_map_of_groups_that_says_nothing_stops_the_start(text):
     with pytest.raises(ImproperlyConfigured):
         parse_group_map("OIDC_GROUPS", text)
@@ -221,7 +237,10 @@ def test_at_debug_neither_code_nor_token_nor_client_secret_is_logged(
         answer = send(session, request, **options)
         if request.url.endswith("/token"):
             seen.extend(
-                [request.body if isinstance(request.body, str) else request.body.decode(), answer.text]
+                [
+                    request.body if isinstance(request.body, str) else request.body.decode(),
+                    answer.text,
+                ]
             )
         return answer
 
@@ -275,7 +294,9 @@ def test_old_groups_lead_to_the_provider_and_back(house, openid, connect, person
     wanted = reverse("session_list", args=["platform"])
     page = grace.client.get(wanted)
     assert page.status_code == 403
-    action = html.unescape(re.search(r'<form method="post" action="([^"]+)"', page.content.decode())[1])
+    action = html.unescape(
+        re.search(r'<form method="post" action="([^"]+)"', page.content.decode())[1]
+    )
     assert grace.come_in(action).headers["Location"] == wanted
     assert grace.client.get(wanted).status_code == 200
 

@@ -10,7 +10,12 @@ from django.urls import reverse
 from sessions.db.clock import database_now
 from sessions.exceptions import Refused
 from sessions.models import EventKind, Invitation, Membership, Role, User
-from sessions.people.invitations import accept_invitation, invitation_by_code, invite, revoke_invitation
+from sessions.people.invitations import (
+    accept_invitation,
+    invitation_by_code,
+    invite,
+    revoke_invitation,
+)
 from sessions.people.memberships import disable_member
 from sessions.people.people import create_person
 from sessions.secret import Secret
@@ -43,7 +48,10 @@ def test_a_new_person_comes_in_by_a_link_with_its_role_and_team(house):
     member = Membership.objects.get(user__username="newcomer")
     assert (member.team, member.role, member.user.aws_name) == (house.team, "auditor", "newcomer")
     assert client.get(reverse("session_list", args=[house.team.slug])).status_code == 200
-    [made], [taken] = house.events(EventKind.INVITATION_CREATED), house.events(EventKind.INVITATION_ACCEPTED)
+    [made], [taken] = (
+        house.events(EventKind.INVITATION_CREATED),
+        house.events(EventKind.INVITATION_ACCEPTED),
+    )
     assert (made.actor, made.data["note"]) == ("ada", "Nora")
     assert (taken.actor, taken.data["invited_by"]) == ("newcomer", "ada")
 
@@ -85,7 +93,9 @@ def test_of_two_who_hold_the_link_the_second_gets_no_account(house):
 
 def test_the_code_is_stored_as_a_hash_alone_and_is_in_no_event(house):
     invitation, code = invite(house.ada, Role.MEMBER)
-    stored = " ".join(str(value) for value in Invitation.objects.values_list().get(pk=invitation.pk))
+    stored = " ".join(
+        str(value) for value in Invitation.objects.values_list().get(pk=invitation.pk)
+    )
     assert code.reveal() not in stored
     assert all(code.reveal() not in str(event.data) for event in house.events())
     assert invitation_by_code(code) == invitation
@@ -94,7 +104,9 @@ def test_the_code_is_stored_as_a_hash_alone_and_is_in_no_event(house):
 
 def test_an_expired_a_withdrawn_and_an_unknown_code_get_one_answer(house):
     expired, expired_code = invite(house.ada, Role.MEMBER)
-    Invitation.objects.filter(pk=expired.pk).update(expires_at=database_now() - timedelta(seconds=1))
+    Invitation.objects.filter(pk=expired.pk).update(
+        expires_at=database_now() - timedelta(seconds=1)
+    )
     withdrawn, withdrawn_code = invite(house.ada, Role.MEMBER)
     assert revoke_invitation(withdrawn, "ada")
     assert not revoke_invitation(withdrawn, "ada")
@@ -151,6 +163,8 @@ def test_logging_in_on_the_way_keeps_the_invitation(house):
     outsider = create_person("nora", Secret(PASSWORD))
     client = Client()
     show(client, link_from(house))
-    client.post(reverse("account_login"), {"login": "nora", "password": PASSWORD, "next": reverse("join")})
+    client.post(
+        reverse("account_login"), {"login": "nora", "password": PASSWORD, "next": reverse("join")}
+    )
     assert client.post(reverse("accept_invitation")).status_code == 302
     assert Membership.objects.filter(user=outsider, team=house.team).exists()

@@ -110,7 +110,10 @@ def test_of_four_at_once_one_gets_the_name_and_the_others_a_refusal(make, names)
     for thread in threads:
         thread.join()
     assert made.count("made") == 1
-    assert {each for each in made if each != "made"} in ({"There is a person "}, {"There is a team "})
+    assert {each for each in made if each != "made"} in (
+        {"There is a person "},
+        {"There is a team "},
+    )
 
 
 def test_the_database_itself_holds_short_names_apart(house):
@@ -128,7 +131,8 @@ def test_the_migration_stops_at_teams_that_are_alike_and_says_what_to_do():
         Team.objects.create(slug="acme", name="one")
         Team.objects.create(slug="Acme", name="two")
         with pytest.raises(
-            CommandError, match=r"'acme' and 'Acme' differ in case alone(.|\n)*update\(slug='acme-2'\)"
+            CommandError,
+            match=r"'acme' and 'Acme' differ in case alone(.|\n)*update\(slug='acme-2'\)",
         ):
             migration.refuse_lookalikes(apps, None)
         Team.objects.filter(slug="Acme").update(slug="acme-2")

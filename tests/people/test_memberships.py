@@ -138,7 +138,9 @@ def test_the_operators_switch_ends_what_runs_in_every_team(house):
     assert member_of_token(secret) is None
     set_person_active(house.ben.user, True, actor="manage.py")
     assert member_of_token(secret) is None
-    assert [event.data["reason"] for event in house.events(EventKind.TOKEN_REVOKED)] == ["suspended"]
+    assert [event.data["reason"] for event in house.events(EventKind.TOKEN_REVOKED)] == [
+        "suspended"
+    ]
 
 
 def test_the_operators_command_disables_enables_and_removes_factors(house, capsys):
@@ -149,8 +151,9 @@ def test_the_operators_command_disables_enables_and_removes_factors(house, capsy
     call_command("person", "ben", "--enable")
     assert "second factors: totp" in capsys.readouterr().out
     call_command("person", "ben", "--remove-two-factor")
-    assert capsys.readouterr().out == (
-        "ben: can log in; in CloudTrail ben; member of platform; second factors: none.\n"
+    assert (
+        capsys.readouterr().out
+        == "ben: can log in; in CloudTrail ben; member of platform; second factors: none.\n"
     )
     [event] = house.events(EventKind.MEMBER_FACTORS_REMOVED)
     assert (event.actor, event.data) == ("manage.py", {"member": "ben", "removed": ["totp"]})
@@ -206,7 +209,7 @@ def test_changing_nothing_writes_nothing(house):
     assert len(house.events()) == lines
 
 
-# --- access -----------------------------------------------------------------------------------------
+# --- access ---------------------------------------------------------------------------------------
 
 
 def test_a_session_is_open_to_those_who_are_named_and_to_their_groups(house):
@@ -312,7 +315,7 @@ def test_who_comes_back_finds_no_grant_of_before(house):
     assert not can(back, Action.START, leaf)
 
 
-# --- what they still hold ---------------------------------------------------------------------------
+# --- what they still hold -------------------------------------------------------------------------
 
 
 def test_the_exposure_list_says_what_a_removed_member_holds_until_when(house):
@@ -337,7 +340,7 @@ def test_reveal_finds_nothing_after_the_commit_of_a_removal(house):
         reveal(leaf, house.ben, form="process", via="page")
 
 
-# --- the race ---------------------------------------------------------------------------------------
+# --- the race -------------------------------------------------------------------------------------
 
 
 @pytest.mark.django_db(transaction=True)
@@ -358,7 +361,10 @@ def test_after_the_commit_of_a_revoke_no_worker_mints_for_its_person(lasting_hou
         finally:
             connections.close_all()
 
-    workers = [threading.Thread(target=worker) for _ in range(20 if connection.vendor == "postgresql" else 4)]
+    workers = [
+        threading.Thread(target=worker)
+        for _ in range(20 if connection.vendor == "postgresql" else 4)
+    ]
     for each in workers:
         each.start()
     try:
@@ -380,7 +386,9 @@ def test_after_the_commit_of_a_revoke_no_worker_mints_for_its_person(lasting_hou
 
 
 def test_what_is_cut_off_is_found_by_indexes_as_by_looking_at_every_link(house, sts):
-    """Each kind of author × an assumer that is open, closed, or closed to all but them or their group."""
+    """Each kind of author × an assumer that is open, closed, or closed to all but them or their
+    group.
+    """
     other = House(sts, "other")
     carl, dan = house.person("carl", Role.MEMBER), house.person("dan", Role.MEMBER)
     hugo = house.person("hugo", Role.MEMBER)
@@ -404,6 +412,12 @@ def test_what_is_cut_off_is_found_by_indexes_as_by_looking_at_every_link(house, 
     found = cut_off(team)
     assert found == cut_off(team, among=every_link)
     names = set(AwsSession.objects.filter(pk__in=found).values_list("alias", flat=True))
-    assert {"Built 1 closed", "Built 2 closed", "Built 3 open", "Built 5 granted", "Built 8 open"} <= names
+    assert {
+        "Built 1 closed",
+        "Built 2 closed",
+        "Built 3 open",
+        "Built 5 granted",
+        "Built 8 open",
+    } <= names
     assert not {"Built 0 closed", "Built 1 open", "Built 1 granted", "Built 2 group"} & names
     assert cut_off([other.team.pk]) == set()

@@ -47,7 +47,9 @@ def test_an_email_address_proposes_what_stands_before_its_at():
 @given(st.lists(usernames, min_size=2, max_size=6, unique_by=str.lower))
 def test_distinct_people_never_collide(db, names):
     with transaction.atomic():
-        people = [create_person(name, None) for name in names if name.lower() not in RESERVED_USERNAMES]
+        people = [
+            create_person(name, None) for name in names if name.lower() not in RESERVED_USERNAMES
+        ]
         keys = [person.aws_name.lower() for person in people]
         assert len(set(keys)) == len(people)
         for person in people:
@@ -95,7 +97,11 @@ def test_a_name_is_changed_in_every_team_and_the_old_one_is_kept(house):
     assert old.held_until is not None
     assert new.held_until is None
     [event] = house.events(EventKind.MEMBER_RENAMED)
-    assert (event.actor, event.data["aws_name_before"], event.data["aws_name"]) == ("ada", "ben", "ben.jones")
+    assert (event.actor, event.data["aws_name_before"], event.data["aws_name"]) == (
+        "ada",
+        "ben",
+        "ben.jones",
+    )
 
 
 def test_a_persons_name_is_never_given_again_even_after_removal(house):

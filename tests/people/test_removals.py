@@ -22,7 +22,16 @@ from sessions.db.clock import database_now
 from sessions.delivery.reveal import NotYours, reveal
 from sessions.exceptions import Refused
 from sessions.locks.authority import lock_team
-from sessions.models import Activation, Credential, EventKind, Membership, Removal, Role, Token, User
+from sessions.models import (
+    Activation,
+    Credential,
+    EventKind,
+    Membership,
+    Removal,
+    Role,
+    Token,
+    User,
+)
 from sessions.people.group_sync import follow_groups
 from sessions.people.invitations import accept_invitation, invite
 from sessions.people.memberships import (
@@ -62,10 +71,12 @@ def member_of(user):
 
 
 def read_groups(member, hours_ago):
-    Membership.objects.filter(pk=member.pk).update(groups_read_at=database_now() - timedelta(hours=hours_ago))
+    Membership.objects.filter(pk=member.pk).update(
+        groups_read_at=database_now() - timedelta(hours=hours_ago)
+    )
 
 
-# --- the age of groups --------------------------------------------------------------------------------
+# --- the age of groups ----------------------------------------------------------------------------
 
 
 def test_groups_read_a_day_ago_open_no_page_and_say_how_to_get_back(house, gina, settings):
@@ -101,7 +112,10 @@ def test_another_teams_pages_stay_missing_and_a_suspended_one_too(house, gina, s
     assert browser.get(reverse("session_list", args=["other"])).status_code == 404
     assert browser.get(reverse("session", args=[other.root.pk])).status_code == 404
     disable_member(house.ben, "ada")
-    assert house.browser(house.ben).get(reverse("session_list", args=["platform"])).status_code in {302, 404}
+    assert house.browser(house.ben).get(reverse("session_list", args=["platform"])).status_code in {
+        302,
+        404,
+    }
 
 
 def test_a_token_of_whose_groups_are_old_opens_nothing_and_says_why(house, gina):
@@ -177,7 +191,7 @@ def test_setup_makes_a_member_by_groups_one_by_hand(house, gina):
     assert browser_of(gina).get(reverse("session_list", args=["platform"])).status_code == 200
 
 
-# --- removals and suspensions last --------------------------------------------------------------------
+# --- removals and suspensions last ----------------------------------------------------------------
 
 
 def test_a_removal_by_an_admin_outlasts_every_log_in_with_groups(house, gina):
@@ -208,9 +222,13 @@ def test_the_identity_is_remembered_whatever_account_it_goes_to(house, gina):
 @pytest.mark.parametrize("groups", ["users=platform:member", ""])
 def test_nobody_takes_off_an_identity_whose_groups_let_people_in(house, gina, settings, groups):
     settings.OIDC_GROUPS = parse_group_map("OIDC_GROUPS", groups)
-    provider = oidc_provider("https://idp.example", "chainweb", "a secret", name="IdP", scopes=["openid"])
+    provider = oidc_provider(
+        "https://idp.example", "chainweb", "a secret", name="IdP", scopes=["openid"]
+    )
     settings.SOCIALACCOUNT_PROVIDERS = {"openid_connect": provider}
-    account = SocialAccount.objects.create(user=gina.user, provider="sso", uid="4711", extra_data={})
+    account = SocialAccount.objects.create(
+        user=gina.user, provider="sso", uid="4711", extra_data={}
+    )
     answer = browser_of(gina).post(reverse("socialaccount_connections"), {"account": account.pk})
     assert SocialAccount.objects.exists() == bool(groups)
     assert ("it stays connected" in answer.content.decode()) == bool(groups)
@@ -321,7 +339,7 @@ def test_removals_of_before_the_upgrade_last_as_well(house, gina):
     assert found == {("gina", "", "", "ada"), ("gina", "sso", "4711", "ada")}
 
 
-# --- passwords and suspensions end tokens and log-ins --------------------------------------------------
+# --- passwords and suspensions end tokens and log-ins ---------------------------------------------
 
 
 def change_on_the_page(house, client):

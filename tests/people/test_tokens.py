@@ -26,7 +26,8 @@ def page_of(house, member=None):
 
 def made_by(client, url, **fields):
     answer = client.post(
-        url, {"name": "laptop", "days": 30, "scopes": ["read", "credentials"], "session": "", **fields}
+        url,
+        {"name": "laptop", "days": 30, "scopes": ["read", "credentials"], "session": "", **fields},
     )
     return re.search(r'id="token">(cwt_[^<]+)<', answer.content.decode())[1]
 
@@ -44,7 +45,9 @@ def test_a_token_is_shown_once_and_is_in_the_ledger_without_its_text(house):
 def test_who_was_removed_or_made_an_auditor_a_moment_ago_gets_none(house):
     ben, bea = house.ben, house.bea  # as a request has read them before
     remove_member(Membership.objects.get(pk=ben.pk), "ada")
-    change_role(Membership.objects.get(pk=bea.pk), Role.AUDITOR, actor="ada", successor=house.ada.user)
+    change_role(
+        Membership.objects.get(pk=bea.pk), Role.AUDITOR, actor="ada", successor=house.ada.user
+    )
     for member in (ben, bea):
         with pytest.raises(Refused):
             create_token(member, "late", "ada")
@@ -128,7 +131,10 @@ def test_a_token_for_one_session_reaches_no_other_role_by_an_edit(house):
     assert (answer.status_code, answer.json()["alias"]) == (200, "Renamed")
     # A token for no session alone may do what its person may.
     free = Api(create_token(house.ben, "free", "ben"))
-    assert free("PATCH", f"/sessions/{mine.pk}", {"role_arn": house.role_arn("Other")}).status_code == 200
+    assert (
+        free("PATCH", f"/sessions/{mine.pk}", {"role_arn": house.role_arn("Other")}).status_code
+        == 200
+    )
 
 
 def test_a_token_for_a_root_makes_it_no_other_user(house):
@@ -193,7 +199,7 @@ def test_a_token_for_a_session_of_another_team_is_not_made(house, sts):
     assert ben.post(url, data).status_code == 422
 
 
-# --- by the command, and what a token that lacks something is answered --------------------------------
+# --- by the command, and what a token that lacks something is answered ----------------------------
 
 
 def printed(*arguments):
@@ -216,7 +222,10 @@ def test_the_command_binds_to_sessions_by_alias_or_id(house):
     api = Api(Secret(printed("--session", "one", "--session", str(two.pk))))
     assert sorted(each["alias"] for each in api("GET", "/sessions").json()) == ["One", "Two"]
     answer = api("GET", f"/sessions/{other.pk}")
-    assert (answer.status_code, answer.json()["message"]) == (403, "This token is for “One”, “Two” alone.")
+    assert (answer.status_code, answer.json()["message"]) == (
+        403,
+        "This token is for “One”, “Two” alone.",
+    )
     [event] = house.events(EventKind.TOKEN_CREATED)
     assert event.data["sessions"] == ["One", "Two"]
     delete_session(AwsSession.objects.get(pk=one.pk), house.ada)
@@ -267,9 +276,14 @@ def test_a_token_that_lacks_a_scope_is_told_which_one(house):
     for (method, path), scope in LACKING.items():
         answer = api(method, f"/sessions/{leaf.pk}/{path}".rstrip("/"), {})
         body = answer.json()
-        assert (answer.status_code, body["code"], body["fields"]) == (403, "forbidden", {"scope": [scope]})
+        assert (answer.status_code, body["code"], body["fields"]) == (
+            403,
+            "forbidden",
+            {"scope": [scope]},
+        )
         assert (
-            body["message"] == f"This token lacks the scope “{scope}”; it has “read”. Create one that has it."
+            body["message"]
+            == f"This token lacks the scope “{scope}”; it has “read”. Create one that has it."
         )
     for method, path, sent in (
         ("POST", "/sessions", {"kind": "iam-role-chained"}),
@@ -277,7 +291,9 @@ def test_a_token_that_lacks_a_scope_is_told_which_one(house):
         ("PATCH", "/policy", {}),
     ):
         assert api(method, path, sent).json()["fields"] == {"scope": ["manage"]}
-    assert api("POST", "/sessions/start", {"ids": [str(leaf.pk)]}).json()["fields"] == {"scope": ["use"]}
+    assert api("POST", "/sessions/start", {"ids": [str(leaf.pk)]}).json()["fields"] == {
+        "scope": ["use"]
+    }
 
 
 def test_a_role_that_does_not_allow_it_is_not_blamed_on_the_token(house):

@@ -40,7 +40,9 @@ def interpolated(text: str, shell: Mapping[str, str]) -> str:
 def environment(service: str, shell: Mapping[str, str], secrets: Path) -> dict[str, str]:
     """Return a container's environment: the image's ENV, the service's, and its secrets."""
     given = SERVICES[service]["environment"]
-    image = dict(re.findall(r"(\w+)=(\S+)", " ".join(re.findall(r"^ENV (.*PATH.*)$", DOCKERFILE, re.M))))
+    image = dict(
+        re.findall(r"(\w+)=(\S+)", " ".join(re.findall(r"^ENV (.*PATH.*)$", DOCKERFILE, re.M)))
+    )
     mounted = {f"/run/secrets/{name}": str(secrets / name) for name in SERVICES[service]["secrets"]}
     found = {"CHAINWEB_AWS": image["CHAINWEB_AWS"], "PYTHONUNBUFFERED": image["PYTHONUNBUFFERED"]}
     for name, value in given.items():
@@ -64,7 +66,9 @@ def unpack_image(folder: Path) -> None:
         if target.startswith("/"):
             continue  # the lock, for the stage before
         if (CHECKOUT / source).is_dir():
-            shutil.copytree(CHECKOUT / source, folder / target, ignore=shutil.ignore_patterns("__pycache__"))
+            shutil.copytree(
+                CHECKOUT / source, folder / target, ignore=shutil.ignore_patterns("__pycache__")
+            )
         else:
             shutil.copy(CHECKOUT / source, folder / target)
     [build] = re.findall(r"^RUN (python .*collectstatic.*)$", DOCKERFILE, re.M)

@@ -1,7 +1,7 @@
 """Run a whole Chainweb for a test: `manage.py up`, known by its output, asked through its API.
 
-Standard library only, since `.ci/one_task.py` uses it in an environment without development packages. Linux
-only: it reads /proc.
+Standard library only, since `.ci/one_task.py` uses it in an environment without development
+packages. Linux only: it reads /proc.
 """
 
 import http.client
@@ -75,19 +75,27 @@ class Installation:
         self.port = free_port()
         self.mark = f"INSTALLATION={uuid.uuid4()}"
         name, _, value = self.mark.partition("=")
-        self.environ = {**clean_environ(), "CHAINWEB_DATA": str(data), **(environ or {}), name: value}
+        self.environ = {
+            **clean_environ(),
+            "CHAINWEB_DATA": str(data),
+            **(environ or {}),
+            name: value,
+        }
         self.folder = data / self.environ.get("CHAINWEB_AWS", "simulated")
         self.lines: list[str] = []
 
     # --- starting and ending ----------------------------------------------------------------------
 
     def start(self, *arguments: str) -> "Installation":
-        """Returns when it says that it is ready; `seconds_to_ready` then is the time that a person has
-        waited.
+        """Returns when it says that it is ready; `seconds_to_ready` then is the time that a person
+        has waited.
         """
         begun = time.monotonic()
         self.launch(*arguments)
-        wait_for(lambda: self.said("Chainweb is ready at") or self.has_ended(), "the line that says ready")
+        wait_for(
+            lambda: self.said("Chainweb is ready at") or self.has_ended(),
+            "the line that says ready",
+        )
         self.seconds_to_ready = time.monotonic() - begun
         assert not self.has_ended(), self.output()
         return self
@@ -185,10 +193,18 @@ class Installation:
 
     def setup(self, team: str, admin: str, *arguments: str) -> str:
         return self.manage(
-            "setup", "--team", team, "--admin", admin, *arguments, CHAINWEB_PASSWORD=f"{uuid.uuid4()}"
+            "setup",
+            "--team",
+            team,
+            "--admin",
+            admin,
+            *arguments,
+            CHAINWEB_PASSWORD=f"{uuid.uuid4()}",
         )
 
-    def request(self, method: str, path: str, token: str = "", body: Any = None) -> tuple[int, bytes]:
+    def request(
+        self, method: str, path: str, token: str = "", body: Any = None
+    ) -> tuple[int, bytes]:
         connection = http.client.HTTPConnection("127.0.0.1", self.port, timeout=30)
         headers = {"Host": "localhost", "Content-Type": "application/json"}
         if token:
@@ -212,11 +228,15 @@ class Installation:
 
     def credentials(self, session_id: str, token: str) -> dict[str, Any]:
         """Return what credential_process gets."""
-        found: dict[str, Any] = self.api("GET", f"/sessions/{session_id}/credentials?format=process", token)
+        found: dict[str, Any] = self.api(
+            "GET", f"/sessions/{session_id}/credentials?format=process", token
+        )
         return found
 
     def wait_until_active(self, session_id: str, token: str) -> None:
-        wait_for(lambda: self.status(session_id, token) == "active", f"session {session_id} to be active")
+        wait_for(
+            lambda: self.status(session_id, token) == "active", f"session {session_id} to be active"
+        )
 
     def create_root(self, token: str, key: Any, alias: str = "Root key") -> str:
         """An IAM user's session from its `AwsCredentials`; the id."""
@@ -231,7 +251,9 @@ class Installation:
         found: str = self.api("POST", "/sessions", token, body)["id"]
         return found
 
-    def create_chained(self, token: str, assumer: str, role_arn: str, name: str = "{username}") -> str:
+    def create_chained(
+        self, token: str, assumer: str, role_arn: str, name: str = "{username}"
+    ) -> str:
         alias = role_arn.rpartition("/")[2]
         body = {
             "kind": "iam-role-chained",

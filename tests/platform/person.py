@@ -1,4 +1,6 @@
-"""A person at a browser, without a screen: logs in with a password, keeps cookies, downloads snippets."""
+"""A person at a browser, without a screen: logs in with a password, keeps cookies, downloads
+snippets.
+"""
 
 import http.cookiejar
 import re
@@ -24,7 +26,11 @@ class Person:
         return self._read(urllib.request.Request(self.address + path))
 
     def post(self, path: str, **fields: str) -> str:
-        [token] = [each.value for each in self.cookies if re.fullmatch(r"(__Host-)?csrftoken-\w+", each.name)]
+        [token] = [
+            each.value
+            for each in self.cookies
+            if re.fullmatch(r"(__Host-)?csrftoken-\w+", each.name)
+        ]
         body = urllib.parse.urlencode({**fields, "csrfmiddlewaretoken": token}).encode()
         return self._read(urllib.request.Request(self.address + path, body))
 
@@ -35,4 +41,6 @@ class Person:
         except urllib.error.HTTPError as error:
             if error.code == 422:  # a form that shows what is wrong with it
                 return str(error.read().decode())
-            raise AssertionError(f"{request.get_method()} {request.full_url}: {error.code}") from error
+            raise AssertionError(
+                f"{request.get_method()} {request.full_url}: {error.code}"
+            ) from error

@@ -32,7 +32,9 @@ def connect() -> psycopg.Connection:
 
 def drop_database(name: str) -> None:
     with connect() as connection:
-        connection.execute(sql.SQL("DROP DATABASE IF EXISTS {} WITH (FORCE)").format(sql.Identifier(name)))
+        connection.execute(
+            sql.SQL("DROP DATABASE IF EXISTS {} WITH (FORCE)").format(sql.Identifier(name))
+        )
 
 
 def claim_redis_number() -> int:
@@ -43,7 +45,9 @@ def claim_redis_number() -> int:
                 if server.dbsize() == 0 and server.set(MARK, "1", nx=True):
                     return number
         except redis.RedisError as error:
-            raise NotThere(f"Redis does not answer at {REDIS_HOST}:{REDIS_PORT}: {error}") from error
+            raise NotThere(
+                f"Redis does not answer at {REDIS_HOST}:{REDIS_PORT}: {error}"
+            ) from error
     raise NotThere(f"Redis at {REDIS_HOST}:{REDIS_PORT} has no empty database among 1 to 15.")
 
 

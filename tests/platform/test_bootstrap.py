@@ -30,13 +30,19 @@ class Checkout:
         (self.folder / "chainweb").mkdir(parents=True)
         shutil.copy(CHECKOUT / "chainweb" / "bootstrap.py", self.folder / "chainweb")
         (self.folder / "run").write_text(RUN)
-        for name in ("requirements.txt", "requirements-simulation.txt", "requirements-development.txt"):
+        for name in (
+            "requirements.txt",
+            "requirements-simulation.txt",
+            "requirements-development.txt",
+        ):
             (self.folder / name).write_text(f"# {name}\n")
         self.bin = folder / "bin"
         self.bin.mkdir()
 
     def run(self, level="runtime", python=sys.executable, **environ):
-        """(exit code, what it printed, what it said). PATH holds what the test has put into `bin`, and no uv."""
+        """(exit code, what it printed, what it said). PATH holds what the test has put into `bin`,
+        and no uv.
+        """
         done = subprocess.run(
             [str(python), "run", level],
             cwd=self.folder,
@@ -101,7 +107,8 @@ def test_uv_is_used_where_it_is(checkout):
     log = checkout.folder / "uv.log"
     checkout.program(
         "uv",
-        f'echo "$@" >> "{log}"; [ "$1" = pip ] || {{ shift $(($# - 1)); exec "{real_python()}" -m venv --without-pip "$1"; }}',
+        f'echo "$@" >> "{log}"; [ "$1" = pip ] || {{ shift $(($# - 1)); exec "{real_python()}" -m'
+        ' venv --without-pip "$1"; }',
     )
     code, printed, said = checkout.run(python=real_python())
     assert code == 0, said
@@ -150,7 +157,8 @@ def test_an_old_python_goes_on_in_a_newer_one_that_it_finds(checkout):
     checkout.program("python3.13", f'exec "{real_python()}" "$@"')
     old = checkout.folder / "old.py"
     old.write_text(
-        f"import sys; sys.version_info = (3, 8, 0); sys.argv[0] = 'run'; exec({RUN!r}.replace('__file__', repr('run')))\n"
+        "import sys; sys.version_info = (3, 8, 0); sys.argv[0] = 'run';"
+        f" exec({RUN!r}.replace('__file__', repr('run')))\n"
     )
     done = subprocess.run(
         [real_python(), "old.py", "runtime"],

@@ -34,7 +34,12 @@ def loud(settings):
 
 
 def cookies_of(*clients):
-    return [cookie.value for client in clients for cookie in client.cookies.values() if len(cookie.value) > 8]
+    return [
+        cookie.value
+        for client in clients
+        for cookie in client.cookies.values()
+        if len(cookie.value) > 8
+    ]
 
 
 def test_passwords_cookies_seeds_and_codes(house, loud):
@@ -42,7 +47,9 @@ def test_passwords_cookies_seeds_and_codes(house, loud):
     form = client.get(reverse("account_login")).content.decode()
     log_in(client, password=WRONG)
     log_in(client)
-    seed = re.search(r'value="([A-Z2-7]{16,})"', client.get(reverse("mfa_activate_totp")).content.decode())[1]
+    seed = re.search(
+        r'value="([A-Z2-7]{16,})"', client.get(reverse("mfa_activate_totp")).content.decode()
+    )[1]
     code = code_of(seed)
     assert client.post(reverse("mfa_activate_totp"), {"code": code}).status_code == 302
     page = client.get(reverse("mfa_view_recovery_codes")).content.decode()
@@ -69,9 +76,17 @@ def test_tokens_invitations_and_the_links_of_mails(house, loud, settings):
         {"name": "laptop", "days": 30, "scopes": ["read", "use"], "session": ""},
     ).content.decode()
     token = re.search(r'id="token">(cwt_[^<]+)<', page)[1]
-    assert Client().get("/api/v1/sessions", headers={"Authorization": f"Bearer {token}"}).status_code == 200
-    assert Client().get("/api/v1/sessions", headers={"Authorization": f"Basic {token}"}).status_code == 401
-    page = ada.post(reverse("invite", args=[house.team.slug]), {"role": "member", "note": "", "days": 7})
+    assert (
+        Client().get("/api/v1/sessions", headers={"Authorization": f"Bearer {token}"}).status_code
+        == 200
+    )
+    assert (
+        Client().get("/api/v1/sessions", headers={"Authorization": f"Basic {token}"}).status_code
+        == 401
+    )
+    page = ada.post(
+        reverse("invite", args=[house.team.slug]), {"role": "member", "note": "", "days": 7}
+    )
     invitation = re.search(r"/join/#([\w-]+)", page.content.decode())[1]
     guest = Client()
     assert guest.post(reverse("join"), {"code": invitation}).status_code == 302
@@ -79,7 +94,9 @@ def test_tokens_invitations_and_the_links_of_mails(house, loud, settings):
     [link] = re.findall(r"http://testserver(/accounts/email/confirm/\S+)", mail.outbox[-1].body)
     assert Client().post(link).status_code == 302
     Client().post(reverse("account_reset_password"), {"email": "ada@team.example"})
-    keys = [key for each in mail.outbox for key in re.findall(r"/(?:key|confirm)/([^/\s]+)/", each.body)]
+    keys = [
+        key for each in mail.outbox for key in re.findall(r"/(?:key|confirm)/([^/\s]+)/", each.body)
+    ]
     for each in mail.outbox:
         for link in re.findall(r"http://testserver(\S+)", each.body):
             Client().get(link, follow=True)
@@ -93,7 +110,10 @@ def test_root_keys_credentials_and_the_answers_of_sts(house, loud, settings):
     ada = house.browser(house.ada)
     form = reverse("new_session_form", args=[house.team.slug, "aws", "iam-user"])
     words = {"alias": "Canary", "profile": "canary", "region": "eu-west-1"}
-    words |= {"access_key_id": key.access_key_id, "secret_access_key": key.secret_access_key.reveal()}
+    words |= {
+        "access_key_id": key.access_key_id,
+        "secret_access_key": key.secret_access_key.reveal(),
+    }
     assert ada.post(form, words).status_code == 302
     root = AwsSession.objects.get(alias="Canary")
     leaf = house.chained("Leaf", root)
@@ -106,14 +126,21 @@ def test_root_keys_credentials_and_the_answers_of_sts(house, loud, settings):
     refused = house.chained("Refused", root, arn=house.role_arn("Closed", trusts=[]))
     house.start(refused)
     house.work()
-    secrets = [key.secret_access_key.reveal(), got.secret_access_key.reveal(), got.session_token.reveal()]
+    secrets = [
+        key.secret_access_key.reveal(),
+        got.secret_access_key.reveal(),
+        got.session_token.reveal(),
+    ]
     secrets += [house.token().reveal(), *_keys(settings)]
     assert find(secrets, {"the log": loud.getvalue().encode()}) == []
 
 
 def _keys(settings):
     texts = (settings.CHAINWEB_SEAL_KEYS, settings.CHAINWEB_ROOT_KEYS)
-    return [settings.SECRET_KEY, *(each.partition(":")[2] for text in texts for each in text.split(","))]
+    return [
+        settings.SECRET_KEY,
+        *(each.partition(":")[2] for text in texts for each in text.split(",")),
+    ]
 
 
 def test_a_code_for_a_root_with_mfa(house, loud):

@@ -86,7 +86,9 @@ def test_the_demo_has_two_roots_and_chains_of_one_to_four_hops(demo, token):
 
 
 def test_every_chain_becomes_active(demo, token, chained):
-    answers = {alias: demo.api("GET", f"/sessions/{each['id']}", token) for alias, each in chained.items()}
+    answers = {
+        alias: demo.api("GET", f"/sessions/{each['id']}", token) for alias, each in chained.items()
+    }
     assert {each["status"] for each in answers.values()} == {"active"}
     assert [each["problem"] for each in answers.values()] == [None] * len(answers)
     assert "demo" in demo.manage("verify_ledger")
@@ -103,7 +105,12 @@ def ask(home, *arguments, **environ):
     """Return what the CLI says in an environment of its own."""
     done = subprocess.run(
         [*ASK, *arguments],
-        env={"PATH": os.environ["PATH"], "HOME": str(home), "AWS_EC2_METADATA_DISABLED": "true", **environ},
+        env={
+            "PATH": os.environ["PATH"],
+            "HOME": str(home),
+            "AWS_EC2_METADATA_DISABLED": "true",
+            **environ,
+        },
         capture_output=True,
         text=True,
         check=False,
@@ -135,7 +142,8 @@ def in_process(home, text, session, token):
     (home / "answer.json").write_text(text)
     (home / ".aws").mkdir()
     (home / ".aws" / "config").write_text(
-        f"[default]\nregion = eu-west-1\ncredential_process = cat {shlex.quote(str(home / 'answer.json'))}\n"
+        "[default]\nregion = eu-west-1\ncredential_process = cat"
+        f" {shlex.quote(str(home / 'answer.json'))}\n"
     )
     return ask(home, AWS_ENDPOINT_URL=endpoint_of(home))
 
@@ -194,14 +202,20 @@ def test_its_files_are_for_their_owner_alone(demo):
 
 
 def test_the_web_process_is_not_given_the_workers_secrets(demo):
-    """One user id for all under ./run is no isolation; what is passed on is kept apart all the same."""
+    """One user id for all under ./run is no isolation; what is passed on is kept apart all the
+    same.
+    """
     for name, process_id in demo.children().items():
         if name == "valkey":
             continue  # it writes its title over its environment
         lines = Path(f"/proc/{process_id}/environ").read_text().split("\0")
         environ = dict(line.partition("=")[::2] for line in lines)
-        secret = {each for each in environ if each.startswith(("AWS_SECRET", "AWS_SESSION", "AWS_ACCESS"))}
-        secret |= {each for each in environ if each.startswith("CHAINWEB_ROOT_KEYS") and environ[each]}
+        secret = {
+            each for each in environ if each.startswith(("AWS_SECRET", "AWS_SESSION", "AWS_ACCESS"))
+        }
+        secret |= {
+            each for each in environ if each.startswith("CHAINWEB_ROOT_KEYS") and environ[each]
+        }
         assert bool(secret) == (name in {"worker", "starter"}), (name, secret)
 
 

@@ -25,7 +25,9 @@ def written():
 
 
 def test_a_failed_request_is_logged_without_its_query(written):
-    request = RequestFactory().get("/accounts/oidc/sso/login/callback/", {"code": ONCE, "state": TOKEN})
+    request = RequestFactory().get(
+        "/accounts/oidc/sso/login/callback/", {"code": ONCE, "state": TOKEN}
+    )
     logging.getLogger("django.request").error(
         "Internal Server Error: %s", request.path, extra={"request": request, "status_code": 500}
     )
@@ -37,7 +39,9 @@ def test_a_failed_request_is_logged_without_its_query(written):
 def test_the_key_of_a_reset_mail_is_struck_out(written):
     path = f"/accounts/password/reset/key/1-{RESET_KEY}/"
     request = RequestFactory().get(path)
-    logging.getLogger("django.request").error("Internal Server Error: %s", path, extra={"request": request})
+    logging.getLogger("django.request").error(
+        "Internal Server Error: %s", path, extra={"request": request}
+    )
     assert "/accounts/password/reset/key/[redacted]/" in written.getvalue()
     assert not find([RESET_KEY], {"the log": written.getvalue().encode()})
 
@@ -104,7 +108,9 @@ def test_a_level_that_is_none_stops_the_start():
 def test_the_keys_and_passwords_of_the_settings_are_struck_out(written, monkeypatch):
     monkeypatch.setattr(logs, "_known", None)
     logs.know(["p$ss/word of canaries", "short"])
-    logging.getLogger("tests").error("cannot connect to redis://:p%24ss%2Fword%20of%20canaries@h, short")
+    logging.getLogger("tests").error(
+        "cannot connect to redis://:p%24ss%2Fword%20of%20canaries@h, short"
+    )
     logging.getLogger("tests").error("one", extra={"data": {"url": ["p$ss/word of canaries"]}})
     assert "canaries" not in written.getvalue()
     assert "redis://:[redacted]@h, short" in written.getvalue()

@@ -17,10 +17,15 @@ SECRETS = {
 
 
 def test_programs_that_are_not_ours_are_given_no_secret_of_ours():
-    assert without_our_settings({**SECRETS, "PATH": "/bin", "LANG": "C"}) == {"PATH": "/bin", "LANG": "C"}
+    assert without_our_settings({**SECRETS, "PATH": "/bin", "LANG": "C"}) == {
+        "PATH": "/bin",
+        "LANG": "C",
+    }
 
 
 def test_web_and_beat_get_neither_root_keys_nor_workers_identity():
     seen = without_worker_secrets({**SECRETS, "CHAINWEB_ROOT_KEYS_FILE": "/run/secrets/canary"})
     assert seen["CHAINWEB_ROOT_KEYS"] == ""
-    assert not {"CHAINWEB_ROOT_KEYS_FILE", "AWS_SECRET_ACCESS_KEY", "AWS_SESSION_TOKEN"} & seen.keys()
+    assert (
+        not {"CHAINWEB_ROOT_KEYS_FILE", "AWS_SECRET_ACCESS_KEY", "AWS_SESSION_TOKEN"} & seen.keys()
+    )

@@ -82,7 +82,8 @@ class Production:
 
     def start(self, service: str, **environ: str) -> None:
         command = [
-            each.replace("0.0.0.0:8000", f"127.0.0.1:{self.port}") for each in compose.command(service)
+            each.replace("0.0.0.0:8000", f"127.0.0.1:{self.port}")
+            for each in compose.command(service)
         ]
         with (self.logs / f"{service}.log").open("ab") as log:
             self.running[service] = subprocess.Popen(
@@ -135,7 +136,12 @@ class Production:
         self, method: str, path: str, token: str = "", body: object = None, **headers: str
     ) -> tuple[int, bytes]:
         """A request as the TLS proxy passes it on."""
-        sent = {"Host": HOST, "X-Forwarded-Proto": "https", "Content-Type": "application/json", **headers}
+        sent = {
+            "Host": HOST,
+            "X-Forwarded-Proto": "https",
+            "Content-Type": "application/json",
+            **headers,
+        }
         if token:
             sent["Authorization"] = f"Bearer {token}"
         connection = http.client.HTTPConnection("127.0.0.1", self.port, timeout=30)
@@ -154,7 +160,10 @@ class Production:
         return json.loads(answer)
 
     def active(self, session: str, token: str) -> dict:
-        wait_for(lambda: self.api("GET", f"/sessions/{session}", token)["status"] == "active", "the session")
+        wait_for(
+            lambda: self.api("GET", f"/sessions/{session}", token)["status"] == "active",
+            "the session",
+        )
         return self.api("GET", f"/sessions/{session}/credentials?format=process", token)
 
 
@@ -244,16 +253,20 @@ def test_the_compose_services_mint_chains_and_the_web_opens_no_root(production, 
         production.api("POST", f"/sessions/{session}/start", token)
         account = {"Leaf": "444455556666", "Hub": "111122223333"}[role]
         assert (
-            who(production.active(session, token), sts) == f"arn:aws:sts::{account}:assumed-role/{role}/ada"
+            who(production.active(session, token), sts)
+            == f"arn:aws:sts::{account}:assumed-role/{role}/ada"
         )
 
-    # The web has neither the private root keys nor an AWS identity, nor the path to a file with them.
+    # The web has neither the private root keys nor an AWS identity, nor the path to a file with
+    # them.
     for name, process in production.running.items():
         lines = Path(f"/proc/{process.pid}/environ").read_text().split("\0")
         given = dict(line.partition("=")[::2] for line in lines)
         held = {each for each in given if re.match("CHAINWEB_ROOT_KEYS|AWS_", each)}
         assert bool(held) == (name in WORKERS), (name, held)
-    assert production.run("shell", "-c", open_the_root(root_id), environ=web).endswith("SealingError")
+    assert production.run("shell", "-c", open_the_root(root_id), environ=web).endswith(
+        "SealingError"
+    )
     worker = production.environ("worker")
     assert production.run("shell", "-c", open_the_root(root_id), environ=worker).endswith("opened")
 
@@ -285,7 +298,10 @@ def test_a_worker_without_a_broker_takes_up_blocked_rows_at_its_start(production
     sts.deny(role)
     late = production.api("POST", "/sessions", token, chained("Late", by_alias["Root"], role))["id"]
     production.api("POST", f"/sessions/{late}/start", token)
-    wait_for(lambda: production.api("GET", f"/sessions/{late}", token)["status"] == "failed", "the rejection")
+    wait_for(
+        lambda: production.api("GET", f"/sessions/{late}", token)["status"] == "failed",
+        "the rejection",
+    )
     with production.without("worker", "starter", "beat"):
         sts.allow(role)
         with production.started("worker", REDIS_URL=f"redis://127.0.0.1:{free_port()}/0"):
@@ -314,18 +330,23 @@ def test_the_web_answers_as_behind_a_proxy_that_ends_tls(production):
     for name in ("SCRIPT_NAME", "Script-Name", "PATH_INFO", "X-Script-Name"):
         assert production.ask("GET", "/x/metrics", **{name: "/x"})[0] in {400, 404}
         assert b"chainweb_" not in production.ask("GET", "/healthz", **{name: "/metrics"})[1]
-    # Without https said by the proxy everything but health is redirected; an unknown host is refused.
+    # Without https said by the proxy everything but health is redirected; an unknown host is
+    # refused.
     assert production.ask("GET", "/accounts/login/", **{"X-Forwarded-Proto": "http"})[0] == 301
     assert production.ask("GET", "/healthz", **{"X-Forwarded-Proto": "http"})[0] == 200
     assert production.ask("GET", "/healthz", Host="localhost")[0] == 400
     checked = ["python", "-m", "chainweb.healthcheck", str(production.port)]
     assert (
-        subprocess.run(checked, cwd=production.app, env=production.environ("web"), check=False).returncode
+        subprocess.run(
+            checked, cwd=production.app, env=production.environ("web"), check=False
+        ).returncode
         == 0
     )
     checked[-1] = str(free_port())
     assert (
-        subprocess.run(checked, cwd=production.app, env=production.environ("web"), check=False).returncode
+        subprocess.run(
+            checked, cwd=production.app, env=production.environ("web"), check=False
+        ).returncode
         == 1
     )
 
@@ -346,7 +367,9 @@ def test_slow_clients_hold_nobody_up_behind_the_proxy(production, proxy):
     for _ in range(SLOW):
         headers, body = proxy.connect(), proxy.connect()
         headers.sendall(b"GET /accounts/login/ HTTP/1.1\r\n" + head + b"X-Slow: ")
-        body.sendall(b"POST /accounts/login/ HTTP/1.1\r\n" + head + b"Content-Length: 900\r\n\r\nlogin=")
+        body.sendall(
+            b"POST /accounts/login/ HTTP/1.1\r\n" + head + b"Content-Length: 900\r\n\r\nlogin="
+        )
         slow += [headers, body]
     for _ in range(5):
         assert proxy.ask("/healthz")[0] == 200

@@ -12,7 +12,8 @@ from chainweb.web_worker import WebWorker
 from tests.platform.installation import CHECKOUT
 
 DOCUMENTS = {
-    file.name: file.read_text() for file in [*CHECKOUT.glob("*.md"), *(CHECKOUT / "docs").glob("*.md")]
+    file.name: file.read_text()
+    for file in [*CHECKOUT.glob("*.md"), *(CHECKOUT / "docs").glob("*.md")]
 }
 
 
@@ -48,14 +49,22 @@ def test_every_setting_is_in_the_table_and_nothing_else_is():
     read -= {"HOME", "XDG_DATA_HOME"}
     # Read where it is used, since `sessions.aws` knows no Django.
     read.add("CHAINWEB_WEB_IDENTITY_TOKEN_FILES")
-    rows = [line.split("|")[1] for line in DOCUMENTS["settings.md"].splitlines() if line.startswith("| `")]
+    rows = [
+        line.split("|")[1]
+        for line in DOCUMENTS["settings.md"].splitlines()
+        if line.startswith("| `")
+    ]
     named = {name for row in rows for name in re.findall(r"`([A-Z_]+)`", row)}
-    named |= set(re.findall(r"`([A-Z_]+)`", DOCUMENTS["settings.md"].rpartition("Set by Chainweb itself")[2]))
+    named |= set(
+        re.findall(r"`([A-Z_]+)`", DOCUMENTS["settings.md"].rpartition("Set by Chainweb itself")[2])
+    )
     assert named == read
 
 
 def test_the_web_keeps_as_many_connections_as_documented():
-    """One a thread: gunicorn's are twice those of `--threads` (see WebWorker), and health has its own."""
+    """One a thread: gunicorn's are twice those of `--threads` (see WebWorker), and health has its
+    own.
+    """
     with socket.socket() as listener:
         [threads] = re.findall(r"--threads=(\d+)", " ".join(web_command(listener)))
     assert f"up to {2 * int(threads) + 1} connections" in DOCUMENTS["operations.md"]

@@ -40,7 +40,11 @@ def sts():
 
 
 def assumed(sts):
-    return [call["role_arn"] for call in sts.calls if call["action"] == "AssumeRole" and not call["code"]]
+    return [
+        call["role_arn"]
+        for call in sts.calls
+        if call["action"] == "AssumeRole" and not call["code"]
+    ]
 
 
 def hub_with(real, sts, token, count):
@@ -80,7 +84,8 @@ def test_no_secret_is_left_in_database_broker_logs_or_terminal(real, sts, token)
     for each in others:
         real.api("POST", f"/sessions/{each}/start", token)
         real.wait_until_active(each, token)
-    # A refusal, answers that are not what they should be, an outage: each is somewhere written down.
+    # A refusal, answers that are not what they should be, an outage: each is somewhere written
+    # down.
     sts.add_role("arn:aws:iam::444455556666:role/Leaf1", trusts=[])
     real.api("POST", f"/sessions/{closed}/start", token)
     wait_for(lambda: real.status(closed, token) == "failed", "the refusal")
@@ -97,14 +102,22 @@ def test_no_secret_is_left_in_database_broker_logs_or_terminal(real, sts, token)
         real.api("POST", f"/sessions/{session}/rotate", token)
         wait_for(lambda calls=calls: len(sts.calls) > calls, "the call that goes wrong")
     wait_for(
-        lambda: not real.api("GET", f"/sessions/{others[-1]}", token)["problem"], "the throttling to be over"
+        lambda: not real.api("GET", f"/sessions/{others[-1]}", token)["problem"],
+        "the throttling to be over",
     )
     assert real.request("GET", "/api/v1/sessions", token[:-1] + "_")[0] == 401
     # What was typed but not kept, and what was refused.
     another = sts.add_user("another")
-    fields = {"alias": "x\n", "profile": "]", "region": "eu-west-1", "access_key_id": another.access_key_id}
+    fields = {
+        "alias": "x\n",
+        "profile": "]",
+        "region": "eu-west-1",
+        "access_key_id": another.access_key_id,
+    }
     typed = another.secret_access_key.reveal()
-    assert typed not in person.post("/teams/ops/new/aws/iam-user/", **fields, secret_access_key=typed)
+    assert typed not in person.post(
+        "/teams/ops/new/aws/iam-user/", **fields, secret_access_key=typed
+    )
     assert len(real.api("GET", "/sessions", token)) == 7
 
     secrets |= {one.secret for one in sts.rules.keys.values()}
@@ -115,10 +128,14 @@ def test_no_secret_is_left_in_database_broker_logs_or_terminal(real, sts, token)
     code, printed = real.stop()
     assert code == 0
     for haystacks in (running, files_of(real) | {"the terminal": printed.encode()}):
-        assert {"db.sqlite3", "logs/worker.log", "logs/starter.log", "logs/web.log"} <= set(haystacks)
+        assert {"db.sqlite3", "logs/worker.log", "logs/starter.log", "logs/web.log"} <= set(
+            haystacks
+        )
         assert any(name.startswith("valkey/") and name.endswith(".aof") for name in haystacks)
         # What must be there is: the search sees into these files.
-        assert canaries.find([real.folder.name + "/", key.access_key_id, leaf.replace("-", "")], haystacks)
+        assert canaries.find(
+            [real.folder.name + "/", key.access_key_id, leaf.replace("-", "")], haystacks
+        )
         assert canaries.find(secrets, haystacks) == []
 
 
@@ -168,4 +185,7 @@ def test_new_keys_take_over_and_the_old_ones_are_needed_no_more(real, sts, token
 def test_the_search_finds_a_secret_in_each_form(encode):
     secret = "wJalrXUtn/EMI+K7MDENG/bPxRfiCY?>~XAMPLE"
     assert canaries.find([secret], {"file": b"\0before " + encode(secret).encode() + b" after"})
-    assert canaries.find([secret], {"file": b"\0before " + encode(secret[:-4] + "WRONG").encode()}) == []
+    assert (
+        canaries.find([secret], {"file": b"\0before " + encode(secret[:-4] + "WRONG").encode()})
+        == []
+    )

@@ -37,10 +37,15 @@ print("celery:", says(celery))
 def authority(folder, name):
     """A certificate authority of our own, and a certificate of it for `localhost` alone."""
     for line in (
-        f"req -x509 -newkey rsa:2048 -nodes -days 2 -subj /CN=CA -keyout {name}.key -out {name}.pem",
+        (
+            f"req -x509 -newkey rsa:2048 -nodes -days 2 -subj /CN=CA -keyout {name}.key -out"
+            f" {name}.pem"
+        ),
         f"req -newkey rsa:2048 -nodes -subj /CN=server -keyout {name}-server.key -out server.csr",
-        f"x509 -req -in server.csr -CA {name}.pem -CAkey {name}.key -CAcreateserial -days 2 -extfile san "
-        f"-out {name}-server.pem",
+        (
+            f"x509 -req -in server.csr -CA {name}.pem -CAkey {name}.key -CAcreateserial -days 2"
+            f" -extfile san -out {name}-server.pem"
+        ),
     ):
         (folder / "san").write_text("subjectAltName=DNS:localhost")
         subprocess.run(["openssl", *line.split()], cwd=folder, check=True, capture_output=True)
@@ -56,15 +61,34 @@ def server(tmp_path_factory):
     port = free_port()
     process = subprocess.Popen(
         [
-            *("redis-server", "--port", "0", "--tls-port", str(port), "--bind", "127.0.0.1", "--save", ""),
+            *(
+                "redis-server",
+                "--port",
+                "0",
+                "--tls-port",
+                str(port),
+                "--bind",
+                "127.0.0.1",
+                "--save",
+                "",
+            ),
             *("--tls-cert-file", "ours-server.pem", "--tls-key-file", "ours-server.key"),
-            *("--tls-ca-cert-file", "ours.pem", "--tls-auth-clients", "no", "--requirepass", PASSWORD),
+            *(
+                "--tls-ca-cert-file",
+                "ours.pem",
+                "--tls-auth-clients",
+                "no",
+                "--requirepass",
+                PASSWORD,
+            ),
         ],
         cwd=folder,
         stdout=subprocess.DEVNULL,
     )
     deadline = time.monotonic() + 20
-    while "ok" not in asked(folder, f"rediss://:{ENCODED}@localhost:{port}/0", str(folder / "ours.pem")):
+    while "ok" not in asked(
+        folder, f"rediss://:{ENCODED}@localhost:{port}/0", str(folder / "ours.pem")
+    ):
         assert time.monotonic() < deadline, "no Redis with TLS"
     yield folder, port
     process.terminate()

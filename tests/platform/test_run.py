@@ -10,8 +10,8 @@ from tests.platform.installation import Installation, wait_for
 
 pytestmark = [pytest.mark.processes, pytest.mark.own_servers]
 
-# Python runs a module of this name at its start: every process of the installation writes down whom it talks
-# to.
+# Python runs a module of this name at its start: every process of the installation writes down whom
+# it talks to.
 WATCH_THE_NETWORK = """
 import os, sys
 
@@ -35,7 +35,9 @@ def start_a_session(installation: Installation) -> tuple[str, str, str]:
     """Its id, a token, and the access key id that it has got."""
     token = installation.token("ada", "demo")
     [session] = [
-        each for each in installation.api("GET", "/sessions", token) if each["alias"] == "Security reader"
+        each
+        for each in installation.api("GET", "/sessions", token)
+        if each["alias"] == "Security reader"
     ]
     installation.api("POST", f"/sessions/{session['id']}/start", token)
     installation.wait_until_active(session["id"], token)
@@ -102,13 +104,15 @@ def test_any_processs_end_ends_all_with_the_reason_and_a_restart_works(installat
             code, printed = installation.ended()
             assert code == 1
             assert f"{name} ended: killed by SIGKILL. Everything else was stopped." in printed
-            # Its children may have written more since, and what is not printable is printed as an escape.
+            # Its children may have written more since, and what is not printable is printed as an
+            # escape.
             log = installation.folder / "logs" / f"{name}.log"
             last = printed.partition(f"Its last lines, from {log}:\n")[2].splitlines()
             assert all(line[2:60].partition("\\")[0] in log.read_text() for line in last)
             assert last or not log.read_text()
             assert installation.left() == []
-        # The simulator has forgotten all it had issued: what is handed out now was minted after the restart.
+        # The simulator has forgotten all it had issued: what is handed out now was minted after the
+        # restart.
         installation.end()
         installation.start()
         before = key_id

@@ -47,7 +47,13 @@ def whole_error(**environ):
 
 @pytest.mark.parametrize(
     "name",
-    ["SECRET_KEY", "CHAINWEB_SEAL_KEYS", "CHAINWEB_ROOT_PUBLIC_KEY", "CHAINWEB_ROOT_KEYS", "REDIS_URL"],
+    [
+        "SECRET_KEY",
+        "CHAINWEB_SEAL_KEYS",
+        "CHAINWEB_ROOT_PUBLIC_KEY",
+        "CHAINWEB_ROOT_KEYS",
+        "REDIS_URL",
+    ],
 )
 def test_a_value_may_come_from_a_file_and_its_newline_is_no_part_of_it(name, tmp_path):
     file = tmp_path / "value"
@@ -60,7 +66,9 @@ def test_database_and_hosts_come_from_files_too(tmp_path):
     file.write_text("postgres://someone@somewhere:5432/chainweb\n")
     assert "'NAME': 'chainweb'" in setting("DATABASES", DATABASE_URL_FILE=str(file))
     file.write_text("one.example,two.example\n")
-    assert setting("ALLOWED_HOSTS", ALLOWED_HOSTS_FILE=str(file)) == "['one.example', 'two.example']"
+    assert (
+        setting("ALLOWED_HOSTS", ALLOWED_HOSTS_FILE=str(file)) == "['one.example', 'two.example']"
+    )
 
 
 def test_what_is_read_without_django_may_come_from_a_file_too(tmp_path):
@@ -91,7 +99,9 @@ def test_production_makes_up_no_key(tmp_path):
 
 
 def test_debug_is_refused_where_others_can_reach_it():
-    assert "DEBUG shows local variables" in setting("DEBUG", DEBUG="1", ALLOWED_HOSTS="chainweb.example")
+    assert "DEBUG shows local variables" in setting(
+        "DEBUG", DEBUG="1", ALLOWED_HOSTS="chainweb.example"
+    )
     assert setting("DEBUG", DEBUG="1") == "True"
 
 
@@ -158,7 +168,10 @@ def test_passwords_in_addresses_come_out_as_they_were_meant(encoded, password):
     assert "'HOST': 'h'" in database
     mail = setting("EMAIL_HOST_PASSWORD", EMAIL_URL=f"smtp+tls://u%40x.org:{encoded}@h:587")
     assert mail == repr(password)
-    broker = "kombu.utils.url.parse_url(settings.CELERY_BROKER_URL)['password'], redis.connection.parse_url(settings.REDIS_URL)['password']"
+    broker = (
+        "kombu.utils.url.parse_url(settings.CELERY_BROKER_URL)['password'],"
+        " redis.connection.parse_url(settings.REDIS_URL)['password']"
+    )
     assert asked_of_settings(
         f"import kombu.utils.url, redis; print(({broker}))", REDIS_URL=f"redis://:{encoded}@h:1/0"
     ) == repr((password, password))
@@ -230,7 +243,11 @@ def test_a_number_beyond_what_makes_sense_is_refused(name, value):
             {"CHAINWEB_TIME_COMPRESSION": "0"},
             "CHAINWEB_TIME_COMPRESSION is a number from 0.001 to 1,000.",
         ),
-        (["check"], {"LOG_LEVEL": "loud"}, "LOG_LEVEL is one of DEBUG, INFO, WARNING, ERROR, CRITICAL."),
+        (
+            ["check"],
+            {"LOG_LEVEL": "loud"},
+            "LOG_LEVEL is one of DEBUG, INFO, WARNING, ERROR, CRITICAL.",
+        ),
         (["person", b"a\xff"], {}, "An argument is not UTF-8 text."),
     ],
 )
@@ -238,7 +255,12 @@ def test_a_command_tells_in_a_line_what_is_wrong(tmp_path, arguments, environ, s
     done = subprocess.run(
         [sys.executable, "manage.py", *arguments],
         cwd=CHECKOUT,
-        env={**clean_environ(), "PATH": os.environ["PATH"], "CHAINWEB_DATA": str(tmp_path), **environ},
+        env={
+            **clean_environ(),
+            "PATH": os.environ["PATH"],
+            "CHAINWEB_DATA": str(tmp_path),
+            **environ,
+        },
         capture_output=True,
         text=True,
     )
@@ -249,16 +271,23 @@ def test_numbers_left_empty_are_not_set_and_names_in_lists_are_trimmed():
     assert setting("SECURE_COOKIES", SECURE_COOKIES="", DATABASE_URL="postgres://a@b/c") == "True"
     assert setting("CHAINWEB_BATCH_SIZE", CHAINWEB_BATCH_SIZE="") == "500"
     assert setting("CHAINWEB_CALLS_PER_SECOND", CHAINWEB_CALLS_PER_SECOND="1e3") == "1000.0"
-    assert setting("ALLOWED_HOSTS", ALLOWED_HOSTS="a.example, b.example,") == "['a.example', 'b.example']"
+    assert (
+        setting("ALLOWED_HOSTS", ALLOWED_HOSTS="a.example, b.example,")
+        == "['a.example', 'b.example']"
+    )
 
 
-COOKIES = "print(settings.SESSION_COOKIE_NAME, settings.CSRF_COOKIE_NAME, settings.KNOWN_BROWSER_COOKIE_NAME)"
+COOKIES = (
+    "print(settings.SESSION_COOKIE_NAME, settings.CSRF_COOKIE_NAME,"
+    " settings.KNOWN_BROWSER_COOKIE_NAME)"
+)
 
 
 def test_cookies_are_named_by_installation_and_stay_named():
     plain = {"SECURE_COOKIES": "0"}
     one, again, other = (
-        asked_of_settings(COOKIES, SECRET_KEY=key, **plain).split() for key in ("one", "one", "other")
+        asked_of_settings(COOKIES, SECRET_KEY=key, **plain).split()
+        for key in ("one", "one", "other")
     )
     assert one == again
     assert not set(one) & set(other)
@@ -267,7 +296,9 @@ def test_cookies_are_named_by_installation_and_stay_named():
 
 
 def deployed(**environ):
-    """Run `check --deploy` on a sound installation with these settings; return exit code and text."""
+    """Run `check --deploy` on a sound installation with these settings; return exit code and
+    text.
+    """
     done = subprocess.run(
         [sys.executable, "manage.py", "check", "--deploy"],
         cwd=CHECKOUT,

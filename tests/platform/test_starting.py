@@ -30,7 +30,13 @@ KEYS = {
     "CHAINWEB_ROOT_PUBLIC_KEY": PUBLIC,
     "CHAINWEB_ROOT_KEYS": PRIVATE,
 }
-SERVICES = {"web": "web", "worker": "worker", "starter": "worker", "beat": "beat", "migrate": "migrate"}
+SERVICES = {
+    "web": "web",
+    "worker": "worker",
+    "starter": "worker",
+    "beat": "beat",
+    "migrate": "migrate",
+}
 
 
 def started(service, **environ):
@@ -68,7 +74,11 @@ def test_without_keys_each_process_ends_and_names_what_it_lacks(service):
 @pytest.mark.parametrize(
     ("service", "changed", "says"),
     [
-        ("web", {"CHAINWEB_SEAL_KEYS": "k1:" + base64.b64encode(b"short").decode()}, "each key of 32 bytes"),
+        (
+            "web",
+            {"CHAINWEB_SEAL_KEYS": "k1:" + base64.b64encode(b"short").decode()},
+            "each key of 32 bytes",
+        ),
         ("web", {"CHAINWEB_SEAL_KEYS": "canary without a colon"}, "id:base64 pairs"),
         ("web", {"CHAINWEB_ROOT_PUBLIC_KEY": f"{PUBLIC},{pair('k2')[1]}"}, "one id:base64 pair"),
         ("worker", {"CHAINWEB_ROOT_KEYS": ""}, "CHAINWEB_ROOT_KEYS is not set"),
@@ -119,7 +129,9 @@ def test_seal_keys_of_another_installation_are_told_apart(living, settings):
 
 
 def test_a_key_of_the_same_name_but_other_bytes_opens_no_seed(house, settings):
-    house.ben.user.authenticator_set.create(type="totp", data={"secret": seal_seed(Secret("JBSWY3DP"))})
+    house.ben.user.authenticator_set.create(
+        type="totp", data={"secret": seal_seed(Secret("JBSWY3DP"))}
+    )
     assert problems_of("web") == []
     settings.CHAINWEB_SEAL_KEYS = other_seal_keys("k1")
     assert len(problems_of("web")) == 1

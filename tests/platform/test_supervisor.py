@@ -14,19 +14,25 @@ from chainweb import supervisor
 
 pytestmark = pytest.mark.processes
 
-# Two children in two waves, each with a grandchild in its process group, as a Celery worker has its pool.
+# Two children in two waves, each with a grandchild in its process group, as a Celery worker has its
+# pool.
 PROGRAM = """
 import os, sys
 from pathlib import Path
 from chainweb.supervisor import ChildEnded, StopRequested, Supervisor
 
 folder = Path(sys.argv[1])
-child = "echo $$ > {name}.leader; sleep 1000 & echo $! > {name}.child; echo hello from {name}; {then}"
+child = (
+    "echo $$ > {name}.leader; sleep 1000 & echo $! > {name}.child;"
+    " echo hello from {name}; {then}"
+)
 try:
     with Supervisor(logs=folder, folder=folder, grace_seconds=float(sys.argv[2])) as supervisor:
         for name, then in (("low", "wait"), ("high", sys.argv[3])):
-            supervisor.start(name, ["/bin/sh", "-c", child.format(name=name, then=then)], os.environ, wave=name == "high")
-        supervisor.wait_until(lambda: all((folder / f"{name}.child").exists() for name in ("low", "high")))
+            command = ["/bin/sh", "-c", child.format(name=name, then=then)]
+            supervisor.start(name, command, os.environ, wave=name == "high")
+        children = [folder / "low.child", folder / "high.child"]
+        supervisor.wait_until(lambda: all(child.exists() for child in children))
         print(f"reaper {supervisor._reaper.pid}", "up", flush=True)
         supervisor.watch()
 except StopRequested:
@@ -71,7 +77,8 @@ class Program:
 
     def processes(self) -> list[int]:
         return [
-            int(file.read_text()) for file in [*self.folder.glob("*.leader"), *self.folder.glob("*.child")]
+            int(file.read_text())
+            for file in [*self.folder.glob("*.leader"), *self.folder.glob("*.child")]
         ]
 
     def end(self) -> tuple[int, str]:
@@ -93,7 +100,9 @@ def program(tmp_path: Path) -> Iterator[Program]:
 
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP])
-def test_a_stop_signal_ends_children_and_grandchildren(program: Program, number: signal.Signals) -> None:
+def test_a_stop_signal_ends_children_and_grandchildren(
+    program: Program, number: signal.Signals
+) -> None:
     program.start()
     assert len(program.processes()) == 4
     program.process.send_signal(number)
@@ -135,7 +144,10 @@ def test_a_second_ctrl_c_does_not_wait_for_a_deaf_child(program: Program) -> Non
     program.start(then="trap '' TERM INT HUP; touch deaf; while :; do sleep 0.05; done", grace=3600)
     assert wait_for((program.folder / "deaf").exists)
     program.process.send_signal(signal.SIGINT)
-    assert wait_for(lambda: not is_running(int((program.folder / "high.child").read_text())), 0.5) is False
+    assert (
+        wait_for(lambda: not is_running(int((program.folder / "high.child").read_text())), 0.5)
+        is False
+    )
     program.process.send_signal(signal.SIGINT)
     assert program.end() == (0, "stopped\n")
     assert program.left() == []

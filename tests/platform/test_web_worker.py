@@ -27,7 +27,12 @@ class Web:
             [
                 *(sys.executable, "-m", "gunicorn", "tests.platform.waiting_app:application"),
                 *(f"--bind=127.0.0.1:{self.port}", "--worker-class=chainweb.web_worker.WebWorker"),
-                *(f"--threads={THREADS}", "--no-control-socket", "--keep-alive=30", "--graceful-timeout=1"),
+                *(
+                    f"--threads={THREADS}",
+                    "--no-control-socket",
+                    "--keep-alive=30",
+                    "--graceful-timeout=1",
+                ),
             ],
             cwd=CHECKOUT,
             env={**clean_environ(), "LET_GO": str(self.let_go)},
@@ -86,7 +91,8 @@ def test_health_is_answered_while_every_thread_waits(web):
 def test_health_is_answered_while_slow_clients_hold_every_thread(web):
     half = [web.send(b"GET / HTTP/1.1\r\nHost: x\r\nX-Slow: ") for _ in range(2 * THREADS)]
     half += [
-        web.send(b"POST /reads HTTP/1.1\r\nHost: x\r\nContent-Length: 9\r\n\r\n1234") for _ in range(THREADS)
+        web.send(b"POST /reads HTTP/1.1\r\nHost: x\r\nContent-Length: 9\r\n\r\n1234")
+        for _ in range(THREADS)
     ]
     # Such a request for health is one of them.
     half += [web.send(b"GET /healthz HTTP/1.1\r\nHost: x\r\nX-Slow: ") for _ in range(THREADS)]
@@ -137,7 +143,12 @@ UNREADABLE = {
 @pytest.mark.parametrize("what", UNREADABLE)
 def test_what_is_hardly_http_is_told_so_in_the_apis_shape_under_api_alone(web, what):
     request, expected = UNREADABLE[what]
-    for path, is_api in ((b"/api/v1/sessions", True), (b"/api", True), (b"/apiary", False), (b"/", False)):
+    for path, is_api in (
+        (b"/api/v1/sessions", True),
+        (b"/api", True),
+        (b"/apiary", False),
+        (b"/", False),
+    ):
         with web.send(request.replace(b"%s", path)) as client:
             answer = http.client.HTTPResponse(client)
             answer.begin()

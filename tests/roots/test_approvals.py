@@ -1,4 +1,6 @@
-"""Identity Center: each person approves once in the browser, and what waited for it goes on by itself."""
+"""Identity Center: each person approves once in the browser, and what waited for it goes on by
+itself.
+"""
 
 import json
 from datetime import timedelta
@@ -14,7 +16,13 @@ from sessions.catalog.sessions import Draft, save_session
 from sessions.db.clock import database_now
 from sessions.models import Approval, ApprovalStage, Credential, EventKind, Membership
 from sessions.roots import approvals, choices, prompts
-from sessions.roots.approvals import approval_of, ask_approval, delete_unneeded, end_approval, work_due
+from sessions.roots.approvals import (
+    approval_of,
+    ask_approval,
+    delete_unneeded,
+    end_approval,
+    work_due,
+)
 from sessions.secret import Secret
 from tests.engine.test_rotation import age
 
@@ -67,7 +75,11 @@ def test_what_is_started_waits_and_goes_on_when_its_person_has_approved(house, c
     house.start(leaf)
     house.work()
     state = house.state(leaf)
-    assert (state.status, state.problem.code, state.problem.hop) == (Status.PENDING, "ApprovalNeeded", 0)
+    assert (state.status, state.problem.code, state.problem.hop) == (
+        Status.PENDING,
+        "ApprovalNeeded",
+        0,
+    )
     assert state.problem.label == "waiting for an approval"
     ask_approval(root, house.ben)
     assert approval_of(root, house.ben).stage == ApprovalStage.ASKED
@@ -104,7 +116,11 @@ def test_each_person_approves_alone_and_sees_nothing_of_others(house, center, st
     assert house.state(root, house.bea).problem.code == "ApprovalNeeded"
     approve(house, center, root, house.bea)
     house.work()
-    callers = {call["caller_arn"].rpartition("/")[2] for call in sts.calls if call["action"] == "AssumeRole"}
+    callers = {
+        call["caller_arn"].rpartition("/")[2]
+        for call in sts.calls
+        if call["action"] == "AssumeRole"
+    }
     assert callers == {"ben", "bea"}
 
 
@@ -126,7 +142,9 @@ def test_one_approval_serves_every_root_of_the_portal_and_survives_an_edit(house
     assert len([code for code in tokens(center) if not code]) == 1
 
 
-def test_the_state_is_sealed_to_the_workers_and_no_token_is_anywhere_else(house, center, root, settings):
+def test_the_state_is_sealed_to_the_workers_and_no_token_is_anywhere_else(
+    house, center, root, settings
+):
     house.start(house.chained("Leaf", root))
     approval = approve(house, center, root)
     house.work()
@@ -235,7 +253,10 @@ def test_what_aws_cannot_say_is_asked_again_and_what_it_refuses_is_told(house, c
     ask_approval(wrong, house.ben)
     work_due()
     approval = approval_of(wrong, house.ben)
-    assert (approval.stage, approval.problem["code"]) == (ApprovalStage.OVER, "InvalidRequestException")
+    assert (approval.stage, approval.problem["code"]) == (
+        ApprovalStage.OVER,
+        "InvalidRequestException",
+    )
 
 
 def test_a_worker_lists_accounts_and_roles_for_whoever_approved(house, center):
@@ -252,7 +273,10 @@ def test_a_worker_lists_accounts_and_roles_for_whoever_approved(house, center):
     listed = choices.want(approval_of(root, house.ada), "role_name", {"account_id": ACCOUNT})
     assert [each.value for each in choices.as_choices(listed)] == ["Deploy", "ReadOnly"]
     center.sign_out("ada")
-    assert choices.want(approval_of(root, house.ada), "role_name", {"account_id": "999999999999"}) is None
+    assert (
+        choices.want(approval_of(root, house.ada), "role_name", {"account_id": "999999999999"})
+        is None
+    )
     work_due()
     listed = choices.want(approval_of(root, house.ada), "role_name", {"account_id": "999999999999"})
     assert listed["problem"]["code"] == "ApprovalNeeded"
@@ -324,11 +348,15 @@ def test_an_approval_whose_answer_was_lost_says_so(house, center, sts, root):
     assert house.state(leaf).status is Status.ACTIVE
 
 
-def test_a_renewal_of_the_approval_whose_answer_was_lost_says_so(house, center, sts, root, monkeypatch):
+def test_a_renewal_of_the_approval_whose_answer_was_lost_says_so(
+    house, center, sts, root, monkeypatch
+):
     leaf = house.chained("Leaf", root)
     house.start(leaf)
     approve(house, center, root)
-    monkeypatch.setattr(identity_center_state, "TOKEN_MARGIN", timedelta(days=2))  # its token has run out
+    monkeypatch.setattr(
+        identity_center_state, "TOKEN_MARGIN", timedelta(days=2)
+    )  # its token has run out
     Approval.objects.update(good_until=database_now())
     center.lose_next()
     house.work()

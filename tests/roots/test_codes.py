@@ -46,7 +46,9 @@ def root(house):
 
 
 def protected(house, root, alias, **options):
-    return house.chained(alias, root, arn=house.role_arn(f"Protected{next(_numbers)}", mfa=True), **options)
+    return house.chained(
+        alias, root, arn=house.role_arn(f"Protected{next(_numbers)}", mfa=True), **options
+    )
 
 
 def base_row(root):
@@ -64,7 +66,11 @@ def test_with_twenty_sessions_under_it_one_prompt_makes_twenty_active(house, sts
     house.work()
     for leaf in leaves:
         state = house.state(leaf)
-        assert (state.status, state.problem.code, state.problem.hop) == (Status.PENDING, "CodeNeeded", 0)
+        assert (state.status, state.problem.code, state.problem.hop) == (
+            Status.PENDING,
+            "CodeNeeded",
+            0,
+        )
         assert state.problem.label == "waiting for a code"
     assert sts.calls == []
     assert len(house.events(EventKind.ROOT_WAITS)) == 1
@@ -112,7 +118,9 @@ def test_a_code_that_is_given_before_a_worker_looked_is_taken_as_well(house, sts
     assert house.events(EventKind.ROOT_WAITS) == []
 
 
-def test_a_call_that_holds_a_code_is_made_however_long_it_lay_in_line(house, sts, root, monkeypatch):
+def test_a_call_that_holds_a_code_is_made_however_long_it_lay_in_line(
+    house, sts, root, monkeypatch
+):
     leaf = protected(house, root, "Leaf")
     house.start(leaf)
     house.work()
@@ -172,7 +180,11 @@ def test_no_code_is_in_the_ledger(house, root):
     house.work()
     assert "048215" not in repr([event.data for event in house.events()])
     [answered] = house.events(EventKind.ROOT_ANSWERED)
-    assert (answered.actor, answered.session_alias, answered.data["what"]) == ("ben", "MFA root", ["code"])
+    assert (answered.actor, answered.session_alias, answered.data["what"]) == (
+        "ben",
+        "MFA root",
+        ["code"],
+    )
 
 
 def test_a_code_that_no_worker_took_in_time_is_asked_for_again(house, sts, root):

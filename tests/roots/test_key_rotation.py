@@ -113,7 +113,11 @@ def test_a_worker_that_dies_around_any_write_is_followed_by_another(
     assert rotation_of(root).ended_at is not None
     assert keys(sts, root) == {key_of(root).access_key_id: True}
     assert set(steps_told(house)) >= {"create", "verify", "switch"}
-    assert all(len(call["keys"]) <= 2 and any(call["keys"].values()) for call in sts.calls if "keys" in call)
+    assert all(
+        len(call["keys"]) <= 2 and any(call["keys"].values())
+        for call in sts.calls
+        if "keys" in call
+    )
 
 
 @pytest.mark.parametrize("before", range(10))

@@ -1,5 +1,5 @@
-"""A code that brought no answer is tried again while it can serve; where AWS may have taken it, a person is
-told so.
+"""A code that brought no answer is tried again while it can serve; where AWS may have taken it, a
+person is told so.
 """
 
 from dataclasses import replace
@@ -106,7 +106,9 @@ def test_a_lost_answer_is_told_when_aws_has_taken_the_code(house, sts, leaf):
 
 
 def test_a_lost_answer_is_told_too_where_no_other_region_was_asked(house, sts, leaf):
-    sts.out_of_order |= dict.fromkeys((NEXT, "eu-west-3", "eu-central-1", "eu-north-1", "eu-south-1"), "")
+    sts.out_of_order |= dict.fromkeys(
+        (NEXT, "eu-west-3", "eu-central-1", "eu-north-1", "eu-south-1"), ""
+    )
     sts.lose_next("GetSessionToken")
     rotation.run()
     let_time_pass()
@@ -178,7 +180,7 @@ def test_a_code_goes_with_the_session_that_is_stopped(house, sts, leaf):
     assert RootAnswer.objects.count() == 0
 
 
-# --- rejections that say nothing about the code -----------------------------------------------------
+# --- rejections that say nothing about the code ---------------------------------------------------
 
 
 def test_a_wrong_secret_is_told_though_a_code_was_typed(house, sts, leaf):

@@ -32,7 +32,11 @@ def test_a_deleted_key_is_one_notice_at_the_root_and_the_children_say_so(house, 
         assert (state.status, state.problem.hop) == (Status.FAILED, 0)
         assert state.problem.code == "InvalidClientTokenId"
     assert house.state(house.root).problem.code == "InvalidClientTokenId"
-    page = house.browser(house.ada).get(reverse("session_list", args=[house.team.slug])).content.decode()
+    page = (
+        house.browser(house.ada)
+        .get(reverse("session_list", args=[house.team.slug]))
+        .content.decode()
+    )
     assert page.count("does not work (InvalidClientTokenId)") == 1
     assert (
         "does not work ("
@@ -50,19 +54,27 @@ def test_a_root_that_refuses_several_people_is_one_notice(house, center, sts):
     for member in (house.ben, house.bea):
         approve(house, center, root, member)
     house.work()
-    assert Credential.objects.filter(root=root, level=0, problem__code="ForbiddenException").count() == 2
+    assert (
+        Credential.objects.filter(root=root, level=0, problem__code="ForbiddenException").count()
+        == 2
+    )
     ada, url = house.browser(house.ada), reverse("session", args=[root.pk])
     page = ada.get(reverse("session_list", args=[house.team.slug])).content.decode()
     assert page.count("does not work") == 1
     assert f'<a href="{url}">Portal</a> does not work for bea, ben (ForbiddenException)' in page
     assert "What they assume from it waits." in page
     # Ada herself is asked for her approval, there and beside it.
-    assert (house.state(root, house.ada).problem.code, house.state(leaf, house.ada).problem.code) == (
+    assert (
+        house.state(root, house.ada).problem.code,
+        house.state(leaf, house.ada).problem.code,
+    ) == (
         "ForbiddenException",
         "ApprovalNeeded",
     )
     assert "It concerns bea, ben." in ada.get(url).content.decode()
-    assert Api(house.token(house.ada))("GET", f"/sessions/{root.pk}").json()["problem"]["people"] == [
+    assert Api(house.token(house.ada))("GET", f"/sessions/{root.pk}").json()["problem"][
+        "people"
+    ] == [
         "bea",
         "ben",
     ]
@@ -80,7 +92,11 @@ def test_what_is_tried_again_by_itself_is_no_notice(house, sts):
     house.work()
     problem = house.state(root, house.ada).problem
     assert (problem.code, problem.label) == ("Throttling", "retrying")
-    page = house.browser(house.ada).get(reverse("session_list", args=[house.team.slug])).content.decode()
+    page = (
+        house.browser(house.ada)
+        .get(reverse("session_list", args=[house.team.slug]))
+        .content.decode()
+    )
     assert "does not work" not in page
 
 
@@ -109,7 +125,10 @@ def test_a_new_key_typed_into_the_root_serves_everybody_at_once(house, sts, brok
     leaves, _ = broken
     key = sts.add_user("mended", account="111122223333")
     fields = {"alias": "Root key", "profile": "root-key", "region": "eu-west-1"}
-    fields |= {"access_key_id": key.access_key_id, "secret_access_key": key.secret_access_key.reveal()}
+    fields |= {
+        "access_key_id": key.access_key_id,
+        "secret_access_key": key.secret_access_key.reveal(),
+    }
     answer = house.browser(house.ada).post(reverse("edit_session", args=[house.root.pk]), fields)
     assert answer.status_code == 302
     house.work()

@@ -1,4 +1,6 @@
-"""A SAML identity provider in a process of its own, and somebody who logs in at it without a screen."""
+"""A SAML identity provider in a process of its own, and somebody who logs in at it without a
+screen.
+"""
 
 import base64
 import html
@@ -90,7 +92,9 @@ class Person:
         if 'name="person"' in page.text:
             self.asked += 1
             words = {**fields(page.text), "person": self.name}
-            page = self.at_provider.post(requests.compat.urljoin(page.url, "/sso"), words, timeout=10)
+            page = self.at_provider.post(
+                requests.compat.urljoin(page.url, "/sso"), words, timeout=10
+            )
         assert page.status_code == 200, page.text
         return html.unescape(re.search(r'action="([^"]+)"', page.text)[1]), fields(page.text)
 

@@ -1,4 +1,6 @@
-"""Log-in by SAML against a provider that others wrote: who gets in, as what, and what is refused."""
+"""Log-in by SAML against a provider that others wrote: who gets in, as what, and what is
+refused.
+"""
 
 import base64
 import os
@@ -40,7 +42,9 @@ def grace(house, saml_idp, connect_saml, person):
     """Somebody of the provider's, whose groups make her an admin."""
     connect_saml(saml_idp, MAP)
     saml_idp.person(
-        "grace", groups=["aws-admins", "others"], **{USERNAME: "grace.hopper", MAIL: "g@navy.example"}
+        "grace",
+        groups=["aws-admins", "others"],
+        **{USERNAME: "grace.hopper", MAIL: "g@navy.example"},
     )
     return person("grace")
 
@@ -57,7 +61,11 @@ def test_groups_make_a_new_person_a_member_of_their_team(house, grace):
     answer = grace.come_in()
     assert answer.status_code == 302, answer.content
     user = User.objects.get(username="grace.hopper")
-    assert (role_of("grace.hopper"), user.aws_name, user.email) == ("admin", "grace.hopper", "g@navy.example")
+    assert (role_of("grace.hopper"), user.aws_name, user.email) == (
+        "admin",
+        "grace.hopper",
+        "g@navy.example",
+    )
     assert not user.has_usable_password()
     event = house.events(EventKind.MEMBER_ADDED)[-1]
     assert (event.actor, event.data["member"]) == ("sso", "grace.hopper")
@@ -91,7 +99,9 @@ def test_an_invited_person_comes_in_without_a_group(house, saml_idp, connect_sam
     assert User.objects.get(username="alan@bletchley.example").aws_name == "alan"
 
 
-def test_a_member_connects_their_account_and_then_logs_in_by_it(house, saml_idp, connect_saml, person):
+def test_a_member_connects_their_account_and_then_logs_in_by_it(
+    house, saml_idp, connect_saml, person
+):
     connect_saml(saml_idp)
     saml_idp.person("ben-at-idp", **{MAIL: "x@y.example"})
     ben = person("ben-at-idp")
@@ -107,8 +117,8 @@ def test_sensitive_things_ask_the_provider_to_ask_again(grace):
     grace.come_in()
     assert grace.asked == 1
     wanted = reverse("invite", args=["platform"])
-    # The first log-in was answered at once, but the provider was not told to ask: that proves nothing about
-    # when.
+    # The first log-in was answered at once, but the provider was not told to ask: that proves
+    # nothing about when.
     confirm = grace.client.get(wanted)
     assert confirm.headers["Location"].startswith("/accounts/saml/saml/login/")
     back = grace.come_in(confirm.headers["Location"])
@@ -172,12 +182,17 @@ def test_an_answer_without_a_signature_opens_nothing(grace):
 def test_an_answer_signed_by_another_key_opens_nothing(saml_folder, saml_idp, grace, person):
     # Says that it is the provider, but its key is another one.
     other = IdentityProvider(
-        HERE / "provider.cjs", saml_folder, *signing_pair(saml_folder, "elsewhere.example"), saml_idp.issuer
+        HERE / "provider.cjs",
+        saml_folder,
+        *signing_pair(saml_folder, "elsewhere.example"),
+        saml_idp.issuer,
     )
     try:
         other.person("mallory", groups=["aws-admins"], **{USERNAME: "mallory"})
         mallory = person("mallory")
-        mallory.hand_in(*mallory.at_the_provider(mallory.leaving().replace(saml_idp.issuer, other.url)))
+        mallory.hand_in(
+            *mallory.at_the_provider(mallory.leaving().replace(saml_idp.issuer, other.url))
+        )
     finally:
         other.stop()
     assert is_out(mallory)
@@ -220,8 +235,12 @@ def test_an_unasked_answer_is_not_accepted_for_its_unsigned_part(grace):
     assert is_out(grace)
 
 
-def test_a_person_who_is_another_one_each_time_gets_no_account(saml_folder, connect_saml, house, person):
-    provider = IdentityProvider(HERE / "provider.cjs", saml_folder, *signing_pair(saml_folder), "", TRANSIENT)
+def test_a_person_who_is_another_one_each_time_gets_no_account(
+    saml_folder, connect_saml, house, person
+):
+    provider = IdentityProvider(
+        HERE / "provider.cjs", saml_folder, *signing_pair(saml_folder), "", TRANSIENT
+    )
     try:
         connect_saml(provider, MAP)
         provider.person("grace", groups=["aws-admins"])
@@ -258,7 +277,9 @@ ROUTES = {
 }
 
 
-def test_every_address_of_saml_is_known_and_opens_nothing_by_itself(house, saml_idp, connect_saml, person):
+def test_every_address_of_saml_is_known_and_opens_nothing_by_itself(
+    house, saml_idp, connect_saml, person
+):
     connect_saml(saml_idp, MAP)
     stranger, ben = Client(headers={"Host": "testserver"}), house.browser(house.ben)
     ben.defaults["HTTP_HOST"] = "testserver"
@@ -273,9 +294,18 @@ def test_every_address_of_saml_is_known_and_opens_nothing_by_itself(house, saml_
 
 
 def test_a_moment_beside_the_signed_assertion_is_not_believed():
-    names = 'xmlns:samlp="urn:oasis:names:tc:SAML:2.0:protocol" xmlns:saml="urn:oasis:names:tc:SAML:2.0:assertion"'
-    beside = '<samlp:Extensions><saml:AuthnStatement AuthnInstant="2030-01-01T00:00:00Z"/></samlp:Extensions>'
-    inside = '<saml:Assertion><saml:AuthnStatement AuthnInstant="2026-01-01T00:00:00Z"/></saml:Assertion>'
+    names = (
+        'xmlns:samlp="urn:oasis:names:tc:SAML:2.0:protocol"'
+        ' xmlns:saml="urn:oasis:names:tc:SAML:2.0:assertion"'
+    )
+    beside = (
+        "<samlp:Extensions><saml:AuthnStatement"
+        ' AuthnInstant="2030-01-01T00:00:00Z"/></samlp:Extensions>'
+    )
+    inside = (
+        "<saml:Assertion><saml:AuthnStatement"
+        ' AuthnInstant="2026-01-01T00:00:00Z"/></saml:Assertion>'
+    )
     assert authn_instant(f"<samlp:Response {names}>{beside}{inside}</samlp:Response>") == 1767225600
     assert authn_instant(f"<samlp:Response {names}>{beside}</samlp:Response>") == 0
 
@@ -311,7 +341,9 @@ def test_the_environment_alone_switches_it_on(saml_idp):
     )
     assert done.returncode == 0, done.stderr
     ours, _, rest = done.stdout.partition("---\n")
-    [acs] = [each for each in ET.fromstring(ours).iter() if each.tag.endswith("AssertionConsumerService")]
+    [acs] = [
+        each for each in ET.fromstring(ours).iter() if each.tag.endswith("AssertionConsumerService")
+    ]
     assert acs.attrib["Location"] == "http://testserver/accounts/saml/saml/acs/"
     assert 'WantAssertionsSigned="true"' in ours
     status, _, leaving = rest.split()
@@ -324,7 +356,9 @@ def test_at_debug_no_assertion_is_logged(grace):
     with logged("DEBUG") as written:
         address, words = grace.answer_for()
         grace.hand_in(address, words)
-        grace.hand_in(address, {**words, "SAMLResponse": base64.b64encode(b"no xml at all").decode()})
+        grace.hand_in(
+            address, {**words, "SAMLResponse": base64.b64encode(b"no xml at all").decode()}
+        )
     connection.force_debug_cursor = False
     assertion = words["SAMLResponse"]
     secrets = [assertion, plain(words)[200:400], plain(words)[-400:-200]]

@@ -75,9 +75,20 @@ PAYLOADS = [
 ]
 TAME = string.ascii_letters + string.digits + "/+="
 PRINTABLE = string.ascii_letters + string.digits + string.punctuation + " "
-PROFILES = ["dev", "default", "profile", "DEFAULT", "services", "sso-session", "preview", "a.b+c%d_e@f:g/h-i"]
+PROFILES = [
+    "dev",
+    "default",
+    "profile",
+    "DEFAULT",
+    "services",
+    "sso-session",
+    "preview",
+    "a.b+c%d_e@f:g/h-i",
+]
 # With each mark of the SDKs' set first, last and alone.
-PROFILES += [pattern.format(mark) for mark in "_-/.%@:+" for pattern in ("{}a", "a{}", "{}", "{0}{0}")]
+PROFILES += [
+    pattern.format(mark) for mark in "_-/.%@:+" for pattern in ("{}a", "a{}", "{}", "{0}{0}")
+]
 PROFILES += ["%s", "x" * 128]
 
 
@@ -86,7 +97,9 @@ class Texts:
 
     def __init__(self, chance: random.Random) -> None:
         self.chance = chance
-        self.printable = [payload for payload in PAYLOADS if payload.isascii() and payload.isprintable()]
+        self.printable = [
+            payload for payload in PAYLOADS if payload.isascii() and payload.isprintable()
+        ]
 
     def text(self, payloads: list[str], alphabet: str) -> str:
         pieces = []
@@ -122,5 +135,7 @@ def snippet(
     endpoint_url: str = "",
     credentials_url: str = "https://chainweb.example/api/v1/sessions/4c0f/credentials?format=process",
 ) -> Snippet:
-    credentials = AwsCredentials(key_id, Secret(secret), None if token is None else Secret(token), expires_at)
+    credentials = AwsCredentials(
+        key_id, Secret(secret), None if token is None else Secret(token), expires_at
+    )
     return Snippet(credentials, profile, region, endpoint_url, credentials_url)

@@ -11,7 +11,15 @@ import pytest
 # Each reads a script file; the start-up files of whoever runs the tests are left out.
 COMMANDS = {
     "bash": ["bash", "--norc", "--noprofile"],
-    "bash with history expansion": ["bash", "--norc", "--noprofile", "-o", "history", "-o", "histexpand"],
+    "bash with history expansion": [
+        "bash",
+        "--norc",
+        "--noprofile",
+        "-o",
+        "history",
+        "-o",
+        "histexpand",
+    ],
     "sh of bash": ["bash", "--norc", "--noprofile", "--posix"],
     "dash": ["dash"],
     "zsh": ["zsh", "-f"],
@@ -31,9 +39,12 @@ COMMANDS = {
 }
 POSIX = [name for name in COMMANDS if name != "fish"]
 
-# What may be left of another identity in a terminal: all that must be gone after a snippet, spelt out once
-# more.
-LEFT_OVER_IN_SIMULATION = {"AWS_ENDPOINT_URL_STS": "left-over", "AWS_IGNORE_CONFIGURED_ENDPOINT_URLS": "true"}
+# What may be left of another identity in a terminal: all that must be gone after a snippet, spelt
+# out once more.
+LEFT_OVER_IN_SIMULATION = {
+    "AWS_ENDPOINT_URL_STS": "left-over",
+    "AWS_IGNORE_CONFIGURED_ENDPOINT_URLS": "true",
+}
 LEFT_OVER = dict.fromkeys(
     (
         "AWS_ACCESS_KEY_ID",
@@ -72,7 +83,9 @@ def need(shell: str) -> None:
         pytest.skip(f"{shell} is not installed")
 
 
-def run(name: str, script: str, folder: Path, environment: Mapping[str, str] | None = None) -> bytes:
+def run(
+    name: str, script: str, folder: Path, environment: Mapping[str, str] | None = None
+) -> bytes:
     """Return what the script printed. It stands beside, not in, the folder it runs in."""
     command = COMMANDS[name]
     need(command[0])
@@ -102,4 +115,8 @@ def workplace(tmp_path: Path) -> Path:
 
 def assert_untouched(folder: Path) -> None:
     """No payload ran: nothing has come into the folder."""
-    assert sorted(each.name for each in folder.iterdir() if not each.name.startswith(".")) == ["a", "b", "x"]
+    assert sorted(each.name for each in folder.iterdir() if not each.name.startswith(".")) == [
+        "a",
+        "b",
+        "x",
+    ]

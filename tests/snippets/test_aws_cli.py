@@ -25,7 +25,8 @@ from tests.snippets.shells import COMMANDS, LEFT_OVER, LEFT_OVER_IN_SIMULATION, 
 AWS = Path(sys.executable).with_name("aws")
 IDENTITY = "arn:aws:sts::111122223333:assumed-role/Deploy/ada"
 ASK = (
-    f"{shlex.quote(sys.executable)} {shlex.quote(str(AWS))} sts get-caller-identity --query Arn --output text"
+    f"{shlex.quote(sys.executable)} {shlex.quote(str(AWS))} sts get-caller-identity --query Arn"
+    " --output text"
 )
 
 
@@ -35,7 +36,13 @@ def moto_url():
         probe.bind(("127.0.0.1", 0))
         port = probe.getsockname()[1]
     url = f"http://127.0.0.1:{port}"
-    command = [str(Path(sys.executable).with_name("moto_server")), "-H", "127.0.0.1", "-p", str(port)]
+    command = [
+        str(Path(sys.executable).with_name("moto_server")),
+        "-H",
+        "127.0.0.1",
+        "-p",
+        str(port),
+    ]
     with subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL) as server:
         try:
             for _ in range(200):
@@ -56,14 +63,16 @@ def deploy(moto_url):
 
     def assume(role, **keys):
         client = boto3.client("sts", region_name="eu-west-1", endpoint_url=moto_url, **keys)
-        answer = client.assume_role(RoleArn=f"arn:aws:iam::111122223333:role/{role}", RoleSessionName="ada")[
-            "Credentials"
-        ]
+        answer = client.assume_role(
+            RoleArn=f"arn:aws:iam::111122223333:role/{role}", RoleSessionName="ada"
+        )["Credentials"]
         client.close()
         return answer
 
     base = assume(
-        "Base", aws_access_key_id="AKIAIOSFODNN7EXAMPLE", aws_secret_access_key="wJalrXUtnFEMIEXAMPLEKEY"
+        "Base",
+        aws_access_key_id="AKIAIOSFODNN7EXAMPLE",
+        aws_secret_access_key="wJalrXUtnFEMIEXAMPLEKEY",
     )
     leaf = assume(
         "team/Deploy",
@@ -72,7 +81,10 @@ def deploy(moto_url):
         aws_session_token=base["SessionToken"],
     )
     credentials = AwsCredentials(
-        leaf["AccessKeyId"], Secret(leaf["SecretAccessKey"]), Secret(leaf["SessionToken"]), leaf["Expiration"]
+        leaf["AccessKeyId"],
+        Secret(leaf["SecretAccessKey"]),
+        Secret(leaf["SessionToken"]),
+        leaf["Expiration"],
     )
     return Snippet(credentials, "a.b+c%d_e@f:g/h-i", "eu-west-1", moto_url, "")
 
@@ -95,7 +107,9 @@ def ask(home, *arguments):
 
 @contextmanager
 def api(answer: str, token: str):
-    """Stands in for GET /api/v1/sessions/<id>/credentials; gives its address and what it was asked."""
+    """Stands in for GET /api/v1/sessions/<id>/credentials; gives its address and what it was
+    asked.
+    """
     asked = []
 
     class Handler(http.server.BaseHTTPRequestHandler):
@@ -113,7 +127,10 @@ def api(answer: str, token: str):
 
     with http.server.ThreadingHTTPServer(("127.0.0.1", 0), Handler) as server:
         threading.Thread(target=server.serve_forever, daemon=True).start()
-        yield f"http://127.0.0.1:{server.server_port}/api/v1/sessions/4c0f/credentials?format=process", asked
+        yield (
+            f"http://127.0.0.1:{server.server_port}/api/v1/sessions/4c0f/credentials?format=process",
+            asked,
+        )
         server.shutdown()
 
 
@@ -134,13 +151,17 @@ def test_the_credentials_file_is_enough_by_itself(deploy, tmp_path):
 
 @pytest.mark.parametrize("profile", ["-a", "/a", ".a", "%a", "@a", ":a", "+a", "a:", "x" * 128])
 def test_a_profile_may_begin_with_every_mark_of_the_set(deploy, tmp_path, profile):
-    files_of(tmp_path, credentials=FORMATS["credentials-file"].render(replace(deploy, profile=profile)))
+    files_of(
+        tmp_path, credentials=FORMATS["credentials-file"].render(replace(deploy, profile=profile))
+    )
     done = ask(tmp_path, f"--profile={profile}")
     assert done.stdout.strip() == IDENTITY, done.stderr
 
 
 def test_the_default_profile_needs_no_option(deploy, tmp_path):
-    files_of(tmp_path, credentials=FORMATS["credentials-file"].render(replace(deploy, profile="default")))
+    files_of(
+        tmp_path, credentials=FORMATS["credentials-file"].render(replace(deploy, profile="default"))
+    )
     done = ask(tmp_path)
     assert done.stdout.strip() == IDENTITY, done.stderr
 
@@ -150,7 +171,10 @@ def test_the_json_is_read_from_a_program_that_prints_it(deploy, moto_url, tmp_pa
     file.write_text(FORMATS["process"].render(deploy))
     files_of(
         tmp_path,
-        config=f"[default]\nregion = eu-west-1\nendpoint_url = {moto_url}\ncredential_process = cat {shlex.quote(str(file))}\n",
+        config=(
+            f"[default]\nregion = eu-west-1\nendpoint_url = {moto_url}\ncredential_process = cat"
+            f" {shlex.quote(str(file))}\n"
+        ),
     )
     done = ask(tmp_path)
     assert done.stdout.strip() == IDENTITY, done.stderr
@@ -162,7 +186,9 @@ def test_the_config_profile_fetches_with_the_header_files_token(deploy, tmp_path
     with api(FORMATS["process"].render(deploy), "cw_right") as (url, asked):
         files_of(
             home,
-            config=FORMATS["process-config"].render(replace(deploy, credentials=None, credentials_url=url)),
+            config=FORMATS["process-config"].render(
+                replace(deploy, credentials=None, credentials_url=url)
+            ),
         )
         header = home / ".config/chainweb/header"
         header.parent.mkdir(parents=True)
@@ -185,7 +211,9 @@ def test_the_line_means_the_same_to_tools_that_hand_it_to_a_shell(shell, deploy,
     with api(FORMATS["process"].render(deploy), "cw_right") as (url, _):
         text = FORMATS["process-config"].render(replace(deploy, credentials_url=url))
         [line] = [
-            line.split(" = ", 1)[1] for line in text.splitlines() if line.startswith("credential_process")
+            line.split(" = ", 1)[1]
+            for line in text.splitlines()
+            if line.startswith("credential_process")
         ]
         answer = subprocess.run(
             [*COMMANDS[shell], "-c", line],

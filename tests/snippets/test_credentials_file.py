@@ -18,7 +18,8 @@ def read_by_botocore(text, tmp_path):
 def test_ten_thousand_hostile_values_are_read_back_by_botocore_or_refused(tmp_path):
     hostile = texts(4)
     carried = refused = 0
-    # What the grammar lets through is as odd as it can be, so that enough of it gets as far as botocore.
+    # What the grammar lets through is as odd as it can be, so that enough of it gets as far as
+    # botocore.
     marks = "!$%&()*,-.:<=>?@^_{|}~"
     for _ in range(2_500):
         source = (lambda: hostile.tame(marks)) if hostile.chance.random() < 0.6 else hostile.any

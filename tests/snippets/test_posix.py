@@ -58,7 +58,9 @@ def test_fish_with_an_unset_of_its_owner_reads_hostile_values_alike(tmp_path):
     folder = workplace(tmp_path)
     rows, script = hostile_snippets(2_500)
     values = (
-        run("fish", "function unset; set -e $argv; true; end\n" + script, folder).decode().split("\0")[:-1]
+        run("fish", "function unset; set -e $argv; true; end\n" + script, folder)
+        .decode()
+        .split("\0")[:-1]
     )
     assert values == [value for row in rows for value in row]
     assert_untouched(folder)

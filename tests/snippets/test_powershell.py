@@ -1,8 +1,8 @@
 """Read the PowerShell snippet with a strict reader of the grammar used, as no PowerShell is here.
 
-Of about_Quoting_Rules: a verbatim string ends at the next quote that is not doubled, and the typographic
-single quotes count as quotes. Everything outside of the strings must be, letter by letter, what a tame
-snippet has.
+Of about_Quoting_Rules: a verbatim string ends at the next quote that is not doubled, and the
+typographic single quotes count as quotes. Everything outside of the strings must be, letter by
+letter, what a tame snippet has.
 """
 
 from sessions.snippets import FORMATS

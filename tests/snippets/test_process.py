@@ -44,7 +44,9 @@ def test_ten_thousand_hostile_values_are_read_back_by_botocore():
 
 def test_the_version_is_a_number_and_the_end_is_utc_rounded_down():
     east = timezone(timedelta(hours=2))
-    answer = json.loads(render(snippet(expires_at=datetime(2026, 11, 24, 14, 30, 15, 999_999, tzinfo=east))))
+    answer = json.loads(
+        render(snippet(expires_at=datetime(2026, 11, 24, 14, 30, 15, 999_999, tzinfo=east)))
+    )
     assert answer == {
         "Version": 1,
         "AccessKeyId": "ASIAIOSFODNN7EXAMPLE",

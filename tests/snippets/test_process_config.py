@@ -19,7 +19,9 @@ ALLOWED_IN_A_PATH = "abcXYZ019._~/?=&%+,:@-"
 
 def read_by_botocore(text, tmp_path):
     file = tmp_path / "config"
-    file.write_text(f"[profile neighbour]\nregion = x\n{text}[profile next]\nregion = y\n", encoding="utf-8")
+    file.write_text(
+        f"[profile neighbour]\nregion = x\n{text}[profile next]\nregion = y\n", encoding="utf-8"
+    )
     return load_config(str(file))
 
 
@@ -65,11 +67,18 @@ def test_ten_thousand_hostile_values_are_read_back_by_botocore_or_refused(tmp_pa
 
 @pytest.mark.parametrize("shell", POSIX)
 def test_every_shell_that_may_get_the_line_asks_the_same_address(shell, tmp_path):
-    """Both levels are read by the shell itself: the line with its quoted script, then the script."""
+    """Both levels are read by the shell itself: the line with its quoted script, then the
+    script.
+    """
     folder = workplace(tmp_path)
-    both = [(values, text) for values, text in hostile_snippets(2_500, texts(7)) if text is not None]
+    both = [
+        (values, text) for values, text in hostile_snippets(2_500, texts(7)) if text is not None
+    ]
     commands = [
-        line.split(" = ", 1)[1] for _, text in both for line in text.splitlines() if "_process = " in line
+        line.split(" = ", 1)[1]
+        for _, text in both
+        for line in text.splitlines()
+        if "_process = " in line
     ]
     script = """sh() { [ "$#" = 2 ] && [ "$1" = -c ] && eval "$2"; }
 curl() { printf '%s\\0' "$@"; printf '\\n\\0'; }
@@ -119,7 +128,9 @@ def command_in_the_comment(text):
 
 def typed_into(shell, command, token, home):
     """Return a terminal's text while the command is pasted and the token is typed when asked."""
-    arguments = {"bash": ["--norc", "--noprofile"], "zsh": ["-f"], "fish": ["--no-config"]}.get(shell, [])
+    arguments = {"bash": ["--norc", "--noprofile"], "zsh": ["-f"], "fish": ["--no-config"]}.get(
+        shell, []
+    )
     terminal, far_end = pty.openpty()
     child = subprocess.Popen(
         [shell, *arguments, "-c", command],

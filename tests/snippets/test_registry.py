@@ -44,10 +44,13 @@ def test_a_new_format_is_one_new_file(tmp_path):
         ),
     )
     (tmp_path / "sessions/snippets/zebra.py").write_text(
-        "from sessions.snippets import SnippetFormat, register\n"
-        "register(SnippetFormat('zebra', 'Z', 'z', 'z', False, 'z', lambda snippet: 'stripes', order=15))\n"
+        "from sessions.snippets import SnippetFormat, register\nregister(SnippetFormat('zebra',"
+        " 'Z', 'z', 'z', False, 'z', lambda snippet: 'stripes', order=15))\n"
     )
-    code = "from sessions.snippets import FORMATS; print(*FORMATS); print(FORMATS['zebra'].render(None))"
+    code = (
+        "from sessions.snippets import FORMATS; print(*FORMATS);"
+        " print(FORMATS['zebra'].render(None))"
+    )
     printed = subprocess.run(
         [sys.executable, "-I", "-c", f"import sys; sys.path.insert(0, {str(tmp_path)!r}); {code}"],
         capture_output=True,
@@ -59,7 +62,8 @@ def test_a_new_format_is_one_new_file(tmp_path):
 
 def test_the_pure_part_loads_no_django():
     code = (
-        "import sys, sessions.snippets; sys.exit(any(name.split('.')[0] == 'django' for name in sys.modules))"
+        "import sys, sessions.snippets; sys.exit(any(name.split('.')[0] == 'django' for name in"
+        " sys.modules))"
     )
     root = Path(sessions.__file__).parent.parent
     subprocess.run([sys.executable, "-c", code], cwd=root, check=True)

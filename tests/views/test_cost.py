@@ -60,7 +60,8 @@ def send(ask, team, browsers):
 def difference(few, many):
     """The statements that one has and the other has not, by how they begin."""
     shapes = [
-        sorted(re.sub(r"[0-9a-f-]{32,}|[0-9]+", "#", sql)[:300] for sql in each) for each in (few, many)
+        sorted(re.sub(r"[0-9a-f-]{32,}|[0-9]+", "#", sql)[:300] for sql in each)
+        for each in (few, many)
     ]
     return "\n".join(difflib.unified_diff(*shapes, lineterm="", n=0))
 
@@ -90,9 +91,9 @@ def test_every_request_is_answered_as_the_table_says(team, browsers, subtests):
     for ask in routes.asks():
         with subtests.test(ask.name):
             answer, _ = send(ask, team, browsers)
-            assert answer.status_code == ask.status or (ask.status == 0 and answer.status_code < 500), (
-                answer.content[:800]
-            )
+            assert answer.status_code == ask.status or (
+                ask.status == 0 and answer.status_code < 500
+            ), answer.content[:800]
 
 
 def test_a_request_about_one_thing_sends_no_more_queries_in_a_large_team(team, browsers, subtests):
@@ -160,7 +161,9 @@ def test_what_rests_on_a_change_is_sent_as_one_parameter(house, change):
             hub = house.chained("Hub")
             crowd(house, number, assumer=hub)
             AssumerLink.objects.filter(assumer=hub).update(author=house.ben.user)
-            leaves = list(AwsSession.objects.filter(link__assumer=hub).select_related("link", "team"))
+            leaves = list(
+                AwsSession.objects.filter(link__assumer=hub).select_related("link", "team")
+            )
             start_sessions(leaves, house.bea)
             with parameters() as counts:
                 CHANGES[change](house, hub, leaves)

@@ -44,7 +44,8 @@ def test_the_api_hands_out_nothing_while_the_ledger_cannot_be_written(house, mon
     token = house.token()
     broken(monkeypatch, "sessions.ledger.append", GONE)
     answer = Client(raise_request_exception=False).get(
-        f"/api/v1/sessions/{leaf.pk}/credentials", headers={"Authorization": f"Bearer {token.reveal()}"}
+        f"/api/v1/sessions/{leaf.pk}/credentials",
+        headers={"Authorization": f"Bearer {token.reveal()}"},
     )
     assert answer.status_code == 503
     assert answer.json()["code"] == "unavailable"

@@ -29,7 +29,8 @@ def addresses(house, odd):
         url = reverse("session_choices", args=[team, purpose])
         for name in ("q", "editing", "assumer", "session", "sessions", "chosen", "name"):
             yield f"{url}?{name}={odd}"
-        yield f"{url}?assumer.q={odd}&sessions.q={odd}&session.q={odd}&assumer={odd}&session={odd}&q={odd}"
+        names = ("assumer.q", "sessions.q", "session.q", "assumer", "session", "q")
+        yield f"{url}?" + "&".join(f"{name}={odd}" for name in names)
     yield f"{reverse('new_session_form', args=[team, 'aws', 'iam-role-chained'])}?assumer={odd}"
     yield f"{reverse('session_names', args=[leaf.pk])}?as={odd}"
     yield f"/teams/{odd}/"
@@ -62,10 +63,16 @@ def test_no_form_before_log_in_fails_for_what_is_typed(house, odd):
     for address, typed in (
         (reverse("choose", args=[house.root.pk]), {"account_id": odd}),
         (reverse("give_code", args=[leaf.pk]), {"code": odd, "next": odd}),
-        (reverse("test_session", args=[house.team.slug, "iam-user"]), {"session": odd, "alias": odd}),
+        (
+            reverse("test_session", args=[house.team.slug, "iam-user"]),
+            {"session": odd, "alias": odd},
+        ),
         (reverse("preview_session", args=[house.team.slug]), {"as": odd, "assumer": odd}),
         (reverse("preview_policy", args=[house.team.slug]), {"as": odd, "session": odd}),
-        (reverse("tokens", args=[house.team.slug]), {"sessions": [odd], "name": odd, "sessions.q": odd}),
+        (
+            reverse("tokens", args=[house.team.slug]),
+            {"sessions": [odd], "name": odd, "sessions.q": odd},
+        ),
     ):
         assert ada.post(address, typed).status_code < 500, address
 

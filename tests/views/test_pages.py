@@ -50,7 +50,14 @@ def test_the_way_from_the_plus_button_to_a_created_session(house):
     method = ben.get(reverse("new_session_method", args=[house.team.slug, "aws"])).content.decode()
     assert "AWS IAM Role Chained" in method
     form = ben.get(form_url(house)).content.decode()
-    labels = ["Session alias", "Named profile", "Region", "Role ARN", "Role session name", "Assumer session"]
+    labels = [
+        "Session alias",
+        "Named profile",
+        "Region",
+        "Role ARN",
+        "Role session name",
+        "Assumer session",
+    ]
     positions = [form.index(label) for label in labels]
     assert positions == sorted(positions)
     answer = ben.post(form_url(house), form_fields(house))
@@ -125,7 +132,9 @@ def test_no_page_holds_a_secret_before_the_click_which_is_in_the_ledger(house):
     )
     assert house.events(EventKind.CREDENTIAL_REVEALED) == []
     shown = ben.post(reverse("reveal_snippet", args=[leaf.pk, "process"])).content.decode()
-    secret = re.search(r"SecretAccessKey&quot;: &quot;([^&]+)&quot;|SecretAccessKey\": \"([^\"]+)\"", shown)
+    secret = re.search(
+        r"SecretAccessKey&quot;: &quot;([^&]+)&quot;|SecretAccessKey\": \"([^\"]+)\"", shown
+    )
     assert secret
     assert (secret[1] or secret[2]).encode() not in before
     assert len(house.events(EventKind.CREDENTIAL_REVEALED)) == 1
@@ -256,8 +265,14 @@ def test_a_root_is_not_asked_for_somebody_who_is_no_admin_any_more(house, sts):
 
 def test_another_persons_probe_is_not_shown(house):
     ben = house.browser()
-    ben.post(reverse("test_session", args=[house.team.slug, "iam-role-chained"]), form_fields(house))
-    page = house.browser(house.bea).get(reverse("probe", args=[Probe.objects.get().pk])).content.decode()
+    ben.post(
+        reverse("test_session", args=[house.team.slug, "iam-role-chained"]), form_fields(house)
+    )
+    page = (
+        house.browser(house.bea)
+        .get(reverse("probe", args=[Probe.objects.get().pk]))
+        .content.decode()
+    )
     assert "Deploy" not in page
 
 
@@ -288,12 +303,13 @@ def test_foreign_and_missing_are_one_answer_on_every_page(house, sts):
     ben = house.browser()
     for name in ("session", "session_state", "edit_session", "delete_session"):
         answers = [
-            ben.get(reverse(name, args=[pk])) for pk in (foreign.pk, uuid.UUID(int=foreign.pk.int ^ 1))
+            ben.get(reverse(name, args=[pk]))
+            for pk in (foreign.pk, uuid.UUID(int=foreign.pk.int ^ 1))
         ]
         assert {answer.status_code for answer in answers} == {404}
-        assert answers[0].content.replace(str(foreign.pk).encode(), b"") == answers[1].content.replace(
-            str(uuid.UUID(int=foreign.pk.int ^ 1)).encode(), b""
-        )
+        assert answers[0].content.replace(str(foreign.pk).encode(), b"") == answers[
+            1
+        ].content.replace(str(uuid.UUID(int=foreign.pk.int ^ 1)).encode(), b"")
     assert ben.get(reverse("session_list", args=["other"])).status_code == 404
     assert ben.get(reverse("session_list", args=["nowhere"])).status_code == 404
 
@@ -325,11 +341,18 @@ OPEN_TO_ALL = re.compile(
 
 
 def test_every_page_asks_who_you_are_and_carries_the_strict_headers(house):
-    samples = {"team_slug": house.team.slug, "provider": "aws", "kind": "iam-user", "format": "process"}
+    samples = {
+        "team_slug": house.team.slug,
+        "provider": "aws",
+        "kind": "iam-user",
+        "format": "process",
+    }
     samples |= {"pk": "1", "person_id": "1"}
     asked = 0
     for route, _ in every_pattern():
-        path = re.sub(r"<(?:\w+:)?(\w+)>", lambda match: samples.get(match[1], str(uuid.uuid4())), route)
+        path = re.sub(
+            r"<(?:\w+:)?(\w+)>", lambda match: samples.get(match[1], str(uuid.uuid4())), route
+        )
         answer = Client().get(f"/{path}")
         csp = answer.headers["Content-Security-Policy"]
         assert "unsafe" not in csp
@@ -339,9 +362,9 @@ def test_every_page_asks_who_you_are_and_carries_the_strict_headers(house):
             asked += 1
             post_only = answer.status_code == 405
             answer = Client().post(f"/{path}") if post_only else answer
-            assert answer.status_code == 401 or "/accounts/login/" in answer.headers.get("Location", ""), (
-                route
-            )
+            assert answer.status_code == 401 or "/accounts/login/" in answer.headers.get(
+                "Location", ""
+            ), route
     assert asked > 20
 
 

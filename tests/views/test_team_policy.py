@@ -15,7 +15,9 @@ from tests.views.test_pages import form_fields, form_url
 
 pytestmark = pytest.mark.django_db
 
-POLICY = '{"Version": "2012-10-17", "Statement": {"Effect": "Allow", "Action": "s3:*", "Resource": "*"}}'
+POLICY = (
+    '{"Version": "2012-10-17", "Statement": {"Effect": "Allow", "Action": "s3:*", "Resource": "*"}}'
+)
 
 
 def policy_url(house, name="team_policy"):
@@ -72,9 +74,16 @@ def test_an_admin_sets_the_hours_of_what_is_started_from_now_on(house):
     assert house.state(earlier).ends_at == before
     started = house.start(later)
     assert started.ends_at - started.started_at == timedelta(hours=3)
-    assert "Extend to 3 h" in house.browser().get(reverse("session", args=[later.pk])).content.decode()
-    assert house.browser().post(policy_url(house), policy_fields(activation_hours="9")).status_code == 403
-    refused = house.browser(house.ada).post(policy_url(house), policy_fields(activation_hours="169"))
+    assert (
+        "Extend to 3 h" in house.browser().get(reverse("session", args=[later.pk])).content.decode()
+    )
+    assert (
+        house.browser().post(policy_url(house), policy_fields(activation_hours="9")).status_code
+        == 403
+    )
+    refused = house.browser(house.ada).post(
+        policy_url(house), policy_fields(activation_hours="169")
+    )
     assert "Whole hours, 1 to 168." in refused.content.decode()
     house.team.refresh_from_db()
     assert house.team.activation_hours == 3
@@ -135,7 +144,9 @@ def test_a_policy_that_a_stored_session_stands_against_names_it(house):
 
 def test_the_policy_preview_shows_the_draft_and_stores_nothing(house):
     leaf = house.chained("Leaf", house.chained("Hub"))
-    draft = policy_fields(role_session_name="new.{username}", names_locked="on", source_identity="required")
+    draft = policy_fields(
+        role_session_name="new.{username}", names_locked="on", source_identity="required"
+    )
     chosen = {"session": str(leaf.pk), "as": str(house.bea.pk)}
     url = policy_url(house, "preview_policy")
     page = house.browser(house.ada).post(url, draft | chosen)
@@ -158,12 +169,16 @@ def test_the_policy_page_lists_sessions_whose_names_identify_nobody(house):
     assert "automation" in page.content.decode()
 
 
-# --- the form of a session --------------------------------------------------------------------------
+# --- the form of a session ------------------------------------------------------------------------
 
 
 def test_six_fields_come_first_and_the_others_behind_a_disclosure(house):
     page = house.browser().get(form_url(house)).content.decode()
-    assert page.index("Assumer session") < page.index('<details class="advanced"') < page.index("External ID")
+    assert (
+        page.index("Assumer session")
+        < page.index('<details class="advanced"')
+        < page.index("External ID")
+    )
     assert re.search(r'<details class="advanced"\s*>', page)
     # Tags are shown where the team allows some.
     assert "Session tags" not in page
@@ -217,7 +232,12 @@ def test_everything_advanced_is_typed_stored_and_shown_again(house):
     data = house.events(EventKind.SESSION_CREATED)[-1].data
     assert (data["tags"], data["networks"]) == (link.tags, link.networks)
     edit = house.browser().get(reverse("edit_session", args=[link.pk])).content.decode()
-    for shown in ("partner-7", 'value="OPS-1"', "&quot;Effect&quot;: &quot;Allow&quot;", "203.0.113.9/32"):
+    for shown in (
+        "partner-7",
+        'value="OPS-1"',
+        "&quot;Effect&quot;: &quot;Allow&quot;",
+        "203.0.113.9/32",
+    ):
         assert shown in edit
     # Saved as it is shown, nothing changes.
     house.browser().post(reverse("edit_session", args=[link.pk]), fields | {"alias": "Again"})
@@ -251,12 +271,21 @@ def test_a_wrong_advanced_field_says_so_and_saves_nothing(house, changes, field)
 def test_generate_gives_another_128_random_bits_each_time(house):
     found = set()
     for _ in range(20):
-        page = house.browser().post(reverse("new_external_id", args=[house.team.slug])).content.decode()
-        [value] = re.findall(r'name="external_id"[^>]*value="([0-9a-f]{32})"|value="([0-9a-f]{32})"', page)
+        page = (
+            house.browser()
+            .post(reverse("new_external_id", args=[house.team.slug]))
+            .content.decode()
+        )
+        [value] = re.findall(
+            r'name="external_id"[^>]*value="([0-9a-f]{32})"|value="([0-9a-f]{32})"', page
+        )
         found.add("".join(value))
     assert len(found) == 20
     assert (
-        house.browser(house.eve).post(reverse("new_external_id", args=[house.team.slug])).status_code == 403
+        house.browser(house.eve)
+        .post(reverse("new_external_id", args=[house.team.slug]))
+        .status_code
+        == 403
     )
 
 
@@ -302,12 +331,15 @@ def test_the_session_page_shows_others_names_to_who_reads_the_ledger(house):
         in house.browser(house.eve).get(reverse("session", args=[leaf.pk])).content.decode()
     )
     assert (
-        "Others in CloudTrail" not in house.browser().get(reverse("session", args=[leaf.pk])).content.decode()
+        "Others in CloudTrail"
+        not in house.browser().get(reverse("session", args=[leaf.pk])).content.decode()
     )
 
 
 def test_the_session_page_shows_each_hops_words_and_policy_size(house, sts):
-    set_policy(house, tags={"ticket": ()}, networks=(OFFICE,), source_identity=SourceIdentity.REQUIRED)
+    set_policy(
+        house, tags={"ticket": ()}, networks=(OFFICE,), source_identity=SourceIdentity.REQUIRED
+    )
     hub = house.chained("Hub", tags=(("ticket", "OPS-1"),), transitive_tag_keys=("ticket",))
     leaf = house.chained("Leaf", hub, policy_arns=("arn:aws:iam::aws:policy/ReadOnlyAccess",))
     house.start(leaf)

@@ -1,18 +1,21 @@
 """The root kinds: where a chain begins. One file each, found by being in this folder.
 
-A root gives base credentials and nothing else; the chain is walked in one place, elsewhere. What a kind
-declares here becomes its form, its label and its page: a new kind needs no migration, form, template or URL.
+A root gives base credentials and nothing else; the chain is walked in one place, elsewhere. What a
+kind declares here becomes its form, its label and its page: a new kind needs no migration, form,
+template or URL.
 
 What a kind may need of a person, and how its caller (the worker) goes about it:
 
-    asks(settings)            what a person has to give, if anything. For each `Ask` either
-      a code                  the person types it; it is passed on in `answers` once, and then it is worth nothing
-      an approval             begin() gives a page to open; advance() finds out, again and again, whether it is approved.
-                              What the kind has to remember meanwhile and afterwards is its *state*, one sealed text.
-                              advance() brings it up to date and returns the one to keep: store it before it is used.
-                              choices() reads from AWS what can be picked once it is approved.
-    base_credentials()        with the answers at hand, by the names of the asks (an approval's answer is its state):
-                              the credentials. This verb alone gives any.
+    asks(settings)       what a person has to give, if anything. For each `Ask` either
+      a code             the person types it; it is passed on in `answers` once, and is then worth
+                         nothing
+      an approval        begin() gives a page to open; advance() finds out, again and again, whether
+                         it is approved. What the kind has to remember meanwhile and afterwards is
+                         its *state*, one sealed text. advance() brings it up to date and returns
+                         the one to keep: store it before it is used. choices() reads from AWS what
+                         can be picked once it is approved.
+    base_credentials()   with the answers at hand, by the names of the asks (an approval's answer is
+                         its state): the credentials. This verb alone gives any.
 
 No method keeps anything in the kind, and each raises only `AwsError`, with hop 0.
 """
@@ -44,8 +47,9 @@ class Field:
 
     A secret one is write-only and sealed; `validate` returns the text or raises ValueError.
 
-    `options` are the only values there are, known without AWS. A `picked` one is listed by the kind's
-    `choices`, which needs an approval first: it is empty until then, and typing it is as good.
+    `options` are the only values there are, known without AWS. A `picked` one is listed by the
+    kind's `choices`, which needs an approval first: it is empty until then, and typing it is as
+    good.
     """
 
     name: str
@@ -62,7 +66,8 @@ class Field:
 class Ask:
     """Declare what a person has to give first: a code to type, or an approval in a browser.
 
-    `validate` is a code's: it returns the text or raises ValueError, with a message that does not repeat it.
+    `validate` is a code's: it returns the text or raises ValueError, with a message that does not
+    repeat it.
     """
 
     name: str
@@ -90,9 +95,10 @@ class Approval:
 class Advanced:
     """Hold an approval's new state and what still stands in the way, if anything.
 
-    `ask_again_seconds` is how long to wait before the next `advance`; None means that waiting alone changes
-    nothing: either it is approved (no problem), or it has to begin anew. Until `good_until` (aware, UTC) the
-    state is good for base credentials as it is; after that it is advanced again before it is used.
+    `ask_again_seconds` is how long to wait before the next `advance`; None means that waiting alone
+    changes nothing: either it is approved (no problem), or it has to begin anew. Until `good_until`
+    (aware, UTC) the state is good for base credentials as it is; after that it is advanced again
+    before it is used.
     """
 
     state: Secret
@@ -116,11 +122,11 @@ class RootKind(ABC):
     needs_operator: ClassVar[bool] = False
     # Base credentials come of a file on the worker's machine: see `written_at`.
     reads_a_file: ClassVar[bool] = False
-    # The settings that say who the root is at AWS: where one changes, whoever assumes from it would become
-    # somebody else.
+    # The settings that say who the root is at AWS: where one changes, whoever assumes from it would
+    # become somebody else.
     identity_settings: ClassVar[tuple[str, ...]] = ()
-    # (the setting that is the id of an IAM user's long-lived key, the secret that belongs to it): it can be
-    # rotated in place.
+    # (the setting that is the id of an IAM user's long-lived key, the secret that belongs to it):
+    # it can be rotated in place.
     long_lived_key: ClassVar[tuple[str, str] | None] = None
 
     def asks(self, settings: Mapping[str, str]) -> tuple[Ask, ...]:
@@ -137,7 +143,9 @@ class RootKind(ABC):
         return bool(self.asks(settings))
 
     def asks_sts(self, settings: Mapping[str, str]) -> bool:
-        """Tell whether base credentials come of a call to STS, so that another region can give them as well."""
+        """Tell whether base credentials come of a call to STS, so that another region can give them
+        as well.
+        """
         return self.keeps_base(settings)
 
     def account(self, settings: Mapping[str, str]) -> str:
@@ -145,8 +153,8 @@ class RootKind(ABC):
         return ""
 
     def identity(self, settings: Mapping[str, str]) -> str:
-        """Name who the root is at AWS, as far as the settings alone tell it: two roots with the same text are
-        the same there.
+        """Name who the root is at AWS, as far as the settings alone tell it: two roots with the
+        same text are the same there.
 
         A role is named by its `role_key`. Empty: the settings do not tell.
         """
@@ -154,8 +162,8 @@ class RootKind(ABC):
         return " ".join([self.kind, *values]) if values and all(values) else ""
 
     def written_at(self, settings: Mapping[str, str]) -> datetime | None:
-        """Find when the file that base credentials come of was last written, by this machine; None if it is
-        not there.
+        """Find when the file that base credentials come of was last written, by this machine; None
+        if it is not there.
         """
         return None
 
@@ -164,7 +172,8 @@ class RootKind(ABC):
 
         Roots of this kind (and person) with the same text here share it.
 
-        Empty: it is this one root's. Editing a setting that is not in it does not ask for another approval.
+        Empty: it is this one root's. Editing a setting that is not in it does not ask for another
+        approval.
         """
         return ""
 
@@ -185,7 +194,8 @@ class RootKind(ABC):
     def choices(
         self, name: str, settings: Mapping[str, str], state: Secret, region: str
     ) -> tuple[Choice, ...]:
-        """The values of the picked field of that name, as AWS lists them for the person who approved.
+        """The values of the picked field of that name, as AWS lists them for the person who
+        approved.
 
         `settings` may lack this field and those after it, and holds those before it.
         """
@@ -201,12 +211,15 @@ class RootKind(ABC):
     ) -> AwsCredentials:
         """The credentials that the first hop is assumed from.
 
-        `answers` are by the names of `asks`; `region` is where STS is called: the root's STS region, or one
-        that stands in for it. Raises `AwsError` with hop 0: `WaitingForPerson` when an answer is missing.
+        `answers` are by the names of `asks`; `region` is where STS is called: the root's STS
+        region, or one that stands in for it. Raises `AwsError` with hop 0: `WaitingForPerson` when
+        an answer is missing.
         """
 
     def summary(self, settings: Mapping[str, str]) -> str:
-        """A few characters that tell one root of this kind from another, for the list; nothing secret."""
+        """A few characters that tell one root of this kind from another, for the list; nothing
+        secret.
+        """
         return ""
 
 
@@ -217,7 +230,8 @@ def register(kind: RootKind) -> None:
     """Makes a kind known. A kind that is already taken is refused."""
     if kind.kind in ROOT_KINDS:
         raise ValueError(
-            f"The root kind {kind.kind!r} is already taken by {type(ROOT_KINDS[kind.kind]).__name__}."
+            f"The root kind {kind.kind!r} is already taken by"
+            f" {type(ROOT_KINDS[kind.kind]).__name__}."
         )
     ROOT_KINDS[kind.kind] = kind
 

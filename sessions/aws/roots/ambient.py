@@ -18,7 +18,8 @@ from sessions.aws.roots import RootKind, register
 from sessions.aws.roots.web_identity import explained as in_words_of_a_token
 from sessions.secret import Secret
 
-# Of botocore's providers those that are the machine's: none that reads a person's files or starts a process.
+# Of botocore's providers those that are the machine's: none that reads a person's files or starts a
+# process.
 OUR_PROVIDERS = ("assume-role-with-web-identity", "container-role", "iam-role")
 # Where there is none, or its source is broken, it is not asked again for every hop of a batch.
 RESTS_SECONDS = 5.0
@@ -54,7 +55,9 @@ class Ambient(RootKind):
 
         botocore renews it; the environment is read each time.
         """
-        return own_identity.from_environment() or _machines(region if self.asks_sts(settings) else "")
+        return own_identity.from_environment() or _machines(
+            region if self.asks_sts(settings) else ""
+        )
 
     def summary(self, settings: Mapping[str, str]) -> str:
         return "the workers' own identity"

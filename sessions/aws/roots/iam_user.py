@@ -25,7 +25,8 @@ def validate_access_key_id(text: str) -> str:
         )
     if not _KEY_ID.fullmatch(text):
         raise InvalidName(
-            f"An access key ID is 16 to 128 capital letters and digits, and begins with AKIA{outsider(text, '')}."
+            "An access key ID is 16 to 128 capital letters and digits, and begins with"
+            f" AKIA{outsider(text, '')}."
         )
     return text
 
@@ -34,13 +35,16 @@ def validate_secret_access_key(text: str) -> str:
     # The message says nothing of what was typed but where something is that no key has.
     if not _SECRET.fullmatch(text):
         raise InvalidName(
-            f"A secret access key is made of letters, digits and / + =, usually 40 of them{_where(text)}."
+            "A secret access key is made of letters, digits and / + =, usually 40 of"
+            f" them{_where(text)}."
         )
     return text
 
 
 def _where(text: str) -> str:
-    stray = next((at for at, each in enumerate(text, start=1) if not _SECRET_CHARACTER.fullmatch(each)), 0)
+    stray = next(
+        (at for at, each in enumerate(text, start=1) if not _SECRET_CHARACTER.fullmatch(each)), 0
+    )
     return f"; character {stray} is none of these" if stray else ""
 
 

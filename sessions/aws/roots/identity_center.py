@@ -30,7 +30,8 @@ def validate_start_url(text: str) -> str:
     address = text.partition("#")[0].rstrip("/")
     if not _START_URL.fullmatch(address):
         raise InvalidName(
-            f"A start URL looks like https://d-1234567890.awsapps.com/start{outsider(address, ':/.-_~')}."
+            "A start URL looks like"
+            f" https://d-1234567890.awsapps.com/start{outsider(address, ':/.-_~')}."
         )
     return address
 
@@ -44,7 +45,8 @@ def validate_account(text: str) -> str:
 def validate_role_name(text: str) -> str:
     if not _ROLE.fullmatch(text):
         raise InvalidName(
-            f"A role's name, as the portal shows it, is 1 to 64 letters, digits and _ + = , . @ -{outsider(text, '_+=,.@-')}"
+            "A role's name, as the portal shows it, is 1 to 64 letters, digits and _ + = , . @"
+            f" -{outsider(text, '_+=,.@-')}"
         )
     return text
 
@@ -60,7 +62,8 @@ class IdentityCenter(RootKind):
         Field(
             "start_url",
             "Start URL",
-            "The address of the AWS access portal, for example https://d-1234567890.awsapps.com/start.",
+            "The address of the AWS access portal, for example"
+            " https://d-1234567890.awsapps.com/start.",
             validate=validate_start_url,
         ),
         Field(
@@ -80,7 +83,8 @@ class IdentityCenter(RootKind):
         Field(
             "role_name",
             "Role",
-            "Picked from the list of your roles in that account; the portal calls it a permission set.",
+            "Picked from the list of your roles in that account; the portal calls it a permission"
+            " set.",
             required=False,
             validate=validate_role_name,
             picked=True,
@@ -92,13 +96,16 @@ class IdentityCenter(RootKind):
             Ask(
                 "approval",
                 "Approval",
-                "Open the page, compare the code, and allow access there. Once for all sessions of the same portal.",
+                "Open the page, compare the code, and allow access there. Once for all sessions of"
+                " the same portal.",
                 approval=True,
             ),
         )
 
     def identity(self, settings: Mapping[str, str]) -> str:
-        """Name the account's role: an account belongs to one portal, which may have several addresses."""
+        """Name the account's role: an account belongs to one portal, which may have several
+        addresses.
+        """
         account, role = settings.get("account_id", ""), settings.get("role_name", "")
         return f"{self.kind} {account} {role.lower()}" if account and role else ""
 
@@ -114,7 +121,10 @@ class IdentityCenter(RootKind):
                 try:
                     device = center.start_device_authorization(known, start_url, where)
                 except Refused as error:
-                    if error.code not in {NotYet.UNKNOWN_CLIENT.value, NotYet.UNAUTHORIZED_CLIENT.value}:
+                    if error.code not in {
+                        NotYet.UNKNOWN_CLIENT.value,
+                        NotYet.UNAUTHORIZED_CLIENT.value,
+                    }:
                         raise
                     known = center.register_client(where)
                     device = center.start_device_authorization(known, start_url, where)
@@ -155,7 +165,10 @@ class IdentityCenter(RootKind):
         if kept.tokens and not kept.has_live_token():
             kept = replace(kept, tokens=_renewed(kept.client, kept.tokens, where))
         return Advanced(
-            kept.as_secret(), None if kept.has_live_token() else problem, again, good_until=kept.good_until()
+            kept.as_secret(),
+            None if kept.has_live_token() else problem,
+            again,
+            good_until=kept.good_until(),
         )
 
     def choices(
@@ -174,7 +187,8 @@ class IdentityCenter(RootKind):
                     if not account:
                         raise _waiting("ChoiceNeeded")
                     return tuple(
-                        Choice(each, each) for each in center.list_account_roles(token, account, where)
+                        Choice(each, each)
+                        for each in center.list_account_roles(token, account, where)
                     )
                 case _:
                     return super().choices(name, settings, state, region)
@@ -240,13 +254,22 @@ def _waiting(code: str) -> WaitingForPerson:
 
 
 _WAITING = {
-    "ApprovalNeeded": ("Identity Center has to be approved by the person.", "Sign in with Identity Center."),
+    "ApprovalNeeded": (
+        "Identity Center has to be approved by the person.",
+        "Sign in with Identity Center.",
+    ),
     "ApprovalPending": (
         "The approval is still awaited.",
         "Open the page, compare the code, and allow access.",
     ),
-    "ApprovalExpired": ("The page was not approved in time.", "Sign in with Identity Center again."),
-    "ApprovalDenied": ("Access was denied on the page.", "Sign in with Identity Center again, and allow it."),
+    "ApprovalExpired": (
+        "The page was not approved in time.",
+        "Sign in with Identity Center again.",
+    ),
+    "ApprovalDenied": (
+        "Access was denied on the page.",
+        "Sign in with Identity Center again, and allow it.",
+    ),
     "ChoiceNeeded": (
         "The account and the role are not chosen yet.",
         "Choose them in the session's form, from the lists of Identity Center.",

@@ -1,4 +1,5 @@
-"""Assume a role with an identity provider's token from a file, as Kubernetes or a CI runner writes it.
+"""Assume a role with an identity provider's token from a file, as Kubernetes or a CI runner writes
+it.
 
 Which files these may be is the operator's to say: a member picks one of them and types no path.
 """
@@ -18,8 +19,8 @@ from sessions.aws.roots import Choice, Field, RootKind, register
 from sessions.aws.sts import assume_role_with_web_identity
 from sessions.secret import Secret
 
-# The operator's list: absolute paths, with colons or commas between them. The web process shows it, the
-# workers obey it.
+# The operator's list: absolute paths, with colons or commas between them. The web process shows it,
+# the workers obey it.
 ALLOWED = "CHAINWEB_WEB_IDENTITY_TOKEN_FILES"
 # STS takes no longer token.
 LARGEST_TOKEN_BYTES = 20_000
@@ -27,12 +28,21 @@ LARGEST_TOKEN_BYTES = 20_000
 # The three parts of a signed JWT: https://www.rfc-editor.org/rfc/rfc7515#section-7.1
 _TOKEN = re.compile(r"[A-Za-z0-9_-]+\.[A-Za-z0-9_-]+\.[A-Za-z0-9_-]+", re.ASCII)
 _CHECKS = {
-    "AccessDenied": "Check that the role's trust policy names the token's provider, audience and subject.",
-    "InvalidIdentityToken": "Check that IAM knows the token's issuer as an identity provider, with the token's audience.",
+    "AccessDenied": (
+        "Check that the role's trust policy names the token's provider, audience and subject."
+    ),
+    "InvalidIdentityToken": (
+        "Check that IAM knows the token's issuer as an identity provider, with the token's"
+        " audience."
+    ),
     "IDPRejectedClaim": "The provider no longer stands by this token: check what writes the file.",
-    "IDPCommunicationError": "STS could not reach the token's provider; this is tried again automatically.",
+    "IDPCommunicationError": (
+        "STS could not reach the token's provider; this is tried again automatically."
+    ),
     "ExpiredToken": "What writes the file has to renew it. It is read anew at the next try.",
-    "ExpiredTokenException": "What writes the file has to renew it. It is read anew at the next try.",
+    "ExpiredTokenException": (
+        "What writes the file has to renew it. It is read anew at the next try."
+    ),
 }
 
 
@@ -44,7 +54,9 @@ def allowed_files() -> tuple[str, ...]:
 
 def validate_token_file(text: str) -> str:
     if text not in allowed_files():
-        raise InvalidName(f"This is not one of the token files that the operator allows in {ALLOWED}.")
+        raise InvalidName(
+            f"This is not one of the token files that the operator allows in {ALLOWED}."
+        )
     return text
 
 
@@ -93,13 +105,16 @@ def _is_allowed(name: str, target: str) -> bool:
 def _content(path: str) -> Secret:
     """A little more than the longest token, at most. Raises `Refused` where there is no file."""
     try:
-        # Not to wait for a writer if it is a pipe; and if it has become a link by now, not to follow it.
+        # Not to wait for a writer if it is a pipe; and if it has become a link by now, not to
+        # follow it.
         descriptor = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC)
         try:
             if not stat.S_ISREG(os.fstat(descriptor).st_mode):
                 raise _no_token("is not a file")
             return Secret(
-                os.read(descriptor, LARGEST_TOKEN_BYTES + 2).decode("ascii", "replace").rstrip("\r\n")
+                os.read(descriptor, LARGEST_TOKEN_BYTES + 2)
+                .decode("ascii", "replace")
+                .rstrip("\r\n")
             )
         finally:
             os.close(descriptor)
@@ -110,7 +125,10 @@ def _content(path: str) -> Secret:
 class WebIdentity(RootKind):
     kind = "web-identity"
     label = "Web identity"
-    help = "A role assumed with the token of an identity provider, from a file that the operator allows."
+    help = (
+        "A role assumed with the token of an identity provider, from a file that the operator"
+        " allows."
+    )
     icon = "file-key"
     needs_operator = True
     reads_a_file = True
@@ -132,7 +150,8 @@ class WebIdentity(RootKind):
         Field(
             "role_session_name",
             "Role session name",
-            "What CloudTrail shows for the workers in this role. It is the same for everybody: people are named by the hops.",
+            "What CloudTrail shows for the workers in this role. It is the same for everybody:"
+            " people are named by the hops.",
             validate=validate_role_session_name,
         ),
     )
@@ -193,13 +212,19 @@ def explained(error: AwsError) -> AwsError:
         return error
     expired = error.code.startswith("ExpiredToken")
     message = "The token in the file has expired." if expired else error.message
-    return Refused(error.code, 0, message, _CHECKS[error.code], retryable=expired or error.retryable)
+    return Refused(
+        error.code, 0, message, _CHECKS[error.code], retryable=expired or error.retryable
+    )
 
 
 def _no_token(why: str) -> Refused:
     # It goes away by itself when whoever writes the file gets round to it.
     return Refused(
-        "NoToken", 0, f"The token file {why}.", "Check what writes it, on the workers.", retryable=True
+        "NoToken",
+        0,
+        f"The token file {why}.",
+        "Check what writes it, on the workers.",
+        retryable=True,
     )
 
 

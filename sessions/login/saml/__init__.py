@@ -1,5 +1,8 @@
-"""Log-in by SAML, which is an extra: allauth's provider, and what Chainweb wants to know beyond it."""
+"""Log-in by SAML, which is an extra: allauth's provider, and what Chainweb wants to know beyond
+it.
+"""
 
 SAML = "saml"  # the id of the one SAML provider, and its name in the addresses
-# In the query of the log-in: whether the provider shall ask the person even if it knows them already.
+# In the query of the log-in: whether the provider shall ask the person even if it knows them
+# already.
 FORCE_AUTHN = "force_authn"

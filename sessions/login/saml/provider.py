@@ -14,7 +14,8 @@ from sessions.login.saml import FORCE_AUTHN
 # In the assertion alone, which is signed; what surrounds it need not be.
 AUTHN_INSTANT = "/samlp:Response//saml:Assertion/saml:AuthnStatement/@AuthnInstant"
 CONFIRMATIONS = (
-    "/samlp:Response//saml:Assertion/saml:Subject/saml:SubjectConfirmation/saml:SubjectConfirmationData"
+    "/samlp:Response//saml:Assertion/saml:Subject/saml:SubjectConfirmation"
+    "/saml:SubjectConfirmationData"
 )
 TRANSIENT = "urn:oasis:names:tc:SAML:2.0:nameid-format:transient"
 
@@ -44,10 +45,13 @@ class SAMLProvider(library.SAMLProvider):  # type: ignore[misc]  # allauth is un
     def sociallogin_from_response(self, request: HttpRequest, response: Any) -> Any:
         """Build the log-in of a signed answer.
 
-        Raises `PermissionDenied` for an assertion that does not answer the request it is handed in for.
+        Raises `PermissionDenied` for an assertion that does not answer the request it is handed in
+        for.
         """
         answered = response.get_last_response_in_response_to()
-        confirmations = saml_xml.query(saml_xml.to_etree(response.get_last_response_xml()), CONFIRMATIONS)
+        confirmations = saml_xml.query(
+            saml_xml.to_etree(response.get_last_response_xml()), CONFIRMATIONS
+        )
         if not confirmations or any(each.get("InResponseTo") != answered for each in confirmations):
             raise PermissionDenied("The identity provider's answer belongs to no request of ours.")
         return super().sociallogin_from_response(request, response)
@@ -56,12 +60,15 @@ class SAMLProvider(library.SAMLProvider):  # type: ignore[misc]  # allauth is un
         uid: str = super().extract_uid(data)
         if uid == data.get_nameid() and data.get_nameid_format() == TRANSIENT:
             raise PermissionDenied(
-                "A transient NameID is another one next time: send a persistent one, or a subject-id."
+                "A transient NameID is another one next time: send a persistent one, or a"
+                " subject-id."
             )
         return uid
 
     def extract_extra_data(self, data: Any) -> dict[str, Any]:
-        """Return {"attributes": {name: [value, …]}, "authn_instant": seconds since 1970} of a checked answer."""
+        """Return {"attributes": {name: [value, …]}, "authn_instant": seconds since 1970} of a
+        checked answer.
+        """
         return {
             "attributes": data.get_attributes(),
             "authn_instant": authn_instant(data.get_last_response_xml()),

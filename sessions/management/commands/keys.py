@@ -12,8 +12,9 @@ from chainweb import embedded
 
 class Command(BaseCommand):
     help = (
-        "Makes what docker-compose.yml reads from FOLDER: each file that is missing, and none twice. With --new puts "
-        "new keys before the old ones; with --drop-old leaves the newest alone, once `manage.py reseal` has been run."
+        "Makes what docker-compose.yml reads from FOLDER: each file that is missing, and none"
+        " twice. With --new puts new keys before the old ones; with --drop-old leaves the newest"
+        " alone, once `manage.py reseal` has been run."
     )
     # It makes what the checks look at.
     requires_system_checks = []
@@ -33,7 +34,9 @@ class Command(BaseCommand):
                 self._make(folder)
         except (embedded.EmbeddedError, OSError) as error:
             raise CommandError(str(error)) from error
-        self.stdout.write(f"Keys are in {folder}. Keep a copy of it elsewhere: without it no backup opens.")
+        self.stdout.write(
+            f"Keys are in {folder}. Keep a copy of it elsewhere: without it no backup opens."
+        )
 
     def _make(self, folder: Path) -> None:
         embedded.prepare(folder)

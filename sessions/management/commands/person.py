@@ -12,13 +12,18 @@ from sessions.people.memberships import remove_second_factors, set_person_active
 
 
 class Command(BaseCommand):
-    help = "Switches a person off or on everywhere, or takes off their second factors. Without a switch it says what they are."
+    help = (
+        "Switches a person off or on everywhere, or takes off their second factors. Without a"
+        " switch it says what they are."
+    )
 
     def add_arguments(self, parser: ArgumentParser) -> None:
         parser.add_argument("username")
         what = parser.add_mutually_exclusive_group()
         what.add_argument(
-            "--disable", action="store_true", help="no log-in, no token, nothing kept fresh any more"
+            "--disable",
+            action="store_true",
+            help="no log-in, no token, nothing kept fresh any more",
         )
         what.add_argument("--enable", action="store_true", help="the opposite")
         what.add_argument(
@@ -37,8 +42,12 @@ class Command(BaseCommand):
                 user.refresh_from_db()
             if options["remove_two_factor"]:
                 remove_second_factors(user, actor="manage.py")
-        factors = sorted(Authenticator.objects.filter(user=user).values_list("type", flat=True).distinct())
-        places = [f"{each.role} of {each.team.slug}" for each in user.memberships.select_related("team")]
+        factors = sorted(
+            Authenticator.objects.filter(user=user).values_list("type", flat=True).distinct()
+        )
+        places = [
+            f"{each.role} of {each.team.slug}" for each in user.memberships.select_related("team")
+        ]
         self.stdout.write(
             f"{user.get_username()}: {'can log in' if user.is_active else 'switched off'}; "
             f"in CloudTrail {user.aws_name}; {', '.join(places) or 'in no team'}; "

@@ -22,11 +22,17 @@ from sessions.secret import Secret
 
 
 class Command(BaseCommand):
-    help = "Makes a team and its admin. The password comes from CHAINWEB_PASSWORD, or is asked for. Run it again to add an admin."
+    help = (
+        "Makes a team and its admin. The password comes from CHAINWEB_PASSWORD, or is asked for."
+        " Run it again to add an admin."
+    )
 
     def add_arguments(self, parser: ArgumentParser) -> None:
         parser.add_argument(
-            "--team", required=True, metavar="SLUG", help="short name of the team, as in its address"
+            "--team",
+            required=True,
+            metavar="SLUG",
+            help="short name of the team, as in its address",
         )
         parser.add_argument("--name", default="", help="the team's full name")
         parser.add_argument("--admin", required=True, metavar="USER", help="user name of the admin")
@@ -56,15 +62,21 @@ class Command(BaseCommand):
                 user = self._set_up(slug, username, user, password, **options)
         except Refused as refused:
             raise CommandError(refused.message) from None
-        self.stdout.write(f"{username} is admin of the team {slug}; in CloudTrail: {user.aws_name}.")
+        self.stdout.write(
+            f"{username} is admin of the team {slug}; in CloudTrail: {user.aws_name}."
+        )
 
-    def _refuse_lookalike(self, model: type[User | Team], option: str, field: str, text: str) -> None:
+    def _refuse_lookalike(
+        self, model: type[User | Team], option: str, field: str, text: str
+    ) -> None:
         """Refuse a name that exists in another case, before a password is asked for."""
-        there = model.objects.filter(**{f"{field}__iexact": text}).values_list(field, flat=True).first()
+        there = (
+            model.objects.filter(**{f"{field}__iexact": text}).values_list(field, flat=True).first()
+        )
         if there is not None and there != text:
             raise CommandError(
-                f"{there!r} exists, and names have to differ by more than case. For that one say {option} {there}; "
-                "else choose another name."
+                f"{there!r} exists, and names have to differ by more than case. For that one say"
+                f" {option} {there}; else choose another name."
             )
 
     @transaction.atomic

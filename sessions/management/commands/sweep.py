@@ -21,7 +21,8 @@ log = structlog.get_logger(__name__)
 
 class Command(BaseCommand):
     help = (
-        "Rotates what is due without a broker, until standard input ends. Workers start this by themselves."
+        "Rotates what is due without a broker, until standard input ends. Workers start this by"
+        " themselves."
     )
 
     def handle(self, *args: Any, **options: Any) -> None:

@@ -25,14 +25,19 @@ class Command(BaseCommand):
         parser.add_argument("--team", required=True, metavar="SLUG")
         parser.add_argument("--name", required=True, help="what it is for, as the ledger will say")
         parser.add_argument(
-            "--days", type=int, default=TOKEN_DAYS, help=f"days until it expires (default {TOKEN_DAYS})"
+            "--days",
+            type=int,
+            default=TOKEN_DAYS,
+            help=f"days until it expires (default {TOKEN_DAYS})",
         )
         parser.add_argument(
             "--scope",
             action="append",
             choices=list(Scope.values),
             dest="scopes",
-            help=f"what it is good for; repeat it for more (default {' and '.join(DEFAULT_SCOPES)})",
+            help=(
+                f"what it is good for; repeat it for more (default {' and '.join(DEFAULT_SCOPES)})"
+            ),
         )
         parser.add_argument(
             "--session",
@@ -46,11 +51,15 @@ class Command(BaseCommand):
     def handle(self, *args: Any, **options: Any) -> None:
         member = (
             Membership.objects.select_related("user", "team")
-            .filter(user__username=options["user"], team__slug=options["team"], user__is_active=True)
+            .filter(
+                user__username=options["user"], team__slug=options["team"], user__is_active=True
+            )
             .first()
         )
         if member is None:
-            raise CommandError(f"There is no member {options['user']!r} in a team {options['team']!r}.")
+            raise CommandError(
+                f"There is no member {options['user']!r} in a team {options['team']!r}."
+            )
         if not can(member, Action.HOLD_TOKENS):
             reason = "is suspended there" if member.disabled_at else "is an auditor there"
             raise CommandError(f"{options['user']} {reason}, and holds no tokens.")
@@ -59,13 +68,17 @@ class Command(BaseCommand):
             or not 1 <= len(options["name"]) <= 64
             or not options["name"].isprintable()
         ):
-            raise CommandError(f"--days is 1 to {LONGEST_TOKEN_DAYS}, --name 1 to 64 printable characters.")
+            raise CommandError(
+                f"--days is 1 to {LONGEST_TOKEN_DAYS}, --name 1 to 64 printable characters."
+            )
         scopes = [Scope(each) for each in options["scopes"] or DEFAULT_SCOPES]
         sessions = self._sessions(member, options["sessions"])
         try:
             require_fresh_groups(member.user, pk=member.pk)
             with told_if_busy():
-                token = create_token(member, options["name"], "manage.py", options["days"], scopes, sessions)
+                token = create_token(
+                    member, options["name"], "manage.py", options["days"], scopes, sessions
+                )
         except (Refused, GroupsTooOld) as refused:
             raise CommandError(refused.message) from None
         self.stdout.write(token.reveal())
@@ -75,7 +88,9 @@ class Command(BaseCommand):
         found = []
         for name in names:
             sessions = AwsSession.objects.filter(team=member.team)
-            named = Q(alias__iexact=name) | Q(pk=UUID(name)) if _is_id(name) else Q(alias__iexact=name)
+            named = (
+                Q(alias__iexact=name) | Q(pk=UUID(name)) if _is_id(name) else Q(alias__iexact=name)
+            )
             session = sessions.filter(named).first()
             if session is None:
                 raise CommandError(f"The team {member.team.slug} has no session {name!r}.")

@@ -30,7 +30,8 @@ PATIENCE_SECONDS = 20.0
 
 class Command(BaseCommand):
     help = (
-        "Starts web, worker and beat, with an embedded Valkey and a simulated AWS where none is configured."
+        "Starts web, worker and beat, with an embedded Valkey and a simulated AWS where none is"
+        " configured."
     )
     # The keys they look at are made here; they run once there are some.
     requires_system_checks = []
@@ -76,15 +77,17 @@ class Command(BaseCommand):
         try:
             self.stdout.write(text)
             self.stdout.flush()
-        except OSError:  # the terminal or the pipe is gone; the processes are to be ended all the same
+        except (
+            OSError
+        ):  # the terminal or the pipe is gone; the processes are to be ended all the same
             sys.stdout = open(os.devnull, "w")  # noqa: SIM115
             self.stdout = OutputWrapper(sys.stdout)
 
 
 NOT_MADE_FOR_A_NETWORK = (
-    "Other machines can reach this, and ./run is not made for that: there is no TLS, so passwords and credentials cross the\n"
-    "network in clear text, and a dozen slow clients stop it, since no proxy takes their requests in first. For a team, install\n"
-    "it as docs/operations.md says."
+    "Other machines can reach this, and ./run is not made for that: there is no TLS, so passwords"
+    " and credentials cross the\nnetwork in clear text, and a dozen slow clients stop it, since no"
+    " proxy takes their requests in first. For a team, install\nit as docs/operations.md says."
 )
 
 
@@ -155,9 +158,12 @@ class Start:
         """
         moto = ("127.0.0.1", self.moto_port)
         if not self.supervisor.wait_until(
-            lambda: processes.get(moto, "/moto-api/", "127.0.0.1", 1)[0] == 200, seconds=PATIENCE_SECONDS
+            lambda: processes.get(moto, "/moto-api/", "127.0.0.1", 1)[0] == 200,
+            seconds=PATIENCE_SECONDS,
         ):
-            raise NotStarted(f"The simulated AWS does not answer; see {self.supervisor.logs / 'moto.log'}.")
+            raise NotStarted(
+                f"The simulated AWS does not answer; see {self.supervisor.logs / 'moto.log'}."
+            )
         with self.supervisor.interruptible():
             said = call_command("seed_demo", endpoint_url=self.moto_url, stdout=io.StringIO())
         logins: list[dict[str, str]] = json.loads(said or "[]")
@@ -165,17 +171,24 @@ class Start:
 
     def wait_until_ready(self) -> None:
         bound, port = self.listener.getsockname()[:2]
-        if ipaddress.ip_address(bound).is_unspecified:  # 0.0.0.0 and [::] can be listened on, but not asked
+        if ipaddress.ip_address(
+            bound
+        ).is_unspecified:  # 0.0.0.0 and [::] can be listened on, but not asked
             bound = "::1" if ":" in bound else "127.0.0.1"
         local = ipaddress.ip_address(bound).is_loopback
-        self.is_local = local and not ipaddress.ip_address(self.listener.getsockname()[0]).is_unspecified
-        self.address = f"http://{'localhost' if local else f'[{bound}]' if ':' in bound else bound}:{port}"
+        self.is_local = (
+            local and not ipaddress.ip_address(self.listener.getsockname()[0]).is_unspecified
+        )
+        self.address = (
+            f"http://{'localhost' if local else f'[{bound}]' if ':' in bound else bound}:{port}"
+        )
         # The web process has its own copy; this one would go on accepting for a web that has died.
         self.listener.close()
         named = [name for name in settings.ALLOWED_HOSTS if not name.startswith(("*", "."))]
         host = named[0] if named else "localhost"
         while not self.supervisor.wait_until(
-            # The stamps first: to look at them costs the web process nothing, and it has nothing to log.
+            # The stamps first: to look at them costs the web process nothing, and it has nothing to
+            # log.
             lambda: (
                 all(heartbeats.alive(database_now()).values())
                 and processes.get((bound, port), "/readyz", host, 1)[0] == 200
@@ -196,7 +209,8 @@ class Start:
             lines += ["AWS is simulated on this machine: nothing here reaches a real account.", ""]
             width = max((len(login["name"]) for login in logins), default=0)
             lines += [
-                f"  {one['name']:<{width}}  password {one['password']}  ({one['role']})" for one in logins
+                f"  {one['name']:<{width}}  password {one['password']}  ({one['role']})"
+                for one in logins
             ]
             lines += [""]
         else:
@@ -227,7 +241,8 @@ def make_keys(folder: Path) -> None:
 def hold_alone(folder: Path) -> TextIO:
     """The data folder's lock, open; while it is, nobody else starts on it. Raises NotStarted.
 
-    The reaper of a supervisor that was killed holds it until the last child is gone; for that we wait.
+    The reaper of a supervisor that was killed holds it until the last child is gone; for that we
+    wait.
     """
     lock = (folder / "up.lock").open("a+")
     deadline = time.monotonic() + 10
@@ -241,8 +256,8 @@ def hold_alone(folder: Path) -> TextIO:
             if is_running(holder) or time.monotonic() > deadline:
                 lock.close()
                 raise NotStarted(
-                    f"Chainweb is already running on {folder} (process {holder or 'unknown'}). Stop it first, or "
-                    "set CHAINWEB_DATA to another folder for a second one."
+                    f"Chainweb is already running on {folder} (process {holder or 'unknown'}). Stop"
+                    " it first, or set CHAINWEB_DATA to another folder for a second one."
                 ) from None
             time.sleep(0.1)
     lock.seek(0)

@@ -9,7 +9,10 @@ from sessions.models import LedgerHead, Team
 
 
 class Command(BaseCommand):
-    help = "Verifies the hash chain of every team's ledger. Exit code 1 and the first bad line if one does not hold."
+    help = (
+        "Verifies the hash chain of every team's ledger. Exit code 1 and the first bad line if one"
+        " does not hold."
+    )
 
     def handle(self, *args: Any, **options: Any) -> None:
         names = {str(pk): slug for pk, slug in Team.objects.values_list("pk", "slug")}
@@ -20,7 +23,9 @@ class Command(BaseCommand):
             if fault:
                 faults.append(f"{name}: line {fault.seq}: {fault.reason}.")
             else:
-                head = LedgerHead.objects.filter(pk=team_id).values_list("seq", flat=True).first() or 0
+                head = (
+                    LedgerHead.objects.filter(pk=team_id).values_list("seq", flat=True).first() or 0
+                )
                 self.stdout.write(f"{name}: {head} lines hold.")
         if faults:
             raise CommandError("\n".join(faults))

@@ -44,7 +44,9 @@ class Installation(Collector):
 def _rotation(now: datetime) -> Iterator[Metric]:
     due = Credential.objects.filter(due_at__lte=now)
     oldest = due.aggregate(at=Min("due_at"))["at"]
-    yield GaugeMetricFamily("chainweb_due_credentials", "Credentials that are due now.", value=due.count())
+    yield GaugeMetricFamily(
+        "chainweb_due_credentials", "Credentials that are due now.", value=due.count()
+    )
     yield GaugeMetricFamily(
         "chainweb_rotation_lag_seconds",
         "How long the longest overdue credential has waited.",
@@ -74,13 +76,17 @@ def _rotation(now: datetime) -> Iterator[Metric]:
 
 def _tallies() -> Iterator[Metric]:
     calls = CounterMetricFamily(
-        "chainweb_sts_calls", "Calls to STS by calling account and outcome.", labels=["account", "outcome"]
+        "chainweb_sts_calls",
+        "Calls to STS by calling account and outcome.",
+        labels=["account", "outcome"],
     )
     saved = CounterMetricFamily(
         "chainweb_calls_saved", "Calls that sharing one credential has saved.", labels=["team"]
     )
     lost = CounterMetricFamily(
-        "chainweb_claims_lost", "Results that came after their claim was over, and were dropped.", value=0
+        "chainweb_claims_lost",
+        "Results that came after their claim was over, and were dropped.",
+        value=0,
     )
     served: dict[str, int] = {}
     for tally in Tally.objects.order_by("name", "label", "outcome"):
@@ -110,7 +116,9 @@ def _tallies() -> Iterator[Metric]:
 
 def _queues() -> Iterator[Metric]:
     """Nothing while the broker does not answer: a gap says more than a zero."""
-    depth = GaugeMetricFamily("chainweb_queue_depth", "Messages that wait in the broker.", labels=["queue"])
+    depth = GaugeMetricFamily(
+        "chainweb_queue_depth", "Messages that wait in the broker.", labels=["queue"]
+    )
     try:
         for queue in QUEUES:
             depth.add_metric([queue], int(client().llen(queue)))

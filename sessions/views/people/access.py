@@ -50,7 +50,11 @@ def session_access(request: HttpRequest, session_id: UUID) -> HttpResponse:
         if form.save_or_show(save, stored_again):
             messages.success(request, f"Access to “{session.alias}” saved.")
             return redirect("session", session.pk)
-    built_on = AssumerLink.objects.filter(assumer=session).select_related("session", "author").order_by("pk")
+    built_on = (
+        AssumerLink.objects.filter(assumer=session)
+        .select_related("session", "author")
+        .order_by("pk")
+    )
     ways, more_ways = wider_ways(session, WAYS_SHOWN)
     context = {
         "form": form,
@@ -74,7 +78,8 @@ def _close_others(request: HttpRequest, session: AwsSession, member: Membership)
         messages.error(request, refused.message)
     else:
         messages.success(
-            request, f"{len(closed)} other session{pluralize(len(closed))} closed like “{session.alias}”."
+            request,
+            f"{len(closed)} other session{pluralize(len(closed))} closed like “{session.alias}”.",
         )
     return redirect("session_access", session.pk)
 
@@ -86,7 +91,9 @@ def edit_group(request: HttpRequest, team_slug: str, group_id: UUID | None = Non
     member = member_in(request, team_slug, Action.MANAGE_PEOPLE)
     group = get_object_or_404(TeamGroup, pk=group_id, team=member.team) if group_id else None
     initial = _group_values(group) if group else None
-    form = GroupForm(request.POST if request.method == "POST" else None, member=member, initial=initial)
+    form = GroupForm(
+        request.POST if request.method == "POST" else None, member=member, initial=initial
+    )
     if group and initial:
         form.open_at(group.version, initial)
     if request.method == "POST" and form.is_valid():
@@ -104,7 +111,9 @@ def edit_group(request: HttpRequest, team_slug: str, group_id: UUID | None = Non
         if saved := form.save_or_show(save, stored_again):
             messages.success(request, f"Group “{saved.name}” saved.")
             return redirect("people", team_slug)
-    return render(request, "people/group.html", {"form": form, "group": group}, status=status_of(form))
+    return render(
+        request, "people/group.html", {"form": form, "group": group}, status=status_of(form)
+    )
 
 
 def _group_values(group: TeamGroup) -> dict[str, Any]:

@@ -1,4 +1,6 @@
-"""A team's people: who they are, what they are, what they hold; invite, change, shut out, remove."""
+"""A team's people: who they are, what they are, what they hold; invite, change, shut out,
+remove.
+"""
 
 from collections.abc import Callable
 from typing import Any, TypeVar
@@ -17,7 +19,16 @@ from sessions.forms.conflicts import Stored, VersionedForm, status_of
 from sessions.forms.people import AwsNameForm, InviteForm, RoleForm, people_of
 from sessions.ledger.held import held_by, name_of_former_member
 from sessions.locks.versions import last_change
-from sessions.models import Activation, AwsName, AwsSession, EventKind, Invitation, Membership, Role, Token
+from sessions.models import (
+    Activation,
+    AwsName,
+    AwsSession,
+    EventKind,
+    Invitation,
+    Membership,
+    Role,
+    Token,
+)
 from sessions.people.invitations import invite, revoke_invitation
 from sessions.people.memberships import (
     change_role,
@@ -42,7 +53,9 @@ CHANGES = (
 @login_required
 @require_safe
 def people(request: HttpRequest, team_slug: str) -> HttpResponse:
-    """Everybody in the team, the invitations that are open, the groups, and what nobody answers for."""
+    """Everybody in the team, the invitations that are open, the groups, and what nobody answers
+    for.
+    """
     member = member_in(request, team_slug, Action.SEE_PEOPLE)
     now = database_now()
     invitations = Invitation.objects.filter(team=member.team, ended_at=None, expires_at__gt=now)
@@ -86,7 +99,7 @@ def withdraw_invitation(request: HttpRequest, team_slug: str, invitation_id: Any
     return redirect("people", team_slug)
 
 
-# --- one person ---------------------------------------------------------------------------------------
+# --- one person -----------------------------------------------------------------------------------
 
 
 def _person(
@@ -103,30 +116,38 @@ def person_page(request: HttpRequest, team_slug: str, person_id: int) -> HttpRes
     """A member; or one who was removed, as long as the ledger knows what they took with them."""
     member = member_in(request, team_slug, Action.SEE_PEOPLE)
     person = people_of(member).filter(user__id=person_id).first()
-    username = person.user.get_username() if person else name_of_former_member(member.team_id, person_id)
+    username = (
+        person.user.get_username() if person else name_of_former_member(member.team_id, person_id)
+    )
     if not username:
         raise Http404
     return render(request, "people/person.html", _about(member, person, username, person_id))
 
 
-def _about(member: Membership, person: Membership | None, username: str, person_id: int) -> dict[str, Any]:
+def _about(
+    member: Membership, person: Membership | None, username: str, person_id: int
+) -> dict[str, Any]:
     context: dict[str, Any] = {
         "person": person,
         "username": username,
         "held": held_by(member.team_id, username),
         "names": AwsName.objects.filter(person_id=person_id).order_by("-held_from"),
         "may_manage": can(member, Action.MANAGE_PEOPLE),
-        "removal": removals_of(member.team).filter(user=person_id).first() if person is None else None,
+        "removal": (
+            removals_of(member.team).filter(user=person_id).first() if person is None else None
+        ),
     }
     if person is not None:
         now = database_now()
         context |= {
             **_active(member, person_id),
-            "tokens": Token.objects.filter(
-                user=person_id, team=member.team, revoked_at=None, expires_at__gt=now
-            )
-            .prefetch_related("sessions")
-            .order_by("expires_at"),
+            "tokens": (
+                Token.objects.filter(
+                    user=person_id, team=member.team, revoked_at=None, expires_at__gt=now
+                )
+                .prefetch_related("sessions")
+                .order_by("expires_at")
+            ),
             "role_form": _opened(RoleForm(initial=_values(person), prefix="role"), person),
             "name_form": _opened(AwsNameForm(initial=_values(person)), person),
         }
@@ -180,7 +201,9 @@ def _save_change(
     save: Callable[[int | None], object],
     done: str,
 ) -> HttpResponse:
-    """Saves one of a person's two forms; what is wrong with it, or has changed meanwhile, is said in it."""
+    """Saves one of a person's two forms; what is wrong with it, or has changed meanwhile, is said
+    in it.
+    """
     member, person = ways
     _opened(form, person)
 
@@ -264,7 +287,8 @@ def person_readmit(request: HttpRequest, team_slug: str, person_id: int) -> Http
     else:
         name = removal.user.get_username()
         messages.success(
-            request, f"{name} may come back: by single sign-on if their groups say so, or by invitation."
+            request,
+            f"{name} may come back: by single sign-on if their groups say so, or by invitation.",
         )
     return redirect("person", team_slug, person_id)
 
@@ -272,7 +296,9 @@ def person_readmit(request: HttpRequest, team_slug: str, person_id: int) -> Http
 @recently_logged_in
 @require_http_methods(["GET", "HEAD", "POST"])
 def person_remove(request: HttpRequest, team_slug: str, person_id: int) -> HttpResponse:
-    """Says what goes with a person and what they still hold; then, on POST, takes them out of the team."""
+    """Says what goes with a person and what they still hold; then, on POST, takes them out of the
+    team.
+    """
     if request.method == "POST":
         return _change(
             request,

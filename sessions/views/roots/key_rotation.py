@@ -1,4 +1,6 @@
-"""The rotation of a root's long-lived key: ask for it, watch it, go on after a refusal, give it up."""
+"""The rotation of a root's long-lived key: ask for it, watch it, go on after a refusal, give it
+up.
+"""
 
 from uuid import UUID
 
@@ -38,7 +40,9 @@ def _root_for(request: HttpRequest, session_id: UUID) -> tuple[AwsSession, Membe
 @login_required
 @require_safe
 def key_rotation_page(request: HttpRequest, session_id: UUID) -> HttpResponse:
-    """Show what a key rotation does and the progress of the last one, which the live part follows."""
+    """Show what a key rotation does and the progress of the last one, which the live part
+    follows.
+    """
     root, _ = _root_for(request, session_id)
     rotation = rotation_of(root)
     taken = list(STEPS)[: _taken(rotation.step) if rotation else 0]
@@ -51,17 +55,25 @@ def key_rotation_page(request: HttpRequest, session_id: UUID) -> HttpResponse:
         "is_over": rotation is not None and not is_open,
         "has_failed": rotation is not None and not is_open and rotation.problem is not None,
         "is_withdrawn": rotation is not None and rotation.withdrawn,
-        "may_withdraw": is_open and not is_switched and rotation is not None and not rotation.withdrawn,
+        "may_withdraw": is_open
+        and not is_switched
+        and rotation is not None
+        and not rotation.withdrawn,
         "waits_for_person": is_open and rotation is not None and rotation.due_at is None,
         "problem": stored_problem(rotation.problem) if rotation else None,
         "steps": [
-            {"label": label, "state": "ok" if step in taken else "pending" if is_open else "waiting"}
+            {
+                "label": label,
+                "state": "ok" if step in taken else "pending" if is_open else "waiting",
+            }
             for step, label in STEPS.items()
         ],
         "poll_seconds": 1 if is_open and rotation is not None and rotation.due_at else 5,
     }
     partial = asks_for_part(request)
-    return render(request, "roots/_key_rotation.html" if partial else "roots/key_rotation.html", context)
+    return render(
+        request, "roots/_key_rotation.html" if partial else "roots/key_rotation.html", context
+    )
 
 
 def _taken(step: str) -> int:

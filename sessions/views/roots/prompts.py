@@ -45,7 +45,9 @@ def give_code(request: HttpRequest, session_id: UUID) -> HttpResponse:
     root, member = root_for(request, session_id)
     request_limits.take(request_limits.CODE, member.user_id, root.pk)
     try:
-        give_codes(root, member, {ask.name: request.POST.get(ask.name, "") for ask in codes_of(root)})
+        give_codes(
+            root, member, {ask.name: request.POST.get(ask.name, "") for ask in codes_of(root)}
+        )
     except Refused as refused:
         messages.error(request, refused.message)
     else:
@@ -92,14 +94,18 @@ def forget_approval(request: HttpRequest, session_id: UUID) -> HttpResponse:
     if not approvals.asks_for_approval(root):
         raise Http404
     if approvals.end_approval(root, member):
-        messages.success(request, "Your approval is forgotten. What was made of it lives on to its end.")
+        messages.success(
+            request, "Your approval is forgotten. What was made of it lives on to its end."
+        )
     return redirect("approval", root.pk)
 
 
 @recently_logged_in
 @require_http_methods(["GET", "HEAD", "POST"])
 def choose(request: HttpRequest, session_id: UUID) -> HttpResponse:
-    """Offer one list of AWS after the other to the member who approved; the last choice saves all."""
+    """Offer one list of AWS after the other to the member who approved; the last choice saves
+    all.
+    """
     root, member = session_for(request, session_id, Action.EDIT)
     fields = [] if root.is_chained else choices.picked_fields(root)
     if not fields:

@@ -11,7 +11,12 @@ from django.views.decorators.http import require_POST
 from django_htmx.http import trigger_client_event
 
 from sessions import tasks
-from sessions.activations.start_stop import dismiss_notice, rotate_session, start_session, stop_session
+from sessions.activations.start_stop import (
+    dismiss_notice,
+    rotate_session,
+    start_session,
+    stop_session,
+)
 from sessions.delivery.reveal import NotReady, hand_out
 from sessions.models import AwsSession, Membership
 from sessions.monitoring import request_limits
@@ -90,7 +95,11 @@ def reveal_snippet(request: HttpRequest, session_id: UUID, format: str) -> HttpR
     request_limits.take(request_limits.FETCH, request.user.pk)
     session, member = session_for(request, session_id, Action.TAKE_CREDENTIALS)
     chosen = _format(format)
-    context = {"format": chosen, "session_id": session.pk, "clear_after_seconds": CLEAR_AFTER_SECONDS}
+    context = {
+        "format": chosen,
+        "session_id": session.pk,
+        "clear_after_seconds": CLEAR_AFTER_SECONDS,
+    }
     try:
         context["text"] = _text_for(request, session, member, chosen, via="page")
     except NotReady as not_ready:

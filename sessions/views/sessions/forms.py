@@ -24,11 +24,26 @@ from sessions.forms.conflicts import Stored, status_of
 from sessions.forms.picking import is_searching
 from sessions.forms.sessions import ChainedSessionForm, SessionForm, form_for, stored_values
 from sessions.locks.versions import Changed, last_change
-from sessions.models import CHAINED, Activation, AwsSession, EventKind, Membership, Probe, ProbeState, User
+from sessions.models import (
+    CHAINED,
+    Activation,
+    AwsSession,
+    EventKind,
+    Membership,
+    Probe,
+    ProbeState,
+    User,
+)
 from sessions.models.sessions import CHAINED_LABEL
 from sessions.monitoring import request_limits
 from sessions.permissions import Action, why_not_create
-from sessions.views.guards import confirm_first, member_in, require, session_being_edited, session_for
+from sessions.views.guards import (
+    confirm_first,
+    member_in,
+    require,
+    session_being_edited,
+    session_for,
+)
 from sessions.views.sessions.preview import people_to_preview
 from sessions.views.sessions.rows import CHAINED_ICON, row_of
 
@@ -41,7 +56,8 @@ def kind_described(kind: str) -> dict[str, str]:
     """Return {kind, label, help, icon} of a kind for the pages. 404 for an unknown one."""
     if kind == CHAINED:
         help_text = (
-            "A role assumed from another session: an IAM user, the workers' own identity, or another role."
+            "A role assumed from another session: an IAM user, the workers' own identity, or"
+            " another role."
         )
         return {"kind": kind, "label": CHAINED_LABEL, "help": help_text, "icon": CHAINED_ICON}
     if kind not in ROOT_KINDS:
@@ -85,14 +101,18 @@ def new_session_method(request: HttpRequest, team_slug: str, provider: str) -> H
         for kind in (CHAINED, *ROOT_KINDS)
     ]
     return render(
-        request, "sessions/create/method.html", {"methods": methods, "provider": PROVIDERS[provider]}
+        request,
+        "sessions/create/method.html",
+        {"methods": methods, "provider": PROVIDERS[provider]},
     )
 
 
 @login_required
 @sensitive_post_parameters()
 @require_http_methods(["GET", "HEAD", "POST"])
-def new_session_form(request: HttpRequest, team_slug: str, provider: str, kind: str) -> HttpResponse:
+def new_session_form(
+    request: HttpRequest, team_slug: str, provider: str, kind: str
+) -> HttpResponse:
     """Third step: the fields. `?assumer=<id>` fills in the session it is created from."""
     member = member_in(request, team_slug)
     described = kind_described(kind)
@@ -169,7 +189,11 @@ def edit_session(request: HttpRequest, session_id: UUID) -> HttpResponse:
 
 def _stored_again(session: AwsSession) -> Stored:
     """Return what is stored of a session read again under the lock, and who changed it last."""
-    kinds = (EventKind.SESSION_EDITED, EventKind.SOURCE_IDENTITY_DROPPED, EventKind.KEY_ROTATION_STEP)
+    kinds = (
+        EventKind.SESSION_EDITED,
+        EventKind.SOURCE_IDENTITY_DROPPED,
+        EventKind.KEY_ROTATION_STEP,
+    )
     return session.version, stored_values(session), last_change(session, *kinds)
 
 
@@ -184,7 +208,9 @@ def delete_session_page(request: HttpRequest, session_id: UUID) -> HttpResponse:
         try:
             gone = delete_session(session, member, below_seen=request.POST.get("below"))
         except Changed as changed:
-            messages.error(request, f"{changed.message} Nothing is deleted yet: look at the list again.")
+            messages.error(
+                request, f"{changed.message} Nothing is deleted yet: look at the list again."
+            )
             return redirect("delete_session", session.pk)
         except Refused as refused:
             messages.error(request, refused.message)
@@ -193,7 +219,9 @@ def delete_session_page(request: HttpRequest, session_id: UUID) -> HttpResponse:
         count = f"{gone} sessions" if gone > 1 else f"Session “{session.alias}”"
         messages.success(request, f"{count} deleted.")
         return redirect("session_list", member.team.slug)
-    below_ids = session.with_dependants().exclude(pk=session.pk).order_by().values_list("pk", flat=True)
+    below_ids = (
+        session.with_dependants().exclude(pk=session.pk).order_by().values_list("pk", flat=True)
+    )
     ids, shown = list(below_ids), session.dependants(DEPENDANTS_SHOWN)
     view = view_of_sessions(member, database_now(), [session])
     session = view.sessions[session.pk]
@@ -223,7 +251,9 @@ def delete_session_page(request: HttpRequest, session_id: UUID) -> HttpResponse:
 @sensitive_post_parameters()
 @require_POST
 def test_session(request: HttpRequest, team_slug: str, kind: str) -> HttpResponse:
-    """Let a worker try the form's values; answer with the probe's panel, which polls until it is over."""
+    """Let a worker try the form's values; answer with the probe's panel, which polls until it is
+    over.
+    """
     member = member_in(request, team_slug)
     request_limits.take(request_limits.TEST, member.user_id)
     kind_described(kind)
@@ -234,7 +264,9 @@ def test_session(request: HttpRequest, team_slug: str, kind: str) -> HttpRespons
         raise PermissionDenied
     if kind != CHAINED and (first := confirm_first(request)):
         return first
-    form = form_for(kind, request.POST, view=view_of_sessions(member, database_now()), session=session)
+    form = form_for(
+        kind, request.POST, view=view_of_sessions(member, database_now()), session=session
+    )
     if form.is_valid():
         try:
             probe = start_probe(form.draft(), member, session)
@@ -242,7 +274,9 @@ def test_session(request: HttpRequest, team_slug: str, kind: str) -> HttpRespons
                 tasks.wake_for_start()
             else:
                 tasks.wake_for_probe(str(probe.pk))
-            return render(request, "sessions/create/_probe.html", {"probe": report_on(probe), "form": form})
+            return render(
+                request, "sessions/create/_probe.html", {"probe": report_on(probe), "form": form}
+            )
         except Refused as refused:
             form.refuse(refused)
     return render(request, "sessions/create/_probe.html", {"probe": None, "form": form}, status=200)
@@ -253,9 +287,15 @@ def test_session(request: HttpRequest, team_slug: str, kind: str) -> HttpRespons
 def probe_page(request: HttpRequest, probe_id: UUID) -> HttpResponse:
     """The state of one's own probe."""
     assert isinstance(request.user, User)
-    probe = Probe.objects.filter(pk=probe_id, user=request.user).select_related("credential", "team").first()
+    probe = (
+        Probe.objects.filter(pk=probe_id, user=request.user)
+        .select_related("credential", "team")
+        .first()
+    )
     if probe is None:
-        return render(request, "sessions/create/_probe.html", {"probe": None, "gone": True}, status=200)
+        return render(
+            request, "sessions/create/_probe.html", {"probe": None, "gone": True}, status=200
+        )
     member_in(request, probe.team.slug)
     return render(
         request,

@@ -60,13 +60,17 @@ def home(request: HttpRequest) -> HttpResponse:
 @login_required
 @require_safe
 def session_list(request: HttpRequest, team_slug: str) -> HttpResponse:
-    """All sessions of a team, searchable; polled by its own table, which then gets the rows alone."""
+    """All sessions of a team, searchable; polled by its own table, which then gets the rows
+    alone.
+    """
     member = member_in(request, team_slug)
     view = view_of_team(member, database_now())
     rows = rows_of(view)
     q, status = request.GET.get("q", "").strip(), request.GET.get("status", "")
     found = [row for row in rows if _matches(row, q)]
-    counts = {"all": len(found)} | {each: sum(_counts_as(row, each) for row in found) for each in STATUSES}
+    counts = {"all": len(found)} | {
+        each: sum(_counts_as(row, each) for row in found) for each in STATUSES
+    }
     shown = [row for row in found if _counts_as(row, status)] if status in STATUSES else found
     may_create = can(member, Action.CREATE_CHAINED)
     asked = prompts.in_team(member, view.sessions.values(), view.now) if may_create else []
@@ -103,7 +107,15 @@ def _counts_as(row: Row, status: str) -> bool:
 def _matches(row: Row, q: str) -> bool:
     """Every word of the search is somewhere in what the row shows."""
     text = " ".join(
-        [row.alias, row.profile, row.region, row.account, row.role, row.cloudtrail_name, row.kind_label]
+        [
+            row.alias,
+            row.profile,
+            row.region,
+            row.account,
+            row.role,
+            row.cloudtrail_name,
+            row.kind_label,
+        ]
         + [step["alias"] for step in row.chain]
     ).casefold()
     return all(word in text for word in q.casefold().split())
@@ -135,7 +147,9 @@ def session_context(session: AwsSession, member: Membership) -> dict[str, Any]:
     asked = prompts.at_root(root, member, view.now) if may_answer(member, session) else None
     is_wanted = asked is not None and (asked.for_code or asked.for_approval or asked.for_choice)
     return {
-        "waiting": [asked] if is_wanted and (session == root or row.status != Status.INACTIVE) else [],
+        "waiting": [asked]
+        if is_wanted and (session == root or row.status != Status.INACTIVE)
+        else [],
         "next_url": reverse("session", args=[session.pk]),
         "root_open_until": asked.open_until if asked is not None else None,
         "asks_for_approval": asked is not None and asked.asks_for_approval and session == root,
@@ -159,7 +173,8 @@ def session_context(session: AwsSession, member: Membership) -> dict[str, Any]:
 def _used_by(session: AwsSession) -> dict[str, Any]:
     """The first of the sessions that are assumed from this one, and how many more there are."""
     links = AssumerLink.objects.filter(assumer=session)
-    # In the order of the index, not of the aliases: a root may have all sessions of the team to sort.
+    # In the order of the index, not of the aliases: a root may have all sessions of the team to
+    # sort.
     shown = links.order_by("pk").values(id=F("pk"), alias=F("session__alias"))[:CHILDREN_SHOWN]
     return {
         "dependants": sorted(shown, key=lambda each: each["alias"].casefold()),
@@ -176,7 +191,10 @@ def _hops(view: TeamView, session: AwsSession, member: Membership) -> list[dict[
     rows = Credential.objects.annotate(users=Count("activations__user", distinct=True)).in_bulk(
         [step.fingerprint for step in planned]
     )
-    return [_hop(step.session, step.level, step.hop, rows.get(step.fingerprint), view) for step in planned]
+    return [
+        _hop(step.session, step.level, step.hop, rows.get(step.fingerprint), view)
+        for step in planned
+    ]
 
 
 def _hop(session: AwsSession, level: int, hop: Any, row: Any, view: TeamView) -> dict[str, Any]:
@@ -215,8 +233,12 @@ def _hop(session: AwsSession, level: int, hop: Any, row: Any, view: TeamView) ->
 
 
 def _events(session: AwsSession, member: Membership) -> list[dict[str, Any]]:
-    """Return the last events of this session: all for admins and auditors, else the member's own."""
-    lines = Event.objects.filter(team_id=str(member.team_id), session_id=str(session.pk)).order_by("-seq")
+    """Return the last events of this session: all for admins and auditors, else the member's
+    own.
+    """
+    lines = Event.objects.filter(team_id=str(member.team_id), session_id=str(session.pk)).order_by(
+        "-seq"
+    )
     name = member.user.get_username()
     if can(member, Action.READ_LEDGER):
         chosen: Iterable[Event] = lines[:EVENTS_SHOWN]
@@ -227,7 +249,12 @@ def _events(session: AwsSession, member: Membership) -> list[dict[str, Any]]:
             if line.actor == name or name in line.data.get("for", [])
         ]
     return [
-        {"at": line.at, "kind_label": EventKind(line.kind).label, "actor": line.actor, "text": _text(line)}
+        {
+            "at": line.at,
+            "kind_label": EventKind(line.kind).label,
+            "actor": line.actor,
+            "text": _text(line),
+        }
         for line in list(chosen)[:EVENTS_SHOWN]
     ]
 

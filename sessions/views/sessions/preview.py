@@ -24,7 +24,9 @@ from sessions.views.guards import member_in, require, session_being_edited, sess
 
 
 def people_to_preview(member: Membership) -> list[Membership]:
-    """List the people whose names a member may preview: all for readers of the ledger, else oneself."""
+    """List the people whose names a member may preview: all for readers of the ledger, else
+    oneself.
+    """
     if not can(member, Action.READ_LEDGER):
         return [member]
     everybody = Membership.objects.filter(team=member.team, user__is_active=True)
@@ -71,7 +73,9 @@ def preview_session(request: HttpRequest, team_slug: str) -> HttpResponse:
     chain = _typed_chain(form.cleaned_data, member)
     context = preview_context(chain, person, view.policy, member) if chain else {}
     if chain:
-        context["refused"] = _why_refused(chain, member, session_being_edited(request, member) or chain[-1])
+        context["refused"] = _why_refused(
+            chain, member, session_being_edited(request, member) or chain[-1]
+        )
     return render(request, "sessions/create/_preview.html", context | {"is_form": True})
 
 
@@ -87,12 +91,18 @@ def _why_refused(chain: list[AwsSession], member: Membership, session: AwsSessio
 
 
 def _typed_chain(typed: Mapping[str, Any], member: Membership) -> list[AwsSession]:
-    """Return the chain that the valid fields make, root first; empty while one that counts is missing."""
+    """Return the chain that the valid fields make, root first; empty while one that counts is
+    missing.
+    """
     assumer = typed.get("assumer")
     if not (typed.get("role_arn") and "role_session_name" in typed and assumer):
         return []
     draft = AwsSession(team=member.team, kind=CHAINED, alias=typed.get("alias", "session"))
-    stored = {field.name for field in AssumerLink._meta.get_fields()} - {"session", "assumer", "author"}
+    stored = {field.name for field in AssumerLink._meta.get_fields()} - {
+        "session",
+        "assumer",
+        "author",
+    }
     draft.link = AssumerLink(
         session=draft,
         assumer=assumer,
@@ -110,7 +120,9 @@ def session_names(request: HttpRequest, session_id: UUID) -> HttpResponse:
     view = view_of_sessions(member, database_now(), [session])
     chain = view.chain_of(view.sessions[session.pk])
     return render(
-        request, "sessions/create/_preview.html", preview_context(chain, person, view.policy, member)
+        request,
+        "sessions/create/_preview.html",
+        preview_context(chain, person, view.policy, member),
     )
 
 

@@ -118,6 +118,7 @@ def rows_of(view: TeamView, sessions: Iterable[AwsSession] | None = None) -> lis
 
 def live_seconds(rows: Iterable[Row]) -> int:
     under_way = (
-        row.status == Status.PENDING and not (row.problem is not None and row.problem.waiting) for row in rows
+        row.status == Status.PENDING and not (row.problem is not None and row.problem.waiting)
+        for row in rows
     )
     return EAGER_SECONDS if any(under_way) else CALM_SECONDS

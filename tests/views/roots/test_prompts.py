@@ -48,7 +48,7 @@ def the_list(house):
     return reverse("session_list", args=[house.team.slug])
 
 
-# --- codes ------------------------------------------------------------------------------------------------------------
+# --- codes ----------------------------------------------------------------------------------------
 
 
 def test_the_list_asks_once_for_a_code_and_its_form_makes_all_active(house, root, leaves):
@@ -72,7 +72,9 @@ def test_the_roots_page_and_each_waiting_sessions_page_have_the_form(house, root
     for session in (root, leaves[0]):
         assert text(ben.get(reverse("session", args=[session.pk]))).count(CODE_FORM) == 1
         assert text(ben.get(reverse("session_state", args=[session.pk]))).count(CODE_FORM) == 1
-    assert CODE_FORM not in text(house.browser(house.bea).get(reverse("session", args=[leaves[0].pk])))
+    assert CODE_FORM not in text(
+        house.browser(house.bea).get(reverse("session", args=[leaves[0].pk]))
+    )
     assert CODE_FORM not in text(house.browser(house.eve).get(reverse("session", args=[root.pk])))
     assert CODE_FORM not in text(house.browser(house.eve).get(the_list(house)))
 
@@ -80,13 +82,16 @@ def test_the_roots_page_and_each_waiting_sessions_page_have_the_form(house, root
 def test_until_when_a_code_serves_is_shown_before_it_ends(house, root, leaves):
     ben = house.browser()
     pages = [reverse("session", args=[session.pk]) for session in (root, leaves[0])]
-    assert not any(re.search("sks (a person )?again(</dt>| <time)", text(ben.get(page))) for page in pages)
+    assert not any(
+        re.search("sks (a person )?again(</dt>| <time)", text(ben.get(page))) for page in pages
+    )
     ben.post(reverse("give_code", args=[root.pk]), {"code": CODE})
     house.work()
     ends_at = Credential.objects.get(root=root, level=0).expires_at.isoformat(timespec="seconds")
     assert re.search(rf'asks again <time datetime="{re.escape(ends_at)}"', text(ben.get(pages[1])))
     assert re.search(
-        rf'Asks a person again</dt><dd><time datetime="{re.escape(ends_at)}"', text(ben.get(pages[0]))
+        rf'Asks a person again</dt><dd><time datetime="{re.escape(ends_at)}"',
+        text(ben.get(pages[0])),
     )
 
 
@@ -100,7 +105,9 @@ def test_a_wrong_code_is_shown_at_the_form(house, root, leaves):
 
 
 def test_what_is_no_code_is_refused_and_not_given_back(house, root, leaves):
-    answer = house.browser().post(reverse("give_code", args=[root.pk]), {"code": "hunter2"}, follow=True)
+    answer = house.browser().post(
+        reverse("give_code", args=[root.pk]), {"code": "hunter2"}, follow=True
+    )
     assert "six digits" in text(answer)
     assert "hunter2" not in text(answer)
     assert not RootAnswer.objects.exists()
@@ -123,7 +130,9 @@ def test_a_code_is_given_by_token_as_well(house, root, leaves):
     assert ben("GET", f"/sessions/{leaves[0].pk}").json()["status"] == "pending"
     assert ben("POST", f"/sessions/{leaves[0].pk}/answer", {"code": CODE}).status_code == 204
     house.work()
-    assert [ben("GET", f"/sessions/{leaf.pk}").json()["status"] for leaf in leaves] == ["active"] * 3
+    assert [ben("GET", f"/sessions/{leaf.pk}").json()["status"] for leaf in leaves] == [
+        "active"
+    ] * 3
 
 
 @pytest.mark.parametrize(
@@ -146,7 +155,9 @@ def test_the_api_says_when_nothing_waits(house, root):
     protected(house, root, "Leaf")
     for session in (root, house.root):
         house.chained(f"Below {session.alias}", session)
-        answer = Api(house.token(house.ben))("POST", f"/sessions/{session.pk}/answer", {"code": CODE})
+        answer = Api(house.token(house.ben))(
+            "POST", f"/sessions/{session.pk}/answer", {"code": CODE}
+        )
         assert (answer.status_code, answer.json()["code"]) == (409, "not_waiting")
 
 
@@ -159,14 +170,18 @@ def test_auditors_and_strangers_give_no_codes(house, sts, root, leaves):
         missing = reverse("give_code", args=[uuid.uuid4()])
         stranger = other.browser(other.ada)
         assert stranger.post(url, {"code": CODE}).status_code == 404
-        assert text(stranger.post(url, {"code": CODE})) == text(stranger.post(missing, {"code": CODE}))
+        assert text(stranger.post(url, {"code": CODE})) == text(
+            stranger.post(missing, {"code": CODE})
+        )
         api = Api(other.token(other.ada))
-        foreign, none = (api("POST", p, {"code": CODE}) for p in (path, f"/sessions/{uuid.uuid4()}/answer"))
+        foreign, none = (
+            api("POST", p, {"code": CODE}) for p in (path, f"/sessions/{uuid.uuid4()}/answer")
+        )
         assert (foreign.status_code, foreign.content) == (404, none.content)
     assert not RootAnswer.objects.exists()
 
 
-# --- approvals --------------------------------------------------------------------------------------------------------
+# --- approvals ------------------------------------------------------------------------------------
 
 
 @pytest.fixture
@@ -212,7 +227,9 @@ def test_from_a_new_portal_to_an_active_session_with_nothing_but_pages(house, ce
     ada.get(step)
     tasks.look_at_approvals()
     assert "ReadOnly" in text(ada.get(step))
-    assert "saved" in text(ada.post(choose, {"account_id": ACCOUNT, "role_name": "Deploy"}, follow=True))
+    assert "saved" in text(
+        ada.post(choose, {"account_id": ACCOUNT, "role_name": "Deploy"}, follow=True)
+    )
     root.refresh_from_db()
     assert (root.settings["account_id"], root.settings["role_name"]) == (ACCOUNT, "Deploy")
     assert house.events(EventKind.SESSION_EDITED)[-1].data["settings"]["role_name"] == "Deploy"
@@ -295,7 +312,11 @@ def test_who_may_not_is_refused_on_every_page_of_a_root(house, sts, center, with
 
 def test_pages_of_what_a_kind_does_not_have_are_not_there(house, center, with_center):
     ada = house.browser(house.ada)
-    for name, session in (("approval", house.root), ("choose", house.root), ("key_rotation", with_center)):
+    for name, session in (
+        ("approval", house.root),
+        ("choose", house.root),
+        ("key_rotation", with_center),
+    ):
         assert ada.get(reverse(name, args=[session.pk])).status_code == 404
 
 
@@ -304,12 +325,14 @@ def test_a_choice_that_is_not_legal_is_refused_and_not_stored(house, center, wit
     approvals.ask_approval(with_center, house.ada)
     Approval.objects.update(stage="given")
     typed = {"account_id": "1 OR 1", "role_name": "Deploy"}
-    assert "12 digits" in text(ada.post(reverse("choose", args=[with_center.pk]), typed, follow=True))
+    assert "12 digits" in text(
+        ada.post(reverse("choose", args=[with_center.pk]), typed, follow=True)
+    )
     with_center.refresh_from_db()
     assert "account_id" not in with_center.settings
 
 
-# --- keys -------------------------------------------------------------------------------------------------------------
+# --- keys -----------------------------------------------------------------------------------------
 
 
 def test_a_key_is_rotated_from_the_roots_page_which_shows_progress(house, sts, iam):
@@ -334,7 +357,8 @@ def test_a_stopped_key_rotation_says_why_and_can_go_on_or_be_given_up(house, sts
     sts.iam.denied.add("CreateAccessKey")
     ada.post(reverse("rotate_key", args=[house.root.pk]))
     tasks.rotate_keys()
-    # A policy that was changed a moment ago is not known everywhere yet: it is tried again a few times.
+    # A policy that was changed a moment ago is not known everywhere yet: it is tried again a few
+    # times.
     assert "iam:CreateAccessKey" in text(ada.get(url))
     for _ in range(key_steps.MOST_SECOND_TRIES):
         KeyRotation.objects.filter(due_at__isnull=False).update(due_at=database_now())
@@ -363,7 +387,7 @@ def test_the_sweep_does_all_of_it_without_any_message(house, sts, iam, center, w
     assert house.state(leaf).problem.code == "CodeNeeded"
 
 
-# --- a fifth kind -----------------------------------------------------------------------------------------------------
+# --- a fifth kind ---------------------------------------------------------------------------------
 
 
 class Vault(RootKind):
@@ -374,7 +398,10 @@ class Vault(RootKind):
         Field("address", "Address", "Where it is.", validate=str),
         Field("password", "Password", "What opens it.", secret=True, validate=str),
         Field(
-            "engine", "Engine", "One of two.", options=lambda: (Choice("kv", "Keys"), Choice("aws", "AWS"))
+            "engine",
+            "Engine",
+            "One of two.",
+            options=lambda: (Choice("kv", "Keys"), Choice("aws", "AWS")),
         ),
     )
     given: AwsCredentials
