@@ -111,8 +111,9 @@ class Rights:
         self._grants: dict[Any, set[str]] | None = None
 
     def can(self, action: Action, session: AwsSession | None = None) -> bool:
-        """Whether the member may do that, to that session where one is meant. Another team's
-        session: never.
+        """Check whether the member may do that, to that session if one is given.
+
+        A session of another team is always refused.
         """
         member = self.member
         if (

@@ -11,8 +11,9 @@ _prepared: dict[str, tuple[Rows, bytes]] = {}
 
 
 def prepared(name: str, make: Callable[[], Any]) -> Any:
-    """What `make` returns, and its rows: made the first time, and where other rows are in the way;
-    otherwise a copy.
+    """Return what `make` returns, with its rows in the database.
+
+    They are made the first time, and where other rows are in the way; otherwise they are a copy.
     """
     if name not in _prepared:
         before = _all_rows()

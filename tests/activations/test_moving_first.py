@@ -1,5 +1,6 @@
-"""What is to be issued again before it has followed a change follows it first: nothing is asked for
-by the old settings.
+"""Move a credential to its changed settings before it is issued again.
+
+Nothing is asked for by the old settings.
 """
 
 import sqlite3

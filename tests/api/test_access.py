@@ -82,7 +82,7 @@ def test_whoever_may_not_share_all_of_them_closes_none(house, dep):
         assert Api(house.token(house.bea))(method, address).status_code == 403
 
 
-def test_a_token_needs_the_scope_and_sees_and_closes_its_own_sessions_alone(house, dep):
+def test_a_token_needs_the_scope_and_closes_only_its_own_sessions(house, dep):
     path = f"/sessions/{dep.pk}/access/ways"
     reads = Api(create_token(house.ada, "reads", "ada", scopes=["read", "use", "credentials"]))
     for method, address in (("GET", path), ("POST", f"{path}/close")):

@@ -1,4 +1,4 @@
-"""What an admin has closed, only an admin opens, whatever becomes of the session."""
+"""Let only admins reopen what an admin has closed, whatever becomes of the session."""
 
 import importlib
 
@@ -39,7 +39,7 @@ def refused_to_open(session, member, access):
         set_access(session, access, member)
 
 
-def test_whoever_made_the_only_session_does_not_reopen_what_an_admin_closed(house, mine):
+def test_the_creator_does_not_reopen_what_an_admin_closed(house, mine):
     for wanted in (EVERYONE, only(house.ben), only(house.bea, house.ben)):
         refused_to_open(mine, house.ben, Access(wanted, NOBODY))
         refused_to_open(mine, house.ben, Access(only(house.bea), wanted))
@@ -154,7 +154,7 @@ def test_what_a_member_has_closed_they_open_again(house, arn, others):
     assert not ClosedByAdmin.objects.exists()
 
 
-def test_one_of_two_that_an_admin_closed_stays_closed_while_the_other_is_open(house, arn):
+def test_a_session_that_an_admin_closed_stays_closed_beside_an_open_one(house, arn):
     first, second = (
         save_session(draft(house, arn, alias), house.ben) for alias in ("first", "second")
     )
@@ -216,7 +216,7 @@ def test_a_group_is_opened_by_its_own_name_alone(house, arn):
         save_session(draft(house, arn, "mine too"), house.ben)
 
 
-def test_whoever_was_removed_or_suspended_is_let_in_by_nothing_that_is_kept(house, mine, arn):
+def test_nothing_that_is_kept_lets_in_removed_or_suspended_people(house, mine, arn):
     disable_member(house.bea, house.ada)
     enable_member(house.bea, house.ada)
     set_access(mine, Access(only(house.bea), NOBODY), house.ben)
@@ -310,7 +310,7 @@ def test_closed_sessions_of_before_are_taken_over(house, arn):
     assert {alias for alias, *_ in kept} == {"closed", "both", "adas"}
 
 
-def test_of_before_a_session_that_began_closed_was_not_closed_by_its_creator(house, mine, arn):
+def test_a_session_that_began_closed_was_not_closed_by_its_creator(house, mine, arn):
     """The one that it was closed like is gone by now."""
     beas = save_session(draft(house, arn, "beas"), house.bea)
     delete_session(mine, house.ben)

@@ -47,7 +47,7 @@ def test_a_source_identity_rejected_for_a_moment_is_not_given_up(house, sts):
     assert Credential.objects.get(level=1).request["source_identity"] == "ben"
 
 
-def test_a_source_identity_rejected_again_and_again_is_left_out_before_the_end(house, sts):
+def test_a_repeatedly_rejected_source_identity_is_left_out_before_the_end(house, sts):
     leaf = taken_back(house, sts)
     for _ in range(source_identity.TRIES):
         assert not is_marked(leaf)

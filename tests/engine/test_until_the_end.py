@@ -1,5 +1,6 @@
-"""What is rejected is tried until the end of what lives, each cause by its own count; what rests on
-a root waits for it.
+"""Retry a rejected hop until its last credential ends, each cause by its own count.
+
+What rests on a root waits for it.
 """
 
 import os
