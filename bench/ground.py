@@ -121,7 +121,7 @@ class Ground:
             "AWS_CONFIG_FILE": os.devnull,
             "AWS_SHARED_CREDENTIALS_FILE": os.devnull,
         }
-        from chainweb import processes
+        from chainweb.local import processes
 
         socket = self.folder / "valkey.sock"
         os.environ["REDIS_URL"] = f"unix://{socket}"
@@ -225,7 +225,7 @@ class Ground:
 
         `settings` are CHAINWEB_… settings by their last part: CALLS_PER_SECOND=0.
         """
-        from chainweb import processes as product
+        from chainweb.local import processes as product
 
         environ = os.environ | {f"CHAINWEB_{name}": str(value) for name, value in settings.items()}
         environ |= {"AWS_ENDPOINT_URL_STS": sts, "LOG_LEVEL": "WARNING"}

@@ -8,7 +8,7 @@ import kombu
 from celery import Celery, signals
 from celery.app.amqp import AMQP
 
-from chainweb.database_limits import bound_locks
+from sessions.db.limits import bound_locks
 
 os.environ.setdefault("DJANGO_SETTINGS_MODULE", "chainweb.settings")
 # Celery would run all of Django's checks, a second for each worker, and end in a traceback; what a

@@ -8,7 +8,7 @@ import os
 import sys
 from pathlib import Path
 
-from chainweb import processes
+from chainweb.local import processes
 
 
 def known_host() -> str:

@@ -9,9 +9,11 @@ from urllib.parse import unquote, urlsplit
 from django.core.exceptions import ImproperlyConfigured
 from kombu import Queue
 
-from chainweb import database_limits, embedded, identity, logs
+from chainweb import identity, logs
 from chainweb.environment import FromEnvironmentOrFile
+from chainweb.local import embedded
 from chainweb.redis_address import read_redis_address
+from sessions.db import limits
 
 BASE_DIR = Path(__file__).resolve().parent.parent
 
@@ -165,11 +167,9 @@ else:
         )
     # Closed by the garbage collector, such a cursor aborts the transaction that is open by then.
     DATABASES["default"]["DISABLE_SERVER_SIDE_CURSORS"] = True
-    database_limits.bound_silence(DATABASES["default"])
-    database_limits.spare_compilation(DATABASES["default"])
-    database_limits.bound_transactions(
-        DATABASES["default"], idle_seconds=IDLE_IN_TRANSACTION_SECONDS
-    )
+    limits.bound_silence(DATABASES["default"])
+    limits.spare_compilation(DATABASES["default"])
+    limits.bound_transactions(DATABASES["default"], idle_seconds=IDLE_IN_TRANSACTION_SECONDS)
 
 DEFAULT_AUTO_FIELD = "django.db.models.BigAutoField"
 # Holds the limits on log-in. In the database: the same for all web processes, and there when the

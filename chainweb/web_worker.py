@@ -21,7 +21,7 @@ from typing import Any
 from gunicorn import util
 from gunicorn.workers.gthread import ThreadWorker
 
-from chainweb.turns import turns
+from sessions.db.turns import turns
 
 HEALTH = (b"GET /healthz ", b"GET /healthz?", b"HEAD /healthz ")
 LONGEST_HEAD_BYTES = 4096

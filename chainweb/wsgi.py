@@ -11,7 +11,7 @@ _django = get_wsgi_application()
 
 from django.conf import settings  # noqa: E402  (as below)
 
-from chainweb.database_limits import bound_waiting  # noqa: E402
+from sessions.db.limits import bound_waiting  # noqa: E402
 from sessions.locks import turnstile  # noqa: E402
 from sessions.maintenance.starting import refuse_to_start_without_keys  # noqa: E402  (needs what the line above has set up)
 

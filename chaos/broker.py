@@ -10,7 +10,7 @@ from typing import Self
 
 import redis
 
-from chainweb.processes import NotStarted, valkey_binary
+from chainweb.local.processes import NotStarted, valkey_binary
 from chaos.databases import Unavailable, free_port
 
 

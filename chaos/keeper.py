@@ -13,7 +13,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Self
 
-from chainweb import reaper
+from chainweb.local import reaper
 
 CHECKOUT = Path(__file__).resolve().parent.parent
 LOOK_SECONDS = 0.05

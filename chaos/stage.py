@@ -17,7 +17,7 @@ from pathlib import Path
 from typing import Any, Self
 
 from bench.stand_in import StandIn
-from chainweb import processes
+from chainweb.local import processes
 from chaos.broker import Broker
 from chaos.databases import Cluster, Scratch, connect
 from chaos.keeper import CHECKOUT, Keeper

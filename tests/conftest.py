@@ -14,7 +14,7 @@ from django.conf import settings
 from django.db import connections
 from django.test import testcases
 
-from chainweb import processes
+from chainweb.local import processes
 from sessions.credentials import endpoints
 from sessions.engine import rate_limit
 from sessions.ledger import triggers

@@ -14,7 +14,7 @@ from typing import Any, TypeVar
 import structlog
 from django.db import OperationalError, connection, transaction
 
-from chainweb.database_limits import is_busy
+from sessions.db.limits import is_busy
 from sessions.models import LedgerHead, Team
 
 log = structlog.get_logger(__name__)

@@ -14,8 +14,8 @@ from dataclasses import dataclass
 
 from django.db import OperationalError
 
-from chainweb.database_limits import is_busy
-from chainweb.turns import turns
+from sessions.db.limits import is_busy
+from sessions.db.turns import turns
 
 # A quarter of a web process's threads.
 PLACES = 3

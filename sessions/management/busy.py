@@ -7,7 +7,7 @@ from django.conf import settings
 from django.core.management.base import CommandError
 from django.db import OperationalError, connection
 
-from chainweb.database_limits import bounded, is_busy
+from sessions.db.limits import bounded, is_busy
 
 
 @contextmanager

@@ -9,7 +9,7 @@ from django.http import HttpRequest, HttpResponse
 from django.shortcuts import render
 from django.views import defaults
 
-from chainweb.database_limits import has_ended_us, is_busy, with_causes
+from sessions.db.limits import has_ended_us, is_busy, with_causes
 from sessions.locks.turnstile import Busy
 from sessions.middleware.api_errors import api_error, is_for_the_api
 from sessions.permissions import GroupsTooOld

@@ -13,7 +13,7 @@ import pytest
 from django.test import Client
 from django.urls import reverse
 
-from chainweb import embedded
+from chainweb.local import embedded
 from sessions.aws.roots import ROOT_KINDS
 from sessions.models import AwsSession
 

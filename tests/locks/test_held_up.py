@@ -6,11 +6,11 @@ import pytest
 from django.conf import settings
 from django.db import connection, connections
 
-from chainweb.database_limits import bound_waiting
 from sessions import ledger, tasks
 from sessions.activations import moves
 from sessions.activations.start_stop import start_sessions
 from sessions.db.clock import database_now
+from sessions.db.limits import bound_waiting
 from sessions.engine import rotation
 from sessions.locks import held_up
 from sessions.models import Activation, Credential, Event, EventKind, LedgerHead, Move, Team

@@ -14,7 +14,7 @@ from django.db.backends.signals import connection_created
 from django.test import Client
 from django.urls import reverse
 
-from chainweb.database_limits import bound_silence, bound_transactions, bound_waiting
+from sessions.db.limits import bound_silence, bound_transactions, bound_waiting
 from sessions.locks import turnstile
 from sessions.models import AwsSession, Credential, Event, LedgerHead, Team, User
 from tests.house import PASSWORD, House, browser_of

@@ -18,7 +18,7 @@ RUN = """
 import os, sys
 HERE = os.path.dirname(os.path.realpath(__file__))
 sys.path.insert(0, HERE)
-from chainweb import bootstrap
+from chainweb.local import bootstrap
 bootstrap.need_python()
 print(bootstrap.environment(HERE, sys.argv[1]))
 """
@@ -27,8 +27,9 @@ print(bootstrap.environment(HERE, sys.argv[1]))
 class Checkout:
     def __init__(self, folder: Path) -> None:
         self.folder = folder / "a checkout"  # with a blank, as homes have
-        (self.folder / "chainweb").mkdir(parents=True)
-        shutil.copy(CHECKOUT / "chainweb" / "bootstrap.py", self.folder / "chainweb")
+        room = Path("chainweb", "local")
+        (self.folder / room).mkdir(parents=True)
+        shutil.copy(CHECKOUT / room / "bootstrap.py", self.folder / room)
         (self.folder / "run").write_text(RUN)
         for name in (
             "requirements.txt",
@@ -141,7 +142,8 @@ def test_missing_pieces_are_named_with_the_command_that_installs_them(checkout, 
 
 def test_the_apt_line_is_for_the_python_that_apt_has_installed():
     code = (
-        "import sys; sys.path.insert(0, '.'); from chainweb import bootstrap; import shutil, os;"
+        "import sys; sys.path.insert(0, '.'); from chainweb.local import bootstrap;"
+        "import shutil, os;"
         "sys.executable = '/usr/bin/python3'; shutil.which = lambda name: '/usr/bin/' + name;"
         "os.geteuid = lambda: 1000; print(bootstrap.missing_pieces())"
     )
@@ -191,7 +193,7 @@ def test_two_at_once_set_up_once(checkout):
     assert sum("Setting up .venv" in each for _, each in said) == 1
 
 
-@pytest.mark.parametrize("script", ["run", "test", "chainweb/bootstrap.py"])
+@pytest.mark.parametrize("script", ["run", "test", "chainweb/local/bootstrap.py"])
 def test_the_scripts_can_be_read_by_an_old_python(script):
     """So that it can say what is missing instead of showing a syntax error."""
     ast.parse((CHECKOUT / script).read_text(), feature_version=(3, 6))

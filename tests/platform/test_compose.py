@@ -7,7 +7,7 @@ import sys
 
 import pytest
 
-from chainweb import processes
+from chainweb.local import processes
 from tests.platform.compose import COMPOSE, DOCKERFILE, OURS, SERVICES, command, interpolated
 from tests.platform.installation import CHECKOUT
 

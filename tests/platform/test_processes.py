@@ -1,6 +1,6 @@
 """Check what each process may see of the environment."""
 
-from chainweb.processes import without_our_settings, without_worker_secrets
+from chainweb.local.processes import without_our_settings, without_worker_secrets
 
 SECRETS = {
     "SECRET_KEY": "canary",

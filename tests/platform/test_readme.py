@@ -7,7 +7,7 @@ from types import SimpleNamespace
 
 from django.core.management import get_commands
 
-from chainweb.processes import web_command
+from chainweb.local.processes import web_command
 from chainweb.web_worker import WebWorker
 from tests.platform.installation import CHECKOUT
 
@@ -44,7 +44,10 @@ def test_every_link_between_documents_leads_somewhere():
 
 def test_every_setting_is_in_the_table_and_nothing_else_is():
     read = set()
-    for file in [CHECKOUT / "chainweb" / "settings.py", CHECKOUT / "chainweb" / "embedded.py"]:
+    for file in [
+        CHECKOUT / "chainweb" / "settings.py",
+        CHECKOUT / "chainweb" / "local" / "embedded.py",
+    ]:
         read |= set(re.findall(r"""env(?:iron)?\.\w+\(\s*"([A-Z_]+)\"""", file.read_text()))
     read -= {"HOME", "XDG_DATA_HOME"}
     # Read where it is used, since `sessions.aws` knows no Django.

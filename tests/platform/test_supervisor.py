@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from chainweb import supervisor
+from chainweb.local import supervisor
 
 pytestmark = pytest.mark.processes
 
@@ -19,7 +19,7 @@ pytestmark = pytest.mark.processes
 PROGRAM = """
 import os, sys
 from pathlib import Path
-from chainweb.supervisor import ChildEnded, StopRequested, Supervisor
+from chainweb.local.supervisor import ChildEnded, StopRequested, Supervisor
 
 folder = Path(sys.argv[1])
 child = (

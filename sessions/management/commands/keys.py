@@ -7,7 +7,7 @@ from typing import Any
 
 from django.core.management.base import BaseCommand, CommandError
 
-from chainweb import embedded
+from chainweb.local import embedded
 
 
 class Command(BaseCommand):

@@ -12,7 +12,7 @@ from django.core.management.base import BaseCommand, CommandError
 from django.core.validators import validate_slug
 from django.db import transaction
 
-from chainweb import embedded
+from chainweb.local import embedded
 from chainweb.settings import DATA_FOLDER, IS_EMBEDDED
 from sessions.exceptions import Refused
 from sessions.management.busy import told_if_busy

@@ -13,7 +13,7 @@ from django.conf import settings
 from django.core.management.base import BaseCommand
 from django.db import DatabaseError, close_old_connections, connection
 
-from chainweb.database_limits import bound_locks
+from sessions.db.limits import bound_locks
 from sessions.tasks import sweep_now
 
 log = structlog.get_logger(__name__)

@@ -18,9 +18,9 @@ from django.core.management import call_command
 from django.core.management.base import BaseCommand, CommandError, OutputWrapper
 from django.db import connections
 
-from chainweb import embedded, processes
-from chainweb.processes import NotStarted
-from chainweb.supervisor import ChildEnded, StopRequested, Supervisor
+from chainweb.local import embedded, processes
+from chainweb.local.processes import NotStarted
+from chainweb.local.supervisor import ChildEnded, StopRequested, Supervisor
 from sessions.checks import KEYS
 from sessions.db.clock import database_now
 from sessions.monitoring import heartbeats

@@ -4,7 +4,7 @@ import threading
 import time
 from concurrent.futures import ThreadPoolExecutor
 
-from chainweb.turns import Turns
+from sessions.db.turns import Turns
 
 
 def test_no_more_than_so_many_work_at_once():

@@ -15,7 +15,7 @@ from collections.abc import Mapping
 from contextlib import suppress
 from pathlib import Path
 
-from chainweb import embedded
+from chainweb.local import embedded
 
 # What AWS's own documentation uses. moto refuses no key; this one only has to look like one.
 EXAMPLE_KEY_ID = "AKIAIOSFODNN7EXAMPLE"

@@ -14,7 +14,7 @@ import tempfile
 from collections.abc import Mapping
 from pathlib import Path
 
-CHECKOUT = Path(__file__).resolve().parent.parent
+CHECKOUT = Path(__file__).resolve().parents[2]
 MODES = ("simulated", "real")
 # macOS allows 104 bytes for the path of a unix socket, its closing NUL among them; Linux 108.
 LONGEST_SOCKET_PATH = 103

@@ -1,0 +1,1 @@
+"""Prepare, start and supervise an installation on one machine."""
