@@ -17,6 +17,8 @@ from django.db import connection, transaction
 
 from sessions.db.batches import in_batches
 from sessions.db.clock import database_now
+from sessions.ledger.events import EventData, is_kind
+from sessions.ledger.events.people import TeamCreated
 from sessions.locks.turnstile import waiting_for
 from sessions.models import AwsSession, Event, EventKind, LedgerHead, Team
 
@@ -37,12 +39,20 @@ class Subject:
 
 @dataclass(frozen=True)
 class Entry:
-    """Hold what is about to become an event. `data` never holds a secret."""
+    """Hold what is about to become an event: what happened, who did it, to which session."""
 
-    kind: EventKind
+    event: EventData | EventKind
     actor: str
     session: AwsSession | Subject | None = None
     data: Mapping[str, Any] = field(default_factory=dict)
+
+    def stored(self) -> tuple[str, dict[str, Any]]:
+        """Return the tag and the data of its line. TypeError for what is no registered kind."""
+        if isinstance(self.event, EventKind):
+            return self.event, dict(self.data)
+        if not is_kind(type(self.event)):
+            raise TypeError(f"{type(self.event).__name__} is no registered kind of event.")
+        return self.event.tag, self.event.as_data()
 
 
 def canonical(event: Event) -> bytes:
@@ -96,15 +106,16 @@ def append(team: object, entries: Sequence[Entry]) -> list[Event]:
     seq, prev = head.seq, head.hash
     for entry in entries:
         seq += 1
+        kind, data = entry.stored()
         event = Event(
             team_id=head.team_id,
             seq=seq,
             at=now,
-            kind=entry.kind,
+            kind=kind,
             actor=entry.actor,
             session_id=str(entry.session.pk) if entry.session else "",
             session_alias=entry.session.alias if entry.session else "",
-            data=dict(entry.data),
+            data=data,
             prev=prev,
         )
         prev = event.hash = hashlib.sha256(canonical(event)).hexdigest()
@@ -128,7 +139,7 @@ def _begin(team: str, first: Entry) -> LedgerHead:
 
     Any other team whose head is gone has lost it: no second ledger is begun.
     """
-    if first.kind != EventKind.TEAM_CREATED:
+    if first.stored()[0] != TeamCreated.tag:
         _doom(team, "its head is gone")
     LedgerHead.objects.bulk_create(
         [LedgerHead(team_id=team, seq=0, hash=START)], ignore_conflicts=True

@@ -1,0 +1,74 @@
+"""Declare the events about credentials: issued, rejected, taken away."""
+
+from datetime import datetime
+
+from sessions.ledger.events import EventData, ForPeople, event, moment, shared
+from sessions.snippets import FORMATS
+
+PAGE, DOWNLOAD = "page", "download"
+
+
+@shared
+class _AssumeRole(ForPeople):
+    """Hold one hop's call. `credential` is the fingerprint of its request."""
+
+    credential: str
+    hop: int
+    role_arn: str
+    role_session_name: str
+
+
+@event
+class CredentialMinted(_AssumeRole):
+    """Record what AWS issued at a hop: the line that a name in CloudTrail leads back to."""
+
+    tag = "credential.minted"
+    label = "credential issued"
+
+    access_key_id: str
+    parent_access_key_id: str
+    arn: str
+    sts_region: str
+    expires_at: datetime | None
+
+    def summary(self) -> str:
+        until = f", valid until {moment(self.expires_at)}" if self.expires_at else ""
+        return f"issued {self.access_key_id} at hop {self.hop}{self.for_people()}{until}"
+
+
+@event
+class CredentialRejected(_AssumeRole):
+    """Record a rejection, once for each reason and not for each try. `at_hop`: who was at fault."""
+
+    tag = "credential.refused"
+    label = "credential rejected"
+
+    code: str
+    at_hop: int
+    message: str
+
+    def summary(self) -> str:
+        return f"was rejected at hop {self.at_hop}: {self.code}: {self.message}"
+
+
+@event
+class CredentialRevealed(EventData):
+    """Record that a person took credentials away, before they get them.
+
+    `form` is the snippet format, `via` is `page`, `download` or the token's name.
+    """
+
+    tag = "credential.revealed"
+    label = "credentials taken"
+
+    access_key_id: str
+    credential: str
+    expires_at: datetime | None
+    form: str
+    via: str
+
+    def summary(self) -> str:
+        form = FORMATS[self.form].label if self.form in FORMATS else self.form
+        how = {PAGE: "copied", DOWNLOAD: "downloaded"}.get(self.via)
+        taken = f"{how} credentials" if how else f"fetched credentials with the {self.via}"
+        return f"{taken} ({form}), {self.access_key_id}"

@@ -1,0 +1,251 @@
+"""Declare the events about a team, its members, invitations, groups and tokens."""
+
+from datetime import datetime
+
+from sessions.ledger.events import EventData, event, moment, shared, stored_as
+
+
+@event
+class TeamCreated(EventData):
+    tag = "team.created"
+    label = "team created"
+
+    slug: str
+    name: str
+
+    def summary(self) -> str:
+        return f"created the team {self.name} ({self.slug})"
+
+
+@event
+class MemberAdded(EventData):
+    """Record a new member, or one who was added again in another role."""
+
+    tag = "member.added"
+    label = "member added"
+
+    member: str
+    role: str
+    aws_name: str
+
+    def summary(self) -> str:
+        return f"added {self.member} as {self.role}, in CloudTrail {self.aws_name}"
+
+
+@event
+class MemberRenamed(EventData):
+    tag = "member.renamed"
+    label = "CloudTrail name changed"
+
+    member: str
+    aws_name: str
+    aws_name_before: str
+
+    def summary(self) -> str:
+        return f"changed {self.member}'s CloudTrail name: {self.aws_name_before} → {self.aws_name}"
+
+
+@shared
+class _MemberLost(EventData):
+    """Hold who lost a right, and to whom the assumers of their sessions went.
+
+    `person_id` is None in lines of before it was kept; `aws_name` where the operator acted in all
+    teams.
+    """
+
+    member: str
+    person_id: int | None = None
+    aws_name: str | None = None
+    sessions_handed_over: tuple[str, ...] | None = None
+    to: str | None = None
+
+    def handed_over(self) -> str:
+        """Say who answers for which sessions now; empty if nothing was handed over."""
+        if not self.sessions_handed_over:
+            return ""
+        return f"; {self.to} now answers for {', '.join(self.sessions_handed_over)}"
+
+
+@event
+class MemberRoleChanged(_MemberLost):
+    tag = "member.role"
+    label = "role changed"
+
+    role: str
+    before: str
+
+    def summary(self) -> str:
+        return f"changed {self.member}'s role: {self.before} → {self.role}{self.handed_over()}"
+
+
+@event
+class MemberSuspended(_MemberLost):
+    tag = "member.disabled"
+    label = "member suspended"
+
+    def summary(self) -> str:
+        return f"suspended {self.member}{self.handed_over()}"
+
+
+@event
+class MemberReinstated(EventData):
+    tag = "member.enabled"
+    label = "member reinstated"
+
+    member: str
+    person_id: int | None = None
+
+    def summary(self) -> str:
+        return f"reinstated {self.member}"
+
+
+@event
+class MemberRemoved(_MemberLost):
+    tag = "member.removed"
+    label = "member removed"
+
+    def summary(self) -> str:
+        return f"removed {self.member} from the team{self.handed_over()}"
+
+
+@event
+class MemberReadmitted(EventData):
+    """Record that an admin let groups bring a removed person back."""
+
+    tag = "member.readmitted"
+    label = "removal lifted"
+
+    member: str
+    person_id: int
+
+    def summary(self) -> str:
+        return f"lifted the removal of {self.member}"
+
+
+@event
+class MemberFactorsRemoved(EventData):
+    tag = "member.factors"
+    label = "second factors removed"
+
+    member: str
+    removed: tuple[str, ...]
+
+    def summary(self) -> str:
+        return f"removed {self.member}'s second factors: {', '.join(self.removed) or 'none'}"
+
+
+@event
+class InvitationCreated(EventData):
+    tag = "invitation.created"
+    label = "invitation created"
+
+    invitation_id: str
+    role: str
+    note: str
+    expires_at: datetime | None
+
+    def summary(self) -> str:
+        note = f" ({self.note})" if self.note else ""
+        return f"created an invitation as {self.role}{note}, good until {moment(self.expires_at)}"
+
+
+@event
+class InvitationRevoked(EventData):
+    tag = "invitation.revoked"
+    label = "invitation revoked"
+
+    invitation_id: str
+    role: str
+
+    def summary(self) -> str:
+        return f"revoked an invitation as {self.role}"
+
+
+@event
+class InvitationAccepted(EventData):
+    tag = "invitation.accepted"
+    label = "invitation accepted"
+
+    invitation_id: str
+    invited_by: str
+    role: str
+
+    def summary(self) -> str:
+        return f"accepted {self.invited_by}'s invitation as {self.role}"
+
+
+@shared
+class _GroupSaved(EventData):
+    group_id: str
+    name: str
+    people: tuple[str, ...]
+
+    def members(self) -> str:
+        return f"{self.name}: {', '.join(self.people) or 'nobody'}"
+
+
+@event
+class GroupCreated(_GroupSaved):
+    tag = "group.created"
+    label = "group created"
+
+    def summary(self) -> str:
+        return f"created the group {self.members()}"
+
+
+@event
+class GroupChanged(_GroupSaved):
+    tag = "group.changed"
+    label = "group changed"
+
+    def summary(self) -> str:
+        return f"changed the group {self.members()}"
+
+
+@event
+class GroupDeleted(EventData):
+    tag = "group.deleted"
+    label = "group deleted"
+
+    group_id: str
+    name: str
+
+    def summary(self) -> str:
+        return f"deleted the group {self.name}"
+
+
+@event
+class TokenCreated(EventData):
+    """Record a new token. One bound to a single session names it as the event's session."""
+
+    tag = "token.created"
+    label = "token created"
+
+    owner: str = stored_as("of")
+    name: str
+    token_id: str
+    scopes: tuple[str, ...]
+    expires_at: datetime | None
+    sessions: tuple[str, ...] = ()
+
+    def summary(self) -> str:
+        only = f", only for {', '.join(self.sessions)}" if self.sessions else ""
+        return (
+            f"created the token {self.name} of {self.owner} ({', '.join(self.scopes)}){only}, good"
+            f" until {moment(self.expires_at)}"
+        )
+
+
+@event
+class TokenRevoked(EventData):
+    tag = "token.revoked"
+    label = "token revoked"
+
+    owner: str = stored_as("of")
+    name: str
+    token_id: str
+    reason: str | None = None
+
+    def summary(self) -> str:
+        why = f": {self.reason}" if self.reason else ""
+        return f"revoked the token {self.name} of {self.owner}{why}"
