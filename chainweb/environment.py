@@ -93,6 +93,11 @@ def _parsed(name: str, parse: Any, url: str) -> Any:
         ) from None
 
 
+def is_port(text: str) -> bool:
+    """Tell whether a text is the number of a port that can be connected to."""
+    return text.isascii() and text.isdecimal() and 0 < int(text) <= 65535
+
+
 def checked_url(name: str, url: str) -> str:
     """Return an address with its user name and password percent-encoded for every library.
 
@@ -105,14 +110,14 @@ def checked_url(name: str, url: str) -> str:
     login, at, place = rest[:ends].rpartition("@")
     path = rest[ends:].partition("?")[0]
     # Several hosts may be named by commas; an IPv6 address has colons of its own.
-    port = place.rpartition(",")[2].rpartition("]")[2].partition(":")[2]
+    ports = [host.rpartition("]")[2].partition(":")[2] for host in place.split(",")]
     if (
         not separator
         or not scheme.replace("+", "").isalnum()
         or not url.isprintable()
         or "#" in rest[ends:]
         or ("@" in path or (not at and "@" in rest))
-        or (port and not port.isdecimal())
+        or not all(is_port(port) for port in ports if port)
     ):
         raise ImproperlyConfigured(
             f"{name} is not an address like scheme://user:password@host:port/path. In a user name"

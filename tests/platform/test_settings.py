@@ -6,6 +6,7 @@ import subprocess
 import sys
 
 import pytest
+from django.core.exceptions import ImproperlyConfigured
 from django.core.management import CommandError, call_command
 from django.db import connections
 from django.db.backends.signals import connection_created
@@ -200,6 +201,12 @@ def test_an_address_that_cannot_be_read_is_named_and_not_shown(name, password):
     said = whole_error(**{name: f"{scheme}://u:{password}@h:1/0"})
     assert f"{name} is not an address" in said.splitlines()[-1]
     assert "canary" not in said
+
+
+@pytest.mark.parametrize("place", ["h:99999", "h:0", "h:x", "h:٣", "[::1]:65536", "a:99999,b:1"])
+def test_a_port_that_is_none_is_refused(place):
+    with pytest.raises(ImproperlyConfigured, match="DATABASE_URL is not an address"):
+        checked_url("DATABASE_URL", f"postgres://u@{place}/db")
 
 
 @pytest.mark.parametrize(
