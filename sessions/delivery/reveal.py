@@ -17,8 +17,9 @@ from sessions.credentials.payloads import open_credentials
 from sessions.credentials.problems import Problem
 from sessions.exceptions import NotThere, Refused, RightLost
 from sessions.ledger import Entry
+from sessions.ledger.events.credentials import CredentialRevealed
 from sessions.locks.authority import LOST, member_again
-from sessions.models import Activation, AwsSession, EventKind, Membership, TeamPolicy
+from sessions.models import Activation, AwsSession, Membership, TeamPolicy
 from sessions.models.sessions import BrokenChain, load_chain
 from sessions.monitoring import counters
 from sessions.permissions import CUT_OFF, Action, author_role, can, is_cut_off
@@ -87,17 +88,17 @@ def _reveal(session: AwsSession, member: Membership, form: str, via: str) -> Aws
         activation = _ready_activation(chain, member, now)
         credential = activation.credential
         ends = credential.expires_at
-        data = {
-            "access_key_id": credential.access_key_id,
-            "credential": credential.pk,
-            "expires_at": ends.isoformat(timespec="seconds") if ends else None,
-            "form": form,
-            "via": via,
-        }
-        told = Entry(EventKind.CREDENTIAL_REVEALED, member.user.get_username(), chain[-1], data)
+        told = CredentialRevealed(
+            access_key_id=credential.access_key_id,
+            credential=credential.pk,
+            expires_at=ends,
+            form=form,
+            via=via,
+        )
         if head is not None:
             head.read_at = now
-        ledger.append(head or session.team_id, [told])
+        entry = Entry(told, member.user.get_username(), chain[-1])
+        ledger.append(head or session.team_id, [entry])
     try:
         credentials = open_credentials(credential)
     except SealingError as error:

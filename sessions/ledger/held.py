@@ -9,7 +9,9 @@ from datetime import datetime, timedelta
 
 from sessions.db.batches import in_batches
 from sessions.db.clock import database_now
-from sessions.models import Event, EventKind
+from sessions.ledger.events.credentials import CredentialRevealed
+from sessions.ledger.events.people import MemberRemoved
+from sessions.models import Event
 
 # No role session of AWS lives longer; a chained one lives an hour.
 LOOK_BACK = timedelta(hours=12)
@@ -33,17 +35,15 @@ def held_by(team_id: object, username: str) -> list[Held]:
     found: dict[str, Held] = {}
     lines = Event.objects.filter(
         team_id=str(team_id),
-        kind=EventKind.CREDENTIAL_REVEALED,
+        kind=CredentialRevealed.tag,
         actor=username,
         at__gte=now - LOOK_BACK,
     )
     for line in in_batches(lines, "seq", descending=True):
-        until = datetime.fromisoformat(line.data["expires_at"])
-        key = line.data["access_key_id"]
-        if until > now and key not in found:
-            found[key] = Held(
-                key, line.session_alias, line.session_id, until, line.at, line.data["via"]
-            )
+        said = CredentialRevealed.read(line.data)
+        until, key = said.expires_at, said.access_key_id
+        if until is not None and until > now and key not in found:
+            found[key] = Held(key, line.session_alias, line.session_id, until, line.at, said.via)
     return sorted(found.values(), key=lambda held: held.until, reverse=True)
 
 
@@ -51,6 +51,6 @@ def name_of_former_member(team_id: object, person_id: int) -> str:
     """The user name of a person who was removed from that team; empty if nobody of that id ever
     was.
     """
-    removed = Event.objects.filter(team_id=str(team_id), kind=EventKind.MEMBER_REMOVED)
+    removed = Event.objects.filter(team_id=str(team_id), kind=MemberRemoved.tag)
     line = removed.filter(data__person_id=person_id).order_by("-seq").first()
-    return line.data["member"] if line else ""
+    return MemberRemoved.read(line.data).member if line else ""

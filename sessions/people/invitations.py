@@ -11,8 +11,13 @@ from sessions import ledger
 from sessions.db.clock import database_now
 from sessions.exceptions import Refused
 from sessions.ledger import Entry
+from sessions.ledger.events.people import (
+    InvitationAccepted,
+    InvitationCreated,
+    InvitationRevoked,
+)
 from sessions.locks.authority import Actor, begin, lock_team, lock_team_for, name_of
-from sessions.models import EventKind, Invitation, Membership, Role, User
+from sessions.models import Invitation, Membership, Role, User
 from sessions.people.people import add_member
 from sessions.people.removals import removal_after
 from sessions.permissions import Action, with_fresh_groups
@@ -46,15 +51,10 @@ def invite(
         invited_by=by.user.get_username(),
         expires_at=database_now() + timedelta(days=days),
     )
-    data = {
-        "invitation_id": str(invitation.pk),
-        "role": str(role),
-        "note": note,
-        "expires_at": invitation.expires_at.isoformat(timespec="seconds"),
-    }
-    ledger.append(
-        by.team_id, [Entry(EventKind.INVITATION_CREATED, by.user.get_username(), data=data)]
+    created = InvitationCreated(
+        invitation_id=str(invitation.pk), role=role, note=note, expires_at=invitation.expires_at
     )
+    ledger.append(by.team_id, [Entry(created, by.user.get_username())])
     return invitation, code
 
 
@@ -103,12 +103,10 @@ def accept_invitation(invitation: Invitation, user: User) -> Membership:
     used = _open_now().filter(pk=invitation.pk).select_related(None)
     if not used.update(ended_at=now, accepted_by=name):
         raise Refused("", GONE)
-    data = {
-        "invitation_id": str(invitation.pk),
-        "invited_by": invitation.invited_by,
-        "role": invitation.role,
-    }
-    ledger.append(invitation.team_id, [Entry(EventKind.INVITATION_ACCEPTED, name, data=data)])
+    accepted = InvitationAccepted(
+        invitation_id=str(invitation.pk), invited_by=invitation.invited_by, role=invitation.role
+    )
+    ledger.append(invitation.team_id, [Entry(accepted, name)])
     return add_member(invitation.team, user, Role(invitation.role), actor=name)
 
 
@@ -120,8 +118,6 @@ def revoke_invitation(invitation: Invitation, actor: Actor) -> bool:
         ended_at=database_now()
     ):
         return False
-    data = {"invitation_id": str(invitation.pk), "role": invitation.role}
-    ledger.append(
-        invitation.team_id, [Entry(EventKind.INVITATION_REVOKED, name_of(actor), data=data)]
-    )
+    revoked = InvitationRevoked(invitation_id=str(invitation.pk), role=invitation.role)
+    ledger.append(invitation.team_id, [Entry(revoked, name_of(actor))])
     return True

@@ -15,8 +15,9 @@ from django.dispatch import receiver
 from sessions import ledger
 from sessions.db.clock import database_now
 from sessions.ledger import Entry
+from sessions.ledger.events.people import TokenRevoked
 from sessions.locks.authority import lock_team
-from sessions.models import EventKind, Team, Token, User
+from sessions.models import Team, Token, User
 
 PASSWORD_CHANGED = "password changed"  # noqa: S105  (a reason, in the ledger)
 SUSPENDED = "suspended"
@@ -34,7 +35,7 @@ def _forget_awaited_address(user: User) -> None:
     EmailAddress.objects.filter(user=user, verified=False).exclude(email__iexact=in_use).delete()
 
 
-def revoke_tokens(team: Team, user: User, actor: str, **why: str) -> list[Entry]:
+def revoke_tokens(team: Team, user: User, actor: str, *, reason: str | None = None) -> list[Entry]:
     """Revoke all of a person's tokens in a team. The caller holds the team, and writes the
     events.
     """
@@ -43,9 +44,10 @@ def revoke_tokens(team: Team, user: User, actor: str, **why: str) -> list[Entry]
     Token.objects.filter(pk__any_of=[token.pk for token in tokens]).update(revoked_at=now)
     return [
         Entry(
-            EventKind.TOKEN_REVOKED,
+            TokenRevoked(
+                owner=user.get_username(), name=token.name, token_id=str(token.pk), reason=reason
+            ),
             actor,
-            data={"of": user.get_username(), "name": token.name, "token_id": str(token.pk), **why},
         )
         for token in tokens
     ]

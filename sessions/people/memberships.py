@@ -5,6 +5,9 @@ that is minting for them finds its row gone. Links that they answered for pass t
 acts, if there is one.
 """
 
+from collections.abc import Callable
+from functools import partial
+
 from allauth.mfa.models import Authenticator
 from django.db import transaction
 
@@ -13,13 +16,21 @@ from sessions.activations.revocation import settle
 from sessions.db.clock import database_now
 from sessions.exceptions import Refused
 from sessions.ledger import Entry
+from sessions.ledger.events.people import (
+    InvitationRevoked,
+    MemberFactorsRemoved,
+    MemberLost,
+    MemberReinstated,
+    MemberRemoved,
+    MemberRoleChanged,
+    MemberSuspended,
+)
 from sessions.locks.authority import Actor, lock_team, lock_team_for, name_of
 from sessions.locks.versions import expect
 from sessions.models import (
     Approval,
     AssumerLink,
     AwsSession,
-    EventKind,
     Invitation,
     Membership,
     Role,
@@ -49,11 +60,7 @@ def _withdraw_invitations(team: Team, user: User, actor: str) -> list[Entry]:
     now = database_now()
     open_ones = Invitation.objects.filter(team=team, invited_by=user.get_username(), ended_at=None)
     entries = [
-        Entry(
-            EventKind.INVITATION_REVOKED,
-            actor,
-            data={"invitation_id": str(each.pk), "role": each.role},
-        )
+        Entry(InvitationRevoked(invitation_id=str(each.pk), role=each.role), actor)
         for each in open_ones.filter(expires_at__gt=now)
     ]
     open_ones.update(ended_at=now)
@@ -110,16 +117,8 @@ def change_role(
         entries += revoke_tokens(team, fresh.user, name_of(actor))
     if role != Role.ADMIN:
         entries += _withdraw_invitations(team, fresh.user, name_of(actor))
-    _after_loss(
-        team,
-        fresh,
-        EventKind.MEMBER_ROLE_CHANGED,
-        actor,
-        successor,
-        entries,
-        role=role,
-        before=before,
-    )
+    told = partial(MemberRoleChanged, role=role, before=before)
+    _after_loss(team, fresh, told, actor, successor, entries)
 
 
 @transaction.atomic(durable=True)
@@ -138,7 +137,7 @@ def disable_member(member: Membership, actor: Actor, successor: User | None = No
     end_log_ins(fresh.user)
     entries = revoke_tokens(team, fresh.user, name_of(actor), reason=SUSPENDED)
     entries += _withdraw_invitations(team, fresh.user, name_of(actor))
-    _after_loss(team, fresh, EventKind.MEMBER_DISABLED, actor, successor, entries)
+    _after_loss(team, fresh, MemberSuspended, actor, successor, entries)
 
 
 @transaction.atomic(durable=True)
@@ -149,14 +148,8 @@ def enable_member(member: Membership, actor: Actor) -> None:
     fresh.disabled_at = None
     fresh.version += 1
     fresh.save(update_fields=["disabled_at", "version"])
-    ledger.append(
-        team.pk,
-        [
-            Entry(
-                EventKind.MEMBER_ENABLED, name_of(actor), data={"member": fresh.user.get_username()}
-            )
-        ],
-    )
+    reinstated = MemberReinstated(member=fresh.user.get_username())
+    ledger.append(team.pk, [Entry(reinstated, name_of(actor))])
 
 
 @transaction.atomic(durable=True)
@@ -185,31 +178,30 @@ def remove_member(
     if not by_groups:
         remember_removal(team, fresh.user, name_of(actor))
     fresh.delete()
-    _after_loss(team, fresh, EventKind.MEMBER_REMOVED, actor, successor, entries)
+    _after_loss(team, fresh, MemberRemoved, actor, successor, entries)
 
 
 def _after_loss(
     team: Team,
     member: Membership,
-    kind: EventKind,
+    kind: Callable[..., MemberLost],
     actor: Actor,
     successor: User | None,
     entries: list[Entry],
-    **data: str,
 ) -> None:
     """End what a member has lost the right to, and return the events."""
     handed_over = _hand_over(team, member.user, successor)
-    told = {
-        "member": member.user.get_username(),
-        "person_id": member.user_id,
-        "aws_name": member.user.aws_name,
-    }
-    if handed_over and successor is not None:
-        told |= {"sessions_handed_over": handed_over, "to": successor.get_username()}
+    told = kind(
+        member=member.user.get_username(),
+        person_id=member.user_id,
+        aws_name=member.user.aws_name,
+        sessions_handed_over=tuple(handed_over) or None,
+        to=successor.get_username() if handed_over and successor is not None else None,
+    )
     ended = settle(team, name_of(actor), people=[member.user_id])
     if not working_members(pk=member.pk).exists():
         Approval.objects.filter(team=team, user=member.user).delete()
-    ledger.append(team.pk, [Entry(kind, name_of(actor), data={**told, **data}), *entries, *ended])
+    ledger.append(team.pk, [Entry(told, name_of(actor)), *entries, *ended])
 
 
 @transaction.atomic(durable=True)
@@ -222,11 +214,12 @@ def set_person_active(user: User, active: bool, actor: str) -> None:
     memberships = Membership.objects.filter(user=user).select_related("team")
     teams = [lock_team(each.team_id) for each in memberships.order_by("team_id")]
     User.objects.filter(pk=user.pk).update(is_active=active)
-    kind = EventKind.MEMBER_ENABLED if active else EventKind.MEMBER_DISABLED
+    kind = MemberReinstated if active else MemberSuspended
+    told = kind(member=user.get_username(), person_id=user.pk)
     if not active:
         end_log_ins(user)
     for team in teams:
-        entries = [Entry(kind, actor, data={"member": user.get_username(), "person_id": user.pk})]
+        entries = [Entry(told, actor)]
         if not active:
             entries += revoke_tokens(team, user, actor, reason=SUSPENDED)
             entries += _withdraw_invitations(team, user, actor)
@@ -240,15 +233,11 @@ def remove_second_factors(user: User, actor: str) -> None:
     """
     removed = sorted(Authenticator.objects.filter(user=user).values_list("type", flat=True))
     Authenticator.objects.filter(user=user).delete()
-    told = Entry(
-        EventKind.MEMBER_FACTORS_REMOVED,
-        actor,
-        data={"member": user.get_username(), "removed": removed},
-    )
+    told = MemberFactorsRemoved(member=user.get_username(), removed=tuple(removed))
     for team_id in (
         Membership.objects.filter(user=user).order_by("team_id").values_list("team_id", flat=True)
     ):
-        ledger.append(team_id, [told])
+        ledger.append(team_id, [Entry(told, actor)])
 
 
 def cut_off_sessions(team: Team) -> list[AwsSession]:

@@ -15,9 +15,10 @@ from sessions.chains.shown_names import ShownNames
 from sessions.db.clock import database_now
 from sessions.exceptions import Refused
 from sessions.ledger import Entry
+from sessions.ledger.events.people import MemberAdded, MemberRenamed, TeamCreated
 from sessions.locks.authority import Actor, lock_team, name_of, require_still
 from sessions.locks.versions import expect
-from sessions.models import AwsName, EventKind, Membership, Role, Team, User
+from sessions.models import AwsName, Membership, Role, Team, User
 from sessions.people.removals import lift_removal
 from sessions.permissions import Action
 from sessions.secret import Secret
@@ -122,10 +123,10 @@ def rename_in_cloudtrail(
             AwsName.objects.filter(key=old.lower()).update(name=name)
         user.aws_name = name
         user.save(update_fields=["aws_name"])
-        data = {"member": user.get_username(), "aws_name": name, "aws_name_before": old}
+        renamed = MemberRenamed(member=user.get_username(), aws_name=name, aws_name_before=old)
         for team_id in teams:
             follow(team_id, now, of=user.pk)
-            ledger.append(team_id, [Entry(EventKind.MEMBER_RENAMED, name_of(actor), data=data)])
+            ledger.append(team_id, [Entry(renamed, name_of(actor))])
 
 
 # --- teams and people -----------------------------------------------------------------------------
@@ -156,9 +157,7 @@ def create_team(slug: str, name: str, actor: str, *, ambient_enabled: bool = Fal
             f"There is a team {there!r} already: short names have to differ by more than upper and"
             " lower case.",
         ) from None
-    ledger.append(
-        team.pk, [Entry(EventKind.TEAM_CREATED, actor, data={"slug": slug, "name": name})]
-    )
+    ledger.append(team.pk, [Entry(TeamCreated(slug=slug, name=name), actor)])
     return team
 
 
@@ -239,8 +238,8 @@ def add_member(
         membership.save(update_fields=["role", "from_sso", "groups_read_at", "version"])
     if not from_sso:
         lift_removal(team, user)
-    data = {"member": user.get_username(), "role": str(role), "aws_name": user.aws_name}
-    ledger.append(team.pk, [Entry(EventKind.MEMBER_ADDED, actor, data=data)])
+    added = MemberAdded(member=user.get_username(), role=role, aws_name=user.aws_name)
+    ledger.append(team.pk, [Entry(added, actor)])
     return membership
 
 

@@ -14,8 +14,9 @@ from django.dispatch import receiver
 from sessions import ledger
 from sessions.db.clock import database_now
 from sessions.ledger import Entry
+from sessions.ledger.events.people import MemberReadmitted
 from sessions.locks.authority import lock_team_for
-from sessions.models import EventKind, Membership, Removal, Team, User
+from sessions.models import Membership, Removal, Team, User
 from sessions.permissions import Action
 
 Identity = tuple[str, str]  # provider, uid
@@ -74,10 +75,8 @@ def readmit(removal: Removal, by: Membership) -> None:
     """Let groups bring a person back, by an admin. Raises `Refused` for who is none any more."""
     team = lock_team_for(by, removal.team_id, Action.MANAGE_PEOPLE)
     if lift_removal(team, removal.user):
-        told = {"member": removal.user.get_username(), "person_id": removal.user_id}
-        ledger.append(
-            team.pk, [Entry(EventKind.MEMBER_READMITTED, by.user.get_username(), data=told)]
-        )
+        told = MemberReadmitted(member=removal.user.get_username(), person_id=removal.user_id)
+        ledger.append(team.pk, [Entry(told, by.user.get_username())])
 
 
 @receiver(social_account_added)

@@ -2,7 +2,6 @@
 
 from collections.abc import Collection
 from datetime import timedelta
-from typing import Any
 
 from django.db import transaction
 
@@ -10,8 +9,9 @@ from sessions import ledger
 from sessions.db.clock import Now, database_now
 from sessions.exceptions import NotThere, RightLost
 from sessions.ledger import Entry
+from sessions.ledger.events.people import TokenCreated, TokenRevoked
 from sessions.locks.authority import Actor, lock_team, lock_team_for, member_again, name_of
-from sessions.models import AwsSession, EventKind, Membership, Scope, Token
+from sessions.models import AwsSession, Membership, Scope, Token
 from sessions.permissions import Action, memberships_of, require_fresh_groups
 from sessions.secret import Secret
 
@@ -59,17 +59,16 @@ def create_token(
         is_bound=bool(sessions),
     )
     token.sessions.set(there)
-    data: dict[str, Any] = {
-        "of": member.user.get_username(),
-        "name": name,
-        "token_id": str(token.pk),
-        "scopes": token.scopes,
-        "expires_at": expires_at.isoformat(timespec="seconds"),
-    }
-    if len(there) > 1:
-        data["sessions"] = sorted(session.alias for session in there)
+    created = TokenCreated(
+        owner=member.user.get_username(),
+        name=name,
+        token_id=str(token.pk),
+        scopes=tuple(token.scopes),
+        expires_at=expires_at,
+        sessions=tuple(sorted(session.alias for session in there)) if len(there) > 1 else (),
+    )
     subject = next(iter(there)) if len(there) == 1 else None
-    ledger.append(member.team.pk, [Entry(EventKind.TOKEN_CREATED, actor, subject, data)])
+    ledger.append(member.team.pk, [Entry(created, actor, subject)])
     return secret
 
 
@@ -80,8 +79,8 @@ def revoke_token(token: Token, actor: Actor) -> bool:
     lock_team_for(actor, token.team_id, Action.HOLD_TOKENS if is_own else Action.MANAGE_PEOPLE)
     if not Token.objects.filter(pk=token.pk, revoked_at=None).update(revoked_at=database_now()):
         return False
-    data = {"of": token.user.get_username(), "name": token.name, "token_id": str(token.pk)}
-    ledger.append(token.team_id, [Entry(EventKind.TOKEN_REVOKED, name_of(actor), data=data)])
+    revoked = TokenRevoked(owner=token.user.get_username(), name=token.name, token_id=str(token.pk))
+    ledger.append(token.team_id, [Entry(revoked, name_of(actor))])
     return True
 
 

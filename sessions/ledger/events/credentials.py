@@ -48,7 +48,7 @@ class CredentialRejected(_AssumeRole):
     message: str
 
     def summary(self) -> str:
-        return f"was rejected at hop {self.at_hop}: {self.code}: {self.message}"
+        return f"was rejected at hop {self.at_hop}: {self.code}"
 
 
 @event

@@ -46,7 +46,7 @@ class MemberRenamed(EventData):
 
 
 @shared
-class _MemberLost(EventData):
+class MemberLost(EventData):
     """Hold who lost a right, and to whom the assumers of their sessions went.
 
     `person_id` is None in lines of before it was kept; `aws_name` where the operator acted in all
@@ -67,7 +67,7 @@ class _MemberLost(EventData):
 
 
 @event
-class MemberRoleChanged(_MemberLost):
+class MemberRoleChanged(MemberLost):
     tag = "member.role"
     label = "role changed"
 
@@ -79,7 +79,7 @@ class MemberRoleChanged(_MemberLost):
 
 
 @event
-class MemberSuspended(_MemberLost):
+class MemberSuspended(MemberLost):
     tag = "member.disabled"
     label = "member suspended"
 
@@ -100,7 +100,7 @@ class MemberReinstated(EventData):
 
 
 @event
-class MemberRemoved(_MemberLost):
+class MemberRemoved(MemberLost):
     tag = "member.removed"
     label = "member removed"
 

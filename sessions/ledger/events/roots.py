@@ -65,7 +65,7 @@ class RootRejected(_RootCredential):
     message: str
 
     def summary(self) -> str:
-        return f"was rejected at the root: {self.code}: {self.message}"
+        return f"was rejected at the root: {self.code}"
 
 
 @event
