@@ -8,7 +8,7 @@ compared under the same lock.
 from dataclasses import dataclass
 
 from sessions.exceptions import Refused
-from sessions.models import AwsSession, Event, EventKind, Membership, TeamGroup, TeamPolicy
+from sessions.models import AwsSession, Event, Membership, TeamGroup, TeamPolicy
 
 CHANGED = "Somebody has saved a change of this since you opened it."
 
@@ -27,9 +27,9 @@ def expect(stored: int, expected: int | None) -> None:
 
 
 def last_change(
-    thing: AwsSession | TeamPolicy | TeamGroup | Membership, *kinds: EventKind
+    thing: AwsSession | TeamPolicy | TeamGroup | Membership, *tags: str
 ) -> Event | None:
-    """Find the ledger's last line of these kinds about something."""
+    """Find the ledger's last line about something, of the kinds with these tags."""
     match thing:
         case AwsSession():
             found = Event.objects.filter(session_id=str(thing.pk))
@@ -41,4 +41,4 @@ def last_change(
             )
         case TeamPolicy():
             found = Event.objects.filter(team_id=str(thing.pk))
-    return found.filter(kind__in=kinds).order_by("-seq").first()
+    return found.filter(kind__in=tags).order_by("-seq").first()

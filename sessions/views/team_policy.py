@@ -16,8 +16,9 @@ from sessions.chains.names import may_be_unnamed, unnamed_sessions
 from sessions.exceptions import Refused
 from sessions.forms.conflicts import Stored, status_of
 from sessions.forms.team_policy import TeamPolicyForm, policy_values, preview_picker
+from sessions.ledger.events.sessions import PolicyChanged
 from sessions.locks.versions import last_change
-from sessions.models import CHAINED, AwsSession, EventKind, Membership, TeamPolicy
+from sessions.models import CHAINED, AwsSession, Membership, TeamPolicy
 from sessions.models.sessions import load_chains
 from sessions.monitoring import request_limits
 from sessions.permissions import Action, can
@@ -46,7 +47,7 @@ def team_policy(request: HttpRequest, team_slug: str) -> HttpResponse:
     def stored_again() -> Stored:
         fresh = TeamPolicy.of(member.team_id)
         values = policy_values(PolicyDraft.of(fresh))
-        return fresh.version, values, last_change(fresh, EventKind.POLICY_CHANGED)
+        return fresh.version, values, last_change(fresh, PolicyChanged.tag)
 
     if request.method == "POST":
         request_limits.take(request_limits.POLICY, member.user_id)

@@ -8,7 +8,7 @@ from django.test import Client
 from django.urls import URLPattern, URLResolver, get_resolver, reverse
 
 from sessions.db.clock import database_now
-from sessions.models import AwsSession, EventKind, Heartbeat, Probe, Role
+from sessions.models import AwsSession, Event, EventKind, Heartbeat, Probe, Role
 from sessions.monitoring import heartbeats, request_limits
 from tests.house import House
 
@@ -138,6 +138,27 @@ def test_no_page_holds_a_secret_before_the_click_which_is_in_the_ledger(house):
     assert secret
     assert (secret[1] or secret[2]).encode() not in before
     assert len(house.events(EventKind.CREDENTIAL_REVEALED)) == 1
+
+
+def test_a_sessions_page_says_its_last_events_in_plain_words(house):
+    leaf = active(house)
+    ben = house.browser()
+    ben.post(reverse("reveal_snippet", args=[leaf.pk, "process"]))
+    [line] = house.events(EventKind.CREDENTIAL_REVEALED)
+    Event(
+        team_id=line.team_id,
+        session_id=line.session_id,
+        actor="ben",
+        at=line.at,
+        seq=10**9,
+        kind="session.teleported",
+        data={"to": "the moon"},
+    ).save()
+    page = " ".join(ben.get(reverse("session", args=[leaf.pk])).content.decode().split())
+    assert f"copied credentials (credential_process JSON), {line.data['access_key_id']}" in page
+    assert f"issued {line.data['access_key_id']} at hop 1 for ben, valid until" in page
+    assert "started it until" in page
+    assert "this version does not know: session.teleported" in page
 
 
 def test_a_downloaded_snippet_is_a_file_that_no_cache_keeps(house):

@@ -17,8 +17,10 @@ from sessions.chains.same_identity import is_known
 from sessions.exceptions import Refused
 from sessions.forms.conflicts import Stored, status_of
 from sessions.forms.people import AccessForm, GroupForm
+from sessions.ledger.events.people import GroupChanged, GroupCreated
+from sessions.ledger.events.sessions import AccessChanged
 from sessions.locks.versions import last_change
-from sessions.models import AssumerLink, AwsSession, EventKind, Membership, TeamGroup
+from sessions.models import AssumerLink, AwsSession, Membership, TeamGroup
 from sessions.permissions import Action
 from sessions.views.guards import member_in, recently_logged_in, session_for
 
@@ -45,7 +47,7 @@ def session_access(request: HttpRequest, session_id: UUID) -> HttpResponse:
 
         def stored_again() -> Stored:
             stored = AccessForm.initial_for(access_of(session))
-            return session.access_version, stored, last_change(session, EventKind.ACCESS_CHANGED)
+            return session.access_version, stored, last_change(session, AccessChanged.tag)
 
         if form.save_or_show(save, stored_again):
             messages.success(request, f"Access to “{session.alias}” saved.")
@@ -105,8 +107,8 @@ def edit_group(request: HttpRequest, team_slug: str, group_id: UUID | None = Non
 
         def stored_again() -> Stored:
             fresh = get_object_or_404(TeamGroup, pk=group_id, team=member.team)
-            kinds = (EventKind.GROUP_CREATED, EventKind.GROUP_CHANGED)
-            return fresh.version, _group_values(fresh), last_change(fresh, *kinds)
+            change = last_change(fresh, GroupCreated.tag, GroupChanged.tag)
+            return fresh.version, _group_values(fresh), change
 
         if saved := form.save_or_show(save, stored_again):
             messages.success(request, f"Group “{saved.name}” saved.")

@@ -17,13 +17,19 @@ from sessions.db.clock import database_now
 from sessions.exceptions import Refused
 from sessions.forms.conflicts import Stored, VersionedForm, status_of
 from sessions.forms.people import AwsNameForm, InviteForm, RoleForm, people_of
+from sessions.ledger.events.people import (
+    MemberAdded,
+    MemberReinstated,
+    MemberRenamed,
+    MemberRoleChanged,
+    MemberSuspended,
+)
 from sessions.ledger.held import held_by, name_of_former_member
 from sessions.locks.versions import last_change
 from sessions.models import (
     Activation,
     AwsName,
     AwsSession,
-    EventKind,
     Invitation,
     Membership,
     Role,
@@ -45,8 +51,8 @@ from sessions.views.guards import member_in, recently_logged_in
 # A page lists so many of what a person has, and says how many more there are.
 SHOWN = 50
 CHANGES = (
-    *(EventKind.MEMBER_ADDED, EventKind.MEMBER_ROLE_CHANGED, EventKind.MEMBER_RENAMED),
-    *(EventKind.MEMBER_DISABLED, EventKind.MEMBER_ENABLED),
+    *(MemberAdded.tag, MemberRoleChanged.tag, MemberRenamed.tag),
+    *(MemberSuspended.tag, MemberReinstated.tag),
 )
 
 

@@ -23,12 +23,13 @@ from sessions.exceptions import Refused
 from sessions.forms.conflicts import Stored, status_of
 from sessions.forms.picking import is_searching
 from sessions.forms.sessions import ChainedSessionForm, SessionForm, form_for, stored_values
+from sessions.ledger.events.roots import KeyRotationStep
+from sessions.ledger.events.sessions import SessionEdited, SourceIdentityDropped
 from sessions.locks.versions import Changed, last_change
 from sessions.models import (
     CHAINED,
     Activation,
     AwsSession,
-    EventKind,
     Membership,
     Probe,
     ProbeState,
@@ -189,12 +190,8 @@ def edit_session(request: HttpRequest, session_id: UUID) -> HttpResponse:
 
 def _stored_again(session: AwsSession) -> Stored:
     """Return what is stored of a session read again under the lock, and who changed it last."""
-    kinds = (
-        EventKind.SESSION_EDITED,
-        EventKind.SOURCE_IDENTITY_DROPPED,
-        EventKind.KEY_ROTATION_STEP,
-    )
-    return session.version, stored_values(session), last_change(session, *kinds)
+    tags = (SessionEdited.tag, SourceIdentityDropped.tag, KeyRotationStep.tag)
+    return session.version, stored_values(session), last_change(session, *tags)
 
 
 @login_required

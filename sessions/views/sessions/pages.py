@@ -1,7 +1,7 @@
 """The session list and the session page, and the live parts that ask again for themselves."""
 
 import hashlib
-from collections.abc import Iterable
+from itertools import islice
 from typing import Any
 from uuid import UUID
 
@@ -20,12 +20,12 @@ from sessions.chains.requests import plan
 from sessions.credentials.problems import problem_of
 from sessions.credentials.timing import PARENT_MARGIN
 from sessions.db.clock import database_now
+from sessions.ledger import events
 from sessions.models import (
     AssumerLink,
     AwsSession,
     Credential,
     Event,
-    EventKind,
     Membership,
     SourceIdentity,
     User,
@@ -239,37 +239,15 @@ def _events(session: AwsSession, member: Membership) -> list[dict[str, Any]]:
     lines = Event.objects.filter(team_id=str(member.team_id), session_id=str(session.pk)).order_by(
         "-seq"
     )
-    name = member.user.get_username()
-    if can(member, Action.READ_LEDGER):
-        chosen: Iterable[Event] = lines[:EVENTS_SHOWN]
-    else:
-        chosen = [
-            line
-            for line in lines[: EVENTS_SHOWN * 10]
-            if line.actor == name or name in line.data.get("for", [])
-        ]
+    reads_all, name = can(member, Action.READ_LEDGER), member.user.get_username()
+    some = lines[:EVENTS_SHOWN] if reads_all else lines[: EVENTS_SHOWN * 10]
+    said = ((line, events.read(line.kind, line.data)) for line in some)
+    theirs = (
+        (line, each)
+        for line, each in said
+        if reads_all or line.actor == name or each.concerns(name)
+    )
     return [
-        {
-            "at": line.at,
-            "kind_label": EventKind(line.kind).label,
-            "actor": line.actor,
-            "text": _text(line),
-        }
-        for line in list(chosen)[:EVENTS_SHOWN]
+        {"at": line.at, "actor": line.actor, "summary": each.summary()}
+        for line, each in islice(theirs, EVENTS_SHOWN)
     ]
-
-
-def _text(line: Event) -> str:
-    match EventKind(line.kind):
-        case EventKind.CREDENTIAL_MINTED:
-            return f"{line.data['access_key_id']} for {', '.join(line.data['for'])}"
-        case EventKind.CREDENTIAL_REFUSED:
-            return f"{line.data['code']} at hop {line.data['at_hop']}"
-        case EventKind.CREDENTIAL_REVEALED:
-            return f"{line.data['access_key_id']} as {line.data['form']}"
-        case EventKind.SESSION_ENDED_BY_EDIT:
-            return f"of {line.data['of']}, since {line.data['by']} changed {line.data['alias']}"
-        case EventKind.SESSION_STARTED:
-            return f"until {line.data['ends_at'][:16].replace('T', ' ')} UTC"
-        case _:
-            return ""
