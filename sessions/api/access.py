@@ -7,6 +7,7 @@ from django.http import HttpRequest, HttpResponse
 from pydantic import BaseModel, ConfigDict, Field, StringConstraints
 
 from sessions.api.base import ERRORS, ApiError, api, caller, etag, seen_version, session_for
+from sessions.api.schemas import Kind
 from sessions.catalog.access import set_access
 from sessions.catalog.audiences import Access, Audience, access_of
 from sessions.catalog.same_role import close_wider_ways, how_many_end, may_close, wider_ways
@@ -57,7 +58,7 @@ class WayOut(AccessModel):
 
     id: UUID
     alias: str
-    kind: str
+    kind: Kind
     active_people: int
 
 

@@ -7,6 +7,7 @@ from django.http import HttpRequest, HttpResponse
 
 from sessions.activations.status import Status
 from sessions.api.base import ERRORS, ApiError, api, caller, startable
+from sessions.api.schemas import Format, ProcessOut
 from sessions.delivery.reveal import NotReady, hand_out
 from sessions.monitoring import request_limits
 from sessions.permissions import Action
@@ -19,11 +20,12 @@ BROWSER_HEADERS = ("Origin", "Referer", "Sec-Fetch-Site", "Sec-Fetch-Dest", "Sec
 
 @api.get(
     "/sessions/{uuid:session_id}/credentials",
-    response=ERRORS,
+    response={200: ProcessOut, **ERRORS},
     url_name="credentials",
     summary="Your credentials, in a format",
+    openapi_extra={"responses": {200: {"content": {"text/plain": {"schema": {"type": "string"}}}}}},
 )
-def credentials(request: HttpRequest, session_id: UUID, format: str = "process") -> Any:
+def credentials(request: HttpRequest, session_id: UUID, format: Format = "process") -> Any:
     """`format=process` is the credential_process JSON; the others are the snippets of the page.
 
     409 while there is nothing to hand out, 503 when what there was has run out, 429 for a token

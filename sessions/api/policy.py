@@ -1,20 +1,22 @@
 """The team's policy, and the sessions whose names do not say who somebody was."""
 
-from typing import Any
+from typing import Annotated, Any
 from uuid import UUID
 
 from django.http import HttpRequest, HttpResponse
-from pydantic import BaseModel, ConfigDict
+from pydantic import BaseModel, ConfigDict, GetJsonSchemaHandler
 
 from sessions import tasks
 from sessions.activations.moves import progress
 from sessions.api.base import ERRORS, TRIES, ApiError, api, caller, etag, seen_version
+from sessions.api.schemas import described_as, one_of
 from sessions.catalog.team_policy import PolicyDraft
 from sessions.chains.names import may_be_unnamed, unnamed_sessions
 from sessions.forms.fields import wrong_types
+from sessions.forms.json_schema import changed_object
 from sessions.forms.team_policy import TeamPolicyForm, policy_values
 from sessions.locks.versions import Changed
-from sessions.models import Membership, TeamPolicy
+from sessions.models import Membership, SourceIdentity, TeamPolicy
 from sessions.models.sessions import load_chains
 from sessions.monitoring import request_limits
 from sessions.permissions import Action, NotAllowed, can
@@ -42,7 +44,7 @@ class PolicyOut(BaseModel):
     role_session_name: str
     username_demanded: bool
     names_locked: bool
-    source_identity: str
+    source_identity: Annotated[str, one_of(*SourceIdentity.values)]
     tags: dict[str, list[str]]
     networks: list[str]
     activation_hours: int
@@ -53,6 +55,12 @@ class PolicyPatch(BaseModel):
     """Any of the policy's fields; what is left out stays."""
 
     model_config = ConfigDict(extra="allow")
+
+    @classmethod
+    def __get_pydantic_json_schema__(
+        cls, core_schema: Any, handler: GetJsonSchemaHandler
+    ) -> dict[str, Any]:
+        return described_as(cls, changed_object(cls.__name__, TeamPolicyForm.base_fields))
 
 
 class UnnamedOut(BaseModel):

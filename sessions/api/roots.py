@@ -1,6 +1,7 @@
 """Answer what a root asks a person for: a code, an approval in the browser."""
 
-from typing import Any
+from datetime import datetime
+from typing import Annotated, Any
 from uuid import UUID
 
 from django.http import HttpRequest
@@ -9,10 +10,11 @@ from pydantic import BaseModel, ConfigDict
 
 from sessions import tasks
 from sessions.api.base import ERRORS, ApiError, api, caller, session_for
+from sessions.api.schemas import ProblemOut, one_of
 from sessions.credentials.problems import stored_problem
 from sessions.db.clock import database_now
 from sessions.exceptions import NotThere, Refused, RightLost
-from sessions.models import Approval, AwsSession, Membership
+from sessions.models import Approval, ApprovalStage, AwsSession, Membership
 from sessions.monitoring import request_limits
 from sessions.permissions import Action, NotAllowed, may_answer
 from sessions.roots import approvals
@@ -25,17 +27,20 @@ class AnswerIn(BaseModel):
     model_config = ConfigDict(extra="allow")
 
 
+Stage = Annotated[str, one_of("none", *ApprovalStage.values)]
+
+
 class ApprovalOut(BaseModel):
     """Show the caller's approval: none, asked, open, given, over.
 
     While it is open, go to `url` and compare `user_code`.
     """
 
-    stage: str
+    stage: Stage
     url: str = ""
     user_code: str = ""
-    page_ends_at: Any = None
-    problem: Any = None
+    page_ends_at: datetime | None = None
+    problem: ProblemOut | None = None
 
 
 def _root_for(request: HttpRequest, session_id: UUID) -> tuple[AwsSession, Membership]:

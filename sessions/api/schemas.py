@@ -1,25 +1,41 @@
 """Declare what goes in and out, as the OpenAPI document shows it."""
 
-from typing import Any
+import inspect
+from datetime import datetime
+from typing import Annotated, Any
 from uuid import UUID
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, ConfigDict, Field, GetJsonSchemaHandler, WithJsonSchema
 
+from sessions.activations.status import Status
+from sessions.aws.roots import ROOT_KINDS
+from sessions.forms.json_schema import changed_session, new_session
 from sessions.models import CHAINED
+from sessions.snippets import FORMATS
+
+
+def one_of(*values: str) -> WithJsonSchema:
+    """Show a text as one of these; what else is sent is refused in words of our own."""
+    return WithJsonSchema({"type": "string", "enum": list(values)})
+
+
+Kind = Annotated[str, one_of(CHAINED, *ROOT_KINDS)]
+Format = Annotated[str, one_of(*(key for key, each in FORMATS.items() if each.secret))]
 
 
 # pydantic's own models, since ninja's Schema passes on no fields that it was not told of.
 class ProblemOut(BaseModel):
     """Show what stands in the way, at which hop (0 is the root), and what to check.
 
-    `label`: what becomes of it meanwhile, as the
-    pages say it; `people`: whom alone it concerns, if it is not everybody."""
+    `label`: what becomes of it meanwhile, as the pages say it; `people`: whom alone it concerns, if
+    it is not everybody.
+    """
 
     code: str
     hop: int
     message: str
     check: str
-    since: Any = None
+    since: datetime | None = None
     label: str = ""
     people: list[str] = []
 
@@ -29,7 +45,7 @@ class StepOut(BaseModel):
 
     id: UUID
     alias: str
-    kind: str
+    kind: Kind
 
 
 class SessionOut(BaseModel):
@@ -53,18 +69,39 @@ class SessionOut(BaseModel):
 
     id: UUID
     version: int
-    kind: str
+    kind: Kind
     alias: str
     profile: str
     region: str
     sts_region: str | None = None
     account: str = ""
+    cloudtrail_name: str = ""
     cloudtrail_arn: str = ""
-    status: str
-    expires_at: Any = None
-    minted_at: Any = None
+    status: Status
+    expires_at: datetime | None = None
+    minted_at: datetime | None = None
+    next_rotation_at: datetime | None = None
+    ends_at: datetime | None = None
     problem: ProblemOut | None = None
     chain: list[StepOut]
+
+
+class ProcessOut(BaseModel):
+    """Give credentials as a `credential_process` prints them.
+
+    https://docs.aws.amazon.com/sdkref/latest/guide/feature-process-credentials.html
+    """
+
+    Version: int = 1
+    AccessKeyId: str
+    SecretAccessKey: str
+    SessionToken: str | None = None
+    Expiration: datetime | None = None
+
+
+def described_as(model: type[BaseModel], schema: dict[str, Any]) -> dict[str, Any]:
+    """Give a schema made elsewhere the model's name and docstring."""
+    return {"title": model.__name__, "description": inspect.cleandoc(model.__doc__ or ""), **schema}
 
 
 class SessionIn(BaseModel):
@@ -87,6 +124,12 @@ class SessionIn(BaseModel):
     region: str = ""
     sts_region: str = ""
 
+    @classmethod
+    def __get_pydantic_json_schema__(
+        cls, core_schema: Any, handler: GetJsonSchemaHandler
+    ) -> dict[str, Any]:
+        return described_as(cls, new_session())
+
 
 class SessionPatch(BaseModel):
     """Any of the fields of the session's form; what is left out, or sent back as it was answered,
@@ -96,6 +139,12 @@ class SessionPatch(BaseModel):
     """
 
     model_config = ConfigDict(extra="allow")
+
+    @classmethod
+    def __get_pydantic_json_schema__(
+        cls, core_schema: Any, handler: GetJsonSchemaHandler
+    ) -> dict[str, Any]:
+        return described_as(cls, changed_session())
 
 
 class Chosen(BaseModel):

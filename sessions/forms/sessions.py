@@ -24,7 +24,7 @@ from sessions.forms.fields import ListedField, TypedField
 from sessions.forms.hop_fields import advanced_fields, hop_draft, stored_hop_values
 from sessions.forms.picking import SessionPicker
 from sessions.locks.versions import Changed
-from sessions.models import CHAINED, AwsSession, Membership
+from sessions.models import CHAINED, AwsSession, Membership, TeamPolicy
 from sessions.secret import Secret
 
 ALIAS_MAX = 64
@@ -256,36 +256,7 @@ class RootSessionForm(SessionForm):
     def __init__(self, *args: Any, kind: RootKind, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
         self.kind = kind
-        self.fields["sts_region"] = ListedField(
-            label="STS region",
-            required=False,
-            choices=[("", "Same as the region"), *region_choices()],
-            help_text="Where AssumeRole is called for its chains.",
-        )
-        for spec in kind.fields:
-            self.fields[spec.name] = self._field(spec)
-
-    def _field(self, spec: Field) -> forms.Field:
-        if spec.options is not None:
-            return ListedField(
-                label=spec.label,
-                help_text=spec.help,
-                required=spec.required,
-                choices=[("", "Choose…"), *((each.value, each.label) for each in spec.options())],
-            )
-        stored = self.session is not None and spec.secret
-        widget = (
-            forms.PasswordInput(attrs={"autocomplete": "off"}) if spec.secret else forms.TextInput()
-        )
-        widget.attrs.update(spellcheck="false", autocapitalize="off", autocomplete="off")
-        return TypedField(
-            label=spec.label,
-            help_text=f"{spec.help} Leave blank to keep the stored one." if stored else spec.help,
-            required=spec.required and not stored,
-            max_length=2048,
-            check=spec.validate,
-            widget=widget,
-        )
+        self.fields |= root_fields(kind, is_stored=self.session is not None)
 
     def clean(self) -> dict[str, Any]:
         cleaned = super().clean() or {}
@@ -322,6 +293,48 @@ class RootSessionForm(SessionForm):
                 spec.name: Secret(value) for spec, value in typed.items() if spec.secret and value
             },
         )
+
+
+def root_fields(kind: RootKind, *, is_stored: bool = False) -> dict[str, forms.Field]:
+    """Make the fields that a root has beside every session's: {name: field}, in order."""
+    sts_region = ListedField(
+        label="STS region",
+        required=False,
+        choices=[("", "Same as the region"), *region_choices()],
+        help_text="Where AssumeRole is called for its chains.",
+    )
+    own = {spec.name: _root_field(spec, is_stored=is_stored) for spec in kind.fields}
+    return {"sts_region": sts_region, **own}
+
+
+def _root_field(spec: Field, *, is_stored: bool) -> forms.Field:
+    if spec.options is not None:
+        return ListedField(
+            label=spec.label,
+            help_text=spec.help,
+            required=spec.required,
+            choices=[("", "Choose…"), *((each.value, each.label) for each in spec.options())],
+        )
+    kept = is_stored and spec.secret
+    widget = (
+        forms.PasswordInput(attrs={"autocomplete": "off"}) if spec.secret else forms.TextInput()
+    )
+    widget.attrs.update(spellcheck="false", autocapitalize="off", autocomplete="off")
+    return TypedField(
+        label=spec.label,
+        help_text=f"{spec.help} Leave blank to keep the stored one." if kept else spec.help,
+        required=spec.required and not kept,
+        max_length=2048,
+        check=spec.validate,
+        widget=widget,
+    )
+
+
+def fields_of(kind: str) -> dict[str, forms.Field]:
+    """Make the fields of a kind's form, as a team with the default policy sees them."""
+    if kind == CHAINED:
+        return {**ChainedSessionForm.base_fields, **advanced_fields(TeamPolicy())}
+    return {**SessionForm.base_fields, **root_fields(ROOT_KINDS[kind])}
 
 
 def form_for(

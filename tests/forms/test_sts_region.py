@@ -15,7 +15,7 @@ from django.urls import reverse
 
 from chainweb.local import embedded
 from sessions.aws.roots import ROOT_KINDS
-from sessions.models import AwsSession
+from sessions.models import CHAINED, AwsSession
 
 DATABASE = {"DATABASE_URL", "DJANGO_SETTINGS_MODULE"}
 CHECKOUT = Path(__file__).parents[2]
@@ -100,8 +100,9 @@ def test_the_roots_page_and_form_show_it(house):
 
 def test_the_openapi_document_tells_of_it(api):
     schemas = api("GET", "/openapi.json").json()["components"]["schemas"]
-    for name in ("SessionIn", "SessionOut"):
-        assert "sts_region" in schemas[name]["properties"]
+    assert "sts_region" in schemas["SessionOut"]["properties"]
+    for each in schemas["SessionIn"]["oneOf"]:
+        assert ("sts_region" in each["properties"]) == (each["title"] != CHAINED)
 
 
 def test_an_older_root_in_an_opt_in_region_stays_where_its_calls_succeed(tmp_path):
