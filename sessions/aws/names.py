@@ -4,19 +4,17 @@ The limits are those of STS's own service model (botocore/data/sts/2011-06-15). 
 and its patterns cover the whole text, hence `re.ASCII` and `re.fullmatch` throughout.
 """
 
-import json
 import re
 import secrets
 import unicodedata
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable
 from functools import lru_cache
 
 from botocore.loaders import Loader
 
 from sessions.aws.characters import shown
-from sessions.aws.readable import HASH_DIGITS, NAME_CHARACTER, alone, hash_of, spelt_out
+from sessions.aws.readable import HASH_DIGITS, NAME_CHARACTER, hash_of, spelt_out
 
-PLACEHOLDERS = ("username", "alias", "team")
 LONGEST_SESSION_NAME = 64
 LONGEST_AWS_NAME = 32
 LONGEST_PROFILE = 128
@@ -24,16 +22,6 @@ MOST_TAGS = 50
 
 _PATH_LIKE_CHARACTER = re.compile(r"[A-Za-z0-9_+=,.@:/-]", re.ASCII)
 _PROFILE_CHARACTER = re.compile(r"[A-Za-z0-9_/.%@:+-]", re.ASCII)
-_PIECE = re.compile(r"\{([^{}]*)\}|([^{}]+)|([{}])", re.ASCII)
-_LEGAL = re.compile(r"[A-Za-z0-9_+=,.@-]+", re.ASCII)
-# What a name looks like that was too long, or too short, and ends in a hash. An alias can be typed
-# that looks like it: that gets a hash of its own, so that nobody can type what another alias
-# becomes.
-_SHORTENED = re.compile(
-    rf".?(?:-[0-9a-f]{{{HASH_DIGITS}}})+"
-    rf"|.{{{LONGEST_SESSION_NAME - 1 - HASH_DIGITS}}}-[0-9a-f]{{{HASH_DIGITS}}}",
-    re.ASCII,
-)
 
 
 class InvalidName(ValueError):
@@ -42,7 +30,7 @@ class InvalidName(ValueError):
 
 def validate_role_session_name(text: str) -> str:
     """2–64 of `[A-Za-z0-9_+=,.@-]`: what CloudTrail shows after the role's name."""
-    return _checked(
+    return validate_characters(
         text, "A role session name", 2, LONGEST_SESSION_NAME, NAME_CHARACTER, "_ + = , . @ -"
     )
 
@@ -51,14 +39,16 @@ def validate_source_identity(text: str) -> str:
     """As a role session name; what begins with "aws:" is AWS's own."""
     if text.lower().startswith("aws:"):
         raise InvalidName("A source identity may not begin with “aws:”.")
-    return _checked(
+    return validate_characters(
         text, "A source identity", 2, LONGEST_SESSION_NAME, NAME_CHARACTER, "_ + = , . @ -"
     )
 
 
 def validate_external_id(text: str) -> str:
     """2–1224 of `[A-Za-z0-9_+=,.@:/-]`."""
-    return _checked(text, "An external ID", 2, 1224, _PATH_LIKE_CHARACTER, "_ + = , . @ : / -")
+    return validate_characters(
+        text, "An external ID", 2, 1224, _PATH_LIKE_CHARACTER, "_ + = , . @ : / -"
+    )
 
 
 def new_external_id() -> str:
@@ -70,12 +60,16 @@ def validate_mfa_serial(text: str) -> str:
     """9–256 of `[A-Za-z0-9_+=/:,.@-]`: a device's ARN, or the serial number of a hardware
     device.
     """
-    return _checked(text, "An MFA serial", 9, 256, _PATH_LIKE_CHARACTER, "_ + = , . @ : / -")
+    return validate_characters(
+        text, "An MFA serial", 9, 256, _PATH_LIKE_CHARACTER, "_ + = , . @ : / -"
+    )
 
 
 def validate_profile(text: str) -> str:
     """1–128 of `[A-Za-z0-9_/.%@:+-]`, which is what every AWS SDK reads as a profile's name."""
-    _checked(text, "A named profile", 1, LONGEST_PROFILE, _PROFILE_CHARACTER, "_ - / . % @ : +")
+    validate_characters(
+        text, "A named profile", 1, LONGEST_PROFILE, _PROFILE_CHARACTER, "_ - / . % @ : +"
+    )
     # Python's reader of INI files, and so botocore, gives what stands under [DEFAULT] to every
     # other profile.
     if text == "DEFAULT":
@@ -136,92 +130,6 @@ def validate_region(text: str) -> str:
     return text
 
 
-def validate_role_session_name_template(text: str) -> str:
-    """Check a role session name with {username}, {alias} or {team} before it is filled in."""
-    literal, fields = "", 0
-    for placeholder, characters, brace in _PIECE.findall(text):
-        if brace or (not characters and placeholder not in PLACEHOLDERS):
-            known = ", ".join(f"{{{name}}}" for name in PLACEHOLDERS)
-            raise InvalidName(
-                f"There is no {shown(f'{{{placeholder}}}')}; what can be filled in is {known}."
-                if not brace
-                else f"A “{brace}” stands alone; what can be filled in is {known}."
-            )
-        literal += characters
-        fields += not characters
-    shortest = 0 if fields else 2
-    _checked(
-        literal,
-        "A role session name",
-        shortest,
-        LONGEST_SESSION_NAME,
-        NAME_CHARACTER,
-        "_ + = , . @ - (and {…})",
-    )
-    return text
-
-
-def names_a_person(template: str) -> bool:
-    """Tell if {username} is in the template."""
-    return any(placeholder == "username" for placeholder, _, _ in _PIECE.findall(template))
-
-
-def render_role_session_name(template: str, values: Mapping[str, str]) -> str:
-    """Fill in a template's placeholders.
-
-    The result is a legal role session name, and never the same for two aliases.
-
-    What is not legal in a value is spelt out and marked (see `readable.alone`). What is too long is
-    shortened, {username} last of all, and ends in a hash of the whole, so that two names with the
-    same beginning stay two names. Raises `InvalidName` for a template that
-    `validate_role_session_name_template` refuses, or if a value is missing.
-    """
-    validate_role_session_name_template(template)
-    pieces, whole, has_alias = [], [template], False
-    for placeholder, characters, _ in _PIECE.findall(template):
-        if placeholder and placeholder not in values:
-            raise InvalidName(f"Nothing is known for {{{placeholder}}}.")
-        whole.append(values[placeholder] if placeholder else characters)
-        pieces.append([_part(placeholder, whole[-1]), placeholder])
-        has_alias = has_alias or placeholder == "alias"
-    rendered = "".join(text for text, _ in pieces)
-    if 2 <= len(rendered) <= LONGEST_SESSION_NAME and not (
-        has_alias and _SHORTENED.fullmatch(rendered)
-    ):
-        return validate_role_session_name(rendered)
-    excess = max(len(rendered) + 1 + HASH_DIGITS - LONGEST_SESSION_NAME, 0)
-    # The longest piece that is not the person is shortened first.
-    for piece in sorted(pieces, key=lambda piece: (piece[1] == "username", -len(piece[0]))):
-        cut = min(excess, len(piece[0]))
-        piece[0], excess = piece[0][: len(piece[0]) - cut], excess - cut
-    kept = "".join(text for text, _ in pieces)
-    return validate_role_session_name(f"{kept}-{hash_of(json.dumps(whole))}")
-
-
-def filled_in(template: str, values: Mapping[str, str]) -> tuple[str | None, ...]:
-    """List the pieces of a name with {alias} and {team} filled in, and None for {username}.
-
-    A name without a person is one piece. Raises `InvalidName` for a template that
-    `validate_role_session_name_template` refuses.
-    """
-    if not names_a_person(template):
-        return (render_role_session_name(template, values),)
-    validate_role_session_name_template(template)
-    return tuple(
-        (
-            None
-            if placeholder == "username"
-            else _part(placeholder, values.get(placeholder, characters))
-        )
-        for placeholder, characters, _ in _PIECE.findall(template)
-    )
-
-
-def _part(placeholder: str, text: str) -> str:
-    """Make a piece of a name. Handles and teams are legal already, and unique as they are."""
-    return text if placeholder != "alias" and _LEGAL.fullmatch(text) else alone(text)
-
-
 def aws_name_from(text: str) -> str:
     """Propose a handle for CloudTrail from any person's name: 2–32 characters, legal, the same each
     time.
@@ -236,7 +144,7 @@ def aws_name_from(text: str) -> str:
     return name
 
 
-def _checked(
+def validate_characters(
     text: str, what: str, shortest: int, longest: int, character: re.Pattern[str], marks: str
 ) -> str:
     if _whole(character.pattern, shortest, longest).fullmatch(text):

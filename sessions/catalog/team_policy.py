@@ -12,8 +12,9 @@ from django.db.models.functions import StrIndex
 from sessions import ledger
 from sessions.activations.moves import follow
 from sessions.aws import names, session_policies
+from sessions.aws.name_template import NameTemplate
 from sessions.aws.session_policies import LONGEST_POLICY
-from sessions.chains.handles import HANDLE, Shape, clash, handles_of
+from sessions.chains.handles import HANDLE, clash, handles_of
 from sessions.chains.names import effective_template
 from sessions.chains.rules import check_name, check_size, check_tags, size_of, why_not_tags
 from sessions.db.batches import in_batches
@@ -44,7 +45,6 @@ HOURS = range(1, 7 * 24 + 1)
 SAVED = (EventKind.SESSION_CREATED, EventKind.SESSION_EDITED)
 # How often the chains are checked anew because somebody else has changed the policy meanwhile.
 TRIES = 3
-ALIAS = "{alias}"
 
 
 @dataclass(frozen=True)
@@ -98,8 +98,8 @@ class PolicyDraft:
         return int(_checked("activation_hours", lambda: validate_hours(self.activation_hours)))
 
     def _template(self) -> str:
-        names.validate_role_session_name_template(self.role_session_name)
-        if self.username_demanded and not names.names_a_person(self.role_session_name):
+        template = NameTemplate(self.role_session_name).check()
+        if self.username_demanded and not template.names_a_person:
             raise ValueError("The default itself has no {username}, which is demanded below.")
         return self.role_session_name
 
@@ -269,9 +269,9 @@ def _check_names(sessions: QuerySet[AwsSession], policy: TeamPolicy) -> None:
     with_alias: list[str] = []
     for (own,) in _said(sessions, "role_session_name"):
         template = effective_template(own, policy)
-        if ALIAS in template:
+        if template.has_alias:
             with_alias.append(own)
-        elif template != HANDLE and clash(Shape.of(template, "", policy.team.slug), handles):
+        elif template != HANDLE and clash(template.fill("", policy.team.slug), handles):
             session = _with(sessions, role_session_name=own)
             _check(session, check_name, session, policy, handles)
     if not with_alias:

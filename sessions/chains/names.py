@@ -9,7 +9,8 @@ from django.db.models.functions import Lower
 from sessions.aws import session_policies
 from sessions.aws.arn import InvalidArn, RoleArn
 from sessions.aws.hop import Hop
-from sessions.aws.names import InvalidName, names_a_person, render_role_session_name
+from sessions.aws.name_template import NameTemplate
+from sessions.aws.names import InvalidName
 from sessions.aws.roots import ROOT_KINDS
 from sessions.models import (
     CHAINED,
@@ -22,17 +23,18 @@ from sessions.models import (
 )
 
 
-def effective_template(own: str, policy: TeamPolicy) -> str:
+def effective_template(own: str, policy: TeamPolicy) -> NameTemplate:
     """Choose the template that counts.
 
     The team's for a link without one of its own, where it is locked, or where the link's
     own does not name a person but must."""
-    if not own or policy.names_locked or (policy.username_demanded and not names_a_person(own)):
-        return policy.role_session_name
-    return own
+    template = NameTemplate(own)
+    if not own or policy.names_locked or (policy.username_demanded and not template.names_a_person):
+        return NameTemplate(policy.role_session_name)
+    return template
 
 
-def template_of(link: AssumerLink, policy: TeamPolicy) -> str:
+def template_of(link: AssumerLink, policy: TeamPolicy) -> NameTemplate:
     return effective_template(link.role_session_name, policy)
 
 
@@ -44,7 +46,7 @@ def role_session_name(
     Raises `InvalidName` for a broken template.
     """
     values = {"username": member.user.aws_name, "alias": session.alias, "team": member.team.slug}
-    return render_role_session_name(template_of(link, policy), values)
+    return template_of(link, policy).render(values)
 
 
 def carries_source_identity(chain: Sequence[AwsSession], policy: TeamPolicy) -> bool:
@@ -126,7 +128,7 @@ def preview(chain: Sequence[AwsSession], member: Membership, policy: TeamPolicy)
                     is_personal=ROOT_KINDS[chain[0].kind].per_person
                     or bool(hops[0].source_identity)
                     or any(
-                        names_a_person(template_of(each.link, policy))
+                        template_of(each.link, policy).names_a_person
                         for each in chain[1 : number + 1]
                     ),
                     is_bound=is_last and bool(policy.networks or session.link.networks),
@@ -160,12 +162,13 @@ def may_be_unnamed(team: Team, policy: TeamPolicy) -> QuerySet[AwsSession]:
     alias.
     """
     found = AwsSession.objects.filter(team=team, kind=CHAINED).select_related("team", "link")
+    default_names_a_person = NameTemplate(policy.role_session_name).names_a_person
     if policy.names_locked or policy.username_demanded:
-        if names_a_person(policy.role_session_name):
+        if default_names_a_person:
             return found.none()
         if policy.names_locked:
             return found.order_by(Lower("alias"), "pk")
-    if names_a_person(policy.role_session_name):
+    if default_names_a_person:
         found = found.exclude(link__role_session_name="")
     return found.exclude(link__role_session_name__contains="{username}").order_by(
         Lower("alias"), "pk"
@@ -185,12 +188,15 @@ def unnamed_sessions(
     found = []
     for chain in chains:
         session = chain[-1]
-        if not session.is_chained or names_a_person(template := template_of(session.link, policy)):
+        if not session.is_chained:
+            continue
+        template = template_of(session.link, policy)
+        if template.names_a_person:
             continue
         try:
-            name = render_role_session_name(template, {"alias": session.alias, "team": team.slug})
+            name = template.render({"alias": session.alias, "team": team.slug})
         except InvalidName:
             name = ""  # a template of before the rules, which is never sent
         carries = carries_source_identity(chain, policy)
-        found.append(Unnamed(session, template, carries, owners.get(name.lower(), "")))
+        found.append(Unnamed(session, template.text, carries, owners.get(name.lower(), "")))
     return found

@@ -4,9 +4,10 @@ from collections.abc import Mapping, Sequence
 
 from sessions.aws import session_policies
 from sessions.aws.arn import RoleArn
-from sessions.aws.names import InvalidName, names_a_person
+from sessions.aws.name_template import NameTemplate
+from sessions.aws.names import InvalidName
 from sessions.aws.session_policies import LONGEST_POLICY
-from sessions.chains.handles import HANDLE, Shape, clash, handles_of
+from sessions.chains.handles import HANDLE, clash, handles_of
 from sessions.chains.names import template_of
 from sessions.exceptions import Refused
 from sessions.models import AssumerLink, AwsSession, TeamPolicy
@@ -15,8 +16,9 @@ from sessions.models.sessions import load_chains
 
 def check_link(link: AssumerLink, policy: TeamPolicy) -> None:
     """Check that the team's policy allows a link. Raises `Refused`."""
-    own = link.role_session_name
-    if own and policy.username_demanded and not policy.names_locked and not names_a_person(own):
+    own = NameTemplate(link.role_session_name)
+    demanded = policy.username_demanded and not policy.names_locked
+    if own.text and demanded and not own.names_a_person:
         raise Refused(
             "role_session_name", "The team's policy demands {username} in every role session name."
         )
@@ -45,8 +47,8 @@ def check_name(
     if template == HANDLE:
         return
     assert session.team is not None
-    shape = Shape.of(template, session.alias, session.team.slug)
-    name = clash(shape, handles_of(session.team_id) if handles is None else handles)
+    filled = template.fill(session.alias, session.team.slug)
+    name = clash(filled, handles_of(session.team_id) if handles is None else handles)
     if name:
         raise Refused(
             "role_session_name",

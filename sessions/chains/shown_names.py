@@ -11,8 +11,9 @@ from typing import Any
 from django.db.models import Q
 from django.db.models.functions import Lower
 
+from sessions.aws.name_template import NameTemplate
 from sessions.aws.names import InvalidName
-from sessions.chains.handles import HANDLE, Shape
+from sessions.chains.handles import HANDLE
 from sessions.chains.names import effective_template
 from sessions.models import CHAINED, AssumerLink, AwsName, AwsSession, Membership, Team, TeamPolicy
 from sessions.models.sessions import shown_alias
@@ -40,16 +41,16 @@ class ShownNames:
 
         `person_id`: whose it would be.
         """
-        for team, shape in self._shapes(handle.lower(), person_id):
-            if shape.is_fixed:
-                if shape.name("").lower() == handle.lower():
+        for team, filled in self._filled_templates(handle.lower(), person_id):
+            if not filled.names_a_person:
+                if filled.text.lower() == handle.lower():
                     return True
                 continue
-            if (whose := shape.whose(handle)) and self.members.get(team, {}).get(
+            if (whose := filled.matches(handle)) and self.members.get(team, {}).get(
                 whose.lower(), person_id
             ) != person_id:
                 return True
-            name = shape.name(handle).lower()
+            name = filled.with_handle(handle).lower()
             if name in self.owners and self.owners[name] != person_id:
                 return True
         return False
@@ -57,22 +58,22 @@ class ShownNames:
     def _policy(self, team_id: Any) -> TeamPolicy:
         return getattr(self.teams[team_id], "policy", None) or TeamPolicy(team_id=team_id)
 
-    def _shapes(self, handle: str, person_id: int | None) -> Iterator[tuple[Any, Shape]]:
-        """Return what could come out as that name: (team's id, the part made of handles), each
-        once.
-        """
-        found: set[tuple[Any, str, str]] = set()
+    def _default(self, team_id: Any) -> NameTemplate:
+        return NameTemplate(self._policy(team_id).role_session_name)
+
+    def _filled_templates(
+        self, handle: str, person_id: int | None
+    ) -> Iterator[tuple[Any, NameTemplate]]:
+        """Find the templates that could become that name: (team's id, filled in), each once."""
+        found: set[tuple[Any, NameTemplate, str]] = set()
         for team, own, alias in self._links(handle, person_id):
             template = effective_template(own, self._policy(team))
             if template != HANDLE:
-                found.add((team, template, alias if ALIAS in template else ""))
-        found |= {
-            (team, self._policy(team).role_session_name, "")
-            for team in self._ruled_by_one_template()
-        }
+                found.add((team, template, alias if template.has_alias else ""))
+        found |= {(team, self._default(team), "") for team in self._ruled_by_one_template()}
         for team, template, alias in found:
             try:
-                yield team, Shape.of(template, alias, self.teams[team].slug)
+                yield team, template.fill(alias, self.teams[team].slug)
             except InvalidName:
                 continue  # of before the rules, and never sent
 
@@ -80,12 +81,10 @@ class ShownNames:
         """Return the teams whose policy puts another template than {username} in place of links'
         own.
         """
-        return [team for team in self.teams if self._policy(team).role_session_name != HANDLE]
+        return [team for team in self.teams if self._default(team) != HANDLE]
 
     def _ruled_by_one_template(self) -> set[Any]:
-        overruled = [
-            team for team in self._overruled() if ALIAS not in self._policy(team).role_session_name
-        ]
+        overruled = [team for team in self._overruled() if not self._default(team).has_alias]
         if not overruled:
             return set()
         chained = AwsSession.objects.filter(team__in=overruled, kind=CHAINED).order_by()
@@ -107,7 +106,7 @@ class ShownNames:
         )
         columns = ("session__team_id", "role_session_name", "session__alias")
         return {
-            *links.filter(template__in=templates - {HANDLE}).values_list(*columns),
+            *links.filter(template__in=templates - {HANDLE.text}).values_list(*columns),
             *links.filter(Q(session__shown_alias__in=aliases) | unknown).values_list(*columns),
         }
 
@@ -129,7 +128,7 @@ class ShownNames:
             for team in self.teams.values()
             if team.slug.lower() in name
         )
-        return [*([(inside, HANDLE)] if inside else []), *slugs]
+        return [*([(inside, HANDLE.text)] if inside else []), *slugs]
 
 
 def _written(name: str, placeholders: list[tuple[str, str]]) -> Iterator[str]:

@@ -14,6 +14,7 @@ from django.urls import reverse
 from sessions.aws import names
 from sessions.aws.arn import RoleArn
 from sessions.aws.characters import refuse_unseen, trimmed
+from sessions.aws.name_template import validate_name_template
 from sessions.aws.roots import ROOT_KINDS, Field, RootKind
 from sessions.catalog.sessions import Draft, save_session
 from sessions.catalog.team_view import TeamView
@@ -139,7 +140,7 @@ class ChainedSessionForm(SessionForm):
         label="Role session name",
         required=False,
         max_length=128,
-        check=names.validate_role_session_name_template,
+        check=validate_name_template,
         help_text=(
             "What CloudTrail and other logs show for what is done with this session. {username},"
             " {alias} and {team} are filled in for each person. Blank: your team's default,"

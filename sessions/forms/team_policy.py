@@ -9,6 +9,7 @@ from django.urls import reverse
 
 from sessions.aws import names, session_policies
 from sessions.aws.characters import trimmed
+from sessions.aws.name_template import validate_name_template
 from sessions.catalog.team_policy import HOURS, PolicyDraft, save_policy, validate_hours
 from sessions.exceptions import NotThere, Refused, RightLost
 from sessions.forms import picking
@@ -62,7 +63,7 @@ class TeamPolicyForm(VersionedForm):
     role_session_name = TypedField(
         label="Default role session name",
         max_length=128,
-        check=names.validate_role_session_name_template,
+        check=validate_name_template,
         help_text=(
             "Of every session without one of its own. {username} is the person's name in"
             " CloudTrail, {alias} the session's, {team} yours."

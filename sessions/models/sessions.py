@@ -7,7 +7,7 @@ from typing import Any
 from django.db import models
 from django.db.models.functions import Lower
 
-from sessions.aws.names import filled_in
+from sessions.aws.readable import alone
 from sessions.aws.roots import ROOT_KINDS
 from sessions.db.lookups import RoleKey
 from sessions.models.forest import above, below, height_below
@@ -208,8 +208,7 @@ def shown_alias(alias: str) -> str:
     """Return an alias as names in CloudTrail show it, in lower case; empty where no handle is as
     long.
     """
-    piece, _ = filled_in("{alias}{username}", {"alias": alias})
-    text = (piece or "").lower()
+    text = alone(alias).lower()
     return text if len(text) <= LONGEST_HANDLE else ""
 
 
