@@ -1,14 +1,13 @@
 """Describe the status of a person's activation."""
 
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 from enum import StrEnum
 from typing import Any
 
-from sessions.credentials.problems import Problem, problem_of
 from sessions.credentials.timing import LEAST_LIFE, SETTLING
-from sessions.models import Activation, Credential, Ended, Membership
+from sessions.models import Activation, Credential, Ended, Membership, Problem
 
 
 class Status(StrEnum):
@@ -43,11 +42,7 @@ def ended_state(notice: Ended | None) -> State:
     """Describe what a member has not started, or what an edit has ended since."""
     if notice is None:
         return INACTIVE
-    said = notice.problem
-    problem = Problem(
-        said["code"], 0, said["message"], said["check"], notice.at, False, "ended", is_ended=True
-    )
-    return State(problem=problem)
+    return State(problem=replace(notice.problem, since=notice.at, is_ended=True))
 
 
 def state_of(activation: Activation | None, now: datetime) -> State:
@@ -55,7 +50,7 @@ def state_of(activation: Activation | None, now: datetime) -> State:
     if activation is None or activation.ends_at <= now:
         return INACTIVE
     credential = activation.credential
-    problem = problem_of(credential, now)
+    problem = credential.problem_at(now)
     if credential.is_live(now) and not _is_settling(activation, credential, now):
         status = Status.ACTIVE
     elif problem and problem.is_refused:

@@ -11,7 +11,6 @@ from pydantic import BaseModel, ConfigDict
 from sessions import tasks
 from sessions.api.base import ERRORS, ApiError, api, caller, session_for
 from sessions.api.schemas import ProblemOut, one_of
-from sessions.credentials.problems import stored_problem
 from sessions.db.clock import database_now
 from sessions.exceptions import NotThere, Refused, RightLost
 from sessions.models import Approval, ApprovalStage, AwsSession, Membership
@@ -88,13 +87,12 @@ def give_answer(request: HttpRequest, session_id: UUID, payload: AnswerIn) -> An
 def _as_json(approval: Approval | None) -> dict[str, Any]:
     if approval is None:
         return {"stage": "none"}
-    problem = stored_problem(approval.problem)
     return {
         "stage": str(approval.stage),
         "url": approval.url,
         "user_code": approval.user_code,
         "page_ends_at": approval.page_ends_at,
-        "problem": problem.as_json() if problem else None,
+        "problem": ProblemOut.of(approval.problem),
     }
 
 

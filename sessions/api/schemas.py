@@ -2,7 +2,7 @@
 
 import inspect
 from datetime import datetime
-from typing import Annotated, Any
+from typing import Annotated, Any, Self
 from uuid import UUID
 
 from pydantic import BaseModel, ConfigDict, Field, GetJsonSchemaHandler, WithJsonSchema
@@ -10,7 +10,7 @@ from pydantic import BaseModel, ConfigDict, Field, GetJsonSchemaHandler, WithJso
 from sessions.activations.status import Status
 from sessions.aws.roots import ROOT_KINDS
 from sessions.forms.json_schema import changed_session, new_session
-from sessions.models import CHAINED
+from sessions.models import CHAINED, Problem
 from sessions.snippets import FORMATS
 
 
@@ -38,6 +38,10 @@ class ProblemOut(BaseModel):
     since: datetime | None = None
     label: str = ""
     people: list[str] = []
+
+    @classmethod
+    def of(cls, problem: Problem | None) -> Self | None:
+        return cls.model_validate(problem, from_attributes=True) if problem else None
 
 
 class StepOut(BaseModel):

@@ -29,7 +29,7 @@ from sessions.api.base import (
     session_for,
     startable,
 )
-from sessions.api.schemas import Chosen, SessionIn, SessionOut, SessionPatch
+from sessions.api.schemas import Chosen, ProblemOut, SessionIn, SessionOut, SessionPatch
 from sessions.aws.roots import ROOT_KINDS
 from sessions.catalog.deletions import delete_session, mark_of
 from sessions.catalog.team_view import Described, view_of_sessions, view_of_team
@@ -74,7 +74,7 @@ def _as_json(described: Described, policy: TeamPolicy) -> dict[str, Any]:
         "minted_at": state.minted_at,
         "next_rotation_at": state.next_rotation_at,
         "ends_at": state.ends_at,
-        "problem": state.problem.as_json() if state.problem else None,
+        "problem": ProblemOut.of(state.problem),
         "chain": [
             {"id": each.pk, "alias": each.alias, "kind": each.kind} for each in described.chain
         ],

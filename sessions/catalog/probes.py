@@ -16,8 +16,6 @@ from sessions.chains.requests import plan, secure
 from sessions.chains.rules import check_chain, check_link, check_name
 from sessions.credentials.outcomes import not_its_own, problem_of
 from sessions.credentials.payloads import seal_root_secrets
-from sessions.credentials.problems import Problem, stored_problem
-from sessions.credentials.problems import problem_of as credential_problem
 from sessions.db.clock import database_now
 from sessions.ledger import Entry
 from sessions.locks import parts
@@ -32,6 +30,7 @@ from sessions.models import (
     Membership,
     Probe,
     ProbeState,
+    Problem,
     TeamPolicy,
 )
 
@@ -109,14 +108,15 @@ class ProbeReport:
 def report_on(probe: Probe) -> ProbeReport:
     """Return a probe's state: as a worker wrote it for a root, as its credential's for a chain."""
     if probe.credential is not None and probe.credential.team_id != probe.team_id:
-        problem = stored_problem(problem_of(not_its_own(probe.credential.level)))
-        return ProbeReport(str(probe.pk), ProbeState.FAILED, problem=problem)
+        foreign = problem_of(not_its_own(probe.credential.level))
+        return ProbeReport(str(probe.pk), ProbeState.FAILED, problem=foreign)
     if probe.credential is None:
+        stored = probe.result.get("problem")
         return ProbeReport(
             str(probe.pk),
             probe.state,
             identity=probe.result.get("identity", ""),
-            problem=stored_problem(probe.result.get("problem")),
+            problem=Problem.from_json(stored) if stored else None,
         )
     started_at = datetime.fromisoformat(probe.result["started_at"])
     now = database_now()
@@ -124,7 +124,7 @@ def report_on(probe: Probe) -> ProbeReport:
     while (parent := path[0].parent) is not None and parent.level > 0:
         path.insert(0, parent)
     leaf = probe.credential
-    problem = credential_problem(leaf, now)
+    problem = leaf.problem_at(now)
     if leaf.minted_at is not None and leaf.minted_at >= started_at:
         state = ProbeState.OK
     elif problem is not None and (_has_its_answer(leaf) or now >= probe.ends_at):
@@ -143,8 +143,8 @@ def report_on(probe: Probe) -> ProbeReport:
 
 def _has_its_answer(leaf: Credential) -> bool:
     """Tell if the probe's own try was rejected, though it may be tried again later."""
-    said = leaf.problem or {}
-    return leaf.asked_at is None and bool(said.get("rejected") or not said.get("retrying"))
+    said = leaf.problem
+    return leaf.asked_at is None and (said is None or said.rejected or not said.retrying)
 
 
 def _hop(

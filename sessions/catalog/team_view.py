@@ -10,8 +10,7 @@ from sessions.activations.status import State, ended_state, notices_of, state_of
 from sessions.aws.arn import InvalidArn, RoleArn
 from sessions.aws.names import InvalidName
 from sessions.chains.names import role_session_name
-from sessions.credentials.problems import Problem
-from sessions.models import Activation, AwsSession, Ended, Membership, TeamPolicy
+from sessions.models import Activation, AwsSession, Ended, Membership, Problem, TeamPolicy
 from sessions.models.sessions import load_chains
 from sessions.permissions import Rights, cut_off
 from sessions.roots.problems import root_problems

@@ -21,7 +21,15 @@ from sessions.aws.arn import InvalidArn, RoleArn
 from sessions.aws.roots import ROOT_KINDS
 from sessions.exceptions import RightLost
 from sessions.ledger import Entry, Subject
-from sessions.models import Activation, AwsSession, Credential, Ended, EventKind, Membership
+from sessions.models import (
+    Activation,
+    AwsSession,
+    Credential,
+    Ended,
+    EventKind,
+    Membership,
+    Problem,
+)
 from sessions.models.sessions import load_chains
 
 WHAT = {
@@ -44,15 +52,14 @@ class Why:
     def as_json(self) -> dict[str, str]:
         return asdict(self)
 
-    def problem(self) -> dict[str, Any]:
+    def problem(self) -> Problem:
         """Put it in the words of the other problems."""
-        return {
-            "code": "IdentityChanged",
-            "message": (
-                f"Ended because {self.by} changed {WHAT[self.what].format(alias=self.alias)}."
-            ),
-            "check": "Start it again if you want to be what it is now.",
-        }
+        return Problem(
+            "IdentityChanged",
+            hop=0,
+            message=f"Ended because {self.by} changed {WHAT[self.what].format(alias=self.alias)}.",
+            check="Start it again if you want to be what it is now.",
+        )
 
 
 def identity_of(chain: Sequence[AwsSession]) -> list[str]:
@@ -124,10 +131,7 @@ def _stands_refused(root: AwsSession) -> bool:
     problems = Credential.objects.filter(root=root, level=0, problem__isnull=False).values_list(
         "problem", flat=True
     )
-    return any(
-        each and each["hop"] == 0 and not each.get("waiting") and not each["retrying"]
-        for each in problems
-    )
+    return any(each and each.hop == 0 and each.is_refused for each in problems)
 
 
 def _account(role_arn: str) -> str:

@@ -1,1 +1,1 @@
-"""Describe one credential: outcomes, problems, needs, sealed form, timing."""
+"""Describe one credential: outcomes, needs, sealed form, timing."""

@@ -10,7 +10,7 @@ from typing import Any
 from django.db import connection
 from django.db.models import Field
 
-from sessions.models import Credential
+from sessions.models import Credential, Problem
 
 _TYPES = {
     "sealed": "text",
@@ -163,5 +163,11 @@ def make_due_below(parents: Collection[str], now: datetime) -> None:
             above = [pk for (pk,) in cursor.fetchall()]
 
 
-def _as_json(value: bytes | datetime) -> str:
-    return value.isoformat() if isinstance(value, datetime) else base64.b64encode(value).decode()
+def _as_json(value: bytes | datetime | Problem) -> str | dict[str, Any]:
+    match value:
+        case Problem():
+            return value.to_json()
+        case datetime():
+            return value.isoformat()
+        case _:
+            return base64.b64encode(value).decode()

@@ -1,15 +1,14 @@
 """Describe what can become of a claimed credential, and word it for people."""
 
-from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime, timedelta
-from typing import Any, Protocol
+from typing import Protocol
 
 from sessions.aws.credentials import AwsCredentials
 from sessions.aws.errors import AwsError, Refused, Throttled, Unavailable, WaitingForPerson
 from sessions.aws.proof import About, Signed
 from sessions.credentials.timing import DEFERRED_FOR
-from sessions.models import Credential
+from sessions.models import Credential, Problem
 from sessions.secret import Secret
 
 # A device shows another code every half minute, and AWS takes the one before as well. An older one
@@ -70,7 +69,7 @@ class Blocked:
     problem is over; with `passes` that is worth a look soon.
     """
 
-    problem: dict[str, Any]
+    problem: Problem
     due_at: datetime | None
     finds_out: bool = False
     passes: bool = False
@@ -90,14 +89,14 @@ class Tried(Protocol):
     """A row of something that is tried again."""
 
     attempts: int
-    problem: Any
+    problem: Problem | None
 
 
-def tries_before(row: Tried, problem: Mapping[str, object]) -> int:
+def tries_before(row: Tried, problem: Problem) -> int:
     """Count the tries that ended by the same cause: an outage lengthens no wait after a rejection,
     nor the other way round.
     """
-    return row.attempts if row.problem and row.problem.get("cause") == problem.get("cause") else 0
+    return row.attempts if row.problem and row.problem.cause == problem.cause else 0
 
 
 def cannot_open(level: int, reason: str) -> AwsError:
@@ -123,28 +122,21 @@ def not_its_own(level: int) -> AwsError:
     )
 
 
-def problem_of(error: AwsError, since: datetime | None = None) -> dict[str, Any]:
-    """Return an error for people.
-
-    Keys: code, hop, message, check, since, retrying, rejected (by AWS), waiting (for a person).
-
-    `cause` is what tries are counted by: what passes by itself, the region, or one rejection.
-    """
-    return {
-        "code": error.code,
-        "hop": error.hop,
-        "message": error.message,
-        "check": error.check,
-        "since": since.isoformat(timespec="seconds") if since else None,
-        "retrying": error.retryable,
-        "rejected": not error.retryable and not isinstance(error, WaitingForPerson),
-        "waiting": isinstance(error, WaitingForPerson),
-        "cause": (
-            error.about.value
-            if error.retryable or error.about is About.REGION
-            else f"{error.hop} {error.code}"
-        ),
-    }
+def problem_of(error: AwsError, since: datetime | None = None) -> Problem:
+    """Return an error for people."""
+    waiting = isinstance(error, WaitingForPerson)
+    passes = error.retryable or error.about is About.REGION
+    return Problem(
+        error.code,
+        error.hop,
+        error.message,
+        error.check,
+        since,
+        retrying=error.retryable,
+        rejected=not error.retryable and not waiting,
+        waiting=waiting,
+        cause=error.about.value if passes else f"{error.hop} {error.code}",
+    )
 
 
 def as_proved(error: AwsError, row: Credential, signed: Signed) -> AwsError:
@@ -154,7 +146,7 @@ def as_proved(error: AwsError, row: Credential, signed: Signed) -> AwsError:
     the credential that AWS does not want. One that a person has typed a code for is given up only
     when the same call is rejected twice.
     """
-    is_second = (row.problem or {}).get("code") == error.code
+    is_second = row.problem is not None and row.problem.code == error.code
     if error.about is About.CALLER and signed.by_code:
         if is_second:
             return type(error)(

@@ -14,12 +14,11 @@ from sessions.activations.status import INACTIVE, State, Status, ended_state, no
 from sessions.aws.credentials import AwsCredentials
 from sessions.chains.requests import plan
 from sessions.credentials.payloads import open_credentials
-from sessions.credentials.problems import Problem
 from sessions.exceptions import NotThere, Refused, RightLost
 from sessions.ledger import Entry
 from sessions.ledger.events.credentials import CredentialRevealed
 from sessions.locks.authority import LOST, member_again
-from sessions.models import Activation, AwsSession, Membership, TeamPolicy
+from sessions.models import Activation, AwsSession, Membership, Problem, TeamPolicy
 from sessions.models.sessions import BrokenChain, load_chain
 from sessions.monitoring import counters
 from sessions.permissions import CUT_OFF, Action, author_role, can, is_cut_off
@@ -35,9 +34,7 @@ MOVING = Problem(
     hop=0,
     message="The session asks for something else by now; its credentials are being replaced.",
     check="Start it again if this lasts.",
-    since=None,
     retrying=True,
-    label="retrying",
 )
 
 
@@ -150,7 +147,7 @@ def _ready_activation(chain: Sequence[AwsSession], member: Membership, now: date
 
 def _failed(code: str, message: str) -> State:
     check = "Rotate the session; if that does not help, ask an admin to look at it."
-    return State(Status.FAILED, Problem(code, 0, message, check, None, False, "refused"))
+    return State(Status.FAILED, Problem(code, 0, message, check))
 
 
 def hand_out(

@@ -20,7 +20,7 @@ from sessions.credentials.needs import needs_of
 from sessions.credentials.timing import PARENT_MARGIN
 from sessions.db.clock import database_now
 from sessions.locks.held_up import set_patience
-from sessions.models import Credential, Team
+from sessions.models import Credential, Problem, Team
 
 
 @dataclass
@@ -60,7 +60,7 @@ _COLUMN_SET = frozenset(
 _COLUMNS = [
     field.column for field in Credential._meta.concrete_fields if field.column in _COLUMN_SET
 ]
-_JSON = (_COLUMNS.index("request"), _COLUMNS.index("problem"))
+_REQUEST, _PROBLEM = _COLUMNS.index("request"), _COLUMNS.index("problem")
 
 
 def _take(
@@ -83,9 +83,10 @@ def _read(row: Sequence[Any]) -> Credential:
 
     PostgreSQL's values need no conversion but for JSON.
     """
-    values = [
-        json.loads(value) if value and place in _JSON else value for place, value in enumerate(row)
-    ]
+    values = list(row)
+    values[_REQUEST] = json.loads(row[_REQUEST])
+    if row[_PROBLEM]:
+        values[_PROBLEM] = Problem.from_json(json.loads(row[_PROBLEM]))
     return Credential.from_db(connection.alias, _COLUMN_SET, values)
 
 

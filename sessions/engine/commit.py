@@ -1,6 +1,7 @@
 """The one transaction in which results become credentials, states and lines of the ledger."""
 
 from collections.abc import Collection, Mapping, Sequence
+from dataclasses import replace
 from datetime import datetime
 from typing import Any
 
@@ -17,7 +18,7 @@ from sessions.db.clock import database_now
 from sessions.engine import retries
 from sessions.engine.claims import Claim, hold_teams
 from sessions.ledger import Entry
-from sessions.models import Activation, Credential, EventKind, Probe
+from sessions.models import Activation, Credential, EventKind, Probe, Problem
 from sessions.monitoring import counters
 from sessions.roots import notices
 
@@ -163,15 +164,10 @@ def _problems(
     for pk, (row, outcome) in others.items():
         match outcome:
             case Refusal(error):
-                problem = problem_of(error, since=_since(row, error.code, now))
+                problem = _since(problem_of(error), row, now)
                 written[pk] = retries.columns(row, outcome, problem, ends.get(pk), parents, now)
             case Blocked(problem):
-                known = (
-                    row.problem
-                    if row.problem and row.problem.get("code") == problem["code"]
-                    else problem
-                )
-                problem = {**problem, "since": known.get("since") or _text(now)}
+                problem = _since(problem, row, now)
                 written[pk] = retries.columns(row, outcome, problem, ends.get(pk), parents, now)
             case Deferred(wait):
                 kept = {name: getattr(row, name) for name in ("problem", "attempts", "asked_at")}
@@ -201,7 +197,7 @@ def _entry(row: Credential, outcome: Outcome, needs: Sequence[Need]) -> Entry | 
                 },
             )
         # One line per refusal, not one per try of an outage.
-        case Refusal(error) if (row.problem or {}).get("code") != error.code:
+        case Refusal(error) if row.problem is None or row.problem.code != error.code:
             return _line(
                 row,
                 EventKind.CREDENTIAL_REFUSED,
@@ -216,10 +212,10 @@ def _text(moment: datetime) -> str:
     return moment.isoformat(timespec="seconds")
 
 
-def _since(row: Credential, code: str, now: datetime) -> datetime:
-    if row.problem and row.problem.get("code") == code and row.problem.get("since"):
-        return datetime.fromisoformat(row.problem["since"])
-    return now
+def _since(problem: Problem, row: Credential, now: datetime) -> Problem:
+    """Return the problem with since when the row has one of that code."""
+    known = row.problem if row.problem and row.problem.code == problem.code else problem
+    return replace(problem, since=known.since or now)
 
 
 def _line(row: Credential, kind: EventKind, needs: Sequence[Need], data: dict[str, Any]) -> Entry:

@@ -286,7 +286,7 @@ class DatabaseStore:
             if nothing_changed or error.code == "KeyChanged":
                 changes |= {"ended_at": now, "sealed_new": None}
             self._write(attempts=min(tries + 1, 1000), **changes)
-            if (self.row.problem or {}).get("code") != error.code:
+            if self.row.problem is None or self.row.problem.code != error.code:
                 self._say(EventKind.KEY_ROTATION_REFUSED, code=error.code, message=error.message)
 
 

@@ -117,15 +117,15 @@ def prepare(row: Credential) -> Base | Refusal | Deferred:
         log.error("what a root holds does not open", root=str(root.pk), reason=str(error))
         return Refusal(cannot_open(0, str(error)))
     given |= {each.name: each.code for each in codes}
-    said = row.problem or {}
-    ran_out = str(said.get("message") if said.get("retrying") else "no worker came to it in time.")
+    said = row.problem
+    ran_out = said.message if said and said.retrying else "no worker came to it in time."
     return Base(
         kind,
         root.settings,
         secrets,
         given,
         codes=tuple(codes),
-        unanswered=bool(said.get("unanswered")),
+        unanswered=said is not None and said.unanswered,
         ran_out=ran_out if too_old else "",
     )
 

@@ -6,6 +6,7 @@ there is time to find out.
 """
 
 from collections.abc import Collection, Mapping, Sequence
+from dataclasses import replace
 from datetime import datetime, timedelta
 from typing import Any
 
@@ -17,9 +18,8 @@ from sessions.aws.proof import About
 from sessions.aws.roots import ROOT_KINDS
 from sessions.credentials.outcomes import Blocked, Outcome, Refusal, problem_of, tries_before
 from sessions.credentials.timing import DEFERRED_FOR, PARENT_MARGIN, backoff, second_try, seldom
-from sessions.models import Credential
+from sessions.models import Credential, Problem
 from sessions.roots import codes as answers
-from sessions.roots.scouts import plain
 
 # Rejections of these are looked at again where nothing lives, too: a region is enabled, a key is
 # activated again.
@@ -75,7 +75,7 @@ def _is_worth_one_more(error: AwsError, row: Credential) -> bool:
     again.
     """
     again = error.about is About.CALLER or error.code in proof.EXPIRED | proof.WRONG_SIGNATURE
-    return again and (row.problem or {}).get("code") != error.code
+    return again and (row.problem is None or row.problem.code != error.code)
 
 
 def lives_until(
@@ -106,7 +106,7 @@ def live_parents(results: Sequence[tuple[Credential, Outcome]], now: datetime) -
     stopped = {
         str(row.parent_id)
         for row, outcome in results
-        if isinstance(outcome, Blocked) and row.parent_id and outcome.problem["hop"] < row.level
+        if isinstance(outcome, Blocked) and row.parent_id and outcome.problem.hop < row.level
     }
     if not stopped:
         return ()
@@ -119,7 +119,7 @@ def live_parents(results: Sequence[tuple[Credential, Outcome]], now: datetime) -
 def columns(
     row: Credential,
     outcome: Refusal | Blocked,
-    problem: Mapping[str, object],
+    problem: Problem,
     until: datetime | None,
     parents: Collection[str],
     now: datetime,
@@ -131,14 +131,15 @@ def columns(
     due_at = now + DEFERRED_FOR if is_stale else due_after(row, outcome, until, now)
     # "Rejected" is what a person reads where nothing is served any more, also if it is looked at
     # again some day.
-    retrying = bool(problem["retrying"]) or (due_at is not None and until is not None)
-    said: dict[str, object] = {**plain(problem), "retrying": retrying}
+    retrying = problem.retrying or (due_at is not None and until is not None)
+    said = replace(problem.untried(), retrying=retrying)
     if isinstance(outcome, Refusal) and _is_worth_one_more(outcome.error, row):
-        said |= {"retrying": True, "rejected": False}  # not before that is rejected as well
+        # Not before that is rejected as well.
+        said = replace(said, retrying=True, rejected=False)
     if row.is_kept_base:
-        said["tried"] = now.isoformat()
+        said = replace(said, tried=now)
     if isinstance(outcome, Refusal) and due_at is not None and answers.put_back(row, outcome.codes):
-        said["unanswered"] = outcome.unanswered
+        said = replace(said, unanswered=outcome.unanswered)
     return {
         "problem": said,
         "attempts": min(tries_before(row, problem) + 1, 1000),
@@ -151,7 +152,7 @@ def tell_below(written: Mapping[str, Mapping[str, Any]], before: Mapping[str, Cr
     """Have what waits for these rows, untried, say the same as they do now. Inside the transaction
     that writes them.
     """
-    news = {
+    news: dict[str, Problem] = {
         pk: columns["problem"]
         for pk, columns in written.items()
         if columns["problem"] and _is_new(columns["problem"], before[pk])
@@ -164,13 +165,15 @@ def tell_below(written: Mapping[str, Mapping[str, Any]], before: Mapping[str, Cr
         standing_for = {
             pk: standing_for[str(parent_id)]
             for pk, parent_id, level in waiting
-            if news[standing_for[str(parent_id)]]["hop"] < level
+            if news[standing_for[str(parent_id)]].hop < level
         }
         for top in set(standing_for.values()):
             below = [pk for pk, each in standing_for.items() if each == top]
-            Credential.objects.filter(pk__any_of=below).update(problem=plain(news[top]))
+            Credential.objects.filter(pk__any_of=below).update(problem=news[top].untried())
 
 
-def _is_new(problem: Mapping[str, Any], row: Credential) -> bool:
-    known = row.problem or {}
-    return any(problem.get(name) != known.get(name) for name in ("code", "hop", "message"))
+def _is_new(problem: Problem, row: Credential) -> bool:
+    known = row.problem
+    return known is None or (
+        (problem.code, problem.hop, problem.message) != (known.code, known.hop, known.message)
+    )

@@ -58,7 +58,7 @@ def run_root_probe(probe_id: str) -> None:
     except AwsError as error:
         probe.state, probe.result = (
             ProbeState.FAILED,
-            {"problem": problem_of(error, since=database_now())},
+            {"problem": problem_of(error, since=database_now()).to_json()},
         )
     else:
         probe.state, probe.result = ProbeState.OK, {"identity": identity.arn}

@@ -14,7 +14,6 @@ from sessions.aws.roots import ROOT_KINDS
 from sessions.credentials.timing import compressed
 from sessions.db.clock import database_now
 from sessions.models import Credential, KeyRotation
-from sessions.roots.scouts import plain
 
 log = structlog.get_logger(__name__)
 
@@ -32,9 +31,9 @@ def look_again() -> int:
     now = database_now()
     # What AWS said of a root's key just before is not taken for granted any more.
     for root in Credential.objects.filter(level=0, problem__tried__isnull=False):
-        if not root.is_kept_base:
+        if root.problem is not None and not root.is_kept_base:
             noted = Credential.objects.filter(pk=root.pk, problem=root.problem)
-            noted.update(problem=plain(root.problem or {}))
+            noted.update(problem=root.problem.untried())
     held_up = Credential.objects.filter(
         Q(due_at=None) | Q(due_at__gt=now + LONGEST), Q(lease_until=None) | Q(lease_until__lt=now)
     ).filter(Q(level__gt=0) | Q(request__keeps=True), problem__isnull=False)
@@ -66,8 +65,8 @@ def look_at_files() -> int:
     found = []
     for row in stopped.select_related("root"):
         written_at = ROOT_KINDS[row.root.kind].written_at(row.root.settings)
-        tried = (row.problem or {}).get("tried")
-        if written_at and tried and written_at > datetime.fromisoformat(tried):
+        tried = row.problem.tried if row.problem else None
+        if written_at and tried and written_at > tried:
             # Once for each writing, also where this machine's clock is ahead of the database's.
             if _looked_at.get(row.pk) != written_at:
                 found.append(row.pk)

@@ -7,6 +7,7 @@ from sessions.models.memberships import Invitation, Membership, Removal, Role, T
 from sessions.models.monitoring import Heartbeat, Tally
 from sessions.models.moves import Move
 from sessions.models.people import AwsName, Team, User
+from sessions.models.problems import Problem
 from sessions.models.roots import Approval, ApprovalStage, KeyRotation, RootAnswer
 from sessions.models.sessions import CHAINED, AssumerLink, AwsSession, Deletion
 from sessions.models.team_policy import SourceIdentity, TeamPolicy
@@ -34,6 +35,7 @@ __all__ = [
     "Move",
     "Probe",
     "ProbeState",
+    "Problem",
     "Removal",
     "Right",
     "Role",

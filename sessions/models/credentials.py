@@ -3,11 +3,13 @@ them.
 """
 
 import uuid
+from dataclasses import replace
 from datetime import datetime
 
 from django.db import models
 
 from sessions.models.people import Team, User
+from sessions.models.problems import Problem, ProblemField
 from sessions.models.sessions import AwsSession
 from sessions.sealing import Place
 
@@ -21,9 +23,7 @@ class Credential(models.Model):
     person whose they are, or ""}, and they are sealed to the workers. Engine columns: `due_at`
     (claimable from then on; null: nothing to do), `asked_at` (a person waits for it since then: it
     goes ahead of the bulk), `lease_until` and `fence` (a random value per claim: who does not hold
-    it changes nothing), `attempts` since the last success, by the cause that stands now. `problem`
-    is null or what `credentials.outcomes.problem_of` says; a root's has also `tried` and `home`:
-    when AWS rejected its key last, and at which STS region.
+    it changes nothing), `attempts` since the last success, by the cause that stands now.
     """
 
     fingerprint = models.CharField(primary_key=True, max_length=64, editable=False)
@@ -48,7 +48,7 @@ class Credential(models.Model):
     lease_until = models.DateTimeField(null=True)
     fence = models.UUIDField(null=True)
     attempts = models.PositiveSmallIntegerField(default=0)
-    problem = models.JSONField(null=True)
+    problem = ProblemField(null=True)
 
     class Meta:
         indexes = [
@@ -85,6 +85,12 @@ class Credential(models.Model):
         """Tell if the row holds a secret that AWS accepts at that moment."""
         return self.sealed is not None and self.expires_at is not None and self.expires_at > at
 
+    def problem_at(self, at: datetime) -> Problem | None:
+        """Return the problem with until when something is served meanwhile."""
+        if self.problem is None:
+            return None
+        return replace(self.problem, served_until=self.expires_at if self.is_live(at) else None)
+
 
 class Activation(models.Model):
     """A member has started a session and wants it kept fresh until stopped or until `ends_at`."""
@@ -115,13 +121,11 @@ class Ended(models.Model):
     """Tell a person that an edit has ended a session of theirs.
 
     The notice stays until they start it again or dismiss it.
-
-    `problem` is {code, message, check}.
     """
 
     session = models.ForeignKey(AwsSession, on_delete=models.CASCADE, related_name="+")
     user = models.ForeignKey(User, on_delete=models.CASCADE, related_name="+")
-    problem = models.JSONField()
+    problem = ProblemField()
     at = models.DateTimeField()
 
     class Meta:

@@ -6,6 +6,7 @@ from django.db import models
 
 from sessions.models.credentials import Credential
 from sessions.models.people import Team, User
+from sessions.models.problems import ProblemField
 from sessions.models.sessions import AwsSession
 from sessions.sealing import Place
 
@@ -70,7 +71,7 @@ class Approval(models.Model):
     url = models.CharField(max_length=4096, blank=True)
     user_code = models.CharField(max_length=64, blank=True)
     page_ends_at = models.DateTimeField(null=True)
-    problem = models.JSONField(null=True)
+    problem = ProblemField(null=True)
     sealed_state = models.BinaryField(null=True)
     version = models.PositiveIntegerField(default=0)
     good_until = models.DateTimeField(null=True)
@@ -114,7 +115,7 @@ class KeyRotation(models.Model):
     # The last step that was taken.
     step = models.CharField(max_length=20, blank=True)
 
-    problem = models.JSONField(null=True)
+    problem = ProblemField(null=True)
     attempts = models.PositiveSmallIntegerField(default=0)
     due_at = models.DateTimeField(null=True, db_index=True)
     lease_until = models.DateTimeField(null=True)

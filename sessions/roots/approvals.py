@@ -8,6 +8,7 @@ stored before it is used.
 import hashlib
 import json
 import uuid
+from dataclasses import replace
 from datetime import datetime, timedelta
 from typing import Any
 
@@ -32,6 +33,7 @@ from sessions.models import (
     Credential,
     EventKind,
     Membership,
+    Problem,
     User,
 )
 from sessions.permissions import working_members
@@ -283,21 +285,23 @@ def _store(approval: Approval, advanced: Advanced, now: datetime) -> bool:
     return True
 
 
-def _problem(approval: Approval, advanced: Advanced, now: datetime) -> dict[str, Any] | None:
+def _problem(approval: Approval, advanced: Advanced, now: datetime) -> Problem | None:
     """Say what stands in the way, also where that is an answer that was lost: what AWS gives for a
     state is often good once.
     """
     if advanced.problem is None:
         return None
     problem = problem_of(advanced.problem, since=now)
-    had_no_answer = bool((approval.problem or {}).get("retrying"))
+    had_no_answer = approval.problem is not None and approval.problem.retrying
     if (
         had_no_answer
         and advanced.ask_again_seconds is None
         and advanced.problem.code == "ApprovalNeeded"
     ):
-        problem["message"] = (
-            "It was approved, but AWS's answer was lost on the way, and AWS gives it only once."
+        return replace(
+            problem,
+            message="It was approved, but AWS's answer was lost on the way, and AWS gives it only"
+            " once.",
         )
     return problem
 

@@ -3,11 +3,12 @@
 Only a worker can ask AWS for them.
 
 Who wants one says so on their approval (`wanted`), a worker fetches it (`listed`): {key: {"at",
-"choices" or "problem"}}.
+"choices" or "problem"}}, read as `Listed`.
 """
 
 import json
 from collections.abc import Mapping
+from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any
 
@@ -15,11 +16,19 @@ from sessions.aws.errors import AwsError
 from sessions.aws.roots import ROOT_KINDS, Choice, Field
 from sessions.credentials.outcomes import problem_of
 from sessions.db.clock import database_now
-from sessions.models import Approval, ApprovalStage, AwsSession
+from sessions.models import Approval, ApprovalStage, AwsSession, Problem
 from sessions.secret import Secret
 
 # A list is fetched again when it is older.
 FRESH = timedelta(minutes=5)
+
+
+@dataclass(frozen=True)
+class Listed:
+    """Hold what a worker has found: what there is to pick, or what stood in the way."""
+
+    choices: list[Choice]
+    problem: Problem | None = None
 
 
 def picked_fields(root: AwsSession) -> list[Field]:
@@ -29,8 +38,8 @@ def picked_fields(root: AwsSession) -> list[Field]:
     return [field for field in ROOT_KINDS[root.kind].fields if field.picked]
 
 
-def want(approval: Approval, name: str, settings: Mapping[str, str]) -> dict[str, Any] | None:
-    """Return the list for that field under these settings: {"at", "choices" or "problem"}.
+def want(approval: Approval, name: str, settings: Mapping[str, str]) -> Listed | None:
+    """Return the list for that field under these settings.
 
     None: a worker has to fetch it; wake one.
     """
@@ -38,7 +47,7 @@ def want(approval: Approval, name: str, settings: Mapping[str, str]) -> dict[str
     known: dict[str, Any] | None = approval.listed.get(key)
     now = database_now()
     if known and datetime.fromisoformat(known["at"]) > now - FRESH:
-        return known
+        return _read(known)
     if approval.stage == ApprovalStage.GIVEN and key not in approval.wanted:
         approval.wanted[key] = {"name": name, "settings": dict(settings)}
         Approval.objects.filter(pk=approval.pk).update(wanted=approval.wanted, due_at=now)
@@ -56,22 +65,26 @@ def fetch(approval: Approval, state: Secret) -> dict[str, Any]:
             )
             entry["choices"] = [[each.value, each.label] for each in found]
         except AwsError as error:
-            entry["problem"] = problem_of(error)
+            entry["problem"] = problem_of(error).to_json()
         listed[key] = entry
     return {"wanted": {}, "listed": _newest(listed)}
 
 
-def refused(approval: Approval, problem: dict[str, Any]) -> dict[str, Any]:
+def refused(approval: Approval, problem: Problem) -> dict[str, Any]:
     """The columns to write where nothing can be fetched at all."""
-    entry = {"at": database_now().isoformat(), "problem": problem}
+    entry = {"at": database_now().isoformat(), "problem": problem.to_json()}
     return {
         "wanted": {},
         "listed": _newest({**approval.listed, **dict.fromkeys(approval.wanted, entry)}),
     }
 
 
-def as_choices(entry: Mapping[str, Any]) -> list[Choice]:
-    return [Choice(value, label) for value, label in entry.get("choices", [])]
+def _read(entry: Mapping[str, Any]) -> Listed:
+    problem = entry.get("problem")
+    return Listed(
+        [Choice(value, label) for value, label in entry.get("choices", [])],
+        Problem.from_json(problem) if problem else None,
+    )
 
 
 def _newest(listed: dict[str, Any]) -> dict[str, Any]:

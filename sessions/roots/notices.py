@@ -1,6 +1,7 @@
 """Record what is wrong with a root once, in its own row, however many sessions rest on it."""
 
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Collection, Sequence
+from dataclasses import replace
 from datetime import datetime
 from typing import Any
 
@@ -14,13 +15,11 @@ from sessions.aws.roots import ROOT_KINDS
 from sessions.credentials import bulk_write
 from sessions.credentials.needs import Need
 from sessions.credentials.outcomes import Blocked, Minted, Outcome, Refusal, problem_of
-from sessions.credentials.problems import Problem
 from sessions.db.clock import database_now
 from sessions.ledger import Entry
 from sessions.locks.authority import lock_team
-from sessions.models import AwsSession, Credential, EventKind, Membership
+from sessions.models import AwsSession, Credential, EventKind, Membership, Problem
 from sessions.roots.problems import root_problems
-from sessions.roots.scouts import told
 
 
 def tell(results: Sequence[tuple[Credential, Outcome]], now: datetime) -> None:
@@ -29,7 +28,7 @@ def tell(results: Sequence[tuple[Credential, Outcome]], now: datetime) -> None:
     What happened last counts. No row stops at a root that has no problem noted, and clearing one
     makes all of them due: both in the transaction that holds the team.
     """
-    last: dict[str, Mapping[str, Any] | None] = {}
+    last: dict[str, Problem | None] = {}
     stopped: set[str] = set()
     for row, outcome in results:
         if row.level != 1:
@@ -39,11 +38,11 @@ def tell(results: Sequence[tuple[Credential, Outcome]], now: datetime) -> None:
             case Minted():
                 last[root_id] = None
             case Refusal(error, tried, home) if error.hop == 0:
-                last[root_id] = told(problem_of(error, since=now), tried or now, home)
+                last[root_id] = replace(problem_of(error, since=now), tried=tried or now, home=home)
                 stopped.add(root_id)
             case Refusal(error) if error.code in proof.DENIED:
                 last[root_id] = None  # AWS knew the key: it is the role that said no
-            case Blocked(problem) if problem["hop"] == 0:
+            case Blocked(problem) if problem.hop == 0:
                 last.setdefault(root_id, problem)
                 stopped.add(root_id)
             case _:
@@ -65,18 +64,20 @@ def tell(results: Sequence[tuple[Credential, Outcome]], now: datetime) -> None:
     for root in rows:
         found = last[root.pk]
         if found is not None:
-            known: Mapping[str, Any] = root.problem or {}
-            same = known if known.get("code") == found["code"] else found
-            since = same.get("since") or now.isoformat(timespec="seconds")
-            last_said = found if found.get("tried") else known
-            said = {name: last_said.get(name) for name in ("tried", "home")}
-            noted.filter(pk=root.pk).update(problem={**found, "since": since, **said})
+            known = root.problem or found
+            same = known if known.code == found.code else found
+            last_said = found if found.tried else known
+            noted.filter(pk=root.pk).update(
+                problem=replace(
+                    found, since=same.since or now, tried=last_said.tried, home=last_said.home
+                )
+            )
 
 
-def _is_outdated(problem: Mapping[str, Any] | None, root: Credential) -> bool:
+def _is_outdated(problem: Problem | None, root: Credential) -> bool:
     """Tell whether AWS has taken the root's key since it said so."""
-    tried = problem.get("tried") if problem else None
-    return bool(tried and root.minted_at and datetime.fromisoformat(tried) < root.minted_at)
+    tried = problem.tried if problem else None
+    return bool(tried and root.minted_at and tried < root.minted_at)
 
 
 def go_on_below(parents: Collection[str], now: datetime) -> None:
@@ -96,7 +97,7 @@ def go_on_beside(minted: Sequence[Credential], now: datetime) -> None:
     news = [
         row
         for row in minted
-        if row.generation == 0 or (row.problem or {}).get("cause") == About.REGION
+        if row.generation == 0 or (row.problem and row.problem.cause == About.REGION)
     ]
     parents = {row.parent_id for row in news if row.parent_id}
     if parents:
@@ -157,7 +158,7 @@ def entry(row: Credential, outcome: Outcome, needs: Sequence[Need]) -> Entry | N
             if ROOT_KINDS[row.root.kind].asks_sts(row.root.settings):
                 data["sts_region"] = outcome.region
             return Entry(EventKind.ROOT_OPENED, "worker", row.root, data)
-        case Refusal(error) if (row.problem or {}).get("code") != error.code:
+        case Refusal(error) if row.problem is None or row.problem.code != error.code:
             waits = isinstance(error, WaitingForPerson)
             kind = EventKind.ROOT_WAITS if waits else EventKind.ROOT_REFUSED
             return Entry(

@@ -5,8 +5,7 @@ from dataclasses import replace
 from datetime import datetime
 from typing import Any
 
-from sessions.credentials.problems import Problem, problem_of
-from sessions.models import Credential, Membership, Role, User
+from sessions.models import Credential, Membership, Problem, Role, User
 
 
 def root_problems(root_ids: Iterable[Any], member: Membership, now: datetime) -> dict[Any, Problem]:
@@ -20,7 +19,7 @@ def root_problems(root_ids: Iterable[Any], member: Membership, now: datetime) ->
     )
     found: dict[Any, list[tuple[str, Problem]]] = {}
     for row in rows:
-        problem, person = problem_of(row, now), row.request.get("person", "")
+        problem, person = row.problem_at(now), row.request.get("person", "")
         is_theirs = person in {"", str(member.user_id)}
         if problem and (is_theirs or (member.role == Role.ADMIN and problem.is_refused)):
             found.setdefault(row.root_id, []).append((person, problem))

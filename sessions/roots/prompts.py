@@ -6,9 +6,15 @@ from datetime import datetime
 from uuid import UUID
 
 from sessions.aws.roots import Ask
-from sessions.credentials.problems import Problem, problem_of
 from sessions.credentials.timing import PARENT_MARGIN
-from sessions.models import Approval, ApprovalStage, AwsSession, Credential, Membership
+from sessions.models import (
+    Approval,
+    ApprovalStage,
+    AwsSession,
+    Credential,
+    Membership,
+    Problem,
+)
 from sessions.roots import approvals
 from sessions.roots.choices import picked_fields
 from sessions.roots.codes import codes_of
@@ -85,7 +91,7 @@ def at_root(root: AwsSession, member: Membership, now: datetime) -> Waiting | No
         asks_for_approval=approves,
         approval=approvals.approval_of(root, member) if approves else None,
         credential=row,
-        problem=problem_of(row, now) if row else None,
+        problem=row.problem_at(now) if row else None,
         is_live=row is not None and row.is_live(now + PARENT_MARGIN),
     )
 
@@ -97,7 +103,8 @@ def in_team(member: Membership, sessions: Iterable[AwsSession], now: datetime) -
     roots = {session.pk: session for session in sessions if not session.is_chained}
     stopped: set[UUID] = set()
     for row in Credential.objects.filter(root__in=list(roots), level=0, problem__isnull=False):
-        if row.is_kept_base and (row.problem or {}).get("hop") == 0 and not row.is_live(now):
+        is_its_own = row.problem is not None and row.problem.hop == 0
+        if row.is_kept_base and is_its_own and not row.is_live(now):
             stopped.add(row.root_id)
     found = [at_root(roots[pk], member, now) for pk in stopped]
     waiting = [

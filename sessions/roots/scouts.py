@@ -1,15 +1,13 @@
 """Let one call at a time find out if a rejected root key still is, for all sessions on it."""
 
 import time
-from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
-from typing import Any
 
 from sessions.credentials.outcomes import Blocked
 from sessions.credentials.timing import compressed
 from sessions.db.clock import database_now
-from sessions.models import Credential
+from sessions.models import Credential, Problem
 
 # So long a rejection is taken for granted, unless a person asks.
 REST = compressed(minutes=1)
@@ -17,14 +15,12 @@ REST = compressed(minutes=1)
 
 @dataclass
 class Rejected:
-    """Hold what AWS said of a root's key, when, and at which STS region.
+    """Hold what AWS said of a root's key, when it was tried and at which STS region.
 
-    `is_written`: the root's row says so, unless somebody has
-    cleared it since."""
+    `is_written`: the root's row says so, unless somebody has cleared it since.
+    """
 
-    problem: dict[str, Any]
-    at: datetime | None
-    home: str
+    problem: Problem
     is_written: bool
 
 
@@ -52,10 +48,9 @@ class Scouts:
             return True
         if root.pk in self.sent:
             return False
-        if root.root.sts_home == rejected.home and self._is_settled(rejected, row):
-            return Blocked(
-                told(rejected.problem, rejected.at, rejected.home), due_at=None, finds_out=True
-            )
+        problem = rejected.problem
+        if root.root.sts_home == problem.home and self._is_settled(problem, row):
+            return Blocked(problem, due_at=None, finds_out=True)
         self.sent[root.pk] = row.pk
         return True
 
@@ -67,15 +62,15 @@ class Scouts:
             return _noted(root)
         return found
 
-    def _is_settled(self, rejected: Rejected, row: Credential) -> bool:
-        if rejected.at is None or (row.asked_at and row.asked_at > rejected.at):
+    def _is_settled(self, problem: Problem, row: Credential) -> bool:
+        if problem.tried is None or (row.asked_at and row.asked_at > problem.tried):
             return False
-        return self._clock() - rejected.at < REST
+        return self._clock() - problem.tried < REST
 
-    def reject(self, root_id: str, problem: dict[str, Any], home: str) -> datetime:
+    def reject(self, root_id: str, problem: Problem, home: str) -> datetime:
         """Take down that AWS has rejected the root's key just now; returns when that is."""
         now = self._clock()
-        self.rejected[root_id] = Rejected(problem, now, home, is_written=False)
+        self.rejected[root_id] = Rejected(replace(problem, tried=now, home=home), is_written=False)
         self.works.discard(root_id)
         self.found_out.add(root_id)
         return now
@@ -108,26 +103,8 @@ class Scouts:
         return self._now + timedelta(seconds=time.monotonic() - self._now_at)
 
 
-def told(problem: Mapping[str, Any], tried: datetime | None, home: str) -> dict[str, Any]:
-    """A root's problem with the moment at which AWS last said so, and the root's STS region of
-    then.
-    """
-    return {**problem, "tried": tried.isoformat() if tried else None, "home": home}
-
-
-def plain(problem: Mapping[str, Any]) -> dict[str, Any]:
-    """A root's problem without these, nor what is noted of its codes."""
-    return {
-        name: value
-        for name, value in problem.items()
-        if name not in {"tried", "home", "unanswered"}
-    }
-
-
 def _noted(root: Credential) -> Rejected | None:
     """Return the problem in the root's row, if it is about a key used as it is."""
     if root.level > 0 or root.is_kept_base or root.problem is None:
         return None
-    tried = root.problem.get("tried")
-    at, home = datetime.fromisoformat(tried) if tried else None, str(root.problem.get("home", ""))
-    return Rejected(plain(root.problem), at, home, is_written=True)
+    return Rejected(root.problem, is_written=True)

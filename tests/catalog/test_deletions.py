@@ -35,6 +35,7 @@ from sessions.models import (
     EventKind,
     KeyRotation,
     Probe,
+    Problem,
 )
 from sessions.people.tokens import create_token
 from sessions.roots.key_rotation import ask_rotation
@@ -213,9 +214,7 @@ def test_a_root_takes_its_secret_and_its_keys_replacement_with_it(house, iam, hu
     start_sessions(leaves, house.ben)
     house.work()
     ask_rotation(house.root, house.ada)
-    Credential.objects.filter(level=0).update(
-        problem={"code": "X", "hop": 0, "message": "", "check": "", "retrying": False}
-    )
+    Credential.objects.filter(level=0).update(problem=Problem("X", 0, "", ""))
     assert broken_roots(house.ada)
     ids = ids_of(house.root)
     delete_session(AwsSession.objects.get(pk=house.root.pk), house.ada)

@@ -21,6 +21,7 @@ from sessions.models import (
     Credential,
     Ended,
     EventKind,
+    Problem,
     TeamPolicy,
 )
 from sessions.people.people import rename_in_cloudtrail
@@ -162,15 +163,7 @@ def test_a_key_that_a_test_found_to_be_the_same_users_moves_everybody_on(house, 
 
 
 def test_a_key_in_place_of_one_that_aws_refuses_mends_the_root(house, started):
-    Credential.objects.filter(level=0).update(
-        problem={
-            "code": "InvalidClientTokenId",
-            "hop": 0,
-            "message": "",
-            "check": "",
-            "retrying": False,
-        }
-    )
+    Credential.objects.filter(level=0).update(problem=Problem("InvalidClientTokenId", 0, "", ""))
     edit(house, house.root, **other_key(house))
     assert is_active(house, started[-1], house.ben)
 

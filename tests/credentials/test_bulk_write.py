@@ -7,10 +7,11 @@ import pytest
 
 from sessions.credentials import bulk_write
 from sessions.engine.commit import MINTED_COLUMNS
-from sessions.models import Credential
+from sessions.models import Credential, Problem
 
 pytestmark = pytest.mark.django_db
 FENCE = uuid.uuid4()
+MOMENT = datetime(2026, 11, 25, 3, 4, 5, 678901, tzinfo=UTC)
 
 
 @pytest.fixture
@@ -27,23 +28,21 @@ def row(house):
     "problem",
     [
         None,
-        {
-            "message": "Rollen \u2013 \U0001f512 \" \\ 'x' %s",
-            "since": None,
-            "parts": [None, 1, {"a": []}],
-        },
+        Problem("AccessDenied", 2, "Rollen \u2013 \U0001f512 \" \\ 'x' %s", ""),
+        Problem(
+            "Throttling", 0, "", "[null, {}]", MOMENT.replace(microsecond=0), tried=MOMENT, home="x"
+        ),
     ],
 )
 def test_every_column_is_stored_to_the_last_bit(row, problem):
-    moment = datetime(2026, 11, 25, 3, 4, 5, 678901, tzinfo=UTC)
     written = {
         "sealed": bytes(range(256)),
         "generation": 2_000_000_000,
         "access_key_id": "ASIAIOSFODNN7EXAMPLE",
         "packed_policy_size": 100,
-        "minted_at": moment,
+        "minted_at": MOMENT,
         "expires_at": None,
-        "due_at": moment,
+        "due_at": MOMENT,
         "asked_at": None,
         "attempts": 1000,
         "problem": problem,

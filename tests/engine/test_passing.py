@@ -66,16 +66,16 @@ def test_an_outage_lengthens_no_second_try_of_a_key_rotation(house, sts, iam):
     sts.iam.denied.add("DeleteAccessKey")
     ask_rotation(house.root, house.ada)
     work_due()
-    assert KeyRotation.objects.get().problem["code"] == "AccessDenied"
+    assert KeyRotation.objects.get().problem.code == "AccessDenied"
     for _ in range(6):
         sts.fail_next("ServiceUnavailable", status=503)
         KeyRotation.objects.update(due_at=database_now())
         work_due()
-    assert KeyRotation.objects.get().problem["code"] == "ServiceUnavailable"
+    assert KeyRotation.objects.get().problem.code == "ServiceUnavailable"
     KeyRotation.objects.update(due_at=database_now())
     work_due()
     rotation = KeyRotation.objects.get()
-    assert rotation.problem["code"] == "AccessDenied"
+    assert rotation.problem.code == "AccessDenied"
     assert rotation.due_at < database_now() + timedelta(minutes=2.1)
 
 

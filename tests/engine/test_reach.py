@@ -211,7 +211,7 @@ def test_a_parent_that_is_no_use_minted_again_is_left_alone(house, sts):
     house.start(odd)
     rotate_session(odd, house.ben)
     rotation.run()
-    assert Credential.objects.get(level=2).problem["code"] == "InvalidClientTokenId"
+    assert Credential.objects.get(level=2).problem.code == "InvalidClientTokenId"
     for _ in range(3):
         sts.fail_next("InvalidClientTokenId", status=403, after=0 if _hub_lives() else 1)
         try_again()

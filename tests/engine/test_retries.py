@@ -1,6 +1,7 @@
 """Retry what was rejected: while something lives, when the cause ended, after a restart."""
 
 import time
+from dataclasses import replace
 from datetime import timedelta
 
 import pytest
@@ -264,7 +265,7 @@ def test_a_dead_key_at_a_rotation_is_found_out_by_one_call(house, sts, dead_key,
 
 def _forget_when_it_was_tried():
     for root in Credential.objects.filter(level=0):
-        root.problem = {**root.problem, "tried": (database_now() - scouts.REST * 2).isoformat()}
+        root.problem = replace(root.problem, tried=database_now() - scouts.REST * 2)
         root.save()
 
 

@@ -88,7 +88,7 @@ def test_what_is_started_waits_and_goes_on_when_its_person_has_approved(house, c
     assert approval.stage == ApprovalStage.OPEN
     assert approval.url.endswith(approval.user_code)
     look()
-    assert approval_of(root, house.ben).problem["code"] == "ApprovalPending"
+    assert approval_of(root, house.ben).problem.code == "ApprovalPending"
     Approval.objects.update(due_at=None)
     center.rules.clock_ahead_seconds = 10
     center.approve(approval.user_code, "ben")
@@ -169,13 +169,13 @@ def test_a_denial_and_a_page_that_was_left_are_told_and_can_begin_anew(house, ce
     center.deny(approval_of(root, house.ben).user_code)
     look()
     approval = approval_of(root, house.ben)
-    assert (approval.stage, approval.problem["code"]) == (ApprovalStage.OVER, "ApprovalDenied")
+    assert (approval.stage, approval.problem.code) == (ApprovalStage.OVER, "ApprovalDenied")
     ask_approval(root, house.ben)
     work_due()
     center.rules.clock_ahead_seconds = 601
     look()
     approval = approval_of(root, house.ben)
-    assert (approval.stage, approval.problem["code"]) == (ApprovalStage.OVER, "ApprovalExpired")
+    assert (approval.stage, approval.problem.code) == (ApprovalStage.OVER, "ApprovalExpired")
     assert [event.data["why"] for event in house.events(EventKind.APPROVAL_ENDED)] == [
         "ApprovalDenied",
         "ApprovalExpired",
@@ -244,7 +244,7 @@ def test_what_aws_cannot_say_is_asked_again_and_what_it_refuses_is_told(house, c
     center.fail_next("InternalServerException")
     work_due()
     approval = approval_of(root, house.ben)
-    assert (approval.stage, approval.problem["retrying"]) == (ApprovalStage.ASKED, True)
+    assert (approval.stage, approval.problem.retrying) == (ApprovalStage.ASKED, True)
     look()
     assert approval_of(root, house.ben).stage == ApprovalStage.OPEN
     wrong = portal(house, center, "Wrong")
@@ -253,7 +253,7 @@ def test_what_aws_cannot_say_is_asked_again_and_what_it_refuses_is_told(house, c
     ask_approval(wrong, house.ben)
     work_due()
     approval = approval_of(wrong, house.ben)
-    assert (approval.stage, approval.problem["code"]) == (
+    assert (approval.stage, approval.problem.code) == (
         ApprovalStage.OVER,
         "InvalidRequestException",
     )
@@ -267,11 +267,11 @@ def test_a_worker_lists_accounts_and_roles_for_whoever_approved(house, center):
     assert choices.want(approval_of(root, house.ada), "account_id", {}) is None
     work_due()
     listed = choices.want(approval_of(root, house.ada), "account_id", {})
-    assert [each.label for each in choices.as_choices(listed)] == [f"Production ({ACCOUNT})"]
+    assert [each.label for each in listed.choices] == [f"Production ({ACCOUNT})"]
     assert choices.want(approval_of(root, house.ada), "role_name", {"account_id": ACCOUNT}) is None
     work_due()
     listed = choices.want(approval_of(root, house.ada), "role_name", {"account_id": ACCOUNT})
-    assert [each.value for each in choices.as_choices(listed)] == ["Deploy", "ReadOnly"]
+    assert [each.value for each in listed.choices] == ["Deploy", "ReadOnly"]
     center.sign_out("ada")
     assert (
         choices.want(approval_of(root, house.ada), "role_name", {"account_id": "999999999999"})
@@ -279,7 +279,7 @@ def test_a_worker_lists_accounts_and_roles_for_whoever_approved(house, center):
     )
     work_due()
     listed = choices.want(approval_of(root, house.ada), "role_name", {"account_id": "999999999999"})
-    assert listed["problem"]["code"] == "ApprovalNeeded"
+    assert listed.problem.code == "ApprovalNeeded"
 
 
 def test_sessions_wait_for_a_choice_and_go_on_when_it_is_made(house, center):
@@ -338,11 +338,11 @@ def test_an_approval_whose_answer_was_lost_says_so(house, center, sts, root):
     center.approve(approval_of(root, house.ben).user_code, "ben")
     center.lose_next()
     look()
-    assert approval_of(root, house.ben).problem["retrying"]
+    assert approval_of(root, house.ben).problem.retrying
     look()
     approval = approval_of(root, house.ben)
-    assert (approval.stage, approval.problem["code"]) == (ApprovalStage.OVER, "ApprovalNeeded")
-    assert "answer was lost" in approval.problem["message"]
+    assert (approval.stage, approval.problem.code) == (ApprovalStage.OVER, "ApprovalNeeded")
+    assert "answer was lost" in approval.problem.message
     approve(house, center, root)
     house.work()
     assert house.state(leaf).status is Status.ACTIVE
@@ -365,4 +365,4 @@ def test_a_renewal_of_the_approval_whose_answer_was_lost_says_so(
     assert house.state(leaf).problem.code == "ApprovalNeeded"
     approval = approval_of(root, house.ben)
     assert approval.stage == ApprovalStage.OVER
-    assert "answer was lost" in approval.problem["message"]
+    assert "answer was lost" in approval.problem.message

@@ -128,7 +128,7 @@ def test_a_fault_at_any_call_is_tried_again_by_itself(house, sts, root, before):
     work_due()
     rotation = rotation_of(root)
     if rotation.ended_at is None:
-        assert rotation.problem["retrying"]
+        assert rotation.problem.retrying
         again()
     assert rotation_of(root).ended_at is not None
     assert rotation_of(root).problem is None
@@ -140,7 +140,7 @@ def test_a_key_that_aws_does_not_know_yet_is_waited_for(house, sts, root):
     ask_rotation(root, house.ada)
     work_due()
     rotation = rotation_of(root)
-    assert (rotation.step, rotation.problem["code"]) == ("create", "InvalidClientTokenId")
+    assert (rotation.step, rotation.problem.code) == ("create", "InvalidClientTokenId")
     assert rotation.due_at > database_now() + timedelta(seconds=0.5)
     again()
     again()
@@ -164,9 +164,9 @@ def test_what_the_policy_forbids_is_said_and_goes_on_when_it_is_mended(house, st
     ask_rotation(root, house.ada)
     work_due()
     rotation = rotation_of(root)
-    assert (rotation.step, rotation.problem["code"]) == ("deactivate", "AccessDenied")
+    assert (rotation.step, rotation.problem.code) == ("deactivate", "AccessDenied")
     assert rotation.due_at > database_now() + timedelta(seconds=50)
-    assert "iam:DeleteAccessKey" in rotation.problem["check"]
+    assert "iam:DeleteAccessKey" in rotation.problem.check
     with pytest.raises(Refused, match="uses the new key already"):
         ask_again(rotation, house.ada, withdraw=True)
     with pytest.raises(Refused, match="already"):
@@ -197,7 +197,7 @@ def test_a_wrong_clock_stops_no_key_rotation_for_good(house, sts, root):
     work_due()
     rotation = rotation_of(root)
     assert rotation.ended_at is None
-    assert "clock is 20 min" in rotation.problem["message"]
+    assert "clock is 20 min" in rotation.problem.message
     sts.rules.skew_seconds = 0
     KeyRotation.objects.update(due_at=database_now())
     work_due()
@@ -209,7 +209,7 @@ def test_a_rotation_that_cannot_begin_changes_nothing_and_is_over(house, sts, ro
     ask_rotation(root, house.ada)
     work_due()
     rotation = rotation_of(root)
-    assert (rotation.step, rotation.problem["code"]) == ("", "AccessDenied")
+    assert (rotation.step, rotation.problem.code) == ("", "AccessDenied")
     assert rotation.ended_at is not None
     assert len(house.events(EventKind.KEY_ROTATION_REFUSED)) == 1
     sts.iam.denied.clear()
@@ -245,7 +245,7 @@ def test_a_root_that_was_given_another_key_meanwhile_is_left_alone(house, sts, r
     save_session(draft, house.ada, reload(root))
     again()
     rotation = rotation_of(root)
-    assert rotation.problem["code"] in {"KeyChanged", "AccessDenied"}
+    assert rotation.problem.code in {"KeyChanged", "AccessDenied"}
     assert key_of(root) == other
 
 
@@ -253,7 +253,7 @@ def test_a_user_with_mfa_signs_with_the_session_of_one_code(house, sts, iam):
     root = mfa_root(house)
     ask_rotation(root, house.ada)
     work_due()
-    assert rotation_of(root).problem["code"] == "CodeNeeded"
+    assert rotation_of(root).problem.code == "CodeNeeded"
     assert rotation_of(root).ended_at is None
     leaf = protected(house, root, "Leaf")
     house.start(leaf)

@@ -12,7 +12,6 @@ from django.views.decorators.http import require_POST, require_safe
 
 from sessions import tasks
 from sessions.aws.key_rotation import Step
-from sessions.credentials.problems import stored_problem
 from sessions.exceptions import Refused
 from sessions.models import AwsSession, Membership
 from sessions.monitoring import request_limits
@@ -60,7 +59,7 @@ def key_rotation_page(request: HttpRequest, session_id: UUID) -> HttpResponse:
         and rotation is not None
         and not rotation.withdrawn,
         "waits_for_person": is_open and rotation is not None and rotation.due_at is None,
-        "problem": stored_problem(rotation.problem) if rotation else None,
+        "problem": rotation.problem if rotation else None,
         "steps": [
             {
                 "label": label,

@@ -135,7 +135,6 @@ def choose(request: HttpRequest, session_id: UUID) -> HttpResponse:
         "field": field,
         "chosen": chosen,
         "listed": listed,
-        "choices": choices.as_choices(listed or {}),
         "is_last": field is fields[-1],
         "poll_seconds": POLL_SECONDS,
     }

@@ -17,7 +17,6 @@ from sessions.activations.status import Status
 from sessions.aws.arn import RoleArn
 from sessions.catalog.team_view import TeamView, view_of_sessions, view_of_team
 from sessions.chains.requests import plan
-from sessions.credentials.problems import problem_of
 from sessions.credentials.timing import PARENT_MARGIN
 from sessions.db.clock import database_now
 from sessions.ledger import events
@@ -199,7 +198,7 @@ def _hops(view: TeamView, session: AwsSession, member: Membership) -> list[dict[
 
 def _hop(session: AwsSession, level: int, hop: Any, row: Any, view: TeamView) -> dict[str, Any]:
     arn = RoleArn.parse(hop.role_arn)
-    problem = problem_of(row, view.now) if row else None
+    problem = row.problem_at(view.now) if row else None
     live = row is not None and row.is_live(view.now + PARENT_MARGIN)
     return {
         "number": level,

@@ -8,8 +8,7 @@ from typing import Any
 from sessions.activations.status import Status
 from sessions.aws.roots import ROOT_KINDS
 from sessions.catalog.team_view import Described, TeamView
-from sessions.credentials.problems import Problem
-from sessions.models import CHAINED, AwsSession
+from sessions.models import CHAINED, AwsSession, Problem
 from sessions.permissions import Action
 
 CHAINED_ICON = "link"
