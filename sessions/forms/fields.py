@@ -12,6 +12,17 @@ from django.utils.safestring import SafeString
 from sessions.aws.characters import refuse_unseen, shown, trimmed, unseen_in
 
 
+class Help(str):
+    """Say a field's help in at most eight words; `more` stands behind a "?" beside it."""
+
+    more: str
+
+    def __new__(cls, text: str, *, more: str) -> "Help":
+        help_text = super().__new__(cls, text)
+        help_text.more = more
+        return help_text
+
+
 class TypedField(forms.CharField):
     """Take text on one line, checked by a validator that returns it or raises ValueError.
 

@@ -7,6 +7,7 @@ from django import forms
 
 from sessions.aws import names, session_policies
 from sessions.forms.fields import (
+    Help,
     JsonField,
     KeysField,
     LinesField,
@@ -17,15 +18,17 @@ from sessions.forms.fields import (
 from sessions.models import AssumerLink, SourceIdentity, TeamPolicy
 
 SOURCE_IDENTITY_HELP = {
-    SourceIdentity.OFF: "Your team's policy sends no source identity now.",
-    SourceIdentity.WHERE_POSSIBLE: (
-        "Tick it where the role, or what it is assumed from, does not allow sts:SetSourceIdentity."
-        " Every chain through this hop then goes without one, from its first hop on. A worker ticks"
-        " it by itself when AWS refuses."
+    SourceIdentity.OFF: "The team's policy sends none at present.",
+    SourceIdentity.WHERE_POSSIBLE: Help(
+        "Select if the role disallows sts:SetSourceIdentity.",
+        more=(
+            "Select this if the role, or the session it is assumed from, does not allow "
+            "sts:SetSourceIdentity. Every chain through this hop then sends no source "
+            "identity, from its first hop on. A worker selects it automatically when AWS "
+            "rejects the source identity."
+        ),
     ),
-    SourceIdentity.REQUIRED: (
-        "Your team's policy requires one on every chain: this makes no difference now."
-    ),
+    SourceIdentity.REQUIRED: "No effect: the team's policy requires one.",
 }
 
 
@@ -45,63 +48,74 @@ def advanced_fields(policy: TeamPolicy) -> dict[str, forms.Field]:
             required=False,
             max_length=1224,
             check=names.validate_external_id,
-            help_text=(
-                "For a role of another party: it goes into the trust policy as sts:ExternalId, so"
-                " that nobody else who is served here can have their session assume that role. One"
-                " of its own for each role."
+            help_text=Help(
+                "For roles of another company.",
+                more=(
+                    "The role's trust policy names it as sts:ExternalId, so that no other user "
+                    "of this installation can assume the role. Use a different external ID for "
+                    "each role."
+                ),
             ),
             widget=forms.TextInput(
                 attrs={"autocomplete": "off", "spellcheck": "false", "autocapitalize": "off"}
             ),
         ),
         "without_source_identity": SwitchField(
-            label="This role takes no source identity",
+            label="This role accepts no source identity",
             help_text=SOURCE_IDENTITY_HELP[SourceIdentity(policy.source_identity)],
         ),
         "tags": TagsField(
             label="Session tags",
             allowed=allowed,
             check=names.validate_tags,
-            help_text=(
-                "Sent with this call; they need sts:TagSession in the role's trust policy. Blank:"
-                " not sent."
+            help_text=Help(
+                "The trust policy must allow sts:TagSession.",
+                more=(
+                    "The tags are sent with this hop's call. A tag that is left blank is not sent."
+                ),
             ),
         ),
         "transitive_tag_keys": KeysField(
             allowed,
             label="Passed on to later hops",
-            help_text=(
-                "Sessions assumed from this one inherit these tags. None of those hops may send"
-                " such a tag itself."
+            help_text=Help(
+                "Inherited by sessions assumed from this one.",
+                more="Later hops of the chain cannot send these tags themselves.",
             ),
         ),
         "policy": JsonField(
             label="Session policy",
             check=session_policies.validate_session_policy,
-            help_text=(
-                "An IAM policy in JSON. The session may do what both the role and this allow. At"
-                " most 2048 characters."
+            help_text=Help(
+                "JSON that narrows the role's permissions.",
+                more=(
+                    "An IAM policy. The session may do only what both the role and this policy "
+                    "allow. At most 2048 characters."
+                ),
             ),
         ),
         "policy_arns": LinesField(
             label="Managed session policies",
             check=session_policies.validate_policy_arns,
-            help_text=(
-                "Up to ten ARNs, one a line, AWS's own or of the role's account. They narrow the"
-                " session in the same way."
+            help_text=Help(
+                "Up to ten ARNs, one per line.",
+                more=(
+                    "Policies of AWS or of the role's account. They narrow the role's "
+                    "permissions like the session policy."
+                ),
             ),
         ),
         "networks": LinesField(
             label="Only from these networks",
             check=session_policies.validate_networks,
-            help_text=(
-                "One a line: the addresses by which AWS sees who uses the credentials (your"
-                " office's or VPN's public ones, like 203.0.113.0/24), or a VPC (vpc-…), and a"
-                " private range inside it. Credentials that are handed out are refused by AWS from"
-                " elsewhere. "
-            )
-            + (f"They must also come from the team's: {bound}. " if bound else "")
-            + "A session assumed from this one is not bound by it.",
+            help_text=Help(
+                "Addresses or VPCs, one per line.",
+                more="The public addresses of your office or VPN, like 203.0.113.0/24, or a VPC"
+                " (vpc-…), and a private range inside it. AWS then rejects credentials that are"
+                " used from elsewhere. "
+                + (f"They must also come from the team's networks: {bound}. " if bound else "")
+                + "Sessions assumed from this one are not bound by it.",
+            ),
         ),
     }
 

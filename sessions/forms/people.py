@@ -14,16 +14,19 @@ from sessions.aws.characters import shown
 from sessions.catalog.audiences import Access, Audience
 from sessions.forms import picking
 from sessions.forms.conflicts import VersionedForm
-from sessions.forms.fields import TypedField
+from sessions.forms.fields import Help, TypedField
 from sessions.forms.picking import SessionPicker
 from sessions.models import AwsSession, Membership, Role, Scope, TeamGroup
 from sessions.people.invitations import INVITATION_DAYS
 from sessions.people.people import LONGEST_AWS_NAME
 from sessions.people.tokens import LONGEST_TOKEN_DAYS, TOKEN_DAYS
 
-ROLE_HELP = (
-    "Members create chains and use sessions. Admins also manage roots and people. "
-    "Auditors read everything and take no credentials."
+ROLE_HELP = Help(
+    "Decides what this person may do.",
+    more=(
+        "Members create chains and use sessions. Admins also manage roots and "
+        "people. Auditors read everything and get no credentials."
+    ),
 )
 
 
@@ -31,7 +34,7 @@ class EmailForm(forms.Form):
     email = forms.EmailField(
         label="Email address",
         required=False,
-        help_text="Counts once verified. Empty: remove it.",
+        help_text="Used once verified. Leave blank to remove.",
     )
 
 
@@ -41,17 +44,20 @@ class RoleForm(VersionedForm):
 
 class InviteForm(RoleForm):
     note = TypedField(
-        label="Who it is for",
+        label="Recipient",
         required=False,
         max_length=100,
-        help_text="For the list here and for the ledger; the link works for whoever has it.",
+        help_text=Help(
+            "Shown to your team and in the ledger.",
+            more="Anyone who has the link can use it, whatever is written here.",
+        ),
     )
     days = forms.IntegerField(
-        label="Days until it expires",
+        label="Valid for (days)",
         min_value=1,
         max_value=30,
         initial=INVITATION_DAYS,
-        help_text="It works once, and is withdrawn if you leave.",
+        help_text="Single use; withdrawn if you leave the team.",
     )
 
 
@@ -62,7 +68,7 @@ class JoinForm(forms.Form):
         widget=forms.TextInput(
             attrs={"autocomplete": "off", "spellcheck": "false", "autocapitalize": "off"}
         ),
-        help_text="What comes after # in the link.",
+        help_text="The part after # in the link.",
     )
 
 
@@ -71,9 +77,12 @@ class AwsNameForm(VersionedForm):
         label="Name in CloudTrail",
         max_length=LONGEST_AWS_NAME,
         check=names.validate_role_session_name,
-        help_text=(
-            "2 to 32 letters, digits and _ + = , . @ -. A name that was ever another person's is"
-            " refused. What is active moves to the new name by itself."
+        help_text=Help(
+            "2 to 32 characters; unique for all time.",
+            more=(
+                "Letters, digits and _ + = , . @ - are allowed. A name that another person "
+                "has or had is refused. Active sessions move to the new name automatically."
+            ),
         ),
         widget=forms.TextInput(
             attrs={"autocomplete": "off", "spellcheck": "false", "autocapitalize": "off"}
@@ -105,13 +114,13 @@ def people_of(member: Membership) -> QuerySet[Membership]:
 
 
 class GroupForm(VersionedForm):
-    name = TypedField(label="Name of the group", max_length=64)
+    name = TypedField(label="Group name", max_length=64)
     members = PeopleField(
         label="People",
         queryset=Membership.objects.none(),
         required=False,
         widget=forms.CheckboxSelectMultiple,
-        help_text="Who leaves the group loses what it opened to them, at once.",
+        help_text="Leaving the group ends access it gave.",
     )
 
     def __init__(self, *args: Any, member: Membership, **kwargs: Any) -> None:
@@ -122,10 +131,13 @@ class GroupForm(VersionedForm):
 class AccessForm(VersionedForm):
     """Two rights, each for everyone or for those who are ticked."""
 
-    OPEN = (("everyone", "Everyone in the team"), ("named", "Only those ticked below"))
+    OPEN = (
+        ("everyone", "Everyone in the team"),
+        ("named", "Only people and groups selected below"),
+    )
 
     start = forms.ChoiceField(
-        label="Who may start it and take its credentials", choices=OPEN, widget=forms.RadioSelect
+        label="Who may start it and get its credentials", choices=OPEN, widget=forms.RadioSelect
     )
     start_groups = forms.ModelMultipleChoiceField(
         label="Groups who may start it",
@@ -140,18 +152,21 @@ class AccessForm(VersionedForm):
         widget=forms.CheckboxSelectMultiple,
     )
     assume = forms.ChoiceField(
-        label="Who may assume further roles from it",
+        label="Who may assume roles from it",
         choices=OPEN,
         widget=forms.RadioSelect,
-        help_text=(
-            "Whoever builds a chain on it answers for that; without this right of theirs the chain"
-            " stands still. Admins always may."
+        help_text=Help(
+            "A chain needs its owner to have this.",
+            more=(
+                "The person who builds a chain on this session is the chain's owner. A chain "
+                "stops working if its owner loses this right. Admins always have it."
+            ),
         ),
     )
     keep_assume = forms.BooleanField(
         label="Keep it open to assume from",
         required=False,
-        help_text="Otherwise closing it closes that as well.",
+        help_text="Otherwise restricting it restricts this too.",
     )
     assume_groups = forms.ModelMultipleChoiceField(
         label="Groups who may assume from it",
@@ -205,24 +220,24 @@ class AccessForm(VersionedForm):
 
 class TokenForm(forms.Form):
     name = TypedField(
-        label="What it is for",
+        label="Token name",
         max_length=64,
-        help_text="The ledger names the token by this.",
+        help_text="Shown in the ledger.",
     )
     scopes = forms.MultipleChoiceField(
-        label="What it is good for",
+        label="Permissions",
         choices=Scope.choices,
         initial=[Scope.READ, Scope.CREDENTIALS],
         widget=forms.CheckboxSelectMultiple,
-        help_text="Never for more than you may yourself at that moment.",
+        help_text="Never exceeds your own permissions.",
     )
     session = forms.ModelChoiceField(
-        label="For one session alone",
+        label="Only for one session",
         queryset=AwsSession.objects.none(),
         required=False,
     )
     days = forms.IntegerField(
-        label="Days until it expires", min_value=1, max_value=LONGEST_TOKEN_DAYS, initial=TOKEN_DAYS
+        label="Valid for (days)", min_value=1, max_value=LONGEST_TOKEN_DAYS, initial=TOKEN_DAYS
     )
 
     def __init__(self, *args: Any, member: Membership, **kwargs: Any) -> None:
@@ -235,7 +250,9 @@ class TokenForm(forms.Form):
 def token_picker(member: Membership) -> SessionPicker:
     """Make the choice of the one session that a token is good for."""
     url = reverse("session_choices", args=[member.team.slug, "token"])
-    return SessionPicker(picking.any_of_team(member), empty_label="All that you may use", url=url)
+    return SessionPicker(
+        picking.any_of_team(member), empty_label="All sessions that you may use", url=url
+    )
 
 
 def _field(form: forms.Form, name: str) -> Any:

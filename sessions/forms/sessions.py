@@ -21,7 +21,7 @@ from sessions.catalog.team_view import TeamView
 from sessions.exceptions import NotThere, Refused, RightLost
 from sessions.forms import picking
 from sessions.forms.conflicts import VersionedForm
-from sessions.forms.fields import ListedField, TypedField
+from sessions.forms.fields import Help, ListedField, TypedField
 from sessions.forms.hop_fields import advanced_fields, hop_draft, stored_hop_values
 from sessions.forms.picking import SessionPicker
 from sessions.locks.versions import Changed
@@ -49,7 +49,7 @@ def region_choices() -> list[tuple[str, list[tuple[str, str]]]]:
 
 
 class AssumerField(forms.ModelChoiceField):  # type: ignore[type-arg]  # not generic at run time
-    default_error_messages = {"invalid_choice": "There is no such session in your team."}
+    default_error_messages = {"invalid_choice": "Your team has no such session."}
 
     def to_python(self, value: Any) -> AwsSession | None:
         found: AwsSession | None = super().to_python(
@@ -68,21 +68,24 @@ class SessionForm(VersionedForm):
         label="Session alias",
         max_length=ALIAS_MAX,
         check=validate_alias,
-        help_text="Your friendly session name. Make it easy to find; it is unique in your team.",
+        help_text="A friendly name, unique in your team.",
     )
     profile = TypedField(
         label="Named profile",
         max_length=names.LONGEST_PROFILE,
         check=names.validate_profile,
-        help_text=(
-            "Its name in your AWS files, for --profile. Of sessions on the same profile, one is"
-            " active at a time."
+        help_text=Help(
+            "Only one session per profile can be active.",
+            more=(
+                "The profile's name in your AWS files, for use with --profile. Starting a "
+                "session stops another one that you have active on the same profile."
+            ),
         ),
     )
     region = ListedField(
         label="Region",
         choices=region_choices,
-        help_text="Your default region: the one this session is used in most.",
+        help_text="The region you use it in most.",
     )
 
     def __init__(
@@ -131,26 +134,27 @@ class ChainedSessionForm(SessionForm):
         label="Role ARN",
         max_length=2048,
         check=validate_role_arn,
-        help_text=(
-            "The role that the active session refers to, for example"
-            " arn:aws:iam::111122223333:role/Deploy."
-        ),
+        help_text="Role to assume, like arn:aws:iam::111122223333:role/Deploy.",
     )
     role_session_name = TypedField(
         label="Role session name",
         required=False,
         max_length=128,
         check=validate_name_template,
-        help_text=(
-            "What CloudTrail and other logs show for what is done with this session. {username},"
-            " {alias} and {team} are filled in for each person. Blank: your team's default,"
-            " whatever it is then."
+        help_text=Help(
+            "Shown in CloudTrail. Blank: the team's default.",
+            more=(
+                "CloudTrail and other logs show this name for everything that is done with "
+                "the session. {username}, {alias} and {team} are filled in for each person. "
+                "If it is left blank, the session follows the team's default, also when that "
+                "changes."
+            ),
         ),
     )
     assumer = AssumerField(
         label="Assumer session",
         queryset=AwsSession.objects.none(),
-        help_text="The session this role is assumed from: a root, or another chained session.",
+        help_text="A root, or another chained session.",
     )
 
     def __init__(self, *args: Any, view: TeamView, is_page: bool = True, **kwargs: Any) -> None:
@@ -169,9 +173,7 @@ class ChainedSessionForm(SessionForm):
         template = self.fields["role_session_name"]
         template.widget.attrs["placeholder"] = view.policy.role_session_name
         if view.policy.names_locked:
-            template.help_text = (
-                f"Your team's policy locks it: every hop uses {view.policy.role_session_name}."
-            )
+            template.help_text = f"Locked by the team's policy: {view.policy.role_session_name}"
         advanced = advanced_fields(view.policy)
         self.fields |= advanced
         self.advanced_names = list(advanced)
@@ -278,7 +280,9 @@ class RootSessionForm(SessionForm):
             )
             for name in secret:
                 if changed and not cleaned.get(name) and name not in self.errors:
-                    self.add_error(name, "A new key needs its own secret: type it as well.")
+                    self.add_error(
+                        name, "A new key needs its own secret. Enter the secret as well."
+                    )
         return cleaned
 
     def draft(self) -> Draft:

@@ -14,7 +14,14 @@ from sessions.catalog.team_policy import HOURS, PolicyDraft, save_policy, valida
 from sessions.exceptions import NotThere, Refused, RightLost
 from sessions.forms import picking
 from sessions.forms.conflicts import VersionedForm
-from sessions.forms.fields import LinesField, SwitchField, TypedField, WholeNumberField, checked
+from sessions.forms.fields import (
+    Help,
+    LinesField,
+    SwitchField,
+    TypedField,
+    WholeNumberField,
+    checked,
+)
 from sessions.forms.picking import SessionPicker
 from sessions.locks.versions import Changed
 from sessions.models import Membership, SourceIdentity, TeamPolicy
@@ -64,21 +71,24 @@ class TeamPolicyForm(VersionedForm):
         label="Default role session name",
         max_length=128,
         check=validate_name_template,
-        help_text=(
-            "Of every session without one of its own. {username} is the person's name in"
-            " CloudTrail, {alias} the session's, {team} yours."
+        help_text=Help(
+            "For sessions without a name of their own.",
+            more=(
+                "{username} is the person's name in CloudTrail, {alias} the session's alias "
+                "and {team} the team's short name."
+            ),
         ),
     )
     username_demanded = SwitchField(
-        label="Demand {username} in every role session name",
-        help_text=(
-            "A name without it is refused. Sessions that have one already go by the default from"
-            " now on."
+        label="Require {username} in every role session name",
+        help_text=Help(
+            "Other names are refused.",
+            more="Sessions whose name has no {username} use the default from now on.",
         ),
     )
     names_locked = SwitchField(
-        label="Lock it: every hop uses the default, whatever its session says",
-        help_text="Each session keeps its own name in store, for when the lock is opened.",
+        label="Lock it: every hop uses the default",
+        help_text="Session names are restored if you unlock.",
     )
     source_identity = forms.ChoiceField(
         label="Source identity",
@@ -86,50 +96,56 @@ class TeamPolicyForm(VersionedForm):
             (SourceIdentity.OFF, "Off"),
             (
                 SourceIdentity.WHERE_POSSIBLE,
-                (
-                    "Where possible: left out on chains through a role that takes none. The session"
-                    " of that role is marked so by hand, or by a worker when AWS refuses; the"
-                    " ledger and the session's page then say it."
-                ),
+                "Where possible: left out where a role accepts none",
             ),
-            (SourceIdentity.REQUIRED, "Required: such chains fail."),
+            (SourceIdentity.REQUIRED, "Required: chains through such a role fail"),
         ],
         widget=forms.RadioSelect,
-        help_text=(
-            "The person's name, sent at a chain's first hop: it stays on every later hop and in"
-            " every CloudTrail line, and nobody can change it. Every hop of the chain then needs"
-            " sts:SetSourceIdentity, in the policy of who assumes and in the role's trust policy,"
-            " and the console's Switch Role cannot enter a role that demands one. Hops that people"
-            " shared are minted for each of them."
+        help_text=Help(
+            "The person's name, fixed for the whole chain.",
+            more=(
+                "It is sent at the first hop. AWS keeps it on every later hop and shows it "
+                "in every CloudTrail event; nobody can change it. Every hop then needs "
+                "sts:SetSourceIdentity, in the caller's policy and in the role's trust "
+                "policy, and the console's Switch Role cannot enter a role that requires "
+                "one. Each person gets a separate credential at every hop. “Where possible” "
+                "leaves it out on chains through a session that is marked as accepting none: "
+                "by a person, or by a worker when AWS rejects it. The ledger and the "
+                "session's page then say so."
+            ),
         ),
     )
     tags = AllowedTagsField(
         label="Allowed session tags",
         rows=4,
-        help_text=(
-            "One a line: a key alone takes any value, “stage = test, live” takes these. Other tags"
-            " cannot be sent."
+        help_text=Help(
+            "One per line, such as: stage = test, live",
+            more=(
+                "A key alone allows any value; “stage = test, live” allows these two. Other "
+                "tags cannot be sent."
+            ),
         ),
     )
     networks = LinesField(
         label="Bind delivered credentials to these networks",
         rows=4,
         check=session_policies.validate_networks,
-        help_text=(
-            "One a line: the addresses by which AWS sees your people (the office's or VPN's public"
-            " ones, like 203.0.113.0/24; not those inside your network), or a VPC with an endpoint"
-            " (vpc-…), and a private range inside it. AWS then refuses the credentials from"
-            " elsewhere. Hops that the workers assume from are not bound. Blank: not bound."
+        help_text=Help(
+            "Addresses or VPCs, one per line.",
+            more=(
+                "The public addresses of your office or VPN, like 203.0.113.0/24, not those "
+                "inside your network; or a VPC with an endpoint (vpc-…), and a private range "
+                "inside it. AWS then rejects the credentials from elsewhere. Hops that the "
+                "workers assume from are not bound. If it is blank, credentials are not "
+                "bound."
+            ),
         ),
     )
     activation_hours = WholeNumberField(
-        label="Hours that a started session is kept fresh",
+        label="Hours that a started session is renewed",
         check=validate_hours,
         bounds=HOURS,
-        help_text=(
-            f"{HOURS[0]} to {HOURS[-1]}, unless its person stops or extends it. What is started"
-            " already keeps its end."
-        ),
+        help_text=f"{HOURS[0]} to {HOURS[-1]}; active sessions keep their end.",
     )
 
     def __init__(

@@ -21,7 +21,7 @@ class Scope(models.TextChoices):
 
     READ = "read", "Read sessions and their states"
     USE = "use", "Start, stop and rotate"
-    CREDENTIALS = "credentials", "Take credentials"
+    CREDENTIALS = "credentials", "Get credentials"
     MANAGE = "manage", "Create, edit and delete sessions"
 
 

@@ -24,7 +24,7 @@ from sessions.permissions import Action, with_fresh_groups
 from sessions.secret import Secret
 
 INVITATION_DAYS = 7
-GONE = "This invitation has been used or withdrawn, or it has expired. Ask for a new one."
+GONE = "This invitation was used, withdrawn or has expired. Ask for a new one."
 
 
 def digest_of(code: Secret) -> str:
@@ -88,16 +88,14 @@ def accept_invitation(invitation: Invitation, user: User) -> Membership:
     """Makes a person a member by an invitation, which is used up by it. Raises `Refused`."""
     lock_team(invitation.team_id)
     if not User.objects.filter(pk=user.pk, is_active=True).exists():
-        raise Refused("", "You were suspended meanwhile.")
+        raise Refused("", "Your account is disabled.")
     if Membership.objects.filter(team=invitation.team_id, user=user).exists():
-        raise Refused(
-            "", "You are in that team already; what you are there only an admin can change."
-        )
+        raise Refused("", "You are already in that team. Only an admin can change your role.")
     if removal_after(invitation.team, user, invitation.created_at):
         raise Refused(
             "",
-            "You were removed from this team after the invitation was made. Ask an admin for a new"
-            " one.",
+            "You were removed from this team after the invitation was created. Ask an admin for a"
+            " new one.",
         )
     name, now = user.get_username(), database_now()
     used = _open_now().filter(pk=invitation.pk).select_related(None)

@@ -41,7 +41,7 @@ from sessions.people.log_ins import SUSPENDED, end_log_ins, revoke_tokens
 from sessions.people.removals import remember_removal
 from sessions.permissions import Action, cut_off, with_fresh_groups, working_members
 
-LAST_ADMIN = "The team would be left without an admin: make somebody else one first."
+LAST_ADMIN = "A team cannot be left without an admin. Make another person an admin first."
 
 
 def _hand_over(team: Team, user: User, successor: User | None) -> list[str]:

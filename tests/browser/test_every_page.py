@@ -241,7 +241,7 @@ def test_the_parts_are_not_shown_where_aws_is_real(house, tabs):
     tabs.expected.append("status of 404")
     page = tabs.open(house.ada)
     page.goto(reverse("components"))
-    expect(page.get_by_role("heading", name="Nothing here")).to_be_visible()
+    expect(page.get_by_role("heading", name="Not found")).to_be_visible()
 
 
 def test_the_list_shows_its_buttons_whole_at_every_width(furnished, tabs):

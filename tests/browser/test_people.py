@@ -49,28 +49,28 @@ def ben(house):
 
 def made_token(house, page):
     page.goto(reverse("tokens", args=[house.team.slug]))
-    page.get_by_label("What it is for").fill("laptop")
-    page.get_by_role("button", name="Make the token").click()
+    page.get_by_label("Token name").fill("laptop")
+    page.get_by_role("button", name="Create token").click()
     expect(page.locator("#token")).to_contain_text("cwt_")
 
 
 def invitation_link(house, page):
     page.goto(reverse("invite", args=[house.team.slug]))
-    page.get_by_role("button", name="Make the link").click()
+    page.get_by_role("button", name="Create invitation").click()
     expect(page.locator("#link")).to_contain_text("/join/#")
 
 
 def rename_refused(house, page):
     page.goto(reverse("person", args=[house.team.slug, house.ben.user_id]))
     page.get_by_label("Name in CloudTrail").fill("ben jones")
-    page.get_by_role("button", name="Rename").click()
+    page.get_by_role("button", name="Change name").click()
     expect(page.locator(".errorlist")).to_be_visible()
 
 
 def former_member(house, page):
     remove_member(house.ben, "ada", house.ada.user)
     page.goto(reverse("person", args=[house.team.slug, house.ben.user_id]))
-    expect(page.get_by_text("No longer in")).to_be_visible()
+    expect(page.get_by_text("Not a member of")).to_be_visible()
     expect(page.locator("table")).to_contain_text("ASIA")
 
 
@@ -120,12 +120,12 @@ def test_an_invited_person_joins_by_link_and_the_code_leaves_the_address(house, 
     asked = []
     nora.on("request", lambda request: asked.append(request.url))
     nora.goto(link)
-    expect(nora.get_by_role("heading", name="You are invited")).to_be_visible()
+    expect(nora.get_by_role("heading", name=f"Join {house.team.name}")).to_be_visible()
     check(nora)
     assert "#" not in nora.url
     code = link.partition("#")[2]
     assert all(code not in url for url in asked if "#" not in url)
-    nora.get_by_role("link", name="Make an account").click()
+    nora.get_by_role("link", name="Create account").click()
     nora.get_by_label("Username").fill("nora")
     nora.get_by_label("Password").fill("a long enough secret")
     nora.get_by_role("button", name="Make the account").click()
@@ -140,12 +140,12 @@ def test_a_removed_member_is_out_at_the_next_click(house, tabs):
     ben.goto(reverse("session", args=[leaf.pk]))
     ada.goto(reverse("people", args=[house.team.slug]))
     ada.get_by_role("link", name="ben", exact=True).click()
-    ada.get_by_role("link", name="Remove from the team…").click()
+    ada.get_by_role("link", name="Remove from team…").click()
     ada.get_by_role("button", name="Remove ben").click()
     expect(ada.get_by_text("ben is out of the team.")).to_be_visible()
-    expect(ada.get_by_text("No longer in Platform.")).to_be_visible()
+    expect(ada.get_by_text("Not a member of Platform any more.")).to_be_visible()
     ben.reload()
-    expect(ben.get_by_role("heading", name="Nothing here")).to_be_visible()
+    expect(ben.get_by_role("heading", name="Not found")).to_be_visible()
 
 
 def test_a_session_is_opened_to_a_group_by_hand(house, tabs):
@@ -155,7 +155,7 @@ def test_a_session_is_opened_to_a_group_by_hand(house, tabs):
     ada.goto(reverse("session", args=[leaf.pk]))
     ada.get_by_role("link", name="Access").click()
     start = ada.get_by_role("group", name="Who may start it")
-    start.get_by_label("Only those ticked below").check()
+    start.get_by_label("Only people and groups selected below").check()
     ada.get_by_role("group", name="Groups who may start it").get_by_label("On call").check()
     ada.get_by_role("button", name="Save").click()
     expect(ada.get_by_text("saved.")).to_be_visible()
@@ -169,11 +169,11 @@ def test_a_token_is_made_copied_and_revoked_by_hand(house, tabs):
     page = tabs.open(house.ben)
     made_token(house, page)
     text = page.locator("#token").inner_text()
-    page.get_by_role("button", name="Copy the token").click()
+    page.get_by_role("button", name="Copy token").click()
     expect(page.locator("#said")).to_have_text("Copied.")
     assert page.evaluate("navigator.clipboard.readText()") == text
     page.get_by_role("button", name="Revoke laptop").click()
-    expect(page.get_by_text("is revoked.")).to_be_visible()
+    expect(page.get_by_text("” revoked.")).to_be_visible()
     assert Token.objects.get().revoked_at is not None
 
 

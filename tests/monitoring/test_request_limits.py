@@ -93,7 +93,7 @@ def test_a_session_is_rotated_once_in_ten_seconds_by_each_member(house):
     told = page.post(reverse("rotate_session", args=[leaf.pk]))
     assert told.status_code == 429
     assert told.headers["Retry-After"]
-    assert "Too often" in told.content.decode()
+    assert "Too many requests" in told.content.decode()
     assert ben.post(f"/api/v1/sessions/{other.pk}/rotate").status_code == 200
     assert bea.post(path).status_code == 200
 
@@ -158,7 +158,7 @@ def test_whatever_costs_much_or_can_be_guessed_has_a_limit(house, monkeypatch, w
     if path.startswith("/api/"):
         assert answers[2].json()["code"] == "too_many"
     else:
-        assert "Too often" in answers[2].content.decode()
+        assert "Too many requests" in answers[2].content.decode()
     assert all(each.status_code < 500 for each in answers), answers
 
 

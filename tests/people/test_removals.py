@@ -1,4 +1,4 @@
-"""Shut out whoever has left: groups, removals, suspensions and passwords end log-ins and tokens."""
+"""Keep out people who have left: groups, removals, suspensions and passwords end log-ins and tokens."""
 
 import io
 import time
@@ -318,7 +318,7 @@ def test_an_admin_sees_removals_and_lifts_them_on_the_persons_page(house, gina):
     ada = house.browser(house.ada)
     assert "gina" in ada.get(reverse("people", args=["platform"])).content.decode()
     page = reverse("person", args=["platform", gina.user_id])
-    assert "Let gina come back" in ada.get(page).content.decode()
+    assert "Allow gina to return" in ada.get(page).content.decode()
     assert house.browser(house.eve).get(page).content.decode().count("Let gina") == 0
     readmitted = reverse("person_readmit", args=["platform", gina.user_id])
     assert house.browser(house.ben).post(readmitted).status_code == 403

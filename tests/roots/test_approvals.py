@@ -323,7 +323,7 @@ def test_what_is_taken_back_at_the_portal_is_asked_for_again(house, center, sts,
     assert [each.root for each in prompts.in_team(house.ben, [root], database_now())] == [root]
     page = house.browser(house.ben).get(reverse("approval", args=[root.pk])).content.decode()
     assert "Not approved" in page
-    assert "has to be approved" in page
+    assert "have not approved access" in page
     approve(house, center, root)
     house.work()
     assert house.state(leaf).problem is None

@@ -292,7 +292,7 @@ def test_generate_gives_another_128_random_bits_each_time(house):
 def test_where_names_are_locked_the_form_says_so_and_takes_an_empty_one(house):
     set_policy(house, role_session_name="{team}.{username}", names_locked=True)
     page = house.browser().get(form_url(house)).content.decode()
-    assert "policy locks it" in page
+    assert "Locked by the team&#x27;s policy" in page
     answer = house.browser().post(form_url(house), form_fields(house, role_session_name=""))
     assert answer.status_code == 302
     session = AwsSession.objects.get(alias="Deploy")

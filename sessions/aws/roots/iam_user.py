@@ -58,7 +58,7 @@ def validate_code(text: str) -> str:
 class IamUser(RootKind):
     kind = "iam-user"
     label = "IAM user"
-    help = "An IAM user's long-lived access key. Only the workers can open it."
+    help = "An IAM user's long-lived access key. Only workers can decrypt it."
     icon = "key-round"
     identity_settings = ("access_key_id",)
     long_lived_key = ("access_key_id", "secret_access_key")
@@ -66,20 +66,20 @@ class IamUser(RootKind):
         Field(
             "access_key_id",
             "Access key ID",
-            "It begins with AKIA; IAM shows it beside the user.",
+            "Begins with AKIA; IAM shows it.",
             validate=validate_access_key_id,
         ),
         Field(
             "secret_access_key",
             "Secret access key",
-            "IAM shows it once, when the key is made. It is sealed at once and never shown again.",
+            "Stored encrypted; never shown again.",
             secret=True,
             validate=validate_secret_access_key,
         ),
         Field(
             "mfa_serial",
             "MFA serial",
-            "Only if the user's policies ask for MFA: the device's ARN. A code is then asked for.",
+            "The device's ARN, if policies require MFA.",
             required=False,
             validate=validate_mfa_serial,
         ),
@@ -92,7 +92,7 @@ class IamUser(RootKind):
             Ask(
                 "code",
                 "MFA code",
-                f"The six digits that {settings['mfa_serial']} shows now.",
+                f"The current six digits of {settings['mfa_serial']}.",
                 validate=validate_code,
             ),
         )
@@ -123,8 +123,8 @@ class IamUser(RootKind):
             raise WaitingForPerson(
                 "CodeNeeded",
                 0,
-                "The root's user has to show an MFA code.",
-                "Enter the six digits of the device.",
+                "The root's user needs an MFA code.",
+                "Enter the six digits that the device shows.",
             )
         return session_token(key, region, serial, code)
 

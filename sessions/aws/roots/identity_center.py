@@ -62,20 +62,19 @@ class IdentityCenter(RootKind):
         Field(
             "start_url",
             "Start URL",
-            "The address of the AWS access portal, for example"
-            " https://d-1234567890.awsapps.com/start.",
+            "Your portal, like https://d-1234567890.awsapps.com/start.",
             validate=validate_start_url,
         ),
         Field(
             "sso_region",
             "Identity Center region",
-            "The region that Identity Center is set up in; the portal's settings show it.",
+            "Shown in the settings of Identity Center.",
             validate=validate_region,
         ),
         Field(
             "account_id",
             "Account",
-            "Picked from the list of your accounts, once you have approved; or its 12 digits.",
+            "Choose after approval, or enter 12 digits.",
             required=False,
             validate=validate_account,
             picked=True,
@@ -83,8 +82,7 @@ class IdentityCenter(RootKind):
         Field(
             "role_name",
             "Role",
-            "Picked from the list of your roles in that account; the portal calls it a permission"
-            " set.",
+            "Choose after approval: a permission set.",
             required=False,
             validate=validate_role_name,
             picked=True,
@@ -96,8 +94,10 @@ class IdentityCenter(RootKind):
             Ask(
                 "approval",
                 "Approval",
-                "Open the page, compare the code, and allow access there. Once for all sessions of"
-                " the same portal.",
+                (
+                    "Open the page, compare the code and allow access. One approval serves all "
+                    "sessions of the same portal."
+                ),
                 approval=True,
             ),
         )
@@ -240,7 +240,7 @@ def _renewed(known: Registration | None, tokens: Tokens, region: str) -> Tokens 
             answer.value,
             0,
             "Identity Center limits the calls.",
-            "AWS limits the calls; this is tried again by itself.",
+            "AWS limits the calls. Workers retry automatically.",
         )
     if not isinstance(answer, Tokens):
         return None
@@ -255,24 +255,24 @@ def _waiting(code: str) -> WaitingForPerson:
 
 _WAITING = {
     "ApprovalNeeded": (
-        "Identity Center has to be approved by the person.",
-        "Sign in with Identity Center.",
+        "You have not approved access through Identity Center.",
+        "Log in with Identity Center.",
     ),
     "ApprovalPending": (
-        "The approval is still awaited.",
-        "Open the page, compare the code, and allow access.",
+        "Waiting for your approval.",
+        "Open the page, compare the code and allow access.",
     ),
     "ApprovalExpired": (
-        "The page was not approved in time.",
-        "Sign in with Identity Center again.",
+        "You did not approve the page in time.",
+        "Log in with Identity Center again.",
     ),
     "ApprovalDenied": (
-        "Access was denied on the page.",
-        "Sign in with Identity Center again, and allow it.",
+        "You denied access on the page.",
+        "Log in with Identity Center again and allow access.",
     ),
     "ChoiceNeeded": (
-        "The account and the role are not chosen yet.",
-        "Choose them in the session's form, from the lists of Identity Center.",
+        "No account and role are chosen yet.",
+        "Choose them from the lists of Identity Center, in the session's form.",
     ),
 }
 
@@ -286,14 +286,14 @@ def _explained(error: AwsError) -> AwsError:
             return Refused(
                 error.code,
                 0,
-                "Identity Center does not give this role of this account to this person.",
+                "Identity Center does not assign you this role in this account.",
                 "Check the assignment in Identity Center, or choose another account or role.",
             )
         case "InvalidRequestException":
             return Refused(
                 error.code,
                 0,
-                "Identity Center does not take the request.",
+                "Identity Center rejected the request.",
                 "Check the start URL, the Identity Center region, the account and the role.",
             )
         case _:

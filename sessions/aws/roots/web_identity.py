@@ -35,13 +35,17 @@ _CHECKS = {
         "Check that IAM knows the token's issuer as an identity provider, with the token's"
         " audience."
     ),
-    "IDPRejectedClaim": "The provider no longer stands by this token: check what writes the file.",
-    "IDPCommunicationError": (
-        "STS could not reach the token's provider; this is tried again automatically."
+    "IDPRejectedClaim": (
+        "The provider no longer accepts this token: check the process that writes the file."
     ),
-    "ExpiredToken": "What writes the file has to renew it. It is read anew at the next try.",
+    "IDPCommunicationError": (
+        "STS could not reach the token's provider. Workers retry automatically."
+    ),
+    "ExpiredToken": (
+        "Check the process that writes the file. Workers read the file again at each try."
+    ),
     "ExpiredTokenException": (
-        "What writes the file has to renew it. It is read anew at the next try."
+        "Check the process that writes the file. Workers read the file again at each try."
     ),
 }
 
@@ -72,7 +76,7 @@ def read_token(name: str) -> Secret:
     if name not in allowed_files():
         raise _refused(
             "TokenFileNotAllowed",
-            "The token file is not, or no longer, one that the operator allows.",
+            "The operator does not allow this token file.",
             f"Have the operator list it in {ALLOWED}, for web and workers, or choose another.",
         )
     target = os.path.realpath(name)
@@ -125,10 +129,7 @@ def _content(path: str) -> Secret:
 class WebIdentity(RootKind):
     kind = "web-identity"
     label = "Web identity"
-    help = (
-        "A role assumed with the token of an identity provider, from a file that the operator"
-        " allows."
-    )
+    help = "A role assumed with an identity provider's token, from a file that the operator allows."
     icon = "file-key"
     needs_operator = True
     reads_a_file = True
@@ -137,21 +138,20 @@ class WebIdentity(RootKind):
         Field(
             "token_file",
             "Token file",
-            "A file on the workers in which their platform keeps a token fresh.",
+            "File on the workers that holds the token.",
             validate=validate_token_file,
             options=lambda: tuple(Choice(name, name) for name in allowed_files()),
         ),
         Field(
             "role_arn",
             "Role ARN",
-            "The role whose trust policy accepts the token's provider.",
+            "Its trust policy must accept the provider.",
             validate=validate_role_arn,
         ),
         Field(
             "role_session_name",
             "Role session name",
-            "What CloudTrail shows for the workers in this role. It is the same for everybody:"
-            " people are named by the hops.",
+            "The same for everybody; hops name people.",
             validate=validate_role_session_name,
         ),
     )
@@ -223,7 +223,7 @@ def _no_token(why: str) -> Refused:
         "NoToken",
         0,
         f"The token file {why}.",
-        "Check what writes it, on the workers.",
+        "Check the process that writes it, on the workers.",
         retryable=True,
     )
 

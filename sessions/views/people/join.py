@@ -48,5 +48,5 @@ def accept(request: HttpRequest) -> HttpResponse:
         messages.error(request, refused.message)
         return redirect("join")
     request.session.pop(INVITATION_KEY, None)
-    messages.success(request, f"You are in the team {invitation.team.name} now.")
+    messages.success(request, f"You joined {invitation.team.name}.")
     return redirect("session_list", invitation.team.slug)

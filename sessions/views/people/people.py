@@ -101,7 +101,7 @@ def withdraw_invitation(request: HttpRequest, team_slug: str, invitation_id: Any
     member = member_in(request, team_slug, Action.MANAGE_PEOPLE)
     invitation = get_object_or_404(Invitation, pk=invitation_id, team=member.team)
     if revoke_invitation(invitation, member):
-        messages.success(request, "The invitation is withdrawn.")
+        messages.success(request, "Invitation withdrawn.")
     return redirect("people", team_slug)
 
 
@@ -252,7 +252,7 @@ def person_name(request: HttpRequest, team_slug: str, person_id: int) -> HttpRes
         rename_in_cloudtrail(person, form.cleaned_data["aws_name"], by, seen=seen)
 
     name = str(form["aws_name"].data).replace("{", "").replace("}", "").strip()
-    done = f"CloudTrail calls {{name}} {name} from now on."
+    done = f"CloudTrail now shows {{name}} as {name}."
     return _save_change(request, (by, person), form, "name_form", save, done)
 
 
@@ -264,7 +264,7 @@ def person_disable(request: HttpRequest, team_slug: str, person_id: int) -> Http
         team_slug,
         person_id,
         lambda by, person: disable_member(person, by, by.user),
-        "{name} is shut out of the team.",
+        "{name} is suspended.",
     )
 
 
@@ -276,7 +276,7 @@ def person_enable(request: HttpRequest, team_slug: str, person_id: int) -> HttpR
         team_slug,
         person_id,
         lambda by, person: enable_member(person, by),
-        "{name} is let in again.",
+        "{name} is reinstated.",
     )
 
 
@@ -294,7 +294,7 @@ def person_readmit(request: HttpRequest, team_slug: str, person_id: int) -> Http
         name = removal.user.get_username()
         messages.success(
             request,
-            f"{name} may come back: by single sign-on if their groups say so, or by invitation.",
+            f"{name} can join again: by invitation, or by single sign-on if their groups allow it.",
         )
     return redirect("person", team_slug, person_id)
 
@@ -311,7 +311,7 @@ def person_remove(request: HttpRequest, team_slug: str, person_id: int) -> HttpR
             team_slug,
             person_id,
             lambda by, person: remove_member(person, by, by.user),
-            "{name} is out of the team.",
+            "{name} is removed from the team.",
         )
     member, person = _person(request, team_slug, person_id, Action.MANAGE_PEOPLE)
     context = _about(member, person, person.user.get_username(), person_id)

@@ -66,7 +66,7 @@ def end_token(request: HttpRequest, team_slug: str, token_id: UUID) -> HttpRespo
     if token.user_id == member.user_id:
         require(member, Action.HOLD_TOKENS)
     if revoke_token(token, member):
-        messages.success(request, f"The token “{token.name}” is revoked.")
+        messages.success(request, f"Token “{token.name}” revoked.")
     if token.user_id != member.user_id:
         return redirect("person", team_slug, token.user_id)
     return redirect("tokens", team_slug)
