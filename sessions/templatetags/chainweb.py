@@ -115,6 +115,12 @@ def until(moment: datetime | None) -> SafeString:
 
 
 @register.simple_tag
+def more(moment: datetime | None) -> SafeString:
+    """Show for how long: "until 14:05 UTC", which a script makes "for 52 min more"."""
+    return _time(moment, "more", "until ")
+
+
+@register.simple_tag
 def at(moment: datetime | None) -> SafeString:
     """A moment to come: "at 14:05 UTC", which a script makes "in 12 min"."""
     return _time(moment, "at", "at ")

@@ -55,7 +55,9 @@ def team_policy(request: HttpRequest, team_slug: str) -> HttpResponse:
         saved = form.save_or_show(form.save_seen, stored_again)
         if saved:
             tasks.wake_after_change()
-            messages.success(request, "Policy saved. What is active follows by itself.")
+            messages.success(
+                request, "Policy saved. Active sessions pick up the change automatically."
+            )
             return redirect("team_policy", team_slug)
     if not may_edit:
         for field in form.fields.values():

@@ -50,7 +50,7 @@ def test_the_last_success_is_shown_when_what_was_minted_then_has_run_out(
     assert (state.status, state.expires_at) == (status, None)
     minted_at = state.minted_at.isoformat(timespec="seconds")
     assert re.search(
-        rf'>Last minted</dt><dd><time datetime="{re.escape(minted_at)}"', session_page(house, leaf)
+        rf'>Last issued</dt><dd><time datetime="{re.escape(minted_at)}"', session_page(house, leaf)
     )
     assert answered(house, leaf)["minted_at"][:19] == minted_at[:19]
 

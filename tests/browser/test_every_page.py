@@ -79,7 +79,7 @@ def empty_form(house, page):
 
 def form_with_errors(house, page):
     empty_form(house, page)
-    page.get_by_role("button", name="Create Session").click()
+    page.get_by_role("button", name="Create session").click()
     expect(page.locator(".errorlist").first).to_be_visible()
 
 
@@ -88,7 +88,7 @@ def form_after_its_trial(house, page):
     page.get_by_role("button", name="Test before saving").click()
     expect(page.locator("#probe")).to_be_visible()
     house.work()
-    expect(page.locator("#probe")).to_contain_text("It works")
+    expect(page.locator("#probe")).to_contain_text("Test passed")
 
 
 def delete(house, page):
@@ -374,5 +374,5 @@ def test_without_scripts_a_session_among_many_is_found_and_chosen(furnished, tab
     page.get_by_label("Named profile").fill("afar")
     page.get_by_label("Role ARN").fill(furnished.role_arn("Afar"))
     page.get_by_label("Role session name").fill("{username}")
-    page.get_by_role("button", name="Create Session").click()
+    page.get_by_role("button", name="Create session").click()
     expect(page.get_by_role("heading", name="From afar")).to_be_visible()

@@ -56,7 +56,7 @@ def test_hostile_text_stays_text_on_every_page(house, infested, tabs):
     page.get_by_label("Role ARN").fill(f"arn:aws:iam::111122223333:role/{PAYLOADS[0]}/Name")
     expect(page.locator("#preview")).to_contain_text(PAYLOADS[1])
     tabs.expected.append("status of 422")
-    page.get_by_role("button", name="Create Session").click()
+    page.get_by_role("button", name="Create session").click()
     expect(page.get_by_label("Session alias")).to_have_value(PAYLOADS[1])
     page.goto(
         reverse("session_list", args=[house.team.slug]) + "?q=%3Cscript%3Ealert(1)%3C/script%3Ezz"

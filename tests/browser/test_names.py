@@ -22,7 +22,7 @@ def test_an_admin_sees_names_change_while_typing_the_policy(house, sts, tabs):
     page.get_by_label("Default role session name").fill("{team}.{username}")
     page.get_by_label("Lock it").check()
     expect(preview.locator(".named__arn").nth(1)).to_contain_text("/platform.ada")
-    page.get_by_label("Show it for").select_option(label="bea")
+    page.get_by_label("Preview as another person").select_option(label="bea")
     expect(preview.locator(".named__arn").nth(0)).to_contain_text("/platform.bea")
     page.get_by_label("Where possible").check()
     expect(preview).to_contain_text("source identity bea")
@@ -38,7 +38,7 @@ def test_an_admin_sees_names_change_while_typing_the_policy(house, sts, tabs):
         if call["action"] == "AssumeRole"
     ] == [("platform.ben", "ben"), ("platform.ben", "")]
     page.goto(reverse("session", args=[leaf.pk]))
-    page.get_by_label("Show it for").select_option(label="ben")
+    page.get_by_label("Preview as another person").select_option(label="ben")
     expect(page.locator(".names-of .named__arn").nth(1)).to_contain_text("/platform.ben")
 
 
@@ -77,12 +77,12 @@ def test_the_advanced_fields_are_filled_by_keyboard_and_button(house, tabs):
     expect(preview).to_contain_text("38 of 2048 characters")
     generated = external_id.input_value()
     page.get_by_label("Session policy").fill("{")
-    page.get_by_role("button", name="Create Session").click()
+    page.get_by_role("button", name="Create session").click()
     # An error opens what it is in, and has the focus.
     expect(page.get_by_text("This is not JSON")).to_be_visible()
     expect(page.get_by_label("Session policy")).to_be_focused()
     page.get_by_label("Session policy").fill("")
-    page.get_by_role("button", name="Create Session").click()
+    page.get_by_role("button", name="Create session").click()
     expect(page.get_by_role("heading", level=1, name="Partner")).to_be_visible()
     link = AwsSession.objects.get(alias="Partner").link
     assert (link.external_id, link.tags) == (generated, [["stage", "live"], ["ticket", "OPS-1"]])

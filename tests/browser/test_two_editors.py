@@ -24,8 +24,8 @@ def test_the_second_chooses_field_by_field(house, tabs):
     ben.get_by_role("button", name="Save").click()
     expect(ben.get_by_role("alert")).to_contain_text("ada saved a change")
     expect(ben.get_by_label("Session alias", exact=True)).to_have_value("Bens")
-    expect(ben.get_by_label("Keep what is saved now in Region")).to_be_checked()
-    expect(ben.get_by_label("Keep what is saved now in Named profile")).not_to_be_checked()
+    expect(ben.get_by_label("Keep the saved value of Region")).to_be_checked()
+    expect(ben.get_by_label("Keep the saved value of Named profile")).not_to_be_checked()
     expect(ben.locator(".conflict__value").filter(has_text="eu-central-1")).to_be_visible()
     check(ben)
 

@@ -29,7 +29,7 @@ def fill_chained(page, house, alias, assumer=None):
 
 
 def create(page, alias):
-    page.get_by_role("button", name="Create Session").click()
+    page.get_by_role("button", name="Create session").click()
     expect(page.get_by_role("heading", level=1, name=alias)).to_be_visible()
 
 
@@ -120,19 +120,19 @@ def test_testing_before_saving_shows_each_hop_and_where_it_is_refused(house, tab
     )
     page.get_by_label("Session alias").fill("Shut")
     page.get_by_role("button", name="Test before saving").click()
-    expect(page.locator("#probe")).to_contain_text("the form is not right yet")
+    expect(page.locator("#probe")).to_contain_text("correct the form first")
     page.get_by_label("Named profile").fill("shut")
     page.get_by_label("Region").select_option("eu-west-1")
     page.get_by_label("Role ARN").fill(house.role_arn("Shut", trusts=[]))
     page.get_by_role("button", name="Test before saving").click()
-    expect(page.locator("#probe")).to_contain_text("A worker is trying it")
+    expect(page.locator("#probe")).to_contain_text("Testing the chain")
     house.work()
-    expect(page.locator("#probe")).to_contain_text("It does not work yet")
+    expect(page.locator("#probe")).to_contain_text("Test failed")
     expect(page.locator("#probe .hop--ok")).to_contain_text("Hop 1")
     expect(page.locator("#probe .hop--failed")).to_contain_text("Hop 2")
     page.get_by_label("Role ARN").fill(house.role_arn("Open"))
     page.get_by_role("button", name="Test before saving").click()
-    expect(page.locator("#probe")).to_contain_text("A worker is trying it")
+    expect(page.locator("#probe")).to_contain_text("Testing the chain")
     house.work()
     expect(page.locator("#probe")).to_contain_text("assumed-role/Open/ben")
     assert not AwsSession.objects.filter(alias="Shut").exists()

@@ -91,7 +91,7 @@ def test_made_again_it_is_closed_for_each_right_that_was_closed(house, arn):
 
 
 def test_the_page_says_that_an_admin_has_closed_a_session(house, mine):
-    told = "Only an admin lets in more people"
+    told = "Only an admin can give access to more people"
     url = reverse("session_access", args=[mine.pk])
     assert told in house.browser().get(url).content.decode()
     set_access(mine, Access(EVERYONE, EVERYONE), house.ada)

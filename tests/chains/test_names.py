@@ -352,7 +352,7 @@ def test_a_fixed_name_that_is_a_joiners_own_is_found_when_they_join(house):
         "grace"
     ]
     page = house.browser(house.ada).get(reverse("team_policy", args=[house.team.slug]))
-    assert "is the own name of grace" in page.content.decode()
+    assert "is grace's own name" in page.content.decode()
 
 
 def test_a_locked_name_without_a_person_is_found_everywhere(house):

@@ -53,7 +53,7 @@ def test_the_second_to_save_a_session_sees_both_versions_and_loses_nothing(house
     assert answer.status_code == 409
     form, page = answer.context["form"], answer.content.decode()
     assert "ada saved a change" in page
-    assert "Nothing of yours is saved yet" in page
+    assert "Your changes are not saved yet" in page
     # What ben typed is still there, and beside it what ada saved.
     assert (form["alias"].value(), form["profile"].value()) == ("Bens", "bens")
     assert (form["alias"].theirs, form["profile"].theirs, form["region"].theirs) == (

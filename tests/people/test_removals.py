@@ -1,4 +1,4 @@
-"""Keep out people who have left: groups, removals, suspensions and passwords end log-ins and tokens."""
+"""Shut out people who left: groups, removals, suspensions and passwords end log-ins and tokens."""
 
 import io
 import time

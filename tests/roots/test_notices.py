@@ -71,7 +71,7 @@ def test_a_root_that_refuses_several_people_is_one_notice(house, center, sts):
         "ForbiddenException",
         "ApprovalNeeded",
     )
-    assert "It concerns bea, ben." in ada.get(url).content.decode()
+    assert "Affected: bea, ben." in ada.get(url).content.decode()
     assert Api(house.token(house.ada))("GET", f"/sessions/{root.pk}").json()["problem"][
         "people"
     ] == [

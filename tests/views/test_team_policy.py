@@ -75,7 +75,7 @@ def test_an_admin_sets_the_hours_of_what_is_started_from_now_on(house):
     started = house.start(later)
     assert started.ends_at - started.started_at == timedelta(hours=3)
     assert (
-        "Extend to 3 h" in house.browser().get(reverse("session", args=[later.pk])).content.decode()
+        "Renew for 3 h" in house.browser().get(reverse("session", args=[later.pk])).content.decode()
     )
     assert (
         house.browser().post(policy_url(house), policy_fields(activation_hours="9")).status_code
@@ -311,7 +311,7 @@ def test_the_form_previews_every_hop_for_oneself_and_permitted_others(house):
     url = reverse("preview_session", args=[house.team.slug])
     page = house.browser().post(url, fields)
     assert [arn.rpartition("/")[2] for arn in arns(page)] == ["automation", "ben"]
-    assert "one credential for everybody" in page.content.decode()
+    assert "one shared credential" in page.content.decode()
     page = house.browser(house.ada).post(url, fields | {"as": str(house.bea.pk)})
     assert [arn.rpartition("/")[2] for arn in arns(page)] == ["automation", "bea"]
     assert house.browser().post(url, fields | {"as": str(house.bea.pk)}).status_code == 404
@@ -327,11 +327,11 @@ def test_the_session_page_shows_others_names_to_who_reads_the_ledger(house):
     assert house.browser().get(url).status_code == 200
     assert house.browser().get(url, {"as": str(house.bea.pk)}).status_code == 404
     assert (
-        "Others in CloudTrail"
+        "Other people in CloudTrail"
         in house.browser(house.eve).get(reverse("session", args=[leaf.pk])).content.decode()
     )
     assert (
-        "Others in CloudTrail"
+        "Other people in CloudTrail"
         not in house.browser().get(reverse("session", args=[leaf.pk])).content.decode()
     )
 
@@ -364,7 +364,7 @@ def test_a_hop_whose_source_identity_was_left_out_says_so(house, sts):
     house.start(leaf)
     house.work()
     page = house.browser().get(reverse("session", args=[leaf.pk])).content.decode()
-    assert "this role takes none" in page
+    assert "this role accepts none" in page
     assert (
         "goes on without a source identity"
         in house.browser(house.ada).get(reverse("session", args=[leaf.pk])).content.decode()

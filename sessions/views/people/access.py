@@ -81,7 +81,8 @@ def _close_others(request: HttpRequest, session: AwsSession, member: Membership)
     else:
         messages.success(
             request,
-            f"{len(closed)} other session{pluralize(len(closed))} closed like “{session.alias}”.",
+            f"{len(closed)} other session{pluralize(len(closed))} restricted like"
+            f" “{session.alias}”.",
         )
     return redirect("session_access", session.pk)
 

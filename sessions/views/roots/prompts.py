@@ -52,7 +52,7 @@ def give_code(request: HttpRequest, session_id: UUID) -> HttpResponse:
         messages.error(request, refused.message)
     else:
         tasks.wake_for_start()
-        messages.success(request, f"The code for “{root.alias}” is given; a worker uses it now.")
+        messages.success(request, f"Code for “{root.alias}” submitted. A worker is using it now.")
     return back_or_session(request, session_id)
 
 
@@ -95,7 +95,8 @@ def forget_approval(request: HttpRequest, session_id: UUID) -> HttpResponse:
         raise Http404
     if approvals.end_approval(root, member):
         messages.success(
-            request, "Your approval is forgotten. What was made of it lives on to its end."
+            request,
+            "Your approval is forgotten. Credentials issued with it work until they expire.",
         )
     return redirect("approval", root.pk)
 

@@ -117,7 +117,7 @@ def download_snippet(request: HttpRequest, session_id: UUID, format: str) -> Htt
     try:
         text = _text_for(request, session, member, chosen, via="download")
     except NotReady:
-        messages.error(request, "There is nothing to download yet: the session is not active.")
+        messages.error(request, "Nothing to download: the session is not active.")
         return redirect("session", session.pk)
     return HttpResponse(
         text,

@@ -59,7 +59,7 @@ def test_the_list_asks_once_for_a_code_and_its_form_makes_all_active(house, root
     url = reverse("give_code", args=[root.pk])
     answer = ben.post(url, {"code": CODE, "next": the_list(house)}, follow=True)
     assert answer.redirect_chain == [(the_list(house), 302)]
-    assert "a worker uses it now" in text(answer)
+    assert "A worker is using it now" in text(answer)
     house.work()
     assert [state.status for state in house.states(leaves)] == [Status.ACTIVE] * 3
     page = text(ben.get(the_list(house)))
@@ -90,7 +90,7 @@ def test_until_when_a_code_serves_is_shown_before_it_ends(house, root, leaves):
     ends_at = Credential.objects.get(root=root, level=0).expires_at.isoformat(timespec="seconds")
     assert re.search(rf'asks again <time datetime="{re.escape(ends_at)}"', text(ben.get(pages[1])))
     assert re.search(
-        rf'Asks a person again</dt><dd><time datetime="{re.escape(ends_at)}"',
+        rf'Next log-in required</dt><dd><time datetime="{re.escape(ends_at)}"',
         text(ben.get(pages[0])),
     )
 
@@ -208,7 +208,7 @@ def test_from_a_new_portal_to_an_active_session_with_nothing_but_pages(house, ce
     approval_url = reverse("approval", args=[root.pk])
     assert approval_url in page
     assert ada.post(approval_url).headers["Location"] == approval_url
-    assert "Getting the page" in text(ada.get(approval_url))
+    assert "Getting the approval page" in text(ada.get(approval_url))
     tasks.look_at_approvals()
     approval = Approval.objects.get()
     page = text(ada.get(approval_url, headers={"HX-Request": "true"}))
@@ -220,7 +220,7 @@ def test_from_a_new_portal_to_an_active_session_with_nothing_but_pages(house, ce
     tasks.look_at_approvals()
     assert "Approved" in text(ada.get(approval_url))
     choose = reverse("choose", args=[root.pk])
-    assert "asks AWS" in text(ada.get(choose))
+    assert "from AWS" in text(ada.get(choose))
     tasks.look_at_approvals()
     assert f"Production ({ACCOUNT})" in text(ada.get(choose))
     step = ada.post(choose, {"account_id": ACCOUNT}).headers["Location"]
@@ -343,10 +343,10 @@ def test_a_key_is_rotated_from_the_roots_page_which_shows_progress(house, sts, i
     assert house.browser().get(page).status_code == 403
     assert "Five steps" in text(ada.get(page))
     ada.post(reverse("rotate_key", args=[house.root.pk]))
-    assert "Under way" in text(ada.get(page))
+    assert "Rotating" in text(ada.get(page))
     tasks.rotate_keys()
     shown = text(ada.get(page, headers={"HX-Request": "true"}))
-    assert "The key is new" in shown
+    assert "Key rotated" in shown
     assert shown.count(">done<") == 5
     new = AwsSession.objects.get(pk=house.root.pk).settings["access_key_id"]
     assert new in shown
@@ -364,16 +364,16 @@ def test_a_stopped_key_rotation_says_why_and_can_go_on_or_be_given_up(house, sts
         KeyRotation.objects.filter(due_at__isnull=False).update(due_at=database_now())
         tasks.rotate_keys()
     page = text(ada.get(url))
-    assert "It stands still" in page
+    assert "Waiting for you" in page
     assert "iam:CreateAccessKey" in page
     ada.post(reverse("withdraw_key_rotation", args=[house.root.pk]))
     tasks.rotate_keys()
-    assert "Given up" in text(ada.get(url))
+    assert "Cancelled" in text(ada.get(url))
     assert KeyRotation.objects.get().step == "withdraw"
     sts.iam.denied.clear()
     ada.post(reverse("rotate_key", args=[house.root.pk]))
     tasks.rotate_keys()
-    assert "The key is new" in text(ada.get(url))
+    assert "Key rotated" in text(ada.get(url))
 
 
 def test_the_sweep_does_all_of_it_without_any_message(house, sts, iam, center, with_center, root):

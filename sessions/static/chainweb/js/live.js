@@ -45,7 +45,7 @@ document.body.addEventListener("htmx:responseError", (event) => {
   const { xhr, elt } = event.detail;
   // The session was deleted, or one's right to see it ended: the page says so itself.
   if ([403, 404].includes(xhr.status)) location.reload();
-  else if (xhr.status === 429) tell("That was too often. Try again in a moment.");
+  else if (xhr.status === 429) tell("Too many requests. Try again in a moment.");
   else if (xhr.status >= 500 && !elt.closest("[data-keep]")) tell(lostText);
 });
 document.body.addEventListener("htmx:sendError", () => {

@@ -33,7 +33,7 @@ function countDown(snippet) {
   const shown = snippet.querySelector("[data-seconds]");
   clock = setInterval(() => {
     const left = Math.ceil((end - performance.now()) / 1000);
-    if (left <= 0) clear("Cleared.");
+    if (left <= 0) clear("Hidden.");
     else shown.textContent = String(left);
   }, 250);
 }
@@ -55,11 +55,11 @@ if (panel) {
     said.textContent = snippet.querySelector("pre") ? "The credentials are shown below." : snippet.textContent.trim();
   });
   document.body.addEventListener("htmx:responseError", (event) => {
-    if (event.detail.target === panel) clear("The server refused.");
+    if (event.detail.target === panel) clear("The server refused the request.");
   });
   panel.addEventListener("click", (event) => {
-    if (event.target.closest("[data-clear-snippet]")) clear("Cleared.");
+    if (event.target.closest("[data-clear-snippet]")) clear("Hidden.");
   });
   document.querySelector("[role=tablist]").addEventListener("keydown", moveInTabs);
-  addEventListener("pagehide", () => clear("Cleared."));
+  addEventListener("pagehide", () => clear("Hidden."));
 }

@@ -24,7 +24,8 @@ function show(time, now) {
   const moment = Date.parse(time.dateTime);
   const seconds = (moment - now) / 1000;
   let text;
-  if ("until" in time.dataset) text = seconds <= 0 ? "over" : `${span(seconds)} left`;
+  if ("until" in time.dataset) text = seconds <= 0 ? "expired" : `${span(seconds)} left`;
+  else if ("more" in time.dataset) text = seconds <= 0 ? "no more" : `for ${span(seconds)} more`;
   else if ("at" in time.dataset) text = seconds <= 0 ? "now" : `in ${span(seconds)}`;
   else text = -seconds < 5 ? "just now" : `${span(Math.max(0, -seconds))} ago`;
   if (time.textContent !== text) {
@@ -42,7 +43,7 @@ function drain(ring, now) {
 
 function showAll() {
   const now = Date.now() + ahead;
-  for (const time of document.querySelectorAll("time[data-until], time[data-at], time[data-since]")) show(time, now);
+  for (const time of document.querySelectorAll("time[data-until], time[data-more], time[data-at], time[data-since]")) show(time, now);
   for (const ring of document.querySelectorAll("svg.ring[data-until]")) drain(ring, now);
 }
 
