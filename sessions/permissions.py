@@ -91,10 +91,7 @@ SCOPES: dict[Action, Scope] = {
     Action.SHARE: Scope.MANAGE,
     Action.EDIT_POLICY: Scope.MANAGE,
 }
-CUT_OFF = (
-    "Nobody answers any more for what this chain is assumed from: an admin takes over by editing"
-    " and saving the session."
-)
+CUT_OFF = "This chain has no owner. An admin can take it over by editing and saving the session."
 READING = {Action.VIEW, Action.READ_LEDGER, Action.READ_POLICY}
 
 
@@ -233,7 +230,7 @@ def _why_not(member: Membership, action: Action, session: AwsSession | None) -> 
     if token is not None and action not in READING:
         scope = SCOPES.get(action)
         if scope is None:
-            return "No token can do that: log in and do it on the page.", ""
+            return "Tokens cannot do that: log in and use the page.", ""
         if scope not in token.scopes:
             has = ", ".join(f"“{each}”" for each in token.scopes) or "none"
             return (
@@ -246,12 +243,12 @@ def _why_not(member: Membership, action: Action, session: AwsSession | None) -> 
         and (session is None or session.pk not in token.bound_to)
     ):
         names = ", ".join(f"“{alias}”" for alias in sorted(token.bound_to.values()))
-        return f"This token is for {names} alone.", ""
+        return f"This token is only for {names}.", ""
     if session is None:
         return "You may not do that in this team.", ""
     if action in {Action.EDIT, Action.DELETE, Action.SHARE}:
-        return "Only whoever created the session, or an admin, may do that.", ""
-    return "This session is not open to you for that. An admin of the team can open it.", ""
+        return "Only the session's creator or an admin may do that.", ""
+    return "You have no access to this session for that. Ask an admin of the team.", ""
 
 
 def why_not_create(kind: str, member: Membership) -> str:
@@ -260,9 +257,9 @@ def why_not_create(kind: str, member: Membership) -> str:
     if member.token is not None and Role(member.role) in ROLES[action] and not can(member, action):
         return NotAllowed(member, action).message
     if kind == CHAINED:
-        return "" if can(member, action) else "Auditors read; they create nothing."
+        return "" if can(member, action) else "Auditors can only read."
     if not can(member, action):
-        return "Only an admin of the team sets up what is assumed from."
+        return "Only admins can add roots."
     return why_not_kind(kind, member)
 
 
@@ -282,8 +279,8 @@ class GroupsTooOld(PermissionDenied):
         self.member = member
         self.message = (
             f"Your groups were last read {when}; for {member.team.name} they have to be read every"
-            f" {settings.CHAINWEB_GROUPS_MAX_AGE_HOURS:g} hours. Log in again by single sign-on,"
-            " and everything goes on, tokens included."
+            f" {settings.CHAINWEB_GROUPS_MAX_AGE_HOURS:g} hours. Log in again by single sign-on"
+            " to continue; your tokens then work again too."
         )
         super().__init__(self.message)
 

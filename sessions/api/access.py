@@ -118,7 +118,7 @@ def _audience(member: Membership, wanted: AudienceModel, name: str) -> Audience:
 @api.get(
     "/sessions/{uuid:session_id}/access",
     response={200: AccessModel, **ERRORS},
-    summary="Whom a session is open to",
+    summary="Read who may use a session",
 )
 def get_access(request: HttpRequest, response: HttpResponse, session_id: UUID) -> Any:
     """`ETag` is the version of the access alone: it is not the session's."""
@@ -130,7 +130,7 @@ def get_access(request: HttpRequest, response: HttpResponse, session_id: UUID) -
 @api.put(
     "/sessions/{uuid:session_id}/access",
     response={200: AccessModel, **ERRORS},
-    summary="Open or close a session; whoever loses a right loses what they have running by it",
+    summary=("Change who may use a session; people who lose access lose their running sessions"),
 )
 def put_access(
     request: HttpRequest, response: HttpResponse, session_id: UUID, payload: AccessModel
@@ -155,7 +155,7 @@ def put_access(
 @api.get(
     "/sessions/{uuid:session_id}/access/ways",
     response={200: WaysOut, **ERRORS},
-    summary="The other ways to a closed session's role, or to a closed root's identity",
+    summary=("List other ways to a restricted session's role or a restricted root's identity"),
 )
 def get_ways(request: HttpRequest, session_id: UUID) -> Any:
     """Name the other sessions that are the same at AWS and let in somebody whom this one does not.
@@ -186,7 +186,7 @@ def get_ways(request: HttpRequest, session_id: UUID) -> Any:
 @api.post(
     "/sessions/{uuid:session_id}/access/ways/close",
     response={200: ClosedOut, **ERRORS},
-    summary="Close every other way to a closed session's role in one step",
+    summary="Restrict every other way to a restricted session's role in one step",
 )
 def close_ways(request: HttpRequest, session_id: UUID) -> Any:
     """Nobody is let in anywhere by it. Whoever loses a right loses what they have running by it.

@@ -75,8 +75,8 @@ api = NinjaAPI(
     version="1",
     auth=TokenAuth(),
     description=(
-        "Every answer over 399 is an ErrorOut, whatever caused it. Only a proxy may refuse in words"
-        " of its own what it does not pass on."
+        "Every response with a status of 400 or more is an ErrorOut. "
+        "Only a proxy in between may answer in another form."
     ),
     docs_url=None,
     urls_namespace="api",
@@ -138,7 +138,7 @@ def _on_gone(request: HttpRequest, error: ActorGone) -> HttpResponse:
 
 @api.exception_handler(Http404)
 def _on_missing(request: HttpRequest, error: Http404) -> HttpResponse:
-    return answer(request, 404, "not_found", "There is no such thing here.")
+    return answer(request, 404, "not_found", "Not found in this team.")
 
 
 @api.exception_handler(GroupsTooOld)
@@ -158,7 +158,9 @@ def _on_forbidden(request: HttpRequest, error: PermissionDenied) -> HttpResponse
 @api.exception_handler(ValidationError)
 def _on_malformed(request: HttpRequest, error: ValidationError) -> HttpResponse:
     fields = {str(each["loc"][-1]): [str(each["msg"])] for each in error.errors}
-    return answer(request, 422, "invalid", "The request is not of the documented form.", fields)
+    return answer(
+        request, 422, "invalid", ("The request does not match the documented schema."), fields
+    )
 
 
 @api.exception_handler(HttpError)
@@ -240,7 +242,7 @@ def require_startable(session: AwsSession, rights: Rights, action: Action = Acti
         raise ApiError(
             409,
             "is_a_root",
-            "A root is there to be assumed from: it has no credentials to hand out.",
+            "A root gives out no credentials. Assume a role from it instead.",
         )
     if not rights.can(action, session):
         raise NotAllowed(rights.member, action, session)

@@ -22,7 +22,7 @@ BROWSER_HEADERS = ("Origin", "Referer", "Sec-Fetch-Site", "Sec-Fetch-Dest", "Sec
     "/sessions/{uuid:session_id}/credentials",
     response={200: ProcessOut, **ERRORS},
     url_name="credentials",
-    summary="Your credentials, in a format",
+    summary="Get your credentials in a format",
     openapi_extra={"responses": {200: {"content": {"text/plain": {"schema": {"type": "string"}}}}}},
 )
 def credentials(request: HttpRequest, session_id: UUID, format: Format = "process") -> Any:
@@ -32,7 +32,7 @@ def credentials(request: HttpRequest, session_id: UUID, format: Format = "proces
     that asks in a loop. Browsers are refused.
     """
     if any(header in request.headers for header in BROWSER_HEADERS):
-        raise ApiError(403, "browser", "Credentials are not handed to browsers here.")
+        raise ApiError(403, "browser", "This address gives no credentials to browsers.")
     token = caller(request).token
     request_limits.take(request_limits.FETCH, token and token.pk)
     session, member = startable(request, session_id, Action.TAKE_CREDENTIALS)
@@ -59,6 +59,6 @@ def _not_ready(not_ready: NotReady) -> ApiError:
         return ApiError(409, "inactive", said)
     problem = state.problem
     if problem is None:
-        return ApiError(409, "pending", "The credentials are being minted; ask again in a moment.")
+        return ApiError(409, "pending", "The credentials are being issued. Try again in a moment.")
     status = 503 if problem.retrying else 409
     return ApiError(status, problem.code, f"Hop {problem.hop}: {problem.message} {problem.check}")

@@ -150,7 +150,7 @@ def _checked_form(policy: TeamPolicy, member: Membership, sent: dict[str, Any]) 
 @api.get(
     "/policy/unnamed",
     response={200: list[UnnamedOut], **ERRORS},
-    summary="Sessions whose names do not identify a person",
+    summary="List the sessions whose names do not identify a person",
 )
 def list_unnamed(request: HttpRequest) -> Any:
     member = _allowed(request, Action.READ_POLICY)

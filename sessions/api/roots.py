@@ -52,7 +52,9 @@ def _root_for(request: HttpRequest, session_id: UUID) -> tuple[AwsSession, Membe
 @api.post(
     "/sessions/{uuid:session_id}/answer",
     response={204: None, **ERRORS},
-    summary="Give the code that a session's root waits for; it serves everything under that root",
+    summary=(
+        "Submit the code that a session's root waits for; it serves all sessions under that root"
+    ),
 )
 def give_answer(request: HttpRequest, session_id: UUID, payload: AnswerIn) -> Any:
     root, member = _root_for(request, session_id)
@@ -63,7 +65,7 @@ def give_answer(request: HttpRequest, session_id: UUID, payload: AnswerIn) -> An
         raise ApiError(
             422,
             "invalid",
-            "The root does not ask for that.",
+            "The root does not need this.",
             {name: ["Unknown field."] for name in unknown},
         )
     if no_text := sorted(name for name, value in sent.items() if not isinstance(value, str)):
@@ -99,14 +101,14 @@ def _as_json(approval: Approval | None) -> dict[str, Any]:
 def _approving(request: HttpRequest, session_id: UUID) -> tuple[AwsSession, Membership]:
     root, member = _root_for(request, session_id)
     if not approvals.asks_for_approval(root):
-        raise ApiError(409, "no_approval", "The session's root asks for no approval.")
+        raise ApiError(409, "no_approval", "The session's root needs no approval.")
     return root, member
 
 
 @api.get(
     "/sessions/{uuid:session_id}/approval",
     response={200: ApprovalOut, **ERRORS},
-    summary="Where your approval for a session's root stands",
+    summary="Read the state of your approval for a session's root",
 )
 def get_approval(request: HttpRequest, session_id: UUID) -> Any:
     root, member = _approving(request, session_id)
@@ -119,7 +121,7 @@ def get_approval(request: HttpRequest, session_id: UUID) -> Any:
 @api.post(
     "/sessions/{uuid:session_id}/approval",
     response={202: ApprovalOut, **ERRORS},
-    summary="Ask for a page where you approve; look at it again for its address and code",
+    summary=("Request an approval page; read the approval again for its address and code"),
 )
 def ask_for_approval(request: HttpRequest, session_id: UUID) -> Any:
     root, member = _approving(request, session_id)

@@ -272,7 +272,7 @@ def remove_session(request: HttpRequest, session_id: UUID, dependants: bool = Fa
 @api.post(
     "/sessions/{uuid:session_id}/start",
     response={200: SessionOut, **ERRORS},
-    summary="Have a session kept fresh for you",
+    summary="Start a session for yourself",
 )
 def start(request: HttpRequest, session_id: UUID) -> Any:
     session, member = startable(request, session_id)
@@ -296,7 +296,7 @@ def stop(request: HttpRequest, session_id: UUID) -> Any:
 @api.post(
     "/sessions/{uuid:session_id}/rotate",
     response={200: SessionOut, **ERRORS},
-    summary="Mint your credential anew now",
+    summary="Rotate your credential now",
 )
 def rotate(request: HttpRequest, session_id: UUID) -> Any:
     session, member = startable(request, session_id)

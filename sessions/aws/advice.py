@@ -12,12 +12,12 @@ from sessions.aws.regions import is_opt_in
 
 LONGEST_MESSAGE = 500
 AGAIN = "this is tried again automatically."
-NOT_AWS = "What came back is not an answer of AWS."
+NOT_AWS = "The response is not from AWS."
 CHECK_THE_WAY = (
-    "Check what stands between the workers and AWS: a proxy or firewall, or the endpoint in"
+    "Check the connection from the workers to AWS: a proxy or firewall, or the endpoint in"
     " AWS_ENDPOINT_URL_…; " + AGAIN
 )
-CHECK_THE_CLOCK = f"Set the clock of the workers' machine right (NTP); {AGAIN}"
+CHECK_THE_CLOCK = f"Correct the clock of the workers' machine (NTP); {AGAIN}"
 CHECK_FIELDS = "Check the session's fields."
 
 _NOT_AUTHORIZED = re.compile(
@@ -44,7 +44,7 @@ _DENYING = (
     ("service control policy", "AWS names a service control policy (SCP) of the organization."),
     ("resource control policy", "AWS names a resource control policy (RCP) of the organization."),
     ("permissions boundary", "AWS names the caller's permissions boundary."),
-    ("session policy", "AWS names the session policy that a hop before was narrowed by."),
+    ("session policy", "AWS names the session policy of an earlier hop."),
     ("VPC endpoint policy", "AWS names the policy of the VPC endpoint on the way to STS."),
     ("identity-based policy", "AWS names the caller's own policies."),
     ("resource-based policy", "AWS names the role's trust policy."),
@@ -72,24 +72,28 @@ def on(
             return _moment(answer)
         case About.CALLER if answer.code in proof.EXPIRED:
             return (
-                "What this role is assumed from has expired.",
+                "The credentials that this role is assumed from have expired.",
                 (
-                    "It is renewed automatically where it can be; if this stays, check the workers'"
-                    " clock."
+                    "They are renewed automatically where possible; if this "
+                    "continues, check the workers' clock."
                 ),
             )
         case About.CALLER:
             return (
                 f"AWS no longer knows {source}.",
-                "They are renewed once automatically; if this stays, check whether the role or user"
-                " they belong to was deleted and created again." + _perhaps_not_enabled(asked),
+                (
+                    "They are renewed once automatically; if this continues, check "
+                    "whether the role or user they belong to was deleted and created "
+                    "again."
+                )
+                + _perhaps_not_enabled(asked),
             )
         case About.KEY if answer.code in proof.EXPIRED:
             return (
                 "The workers' own AWS credentials have expired.",
                 (
-                    "Check what renews them: the workers' environment, or their instance, task or"
-                    " pod role."
+                    "Check the source that renews them: the workers' environment, or "
+                    "their instance, task or pod role."
                 ),
             )
         case About.REGION:
@@ -108,7 +112,7 @@ def _source(asked: Asked, hop_number: int) -> str:
         case Signer.ROOT_SESSION:
             return "the root's temporary credentials"
         case _:
-            return "the root's key" if hop_number <= 1 else "the credentials of the hop before"
+            return "the root's key" if hop_number <= 1 else "the credentials of the previous hop"
 
 
 def _moment(answer: Answer) -> tuple[str, str]:
@@ -121,7 +125,7 @@ def _moment(answer: Answer) -> tuple[str, str]:
             else NOT_AWS
         )
         return said, CHECK_THE_WAY
-    return answer.message, f"AWS is not well; {AGAIN}"
+    return answer.message, f"AWS has a problem; {AGAIN}"
 
 
 def _region(answer: Answer, asked: Asked, source: str) -> tuple[str, str]:
@@ -163,15 +167,13 @@ def _region(answer: Answer, asked: Asked, source: str) -> tuple[str, str]:
         f"The region {asked.region} is not enabled for {caller}.",
         (
             f"Enable {asked.region} in that account (Account, AWS Regions), or choose another STS"
-            " region at the root. This says nothing about the credentials."
+            " region at the root. The credentials themselves may be valid."
         ),
     )
 
 
 def _decided_at_home(source: str) -> str:
-    return (
-        f"Whether {source} works is decided at the root's STS region, where the call is made again."
-    )
+    return f"The call is repeated at the root's STS region, which decides whether {source} works."
 
 
 def _perhaps_not_enabled(asked: Asked) -> str:
@@ -201,7 +203,7 @@ def _what_to_check(answer: Answer, asked: Asked, source: str, hop: Hop | None) -
     return f"AWS's API reference explains this code under {asked.call}, or under Common Errors."
 
 
-_USE_A_USER = "Create an IAM user, let it assume the role, and enter its key at the root."
+_USE_A_USER = "Create an IAM user, allow it to assume the role, and enter its key at the root."
 
 
 def root_user(account: str) -> tuple[str, str]:
@@ -251,10 +253,7 @@ def _access_denied(message: str, asked: Asked, hop: Hop | None) -> str:
 
 def _invalid(message: str) -> str:
     if "role chaining" in message or "MaxSessionDuration" in message:
-        return (
-            "The role allows less than the one hour that is asked for: check its maximum session"
-            " duration."
-        )
+        return "The role allows less than the requested hour: check its maximum session duration."
     field = _FIELD.search(message)
     known = _FORM_FIELDS.get(field["field"].lower()) if field else None
     return f"Check the session's {known}." if known else CHECK_FIELDS
@@ -263,8 +262,8 @@ def _invalid(message: str) -> str:
 def _invalid_value(message: str) -> str:
     if "transitive tag key" in message and "conflict" in message:
         return (
-            "A hop before passes a tag with this key on, so no later hop may send it: remove it"
-            " from one of them."
+            "An earlier hop passes on a tag with this key, so later hops "
+            "cannot send it. Remove it from one of them."
         )
     if "tag" in message.lower():
         return (
@@ -278,7 +277,7 @@ def _too_large(message: str) -> str:
     size = _PERCENT.search(message)
     if not size:
         return "Policies and tags together are too large: shorten them."
-    return f"Policies and tags together take {size['percent']} % of what fits: shorten them."
+    return f"Policies and tags together take {size['percent']} % of the limit: shorten them."
 
 
 _BY_MESSAGE: dict[str, Callable[[str], str]] = {
@@ -290,7 +289,7 @@ _BY_MESSAGE: dict[str, Callable[[str], str]] = {
     "PackedPolicyTooLargeException": _too_large,
 }
 _SIGNING = "Check whether a proxy on the way removes or changes headers of the request."
-_NO_SUCH_CALL = "Check AWS_ENDPOINT_URL_…: what answers there does not know this call."
+_NO_SUCH_CALL = "Check AWS_ENDPOINT_URL_…: the service there does not know this call."
 _CHECKS = {
     "AuthFailure": (
         "AWS could not validate the credentials: check the key, that the account is active and has"
@@ -311,21 +310,19 @@ _CHECKS = {
     "RequestEntityTooLargeException": "The request is too large: shorten policies and tags.",
     "MalformedPolicyDocument": "The session policy is not a valid policy.",
     "MalformedPolicyDocumentException": "The session policy is not a valid policy.",
-    "NoSuchEntity": "Look in IAM whether the user and its keys are still there.",
-    "LimitExceeded": "An IAM quota is reached: look in IAM at what can be deleted.",
-    "InvalidInput": "Look in IAM whether the user and its keys are as they were.",
+    "NoSuchEntity": "Check in IAM whether the user and its keys still exist.",
+    "LimitExceeded": "An IAM quota is reached: delete something in IAM.",
+    "InvalidInput": "Check in IAM whether the user and its keys are unchanged.",
     "InvalidIdentityToken": (
         "Check that IAM knows the token's issuer as an identity provider, with the token's"
         " audience."
     ),
-    "IDPRejectedClaim": (
-        "The identity provider no longer stands by this token: check what issues it."
-    ),
+    "IDPRejectedClaim": "The identity provider no longer accepts this token: check its issuer.",
     "InvalidClientException": (
-        "Identity Center no longer knows Chainweb as a client: sign in with it again."
+        "Identity Center no longer knows Chainweb as a client: log in with it again."
     ),
     "UnauthorizedClientException": (
-        "Identity Center does not let Chainweb sign people in: its administrator can allow it."
+        "Identity Center does not allow Chainweb to log people in. Ask its administrator."
     ),
     "InvalidClientMetadataException": (
         "Identity Center does not accept Chainweb as a client: check its region."
@@ -333,12 +330,10 @@ _CHECKS = {
     "InvalidScopeException": (
         "Identity Center does not know the scope sso:account:access: check its region."
     ),
-    "InvalidGrantException": (
-        "The approval was used up or taken back: sign in with Identity Center again."
-    ),
+    "InvalidGrantException": "The approval was used or revoked: log in with Identity Center again.",
     "InvalidRequestRegionException": (
         "Identity Center is in another region: check its region at the root."
     ),
-    "UnauthorizedException": "The sign-in has ended: sign in with Identity Center again.",
+    "UnauthorizedException": "The log-in has ended: log in with Identity Center again.",
     "ResourceNotFoundException": "Check the account and the role at the root.",
 }

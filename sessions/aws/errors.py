@@ -195,14 +195,14 @@ def _not_answered(error: Exception, hop_number: int) -> AwsError:
             return Refused(
                 "ValidationError",
                 hop_number,
-                "The request is not a legal one.",
+                "The request is not valid.",
                 advice.CHECK_FIELDS,
             )
         case BotoCoreError():
             return Refused(
                 name,
                 hop_number,
-                "The workers' AWS settings make no request possible.",
+                "The workers' AWS settings prevent any request.",
                 "Check the region and the AWS_… variables in the workers' environment.",
             )
         case _:

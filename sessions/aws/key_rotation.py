@@ -150,7 +150,7 @@ def next_step(
     old, new = keys.get(rotation.old_key_id), keys.get(rotation.new_key_id)
     if current_key_id == rotation.old_key_id:
         if old is None or not old.active:
-            raise _key_gone("The root's key was deleted or deactivated meanwhile.")
+            raise _key_gone("The root's key was deleted or deactivated during the rotation.")
         if rotation.withdrawn:
             return Step.WITHDRAW
         if new is None and not _is_fresh(rotation, now):
@@ -160,8 +160,8 @@ def next_step(
         raise Refused(
             "KeyChanged",
             0,
-            "The root was given another key meanwhile.",
-            "Rotate that one if it should be; look in IAM for keys that nobody needs.",
+            "The root was given another key during the rotation.",
+            "Rotate the new key if needed, and delete unused keys in IAM.",
         )
     if old is None:
         return Step.DONE
@@ -181,7 +181,9 @@ def _take(
     match step:
         case Step.CREATE:
             if _remove_lost(store, keys, region):
-                raise _second_key("The user was given a second key meanwhile, and it is in use.")
+                raise _second_key(
+                    "The user was given a second key during the rotation, and it is in use."
+                )
             store.keep(_create(store, region), now)
         case Step.VERIFY:
             # It proves that AWS knows the key and its secret, and that it is this user's; nothing
@@ -192,7 +194,7 @@ def _take(
                     "OtherUser",
                     0,
                     "The new key is another user's.",
-                    "Withdraw, and look at the user in IAM.",
+                    "Cancel the rotation and check the user in IAM.",
                 )
             store.mark_verified()
         case Step.SWITCH:
@@ -249,15 +251,11 @@ def _too_early(error: AwsError) -> Unavailable:
 
 
 def _key_gone(message: str) -> Refused:
-    return Refused(
-        "KeyGone", 0, message, "Look at the user's keys in IAM, and enter one that works."
-    )
+    return Refused("KeyGone", 0, message, "Check the user's keys in IAM and enter one that works.")
 
 
 def _second_key(message: str) -> Refused:
-    return Refused(
-        "SecondKey", 0, message, "Delete the one that nobody needs in IAM, then rotate again."
-    )
+    return Refused("SecondKey", 0, message, "Delete the unused key in IAM, then rotate again.")
 
 
-_WAIT = "This takes AWS some seconds; it is tried again by itself."
+_WAIT = "AWS needs some seconds. Workers retry automatically."

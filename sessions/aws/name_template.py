@@ -168,11 +168,9 @@ def _check(text: str) -> None:
     pieces = _pieces_of(text)
     for name, characters in pieces:
         if (name and name not in PLACEHOLDERS) or characters == "{}":
-            raise InvalidName(
-                f"There is no {shown(f'{{{name}}}')}; what can be filled in is {known}."
-            )
+            raise InvalidName(f"There is no {shown(f'{{{name}}}')}; the placeholders are {known}.")
         if characters in ("{", "}"):
-            raise InvalidName(f"A “{characters}” stands alone; what can be filled in is {known}.")
+            raise InvalidName(f"A “{characters}” stands alone; the placeholders are {known}.")
     validate_characters(
         "".join(piece.text for piece in pieces),
         "A role session name",

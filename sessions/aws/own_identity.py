@@ -53,7 +53,7 @@ def from_environment() -> AwsCredentials | None:
         )
     if part := malformed(key_id, secret, token):
         raise _unusable(
-            "AmbientMalformed", f"The {part} in the workers' environment is none that AWS gives."
+            "AmbientMalformed", f"The {part} in the workers' environment is not in AWS's format."
         )
     return AwsCredentials(key_id, Secret(secret), Secret(token) if token else None, _expiration())
 
@@ -87,7 +87,7 @@ def expired_service() -> AwsError:
     return Refused(
         "AmbientExpired",
         0,
-        "The workers' credential service gives credentials that have expired.",
+        "The workers' credential service returned expired credentials.",
         _SERVICE,
         retryable=True,
     )
@@ -151,7 +151,7 @@ def explained(error: Exception, region: str) -> AwsError:
                 "NoToken",
                 0,
                 f"The file that {name} names could not be read ({reason}).",
-                "Check what writes it.",
+                "Check the process that writes it.",
             )
         case botocore_exceptions.BotoCoreError() | OSError():
             return translate(error, 0)

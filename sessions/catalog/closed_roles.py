@@ -29,7 +29,7 @@ from sessions.models import (
 from sessions.permissions import grants_to
 
 NAMED = 3
-ASK = "Ask an admin of the team to open it."
+ASK = "Ask an admin of the team for access."
 
 
 def role_of(session: AwsSession) -> str:

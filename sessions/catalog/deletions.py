@@ -68,12 +68,15 @@ def delete_session(
     dependants = session.with_dependants().exclude(pk=session.pk).order_by()
     ids = list(dependants.values_list("pk", flat=True))
     if below_seen is not None and mark_of(ids) != below_seen:
-        raise Changed("", "What is assumed from it has changed since you looked.", session.version)
+        raise Changed(
+            "", "The sessions assumed from it have changed since you looked.", session.version
+        )
     others = not_to_change(member, dependants).order_by("alias")
     if forbidden := list(others.values_list("alias", flat=True)[:NAMED]):
         raise Refused(
             "",
-            f"Only an admin can delete this: others' sessions rest on it ({', '.join(forbidden)}).",
+            f"Only an admin can delete this: sessions of others are assumed from it"
+            f" ({', '.join(forbidden)}).",
         )
     actor = member.user.get_username()
     if len(ids) < parts.AT_ONCE:

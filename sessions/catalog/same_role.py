@@ -169,7 +169,7 @@ def _close_part(
 ) -> list[AwsSession]:
     team, actor = lock_team_by(actor, session.team_id, Action.SHARE, session)
     if not closed_rights(session):
-        raise Refused("", f"“{session.alias}” is open to everyone: close it first.")
+        raise Refused("", f"“{session.alias}” is open to everyone: restrict it first.")
     # Under the lock, so that none is made beside it.
     left = _wider(session)
     if is_first and isinstance(actor, Membership) and not_to_change(actor, left).exists():

@@ -100,7 +100,7 @@ class PolicyDraft:
     def _template(self) -> str:
         template = NameTemplate(self.role_session_name).check()
         if self.username_demanded and not template.names_a_person:
-            raise ValueError("The default itself has no {username}, which is demanded below.")
+            raise ValueError("The default has no {username}, which you require below.")
         return self.role_session_name
 
     def _tags(self) -> list[dict[str, Any]]:
@@ -145,7 +145,7 @@ def save_policy(draft: PolicyDraft, member: Membership, *, seen: int | None = No
         with transaction.atomic():
             if (saved := _save(draft, member, before, began_at, seen)) is not None:
                 return saved
-    raise Refused("", "Others are changing the policy at this moment: look at it and try again.")
+    raise Refused("", "Another person is changing the policy. Reload it and try again.")
 
 
 def _save(
@@ -218,8 +218,8 @@ def _check_roots(team_id: Any, sessions: QuerySet[AwsSession]) -> None:
     if lost is not None:
         raise Refused(
             "",
-            f"The chain of {lost.alias!r} does not end at a root of its team. Mend or delete it"
-            " first.",
+            f"The chain of {lost.alias!r} does not end at a root of its team. Repair or delete"
+            " it first.",
         )
 
 
@@ -228,7 +228,7 @@ def _check(session: AwsSession, check: Callable[..., None], *about: Any) -> None
         check(*about)
     except Refused as refused:
         field = {"policy": "networks"}.get(refused.field, refused.field)
-        raise Refused(field, f"“{session.alias}” stands against it: {refused.message}") from None
+        raise Refused(field, f"“{session.alias}” conflicts with it: {refused.message}") from None
 
 
 # What these look at is what sessions say, each thing once, not each session: tens of thousands

@@ -58,7 +58,7 @@ class Why:
             "IdentityChanged",
             hop=0,
             message=f"Ended because {self.by} changed {WHAT[self.what].format(alias=self.alias)}.",
-            check="Start it again if you want to be what it is now.",
+            check="Start the session again to use its new settings.",
         )
 
 

@@ -20,14 +20,14 @@ def check_link(link: AssumerLink, policy: TeamPolicy) -> None:
     demanded = policy.username_demanded and not policy.names_locked
     if own.text and demanded and not own.names_a_person:
         raise Refused(
-            "role_session_name", "The team's policy demands {username} in every role session name."
+            "role_session_name", "The team's policy requires {username} in every role session name."
         )
     check_tags(link, policy)
     missing = set(link.transitive_tag_keys) - {key for key, _ in link.tags}
     if missing:
         raise Refused(
             "transitive_tag_keys",
-            f"“{sorted(missing)[0]}” is passed on, but is no tag of this hop.",
+            f"“{sorted(missing)[0]}” is passed on but is not a tag of this hop.",
         )
     try:
         session_policies.validate_policy_arns(link.policy_arns, RoleArn.parse(link.role_arn))

@@ -32,8 +32,8 @@ log = structlog.get_logger(__name__)
 MOVING = Problem(
     code="Moving",
     hop=0,
-    message="The session asks for something else by now; its credentials are being replaced.",
-    check="Start it again if this lasts.",
+    message="The session was changed; its credentials are being replaced.",
+    check="Start it again if this continues.",
     retrying=True,
 )
 

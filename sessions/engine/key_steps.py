@@ -166,8 +166,11 @@ class DatabaseStore:
             raise WaitingForPerson(
                 "CodeNeeded",
                 0,
-                "The root's user has to show an MFA code before the key can be rotated.",
-                "Start a session that is assumed from here and give the code; then go on.",
+                "The root's user needs an MFA code before the key can be rotated.",
+                (
+                    "Start a session that is assumed from this root and submit the "
+                    "code; then continue."
+                ),
             )
         return open_credentials(base)
 
@@ -199,7 +202,10 @@ class DatabaseStore:
             id_name, secret_name = _names(root)
             if root.settings.get(id_name) != self.row.old_key_id:
                 raise Refused(
-                    "KeyChanged", 0, "The root was given another key meanwhile.", "Rotate that one."
+                    "KeyChanged",
+                    0,
+                    "The root was given another key during the rotation.",
+                    "Rotate the new key.",
                 )
             base = root_row(root)
             secrets = open_root_secrets(root.sealed_secrets, root.place)

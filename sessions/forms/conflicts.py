@@ -89,7 +89,7 @@ class VersionedForm(forms.Form):
             if name not in stored:
                 if bound.data:
                     differs = True
-                    self.add_error(name, "A page keeps no secret: type it again.")
+                    self.add_error(name, "Pages never show secrets: enter it again.")
                 continue
             if _same(field, stored[name], bound.data):
                 continue

@@ -52,7 +52,7 @@ class ListedField(forms.ChoiceField):
     named.
     """
 
-    default_error_messages = {"invalid_choice": "There is no %(value)s to choose here."}
+    default_error_messages = {"invalid_choice": "%(value)s is not one of the choices."}
 
     def to_python(self, value: Any) -> str:
         return trimmed(str(super().to_python(value)))
@@ -104,7 +104,7 @@ class LinesField(forms.Field):
     def to_python(self, value: Any) -> tuple[str, ...]:
         if isinstance(value, list | tuple):
             if not all(isinstance(each, str) for each in value):
-                raise ValidationError("Every one of them is text.", code="invalid")
+                raise ValidationError("Every item must be text.", code="invalid")
             return tuple(map(trimmed, value))
         lines = (trimmed(line) for line in str(value or "").replace("\r\n", "\n").split("\n"))
         return tuple(line for line in lines if line)

@@ -155,7 +155,7 @@ class SocialAccountAdapter(DefaultSocialAccountAdapter):  # type: ignore[misc]  
         whom no admin removed.
         """
         if group_map(account):
-            text = "Your groups there decide about your teams here, so it stays connected."
+            text = "Your groups at this identity provider decide your teams, so it stays connected."
             messages.error(context.request, text)  # the library's page shows no error of its form
             raise ValidationError(text)
 

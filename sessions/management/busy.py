@@ -23,6 +23,7 @@ def told_if_busy() -> Iterator[None]:
         if not is_busy(error):
             raise
         raise CommandError(
-            "Another change holds what this needs. Nothing was changed. Try again shortly; if it"
-            " lasts, look for a process that stands still in a transaction (pg_stat_activity)."
+            "Another change is in progress. Nothing was changed. Try again "
+            "shortly; if this continues, look for a process that is idle in "
+            "a transaction (pg_stat_activity)."
         ) from None

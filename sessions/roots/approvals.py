@@ -300,8 +300,7 @@ def _problem(approval: Approval, advanced: Advanced, now: datetime) -> Problem |
     ):
         return replace(
             problem,
-            message="It was approved, but AWS's answer was lost on the way, and AWS gives it only"
-            " once.",
+            message="You approved access, but AWS's answer was lost, and AWS sends it only once.",
         )
     return problem
 

@@ -34,13 +34,14 @@ def give_codes(root: AwsSession, member: Membership, typed: dict[str, str]) -> N
     """
     asks = codes_of(root)
     if not asks:
-        raise Refused("", f"“{root.alias}” asks for no code.")
+        raise Refused("", f"“{root.alias}” needs no code.")
     checked = {ask.name: _checked(ask, typed.get(ask.name, "")) for ask in asks}
     begin_answer(member, root)
     row = root_row(root, str(member.user_id) if ROOT_KINDS[root.kind].per_person else "")
     if row is None:
         raise Refused(
-            "", "Nothing waits for a code: start a session that is assumed from here first."
+            "",
+            ("No session waits for a code. Start a session that is assumed from this root first."),
         )
     now, actor = database_now(), member.user.get_username()
     RootAnswer.objects.filter(credential=row).delete()

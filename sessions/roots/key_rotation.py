@@ -68,12 +68,11 @@ def ask_again(rotation: KeyRotation, member: Membership, *, withdraw: bool = Fal
     begin(member, Action.EDIT, rotation.root)
     rotation = KeyRotation.objects.select_for_update().select_related("root").get(pk=rotation.pk)
     if rotation.ended_at is not None:
-        raise NotAllowed("", "This rotation is over.")
+        raise NotAllowed("", "This rotation has ended.")
     if withdraw and _current_id(rotation.root) != rotation.old_key_id:
         raise NotAllowed(
             "",
-            "The root uses the new key already: it is only the old one that is still to be"
-            " deleted.",
+            ("The root already uses the new key. Only the old key remains to be deleted."),
         )
     rotation.withdrawn = rotation.withdrawn or withdraw
     rotation.due_at, rotation.attempts = database_now(), 0

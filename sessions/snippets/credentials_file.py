@@ -37,8 +37,9 @@ register(
         language="ini",
         secret=True,
         help=(
-            "Goes into ~/.aws/credentials in place of any section of the same name; use it with"
-            " --profile. It ends with the credentials."
+            "Put it into ~/.aws/credentials in place of any section of the "
+            "same name; use it with --profile. It works until the "
+            "credentials expire."
         ),
         render=render,
         order=30,

@@ -42,8 +42,9 @@ register(
         language="sh",
         secret=True,
         help=(
-            "Paste into bash, zsh, dash or ksh, or source the file. It replaces the AWS identity of"
-            " that terminal. fish refuses it as a whole; use the credentials file there."
+            "Paste into bash, zsh, dash or ksh, or source the file. It "
+            "replaces the AWS identity of that terminal. In fish, use the "
+            "credentials file instead."
         ),
         render=render,
         order=10,

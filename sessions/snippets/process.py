@@ -33,7 +33,7 @@ register(
         filename="credentials.json",
         language="json",
         secret=True,
-        help="What a credential_process prints, for tools that read it from a program of yours.",
+        help=("The output of a credential_process, for tools that run a program of yours."),
         render=render,
         order=40,
     )

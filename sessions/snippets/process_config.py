@@ -58,9 +58,10 @@ register(
         language="ini",
         secret=False,
         help=(
-            "Goes into ~/.aws/config; use it with --profile. It fetches fresh credentials at each"
-            " use with a token of yours, which stays in a file of its own. For macOS, Linux and"
-            " WSL: it needs sh and curl."
+            "Put it into ~/.aws/config; use it with --profile. It fetches "
+            "current credentials at each use with a token of yours, which "
+            "stays in a separate file. For macOS, Linux and WSL: it needs sh "
+            "and curl."
         ),
         render=render,
         order=50,

@@ -22,8 +22,8 @@ from sessions.views.guards import recently_logged_in, user_of
 log = structlog.get_logger(__name__)
 
 NO_MAIL = (
-    "This installation sends no mail, so an address cannot be verified: ask whoever runs it to set"
-    " EMAIL_URL."
+    "This installation sends no mail, so addresses cannot be "
+    "verified. Ask the operator to set EMAIL_URL."
 )
 TOO_MANY = "too_many_login_attempts"
 # They are some ten kilobytes; anybody can send one, and it is stored for a moment.
@@ -72,7 +72,7 @@ def saml_acs(request: HttpRequest, organization_slug: str) -> HttpResponse:
 
     if int(request.META.get("CONTENT_LENGTH") or 0) > LARGEST_ANSWER_BYTES:
         return HttpResponse(
-            "That is no answer of an identity provider.", status=413, content_type="text/plain"
+            "This is not an identity provider's response.", status=413, content_type="text/plain"
         )
     return cast(HttpResponse, saml.acs(request, organization_slug=organization_slug))
 
@@ -116,7 +116,7 @@ def email(request: HttpRequest) -> HttpResponse:
         wanted = form.cleaned_data["email"]
         if not wanted:
             remove_address(request, user)
-            messages.success(request, "You have no e-mail address here any more.")
+            messages.success(request, "Email address removed.")
             return redirect("account_email")
         if not settings.MAIL_ENABLED:
             form.add_error("email", NO_MAIL)

@@ -15,10 +15,13 @@ from sessions.middleware.api_errors import api_error, is_for_the_api
 from sessions.permissions import GroupsTooOld
 from sessions.views.live_parts import htmx_of
 
-AWAY = "The database is unavailable. Nothing was changed and nothing handed out. Try again shortly."
+AWAY = (
+    "The database is unavailable. Nothing was changed and no "
+    "credentials were given out. Try again shortly."
+)
 BUSY = (
-    "Another change holds what this needs. Nothing was changed and nothing handed out. Try again in"
-    " a few seconds."
+    "Another change is in progress. Nothing was changed and no "
+    "credentials were given out. Try again in a few seconds."
 )
 AWAY_SECONDS = 5
 BUSY_SECONDS = 2
@@ -58,9 +61,7 @@ def server_error(request: HttpRequest) -> HttpResponse:
     error = sys.exc_info()[1]
     busy = is_busy(error) or isinstance(error, Busy)
     away = busy or is_the_databases(error)
-    status, reason = (
-        (503, BUSY if busy else AWAY) if away else (500, "Something broke here; it is in the log.")
-    )
+    status, reason = (503, BUSY if busy else AWAY) if away else (500, "Server error; see the log.")
     if is_for_the_api(request):
         response: HttpResponse = api_error(status, "unavailable" if away else "error", reason)
     else:  # no request: its context asks the database
@@ -77,7 +78,8 @@ def bad_request(request: HttpRequest, exception: Exception) -> HttpResponse:
     match exception:
         case DisallowedHost():
             message = (
-                "This host name is not one of the installation's: its operator sets ALLOWED_HOSTS."
+                "This host name does not belong to the installation. The "
+                "operator sets ALLOWED_HOSTS."
             )
             return api_error(400, "bad_host", message)
         case RequestDataTooBig():

@@ -147,7 +147,7 @@ def _way_to_confirm(request: HttpRequest, user: User, back: str) -> str:
     if account is not None and account.provider == SAML and settings.SAML_IDP_METADATA_URL:
         asked = {"process": "login", "next": back, FORCE_AUTHN: "1"}
         return f"{reverse('saml_login', args=[SAML])}?{urlencode(asked)}"
-    messages.error(request, "Log out and in again, or set a password, to confirm that it is you.")
+    messages.error(request, "Log out and in again, or set a password, to confirm your identity.")
     return reverse("mfa_index")
 
 

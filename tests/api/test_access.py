@@ -59,7 +59,7 @@ def test_an_open_session_has_to_be_closed_first(house, dep):
     assert api("GET", path).json() == {"ways": [], "more": False, "may_close": False, "ending": 0}
     answer = api("POST", f"{path}/close")
     assert (answer.status_code, answer.json()["code"]) == (409, "is_open")
-    assert "close it first" in answer.json()["message"]
+    assert "restrict it first" in answer.json()["message"]
 
 
 def test_whoever_may_not_share_all_of_them_closes_none(house, dep):

@@ -87,7 +87,7 @@ def test_a_denial_says_which_policies_to_check_and_for_whom():
         ("Value 'x' at 'externalId' failed to satisfy constraint", "External ID"),
         (
             "The requested DurationSeconds exceeds the MaxSessionDuration set for this role.",
-            "one hour",
+            "requested hour",
         ),
         ("arn:x is invalid", "fields"),
     ],
@@ -138,7 +138,7 @@ def test_an_answer_without_code_or_message_is_still_an_error():
     error = translate(ClientError({}, "AssumeRole"), 1, HOP)
     assert (error.code, error.message) == (
         "UnreadableAnswer",
-        "What came back is not an answer of AWS.",
+        "The response is not from AWS.",
     )
     assert translate(answered("Odd", ""), 1, HOP).message == "AWS gave no reason."
 

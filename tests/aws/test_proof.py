@@ -198,7 +198,7 @@ def test_an_endpoint_of_another_region_is_not_a_wrong_secret():
                 "One of the specified transitive tag keys can't be set because it conflicts with a"
                 " transitive tag key from the calling session."
             ),
-            "hop before passes a tag with this key on",
+            "earlier hop passes on a tag with this key",
         ),
         (
             "OptInRequired",
@@ -287,7 +287,7 @@ def test_the_workers_own_expired_credentials_are_about_the_root():
 def test_a_dead_parent_is_told_as_such():
     error = said("InvalidClientTokenId", "x", 403, asked=asked(Signer.HOP), hop_number=2)
     assert type(error) is CredentialsExpired
-    assert "no longer knows the credentials of the hop before" in error.message
+    assert "no longer knows the credentials of the previous hop" in error.message
 
 
 def test_every_default_region_exists_and_each_partition_has_one():

@@ -180,7 +180,7 @@ def test_an_open_session_has_no_wider_ways_and_closes_none(house):
     first = house.chained("first", member=house.ada, arn=arn)
     house.chained("second", member=house.ada, arn=arn)
     assert wider_ways(first, 20) == ([], False)
-    with pytest.raises(Refused, match="close it first"):
+    with pytest.raises(Refused, match="restrict it first"):
         close_wider_ways(first, house.ada)
 
 

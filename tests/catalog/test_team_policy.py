@@ -153,7 +153,7 @@ def test_a_table_whose_links_lead_nowhere_is_said_and_not_an_error(house):
     first = house.chained("First")
     second = house.chained("Second", first)
     AssumerLink.objects.filter(session=first).update(assumer=second)
-    assert "Mend or delete" in refused("", set_policy, house, names_locked=True)
+    assert "Repair or delete" in refused("", set_policy, house, names_locked=True)
     assert preview([first, second], house.ben, TeamPolicy.of(house.team.pk)) == []
 
 

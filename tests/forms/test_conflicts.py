@@ -203,7 +203,7 @@ def test_a_roots_new_secret_is_not_lost_to_an_older_page(house):
     answer = ada.post(url, typed)
     assert answer.status_code == 409
     assert answer.context["form"]["access_key_id"].theirs == key.access_key_id
-    assert "type it again" in answer.context["form"].errors["secret_access_key"][0]
+    assert "enter it again" in answer.context["form"].errors["secret_access_key"][0]
     assert other.encode() not in answer.content
     after = AwsSession.objects.get(pk=house.root.pk)
     assert bytes(after.sealed_secrets) == bytes(before.sealed_secrets)

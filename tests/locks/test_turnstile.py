@@ -278,7 +278,7 @@ def test_a_command_that_meets_a_held_team_says_so_soon(lasting_house, monkeypatc
     )
     with held(*lock):
         begun = time.monotonic()
-        with pytest.raises(CommandError, match="Another change holds what this needs"):
+        with pytest.raises(CommandError, match="Another change is in progress"):
             call_command(*command)
         assert time.monotonic() - begun < MOST_SECONDS
     assert not lasting_house.team.tokens.exists()

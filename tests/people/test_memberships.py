@@ -146,7 +146,7 @@ def test_the_operators_switch_ends_what_runs_in_every_team(house):
 def test_the_operators_command_disables_enables_and_removes_factors(house, capsys):
     Authenticator.objects.create(user=house.ben.user, type="totp", data={"secret": "x"})
     call_command("person", "ben", "--disable")
-    assert "switched off" in capsys.readouterr().out
+    assert "disabled" in capsys.readouterr().out
     assert not User.objects.get(username="ben").is_active
     call_command("person", "ben", "--enable")
     assert "second factors: totp" in capsys.readouterr().out

@@ -167,7 +167,7 @@ def test_what_the_policy_forbids_is_said_and_goes_on_when_it_is_mended(house, st
     assert (rotation.step, rotation.problem.code) == ("deactivate", "AccessDenied")
     assert rotation.due_at > database_now() + timedelta(seconds=50)
     assert "iam:DeleteAccessKey" in rotation.problem.check
-    with pytest.raises(Refused, match="uses the new key already"):
+    with pytest.raises(Refused, match="already uses the new key"):
         ask_again(rotation, house.ada, withdraw=True)
     with pytest.raises(Refused, match="already"):
         ask_rotation(root, house.ada)

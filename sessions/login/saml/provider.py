@@ -60,8 +60,7 @@ class SAMLProvider(library.SAMLProvider):  # type: ignore[misc]  # allauth is un
         uid: str = super().extract_uid(data)
         if uid == data.get_nameid() and data.get_nameid_format() == TRANSIENT:
             raise PermissionDenied(
-                "A transient NameID is another one next time: send a persistent one, or a"
-                " subject-id."
+                "A transient NameID changes each time: send a persistent one, or a subject-id."
             )
         return uid
 

@@ -12,9 +12,10 @@ from chainweb.local import embedded
 
 class Command(BaseCommand):
     help = (
-        "Makes what docker-compose.yml reads from FOLDER: each file that is missing, and none"
-        " twice. With --new puts new keys before the old ones; with --drop-old leaves the newest"
-        " alone, once `manage.py reseal` has been run."
+        "Creates the missing files that docker-compose.yml reads from "
+        "FOLDER. With --new puts new keys before the old ones; with "
+        "--drop-old keeps only the newest, once `manage.py reseal` has "
+        "been run."
     )
     # It makes what the checks look at.
     requires_system_checks = []
@@ -22,8 +23,8 @@ class Command(BaseCommand):
     def add_arguments(self, parser: ArgumentParser) -> None:
         parser.add_argument("folder", type=Path)
         one = parser.add_mutually_exclusive_group()
-        one.add_argument("--new", action="store_true", help="a new newest seal key and root key")
-        one.add_argument("--drop-old", action="store_true", help="keep the newest of each alone")
+        one.add_argument("--new", action="store_true", help="add a new seal key and root key")
+        one.add_argument("--drop-old", action="store_true", help="keep only the newest of each")
 
     def handle(self, *args: Any, folder: Path, new: bool, drop_old: bool, **options: Any) -> None:
         folder = folder.absolute()

@@ -13,8 +13,8 @@ from sessions.people.memberships import remove_second_factors, set_person_active
 
 class Command(BaseCommand):
     help = (
-        "Switches a person off or on everywhere, or takes off their second factors. Without a"
-        " switch it says what they are."
+        "Disables or enables a person everywhere, or removes their "
+        "second factors. Without an option it shows their state."
     )
 
     def add_arguments(self, parser: ArgumentParser) -> None:
@@ -23,13 +23,13 @@ class Command(BaseCommand):
         what.add_argument(
             "--disable",
             action="store_true",
-            help="no log-in, no token, nothing kept fresh any more",
+            help="end log-ins and tokens, and stop renewals",
         )
-        what.add_argument("--enable", action="store_true", help="the opposite")
+        what.add_argument("--enable", action="store_true", help="undo --disable")
         what.add_argument(
             "--remove-two-factor",
             action="store_true",
-            help="authenticator, passkeys and recovery codes go: the password alone opens",
+            help=("remove authenticator, passkeys and recovery codes; the password alone logs in"),
         )
 
     def handle(self, *args: Any, **options: Any) -> None:
@@ -49,7 +49,7 @@ class Command(BaseCommand):
             f"{each.role} of {each.team.slug}" for each in user.memberships.select_related("team")
         ]
         self.stdout.write(
-            f"{user.get_username()}: {'can log in' if user.is_active else 'switched off'}; "
+            f"{user.get_username()}: {'can log in' if user.is_active else 'disabled'}; "
             f"in CloudTrail {user.aws_name}; {', '.join(places) or 'in no team'}; "
             f"second factors: {', '.join(factors) or 'none'}."
         )

@@ -23,8 +23,9 @@ from sessions.secret import Secret
 
 class Command(BaseCommand):
     help = (
-        "Makes a team and its admin. The password comes from CHAINWEB_PASSWORD, or is asked for."
-        " Run it again to add an admin."
+        "Creates a team and its admin. The password comes from "
+        "CHAINWEB_PASSWORD, or is asked for. Run it again to add an "
+        "admin."
     )
 
     def add_arguments(self, parser: ArgumentParser) -> None:

@@ -18,12 +18,12 @@ DEFAULT_SCOPES = (Scope.READ, Scope.CREDENTIALS)
 
 
 class Command(BaseCommand):
-    help = "Makes a bearer token for a member. It is printed once; only its hash is kept."
+    help = "Creates a bearer token for a member. It is printed once; only its hash is kept."
 
     def add_arguments(self, parser: ArgumentParser) -> None:
         parser.add_argument("user")
         parser.add_argument("--team", required=True, metavar="SLUG")
-        parser.add_argument("--name", required=True, help="what it is for, as the ledger will say")
+        parser.add_argument("--name", required=True, help="its name, as shown in the ledger")
         parser.add_argument(
             "--days",
             type=int,
@@ -45,7 +45,7 @@ class Command(BaseCommand):
             default=[],
             dest="sessions",
             metavar="ALIAS",
-            help="good for this session alone, by its alias or id; repeat it for more",
+            help="limit it to this session, by its alias or id; repeat it for more",
         )
 
     def handle(self, *args: Any, **options: Any) -> None:

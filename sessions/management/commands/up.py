@@ -46,7 +46,7 @@ class Command(BaseCommand):
         if settings.DEBUG and not is_loopback(host):
             # ALLOWED_HOSTS does not help: whoever can connect can also name a host that is allowed.
             raise CommandError(
-                "DEBUG shows local variables to whoever asks; listen on loopback, or without it."
+                "DEBUG shows local variables to everyone; listen on loopback, or switch it off."
             )
         os.umask(0o077)
         try:

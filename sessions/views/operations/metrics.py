@@ -33,7 +33,9 @@ class Installation(Collector):
         yield from _rotation(now)
         yield from _tallies()
         ages = GaugeMetricFamily(
-            "chainweb_heartbeat_age_seconds", "Since a part was last seen alive.", labels=["part"]
+            "chainweb_heartbeat_age_seconds",
+            ("Seconds since a process was last seen alive."),
+            labels=["part"],
         )
         for name, at in Heartbeat.objects.values_list("name", "at"):
             ages.add_metric([name], (now - at).total_seconds())
@@ -62,7 +64,7 @@ def _rotation(now: datetime) -> Iterator[Metric]:
     if soonest:
         yield GaugeMetricFamily(
             "chainweb_least_life_left_seconds",
-            "The least that any active session has left.",
+            "Shortest remaining lifetime of an active session.",
             value=(soonest - now).total_seconds(),
         )
     troubled = GaugeMetricFamily(
@@ -81,11 +83,11 @@ def _tallies() -> Iterator[Metric]:
         labels=["account", "outcome"],
     )
     saved = CounterMetricFamily(
-        "chainweb_calls_saved", "Calls that sharing one credential has saved.", labels=["team"]
+        "chainweb_calls_saved", "Calls saved by sharing credentials.", labels=["team"]
     )
     lost = CounterMetricFamily(
         "chainweb_claims_lost",
-        "Results that came after their claim was over, and were dropped.",
+        "Results that arrived after their claim expired and were dropped.",
         value=0,
     )
     served: dict[str, int] = {}
@@ -108,7 +110,7 @@ def _tallies() -> Iterator[Metric]:
         buckets.append((str(minutes * 60.0), total))
     total += served.get("more", 0)
     life = HistogramMetricFamily(
-        "chainweb_life_left_when_served_seconds", "Life left in credentials that were handed out."
+        "chainweb_life_left_when_served_seconds", "Remaining lifetime of delivered credentials."
     )
     life.add_metric([], [*buckets, ("+Inf", total)], sum_value=served.get("seconds", 0))
     yield life
@@ -117,7 +119,7 @@ def _tallies() -> Iterator[Metric]:
 def _queues() -> Iterator[Metric]:
     """Nothing while the broker does not answer: a gap says more than a zero."""
     depth = GaugeMetricFamily(
-        "chainweb_queue_depth", "Messages that wait in the broker.", labels=["queue"]
+        "chainweb_queue_depth", "Messages waiting in the broker.", labels=["queue"]
     )
     try:
         for queue in QUEUES:
