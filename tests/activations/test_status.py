@@ -42,7 +42,7 @@ def leaf(house):
 def test_the_last_success_is_shown_when_what_was_minted_then_has_run_out(
     house, sts, leaf, code, status
 ):
-    assert ">Minted</dt>" in session_page(house, leaf)
+    assert ">Issued</dt>" in session_page(house, leaf)
     age(61)
     sts.fail_next(code)
     house.work()

@@ -128,7 +128,7 @@ def test_an_invited_person_joins_by_link_and_the_code_leaves_the_address(house, 
     nora.get_by_role("link", name="Create account").click()
     nora.get_by_label("Username").fill("nora")
     nora.get_by_label("Password").fill("a long enough secret")
-    nora.get_by_role("button", name="Make the account").click()
+    nora.get_by_role("button", name="Create account").click()
     expect(nora.get_by_role("link", name="Root key")).to_be_visible()
     assert Membership.objects.get(user__username="nora").role == Role.MEMBER
 
@@ -202,7 +202,7 @@ def test_a_passkey_is_added_and_then_opens_the_door_and_confirms(house, tabs, li
     page.goto(reverse("mfa_add_webauthn"))
     page.get_by_label("Passwordless").check()
     page.get_by_role("button", name="Add").click()
-    expect(page.get_by_role("heading", name="Recovery Codes")).to_be_visible()
+    expect(page.get_by_role("heading", name="Recovery codes")).to_be_visible()
     page.locator("#user-menu summary").click()
     page.get_by_role("button", name="Log out").click()
     page.goto(reverse("account_login"))

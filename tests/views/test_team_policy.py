@@ -93,7 +93,7 @@ def test_an_auditor_reads_the_policy_and_a_member_sees_no_link_to_it(house):
     page = house.browser(house.eve).get(policy_url(house))
     assert page.status_code == 200
     assert b"Save policy" not in page.content
-    assert b"Only an admin" in page.content
+    assert b"Only admins" in page.content
     assert house.browser(house.eve).post(policy_url(house), policy_fields()).status_code == 403
     assert house.browser(house.ben).get(policy_url(house)).status_code == 403
     home = house.browser(house.ben).get("/", follow=True).content.decode()

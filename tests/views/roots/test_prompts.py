@@ -88,7 +88,7 @@ def test_until_when_a_code_serves_is_shown_before_it_ends(house, root, leaves):
     ben.post(reverse("give_code", args=[root.pk]), {"code": CODE})
     house.work()
     ends_at = Credential.objects.get(root=root, level=0).expires_at.isoformat(timespec="seconds")
-    assert re.search(rf'asks again <time datetime="{re.escape(ends_at)}"', text(ben.get(pages[1])))
+    assert re.search(rf'next log-in <time datetime="{re.escape(ends_at)}"', text(ben.get(pages[1])))
     assert re.search(
         rf'Next log-in required</dt><dd><time datetime="{re.escape(ends_at)}"',
         text(ben.get(pages[0])),
