@@ -187,7 +187,9 @@ CACHES = {
 LANGUAGE_CODE = "en"
 TIME_ZONE = "UTC"
 USE_TZ = True
-USE_I18N = False
+# One language: the catalog in sessions/locale says allauth's texts in our words.
+USE_I18N = True
+LANGUAGES = [("en", "English")]
 
 STATIC_URL = "static/"
 # Where an image has collected its static files. From a checkout there is no such folder: WhiteNoise
