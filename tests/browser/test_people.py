@@ -142,7 +142,7 @@ def test_a_removed_member_is_out_at_the_next_click(house, tabs):
     ada.get_by_role("link", name="ben", exact=True).click()
     ada.get_by_role("link", name="Remove from team…").click()
     ada.get_by_role("button", name="Remove ben").click()
-    expect(ada.get_by_text("ben is out of the team.")).to_be_visible()
+    expect(ada.get_by_text("ben is removed from the team.")).to_be_visible()
     expect(ada.get_by_text("Not a member of Platform any more.")).to_be_visible()
     ben.reload()
     expect(ben.get_by_role("heading", name="Not found")).to_be_visible()

@@ -91,7 +91,7 @@ def test_a_policy_that_would_show_one_person_as_another_is_refused(house):
     fixed = house.chained("Nightly", name="automation")
     fixed.link.role_session_name = "ben"  # as it may stand there since before ben had that name
     fixed.link.save()
-    with pytest.raises(Refused, match="“Nightly” stands against it"):
+    with pytest.raises(Refused, match="“Nightly” conflicts with it"):
         set_policy(house, names_locked=False)
     with pytest.raises(Refused, match="own name in CloudTrail"):
         set_policy(house, role_session_name="ben")

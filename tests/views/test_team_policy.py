@@ -139,7 +139,7 @@ def test_a_policy_that_a_stored_session_stands_against_names_it(house):
     house.chained("Tagged one", tags=(("stage", "live"),))
     answer = house.browser(house.ada).post(policy_url(house), policy_fields())
     assert answer.status_code == 422
-    assert "“Tagged one” stands against it" in answer.content.decode()
+    assert "“Tagged one” conflicts with it" in answer.content.decode()
 
 
 def test_the_policy_preview_shows_the_draft_and_stores_nothing(house):

@@ -83,7 +83,7 @@ def test_until_when_a_code_serves_is_shown_before_it_ends(house, root, leaves):
     ben = house.browser()
     pages = [reverse("session", args=[session.pk]) for session in (root, leaves[0])]
     assert not any(
-        re.search("sks (a person )?again(</dt>| <time)", text(ben.get(page))) for page in pages
+        re.search("ext log-in( required</dt>| <time)", text(ben.get(page))) for page in pages
     )
     ben.post(reverse("give_code", args=[root.pk]), {"code": CODE})
     house.work()
