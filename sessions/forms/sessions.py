@@ -327,7 +327,7 @@ def _root_field(spec: Field, *, is_stored: bool) -> forms.Field:
     widget.attrs.update(spellcheck="false", autocapitalize="off", autocomplete="off")
     return TypedField(
         label=spec.label,
-        help_text=f"{spec.help} Leave blank to keep the stored one." if kept else spec.help,
+        help_text="Leave blank to keep the stored value." if kept else spec.help,
         required=spec.required and not kept,
         max_length=2048,
         check=spec.validate,
