@@ -35,6 +35,26 @@ def pytest_report_header():
     )
 
 
+# A test with one of these talks to the database or to the broker.
+SERVERS = {"db", "transactional_db", "live_server", "django_db_setup", "valkey_url"}
+
+
+def needs_servers(item):
+    """Tell if a test may touch the database or the broker, by its fixtures and markers.
+
+    pytest-django refuses the database to all others, and no broker runs but that of `valkey_url`.
+    A test of processes may hand either on to them, unless it says that it does not."""
+    marked = any(item.get_closest_marker(name) for name in ("django_db", "processes"))
+    return marked or not SERVERS.isdisjoint(item.fixturenames)
+
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_collection_modifyitems(items):
+    for item in items:
+        if not needs_servers(item):
+            item.add_marker(pytest.mark.no_servers)
+
+
 # On a busy machine a single example may take long without anything being wrong.
 hypothesis.settings.register_profile("chainweb", deadline=None)
 hypothesis.settings.load_profile("chainweb")

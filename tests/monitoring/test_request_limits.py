@@ -18,10 +18,9 @@ THREE_A_MINUTE = Limit("three", 3, 60)
 
 
 @pytest.fixture(params=["redis", "this process alone"])
-def counted(request):
+def counted(request, valkey):
     """Both ways to count."""
     if request.param == "redis":
-        request.getfixturevalue("valkey")
         request_limits._counts.cache_clear()
     else:
         request_limits._counts(os.getpid()).away_until = float("inf")

@@ -12,7 +12,7 @@ import pytest
 
 from tests.platform.installation import CHECKOUT
 
-pytestmark = pytest.mark.processes
+pytestmark = [pytest.mark.processes, pytest.mark.no_servers]
 
 RUN = """
 import os, sys

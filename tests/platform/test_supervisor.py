@@ -12,7 +12,7 @@ import pytest
 
 from chainweb.local import supervisor
 
-pytestmark = pytest.mark.processes
+pytestmark = [pytest.mark.processes, pytest.mark.no_servers]
 
 # Two children in two waves, each with a grandchild in its process group, as a Celery worker has its
 # pool.
