@@ -17,9 +17,9 @@ from django.test import testcases
 from chainweb.local import processes
 from sessions.credentials import endpoints
 from sessions.engine import rate_limit
-from sessions.ledger import triggers
 from sessions.locks import parts
 from sessions.monitoring import redis, request_limits
+from tests import flush
 from tests import settings as test_settings
 from tests.fake_identity_center import FakeIdentityCenter
 from tests.fake_sts import FakeSts
@@ -63,18 +63,12 @@ hypothesis.settings.load_profile("chainweb")
 @pytest.fixture(scope="session", autouse=True)
 def flush_that_may_empty_the_ledger():
     """Let Django empty every table between transactional tests, past the append-only triggers."""
-    flush = testcases.TransactionTestCase._fixture_teardown
-
-    def flush_without_triggers(self):
-        for connection in connections.all(initialized_only=True):
-            triggers.remove(connection)
-        flush(self)
-        for connection in connections.all(initialized_only=True):
-            triggers.install(connection)
-
-    testcases.TransactionTestCase._fixture_teardown = flush_without_triggers
+    by_django = testcases.TransactionTestCase._fixture_teardown
+    testcases.TransactionTestCase._fixture_teardown = lambda self: flush.empty_tables(
+        lambda: by_django(self)
+    )
     yield
-    testcases.TransactionTestCase._fixture_teardown = flush
+    testcases.TransactionTestCase._fixture_teardown = by_django
 
 
 @pytest.fixture(scope="session")

@@ -1,7 +1,7 @@
 """Make rows that many tests begin with once, then put them back as they were."""
 
 import pickle
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from typing import Any
 
 from django.db import IntegrityError, connection, transaction
@@ -16,9 +16,9 @@ def prepared(name: str, make: Callable[[], Any]) -> Any:
     They are made the first time, and where other rows are in the way; otherwise they are a copy.
     """
     if name not in _prepared:
-        before = _all_rows()
+        before = _every_row()
         made = make()
-        after = _all_rows()
+        after = _every_row()
         assert all(lines <= after[table] for table, lines in before.items()), (
             "make() has changed other rows"
         )
@@ -37,11 +37,17 @@ def prepared(name: str, make: Callable[[], Any]) -> Any:
     return pickle.loads(made)
 
 
-def _all_rows() -> dict[str, set[Any]]:
+def _every_row() -> dict[str, set[Any]]:
+    with connection.cursor() as cursor:
+        return all_rows(connection.introspection.table_names(cursor))
+
+
+def all_rows(tables: Iterable[str]) -> dict[str, set[Any]]:
+    """Return table → its rows; on PostgreSQL a row is the text of its JSON."""
     whole = "row_to_json(t)::text" if connection.vendor == "postgresql" else "*"
     rows = {}
     with connection.cursor() as cursor:
-        for table in connection.introspection.table_names(cursor):
+        for table in tables:
             cursor.execute(f"SELECT {whole} FROM {table} t")
             rows[table] = set(cursor.fetchall())
     return rows
