@@ -152,7 +152,7 @@ class Stage:
     @property
     def uncommitted(self) -> int:
         """Return the most calls one pool child can lose: in flight, or waiting for their commit."""
-        from sessions.engine.rotation import MOST_IN_A_COMMIT
+        from sessions.engine.outbox import MOST_IN_A_COMMIT
 
         return self.threads + MOST_IN_A_COMMIT
 

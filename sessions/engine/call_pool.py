@@ -43,11 +43,12 @@ LONGEST_IN_LINE_SECONDS = 1.0
 class Errands:
     """One run's calls. In `answers` lies what has come of each; None: it was not made.
 
-    `refused` are parents with the key that AWS has refused for their children. Once `ended`, no
-    call is begun any more.
+    `called` are the lanes of those under way, by the row that each is for. `refused` are parents
+    with the key that AWS has refused for their children. Once `ended`, no call is begun any more.
     """
 
     answers: SimpleQueue[tuple[Lane, Call, Outcome | None]] = field(default_factory=SimpleQueue)
+    called: dict[str, Lane] = field(default_factory=dict)
     refused: set[tuple[str, str]] = field(default_factory=set)
     under_way: int = 0
     ended: bool = False
@@ -64,13 +65,19 @@ class Errands:
     def hand_over(self, lane: Lane, call: Call) -> None:
         """Has a thread make that call."""
         self.under_way += 1
+        self.called[call.row.pk] = lane
         _line(os.getpid()).put((self, lane, call, time.monotonic()))
 
     def answer(self, seconds: float) -> tuple[Lane, Call, Outcome | None]:
         """The next one; waits for it that long. Raises `queue.Empty`."""
         found = self.answers.get(timeout=seconds) if seconds else self.answers.get_nowait()
         self.under_way -= 1
+        self.called.pop(found[1].row.pk, None)
         return found
+
+    def held_up(self) -> set[str]:
+        """Return the rows that wait long for an answer."""
+        return {pk for pk, lane in self.called.items() if lane.is_held_up()}
 
     def attend_to(self, lane: Lane, call: Call, since: float) -> Outcome | None:
         """Make a queued call in a thread, unless there is no point in it any more.

@@ -367,7 +367,7 @@ def test_the_roots_page_says_why_others_stand(house, sts, dead_key):
     assert "InvalidClientTokenId" in page
 
 
-@pytest.mark.parametrize("step", ["_claim_more", "_commit"])
+@pytest.mark.parametrize("step", ["_take_in", "_commit"])
 def test_a_rejection_does_not_outlive_the_success_of_another_worker(
     house, sts, dead_key, monkeypatch, step
 ):
@@ -378,7 +378,7 @@ def test_a_rejection_does_not_outlive_the_success_of_another_worker(
     healed = []
 
     def heal_first(run, *arguments):
-        if run.scouts.rejected and not healed and (step == "_commit" or not run.done):
+        if run.tree.scouts.rejected and not healed and (step == "_commit" or not run.outbox.done):
             healed.append(1)
             give_back()
             other = rotation.Run(asked_only=True)

@@ -207,14 +207,14 @@ def test_a_parent_that_aws_calls_expired_is_minted_anew_once(house, sts):
 def test_stopping_wins_over_a_rotation_in_flight(house, sts, monkeypatch):
     [leaf] = house.chain(1)
     house.start(leaf)
-    answer = rotation.Run._take_in_answers
+    answer = rotation.Run._take_answers
 
     def stop_meanwhile(run):
         stop_session(leaf, house.ben)
         answer(run)
 
     # In the main thread, whose transaction this is, and while AWS is answering.
-    monkeypatch.setattr(rotation.Run, "_take_in_answers", stop_meanwhile)
+    monkeypatch.setattr(rotation.Run, "_take_answers", stop_meanwhile)
     rotation.run()
     assert house.state(leaf).status is Status.INACTIVE
     assert not Credential.objects.exists()

@@ -17,7 +17,7 @@ from sessions.credentials.endpoints import FAILURES_TO_SHUT, route
 from sessions.credentials.needs import needs_of
 from sessions.credentials.payloads import root_credentials
 from sessions.db.clock import database_now
-from sessions.engine import call_pool, claims, rotation, watchdog
+from sessions.engine import call_pool, claims, inbox, rotation, tree, watchdog
 from sessions.engine.commit import commit
 from sessions.engine.lanes import Call
 from sessions.models import Activation, AwsSession, Credential, EventKind, Heartbeat, Tally
@@ -338,16 +338,16 @@ def test_what_is_started_while_a_worker_gives_it_back_stays_due(house, sts, monk
     house.start(leaf)
     activation = Activation.objects.get()
     Activation.objects.all().delete()
-    nobody = rotation.needs_of
+    nobody = inbox.needs_of
 
     def started_just_then(fingerprints):
         found = nobody(fingerprints)
         activation.save(force_insert=True)
         return found
 
-    monkeypatch.setattr(rotation, "needs_of", started_just_then)
+    monkeypatch.setattr(inbox, "needs_of", started_just_then)
     rotation.run()
-    monkeypatch.setattr(rotation, "needs_of", nobody)
+    monkeypatch.setattr(inbox, "needs_of", nobody)
     house.work()
     assert house.state(leaf).status is Status.ACTIVE
 
@@ -396,26 +396,26 @@ def test_a_parent_that_another_run_is_minting_is_waited_for(house, sts, monkeypa
     hub, leaf = house.chain(2)
     house.start(leaf)
     claim, row = held_elsewhere(hub)
-    look = rotation.Run._look_for_parents
+    look = tree.Tree.look_for_parents
     looks = []
 
-    def minted_at_the_third_look(run):
-        looks.append(run.expected)
+    def minted_at_the_third_look(waiting):
+        looks.append(waiting.expected)
         if len(looks) == 3:
             answered = call_pool.assume(
                 Call(row, root_credentials(house.root, "eu-west-1"), region="eu-west-1")
             )
             commit(claim, [(row, answered)], needs_of([row.pk]))
-        look(run)
+        look(waiting)
 
-    monkeypatch.setattr(rotation.Run, "_look_for_parents", minted_at_the_third_look)
+    monkeypatch.setattr(tree.Tree, "look_for_parents", minted_at_the_third_look)
     assert rotation.run(asked_only=True) == 1
     assert house.state(leaf).status is Status.ACTIVE
     assert [call["role_arn"] for call in sts.calls] == [hub.link.role_arn, leaf.link.role_arn]
 
 
 def test_children_of_a_missing_parent_are_released_soon_and_stay_asked(house, sts, monkeypatch):
-    monkeypatch.setattr(rotation, "LONGEST_FOR_PARENTS_SECONDS", 0.1)
+    monkeypatch.setattr(tree, "LONGEST_FOR_PARENTS_SECONDS", 0.1)
     hub, leaf = house.chain(2)
     house.start(leaf)
     held_elsewhere(hub)
@@ -437,17 +437,17 @@ def test_waiting_for_another_run_delays_nothing_else_within_reason(house, monkey
     start_sessions(waiting, house.ben)
     held_elsewhere(hub)
     run = rotation.Run(asked_only=False)
-    run._admit(claims.claim_due(run.claim, 10))
-    assert len(run.rows) == 5
-    assert run._workable_without(run.expected.keys()) == 0
+    run.tree.admit(run.inbox.claim_due(5, ()))
+    assert len(run.inbox.rows) == 5
+    assert run.tree.workable() == 0
     also = house.chained("Also")
     house.start(also)
-    monkeypatch.setattr(rotation, "MOST_BATCHES_HELD", 2)
-    run._claim_more(2, time.monotonic() + 60)
-    assert len(run.rows) == 5
-    monkeypatch.setattr(rotation, "MOST_BATCHES_HELD", 4)
-    run._claim_more(2, time.monotonic() + 60)
-    assert len(run.rows) == 6
+    monkeypatch.setattr(inbox, "MOST_BATCHES_HELD", 2)
+    run._take_in(2, time.monotonic() + 60)
+    assert len(run.inbox.rows) == 5
+    monkeypatch.setattr(inbox, "MOST_BATCHES_HELD", 4)
+    run._take_in(2, time.monotonic() + 60)
+    assert len(run.inbox.rows) == 6
 
 
 @pytest.mark.parametrize("called", [False, True])
@@ -455,17 +455,17 @@ def test_a_slow_parent_delays_no_other_account(house, called):
     slow = house.chained("Slow")
     start_sessions([house.chained(f"Below {number}", slow) for number in range(9)], house.ben)
     run = rotation.Run(asked_only=False)
-    run._claim_more(10, time.monotonic() + 60)
+    run._take_in(10, time.monotonic() + 60)
     start_sessions([house.chained("Other", house.iam_user("Other key"))], house.ben)
-    run._claim_more(10, time.monotonic() + 60)
-    assert len(run.rows) == 10  # for what it knows, it has enough to do
+    run._take_in(10, time.monotonic() + 60)
+    assert len(run.inbox.rows) == 10  # for what it knows, it has enough to do
     [lane] = run.lanes.lanes.values()
     lane.next_permit_at = time.monotonic() + 60
     if called:
-        lane.handed_over["eu-west-1"], run.called = 1, {lane.queue.popleft().row.pk: lane}
-    run.looked_at -= 60
-    run._claim_more(10, time.monotonic() + 60)
-    assert len(run.rows) == 11
+        lane.handed_over["eu-west-1"], run.errands.called = 1, {lane.queue.popleft().row.pk: lane}
+    run.inbox.looked_at -= 60
+    run._take_in(10, time.monotonic() + 60)
+    assert len(run.inbox.rows) == 11
 
 
 def test_a_throttled_account_delays_no_other_account(house, sts, settings):

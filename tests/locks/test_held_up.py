@@ -11,7 +11,7 @@ from sessions.activations import moves
 from sessions.activations.start_stop import start_sessions
 from sessions.db.clock import database_now
 from sessions.db.limits import bound_waiting
-from sessions.engine import rotation
+from sessions.engine import outbox, rotation
 from sessions.locks import held_up
 from sessions.models import Activation, Credential, Event, EventKind, LedgerHead, Move, Team
 from tests.house import House, crowd
@@ -74,7 +74,7 @@ def test_other_teams_are_minted_while_one_is_held(teams, sts, lock):
 
 def test_what_a_run_has_minted_is_stored_when_the_lock_is_free_again(teams, sts, monkeypatch):
     leaves = both_start(teams)
-    commit, holding = rotation.commit, held(*row_of(Team, teams[0].team.pk))
+    commit, holding = outbox.commit, held(*row_of(Team, teams[0].team.pk))
     tried = []
 
     def committed(claim, results, needs):
@@ -91,9 +91,9 @@ def test_what_a_run_has_minted_is_stored_when_the_lock_is_free_again(teams, sts,
                 given_back.append(holding.__exit__(None, None, None))
 
     given_back = []
-    monkeypatch.setattr(rotation, "commit", committed)
-    monkeypatch.setattr(rotation, "LONGEST_BEFORE_COMMIT_SECONDS", 1.0)
-    monkeypatch.setattr(rotation, "LEAST_BEFORE_COMMIT_SECONDS", 1.0)
+    monkeypatch.setattr(outbox, "commit", committed)
+    monkeypatch.setattr(outbox, "LONGEST_BEFORE_COMMIT_SECONDS", 1.0)
+    monkeypatch.setattr(outbox, "LEAST_BEFORE_COMMIT_SECONDS", 1.0)
     rotation.run(seconds=20)
     assert given_back
     assert statuses(teams, leaves) == ["active", "active"]
