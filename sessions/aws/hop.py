@@ -3,12 +3,14 @@
 import hashlib
 import json
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass
-from typing import Any, Self
+from dataclasses import dataclass
+from typing import Any
 
 from sessions.aws import names, session_policies
 from sessions.aws.arn import RoleArn
+from sessions.aws.hop_settings import HopParameters
 from sessions.aws.names import InvalidName
+from sessions.aws.parameters import TEXT, parameter, parameters_of
 
 # The cap for a chained role, and never more than any role's own maximum (which is at least one
 # hour).
@@ -16,34 +18,29 @@ DURATION_SECONDS = 3600
 
 
 @dataclass(frozen=True)
-class Hop:
-    """Hold all that one AssumeRole call says, apart from its signer. Empty values are not sent."""
+class Hop(HopParameters):
+    """Hold all that one AssumeRole call says, apart from its signer. Empty values are not sent.
 
-    role_arn: str
-    role_session_name: str
-    external_id: str = ""
-    source_identity: str = ""
-    tags: tuple[tuple[str, str], ...] = ()
-    transitive_tag_keys: tuple[str, ...] = ()
-    policy: str = ""
-    policy_arns: tuple[str, ...] = ()
+    `role_session_name` and `policy` are as they are sent for one person.
+    """
+
+    source_identity: str = parameter(
+        TEXT,
+        "Source identity",
+        check=names.validate_source_identity,
+        sent_as="SourceIdentity",
+    )
 
     def validate(self) -> None:
         """Raise `InvalidArn` or `InvalidName`, both ValueErrors, for what AWS would refuse or
         misread.
         """
-        RoleArn.parse(self.role_arn)
-        names.validate_role_session_name(self.role_session_name)
-        if self.external_id:
-            names.validate_external_id(self.external_id)
-        if self.source_identity:
-            names.validate_source_identity(self.source_identity)
-        keys = {key for key, _ in names.validate_tags(self.tags)}
-        if not keys.issuperset(self.transitive_tag_keys):
+        for name, each in parameters_of(type(self)).items():
+            value = getattr(self, name)
+            if each.check is not None and (value or each.required):
+                each.check(value)
+        if not {key for key, _ in self.tags}.issuperset(self.transitive_tag_keys):
             raise InvalidName("A transitive tag key must be the key of one of the tags.")
-        if self.policy:
-            session_policies.validate_session_policy(self.policy)
-        session_policies.validate_policy_arns(self.policy_arns)
         size = session_policies.plain_size(self.policy, self.policy_arns)
         if size > session_policies.LONGEST_POLICY:
             raise InvalidName(
@@ -52,19 +49,13 @@ class Hop:
             )
 
     def request(self) -> dict[str, Any]:
-        """The parameters of STS's AssumeRole."""
-        asked = {
-            "RoleArn": self.role_arn,
-            "RoleSessionName": self.role_session_name,
-            "DurationSeconds": DURATION_SECONDS,
-            "ExternalId": self.external_id,
-            "SourceIdentity": self.source_identity,
-            "Tags": [{"Key": key, "Value": value} for key, value in self.tags],
-            "TransitiveTagKeys": list(self.transitive_tag_keys),
-            "Policy": self.policy,
-            "PolicyArns": [{"arn": arn} for arn in self.policy_arns],
+        """Return the parameters of STS's AssumeRole."""
+        sent = {
+            each.sent_as: each.sent(getattr(self, name))
+            for name, each in parameters_of(type(self)).items()
+            if getattr(self, name)
         }
-        return {name: value for name, value in asked.items() if value}
+        return {"DurationSeconds": DURATION_SECONDS, **sent}
 
     def assumed_role_arn(self) -> str:
         """Return the ARN that AWS must answer for the session."""
@@ -77,29 +68,10 @@ class Hop:
         empty is not in it: one that is added to this class later changes no fingerprint.
         """
         said = self.to_json()
-        for name in ("tags", "transitive_tag_keys", "policy_arns"):
-            if name in said:
+        for name, each in parameters_of(type(self)).items():
+            if each.is_set and name in said:
                 said[name] = sorted(said[name])
         return _sha256("hop", team_id, parent_fingerprint, said)
-
-    def to_json(self) -> dict[str, Any]:
-        """Plain strings and lists, without what is empty."""
-        said = {name: value for name, value in asdict(self).items() if value}
-        if self.tags:
-            said["tags"] = [list(tag) for tag in self.tags]
-        return {
-            name: list(value) if isinstance(value, tuple) else value for name, value in said.items()
-        }
-
-    @classmethod
-    def from_json(cls, said: Mapping[str, Any]) -> Self:
-        """The hop of which `to_json` said that."""
-        parts: dict[str, Any] = {
-            name: tuple(value) if isinstance(value, list) else value for name, value in said.items()
-        }
-        if "tags" in parts:
-            parts["tags"] = tuple((key, value) for key, value in parts["tags"])
-        return cls(**parts)
 
 
 def root_fingerprint(

@@ -55,6 +55,22 @@ def test_a_full_request_is_what_botocores_model_of_sts_takes():
     assert len(FULL.request()) == 9
 
 
+def test_a_stored_request_stays_what_it_was_in_the_database():
+    stored = {
+        "role_arn": ROLE,
+        "role_session_name": "ben",
+        "external_id": "partner-7",
+        "source_identity": "ben",
+        "tags": [["team", "platform"], ["cost", "42"]],
+        "transitive_tag_keys": ["team"],
+        "policy": FULL.policy,
+        "policy_arns": ["arn:aws:iam::aws:policy/ReadOnlyAccess"],
+    }
+    assert FULL.to_json() == stored
+    assert Hop.from_json(stored) == FULL
+    assert Hop(ROLE, "ben").to_json() == {"role_arn": ROLE, "role_session_name": "ben"}
+
+
 @given(HOPS)
 def test_a_hop_survives_json(hop):
     assert Hop.from_json(json.loads(json.dumps(hop.to_json()))) == hop
@@ -89,8 +105,8 @@ def test_every_field_counts_in_the_fingerprint(field):
 def test_text_that_moves_from_one_part_to_the_next_is_another_request():
     hop = Hop(ROLE, "ben")
     assert hop.fingerprint("ab", "c") != hop.fingerprint("a", "bc")
-    assert Hop(ROLE, "ben", "xy", "").fingerprint("t", "p") != Hop(
-        ROLE, "ben", "", "xy"
+    assert Hop(ROLE, "ben", external_id="xy").fingerprint("t", "p") != Hop(
+        ROLE, "ben", source_identity="xy"
     ).fingerprint("t", "p")
 
 
@@ -98,6 +114,10 @@ def test_the_fingerprint_stays_what_it_was_in_the_database():
     # Stored credentials are found by it: a change here would orphan all of them.
     assert Hop(ROLE, "ben").fingerprint("team", "parent") == (
         "388897c5fea7261badf48acd63b207e0533e5978afa0d821aca660f8bbb2d898"
+    )
+    # Every field counts in this one; it was taken before parameters were declared.
+    assert FULL.fingerprint("team", "parent") == (
+        "597ec83007e7da5c45de00688e295854182fce1dd17a84b7ac952ed8f605c9b4"
     )
     assert root_fingerprint(
         "team", "session", "iam-user", 1, {"access_key_id": "AKIAIOSFODNN7EXAMPLE"}
