@@ -4,7 +4,7 @@ import hashlib
 import json
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Self
 
 from sessions.aws import names, session_policies
 from sessions.aws.arn import RoleArn
@@ -30,6 +30,13 @@ class Hop(HopParameters):
         check=names.validate_source_identity,
         sent_as="SourceIdentity",
     )
+
+    @classmethod
+    def of(cls, settings: HopParameters, **resolved: str) -> Self:
+        """Return the hop of these settings, with what is `resolved` for a person."""
+        own = parameters_of(cls)
+        sent = {name: value for name, value in settings.values().items() if name in own}
+        return cls(**sent | resolved)
 
     def validate(self) -> None:
         """Raise `InvalidArn` or `InvalidName`, both ValueErrors, for what AWS would refuse or

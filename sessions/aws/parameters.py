@@ -70,9 +70,13 @@ def parameter(kind: Kind, label: str, **declared: Any) -> Any:
     return field(default=kind.empty, metadata={"parameter": Parameter(kind, label, **declared)})
 
 
-@cache
 def parameters_of(declared: "type[Declared]") -> Mapping[str, Parameter]:
     """Return {name: parameter} of a dataclass, in the order of its fields."""
+    return _parameters_of(declared)  # type: ignore[arg-type]  # mypy: a dataclass has no hash
+
+
+@cache
+def _parameters_of(declared: "type[Declared]") -> Mapping[str, Parameter]:
     return {each.name: each.metadata["parameter"] for each in fields(declared)}
 
 

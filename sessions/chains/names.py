@@ -70,18 +70,16 @@ def resolve_hops(chain: Sequence[AwsSession], member: Membership, policy: TeamPo
     hops = []
     for level, session in enumerate(chain[1:], start=1):
         link = session.link
-        networks = (policy.networks, link.networks) if level == len(chain) - 1 else ()
-        arns = tuple(link.policy_arns)
+        settings = link.settings
+        networks = (policy.networks, settings.networks) if level == len(chain) - 1 else ()
         hops.append(
-            Hop(
-                role_arn=link.role_arn,
+            Hop.of(
+                settings,
                 role_session_name=role_session_name(link, session, member, policy),
-                external_id=link.external_id,
                 source_identity=member.user.aws_name if carries and level == 1 else "",
-                tags=tuple((key, value) for key, value in link.tags),
-                transitive_tag_keys=tuple(link.transitive_tag_keys),
-                policy=session_policies.bind_to_networks(link.policy, arns, networks),
-                policy_arns=arns,
+                policy=session_policies.bind_to_networks(
+                    settings.policy, settings.policy_arns, networks
+                ),
             )
         )
     return hops

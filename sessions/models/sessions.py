@@ -2,11 +2,14 @@
 
 import uuid
 from collections.abc import Iterable
+from functools import cache
 from typing import Any
 
 from django.db import models
 from django.db.models.functions import Lower
 
+from sessions.aws.hop_settings import HopSettings
+from sessions.aws.parameters import parameters_of
 from sessions.aws.readable import alone
 from sessions.aws.roots import ROOT_KINDS
 from sessions.db.lookups import RoleKey
@@ -288,8 +291,9 @@ class AssumerLink(models.Model):
     the call is planned; empty, it is the team's default at that moment. `tags` are [key, value]
     pairs. `networks` narrow, beside the team's own, where the session may be used from when it is
     handed out, never when it is assumed from. `without_source_identity`: this role takes none, see
-    `SourceIdentity`. `author` is who answers for the use of the assumer: without their right to it,
-    nothing is minted through the link.
+    `SourceIdentity`. `parameters` are those settings of the hop that have no column of their own,
+    as JSON: so a new one needs no migration. `author` is who answers for the use of the assumer:
+    without their right to it, nothing is minted through the link.
     """
 
     session = models.OneToOneField(
@@ -307,6 +311,7 @@ class AssumerLink(models.Model):
     policy = models.TextField("session policy", blank=True)
     policy_arns = models.JSONField("managed session policies", default=list)
     networks = models.JSONField(default=list)
+    parameters = models.JSONField("further settings of the hop", default=dict, db_default={})
     author = models.ForeignKey(User, on_delete=models.SET_NULL, null=True, related_name="+")
 
     class Meta:
@@ -324,3 +329,23 @@ class AssumerLink(models.Model):
 
     def __str__(self) -> str:
         return f"{self.session_id} from {self.assumer_id}"
+
+    @property
+    def settings(self) -> HopSettings:
+        """Return what the hop is set to."""
+        columns = {name: getattr(self, name) for name in _columns_of_settings()}
+        return HopSettings.from_json(columns | self.parameters)
+
+    @staticmethod
+    def fields_of(settings: HopSettings) -> dict[str, Any]:
+        """Return {field: value} of a link that is set like that."""
+        stored, columns = settings.stored(), _columns_of_settings()
+        further = {name: value for name, value in stored.items() if value and name not in columns}
+        return {name: stored[name] for name in columns} | {"parameters": further}
+
+
+@cache
+def _columns_of_settings() -> tuple[str, ...]:
+    """Return the settings of a hop that have a column of their own."""
+    columns = {field.name for field in AssumerLink._meta.get_fields()}
+    return tuple(name for name in parameters_of(HopSettings) if name in columns)
