@@ -8,6 +8,8 @@ from uuid import UUID
 from pydantic import BaseModel, ConfigDict, Field, GetJsonSchemaHandler, WithJsonSchema
 
 from sessions.activations.status import Status
+from sessions.aws.hop_settings import HopSettings
+from sessions.aws.parameters import parameters_of
 from sessions.aws.roots import ROOT_KINDS
 from sessions.forms.json_schema import changed_session, new_session
 from sessions.models import CHAINED, Problem
@@ -52,10 +54,19 @@ class StepOut(BaseModel):
     kind: Kind
 
 
+def document_hop(schema: dict[str, Any]) -> None:
+    """Add what a chained session's hop is set to, as it is declared."""
+    schema["properties"] |= {
+        name: {"title": each.label, **each.kind.schema}
+        for name, each in parameters_of(HopSettings).items()
+    }
+
+
 class SessionOut(BaseModel):
     """Show a session as its caller sees it.
 
-    Settings of a root kind stand beside these fields; secrets never do.
+    Settings of a root kind stand beside these fields; secrets never do. What a hop is set to, from
+    `role_arn` on, only a chained session has.
 
     `role_session_name` is the template in its link; with `role_session_name_is_default`, the
     team's, which it follows.
@@ -69,7 +80,7 @@ class SessionOut(BaseModel):
     `minted_at` is the last success with what it asks for now: it stays when `expires_at` is over.
     """
 
-    model_config = ConfigDict(extra="allow")
+    model_config = ConfigDict(extra="allow", json_schema_extra=document_hop)
 
     id: UUID
     version: int
@@ -111,10 +122,7 @@ def described_as(model: type[BaseModel], schema: dict[str, Any]) -> dict[str, An
 class SessionIn(BaseModel):
     """The fields of the kind's form, by the same names. Unknown ones are refused.
 
-    A chained session's hop can also say `external_id`, `tags` {key: value}, `transitive_tag_keys`
-    [key], `policy` (an object or its text), `policy_arns` [ARN], `networks` [network] and
-    `without_source_identity`. `role_session_name` left out, blank or null is the team's default,
-    also after that has changed.
+    `role_session_name` left out, blank or null is the team's default, also after that has changed.
 
     `sts_region`, of a root alone, is a region of the same partition; left out or empty it is the
     root's own region.

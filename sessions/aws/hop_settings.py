@@ -130,7 +130,20 @@ class HopSettings(HopParameters):
         check=validate_name_template,
         longest=128,
     )
-    without_source_identity: bool = parameter(SWITCH, "This role takes no source identity")
+    without_source_identity: bool = parameter(
+        SWITCH,
+        "This role takes no source identity",
+        help=(
+            "The role, or what it is assumed from, does not allow sts:SetSourceIdentity: chains"
+            " through this hop go without one where the team's policy lets them."
+        ),
+    )
     networks: tuple[str, ...] = parameter(
-        LINES, "Only from these networks", check=session_policies.validate_networks
+        LINES,
+        "Only from these networks",
+        help=(
+            "Public addresses or ranges, or VPCs with their private ranges. Credentials that are"
+            " handed out are refused by AWS from elsewhere."
+        ),
+        check=session_policies.validate_networks,
     )

@@ -29,7 +29,7 @@ class Kind:
 
 _TEXTS = {"type": "array", "items": {"type": "string"}}
 TEXT = Kind("text", "", {"type": "string"})
-DOCUMENT = Kind("document", "", {"anyOf": [{"type": "string"}, {"type": "object"}]})
+DOCUMENT = Kind("document", "", {"type": "string"})
 SWITCH = Kind("switch", False, {"type": "boolean"}, texts=lambda on: ("yes" if on else "no",))
 LINES = Kind("lines", (), _TEXTS, list, tuple, list, tuple)
 # Some of the keys of the tags.
