@@ -15,6 +15,8 @@ from django.views.decorators.http import require_safe
 from sessions.activations.moves import progress
 from sessions.activations.status import Status
 from sessions.aws.arn import RoleArn
+from sessions.aws.hop import Hop
+from sessions.aws.parameters import parameters_of
 from sessions.catalog.team_view import TeamView, view_of_sessions, view_of_team
 from sessions.chains.requests import plan
 from sessions.credentials.timing import PARENT_MARGIN
@@ -42,6 +44,11 @@ from sessions.views.sessions.rows import Row, live_seconds, row_of, rows_of
 STATUSES = ("active", "pending", "failed", "inactive")
 EVENTS_SHOWN = 10
 CHILDREN_SHOWN = 20
+# Parameters of a hop that its facts show otherwise than as label and text.
+SHOWN_APART = {
+    *("role_arn", "role_session_name", "source_identity"),
+    *("tags", "transitive_tag_keys", "policy", "policy_arns"),
+}
 
 
 @login_required
@@ -196,6 +203,15 @@ def _hops(view: TeamView, session: AwsSession, member: Membership) -> list[dict[
     ]
 
 
+def _facts(hop: Hop) -> list[dict[str, str]]:
+    """Return what a hop is set to, but for what the page shows in a place or manner of its own."""
+    return [
+        {"label": each.label, "text": ", ".join(each.kind.texts(getattr(hop, name)))}
+        for name, each in parameters_of(Hop).items()
+        if name not in SHOWN_APART and getattr(hop, name)
+    ]
+
+
 def _hop(session: AwsSession, level: int, hop: Any, row: Any, view: TeamView) -> dict[str, Any]:
     arn = RoleArn.parse(hop.role_arn)
     problem = row.problem_at(view.now) if row else None
@@ -208,7 +224,7 @@ def _hop(session: AwsSession, level: int, hop: Any, row: Any, view: TeamView) ->
         "role_arn": hop.role_arn,
         "role_session_name": hop.role_session_name,
         "cloudtrail_arn": arn.assumed_role_arn(hop.role_session_name),
-        "external_id": hop.external_id,
+        "facts": _facts(hop),
         "source_identity": hop.source_identity,
         "without_source_identity": session.link.without_source_identity
         and view.policy.source_identity == SourceIdentity.WHERE_POSSIBLE,
