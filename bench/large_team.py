@@ -11,6 +11,7 @@ from django.db import connection, models
 
 from sessions.activations.start_stop import start_session
 from sessions.aws.credentials import AwsCredentials
+from sessions.aws.hop_settings import HopSettings
 from sessions.catalog.access import save_group, set_access
 from sessions.catalog.audiences import Access, Audience
 from sessions.catalog.sessions import Draft, save_session
@@ -106,8 +107,10 @@ def build(slug: str = "large") -> LargeTeam:
                 profile=alias.lower().replace(" ", "-"),
                 region=REGION,
                 assumer=assumer,
-                role_arn=f"arn:aws:iam::111122223333:role/{alias.replace(' ', '')}",
-                role_session_name="{username}",
+                hop=HopSettings(
+                    role_arn=f"arn:aws:iam::111122223333:role/{alias.replace(' ', '')}",
+                    role_session_name="{username}",
+                ),
             ),
             by,
         )

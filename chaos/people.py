@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any
 import django
 
 if TYPE_CHECKING:
+    from sessions.aws.hop_settings import HopSettings
     from sessions.models import AwsSession, Membership
 
 PATIENCE_SECONDS = 60.0
@@ -89,8 +90,10 @@ def _team(slug: str) -> tuple[Any, "AwsSession"]:
             profile="shared",
             region="eu-west-1",
             assumer=root,
-            role_arn="arn:aws:iam::200000000099:role/Shared",
-            role_session_name="everybody-of-chaos",
+            hop=HopSettings(
+                role_arn="arn:aws:iam::200000000099:role/Shared",
+                role_session_name="everybody-of-chaos",
+            ),
         ),
         admin,
     )

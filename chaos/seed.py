@@ -15,6 +15,7 @@ def main(count: int, started: int, region: str) -> None:
     from django.db import transaction
 
     from sessions.activations.start_stop import start_session
+    from sessions.aws.hop_settings import HopSettings
     from sessions.catalog.sessions import Draft, save_session
     from sessions.models import CHAINED, AssumerLink, AwsSession, Role, Team
     from sessions.people.people import add_member, create_person, create_team
@@ -52,8 +53,9 @@ def main(count: int, started: int, region: str) -> None:
                 profile=f"hub-{account}",
                 region=region,
                 assumer=root,
-                role_arn=f"arn:aws:iam::{account}:role/Hub",
-                role_session_name="{username}",
+                hop=HopSettings(
+                    role_arn=f"arn:aws:iam::{account}:role/Hub", role_session_name="{username}"
+                ),
             ),
             ada,
         )

@@ -2,12 +2,15 @@
 
 import itertools
 import time
+from dataclasses import replace
 
 from allauth.account.internal.userkit import user_id_to_str
 from django.test import Client
 
 from sessions.activations.start_stop import start_session
 from sessions.activations.status import State
+from sessions.aws.hop_settings import HopSettings
+from sessions.aws.parameters import parameters_of
 from sessions.catalog.sessions import Draft, save_session
 from sessions.catalog.team_view import view_of_team
 from sessions.db.clock import database_now
@@ -80,9 +83,11 @@ class House:
                 profile=extra.pop("profile", slug.lower()),
                 region=extra.pop("region", "eu-west-1"),
                 assumer=assumer or self.root,
-                role_arn=arn or self.role_arn(f"{slug}{next(_numbers)}"),
-                role_session_name=name,
-                **extra,
+                hop=HopSettings(
+                    role_arn=arn or self.role_arn(f"{slug}{next(_numbers)}"),
+                    role_session_name=name,
+                    **extra,
+                ),
             ),
             member or self.ada,
         )
@@ -123,6 +128,19 @@ class House:
 
     def token(self, member=None) -> Secret:
         return create_token(member or self.ben, "tests", actor="tests")
+
+
+def draft_of(session, **changes) -> Draft:
+    """Return the draft that saves a session as it is, but for these fields of it or of its hop."""
+    session = AwsSession.objects.get(pk=session.pk)
+    draft = Draft(session.kind, session.alias, session.profile, session.region)
+    hop = {name: changes.pop(name) for name in parameters_of(HopSettings) if name in changes}
+    if session.kind == CHAINED:
+        settings = replace(session.link.settings, **hop)
+        draft = replace(draft, assumer=session.link.assumer, hop=settings)
+    else:
+        draft = replace(draft, settings=dict(session.settings), identity_arn=session.identity_arn)
+    return replace(draft, **changes)
 
 
 def first_call_lies_too_long(monkeypatch) -> list[bool]:

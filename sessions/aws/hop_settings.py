@@ -36,10 +36,7 @@ class HopParameters(Declared):
     role_arn: str = parameter(
         TEXT,
         "Role ARN",
-        help=(
-            "The role that the active session refers to, for example"
-            " arn:aws:iam::111122223333:role/Deploy."
-        ),
+        help="Role to assume, like arn:aws:iam::111122223333:role/Deploy.",
         check=validate_role_arn,
         required=True,
         longest=2048,
@@ -55,10 +52,10 @@ class HopParameters(Declared):
     external_id: str = parameter(
         TEXT,
         "External ID",
-        help=(
-            "For a role of another party: it goes into the trust policy as sts:ExternalId, so"
-            " that nobody else who is served here can have their session assume that role. One"
-            " of its own for each role."
+        help="For roles of another company.",
+        more=(
+            "The role's trust policy names it as sts:ExternalId, so that no other user of this"
+            " installation can assume the role. Use a different external ID for each role."
         ),
         check=names.validate_external_id,
         longest=1224,
@@ -67,10 +64,8 @@ class HopParameters(Declared):
     tags: tuple[tuple[str, str], ...] = parameter(
         TAGS,
         "Session tags",
-        help=(
-            "Sent with this call; they need sts:TagSession in the role's trust policy. Blank:"
-            " not sent."
-        ),
+        help="The trust policy must allow sts:TagSession.",
+        more="The tags are sent with this hop's call. A tag that is left blank is not sent.",
         check=names.validate_tags,
         sent_as="Tags",
         sent=lambda tags: [{"Key": key, "Value": value} for key, value in tags],
@@ -79,10 +74,8 @@ class HopParameters(Declared):
     transitive_tag_keys: tuple[str, ...] = parameter(
         TAG_KEYS,
         "Passed on to later hops",
-        help=(
-            "Sessions assumed from this one inherit these tags. None of those hops may send"
-            " such a tag itself."
-        ),
+        help="Inherited by sessions assumed from this one.",
+        more="Later hops of the chain cannot send these tags themselves.",
         sent_as="TransitiveTagKeys",
         sent=list,
         is_set=True,
@@ -90,8 +83,9 @@ class HopParameters(Declared):
     policy: str = parameter(
         DOCUMENT,
         "Session policy",
-        help=(
-            "An IAM policy in JSON. The session may do what both the role and this allow. At"
+        help="JSON that narrows the role's permissions.",
+        more=(
+            "An IAM policy. The session may do only what both the role and this policy allow. At"
             " most 2048 characters."
         ),
         check=session_policies.validate_session_policy,
@@ -100,9 +94,10 @@ class HopParameters(Declared):
     policy_arns: tuple[str, ...] = parameter(
         LINES,
         "Managed session policies",
-        help=(
-            "Up to ten ARNs, one a line, AWS's own or of the role's account. They narrow the"
-            " session in the same way."
+        help="Up to ten ARNs, one per line.",
+        more=(
+            "Policies of AWS or of the role's account. They narrow the role's permissions like the"
+            " session policy."
         ),
         check=session_policies.validate_policy_arns,
         sent_as="PolicyArns",
@@ -122,28 +117,28 @@ class HopSettings(HopParameters):
     role_session_name: str = parameter(
         TEXT,
         "Role session name",
-        help=(
-            "What CloudTrail and other logs show for what is done with this session. {username},"
-            " {alias} and {team} are filled in for each person. Blank: your team's default,"
-            " whatever it is then."
+        help="Shown in CloudTrail. Blank: the team's default.",
+        more=(
+            "CloudTrail and other logs show this name for everything that is done with the"
+            " session. {username}, {alias} and {team} are filled in for each person. If it is left"
+            " blank, the session follows the team's default, also when that changes."
         ),
         check=validate_name_template,
         longest=128,
     )
     without_source_identity: bool = parameter(
         SWITCH,
-        "This role takes no source identity",
-        help=(
-            "The role, or what it is assumed from, does not allow sts:SetSourceIdentity: chains"
-            " through this hop go without one where the team's policy lets them."
-        ),
+        "This role accepts no source identity",
+        help="Select if the role disallows sts:SetSourceIdentity.",
     )
     networks: tuple[str, ...] = parameter(
         LINES,
         "Only from these networks",
-        help=(
-            "Public addresses or ranges, or VPCs with their private ranges. Credentials that are"
-            " handed out are refused by AWS from elsewhere."
+        help="Addresses or VPCs, one per line.",
+        more=(
+            "The public addresses of your office or VPN, like 203.0.113.0/24, or a VPC (vpc-…), and"
+            " a private range inside it. AWS then rejects credentials that are used from elsewhere."
+            " Sessions assumed from this one are not bound by it."
         ),
         check=session_policies.validate_networks,
     )

@@ -49,6 +49,8 @@ TAGS = Kind(
 class Parameter:
     """Declare one parameter.
 
+    `help` has at most eight words; `more` stands behind a "?" beside it.
+
     `check` returns the value, or raises ValueError with a message for the person who typed it.
     `sent_as` is its name in STS's request, empty for what is not sent, and `sent` turns the value
     into STS's own form. `is_set`: its order makes no difference to AWS.
@@ -57,6 +59,7 @@ class Parameter:
     kind: Kind
     label: str
     help: str = ""
+    more: str = ""
     check: Callable[[Any], Any] | None = None
     required: bool = False
     longest: int | None = None

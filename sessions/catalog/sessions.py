@@ -12,6 +12,7 @@ from django.db import IntegrityError, transaction
 
 from sessions import ledger
 from sessions.activations.moves import follow
+from sessions.aws.hop_settings import HopSettings
 from sessions.catalog.closed_roles import check_role
 from sessions.catalog.same_role import close_like_role
 from sessions.catalog.tested import identity_told
@@ -40,8 +41,9 @@ from sessions.secret import Secret
 class Draft:
     """Hold what a form or the API wants a session to be.
 
-    For a root `settings`, `secrets` and
-    `sts_region` (empty: its region), for a chained session the link."""
+    For a root `settings`, `secrets` and `sts_region` (empty: its region), for a chained session
+    the `assumer` and the `hop`.
+    """
 
     kind: str
     alias: str
@@ -52,31 +54,12 @@ class Draft:
     # Who AWS has said that a root with exactly these settings and secrets is.
     identity_arn: str = ""
     assumer: AwsSession | None = None
-    role_arn: str = ""
-    role_session_name: str = ""
-    external_id: str = ""
-    without_source_identity: bool = False
-    tags: tuple[tuple[str, str], ...] = ()
-    transitive_tag_keys: tuple[str, ...] = ()
-    policy: str = ""
-    policy_arns: tuple[str, ...] = ()
-    networks: tuple[str, ...] = ()
+    hop: HopSettings = field(default_factory=HopSettings)
     sts_region: str = ""
 
     def link_fields(self) -> dict[str, Any]:
         """Return what the link of a chained session stores."""
-        return {
-            "assumer": self.assumer,
-            "role_arn": self.role_arn,
-            "role_session_name": self.role_session_name,
-            "external_id": self.external_id,
-            "without_source_identity": self.without_source_identity,
-            "tags": [list(tag) for tag in self.tags],
-            "transitive_tag_keys": list(self.transitive_tag_keys),
-            "policy": self.policy,
-            "policy_arns": list(self.policy_arns),
-            "networks": list(self.networks),
-        }
+        return {"assumer": self.assumer, **AssumerLink.fields_of(self.hop)}
 
     def as_event(self) -> dict[str, Any]:
         """Return what the ledger keeps of the draft: everything but the secrets."""
@@ -87,12 +70,12 @@ class Draft:
             "region": self.region,
         }
         if self.kind == CHAINED:
-            said = self.link_fields()
+            said = self.hop.stored()
             data |= {
                 "assumer": str(self.assumer.pk) if self.assumer else "",
                 "assumer_alias": self.assumer.alias if self.assumer else "",
                 **{name: said[name] for name in ("role_arn", "role_session_name", "external_id")},
-                **{name: value for name, value in said.items() if value and name != "assumer"},
+                **self.hop.to_json(),
             }
         else:
             data |= {"settings": dict(self.settings), "secrets_changed": sorted(self.secrets)}
@@ -146,7 +129,7 @@ def save_session(
                     check_below(session, policy)
             entries: list[Entry] = []
             if draft.kind == CHAINED and (
-                not link_before or link_before["role_arn"] != draft.role_arn
+                not link_before or link_before["role_arn"] != draft.hop.role_arn
             ):
                 entries = close_like_role(session, member)
             kind = EventKind.SESSION_CREATED if creating else EventKind.SESSION_EDITED
@@ -206,7 +189,11 @@ def begin_saving(draft: Draft, member: Membership, session: AwsSession | None) -
                 "", f"“{session.alias}” is of another kind: {session.get_kind_display()}."
             )
         check_token(
-            member, session, role_arn=draft.role_arn, assumer=draft.assumer, settings=draft.settings
+            member,
+            session,
+            role_arn=draft.hop.role_arn,
+            assumer=draft.assumer,
+            settings=draft.settings,
         )
     if draft.kind != CHAINED:
         # Also for a root that is there: its settings may be wholly others.
@@ -251,7 +238,7 @@ def check_place(draft: Draft, session: AwsSession, member: Membership) -> None:
         raise Refused("assumer", "Choose a session of your team to assume the role from.")
     if assumer.pk == session.pk:
         raise Refused("assumer", "A session cannot be its own assumer.")
-    check_role(draft.role_arn, member, session)
+    check_role(draft.hop.role_arn, member, session)
     chain = assumer.chain()
     if any(each.pk == session.pk for each in chain):
         raise Refused(

@@ -1,11 +1,13 @@
-"""Define the “Advanced” fields of an AssumeRole call, beyond role and session name."""
+"""Make the form fields of a hop's settings, from their declarations."""
 
 from collections.abc import Mapping
 from typing import Any
 
 from django import forms
 
-from sessions.aws import names, session_policies
+from sessions.aws import parameters
+from sessions.aws.hop_settings import HopSettings
+from sessions.aws.parameters import Parameter, parameters_of
 from sessions.forms.fields import (
     Help,
     JsonField,
@@ -15,7 +17,12 @@ from sessions.forms.fields import (
     TagsField,
     TypedField,
 )
-from sessions.models import AssumerLink, SourceIdentity, TeamPolicy
+from sessions.models import SourceIdentity, TeamPolicy
+
+# The form's first part; all others are “Advanced”.
+PLAIN = ("role_arn", "role_session_name")
+# The others come in the order of their declaration, behind these.
+FIRST = ("external_id", "without_source_identity")
 
 SOURCE_IDENTITY_HELP = {
     SourceIdentity.OFF: "The team's policy sends none at present.",
@@ -32,107 +39,64 @@ SOURCE_IDENTITY_HELP = {
 }
 
 
-DRAFT_FIELDS = (
-    *("external_id", "without_source_identity", "tags", "transitive_tag_keys"),
-    *("policy", "policy_arns", "networks"),
-)
+def text_field(declared: Parameter, **options: Any) -> TypedField:
+    """Make the field of a text that no browser helps with."""
+    attrs = {"autocomplete": "off", "spellcheck": "false", "autocapitalize": "off"}
+    return TypedField(
+        required=declared.required,
+        max_length=declared.longest,
+        check=declared.check,
+        widget=forms.TextInput(attrs=attrs),
+        **options,
+    )
+
+
+def plain_field(name: str) -> TypedField:
+    """Make a field of the form's first part."""
+    declared = parameters_of(HopSettings)[name]
+    return text_field(declared, label=declared.label, help_text=_help(name, TeamPolicy()))
 
 
 def advanced_fields(policy: TeamPolicy) -> dict[str, forms.Field]:
-    """{name: field}, in order, under that policy."""
-    allowed = policy.allowed_tags
-    bound = ", ".join(policy.networks)
-    return {
-        "external_id": TypedField(
-            label="External ID",
-            required=False,
-            max_length=1224,
-            check=names.validate_external_id,
-            help_text=Help(
-                "For roles of another company.",
-                more=(
-                    "The role's trust policy names it as sts:ExternalId, so that no other user "
-                    "of this installation can assume the role. Use a different external ID for "
-                    "each role."
-                ),
-            ),
-            widget=forms.TextInput(
-                attrs={"autocomplete": "off", "spellcheck": "false", "autocapitalize": "off"}
-            ),
-        ),
-        "without_source_identity": SwitchField(
-            label="This role accepts no source identity",
-            help_text=SOURCE_IDENTITY_HELP[SourceIdentity(policy.source_identity)],
-        ),
-        "tags": TagsField(
-            label="Session tags",
-            allowed=allowed,
-            check=names.validate_tags,
-            help_text=Help(
-                "The trust policy must allow sts:TagSession.",
-                more=(
-                    "The tags are sent with this hop's call. A tag that is left blank is not sent."
-                ),
-            ),
-        ),
-        "transitive_tag_keys": KeysField(
-            allowed,
-            label="Passed on to later hops",
-            help_text=Help(
-                "Inherited by sessions assumed from this one.",
-                more="Later hops of the chain cannot send these tags themselves.",
-            ),
-        ),
-        "policy": JsonField(
-            label="Session policy",
-            check=session_policies.validate_session_policy,
-            help_text=Help(
-                "JSON that narrows the role's permissions.",
-                more=(
-                    "An IAM policy. The session may do only what both the role and this policy "
-                    "allow. At most 2048 characters."
-                ),
-            ),
-        ),
-        "policy_arns": LinesField(
-            label="Managed session policies",
-            check=session_policies.validate_policy_arns,
-            help_text=Help(
-                "Up to ten ARNs, one per line.",
-                more=(
-                    "Policies of AWS or of the role's account. They narrow the role's "
-                    "permissions like the session policy."
-                ),
-            ),
-        ),
-        "networks": LinesField(
-            label="Only from these networks",
-            check=session_policies.validate_networks,
-            help_text=Help(
-                "Addresses or VPCs, one per line.",
-                more="The public addresses of your office or VPN, like 203.0.113.0/24, or a VPC"
-                " (vpc-…), and a private range inside it. AWS then rejects credentials that are"
-                " used from elsewhere. "
-                + (f"They must also come from the team's networks: {bound}. " if bound else "")
-                + "Sessions assumed from this one are not bound by it.",
-            ),
-        ),
-    }
+    """Return {name: field} of all others, in order, under that policy."""
+    declared = parameters_of(HopSettings)
+    names = [*FIRST, *(name for name in declared if name not in {*PLAIN, *FIRST})]
+    return {name: _field(declared[name], policy, _help(name, policy)) for name in names}
 
 
-def stored_hop_values(link: AssumerLink) -> dict[str, Any]:
-    """Return what these fields show of a link, for form and API."""
-    return {
-        "external_id": link.external_id,
-        "without_source_identity": link.without_source_identity,
-        "tags": dict(link.tags),
-        "transitive_tag_keys": list(link.transitive_tag_keys),
-        "policy": link.policy,
-        "policy_arns": list(link.policy_arns),
-        "networks": list(link.networks),
-    }
+def _field(declared: Parameter, policy: TeamPolicy, help_text: str) -> forms.Field:
+    said: dict[str, Any] = {"label": declared.label, "help_text": help_text}
+    if declared.check is not None and declared.kind is not parameters.TEXT:
+        said["check"] = declared.check
+    match declared.kind:
+        case parameters.TEXT:
+            return text_field(declared, **said)
+        case parameters.SWITCH:
+            return SwitchField(**said)
+        case parameters.TAGS:
+            return TagsField(allowed=policy.allowed_tags, **said)
+        case parameters.TAG_KEYS:
+            return KeysField(policy.allowed_tags, **said)
+        case parameters.DOCUMENT:
+            return JsonField(**said)
+        case parameters.LINES:
+            return LinesField(**said)
+    raise NotImplementedError(f"There is no form field for {declared.kind.name}.")
 
 
-def hop_draft(cleaned: Mapping[str, Any]) -> dict[str, Any]:
-    """The parts of a `Draft` that these fields are."""
-    return {name: cleaned[name] for name in DRAFT_FIELDS}
+def _help(name: str, policy: TeamPolicy) -> str:
+    """Return a field's help as it is declared, or as a team's policy changes it."""
+    declared = parameters_of(HopSettings)[name]
+    more = declared.more
+    if name == "without_source_identity":
+        return SOURCE_IDENTITY_HELP[SourceIdentity(policy.source_identity)]
+    if name == "networks" and policy.networks:
+        more += f" They must also come from the team's networks: {', '.join(policy.networks)}."
+    return Help(declared.help, more=more) if more else declared.help
+
+
+def settings_of(cleaned: Mapping[str, Any]) -> HopSettings:
+    """Return the settings that these fields' values are; what is missing or None is left empty."""
+    return HopSettings(
+        **{name: cleaned[name] for name in parameters_of(HopSettings) if cleaned.get(name)}
+    )

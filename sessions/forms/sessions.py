@@ -14,7 +14,6 @@ from django.urls import reverse
 from sessions.aws import names
 from sessions.aws.arn import RoleArn
 from sessions.aws.characters import refuse_unseen, trimmed
-from sessions.aws.name_template import validate_name_template
 from sessions.aws.roots import ROOT_KINDS, Field, RootKind
 from sessions.catalog.sessions import Draft, save_session
 from sessions.catalog.team_view import TeamView
@@ -22,7 +21,7 @@ from sessions.exceptions import NotThere, Refused, RightLost
 from sessions.forms import picking
 from sessions.forms.conflicts import VersionedForm
 from sessions.forms.fields import Help, ListedField, TypedField
-from sessions.forms.hop_fields import advanced_fields, hop_draft, stored_hop_values
+from sessions.forms.hop_fields import advanced_fields, plain_field, settings_of
 from sessions.forms.picking import SessionPicker
 from sessions.locks.versions import Changed
 from sessions.models import CHAINED, AwsSession, Membership, TeamPolicy
@@ -34,10 +33,6 @@ ALIAS_MAX = 64
 def validate_alias(text: str) -> str:
     """Return a friendly name in its composed form: any script, no unseen characters."""
     return unicodedata.normalize("NFC", refuse_unseen(text))
-
-
-def validate_role_arn(text: str) -> str:
-    return str(RoleArn.parse(text))
 
 
 def region_choices() -> list[tuple[str, list[tuple[str, str]]]]:
@@ -130,27 +125,8 @@ class ChainedSessionForm(SessionForm):
     say.
     """
 
-    role_arn = TypedField(
-        label="Role ARN",
-        max_length=2048,
-        check=validate_role_arn,
-        help_text="Role to assume, like arn:aws:iam::111122223333:role/Deploy.",
-    )
-    role_session_name = TypedField(
-        label="Role session name",
-        required=False,
-        max_length=128,
-        check=validate_name_template,
-        help_text=Help(
-            "Shown in CloudTrail. Blank: the team's default.",
-            more=(
-                "CloudTrail and other logs show this name for everything that is done with "
-                "the session. {username}, {alias} and {team} are filled in for each person. "
-                "If it is left blank, the session follows the team's default, also when that "
-                "changes."
-            ),
-        ),
-    )
+    role_arn = plain_field("role_arn")
+    role_session_name = plain_field("role_session_name")
     assumer = AssumerField(
         label="Assumer session",
         queryset=AwsSession.objects.none(),
@@ -177,10 +153,6 @@ class ChainedSessionForm(SessionForm):
         advanced = advanced_fields(view.policy)
         self.fields |= advanced
         self.advanced_names = list(advanced)
-        for name in ("role_arn", "role_session_name"):
-            self.fields[name].widget.attrs.update(
-                autocomplete="off", spellcheck="false", autocapitalize="off"
-            )
 
     @property
     def plain_fields(self) -> list[forms.BoundField]:
@@ -236,8 +208,8 @@ class ChainedSessionForm(SessionForm):
         return Draft(
             kind=CHAINED,
             **{name: cleaned[name] for name in ("alias", "profile", "region")},
-            **{name: cleaned[name] for name in ("assumer", "role_arn", "role_session_name")},
-            **hop_draft(cleaned),
+            assumer=cleaned["assumer"],
+            hop=settings_of(cleaned),
         )
 
 
@@ -375,11 +347,4 @@ def stored_values(session: AwsSession) -> dict[str, Any]:
     }
     if not session.is_chained:
         return {**values, "sts_region": session.sts_region, **session.settings}
-    link = session.link
-    return {
-        **values,
-        "role_arn": link.role_arn,
-        "role_session_name": link.role_session_name,
-        "assumer": link.assumer_id,
-        **stored_hop_values(link),
-    }
+    return {**values, "assumer": session.link.assumer_id, **session.link.settings.typed()}

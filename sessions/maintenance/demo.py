@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from django.db import transaction
 from django.utils.crypto import salted_hmac
 
+from sessions.aws.hop_settings import HopSettings
 from sessions.aws.simulated import create_user
 from sessions.catalog.access import set_access
 from sessions.catalog.audiences import Access, Audience
@@ -132,8 +133,7 @@ def _create_chains(team: Team, admin: Membership) -> None:
                 profile=profile,
                 region="eu-west-1",
                 assumer=team.aws_sessions.get(alias=assumer),
-                role_arn=role_arn,
-                role_session_name="{username}",
+                hop=HopSettings(role_arn=role_arn, role_session_name="{username}"),
             ),
             admin,
         )

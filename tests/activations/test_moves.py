@@ -20,7 +20,7 @@ from sessions.delivery.reveal import NotReady, reveal
 from sessions.models import Activation, AwsSession, Move
 from sessions.people.people import rename_in_cloudtrail
 from tests.chains.test_names import set_policy
-from tests.house import crowd
+from tests.house import crowd, draft_of
 
 pytestmark = pytest.mark.django_db
 MANY = moves.AT_ONCE + 30
@@ -47,17 +47,7 @@ def names(prefix):
 
 
 def edited(house, session, **changes):
-    link = session.link
-    fields = {
-        "kind": session.kind,
-        "alias": session.alias,
-        "profile": session.profile,
-        "region": session.region,
-        "assumer": link.assumer,
-        "role_arn": link.role_arn,
-        "role_session_name": link.role_session_name,
-    }
-    return save_session(Draft(**{**fields, **changes}), house.ada, session)
+    return save_session(draft_of(session, **changes), house.ada, session)
 
 
 def test_a_few_follow_in_the_change_itself(house):

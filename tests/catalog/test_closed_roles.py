@@ -3,6 +3,7 @@
 import pytest
 from django.urls import reverse
 
+from sessions.aws.hop_settings import HopSettings
 from sessions.catalog.access import save_group, set_access
 from sessions.catalog.audiences import Access, Audience, access_of
 from sessions.catalog.same_role import close_wider_ways, wider_ways
@@ -25,8 +26,7 @@ def draft(house, arn, alias, assumer=None):
         alias,
         "eu-west-1",
         assumer=assumer or house.root,
-        role_arn=arn,
-        role_session_name="{username}",
+        hop=HopSettings(role_arn=arn, role_session_name="{username}"),
     )
 
 

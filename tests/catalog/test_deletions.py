@@ -13,6 +13,7 @@ from django.urls import reverse
 
 from sessions import ledger, tasks
 from sessions.activations.start_stop import end_of_people_who_left, end_overdue, start_sessions
+from sessions.aws.hop_settings import HopSettings
 from sessions.catalog import deletions
 from sessions.catalog.access import set_access
 from sessions.catalog.audiences import Access, Audience
@@ -233,8 +234,7 @@ def test_a_test_before_saving_on_what_is_deleted_mints_nothing(house, sts, hub):
         profile="trial",
         region="eu-west-1",
         assumer=hub,
-        role_arn=house.role_arn("Trial"),
-        role_session_name="{username}",
+        hop=HopSettings(role_arn=house.role_arn("Trial"), role_session_name="{username}"),
     )
     start_probe(draft, house.ben, None)
     delete_session(hub, house.ada)

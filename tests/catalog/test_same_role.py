@@ -5,6 +5,7 @@ from django.db import connection
 from django.test.utils import CaptureQueriesContext
 from django.urls import reverse
 
+from sessions.aws.hop_settings import HopSettings
 from sessions.catalog.access import save_group, set_access
 from sessions.catalog.audiences import Access, Audience, access_of
 from sessions.catalog.probes import start_probe
@@ -38,8 +39,7 @@ def draft(house, arn, alias="mine"):
         alias,
         "eu-west-1",
         assumer=house.root,
-        role_arn=arn,
-        role_session_name="{username}",
+        hop=HopSettings(role_arn=arn, role_session_name="{username}"),
     )
 
 

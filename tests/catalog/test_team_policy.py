@@ -2,6 +2,7 @@
 
 import pytest
 
+from sessions.aws.hop_settings import HopSettings
 from sessions.catalog.team_policy import PolicyDraft
 from sessions.exceptions import Refused
 from sessions.models import AwsSession, EventKind, SourceIdentity, TeamPolicy
@@ -167,9 +168,11 @@ def test_a_test_before_saving_goes_by_the_same_rules(house):
         profile="leaf",
         region="eu-west-1",
         assumer=house.root,
-        role_arn=house.role_arn("Leaf"),
-        role_session_name="{username}",
-        tags=(("stage", "live"),),
+        hop=HopSettings(
+            role_arn=house.role_arn("Leaf"),
+            role_session_name="{username}",
+            tags=(("stage", "live"),),
+        ),
     )
     refused("tags", start_probe, draft, house.ben, None)
     set_policy(house, tags={"stage": ()}, role_session_name="{team}.{username}", names_locked=True)

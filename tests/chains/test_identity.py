@@ -10,12 +10,11 @@ from sessions.activations.start_stop import dismiss_notice, rotate_session
 from sessions.activations.status import Status
 from sessions.catalog.access import set_access
 from sessions.catalog.audiences import Access, Audience
-from sessions.catalog.sessions import Draft, save_session
+from sessions.catalog.sessions import save_session
 from sessions.catalog.team_policy import PolicyDraft, save_policy
 from sessions.delivery.reveal import NotReady, reveal
 from sessions.engine import rotation
 from sessions.models import (
-    CHAINED,
     Activation,
     AwsSession,
     Credential,
@@ -28,32 +27,15 @@ from sessions.people.people import rename_in_cloudtrail
 from sessions.people.tokens import create_token
 from sessions.secret import Secret
 from tests.api.test_sessions import Api
+from tests.house import draft_of
 
 pytestmark = pytest.mark.django_db
 ELSEWHERE = "222233334444"
 
 
-def draft_of(session, **changes):
-    session = AwsSession.objects.get(pk=session.pk)
-    draft = Draft(session.kind, session.alias, session.profile, session.region)
-    if session.kind == CHAINED:
-        link = session.link
-        draft = replace(
-            draft,
-            assumer=link.assumer,
-            role_arn=link.role_arn,
-            role_session_name=link.role_session_name,
-            external_id=link.external_id,
-        )
-    else:
-        draft = replace(draft, settings=dict(session.settings), identity_arn=session.identity_arn)
-    return replace(draft, **changes)
-
-
 def edit(house, session, by=None, **changes):
-    saved = save_session(
-        draft_of(session, **changes), by or house.ada, AwsSession.objects.get(pk=session.pk)
-    )
+    stored = AwsSession.objects.get(pk=session.pk)
+    saved = save_session(draft_of(stored, **changes), by or house.ada, stored)
     house.work()
     return saved
 

@@ -6,6 +6,7 @@ import pytest
 from django.urls import reverse
 
 from sessions.activations.status import Status
+from sessions.aws.hop_settings import HopSettings
 from sessions.catalog.probes import start_probe
 from sessions.catalog.sessions import Draft, save_session
 from sessions.catalog.team_policy import PolicyDraft, save_policy
@@ -13,6 +14,7 @@ from sessions.chains.names import preview, unnamed_sessions
 from sessions.exceptions import Refused
 from sessions.models import AwsSession, Credential, EventKind, Role, SourceIdentity, TeamPolicy
 from sessions.people.people import add_member, create_person
+from tests.house import draft_of
 
 pytestmark = pytest.mark.django_db
 
@@ -31,24 +33,7 @@ def set_policy(house, **changes):
 
 def edit(house, session, **changes):
     """Saves a session again with these changes, as its form does."""
-    link = session.link
-    values = {
-        name: getattr(link, name)
-        for name in ("assumer", "role_arn", "role_session_name", "external_id", "policy")
-    }
-    lists = {
-        name: tuple(getattr(link, name))
-        for name in ("policy_arns", "networks", "transitive_tag_keys")
-    }
-    draft = {
-        "kind": session.kind,
-        "alias": session.alias,
-        "profile": session.profile,
-        "region": session.region,
-        "tags": tuple(map(tuple, link.tags)),
-        "without_source_identity": link.without_source_identity,
-    }
-    return save_session(Draft(**draft | values | lists | changes), house.ada, session)
+    return save_session(draft_of(session, **changes), house.ada, session)
 
 
 def start_and_work(house, session, *members):
@@ -381,8 +366,7 @@ def test_nobody_gets_to_go_by_the_name_of_somebody_else_in_the_team(house, alias
         profile="leaf",
         region="eu-west-1",
         assumer=house.root,
-        role_arn=session.link.role_arn,
-        role_session_name=name,
+        hop=HopSettings(role_arn=session.link.role_arn, role_session_name=name),
     )
     with pytest.raises(Refused):
         start_probe(draft, house.ben, None)

@@ -8,6 +8,7 @@ from django.db.models import F
 
 from sessions import sealing
 from sessions.activations.status import Status
+from sessions.aws.hop_settings import HopSettings
 from sessions.catalog.probes import report_on, start_probe
 from sessions.catalog.sessions import Draft
 from sessions.credentials.payloads import open_credentials, seal_credentials
@@ -196,8 +197,7 @@ def test_a_probe_that_points_to_another_teams_credential_shows_nothing(house, ot
         profile="draft",
         region="eu-west-1",
         assumer=house.root,
-        role_arn=house.role_arn("Draft"),
-        role_session_name="{username}",
+        hop=HopSettings(role_arn=house.role_arn("Draft"), role_session_name="{username}"),
     )
     probe = start_probe(draft, house.ben, None)
     theirs = credential_of(other.leaf)

@@ -10,6 +10,7 @@ from django.urls import reverse
 from sessions.activations.start_stop import rotate_session, stop_session
 from sessions.activations.status import Status
 from sessions.aws.errors import Refused
+from sessions.aws.hop_settings import HopSettings
 from sessions.aws.proof import About
 from sessions.catalog.probes import report_on, start_probe
 from sessions.catalog.sessions import Draft
@@ -223,8 +224,7 @@ def test_a_test_of_a_living_session_is_told_its_rejection_at_once(house, sts):
         profile=leaf.profile,
         region=leaf.region,
         assumer=house.root,
-        role_arn=leaf.link.role_arn,
-        role_session_name="{username}",
+        hop=HopSettings(role_arn=leaf.link.role_arn, role_session_name="{username}"),
     )
     probe = start_probe(draft, house.ada, leaf)
     assert report_on(probe).state == ProbeState.PENDING

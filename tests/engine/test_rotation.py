@@ -7,6 +7,7 @@ from django.db import DatabaseError
 
 from sessions.activations.start_stop import end_overdue, rotate_session, stop_session
 from sessions.activations.status import Status
+from sessions.aws.hop_settings import HopSettings
 from sessions.catalog.sessions import Draft, save_session
 from sessions.credentials.outcomes import Minted
 from sessions.credentials.payloads import root_credentials
@@ -306,8 +307,7 @@ def test_an_edit_moves_the_editors_sessions_below_it_to_the_new_chain(house, sts
             hop.profile,
             hop.region,
             assumer=house.root,
-            role_arn=replaced,
-            role_session_name="{username}",
+            hop=HopSettings(role_arn=replaced, role_session_name="{username}"),
         ),
         house.ada,
         AwsSession.objects.get(pk=hop.pk),

@@ -5,6 +5,7 @@ from django.core.exceptions import PermissionDenied
 from django.urls import reverse
 
 from sessions.activations.start_stop import rotate_session, start_session
+from sessions.aws.hop_settings import HopSettings
 from sessions.catalog.access import delete_group, save_group, set_access
 from sessions.catalog.audiences import Access, Audience
 from sessions.catalog.deletions import delete_session
@@ -65,8 +66,7 @@ def draft(house, alias="New"):
         profile="new",
         region="eu-west-1",
         assumer=house.root,
-        role_arn=house.role_arn("New"),
-        role_session_name="{username}",
+        hop=HopSettings(role_arn=house.role_arn("New"), role_session_name="{username}"),
     )
 
 

@@ -15,6 +15,7 @@ from sessions.catalog.team_view import view_of_sessions
 from sessions.chains.names import preview
 from sessions.db.clock import database_now
 from sessions.exceptions import Refused
+from sessions.forms.hop_fields import settings_of
 from sessions.forms.sessions import form_for
 from sessions.models import CHAINED, AssumerLink, AwsSession, Membership, TeamPolicy
 from sessions.models.sessions import load_chains
@@ -98,16 +99,8 @@ def _typed_chain(typed: Mapping[str, Any], member: Membership) -> list[AwsSessio
     if not (typed.get("role_arn") and "role_session_name" in typed and assumer):
         return []
     draft = AwsSession(team=member.team, kind=CHAINED, alias=typed.get("alias", "session"))
-    stored = {field.name for field in AssumerLink._meta.get_fields()} - {
-        "session",
-        "assumer",
-        "author",
-    }
-    draft.link = AssumerLink(
-        session=draft,
-        assumer=assumer,
-        **{name: value for name, value in typed.items() if name in stored and value is not None},
-    )
+    stored = AssumerLink.fields_of(settings_of(typed))
+    draft.link = AssumerLink(session=draft, assumer=assumer, **stored)
     return [*load_chains([assumer], broken=True)[assumer.pk], draft]
 
 
