@@ -51,7 +51,7 @@ class FakeSts:
         self.iam = Iam(self.rules)
         # One dict per call: action, code ("" if it was answered), status, access_key_id,
         # caller_arn, region, at, and for AssumeRole role_arn, role_session_name, external_id,
-        # duration_seconds, sent (the rest), issued_access_key_id.
+        # duration_seconds, sent (the rest), asked (all as it came), issued_access_key_id.
         self.calls: list[dict[str, Any]] = []
         self.latency_seconds = 0.0
         self.down = False
@@ -255,7 +255,7 @@ class FakeSts:
             call["role_session_name"] = asked.get("RoleSessionName", "")
             call["external_id"] = asked.get("ExternalId", "")
             call["duration_seconds"] = int(asked.get("DurationSeconds", "3600"))
-            call["sent"] = Sent.parse(asked)
+            call["sent"], call["asked"] = Sent.parse(asked), asked
         if call["action"] == "AssumeRoleWithWebIdentity" and not signed:
             answer = self.rules.assume_role_with_web_identity(asked)
         else:
