@@ -53,7 +53,7 @@ def state_of(activation: Activation | None, now: datetime) -> State:
     problem = credential.problem_at(now)
     if credential.is_live(now) and not _is_settling(activation, credential, now):
         status = Status.ACTIVE
-    elif problem and problem.is_refused:
+    elif problem and problem.is_final:
         status = Status.FAILED
     else:
         status = Status.PENDING

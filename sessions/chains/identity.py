@@ -131,7 +131,7 @@ def _stands_refused(root: AwsSession) -> bool:
     problems = Credential.objects.filter(root=root, level=0, problem__isnull=False).values_list(
         "problem", flat=True
     )
-    return any(each and each.hop == 0 and each.is_refused for each in problems)
+    return any(each and each.hop == 0 and each.is_final for each in problems)
 
 
 def _account(role_arn: str) -> str:

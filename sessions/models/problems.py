@@ -16,8 +16,8 @@ class Problem:
     """Hold what stands in the way: at which hop (0: the root), since when, what to check.
 
     `retrying`: it goes on without anybody's help. `rejected`: AWS said no. `waiting`: a person has
-    to give something first. Neither retrying nor waiting is refused: it stays until something
-    changes.
+    to give something first. One that is neither retrying nor waiting is final: it stays until
+    something changes.
 
     `cause` is what tries are counted by: what passes automatically, the region, or one rejection.
 
@@ -49,19 +49,19 @@ class Problem:
     is_ended: bool = False
 
     @property
-    def is_refused(self) -> bool:
+    def is_final(self) -> bool:
         """Tell if it stays until something changes: nobody is asked and nothing is retried."""
         return not self.retrying and not self.waiting
 
     @property
     def label(self) -> str:
-        """Name what becomes of it: refused, waiting, delayed (something is served) or retrying."""
+        """Name what becomes of it: rejected, waiting, delayed (something is served) or retrying."""
         if self.is_ended:
             return "ended"
         if self.waiting:
             return f"waiting for {self._waits_for}"
         if not self.retrying:
-            return "refused"
+            return "rejected"
         if self.served_until:
             return f"delayed, valid until {self.served_until:%H:%M} UTC"
         return "retrying"

@@ -144,7 +144,7 @@ def broken_roots(member: Membership) -> list[tuple[AwsSession, Problem]]:
     return [
         (root, problems[root.pk])
         for root in roots
-        if root.pk in problems and problems[root.pk].is_refused
+        if root.pk in problems and problems[root.pk].is_final
     ]
 
 

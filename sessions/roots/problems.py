@@ -21,7 +21,7 @@ def root_problems(root_ids: Iterable[Any], member: Membership, now: datetime) ->
     for row in rows:
         problem, person = row.problem_at(now), row.request.get("person", "")
         is_theirs = person in {"", str(member.user_id)}
-        if problem and (is_theirs or (member.role == Role.ADMIN and problem.is_refused)):
+        if problem and (is_theirs or (member.role == Role.ADMIN and problem.is_final)):
             found.setdefault(row.root_id, []).append((person, problem))
     persons = {person for problems in found.values() for person, _ in problems if person}
     users = User.objects.filter(pk__in=persons) if persons else ()
@@ -30,14 +30,14 @@ def root_problems(root_ids: Iterable[Any], member: Membership, now: datetime) ->
 
 
 def _one_for_all(problems: Sequence[tuple[str, Problem]], names: Mapping[str, str]) -> Problem:
-    """The longest-standing refusal, with all who are refused; else what comes first."""
-    refused = [(person, problem) for person, problem in problems if problem.is_refused]
-    if not refused:
+    """Return the oldest final problem, with all people who have one; else the first problem."""
+    final = [(person, problem) for person, problem in problems if problem.is_final]
+    if not final:
         return problems[0][1]
     first = min(
-        (problem for _, problem in refused),
+        (problem for _, problem in final),
         key=lambda each: each.since.timestamp() if each.since else 0,
     )
     return replace(
-        first, people=tuple(sorted(names[person] for person, _ in refused if person in names))
+        first, people=tuple(sorted(names[person] for person, _ in final if person in names))
     )

@@ -71,7 +71,7 @@ def test_a_late_rotation_is_delayed_and_says_how_long_the_old_serves(house, sts,
 
 
 @pytest.mark.parametrize(
-    ("code", "label"), [("AccessDenied", "refused"), ("Throttling", "retrying")]
+    ("code", "label"), [("AccessDenied", "rejected"), ("Throttling", "retrying")]
 )
 def test_what_was_never_minted_is_called_refused_or_retrying(house, sts, code, label):
     _, leaf = house.chain(2)

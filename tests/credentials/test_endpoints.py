@@ -347,7 +347,7 @@ def test_an_expired_environment_is_told_at_the_root_and_calls_nothing(
     house.start(leaf)
     house.work()
     for problem in (house.state(leaf).problem, house.state(root).problem):
-        assert (problem.code, problem.hop, problem.is_refused) == ("AmbientExpired", 0, True)
+        assert (problem.code, problem.hop, problem.is_final) == ("AmbientExpired", 0, True)
         assert "AWS_CREDENTIAL_EXPIRATION is 2020-01-01 00:00 UTC" in problem.message
     assert sts.calls == []
     monkeypatch.setenv("AWS_CREDENTIAL_EXPIRATION", "2120-01-01T00:00:00Z")

@@ -123,7 +123,7 @@ def test_a_rotation_is_tried_until_the_end_and_then_rejected(house, sts):
         tries += 1
     assert 5 <= tries <= 20
     assert len(assumed(sts)) == 1 + tries
-    assert house.state(leaf).problem.label == "refused"
+    assert house.state(leaf).problem.label == "rejected"
     assert Credential.objects.get(level=1).expires_at - database_now() < timedelta(seconds=5)
 
 

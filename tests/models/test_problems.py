@@ -76,7 +76,7 @@ def test_rows_of_earlier_versions_stay_readable(stored, read):
 @pytest.mark.parametrize(
     ("problem", "label"),
     [
-        (Problem("AccessDenied", 1, "", ""), "refused"),
+        (Problem("AccessDenied", 1, "", ""), "rejected"),
         (Problem("Throttling", 1, "", "", retrying=True), "retrying"),
         (
             Problem("Throttling", 1, "", "", retrying=True, served_until=MOMENT),
@@ -91,7 +91,7 @@ def test_rows_of_earlier_versions_stay_readable(stored, read):
 )
 def test_a_label_names_what_becomes_of_it(problem, label):
     assert problem.label == label
-    assert problem.is_refused == (label in {"refused", "ended"})
+    assert problem.is_final == (label in {"rejected", "ended"})
 
 
 @pytest.mark.django_db
