@@ -7,13 +7,11 @@ itself.
 """
 
 import time
-import uuid
 from collections.abc import Sequence
-from datetime import datetime, timedelta
+from datetime import datetime
 from typing import Any
 from uuid import UUID
 
-from django.conf import settings
 from django.db import transaction
 from django.db.models import Q, QuerySet, Sum
 
@@ -85,7 +83,7 @@ def progress(team_id: Any, below: AwsSession | None = None) -> dict[str, int] | 
 
 def is_due() -> bool:
     """Check whether anything waits for a worker."""
-    return _free(database_now()).exists()
+    return Move.objects.free(database_now()).exists()
 
 
 def work_off(seconds: float) -> int:
@@ -107,7 +105,7 @@ def work_off(seconds: float) -> int:
             pace.end()
             time.sleep(parts.PAUSE_SECONDS)
         if not passed:
-            Move.objects.filter(pk=move.pk, fence=move.fence).update(lease_until=None, fence=None)
+            move.release(fence=None)
     return looked_at
 
 
@@ -120,22 +118,13 @@ def _started(team_id: Any, below: AwsSession | None, of: int | None) -> QuerySet
     return started if of is None else started.filter(user=of)
 
 
-def _free(now: datetime) -> QuerySet[Move]:
-    return Move.objects.filter(Q(lease_until=None) | Q(lease_until__lt=now))
-
-
 def _hold() -> Move | None:
-    """Take the oldest that nobody works on, under a lease and a fence; None if there is none."""
-    now, fence = database_now(), uuid.uuid4()
-    free = _free(now).exclude(team__in=list(map(UUID, teams_held_up())))
+    """Hold the oldest that nobody works on; None if there is none."""
+    free = Move.objects.free(database_now()).exclude(team__in=list(map(UUID, teams_held_up())))
     for pk in list(free.order_by("created_at").values_list("pk", flat=True)[:10]):
-        if _free(now).filter(pk=pk).update(lease_until=_lease(now), fence=fence):
-            return Move.objects.select_related("session").filter(pk=pk, fence=fence).first()
+        if (move := Move.objects.hold(pk)) is not None:
+            return move
     return None
-
-
-def _lease(now: datetime) -> datetime:
-    return now + timedelta(seconds=settings.CHAINWEB_LEASE_SECONDS)
 
 
 @transaction.atomic
@@ -151,9 +140,7 @@ def _part(move: Move, size: int) -> int:
         fresh.delete()
         return 0
     _move(fresh, Activation.objects.filter(pk__any_of=some), now)
-    Move.objects.filter(pk=fresh.pk, fence=fresh.fence).update(
-        after=some[-1], done=fresh.done + len(some), lease_until=_lease(now)
-    )
+    fresh.write(after=some[-1], done=fresh.done + len(some))
     return len(some)
 
 

@@ -2,13 +2,12 @@
 
 from dataclasses import dataclass
 from datetime import datetime, timedelta
-from typing import Protocol
 
 from sessions.aws.credentials import AwsCredentials
 from sessions.aws.errors import AwsError, Refused, Throttled, Unavailable, WaitingForPerson
 from sessions.aws.proof import About, Signed
 from sessions.credentials.timing import DEFERRED_FOR
-from sessions.models import Credential, Problem
+from sessions.models import Credential, KeyRotation, Problem
 from sessions.secret import Secret
 
 # A device shows another code every half minute, and AWS takes the one before as well. An older one
@@ -85,14 +84,7 @@ class Deferred:
 Outcome = Minted | Refusal | Blocked | Deferred
 
 
-class Tried(Protocol):
-    """A row of something that is tried again."""
-
-    attempts: int
-    problem: Problem | None
-
-
-def tries_before(row: Tried, problem: Problem) -> int:
+def tries_before(row: Credential | KeyRotation, problem: Problem) -> int:
     """Count the tries that ended by the same cause: an outage lengthens no wait after a rejection,
     nor the other way round.
     """

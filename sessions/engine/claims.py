@@ -1,19 +1,13 @@
-"""Claim credentials to work on: a conditional update with a lease and a fence.
-
-The fence is a random value per run. Every later write says `WHERE fence = mine`: a worker that was
-stopped past its lease and comes back finds another fence, or no row, and changes nothing.
-"""
+"""Claim credentials to work on, many at once: each run has one fence (see `models.leased`)."""
 
 import json
 import uuid
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass, field
-from datetime import datetime, timedelta
+from datetime import datetime
 from typing import Any
 
-from django.conf import settings
 from django.db import connection, transaction
-from django.db.models import Q
 
 from sessions.credentials.bulk_write import stored
 from sessions.credentials.needs import needs_of
@@ -21,6 +15,7 @@ from sessions.credentials.timing import PARENT_MARGIN
 from sessions.db.clock import database_now
 from sessions.locks.held_up import set_patience
 from sessions.models import Credential, Problem, Team
+from sessions.models.leased import lease_from
 
 
 @dataclass
@@ -66,9 +61,8 @@ _REQUEST, _PROBLEM = _COLUMNS.index("request"), _COLUMNS.index("problem")
 def _take(
     claim: Claim, condition: str, values: list[object], limit: int, now: datetime
 ) -> list[Credential]:
-    lease_until = now + timedelta(seconds=settings.CHAINWEB_LEASE_SECONDS)
     free = [*values, stored("lease_until", now), limit]
-    lease = [stored("fence", claim.fence), stored("lease_until", lease_until)]
+    lease = [stored("fence", claim.fence), stored("lease_until", lease_from(now))]
     if connection.vendor == "sqlite":
         statement = _TAKE_SQLITE.format(condition=condition, columns=", ".join(_COLUMNS))
         return list(Credential.objects.raw(statement, [*lease, *free]))
@@ -156,10 +150,9 @@ def hold_teams(fingerprints: Collection[str]) -> None:
 def renew(claim: Claim, fingerprints: Collection[str]) -> set[str]:
     """Extends the leases of what is still to be done; returns what is still held."""
     hold_teams(fingerprints)
-    lease_until = database_now() + timedelta(seconds=settings.CHAINWEB_LEASE_SECONDS)
-    held = Credential.objects.filter(pk__any_of=fingerprints, fence=claim.fence)
-    held.update(lease_until=lease_until)
-    return set(held.values_list("pk", flat=True))
+    rows = Credential.objects.filter(pk__any_of=fingerprints)
+    rows.write(claim.fence)
+    return set(rows.held(claim.fence).values_list("pk", flat=True))
 
 
 @transaction.atomic
@@ -167,9 +160,7 @@ def release(claim: Claim, fingerprints: Collection[str]) -> None:
     """Gives back what was not worked on: it is as due as it was."""
     if fingerprints:
         hold_teams(fingerprints)
-        Credential.objects.filter(pk__any_of=fingerprints, fence=claim.fence).update(
-            lease_until=None
-        )
+        Credential.objects.filter(pk__any_of=fingerprints).release(claim.fence)
 
 
 @transaction.atomic
@@ -178,17 +169,14 @@ def release_unneeded(claim: Claim, fingerprints: Collection[str]) -> None:
     if fingerprints:
         hold_teams(fingerprints)
         unneeded = [pk for pk, needs in needs_of(fingerprints).items() if not needs]
-        held = Credential.objects.filter(pk__any_of=fingerprints, fence=claim.fence)
-        held.filter(pk__any_of=unneeded).update(due_at=None, asked_at=None)
-        held.update(lease_until=None)
+        rows = Credential.objects.filter(pk__any_of=fingerprints)
+        rows.filter(pk__any_of=unneeded).release(claim.fence, due_at=None, asked_at=None)
+        rows.release(claim.fence)
 
 
 def next_due_at(*, asked_only: bool = False) -> datetime | None:
     """Return when the next claimable credential falls due. None: nothing is scheduled."""
-    now = database_now()
-    rows = Credential.objects.filter(
-        Q(lease_until=None) | Q(lease_until__lt=now), due_at__isnull=False
-    )
+    rows = Credential.objects.free(database_now()).filter(due_at__isnull=False)
     if asked_only:
         rows = rows.filter(asked_at__isnull=False)
     return rows.order_by("due_at").values_list("due_at", flat=True).first()

@@ -42,7 +42,8 @@ def commit(
     # Locked before the needs are read: a start or stop in another transaction comes wholly before
     # or wholly after.
     stored = (
-        Credential.objects.filter(pk__any_of=[row.pk for row, _ in results], fence=claim.fence)
+        Credential.objects.filter(pk__any_of=[row.pk for row, _ in results])
+        .held(claim.fence)
         .select_for_update()
         .order_by("pk")
         .values_list("pk", "due_at", "asked_at")

@@ -1,14 +1,11 @@
 """Take the steps of key rotations that are due."""
 
-import uuid
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any
 
 import structlog
-from django.conf import settings
 from django.db import transaction
-from django.db.models import Q
 
 from sessions import ledger, sealing
 from sessions.activations.moves import follow
@@ -40,6 +37,7 @@ from sessions.sealing import SealingError
 
 log = structlog.get_logger(__name__)
 
+MOST_AT_ONCE = 20
 # About an hour.
 MOST_SECOND_TRIES = 10
 ENDS = {Step.DONE, Step.WITHDRAW}
@@ -50,28 +48,21 @@ class LostHold(Exception):
 
 
 def work_due() -> int:
-    """Takes the steps that are due, rotation by rotation, as far as each comes. How many it has
-    held.
+    """Take the steps that are due, rotation by rotation, as far as each comes.
+
+    Returns how many it has held.
     """
-    now = database_now()
-    free = KeyRotation.objects.filter(Q(lease_until=None) | Q(lease_until__lt=now), due_at__lte=now)
     held = 0
-    for pk in list(free.order_by("due_at").values_list("pk", flat=True)[:20]):
-        fence = uuid.uuid4()
-        if free.filter(pk=pk).update(fence=fence, lease_until=_lease(now)):
-            held += 1
-            with passed_over():
-                _work_on(pk, fence)
+    for row in KeyRotation.objects.hold_due(MOST_AT_ONCE):
+        held += 1
+        with passed_over():
+            _work_on(row)
     return held
 
 
-def _lease(now: datetime) -> datetime:
-    return now + timedelta(seconds=settings.CHAINWEB_LEASE_SECONDS)
-
-
-def _work_on(pk: uuid.UUID, fence: uuid.UUID) -> None:
+def _work_on(row: KeyRotation) -> None:
     try:
-        store = DatabaseStore(pk, fence)
+        store = DatabaseStore(row)
         try:
             if not store.row.user_arn:
                 store.begin()
@@ -93,7 +84,7 @@ def _work_on(pk: uuid.UUID, fence: uuid.UUID) -> None:
             )
             store.put_off(cannot_open(0, str(error)))
     except LostHold:
-        log.info("a key rotation goes on elsewhere", rotation=str(pk))
+        log.info("a key rotation goes on elsewhere", rotation=str(row.pk))
 
 
 @dataclass
@@ -103,18 +94,15 @@ class DatabaseStore:
     Every write is conditional on the fence and is one transaction.
     """
 
-    pk: uuid.UUID
-    fence: uuid.UUID
+    row: KeyRotation
 
     def __post_init__(self) -> None:
         self._load()
 
     def _load(self) -> None:
-        row = (
-            KeyRotation.objects.select_related("root__team", "team")
-            .filter(pk=self.pk, fence=self.fence)
-            .first()
-        )
+        assert self.row.fence is not None
+        held = KeyRotation.objects.held(self.row.fence).select_related("root__team", "team")
+        row = held.filter(pk=self.row.pk).first()
         if row is None:
             raise LostHold
         self.row = row
@@ -129,9 +117,13 @@ class DatabaseStore:
         )
 
     def _write(self, **changes: Any) -> None:
-        """Inside a transaction. Every write extends the lease."""
-        changes.setdefault("lease_until", _lease(database_now()))
-        if not KeyRotation.objects.filter(pk=self.pk, fence=self.fence).update(**changes):
+        """Write to the row inside a transaction."""
+        if not self.row.write(**changes):
+            raise LostHold
+
+    def _release(self, **changes: Any) -> None:
+        """Write to the row inside a transaction, for the last time."""
+        if not self.row.release(**changes):
             raise LostHold
 
     def _say(self, kind: EventKind, **data: Any) -> None:
@@ -263,13 +255,12 @@ class DatabaseStore:
     def end(self, step: Step) -> None:
         with transaction.atomic(durable=True):
             lock_team(self.row.team_id)
-            self._write(
+            self._release(
                 step=str(step),
                 problem=None,
                 due_at=None,
                 ended_at=database_now(),
                 sealed_new=None,
-                lease_until=None,
             )
             self._say(EventKind.KEY_ROTATION_ENDED, step=str(step))
 
@@ -285,13 +276,13 @@ class DatabaseStore:
             due_at = now + second_try(tries)
         with transaction.atomic(durable=True):
             lock_team(self.row.team_id)
-            changes: dict[str, Any] = {"problem": problem, "due_at": due_at, "lease_until": None}
+            changes: dict[str, Any] = {"problem": problem, "due_at": due_at}
             nothing_changed = (
                 not begun and due_at is None and not isinstance(error, WaitingForPerson)
             )
             if nothing_changed or error.code == "KeyChanged":
                 changes |= {"ended_at": now, "sealed_new": None}
-            self._write(attempts=min(tries + 1, 1000), **changes)
+            self._release(attempts=min(tries + 1, 1000), **changes)
             if self.row.problem is None or self.row.problem.code != error.code:
                 self._say(EventKind.KEY_ROTATION_REFUSED, code=error.code, message=error.message)
 

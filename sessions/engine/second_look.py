@@ -34,9 +34,11 @@ def look_again() -> int:
         if root.problem is not None and not root.is_kept_base:
             noted = Credential.objects.filter(pk=root.pk, problem=root.problem)
             noted.update(problem=root.problem.untried())
-    held_up = Credential.objects.filter(
-        Q(due_at=None) | Q(due_at__gt=now + LONGEST), Q(lease_until=None) | Q(lease_until__lt=now)
-    ).filter(Q(level__gt=0) | Q(request__keeps=True), problem__isnull=False)
+    held_up = Credential.objects.free(now).filter(
+        Q(due_at=None) | Q(due_at__gt=now + LONGEST),
+        Q(level__gt=0) | Q(request__keeps=True),
+        problem__isnull=False,
+    )
     found = list(held_up.values_list("pk", flat=True))
     random.shuffle(found)
     spread = min(max(timedelta(seconds=len(found) / TRIES_PER_SECOND), SHORTEST), LONGEST)

@@ -8,22 +8,22 @@ from datetime import datetime
 
 from django.db import models
 
+from sessions.models.leased import Retried
 from sessions.models.people import Team, User
 from sessions.models.problems import Problem, ProblemField
 from sessions.models.sessions import AwsSession
 from sessions.sealing import Place
 
 
-class Credential(models.Model):
+class Credential(Retried):
     """The sealed answer to one resolved AssumeRole request; its key is the request's fingerprint.
 
     Level 0 is a root's base identity; level N answers the chain's N-th call. Most roots are asked
     for their credentials each time and have nothing sealed here. Where they come of a person's
     answer or of a call, they are kept: `request` is then {"keeps": true, "person": the id of the
-    person whose they are, or ""}, and they are sealed to the workers. Engine columns: `due_at`
-    (claimable from then on; null: nothing to do), `asked_at` (a person waits for it since then: it
-    goes ahead of the bulk), `lease_until` and `fence` (a random value per claim: who does not hold
-    it changes nothing), `attempts` since the last success, by the cause that stands now.
+    person whose they are, or ""}, and they are sealed to the workers. `asked_at`: a person waits
+    for it since then, and it goes ahead of the bulk. `attempts` are since the last success, by the
+    cause that stands now.
     """
 
     fingerprint = models.CharField(primary_key=True, max_length=64, editable=False)
@@ -43,12 +43,9 @@ class Credential(models.Model):
     minted_at = models.DateTimeField(null=True)
     expires_at = models.DateTimeField(null=True)
 
-    due_at = models.DateTimeField(null=True)
+    due_at = models.DateTimeField(null=True)  # its index, below, leaves out what is never due
     asked_at = models.DateTimeField(null=True)
-    lease_until = models.DateTimeField(null=True)
-    fence = models.UUIDField(null=True)
     attempts = models.PositiveSmallIntegerField(default=0)
-    problem = ProblemField(null=True)
 
     class Meta:
         indexes = [

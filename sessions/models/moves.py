@@ -4,17 +4,17 @@ import uuid
 
 from django.db import models
 
+from sessions.models.leased import Leased
 from sessions.models.people import Team, User
 from sessions.models.sessions import AwsSession
 
 
-class Move(models.Model):
+class Move(Leased):
     """Hold how far the activations of a team have followed a change, worked off in parts.
 
     `session`: only those of that session and of what is assumed from it; `user`: only that
     person's; neither: all. `after` is the last activation that was looked at, in the order of their
-    ids. Whoever works on it holds `lease_until` and `fence`; a newer change of the same scope
-    begins it again under another fence.
+    ids. A newer change of the same scope begins it again under another fence.
     """
 
     id = models.UUIDField(primary_key=True, default=uuid.uuid4, editable=False)
@@ -30,8 +30,6 @@ class Move(models.Model):
     done = models.PositiveIntegerField(default=0)
     of = models.PositiveIntegerField()
     created_at = models.DateTimeField()
-    lease_until = models.DateTimeField(null=True)
-    fence = models.UUIDField(null=True)
 
     def __str__(self) -> str:
         return f"{self.done} of {self.of} in {self.team_id}"

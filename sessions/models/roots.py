@@ -5,8 +5,8 @@ import uuid
 from django.db import models
 
 from sessions.models.credentials import Credential
+from sessions.models.leased import Retried
 from sessions.models.people import Team, User
-from sessions.models.problems import ProblemField
 from sessions.models.sessions import AwsSession
 from sessions.sealing import Place
 
@@ -47,7 +47,7 @@ class ApprovalStage(models.TextChoices):
     OVER = "over"
 
 
-class Approval(models.Model):
+class Approval(Retried):
     """Store a person's approval for the roots of one kind and scope, and the kind's state of it.
 
     Its key is a hash of team, kind, scope and person. `settings` are those of the root it was asked
@@ -71,16 +71,11 @@ class Approval(models.Model):
     url = models.CharField(max_length=4096, blank=True)
     user_code = models.CharField(max_length=64, blank=True)
     page_ends_at = models.DateTimeField(null=True)
-    problem = ProblemField(null=True)
     sealed_state = models.BinaryField(null=True)
     version = models.PositiveIntegerField(default=0)
     good_until = models.DateTimeField(null=True)
     wanted = models.JSONField(default=dict)
     listed = models.JSONField(default=dict)
-
-    due_at = models.DateTimeField(null=True, db_index=True)
-    lease_until = models.DateTimeField(null=True)
-    fence = models.UUIDField(null=True)
 
     def __str__(self) -> str:
         return f"{self.kind} {self.stage} ({self.key[:12]})"
@@ -89,7 +84,7 @@ class Approval(models.Model):
         return Place("chains_approval", "sealed_state", self.key, str(self.team_id), version)
 
 
-class KeyRotation(models.Model):
+class KeyRotation(Retried):
     """Store the replacing of a root's long-lived key.
 
     The columns are those of `aws.key_rotation`.
@@ -115,11 +110,7 @@ class KeyRotation(models.Model):
     # The last step that was taken.
     step = models.CharField(max_length=20, blank=True)
 
-    problem = ProblemField(null=True)
     attempts = models.PositiveSmallIntegerField(default=0)
-    due_at = models.DateTimeField(null=True, db_index=True)
-    lease_until = models.DateTimeField(null=True)
-    fence = models.UUIDField(null=True)
 
     class Meta:
         constraints = [

@@ -1,8 +1,8 @@
 """Get approvals in the browser: a worker gets the page, the person approves, a worker finds out.
 
 The state that the root's kind keeps of it is sealed to the workers. Whoever advances it holds the
-row by a lease and a fence, since what AWS gives for a state is often good once; what comes of it is
-stored before it is used.
+row, since what AWS gives for a state is often good once; what comes of it is stored before it is
+used.
 """
 
 import hashlib
@@ -13,9 +13,8 @@ from datetime import datetime, timedelta
 from typing import Any
 
 import structlog
-from django.conf import settings
 from django.db import transaction
-from django.db.models import Exists, OuterRef, Q
+from django.db.models import Exists, OuterRef
 
 from sessions import ledger, sealing
 from sessions.aws.errors import AwsError
@@ -36,6 +35,7 @@ from sessions.models import (
     Problem,
     User,
 )
+from sessions.models.leased import LeasedQuerySet
 from sessions.permissions import working_members
 from sessions.roots import choices, codes
 from sessions.sealing import SealingError
@@ -132,17 +132,11 @@ def end_approval(root: AwsSession, member: Membership) -> bool:
 
 def work_due() -> int:
     """Get the pages asked for, check the open ones, fetch lists. Returns how many it held."""
-    now = database_now()
-    due = Approval.objects.filter(due_at__lte=now).filter(
-        Q(lease_until=None) | Q(lease_until__lt=now)
-    )
     held = 0
-    for key in list(due.order_by("due_at").values_list("pk", flat=True)[:MOST_AT_ONCE]):
-        approval = _hold(key, due=True)
-        if approval is not None:
-            held += 1
-            with passed_over(approval.team_id):
-                _work_on(approval)
+    for approval in _with_people().hold_due(MOST_AT_ONCE):
+        held += 1
+        with passed_over(approval.team_id):
+            _work_on(approval)
     return held
 
 
@@ -159,38 +153,22 @@ def usable_state(root: AwsSession, person: str) -> Secret | Deferred | None:
     is_open = approval.stage in {ApprovalStage.ASKED, ApprovalStage.OPEN}
     if (approval.good_until and approval.good_until > now) or is_open:
         return _state(approval)
-    held = _hold(key)
+    held = _with_people().hold(key)
     if held is None:
         return Deferred(DEFERRED_FOR)
     try:
         advanced = _advance(held)
     except SealingError:
-        _write(held, {})
+        held.release()
         raise
     except AwsError as error:
-        _write(held, {"problem": problem_of(error, since=now)} if error.retryable else {})
+        held.release(**({"problem": problem_of(error, since=now)} if error.retryable else {}))
         raise
     return advanced.state if _store(held, advanced, now) else Deferred(DEFERRED_FOR)
 
 
-def _hold(key: str, *, due: bool = False) -> Approval | None:
-    """That row under a lease and a fence of our own; None if somebody else has it."""
-    now, fence = database_now(), uuid.uuid4()
-    free = Approval.objects.filter(Q(lease_until=None) | Q(lease_until__lt=now), pk=key)
-    if due:
-        free = free.filter(due_at__lte=now)
-    lease_until = now + timedelta(seconds=settings.CHAINWEB_LEASE_SECONDS)
-    if not free.update(fence=fence, lease_until=lease_until):
-        return None
-    return Approval.objects.select_related("team", "user").filter(pk=key, fence=fence).first()
-
-
-def _write(approval: Approval, changes: dict[str, Any]) -> bool:
-    """Ends the lease with these changes; False if the row is no longer ours, and then nothing is
-    changed.
-    """
-    ours = Approval.objects.filter(pk=approval.pk, fence=approval.fence)
-    return bool(ours.update(lease_until=None, **changes))
+def _with_people() -> LeasedQuerySet[Approval]:
+    return Approval.objects.select_related("team", "user")
 
 
 def _state(approval: Approval) -> Secret:
@@ -210,7 +188,7 @@ def _work_on(approval: Approval) -> None:
             case ApprovalStage.OPEN:
                 _store(approval, _advance(approval), database_now())
             case _:
-                _write(approval, {"due_at": None, **_listed(approval)})
+                approval.release(due_at=None, **_listed(approval))
     except AwsError as error:
         _put_off(approval, error)
     except SealingError as error:
@@ -226,8 +204,7 @@ def _listed(approval: Approval) -> dict[str, Any]:
         advanced = _advance(approval)
         version = approval.version + 1
         sealed = sealing.seal_to_workers(advanced.state, approval.place(version))
-        ours = Approval.objects.filter(pk=approval.pk, fence=approval.fence)
-        if not ours.update(sealed_state=sealed, version=version, good_until=advanced.good_until):
+        if not approval.write(sealed_state=sealed, version=version, good_until=advanced.good_until):
             return {}
         approval.sealed_state, approval.version = sealed, version
     return choices.fetch(approval, _state(approval))
@@ -237,18 +214,15 @@ def _begin(approval: Approval) -> None:
     state = _state(approval) if approval.sealed_state else None
     page = ROOT_KINDS[approval.kind].begin(approval.settings, state, approval.region)
     version = approval.version + 1
-    _write(
-        approval,
-        {
-            "stage": ApprovalStage.OPEN,
-            "url": page.url,
-            "user_code": page.user_code,
-            "page_ends_at": page.expires_at,
-            "sealed_state": sealing.seal_to_workers(page.state, approval.place(version)),
-            "version": version,
-            "problem": None,
-            "due_at": database_now() + timedelta(seconds=page.interval_seconds),
-        },
+    approval.release(
+        stage=ApprovalStage.OPEN,
+        url=page.url,
+        user_code=page.user_code,
+        page_ends_at=page.expires_at,
+        sealed_state=sealing.seal_to_workers(page.state, approval.place(version)),
+        version=version,
+        problem=None,
+        due_at=database_now() + timedelta(seconds=page.interval_seconds),
     )
 
 
@@ -276,7 +250,7 @@ def _store(approval: Approval, advanced: Advanced, now: datetime) -> bool:
     with transaction.atomic(durable=True):
         wait_for(PATIENT_SECONDS)  # what a person has approved is not to be had again
         lock_team(approval.team_id)
-        if not _write(approval, changes):
+        if not approval.release(**changes):
             return False
         if stage != approval.stage:
             if stage == ApprovalStage.GIVEN:
@@ -336,13 +310,11 @@ def _put_off(approval: Approval, error: AwsError) -> None:
     problem = problem_of(error, since=now)
     ends = approval.page_ends_at or approval.asked_at + timedelta(minutes=10)
     if error.retryable and now < ends:
-        _write(
-            approval, {"problem": problem, "due_at": now + max(backoff(3), timedelta(seconds=1))}
-        )
+        approval.release(problem=problem, due_at=now + max(backoff(3), timedelta(seconds=1)))
     elif approval.stage == ApprovalStage.GIVEN:
-        _write(approval, {"due_at": None, **choices.refused(approval, problem)})
+        approval.release(due_at=None, **choices.refused(approval, problem))
     else:
-        _write(approval, {"problem": problem, "due_at": None, "stage": ApprovalStage.OVER})
+        approval.release(problem=problem, due_at=None, stage=ApprovalStage.OVER)
 
 
 def delete_unneeded() -> int:

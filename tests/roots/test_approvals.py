@@ -222,16 +222,16 @@ def test_two_workers_do_not_use_one_refresh_token_twice(house, center, root):
     approve(house, center, root)
     Approval.objects.update(good_until=database_now())
     key = approvals.key_of(root, str(house.ben.user_id))
-    held = approvals._hold(key)
+    held = Approval.objects.hold(key)
     assert isinstance(approvals.usable_state(root, str(house.ben.user_id)), approvals.Deferred)
-    approvals._write(held, {})
+    held.release()
     assert approvals.usable_state(root, str(house.ben.user_id)).reveal()
 
 
 def test_a_worker_that_returns_after_its_lease_stores_nothing(house, center, root):
     ask_approval(root, house.ben)
     key = approvals.key_of(root, str(house.ben.user_id))
-    late = approvals._hold(key)
+    late = Approval.objects.hold(key)
     ask_approval(root, house.ben)
     approvals._begin(late)
     assert approval_of(root, house.ben).stage == ApprovalStage.ASKED

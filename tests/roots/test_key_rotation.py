@@ -148,9 +148,9 @@ def test_a_key_that_aws_does_not_know_yet_is_waited_for(house, sts, root):
 
 
 def test_one_worker_works_on_a_key_rotation_and_a_late_one_is_fenced(house, sts, root):
-    rotation = ask_rotation(root, house.ada)
+    ask_rotation(root, house.ada)
     KeyRotation.objects.update(fence="00000000-0000-4000-8000-000000000001")
-    late = DatabaseStore(rotation.pk, KeyRotation.objects.get().fence)
+    late = DatabaseStore(KeyRotation.objects.get())
     late.begin()
     assert work_due() == 0
     again()
