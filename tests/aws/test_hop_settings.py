@@ -51,7 +51,7 @@ def test_a_parameter_takes_one_declaration_and_its_validator(tmp_path):
 
     fixed = "tests/aws/test_hop.py::test_the_fingerprint_stays_what_it_was_in_the_database"
     run = subprocess.run(
-        [sys.executable, "-m", "pytest", "-q", "tests/chains/added_parameter.py", fixed],
+        [sys.executable, "-m", "pytest", "-q", "tests/aws/added_parameter.py", fixed],
         cwd=tmp_path,
         env=clean_environ() | {"PYTHONDONTWRITEBYTECODE": "1", "AWS_EC2_METADATA_DISABLED": "true"},
         capture_output=True,

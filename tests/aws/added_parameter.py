@@ -1,4 +1,4 @@
-"""Look for a parameter that was only declared; `test_added_parameter` runs it in a copy."""
+"""Look for a parameter that was only declared; `test_hop_settings` runs it in a copy."""
 
 import pytest
 from django.test import Client
