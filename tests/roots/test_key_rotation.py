@@ -230,7 +230,7 @@ def test_before_the_switch_it_can_be_given_up(house, sts, root):
     assert (rotation.step, rotation.withdrawn, rotation.sealed_new) == ("withdraw", True, None)
     assert key_of(root) == old
     assert keys(sts, root) == {old.access_key_id: True}
-    with pytest.raises(Refused, match="over"):
+    with pytest.raises(Refused, match="has ended"):
         ask_again(rotation, house.ada)
 
 

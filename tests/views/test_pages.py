@@ -394,7 +394,7 @@ def test_nobody_signs_up(db):
         "/accounts/signup/", {"username": "eve", "password1": "x" * 20, "password2": "x" * 20}
     )
     assert answer.status_code == 200
-    assert b"closed" in answer.content.lower()
+    assert b"invitation" in answer.content.lower()
 
 
 def test_readyz_says_what_is_missing_and_healthz_does_not_depend_on_it(db):
