@@ -17,8 +17,9 @@ os.environ.setdefault("CELERY_SKIP_CHECKS", "true")
 
 
 class Connection(kombu.Connection):
-    """Looks every two seconds for a broker that was away; the library's own pause grows to half a
-    minute.
+    """Look for a lost broker every two seconds.
+
+    The library's own pause grows to half a minute.
     """
 
     def ensure_connection(self, *args: Any, **kwargs: Any) -> Any:
@@ -37,8 +38,9 @@ app.steps["worker"].add("sessions.engine.watchdog:Beating")
 
 @signals.setup_logging.connect
 def keep_our_logging(**kwargs: Any) -> None:
-    """Keep the JSON lines of `logs`: Celery configures no logging while this signal has a
-    receiver.
+    """Keep the JSON lines of `logs`.
+
+    Celery configures no logging while this signal has a receiver.
     """
 
 
@@ -53,8 +55,9 @@ def refuse_to_work_without_keys(**kwargs: Any) -> None:
 
 @signals.beat_init.connect
 def tick_at_once(**kwargs: Any) -> None:
-    """The first tick now, not one interval later: what fell due while nothing ran is picked up at
-    once.
+    """Send the first tick now instead of one interval later.
+
+    Work that fell due while nothing ran is picked up at once.
     """
     from sessions.maintenance.starting import refuse_to_start_without_keys
 
@@ -64,7 +67,8 @@ def tick_at_once(**kwargs: Any) -> None:
 
 @signals.worker_process_init.connect
 def spare_the_collector_what_stays(**kwargs: Any) -> None:
-    """Freeze imported objects in each pool process: collecting them would pause its threads for
-    0.15 s.
+    """Freeze imported objects in each pool process.
+
+    Collecting them would pause its threads for 0.15 s.
     """
     gc.freeze()

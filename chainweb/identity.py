@@ -8,8 +8,9 @@ ROLES = ("member", "auditor", "admin")
 
 
 def parse_group_map(variable: str, text: str) -> dict[str, tuple[str, str]]:
-    """{group: (team's short name, role)} from "group=team:role,…", the value of that environment
-    variable.
+    """Read {group: (team's short name, role)} from "group=team:role,…".
+
+    The text is the value of that environment variable.
 
     Raises `ImproperlyConfigured` for anything else.
     """
@@ -29,8 +30,9 @@ def parse_group_map(variable: str, text: str) -> dict[str, tuple[str, str]]:
 def oidc_provider(
     issuer: str, client_id: str, secret: str, *, name: str, scopes: list[str]
 ) -> dict[str, Any]:
-    """allauth's settings for one OpenID provider, found by its issuer's discovery document; with
-    PKCE.
+    """Return allauth's settings for one OpenID provider, with PKCE.
+
+    The issuer's discovery document names its addresses.
     """
     settings = {"server_url": issuer, "scope": scopes}
     app = {

@@ -1,5 +1,6 @@
-"""Write one JSON line per log record to stderr, with control characters escaped and secrets
-removed.
+"""Write one JSON line per log record to stderr.
+
+Control characters are escaped and secrets removed.
 
 LOG_LEVEL is for Chainweb's own loggers. Libraries show values when they are asked for details:
 django.template the seed of an authenticator, django.db.backends the rows, botocore signed headers.
@@ -71,8 +72,9 @@ def _struck(text: str) -> str:
 
 
 def know(secrets: Iterable[str]) -> None:
-    """Remove these texts from every log line, also percent-encoded: the settings' keys and
-    passwords.
+    """Remove these texts from every log line, also percent-encoded.
+
+    They are the settings' keys and passwords.
     """
     global _known
     long = {each for each in secrets if len(each) >= SHORTEST_KNOWN_SECRET}

@@ -127,8 +127,9 @@ def _peek(sock: socket.socket) -> bytes | None:
 
 
 def _asks_for_health(head: bytes) -> bool:
-    """Check for a whole request without a body: one that is still being sent would hold the
-    thread.
+    """Check for a whole request without a body.
+
+    A request that is still being sent would hold the thread.
     """
     if not head.startswith(HEALTH) or b"\r\n\r\n" not in head:
         return False

@@ -41,8 +41,9 @@ def keys_are_usable(**kwargs: Any) -> list[CheckMessage]:
 
 @register(deploy=True)
 def hosts_are_named(**kwargs: Any) -> list[CheckMessage]:
-    """Refuse patterns that let in hosts of strangers: with them the Host header protects from
-    nothing.
+    """Refuse patterns that let in hosts of strangers.
+
+    With them the Host header protects from nothing.
     """
     problems: list[CheckMessage] = []
     if not settings.ALLOWED_HOSTS:

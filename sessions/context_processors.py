@@ -11,8 +11,9 @@ from sessions.roots.notices import broken_roots
 
 
 def page(request: HttpRequest) -> dict[str, Any]:
-    """`membership` is the one that the view has set on the request; on pages without a team, the
-    first.
+    """Return the membership that the view has set on the request.
+
+    On pages without a team it is the first.
     """
     context: dict[str, Any] = {
         "simulated": settings.SIMULATED,

@@ -8,8 +8,9 @@ from django.http import Http404
 
 @dataclass
 class Refused(Exception):
-    """A change that the rules do not allow, and the form field it is about ("" for the whole
-    form).
+    """Report a change that the rules do not allow, and its form field.
+
+    "" stands for the whole form.
     """
 
     field: str
@@ -17,8 +18,9 @@ class Refused(Exception):
 
 
 class RightLost(Refused, PermissionDenied):
-    """Refuse what the actor was allowed when the request came in, and is not allowed under the
-    lock.
+    """Refuse a change that the actor was allowed when the request came in.
+
+    Under the lock it is not allowed any more.
     """
 
 
@@ -27,6 +29,7 @@ class NotThere(Refused, Http404):
 
 
 class ActorGone(NotThere):
-    """Refuse who was a member, or a valid token, when the request came in, and is neither under the
-    lock.
+    """Refuse an actor who was a member, or a valid token, when the request came in.
+
+    Under the lock they are neither.
     """

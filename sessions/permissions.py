@@ -197,8 +197,9 @@ def can(member: Membership, action: Action, session: AwsSession | None = None) -
 
 
 def not_to_change(member: Membership, sessions: QuerySet[AwsSession]) -> QuerySet[AwsSession]:
-    """Select those of these sessions that are not a member's to share or delete, who may do that to
-    some: `can` for very many at once.
+    """Select those of these sessions that a member may not share or delete.
+
+    The member may do it to some. It is `can` for very many at once.
     """
     may = Q(team=member.team_id)
     if member.role != Role.ADMIN:
@@ -209,8 +210,9 @@ def not_to_change(member: Membership, sessions: QuerySet[AwsSession]) -> QuerySe
 
 
 class NotAllowed(PermissionDenied):
-    """Refuse with the reason: the role, the token's scopes or sessions, or whom the session is open
-    to.
+    """Raise the refusal with its reason.
+
+    The role, the token's scopes or sessions, or whom the session is open to.
 
     `scope` is the one that the token lacks, if that is the reason.
     """
@@ -441,8 +443,9 @@ def _suspects(team: Any) -> set[Any]:
 
 
 def _authors() -> list[int]:
-    """List whoever has written a link: one look into the index for each of them, and not for each
-    link.
+    """List the authors of all links.
+
+    With one look into the index for each of them, not for each link.
     """
     statement = (
         "WITH RECURSIVE authors(id) AS (SELECT min(author_id) FROM chains_assumerlink UNION ALL"

@@ -37,8 +37,9 @@ Stored = bytes | memoryview
 
 
 class SealingError(Exception):
-    """A key is missing or malformed, or a sealed value does not open here. Never holds key or
-    content.
+    """Report a missing or malformed key, or a value that does not open here.
+
+    The message never holds key or content.
     """
 
 
@@ -145,8 +146,9 @@ def open_sealed(sealed: Stored, place: Place) -> Secret:
 
 
 def seal_to_workers(secret: Secret, place: Place) -> bytes:
-    """Closes what a root holds to the workers' public key; this process itself cannot open it
-    again.
+    """Seal a root's secret to the workers' public key.
+
+    This process itself cannot open it again.
     """
     if not settings.CHAINWEB_ROOT_PUBLIC_KEY:
         raise SealingError(
@@ -157,8 +159,9 @@ def seal_to_workers(secret: Secret, place: Place) -> bytes:
 
 
 def open_as_worker(sealed: Stored, place: Place) -> Secret:
-    """Opens what `seal_to_workers` closed; only where `CHAINWEB_ROOT_KEYS` is, which is in
-    workers.
+    """Open what `seal_to_workers` sealed.
+
+    Only workers have `CHAINWEB_ROOT_KEYS`.
     """
     sealed = bytes(sealed)
     key_id = key_id_of(sealed)

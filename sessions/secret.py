@@ -17,8 +17,9 @@ class Secret:
         self.__value = value
 
     def reveal(self) -> str:
-        """The text itself. Call it only where the secret is used: signing, sealing, answering its
-        owner.
+        """Return the text itself.
+
+        Call it only where the secret is used: signing, sealing, answering its owner.
         """
         return self.__value
 

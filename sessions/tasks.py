@@ -226,8 +226,9 @@ def _publish(task: Any, *ids: str) -> bool:
 
 
 def _forget_wake(task_name: str) -> None:
-    """From here on a new wake-up is needed: what is committed after this may not be seen by this
-    task.
+    """Allow new wake-ups from here on.
+
+    This task may not see what is committed after this.
     """
     try:
         client().delete(f"chainweb:wake:{task_name}:")

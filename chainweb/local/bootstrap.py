@@ -41,8 +41,9 @@ def stop(text: str) -> None:
 
 
 def need_python() -> None:
-    """Return if this Python is new enough; else go on in a newer one on PATH, or end with what to
-    install.
+    """Require a Python that is new enough.
+
+    Else go on in a newer one on PATH, or end and say what to install.
     """
     if sys.version_info >= OLDEST:
         return
@@ -115,8 +116,9 @@ def environment(here: str, level: str) -> str:
 
 
 def installed_level(here: str, python: str) -> int:
-    """The index in LEVELS of what is installed and still what its lock file says; -1 for
-    nothing.
+    """Return the index in LEVELS of what is installed; -1 for nothing.
+
+    An installation counts while it matches its lock file.
     """
     folder = os.path.dirname(os.path.dirname(python))
     level = marked_level(folder)
@@ -223,8 +225,9 @@ def install_with_uv(python: str, lock: str) -> bool:
 
 
 def install_with_pip(folder: str, python: str, lock: str, count: int) -> bool:
-    """Install with the environment's own pip. Shows one line of progress; the whole output is in a
-    log.
+    """Install the packages with the environment's own pip.
+
+    One line shows the progress; a log holds the whole output.
     """
     # An environment that uv made has no pip.
     if not (quiet([python, "-m", "pip", "--version"]) or quiet([python, "-m", "ensurepip"])):

@@ -77,8 +77,9 @@ def prepare(folder: Path) -> None:
 
 
 def add_new_keys(folder: Path) -> None:
-    """Put a new seal key and a new root key in front of the old ones, which still open old
-    values.
+    """Put a new seal key and a new root key in front of the old ones.
+
+    The old keys still open old values.
     """
     for name in ("seal_keys", "root_keys"):
         old = (folder / name).read_text().strip()
@@ -87,8 +88,9 @@ def add_new_keys(folder: Path) -> None:
 
 
 def drop_old_keys(folder: Path) -> None:
-    """Leaves the newest seal key and the newest root key; what is still sealed with an older one is
-    lost.
+    """Drop all but the newest seal key and root key.
+
+    Values sealed with an older key are lost.
     """
     for name in ("seal_keys", "root_keys"):
         _write_over(folder / name, (folder / name).read_text().strip().split(",")[0])
@@ -113,8 +115,9 @@ def _text(raw: bytes) -> str:
 
 
 def _write_beside(path: Path, text: str) -> str:
-    """A temporary file for the same folder, 0600 as mkstemp makes it, on the disk when this
-    returns.
+    """Write a temporary file beside its target and return its path.
+
+    Its mode is 0600, as mkstemp sets it; it is on the disk when this returns.
     """
     handle, temporary = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}-")
     with os.fdopen(handle, "w", encoding="ascii") as file:
@@ -125,8 +128,9 @@ def _write_beside(path: Path, text: str) -> str:
 
 
 def _write_over(path: Path, text: str) -> None:
-    """Whole or not at all; it stays readable by whom it was readable by, as a container's user
-    number.
+    """Replace a file, whole or not at all.
+
+    Its readers stay the same, such as a container's user number.
     """
     before = path.stat()
     temporary = _write_beside(path, text)
@@ -137,8 +141,9 @@ def _write_over(path: Path, text: str) -> None:
 
 
 def write_once(path: Path, text: str) -> None:
-    """Whole or not at all, and never over what is there: two first starts at once agree on one
-    key.
+    """Write a file, whole or not at all, unless it exists.
+
+    Two first starts at once agree on one key.
     """
     temporary = _write_beside(path, text)
     try:
@@ -153,8 +158,9 @@ def write_once(path: Path, text: str) -> None:
 
 
 def make_private(folder: Path) -> None:
-    """Creates the folder, 0700, or makes it so; raises EmbeddedError if it is somebody else's or a
-    link.
+    """Create a folder with mode 0700, or give it that mode.
+
+    Raises EmbeddedError if the folder is a link or belongs to another user.
     """
     before = os.umask(0o077)
     try:

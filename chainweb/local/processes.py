@@ -68,8 +68,9 @@ def child_environ(environ: Mapping[str, str], folder: Path, moto_url: str) -> di
 
 
 def without_worker_secrets(environ: Mapping[str, str]) -> dict[str, str]:
-    """For web and beat, which call no AWS: neither the worker's own identity nor the private root
-    keys.
+    """Return the environment of web and beat, which call no AWS.
+
+    It has neither the worker's own identity nor the private root keys.
 
     Set but empty is how the settings are told that there are none, the key file notwithstanding.
     """
@@ -78,8 +79,9 @@ def without_worker_secrets(environ: Mapping[str, str]) -> dict[str, str]:
 
 
 def without_our_settings(environ: Mapping[str, str]) -> dict[str, str]:
-    """Return an environment for foreign programs: without our keys, passwords, addresses and AWS
-    identity.
+    """Return an environment for foreign programs.
+
+    It has none of our keys, passwords and addresses, and no AWS identity.
     """
     keyless = without_worker_secrets(environ)
     return {name: value for name, value in keyless.items() if not OWN_SETTINGS.fullmatch(name)}
@@ -98,8 +100,9 @@ def web_command(listener: socket.socket, threads: int = 12) -> list[str]:
 
 
 def worker_command(concurrency: int = 2) -> list[str]:
-    """Rotation in bulk, the clock's ticks and everything else. It is nice to those who serve
-    people.
+    """Return the worker for bulk rotation, ticks and all other work.
+
+    It leaves the CPU to the processes that serve people.
     """
     return ["nice", "-n", "5", *_celery_worker("worker", "chainweb", concurrency)]
 
@@ -193,8 +196,9 @@ def valkey_binary() -> Path:
 
 
 def listen(host: str, port: int) -> socket.socket:
-    """Bind the web's address before any process starts; the web inherits it. Raises NotStarted if
-    taken.
+    """Bind the web's address before any process starts.
+
+    The web process inherits it. Raises NotStarted if it is taken.
     """
     family = socket.AF_INET6 if ":" in host else socket.AF_INET
     listener = socket.socket(family, socket.SOCK_STREAM)
@@ -213,8 +217,9 @@ def listen(host: str, port: int) -> socket.socket:
 
 
 def loopback_port(remembered: Path) -> int:
-    """A free port, the one of the last start if it can be: AWS profiles that name it go on
-    working.
+    """Return a free port, if possible that of the last start.
+
+    AWS profiles that name it keep working.
     """
     before = remembered.read_text() if remembered.is_file() else ""
     for port in (int(before) if before.isdecimal() else 0, 0):

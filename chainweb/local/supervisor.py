@@ -113,8 +113,9 @@ class Supervisor:
         wave: int = 1,
         keep_fds: Sequence[int] = (),
     ) -> None:
-        """Starts a child in a session, and so a process group, of its own. Higher waves are stopped
-        first.
+        """Start a child in a session, and so a process group, of its own.
+
+        Higher waves are stopped first.
         """
         log = self.logs / f"{name}.log"
         if log.exists():
@@ -171,8 +172,9 @@ class Supervisor:
 
     @contextmanager
     def interruptible(self) -> Iterator[None]:
-        """For work in this process that takes a while: a stop signal raises StopRequested in the
-        midst of it.
+        """Guard long work in this process.
+
+        A stop signal raises StopRequested in its midst.
         """
         self._look()
         self._interruptible = True
@@ -208,8 +210,9 @@ class Supervisor:
     # --- stopping ---------------------------------------------------------------------------------
 
     def stop(self) -> None:
-        """Ends every child, wave by wave, the last wave first; asked again while it does, it kills
-        instead.
+        """Stop every child, wave by wave, the last wave first.
+
+        A second request kills the children instead.
         """
         patience = self._stop_signals
         for wave in sorted({child.wave for child in self.children}, reverse=True):
@@ -252,8 +255,9 @@ def describe_exit(code: int) -> str:
 
 
 def last_lines(log: Path | None, count: int = LAST_LINES) -> list[str]:
-    """Return the end of a log with control characters escaped, so that it cannot steer the
-    terminal.
+    """Return the end of a log with control characters escaped.
+
+    It cannot steer the terminal.
     """
     if log is None or not log.exists():
         return []

@@ -39,8 +39,9 @@ def follow(
     asked: bool = False,
     why: Why | None = None,
 ) -> None:
-    """Have what is active follow a change: of a team, `below` one session (with it), or `of` one
-    person.
+    """Have active sessions follow a change.
+
+    It is a change of a team, of one session (`below`, with it) or of one person (`of`).
 
     Call it under the team's lock, in the transaction of the change; the caller wakes a worker.
     `asked`: people wait for it. `why`: the edit that has changed an identity, for those whose
@@ -87,8 +88,9 @@ def is_due() -> bool:
 
 
 def work_off(seconds: float) -> int:
-    """In a worker: move what waits, for about so long. Returns how many activations it has looked
-    at.
+    """Move waiting activations for about so long (in a worker).
+
+    Returns how many activations it has looked at.
     """
     until, looked_at = time.monotonic() + seconds, 0
     while time.monotonic() < until and (move := _hold()):
@@ -156,8 +158,9 @@ def _rest_of(move: Move) -> QuerySet[Activation]:
 
 
 def move_first(rows: Sequence[Credential]) -> set[str]:
-    """In a worker: move what rests on these rows, which are about to be issued again by the
-    settings of before a change.
+    """Move the activations that rest on these rows (in a worker).
+
+    The rows are about to be issued again by the settings of before a change.
 
     What nobody needs afterwards is not issued. Returns the rows of teams whose lock was not to be
     had: they are as due once their lease ends.

@@ -1,5 +1,6 @@
-"""Start, stop, rotate, end: what a person wants kept fresh, and what is kept or erased because of
-it.
+"""Start, stop, rotate and end activations.
+
+Credentials are kept or erased with them.
 """
 
 import random

@@ -33,8 +33,10 @@ class AudienceModel(BaseModel):
 
 
 class AccessModel(BaseModel):
-    """`start`: who may start it and take its credentials; `assume`: who may assume further roles
-    from it.
+    """Hold who may start a session and assume from it.
+
+    `start`: who may start it and get its credentials; `assume`: who may assume further roles from
+    it.
 
     Without `assume` everyone may where everyone may start; a root, and a session that is closed, is
     closed for that as well.
@@ -63,8 +65,9 @@ class WayOut(AccessModel):
 
 
 class WaysOut(BaseModel):
-    """The other ways that let in somebody whom the session does not, at most 100 of them by alias;
-    `more`: there are others.
+    """Hold the other ways that let in people whom the session does not.
+
+    At most 100 of them are listed by alias; `more`: there are others.
 
     `may_close`: you may close all of them; that would stop `ending` active sessions.
     """

@@ -173,8 +173,9 @@ def _on_unreadable(request: HttpRequest, error: HttpError) -> HttpResponse:
 
 @api.exception_handler(Changed)
 def _on_changed(request: HttpRequest, error: Changed) -> HttpResponse:
-    """412 to who sent If-Match, 409 to who sent the version in the body, or only met somebody
-    else.
+    """Answer 412 to If-Match, 409 to a version in the body.
+
+    A caller who sent neither and met another change gets 409, too.
     """
     status = 412 if "If-Match" in request.headers else 409
     response = answer(

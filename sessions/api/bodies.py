@@ -13,8 +13,9 @@ class BadBody(ValueError):
 
 
 class StrictParser(Parser):
-    """Take JSON (RFC 8259) alone: each name once, numbers that are numbers, text that is
-    Unicode.
+    """Parse strict JSON (RFC 8259).
+
+    Each name occurs once, numbers are numbers and text is Unicode.
     """
 
     def parse_body(self, request: HttpRequest) -> Any:

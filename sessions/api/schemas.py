@@ -144,8 +144,9 @@ class SessionIn(BaseModel):
 
 
 class SessionPatch(BaseModel):
-    """Any of the fields of the session's form; what is left out, or sent back as it was answered,
-    stays.
+    """Hold any of the fields of the session's form.
+
+    A field that is left out, or sent back as it was answered, stays.
 
     `role_session_name` blank or null goes back to the team's default.
     """

@@ -313,8 +313,9 @@ def rotate(request: HttpRequest, session_id: UUID) -> Any:
     summary="Dismiss your notice that an edit has ended what you had started",
 )
 def dismiss(request: HttpRequest, session_id: UUID) -> Any:
-    """Its `problem` with the code `IdentityChanged` goes; nothing else does, also where there is
-    none.
+    """Dismiss the session's `problem` with the code `IdentityChanged`.
+
+    Nothing else changes, also where there is none.
     """
     session, member = session_for(request, session_id, Action.DISMISS), caller(request)
     dismiss_notice(session, member)
@@ -341,8 +342,9 @@ def _all_startable(request: HttpRequest, chosen: Chosen) -> tuple[list[AwsSessio
     summary="Start several sessions in one step",
 )
 def start_several(request: HttpRequest, payload: Chosen) -> Any:
-    """Of sessions on one named profile the last wins, as if they were started one after the
-    other.
+    """Start several sessions; of those on one named profile the last wins.
+
+    The result is the same as starting one after the other.
     """
     request_limits.take(request_limits.SEVERAL, caller(request).user_id)
     sessions, member = _all_startable(request, payload)

@@ -31,8 +31,9 @@ def role_key(role_arn: str) -> str:
 
 
 def identity_key(arn: str) -> str:
-    """Return what tells one caller from another, of an ARN that GetCallerIdentity gave: of a role
-    session, its role's key.
+    """Return the part of a caller's ARN that tells one caller from another.
+
+    For a role session it is its role's key. GetCallerIdentity gave the ARN.
     """
     owner, _, resource = arn.rpartition(":")
     kind, _, rest = resource.partition("/")
@@ -48,8 +49,9 @@ class InvalidArn(ValueError):
 
 @dataclass(frozen=True)
 class RoleArn:
-    """`account` has twelve digits; `path` is "/" or like "/division/unit/"; names are
-    case-sensitive.
+    """Hold a role's ARN in its parts.
+
+    `account` has twelve digits; `path` is "/" or like "/division/unit/"; names are case-sensitive.
     """
 
     partition: str
@@ -66,8 +68,9 @@ class RoleArn:
         return f"arn:{self.partition}:iam::{self.account}:role{self.path}{self.name}"
 
     def assumed_role_arn(self, role_session_name: str) -> str:
-        """Return the ARN that CloudTrail and GetCallerIdentity show for the role; it has no
-        path.
+        """Return the role session's ARN as CloudTrail and GetCallerIdentity show it.
+
+        It has no path.
         """
         return (
             f"arn:{self.partition}:sts::{self.account}:assumed-role/{self.name}/{role_session_name}"

@@ -38,8 +38,9 @@ def trimmed(text: str) -> str:
 
 
 def unseen_in(text: str) -> str:
-    """Say of the first unseen character what it is and where: "a tab at position 4"; empty without
-    one.
+    """Describe the first unseen character: "a tab at position 4".
+
+    Empty without one.
     """
     for position, character in enumerate(text, start=1):
         if unicodedata.category(character) in _UNSEEN and character not in _SPACES:
@@ -48,8 +49,9 @@ def unseen_in(text: str) -> str:
 
 
 def refuse_unseen(text: str) -> str:
-    """Return the text as it is. Raises ValueError, naming the character, if it has an unseen
-    one.
+    """Return the text unless it has an unseen character.
+
+    Raises ValueError, naming the character.
     """
     if found := unseen_in(text):
         raise ValueError(f"It contains {found}.")
@@ -70,8 +72,9 @@ def name_of(character: str) -> str:
 
 
 def shown(text: str) -> str:
-    """Show a piece of what was typed, short and with nothing in it that could be taken for
-    something else.
+    """Show a piece of typed text, short and unambiguous.
+
+    Nothing in it can be taken for something else.
     """
     if len(text) == 1 and not ("!" <= text <= "~"):
         code = f"U+{ord(text):04X}"

@@ -39,8 +39,9 @@ class Hop(HopParameters):
         return cls(**sent | resolved)
 
     def validate(self) -> None:
-        """Raise `InvalidArn` or `InvalidName`, both ValueErrors, for what AWS would refuse or
-        misread.
+        """Check a hop for what AWS would reject or misread.
+
+        Raises `InvalidArn` or `InvalidName`, both ValueErrors.
         """
         for name, each in parameters_of(type(self)).items():
             value = getattr(self, name)

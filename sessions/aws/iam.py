@@ -53,8 +53,9 @@ def create_key(using: AwsCredentials, user_name: str, region: str) -> AwsCredent
 
 
 def deactivate_key(using: AwsCredentials, user_name: str, key_id: str, region: str) -> None:
-    """AWS no longer takes the key. Whoever has a copy of it finds out; it can still be undone in
-    IAM.
+    """Deactivate a key at AWS.
+
+    Holders of a copy notice it; it can still be undone in IAM.
     """
     check_region(region, 0)
     with calling(0, using, asked=_asked(region)):

@@ -208,8 +208,9 @@ def _some(pages: Iterable[Mapping[str, Any]]) -> Iterable[Mapping[str, Any]]:
 
 
 def _check_readable(answer: Mapping[str, Any]) -> None:
-    """Refuse a proxy's log-in page, which botocore reads as an empty answer, so that it is tried
-    again.
+    """Refuse a proxy's log-in page, so that the call is retried.
+
+    botocore reads such a page as an empty answer.
     """
     if not answer.keys() - {"ResponseMetadata"}:
         raise unreadable(0)

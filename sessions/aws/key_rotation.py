@@ -52,8 +52,9 @@ class Step(StrEnum):
 
 @dataclass(frozen=True)
 class Rotation:
-    """Hold what is stored of a rotation, apart from the new key's secret. Times are aware, in
-    UTC.
+    """Hold what is stored of a rotation, apart from the new key's secret.
+
+    Times are aware, in UTC.
     """
 
     user_name: str
@@ -66,8 +67,9 @@ class Rotation:
 
 
 class Store(Protocol):
-    """The root and its rotation as they are stored. What a method writes is committed when it
-    returns.
+    """Read and write the stored root and its rotation.
+
+    What a method writes is committed when it returns.
     """
 
     rotation: Rotation
@@ -79,13 +81,15 @@ class Store(Protocol):
         """The key that `keep` was given."""
 
     def signing(self) -> AwsCredentials:
-        """Return the credentials for IAM's calls: the root's key, or a session of it where MFA is
-        asked for.
+        """Return the credentials for IAM's calls.
+
+        They are the root's key, or a session of it where MFA is required.
         """
 
     def keep(self, new: AwsCredentials, created_at: datetime) -> None:
-        """Seals the new key; with it the rotation's `new_key_id` and `created_at`, and it is not
-        verified.
+        """Seal the new key and store it with the rotation.
+
+        `new_key_id` and `created_at` are set; the key is not verified yet.
         """
 
     def mark_verified(self) -> None: ...
@@ -123,8 +127,9 @@ def begin(
 
 
 def take_step(store: Store, region: str, now: datetime, who_is: WhoIs = caller_identity) -> Step:
-    """Takes the one step that is next, and returns which it was; after `DONE` or `WITHDRAW` there
-    is none.
+    """Take the next step and return which it was.
+
+    After `DONE` or `WITHDRAW` there is none.
 
     Raises `AwsError`: a retryable one where waiting helps, as while AWS does not know the new key
     everywhere.

@@ -57,8 +57,9 @@ def new_external_id() -> str:
 
 
 def validate_mfa_serial(text: str) -> str:
-    """9–256 of `[A-Za-z0-9_+=/:,.@-]`: a device's ARN, or the serial number of a hardware
-    device.
+    """Validate an MFA serial: 9–256 of `[A-Za-z0-9_+=/:,.@-]`.
+
+    It is a device's ARN, or the serial number of a hardware device.
     """
     return validate_characters(
         text, "An MFA serial", 9, 256, _PATH_LIKE_CHARACTER, "_ + = , . @ : / -"
@@ -80,8 +81,9 @@ def validate_profile(text: str) -> str:
 
 
 def validate_tags(tags: Iterable[tuple[str, str]]) -> tuple[tuple[str, str], ...]:
-    """Session tags: at most 50; keys 1–128 and unique without regard to case, values 0–256
-    characters.
+    """Validate session tags: at most 50.
+
+    Keys have 1–128 characters and differ by more than case; values have 0–256.
     """
     checked = tuple(tags)
     if len(checked) > MOST_TAGS:
@@ -106,8 +108,9 @@ def validate_tags(tags: Iterable[tuple[str, str]]) -> tuple[tuple[str, str], ...
 
 
 def regions() -> dict[str, list[str]]:
-    """{partition: its regions, sorted}, as this botocore knows them; the commercial partition comes
-    first.
+    """Return {partition: its regions, sorted}, the commercial partition first.
+
+    This botocore knows them.
     """
     return {partition: list(names) for partition, names in _regions()}
 
@@ -131,8 +134,9 @@ def validate_region(text: str) -> str:
 
 
 def aws_name_from(text: str) -> str:
-    """Propose a handle for CloudTrail from any person's name: 2–32 characters, legal, the same each
-    time.
+    """Propose a handle for CloudTrail from any person's name.
+
+    It has 2–32 legal characters and is the same each time.
 
     Where a letter of another script is lost or the name is too long, a hash of the whole keeps
     distinct people distinct.

@@ -37,8 +37,9 @@ _SERVICE = (
 
 
 def from_environment() -> AwsCredentials | None:
-    """Read the environment's credentials, if any. Raises `Refused` for what cannot be used as it
-    is.
+    """Read the environment's credentials, if any.
+
+    Raises `Refused` for credentials that cannot be used.
     """
     key_id, secret = os.environ.get(KEY_ID, ""), os.environ.get(SECRET, "")
     if not key_id:
@@ -106,8 +107,9 @@ def unreadable(part: str = "") -> AwsError:
 
 
 def explained(error: Exception, region: str) -> AwsError:
-    """Name the cause of a failed source of credentials (task, pod, instance). It quotes no
-    answer.
+    """Name the cause of a failed source of credentials (task, pod, instance).
+
+    The text quotes no answer.
     """
     match error:
         case AwsError():

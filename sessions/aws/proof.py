@@ -203,8 +203,7 @@ TABLE: tuple[Line, ...] = (
 
 
 def code_of(said: str) -> str:
-    """The error code that an answer gives; `NO_CODE` where it gives none, or one that is none of
-    AWS's.
+    """Return the error code of an answer; `NO_CODE` without a valid one.
 
     Where there is none, botocore puts the HTTP status in its place: then something on the way has
     answered.

@@ -34,8 +34,9 @@ _LATIN = str.maketrans(
 
 
 def spelt_out(text: str) -> tuple[str, bool]:
-    """Spell a text in a name's characters: accents go, Latin letters are spelt out, the rest
-    becomes "-".
+    """Spell a text in a name's characters.
+
+    Accents go, Latin letters are spelt out, the rest becomes "-".
 
     The second tells whether a letter of another script is lost.
     """

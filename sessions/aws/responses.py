@@ -1,5 +1,6 @@
-"""An STS answer is checked before it is believed: what comes back is as hostile as what is
-typed.
+"""Check an STS answer before it is believed.
+
+It is as hostile as typed text.
 """
 
 import re
@@ -171,7 +172,5 @@ def unacceptable(
     message: str,
     check: str = "Check that AWS_ENDPOINT_URL_STS, if set, leads to an STS that can be trusted.",
 ) -> UnacceptableAnswer:
-    """The error for an answer that cannot be what was asked for; the message quotes nothing of
-    it.
-    """
+    """Return the error for an impossible answer; it quotes nothing of it."""
     return UnacceptableAnswer("UnacceptableAnswer", hop_number, message, check)

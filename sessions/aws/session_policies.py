@@ -117,8 +117,9 @@ def validate_policy_arns(arns: Iterable[str], role: RoleArn | None = None) -> tu
 
 
 def validate_network(text: str) -> str:
-    """Validate a network: a public address or range, a VPC's id, or a private range inside such
-    VPCs.
+    """Validate a network: an address, a range or a VPC.
+
+    It is a public address or range, a VPC's id, or a private range inside such VPCs.
     """
     if _VPC.fullmatch(text):
         return text

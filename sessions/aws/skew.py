@@ -17,8 +17,9 @@ AGREEING_SECONDS = 60
 
 
 def seen(message: str, answer: Mapping[str, Any], now: datetime) -> timedelta | None:
-    """Return how far our clock is ahead of AWS's (negative: behind); None if the answer does not
-    tell.
+    """Return how far our clock is ahead of AWS's (negative: behind).
+
+    None if the answer does not tell.
     """
     if times := _TIMES.search(message):
         try:
@@ -40,8 +41,9 @@ def date_of(answer: Mapping[str, Any]) -> datetime | None:
 
 
 def aws_time(answer: Mapping[str, Any], now: datetime) -> datetime:
-    """Return the time to judge an answer by: AWS's own, unless it is so far off that it is in
-    doubt.
+    """Return AWS's time to judge an answer by.
+
+    If it differs so far that it is in doubt, ours is returned.
     """
     date = date_of(answer)
     return date if date and abs(date - now) <= TAKEN_BY_AWS else now

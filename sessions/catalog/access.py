@@ -30,8 +30,9 @@ from sessions.permissions import Action, cut_off
 def set_access(
     session: AwsSession, access: Access, actor: Actor, *, seen: int | None = None
 ) -> None:
-    """Opens or closes a session. Who loses the right loses what they have running; the rest is
-    untouched.
+    """Set who may use a session.
+
+    People who lose the right lose their running sessions; all others are untouched.
 
     `seen`: the version of its access that this was made from. Raises `Changed` if there is another
     by now, and `Refused` for people and groups of another team, and where its creator would let

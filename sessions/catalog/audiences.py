@@ -83,8 +83,9 @@ def is_open(session: AwsSession, right: Right) -> bool:
 
 
 def opened(right: Right, session: str = "") -> Q:
-    """Match sessions that are open to everyone for that right. `session`: the way to them, with
-    `__`.
+    """Match sessions that are open to everyone for that right.
+
+    `session`: the way to them, with `__`.
     """
     return Q(**{f"{session}open_to_{'start' if right == Right.START else 'assume'}": True})
 
@@ -137,8 +138,9 @@ def _by_name(
 def limit_of(
     right: Right, sessions: QuerySet[Any, Any], kept: QuerySet[ClosedByAdmin] | None = None
 ) -> Limit:
-    """Read whom these sessions (ids), of which none is open to everyone, give that right; `kept` as
-    for `named`.
+    """Read the audiences of sessions (ids) that are not open to everyone.
+
+    For that right; `kept` as for `named`.
     """
     by_name, _ = _by_name(right, sessions, kept)
     members = Membership.objects.filter(by_name).select_related("user").order_by("pk")

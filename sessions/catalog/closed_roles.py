@@ -43,8 +43,9 @@ def sessions_with_role(team_id: UUID, role: str) -> QuerySet[AwsSession]:
 
 
 def _left_behind(team_id: UUID, role: str, having: QuerySet[AwsSession]) -> QuerySet[ClosedByAdmin]:
-    """Select what admins have closed of a role at other sessions than these: deleted ones, and such
-    as had the role.
+    """Select what admins have closed of a role at other sessions.
+
+    These are deleted ones, and ones that had the role.
     """
     return _closings(team_id, role).exclude(session__in=having.values("pk"))
 
@@ -54,8 +55,9 @@ def _closings(team_id: UUID, role: str) -> QuerySet[ClosedByAdmin]:
 
 
 def is_closed_by_admin(session: AwsSession) -> bool:
-    """Check whether an admin has closed a session, for any right: whoever made it lets in nobody
-    more.
+    """Check whether an admin has closed a session, for any right.
+
+    Its creator then lets in no more people.
     """
     if not session.is_chained or session.team_id is None:
         return False
@@ -89,8 +91,9 @@ def check_role(role_arn: str, member: Membership, session: AwsSession) -> None:
 
 
 def check_opening(session: AwsSession, member: Membership, right: Right, wanted: Audience) -> None:
-    """Refuse to give more people a right at a session, where an admin has closed it, or others its
-    role, to them.
+    """Refuse to open a session to people to whom an admin has closed it.
+
+    Or to whom an admin has closed other sessions of its role.
 
     Admins say who is let in, and whoever has made every session with the role, while no admin has
     closed it. Raises `Refused`.
@@ -125,8 +128,9 @@ def _lets_in_more(wanted: Audience, now: Audience, limit: Limit) -> bool:
 
 
 def limits_of_role(session: AwsSession) -> dict[Right, Limit]:
-    """Read to whom the role of a session is closed by what has it besides, or had it; a right that
-    is open is left out.
+    """Read to whom other sessions close a session's role.
+
+    They have the role, or had it; a right that is open is left out.
     """
     assert session.team_id is not None
     role = role_of(session)
@@ -140,8 +144,9 @@ def limits_of_role(session: AwsSession) -> dict[Right, Limit]:
 
 
 def is_admins(actor: Actor) -> bool:
-    """Check whether what an actor closes only an admin opens: admins, and the operator, who acts by
-    name.
+    """Check whether only an admin can reopen what this actor closes.
+
+    True for admins, and for the operator, who acts by name.
     """
     return isinstance(actor, str) or actor.role == Role.ADMIN
 

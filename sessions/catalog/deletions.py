@@ -1,5 +1,6 @@
-"""Delete a session and all that is assumed from it: decided in one short transaction, cleared away
-in parts where it is much.
+"""Delete a session and all sessions assumed from it.
+
+One short transaction decides it; many rows are cleared away in parts.
 
 What is decided holds for everybody at once: the sessions lose their team, so that no page, no rule
 and no worker finds them, and the link by which they hung on what stays is cut. What is left of them
@@ -56,8 +57,9 @@ def delete_session(
     seen: int | None = None,
     below_seen: str | None = None,
 ) -> int:
-    """Delete a session and everything assumed from it, at all levels; return how many sessions that
-    were.
+    """Delete a session and everything assumed from it, at all levels.
+
+    Returns how many sessions that were.
 
     Of many, the rows stay for `work_off`: the caller wakes a worker. `below_seen`: `mark_of` the
     dependants that were confirmed; raises `Changed` if they are others by now. Raises `Refused` for
@@ -136,8 +138,9 @@ def is_due() -> bool:
 
 
 def work_off(seconds: float) -> int:
-    """In a worker: clear away what is deleted, for about so long. Returns how many sessions
-    went.
+    """Clear away deleted rows for about so long (in a worker).
+
+    Returns how many sessions went.
     """
     until, cleared = time.monotonic() + seconds, 0
     waiting = list(Deletion.objects.exclude(team__in=list(map(UUID, teams_held_up()))))
@@ -159,8 +162,9 @@ def work_off(seconds: float) -> int:
 
 @transaction.atomic
 def _clear_part(deletion: Deletion, size: int) -> int:
-    """Clear away the next sessions, at most so many, from the ends of the chains upwards. 0: all of
-    them are gone.
+    """Clear away at most so many sessions, from the ends of the chains upwards.
+
+    0: all of them are gone.
     """
     lock_team(deletion.team_id)
     built_on = Exists(AssumerLink.objects.filter(assumer=OuterRef("pk")))
@@ -180,8 +184,9 @@ def _clear_part(deletion: Deletion, size: int) -> int:
 
 
 def _clear(sessions: list[AwsSession]) -> None:
-    """Delete these rows, on which nothing but each other rests, and of a root what was minted below
-    it.
+    """Delete these rows, on which nothing but each other rests.
+
+    Of a root, also the credentials issued below it.
     """
     roots = [each.pk for each in sessions if not each.is_chained]
     childless = ~Exists(Credential.objects.filter(parent=OuterRef("pk")))

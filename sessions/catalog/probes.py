@@ -1,5 +1,6 @@
-"""Test before saving: a chained draft is minted like any other need; a root draft is asked who it
-is.
+"""Test a draft before it is saved.
+
+A chained draft is issued like any other need; a root draft is asked for its identity.
 """
 
 from dataclasses import dataclass, field

@@ -45,8 +45,9 @@ from sessions.permissions import Action, can, not_to_change, working_members
 
 @dataclass(frozen=True)
 class Way:
-    """Another session that is the same at AWS: whom it is open to, and how many people have it
-    active.
+    """Hold another session that is the same at AWS.
+
+    With whom it is open to, and how many people have it active.
     """
 
     session: AwsSession
@@ -65,8 +66,9 @@ def closed_rights(session: AwsSession) -> list[Right]:
 
 
 def wider_ways(session: AwsSession, most: int) -> tuple[list[Way], bool]:
-    """List other ways to a session's role or identity that let in more people; are there still
-    more?
+    """List other ways to a session's role or identity that let in more people.
+
+    The second value tells if there are still more.
 
     A session that is open to everyone leaves nobody out: it has no wider way.
     """
@@ -83,8 +85,9 @@ def wider_ways(session: AwsSession, most: int) -> tuple[list[Way], bool]:
 
 
 def _wider(session: AwsSession, *rights: Right) -> QuerySet[AwsSession]:
-    """Select the other ways that give one of these rights, or any, to somebody the session does
-    not.
+    """Select the other ways that let in people whom the session does not.
+
+    For one of these rights, or any.
     """
     wider = Q(pk=None)
     for right in closed_rights(session):
@@ -101,8 +104,9 @@ def _wider(session: AwsSession, *rights: Right) -> QuerySet[AwsSession]:
 
 
 def _named(session: AwsSession, right: Right) -> tuple[list[int], list[UUID]]:
-    """Read the people and groups that are named for that right: one more query inside is one too
-    deep for SQLite.
+    """Read the people and groups that are named for that right.
+
+    One more query inside is one too deep for SQLite.
     """
     people, groups = named(right, AwsSession.objects.filter(pk=session.pk).values("pk"))
     return list(people.values_list("pk", flat=True)), list(groups.values_list("pk", flat=True))

@@ -175,8 +175,9 @@ def _become_another(session: AwsSession) -> None:
 
 
 def begin_saving(draft: Draft, member: Membership, session: AwsSession | None) -> Membership:
-    """Hold the team's row, then read the member again, who may still save that draft, or test it
-    before.
+    """Lock the team and read the member again.
+
+    They must still be allowed to save that draft, or to test it before.
     """
     if session is None:
         member = begin(

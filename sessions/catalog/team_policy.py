@@ -151,8 +151,9 @@ def save_policy(draft: PolicyDraft, member: Membership, *, seen: int | None = No
 def _save(
     draft: PolicyDraft, member: Membership, checked: PolicyDraft, began_at: int, seen: int | None
 ) -> TeamPolicy | None:
-    """Save it under the team's lock; None if another policy was saved since the chains were
-    checked.
+    """Save the policy under the team's lock.
+
+    None if another policy was saved since the chains were checked.
     """
     member = begin(member, Action.EDIT_POLICY)
     team = member.team
@@ -262,8 +263,9 @@ def _check_sizes(sessions: QuerySet[AwsSession], policy: TeamPolicy) -> None:
 
 
 def _check_names(sessions: QuerySet[AwsSession], policy: TeamPolicy) -> None:
-    """Check that nobody would go by another's name in CloudTrail under that policy. Raises
-    `Refused`.
+    """Check that nobody would have another's name in CloudTrail.
+
+    Under that policy. Raises `Refused`.
     """
     handles = handles_of(policy.team_id)
     with_alias: list[str] = []

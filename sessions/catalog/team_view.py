@@ -52,8 +52,9 @@ class TeamView:
         return cut_off([self.member.team_id], among=self.only)
 
     def is_dead(self, session: AwsSession) -> bool:
-        """Tell if nothing is issued because a link of the chain is cut off: see
-        `permissions.cut_off`.
+        """Tell if a link of the chain is cut off: see `permissions.cut_off`.
+
+        Nothing is issued then.
         """
         return any(each.pk in self._cut_off for each in self.chain_of(session))
 
@@ -86,8 +87,9 @@ class TeamView:
 def view_of_sessions(
     member: Membership, now: datetime, sessions: Sequence[AwsSession] = ()
 ) -> TeamView:
-    """Load these sessions and their chains alone: what it costs does not depend on the rest of the
-    team.
+    """Load these sessions and their chains alone.
+
+    The cost does not depend on the rest of the team.
     """
     loaded = {
         each.pk: each for chain in load_chains(sessions, broken=True).values() for each in chain
@@ -129,8 +131,9 @@ def view_of_team(member: Membership, now: datetime) -> TeamView:
 def _identity(
     session: AwsSession, member: Membership, policy: TeamPolicy
 ) -> tuple[str, str, str, str]:
-    """Return (account, role with path, CloudTrail name, CloudTrail ARN); blanks for an unasked
-    root.
+    """Return (account, role with path, CloudTrail name, CloudTrail ARN).
+
+    Blanks for a root that was never tested.
     """
     if not session.is_chained:
         parts = session.identity_arn.split(":", 5)

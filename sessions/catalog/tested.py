@@ -42,8 +42,9 @@ def identity_told(
     secrets: Mapping[str, Secret],
     stored: AwsSession | None,
 ) -> str:
-    """Return the ARN of this member's last test of exactly this; empty if none. Ask before
-    saving.
+    """Return the ARN of this member's last test of exactly this draft.
+
+    Empty if there is none. Ask before saving.
     """
     if ROOT_KINDS[kind].per_person:
         return ""  # it told who the tester is

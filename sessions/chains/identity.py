@@ -104,8 +104,9 @@ def check_token(
     assumer: AwsSession | None = None,
     settings: Mapping[str, str] | None = None,
 ) -> None:
-    """Refuse an edit by a token for some sessions alone that may make one of them somebody else at
-    AWS. Raises `RightLost`.
+    """Refuse an edit by a session-bound token that may change an identity at AWS.
+
+    Raises `RightLost`.
 
     Else such a token would reach every role that its person may have.
     """

@@ -104,8 +104,9 @@ class NamedHop:
 
 
 def preview(chain: Sequence[AwsSession], member: Membership, policy: TeamPolicy) -> list[NamedHop]:
-    """Every hop of a chain (root first) for that person. What is not right yet in a draft ends it
-    early.
+    """Return every hop of a chain (root first) for that person.
+
+    The first mistake in a draft ends it early.
     """
     named: list[NamedHop] = []
     if chain[0].is_chained:
@@ -156,8 +157,9 @@ class Unnamed:
 
 
 def may_be_unnamed(team: Team, policy: TeamPolicy) -> QuerySet[AwsSession]:
-    """Select the sessions whose role session name does not identify a person under that policy, by
-    alias.
+    """Select the sessions whose role session name identifies no person.
+
+    Under that policy, by alias.
     """
     found = AwsSession.objects.filter(team=team, kind=CHAINED).select_related("team", "link")
     default_names_a_person = NameTemplate(policy.role_session_name).names_a_person

@@ -15,8 +15,9 @@ from sessions.models import AwsSession, Credential, Membership, TeamPolicy
 
 @dataclass(frozen=True)
 class PlannedHop:
-    """One step of a chain for one person. Level 0 is the root, where nothing is assumed and `hop`
-    is None.
+    """Hold one step of a chain for one person.
+
+    Level 0 is the root, where nothing is assumed and `hop` is None.
     """
 
     level: int

@@ -118,8 +118,9 @@ def check_size(session: AwsSession, policy: TeamPolicy) -> None:
 
 
 def size_of(link: AssumerLink, policy: TeamPolicy) -> int:
-    """Count the characters of a hop's session policies, with the networks it is bound to, that AWS
-    counts.
+    """Count the characters of a hop's session policies, as AWS does.
+
+    The networks that it is bound to are included.
     """
     arns = tuple(link.policy_arns)
     bound = session_policies.bind_to_networks(link.policy, arns, (policy.networks, link.networks))

@@ -10,8 +10,9 @@ from sessions.models import CHAINED, AssumerLink, AwsSession
 
 
 def keys_of(session: AwsSession) -> frozenset[str]:
-    """Name who a session is at AWS, in each way that is known: by its role, by what a test has
-    told, by a root's settings.
+    """Name a session's identity at AWS in each known way.
+
+    By its role, by what a test has told, by a root's settings.
     """
     if session.is_chained:
         return frozenset([role_key(session.link.role_arn)])
@@ -20,8 +21,9 @@ def keys_of(session: AwsSession) -> frozenset[str]:
 
 
 def is_known(session: AwsSession) -> bool:
-    """Check whether all is known of who a session is at AWS. What a test tells of a root of each
-    person's is the tester.
+    """Check whether all of a session's identities at AWS are known.
+
+    A test of a per-person root tells only the tester's.
     """
     return session.is_chained or bool(session.identity_arn) or ROOT_KINDS[session.kind].per_person
 

@@ -78,8 +78,9 @@ class ShownNames:
                 continue  # of before the rules, and never sent
 
     def _overruled(self) -> list[Any]:
-        """Return the teams whose policy puts another template than {username} in place of links'
-        own.
+        """Return the teams whose policy replaces the links' own templates.
+
+        With another template than {username}.
         """
         return [team for team in self.teams if self._default(team) != HANDLE]
 
@@ -111,8 +112,9 @@ class ShownNames:
         }
 
     def _names(self, handle: str, person_id: int | None) -> list[tuple[str, str]]:
-        """The names that may come out, each with the handle that it comes of: empty for one that is
-        nobody's.
+        """Return the names that may appear, each with the handle that it contains.
+
+        The handle is empty for a name that is nobody's.
         """
         handles = {each for members in self.members.values() for each in members}
         others = (name for name, owner in self.owners.items() if owner != person_id)

@@ -120,8 +120,9 @@ _DELETE_SQLITE = (
 
 
 def delete(fingerprints: Collection[str]) -> None:
-    """Delete credentials of which the caller knows, under the team's lock, that nothing points to
-    them.
+    """Delete credentials that nothing points to.
+
+    The caller knows it, under the team's lock.
 
     Django would read them, and look for what points to them, once more. The database itself refuses
     a mistake.
@@ -147,8 +148,9 @@ _DUE_BELOW_SQLITE = _DUE_BELOW.format(
 
 
 def make_due_below(parents: Collection[str], now: datetime) -> None:
-    """Make due what stopped at these or further up, however deep below them, and whatever nothing
-    tries again.
+    """Make due all rows below these that stopped at them or further up.
+
+    And rows that nothing tries again.
 
     Every commit does this, so it is spared the building of a query, which costs more than the
     query.

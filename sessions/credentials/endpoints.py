@@ -38,8 +38,9 @@ _OF_A_REGION = {About.HOP, About.KEY, About.REGION}
 
 @dataclass
 class Health:
-    """Remember what this process has last seen of one account at one region's STS, from run to
-    run.
+    """Remember what this process last saw of one account at one region's STS.
+
+    From run to run.
     """
 
     failures: int = 0
@@ -93,8 +94,9 @@ class Route:
         return found or Health(failures=0 if region == self.home else FAILURES_TO_SHUT - 1)
 
     def now(self) -> str:
-        """Name the region that calls go to now, beside those that try whether an earlier one is
-        well again.
+        """Name the region that calls go to now.
+
+        Other calls try whether an earlier region is well again.
         """
         if not self.at(self.home).failures:
             return self.home  # which is the case but for an outage
@@ -104,8 +106,9 @@ class Route:
         return self.home
 
     def next(self, under_way: dict[str, int]) -> str | None:
-        """Name the region for one more call, with so many under way at each; None while there is
-        room at none.
+        """Name the region for one more call, given the calls under way at each.
+
+        None while none has room.
         """
         if not self.at(self.home).failures:
             return self.home
@@ -146,8 +149,9 @@ class Route:
         )
 
     def judged(self, region: str, error: AwsError) -> AwsError:
-        """Make nothing final of a rejection by a stand-in region: the root's own may say
-        otherwise.
+        """Keep a rejection by a stand-in region from being final.
+
+        The root's own region may say otherwise.
         """
         if region == self.home or error.about not in _OF_A_REGION or error.code not in REGIONAL:
             return error
@@ -163,8 +167,9 @@ class Route:
         )
 
     def other_than(self, region: str) -> str | None:
-        """Name another region that takes calls, for what cannot wait until one is shut; None if
-        there is none.
+        """Name another region that takes calls; None if there is none.
+
+        For calls that cannot wait until a region is shut.
         """
         return next((each for each in self._usable() if each != region), None)
 

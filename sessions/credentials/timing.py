@@ -75,8 +75,9 @@ def seldom() -> timedelta:
 
 
 def after(step: str) -> None:
-    """Ends this process right after a named step of a rotation, if the chaos run has asked for
-    it.
+    """End this process right after a named step of a rotation.
+
+    If the chaos run has asked for it.
     """
     if step == settings.CHAINWEB_CHAOS_KILL_AFTER:
         os.kill(os.getpid(), signal.SIGKILL)

@@ -1,5 +1,6 @@
-"""The one clock that decides: the database's, so that a worker with a wrong clock decides
-nothing.
+"""Read the one clock that decides: the database's.
+
+A worker with a wrong clock decides nothing.
 """
 
 from datetime import UTC, datetime

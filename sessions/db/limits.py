@@ -80,8 +80,10 @@ def bound_locks() -> None:
 
 
 def spare_compilation(database: dict[str, Any]) -> None:
-    """Have PostgreSQL compile no query: for one that walks along chains it expects millions of
-    rows, and compiles for longer than the query then takes.
+    """Have PostgreSQL compile no query.
+
+    For one that walks along chains it expects millions of rows, and compiles longer than the query
+    takes.
     """
     _say(database, "-c jit=off")
 
@@ -133,8 +135,9 @@ def _bound_sqlite_statements(seconds: float) -> None:
 
 
 def is_busy(error: BaseException | None) -> bool:
-    """Check whether the database let somebody wait for as long as they may: another try may
-    succeed.
+    """Check whether the database let a caller wait as long as allowed.
+
+    Another try may succeed.
     """
     return any(
         getattr(each, "sqlstate", None) in _BUSY or _sqlite_code(each) in _SQLITE_BUSY

@@ -1,5 +1,6 @@
-"""Send all values of an `in` as one parameter (`any_of`), so that thousands cost little more than
-one.
+"""Send all values of an `in` as one parameter (`any_of`).
+
+Thousands of values cost little more than one.
 
 `role_key`: which role an ARN is of.
 """

@@ -1,5 +1,6 @@
-"""Count the requests in work in a web process, and those that stand aside while they wait for a
-lock.
+"""Count the requests in work in a web process.
+
+And those that stand aside while they wait for a lock.
 
 As many again as are worked on find room there. So what one team's requests wait for keeps no others
 from being worked on.
@@ -11,8 +12,9 @@ from contextlib import contextmanager
 
 
 class Turns:
-    """Hand out turns to threads. One that stands aside gives its turn to another, and needs none to
-    go on.
+    """Give turns to threads.
+
+    A thread that stands aside gives its turn to another, and needs none to go on.
     """
 
     def __init__(self, at_once: int) -> None:

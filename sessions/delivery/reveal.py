@@ -107,8 +107,9 @@ def _reveal(session: AwsSession, member: Membership, form: str, via: str) -> Aws
 
 
 def _chain_again(session: AwsSession, member: Membership) -> list[AwsSession]:
-    """Read the session's chain again, root first, and whether the member may take its
-    credentials.
+    """Read the session's chain again, root first.
+
+    And whether the member may get its credentials.
     """
     try:
         chain = load_chain(session.pk, author_role=author_role(member.team_id))

@@ -288,8 +288,9 @@ class DatabaseStore:
 
 
 def _take_along(base: Credential | None, root: AwsSession, now: datetime) -> None:
-    """A session that the old key has opened with a code is the same user's, and is not asked for
-    again.
+    """Take over the session that the old key has opened with a code.
+
+    It is the same user's, so no code is asked for again.
     """
     if base is None or not base.is_live(now + PARENT_MARGIN):
         return

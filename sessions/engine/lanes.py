@@ -65,8 +65,9 @@ class Lane:
         return self.route.account
 
     def may_go_on(self, call: Call, since: float) -> bool:
-        """Tell if a call handed over then may still be made: region not shut, account not
-        throttled.
+        """Tell if a call handed over then may still be made.
+
+        Its region is not shut and its account not throttled.
         """
         return since >= self.throttled_at and not self.route.at(call.region).is_shut()
 
@@ -112,8 +113,9 @@ class Lanes:
                 yield lane, replace(lane.queue.popleft(), region=region)
 
     def _region(self, lane: Lane) -> str | None:
-        """Find where the lane's next call may be made; None if its share of threads or calls is
-        used.
+        """Find where the lane's next call may be made.
+
+        None if its share of threads or calls is used.
         """
         under_way = lane.handed_over.total()
         others = any(
@@ -135,8 +137,9 @@ class Lanes:
         return lane.permits > 0
 
     def shut_out(self) -> Iterator[tuple[Call, AwsError, timedelta]]:
-        """Takes out what waits in a lane that is shut: each with the last error and how long it
-        stays shut.
+        """Take out the calls that wait in a lane that is shut.
+
+        Each with the last error and how long the lane stays shut.
         """
         for lane in self.lanes.values():
             if lane.queue and lane.route.is_shut() and (error := lane.route.last_error()):

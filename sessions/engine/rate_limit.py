@@ -119,8 +119,9 @@ def _store(process_id: int) -> _Store:
 
 
 def take(account: str, wanted: int, *, asked: bool) -> tuple[int, float]:
-    """(how many of the wanted calls that account may get now, seconds until the next one if
-    none).
+    """Return (calls that account may make now, seconds until the next one).
+
+    The seconds count if there are none.
     """
     limit = settings.CHAINWEB_CALLS_PER_SECOND
     if limit <= 0 or wanted <= 0:

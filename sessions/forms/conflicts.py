@@ -59,8 +59,9 @@ class VersionedForm(forms.Form):
     def save_or_show(
         self, save: Callable[[int | None], Saved | None], read_again: Callable[[], Stored]
     ) -> Saved | None:
-        """Save it if nobody else has since; otherwise have the form show both versions, and return
-        None.
+        """Save the form if nobody else has since.
+
+        Otherwise the form shows both versions, and None is returned.
 
         None as well, with the reason on its field, where the rules refuse it.
         """

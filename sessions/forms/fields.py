@@ -48,8 +48,9 @@ class TypedField(forms.CharField):
 
 
 class ListedField(forms.ChoiceField):
-    """One of the values that are listed; what was pasted around it goes, and what is inside is
-    named.
+    """Take one of the listed values.
+
+    Characters pasted around it go; one inside is named.
     """
 
     default_error_messages = {"invalid_choice": "%(value)s is not one of the choices."}

@@ -1,5 +1,6 @@
-"""The forms about people: who may come in, what they are, whom a session is open to, and their
-tokens.
+"""Define the forms about people.
+
+Invitations, roles, access to sessions, and tokens.
 """
 
 from typing import Any

@@ -41,8 +41,9 @@ Finder = Callable[[str, str], Offer]
 
 
 def assumers(member: Membership, editing: AwsSession | None = None) -> Finder:
-    """Offer the sessions that a member may assume from, each with its kind or account and its own
-    chain.
+    """Offer the sessions that a member may assume from.
+
+    Each with its kind or account and its own chain.
     """
 
     def find(q: str, chosen: str) -> Offer:
@@ -169,8 +170,9 @@ class SessionPicker(forms.Select):
         return super().value_from_datadict(data, files, name)
 
     def render(self, name: str, value: Any, attrs: Any = None, renderer: Any = None) -> SafeString:
-        """Render the choice with what the search finds, and the search itself only where it is of
-        use.
+        """Render the choice with what the search finds.
+
+        The search itself is shown only where it is of use.
         """
         all_attrs = self.build_attrs(self.attrs, {**(attrs or {}), "name": name})
         shown = {key: text for key, text in all_attrs.items() if text not in (None, False)}

@@ -121,8 +121,9 @@ class SessionForm(VersionedForm):
 
 
 class ChainedSessionForm(SessionForm):
-    """Take an AWS IAM Role Chained: the fields of the first page, then all else the call can
-    say.
+    """Take an AWS IAM Role Chained.
+
+    The fields of the first page, then all else the call can say.
     """
 
     role_arn = plain_field("role_arn")
@@ -175,9 +176,7 @@ class ChainedSessionForm(SessionForm):
         )
 
     def clean_role_session_name(self) -> str:
-        """Leave it to the team where the page showed the team's default and it was left as it
-        is.
-        """
+        """Leave the name to the team if the page's default was kept."""
         typed = str(self.cleaned_data["role_session_name"])
         own = self.session.link.role_session_name if self.session is not None else ""
         return "" if self.is_page and not own and typed == self.policy.role_session_name else typed

@@ -165,8 +165,9 @@ class TeamPolicyForm(VersionedForm):
         return self.save()
 
     def save(self) -> TeamPolicy | None:
-        """Save the policy; None, with the reason on its field, if a rule or a session is against
-        it.
+        """Save the policy.
+
+        None, with the reason on its field, if a rule or a session is against it.
         """
         try:
             return save_policy(self.draft(), self.member, seen=self.seen)

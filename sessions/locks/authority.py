@@ -58,8 +58,9 @@ def lock_team_for(
 def lock_team_by(
     actor: Actor, team_id: UUID | None, action: Action, *sessions: AwsSession
 ) -> tuple[Team, Actor]:
-    """Hold the team's row, check that the actor may still do that, and return the actor as read
-    now.
+    """Lock the team, check that the actor may still act, and return the actor.
+
+    As read now.
 
     Who was an admin a moment ago may be none. Raises as `require_still` does.
     """
@@ -70,8 +71,9 @@ def lock_team_by(
 
 
 def begin(member: Membership, action: Action, *sessions: AwsSession) -> Membership:
-    """Hold the team's row, then read the member again, who may still do that: see
-    `require_still`.
+    """Lock the team, then read the member again.
+
+    They must still be allowed to do it: see `require_still`.
     """
     lock_team(member.team_id)
     return require_member(member, action, *sessions)

@@ -23,8 +23,9 @@ _lock = threading.local()
 
 
 def lock_taken() -> None:
-    """Note that this thread has got a team's lock at this moment: what it has waited for that is
-    not held against a part.
+    """Note that this thread has got a team's lock at this moment.
+
+    What it has waited for the lock is not held against a part.
     """
     _lock.taken_at = time.monotonic()
 
@@ -56,8 +57,9 @@ class Pace:
 
 
 def in_parts(rows: Sequence[Each], size: int = 0) -> Iterator[Sequence[Each]]:
-    """Go through the rows by at most so many, with a pause between; each part is a transaction of
-    the caller's.
+    """Go through the rows by at most so many, with a pause between.
+
+    Each part is a transaction of the caller's.
     """
     pace, at = Pace(size or AT_ONCE), 0
     while at < len(rows):

@@ -65,8 +65,9 @@ def invitation_in_hand(request: HttpRequest) -> Invitation | None:
 
 
 def _settle(request: HttpRequest, user: User) -> None:
-    """Saves a new person, and makes them a member if they were invited; neither without the
-    other.
+    """Save a new person, and make them a member if they were invited.
+
+    Neither happens without the other.
     """
     invitation = invitation_in_hand(request)
     try:
@@ -151,8 +152,9 @@ class SocialAccountAdapter(DefaultSocialAccountAdapter):  # type: ignore[misc]  
             _follow_groups_of(sociallogin)
 
     def validate_disconnect(self, account: SocialAccount, accounts: Any) -> None:
-        """Keep an identity whose groups let people in: taken off, it would come back as somebody
-        whom no admin removed.
+        """Keep an identity whose groups let people in.
+
+        Taken off, it would come back as a person whom no admin removed.
         """
         if group_map(account):
             text = "Your groups at this identity provider decide your teams, so it stays connected."
@@ -182,8 +184,9 @@ def _follow_groups_of(sociallogin: SocialLogin) -> None:
 
 
 def group_map(account: SocialAccount) -> Mapping[str, tuple[str, str]]:
-    """{group: (team's short name, role)}, as the operator has set it for that account's
-    provider.
+    """Return {group: (team's short name, role)} of that account's provider.
+
+    The operator has set it.
     """
     of_provider: Mapping[str, Mapping[str, tuple[str, str]]] = {
         OIDC: settings.OIDC_GROUPS,
@@ -219,8 +222,9 @@ def remember_the_browser(
 def remember_when_asked(
     request: HttpRequest, sociallogin: SocialLogin | None = None, **kwargs: Any
 ) -> None:
-    """In the session of this browser alone: another one of the same person's has proved nothing by
-    it.
+    """Look in the session of this browser alone.
+
+    Another session of the same person has proved nothing by it.
     """
     request.session[ASKED_AT_KEY] = asked_at(sociallogin) if sociallogin else 0
     person, began = request.session.pop(CONTINUES_KEY, (None, None))

@@ -27,8 +27,9 @@ def address_of(user: User) -> EmailAddress | None:
 
 
 def awaited_address_of(user: User) -> EmailAddress | None:
-    """Return the address that is to take the place of the one in use, and waits for its link to be
-    opened.
+    """Return the new address that waits for its link to be opened.
+
+    It then replaces the one in use.
     """
     others = EmailAddress.objects.filter(user=user, verified=False).exclude(
         email__iexact=user.email
@@ -37,8 +38,9 @@ def awaited_address_of(user: User) -> EmailAddress | None:
 
 
 def ask_for_address(request: HttpRequest, user: User, email: str) -> None:
-    """Send a link to a new address, and word to the old one. Asked again for the same address, a
-    new link.
+    """Send a link to a new address, and word to the old one.
+
+    A second request for the same address sends a new link.
     """
     old, email = address_of(user), email.lower()
     with transaction.atomic():

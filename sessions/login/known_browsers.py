@@ -31,8 +31,9 @@ def remember(request: HttpRequest, response: HttpResponse, name: str) -> None:
 
 
 def number_of(request: HttpRequest, name: str) -> str:
-    """Return the number of a browser in which the person of that name has logged in; empty if it is
-    none.
+    """Return the number of a browser in which that person has logged in.
+
+    Empty if it is none.
     """
     try:
         return _signer(name).unsign(

@@ -1,5 +1,6 @@
-"""Django's session in the database, with one rule more: a log-in ends at a fixed time after it
-began.
+"""Store Django's sessions in the database, with one rule more.
+
+A log-in ends at a fixed time after it began.
 
 Django counts from the last save, and a browser that now and then has something saved would stay
 logged in for ever.

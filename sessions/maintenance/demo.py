@@ -1,5 +1,6 @@
-"""Seed the simulated AWS's demo team: the first start makes it, each start renews its root's
-key.
+"""Seed the simulated AWS's demo team.
+
+The first start creates it; each start renews its root's key.
 """
 
 import base64

@@ -46,8 +46,9 @@ def api_error(status: int, code: str, message: str, fields: Any = None) -> JsonR
 def api_errors(
     get_response: Callable[[HttpRequest], HttpResponse],
 ) -> Callable[[HttpRequest], HttpResponse]:
-    """Give every error under /api/ its shape; the outermost middleware, so that nothing passes it
-    by.
+    """Give every error under /api/ its shape.
+
+    As the outermost middleware, it lets nothing pass by.
     """
 
     def middleware(request: HttpRequest) -> HttpResponse:

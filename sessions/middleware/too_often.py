@@ -16,8 +16,9 @@ MESSAGE = "That was too often. Ask again in {seconds} s."
 
 
 def network_of(request: HttpRequest) -> str:
-    """Name the network of a request's client: 256 IPv4 addresses (/24), or one site of IPv6
-    (/64).
+    """Name the network of a request's client.
+
+    256 IPv4 addresses (/24), or one site of IPv6 (/64).
     """
     return _network_of(request, 24)
 

@@ -1,5 +1,6 @@
-"""Credentials, keyed by the request they answer, and the needs (activations, probes) that keep
-them.
+"""Store credentials, keyed by the request they answer.
+
+And the needs (activations, probes) that keep them.
 """
 
 import uuid

@@ -23,8 +23,9 @@ def below(start: QuerySet[Any, Any]) -> RawSQL:
 
 
 def below_these(ids: Collection[Any]) -> RawSQL:
-    """Select these ids of sessions and those of everything assumed from them, for `pk__in`. The ids
-    are one parameter.
+    """Select these ids of sessions and those of everything assumed from them.
+
+    For `pk__in`. The ids are one parameter.
     """
     if connection.vendor == "sqlite":
         field = UUIDField()

@@ -16,8 +16,9 @@ class Right(models.TextChoices):
 
 
 class SessionGrant(models.Model):
-    """One person or one group who has that right on a session that is not open to everyone for
-    it.
+    """Store one person or group who has that right on a session.
+
+    The session is not open to everyone for it.
     """
 
     session = models.ForeignKey(AwsSession, on_delete=models.CASCADE, related_name="grants")

@@ -1,5 +1,6 @@
-"""Store the ledger's events: ids and names as text, no foreign keys, so they outlive their
-subjects.
+"""Store the ledger's events.
+
+Ids and names are text, without foreign keys, so that they outlive their subjects.
 """
 
 from datetime import datetime

@@ -19,8 +19,9 @@ class Role(models.TextChoices):
 
 
 class Membership(models.Model):
-    """A person in a team, and as what. `disabled_at`: shut out of this team for now, by an admin of
-    it.
+    """Store a person's role in a team.
+
+    `disabled_at`: suspended by an admin of the team.
 
     `from_sso`: made by the identity provider's groups, which then also change and end it. It holds
     only as long as their last reading, at `groups_read_at`, is recent.

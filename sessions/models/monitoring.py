@@ -14,8 +14,9 @@ class Heartbeat(models.Model):
 
 
 class Tally(models.Model):
-    """Store a count that all processes add to, for `/metrics`: STS calls, claims lost, calls
-    saved.
+    """Store a count that all processes add to, for `/metrics`.
+
+    STS calls, claims lost, calls saved.
     """
 
     name = models.CharField(max_length=40)

@@ -23,8 +23,9 @@ CHAINED_LABEL = "AWS IAM Role Chained"
 
 
 def kind_choices() -> list[tuple[str, str]]:
-    """The chained kind and every registered root kind; callable, so that a new kind makes no
-    migration.
+    """List the chained kind and every registered root kind.
+
+    A callable, so that a new kind needs no migration.
     """
     return [(CHAINED, CHAINED_LABEL), *((kind.kind, kind.label) for kind in ROOT_KINDS.values())]
 
@@ -145,8 +146,9 @@ class AwsSession(models.Model):
 
     @property
     def account(self) -> str:
-        """Return the account a root calls from, by its identity or settings; empty while
-        unknown.
+        """Return the account a root calls from, by its identity or settings.
+
+        Empty while unknown.
         """
         parts = self.identity_arn.split(":")
         return parts[4] if len(parts) > 5 else ROOT_KINDS[self.kind].account(self.settings)
@@ -163,8 +165,9 @@ class AwsSession(models.Model):
         )
 
     def chain(self) -> list["AwsSession"]:
-        """Return the sessions from the root to this one. Raises an error on a table with a
-        cycle.
+        """Return the sessions from the root to this one.
+
+        Raises an error on a table with a cycle.
         """
         return load_chains([self])[self.pk]
 
@@ -173,8 +176,9 @@ class AwsSession(models.Model):
         return len(self.chain()) - 1
 
     def height(self) -> int:
-        """Count the hops of the longest chain that begins under this session: 0 if nothing is
-        assumed from it.
+        """Count the hops of the longest chain that begins under this session.
+
+        0 if nothing is assumed from it.
         """
         return height_below(self.pk)
 
@@ -185,8 +189,9 @@ class AwsSession(models.Model):
         )
 
     def dependants(self, most: int | None = None) -> list[tuple["AwsSession", int]]:
-        """List what is assumed from this session, directly (level 1) or through others, in tree
-        order.
+        """List the sessions assumed from this one, in tree order.
+
+        Directly (level 1) or through others.
 
         At most so many, the nearest: one query a level, whatever else is below.
         """
@@ -208,8 +213,9 @@ class AwsSession(models.Model):
 
 
 def shown_alias(alias: str) -> str:
-    """Return an alias as names in CloudTrail show it, in lower case; empty where no handle is as
-    long.
+    """Return an alias as names in CloudTrail show it, in lower case.
+
+    Empty where no handle is as long.
     """
     text = alone(alias).lower()
     return text if len(text) <= LONGEST_HANDLE else ""
@@ -257,8 +263,9 @@ def load_chains(
 
 
 def load_chain(session_id: uuid.UUID, **annotations: Any) -> list[AwsSession]:
-    """Load one session's chain, root first, in one statement; empty if gone. Raises
-    `BrokenChain`.
+    """Load one session's chain, root first, in one statement.
+
+    Empty if it is gone. Raises `BrokenChain`.
     """
     start = AwsSession.objects.filter(pk=session_id, deletion=None).values("pk")
     found = (

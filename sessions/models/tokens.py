@@ -68,8 +68,9 @@ class Token(models.Model):
 
     @cached_property
     def bound_to(self) -> dict[uuid.UUID, str]:
-        """Read the sessions that a bound token is good for: {id: alias}; empty where all of them
-        are deleted.
+        """Read the sessions that a bound token is limited to: {id: alias}.
+
+        Empty where all of them are deleted.
         """
         sessions = self.sessions.all() if self.is_bound else ()
         return {session.pk: session.alias for session in sessions if session.deletion_id is None}

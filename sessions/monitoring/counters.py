@@ -48,8 +48,9 @@ def saved_by_sharing(team_id: UUID) -> int:
 
 
 def write() -> None:
-    """Adds what has come together to the database. A database that is away loses counts, and
-    nothing else.
+    """Add the collected counts to the database.
+
+    A database that is away loses counts, and nothing else.
     """
     global _written_at
     _written_at = time.monotonic()

@@ -22,8 +22,9 @@ def _client(process_id: int) -> redis.Redis:
 
 
 def connect(url: str) -> redis.Redis:
-    """A client that says no at once: redis-py's own default tries three times more, seconds
-    apart.
+    """Return a client that fails at once.
+
+    redis-py's own default retries three times, seconds apart.
     """
     return redis.Redis.from_url(
         url,

@@ -65,8 +65,9 @@ def _bring_in(team: Team, user: User, role: Role, identity: Identity | None) -> 
 
 @transaction.atomic
 def _note_reading(team: Team, user: User) -> None:
-    """Keep when a person's groups were read, and have what they started minted again if it stood
-    still.
+    """Store when a person's groups were read.
+
+    Sessions of theirs that had stopped for it are issued again.
     """
     lock_team(team.pk)
     now = database_now()

@@ -72,8 +72,9 @@ def _open_now() -> QuerySet[Invitation]:
 
 
 def invitation_by_code(code: Secret) -> Invitation | None:
-    """The open invitation with that code; None for one that never was, is used, withdrawn or
-    expired.
+    """Return the open invitation with that code.
+
+    None for one that never was, is used, withdrawn or expired.
     """
     return _open_now().filter(digest=digest_of(code)).first()
 

@@ -36,8 +36,9 @@ def _forget_awaited_address(user: User) -> None:
 
 
 def revoke_tokens(team: Team, user: User, actor: str, *, reason: str | None = None) -> list[Entry]:
-    """Revoke all of a person's tokens in a team. The caller holds the team, and writes the
-    events.
+    """Revoke all of a person's tokens in a team.
+
+    The caller holds the team, and writes the events.
     """
     now = database_now()
     tokens = list(Token.objects.filter(team=team, user=user, revoked_at=None, expires_at__gt=now))

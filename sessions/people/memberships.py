@@ -160,8 +160,9 @@ def remove_member(
     *,
     by_groups: bool = False,
 ) -> None:
-    """Takes a person out of a team: activations end, tokens are revoked, the next request finds no
-    member.
+    """Remove a person from a team.
+
+    Activations end, tokens are revoked, the next request finds no member.
 
     Their sessions stay; for the assumers of these the successor answers. Raises `Refused` for the
     last admin. It lasts until an admin lets them in again, whatever groups say; not so `by_groups`,
@@ -228,8 +229,9 @@ def set_person_active(user: User, active: bool, actor: str) -> None:
 
 @transaction.atomic(durable=True)
 def remove_second_factors(user: User, actor: str) -> None:
-    """The operator's help for somebody who has lost theirs: authenticator, passkeys and recovery
-    codes go.
+    """Remove the second factors of a person who has lost theirs.
+
+    Authenticator, passkeys and recovery codes; the operator does it.
     """
     removed = sorted(Authenticator.objects.filter(user=user).values_list("type", flat=True))
     Authenticator.objects.filter(user=user).delete()
@@ -241,7 +243,8 @@ def remove_second_factors(user: User, actor: str) -> None:
 
 
 def cut_off_sessions(team: Team) -> list[AwsSession]:
-    """The sessions for whose assumer nobody answers any more, for the admin to take over or to
-    delete.
+    """List the sessions without an owner.
+
+    An admin takes them over or deletes them.
     """
     return list(AwsSession.objects.filter(pk__any_of=cut_off([team.pk])).order_by("alias"))

@@ -133,8 +133,9 @@ def rename_in_cloudtrail(
 
 
 def _checked(model: type[User | Team], field: str, value: str) -> None:
-    """Raise `Refused` for a value that is too long, empty, or in letters the field does not
-    take.
+    """Check a value against its field; raises `Refused`.
+
+    It may be too long, empty, or in letters the field does not take.
     """
     try:
         model._meta.get_field(field).clean(value, None)  # type: ignore[union-attr]  # a column of the table
@@ -207,8 +208,9 @@ def create_person(username: str, password: Secret | None, email: str = "") -> Us
 
 
 def free_username(wanted: str) -> str:
-    """A user name like that one, ASCII, that nobody has: for people whom the identity provider
-    brings.
+    """Return a free ASCII user name like that one.
+
+    For people whom the identity provider brings.
     """
     for name in _proposals(aws_name_from(wanted).translate({ord("="): "-", ord(","): "-"})):
         taken = User.objects.filter(username__iexact=name).exists()

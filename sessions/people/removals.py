@@ -1,5 +1,6 @@
-"""An admin's removal lasts: whatever a provider's groups say, only an admin lets a person in
-again.
+"""Keep an admin's removal of a person.
+
+Whatever a provider's groups say, only an admin lets the person in again.
 """
 
 from datetime import datetime
@@ -23,8 +24,9 @@ Identity = tuple[str, str]  # provider, uid
 
 
 def remember_removal(team: Team, user: User, actor: str) -> None:
-    """Keep that an admin took a person out, and as whom the providers know them. Under the team's
-    lock.
+    """Store that an admin removed a person, and their identities at the providers.
+
+    Under the team's lock.
     """
     now = database_now()
     identities = SocialAccount.objects.filter(user=user).values_list("provider", "uid")
@@ -42,8 +44,9 @@ def _remember(team: Team, user: User, actor: str, at: datetime, *identities: Ide
 
 
 def is_removed(team: Team, user: User, identity: Identity | None = None) -> bool:
-    """Check whether an admin took this person out of the team, or whoever had this identity
-    before.
+    """Check whether an admin removed this person from the team.
+
+    Or a person who had this identity before.
     """
     who = Q(user=user)
     if identity:

@@ -1,5 +1,6 @@
-"""The seeds of one-time codes, sealed like credentials: what is in the database does not make a
-code.
+"""Seal the seeds of one-time codes like credentials.
+
+The content of the database does not make a code.
 """
 
 import base64

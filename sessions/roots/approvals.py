@@ -114,8 +114,9 @@ def ask_approval(root: AwsSession, member: Membership) -> Approval:
 
 @transaction.atomic
 def end_approval(root: AwsSession, member: Membership) -> bool:
-    """Forgets what the member has approved. What was made of it lives on to its end, but is not
-    renewed.
+    """Forget the member's approval.
+
+    Credentials issued with it live on to their end, but are not renewed.
     """
     lock_team(root.team_id)
     gone, _ = Approval.objects.filter(pk=key_of(root, person_for(root, member.user))).delete()
@@ -260,8 +261,9 @@ def _store(approval: Approval, advanced: Advanced, now: datetime) -> bool:
 
 
 def _problem(approval: Approval, advanced: Advanced, now: datetime) -> Problem | None:
-    """Say what stands in the way, also where that is an answer that was lost: what AWS gives for a
-    state is often good once.
+    """Describe what stands in the way of an approval.
+
+    Also a lost answer: AWS often gives it only once for a state.
     """
     if advanced.problem is None:
         return None

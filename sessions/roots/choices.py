@@ -32,8 +32,9 @@ class Listed:
 
 
 def picked_fields(root: AwsSession) -> list[Field]:
-    """Return the settings that are picked from lists, in order: each may depend on the one
-    before.
+    """Return the settings that are picked from lists, in order.
+
+    Each may depend on the one before.
     """
     return [field for field in ROOT_KINDS[root.kind].fields if field.picked]
 

@@ -79,8 +79,9 @@ def have_tried(roots: Collection[Credential]) -> None:
 
 
 def take(row: Credential) -> tuple[list[Given], bool]:
-    """In a worker that holds the row: what was given for it, which is gone with that, and whether
-    any of it is too old.
+    """Take the codes given for a row that this worker holds.
+
+    They are gone with that. Tells as well whether any of them is too old.
 
     Raises `SealingError`; then it is left for a worker that can open it.
     """
@@ -106,8 +107,9 @@ def take(row: Credential) -> tuple[list[Given], bool]:
 
 
 def put_back(row: Credential, given: Sequence[Given]) -> bool:
-    """Seal again what AWS has not answered about; False if something was given since. Inside the
-    transaction that says so.
+    """Seal the codes again that AWS has not answered about.
+
+    False if new ones were given since. Inside the transaction that says so.
     """
     if not given or RootAnswer.objects.filter(credential=row).exists():
         return False

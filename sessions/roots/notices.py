@@ -89,8 +89,9 @@ def go_on_below(parents: Collection[str], now: datetime) -> None:
 
 
 def go_on_beside(minted: Sequence[Credential], now: datetime) -> None:
-    """Have tried what is assumed from the same hops as these and was rejected by the region, which
-    has just taken a call.
+    """Retry the rows below the same hops that the region had rejected.
+
+    The region has just taken a call.
     """
     # What has been issued before, and without that trouble, says nothing new: most commits look for
     # nothing.

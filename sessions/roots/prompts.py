@@ -97,9 +97,7 @@ def at_root(root: AwsSession, member: Membership, now: datetime) -> Waiting | No
 
 
 def in_team(member: Membership, sessions: Iterable[AwsSession], now: datetime) -> list[Waiting]:
-    """The roots among these on which something of this member waits now, in the order of their
-    aliases.
-    """
+    """Return the roots among these that wait for this member now, by alias."""
     roots = {session.pk: session for session in sessions if not session.is_chained}
     stopped: set[UUID] = set()
     for row in Credential.objects.filter(root__in=list(roots), level=0, problem__isnull=False):

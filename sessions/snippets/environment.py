@@ -54,8 +54,9 @@ def cleared(snippet: Snippet) -> tuple[str, ...]:
 
 
 def variables(snippet: Snippet) -> Mapping[str, str | Secret]:
-    """The variables to set, in order, checked: a quoting function may take any of them. Raises
-    ValueError.
+    """Return the variables to set, in order and checked.
+
+    A quoting function may take any of them. Raises ValueError.
     """
     credentials = credentials_of(snippet)
     found: dict[str, str | Secret] = {

@@ -28,8 +28,9 @@ BUSY_SECONDS = 2
 
 
 def is_the_databases(error: BaseException | None) -> bool:
-    """Check whether the database is away, full, busy or read-only: that passes, unlike an error of
-    ours.
+    """Check whether the database is away, full, busy or read-only.
+
+    That passes, unlike an error of ours.
     """
     if has_ended_us(error):
         return True

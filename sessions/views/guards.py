@@ -42,8 +42,9 @@ def user_of(request: HttpRequest) -> User:
 
 
 def member_in(request: HttpRequest, team_slug: str, action: Action | None = None) -> Membership:
-    """The caller's membership in that team; 404 if they are not in it, 403 if they may not do that
-    there.
+    """Return the caller's membership in that team.
+
+    404 if they are not in it, 403 if they may not do that there.
 
     403, and the way back, also for members whose groups have to be read again.
     """
@@ -96,8 +97,9 @@ def require(member: Membership, action: Action, session: AwsSession | None = Non
 
 
 def back_or_session(request: HttpRequest, session_id: UUID) -> HttpResponse:
-    """Go back to the page that `next` names, if it is one of ours by its path; else to the
-    session's.
+    """Redirect to the page that `next` names, if it is one of ours by its path.
+
+    Else to the session's page.
     """
     back = request.POST.get("next", "")
     hosts = {request.get_host()}

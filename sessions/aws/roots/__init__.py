@@ -143,8 +143,9 @@ class RootKind(ABC):
         return bool(self.asks(settings))
 
     def asks_sts(self, settings: Mapping[str, str]) -> bool:
-        """Tell whether base credentials come of a call to STS, so that another region can give them
-        as well.
+        """Tell whether base credentials come from a call to STS.
+
+        Another region can then give them as well.
         """
         return self.keeps_base(settings)
 
@@ -153,8 +154,9 @@ class RootKind(ABC):
         return ""
 
     def identity(self, settings: Mapping[str, str]) -> str:
-        """Name who the root is at AWS, as far as the settings alone tell it: two roots with the
-        same text are the same there.
+        """Name the root's identity as far as its settings tell it.
+
+        Two roots with the same text are the same at AWS.
 
         A role is named by its `role_key`. Empty: the settings do not tell.
         """
@@ -162,8 +164,9 @@ class RootKind(ABC):
         return " ".join([self.kind, *values]) if values and all(values) else ""
 
     def written_at(self, settings: Mapping[str, str]) -> datetime | None:
-        """Find when the file that base credentials come of was last written, by this machine; None
-        if it is not there.
+        """Return when the file that holds the base credentials was last written.
+
+        By this machine; None if it is not there.
         """
         return None
 
@@ -194,8 +197,9 @@ class RootKind(ABC):
     def choices(
         self, name: str, settings: Mapping[str, str], state: Secret, region: str
     ) -> tuple[Choice, ...]:
-        """The values of the picked field of that name, as AWS lists them for the person who
-        approved.
+        """Return the choices for a picked field.
+
+        AWS lists them for the person who approved.
 
         `settings` may lack this field and those after it, and holds those before it.
         """
@@ -217,8 +221,9 @@ class RootKind(ABC):
         """
 
     def summary(self, settings: Mapping[str, str]) -> str:
-        """A few characters that tell one root of this kind from another, for the list; nothing
-        secret.
+        """Return a short text that tells roots of this kind apart in lists.
+
+        It holds nothing secret.
         """
         return ""
 

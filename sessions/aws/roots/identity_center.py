@@ -103,8 +103,9 @@ class IdentityCenter(RootKind):
         )
 
     def identity(self, settings: Mapping[str, str]) -> str:
-        """Name the account's role: an account belongs to one portal, which may have several
-        addresses.
+        """Name the account's role.
+
+        An account belongs to one portal, which may have several addresses.
         """
         account, role = settings.get("account_id", ""), settings.get("role_name", "")
         return f"{self.kind} {account} {role.lower()}" if account and role else ""

@@ -1,5 +1,6 @@
-"""Assume a role with an identity provider's token from a file, as Kubernetes or a CI runner writes
-it.
+"""Assume a role with an identity provider's token from a file.
+
+Kubernetes or a CI runner writes the file.
 
 Which files these may be is the operator's to say: a member picks one of them and types no path.
 """

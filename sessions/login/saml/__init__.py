@@ -1,5 +1,6 @@
-"""Log-in by SAML, which is an extra: allauth's provider, and what Chainweb wants to know beyond
-it.
+"""Log people in by SAML, which is an extra.
+
+allauth's provider, and what Chainweb wants to know beyond it.
 """
 
 SAML = "saml"  # the id of the one SAML provider, and its name in the addresses

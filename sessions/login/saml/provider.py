@@ -65,8 +65,9 @@ class SAMLProvider(library.SAMLProvider):  # type: ignore[misc]  # allauth is un
         return uid
 
     def extract_extra_data(self, data: Any) -> dict[str, Any]:
-        """Return {"attributes": {name: [value, …]}, "authn_instant": seconds since 1970} of a
-        checked answer.
+        """Return the attributes and the time of a checked answer.
+
+        {"attributes": {name: [value, …]}, "authn_instant": seconds since 1970}.
         """
         return {
             "attributes": data.get_attributes(),

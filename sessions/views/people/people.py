@@ -1,5 +1,6 @@
-"""A team's people: who they are, what they are, what they hold; invite, change, shut out,
-remove.
+"""Show and change a team's people.
+
+Invite, change, suspend and remove them.
 """
 
 from collections.abc import Callable
@@ -59,9 +60,7 @@ CHANGES = (
 @login_required
 @require_safe
 def people(request: HttpRequest, team_slug: str) -> HttpResponse:
-    """Everybody in the team, the invitations that are open, the groups, and what nobody answers
-    for.
-    """
+    """List the team's people, open invitations, groups and sessions without an owner."""
     member = member_in(request, team_slug, Action.SEE_PEOPLE)
     now = database_now()
     invitations = Invitation.objects.filter(team=member.team, ended_at=None, expires_at__gt=now)
@@ -207,8 +206,9 @@ def _save_change(
     save: Callable[[int | None], object],
     done: str,
 ) -> HttpResponse:
-    """Saves one of a person's two forms; what is wrong with it, or has changed meanwhile, is said
-    in it.
+    """Save one of a person's two forms.
+
+    The form says what is wrong with it, or has changed meanwhile.
     """
     member, person = ways
     _opened(form, person)
@@ -302,8 +302,9 @@ def person_readmit(request: HttpRequest, team_slug: str, person_id: int) -> Http
 @recently_logged_in
 @require_http_methods(["GET", "HEAD", "POST"])
 def person_remove(request: HttpRequest, team_slug: str, person_id: int) -> HttpResponse:
-    """Says what goes with a person and what they still hold; then, on POST, takes them out of the
-    team.
+    """Show what is lost with a person and what they still hold.
+
+    On POST, remove the person from the team.
     """
     if request.method == "POST":
         return _change(

@@ -19,8 +19,9 @@ from sessions.views.guards import member_in, recently_logged_in, require
 
 
 def _tokens_for(member: Membership) -> QuerySet[Token]:
-    """Return the tokens a member may see and revoke: their own, or with that right all of the
-    team's.
+    """Return the tokens a member may see and revoke.
+
+    Their own, or with that right all of the team's.
     """
     tokens = (
         Token.objects.filter(team=member.team).select_related("user").prefetch_related("sessions")

@@ -1,5 +1,6 @@
-"""The rotation of a root's long-lived key: ask for it, watch it, go on after a refusal, give it
-up.
+"""Rotate a root's long-lived key.
+
+Ask for it, watch it, continue after a refusal, cancel it.
 """
 
 from uuid import UUID
@@ -39,8 +40,9 @@ def _root_for(request: HttpRequest, session_id: UUID) -> tuple[AwsSession, Membe
 @login_required
 @require_safe
 def key_rotation_page(request: HttpRequest, session_id: UUID) -> HttpResponse:
-    """Show what a key rotation does and the progress of the last one, which the live part
-    follows.
+    """Show what a key rotation does and the progress of the last one.
+
+    The live part follows it.
     """
     root, _ = _root_for(request, session_id)
     rotation = rotation_of(root)

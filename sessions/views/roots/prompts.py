@@ -104,8 +104,9 @@ def forget_approval(request: HttpRequest, session_id: UUID) -> HttpResponse:
 @recently_logged_in
 @require_http_methods(["GET", "HEAD", "POST"])
 def choose(request: HttpRequest, session_id: UUID) -> HttpResponse:
-    """Offer one list of AWS after the other to the member who approved; the last choice saves
-    all.
+    """Offer one list of AWS after the other to the member who approved.
+
+    The last choice saves all.
     """
     root, member = session_for(request, session_id, Action.EDIT)
     fields = [] if root.is_chained else choices.picked_fields(root)

@@ -248,8 +248,9 @@ def delete_session_page(request: HttpRequest, session_id: UUID) -> HttpResponse:
 @sensitive_post_parameters()
 @require_POST
 def test_session(request: HttpRequest, team_slug: str, kind: str) -> HttpResponse:
-    """Let a worker try the form's values; answer with the probe's panel, which polls until it is
-    over.
+    """Let a worker test the form's values.
+
+    The answer is the probe's panel, which polls until the test is over.
     """
     member = member_in(request, team_slug)
     request_limits.take(request_limits.TEST, member.user_id)

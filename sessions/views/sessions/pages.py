@@ -66,8 +66,9 @@ def home(request: HttpRequest) -> HttpResponse:
 @login_required
 @require_safe
 def session_list(request: HttpRequest, team_slug: str) -> HttpResponse:
-    """All sessions of a team, searchable; polled by its own table, which then gets the rows
-    alone.
+    """List all sessions of a team, searchable.
+
+    Its own table polls it, and then gets the rows alone.
     """
     member = member_in(request, team_slug)
     view = view_of_team(member, database_now())
@@ -248,8 +249,9 @@ def _hop(session: AwsSession, level: int, hop: Any, row: Any, view: TeamView) ->
 
 
 def _events(session: AwsSession, member: Membership) -> list[dict[str, Any]]:
-    """Return the last events of this session: all for admins and auditors, else the member's
-    own.
+    """Return the last events of this session.
+
+    All for admins and auditors, else the member's own.
     """
     lines = Event.objects.filter(team_id=str(member.team_id), session_id=str(session.pk)).order_by(
         "-seq"

@@ -25,8 +25,9 @@ from sessions.views.guards import member_in, require, session_being_edited, sess
 
 
 def people_to_preview(member: Membership) -> list[Membership]:
-    """List the people whose names a member may preview: all for readers of the ledger, else
-    oneself.
+    """List the people whose names a member may preview.
+
+    All for readers of the ledger, else oneself.
     """
     if not can(member, Action.READ_LEDGER):
         return [member]
@@ -92,8 +93,9 @@ def _why_refused(chain: list[AwsSession], member: Membership, session: AwsSessio
 
 
 def _typed_chain(typed: Mapping[str, Any], member: Membership) -> list[AwsSession]:
-    """Return the chain that the valid fields make, root first; empty while one that counts is
-    missing.
+    """Return the chain that the valid fields make, root first.
+
+    Empty while a field that counts is missing.
     """
     assumer = typed.get("assumer")
     if not (typed.get("role_arn") and "role_session_name" in typed and assumer):
