@@ -20,6 +20,12 @@ from sessions.chains.requests import PlannedHop, plan, secure, secure_all, touch
 from sessions.credentials.timing import LEAST_LIFE
 from sessions.db.clock import database_now
 from sessions.ledger import Entry, Subject
+from sessions.ledger.events.sessions import (
+    RotationAsked,
+    SessionEnded,
+    SessionStarted,
+    SessionStopped,
+)
 from sessions.locks import parts
 from sessions.locks.authority import begin, lock_team
 from sessions.locks.held_up import passed_over, teams_held_up
@@ -28,7 +34,6 @@ from sessions.models import (
     AwsSession,
     Credential,
     Ended,
-    EventKind,
     Membership,
     Move,
     Probe,
@@ -102,12 +107,8 @@ def _start(sessions: Sequence[AwsSession], member: Membership) -> list[Activatio
             other.append(activation)
         activation.credential, activation.identity, activation.ends_at = leaf, identity, ends_at
         activations.append(activation)
-        data = {
-            "ends_at": ends_at.isoformat(timespec="seconds"),
-            "again": session.pk in before,
-            "credential": leaf.pk,
-        }
-        entries.append(Entry(EventKind.SESSION_STARTED, actor, session, data))
+        said = SessionStarted(ends_at=ends_at, again=session.pk in before, credential=leaf.pk)
+        entries.append(Entry(said, actor, session))
     Activation.objects.bulk_create([each for each in activations if each.session_id not in before])
     again = {each.pk for each in before.values()}
     Activation.objects.filter(pk__any_of=again).update(ends_at=ends_at)
@@ -138,7 +139,7 @@ def _stop(sessions: Sequence[AwsSession], member: Membership) -> int:
     team = lock_team(member.team_id)
     ids = [session.pk for session in sessions]
     theirs = Activation.objects.filter(user=member.user, session_id__any_of=ids)
-    entries = _end(theirs, EventKind.SESSION_STOPPED, member.user.get_username())
+    entries = _end(theirs, SessionStopped, member.user.get_username())
     ledger.append(team.pk, entries)
     return len(entries)
 
@@ -158,17 +159,8 @@ def rotate_session(session: AwsSession, member: Membership) -> bool:
         return False
     leaf = secure(plan(chain, member, TeamPolicy.of(team.pk)), now, force=True)
     _move(started[0], leaf)
-    ledger.append(
-        team.pk,
-        [
-            Entry(
-                EventKind.ROTATION_ASKED,
-                member.user.get_username(),
-                session,
-                {"credential": leaf.pk},
-            )
-        ],
-    )
+    asked = RotationAsked(credential=leaf.pk)
+    ledger.append(team.pk, [Entry(asked, member.user.get_username(), session)])
     return True
 
 
@@ -214,7 +206,7 @@ def _end_by_the_clock(over: QuerySet[Activation]) -> int:
             with passed_over(team_id), transaction.atomic():
                 lock_team(team_id)
                 some = over.filter(session__team_id=team_id).order_by("ends_at")[: pace.size]
-                entries = _end(some, EventKind.SESSION_ENDED, "clock")
+                entries = _end(some, SessionEnded, "clock")
                 ledger.append(team_id, entries)
             ended += len(entries)
             if len(entries) < pace.size:
@@ -350,7 +342,9 @@ def _move(activation: Activation, leaf: Credential) -> bool:
     return True
 
 
-def _end(activations: QuerySet[Activation], kind: EventKind, actor: str) -> list[Entry]:
+def _end(
+    activations: QuerySet[Activation], kind: type[SessionStopped | SessionEnded], actor: str
+) -> list[Entry]:
     # Plain values, and all that goes in a few statements: thousands end together that were started
     # together.
     ended = list(
@@ -361,7 +355,7 @@ def _end(activations: QuerySet[Activation], kind: EventKind, actor: str) -> list
     Activation.objects.filter(pk__any_of=[row[0] for row in ended]).delete()
     erase_all_unneeded(row[1] for row in ended)
     return [
-        Entry(kind, actor, Subject(session_id, alias), {"credential": credential_id, "of": person})
+        Entry(kind(credential=credential_id, owner=person), actor, Subject(session_id, alias))
         for _, credential_id, session_id, alias, person in ended
     ]
 
@@ -378,7 +372,7 @@ def end_activations(activations: QuerySet[Activation], actor: str) -> list[Entry
 
     The caller holds the team's lock and writes the events.
     """
-    return _end(activations, EventKind.SESSION_STOPPED, actor)
+    return _end(activations, SessionStopped, actor)
 
 
 def delete_probes(probes: QuerySet[Probe]) -> int:

@@ -21,15 +21,8 @@ from sessions.aws.arn import InvalidArn, RoleArn
 from sessions.aws.roots import ROOT_KINDS
 from sessions.exceptions import RightLost
 from sessions.ledger import Entry, Subject
-from sessions.models import (
-    Activation,
-    AwsSession,
-    Credential,
-    Ended,
-    EventKind,
-    Membership,
-    Problem,
-)
+from sessions.ledger.events.sessions import SessionEndedByEdit
+from sessions.models import Activation, AwsSession, Credential, Ended, Membership, Problem
 from sessions.models.sessions import load_chains
 
 WHAT = {
@@ -215,15 +208,16 @@ def tell(ended: Sequence[Activation], why: Why | None, now: datetime) -> list[En
     actor = "worker" if why.by == "somebody" else why.by
     return [
         Entry(
-            EventKind.SESSION_ENDED_BY_EDIT,
+            SessionEndedByEdit(
+                people=(each.user.get_username(),),
+                credential=each.credential_id,
+                owner=each.user.get_username(),
+                by=why.by,
+                what=why.what,
+                alias=why.alias,
+            ),
             actor,
             Subject(each.session_id, each.session.alias),
-            {
-                "credential": each.credential_id,
-                "of": each.user.get_username(),
-                "for": [each.user.get_username()],
-                **why.as_json(),
-            },
         )
         for each in ended
     ]

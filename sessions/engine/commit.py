@@ -1,8 +1,9 @@
 """The one transaction in which results become credentials, states and lines of the ledger."""
 
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import replace
 from datetime import datetime
+from functools import partial
 from typing import Any
 
 from django.db import transaction
@@ -18,7 +19,9 @@ from sessions.db.clock import database_now
 from sessions.engine import retries
 from sessions.engine.claims import Claim, hold_teams
 from sessions.ledger import Entry
-from sessions.models import Activation, Credential, EventKind, Probe, Problem
+from sessions.ledger.events import EventData
+from sessions.ledger.events.credentials import CredentialMinted, CredentialRejected
+from sessions.models import Activation, Credential, Probe, Problem
 from sessions.monitoring import counters
 from sessions.roots import notices
 
@@ -184,27 +187,21 @@ def _entry(row: Credential, outcome: Outcome, needs: Sequence[Need]) -> Entry | 
         return notices.entry(row, outcome, needs)
     match outcome:
         case Minted(credentials):
-            ends = credentials.expires_at
-            return _line(
-                row,
-                EventKind.CREDENTIAL_MINTED,
-                needs,
-                {
-                    "access_key_id": credentials.access_key_id,
-                    "parent_access_key_id": outcome.parent_access_key_id,
-                    "arn": outcome.arn,
-                    "sts_region": outcome.region,
-                    "expires_at": _text(ends) if ends else None,
-                },
+            minted = partial(
+                CredentialMinted,
+                access_key_id=credentials.access_key_id,
+                parent_access_key_id=outcome.parent_access_key_id,
+                arn=outcome.arn,
+                sts_region=outcome.region,
+                expires_at=credentials.expires_at,
             )
+            return _line(row, minted, needs)
         # One line per refusal, not one per try of an outage.
         case Refusal(error) if row.problem is None or row.problem.code != error.code:
-            return _line(
-                row,
-                EventKind.CREDENTIAL_REFUSED,
-                needs,
-                {"code": error.code, "at_hop": error.hop, "message": error.message},
+            rejected = partial(
+                CredentialRejected, code=error.code, at_hop=error.hop, message=error.message
             )
+            return _line(row, rejected, needs)
         case _:
             return None
 
@@ -219,18 +216,14 @@ def _since(problem: Problem, row: Credential, now: datetime) -> Problem:
     return replace(problem, since=known.since or now)
 
 
-def _line(row: Credential, kind: EventKind, needs: Sequence[Need], data: dict[str, Any]) -> Entry:
+def _line(row: Credential, kind: Callable[..., EventData], needs: Sequence[Need]) -> Entry:
+    """Return the line about a hop's call; `kind` lacks only what the row and its needs say."""
     session = next((need.session for need in needs if need.direct and need.session), None)
-    return Entry(
-        kind,
-        "worker",
-        session,
-        {
-            "credential": row.pk,
-            "hop": row.level,
-            "role_arn": row.request["role_arn"],
-            "role_session_name": row.request["role_session_name"],
-            "for": sorted({need.person for need in needs}),
-            **data,
-        },
+    said = kind(
+        credential=row.pk,
+        hop=row.level,
+        role_arn=row.request["role_arn"],
+        role_session_name=row.request["role_session_name"],
+        people=tuple(sorted({need.person for need in needs})),
     )
+    return Entry(said, "worker", session)

@@ -1,5 +1,6 @@
 """Take the steps of key rotations that are due."""
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any
@@ -28,9 +29,11 @@ from sessions.credentials.payloads import (
 from sessions.credentials.timing import PARENT_MARGIN, backoff, second_try
 from sessions.db.clock import database_now
 from sessions.ledger import Entry
+from sessions.ledger.events import EventData
+from sessions.ledger.events.roots import KeyRotationEnded, KeyRotationRejected, KeyRotationStep
 from sessions.locks.authority import lock_team
 from sessions.locks.held_up import PATIENT_SECONDS, passed_over, wait_for
-from sessions.models import AwsSession, Credential, EventKind, KeyRotation
+from sessions.models import AwsSession, Credential, KeyRotation
 from sessions.roots import notices
 from sessions.roots.key_rotation import _current_id, _names
 from sessions.sealing import SealingError
@@ -126,10 +129,14 @@ class DatabaseStore:
         if not self.row.release(**changes):
             raise LostHold
 
-    def _say(self, kind: EventKind, **data: Any) -> None:
-        said = {"old_key_id": self.row.old_key_id, "new_key_id": self.row.new_key_id, **data}
-        said["for"] = [self.row.asked_by]
-        ledger.append(self.row.team_id, [Entry(kind, "worker", self.row.root, said)])
+    def _say(self, kind: Callable[..., EventData], **about: str) -> None:
+        said = kind(
+            people=(self.row.asked_by,),
+            old_key_id=self.row.old_key_id,
+            new_key_id=self.row.new_key_id,
+            **about,
+        )
+        ledger.append(self.row.team_id, [Entry(said, "worker", self.row.root)])
 
     # --- what aws.key_rotation asks of it ---------------------------------------------------------
 
@@ -242,7 +249,7 @@ class DatabaseStore:
     def _told(self, step: Step) -> None:
         self._write(problem=None, attempts=0)
         self._load()
-        self._say(EventKind.KEY_ROTATION_STEP, step=str(step))
+        self._say(KeyRotationStep, step=str(step))
 
     def took(self, step: Step) -> None:
         if step not in {Step.DEACTIVATE, Step.DELETE}:
@@ -262,7 +269,7 @@ class DatabaseStore:
                 ended_at=database_now(),
                 sealed_new=None,
             )
-            self._say(EventKind.KEY_ROTATION_ENDED, step=str(step))
+            self._say(KeyRotationEnded, step=str(step))
 
     def put_off(self, error: AwsError) -> None:
         """Tried again by itself where that helps; otherwise when a person says so."""
@@ -284,7 +291,7 @@ class DatabaseStore:
                 changes |= {"ended_at": now, "sealed_new": None}
             self._release(attempts=min(tries + 1, 1000), **changes)
             if self.row.problem is None or self.row.problem.code != error.code:
-                self._say(EventKind.KEY_ROTATION_REFUSED, code=error.code, message=error.message)
+                self._say(KeyRotationRejected, code=error.code, message=error.message)
 
 
 def _take_along(base: Credential | None, root: AwsSession, now: datetime) -> None:

@@ -16,10 +16,10 @@ from sessions.credentials.outcomes import problem_of
 from sessions.credentials.payloads import open_root_secrets
 from sessions.db.clock import database_now
 from sessions.ledger import Entry
+from sessions.ledger.events.roots import RootVerified
 from sessions.models import (
     CHAINED,
     AwsSession,
-    EventKind,
     Probe,
     ProbeState,
     Role,
@@ -72,8 +72,13 @@ def run_root_probe(probe_id: str) -> None:
         if session is not None and probe.state == ProbeState.OK and probe.sealed_secrets is None:
             same = AwsSession.objects.filter(pk=session.pk, secret_version=session.secret_version)
             same.filter(settings=probe.settings).update(identity_arn=probe.result["identity"])
-        data = {"for": [probe.user.get_username()], "kind": probe.kind, **probe.result}
-        ledger.append(probe.team_id, [Entry(EventKind.ROOT_VERIFIED, "worker", session, data)])
+        told = RootVerified(
+            people=(probe.user.get_username(),),
+            kind=probe.kind,
+            identity=probe.result.get("identity"),
+            problem=probe.result.get("problem"),
+        )
+        ledger.append(probe.team_id, [Entry(told, "worker", session)])
     is_stored = (
         probe.sealed_secrets is None and session is not None and session.settings == probe.settings
     )

@@ -12,6 +12,7 @@ from sessions.aws import proof
 from sessions.credentials.outcomes import Outcome, Refusal, problem_of, tries_before
 from sessions.db.clock import database_now
 from sessions.ledger import Entry
+from sessions.ledger.events.sessions import SourceIdentityDropped
 from sessions.locks.authority import lock_team
 from sessions.locks.held_up import passed_over
 from sessions.models import (
@@ -19,7 +20,6 @@ from sessions.models import (
     AssumerLink,
     AwsSession,
     Credential,
-    EventKind,
     SourceIdentity,
     TeamPolicy,
 )
@@ -70,8 +70,10 @@ def _mark(team_id: Any, rows: Iterable[Credential]) -> None:
                 continue
             AwsSession.objects.filter(pk=session.pk).update(version=F("version") + 1)
             marked_now.append(session)
-            data = {"hop": row.level, "role_arn": row.request["role_arn"], "refused": ACTION}
-            entries.append(Entry(EventKind.SOURCE_IDENTITY_DROPPED, "worker", session, data))
+            dropped = SourceIdentityDropped(
+                hop=row.level, role_arn=row.request["role_arn"], refused=ACTION
+            )
+            entries.append(Entry(dropped, "worker", session))
     for session in marked_now:
         follow(team_id, database_now(), below=session, asked=True)
     ledger.append(team_id, entries)

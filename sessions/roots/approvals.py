@@ -23,6 +23,7 @@ from sessions.credentials.outcomes import Deferred, cannot_open, problem_of
 from sessions.credentials.timing import DEFERRED_FOR, backoff
 from sessions.db.clock import database_now
 from sessions.ledger import Entry
+from sessions.ledger.events.roots import ApprovalAsked, ApprovalEnded, ApprovalGiven
 from sessions.locks.authority import begin_answer, lock_team
 from sessions.locks.held_up import PATIENT_SECONDS, passed_over, wait_for
 from sessions.models import (
@@ -30,7 +31,6 @@ from sessions.models import (
     ApprovalStage,
     AwsSession,
     Credential,
-    EventKind,
     Membership,
     Problem,
     User,
@@ -108,7 +108,7 @@ def ask_approval(root: AwsSession, member: Membership) -> Approval:
             "scope": scope_of(root),
         },
     )
-    ledger.append(root.team_id, [Entry(EventKind.APPROVAL_ASKED, actor, root, {"kind": root.kind})])
+    ledger.append(root.team_id, [Entry(ApprovalAsked(kind=root.kind), actor, root)])
     return approval
 
 
@@ -121,10 +121,8 @@ def end_approval(root: AwsSession, member: Membership) -> bool:
     lock_team(root.team_id)
     gone, _ = Approval.objects.filter(pk=key_of(root, person_for(root, member.user))).delete()
     if gone:
-        data = {"kind": root.kind, "why": "forgotten on request"}
-        ledger.append(
-            root.team_id, [Entry(EventKind.APPROVAL_ENDED, member.user.get_username(), root, data)]
-        )
+        ended = ApprovalEnded(kind=root.kind, why="forgotten on request")
+        ledger.append(root.team_id, [Entry(ended, member.user.get_username(), root)])
     return bool(gone)
 
 
@@ -283,12 +281,14 @@ def _problem(approval: Approval, advanced: Advanced, now: datetime) -> Problem |
 
 def _tell(approval: Approval, stage: ApprovalStage, advanced: Advanced) -> None:
     who = approval.user.get_username() if approval.user else approval.asked_by
-    data: dict[str, Any] = {"kind": approval.kind, "scope": approval.scope[:500], "for": [who]}
+    kind, scope, people = approval.kind, approval.scope[:500], (who,)
     if stage == ApprovalStage.GIVEN:
-        ledger.append(approval.team_id, [Entry(EventKind.APPROVAL_GIVEN, who, None, data)])
+        given = ApprovalGiven(people=people, kind=kind, scope=scope)
+        ledger.append(approval.team_id, [Entry(given, who)])
     elif advanced.problem:
-        data["why"] = advanced.problem.code
-        ledger.append(approval.team_id, [Entry(EventKind.APPROVAL_ENDED, who, None, data)])
+        why = advanced.problem.code
+        ended = ApprovalEnded(people=people, kind=kind, scope=scope, why=why)
+        ledger.append(approval.team_id, [Entry(ended, who)])
 
 
 def _waiting_roots(approval: Approval) -> list[Credential]:

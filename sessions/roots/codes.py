@@ -16,8 +16,9 @@ from sessions.credentials.outcomes import CODE_LIFE, Given
 from sessions.db.clock import database_now
 from sessions.exceptions import Refused
 from sessions.ledger import Entry
+from sessions.ledger.events.roots import RootAnswered
 from sessions.locks.authority import begin_answer
-from sessions.models import AwsSession, Credential, EventKind, Membership, RootAnswer
+from sessions.models import AwsSession, Credential, Membership, RootAnswer
 from sessions.secret import Secret
 
 
@@ -50,8 +51,8 @@ def give_codes(root: AwsSession, member: Membership, typed: dict[str, str]) -> N
         answer.sealed = sealing.seal_to_workers(code, answer.place)
         answer.save(force_insert=True)
     have_tried([row])
-    data = {"credential": row.pk, "what": sorted(checked)}
-    ledger.append(root.team_id, [Entry(EventKind.ROOT_ANSWERED, actor, root, data)])
+    answered = RootAnswered(credential=row.pk, what=tuple(sorted(checked)))
+    ledger.append(root.team_id, [Entry(answered, actor, root)])
 
 
 def _checked(ask: Ask, text: str) -> Secret:

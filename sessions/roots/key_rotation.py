@@ -13,8 +13,9 @@ from sessions.aws.roots import ROOT_KINDS
 from sessions.db.clock import database_now
 from sessions.exceptions import Refused as NotAllowed
 from sessions.ledger import Entry
+from sessions.ledger.events.roots import KeyRotationAsked
 from sessions.locks.authority import begin
-from sessions.models import AwsSession, EventKind, KeyRotation, Membership
+from sessions.models import AwsSession, KeyRotation, Membership
 from sessions.permissions import Action
 
 log = structlog.get_logger(__name__)
@@ -50,8 +51,8 @@ def ask_rotation(root: AwsSession, member: Membership) -> KeyRotation:
                 old_key_id=old_key_id,
                 due_at=now,
             )
-            data = {"old_key_id": old_key_id}
-            ledger.append(root.team_id, [Entry(EventKind.KEY_ROTATION_ASKED, actor, root, data)])
+            asked = KeyRotationAsked(old_key_id=old_key_id)
+            ledger.append(root.team_id, [Entry(asked, actor, root)])
             return rotation
     except IntegrityError:
         raise NotAllowed("", "The key is being rotated already.") from None
@@ -77,11 +78,9 @@ def ask_again(rotation: KeyRotation, member: Membership, *, withdraw: bool = Fal
     rotation.withdrawn = rotation.withdrawn or withdraw
     rotation.due_at, rotation.attempts = database_now(), 0
     rotation.save(update_fields=["withdrawn", "due_at", "attempts"])
-    data = {"old_key_id": rotation.old_key_id, "withdraw": withdraw, "again": True}
+    asked = KeyRotationAsked(old_key_id=rotation.old_key_id, withdraw=withdraw, again=True)
     actor = member.user.get_username()
-    ledger.append(
-        rotation.team_id, [Entry(EventKind.KEY_ROTATION_ASKED, actor, rotation.root, data)]
-    )
+    ledger.append(rotation.team_id, [Entry(asked, actor, rotation.root)])
 
 
 def _names(root: AwsSession) -> tuple[str, str]:

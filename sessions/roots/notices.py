@@ -3,7 +3,6 @@
 from collections.abc import Collection, Sequence
 from dataclasses import replace
 from datetime import datetime
-from typing import Any
 
 from django.db import transaction
 from django.db.models import Q
@@ -17,8 +16,9 @@ from sessions.credentials.needs import Need
 from sessions.credentials.outcomes import Blocked, Minted, Outcome, Refusal, problem_of
 from sessions.db.clock import database_now
 from sessions.ledger import Entry
+from sessions.ledger.events.roots import RootOpened, RootRejected, RootWaits
 from sessions.locks.authority import lock_team
-from sessions.models import AwsSession, Credential, EventKind, Membership, Problem
+from sessions.models import AwsSession, Credential, Membership, Problem
 from sessions.roots.problems import root_problems
 
 
@@ -151,19 +151,22 @@ def broken_roots(member: Membership) -> list[tuple[AwsSession, Problem]]:
 
 def entry(row: Credential, outcome: Outcome, needs: Sequence[Need]) -> Entry | None:
     """Return the event about a root's kept base credentials, once for each reason."""
-    data: dict[str, Any] = {"credential": row.pk, "for": sorted({need.person for need in needs})}
+    people = tuple(sorted({need.person for need in needs}))
     match outcome:
         case Minted(given):
-            ends = given.expires_at.isoformat(timespec="seconds") if given.expires_at else None
-            data |= {"access_key_id": given.access_key_id, "expires_at": ends}
-            if ROOT_KINDS[row.root.kind].asks_sts(row.root.settings):
-                data["sts_region"] = outcome.region
-            return Entry(EventKind.ROOT_OPENED, "worker", row.root, data)
+            asked_sts = ROOT_KINDS[row.root.kind].asks_sts(row.root.settings)
+            opened = RootOpened(
+                people=people,
+                credential=row.pk,
+                access_key_id=given.access_key_id,
+                expires_at=given.expires_at,
+                sts_region=outcome.region if asked_sts else None,
+            )
+            return Entry(opened, "worker", row.root)
         case Refusal(error) if row.problem is None or row.problem.code != error.code:
             waits = isinstance(error, WaitingForPerson)
-            kind = EventKind.ROOT_WAITS if waits else EventKind.ROOT_REFUSED
-            return Entry(
-                kind, "worker", row.root, data | {"code": error.code, "message": error.message}
-            )
+            kind = RootWaits if waits else RootRejected
+            stopped = kind(people=people, credential=row.pk, code=error.code, message=error.message)
+            return Entry(stopped, "worker", row.root)
         case _:
             return None
