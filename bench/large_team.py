@@ -3,6 +3,7 @@
 The part that is asked about is the same in each size.
 """
 
+import json
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any
@@ -18,6 +19,7 @@ from sessions.catalog.sessions import Draft, save_session
 from sessions.chains.requests import root_row
 from sessions.credentials.payloads import seal_credentials
 from sessions.db.clock import database_now
+from sessions.ledger.events.credentials import CredentialMinted, CredentialRevealed
 from sessions.models import (
     CHAINED,
     Activation,
@@ -297,14 +299,12 @@ def _happen(team: LargeTeam, first: int, last: int, now: datetime) -> None:
     """
     head = LedgerHead.objects.get(pk=str(team.admin.team_id))
     names = _choice([f"'{each.user.get_username()}'" for each in team.bystanders])
-    ends = (now + timedelta(hours=1)).isoformat(timespec="seconds")
-    data = {
-        "credential.minted": '{"access_key_id": "ASIA", "for": []}',
-        "credential.revealed": (
-            f'{{"access_key_id": "ASIA", "expires_at": "{ends}", "via": "page", "form": "env"}}'
-        ),
-    }
-    for at, (kind, content) in enumerate(data.items()):
+    ends = now + timedelta(hours=1)
+    minted = CredentialMinted.read({"access_key_id": "ASIA", "expires_at": ends.isoformat()})
+    revealed = CredentialRevealed(
+        access_key_id="ASIA", credential="", expires_at=ends, form="posix", via="page"
+    )
+    for at, said in enumerate((minted, revealed)):
         _insert(
             Event,
             first,
@@ -312,11 +312,11 @@ def _happen(team: LargeTeam, first: int, last: int, now: datetime) -> None:
             team_id=f"'{team.admin.team_id}'",
             seq=f"{head.seq} + 2 * (i - {first}) + {at + 1}",
             at=_literal(Event, "at", now),
-            kind=f"'{kind}'",
+            kind=f"'{said.tag}'",
             actor="'worker'" if at == 0 else names,
             session_id=_hex("5", 32),
             session_alias="'Crowd-' || i",
-            data=f"'{content}'",
+            data=f"'{json.dumps(said.as_data())}'",
             prev="'made up'",
             hash="'made up'",
         )

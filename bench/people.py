@@ -16,13 +16,13 @@ from sessions.chains.requests import PlannedHop, plan
 from sessions.credentials.payloads import seal_credentials
 from sessions.db.clock import database_now
 from sessions.ledger import Entry
+from sessions.ledger.events.sessions import SessionStarted
 from sessions.models import (
     CHAINED,
     Activation,
     AssumerLink,
     AwsSession,
     Credential,
-    EventKind,
     Membership,
     Role,
     TeamPolicy,
@@ -152,10 +152,11 @@ def start_all(house: House, due_at: datetime | None = None) -> None:
         with transaction.atomic():
             lines = [
                 Entry(
-                    EventKind.SESSION_STARTED,
+                    SessionStarted(
+                        ends_at=each.ends_at, again=False, credential=each.credential_id
+                    ),
                     actor,
                     each.session,
-                    {"credential": each.credential_id},
                 )
                 for each in activations[at : at + ROWS_AT_ONCE]
             ]

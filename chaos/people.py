@@ -101,11 +101,10 @@ def _team(slug: str) -> tuple[Any, "AwsSession"]:
 
 
 def _gone(slug: str) -> int:
-    from sessions.models import Event, EventKind
+    from sessions.ledger.events.people import MemberRemoved
+    from sessions.models import Event
 
-    removed = Event.objects.filter(
-        kind=EventKind.MEMBER_REMOVED, data__member__startswith=f"{slug}-"
-    )
+    removed = Event.objects.filter(kind=MemberRemoved.tag, data__member__startswith=f"{slug}-")
     return removed.count()
 
 

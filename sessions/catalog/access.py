@@ -11,12 +11,13 @@ from sessions.catalog.audiences import Access, Audience, access_of
 from sessions.catalog.closed_roles import check_opening, is_admins, keep_closed
 from sessions.exceptions import NotThere, Refused
 from sessions.ledger import Entry
+from sessions.ledger.events.people import GroupChanged, GroupCreated, GroupDeleted
+from sessions.ledger.events.sessions import AccessChanged
 from sessions.locks.authority import Actor, lock_team_by, lock_team_for, name_of
 from sessions.locks.versions import expect
 from sessions.models import (
     AssumerLink,
     AwsSession,
-    EventKind,
     Membership,
     Right,
     SessionGrant,
@@ -96,12 +97,12 @@ def write_accesses(
             access.start.everyone,
             access.assume.everyone,
         )
-        data = {
-            "start": access.start.as_event(),
-            "assume": access.assume.as_event(),
-            "cut_off": [alias for assumer, alias in cut if assumer == session.pk],
-        }
-        entries.append(Entry(EventKind.ACCESS_CHANGED, name_of(actor), session, data))
+        changed = AccessChanged(
+            start=access.start.as_event(),
+            assume=access.assume.as_event(),
+            cut_off=tuple(alias for assumer, alias in cut if assumer == session.pk),
+        )
+        entries.append(Entry(changed, name_of(actor), session))
     return [*entries, *settle(team, name_of(actor), sessions=ids, cut_links=cut_links)]
 
 
@@ -162,15 +163,15 @@ def save_group(
                 *(each.user_id for each in chosen),
             }
             group.members.set(chosen)
-            kind = EventKind.GROUP_CREATED if creating else EventKind.GROUP_CHANGED
-            data = {
-                "group_id": str(group.pk),
-                "name": name,
-                "people": sorted(each.user.get_username() for each in chosen),
-            }
+            kind = GroupCreated if creating else GroupChanged
+            saved = kind(
+                group_id=str(group.pk),
+                name=name,
+                people=tuple(sorted(each.user.get_username() for each in chosen)),
+            )
             actor = by.user.get_username()
             ended = settle(team, actor, people=concerned)
-            ledger.append(team.pk, [Entry(kind, actor, data=data), *ended])
+            ledger.append(team.pk, [Entry(saved, actor), *ended])
             return group
     except IntegrityError as error:
         if "group_name" in str(error):
@@ -189,8 +190,8 @@ def _group_again(group: TeamGroup) -> TeamGroup:
 def delete_group(group: TeamGroup, actor: Actor) -> None:
     """Deletes a group, and with it what it opened to its people."""
     team = lock_team_for(actor, group.team_id, Action.MANAGE_PEOPLE)
-    data = {"group_id": str(group.pk), "name": group.name}
+    deleted = GroupDeleted(group_id=str(group.pk), name=group.name)
     people = list(group.members.values_list("user", flat=True))
     group.delete()
     ended = settle(team, name_of(actor), people=people)
-    ledger.append(team.pk, [Entry(EventKind.GROUP_DELETED, name_of(actor), data=data), *ended])
+    ledger.append(team.pk, [Entry(deleted, name_of(actor)), *ended])

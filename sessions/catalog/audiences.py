@@ -7,6 +7,7 @@ from uuid import UUID
 
 from django.db.models import Q, QuerySet
 
+from sessions.ledger.events.sessions import Opening
 from sessions.models import AwsSession, ClosedByAdmin, Membership, Right, SessionGrant, TeamGroup
 
 
@@ -25,14 +26,14 @@ class Audience:
             *(group.team_id for group in self.groups),
         }
 
-    def as_event(self) -> dict[str, Any]:
+    def as_event(self) -> Opening:
         if self.everyone:
-            return {"everyone": True}
-        return {
-            "everyone": False,
-            "people": sorted(member.user.get_username() for member in self.members),
-            "groups": sorted(group.name for group in self.groups),
-        }
+            return Opening(everyone=True)
+        return Opening(
+            everyone=False,
+            people=tuple(sorted(member.user.get_username() for member in self.members)),
+            groups=tuple(sorted(group.name for group in self.groups)),
+        )
 
 
 NOBODY = Audience(everyone=False)

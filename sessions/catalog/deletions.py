@@ -23,6 +23,7 @@ from sessions.credentials.needs import needs_of
 from sessions.db.clock import database_now
 from sessions.exceptions import Refused
 from sessions.ledger import Entry
+from sessions.ledger.events.sessions import SessionDeleted
 from sessions.locks import parts
 from sessions.locks.authority import begin, lock_team
 from sessions.locks.held_up import passed_over, teams_held_up
@@ -33,7 +34,6 @@ from sessions.models import (
     AwsSession,
     Credential,
     Deletion,
-    EventKind,
     KeyRotation,
     Membership,
     Move,
@@ -84,10 +84,7 @@ def delete_session(
     if len(ids) < parts.AT_ONCE:
         doomed = [*reversed([below for below, _ in session.dependants()]), session]
         entries = end_activations_of(doomed, actor)
-        told = [
-            Entry(EventKind.SESSION_DELETED, actor, each, {"with": session.alias})
-            for each in doomed
-        ]
+        told = [Entry(SessionDeleted(deleted_with=session.alias), actor, each) for each in doomed]
         ledger.append(member.team_id, [*entries, *told])
         _clear(doomed)
     else:
@@ -128,8 +125,8 @@ def _decide(session: AwsSession, member: Membership, actor: str, below: int) -> 
             ("sealed", "problem", "due_at", "asked_at", "fence")
         )
         Credential.objects.filter(root=session.pk, level=0).update(**nothing, lease_until=None)
-    data = {"with": session.alias, "below": below}
-    ledger.append(member.team_id, [Entry(EventKind.SESSION_DELETED, actor, session, data)])
+    deleted = SessionDeleted(deleted_with=session.alias, below=below)
+    ledger.append(member.team_id, [Entry(deleted, actor, session)])
 
 
 def is_due() -> bool:
@@ -176,8 +173,8 @@ def _clear_part(deletion: Deletion, size: int) -> int:
     entries = end_activations_of(some, deletion.actor)
     for each in some:
         if each.pk != deletion.session_id:  # whose line was written when it was decided
-            told = {"with": deletion.alias}
-            entries.append(Entry(EventKind.SESSION_DELETED, deletion.actor, each, told))
+            told = SessionDeleted(deleted_with=deletion.alias)
+            entries.append(Entry(told, deletion.actor, each))
     ledger.append(deletion.team_id, entries)
     _clear(some)
     return len(some)

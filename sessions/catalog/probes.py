@@ -19,6 +19,7 @@ from sessions.credentials.outcomes import not_its_own, problem_of
 from sessions.credentials.payloads import seal_root_secrets
 from sessions.db.clock import database_now
 from sessions.ledger import Entry
+from sessions.ledger.events.sessions import ProbeAsked
 from sessions.locks import parts
 from sessions.locks.authority import lock_team
 from sessions.locks.held_up import passed_over
@@ -27,7 +28,6 @@ from sessions.models import (
     AssumerLink,
     AwsSession,
     Credential,
-    EventKind,
     Membership,
     Probe,
     ProbeState,
@@ -76,12 +76,8 @@ def start_probe(draft: Draft, member: Membership, session: AwsSession | None) ->
         if draft.secrets:
             probe.sealed_secrets = seal_root_secrets(draft.secrets, probe.place)
     probe.save()
-    data = {
-        key: value for key, value in draft.as_event().items() if key not in {"alias", "profile"}
-    }
-    ledger.append(
-        member.team_id, [Entry(EventKind.PROBE_ASKED, member.user.get_username(), session, data)]
-    )
+    asked = draft.as_event(ProbeAsked)
+    ledger.append(member.team_id, [Entry(asked, member.user.get_username(), session)])
     return probe
 
 

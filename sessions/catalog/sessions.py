@@ -3,10 +3,10 @@
 What is active follows an edit that leaves it who it is.
 """
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from copy import copy
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, TypeVar
 
 from django.db import IntegrityError, transaction
 
@@ -22,19 +22,22 @@ from sessions.credentials.payloads import seal_root_secrets
 from sessions.db.clock import database_now
 from sessions.exceptions import Refused
 from sessions.ledger import Entry
+from sessions.ledger.events import EventData
+from sessions.ledger.events.sessions import SessionCreated, SessionEdited
 from sessions.locks.authority import begin
 from sessions.locks.versions import expect
 from sessions.models import (
     CHAINED,
     AssumerLink,
     AwsSession,
-    EventKind,
     Membership,
     TeamPolicy,
 )
 from sessions.models.sessions import load_chains
 from sessions.permissions import Action, can, why_not_create, why_not_kind
 from sessions.secret import Secret
+
+Told = TypeVar("Told", bound=EventData)
 
 
 @dataclass(frozen=True)
@@ -61,26 +64,28 @@ class Draft:
         """Return what the link of a chained session stores."""
         return {"assumer": self.assumer, **AssumerLink.fields_of(self.hop)}
 
-    def as_event(self) -> dict[str, Any]:
-        """Return what the ledger keeps of the draft: everything but the secrets."""
-        data: dict[str, Any] = {
-            "kind": self.kind,
-            "alias": self.alias,
-            "profile": self.profile,
-            "region": self.region,
-        }
+    def as_event(self, kind: Callable[..., Told], **about: str) -> Told:
+        """Return the event that tells of the draft: everything but the secrets."""
         if self.kind == CHAINED:
-            said = self.hop.stored()
-            data |= {
-                "assumer": str(self.assumer.pk) if self.assumer else "",
-                "assumer_alias": self.assumer.alias if self.assumer else "",
-                **{name: said[name] for name in ("role_arn", "role_session_name", "external_id")},
-                **self.hop.to_json(),
-            }
-        else:
-            data |= {"settings": dict(self.settings), "secrets_changed": sorted(self.secrets)}
-            data |= {"sts_region": self.sts_region} if self.sts_region else {}
-        return data
+            return kind(kind=self.kind, region=self.region, hop=self._hop_as_event(), **about)
+        return kind(
+            kind=self.kind,
+            region=self.region,
+            settings=self.settings,
+            secrets_changed=tuple(sorted(self.secrets)),
+            sts_region=self.sts_region,
+            hop={},
+            **about,
+        )
+
+    def _hop_as_event(self) -> dict[str, Any]:
+        said = self.hop.stored()
+        return {
+            "assumer": str(self.assumer.pk) if self.assumer else "",
+            "assumer_alias": self.assumer.alias if self.assumer else "",
+            **{name: said[name] for name in ("role_arn", "role_session_name", "external_id")},
+            **self.hop.to_json(),
+        }
 
 
 def save_session(
@@ -132,7 +137,7 @@ def save_session(
                 not link_before or link_before["role_arn"] != draft.hop.role_arn
             ):
                 entries = close_like_role(session, member)
-            kind = EventKind.SESSION_CREATED if creating else EventKind.SESSION_EDITED
+            kind = SessionCreated if creating else SessionEdited
             if not creating and not asks_the_same:
                 why = None
                 if what := what_changed(before, link_before, session, session.identity_arn):
@@ -140,8 +145,11 @@ def save_session(
                     go_along(own)
                     why = Why(member.user.get_username(), what, session.alias)
                 follow(member.team_id, database_now(), below=session, why=why)
-            saved = Entry(kind, member.user.get_username(), session, _as_event(draft, session))
-            ledger.append(member.team_id, [saved, *entries])
+            saved = draft.as_event(
+                kind, alias=draft.alias, profile=draft.profile, identity=session.identity_arn
+            )
+            told = Entry(saved, member.user.get_username(), session)
+            ledger.append(member.team_id, [told, *entries])
             return session
     except IntegrityError as error:
         if "alias" in str(error):
@@ -159,12 +167,6 @@ def _is_only_shown_otherwise(draft: Draft, session: AwsSession, member: Membersh
     return draft.alias == session.alias and all(
         getattr(session.link, name) == value for name, value in said.items()
     )
-
-
-def _as_event(draft: Draft, session: AwsSession) -> dict[str, Any]:
-    """Return what the ledger keeps of the draft, and of a root its tested identity."""
-    known = {"identity": session.identity_arn} if session.identity_arn else {}
-    return draft.as_event() | known
 
 
 def _become_another(session: AwsSession) -> None:

@@ -21,6 +21,7 @@ from sessions.db.batches import in_batches
 from sessions.db.clock import database_now
 from sessions.exceptions import Refused
 from sessions.ledger import Entry
+from sessions.ledger.events.sessions import PolicyChanged, SessionCreated, SessionEdited
 from sessions.locks.authority import begin
 from sessions.locks.versions import expect
 from sessions.models import (
@@ -28,7 +29,6 @@ from sessions.models import (
     AssumerLink,
     AwsSession,
     Event,
-    EventKind,
     Membership,
     SourceIdentity,
     TeamPolicy,
@@ -42,7 +42,7 @@ NAMING = ("role_session_name", "names_locked", "username_demanded")
 # it again.
 HOURS = range(1, 7 * 24 + 1)
 # The events that tell of a session that may be otherwise than it was checked.
-SAVED = (EventKind.SESSION_CREATED, EventKind.SESSION_EDITED)
+SAVED = (SessionCreated.tag, SessionEdited.tag)
 # How often the chains are checked anew because somebody else has changed the policy meanwhile.
 TRIES = 3
 
@@ -176,12 +176,11 @@ def _save(
     policy.save()
     if changed.keys() != {"activation_hours"}:  # which alone asks AWS for nothing new
         follow(team.pk, database_now())
-    data = {
-        "before": {name: _plain(old) for name, (old, _) in changed.items()},
-        "after": {name: _plain(new) for name, (_, new) in changed.items()},
-    }
-    actor = member.user.get_username()
-    ledger.append(team.pk, [Entry(EventKind.POLICY_CHANGED, actor, data=data)])
+    told = PolicyChanged(
+        before={name: _plain(old) for name, (old, _) in changed.items()},
+        after={name: _plain(new) for name, (_, new) in changed.items()},
+    )
+    ledger.append(team.pk, [Entry(told, member.user.get_username())])
     return policy
 
 

@@ -17,21 +17,27 @@ from sessions.ledger.events import (
 
 
 @shared
-class _SessionSaved(EventData):
-    """Hold what a session became. A chained one says its hop, a root its settings, never a secret.
+class _Draft(EventData):
+    """Hold what a draft says: of a chained session its hop, of a root its settings, never a secret.
 
     `hop` stands beside the fields: a new parameter of AssumeRole needs no change here.
     """
 
     kind: str
-    alias: str
-    profile: str
     region: str
     settings: Mapping[str, Any] | None = None
     secrets_changed: tuple[str, ...] | None = None
     sts_region: str = ""
-    identity: str = ""
     hop: Mapping[str, Any] = beside()
+
+
+@shared
+class _SessionSaved(_Draft):
+    """Hold what a session became. `identity`: who a root is at AWS, where a test has told."""
+
+    alias: str
+    profile: str
+    identity: str = ""
 
     def what(self) -> str:
         """Name the session and what it is at AWS."""
@@ -174,18 +180,11 @@ class RotationAsked(EventData):
 
 
 @event
-class ProbeAsked(EventData):
-    """Record that a draft was tried before saving. `hop` is as in `SessionCreated`."""
+class ProbeAsked(_Draft):
+    """Record that a draft was tried before saving."""
 
     tag = "probe.asked"
     label = "test before saving"
-
-    kind: str
-    region: str
-    settings: Mapping[str, Any] | None = None
-    secrets_changed: tuple[str, ...] | None = None
-    sts_region: str = ""
-    hop: Mapping[str, Any] = beside()
 
     def summary(self) -> str:
         return f"tested before saving: {self.hop.get('role_arn') or self.kind}"
