@@ -44,7 +44,7 @@ class SealingError(Exception):
 
 
 @dataclass(frozen=True)
-class Place:
+class SealContext:
     """Name where a sealed value is stored, which is part of what authenticates it."""
 
     table: str
@@ -117,7 +117,7 @@ def key_id_of(sealed: Stored) -> str:
     return sealed[2 : 2 + sealed[1]].decode("ascii", "replace")
 
 
-def seal(secret: Secret, place: Place) -> bytes:
+def seal(secret: Secret, place: SealContext) -> bytes:
     """Closes a secret for one place under the newest of `CHAINWEB_SEAL_KEYS`."""
     keys = _seal_keys(settings.CHAINWEB_SEAL_KEYS)
     if not keys:
@@ -129,7 +129,7 @@ def seal(secret: Secret, place: Place) -> bytes:
     )
 
 
-def open_sealed(sealed: Stored, place: Place) -> Secret:
+def open_sealed(sealed: Stored, place: SealContext) -> Secret:
     """Opens what `seal` closed for this very place; anything else raises `SealingError`."""
     sealed = bytes(sealed)
     key_id = key_id_of(sealed)
@@ -145,7 +145,7 @@ def open_sealed(sealed: Stored, place: Place) -> Secret:
         ) from None
 
 
-def seal_to_workers(secret: Secret, place: Place) -> bytes:
+def seal_to_workers(secret: Secret, place: SealContext) -> bytes:
     """Seal a root's secret to the workers' public key.
 
     This process itself cannot open it again.
@@ -158,7 +158,7 @@ def seal_to_workers(secret: Secret, place: Place) -> bytes:
     return _head(HPKE, key_id) + SUITE.encrypt(secret.reveal().encode(), key, info=place.bound())
 
 
-def open_as_worker(sealed: Stored, place: Place) -> Secret:
+def open_as_worker(sealed: Stored, place: SealContext) -> Secret:
     """Open what `seal_to_workers` sealed.
 
     Only workers have `CHAINWEB_ROOT_KEYS`.

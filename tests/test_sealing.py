@@ -11,10 +11,10 @@ import traceback
 import pytest
 
 from sessions import sealing
-from sessions.sealing import Place, SealingError
+from sessions.sealing import SealContext, SealingError
 from sessions.secret import Secret
 
-HERE = Place("chains_credential", "sealed", "row", "team", 1)
+HERE = SealContext("chains_credential", "sealed", "row", "team", 1)
 ELSEWHERE = [
     dataclasses.replace(HERE, **change)
     for change in (

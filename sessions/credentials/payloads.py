@@ -9,7 +9,7 @@ from sessions import sealing
 from sessions.aws.credentials import AwsCredentials
 from sessions.aws.roots import ROOT_KINDS
 from sessions.models import AwsSession, Credential
-from sessions.sealing import Place, Stored
+from sessions.sealing import SealContext, Stored
 from sessions.secret import Secret
 
 
@@ -69,14 +69,14 @@ def _fits(sealed: Mapping[str, Any], row: Credential) -> bool:
     )
 
 
-def seal_root_secrets(secrets: Mapping[str, Secret], place: Place) -> bytes:
+def seal_root_secrets(secrets: Mapping[str, Secret], place: SealContext) -> bytes:
     """Closes a root's secrets to the workers' key."""
     return sealing.seal_to_workers(
         Secret(json.dumps({name: value.reveal() for name, value in secrets.items()})), place
     )
 
 
-def open_root_secrets(sealed: Stored | None, place: Place) -> dict[str, Secret]:
+def open_root_secrets(sealed: Stored | None, place: SealContext) -> dict[str, Secret]:
     """Opens them again; only in a worker."""
     if sealed is None:
         return {}

@@ -10,7 +10,7 @@ from sessions import sealing
 from sessions.db.batches import in_batches
 from sessions.models import Approval, AwsSession, Credential, KeyRotation, Probe, RootAnswer
 from sessions.people.second_factors import reseal_seeds
-from sessions.sealing import Place
+from sessions.sealing import SealContext
 from sessions.secret import Secret
 
 
@@ -55,7 +55,7 @@ def reseal_all() -> Resealed:
     return Resealed(total.moved + moved, total.already + already, total.unopened + unopened)
 
 
-def _sealed_to_workers() -> list[tuple[str, Callable[[Any], Place], QuerySet[Any]]]:
+def _sealed_to_workers() -> list[tuple[str, Callable[[Any], SealContext], QuerySet[Any]]]:
     """(column, the place of a row's value, the rows) for all that only workers open."""
     return [
         ("sealed", lambda row: row.place(row.generation), Credential.objects.filter(level=0)),
@@ -74,10 +74,10 @@ def _with_value(rows: QuerySet[Any], column: str) -> Iterator[Any]:
 def _move(
     row: Any,
     column: str,
-    place: Place,
+    place: SealContext,
     newest: str,
-    unlock: Callable[[bytes, Place], Secret],
-    lock: Callable[[Secret, Place], bytes],
+    unlock: Callable[[bytes, SealContext], Secret],
+    lock: Callable[[Secret, SealContext], bytes],
     total: Resealed,
 ) -> None:
     old = bytes(getattr(row, column))

@@ -13,7 +13,7 @@ from sessions.models.leased import Retried
 from sessions.models.people import Team, User
 from sessions.models.problems import Problem, ProblemField
 from sessions.models.sessions import AwsSession
-from sessions.sealing import Place
+from sessions.sealing import SealContext
 
 
 class Credential(Retried):
@@ -70,9 +70,11 @@ class Credential(Retried):
     def __str__(self) -> str:
         return f"{self.fingerprint[:12]} (hop {self.level})"
 
-    def place(self, generation: int) -> Place:
+    def place(self, generation: int) -> SealContext:
         """Return where the secret of that generation is sealed for."""
-        return Place("chains_credential", "sealed", self.fingerprint, str(self.team_id), generation)
+        return SealContext(
+            "chains_credential", "sealed", self.fingerprint, str(self.team_id), generation
+        )
 
     @property
     def is_kept_base(self) -> bool:
@@ -174,5 +176,5 @@ class Probe(models.Model):
         return f"probe {self.id}"
 
     @property
-    def place(self) -> Place:
-        return Place("chains_probe", "sealed_secrets", str(self.pk), str(self.team_id), 0)
+    def place(self) -> SealContext:
+        return SealContext("chains_probe", "sealed_secrets", str(self.pk), str(self.team_id), 0)

@@ -8,7 +8,7 @@ from sessions.models.credentials import Credential
 from sessions.models.leased import Retried
 from sessions.models.people import Team, User
 from sessions.models.sessions import AwsSession
-from sessions.sealing import Place
+from sessions.sealing import SealContext
 
 
 class RootAnswer(models.Model):
@@ -30,8 +30,10 @@ class RootAnswer(models.Model):
         return f"{self.name} for {self.credential_id[:12]}"
 
     @property
-    def place(self) -> Place:
-        return Place("chains_rootanswer", "sealed", str(self.pk), str(self.credential.team_id), 0)
+    def place(self) -> SealContext:
+        return SealContext(
+            "chains_rootanswer", "sealed", str(self.pk), str(self.credential.team_id), 0
+        )
 
 
 class ApprovalStage(models.TextChoices):
@@ -80,8 +82,8 @@ class Approval(Retried):
     def __str__(self) -> str:
         return f"{self.kind} {self.stage} ({self.key[:12]})"
 
-    def place(self, version: int) -> Place:
-        return Place("chains_approval", "sealed_state", self.key, str(self.team_id), version)
+    def place(self, version: int) -> SealContext:
+        return SealContext("chains_approval", "sealed_state", self.key, str(self.team_id), version)
 
 
 class KeyRotation(Retried):
@@ -125,5 +127,5 @@ class KeyRotation(Retried):
         return f"{self.old_key_id} of {self.root_id}, {self.step or 'asked'}"
 
     @property
-    def place(self) -> Place:
-        return Place("chains_keyrotation", "sealed_new", str(self.pk), str(self.team_id), 0)
+    def place(self) -> SealContext:
+        return SealContext("chains_keyrotation", "sealed_new", str(self.pk), str(self.team_id), 0)

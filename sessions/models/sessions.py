@@ -15,7 +15,7 @@ from sessions.aws.roots import ROOT_KINDS
 from sessions.db.lookups import RoleKey
 from sessions.models.forest import above, below, height_below
 from sessions.models.people import Team, User
-from sessions.sealing import Place
+from sessions.sealing import SealContext
 
 CHAINED = "iam-role-chained"
 LONGEST_HANDLE = 32
@@ -154,9 +154,9 @@ class AwsSession(models.Model):
         return parts[4] if len(parts) > 5 else ROOT_KINDS[self.kind].account(self.settings)
 
     @property
-    def place(self) -> Place:
+    def place(self) -> SealContext:
         """Return where its secrets are sealed for."""
-        return Place(
+        return SealContext(
             "chains_awssession",
             "sealed_secrets",
             str(self.pk),

@@ -9,11 +9,11 @@ from allauth.mfa.models import Authenticator
 
 from sessions import sealing
 from sessions.db.batches import in_batches
-from sessions.sealing import Place
+from sessions.sealing import SealContext
 from sessions.secret import Secret
 
 # The library that stores them says not for whom, so no row is bound in.
-PLACE = Place("mfa_authenticator", "data", "", "", 0)
+PLACE = SealContext("mfa_authenticator", "data", "", "", 0)
 SEALED_FIELDS = ("secret", "seed")
 
 
