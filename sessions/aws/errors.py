@@ -45,7 +45,7 @@ class AwsError(Exception):
         self.about = about or (About.MOMENT if passes else self.means)
         super().__init__(f"hop {hop}: {code}: {self.message}")
 
-    def told_at(self, hop: int) -> Self:
+    def at_hop(self, hop: int) -> Self:
         """Return the same error with another hop; 0 is the root."""
         return type(self)(
             self.code, hop, self.message, self.check, retryable=self.retryable, about=self.about

@@ -108,7 +108,7 @@ class Run:
         if time.monotonic() >= until:
             return
         for call, error, left in self.lanes.shut_out():
-            problem = outcomes.problem_of(error.told_at(call.row.level))
+            problem = outcomes.problem_of(error.at_hop(call.row.level))
             self.tree.finish(call.row, Blocked(problem, due_at=database_now() + left))
         # Answers that wait for their commit are lost with this process, so there is a line only
         # where there is a backlog.

@@ -186,14 +186,14 @@ class Tree:
             if row.level == 1:
                 # Its first child to find out says so; the root's own row is minted again before
                 # anything else is tried.
-                refusal = Refusal(error.told_at(0), signed_with=refusal.signed_with)
+                refusal = Refusal(error.at_hop(0), signed_with=refusal.signed_with)
             # What waits looks again once its parent is issued.
             self.bases.pop(parent_id, None)
             self.failed[parent_id] = Deferred(DEFERRED_FOR)
             self._finish_queued_below(parent_id, Deferred(DEFERRED_FOR))
         elif error.about is About.KEY:
             # One notice for the root, and no further call with a key that AWS has just rejected.
-            error, home = error.told_at(0), call.signed.home
+            error, home = error.at_hop(0), call.signed.home
             tried = self.scouts.reject(parent_id, outcomes.problem_of(error), home)
             refusal = Refusal(error, tried, home)
             self._finish_queued_below(parent_id, outcomes.blocked_by(refusal))
