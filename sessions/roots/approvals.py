@@ -253,7 +253,7 @@ def _store(approval: Approval, advanced: Advanced, now: datetime) -> bool:
             return False
         if stage != approval.stage:
             if stage == ApprovalStage.GIVEN:
-                codes.have_tried(_waiting_roots(approval))
+                codes.retry_now(_waiting_roots(approval))
             _tell(approval, stage, advanced)
     return True
 

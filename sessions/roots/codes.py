@@ -50,7 +50,7 @@ def give_codes(root: AwsSession, member: Membership, typed: dict[str, str]) -> N
         answer = RootAnswer(credential=row, name=name, given_by=actor, given_at=now)
         answer.sealed = sealing.seal_to_workers(code, answer.place)
         answer.save(force_insert=True)
-    have_tried([row])
+    retry_now([row])
     answered = RootAnswered(credential=row.pk, what=tuple(sorted(checked)))
     ledger.append(root.team_id, [Entry(answered, actor, root)])
 
@@ -63,7 +63,7 @@ def _checked(ask: Ask, text: str) -> Secret:
         raise Refused(ask.name, str(error)) from None
 
 
-def have_tried(roots: Collection[Credential]) -> None:
+def retry_now(roots: Collection[Credential]) -> None:
     """Request these roots' base credentials now, and all that stopped for want of them.
 
     Inside a transaction.
