@@ -178,7 +178,7 @@ def is_unanswered(error: AwsError) -> bool:
     return fails_the_lane(error) and error.about is not About.CLOCK
 
 
-def blocked_by(outcome: Outcome, parent: Credential | None = None) -> Outcome:
+def blocked_by_parent(outcome: Outcome, parent: Credential | None = None) -> Outcome:
     """Return what a parent's failure means for the row below it.
 
     `parent` is a row that is minted by itself, as it was stored with that: what rests on it is

@@ -125,7 +125,7 @@ class Tree:
                 self.bases[parent_id] = found
                 return self._if_the_key_works(parent, row, found)
             case Refusal():
-                self.failed[parent_id] = outcomes.blocked_by(found)
+                self.failed[parent_id] = outcomes.blocked_by_parent(found)
                 return self.failed[parent_id]
             case Deferred() if may_wait:
                 return WaitFor(parent_id, elsewhere=True)
@@ -196,7 +196,7 @@ class Tree:
             error, home = error.at_hop(0), call.signed.home
             tried = self.scouts.reject(parent_id, outcomes.problem_of(error), home)
             refusal = Refusal(error, tried, home)
-            self._finish_queued_below(parent_id, outcomes.blocked_by(refusal))
+            self._finish_queued_below(parent_id, outcomes.blocked_by_parent(refusal))
         self.finish(row, refusal)
 
     def _finish_queued_below(self, parent_id: str, outcome: Outcome) -> None:
@@ -219,7 +219,7 @@ class Tree:
                 self.bases[pk] = committed.minted[pk]
                 self.failed.pop(pk, None)
             elif pk not in unminted or not unminted[pk].is_live(long_enough):
-                self.failed[pk] = outcomes.blocked_by(outcome, unminted.get(pk))
+                self.failed[pk] = outcomes.blocked_by_parent(outcome, unminted.get(pk))
             self._place_waiting(pk)
 
     # --- how much there is to do ------------------------------------------------------------------
