@@ -45,7 +45,7 @@ def measure(ground: Ground, scale: float) -> Iterator[Figure]:
     part = max(DUE_PART, 1.2 * BATCH * (REPETITIONS + HELD) / rows)
     with connection.cursor() as cursor:
         cursor.execute(COPY, [database_now(), part, rows, template])
-    ground.settle()
+    ground.quiesce()
     due = _claims(REPETITIONS + HELD)[HELD:]
     with connection.cursor() as cursor:
         cursor.execute(
@@ -53,7 +53,7 @@ def measure(ground: Ground, scale: float) -> Iterator[Figure]:
             " WHERE due_at <= %s",
             [database_now()],
         )
-    ground.settle()
+    ground.quiesce()
     nothing = [_claim(0)[0] for _ in range(REPETITIONS + 1)][1:]
     yield from [
         Figure(

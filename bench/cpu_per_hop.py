@@ -22,7 +22,7 @@ def measure(ground: Ground, scale: float) -> Iterator[Figure]:
     ground.fresh()
     house = people.build(leaves, per_middle=50)
     people.start_all(house)
-    ground.settle()
+    ground.quiesce()
     hops: list[float] = []
     database: list[float] = []
     bare: list[float] = []

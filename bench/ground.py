@@ -200,7 +200,7 @@ class Ground:
 
         return use
 
-    def settle(self) -> None:
+    def quiesce(self) -> None:
         """After much was written: what the server would do by and by."""
         from django.db import connection
 

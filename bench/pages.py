@@ -99,7 +99,7 @@ def _sides(ground: Ground, many: int) -> Iterator[Side]:
         ground.fresh()
         team = large_team.build()
         large_team.crowd(team, 1, number)
-        ground.settle()
+        ground.quiesce()
         cookies = {
             name: _log_in(who) for name, who in (("admin", team.admin), ("member", team.member))
         }

@@ -47,7 +47,7 @@ def _catch_up(ground: Ground, sessions: int, scale: float) -> list[Figure]:
     ground.fresh()
     house = people.build(sessions, PER_MIDDLE)
     people.start_all(house)
-    ground.settle()
+    ground.quiesce()
     with StandIn(latency=LATENCY) as sts:
         trial = max(int(1500 * scale), 100)
         best = min(
@@ -127,7 +127,7 @@ def _with_starts(ground: Ground, sessions: int, scale: float) -> list[Figure]:
     people.start_all(house)
     # Chains of two hops of which nothing is minted yet, each with a middle role of its own.
     fresh = people.build(2 * starts + 1, 1, slug="fresh")
-    ground.settle()
+    ground.quiesce()
     with (
         StandIn(latency=LATENCY) as sts,
         ground.workers(sts.url, starter=True, beat=True) as workers,
@@ -224,7 +224,7 @@ def _hour(ground: Ground, sessions: int) -> list[Figure]:
     ground.fresh()
     house = people.build(sessions, PER_MIDDLE)
     people.start_all(house)
-    ground.settle()
+    ground.quiesce()
     hour = 3600 / COMPRESSION
     with (
         StandIn(latency=LATENCY, life=hour) as sts,
@@ -280,7 +280,7 @@ def _growth(ground: Ground, scale: float) -> list[Figure]:
             ground.fresh()
             house = people.build(sessions, PER_MIDDLE)
             people.start_all(house)
-            ground.settle()
+            ground.quiesce()
             with ground.workers(sts.url, CALLS_PER_SECOND=0) as workers:
                 costs[sessions] = [
                     _cost(sts, workers, house.leaves[:due])

@@ -58,7 +58,7 @@ def mark(stage: Stage) -> int:
     return found
 
 
-def settle(stage: Stage, seconds: float = 90) -> None:
+def quiesce(stage: Stage, seconds: float = 90) -> None:
     """Let all due work finish and put off the rest, which `Stage.spread` brings forward again.
 
     Then every call that was answered has been stored, or never will be.
@@ -83,7 +83,7 @@ def at_rest(stage: Stage) -> Iterator[None]:
     """No worker moves while two books are compared."""
     names = [name for name in stage.keeper.names() if name != "web"]
     while True:
-        settle(stage)
+        quiesce(stage)
         for name in names:
             stage.keeper.pause(name)
         if not _busy(stage):

@@ -4,7 +4,7 @@ import json
 import time
 from typing import Any
 
-from chaos.oracle import examine, mark, settle
+from chaos.oracle import examine, mark, quiesce
 from chaos.report import Findings, Plan, Scenario
 from chaos.stage import Options, Stage
 from chaos.watch import Watch
@@ -30,7 +30,7 @@ def _rejected(plan: Plan, region: str, fault: dict[str, Any]) -> tuple[Findings,
     with Stage(options, plan.template) as stage:
         stage.wait_for_web()
         stage.wait_until_fresh()
-        settle(stage)
+        quiesce(stage)
         odd = stage.seeded.sessions[0][1]
         if fault.get("caller_account"):
             fault = {**fault, "caller_account": odd}

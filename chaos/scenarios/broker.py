@@ -5,7 +5,7 @@ it.
 import time
 from collections.abc import Callable
 
-from chaos.oracle import examine, mark, settle
+from chaos.oracle import examine, mark, quiesce
 from chaos.report import Findings, Plan, Scenario
 from chaos.stage import Options, Stage
 from chaos.watch import Watch
@@ -107,7 +107,7 @@ def _ail(
     with Stage(options, plan.template) as stage:
         stage.wait_for_web()
         stage.wait_until_fresh()
-        settle(stage)
+        quiesce(stage)
         marked = mark(stage)
         stage.spread(min(seconds * 0.8, stage.life_seconds))
         asked: list[tuple[int, float]] = []

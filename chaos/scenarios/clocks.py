@@ -2,7 +2,7 @@
 
 import time
 
-from chaos.oracle import examine, mark, settle
+from chaos.oracle import examine, mark, quiesce
 from chaos.report import Findings, Plan, Scenario
 from chaos.stage import Options, Stage
 from chaos.watch import Watch
@@ -22,7 +22,7 @@ def _rotate(plan: Plan, clocks: int) -> Findings:
     with Stage(Options(sessions=plan.few(1000), clocks=clocks), plan.template) as stage:
         stage.wait_for_web()
         first = stage.wait_until_fresh()
-        settle(stage)
+        quiesce(stage)
         marked = mark(stage)
         # So that each is rotated once more by itself, after what has been spread.
         seconds = 20.0 if plan.short else 1.5 * stage.life_seconds

@@ -4,7 +4,7 @@ import signal
 import time
 from collections.abc import Callable
 
-from chaos.oracle import examine, mark, settle
+from chaos.oracle import examine, mark, quiesce
 from chaos.report import Findings, Plan, Scenario
 from chaos.stage import Options, Stage
 from chaos.watch import Watch
@@ -74,7 +74,7 @@ def _take_away(
     with Stage(options, plan.template) as stage:
         stage.wait_for_web()
         stage.wait_until_fresh()
-        settle(stage)
+        quiesce(stage)
         marked = mark(stage)
         # Rotations at every moment before, during and after.
         stage.spread(AWAY_SECONDS * 4)
@@ -91,7 +91,7 @@ def _take_away(
             stage.wait(lambda: stored_after(stage, last), "a credential is minted again", 60)
             minted = time.monotonic() - mended
             time.sleep(AWAY_SECONDS)
-            settle(stage)
+            quiesce(stage)
         calls = stage.sts.calls()
         facts = examine(stage, seen, marked)
         findings.take(facts, seen, stage.life_seconds)

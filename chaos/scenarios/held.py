@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from chaos.databases import connect
-from chaos.oracle import examine, mark, settle
+from chaos.oracle import examine, mark, quiesce
 from chaos.report import Findings, Plan, Scenario, percentile
 from chaos.scenarios.rights import ask_for_secret, people_of
 from chaos.stage import Options, Stage
@@ -108,7 +108,7 @@ def _hold(
         stage.wait_for_web()
         stage.wait_until_fresh()
         others = people.tell(team="others", people=4)
-        settle(stage)
+        quiesce(stage)
         marked = mark(stage)
         stage.spread(seconds * 4)
         team = stage.one("SELECT id::text FROM chains_team WHERE slug = 'chaos'")
@@ -129,7 +129,7 @@ def _hold(
             )
             found = Held(calm, held, held_at, released_at, written, time.monotonic() - released_at)
             time.sleep(seconds)
-            settle(stage)
+            quiesce(stage)
         facts = examine(stage, seen, marked)
         findings.take(facts, seen, stage.life_seconds)
         fault = stage.verify_ledger()

@@ -4,7 +4,7 @@ import random
 import time
 
 from chaos.keeper import connected_to
-from chaos.oracle import examine, mark, settle
+from chaos.oracle import examine, mark, quiesce
 from chaos.report import Findings, Plan, Scenario
 from chaos.stage import Options, Stage
 from chaos.watch import Watch
@@ -25,7 +25,7 @@ def kill_a_random_worker_every_two_seconds(plan: Plan) -> Findings:
     with Stage(Options(sessions=plan.sessions, workers=3), plan.template) as stage:
         stage.wait_for_web()
         first = stage.wait_until_fresh(600)
-        settle(stage)
+        quiesce(stage)
         marked = mark(stage)
         answered_before = stage.sts.count()["by_code"].get("ok", 0)
         # In a short run everything is rotated once all the same.

@@ -2,7 +2,7 @@
 
 import time
 
-from chaos.oracle import examine, mark, settle
+from chaos.oracle import examine, mark, quiesce
 from chaos.report import Findings, Plan, Scenario
 from chaos.stage import Options, Stage
 from chaos.watch import Watch
@@ -26,7 +26,7 @@ def stop_workers_past_their_lease_and_let_them_go_on(plan: Plan) -> Findings:
         stage.wait_until_fresh()
         with Watch(stage) as seen:
             for number in range(rounds):
-                settle(stage)
+                quiesce(stage)
                 before = stage.make_due()
                 stopped = stage.keeper.names("worker")
                 in_flight.append(_stop_at_work(stage, stopped))
@@ -35,7 +35,7 @@ def stop_workers_past_their_lease_and_let_them_go_on(plan: Plan) -> Findings:
                 for name in stopped:
                     stage.keeper.go_on(name)
                 time.sleep(3)  # they get their answers, and try to write them
-                settle(stage)
+                quiesce(stage)
                 stage.keeper.end(f"late-{number}")
         facts = examine(stage, seen, mark(stage))
         findings.take(facts, seen, stage.life_seconds)

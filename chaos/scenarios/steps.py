@@ -3,7 +3,7 @@
 import time
 from typing import Any
 
-from chaos.oracle import examine, mark, settle, wasted
+from chaos.oracle import examine, mark, quiesce, wasted
 from chaos.report import Findings, Plan, Scenario
 from chaos.stage import Options, Stage
 from chaos.watch import Watch
@@ -25,7 +25,7 @@ def kill_a_worker_after_each_step(plan: Plan) -> Findings:
         stage.wait_for_web()
         stage.start_worker("sound")
         stage.wait_until_fresh()
-        settle(stage)
+        quiesce(stage)
         stage.keeper.end("sound")
         with Watch(stage) as seen:
             for step in STEPS_OF_A_SHORT_RUN if plan.short else STEPS:
@@ -57,7 +57,7 @@ def _die_after(stage: Stage, step: str, findings: Findings) -> dict[str, Any]:
         lambda: stage.minted_since(before), f"all is minted anew after a death after {step}", 60
     )
     recovered = time.monotonic() - begun
-    settle(stage)
+    quiesce(stage)
     stage.keeper.end("sound")
     in_vain = wasted(stage) - wasted_before
     findings.aim(

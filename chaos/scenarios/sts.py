@@ -5,7 +5,7 @@ import json
 import time
 from typing import Any
 
-from chaos.oracle import examine, mark, settle
+from chaos.oracle import examine, mark, quiesce
 from chaos.report import Findings, Plan, Scenario, percentile
 from chaos.stage import Options, Stage
 from chaos.watch import Seen, Watch
@@ -25,7 +25,7 @@ def throttle_every_call(plan: Plan) -> Findings:
     with Stage(Options(sessions=plan.few(1000), compression=COMPRESSION), plan.template) as stage:
         stage.wait_for_web()
         stage.wait_until_fresh()
-        settle(stage)
+        quiesce(stage)
         marked = mark(stage)
         stage.spread(stage.life_seconds if not plan.short else seconds)
         with Watch(stage) as seen:
@@ -91,7 +91,7 @@ def swallow_the_calls_of_one_account(plan: Plan) -> Findings:
     with Stage(options, plan.template) as stage:
         stage.wait_for_web()
         stage.wait_until_fresh()
-        settle(stage)
+        quiesce(stage)
         dead = stage.seeded.sessions[0][1]
         seconds = 25.0 if plan.short else 120.0
         healthy = [number for number in range(started, len(stage.seeded.sessions)) if number % 10]
@@ -168,7 +168,7 @@ def take_sts_away_for_45_minutes(plan: Plan) -> Findings:
     with Stage(options, plan.template) as stage:
         stage.wait_for_web()
         stage.wait_until_fresh()
-        settle(stage)
+        quiesce(stage)
         marked = mark(stage)
         stage.spread(stage.life_seconds if not plan.short else seconds)
         proxy = stage.proxies["sts"]
@@ -193,7 +193,7 @@ def take_sts_away_for_45_minutes(plan: Plan) -> Findings:
             stage.wait_until_fresh(120)
             stage.wait(lambda: not _overdue(stage), "nothing is overdue", 120)
             fresh = time.monotonic() - returned
-        settle(stage)
+        quiesce(stage)
         calls = [call for call in stage.sts.calls() if call["at"] >= returned]
         facts = examine(stage, seen, marked)
         findings.take(facts, seen, stage.life_seconds)

@@ -17,7 +17,7 @@ from sessions.models import (
 from sessions.permissions import below, cut_off
 
 
-def settle(
+def end_unauthorized(
     team: Team,
     actor: str,
     *,

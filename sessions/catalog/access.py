@@ -6,7 +6,7 @@ from django.db import IntegrityError, transaction
 from django.db.models import F
 
 from sessions import ledger
-from sessions.activations.revocation import settle
+from sessions.activations.revocation import end_unauthorized
 from sessions.catalog.audiences import Access, Audience, access_of
 from sessions.catalog.closed_roles import check_opening, is_admins, keep_closed
 from sessions.exceptions import NotThere, Refused
@@ -103,7 +103,7 @@ def write_accesses(
             cut_off=tuple(alias for assumer, alias in cut if assumer == session.pk),
         )
         entries.append(Entry(changed, name_of(actor), session))
-    return [*entries, *settle(team, name_of(actor), sessions=ids, cut_links=cut_links)]
+    return [*entries, *end_unauthorized(team, name_of(actor), sessions=ids, cut_links=cut_links)]
 
 
 def _require_there(members: Collection[Membership], groups: Collection[TeamGroup] = ()) -> None:
@@ -170,7 +170,7 @@ def save_group(
                 people=tuple(sorted(each.user.get_username() for each in chosen)),
             )
             actor = by.user.get_username()
-            ended = settle(team, actor, people=concerned)
+            ended = end_unauthorized(team, actor, people=concerned)
             ledger.append(team.pk, [Entry(saved, actor), *ended])
             return group
     except IntegrityError as error:
@@ -193,5 +193,5 @@ def delete_group(group: TeamGroup, actor: Actor) -> None:
     deleted = GroupDeleted(group_id=str(group.pk), name=group.name)
     people = list(group.members.values_list("user", flat=True))
     group.delete()
-    ended = settle(team, name_of(actor), people=people)
+    ended = end_unauthorized(team, name_of(actor), people=people)
     ledger.append(team.pk, [Entry(deleted, name_of(actor)), *ended])

@@ -37,7 +37,7 @@ from sessions.models import Invitation, User
 from sessions.monitoring import request_limits
 from sessions.people.group_sync import follow_groups
 from sessions.people.invitations import accept_invitation, open_invitation
-from sessions.people.people import RESERVED_USERNAMES, free_username, settle_in
+from sessions.people.people import RESERVED_USERNAMES, free_username, register_person
 from sessions.people.second_factors import open_seed, seal_seed
 from sessions.secret import Secret
 
@@ -64,7 +64,7 @@ def invitation_in_hand(request: HttpRequest) -> Invitation | None:
     return open_invitation(invitation_id) if invitation_id else None
 
 
-def _settle(request: HttpRequest, user: User) -> None:
+def _register_person(request: HttpRequest, user: User) -> None:
     """Save a new person, and make them a member if they were invited.
 
     Neither happens without the other.
@@ -72,7 +72,7 @@ def _settle(request: HttpRequest, user: User) -> None:
     invitation = invitation_in_hand(request)
     try:
         with transaction.atomic():
-            settle_in(user)
+            register_person(user)
             if invitation is not None:
                 accept_invitation(invitation, user)
     except Refused as refused:
@@ -88,7 +88,7 @@ class AccountAdapter(DefaultAccountAdapter):  # type: ignore[misc]  # allauth is
     def save_user(self, request: HttpRequest, user: User, form: Any, commit: bool = True) -> User:
         super().save_user(request, user, form, commit=False)
         if commit:
-            _settle(request, user)
+            _register_person(request, user)
         return user
 
     def logout(self, request: HttpRequest) -> None:
@@ -171,7 +171,7 @@ class SocialAccountAdapter(DefaultSocialAccountAdapter):  # type: ignore[misc]  
         )
         user.set_unusable_password()
         with transaction.atomic():
-            _settle(request, user)
+            _register_person(request, user)
             sociallogin.save(request)
         _follow_groups_of(sociallogin)
         return user

@@ -12,7 +12,7 @@ from allauth.mfa.models import Authenticator
 from django.db import transaction
 
 from sessions import ledger
-from sessions.activations.revocation import settle
+from sessions.activations.revocation import end_unauthorized
 from sessions.db.clock import database_now
 from sessions.exceptions import Refused
 from sessions.ledger import Entry
@@ -199,7 +199,7 @@ def _after_loss(
         sessions_handed_over=tuple(handed_over) or None,
         to=successor.get_username() if handed_over and successor is not None else None,
     )
-    ended = settle(team, name_of(actor), people=[member.user_id])
+    ended = end_unauthorized(team, name_of(actor), people=[member.user_id])
     if not working_members(pk=member.pk).exists():
         Approval.objects.filter(team=team, user=member.user).delete()
     ledger.append(team.pk, [Entry(told, name_of(actor)), *entries, *ended])
@@ -224,7 +224,7 @@ def set_person_active(user: User, active: bool, actor: str) -> None:
         if not active:
             entries += revoke_tokens(team, user, actor, reason=SUSPENDED)
             entries += _withdraw_invitations(team, user, actor)
-        ledger.append(team.pk, [*entries, *settle(team, actor, people=[user.pk])])
+        ledger.append(team.pk, [*entries, *end_unauthorized(team, actor, people=[user.pk])])
 
 
 @transaction.atomic(durable=True)

@@ -163,7 +163,7 @@ def create_team(slug: str, name: str, actor: str, *, ambient_enabled: bool = Fal
 
 
 @transaction.atomic
-def settle_in(user: User) -> User:
+def register_person(user: User) -> User:
     """Save a new person, with a name in CloudTrail that nobody has or has had.
 
     Raises `Refused` for a user name that is reserved, malformed, or another person's in whatever
@@ -204,7 +204,7 @@ def create_person(username: str, password: Secret | None, email: str = "") -> Us
         username=User.normalize_username(username), email=User.objects.normalize_email(email)
     )
     user.set_password(password.reveal() if password else None)
-    return settle_in(user)
+    return register_person(user)
 
 
 def free_username(wanted: str) -> str:
