@@ -15,7 +15,7 @@ from uuid import UUID
 from django.db import transaction
 from django.db.models import Q, QuerySet, Sum
 
-from sessions.activations.start_stop import resettle
+from sessions.activations.start_stop import replan_activations
 from sessions.chains.identity import Why
 from sessions.db.clock import database_now
 from sessions.locks import parts
@@ -51,7 +51,7 @@ def follow(
     started = _started(team_id, below, of)
     few = list(started.values_list("pk", flat=True)[: AT_ONCE + 1])
     if len(few) <= AT_ONCE:
-        resettle(Activation.objects.filter(pk__any_of=few), now, asked=asked, why=why)
+        replan_activations(Activation.objects.filter(pk__any_of=few), now, asked=asked, why=why)
         return
     Move.objects.filter(scope).delete()
     Move.objects.create(
@@ -70,7 +70,7 @@ def follow_for(session: AwsSession, member: Membership) -> None:
     """Have one member's activation of a session follow now, ahead of what waits for a worker."""
     lock_team(session.team_id)
     mine = Activation.objects.filter(session=session, session__deletion=None, user=member.user)
-    resettle(mine, database_now(), asked=True)
+    replan_activations(mine, database_now(), asked=True)
 
 
 def progress(team_id: Any, below: AwsSession | None = None) -> dict[str, int] | None:
@@ -148,7 +148,9 @@ def _part(move: Move, size: int) -> int:
 
 def _move(move: Move, activations: QuerySet[Activation], now: datetime) -> None:
     """Point these activations at what their chains ask for since the change that the move is of."""
-    resettle(activations, now, asked=move.asked, why=Why(**move.why) if move.why else None)
+    replan_activations(
+        activations, now, asked=move.asked, why=Why(**move.why) if move.why else None
+    )
 
 
 def _rest_of(move: Move) -> QuerySet[Activation]:

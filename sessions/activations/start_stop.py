@@ -236,7 +236,7 @@ def leave_to_the_clock(activations: QuerySet[Activation]) -> None:
     activations.update(ends_at=database_now())
 
 
-def resettle(
+def replan_activations(
     started: QuerySet[Activation], now: datetime, *, asked: bool = False, why: Why | None = None
 ) -> int:
     """Point these activations at what their chains ask for now.

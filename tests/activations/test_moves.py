@@ -144,13 +144,13 @@ def test_a_new_name_in_cloudtrail_moves_that_persons_alone(house, many):
 def test_a_part_is_one_transaction_of_a_bounded_size(house, many, monkeypatch):
     monkeypatch.setattr(moves, "MOST_IN_A_PART", 30)
     set_policy(house, role_session_name="x-{username}", names_locked=True)
-    sizes, resettle = [], moves.resettle
+    sizes, replan_activations = [], moves.replan_activations
 
     def counted(some, *args, **kwargs):
         sizes.append(some.count())
-        return resettle(some, *args, **kwargs)
+        return replan_activations(some, *args, **kwargs)
 
-    monkeypatch.setattr(moves, "resettle", counted)
+    monkeypatch.setattr(moves, "replan_activations", counted)
     assert moves.work_off(60) == MANY
     assert sizes == [30, 30, 20]
 
@@ -226,13 +226,13 @@ from tests import settings
 settings.DATABASES["default"]["NAME"] = sys.argv[1]
 django.setup()
 from sessions.activations import moves
-moves.MOST_IN_A_PART, resettle, calls = 5, moves.resettle, []
+moves.MOST_IN_A_PART, replan, calls = 5, moves.replan_activations, []
 def and_dies(*args, **kwargs):
-    resettle(*args, **kwargs)
+    replan(*args, **kwargs)
     calls.append(1)
     if len(calls) == 4:  # within a part: what it has done of that is not committed
         os.kill(os.getpid(), signal.SIGKILL)
-moves.resettle = and_dies
+moves.replan_activations = and_dies
 moves.work_off(60)
 """
 
