@@ -66,7 +66,7 @@ def tick_at_once(**kwargs: Any) -> None:
 
 
 @signals.worker_process_init.connect
-def spare_the_collector_what_stays(**kwargs: Any) -> None:
+def freeze_imported_objects(**kwargs: Any) -> None:
     """Freeze imported objects in each pool process.
 
     Collecting them would pause its threads for 0.15 s.
