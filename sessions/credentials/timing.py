@@ -74,7 +74,7 @@ def seldom() -> timedelta:
     return SELDOM[0] + (SELDOM[1] - SELDOM[0]) * random.random()  # noqa: S311  (likewise)
 
 
-def after(step: str) -> None:
+def crash_point(step: str) -> None:
     """End this process right after a named step of a rotation.
 
     If the chaos run has asked for it.

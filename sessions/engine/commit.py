@@ -14,7 +14,7 @@ from sessions.credentials import bulk_write
 from sessions.credentials.needs import Need
 from sessions.credentials.outcomes import Blocked, Deferred, Minted, Outcome, Refusal, problem_of
 from sessions.credentials.payloads import seal_credentials
-from sessions.credentials.timing import PARENT_MARGIN, after, rotation_time
+from sessions.credentials.timing import PARENT_MARGIN, crash_point, rotation_time
 from sessions.db.clock import database_now
 from sessions.engine import retries
 from sessions.engine.claims import Claim, hold_teams
@@ -79,7 +79,7 @@ def commit(
             counters.add("calls_saved", str(row.team_id), amount=max(len(needs[row.pk]) - 1, 0))
     for team_id in sorted(entries):
         ledger.append(team_id, entries[team_id])
-    after("written")
+    crash_point("written")
     return held
 
 

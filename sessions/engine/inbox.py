@@ -8,7 +8,7 @@ from django.conf import settings
 
 from sessions.activations.moves import move_first
 from sessions.credentials.needs import Need, needs_of
-from sessions.credentials.timing import after
+from sessions.credentials.timing import crash_point
 from sessions.engine import claims
 from sessions.engine.claims import Claim
 from sessions.locks.held_up import team_by_team, teams_held_up
@@ -64,7 +64,7 @@ class Inbox:
         self.drained = len(fresh) < limit and not not_below
         if not fresh:
             return []
-        after("claimed")
+        crash_point("claimed")
         self.held_in_all += len(fresh)
         self._hold(fresh)
         for pk in (left := move_first(fresh)):

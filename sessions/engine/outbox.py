@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 
 from sessions.aws.credentials import AwsCredentials
 from sessions.credentials.outcomes import Minted, Outcome
-from sessions.credentials.timing import after
+from sessions.credentials.timing import crash_point
 from sessions.engine import source_identity
 from sessions.engine.commit import commit
 from sessions.engine.inbox import Inbox, team_of
@@ -89,7 +89,7 @@ class Outbox:
         """Store the results of the rows that are still this run's, as one transaction if it can."""
         finished, self.done = self.done, []
         results = [each for each in finished if self.inbox.may_store(each[0])]
-        after("assumed")
+        crash_point("assumed")
         begun = time.monotonic()
         stored, left = team_by_team(results, _team_of_result, self._store)
         if left:
@@ -103,7 +103,7 @@ class Outbox:
             for row, outcome in results
             if row.pk in stored and source_identity.is_refused(row, outcome)
         )
-        after("committed")
+        crash_point("committed")
         if len(finished) > len(stored):
             counters.add("claims_lost", amount=len(finished) - len(stored))
         minted = {
