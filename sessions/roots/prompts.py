@@ -21,7 +21,7 @@ from sessions.roots.codes import codes_of
 
 
 @dataclass(frozen=True)
-class Waiting:
+class Prompt:
     """Hold one root that asks people for something.
 
     `credential` is the member's row of it, if anything rests on it.
@@ -41,12 +41,12 @@ class Waiting:
         return self.credential.expires_at if self.credential is not None and self.is_live else None
 
     @property
-    def for_code(self) -> bool:
+    def needs_code(self) -> bool:
         """Somebody has started something, and there is no session of the root to make it from."""
         return bool(self.codes) and self.credential is not None and not self.is_live
 
     @property
-    def for_approval(self) -> bool:
+    def needs_approval(self) -> bool:
         if not self.asks_for_approval:
             return False
         if self.approval is None or self.approval.stage != ApprovalStage.GIVEN:
@@ -57,10 +57,10 @@ class Waiting:
         )
 
     @property
-    def for_choice(self) -> bool:
+    def needs_choice(self) -> bool:
         """Tell if it is approved and its settings from lists are not picked yet."""
         is_open = any(not self.root.settings.get(field.name) for field in picked_fields(self.root))
-        return self.asks_for_approval and not self.for_approval and is_open
+        return self.asks_for_approval and not self.needs_approval and is_open
 
     @property
     def page_is_open(self) -> bool:
@@ -72,7 +72,7 @@ class Waiting:
         return self.approval is not None and self.approval.stage == ApprovalStage.ASKED
 
 
-def at_root(root: AwsSession, member: Membership, now: datetime) -> Waiting | None:
+def at_root(root: AwsSession, member: Membership, now: datetime) -> Prompt | None:
     """Return what that root asks this member for; None if nothing."""
     codes, approves = codes_of(root), approvals.asks_for_approval(root)
     if not codes and not approves:
@@ -85,7 +85,7 @@ def at_root(root: AwsSession, member: Membership, now: datetime) -> Waiting | No
     ]
     # An edit leaves the row of the old settings behind until the last that rests on it has moved.
     row = max(rows, key=lambda each: each.is_live(now), default=None)
-    return Waiting(
+    return Prompt(
         root=root,
         codes=codes,
         asks_for_approval=approves,
@@ -96,7 +96,7 @@ def at_root(root: AwsSession, member: Membership, now: datetime) -> Waiting | No
     )
 
 
-def in_team(member: Membership, sessions: Iterable[AwsSession], now: datetime) -> list[Waiting]:
+def in_team(member: Membership, sessions: Iterable[AwsSession], now: datetime) -> list[Prompt]:
     """Return the roots among these that wait for this member now, by alias."""
     roots = {session.pk: session for session in sessions if not session.is_chained}
     stopped: set[UUID] = set()
@@ -108,6 +108,8 @@ def in_team(member: Membership, sessions: Iterable[AwsSession], now: datetime) -
     waiting = [
         each
         for each in found
-        if each and each.credential and (each.for_code or each.for_approval or each.for_choice)
+        if each
+        and each.credential
+        and (each.needs_code or each.needs_approval or each.needs_choice)
     ]
     return sorted(waiting, key=lambda each: each.root.alias.casefold())

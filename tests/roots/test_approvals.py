@@ -263,7 +263,7 @@ def test_a_worker_lists_accounts_and_roles_for_whoever_approved(house, center):
     center.assign("ada", ACCOUNT, "Production", "Deploy", "ReadOnly")
     root = portal(house, center)
     approve(house, center, root, house.ada)
-    assert prompts.at_root(root, house.ada, database_now()).for_choice
+    assert prompts.at_root(root, house.ada, database_now()).needs_choice
     assert choices.want(approval_of(root, house.ada), "account_id", {}) is None
     work_due()
     listed = choices.want(approval_of(root, house.ada), "account_id", {})

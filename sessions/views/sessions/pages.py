@@ -152,7 +152,9 @@ def session_context(session: AwsSession, member: Membership) -> dict[str, Any]:
     others = [each for each in people_to_preview(member) if each.pk != member.pk]
     root = view.chain_of(session)[0]
     asked = prompts.at_root(root, member, view.now) if may_answer(member, session) else None
-    is_wanted = asked is not None and (asked.for_code or asked.for_approval or asked.for_choice)
+    is_wanted = asked is not None and (
+        asked.needs_code or asked.needs_approval or asked.needs_choice
+    )
     return {
         "waiting": [asked]
         if is_wanted and (session == root or row.status != Status.INACTIVE)
