@@ -18,7 +18,7 @@ from django.db.models import Exists, OuterRef
 
 from sessions import ledger, sealing
 from sessions.aws.errors import AwsError
-from sessions.aws.roots import ROOT_KINDS, Advanced
+from sessions.aws.roots import ROOT_KINDS, ApprovalStatus
 from sessions.credentials.outcomes import Deferred, cannot_open, problem_of
 from sessions.credentials.timing import DEFERRED_FOR, backoff
 from sessions.db.clock import database_now
@@ -175,7 +175,7 @@ def _state(approval: Approval) -> Secret:
     return sealing.open_as_worker(approval.sealed_state, approval.place(approval.version))
 
 
-def _advance(approval: Approval) -> Advanced:
+def _advance(approval: Approval) -> ApprovalStatus:
     return ROOT_KINDS[approval.kind].advance(approval.settings, _state(approval), approval.region)
 
 
@@ -225,7 +225,7 @@ def _begin(approval: Approval) -> None:
     )
 
 
-def _store(approval: Approval, advanced: Advanced, now: datetime) -> bool:
+def _store(approval: Approval, advanced: ApprovalStatus, now: datetime) -> bool:
     """Store an approval's new stage.
 
     Once it is given, what waited for it is tried; if it failed, its problem is shown.
@@ -258,7 +258,7 @@ def _store(approval: Approval, advanced: Advanced, now: datetime) -> bool:
     return True
 
 
-def _problem(approval: Approval, advanced: Advanced, now: datetime) -> Problem | None:
+def _problem(approval: Approval, advanced: ApprovalStatus, now: datetime) -> Problem | None:
     """Describe what stands in the way of an approval.
 
     Also a lost answer: AWS often gives it only once for a state.
@@ -279,7 +279,7 @@ def _problem(approval: Approval, advanced: Advanced, now: datetime) -> Problem |
     return problem
 
 
-def _tell(approval: Approval, stage: ApprovalStage, advanced: Advanced) -> None:
+def _tell(approval: Approval, stage: ApprovalStage, advanced: ApprovalStatus) -> None:
     who = approval.user.get_username() if approval.user else approval.asked_by
     kind, scope, people = approval.kind, approval.scope[:500], (who,)
     if stage == ApprovalStage.GIVEN:

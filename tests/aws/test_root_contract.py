@@ -17,8 +17,8 @@ from sessions.aws.errors import AwsError, Refused, WaitingForPerson
 from sessions.aws.names import regions
 from sessions.aws.roots import (
     ROOT_KINDS,
-    Advanced,
     Approval,
+    ApprovalStatus,
     Ask,
     Choice,
     Field,
@@ -287,7 +287,7 @@ class Vault(RootKind):
         )
 
     def advance(self, settings, state, region):
-        return Advanced(Secret("approved"))
+        return ApprovalStatus(Secret("approved"))
 
     def choices(self, name, settings, state, region):
         return (Choice("top", "Top shelf"),)

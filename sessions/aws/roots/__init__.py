@@ -92,7 +92,7 @@ class Approval:
 
 
 @dataclass(frozen=True)
-class Advanced:
+class ApprovalStatus:
     """Hold an approval's new state and what still stands in the way, if anything.
 
     `ask_again_seconds` is how long to wait before the next `advance`; None means that waiting alone
@@ -187,7 +187,7 @@ class RootKind(ABC):
         """
         raise NotImplementedError(f"{self.label} asks for no approval.")
 
-    def advance(self, settings: Mapping[str, str], state: Secret, region: str) -> Advanced:
+    def advance(self, settings: Mapping[str, str], state: Secret, region: str) -> ApprovalStatus:
         """Takes in an approval that a person has given meanwhile, and renews what has run out.
 
         Raises `AwsError` where AWS could not say; the state is unchanged then.

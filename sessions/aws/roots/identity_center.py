@@ -12,7 +12,7 @@ from sessions.aws.errors import AwsError, Refused, Throttled, WaitingForPerson
 from sessions.aws.identity_center import NotYet, Registration, Tokens
 from sessions.aws.identity_center_state import PortalState
 from sessions.aws.names import InvalidName, validate_region
-from sessions.aws.roots import Advanced, Approval, Ask, Choice, Field, RootKind, register
+from sessions.aws.roots import Approval, ApprovalStatus, Ask, Choice, Field, RootKind, register
 from sessions.secret import Secret
 
 REGISTRATION_MARGIN = timedelta(days=1)
@@ -142,7 +142,7 @@ class IdentityCenter(RootKind):
             replace(kept, client=known, device=device).as_secret(),
         )
 
-    def advance(self, settings: Mapping[str, str], state: Secret, region: str) -> Advanced:
+    def advance(self, settings: Mapping[str, str], state: Secret, region: str) -> ApprovalStatus:
         kept, where = PortalState.read(state), settings.get("sso_region", "")
         problem = _waiting("ApprovalNeeded")
         again: int | None = None
@@ -165,7 +165,7 @@ class IdentityCenter(RootKind):
                     kept = replace(kept, device=None)
         if kept.tokens and not kept.has_live_token():
             kept = replace(kept, tokens=_renewed(kept.client, kept.tokens, where))
-        return Advanced(
+        return ApprovalStatus(
             kept.as_secret(),
             None if kept.has_live_token() else problem,
             again,
