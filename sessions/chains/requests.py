@@ -41,7 +41,7 @@ def plan(chain: Sequence[AwsSession], member: Membership, policy: TeamPolicy) ->
         root.settings,
         person=person,
     )
-    kept = {"keeps": True, "person": person} if kind.keeps_base(root.settings) else {}
+    kept = {"keeps": True, "person": person} if kind.caches_credentials(root.settings) else {}
     planned = [PlannedHop(0, root, fingerprint, None, None, kept)]
     hops = resolve_hops(chain, member, policy)
     for level, (session, hop) in enumerate(zip(chain[1:], hops, strict=True), start=1):
@@ -140,7 +140,7 @@ def root_row(root: AwsSession, person: str = "", *, make: bool = False) -> Crede
     if row is None and make:
         request = (
             {"keeps": True, "person": person}
-            if ROOT_KINDS[root.kind].keeps_base(root.settings)
+            if ROOT_KINDS[root.kind].caches_credentials(root.settings)
             else {}
         )
         row = _row(fingerprint, root, level=0, request=request)

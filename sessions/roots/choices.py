@@ -36,7 +36,7 @@ def picked_fields(root: AwsSession) -> list[Field]:
 
     Each may depend on the one before.
     """
-    return [field for field in ROOT_KINDS[root.kind].fields if field.picked]
+    return [field for field in ROOT_KINDS[root.kind].fields if field.from_list]
 
 
 def want(approval: Approval, name: str, settings: Mapping[str, str]) -> Listed | None:

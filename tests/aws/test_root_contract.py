@@ -122,7 +122,7 @@ def test_what_is_secret_is_declared_and_its_validator_does_not_repeat_it(kind):
             and not field.options
         )
         assert field.secret or not hidden, field.name
-        assert not (field.secret and (field.options or field.picked))
+        assert not (field.secret and (field.options or field.from_list))
         if field.secret:
             with pytest.raises(ValueError, match=r".") as refused:
                 field.validate(f"{CANARY} é")
@@ -150,7 +150,7 @@ def test_what_it_asks_for_is_asked_in_words(kind):
             assert bool(ask.validate) != ask.approval
     assert sum(ask.approval for ask in kind.asks(settings)) <= 1
     if kind.asks(settings):
-        assert kind.keeps_base(settings)
+        assert kind.caches_credentials(settings)
 
 
 @every_kind
@@ -226,7 +226,7 @@ def test_whoever_needs_no_approval_has_none_to_begin(kind):
             kind.begin(settings, None, REGION)
         with pytest.raises(NotImplementedError):
             kind.advance(settings, Secret(""), REGION)
-    if any(field.picked for field in kind.fields):
+    if any(field.from_list for field in kind.fields):
         assert type(kind).choices is not RootKind.choices
 
 
@@ -271,7 +271,7 @@ class Vault(RootKind):
             "One of two.",
             options=lambda: (Choice("kv", "Keys"), Choice("aws", "AWS")),
         ),
-        Field("shelf", "Shelf", "Picked once approved.", required=False, picked=True),
+        Field("shelf", "Shelf", "Picked once approved.", required=False, from_list=True),
     )
 
     def asks(self, settings):
@@ -310,7 +310,7 @@ def fifth(monkeypatch):
 
 
 def test_a_fifth_kind_keeps_the_contract_by_its_defaults(fifth):
-    assert fifth.keeps_base({})
+    assert fifth.caches_credentials({})
     assert fifth.approval_scope({}) == ""
     assert not fifth.per_person
     with pytest.raises(WaitingForPerson):

@@ -53,7 +53,7 @@ def test_the_files_token_becomes_an_hour_of_the_role_by_an_unsigned_call(sts, se
     call = sts.calls[0]
     assert (call["action"], call["access_key_id"]) == ("AssumeRoleWithWebIdentity", "")
     assert (call["region"], call["duration_seconds"]) == ("", 3600)
-    assert KIND.keeps_base(settings)
+    assert KIND.caches_credentials(settings)
 
 
 def test_a_chain_can_begin_with_it(sts, settings):

@@ -47,7 +47,7 @@ class Field:
 
     A secret one is write-only and sealed; `validate` returns the text or raises ValueError.
 
-    `options` are the only values there are, known without AWS. A `picked` one is listed by the
+    `options` are the only values there are, known without AWS. A `from_list` one is listed by the
     kind's `choices`, which needs an approval first: it is empty until then, and typing it is as
     good.
     """
@@ -59,7 +59,7 @@ class Field:
     required: bool = True
     validate: Callable[[str], str] | None = None
     options: Callable[[], tuple[Choice, ...]] | None = None
-    picked: bool = False
+    from_list: bool = False
 
 
 @dataclass(frozen=True)
@@ -133,7 +133,7 @@ class RootKind(ABC):
         """Return what a person must provide for a root with these settings."""
         return ()
 
-    def keeps_base(self, settings: Mapping[str, str]) -> bool:
+    def caches_credentials(self, settings: Mapping[str, str]) -> bool:
         """Tell if base credentials cost an answer or a call.
 
         The caller then keeps them, sealed, until they end.
@@ -147,7 +147,7 @@ class RootKind(ABC):
 
         Another region can then give them as well.
         """
-        return self.keeps_base(settings)
+        return self.caches_credentials(settings)
 
     def account(self, settings: Mapping[str, str]) -> str:
         """Name the account of the base credentials, as far as the settings alone tell it."""

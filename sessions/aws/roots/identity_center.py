@@ -77,7 +77,7 @@ class IdentityCenter(RootKind):
             "Choose after approval, or enter 12 digits.",
             required=False,
             validate=validate_account,
-            picked=True,
+            from_list=True,
         ),
         Field(
             "role_name",
@@ -85,7 +85,7 @@ class IdentityCenter(RootKind):
             "Choose after approval: a permission set.",
             required=False,
             validate=validate_role_name,
-            picked=True,
+            from_list=True,
         ),
     )
 

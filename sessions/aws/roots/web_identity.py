@@ -157,7 +157,7 @@ class WebIdentity(RootKind):
         ),
     )
 
-    def keeps_base(self, settings: Mapping[str, str]) -> bool:
+    def caches_credentials(self, settings: Mapping[str, str]) -> bool:
         return True
 
     def account(self, settings: Mapping[str, str]) -> str:
