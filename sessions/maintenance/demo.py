@@ -90,7 +90,7 @@ def seed(endpoint_url: str) -> list[DemoLogin]:
     _renew_iam_user(team, members["ada"], endpoint_url)
     if not team.aws_sessions.exclude(alias=IAM_USER_ALIAS).exists():
         _create_chains(team, members["ada"])
-    mint_all_anew()
+    rotate_all()
     return [DemoLogin(name, str(role), demo_password(name)) for name, role in PEOPLE.items()]
 
 
@@ -141,7 +141,7 @@ def _create_chains(team: Team, admin: Membership) -> None:
 
 
 @transaction.atomic
-def mint_all_anew() -> None:
+def rotate_all() -> None:
     """Forget every issued credential and renew what is active.
 
     The simulated AWS forgets at every stop.

@@ -16,7 +16,7 @@ from sessions.delivery.reveal import NotReady, reveal
 from sessions.engine import call_pool, claims, rotation
 from sessions.engine.commit import commit
 from sessions.engine.lanes import Call
-from sessions.maintenance.demo import mint_all_anew
+from sessions.maintenance.demo import rotate_all
 from sessions.models import CHAINED, Activation, AwsSession, Credential, EventKind
 
 pytestmark = pytest.mark.django_db
@@ -381,7 +381,7 @@ def test_minting_all_anew_replaces_what_the_simulator_has_forgotten(house, sts):
     _, leaf = house.chain(2)
     house.start(leaf)
     house.work()
-    mint_all_anew()
+    rotate_all()
     sts.calls.clear()
     house.work()
     assert len(assumed(sts)) == 2
