@@ -1,6 +1,7 @@
 """Take the steps of key rotations that are due."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any
@@ -119,6 +120,15 @@ class DatabaseStore:
             row.withdrawn,
         )
 
+    @contextmanager
+    def _team_locked(self, seconds: float | None = None) -> Iterator[None]:
+        """Open a transaction under the team's lock, for which it waits so long."""
+        with transaction.atomic(durable=True):
+            if seconds is not None:
+                wait_for(seconds)
+            lock_team(self.row.team_id)
+            yield
+
     def _write(self, **changes: Any) -> None:
         """Write to the row inside a transaction."""
         if not self.row.write(**changes):
@@ -128,6 +138,12 @@ class DatabaseStore:
         """Write to the row inside a transaction, for the last time."""
         if not self.row.release(**changes):
             raise LostHold
+
+    def _take(self, step: Step, **changes: Any) -> None:
+        """Write a step that was taken, with its event, inside a transaction."""
+        self._write(step=str(step), problem=None, attempts=0, **changes)
+        self._load()
+        self._say(KeyRotationStep, step=str(step))
 
     def _say(self, kind: Callable[..., EventData], **about: str) -> None:
         said = kind(
@@ -175,27 +191,21 @@ class DatabaseStore:
 
     def keep(self, new: AwsCredentials, created_at: datetime) -> None:
         sealed = sealing.seal_to_workers(new.secret_access_key, self.row.place)
-        with transaction.atomic(durable=True):
-            wait_for(PATIENT_SECONDS)  # AWS shows a key's secret once
-            lock_team(self.row.team_id)
-            self._write(
-                step=str(Step.CREATE),
+        with self._team_locked(PATIENT_SECONDS):  # AWS shows a key's secret once
+            self._take(
+                Step.CREATE,
                 new_key_id=new.access_key_id,
                 new_key_at=created_at,
                 sealed_new=sealed,
                 verified=False,
             )
-            self._told(Step.CREATE)
 
     def mark_verified(self) -> None:
-        with transaction.atomic(durable=True):
-            lock_team(self.row.team_id)
-            self._write(step=str(Step.VERIFY), verified=True)
-            self._told(Step.VERIFY)
+        with self._team_locked():
+            self._take(Step.VERIFY, verified=True)
 
     def switch(self) -> None:
-        with transaction.atomic(durable=True):
-            lock_team(self.row.team_id)
+        with self._team_locked():
             self._write()
             root = AwsSession.objects.select_for_update().get(pk=self.row.root_id)
             id_name, secret_name = _names(root)
@@ -226,8 +236,7 @@ class DatabaseStore:
             _take_along(base, root, now)
             follow(root.team_id, now, below=root)
             # From here on the secret is the root's alone.
-            self._write(step=str(Step.SWITCH), sealed_new=None)
-            self._told(Step.SWITCH)
+            self._take(Step.SWITCH, sealed_new=None)
 
     # --- the rest of the row ----------------------------------------------------------------------
 
@@ -246,22 +255,14 @@ class DatabaseStore:
             same.filter(identity_arn="").update(identity_arn=begun.user_arn)
         self._load()
 
-    def _told(self, step: Step) -> None:
-        self._write(problem=None, attempts=0)
-        self._load()
-        self._say(KeyRotationStep, step=str(step))
-
     def took(self, step: Step) -> None:
         if step not in {Step.DEACTIVATE, Step.DELETE}:
             return
-        with transaction.atomic(durable=True):
-            lock_team(self.row.team_id)
-            self._write(step=str(step))
-            self._told(step)
+        with self._team_locked():
+            self._take(step)
 
     def end(self, step: Step) -> None:
-        with transaction.atomic(durable=True):
-            lock_team(self.row.team_id)
+        with self._team_locked():
             self._release(
                 step=str(step),
                 problem=None,
@@ -281,8 +282,7 @@ class DatabaseStore:
         # A policy that was changed a moment ago is not known everywhere yet.
         if begun and error.code in proof.DENIED and tries < MOST_SECOND_TRIES:
             due_at = now + second_try(tries)
-        with transaction.atomic(durable=True):
-            lock_team(self.row.team_id)
+        with self._team_locked():
             changes: dict[str, Any] = {"problem": problem, "due_at": due_at}
             nothing_changed = (
                 not begun and due_at is None and not isinstance(error, WaitingForPerson)
