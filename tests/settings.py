@@ -39,6 +39,12 @@ if (
 ):  # else DATABASE_URL names the PostgreSQL in which a test database is made and dropped
     DATABASES["default"]["NAME"] = os.path.join(FOLDER, "db.sqlite3")
     DATABASES["default"]["TEST"] = {"NAME": os.path.join(FOLDER, "test.sqlite3")}
+# No test cuts the power, so no commit waits for the disk.
+_options = DATABASES["default"]["OPTIONS"]
+if IS_EMBEDDED:
+    _options["init_command"] += "PRAGMA synchronous=OFF;"
+else:
+    _options["options"] += " -c synchronous_commit=off"
 # Argon2 takes its time on purpose; the tests that are about it say so.
 PASSWORD_HASHERS = [
     "django.contrib.auth.hashers.MD5PasswordHasher",
