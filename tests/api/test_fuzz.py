@@ -10,10 +10,11 @@ from hypothesis import strategies as st
 from sessions.api import api
 from sessions.models import AwsSession
 from tests.api.test_sessions import Api, chained
+from tests.examples import examples
 
 pytestmark = pytest.mark.django_db
 FUZZ = settings(
-    max_examples=60,
+    max_examples=examples(60),
     suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow],
     deadline=None,
 )

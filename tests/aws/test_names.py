@@ -8,6 +8,7 @@ from hypothesis import strategies as st
 
 from sessions.aws import names
 from sessions.aws.names import InvalidName
+from tests.examples import examples
 
 ANY = st.text(max_size=90)
 LEGAL = re.compile(r"[A-Za-z0-9_+=,.@-]{2,64}")
@@ -112,7 +113,7 @@ def test_changing_the_regions_that_were_given_changes_nothing():
     assert "eu-west-1" in names.regions()["aws"]
 
 
-@settings(max_examples=500)
+@settings(max_examples=examples(500))
 @given(ANY)
 @example("\ud800")
 @example("Иван")

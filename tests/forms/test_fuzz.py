@@ -10,10 +10,11 @@ from sessions.catalog.access import save_group
 from sessions.exceptions import Refused
 from sessions.views.people import access
 from tests.api.test_sessions import Api, chained
+from tests.examples import examples
 
 pytestmark = pytest.mark.django_db
 FUZZ = settings(
-    max_examples=25,
+    max_examples=examples(25),
     suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow],
     deadline=None,
 )
