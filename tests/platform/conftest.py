@@ -2,13 +2,16 @@
 
 import os
 import shutil
+import subprocess
+import sys
 import tempfile
 from pathlib import Path
 
 import pytest
 
+from chainweb.local import embedded
 from tests.platform import servers
-from tests.platform.installation import CHECKOUT, Installation
+from tests.platform.installation import CHECKOUT, Installation, clean_environ
 
 
 @pytest.fixture
@@ -19,12 +22,35 @@ def data():
     shutil.rmtree(folder)
 
 
+@pytest.fixture(scope="session")
+def keys_and_tables(tmp_path_factory):
+    """A folder with keys and a migrated database, so that few tests wait for these to be made."""
+    data = tmp_path_factory.mktemp("data")
+    folder = data / "simulated"
+    embedded.prepare(folder)
+    subprocess.run(
+        [sys.executable, "manage.py", "migrate", "--verbosity=0"],
+        cwd=CHECKOUT,
+        env={**clean_environ(), "CHAINWEB_DATA": str(data)},
+        umask=0o077,
+        check=True,
+    )
+    return folder
+
+
 @pytest.fixture
-def installation(data):
-    """`./run`, not yet started, with the simulated AWS."""
+def first_installation(data):
+    """`./run`, not yet started, with the simulated AWS, in a folder where nothing is yet."""
     one = Installation(data, command=[str(CHECKOUT / "run")])
     yield one
     one.end()
+
+
+@pytest.fixture
+def installation(first_installation, keys_and_tables):
+    """`./run`, not yet started, with the simulated AWS, keys and tables."""
+    shutil.copytree(keys_and_tables, first_installation.folder)
+    return first_installation
 
 
 @pytest.fixture(scope="module")

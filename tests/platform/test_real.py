@@ -2,6 +2,7 @@
 
 import base64
 import json
+import shutil
 import urllib.parse
 
 import pytest
@@ -19,9 +20,10 @@ PASSWORD = "a-Password-that-no-log-may-hold-7"
 
 
 @pytest.fixture
-def real(data, sts):
+def real(data, sts, keys_and_tables):
     environ = {"CHAINWEB_AWS": "real", "AWS_ENDPOINT_URL_STS": sts.url}
     one = Installation(data, environ, command=[str(CHECKOUT / "run")])
+    shutil.copytree(keys_and_tables, one.folder)
     yield one.start()
     one.end()
 

@@ -74,12 +74,12 @@ def test_ctrl_c_ends_everything_also_when_the_supervisor_alone_is_told(installat
     assert installation.left() == []
 
 
-def test_ctrl_c_in_the_midst_of_a_start_ends_everything(installation):
-    installation.launch()
-    wait_for(installation.children, "the first child")
-    code, printed = installation.stop()
+def test_ctrl_c_in_the_midst_of_a_first_start_ends_everything(first_installation):
+    first_installation.launch()
+    wait_for(first_installation.children, "the first child")
+    code, printed = first_installation.stop()
     assert (code, printed.splitlines()[-1]) == (0, "Stopped.")
-    assert installation.left() == []
+    assert first_installation.left() == []
 
 
 def test_a_killed_supervisor_leaves_nothing_and_the_next_start_works(installation):
