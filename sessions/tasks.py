@@ -13,7 +13,7 @@ from sessions.activations import moves, start_stop
 from sessions.catalog import deletions, probes
 from sessions.chains import shown_names
 from sessions.db.clock import database_now
-from sessions.engine import key_steps, root_probes, rotation, second_look
+from sessions.engine import approval_steps, key_steps, root_probes, rotation, second_look
 from sessions.engine.claims import next_due_at
 from sessions.locks.held_up import passed_over
 from sessions.monitoring.heartbeats import stamp
@@ -128,7 +128,7 @@ def run_root_probe(probe_id: str) -> None:
 def look_at_approvals() -> None:
     """Gets the pages that people ask for, finds out what they have approved, fetches lists."""
     _forget_wake(look_at_approvals.name)
-    while approvals.work_due():
+    while approval_steps.work_due():
         wake_for_start()
 
 

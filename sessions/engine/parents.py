@@ -31,8 +31,8 @@ from sessions.credentials.outcomes import (
 from sessions.credentials.payloads import open_credentials, open_root_secrets, root_credentials
 from sessions.credentials.timing import DEFERRED_FOR, PARENT_MARGIN
 from sessions.db.clock import database_now
+from sessions.engine.approval_steps import usable_state
 from sessions.models import AwsSession, Credential
-from sessions.roots import approvals
 from sessions.roots import codes as answers
 from sessions.sealing import SealingError
 from sessions.secret import Secret
@@ -104,7 +104,7 @@ def prepare(row: Credential) -> Base | Refusal | Deferred:
     try:
         for ask in kind.asks(root.settings):
             if ask.approval:
-                state = approvals.usable_state(root, str(row.request.get("person", "")))
+                state = usable_state(root, str(row.request.get("person", "")))
                 if isinstance(state, Deferred):
                     return state
                 if state is not None:

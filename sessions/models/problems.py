@@ -39,7 +39,7 @@ class Problem:
     rejected: bool = False
     waiting: bool = False
     cause: str = ""
-    # Of no interest to viewers: a list is sent anew where the `repr` of its rows differs.
+    # Of no interest to viewers: a list is sent again where the `repr` of its rows differs.
     tried: datetime | None = field(default=None, repr=False)
     home: str = field(default="", repr=False)
     unanswered: bool = field(default=False, repr=False)

@@ -5,9 +5,8 @@ from django.urls import reverse
 from playwright.sync_api import expect
 
 from sessions.db.clock import database_now
-from sessions.engine import key_steps
+from sessions.engine import approval_steps, key_steps
 from sessions.models import Approval, AwsSession
-from sessions.roots import approvals
 from tests.browser.test_every_page import check
 from tests.roots.test_approvals import ACCOUNT, portal
 from tests.roots.test_codes import CODE, mfa_root, protected
@@ -25,7 +24,7 @@ def waiting(house):
 
 def look():
     Approval.objects.filter(due_at__isnull=False).update(due_at=database_now())
-    approvals.work_due()
+    approval_steps.work_due()
 
 
 def test_a_code_typed_in_the_list_survives_polling_and_activates_all(house, waiting, tabs):
@@ -78,12 +77,12 @@ def test_an_approval_and_a_choice_by_hand(house, center, tabs):
     check(page)
     page.get_by_role("link", name="Choose account and role").click()
     expect(page.get_by_role("status").first).to_be_visible()
-    approvals.work_due()
+    approval_steps.work_due()
     page.get_by_label(f"Production ({ACCOUNT})").check()
     check(page)
     page.get_by_role("button", name="Next").click()
     expect(page.locator("#choose")).to_contain_text("from AWS")
-    approvals.work_due()
+    approval_steps.work_due()
     page.get_by_label("Deploy").check()
     page.get_by_role("button", name="Save").click()
     expect(page.locator(".messages")).to_contain_text("saved")

@@ -13,7 +13,10 @@ from sessions.activations.status import Status
 from sessions.aws import identity_center_state
 from sessions.catalog.deletions import delete_session
 from sessions.catalog.sessions import Draft, save_session
+from sessions.credentials.outcomes import Deferred
 from sessions.db.clock import database_now
+from sessions.engine import approval_steps
+from sessions.engine.approval_steps import usable_state, work_due
 from sessions.models import Approval, ApprovalStage, Credential, EventKind, Membership
 from sessions.roots import approvals, choices, prompts
 from sessions.roots.approvals import (
@@ -21,7 +24,6 @@ from sessions.roots.approvals import (
     ask_approval,
     delete_unneeded,
     end_approval,
-    work_due,
 )
 from sessions.secret import Secret
 from tests.engine.test_rotation import age
@@ -223,9 +225,9 @@ def test_two_workers_do_not_use_one_refresh_token_twice(house, center, root):
     Approval.objects.update(good_until=database_now())
     key = approvals.key_of(root, str(house.ben.user_id))
     held = Approval.objects.hold(key)
-    assert isinstance(approvals.usable_state(root, str(house.ben.user_id)), approvals.Deferred)
+    assert isinstance(usable_state(root, str(house.ben.user_id)), Deferred)
     held.release()
-    assert approvals.usable_state(root, str(house.ben.user_id)).reveal()
+    assert usable_state(root, str(house.ben.user_id)).reveal()
 
 
 def test_a_worker_that_returns_after_its_lease_stores_nothing(house, center, root):
@@ -233,7 +235,7 @@ def test_a_worker_that_returns_after_its_lease_stores_nothing(house, center, roo
     key = approvals.key_of(root, str(house.ben.user_id))
     late = Approval.objects.hold(key)
     ask_approval(root, house.ben)
-    approvals._begin(late)
+    approval_steps._begin(late)
     assert approval_of(root, house.ben).stage == ApprovalStage.ASKED
     work_due()
     assert approval_of(root, house.ben).stage == ApprovalStage.OPEN
