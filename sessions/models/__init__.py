@@ -1,6 +1,7 @@
 """Declare people, teams, sessions, links, credentials, activations, the ledger and tokens."""
 
 from sessions.models.credentials import Activation, Credential, Ended, Probe, ProbeState
+from sessions.models.deletions import Deletion
 from sessions.models.grants import ClosedByAdmin, Right, SessionGrant
 from sessions.models.ledger import Event, EventKind, LedgerHead
 from sessions.models.memberships import Invitation, Membership, Removal, Role, TeamGroup
@@ -9,7 +10,7 @@ from sessions.models.moves import Move
 from sessions.models.people import AwsName, Team, User
 from sessions.models.problems import Problem
 from sessions.models.roots import Approval, ApprovalStage, KeyRotation, RootAnswer
-from sessions.models.sessions import CHAINED, AssumerLink, AwsSession, Deletion
+from sessions.models.sessions import CHAINED, AssumerLink, AwsSession
 from sessions.models.team_policy import SourceIdentity, TeamPolicy
 from sessions.models.tokens import Scope, Token
 

@@ -13,6 +13,7 @@ from sessions.aws.parameters import parameters_of
 from sessions.aws.readable import alone
 from sessions.aws.roots import ROOT_KINDS
 from sessions.db.lookups import RoleKey
+from sessions.models.deletions import Deletion
 from sessions.models.forest import above, below, height_below
 from sessions.models.people import Team, User
 from sessions.sealing import SealContext
@@ -28,24 +29,6 @@ def kind_choices() -> list[tuple[str, str]]:
     A callable, so that a new kind needs no migration.
     """
     return [(CHAINED, CHAINED_LABEL), *((kind.kind, kind.label) for kind in ROOT_KINDS.values())]
-
-
-class Deletion(models.Model):
-    """Store a large deletion that is decided, in the ledger, and cleared away in parts.
-
-    Its sessions have no team any more, so that nobody finds them and their aliases are free.
-    `session_id` and `alias` are of the one that was deleted, `actor` is by whom.
-    """
-
-    id = models.UUIDField(primary_key=True, default=uuid.uuid4, editable=False)
-    team = models.ForeignKey(Team, on_delete=models.CASCADE, related_name="+")
-    session_id = models.UUIDField()
-    alias = models.CharField(max_length=64)
-    actor = models.CharField(max_length=150)
-    at = models.DateTimeField()
-
-    def __str__(self) -> str:
-        return f"{self.alias} and what was assumed from it"
 
 
 class AwsSession(models.Model):
