@@ -121,7 +121,7 @@ class House:
 
     def events(self, kind=None):
         lines = Event.objects.filter(team_id=str(self.team.pk)).order_by("seq")
-        return list(lines.filter(kind=kind) if kind else lines)
+        return list(lines.filter(kind=kind.tag) if kind else lines)
 
     def browser(self, member=None, *, minutes_ago: float = 0) -> Client:
         return browser_of(member or self.ben, minutes_ago=minutes_ago)

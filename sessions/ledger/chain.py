@@ -7,10 +7,10 @@ null, lists, objects with ASCII keys).
 
 import hashlib
 import json
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Sequence
+from dataclasses import dataclass
 from datetime import UTC
-from typing import Any, NoReturn
+from typing import NoReturn
 from uuid import UUID
 
 from django.db import connection, transaction
@@ -20,7 +20,7 @@ from sessions.db.clock import database_now
 from sessions.ledger.events import EventData, is_kind
 from sessions.ledger.events.people import TeamCreated
 from sessions.locks.turnstile import waiting_for
-from sessions.models import AwsSession, Event, EventKind, LedgerHead, Team
+from sessions.models import AwsSession, Event, LedgerHead, Team
 
 START = hashlib.sha256(b"chainweb ledger").hexdigest()
 
@@ -41,18 +41,13 @@ class Subject:
 class Entry:
     """Hold what is about to become an event: what happened, who did it, to which session."""
 
-    event: EventData | EventKind
+    event: EventData
     actor: str
     session: AwsSession | Subject | None = None
-    data: Mapping[str, Any] = field(default_factory=dict)
 
-    def stored(self) -> tuple[str, dict[str, Any]]:
-        """Return the tag and the data of its line. TypeError for what is no registered kind."""
-        if isinstance(self.event, EventKind):
-            return self.event, dict(self.data)
+    def __post_init__(self) -> None:
         if not is_kind(type(self.event)):
             raise TypeError(f"{type(self.event).__name__} is no registered kind of event.")
-        return self.event.tag, self.event.as_data()
 
 
 def canonical(event: Event) -> bytes:
@@ -106,16 +101,15 @@ def append(team: object, entries: Sequence[Entry]) -> list[Event]:
     seq, prev = head.seq, head.hash
     for entry in entries:
         seq += 1
-        kind, data = entry.stored()
         event = Event(
             team_id=head.team_id,
             seq=seq,
             at=now,
-            kind=kind,
+            kind=entry.event.tag,
             actor=entry.actor,
             session_id=str(entry.session.pk) if entry.session else "",
             session_alias=entry.session.alias if entry.session else "",
-            data=data,
+            data=entry.event.as_data(),
             prev=prev,
         )
         prev = event.hash = hashlib.sha256(canonical(event)).hexdigest()
@@ -139,7 +133,7 @@ def _begin(team: str, first: Entry) -> LedgerHead:
 
     Any other team whose head is gone has lost it: no second ledger is begun.
     """
-    if first.stored()[0] != TeamCreated.tag:
+    if not isinstance(first.event, TeamCreated):
         _doom(team, "its head is gone")
     LedgerHead.objects.bulk_create(
         [LedgerHead(team_id=team, seq=0, hash=START)], ignore_conflicts=True

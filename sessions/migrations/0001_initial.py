@@ -5,7 +5,6 @@ import django.contrib.auth.validators
 import django.db.models.deletion
 import django.db.models.functions.text
 import django.utils.timezone
-import sessions.models.ledger
 import sessions.models.sessions
 import uuid
 from django.conf import settings
@@ -151,7 +150,7 @@ class Migration(migrations.Migration):
                 ('team_id', models.CharField(max_length=36)),
                 ('seq', models.PositiveBigIntegerField()),
                 ('at', models.DateTimeField()),
-                ('kind', models.CharField(choices=sessions.models.ledger.event_kinds, max_length=40)),
+                ('kind', models.CharField(max_length=40)),
                 ('actor', models.CharField(max_length=150)),
                 ('session_id', models.CharField(blank=True, max_length=36)),
                 ('session_alias', models.CharField(blank=True, max_length=64)),

@@ -3,7 +3,7 @@
 from sessions.models.credentials import Activation, Credential, Ended, Probe, ProbeState
 from sessions.models.deletions import Deletion
 from sessions.models.grants import ClosedByAdmin, Right, SessionGrant
-from sessions.models.ledger import Event, EventKind, LedgerHead
+from sessions.models.ledger import Event, LedgerHead
 from sessions.models.memberships import Invitation, Membership, Removal, Role, TeamGroup
 from sessions.models.monitoring import Heartbeat, Tally
 from sessions.models.moves import Move
@@ -27,7 +27,6 @@ __all__ = [
     "Deletion",
     "Ended",
     "Event",
-    "EventKind",
     "Heartbeat",
     "Invitation",
     "KeyRotation",

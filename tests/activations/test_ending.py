@@ -16,9 +16,10 @@ from sessions.activations.start_stop import (
 )
 from sessions.activations.status import Status
 from sessions.db.clock import database_now
+from sessions.ledger.events.sessions import SessionEnded
 from sessions.locks import parts
 from sessions.locks.authority import lock_team
-from sessions.models import Activation, Credential, EventKind, Membership
+from sessions.models import Activation, Credential, Membership
 from sessions.people.memberships import remove_member
 
 pytestmark = pytest.mark.django_db
@@ -82,7 +83,7 @@ def test_more_than_a_batch_ends_and_the_lock_is_released_in_between(
     assert not Activation.objects.exists()
     assert not Credential.objects.exists()
     assert len(held) == 5
-    lines = house.events(EventKind.SESSION_ENDED)
+    lines = house.events(SessionEnded)
     assert sorted(line.session_alias for line in lines) == sorted(leaf.alias for leaf in leaves)
     assert ledger.verify(str(house.team.pk)) is None
 
@@ -92,7 +93,7 @@ def test_each_end_has_an_event_that_names_person_and_credential(house, leaves):
     pass_their_time()
     end_overdue()
     line = house.events()[-1]
-    assert (line.kind, line.actor) == (EventKind.SESSION_ENDED, "clock")
+    assert (line.kind, line.actor) == (SessionEnded.tag, "clock")
     assert (line.session_id, line.session_alias) == (str(leaves[0].pk), leaves[0].alias)
     assert line.data == {"credential": started.credential_id, "of": "ben"}
 
@@ -127,4 +128,4 @@ def test_what_is_over_in_every_team_ends_in_one_go(house, sts, leaves):
     other.start(other.chained("Elsewhere"))
     pass_their_time()
     assert end_overdue() == 31
-    assert other.events()[-1].kind == EventKind.SESSION_ENDED
+    assert other.events()[-1].kind == SessionEnded.tag

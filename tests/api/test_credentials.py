@@ -7,7 +7,7 @@ import sys
 
 import pytest
 
-from sessions.models import EventKind
+from sessions.ledger.events.credentials import CredentialRevealed
 
 pytestmark = pytest.mark.django_db(transaction=True)
 
@@ -85,4 +85,4 @@ def test_a_fetch_mode_alone_is_no_browser(lasting_house, client, mode):
         },
     )
     assert answer.status_code == 200
-    assert len(lasting_house.events(EventKind.CREDENTIAL_REVEALED)) == 1
+    assert len(lasting_house.events(CredentialRevealed)) == 1

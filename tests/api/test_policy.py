@@ -2,7 +2,8 @@
 
 import pytest
 
-from sessions.models import AwsSession, EventKind, SourceIdentity, TeamPolicy
+from sessions.ledger.events.sessions import PolicyChanged
+from sessions.models import AwsSession, SourceIdentity, TeamPolicy
 from tests.api.test_sessions import Api, chained
 from tests.chains.test_names import OFFICE, set_policy
 
@@ -57,7 +58,7 @@ def test_the_policy_is_read_by_admins_and_auditors_and_changed_by_admins(house, 
     assert answer.status_code == 200, answer.content
     assert answer.json() == {**stored, **changes}
     assert TeamPolicy.of(house.team.pk).source_identity == SourceIdentity.REQUIRED
-    assert house.events(EventKind.POLICY_CHANGED)[-1].actor == "ada"
+    assert house.events(PolicyChanged)[-1].actor == "ada"
     # What is left out stays.
     assert ada("PATCH", "/policy", {"names_locked": False}).json() == {
         **stored,

@@ -6,7 +6,9 @@ import uuid
 import pytest
 from django.test import Client
 
-from sessions.models import AwsSession, Credential, EventKind, Token
+from sessions.ledger.events.credentials import CredentialRevealed
+from sessions.ledger.events.sessions import AccessChanged, SessionDeleted
+from sessions.models import AwsSession, Credential, Token
 from tests.house import House
 
 pytestmark = pytest.mark.django_db
@@ -68,7 +70,7 @@ def test_a_chained_session_is_created_started_and_taken_away(house, ben):
     body = answer.json()
     assert set(body) == {"Version", "AccessKeyId", "SecretAccessKey", "SessionToken", "Expiration"}
     assert body["Version"] == 1
-    event = house.events(EventKind.CREDENTIAL_REVEALED)[-1]
+    event = house.events(CredentialRevealed)[-1]
     assert (event.actor, event.data["via"]) == ("ben", "token tests")
 
 
@@ -288,7 +290,7 @@ def test_credentials_are_not_handed_to_a_browser(house, ben, header):
         ).status_code
         == 403
     )
-    assert house.events(EventKind.CREDENTIAL_REVEALED) == []
+    assert house.events(CredentialRevealed) == []
 
 
 def test_credentials_of_what_is_not_active_are_an_explained_error(house, ben):
@@ -328,7 +330,7 @@ def test_deleting_what_others_rest_on_needs_a_confirmation(house, ada):
     assert ada("DELETE", f"/sessions/{first.pk}?dependants=true").status_code == 204
     assert not AwsSession.objects.filter(pk__in=[first.pk, second.pk, third.pk]).exists()
     assert not Credential.objects.filter(level__gt=0).exists()
-    assert [event.session_alias for event in house.events(EventKind.SESSION_DELETED)] == [
+    assert [event.session_alias for event in house.events(SessionDeleted)] == [
         "Hop 3",
         "Hop 2",
         "Hop 1",
@@ -392,7 +394,7 @@ def test_a_session_is_opened_and_closed_by_its_author_and_by_admins(house, ada, 
     assert ben("PUT", f"/sessions/{hers.pk}/access", narrow).status_code == 403
     assert ada("PUT", path, {"start": {"everyone": False, "people": ["nobody"]}}).status_code == 422
     assert ada("PUT", path, {}).json()["start"]["everyone"] is True
-    assert [event.actor for event in house.events(EventKind.ACCESS_CHANGED)] == ["ben", "ada"]
+    assert [event.actor for event in house.events(AccessChanged)] == ["ben", "ada"]
 
 
 def test_a_chain_that_nobody_answers_for_is_not_started_and_says_why(house, ada):

@@ -5,7 +5,8 @@ from django.test import Client
 from django.urls import reverse
 
 from sessions.catalog.sessions import save_session
-from sessions.models import AssumerLink, EventKind
+from sessions.ledger.events.sessions import SessionCreated
+from sessions.models import AssumerLink
 from tests.api.test_sessions import Api, chained
 from tests.house import draft_of
 
@@ -61,7 +62,7 @@ def test_api_documents_and_checks_it(house, api):
 
 def test_link_and_event_keep_it(house, link):
     assert link.settings.provided_contexts == tuple(CONTEXTS)
-    [created] = house.events(EventKind.SESSION_CREATED)[-1:]
+    [created] = house.events(SessionCreated)[-1:]
     assert created.data["provided_contexts"] == CONTEXTS
 
 

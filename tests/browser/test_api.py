@@ -8,7 +8,7 @@ from urllib.parse import urlsplit
 
 import pytest
 
-from sessions.models import EventKind
+from sessions.ledger.events.credentials import CredentialRevealed
 
 FETCH = """async ([url, token]) => {
   try {
@@ -58,7 +58,7 @@ def test_a_page_of_our_own_origin_is_refused(house, tabs, ready):
     status, text = page.evaluate(FETCH, [path, token])
     assert status == 403, text
     assert '"code": "browser"' in text
-    assert house.events(EventKind.CREDENTIAL_REVEALED) == []
+    assert house.events(CredentialRevealed) == []
 
 
 def test_a_page_of_another_origin_never_sees_an_answer(house, tabs, ready, elsewhere, live_server):
@@ -68,7 +68,7 @@ def test_a_page_of_another_origin_never_sees_an_answer(house, tabs, ready, elsew
     page.goto(elsewhere)
     status, text = page.evaluate(FETCH, [f"{live_server.url}{path}", token])
     assert (status, "Failed to fetch" in text) == (0, True)
-    assert house.events(EventKind.CREDENTIAL_REVEALED) == []
+    assert house.events(CredentialRevealed) == []
 
 
 def test_a_name_that_was_rebound_to_us_is_no_host_of_ours(house, tabs, ready, live_server):
@@ -81,4 +81,4 @@ def test_a_name_that_was_rebound_to_us_is_no_host_of_ours(house, tabs, ready, li
     status, text = page.evaluate(FETCH, [path, token])
     assert status == 400, text
     assert "bad_host" in text
-    assert house.events(EventKind.CREDENTIAL_REVEALED) == []
+    assert house.events(CredentialRevealed) == []

@@ -7,7 +7,8 @@ import re
 from django.urls import reverse
 from playwright.sync_api import expect
 
-from sessions.models import AwsSession, EventKind
+from sessions.ledger.events.credentials import CredentialRevealed
+from sessions.models import AwsSession
 from tests.house import PASSWORD
 
 
@@ -72,7 +73,7 @@ def test_from_log_in_to_a_snippet_of_the_third_hop_and_to_stop(house, sts, tabs)
     expect(page.locator(".hop--live")).to_have_count(3)
     assert page.evaluate("window.wasNotReloaded")
 
-    assert house.events(EventKind.CREDENTIAL_REVEALED) == []
+    assert house.events(CredentialRevealed) == []
     page.get_by_role("tab", name="POSIX shell").click()
     snippet = page.locator("#snippet pre")
     expect(snippet).to_contain_text("AWS_SESSION_TOKEN")
@@ -80,7 +81,7 @@ def test_from_log_in_to_a_snippet_of_the_third_hop_and_to_stop(house, sts, tabs)
     expect(page.locator("#said")).to_have_text("Copied.")
     copied = page.evaluate("navigator.clipboard.readText()")
     assert copied == snippet.text_content()
-    assert len(house.events(EventKind.CREDENTIAL_REVEALED)) == 1
+    assert len(house.events(CredentialRevealed)) == 1
 
     with page.expect_response("**/state/"):
         page.clock.fast_forward("00:06")

@@ -24,6 +24,7 @@ from sessions.chains.shown_names import ShownNames
 from sessions.delivery.reveal import NotYours, reveal
 from sessions.engine import rotation
 from sessions.exceptions import NotThere, Refused
+from sessions.ledger.events.sessions import SessionDeleted, SessionStopped
 from sessions.locks import parts
 from sessions.locks.versions import Changed
 from sessions.models import (
@@ -33,7 +34,6 @@ from sessions.models import (
     AwsSession,
     Credential,
     Deletion,
-    EventKind,
     KeyRotation,
     Probe,
     Problem,
@@ -82,7 +82,7 @@ def leaves(hub):
 
 def told(house):
     """Count how often the ledger says of each session that it was deleted."""
-    return Counter(event.session_id for event in house.events(EventKind.SESSION_DELETED))
+    return Counter(event.session_id for event in house.events(SessionDeleted))
 
 
 def is_cleared_away(house, ids):
@@ -104,13 +104,13 @@ def test_what_is_deleted_is_cleared_away_in_parts_and_told_once(house, hub, leav
     house.work()
     ids = ids_of(hub)
     assert delete_session(hub, house.ada) == GONE == len(ids)
-    [event] = house.events(EventKind.SESSION_DELETED)
+    [event] = house.events(SessionDeleted)
     assert (event.actor, event.session_alias, event.data["below"]) == ("ada", "Hub", GONE - 1)
     assert deletions.work_off(60) == GONE
     is_cleared_away(house, ids)
-    together = Counter(event.at for event in house.events(EventKind.SESSION_DELETED))
+    together = Counter(event.at for event in house.events(SessionDeleted))
     assert max(together.values()) <= FEW
-    stopped = house.events(EventKind.SESSION_STOPPED)
+    stopped = house.events(SessionStopped)
     assert {event.actor for event in stopped} == {"ada"}
     assert len(stopped) == MANY + 1
 

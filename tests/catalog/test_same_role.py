@@ -12,8 +12,9 @@ from sessions.catalog.probes import start_probe
 from sessions.catalog.same_role import close_wider_ways, wider_ways
 from sessions.catalog.sessions import Draft, save_session
 from sessions.exceptions import Refused, RightLost
+from sessions.ledger.events.sessions import AccessChanged
 from sessions.locks import parts
-from sessions.models import CHAINED, Activation, AssumerLink, AwsSession, Event, EventKind
+from sessions.models import CHAINED, Activation, AssumerLink, AwsSession, Event
 from tests.api.test_sessions import Api
 from tests.house import House, crowd
 
@@ -156,9 +157,7 @@ def test_the_page_names_every_wider_way_and_closes_all_in_one_step(house, dep):
     assert list(Activation.objects.values_list("user", flat=True)) == [house.bea.user_id]
     assert wider_ways(dep, 20) == ([], False)
     assert "Other ways" not in ada.get(url).content.decode()
-    told = Event.objects.filter(kind=EventKind.ACCESS_CHANGED).values_list(
-        "session_alias", flat=True
-    )
+    told = Event.objects.filter(kind=AccessChanged.tag).values_list("session_alias", flat=True)
     assert {"wide 0", "wide 1", "alike"} <= set(told)
 
 
@@ -240,7 +239,7 @@ def test_a_new_session_of_a_closed_role_is_closed_like_it(house, dep):
     assert not Activation.objects.exists()
     with pytest.raises(RightLost):
         house.start(new, house.ben)
-    told = Event.objects.filter(kind=EventKind.ACCESS_CHANGED, session_id=str(new.pk)).get()
+    told = Event.objects.filter(kind=AccessChanged.tag, session_id=str(new.pk)).get()
     assert told.data["start"] == {"everyone": False, "people": ["bea"], "groups": ["deployers"]}
 
 

@@ -5,7 +5,8 @@ import pytest
 from sessions.aws.hop_settings import HopSettings
 from sessions.catalog.team_policy import PolicyDraft
 from sessions.exceptions import Refused
-from sessions.models import AwsSession, EventKind, SourceIdentity, TeamPolicy
+from sessions.ledger.events.sessions import PolicyChanged
+from sessions.models import AwsSession, SourceIdentity, TeamPolicy
 from tests.chains.test_names import OFFICE, edit, set_policy
 
 pytestmark = pytest.mark.django_db
@@ -28,14 +29,14 @@ def test_a_team_without_a_policy_has_the_defaults(house):
 
 def test_every_change_is_one_event_that_says_what_was_and_what_is(house):
     set_policy(house, names_locked=True, tags={"größe": ("s", "m")})
-    [event] = house.events(EventKind.POLICY_CHANGED)
+    [event] = house.events(PolicyChanged)
     assert event.actor == "ada"
     assert event.data == {
         "before": {"names_locked": False, "tags": []},
         "after": {"names_locked": True, "tags": [["größe", ["s", "m"]]]},
     }
     set_policy(house, names_locked=True)
-    assert len(house.events(EventKind.POLICY_CHANGED)) == 1
+    assert len(house.events(PolicyChanged)) == 1
 
 
 def test_without_its_event_a_policy_is_not_changed(house, monkeypatch):
@@ -72,7 +73,7 @@ def test_without_its_event_a_policy_is_not_changed(house, monkeypatch):
 def test_a_policy_that_makes_no_sense_is_refused_on_its_field(house, field, changes):
     refused(field, set_policy, house, **changes)
     assert not TeamPolicy.objects.exists()
-    assert house.events(EventKind.POLICY_CHANGED) == []
+    assert house.events(PolicyChanged) == []
 
 
 def test_where_username_is_demanded_a_new_name_without_it_is_refused(house):

@@ -10,7 +10,8 @@ from django.urls import reverse
 from sessions.catalog import probes
 from sessions.db.clock import database_now
 from sessions.engine import root_probes
-from sessions.models import AwsSession, EventKind, Probe, ProbeState, Role
+from sessions.ledger.events.sessions import SessionCreated
+from sessions.models import AwsSession, Probe, ProbeState, Role
 
 pytestmark = pytest.mark.django_db
 
@@ -71,7 +72,7 @@ def test_list_page_and_api_show_the_identity_of_a_tested_root(house, fields):
         .json()
     )
     assert (shown["account"], shown["cloudtrail_arn"]) == ("444455556666", ARN)
-    assert house.events(EventKind.SESSION_CREATED)[-1].data["identity"] == ARN
+    assert house.events(SessionCreated)[-1].data["identity"] == ARN
 
 
 def test_alias_profile_and_region_may_change_between_test_and_save(house, fields):

@@ -14,12 +14,12 @@ from sessions.catalog.sessions import save_session
 from sessions.catalog.team_policy import PolicyDraft, save_policy
 from sessions.delivery.reveal import NotReady, reveal
 from sessions.engine import rotation
+from sessions.ledger.events.sessions import SessionEndedByEdit
 from sessions.models import (
     Activation,
     AwsSession,
     Credential,
     Ended,
-    EventKind,
     Problem,
     TeamPolicy,
 )
@@ -99,7 +99,7 @@ def test_an_edit_of_the_identity_ends_what_others_have_started(house, started, c
     assert state.status is Status.INACTIVE
     assert state.problem.code == "IdentityChanged"
     assert state.problem.message == f"Ended because ada changed {what.format(alias=edited.alias)}."
-    [event] = house.events(EventKind.SESSION_ENDED_BY_EDIT)
+    [event] = house.events(SessionEndedByEdit)
     assert (event.actor, event.data["of"], event.session_alias) == ("ada", "ben", leaf.alias)
     with pytest.raises(NotReady):
         reveal(leaf, house.ben, form="process", via="tests")
@@ -125,7 +125,7 @@ def test_an_edit_that_leaves_the_identity_moves_everybody_on(house, started, cha
     for member in (house.ben, house.ada):
         assert is_active(house, started[-1], member)
         assert reveal(started[-1], member, form="process", via="tests")
-    assert not house.events(EventKind.SESSION_ENDED_BY_EDIT)
+    assert not house.events(SessionEndedByEdit)
 
 
 def test_the_same_key_with_another_secret_is_the_same_user(house, started):

@@ -12,7 +12,9 @@ from sessions.catalog.sessions import Draft, save_session
 from sessions.catalog.team_policy import PolicyDraft, save_policy
 from sessions.chains.names import preview, unnamed_sessions
 from sessions.exceptions import Refused
-from sessions.models import AwsSession, Credential, EventKind, Role, SourceIdentity, TeamPolicy
+from sessions.ledger.events.credentials import CredentialMinted, CredentialRejected
+from sessions.ledger.events.sessions import SourceIdentityDropped
+from sessions.models import AwsSession, Credential, Role, SourceIdentity, TeamPolicy
 from sessions.people.people import add_member, create_person
 from tests.house import draft_of
 
@@ -174,11 +176,9 @@ def test_where_possible_goes_on_without_after_the_refusal_and_says_so(house, sts
         (arn["Hub"], "ben"),  # the other chain keeps its own
         (arn["Beside"], ""),
     ]
-    [event] = house.events(EventKind.SOURCE_IDENTITY_DROPPED)
+    [event] = house.events(SourceIdentityDropped)
     assert (event.actor, event.session_alias, event.data["hop"]) == ("worker", "Shut", 2)
-    assert [line.data["code"] for line in house.events(EventKind.CREDENTIAL_REFUSED)] == [
-        "AccessDenied"
-    ]
+    assert [line.data["code"] for line in house.events(CredentialRejected)] == ["AccessDenied"]
     assert AwsSession.objects.get(pk=shut.pk).link.without_source_identity
     # Nothing of the chain that could not be walked is left.
     assert not Credential.objects.exclude(problem=None).exists()
@@ -203,7 +203,7 @@ def test_another_refusal_marks_nothing(house, sts):
     start_and_work(house, leaf)
     assert house.state(leaf).status is Status.FAILED
     assert not AwsSession.objects.get(pk=leaf.pk).link.without_source_identity
-    assert house.events(EventKind.SOURCE_IDENTITY_DROPPED) == []
+    assert house.events(SourceIdentityDropped) == []
 
 
 # --- tags, policies, networks ---------------------------------------------------------------------
@@ -294,7 +294,7 @@ def test_the_preview_is_exactly_what_reaches_aws(house, sts):
     policy = TeamPolicy.of(house.team.pk)
     shown = preview(leaf.chain(), house.bea, policy)
     start_and_work(house, leaf, house.bea)
-    minted = [event.data["arn"] for event in house.events(EventKind.CREDENTIAL_MINTED)]
+    minted = [event.data["arn"] for event in house.events(CredentialMinted)]
     assert [hop.arn for hop in shown] == minted
     assert {hop.source_identity for hop in shown} == {"bea"}
     assert [(hop.number, hop.alias) for hop in shown] == [(1, "Hop 1"), (2, "Hop 2"), (3, "Hop 3")]

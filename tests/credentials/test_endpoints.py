@@ -12,7 +12,9 @@ from sessions.catalog.sessions import Draft, save_session
 from sessions.credentials import endpoints
 from sessions.db.clock import database_now
 from sessions.engine import rotation
-from sessions.models import CHAINED, AwsSession, Credential, EventKind
+from sessions.ledger.events.credentials import CredentialMinted
+from sessions.ledger.events.roots import RootOpened
+from sessions.models import CHAINED, AwsSession, Credential
 from sessions.roots.codes import give_codes
 from tests.engine.test_rotation import age
 
@@ -73,7 +75,7 @@ def test_a_whole_chain_is_called_at_the_roots_region(house, sts):
     house.work()
     assert regions(sts) == [HOME] * 3
     assert house.state(chain[-1]).status is Status.ACTIVE
-    minted = house.events(EventKind.CREDENTIAL_MINTED)
+    minted = house.events(CredentialMinted)
     assert {event.data["sts_region"] for event in minted} == {HOME}
 
 
@@ -297,7 +299,7 @@ def test_a_web_identity_is_asked_for_elsewhere_while_its_region_is_away(
     sts.out_of_order.clear()
     endpoints._health.pop(("111122223333", NEXT), None)
     work_through(house, 2)
-    [opened] = house.events(EventKind.ROOT_OPENED)
+    [opened] = house.events(RootOpened)
     assert opened.data["sts_region"] == NEXT
     assert regions(sts) == [NEXT]
     assert house.state(leaf).status is Status.ACTIVE

@@ -14,8 +14,9 @@ from sessions.catalog.sessions import Draft
 from sessions.credentials.payloads import open_credentials, seal_credentials
 from sessions.db.clock import database_now
 from sessions.delivery.reveal import NotReady, reveal
+from sessions.ledger.events.credentials import CredentialRevealed
 from sessions.maintenance.reseal import reseal_all
-from sessions.models import CHAINED, Activation, AwsSession, Credential, EventKind, Probe
+from sessions.models import CHAINED, Activation, AwsSession, Credential, Probe
 from sessions.sealing import SealingError
 from sessions.secret import Secret
 from tests.api.test_sessions import Api
@@ -156,7 +157,7 @@ def test_an_activation_with_another_teams_credential_gives_nothing(house, other)
     assert answer.status_code == 409
     assert theirs.access_key_id not in answer.content.decode()
     assert house.state(leaf).status is Status.INACTIVE
-    assert not other.events(EventKind.CREDENTIAL_REVEALED)
+    assert not other.events(CredentialRevealed)
 
 
 def test_a_parent_of_another_team_is_signed_with_by_nobody(house, other, sts):

@@ -12,7 +12,8 @@ from django.test.utils import CaptureQueriesContext
 from sessions.catalog.team_policy import PolicyDraft, check_all
 from sessions.db.batches import in_batches
 from sessions.exceptions import Refused
-from sessions.models import AwsSession, Event, EventKind, Team, TeamPolicy
+from sessions.ledger.events.people import TeamCreated
+from sessions.models import AwsSession, Event, Team, TeamPolicy
 from tests.house import crowd
 
 
@@ -77,7 +78,7 @@ def test_no_read_of_rows_opens_a_cursor_in_the_database(lasting_house):
         pytest.skip("a cursor of SQLite lives in this process")
     with transaction.atomic():
         rows = Event.objects.order_by("seq").iterator(chunk_size=1)
-        assert next(rows).kind == EventKind.TEAM_CREATED
+        assert next(rows).kind == TeamCreated.tag
         with connection.cursor() as cursor:
             cursor.execute("SELECT count(*) FROM pg_cursors")
             assert cursor.fetchone() == (0,)

@@ -12,11 +12,12 @@ from sessions.catalog.audiences import Access, Audience
 from sessions.catalog.deletions import delete_session
 from sessions.db.clock import database_now
 from sessions.delivery.reveal import NotReady, NotYours, reveal
+from sessions.ledger.events.credentials import CredentialRevealed
+from sessions.ledger.events.people import MemberRemoved
 from sessions.models import (
     Activation,
     AwsSession,
     Credential,
-    EventKind,
     LedgerHead,
     Membership,
     Role,
@@ -39,7 +40,6 @@ from sessions.snippets import FORMATS
 from tests.api.test_sessions import Api
 from tests.races import Aside, held_head, wait_for_waiting
 
-REVEALED = EventKind.CREDENTIAL_REVEALED
 NOBODY = Access(Audience(everyone=False), Audience(everyone=False))
 
 
@@ -76,7 +76,7 @@ def by_download(house, leaf):
 
 def secrets_after(house, begun: int) -> list[int]:
     """The lines of secrets that were handed out after the line of that number."""
-    return [event.seq for event in house.events(REVEALED) if event.seq > begun]
+    return [event.seq for event in house.events(CredentialRevealed) if event.seq > begun]
 
 
 def in_answer(answer) -> bool:
@@ -107,7 +107,9 @@ def test_a_secret_asked_for_behind_the_end_of_a_right_stays_closed(lasting_house
     end.result()
     answer = answer.result()
     ended_at = min(
-        event.seq for event in house.events() if event.seq > last and event.kind != REVEALED
+        event.seq
+        for event in house.events()
+        if event.seq > last and event.kind != CredentialRevealed.tag
     )
     # SQLite lets either in first; then the secret has its line before the end of the right.
     assert secrets_after(house, ended_at) == []
@@ -129,7 +131,7 @@ def test_every_format_reads_the_rights_again(lasting_house, form):
         answer = Aside(ask)
         wait_for_waiting(2)
     end.result()
-    removed = house.events(EventKind.MEMBER_REMOVED)[0].seq
+    removed = house.events(MemberRemoved)[0].seq
     answer.result()
     assert secrets_after(house, removed) == []
 
@@ -196,10 +198,10 @@ def test_what_was_read_before_the_lock_counts_for_nothing(house, change):
     member = Membership.objects.select_related("user", "team").get(pk=house.ben.pk)
     member.token = token
     CHANGES[change](house, leaf)
-    before = len(house.events(REVEALED))
+    before = len(house.events(CredentialRevealed))
     with pytest.raises(NotReady):
         reveal(leaf, member, form="process", via="tests")
-    assert len(house.events(REVEALED)) == before
+    assert len(house.events(CredentialRevealed)) == before
 
 
 @pytest.mark.django_db
@@ -264,7 +266,7 @@ def test_a_log_in_that_has_ended_meanwhile_opens_nothing(house, ending):
         end_log_ins(user)
     with pytest.raises(NotYours):
         reveal(leaf, read_before, form="posix", via="page")
-    assert not house.events(REVEALED)
+    assert not house.events(CredentialRevealed)
     # The next log-in does.
     again = Membership.objects.select_related("user", "team").get(pk=house.ben.pk)
     assert reveal(leaf, again, form="posix", via="page")

@@ -10,8 +10,10 @@ from sessions.catalog.deletions import delete_session
 from sessions.catalog.sessions import Draft, save_session
 from sessions.db.clock import database_now
 from sessions.engine import call_pool, rotation
+from sessions.ledger.events.credentials import CredentialMinted
+from sessions.ledger.events.sessions import SessionDeleted
 from sessions.locks import parts
-from sessions.models import Credential, EventKind
+from sessions.models import Credential
 from sessions.roots.codes import give_codes
 from tests.engine.test_reach import FAR, due_now, statuses, try_again
 from tests.engine.test_rotation import age
@@ -187,5 +189,5 @@ def test_what_a_deletion_ends_while_it_is_minted_is_neither_kept_nor_told(
     in_flight(lambda: delete_session(hub, house.ada))
     rotation.run()
     told = [event.kind for event in house.events()]
-    assert EventKind.CREDENTIAL_MINTED not in told[told.index(EventKind.SESSION_DELETED) :]
+    assert CredentialMinted.tag not in told[told.index(SessionDeleted.tag) :]
     assert not Credential.objects.filter(level=2, sealed__isnull=False).exists()

@@ -8,7 +8,8 @@ from sessions.activations.status import Status
 from sessions.db.clock import database_now
 from sessions.engine import source_identity
 from sessions.engine.key_steps import work_due
-from sessions.models import AwsSession, Credential, EventKind, KeyRotation, SourceIdentity
+from sessions.ledger.events.sessions import SourceIdentityDropped
+from sessions.models import AwsSession, Credential, KeyRotation, SourceIdentity
 from sessions.roots.key_rotation import ask_rotation
 from tests.chains.test_names import set_policy
 from tests.engine.test_reach import due_now
@@ -56,7 +57,7 @@ def test_a_repeatedly_rejected_source_identity_is_left_out_before_the_end(house,
         house.work()
     assert is_marked(leaf)
     assert (house.state(leaf).status, house.state(leaf).problem) == (Status.ACTIVE, None)
-    assert len(house.events(EventKind.SOURCE_IDENTITY_DROPPED)) == 1
+    assert len(house.events(SourceIdentityDropped)) == 1
 
 
 # --- a rotation of a root's key -------------------------------------------------------------------

@@ -10,7 +10,8 @@ from sessions.catalog.sessions import Draft, save_session
 from sessions.credentials import endpoints
 from sessions.db.clock import database_now
 from sessions.engine import rotation
-from sessions.models import Credential, EventKind
+from sessions.ledger.events.credentials import CredentialRejected
+from sessions.models import Credential
 from sessions.roots.codes import give_codes
 from tests.engine.test_rotation import age, assumed
 from tests.house import ACCOUNT
@@ -330,7 +331,7 @@ def test_a_wrong_secret_is_told_at_the_root_and_a_repaired_one_heals(house, sts)
     sts.fail_next("SignatureDoesNotMatch", status=403, times=6)
     house.work()
     assert house.state(house.root).problem.code == "SignatureDoesNotMatch"
-    assert len(house.events(EventKind.CREDENTIAL_REFUSED)) <= 3
+    assert len(house.events(CredentialRejected)) <= 3
     sts.reset()
     house.start(leaves[0])
     house.work()

@@ -16,8 +16,10 @@ from sessions.delivery.reveal import NotReady, reveal
 from sessions.engine import call_pool, claims, rotation
 from sessions.engine.commit import commit
 from sessions.engine.lanes import Call
+from sessions.ledger.events.credentials import CredentialMinted, CredentialRevealed
+from sessions.ledger.events.sessions import SessionEnded
 from sessions.maintenance.demo import rotate_all
-from sessions.models import CHAINED, Activation, AwsSession, Credential, EventKind
+from sessions.models import CHAINED, Activation, AwsSession, Credential
 
 pytestmark = pytest.mark.django_db
 
@@ -219,7 +221,7 @@ def test_stopping_wins_over_a_rotation_in_flight(house, sts, monkeypatch):
     rotation.run()
     assert house.state(leaf).status is Status.INACTIVE
     assert not Credential.objects.exists()
-    assert house.events(EventKind.CREDENTIAL_MINTED) == []
+    assert house.events(CredentialMinted) == []
 
 
 def test_a_worker_that_returns_after_its_lease_changes_nothing(house, sts, monkeypatch):
@@ -236,7 +238,7 @@ def test_a_worker_that_returns_after_its_lease_changes_nothing(house, sts, monke
     assert isinstance(answered, Minted)
     assert commit(late, [(row, answered)], {row.pk: []}) == set()
     assert Credential.objects.values().get(level=1) == before
-    assert len(house.events(EventKind.CREDENTIAL_MINTED)) == 1
+    assert len(house.events(CredentialMinted)) == 1
 
 
 def test_a_claimed_credential_is_not_claimed_again_during_its_lease(house):
@@ -326,7 +328,7 @@ def test_an_activation_ends_at_its_time(house):
     Activation.objects.update(ends_at=database_now())
     assert end_overdue() == 1
     assert not Credential.objects.exists()
-    assert house.events()[-1].kind == EventKind.SESSION_ENDED
+    assert house.events()[-1].kind == SessionEnded.tag
 
 
 def test_nothing_is_minted_for_somebody_who_may_not_log_in_any_more(house, sts):
@@ -364,7 +366,7 @@ def test_the_event_of_a_reveal_names_person_and_key(house):
     house.start(leaf)
     house.work()
     credentials = reveal(leaf, house.ben, form="process", via="page")
-    event = house.events(EventKind.CREDENTIAL_REVEALED)[-1]
+    event = house.events(CredentialRevealed)[-1]
     assert (event.actor, event.data["access_key_id"]) == ("ben", credentials.access_key_id)
 
 
@@ -372,7 +374,7 @@ def test_a_mint_tells_for_whom_it_was_and_from_which_key(house):
     _, leaf = house.chain(2)
     house.start(leaf)
     house.work()
-    first, second = house.events(EventKind.CREDENTIAL_MINTED)
+    first, second = house.events(CredentialMinted)
     assert second.data["parent_access_key_id"] == first.data["access_key_id"]
     assert first.data["for"] == second.data["for"] == ["ben"]
 

@@ -20,7 +20,8 @@ from sessions.db.clock import database_now
 from sessions.engine import call_pool, claims, inbox, rotation, tree, watchdog
 from sessions.engine.commit import commit
 from sessions.engine.lanes import Call
-from sessions.models import Activation, AwsSession, Credential, EventKind, Heartbeat, Tally
+from sessions.ledger.events.sessions import SessionStarted
+from sessions.models import Activation, AwsSession, Credential, Heartbeat, Tally
 from sessions.monitoring import redis
 from sessions.secret import Secret
 from tests.house import first_call_lies_too_long
@@ -131,7 +132,7 @@ def test_starting_again_extends(house):
     Activation.objects.update(ends_at=database_now() + timedelta(minutes=5))
     house.start(leaf)
     assert Activation.objects.get().ends_at > database_now() + timedelta(hours=11)
-    assert house.events(EventKind.SESSION_STARTED)[-1].data["again"]
+    assert house.events(SessionStarted)[-1].data["again"]
 
 
 def test_the_clock_ends_what_people_who_left_had_started(house):

@@ -11,20 +11,20 @@ from django.db import DatabaseError, connection, transaction
 from sessions import ledger
 from sessions.db.batches import in_batches
 from sessions.ledger import Entry, LedgerError, chain, triggers, verify
-from sessions.models import Event, EventKind, LedgerHead, Team
+from sessions.ledger.events.people import MemberAdded, TeamCreated
+from sessions.models import Event, LedgerHead, Team
 from sessions.people.people import create_team
 
 TEAM = "0b8e6d1e-6f0e-4a52-9f0c-2f6a3c1d9e10"
+CREATED = TeamCreated(slug="team", name="Team")
+ADDED = MemberAdded(member="eve", role="admin", aws_name="eve")
 
 
 def write(number: int) -> None:
     with transaction.atomic():
         ledger.append(
             TEAM,
-            [
-                Entry(EventKind.TEAM_CREATED, "ada", data={"n": n, "name": "é\u2028"})
-                for n in range(number)
-            ],
+            [Entry(TeamCreated(slug=f"team-{n}", name="é\u2028"), "ada") for n in range(number)],
         )
 
 
@@ -63,7 +63,7 @@ def test_lines_that_are_appended_during_a_walk_are_no_fault(monkeypatch):
 @pytest.mark.django_db(transaction=True)
 def test_an_event_without_a_transaction_is_refused():
     with pytest.raises(RuntimeError):
-        ledger.append(TEAM, [Entry(EventKind.TEAM_CREATED, "ada")])
+        ledger.append(TEAM, [Entry(CREATED, "ada")])
 
 
 @pytest.mark.django_db(transaction=True)
@@ -214,7 +214,7 @@ def test_whoever_catches_the_ledgers_error_commits_nothing_all_the_same(head_tha
     with transaction.atomic():
         Team.objects.create(slug="quiet", name="Quiet")
         with contextlib.suppress(LedgerError):
-            ledger.append(TEAM, [Entry(EventKind.MEMBER_ADDED, "ada")])
+            ledger.append(TEAM, [Entry(ADDED, "ada")])
     assert not Team.objects.filter(slug="quiet").exists()
 
 
@@ -249,7 +249,7 @@ def test_a_head_moved_by_somebody_else_meanwhile_fails_the_transaction(tampered)
     write(1)
     Event.objects.filter(seq=8).delete()  # else the line's number would be refused before
     with pytest.raises(LedgerError, match="0 heads moved"), transaction.atomic():
-        ledger.append(stale, [Entry(EventKind.MEMBER_ADDED, "eve")])
+        ledger.append(stale, [Entry(ADDED, "eve")])
     assert LedgerHead.objects.get(pk=TEAM).seq == 8
 
 
@@ -257,7 +257,7 @@ def test_a_team_whose_head_is_gone_gets_no_second_ledger(tampered):
     Event.objects.all().delete()
     LedgerHead.objects.all().delete()
     with pytest.raises(LedgerError, match="head is gone"), transaction.atomic():
-        ledger.append(TEAM, [Entry(EventKind.MEMBER_ADDED, "eve")])
+        ledger.append(TEAM, [Entry(ADDED, "eve")])
     assert not LedgerHead.objects.exists()
 
 
@@ -266,6 +266,6 @@ def test_teams_have_ledgers_of_their_own():
     write(2)
     other = "another"
     with transaction.atomic():
-        ledger.append(other, [Entry(EventKind.TEAM_CREATED, "ben")])
+        ledger.append(other, [Entry(CREATED, "ben")])
     assert ledger.teams_with_a_ledger() == sorted([TEAM, other])
     assert Event.objects.get(team_id=other).prev == ledger.START

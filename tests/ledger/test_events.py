@@ -123,7 +123,20 @@ def test_a_class_that_is_no_kind_is_not_written():
 
     for said in (Unregistered(), Unknown(kind="session.started", data={})):
         with pytest.raises(TypeError, match="no registered kind"):
-            Entry(said, "ada").stored()
+            Entry(said, "ada")
+
+
+def subclasses(kind):
+    return {kind, *(each for below in kind.__subclasses__() for each in subclasses(below))}
+
+
+def test_every_class_with_a_tag_of_its_own_is_registered():
+    ours = {each for each in subclasses(EventData) if each.__module__.startswith(events.__name__)}
+    assert {each for each in ours if vars(each).get("tag")} == set(KINDS.values())
+
+
+def test_each_kind_has_a_label_of_its_own():
+    assert len({kind.label for kind in KINDS.values()}) == len(KINDS)
 
 
 def test_a_kind_is_frozen():

@@ -14,11 +14,11 @@ from sessions.catalog.sessions import Draft, save_session
 from sessions.catalog.team_policy import PolicyDraft, save_policy
 from sessions.db.clock import database_now
 from sessions.exceptions import ActorGone, NotThere, Refused, RightLost
+from sessions.ledger.events.people import MemberRemoved, MemberRoleChanged
 from sessions.models import (
     CHAINED,
     AwsSession,
     Event,
-    EventKind,
     Membership,
     Role,
     SessionGrant,
@@ -219,9 +219,9 @@ def test_a_removed_admins_request_under_way_is_answered_as_the_next_one(lasting_
         wait_for_waiting(2)
     end.result()
     promoted.result()
-    removed = house.events(EventKind.MEMBER_REMOVED)[0].seq
+    removed = house.events(MemberRemoved)[0].seq
     # SQLite lets either in first.
-    assert all(event.seq < removed for event in house.events(EventKind.MEMBER_ROLE_CHANGED))
+    assert all(event.seq < removed for event in house.events(MemberRoleChanged))
     assert ann.get(reverse("session_list", args=[house.team.slug])).status_code == 404
 
 

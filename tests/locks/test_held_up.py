@@ -12,8 +12,9 @@ from sessions.activations.start_stop import start_sessions
 from sessions.db.clock import database_now
 from sessions.db.limits import bound_waiting
 from sessions.engine import outbox, rotation
+from sessions.ledger.events.sessions import SessionEnded
 from sessions.locks import held_up
-from sessions.models import Activation, Credential, Event, EventKind, LedgerHead, Move, Team
+from sessions.models import Activation, Credential, Event, LedgerHead, Move, Team
 from tests.house import House, crowd
 from tests.locks.test_turnstile import held, row_of
 
@@ -112,7 +113,7 @@ def test_the_clock_ends_what_is_over_in_other_teams(teams):
     held_up.forget_all()
     tasks.sweep_now()
     assert not Activation.objects.exists()
-    assert Event.objects.filter(kind=EventKind.SESSION_ENDED).count() == 2
+    assert Event.objects.filter(kind=SessionEnded.tag).count() == 2
 
 
 def test_changes_of_other_teams_are_followed(teams, monkeypatch):

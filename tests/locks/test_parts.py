@@ -10,8 +10,9 @@ from sessions.activations import start_stop
 from sessions.activations.start_stop import end_overdue, start_sessions, stop_sessions
 from sessions.activations.status import Status
 from sessions.delivery.reveal import NotReady, reveal
+from sessions.ledger.events.sessions import SessionEnded, SessionStarted, SessionStopped
 from sessions.locks import parts
-from sessions.models import Activation, AwsSession, Credential, EventKind, Membership, Role
+from sessions.models import Activation, AwsSession, Credential, Membership, Role
 from sessions.people.memberships import disable_member, enable_member, remove_member
 from sessions.people.people import add_member
 from tests.house import crowd
@@ -62,11 +63,11 @@ def test_a_part_is_as_large_as_fits_into_its_time(monkeypatch):
 def test_many_start_and_stop_in_parts(house, leaves):
     started = start_sessions(leaves, house.ben)
     assert {each.session_id for each in started} == {each.pk for each in leaves}
-    assert together(house, EventKind.SESSION_STARTED) == PARTS
+    assert together(house, SessionStarted) == PARTS
     house.work()
     assert house.state(leaves[-1]).status is Status.ACTIVE
     assert stop_sessions(leaves, house.ben) == MANY
-    assert together(house, EventKind.SESSION_STOPPED) == PARTS
+    assert together(house, SessionStopped) == PARTS
     assert not Credential.objects.exists()
 
 
@@ -97,7 +98,7 @@ def test_who_loses_much_loses_it_at_once_and_the_clock_clears_it_away(house, hub
     assert house.state(leaves[1]).status is Status.INACTIVE
     assert house.state(leaves[0], house.bea).status is Status.ACTIVE
     assert end_overdue() == MANY
-    assert together(house, EventKind.SESSION_ENDED) == PARTS
+    assert together(house, SessionEnded) == PARTS
     assert list(Activation.objects.values_list("user", flat=True)) == [house.bea.user_id]
     assert Credential.objects.filter(level=2).count() == 1
 

@@ -9,8 +9,9 @@ from django.test import Client
 
 from bench import large_team, routes
 from sessions.activations.start_stop import start_session
+from sessions.ledger.events.people import MemberRemoved, MemberSuspended
 from sessions.locks.authority import lock_team
-from sessions.models import Event, EventKind, Role
+from sessions.models import Event, Role
 from sessions.monitoring import request_limits
 from sessions.people.memberships import disable_member, remove_member
 from sessions.people.people import add_member, create_person
@@ -21,8 +22,8 @@ from tests.races import Aside, wait_for_waiting
 # A request that has not come to the lock by then comes behind the end, which is no worse.
 MOMENT_SECONDS = 0.1
 ENDS = {
-    EventKind.MEMBER_REMOVED: lambda ann, admin: remove_member(ann, "ada", admin.user),
-    EventKind.MEMBER_DISABLED: lambda ann, admin: disable_member(ann, "ada", admin.user),
+    MemberRemoved.tag: lambda ann, admin: remove_member(ann, "ada", admin.user),
+    MemberSuspended.tag: lambda ann, admin: disable_member(ann, "ada", admin.user),
 }
 
 

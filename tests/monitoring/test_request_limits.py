@@ -8,8 +8,9 @@ import pytest
 from django.test import Client
 from django.urls import reverse
 
+from sessions.ledger.events.credentials import CredentialRevealed
 from sessions.middleware.too_often import network_of
-from sessions.models import AwsSession, EventKind
+from sessions.models import AwsSession
 from sessions.monitoring import request_limits
 from sessions.monitoring.request_limits import Limit, TooOften, take
 from tests.house import browser_of
@@ -180,7 +181,7 @@ def test_a_token_that_fetches_in_a_loop_is_told_to_wait_and_others_go_on(
     assert 1100 < int(refused.headers["Retry-After"]) <= 1200
     # What is refused opens nothing and writes no line. The person's other tools, their page and
     # other people go on.
-    assert len(house.events(EventKind.CREDENTIAL_REVEALED)) == 3
+    assert len(house.events(CredentialRevealed)) == 3
     assert quiet.get(path).status_code == 200
     assert page.post(reverse("reveal_snippet", args=[leaf.pk, "posix"])).status_code == 200
     assert runaway.get(f"/api/v1/sessions/{leaf.pk}").status_code == 200

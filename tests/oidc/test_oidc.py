@@ -19,9 +19,10 @@ from django.urls import reverse
 
 from chainweb.identity import parse_group_map
 from sessions.db.clock import database_now
+from sessions.ledger.events.people import MemberAdded, MemberRemoved
 from sessions.login.adapters import ASKED_AT_KEY
 from sessions.login.session_store import BEGAN_KEY
-from sessions.models import EventKind, Membership, Role, User
+from sessions.models import Membership, Role, User
 from sessions.people.invitations import invite
 from sessions.people.memberships import change_role, disable_member, remove_member
 from tests.house import PASSWORD
@@ -60,7 +61,7 @@ def test_groups_make_a_new_person_a_member_of_their_team(house, openid, connect,
         "Grace Hopper",
     )
     assert not user.has_usable_password()
-    event = house.events(EventKind.MEMBER_ADDED)[-1]
+    event = house.events(MemberAdded)[-1]
     assert (event.actor, event.data["member"]) == ("sso", "grace.hopper")
 
 
@@ -79,7 +80,7 @@ def test_roles_follow_the_groups_at_each_log_in_and_end_with_them(house, openid,
     grace.come_in()
     assert not Membership.objects.filter(user__username="grace").exists()
     assert grace.client.get(reverse("session_list", args=["platform"])).status_code == 404
-    assert house.events(EventKind.MEMBER_REMOVED)[-1].actor == "sso"
+    assert house.events(MemberRemoved)[-1].actor == "sso"
     openid.person("grace", groups=["aws-users"])
     grace.come_in()
     assert role_of("grace") == "member"

@@ -9,7 +9,8 @@ from django.urls import reverse
 
 from sessions.db.clock import database_now
 from sessions.exceptions import Refused
-from sessions.models import EventKind, Invitation, Membership, Role, User
+from sessions.ledger.events.people import InvitationAccepted, InvitationCreated
+from sessions.models import Invitation, Membership, Role, User
 from sessions.people.invitations import (
     accept_invitation,
     invitation_by_code,
@@ -49,8 +50,8 @@ def test_a_new_person_comes_in_by_a_link_with_its_role_and_team(house):
     assert (member.team, member.role, member.user.aws_name) == (house.team, "auditor", "newcomer")
     assert client.get(reverse("session_list", args=[house.team.slug])).status_code == 200
     [made], [taken] = (
-        house.events(EventKind.INVITATION_CREATED),
-        house.events(EventKind.INVITATION_ACCEPTED),
+        house.events(InvitationCreated),
+        house.events(InvitationAccepted),
     )
     assert (made.actor, made.data["note"]) == ("ada", "Nora")
     assert (taken.actor, taken.data["invited_by"]) == ("newcomer", "ada")

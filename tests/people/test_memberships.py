@@ -18,13 +18,22 @@ from sessions.db.clock import database_now
 from sessions.delivery.reveal import NotReady, reveal
 from sessions.engine import rotation
 from sessions.exceptions import Refused
+from sessions.ledger.events.credentials import CredentialMinted
+from sessions.ledger.events.people import (
+    InvitationCreated,
+    InvitationRevoked,
+    MemberFactorsRemoved,
+    MemberReinstated,
+    MemberRemoved,
+    TokenRevoked,
+)
+from sessions.ledger.events.sessions import AccessChanged, SessionStopped
 from sessions.ledger.held import held_by, name_of_former_member
 from sessions.models import (
     Activation,
     AssumerLink,
     AwsSession,
     Credential,
-    EventKind,
     Membership,
     Role,
     SessionGrant,
@@ -68,8 +77,8 @@ def test_a_removed_member_loses_activations_tokens_and_every_right_at_once(house
     assert not Credential.objects.filter(level__gt=0).exists()
     assert member_of_token(secret) is None
     kinds = [event.kind for event in house.events()[-3:]]
-    assert kinds == [EventKind.MEMBER_REMOVED, EventKind.TOKEN_REVOKED, EventKind.SESSION_STOPPED]
-    assert house.events(EventKind.MEMBER_REMOVED)[0].data["member"] == "ben"
+    assert kinds == [MemberRemoved.tag, TokenRevoked.tag, SessionStopped.tag]
+    assert house.events(MemberRemoved)[0].data["member"] == "ben"
     assert ledger.verify(str(house.team.pk)) is None
 
 
@@ -85,7 +94,7 @@ def test_a_removed_members_sessions_stay_and_the_admin_answers_for_them(house):
     [leaf] = house.chain(1, member=house.ben)
     remove_member(house.ben, actor="ada", successor=house.ada.user)
     assert AssumerLink.objects.get(pk=leaf.pk).author == house.ada.user
-    assert house.events(EventKind.MEMBER_REMOVED)[0].data["sessions_handed_over"] == [leaf.alias]
+    assert house.events(MemberRemoved)[0].data["sessions_handed_over"] == [leaf.alias]
     running(house, leaf, house.bea)
 
 
@@ -123,7 +132,7 @@ def test_who_is_shut_out_has_nothing_minted_and_is_let_in_again(house, sts):
     assert not Activation.objects.exists()
     assert member_of_token(secret) is None
     enable_member(house.ben, actor="ada")
-    assert [e.kind for e in house.events()][-1] == EventKind.MEMBER_ENABLED
+    assert [e.kind for e in house.events()][-1] == MemberReinstated.tag
     assert member_of_token(secret) is None
     house.ben.user.refresh_from_db()  # as another log-in reads it
     assert member_of_token(house.token(house.ben)) is not None
@@ -138,9 +147,7 @@ def test_the_operators_switch_ends_what_runs_in_every_team(house):
     assert member_of_token(secret) is None
     set_person_active(house.ben.user, True, actor="manage.py")
     assert member_of_token(secret) is None
-    assert [event.data["reason"] for event in house.events(EventKind.TOKEN_REVOKED)] == [
-        "suspended"
-    ]
+    assert [event.data["reason"] for event in house.events(TokenRevoked)] == ["suspended"]
 
 
 def test_the_operators_command_disables_enables_and_removes_factors(house, capsys):
@@ -155,7 +162,7 @@ def test_the_operators_command_disables_enables_and_removes_factors(house, capsy
         capsys.readouterr().out
         == "ben: can log in; in CloudTrail ben; member of platform; second factors: none.\n"
     )
-    [event] = house.events(EventKind.MEMBER_FACTORS_REMOVED)
+    [event] = house.events(MemberFactorsRemoved)
     assert (event.actor, event.data) == ("manage.py", {"member": "ben", "removed": ["totp"]})
     with pytest.raises(CommandError):
         call_command("person", "nobody")
@@ -184,7 +191,7 @@ def test_a_disabled_admin_leaves_no_invitation_behind(house):
     _, code = invite(carl, Role.ADMIN)
     set_person_active(carl.user, False, actor="manage.py")
     assert invitation_by_code(code) is None
-    assert house.events(EventKind.INVITATION_REVOKED)[-1].actor == "manage.py"
+    assert house.events(InvitationRevoked)[-1].actor == "manage.py"
     set_person_active(carl.user, True, actor="manage.py")
     assert invitation_by_code(code) is None
 
@@ -199,7 +206,7 @@ def test_who_has_lost_the_right_to_invite_meanwhile_invites_nobody(house):
     change_role(carl, Role.MEMBER, actor="ada")
     with pytest.raises(Refused):
         invite(asked_before, Role.ADMIN)
-    assert not house.events(EventKind.INVITATION_CREATED)
+    assert not house.events(InvitationCreated)
 
 
 def test_changing_nothing_writes_nothing(house):
@@ -243,7 +250,7 @@ def test_closing_a_session_ends_what_runs_for_those_who_lose_it_alone(house):
     set_access(leaf, Access(only(house.bea), EVERYONE), actor="ada")
     assert [a.user for a in Activation.objects.all()] == [house.bea.user]
     assert house.state(leaf, house.bea).status is Status.ACTIVE
-    [event] = house.events(EventKind.ACCESS_CHANGED)
+    [event] = house.events(AccessChanged)
     assert event.data["start"] == {"everyone": False, "people": ["bea"], "groups": []}
 
 
@@ -265,7 +272,7 @@ def test_an_author_who_loses_the_assumer_takes_the_chain_below_with_them(house, 
     below = house.chained("Below", leaf, member=house.bea)
     running(house, below, house.bea)
     set_access(hub, Access(EVERYONE, only(house.bea)), actor="ada")
-    assert house.events(EventKind.ACCESS_CHANGED)[0].data["cut_off"] == ["His"]
+    assert house.events(AccessChanged)[0].data["cut_off"] == ["His"]
     assert not Activation.objects.exists()
     assert is_dead(below)
     assert not is_dead(hub)
@@ -369,7 +376,7 @@ def test_after_the_commit_of_a_revoke_no_worker_mints_for_its_person(lasting_hou
         each.start()
     try:
         deadline = time.monotonic() + 30
-        while not house.events(EventKind.CREDENTIAL_MINTED) and time.monotonic() < deadline:
+        while not house.events(CredentialMinted) and time.monotonic() < deadline:
             time.sleep(0.01)
         remove_member(house.ben, actor="ada")
         time.sleep(1)
@@ -378,8 +385,8 @@ def test_after_the_commit_of_a_revoke_no_worker_mints_for_its_person(lasting_hou
         for each in workers:
             each.join()
     events = house.events()
-    removed = next(event.seq for event in events if event.kind == EventKind.MEMBER_REMOVED)
-    minted = [event.seq for event in events if event.kind == EventKind.CREDENTIAL_MINTED]
+    removed = next(event.seq for event in events if event.kind == MemberRemoved.tag)
+    minted = [event.seq for event in events if event.kind == CredentialMinted.tag]
     assert minted
     assert [seq for seq in minted if seq > removed] == []
     assert not Credential.objects.filter(level__gt=0, sealed__isnull=False).exists()

@@ -7,7 +7,8 @@ from hypothesis import strategies as st
 
 from sessions.aws.names import aws_name_from, validate_role_session_name
 from sessions.exceptions import Refused
-from sessions.models import AwsName, EventKind, Role, User
+from sessions.ledger.events.people import MemberRenamed
+from sessions.models import AwsName, Role, User
 from sessions.people.memberships import remove_member
 from sessions.people.people import (
     RESERVED_USERNAMES,
@@ -96,7 +97,7 @@ def test_a_name_is_changed_in_every_team_and_the_old_one_is_kept(house):
     assert (old.person_id, new.person_id) == (house.ben.user_id, house.ben.user_id)
     assert old.held_until is not None
     assert new.held_until is None
-    [event] = house.events(EventKind.MEMBER_RENAMED)
+    [event] = house.events(MemberRenamed)
     assert (event.actor, event.data["aws_name_before"], event.data["aws_name"]) == (
         "ada",
         "ben",
@@ -146,4 +147,4 @@ def test_the_admin_of_one_team_renames_in_the_ledger_of_all(house, sts):
 
     add_member(other.team, house.ben.user, Role.MEMBER, actor="tests")
     rename_in_cloudtrail(house.ben, "ben.jones", actor="ada")
-    assert len(other.events(EventKind.MEMBER_RENAMED)) == 1
+    assert len(other.events(MemberRenamed)) == 1

@@ -21,11 +21,11 @@ from sessions.catalog.audiences import Access, Audience
 from sessions.db.clock import database_now
 from sessions.delivery.reveal import NotYours, reveal
 from sessions.exceptions import Refused
+from sessions.ledger.events.people import MemberReadmitted, TokenRevoked
 from sessions.locks.authority import lock_team
 from sessions.models import (
     Activation,
     Credential,
-    EventKind,
     Membership,
     Removal,
     Role,
@@ -203,7 +203,7 @@ def test_a_removal_by_an_admin_outlasts_every_log_in_with_groups(house, gina):
     readmit(removal, house.ada)
     follow_groups(gina.user, {"users"}, MAP)
     assert member_of(gina.user).role == Role.MEMBER
-    assert house.events(EventKind.MEMBER_READMITTED)[0].actor == "ada"
+    assert house.events(MemberReadmitted)[0].actor == "ada"
 
 
 def test_the_identity_is_remembered_whatever_account_it_goes_to(house, gina):
@@ -364,7 +364,7 @@ def test_a_new_password_revokes_tokens_and_ends_the_other_log_ins(house, monkeyp
         change_on_the_page(house, here)
     assert member_of_token(secret) is None
     assert member_of_token(others) is not None
-    [event] = house.events(EventKind.TOKEN_REVOKED)
+    [event] = house.events(TokenRevoked)
     assert event.data["reason"] == "password changed"
     assert there.get(reverse("account_email")).status_code == 302
     assert here.get(reverse("account_email")).status_code == (302 if by_command else 200)
@@ -410,7 +410,7 @@ def test_a_suspension_ends_tokens_and_log_ins_for_good(house, by):
     assert client.get(reverse("account_email")).status_code == 302
     assert member_of_token(secret) is None
     assert Token.objects.get().revoked_at
-    [event] = house.events(EventKind.TOKEN_REVOKED)
+    [event] = house.events(TokenRevoked)
     assert event.data["reason"] == "suspended"
     log_in(client)
     assert client.get(reverse("session_list", args=["platform"])).status_code == 200

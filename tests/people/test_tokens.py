@@ -11,7 +11,9 @@ from django.urls import reverse
 from sessions.catalog.deletions import delete_session
 from sessions.db.clock import database_now
 from sessions.exceptions import Refused
-from sessions.models import AwsSession, EventKind, Membership, Role, Scope, Token
+from sessions.ledger.events.people import TokenCreated, TokenRevoked
+from sessions.ledger.events.sessions import PolicyChanged
+from sessions.models import AwsSession, Membership, Role, Scope, Token
 from sessions.people.memberships import change_role, disable_member, remove_member
 from sessions.people.tokens import create_token, member_of_token
 from sessions.secret import Secret
@@ -36,7 +38,7 @@ def test_a_token_is_shown_once_and_is_in_the_ledger_without_its_text(house):
     ben, url = page_of(house)
     text = made_by(ben, url)
     assert text not in ben.get(url).content.decode()
-    [event] = house.events(EventKind.TOKEN_CREATED)
+    [event] = house.events(TokenCreated)
     assert event.data["scopes"] == ["credentials", "read"]
     assert text not in str(event.data)
     assert text not in str(list(Token.objects.values()))
@@ -105,7 +107,7 @@ def test_a_token_for_one_session_cannot_read_or_change_the_policy(house):
     assert api("GET", "/policy").status_code == 403
     assert api("GET", "/policy/unnamed").status_code == 403
     assert api("PATCH", "/policy", {"names_locked": True}).status_code == 403
-    assert not house.events(EventKind.POLICY_CHANGED)
+    assert not house.events(PolicyChanged)
 
 
 def test_a_token_for_one_session_reaches_no_other_role_by_an_edit(house):
@@ -157,7 +159,7 @@ def test_the_owner_revokes_and_the_next_request_is_refused(house):
     token = Token.objects.get()
     assert ben.post(reverse("revoke_token", args=[house.team.slug, token.pk])).status_code == 302
     assert api("GET", "/sessions").status_code == 401
-    assert house.events(EventKind.TOKEN_REVOKED)[0].actor == "ben"
+    assert house.events(TokenRevoked)[0].actor == "ben"
 
 
 def test_an_admin_sees_and_revokes_others_tokens_and_a_member_does_not(house):
@@ -226,7 +228,7 @@ def test_the_command_binds_to_sessions_by_alias_or_id(house):
         403,
         "This token is for “One”, “Two” alone.",
     )
-    [event] = house.events(EventKind.TOKEN_CREATED)
+    [event] = house.events(TokenCreated)
     assert event.data["sessions"] == ["One", "Two"]
     delete_session(AwsSession.objects.get(pk=one.pk), house.ada)
     assert api("GET", f"/sessions/{two.pk}").status_code == 200

@@ -17,7 +17,8 @@ from sessions.credentials.outcomes import Deferred
 from sessions.db.clock import database_now
 from sessions.engine import approval_steps
 from sessions.engine.approval_steps import usable_state, work_due
-from sessions.models import Approval, ApprovalStage, Credential, EventKind, Membership
+from sessions.ledger.events.roots import ApprovalAsked, ApprovalEnded, ApprovalGiven
+from sessions.models import Approval, ApprovalStage, Credential, Membership
 from sessions.roots import approvals, choices, prompts
 from sessions.roots.approvals import (
     approval_of,
@@ -102,8 +103,8 @@ def test_what_is_started_waits_and_goes_on_when_its_person_has_approved(house, c
     assert (approval.stage, approval.problem, approval.user_code) == (ApprovalStage.GIVEN, None, "")
     assert sts.calls[-1]["caller_arn"].endswith("AWSReservedSSO_Deploy_0123456789abcdef/ben")
     kinds = [event.kind for event in house.events()]
-    assert kinds.count(EventKind.APPROVAL_ASKED) == kinds.count(EventKind.APPROVAL_GIVEN) == 1
-    assert house.events(EventKind.APPROVAL_GIVEN)[0].actor == "ben"
+    assert kinds.count(ApprovalAsked.tag) == kinds.count(ApprovalGiven.tag) == 1
+    assert house.events(ApprovalGiven)[0].actor == "ben"
 
 
 def test_each_person_approves_alone_and_sees_nothing_of_others(house, center, sts, root):
@@ -178,7 +179,7 @@ def test_a_denial_and_a_page_that_was_left_are_told_and_can_begin_anew(house, ce
     look()
     approval = approval_of(root, house.ben)
     assert (approval.stage, approval.problem.code) == (ApprovalStage.OVER, "ApprovalExpired")
-    assert [event.data["why"] for event in house.events(EventKind.APPROVAL_ENDED)] == [
+    assert [event.data["why"] for event in house.events(ApprovalEnded)] == [
         "ApprovalDenied",
         "ApprovalExpired",
     ]
@@ -217,7 +218,7 @@ def test_an_expired_token_is_renewed_when_needed_without_the_person(house, cente
     assert house.state(leaf).problem is None
     assert Credential.objects.get(root=root, level=0).generation == 2
     assert approval_of(root, house.ben).version == state.version + 1
-    assert len(house.events(EventKind.APPROVAL_ASKED)) == 1
+    assert len(house.events(ApprovalAsked)) == 1
 
 
 def test_two_workers_do_not_use_one_refresh_token_twice(house, center, root):

@@ -13,7 +13,8 @@ from sessions.credentials.outcomes import CODE_LIFE
 from sessions.db.clock import database_now
 from sessions.engine.parents import Base
 from sessions.exceptions import Refused
-from sessions.models import Credential, EventKind, RootAnswer
+from sessions.ledger.events.roots import RootAnswered, RootOpened, RootWaits
+from sessions.models import Credential, RootAnswer
 from sessions.roots import codes
 from sessions.roots.codes import give_codes
 from sessions.sealing import SealingError
@@ -73,13 +74,13 @@ def test_with_twenty_sessions_under_it_one_prompt_makes_twenty_active(house, sts
         )
         assert state.problem.label == "waiting for a code"
     assert sts.calls == []
-    assert len(house.events(EventKind.ROOT_WAITS)) == 1
+    assert len(house.events(RootWaits)) == 1
     give_codes(root, house.ben, {"code": CODE})
     house.work()
     assert [state.status for state in house.states(leaves)] == [Status.ACTIVE] * 20
     assert [state.problem for state in house.states(leaves)] == [None] * 20
     assert actions(sts) == ["GetSessionToken"] + ["AssumeRole"] * 20
-    [opened] = house.events(EventKind.ROOT_OPENED)
+    [opened] = house.events(RootOpened)
     assert opened.data["for"] == ["ben"]
     assert opened.session_alias == "MFA root"
 
@@ -115,7 +116,7 @@ def test_a_code_that_is_given_before_a_worker_looked_is_taken_as_well(house, sts
     give_codes(root, house.ben, {"code": " 123 456 "})
     house.work()
     assert house.state(leaf).status is Status.ACTIVE
-    assert house.events(EventKind.ROOT_WAITS) == []
+    assert house.events(RootWaits) == []
 
 
 def test_a_call_that_holds_a_code_is_made_however_long_it_lay_in_line(
@@ -179,7 +180,7 @@ def test_no_code_is_in_the_ledger(house, root):
     give_codes(root, house.ben, {"code": "048215"})
     house.work()
     assert "048215" not in repr([event.data for event in house.events()])
-    [answered] = house.events(EventKind.ROOT_ANSWERED)
+    [answered] = house.events(RootAnswered)
     assert (answered.actor, answered.session_alias, answered.data["what"]) == (
         "ben",
         "MFA root",

@@ -15,7 +15,13 @@ from sessions.engine import key_steps
 from sessions.engine.key_steps import DatabaseStore, work_due
 from sessions.engine.second_look import look_again
 from sessions.exceptions import Refused
-from sessions.models import AwsSession, Credential, EventKind, KeyRotation
+from sessions.ledger.events.roots import (
+    KeyRotationAsked,
+    KeyRotationEnded,
+    KeyRotationRejected,
+    KeyRotationStep,
+)
+from sessions.models import AwsSession, Credential, KeyRotation
 from sessions.roots import key_rotation
 from sessions.roots.codes import give_codes
 from sessions.roots.key_rotation import ask_again, ask_rotation, rotation_of
@@ -52,7 +58,7 @@ def again():
 
 
 def steps_told(house):
-    return [event.data["step"] for event in house.events(EventKind.KEY_ROTATION_STEP)]
+    return [event.data["step"] for event in house.events(KeyRotationStep)]
 
 
 def test_the_key_is_replaced_and_active_sessions_move_to_it_by_themselves(house, sts, root):
@@ -76,8 +82,8 @@ def test_the_key_is_replaced_and_active_sessions_move_to_it_by_themselves(house,
     assert (state.status, state.problem) == (Status.ACTIVE, None)
     assert sts.calls[-1]["access_key_id"] == new.access_key_id
     assert steps_told(house) == STEPS
-    assert house.events(EventKind.KEY_ROTATION_ASKED)[0].actor == "ada"
-    assert house.events(EventKind.KEY_ROTATION_ENDED)[0].data["new_key_id"] == new.access_key_id
+    assert house.events(KeyRotationAsked)[0].actor == "ada"
+    assert house.events(KeyRotationEnded)[0].data["new_key_id"] == new.access_key_id
 
 
 def test_no_secret_of_a_key_is_in_the_ledger_or_readable_in_the_table(house, sts, root):
@@ -211,7 +217,7 @@ def test_a_rotation_that_cannot_begin_changes_nothing_and_is_over(house, sts, ro
     rotation = rotation_of(root)
     assert (rotation.step, rotation.problem.code) == ("", "AccessDenied")
     assert rotation.ended_at is not None
-    assert len(house.events(EventKind.KEY_ROTATION_REFUSED)) == 1
+    assert len(house.events(KeyRotationRejected)) == 1
     sts.iam.denied.clear()
     ask_rotation(root, house.ada)
     work_due()

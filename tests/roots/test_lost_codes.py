@@ -13,7 +13,8 @@ from sessions.credentials import endpoints
 from sessions.credentials.outcomes import CODE_LIFE, Given
 from sessions.db.clock import database_now
 from sessions.engine import rotation
-from sessions.models import Credential, EventKind, RootAnswer
+from sessions.ledger.events.roots import RootAnswered
+from sessions.models import Credential, RootAnswer
 from sessions.roots import codes
 from sessions.roots.codes import give_codes
 from sessions.secret import Secret
@@ -61,7 +62,7 @@ def test_a_code_is_tried_at_the_next_region_at_once(house, sts, leaf, broken):
     let_time_pass()
     house.work()
     assert house.state(leaf).status is Status.ACTIVE
-    assert len(house.events(EventKind.ROOT_ANSWERED)) == 1
+    assert len(house.events(RootAnswered)) == 1
 
 
 def test_a_code_outlives_seconds_without_any_answer(house, sts, leaf):

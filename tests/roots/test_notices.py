@@ -4,7 +4,8 @@ import pytest
 from django.urls import reverse
 
 from sessions.activations.status import Status
-from sessions.models import Credential, EventKind
+from sessions.ledger.events.credentials import CredentialRejected
+from sessions.models import Credential
 from sessions.roots.codes import give_codes
 from tests.api.test_sessions import Api
 from tests.roots.test_approvals import ACCOUNT, approve, portal
@@ -108,7 +109,7 @@ def test_a_key_that_aws_has_refused_is_not_tried_again_for_each_session(house, s
     sts.rules.keys.pop(house.root.settings["access_key_id"])
     house.work()
     assert len(sts.calls) < 60
-    assert len(house.events(EventKind.CREDENTIAL_REFUSED)) < 60
+    assert len(house.events(CredentialRejected)) < 60
     assert Credential.objects.filter(level=1, problem__hop=0).count() == 60
 
 

@@ -18,8 +18,9 @@ from django.db import connection
 from django.test import Client
 from django.urls import reverse
 
+from sessions.ledger.events.people import MemberAdded
 from sessions.login.saml.provider import TRANSIENT, authn_instant
-from sessions.models import EventKind, Membership, Role, User
+from sessions.models import Membership, Role, User
 from sessions.people.invitations import invite
 from sessions.urls import saml
 from tests.house import PASSWORD
@@ -67,7 +68,7 @@ def test_groups_make_a_new_person_a_member_of_their_team(house, grace):
         "g@navy.example",
     )
     assert not user.has_usable_password()
-    event = house.events(EventKind.MEMBER_ADDED)[-1]
+    event = house.events(MemberAdded)[-1]
     assert (event.actor, event.data["member"]) == ("sso", "grace.hopper")
 
 

@@ -8,7 +8,10 @@ from django.test import Client
 from django.urls import URLPattern, URLResolver, get_resolver, reverse
 
 from sessions.db.clock import database_now
-from sessions.models import AwsSession, Event, EventKind, Heartbeat, Probe, Role
+from sessions.ledger.events.credentials import CredentialMinted, CredentialRevealed
+from sessions.ledger.events.roots import RootVerified
+from sessions.ledger.events.sessions import SessionCreated
+from sessions.models import AwsSession, Event, Heartbeat, Probe, Role
 from sessions.monitoring import heartbeats, request_limits
 from tests.house import House
 
@@ -63,7 +66,7 @@ def test_the_way_from_the_plus_button_to_a_created_session(house):
     answer = ben.post(form_url(house), form_fields(house))
     session = AwsSession.objects.get(alias="Deploy")
     assert answer.headers["Location"] == reverse("session", args=[session.pk])
-    assert house.events(EventKind.SESSION_CREATED)[-1].actor == "ben"
+    assert house.events(SessionCreated)[-1].actor == "ben"
 
 
 @pytest.mark.parametrize(
@@ -130,21 +133,21 @@ def test_no_page_holds_a_secret_before_the_click_which_is_in_the_ledger(house):
             reverse("session_state", args=[leaf.pk]),
         )
     )
-    assert house.events(EventKind.CREDENTIAL_REVEALED) == []
+    assert house.events(CredentialRevealed) == []
     shown = ben.post(reverse("reveal_snippet", args=[leaf.pk, "process"])).content.decode()
     secret = re.search(
         r"SecretAccessKey&quot;: &quot;([^&]+)&quot;|SecretAccessKey\": \"([^\"]+)\"", shown
     )
     assert secret
     assert (secret[1] or secret[2]).encode() not in before
-    assert len(house.events(EventKind.CREDENTIAL_REVEALED)) == 1
+    assert len(house.events(CredentialRevealed)) == 1
 
 
 def test_a_sessions_page_says_its_last_events_in_plain_words(house):
     leaf = active(house)
     ben = house.browser()
     ben.post(reverse("reveal_snippet", args=[leaf.pk, "process"]))
-    [line] = house.events(EventKind.CREDENTIAL_REVEALED)
+    [line] = house.events(CredentialRevealed)
     Event(
         team_id=line.team_id,
         session_id=line.session_id,
@@ -227,7 +230,7 @@ def test_testing_a_chained_draft_mints_it_and_saves_nothing(house, sts):
     page = ben.get(reverse("probe", args=[probe.pk])).content.decode()
     assert "assumed-role/Deploy/ben" in page
     assert AwsSession.objects.count() == sessions
-    assert len(house.events(EventKind.CREDENTIAL_MINTED)) == 1
+    assert len(house.events(CredentialMinted)) == 1
 
 
 def test_testing_a_draft_that_is_refused_says_at_which_hop(house):
@@ -281,7 +284,7 @@ def test_a_root_is_not_asked_for_somebody_who_is_no_admin_any_more(house, sts):
     calls = len(sts.calls)
     run_root_probe(str(probe.pk))
     assert len(sts.calls) == calls
-    assert not house.events(EventKind.ROOT_VERIFIED)
+    assert not house.events(RootVerified)
 
 
 def test_another_persons_probe_is_not_shown(house):

@@ -8,7 +8,8 @@ from django.core.exceptions import ValidationError
 from django.urls import reverse
 
 from sessions.forms.fields import JsonField
-from sessions.models import AwsSession, EventKind, SourceIdentity, TeamPolicy
+from sessions.ledger.events.sessions import PolicyChanged, SessionCreated
+from sessions.models import AwsSession, SourceIdentity, TeamPolicy
 from tests.chains.test_names import OFFICE, set_policy
 from tests.house import House
 from tests.views.test_pages import form_fields, form_url
@@ -59,7 +60,7 @@ def test_an_admin_changes_the_policy_and_it_is_in_the_ledger(house):
     assert policy.source_identity == SourceIdentity.WHERE_POSSIBLE
     assert policy.allowed_tags == {"stage": ["test", "live"], "ticket": []}
     assert policy.networks == [OFFICE, "vpc-0a1b2c3d"]
-    assert house.events(EventKind.POLICY_CHANGED)[-1].actor == "ada"
+    assert house.events(PolicyChanged)[-1].actor == "ada"
     page = house.browser(house.ada).get(policy_url(house)).content.decode()
     assert "stage = test, live\nticket" in page
 
@@ -69,7 +70,7 @@ def test_an_admin_sets_the_hours_of_what_is_started_from_now_on(house):
     before = house.start(earlier).ends_at
     answer = house.browser(house.ada).post(policy_url(house), policy_fields(activation_hours="3"))
     assert answer.status_code == 302
-    data = house.events(EventKind.POLICY_CHANGED)[-1].data
+    data = house.events(PolicyChanged)[-1].data
     assert data == {"before": {"activation_hours": 12}, "after": {"activation_hours": 3}}
     assert house.state(earlier).ends_at == before
     started = house.start(later)
@@ -229,7 +230,7 @@ def test_everything_advanced_is_typed_stored_and_shown_again(house):
     assert link.policy_arns == ["arn:aws:iam::aws:policy/ReadOnlyAccess"]
     assert link.networks == [OFFICE, "203.0.113.9/32"]
     assert link.without_source_identity
-    data = house.events(EventKind.SESSION_CREATED)[-1].data
+    data = house.events(SessionCreated)[-1].data
     assert (data["tags"], data["networks"]) == (link.tags, link.networks)
     edit = house.browser().get(reverse("edit_session", args=[link.pk])).content.decode()
     for shown in (

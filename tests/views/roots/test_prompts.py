@@ -15,7 +15,9 @@ from sessions.aws.errors import WaitingForPerson
 from sessions.aws.roots import ROOT_KINDS, Ask, Choice, Field, RootKind, register
 from sessions.db.clock import database_now
 from sessions.engine import key_steps
-from sessions.models import Approval, AwsSession, Credential, EventKind, KeyRotation, RootAnswer
+from sessions.ledger.events.roots import ApprovalEnded
+from sessions.ledger.events.sessions import SessionEdited
+from sessions.models import Approval, AwsSession, Credential, KeyRotation, RootAnswer
 from sessions.roots import approvals, key_rotation
 from tests.api.test_sessions import Api
 from tests.house import House
@@ -232,7 +234,7 @@ def test_from_a_new_portal_to_an_active_session_with_nothing_but_pages(house, ce
     )
     root.refresh_from_db()
     assert (root.settings["account_id"], root.settings["role_name"]) == (ACCOUNT, "Deploy")
-    assert house.events(EventKind.SESSION_EDITED)[-1].data["settings"]["role_name"] == "Deploy"
+    assert house.events(SessionEdited)[-1].data["settings"]["role_name"] == "Deploy"
     leaf = house.chained("Leaf", root)
     house.start(leaf)
     house.work()
@@ -283,7 +285,7 @@ def test_forgetting_is_ones_own_and_only_by_post(house, center, with_center):
     assert house.browser().get(url).status_code == 405
     house.browser().post(url)
     assert [approval.user for approval in Approval.objects.all()] == [house.ada.user]
-    assert house.events(EventKind.APPROVAL_ENDED)[0].actor == "ben"
+    assert house.events(ApprovalEnded)[0].actor == "ben"
 
 
 def test_who_may_not_is_refused_on_every_page_of_a_root(house, sts, center, with_center):
