@@ -2,10 +2,12 @@
 
 import hashlib
 import json
+import re
 from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
+from django.conf import settings
 
 from sessions.ledger import Entry, canonical, events
 from sessions.ledger.events import KINDS, EventData, Unknown, event, shared
@@ -137,6 +139,16 @@ def test_every_class_with_a_tag_of_its_own_is_registered():
 
 def test_each_kind_has_a_label_of_its_own():
     assert len({kind.label for kind in KINDS.values()}) == len(KINDS)
+
+
+def test_the_documented_list_of_kinds_is_the_registrys():
+    """Copy what differs to docs/operations.md."""
+    listed = [
+        f"| `{tag}` | {kind.label} | {', '.join(events.keys_of(kind))} |"
+        for tag, kind in sorted(KINDS.items())
+    ]
+    page = (settings.BASE_DIR / "docs" / "operations.md").read_text()
+    assert [line for line in page.splitlines() if re.match(r"\| `[a-z_]+\.", line)] == listed
 
 
 def test_a_kind_is_frozen():

@@ -123,8 +123,10 @@ def event(kind: Kind) -> Kind:
 
 
 def keys_of(kind: type[EventData]) -> list[str]:
-    """List the keys that a line of that kind may have, as declared."""
-    return [column.key for column in _columns(kind)]
+    """List the keys that a line of that kind may have; “…” last where they are not all declared."""
+    columns = _columns(kind)
+    rest = ["…"] if any(column.is_rest for column in columns) else []
+    return [column.key for column in columns if not column.is_rest] + rest
 
 
 def is_kind(kind: type[EventData]) -> bool:

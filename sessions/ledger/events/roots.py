@@ -98,7 +98,7 @@ class ApprovalGiven(ForPeople):
     """Record an approval. `scope`: what it is good for, such as a start URL."""
 
     tag = "approval.given"
-    label = "approved"
+    label = "approval given"
 
     kind: str
     scope: str
@@ -151,7 +151,7 @@ class _KeyRotation(ForPeople):
 @event
 class KeyRotationStep(_KeyRotation):
     tag = "key.step"
-    label = "key rotation"
+    label = "key rotation step done"
 
     step: str
 
