@@ -212,6 +212,10 @@ def _texts(value: list[Any]) -> tuple[str, ...]:
     return tuple(each for each in value if isinstance(each, str))
 
 
+# Most values, and so not worth a match.
+_AS_IS = frozenset({str, int, bool, NoneType})
+
+
 def _written(said: Any) -> dict[str, Any]:
     data: dict[str, Any] = {}
     for column in _columns(type(said)):
@@ -219,7 +223,7 @@ def _written(said: Any) -> dict[str, Any]:
         if column.is_rest:
             data = _plain(value) | data
         elif column.default is MISSING or value != column.default:
-            data[column.key] = _plain(value)
+            data[column.key] = value if type(value) in _AS_IS else _plain(value)
     return data
 
 
