@@ -14,7 +14,7 @@ from pathlib import Path
 from bench import report
 from bench.ground import POSTGRES, Ground, Unmeasurable
 
-SECTIONS = ("cpu_per_hop", "sts_calls", "start_together", "steady", "pages")
+SECTIONS = ("cpu_per_hop", "sts_calls", "start_together", "steady", "pages", "lock_times")
 
 
 def main() -> int:

@@ -152,8 +152,8 @@ class Ground:
 
     # --- between measurements ---------------------------------------------------------------------
 
-    def fresh(self) -> None:
-        """An empty database and an empty broker."""
+    def fresh(self, *, kept: bool = False) -> None:
+        """Begin with an empty database, or a copy of the `kept` one, and an empty broker."""
         import redis
         from django.conf import settings
         from django.db import connections
@@ -161,11 +161,13 @@ class Ground:
         connections.close_all()
         if self.kind == "postgres":
             self._administer(f"DROP DATABASE IF EXISTS {self.name} WITH (FORCE)")
-            self._administer(f"CREATE DATABASE {self.name} TEMPLATE {self.name}_template")
+            template = f"{self.name}_{'kept' if kept else 'template'}"
+            self._administer(f"CREATE DATABASE {self.name} TEMPLATE {template}")
         else:
             for leftover in self._sqlite.parent.glob(f"{self._sqlite.name}*"):
                 leftover.unlink()
-            shutil.copyfile(self.folder / "template.sqlite3", self._sqlite)
+            copied = self._sqlite_kept if kept else self.folder / "template.sqlite3"
+            shutil.copyfile(copied, self._sqlite)
         with redis.Redis.from_url(settings.REDIS_URL) as broker:
             broker.flushall()
 
@@ -178,9 +180,10 @@ class Ground:
         connections.close_all()
         if self.kind == "postgres":
             kept = f"{self.name}_kept"
+            self._administer(f"DROP DATABASE IF EXISTS {kept} WITH (FORCE)")
             self._administer(f"ALTER DATABASE {self.name} RENAME TO {kept}")
         else:
-            kept = str(self._sqlite.with_name("kept.sqlite3"))
+            kept = str(self._sqlite_kept)
             self._sqlite.rename(kept)  # closing has written the log into it
         return self._use(kept)
 
@@ -276,6 +279,10 @@ class Ground:
     @property
     def _sqlite(self) -> Path:
         return self.folder / "real" / "db.sqlite3"
+
+    @property
+    def _sqlite_kept(self) -> Path:
+        return self._sqlite.with_name("kept.sqlite3")
 
     def _start(
         self, name: str, command: Sequence[str], environ: dict[str, str] | None = None

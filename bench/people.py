@@ -12,6 +12,7 @@ from sessions import ledger
 from sessions.activations.start_stop import start_sessions
 from sessions.aws.credentials import AwsCredentials
 from sessions.catalog.sessions import Draft, save_session
+from sessions.chains.identity import identity_of
 from sessions.chains.requests import PlannedHop, plan
 from sessions.credentials.payloads import seal_credentials
 from sessions.db.clock import database_now
@@ -142,9 +143,13 @@ def start_all(house: House, due_at: datetime | None = None) -> None:
                 credential=leaf,
                 started_at=now - timedelta(minutes=31),
                 ends_at=now + timedelta(hours=12),
+                identity=identity_of([house.root, session.link.assumer, session]),
             )
         )
-    Credential.objects.bulk_create(sorted(tops.values(), key=lambda row: row.level))
+    # Two people have their root in common.
+    Credential.objects.bulk_create(
+        sorted(tops.values(), key=lambda row: row.level), ignore_conflicts=True
+    )
     Credential.objects.bulk_create(leaves, batch_size=ROWS_AT_ONCE)
     Activation.objects.bulk_create(activations, batch_size=ROWS_AT_ONCE)
     actor = house.member.user.get_username()

@@ -41,7 +41,9 @@ def measured(tmp_path_factory):
 def test_every_figure_is_measured_and_has_its_spread(measured):
     found, table = measured
     expected = KEYS | (
-        {"claim_due_ms", "claim_nothing_due_ms"} if "DATABASE_URL" in os.environ else set()
+        {"claim_due_ms", "claim_nothing_due_ms", "lock_seconds", "lock_rotation_seconds"}
+        if "DATABASE_URL" in os.environ
+        else set()
     )
     assert expected <= found.keys()
     for key in expected:
