@@ -16,7 +16,7 @@ from sessions.aws.hop_settings import HopSettings
 from sessions.catalog.closed_roles import check_role
 from sessions.catalog.same_role import close_like_role
 from sessions.catalog.tested import identity_told
-from sessions.chains.identity import Why, check_token, go_along, own_below, what_changed
+from sessions.chains.identity import Why, check_token, go_along, named, what_changed
 from sessions.chains.rules import check_below, check_chain, check_link, check_name
 from sessions.credentials.payloads import seal_root_secrets
 from sessions.db.clock import database_now
@@ -115,7 +115,7 @@ def save_session(
             link_before = (
                 AssumerLink.objects.filter(session=session).values("role_arn", "assumer_id").first()
             )
-            own = [] if creating or asks_the_same else own_below(session, member.user_id)
+            was = [] if creating or asks_the_same else named(before)
             if creating and draft.kind != CHAINED:
                 # A root is the beginning of everything: an admin says who may build on it.
                 session.open_to_assume = False
@@ -142,7 +142,7 @@ def save_session(
                 why = None
                 if what := what_changed(before, link_before, session, session.identity_arn):
                     _become_another(session)
-                    go_along(own)
+                    go_along(session, member.user_id, was, named(copy(session)))
                     why = Why(member.user.get_username(), what, session.alias)
                 follow(member.team_id, database_now(), below=session, why=why)
             saved = draft.as_event(

@@ -11,11 +11,15 @@ so is one that a test has found to be. A root whose key AWS refuses is mended by
 has stopped at it goes on.
 """
 
+import json
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from datetime import datetime
 from typing import Any
 from uuid import UUID
+
+from django.db.models import JSONField, QuerySet, TextField, Value
+from django.db.models.functions import Cast, Concat, Substr
 
 from sessions.aws.arn import InvalidArn, RoleArn
 from sessions.aws.roots import ROOT_KINDS
@@ -164,30 +168,47 @@ def _of_credential(leaf: Credential, rows: Mapping[str, Credential]) -> list[str
     return [f"{leaf.root_id}/0", *roles]
 
 
-def own_below(session: AwsSession, user_id: int) -> list[Activation]:
-    """List the editor's own activations there and below that match their chains before an edit."""
-    below = session.with_dependants().values("pk")
-    mine = list(
-        Activation.objects.filter(user=user_id, session__in=below).select_related(
-            "session", "credential"
-        )
-    )
-    chains = load_chains([each.session for each in mine], broken=True)
-    held = held_identities(mine)
-    return [each for each in mine if held[each.pk] == _named(chains[each.session_id])]
-
-
-def go_along(own: Sequence[Activation]) -> None:
-    """Let these activations follow the edit: whoever edits knows what they become."""
-    sessions = AwsSession.objects.in_bulk([each.session_id for each in own])
-    chains = load_chains(sessions.values(), broken=True)
-    for each in own:
-        each.identity = _named(chains[each.session_id])
-    Activation.objects.bulk_update(own, ["identity"], batch_size=1000)
-
-
-def _named(chain: Sequence[AwsSession]) -> list[str]:
+def named(session: AwsSession) -> list[str]:
+    """Name the identity of a session as it is stored; empty where its chain leads nowhere."""
+    chain = load_chains([session], broken=True)[session.pk]
     return [] if chain[0].is_chained else identity_of(chain)
+
+
+def go_along(
+    session: AwsSession, user_id: int, before: Sequence[str], after: Sequence[str]
+) -> None:
+    """Let the editor's own activations there and below follow the edit: whoever edits knows what
+    they become.
+
+    `before`, `after`: the identity of the session. What begins with the one begins with the other
+    from now on, in one statement for thousands. An activation that somebody else's edit ends does
+    not match its chain further down, and still does not.
+    """
+    if not before or not after:
+        return
+    below = session.with_dependants().values("pk")
+    mine = Activation.objects.filter(user=user_id, session__in=below)
+    _name_older(mine.filter(identity__isnull=True))
+    stored, old, new = Cast("identity", TextField()), _beginning(before), _beginning(after)
+    same = mine.annotate(beginning=Substr(stored, 1, len(old))).filter(beginning=old)
+    rest = Substr(stored, len(old) + 1)
+    same.update(identity=Cast(Concat(Value(new), rest), JSONField()))
+
+
+def _beginning(identity: Sequence[str]) -> str:
+    """Write the beginning of a list as both databases do. It ends with a quote: no other list
+    begins so by chance.
+    """
+    return json.dumps(identity).removesuffix("]")
+
+
+def _name_older(activations: QuerySet[Activation]) -> None:
+    """Store who these are, which were started before this was kept."""
+    older = list(activations.select_related("credential"))
+    held = held_identities(older)
+    for each in older:
+        each.identity = held[each.pk]
+    Activation.objects.bulk_update(older, ["identity"], batch_size=1000)
 
 
 def tell(ended: Sequence[Activation], why: Why | None, now: datetime) -> list[Entry]:

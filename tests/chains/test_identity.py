@@ -3,15 +3,18 @@
 from dataclasses import replace
 
 import pytest
+from django.db import connection
+from django.test.utils import CaptureQueriesContext
 from django.urls import reverse
 
 from sessions.activations import moves
-from sessions.activations.start_stop import dismiss_notice, rotate_session
+from sessions.activations.start_stop import dismiss_notice, rotate_session, start_sessions
 from sessions.activations.status import Status
 from sessions.catalog.access import set_access
 from sessions.catalog.audiences import Access, Audience
 from sessions.catalog.sessions import save_session
 from sessions.catalog.team_policy import PolicyDraft, save_policy
+from sessions.chains.identity import identity_of
 from sessions.delivery.reveal import NotReady, reveal
 from sessions.engine import rotation
 from sessions.ledger.events.sessions import SessionEndedByEdit
@@ -27,7 +30,7 @@ from sessions.people.people import rename_in_cloudtrail
 from sessions.people.tokens import create_token
 from sessions.secret import Secret
 from tests.api.test_sessions import Api
-from tests.house import draft_of
+from tests.house import crowd, draft_of
 
 pytestmark = pytest.mark.django_db
 ELSEWHERE = "222233334444"
@@ -300,3 +303,57 @@ def test_list_and_page_say_who_ended_it_until_it_is_dismissed(house, started):
     for page in pages:
         assert "Ended because" not in ben.get(page).content.decode()
     assert "Ended because" not in house.browser(house.ada).get(pages[1]).content.decode()
+
+
+def test_the_editors_own_go_along_in_one_statement_however_many(house, started):
+    def written(role):
+        with CaptureQueriesContext(connection) as run:
+            save_session(
+                draft_of(started[0], role_arn=house.role_arn(role)),
+                house.ada,
+                AwsSession.objects.get(pk=started[0].pk),
+            )
+        said = [each["sql"] for each in run]
+        return [len(sql) for sql in said if sql.startswith('UPDATE "chains_activation" SET "ide')]
+
+    written("First")
+    few = written("Other")
+    more = crowd(house, 60, assumer=started[0])
+    start_sessions(AwsSession.objects.filter(pk__in=[each.pk for each in more]), house.ada)
+    assert written("Third") == few
+    assert len(few) == 1
+    while moves.is_due():
+        moves.work_off(60)
+    theirs = Activation.objects.filter(user=house.ada.user).select_related("session")
+    assert len(theirs) == 61
+    for each in theirs:
+        assert each.identity == identity_of(each.session.chain())
+
+
+def test_only_what_is_below_the_edited_session_goes_along(house, started):
+    twin = house.chained("Twin", arn=started[0].link.role_arn)
+    beside = house.chained("Beside", twin)
+    house.start(beside, house.ada)
+    edit(house, started[0], role_arn=house.role_arn("Other"))
+    assert is_active(house, beside, house.ada)
+    assert is_active(house, started[-1], house.ada)
+
+
+def test_what_another_edit_ends_further_down_goes_along_with_none(house, started, monkeypatch):
+    leaf = started[-1]
+    monkeypatch.setattr(moves, "AT_ONCE", 0)
+    ann = house.person("ann", "admin")
+    edit(house, leaf, ann, role_arn=house.role_arn("Other"))
+    edit(house, started[0], role_arn=house.role_arn("Third"))
+    moves.work_off(60)
+    house.work()
+    assert house.state(leaf, house.ada).problem.code == "IdentityChanged"
+
+
+def test_a_role_whose_path_has_quotes_is_followed(house):
+    leaf = house.chained("Quoted", arn=f'arn:aws:iam::{ELSEWHERE}:role/a"b\\c/Deploy')
+    house.start(leaf, house.ada)
+    save_session(draft_of(leaf, role_arn=house.role_arn("Other")), house.ada, leaf)
+    assert Activation.objects.get().identity == identity_of(
+        AwsSession.objects.get(pk=leaf.pk).chain()
+    )
