@@ -40,7 +40,7 @@ from sessions.models import (
     TeamPolicy,
 )
 from sessions.models.sessions import load_chains
-from sessions.permissions import Action
+from sessions.permissions import Action, working_members
 
 # What a person starts costs more than what ends.
 STARTED_AT_ONCE = parts.AT_ONCE // 2
@@ -175,13 +175,11 @@ def end_overdue() -> int:
 
 
 def end_of_people_who_left() -> int:
-    """End activations of people who left the team or may not log in.
+    """End activations of people who left the team, or may not start anything any more.
 
-    Run by the clock, for whatever way they
-    left by: who is removed here has theirs ended at once."""
-    members = Membership.objects.filter(
-        user=OuterRef("user"), team=OuterRef("session__team"), user__is_active=True
-    )
+    Run by the clock, for whatever way they left by: who is removed here has theirs ended at once.
+    """
+    members = working_members(user=OuterRef("user"), team=OuterRef("session__team"))
     return _end_by_the_clock(Activation.objects.filter(~Exists(members)))
 
 

@@ -4,16 +4,23 @@ from collections import Counter
 from types import SimpleNamespace
 
 import pytest
-from django.db import transaction
+from django.db import connection, transaction
+from django.test.utils import CaptureQueriesContext
 
-from sessions.activations import start_stop
-from sessions.activations.start_stop import end_overdue, start_sessions, stop_sessions
+from sessions.activations import revocation, start_stop
+from sessions.activations.start_stop import (
+    end_of_people_who_left,
+    end_overdue,
+    start_sessions,
+    stop_sessions,
+)
 from sessions.activations.status import Status
+from sessions.db.clock import database_now
 from sessions.delivery.reveal import NotReady, reveal
 from sessions.ledger.events.sessions import SessionEnded, SessionStarted, SessionStopped
 from sessions.locks import parts
 from sessions.models import Activation, AwsSession, Credential, Membership, Role
-from sessions.people.memberships import disable_member, enable_member, remove_member
+from sessions.people.memberships import change_role, disable_member, enable_member, remove_member
 from sessions.people.people import add_member
 from tests.house import crowd
 
@@ -80,6 +87,17 @@ def test_of_one_profile_the_last_starts_whatever_part_it_is_in(house, leaves):
     assert started == {each.pk for each in leaves[1:]}
 
 
+@pytest.fixture
+def change(django_capture_on_commit_callbacks):
+    """Make a change, and what follows once it is committed."""
+
+    def make(step, *arguments):
+        with django_capture_on_commit_callbacks(execute=True):
+            step(*arguments)
+
+    return make
+
+
 LOSSES = {
     "removed": lambda house, hub: remove_member(house.ben, house.ada),
     "suspended": lambda house, hub: disable_member(house.ben, house.ada),
@@ -87,11 +105,13 @@ LOSSES = {
 
 
 @pytest.mark.parametrize("way", ["removed", "suspended"])
-def test_who_loses_much_loses_it_at_once_and_the_clock_clears_it_away(house, hub, leaves, way):
+def test_who_loses_much_loses_it_at_once_and_the_clock_clears_it_away(
+    house, hub, leaves, change, way
+):
     start_sessions(leaves, house.ben)
     house.start(leaves[0], house.bea)
     house.work()
-    LOSSES[way](house, hub)
+    change(LOSSES[way], house, hub)
     for leaf in leaves:
         with pytest.raises(NotReady):
             reveal(leaf, house.ben, form="posix", via="page")
@@ -104,10 +124,10 @@ def test_who_loses_much_loses_it_at_once_and_the_clock_clears_it_away(house, hub
 
 
 @pytest.mark.parametrize("way", ["removed", "suspended"])
-def test_who_comes_back_before_the_clock_has_nothing_running(house, hub, leaves, way):
+def test_who_comes_back_before_the_clock_has_nothing_running(house, hub, leaves, change, way):
     start_sessions(leaves, house.ben)
     house.work()
-    LOSSES[way](house, hub)
+    change(LOSSES[way], house, hub)
     if way == "removed":
         again = add_member(house.team, house.ben.user, Role.MEMBER, "ada")
     else:
@@ -119,7 +139,7 @@ def test_who_comes_back_before_the_clock_has_nothing_running(house, hub, leaves,
     assert Activation.objects.get().session_id == leaves[0].pk
 
 
-def test_chains_of_an_author_who_goes_end_for_all_their_users(house, hub, monkeypatch):
+def test_chains_of_an_author_who_goes_end_for_all_their_users(house, hub, change):
     mine = house.chained("Mine", hub, member=house.ben)
     crowd(house, MANY, assumer=mine, prefix="Below")
     leaves = list(
@@ -127,7 +147,7 @@ def test_chains_of_an_author_who_goes_end_for_all_their_users(house, hub, monkey
     )
     start_sessions(leaves, house.bea)
     house.work()
-    remove_member(house.ben, "sso")  # nobody takes over
+    change(remove_member, house.ben, "sso")  # nobody takes over
     with pytest.raises(NotReady):
         reveal(leaves[0], house.bea, form="posix", via="page")
     assert end_overdue() == MANY
@@ -142,3 +162,40 @@ def test_the_clock_ends_for_a_while_and_comes_back(house, leaves, monkeypatch):
     assert end_overdue() == 0
     monkeypatch.setattr(start_stop, "LONGEST_ENDING_SECONDS", 60)
     assert end_overdue() == MANY
+
+
+@pytest.mark.parametrize("way", ["removed", "suspended", "made an auditor"])
+def test_what_was_lost_opens_nothing_before_its_part_comes(house, hub, leaves, sts, way):
+    """The process of the page may die after the transaction of the change."""
+    start_sessions(leaves, house.ben)
+    house.work()
+    Credential.objects.filter(level=2).update(due_at="2020-01-01T00:00Z")
+    losses = {**LOSSES, "made an auditor": lambda house, hub: change_role_to_auditor(house)}
+    losses[way](house, hub)  # what follows the commit does not come
+    assert Activation.objects.filter(ends_at__gt=database_now()).count() == MANY
+    for leaf in leaves[:2]:
+        with pytest.raises(NotReady):
+            reveal(leaf, house.ben, form="posix", via="page")
+    calls = len(sts.calls)
+    house.work()
+    assert len(sts.calls) == calls
+    assert end_of_people_who_left() == MANY
+    assert not Credential.objects.exists()
+
+
+def change_role_to_auditor(house):
+    change_role(house.ben, Role.AUDITOR, house.ada)
+
+
+def test_many_that_lose_their_right_are_over_in_parts(house, leaves, change, monkeypatch):
+    monkeypatch.setattr(revocation, "MARKED_AT_ONCE", FEW)
+    start_sessions(leaves, house.ben)
+    with CaptureQueriesContext(connection) as run:
+        change(remove_member, house.ben, house.ada)
+    ended = [
+        each["sql"]
+        for each in run
+        if each["sql"].startswith('UPDATE "chains_activation" SET "ends')
+    ]
+    assert len(ended) == len(PARTS)
+    assert not Activation.objects.filter(ends_at__gt=database_now()).exists()
