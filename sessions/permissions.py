@@ -184,7 +184,7 @@ def is_dead(session: AwsSession) -> bool:
 
 def dead_among(sessions: Iterable[AwsSession]) -> set[Any]:
     """Find those of these sessions (ids) of one team that have a cut-off link on their chains."""
-    chains = load_chains(sessions)
+    chains = load_chains(sessions, broken=True)
     teams = {chain[-1].team_id for chain in chains.values()}
     links = {each.pk for chain in chains.values() for each in chain if each.is_chained}
     cut = cut_off(teams, among=links) if links else set()
@@ -374,7 +374,8 @@ def working_members(**of: Any) -> QuerySet[Membership]:
 def cut_off(
     teams: Collection[Any], among: Collection[Any] | QuerySet[Any, Any] | RawSQL | None = None
 ) -> set[Any]:
-    """Find these teams' sessions whose link's author lost the right to the assumer.
+    """Find these teams' sessions whose link's author lost the right to the assumer, or whose
+    assumer is deleted.
 
     `among`: only these sessions are looked at, ids or a query for them; without it, the whole team.
     Normally none is found. One query for each team, which looks for grants only where something is
@@ -415,25 +416,28 @@ def is_cut_off(chain: Sequence[AwsSession]) -> bool:
 
 
 def cut_off_links(team: Any) -> QuerySet[AssumerLink]:
-    """Select the links of a team whose author has lost the right to the assumer."""
+    """Select the links of a team whose author has lost the right to the assumer, or whose assumer
+    is deleted.
+    """
     granted = SessionGrant.objects.filter(session=OuterRef("assumer"), right=Right.ASSUME).filter(
         Q(member__user=OuterRef("author")) | Q(group__members__user=OuterRef("author"))
     )
     working = working_members(team=team)
     admins, everybody = working.filter(role=Role.ADMIN).values("user"), working.values("user")
     links = AssumerLink.objects.filter(session__team=team)
-    links = links.exclude(
-        Q(author__in=admins) | Q(author__in=everybody, assumer__open_to_assume=True)
-    )
-    return links.exclude(Q(author__in=everybody) & Exists(granted))
+    allowed = Q(author__in=admins) | Q(author__in=everybody, assumer__open_to_assume=True)
+    named = Q(author__in=everybody) & Exists(granted)
+    return links.filter(~allowed & ~named | Q(assumer__deletion__isnull=False))
 
 
 def _suspects(team: Any) -> set[Any]:
-    """Find links that may be cut off, by indexes: author gone, or assumer closed."""
+    """Find links that may be cut off, by indexes: author gone, assumer closed or deleted."""
     working = dict(working_members(team=team).values_list("user", "role"))
     gone = [user for user in _authors() if user not in working]
     links = AssumerLink.objects.filter(session__team=team)
     found = set(links.filter(Q(author=None) | Q(author__in=gone)).values_list("pk", flat=True))
+    deleted = AwsSession.objects.filter(deletion__isnull=False).values("pk")
+    found.update(links.filter(assumer__in=deleted).values_list("pk", flat=True))
     built_on = Exists(AssumerLink.objects.filter(assumer=OuterRef("pk")))
     closed = AwsSession.objects.filter(built_on, team=team, open_to_assume=False).values("pk")
     members = [user for user, role in working.items() if role != Role.ADMIN]

@@ -2,15 +2,16 @@
 
 One short transaction decides it; many rows are cleared away in parts.
 
-What is decided holds for everybody at once: the sessions lose their team, so that no page, no rule
-and no worker finds them, and the link by which they hung on what stays is cut. What is left of them
-nobody has a use for, and any worker clears it away.
+What is decided holds for everybody at once: the session loses its team and its link, so that
+whatever is assumed from it leads nowhere, and nothing of it is issued or handed out. In parts the
+others lose their team as well, so that no page, no rule and no worker finds them. What is left of
+them nobody has a use for, and any worker clears it away.
 """
 
 import hashlib
 import random
 import time
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from typing import Any
 from uuid import UUID
 
@@ -42,6 +43,8 @@ from sessions.models import (
 from sessions.permissions import Action, not_to_change
 
 NAMED = 5
+# Taking a session from everybody costs a twentieth of clearing it away.
+MARKED_AT_ONCE = 1000
 
 
 def mark_of(ids: Iterable[UUID]) -> str:
@@ -49,7 +52,6 @@ def mark_of(ids: Iterable[UUID]) -> str:
     return hashlib.sha256(",".join(sorted(map(str, ids))).encode()).hexdigest()[:16]
 
 
-@transaction.atomic
 def delete_session(
     session: AwsSession,
     member: Membership,
@@ -64,6 +66,24 @@ def delete_session(
     Of many, the rows stay for `work_off`: the caller wakes a worker. `below_seen`: `mark_of` the
     dependants that were confirmed; raises `Changed` if they are others by now. Raises `Refused` for
     what the member may not delete.
+    """
+    count, deletion = decide(session, member, seen=seen, below_seen=below_seen)
+    if deletion is not None:
+        with passed_over():  # else a worker goes on
+            _in_parts(deletion, _mark_part, MARKED_AT_ONCE, float("inf"))
+    return count
+
+
+@transaction.atomic
+def decide(
+    session: AwsSession,
+    member: Membership,
+    *,
+    seen: int | None = None,
+    below_seen: str | None = None,
+) -> tuple[int, Deletion | None]:
+    """Decide a deletion: see `delete_session`. Return how many sessions go, and, where they are
+    many, what is to be worked off.
     """
     member = begin(member, Action.DELETE, session)
     expect(session.version, seen)
@@ -87,13 +107,12 @@ def delete_session(
         told = [Entry(SessionDeleted(deleted_with=session.alias), actor, each) for each in doomed]
         ledger.append(member.team_id, [*entries, *told])
         _clear(doomed)
-    else:
-        _decide(session, member, actor, len(ids))
-    return len(ids) + 1
+        return len(doomed), None
+    return len(ids) + 1, _cut(session, member, actor, len(ids))
 
 
-def _decide(session: AwsSession, member: Membership, actor: str, below: int) -> None:
-    """Take a session and all below it from everybody, whoever clears it away.
+def _cut(session: AwsSession, member: Membership, actor: str, below: int) -> Deletion:
+    """Take a session from everybody, and so the ground from all below it, whoever clears it away.
 
     Under the team's lock.
     """
@@ -101,13 +120,8 @@ def _decide(session: AwsSession, member: Membership, actor: str, below: int) -> 
     deletion = Deletion.objects.create(
         team_id=member.team_id, session_id=session.pk, alias=session.alias, actor=actor, at=now
     )
-    tree = session.with_dependants().values("pk")
-    AwsSession.objects.filter(pk__in=tree).update(team=None, deletion=deletion)
+    _mark(deletion, [session.pk])
     AssumerLink.objects.filter(session=session.pk).delete()
-    leave_to_the_clock(Activation.objects.filter(session__deletion=deletion))
-    Move.objects.filter(session__deletion=deletion).delete()
-    probes = Probe.objects.filter(Q(session__deletion=deletion) | Q(assumer__deletion=deletion))
-    delete_probes(probes)
     # A worker that is just minting for them comes too late.
     minting = Credential.objects.filter(team=member.team_id, lease_until__gt=now)
     unneeded = [
@@ -127,6 +141,25 @@ def _decide(session: AwsSession, member: Membership, actor: str, below: int) -> 
         Credential.objects.filter(root=session.pk, level=0).update(**nothing, lease_until=None)
     deleted = SessionDeleted(deleted_with=session.alias, below=below)
     ledger.append(member.team_id, [Entry(deleted, actor, session)])
+    return deletion
+
+
+@transaction.atomic
+def _mark_part(deletion: Deletion, size: int) -> int:
+    """Take the next sessions, at most so many, from everybody. 0: none is left."""
+    lock_team(deletion.team_id)
+    below = AwsSession.objects.filter(link__assumer__deletion=deletion.pk, deletion=None)
+    some = list(below.order_by().values_list("pk", flat=True)[:size])
+    _mark(deletion, some)
+    return len(some)
+
+
+def _mark(deletion: Deletion, ids: list[UUID]) -> None:
+    AwsSession.objects.filter(pk__any_of=ids).update(team=None, deletion=deletion)
+    leave_to_the_clock(Activation.objects.filter(session_id__any_of=ids))
+    Move.objects.filter(session_id__any_of=ids).delete()
+    probes = Q(session_id__any_of=ids) | Q(assumer_id__any_of=ids)
+    delete_probes(Probe.objects.filter(probes))
 
 
 def is_due() -> bool:
@@ -143,18 +176,27 @@ def work_off(seconds: float) -> int:
     waiting = list(Deletion.objects.exclude(team__in=list(map(UUID, teams_held_up()))))
     random.shuffle(waiting)  # where one does not come to its end, the others do
     for deletion in waiting:
-        pace = parts.Pace(parts.AT_ONCE)
-        while time.monotonic() < until:
-            found = 0
-            pace.begin()
-            with passed_over(deletion.team_id):
-                found = _clear_part(deletion, pace.size)
-            if not found:
-                break
-            pace.end()
-            cleared += found
-            time.sleep(parts.PAUSE_SECONDS)
+        with passed_over(deletion.team_id):
+            # Whoever decided it may not have come to the end of it.
+            _in_parts(deletion, _mark_part, MARKED_AT_ONCE, until)
+            cleared += _in_parts(deletion, _clear_part, parts.AT_ONCE, until)
     return cleared
+
+
+def _in_parts(
+    deletion: Deletion, step: Callable[[Deletion, int], int], most: int, until: float
+) -> int:
+    """Take that step, a transaction each time, until it finds no session; how many it has found."""
+    pace, found = parts.Pace(most), 0
+    while time.monotonic() < until:
+        pace.begin()
+        some = step(deletion, pace.size)
+        if not some:
+            break
+        pace.end()
+        found += some
+        time.sleep(parts.PAUSE_SECONDS)
+    return found
 
 
 @transaction.atomic

@@ -114,7 +114,7 @@ def _chain_again(session: AwsSession, member: Membership) -> list[AwsSession]:
     try:
         chain = load_chain(session.pk, author_role=author_role(member.team_id))
     except BrokenChain as error:
-        raise NotReady(_failed("BrokenChain", str(error))) from None
+        raise NotReady(_failed("BrokenChain", error.message)) from None
     if not chain:
         raise NotThere("", f"“{session.alias}” was deleted meanwhile.")
     if not can(member, Action.TAKE_CREDENTIALS, chain[-1]):

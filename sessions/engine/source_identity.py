@@ -89,8 +89,9 @@ def _sessions_at(row: Credential) -> list[AwsSession]:
         pk__in=Activation.objects.filter(credential__in=below).values("session_id"), deletion=None
     )
     found = {}
-    for chain in load_chains(started).values():
-        # It may have been edited since the call was made.
-        if len(chain) > row.level and chain[row.level].link.role_arn == row.request["role_arn"]:
+    for chain in load_chains(started, broken=True).values():
+        # It may have been edited, or what it rests on deleted, since the call was made.
+        is_whole = not chain[0].is_chained and len(chain) > row.level
+        if is_whole and chain[row.level].link.role_arn == row.request["role_arn"]:
             found[chain[row.level].pk] = chain[row.level]
     return list(found.values())

@@ -13,6 +13,7 @@ from sessions.aws.parameters import parameters_of
 from sessions.aws.readable import alone
 from sessions.aws.roots import ROOT_KINDS
 from sessions.db.lookups import RoleKey
+from sessions.exceptions import NotThere
 from sessions.models.deletions import Deletion
 from sessions.models.forest import above, below, height_below
 from sessions.models.people import Team, User
@@ -235,9 +236,7 @@ def load_chains(
                 continue
             if link is None or link.assumer in path or link.assumer.team_id != path[-1].team_id:
                 if not broken:
-                    raise BrokenChain(
-                        f"The chain of {path[-1].alias!r} does not end at a root of its team."
-                    )
+                    raise BrokenChain(path[-1])
                 ended.add(pk)
                 continue
             path[0].link = link
@@ -262,16 +261,19 @@ def load_chain(session_id: uuid.UUID, **annotations: Any) -> list[AwsSession]:
         link = getattr(path[0], "link", None)
         assumer = by_id.pop(link.assumer_id, None) if link is not None else None
         if link is None or assumer is None or assumer.team_id != path[-1].team_id:
-            raise BrokenChain(
-                f"The chain of {path[-1].alias!r} does not end at a root of its team."
-            )
+            raise BrokenChain(path[-1])
         link.assumer = assumer
         path.insert(0, assumer)
     return path
 
 
-class BrokenChain(Exception):
-    """The stored links do not lead to a root: a table that was edited by hand."""
+class BrokenChain(NotThere):
+    """Refuse a chain whose links do not lead to a root: what it rests on is being deleted, or the
+    table was edited by hand.
+    """
+
+    def __init__(self, session: AwsSession) -> None:
+        super().__init__("", f"The chain of {session.alias!r} does not end at a root of its team.")
 
 
 class AssumerLink(models.Model):

@@ -74,6 +74,8 @@ class Prompt:
 
 def at_root(root: AwsSession, member: Membership, now: datetime) -> Prompt | None:
     """Return what that root asks this member for; None if nothing."""
+    if root.is_chained:  # what it was assumed from is being deleted
+        return None
     codes, approves = codes_of(root), approvals.asks_for_approval(root)
     if not codes and not approves:
         return None

@@ -7,8 +7,9 @@ import signal
 from collections import Counter
 
 import pytest
-from django.db import connections
+from django.db import connection, connections
 from django.test import Client
+from django.test.utils import CaptureQueriesContext
 from django.urls import reverse
 
 from sessions import ledger, tasks
@@ -19,9 +20,9 @@ from sessions.catalog.access import set_access
 from sessions.catalog.audiences import Access, Audience
 from sessions.catalog.deletions import delete_session, mark_of
 from sessions.catalog.probes import start_probe
-from sessions.catalog.sessions import Draft
+from sessions.catalog.sessions import Draft, save_session
 from sessions.chains.shown_names import ShownNames
-from sessions.delivery.reveal import NotYours, reveal
+from sessions.delivery.reveal import NotReady, NotYours, reveal
 from sessions.engine import rotation
 from sessions.exceptions import NotThere, Refused
 from sessions.ledger.events.sessions import SessionDeleted, SessionStopped
@@ -43,7 +44,7 @@ from sessions.roots.key_rotation import ask_rotation
 from sessions.roots.notices import broken_roots
 from sessions.urls import urlpatterns
 from tests.api.test_sessions import Api
-from tests.house import crowd
+from tests.house import crowd, draft_of
 
 pytestmark = pytest.mark.django_db
 FEW, MANY = 5, 23
@@ -52,6 +53,7 @@ FEW, MANY = 5, 23
 @pytest.fixture(autouse=True)
 def few_at_once(monkeypatch):
     monkeypatch.setattr(parts, "AT_ONCE", FEW)
+    monkeypatch.setattr(deletions, "MARKED_AT_ONCE", FEW)
 
 
 def grown(house):
@@ -322,3 +324,55 @@ def _killed_in_the_second_part(when):
     _, status = os.waitpid(worker, 0)
     assert os.WIFSIGNALED(status)
     assert os.WTERMSIG(status) == signal.SIGKILL
+
+
+def test_what_is_decided_holds_before_any_part_is_worked_off(house, sts, hub, leaves):
+    """The process of the page may die after the first transaction."""
+    start_sessions([hub, *leaves], house.ben)
+    house.work()
+    ids = ids_of(hub)
+    Credential.objects.filter(level__gt=0).update(due_at="2020-01-01T00:00Z")
+    deletions.decide(hub, house.ada)
+    calls = len(sts.calls)
+    house.work()
+    assert len(sts.calls) == calls
+    for gone in (hub, leaves[0]):
+        with pytest.raises((NotYours, NotReady)):
+            reveal(gone, house.ben, form="posix", via="page")
+        with pytest.raises(NotThere):
+            house.start(gone)
+    with pytest.raises(Refused):
+        house.chained("On it", leaves[0])
+    browser = house.browser(house.ada)
+    assert browser.get(reverse("session", args=[leaves[0].pk])).status_code == 200
+    assert browser.get(reverse("session_list", args=[house.team.slug])).status_code == 200
+    assert Api(house.token(house.ada))("POST", f"/sessions/{leaves[0].pk}/start").status_code == 409
+    tasks.sweep_now()
+    is_cleared_away(house, ids)
+
+
+def test_what_is_deleted_is_marked_in_parts(house, hub, leaves):
+    start_sessions(leaves, house.ben)
+    with CaptureQueriesContext(connection) as run:
+        delete_session(hub, house.ada)
+    marked = [
+        each["sql"]
+        for each in run
+        if each["sql"].startswith('UPDATE "chains_awssession" SET "team')
+    ]
+    assert len(marked) >= (GONE - 1) / FEW
+    assert not AwsSession.objects.filter(pk__in=ids_of(hub), deletion=None).exists()
+
+
+def test_what_moves_away_before_its_part_comes_is_kept(house, hub, leaves):
+    deletions.decide(hub, house.ada)
+    other = house.chained("Other")
+    draft = draft_of(leaves[3], assumer=other)
+    save_session(draft, house.ada, AwsSession.objects.get(pk=leaves[3].pk))
+    tasks.sweep_now()
+    kept = AwsSession.objects.filter(kind=CHAINED).exclude(pk=other.pk)
+    assert {each.pk for each in kept} == {*leaves[3].with_dependants().values_list("pk", flat=True)}
+    assert kept.count() == 1 + FEW
+    house.start(leaves[3])
+    house.work()
+    assert reveal(leaves[3], house.ben, form="posix", via="page")
