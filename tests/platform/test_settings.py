@@ -13,20 +13,22 @@ from django.db.backends.signals import connection_created
 
 from chainweb.environment import checked_url
 from sessions.locks import turnstile
+from tests.platform import fresh
 from tests.platform.installation import CHECKOUT, clean_environ
 
 KEY = "k1:" + "A" * 43 + "="
 
 
+def test_each_question_is_asked_of_a_process_that_knows_nothing_yet():
+    code = "import os, sys; print(os.getpid(), [m for m in sys.modules if 'chainweb' in m])"
+    one, other = (fresh.run(code, CANARY="1").stdout.split(" ", 1) for _ in range(2))
+    assert one[0] != other[0]
+    assert one[1] == other[1] == "[]\n"
+    assert fresh.run("import os; print('CANARY' in os.environ)").stdout == "False\n"
+
+
 def run_with_settings(code, **environ):
-    return subprocess.run(
-        [sys.executable, "-c", f"from chainweb import settings\n{code}"],
-        cwd=CHECKOUT,
-        env={**clean_environ(), "CHAINWEB_DATA": "/nonexistent", **environ},
-        capture_output=True,
-        text=True,
-        check=False,
-    )
+    return fresh.run(f"from chainweb import settings\n{code}", **environ)
 
 
 def asked_of_settings(code, **environ):
