@@ -28,6 +28,30 @@ def tell(results: Sequence[tuple[Credential, Outcome]], now: datetime) -> None:
     What happened last counts. No row stops at a root that has no problem noted, and clearing one
     makes all of them due: both in the transaction that holds the team.
     """
+    last, stopped = _last_heard(results, now)
+    if not last:
+        return
+    noted = Credential.objects.filter(pk__in=last, level=0)
+    # A root that keeps its base credentials is told of by their own minting.
+    rows = [root for root in noted.select_for_update().order_by("pk") if not root.is_kept_base]
+    works = [root for root in rows if _has_worked_since(last[root.pk], root)]
+    if works:
+        # A root that keeps nothing has nothing minted: the column is free to say when its key has
+        # worked last.
+        noted.filter(pk__in=[root.pk for root in works]).update(minted_at=now)
+    _go_on([root for root in works if root.problem is not None or root.pk in stopped], now)
+    for root in rows:
+        problem = last[root.pk]
+        if problem is not None and root not in works:
+            noted.filter(pk=root.pk).update(problem=_merged(problem, root.problem, now))
+
+
+def _last_heard(
+    results: Sequence[tuple[Credential, Outcome]], now: datetime
+) -> tuple[dict[str, Problem | None], set[str]]:
+    """Return {root: the problem that a first hop met last, None: its key worked}, and where any
+    stopped.
+    """
     last: dict[str, Problem | None] = {}
     stopped: set[str] = set()
     for row, outcome in results:
@@ -45,39 +69,22 @@ def tell(results: Sequence[tuple[Credential, Outcome]], now: datetime) -> None:
             case Blocked(problem) if problem.hop == 0:
                 last.setdefault(root_id, problem)
                 stopped.add(root_id)
-            case _:
-                pass
-    if not last:
-        return
-    noted = Credential.objects.filter(pk__in=last, level=0)
-    # A root that keeps its base credentials is told of by their own minting.
-    rows = [root for root in noted.select_for_update().order_by("pk") if not root.is_kept_base]
-    for root in rows:
-        if _is_outdated(last[root.pk], root):
-            last[root.pk] = None
-    works = [root for root in rows if last[root.pk] is None]
-    if works:
-        # A root that keeps nothing has nothing minted: the column is free to say when its key has
-        # worked last.
-        noted.filter(pk__in=[root.pk for root in works]).update(minted_at=now)
-    _go_on([root for root in works if root.problem is not None or root.pk in stopped], now)
-    for root in rows:
-        found = last[root.pk]
-        if found is not None:
-            known = root.problem or found
-            same = known if known.code == found.code else found
-            last_said = found if found.tried else known
-            noted.filter(pk=root.pk).update(
-                problem=replace(
-                    found, since=same.since or now, tried=last_said.tried, home=last_said.home
-                )
-            )
+    return last, stopped
 
 
-def _is_outdated(problem: Problem | None, root: Credential) -> bool:
-    """Tell whether AWS has taken the root's key since it said so."""
-    tried = problem.tried if problem else None
-    return bool(tried and root.minted_at and tried < root.minted_at)
+def _has_worked_since(problem: Problem | None, root: Credential) -> bool:
+    """Tell whether AWS took the root's key after it had met that problem, if any."""
+    if problem is None:
+        return True
+    return bool(problem.tried and root.minted_at and problem.tried < root.minted_at)
+
+
+def _merged(problem: Problem, known: Problem | None, now: datetime) -> Problem:
+    """Keep of the problem noted before since when it is, and when the key was tried last."""
+    known = known or problem
+    since = (known if known.code == problem.code else problem).since or now
+    tried = problem if problem.tried else known
+    return replace(problem, since=since, tried=tried.tried, home=tried.home)
 
 
 def go_on_below(parents: Collection[str], now: datetime) -> None:
