@@ -35,13 +35,15 @@ class Call:
     A root's row has none: what it needs is taken at the last moment.
 
     `signed` decides what AWS's answer proves; see `aws.proof`. `region` is where it is made, chosen
-    when it is handed over; `is_second`: it was made in vain at another one just before.
+    when it is handed over, at `handed_over_at`; `is_second`: it was made in vain at another one
+    just before.
     """
 
     row: Credential
     base: AwsCredentials | Base | None
     signed: Signed = field(default_factory=Signed)
     region: str = ""
+    handed_over_at: float = 0.0
     is_second: bool = False
 
 
@@ -108,9 +110,9 @@ class Lanes:
                     continue
                 lane.permits -= 1
                 lane.handed_over[region] += 1
-                lane.moved_at = time.monotonic()
+                lane.moved_at = now = time.monotonic()
                 room -= 1
-                yield lane, replace(lane.queue.popleft(), region=region)
+                yield lane, replace(lane.queue.popleft(), region=region, handed_over_at=now)
 
     def _region(self, lane: Lane) -> str | None:
         """Find where the lane's next call may be made.

@@ -194,7 +194,9 @@ class Tree:
         elif error.about is About.KEY:
             # One notice for the root, and no further call with a key that AWS has just rejected.
             error, home = error.at_hop(0), call.signed.home
-            tried = self.scouts.reject(parent_id, outcomes.problem_of(error), home)
+            seconds_ago = time.monotonic() - call.handed_over_at
+            problem = outcomes.problem_of(error)
+            tried = self.scouts.reject(parent_id, problem, home, seconds_ago)
             refusal = Refusal(error, tried, home)
             self._finish_queued_below(parent_id, outcomes.blocked_by_parent(refusal))
         self.finish(row, refusal)

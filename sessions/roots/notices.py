@@ -35,10 +35,7 @@ def tell(results: Sequence[tuple[Credential, Outcome]], now: datetime) -> None:
     # A root that keeps its base credentials is told of by their own minting.
     rows = [root for root in noted.select_for_update().order_by("pk") if not root.is_kept_base]
     works = [root for root in rows if _has_worked_since(last[root.pk], root)]
-    if works:
-        # A root that keeps nothing has nothing minted: the column is free to say when its key has
-        # worked last.
-        noted.filter(pk__in=[root.pk for root in works]).update(minted_at=now)
+    _note_that_keys_work([root for root in works if last[root.pk] is None], now)
     _go_on([root for root in works if root.problem is not None or root.pk in stopped], now)
     for root in rows:
         problem = last[root.pk]
@@ -123,7 +120,16 @@ def heard(root: AwsSession) -> None:
         return
     with transaction.atomic():
         lock_team(root.team_id)
-        _go_on(list(noted), database_now())
+        now, roots = database_now(), list(noted)
+        _note_that_keys_work(roots, now)
+        _go_on(roots, now)
+
+
+def _note_that_keys_work(roots: Sequence[Credential], now: datetime) -> None:
+    # A root that keeps nothing has nothing minted: the column is free to say when its key has
+    # worked last.
+    if works := [root.pk for root in roots if not root.is_kept_base]:
+        Credential.objects.filter(pk__in=works).update(minted_at=now)
 
 
 def _go_on(roots: Sequence[Credential], now: datetime) -> None:
@@ -132,7 +138,7 @@ def _go_on(roots: Sequence[Credential], now: datetime) -> None:
         return
     rows = Credential.objects.filter(pk__in=[root.pk for root in roots])
     works = [root.pk for root in roots if not root.is_kept_base]
-    rows.filter(pk__in=works).update(problem=None, minted_at=now)
+    rows.filter(pk__in=works).update(problem=None)
     rows.filter(pk__in=[root.pk for root in roots if root.is_kept_base]).update(due_at=now)
     below = Credential.objects.filter(root__in={root.root_id for root in roots}, level__gt=0)
     below.filter(problem__hop=0).update(due_at=now)

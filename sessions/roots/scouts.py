@@ -67,13 +67,17 @@ class Scouts:
             return False
         return self._clock() - problem.tried < REST
 
-    def reject(self, root_id: str, problem: Problem, home: str) -> datetime:
-        """Take down that AWS has rejected the root's key just now; returns when that is."""
-        now = self._clock()
-        self.rejected[root_id] = Rejected(replace(problem, tried=now, home=home), is_written=False)
+    def reject(self, root_id: str, problem: Problem, home: str, seconds_ago: float) -> datetime:
+        """Note that AWS has rejected the root's key in a call of then; return when that was.
+
+        The answer may have waited in this process while the key worked for another worker.
+        """
+        tried = self._clock() - timedelta(seconds=seconds_ago)
+        problem = replace(problem, tried=tried, home=home)
+        self.rejected[root_id] = Rejected(problem, is_written=False)
         self.works.discard(root_id)
         self.found_out.add(root_id)
-        return now
+        return tried
 
     def written(self) -> None:
         """Note that all rejections up to now are committed."""

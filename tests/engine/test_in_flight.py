@@ -1,5 +1,6 @@
 """An old answer undoes no press, edit or newer answer; an odd one costs nobody a code."""
 
+import time
 from datetime import timedelta
 
 import pytest
@@ -74,6 +75,24 @@ def test_a_press_while_a_rejection_is_on_its_way_is_heard(house, sts, in_flight,
     house.work()
     assert house.state(leaf).status is Status.ACTIVE
     assert len(sts.calls) == 2
+
+
+def test_a_late_rejection_of_a_key_that_works_again_is_tried(house, sts, in_flight):
+    leaf, other = house.chained("Leaf"), house.chained("Other")
+    house.start(leaf)
+    key_id = house.root.settings["access_key_id"]
+    key = sts.rules.keys.pop(key_id)
+
+    def works_for_another_worker():
+        sts.rules.keys[key_id] = key
+        house.start(other)
+        rotation.Run(asked_only=True).work(10, time.monotonic() + 5)
+        assert house.state(other).status is Status.ACTIVE
+
+    in_flight(works_for_another_worker)
+    house.work()
+    assert house.state(leaf).status is Status.ACTIVE
+    assert house.state(house.root).problem is None
 
 
 def test_a_new_sts_region_while_a_rejection_is_on_its_way_is_tried(house, sts, in_flight):
