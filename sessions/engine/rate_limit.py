@@ -23,54 +23,58 @@ BURST_SECONDS = 1.0
 LEAST_RATE = 1.0
 RECOVERY_SECONDS = 30.0
 
-# KEYS: the asking lane's bucket, the bulk lane's bucket, the account's rate after a throttle. ARGV:
-# limit, the lane's share, wanted, the bulk share, burst seconds, recovery seconds. A bucket is the
-# moment at which it was, or will be, empty; full, it holds at least one permit, however slowly it
-# fills. Answers permits and the milliseconds until the next one.
-TAKE = """
+# Both scripts begin with this. KEYS[1]: the account's rate after a throttle. ARGV[1]: the limit.
+_NOW = f"""
+local RECOVERY, BURST, BULK, LEAST = {RECOVERY_SECONDS}, {BURST_SECONDS}, {BULK_SHARE}, {LEAST_RATE}
 local t = redis.call('TIME')
 local now = t[1] + t[2] / 1000000
-local rate = tonumber(ARGV[1])
-local cut = redis.call('HMGET', KEYS[3], 'rate', 'at')
-if cut[1] then
-  rate = math.min(rate, tonumber(cut[1]) * 2 ^ ((now - tonumber(cut[2])) / tonumber(ARGV[6])))
-end
-local own = rate * tonumber(ARGV[2])
-local floor = now - math.max(tonumber(ARGV[5]), 1 / own)
-local empty = math.max(tonumber(redis.call('GET', KEYS[1]) or floor), floor)
-local granted = math.min(tonumber(ARGV[3]), math.max(math.floor((now - empty) * own + 0.000001), 0))
-if granted > 0 then
-  redis.call('SET', KEYS[1], string.format('%.6f', empty + granted / own), 'EX', 120)
-  if KEYS[1] ~= KEYS[2] then
-    local bulk = math.max(tonumber(redis.call('GET', KEYS[2]) or floor), floor)
-    local used = bulk + granted / (rate * tonumber(ARGV[4]))
-    redis.call('SET', KEYS[2], string.format('%.6f', used), 'EX', 120)
-  end
-  return {granted, 0}
-end
-return {0, math.ceil((1 / own - (now - empty)) * 1000)}
-"""
-# KEYS: the account's rate. ARGV: limit, least rate, recovery seconds. At most one cut a second: one
-# burst is one reason.
-CUT = """
-local t = redis.call('TIME')
-local now = t[1] + t[2] / 1000000
+local rate, since_cut = tonumber(ARGV[1]), math.huge
 local cut = redis.call('HMGET', KEYS[1], 'rate', 'at')
-local rate = tonumber(ARGV[1])
 if cut[1] then
-  if now - tonumber(cut[2]) < 1 then return 0 end
-  rate = math.min(rate, tonumber(cut[1]) * 2 ^ ((now - tonumber(cut[2])) / tonumber(ARGV[3])))
+  since_cut = now - tonumber(cut[2])
+  rate = math.min(rate, tonumber(cut[1]) * 2 ^ (since_cut / RECOVERY))
 end
-local less = math.max(rate / 2, tonumber(ARGV[2]))
+"""
+# KEYS: also the asking lane's bucket and the bulk lane's. ARGV: also the lane's share, wanted. A
+# bucket is the moment at which it was, or will be, empty; full, it holds at least one permit,
+# however slowly it fills. Answers permits and the milliseconds until the next one.
+TAKE = (
+    _NOW
+    + """
+local own = rate * tonumber(ARGV[2])
+local floor = now - math.max(BURST, 1 / own)
+local empty = math.max(tonumber(redis.call('GET', KEYS[2]) or floor), floor)
+local granted = math.min(tonumber(ARGV[3]), math.max(math.floor((now - empty) * own + 0.000001), 0))
+if granted == 0 then
+  return {0, math.ceil((1 / own - (now - empty)) * 1000)}
+end
+redis.call('SET', KEYS[2], string.format('%.6f', empty + granted / own), 'EX', 120)
+if KEYS[2] ~= KEYS[3] then
+  local bulk = math.max(tonumber(redis.call('GET', KEYS[3]) or floor), floor)
+  redis.call('SET', KEYS[3], string.format('%.6f', bulk + granted / (rate * BULK)), 'EX', 120)
+end
+return {granted, 0}
+"""
+)
+# At most one cut a second: one burst is one reason.
+CUT = (
+    _NOW
+    + """
+if since_cut < 1 then return 0 end
+local less = math.max(rate / 2, LEAST)
 redis.call('HSET', KEYS[1], 'rate', less, 'at', string.format('%.6f', now))
 redis.call('EXPIRE', KEYS[1], 3600)
 return 1
 """
+)
 
 
 @dataclass
 class _LocalBucket:
-    """Limit one worker's calls while Redis is away."""
+    """Limit one worker's calls while Redis is away.
+
+    AWS's throttling cuts the rate here as well: an outage of Redis is no reason to press on.
+    """
 
     empty_at: float = 0.0
     rate: float = 0.0
@@ -129,19 +133,10 @@ def take(account: str, wanted: int, *, asked: bool) -> tuple[int, float]:
     store = _store(os.getpid())
     if time.monotonic() >= store.away_until:
         bulk = f"chainweb:calls:{account}"
-        keys = [f"{bulk}:asked" if asked else bulk, bulk, f"{bulk}:rate"]
+        keys = [f"{bulk}:rate", f"{bulk}:asked" if asked else bulk, bulk]
+        share = 1.0 if asked else BULK_SHARE
         try:
-            granted, wait_ms = store.take(
-                keys=keys,
-                args=[
-                    limit,
-                    1.0 if asked else BULK_SHARE,
-                    wanted,
-                    BULK_SHARE,
-                    BURST_SECONDS,
-                    RECOVERY_SECONDS,
-                ],
-            )
+            granted, wait_ms = store.take(keys=keys, args=[limit, share, wanted])
             return int(granted), int(wait_ms) / 1000
         except redis.RedisError as error:
             _away(store, error)
@@ -157,9 +152,7 @@ def throttled(account: str) -> None:
     store.local.setdefault(account, _LocalBucket()).cut(limit)
     if time.monotonic() >= store.away_until:
         try:
-            store.cut(
-                keys=[f"chainweb:calls:{account}:rate"], args=[limit, LEAST_RATE, RECOVERY_SECONDS]
-            )
+            store.cut(keys=[f"chainweb:calls:{account}:rate"], args=[limit])
         except redis.RedisError as error:
             _away(store, error)
 
