@@ -7,10 +7,10 @@ Who wants one says so on their approval (`wanted`), a worker fetches it (`listed
 """
 
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
-from typing import Any
+from typing import Any, Self
 
 from sessions.aws.errors import AwsError
 from sessions.aws.roots import ROOT_KINDS, Choice, Field
@@ -29,6 +29,30 @@ class Listed:
 
     choices: list[Choice]
     problem: Problem | None = None
+
+
+@dataclass(frozen=True)
+class Picks:
+    """Hold the settings that are picked one after the other, and what is picked so far."""
+
+    fields: Sequence[Field]
+    chosen: dict[str, str]
+
+    @classmethod
+    def of(cls, fields: Sequence[Field], given: Mapping[str, str]) -> Self:
+        """Read what is given, up to the first field that is not: the later ones depend on it."""
+        chosen: dict[str, str] = {}
+        for field in fields:
+            value = given.get(field.name, "")
+            if not value or not value.isprintable():
+                break
+            chosen[field.name] = value
+        return cls(fields, chosen)
+
+    @property
+    def next(self) -> Field | None:
+        """Return the field to pick now; None: all are picked."""
+        return self.fields[len(self.chosen)] if len(self.chosen) < len(self.fields) else None
 
 
 def picked_fields(root: AwsSession) -> list[Field]:

@@ -18,7 +18,7 @@ from sessions.db.clock import database_now
 from sessions.exceptions import Refused
 from sessions.forms.sessions import form_for, stored_values
 from sessions.locks.versions import Changed
-from sessions.models import ApprovalStage, AwsSession, Membership
+from sessions.models import Approval, ApprovalStage, AwsSession, Membership
 from sessions.monitoring import request_limits
 from sessions.permissions import Action, can, may_answer
 from sessions.roots import approvals, choices, prompts
@@ -115,29 +115,30 @@ def choose(request: HttpRequest, session_id: UUID) -> HttpResponse:
     approval = approvals.approval_of(root, member)
     if approval is None or approval.stage != ApprovalStage.GIVEN:
         return redirect("approval", root.pk)
-    given = request.POST if request.method == "POST" else request.GET
-    chosen: dict[str, str] = {}
-    for field in fields:
-        value = given.get(field.name, "")
-        if not value or not value.isprintable():
-            break
-        chosen[field.name] = value
-    if len(chosen) == len(fields):
-        if request.method != "POST":
-            raise Http404
-        return _save_choice(request, root, member, chosen)
-    if request.method == "POST":
-        return redirect(f"{reverse('choose', args=[root.pk])}?{urlencode(chosen)}")
-    field = fields[len(chosen)]
-    listed = choices.want(approval, field.name, chosen)
+    is_posted = request.method == "POST"
+    picks = choices.Picks.of(fields, request.POST if is_posted else request.GET)
+    if not is_posted:
+        return _choose_page(request, root, approval, picks)
+    if picks.next is None:
+        return _save_choice(request, root, member, picks.chosen)
+    return redirect(f"{reverse('choose', args=[root.pk])}?{urlencode(picks.chosen)}")
+
+
+def _choose_page(
+    request: HttpRequest, root: AwsSession, approval: Approval, picks: choices.Picks
+) -> HttpResponse:
+    field = picks.next
+    if field is None:  # saving needs a POST
+        raise Http404
+    listed = choices.want(approval, field.name, picks.chosen)
     if listed is None:
         tasks.wake_for_approvals()
     context = {
         "root": root,
         "field": field,
-        "chosen": chosen,
+        "chosen": picks.chosen,
         "listed": listed,
-        "is_last": field is fields[-1],
+        "is_last": field is picks.fields[-1],
         "poll_seconds": POLL_SECONDS,
     }
     partial = asks_for_part(request)
