@@ -1,6 +1,6 @@
 """Find the members whose activations or probes rest on a credential, directly or below."""
 
-from collections.abc import Collection
+from collections.abc import Collection, Iterator
 from dataclasses import dataclass
 from typing import TypeVar
 
@@ -36,21 +36,23 @@ def needs_of(fingerprints: Collection[str]) -> dict[str, list[Need]]:
     A handful of queries whatever the number: one per level of the chains below, at most.
     """
     found: dict[str, list[Need]] = {fingerprint: [] for fingerprint in fingerprints}
-    standing_for: dict[str, set[str]] = {fingerprint: {fingerprint} for fingerprint in fingerprints}
-    direct = True
-    while standing_for:
-        for credential_id, need in _needs_at(standing_for, direct=direct):
+    for depth, standing_for in enumerate(_levels_below(fingerprints)):
+        for credential_id, need in _needs_at(standing_for, direct=depth == 0):
             for top in standing_for[credential_id]:
                 found[top].append(need)
-        direct = False
+    return found
+
+
+def _levels_below(fingerprints: Collection[str]) -> Iterator[dict[str, set[str]]]:
+    """Yield {credential: those of the fingerprints that it rests on}, level by level."""
+    standing_for: dict[str, set[str]] = {fingerprint: {fingerprint} for fingerprint in fingerprints}
+    while standing_for:
+        yield standing_for
         children: dict[str, set[str]] = {}
-        rows = Credential.objects.filter(parent_id__any_of=standing_for).values_list(
-            "pk", "parent_id"
-        )
-        for child, parent in rows:
+        rows = Credential.objects.filter(parent_id__any_of=standing_for)
+        for child, parent in rows.values_list("pk", "parent_id"):
             children.setdefault(child, set()).update(standing_for[str(parent)])
         standing_for = children
-    return found
 
 
 def _needs_at(fingerprints: Collection[str], *, direct: bool) -> list[tuple[str, Need]]:
