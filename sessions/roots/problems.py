@@ -1,6 +1,6 @@
 """Merge the problems of a root into one for each viewer."""
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import replace
 from datetime import datetime
 from typing import Any
@@ -14,19 +14,25 @@ def root_problems(root_ids: Iterable[Any], member: Membership, now: datetime) ->
     Where each person has base credentials of their own, others' are others' business; but admins
     see their refusals.
     """
-    rows = Credential.objects.filter(root__in=root_ids, level=0, problem__isnull=False).order_by(
-        "pk"
-    )
+    rows = Credential.objects.filter(root__in=root_ids, level=0, problem__isnull=False)
     found: dict[Any, list[tuple[str, Problem]]] = {}
-    for row in rows:
+    for row in rows.order_by("pk"):
         problem, person = row.problem_at(now), row.request.get("person", "")
-        is_theirs = person in {"", str(member.user_id)}
-        if problem and (is_theirs or (member.role == Role.ADMIN and problem.is_final)):
+        if problem and _concerns(problem, person, member):
             found.setdefault(row.root_id, []).append((person, problem))
-    persons = {person for problems in found.values() for person, _ in problems if person}
-    users = User.objects.filter(pk__in=persons) if persons else ()
-    names = {str(user.pk): user.get_username() for user in users}
+    names = _names({person for problems in found.values() for person, _ in problems if person})
     return {root_id: _one_for_all(problems, names) for root_id, problems in found.items()}
+
+
+def _concerns(problem: Problem, person: str, member: Membership) -> bool:
+    if person in {"", str(member.user_id)}:
+        return True
+    return member.role == Role.ADMIN and problem.is_final
+
+
+def _names(persons: Collection[str]) -> dict[str, str]:
+    users = User.objects.filter(pk__in=persons) if persons else ()
+    return {str(user.pk): user.get_username() for user in users}
 
 
 def _one_for_all(problems: Sequence[tuple[str, Problem]], names: Mapping[str, str]) -> Problem:
