@@ -57,6 +57,10 @@ class Refusal:
     codes: tuple[Given, ...] = ()
     unanswered: bool = False
 
+    @property
+    def problem(self) -> Problem:
+        return problem_of(self.error)
+
 
 @dataclass(frozen=True)
 class Blocked:
@@ -191,7 +195,7 @@ def blocked_by_parent(outcome: Outcome, parent: Credential | None = None) -> Out
                 Blocked(parent.problem, parent.due_at) if parent.problem else Deferred(DEFERRED_FOR)
             )
         case Refusal(error):
-            return Blocked(problem_of(error), due_at=None, finds_out=True, passes=error.retryable)
+            return Blocked(outcome.problem, due_at=None, finds_out=True, passes=error.retryable)
         case Blocked() | Deferred():
             return outcome
         case _:

@@ -12,7 +12,7 @@ from sessions import ledger
 from sessions.aws.errors import CredentialsExpired
 from sessions.credentials import bulk_write
 from sessions.credentials.needs import Need
-from sessions.credentials.outcomes import Blocked, Deferred, Minted, Outcome, Refusal, problem_of
+from sessions.credentials.outcomes import Blocked, Deferred, Minted, Outcome, Refusal
 from sessions.credentials.payloads import seal_credentials
 from sessions.credentials.timing import PARENT_MARGIN, crash_point, rotation_time
 from sessions.db.clock import database_now
@@ -30,6 +30,9 @@ MINTED_COLUMNS = (
     *("due_at", "asked_at", "attempts", "problem"),
 )
 PROBLEM_COLUMNS = ("problem", "attempts", "due_at", "asked_at")
+
+# When a row was due, and asked for, as it was stored before its outcome.
+Asked = tuple[datetime | None, datetime | None]
 
 
 @transaction.atomic(durable=True)
@@ -52,24 +55,46 @@ def commit(
         .values_list("pk", "due_at", "asked_at")
     )
     asked = {pk: (due_at, asked_at) for pk, due_at, asked_at in stored}
-    held = set(asked)
-    ours = [(row, outcome) for row, outcome in results if row.pk in held]
+    ours = [(row, outcome) for row, outcome in results if row.pk in asked]
     minted = {row.pk: (row, outcome) for row, outcome in ours if isinstance(outcome, Minted)}
     others = {row.pk: (row, outcome) for row, outcome in ours if not isinstance(outcome, Minted)}
-    taken_away = _taken_away(minted)
-    bulk_write.write(
-        claim.fence,
-        MINTED_COLUMNS,
-        {pk: _minted(row, outcome, now, pk in taken_away) for pk, (row, outcome) in minted.items()},
-    )
-    unminted = _unless_asked_since(_problems(others, now), others, asked)
-    bulk_write.write(claim.fence, PROBLEM_COLUMNS, unminted)
-    retries.tell_below(unminted, {pk: row for pk, (row, _) in others.items()})
+    _write_minted(claim, minted, now)
+    _write_problems(claim, others, asked, now)
     notices.tell(ours, now)
     if minted:
         notices.go_on_below(minted, now)
         notices.go_on_beside([row for row, _ in minted.values()], now)
     _expire([(row, outcome) for row, outcome in others.values() if row.parent_id], now)
+    _append_entries(ours, needs)
+    crash_point("written")
+    return set(asked)
+
+
+def _write_minted(
+    claim: Claim, minted: Mapping[str, tuple[Credential, Minted]], now: datetime
+) -> None:
+    taken_away = _taken_away(minted)
+    written = {
+        pk: _minted(row, outcome, now, pk in taken_away) for pk, (row, outcome) in minted.items()
+    }
+    bulk_write.write(claim.fence, MINTED_COLUMNS, written)
+
+
+def _write_problems(
+    claim: Claim,
+    others: Mapping[str, tuple[Credential, Refusal | Blocked | Deferred]],
+    asked: Mapping[str, Asked],
+    now: datetime,
+) -> None:
+    written = _unless_asked_since(_problems(others, now), others, asked)
+    bulk_write.write(claim.fence, PROBLEM_COLUMNS, written)
+    retries.tell_below(written, {pk: row for pk, (row, _) in others.items()})
+
+
+def _append_entries(
+    ours: Sequence[tuple[Credential, Outcome]], needs: Mapping[str, Sequence[Need]]
+) -> None:
+    """Append the events about these outcomes, teams in the one order of locks."""
     entries: dict[str, list[Entry]] = {}
     for row, outcome in ours:
         if entry := _entry(row, outcome, needs[row.pk]):
@@ -79,8 +104,6 @@ def commit(
             counters.add("calls_saved", str(row.team_id), amount=max(len(needs[row.pk]) - 1, 0))
     for team_id in sorted(entries):
         ledger.append(team_id, entries[team_id])
-    crash_point("written")
-    return held
 
 
 def _taken_away(fingerprints: Collection[str]) -> set[str]:
@@ -119,7 +142,7 @@ def _expire(results: Sequence[tuple[Credential, Outcome]], now: datetime) -> Non
 def _unless_asked_since(
     written: dict[str, dict[str, Any]],
     others: Mapping[str, tuple[Credential, Outcome]],
-    asked: Mapping[str, tuple[datetime | None, datetime | None]],
+    asked: Mapping[str, Asked],
 ) -> dict[str, dict[str, Any]]:
     """Leave due what was made due during the call: the answer is older than the press or edit."""
     for pk, columns in written.items():
@@ -154,7 +177,7 @@ def _minted(
 
 
 def _problems(
-    others: Mapping[str, tuple[Credential, Outcome]], now: datetime
+    others: Mapping[str, tuple[Credential, Refusal | Blocked | Deferred]], now: datetime
 ) -> dict[str, dict[str, Any]]:
     """Decide what becomes of rows that were not issued.
 
@@ -166,18 +189,12 @@ def _problems(
     parents = retries.live_parents(list(others.values()), now)
     written = {}
     for pk, (row, outcome) in others.items():
-        match outcome:
-            case Refusal(error):
-                problem = _since(problem_of(error), row, now)
-                written[pk] = retries.columns(row, outcome, problem, ends.get(pk), parents, now)
-            case Blocked(problem):
-                problem = _since(problem, row, now)
-                written[pk] = retries.columns(row, outcome, problem, ends.get(pk), parents, now)
-            case Deferred(wait):
-                kept = {name: getattr(row, name) for name in ("problem", "attempts", "asked_at")}
-                written[pk] = {**kept, "due_at": now + wait}
-            case _:
-                raise AssertionError("a minted row has no problem")
+        if isinstance(outcome, Deferred):
+            kept = {name: getattr(row, name) for name in ("problem", "attempts", "asked_at")}
+            written[pk] = {**kept, "due_at": now + outcome.wait}
+        else:
+            problem = _since(outcome.problem, row, now)
+            written[pk] = retries.columns(row, outcome, problem, ends.get(pk), parents, now)
     return written
 
 

@@ -16,7 +16,7 @@ from sessions.aws import proof
 from sessions.aws.errors import AwsError
 from sessions.aws.proof import About
 from sessions.aws.roots import ROOT_KINDS
-from sessions.credentials.outcomes import Blocked, Outcome, Refusal, problem_of, tries_before
+from sessions.credentials.outcomes import Blocked, Outcome, Refusal, tries_before
 from sessions.credentials.timing import DEFERRED_FOR, PARENT_MARGIN, backoff, second_try, seldom
 from sessions.models import Credential, Problem
 from sessions.roots import codes as answers
@@ -36,9 +36,7 @@ def due_after(
 
     `lives_until` is the end of what it serves.
     """
-    tries = tries_before(
-        row, problem_of(outcome.error) if isinstance(outcome, Refusal) else outcome.problem
-    )
+    tries = tries_before(row, outcome.problem)
     match outcome:
         case Refusal(error, codes=codes) if error.retryable or _is_worth_one_more(error, row):
             return min([now + backoff(tries), *(max(each.ends_at, now) for each in codes)])

@@ -9,7 +9,7 @@ from django.db.models import F
 from sessions import ledger
 from sessions.activations.moves import follow
 from sessions.aws import proof
-from sessions.credentials.outcomes import Outcome, Refusal, problem_of, tries_before
+from sessions.credentials.outcomes import Outcome, Refusal, tries_before
 from sessions.db.clock import database_now
 from sessions.ledger import Entry
 from sessions.ledger.events.sessions import SourceIdentityDropped
@@ -39,7 +39,7 @@ def is_refused(row: Credential, outcome: Outcome) -> bool:
         isinstance(outcome, Refusal)
         and outcome.error.code in proof.DENIED
         and ACTION in outcome.error.message
-        and (row.generation == 0 or tries_before(row, problem_of(outcome.error)) >= TRIES - 1)
+        and (row.generation == 0 or tries_before(row, outcome.problem) >= TRIES - 1)
     )
 
 
