@@ -63,7 +63,7 @@ BEHIND_TLS_PROXY = env.bool("BEHIND_TLS_PROXY", default=False)
 LOOPBACK_HOSTS = {"localhost", "127.0.0.1", "[::1]", "::1", "testserver"}
 if DEBUG and not set(ALLOWED_HOSTS) <= LOOPBACK_HOSTS:
     raise ImproperlyConfigured(
-        "DEBUG shows local variables to whoever asks; it is refused unless every ALLOWED_HOSTS is"
+        "DEBUG shows local variables to everyone; it is refused unless every ALLOWED_HOSTS is"
         " loopback."
     )
 

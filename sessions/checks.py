@@ -26,7 +26,7 @@ def keys_are_usable(**kwargs: Any) -> list[CheckMessage]:
                 problems.append(
                     Critical(
                         f"{setting} is not set.",
-                        hint="`./run` makes keys by itself; see docs/operations.md for production.",
+                        hint="`./run` creates its own keys; see docs/operations.md for production.",
                         id="chains.E001",
                     )
                 )

@@ -170,7 +170,7 @@ def _check(text: str) -> None:
         if (name and name not in PLACEHOLDERS) or characters == "{}":
             raise InvalidName(f"There is no {shown(f'{{{name}}}')}; the placeholders are {known}.")
         if characters in ("{", "}"):
-            raise InvalidName(f"A “{characters}” stands alone; the placeholders are {known}.")
+            raise InvalidName(f"A “{characters}” has no partner; the placeholders are {known}.")
     validate_characters(
         "".join(piece.text for piece in pieces),
         "A role session name",

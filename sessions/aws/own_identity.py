@@ -100,7 +100,7 @@ def unreadable(part: str = "") -> AwsError:
     return Refused(
         "AmbientMalformed",
         0,
-        f"What the workers' credential service answers is no set of credentials{what}.",
+        f"The workers' credential service did not return credentials{what}.",
         _SERVICE,
         retryable=True,
     )

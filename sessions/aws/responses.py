@@ -78,7 +78,7 @@ def read_assumed_role(
     # of what fits.
     size = answer.get("PackedPolicySize", answer.get("SessionTokenUtilization"))
     if size is not None and not (type(size) is int and 0 <= size <= 100):
-        raise unacceptable(hop_number, "The answer's packed policy size is no percentage.")
+        raise unacceptable(hop_number, "The answer's packed policy size is not a percentage.")
     credentials = read_credentials(answer, hop_number, now, timedelta(seconds=DURATION_SECONDS))
     role_id = _text(who, "AssumedRoleId", _ROLE_ID, "assumed role id", hop_number)
     return AssumedRole(credentials, who["Arn"], role_id, size)

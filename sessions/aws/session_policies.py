@@ -285,7 +285,7 @@ def _object(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
 
 
 def _no_number(text: str) -> Any:
-    raise InvalidName(f"{text} is no JSON.")
+    raise InvalidName(f"{text} is not JSON.")
 
 
 def _as_text(document: Any) -> str:

@@ -13,7 +13,7 @@ _SAID: dict[int, tuple[str, str]] = {
     400: ("bad_request", "The request cannot be read: check its address, headers and body."),
     401: ("unauthenticated", "Send a valid token as “Authorization: Bearer <token>”."),
     403: ("forbidden", "This request is refused."),
-    404: ("not_found", "There is no such thing here."),
+    404: ("not_found", "Not found."),
     405: ("method_not_allowed", "This address does not take that method."),
     408: ("timeout", "The request took too long to arrive."),
     413: ("too_large", "The request's body is too large."),

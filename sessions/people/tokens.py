@@ -38,9 +38,7 @@ def create_token(
     lock_team(member.team.pk)
     fresh, _ = member_again(member)
     if fresh.role != member.role:
-        raise RightLost(
-            "", f"{member.user.get_username()} is no longer what they were in this team."
-        )
+        raise RightLost("", f"The role of {member.user.get_username()} in this team has changed.")
     there = set(
         AwsSession.objects.filter(pk__any_of=[each.pk for each in sessions], team=member.team_id)
     )

@@ -31,9 +31,9 @@ def test_a_template_of_known_placeholders_is_taken(template):
     [
         ("{user}", "no “{user}”"),
         ("{}", "no “{}”"),
-        ("{username", "stands alone"),
-        ("username}", "stands alone"),
-        ("{{username}}", "stands alone"),
+        ("{username", "has no partner"),
+        ("username}", "has no partner"),
+        ("{{username}}", "has no partner"),
         ("{username.__class__}", "no “{username.__class__}”"),
         ("{username!r}", "no “{username!r}”"),
         ("{username}\n", "U\\+000A"),

@@ -72,7 +72,7 @@ def test_a_policy_is_written_without_blanks_and_means_the_same():
         ("{", "line 1, column 2"),
         ("[]", "JSON object"),
         ('"x"', "JSON object"),
-        ("NaN", "no JSON"),
+        ("NaN", "not JSON"),
         ("{}", "Version"),
         ('{"Version":"2012-10-17"}', "Statement"),
         ('{"Version":"2012-10-17","Statement":[]}', "Statement"),

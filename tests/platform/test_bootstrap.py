@@ -100,7 +100,7 @@ def test_an_environment_whose_python_is_gone_is_made_anew(checkout):
     os.symlink("/nonexistent/python3", python)
     code, printed, said = checkout.run(python=real_python())
     assert (code, printed) == (0, python)
-    assert "made anew" in said
+    assert "created again" in said
 
 
 def test_uv_is_used_where_it_is(checkout):

@@ -35,9 +35,7 @@ class Command(BaseCommand):
             action="append",
             choices=list(Scope.values),
             dest="scopes",
-            help=(
-                f"what it is good for; repeat it for more (default {' and '.join(DEFAULT_SCOPES)})"
-            ),
+            help=(f"a scope; repeat it for more (default {' and '.join(DEFAULT_SCOPES)})"),
         )
         parser.add_argument(
             "--session",

@@ -219,7 +219,7 @@ class Start:
             if not Team.objects.exists():
                 lines += [
                     "",
-                    "No team yet. Make the first one, and its admin, in another terminal:",
+                    "No team yet. Create the first one, and its admin, in another terminal:",
                     f"  {self.setup_line}",
                     "",
                 ]
