@@ -40,8 +40,9 @@ class Processes:
     running: dict[str, subprocess.Popen[bytes]] = field(default_factory=dict)
 
     def cpu_seconds(self, *names: str) -> float:
-        """User and system time so far of these (all if none is named) and of their children that
-        live.
+        """Sum the CPU time of these processes and their living children.
+
+        User and system time so far; of all processes if none is named.
         """
         wanted = [self.running[name].pid for name in names or self.running]
         return sum(cpu_seconds(pid) for pid in family(wanted))
@@ -172,8 +173,9 @@ class Ground:
             broker.flushall()
 
     def keep(self) -> Callable[[], None]:
-        """Puts the database of now aside, beside those that `fresh` makes; returns how to use it
-        again.
+        """Put the present database aside, beside those that `fresh` makes.
+
+        Returns how to use it again.
         """
         from django.db import connections
 
@@ -223,8 +225,9 @@ class Ground:
         beat: bool = False,
         **settings: object,
     ) -> Iterator[Processes]:
-        """Start a worker with that many processes as production does, and starter and beat if
-        wanted.
+        """Start a worker with that many processes, as production does.
+
+        With starter and beat if wanted.
 
         `settings` are CHAINWEB_… settings by their last part: CALLS_PER_SECOND=0.
         """

@@ -209,8 +209,9 @@ def _activate(leaf: Credential) -> None:
 
 
 def crowd(team: LargeTeam, first: int, last: int) -> None:
-    """Add the sessions of these numbers in chains of up to three from the big root, with their
-    events.
+    """Add the sessions of these numbers with their events.
+
+    In chains of up to three from the big root.
     """
     if first > last:
         return
@@ -294,8 +295,9 @@ def crowd(team: LargeTeam, first: int, last: int) -> None:
 
 
 def _happen(team: LargeTeam, first: int, last: int, now: datetime) -> None:
-    """Lines of the ledger: each started session was minted and handed out. Their hashes are made
-    up.
+    """Write the ledger's lines: each started session was minted and delivered.
+
+    Their hashes are invented.
     """
     head = LedgerHead.objects.get(pk=str(team.admin.team_id))
     names = _choice([f"'{each.user.get_username()}'" for each in team.bystanders])

@@ -71,8 +71,9 @@ def floor(url: str, calls: int, threads: int = 1, processes: int = 1) -> dict[st
 
 
 def profiles(url: str, count: int, threads: int = 1, hops: int = 2) -> dict[str, float]:
-    """{"active", "hops", "cpu_seconds", "wall_seconds"} of boto3's chained profiles; see
-    `bench.profiles`.
+    """Measure boto3's chained profiles; see `bench.profiles`.
+
+    Returns {"active", "hops", "cpu_seconds", "wall_seconds"}.
     """
     return _run(
         [

@@ -38,8 +38,9 @@ ROWS_AT_ONCE = 2000
 
 @dataclass
 class House:
-    """Build one team with one member, one IAM user as root, middle roles and leaves: chains of two
-    hops.
+    """Build one team with one member, one IAM user as root, and chains of two hops.
+
+    Middle roles and leaves.
     """
 
     member: Membership

@@ -11,8 +11,9 @@ from typing import Any
 
 @dataclass
 class Figure:
-    """One key of the JSON: the median of its samples. `goal` in words, `note` what else there is to
-    know.
+    """Hold one key of the JSON: the median of its samples.
+
+    `goal` in words, `note` what else there is to know.
 
     `met` says whether the median reaches the goal; None where there is none, or where nothing could
     be measured.
@@ -78,8 +79,9 @@ def line(figure: Figure) -> str:
 
 
 def as_json(figures: Sequence[Figure], sections: Sequence[str], scale: float, database: str) -> str:
-    """Each figure's median under its key, everything else in `detail`; a figure that is missing is
-    null.
+    """Return each figure's median under its key, and the rest in `detail`.
+
+    A missing figure is null.
     """
     content: dict[str, Any] = {each.key: each.value for each in figures}
     content["detail"] = {each.key: each.as_detail() for each in figures}

@@ -325,8 +325,9 @@ def asks() -> tuple[Ask, ...]:
 
 
 def missing() -> set[tuple[str, str]]:
-    """The routes, and operations of the API, that have neither a request here nor a reason why
-    not.
+    """List the routes and API operations without a request here.
+
+    Or without a reason why not.
     """
     known = {(each.method, each.route) for each in asks()} | set(ABOUT_MANY)
     pages = {

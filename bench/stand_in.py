@@ -13,8 +13,9 @@ CHECKOUT = Path(__file__).resolve().parent.parent
 
 
 class StandIn:
-    """Run `bench.sts` in a `with` block: its URL, counters, calls and faults. Times are in
-    seconds.
+    """Run `bench.sts` in a `with` block.
+
+    With its URL, counters, calls and faults. Times are in seconds.
     """
 
     def __init__(
@@ -72,9 +73,7 @@ class StandIn:
         self._ask("POST", "/settings", settings)
 
     def fail(self, *faults: Mapping[str, Any]) -> None:
-        """Set the faults (`bench.sts_rules.Fault`) in place of the earlier ones; without any,
-        none.
-        """
+        """Replace the faults (`bench.sts_rules.Fault`); without any, none."""
         self._ask("POST", "/faults", faults)
 
     def reset(self) -> None:

@@ -114,8 +114,9 @@ def _watching(every: float = 0.5) -> Iterator[Watched]:
 
 
 def _with_starts(ground: Ground, sessions: int, scale: float) -> list[Figure]:
-    """Measure two minutes of an hour's load, then single starts in it, then starts during a
-    catch-up.
+    """Measure two minutes of an hour's load, then single starts in it.
+
+    Then starts during a catch-up.
 
     Times are real.
     """
@@ -190,8 +191,9 @@ def _started(
     pause: float = 0.0,
     until: Callable[[], bool] = lambda: False,
 ) -> list[float]:
-    """Milliseconds from before each start to active, one after the other; ends early when it is
-    `until`.
+    """Measure milliseconds from before each start to active, one after the other.
+
+    Ends early at `until`.
     """
     taken = []
     for leaf in leaves:
@@ -218,8 +220,9 @@ def _p95(samples: Sequence[float]) -> float:
 
 
 def _hour(ground: Ground, sessions: int) -> list[Figure]:
-    """Measure more than one cycle, each session rotated at its own time. Figures are
-    uncompressed.
+    """Measure more than one cycle, each session rotated at its own time.
+
+    Figures are uncompressed.
     """
     ground.fresh()
     house = people.build(sessions, PER_MIDDLE)

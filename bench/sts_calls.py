@@ -28,8 +28,9 @@ def measure(ground: Ground, scale: float) -> Iterator[Figure]:
 
 
 def _first_mint(ground: Ground, scale: float) -> Figure:
-    """All are started, one after the other, while workers work; all are active; what did it
-    take?
+    """Measure how long it takes until all started sessions are active.
+
+    They are started one after the other, while workers work.
     """
     leaves = max(int(LEAVES * scale), PER_MIDDLE)
     ground.fresh()
@@ -96,8 +97,9 @@ def _start_and_wait(house: people.House) -> None:
 
 
 def _against_the_least(calls: list[dict[str, Any]], hour: float) -> tuple[float, int]:
-    """(calls made / calls of a schedule that mints each hop as late as it may, mints that came too
-    soon).
+    """Return (calls made ÷ calls of the latest schedule, mints that came too soon).
+
+    That schedule mints each hop as late as it may.
 
     The stand-in gives whole seconds, so a life may be a second shorter than an hour.
     """

@@ -33,8 +33,9 @@ class Kept:
 
 @dataclass
 class Keeper:
-    """Starts, kills, stops and continues; `unexpected` holds "name: exit code" of what ended by
-    itself.
+    """Start, kill, stop and continue processes.
+
+    `unexpected` holds "name: exit code" of those that ended without being asked.
     """
 
     folder: Path
@@ -97,8 +98,9 @@ class Keeper:
         kept.process.wait()
 
     def kill(self, name: str, how: str = "group") -> None:
-        """SIGKILL: "group" is all of it, "parent" its first process alone, "child" one of that
-        one's children.
+        """Send SIGKILL to a process, its group or a child.
+
+        "group" is all of it, "parent" its first process alone, "child" one of that one's children.
         """
         with self._lock:
             kept = self._kept[name]

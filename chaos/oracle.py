@@ -129,8 +129,9 @@ def _examine(stage: Stage, seen: Seen | None, marked: int) -> Facts:
 
 
 def _examples(by_key: dict[str, Any], stored: set[str]) -> list[str]:
-    """Describe some wasted calls: role, time of the answer, and time until the next call for the
-    role.
+    """Describe some wasted calls.
+
+    Role, time of the answer, and time until the next call for the role.
     """
     told = []
     for key in list(by_key.keys() - stored)[:5]:

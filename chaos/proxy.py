@@ -45,8 +45,9 @@ class Proxy:
         self._loop.close()
 
     def pass_on(self) -> None:
-        """Everything works again; what was swallowed goes on its way late, as after a mended
-        cable.
+        """Let everything work again.
+
+        Swallowed data goes on its way late, as after a mended cable.
         """
         self._do(self._mend())
 

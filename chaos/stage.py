@@ -1,5 +1,6 @@
-"""Run a whole installation for one scenario: database, broker, STS, web, workers, clocks,
-proxies.
+"""Run a whole installation for one scenario.
+
+Database, broker, STS, web, workers, clocks, proxies.
 """
 
 import http.client
@@ -30,8 +31,9 @@ PATIENCE_SECONDS = 180.0
 
 @dataclass(frozen=True)
 class Seeded:
-    """Hold what `chaos.seed` made. `sessions`: (id, account of its role), the started ones
-    first.
+    """Hold the rows that `chaos.seed` made.
+
+    `sessions`: (id, account of its role), the started ones first.
     """
 
     token: str
@@ -227,8 +229,9 @@ class Stage:
         )
 
     def spread(self, within_seconds: float) -> None:
-        """Steady state at once: rotations are spread over that time, none later than its 37th
-        minute.
+        """Set up a steady state.
+
+        Rotations are spread over that time, none later than its 37th minute.
         """
         self.rows.execute(
             "UPDATE chains_credential SET due_at = clock_timestamp() + random() * least(%s *"
@@ -320,8 +323,9 @@ class Stage:
 
 
 def base_environ() -> dict[str, str]:
-    """Return the environment of all our processes: the run's own keys, nothing of the caller's
-    AWS.
+    """Return the environment of all our processes.
+
+    It has the run's own keys, and nothing of the caller's AWS.
     """
     kept = {"PGPASSWORD", "PATH", "HOME", "LANG", "LC_ALL", "TMPDIR", "SYSTEMROOT"}
     ours = {"SECRET_KEY", "CHAINWEB_SEAL_KEYS", "CHAINWEB_ROOT_KEYS", "CHAINWEB_ROOT_PUBLIC_KEY"}

@@ -1,5 +1,6 @@
-"""Watch all the time: every active session in the database, some through the web as a tool
-would.
+"""Watch every active session all the time.
+
+In the database, and some through the web as a tool would.
 """
 
 import collections
@@ -29,8 +30,9 @@ SLOW_SECONDS = 1.0
 
 @dataclass(frozen=True)
 class Served:
-    """Hold a credential that was served with 200: the STS must know the triplet. Times are Unix
-    seconds.
+    """Hold a credential that was served with 200.
+
+    The STS must know the triplet. Times are Unix seconds.
     """
 
     access_key_id: str
@@ -205,8 +207,9 @@ def triplet_fault(row: tuple[Any, ...]) -> str:
 
 
 def parts_fault(access_key_id: str, secret: str, token: str) -> str:
-    """The stand-in's secrets and tokens begin with their key id: so each triplet shows what it is
-    made of.
+    """Check that a triplet's parts belong together.
+
+    The stand-in's secrets and tokens begin with their key id.
     """
     if secret[: len(access_key_id)] == access_key_id == token[: len(access_key_id)]:
         return ""

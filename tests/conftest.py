@@ -137,8 +137,9 @@ def lasting_house(transactional_db, sts):
 
 @pytest.fixture(scope="session")
 def valkey_url(tmp_path_factory):
-    """A broker for the whole run: the one of REDIS_URL, else the embedded Valkey on a socket of its
-    own.
+    """Run a broker for the whole run.
+
+    The one of REDIS_URL, else the embedded Valkey on a socket of its own.
     """
     if os.environ.get("REDIS_URL"):
         yield os.environ["REDIS_URL"]

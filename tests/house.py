@@ -48,8 +48,9 @@ class House:
         return add_member(self.team, create_person(name, Secret(PASSWORD)), role, actor="tests")
 
     def iam_user(self, alias, member=None, *, region="eu-west-1"):
-        """An IAM user from which everyone of the team may assume; without being opened, only admins
-        may.
+        """Make an IAM user from which everyone of the team may assume.
+
+        Without being opened, only admins may.
         """
         key = self.sts.add_user(f"user-{next(_numbers)}", account=ACCOUNT)
         root = save_session(
@@ -175,8 +176,9 @@ def browser_of(member, *, minutes_ago: float = 0) -> Client:
 
 
 def crowd(house, number, *, assumer=None, prefix="Crowd") -> list[AwsSession]:
-    """That many chained sessions in bulk, past the product's functions: what a large team has, in
-    no time.
+    """Make that many chained sessions in bulk, past the product's functions.
+
+    A large team has as many; this takes no time.
     """
     assumer = assumer or house.root
     sessions = [

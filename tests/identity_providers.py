@@ -1,5 +1,6 @@
-"""Identity providers that others wrote, fetched from npm and run by node in a process of their
-own.
+"""Run identity providers that others wrote.
+
+They are fetched from npm and run by node in a process of their own.
 """
 
 import json

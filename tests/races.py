@@ -14,8 +14,9 @@ PATIENCE_SECONDS = 15.0
 
 
 class Aside:
-    """Something that runs in a thread with a database connection of its own. `result()` waits for
-    it.
+    """Run a function in a thread with a database connection of its own.
+
+    `result()` waits for it.
     """
 
     def __init__(self, work: Callable[[], Any]) -> None:

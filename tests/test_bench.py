@@ -1,5 +1,6 @@
-"""The bench runs, small: every figure is there and what is counted is right. No time is asserted
-here.
+"""Run the bench, small.
+
+Every figure is there and what is counted is right. No time is asserted here.
 """
 
 import json

@@ -1,5 +1,6 @@
-"""A short run of `python -m chaos` in small numbers; the full one is made on demand
-(docs/chaos.md).
+"""Run `python -m chaos` for a short time, in small numbers.
+
+The full one is run on demand (docs/chaos.md).
 """
 
 import json
@@ -35,8 +36,9 @@ def need_services():
 
 
 def run(folder, *options):
-    """A run's figures; whatever does not hold fails with the scenario's own words. Seconds are not
-    judged.
+    """Return a run's figures.
+
+    Whatever does not hold fails with the scenario's own words. Seconds are not judged.
     """
     file = folder / "figures.json"
     done = subprocess.run(

@@ -35,9 +35,7 @@ MISSING = uuid.UUID("00000000-0000-4000-8000-000000000000")
 
 
 def by_role(member, admin, auditor, outside=404):
-    """A page of a team: whoever is not logged in is asked to, whoever is not in the team finds
-    nothing.
-    """
+    """Expect of a team's page a log-in for strangers, and nothing for other teams."""
     return {
         "anonymous": "log in",
         "member": member,

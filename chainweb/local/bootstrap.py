@@ -157,9 +157,7 @@ def install(here: str, folder: str, python: str, level: str) -> None:
     say(f"Setting up .venv ({count} packages, once; needs the network).")
     if not os.access(python, os.X_OK) or version_of(python) < OLDEST:
         if os.path.lexists(folder):
-            say(
-                "The .venv there has no working Python of 3.11 or newer: it is created again."
-            )
+            say("The .venv there has no working Python of 3.11 or newer: it is created again.")
             shutil.rmtree(folder)
         create(folder)
     if not (install_with_uv(python, lock) or install_with_pip(folder, python, lock, count)):

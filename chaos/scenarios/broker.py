@@ -1,5 +1,6 @@
-"""The broker away, hung, emptied, restarted: it only carries wake-ups, so nothing may depend on
-it.
+"""Take the broker away, hang, empty and restart it.
+
+It only carries wake-ups, so nothing may depend on it.
 """
 
 import time

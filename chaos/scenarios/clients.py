@@ -30,8 +30,9 @@ STARTS = {
 
 
 def send_slowly_beside_normal_use(plan: Plan) -> Findings:
-    """Let 300 clients send a byte a second of headers, then of bodies; others are served as
-    before.
+    """Let 300 clients send a byte a second of headers, then of bodies.
+
+    Others are served as before.
     """
     findings = Findings()
     slow, seconds = (60, SECONDS / 5) if plan.short else (SLOW, SECONDS)

@@ -27,8 +27,9 @@ NOISE_SECONDS = 0.05
 
 @dataclass
 class Period:
-    """Keep what was answered in the calm, or while the row was held: to other teams, and to changes
-    in the team itself.
+    """Keep the answers given in the calm, or while the row was held.
+
+    To other teams, and to changes in the team itself.
     """
 
     others: Sequence[tuple[str, float]]
@@ -68,8 +69,9 @@ class Held:
 
 
 def hold_the_head_of_one_teams_ledger(plan: Plan) -> Findings:
-    """Hold the ledger head of one team: it gets nothing, other teams notice nothing, then all goes
-    on.
+    """Hold the ledger head of one team.
+
+    The team gets nothing, other teams notice nothing, then all goes on.
     """
     findings, seen, found = _hold(plan, "chains_ledgerhead", "team_id", readers=MANY, changers=FEW)
     handed_out, refusals = found.handed_out(seen), found.refusals(seen)
@@ -99,8 +101,9 @@ def hold_the_row_of_one_team(plan: Plan) -> Findings:
 def _hold(
     plan: Plan, table: str, column: str, *, readers: int, changers: int
 ) -> tuple[Findings, Seen, Held]:
-    """Hold a row of one team, beside people of it and of another; what is expected whichever row it
-    is.
+    """Hold a row of one team, beside its people and those of another.
+
+    The expectations hold for whichever row it is.
     """
     findings = Findings()
     seconds = HELD_SECONDS / 2 if plan.short else HELD_SECONDS

@@ -62,8 +62,9 @@ def people_of(stage: Stage) -> Iterator[People]:
 
 
 def remove_people_who_ask_for_secrets(plan: Plan) -> Findings:
-    """Remove people while they ask by token and by page: no secret has its event after the
-    removal's.
+    """Remove people while they ask by token and by page.
+
+    No secret has its event after the removal's.
     """
     findings = Findings()
     races = 60 if plan.short else RACES

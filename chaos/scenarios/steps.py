@@ -16,8 +16,9 @@ RECOVERY_SECONDS = LEASE_SECONDS + 10
 
 
 def kill_a_worker_after_each_step(plan: Plan) -> Findings:
-    """Kill the only worker after each step while everything is due, and let a sound one take
-    over.
+    """Kill the only worker after each step while everything is due.
+
+    A sound worker then takes over.
     """
     findings = Findings()
     options = Options(sessions=plan.few(50), workers=0, lease_seconds=LEASE_SECONDS)

@@ -89,8 +89,9 @@ Outcome = Minted | Refusal | Blocked | Deferred
 
 
 def tries_before(row: Credential | KeyRotation, problem: Problem) -> int:
-    """Count the tries that ended by the same cause: an outage lengthens no wait after a rejection,
-    nor the other way round.
+    """Count the tries that ended by the same cause.
+
+    An outage lengthens no wait after a rejection, nor the other way round.
     """
     return row.attempts if row.problem and row.problem.cause == problem.cause else 0
 

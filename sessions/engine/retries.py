@@ -69,8 +69,9 @@ def _asks_for_a_code(row: Credential) -> bool:
 
 
 def _is_worth_one_more(error: AwsError, row: Credential) -> bool:
-    """Tell whether it is tried once more at once: with a parent that is minted again, or signed
-    again.
+    """Tell whether a hop is tried once more at once.
+
+    With a parent that is minted again, or signed again.
     """
     again = error.about is About.CALLER or error.code in proof.EXPIRED | proof.WRONG_SIGNATURE
     return again and (row.problem is None or row.problem.code != error.code)
@@ -122,8 +123,9 @@ def columns(
     parents: Collection[str],
     now: datetime,
 ) -> dict[str, object]:
-    """The columns of a row that was not minted: its problem, and when it is tried again. What it
-    needs for that is kept.
+    """Return the columns of a row that was not minted.
+
+    Its problem, its next try, and what it needs for that.
     """
     is_stale = isinstance(outcome, Blocked) and str(row.parent_id) in parents
     due_at = now + DEFERRED_FOR if is_stale else due_after(row, outcome, until, now)
@@ -147,8 +149,9 @@ def columns(
 
 
 def tell_below(written: Mapping[str, Mapping[str, Any]], before: Mapping[str, Credential]) -> None:
-    """Have what waits for these rows, untried, say the same as they do now. Inside the transaction
-    that writes them.
+    """Give the untried rows that wait for these rows the same problem.
+
+    Inside the transaction that writes them.
     """
     news: dict[str, Problem] = {
         pk: columns["problem"]

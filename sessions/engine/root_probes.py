@@ -87,8 +87,9 @@ def run_root_probe(probe_id: str) -> None:
 
 
 def _account(probe: Probe) -> str:
-    """Name the account with whose calls a draft's count; drafts that do not tell theirs count
-    together.
+    """Name the account with whose calls a draft's count.
+
+    Drafts that do not tell theirs count together.
     """
     return ROOT_KINDS[probe.kind].account(probe.settings) or "drafts"
 

@@ -165,8 +165,9 @@ class Fault:
 
 
 def verify(team_id: str) -> Fault | None:
-    """Walk a team's ledger from its first line to its head. None: every line is where and what it
-    was.
+    """Walk a team's ledger from its first line to its head.
+
+    None: every line is in its place and unchanged.
 
     Lines may be appended meanwhile: those up to the head of before must be there, those beyond it
     must be the head's of after.
@@ -196,15 +197,17 @@ def verify(team_id: str) -> Fault | None:
 
 
 def _team_exists(team_id: str) -> bool:
-    """A team that exists has a ledger: its first line was written in the transaction that made
-    it.
+    """Check that a team has a ledger.
+
+    Its first line was written in the transaction that created the team.
     """
     return team_id in map(str, Team.objects.values_list("pk", flat=True))
 
 
 def teams_with_a_ledger() -> list[str]:
-    """Return the ids of teams with events or a head, deleted ones included, or that must have
-    some.
+    """Return the ids of teams with events or a head, or that must have some.
+
+    Deleted teams are included.
     """
     return sorted(
         {

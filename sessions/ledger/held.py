@@ -48,8 +48,9 @@ def held_by(team_id: object, username: str) -> list[Held]:
 
 
 def name_of_former_member(team_id: object, person_id: int) -> str:
-    """The user name of a person who was removed from that team; empty if nobody of that id ever
-    was.
+    """Return the username of a person who was removed from that team.
+
+    Empty if nobody of that id ever was.
     """
     removed = Event.objects.filter(team_id=str(team_id), kind=MemberRemoved.tag)
     line = removed.filter(data__person_id=person_id).order_by("-seq").first()

@@ -23,8 +23,9 @@ pytestmark = pytest.mark.django_db
 
 @pytest.fixture
 def leaves(house, sts, monkeypatch):
-    """Six active sessions at the end of chains of three; a change is followed by two at once, and
-    by the others in parts.
+    """Make six active sessions at the end of chains of three.
+
+    Two follow a change at once, the others in parts.
     """
     monkeypatch.setattr(moves, "AT_ONCE", 2)
     hub = house.chained("Deep hub", house.chained("Hub"))

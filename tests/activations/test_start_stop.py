@@ -24,8 +24,9 @@ def at(*levels):
 
 @pytest.fixture
 def stopped_in_the_middle(house, sts):
-    """Stop a chain of three at its middle hop with 22 minutes left at the leaf, then mend the
-    trust.
+    """Stop a chain of three at its middle hop, then mend the trust.
+
+    With 22 minutes left at the leaf.
     """
     first, middle, leaf = house.chain(3, name="team")
     house.start(leaf)

@@ -84,8 +84,9 @@ def step(store, later=0.0):
 
 
 def run(store, limit=30):
-    """Steps until there is none left, as a worker does that waits where it is told to; returns
-    them.
+    """Take steps until there is none left; return them.
+
+    As a worker does that waits where it is told to.
     """
     taken = []
     for _ in range(limit):

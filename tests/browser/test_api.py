@@ -1,5 +1,6 @@
-"""A page that has somehow got hold of a token gets nothing with it, from whatever origin it
-asks.
+"""Keep pages that have got hold of a token from using it.
+
+From whatever origin they ask.
 """
 
 import http.server

@@ -170,8 +170,9 @@ PAGES = [
 
 
 def check(page):
-    """Axe's verdict in light, dark and at phone width, and whether anything is wider than the
-    phone.
+    """Check a page with axe, in light, dark and at phone width.
+
+    And whether anything is wider than the phone.
     """
     for scheme, size in (("light", DESK), ("dark", DESK), ("light", PHONE)):
         page.emulate_media(color_scheme=scheme)

@@ -1,5 +1,6 @@
-"""The main job in a real browser: from the log-in to a snippet in the clipboard, and back to
-nothing.
+"""Do the main job in a real browser.
+
+From the log-in to a snippet in the clipboard, and back to nothing.
 """
 
 import re

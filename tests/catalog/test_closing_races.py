@@ -1,5 +1,6 @@
-"""Two people at once: a role that is being closed, and a session that is being made, changed or
-opened meanwhile.
+"""Close a role while a session is created, changed or opened.
+
+Two people act at once.
 """
 
 import time
@@ -26,8 +27,9 @@ in_order = pytest.mark.skipif(
 
 
 def one_after_the_other(house, *works):
-    """Start each while the one before holds the team, waiting for the head of its ledger; return
-    what each came to.
+    """Start each while the one before holds the team.
+
+    It waits for the head of its ledger. Returns what each came to.
     """
     with held_head(house.team):
         asides = []

@@ -1,5 +1,6 @@
-"""A deletion holds for everybody at once; what is left of many rows is cleared away in parts,
-whoever dies over it.
+"""Delete sessions for everybody at once, and clear their rows away in parts.
+
+Also when a worker dies over it.
 """
 
 import os
@@ -57,8 +58,9 @@ def few_at_once(monkeypatch):
 
 
 def grown(house):
-    """Make a hop with many sessions on it, and more on one of them; tests name the first and
-    last.
+    """Make a hop with many sessions on it, and more on one of them.
+
+    Tests name the first and last.
     """
     hub = house.chained("Hub")
     crowd(house, MANY, assumer=hub)

@@ -1,5 +1,6 @@
-"""A session without a role session name of its own goes by the team's default, whatever that is
-then.
+"""Give sessions without a role session name the team's default.
+
+Also when the default changes.
 """
 
 import importlib

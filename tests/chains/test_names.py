@@ -350,8 +350,9 @@ def test_a_locked_name_without_a_person_is_found_everywhere(house):
     ("alias", "name"), [("Leaf", "ada"), ("Leaf", "a{username}"), ("Ada", "{alias}")]
 )
 def test_nobody_gets_to_go_by_the_name_of_somebody_else_in_the_team(house, alias, name):
-    """A name that is fixed, put together or the session's own: in CloudTrail ben would be ada, or
-    aben.
+    """Refuse a fixed name, put together or the session's own.
+
+    In CloudTrail ben would be ada, or aben.
     """
     house.person("aben", Role.MEMBER)
     with pytest.raises(Refused) as refused:

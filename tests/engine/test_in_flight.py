@@ -26,9 +26,7 @@ pytestmark = pytest.mark.django_db
 
 @pytest.fixture
 def in_flight(monkeypatch):
-    """Has something done once between STS's first answer and the moment at which the run takes it
-    in.
-    """
+    """Do something once between STS's first answer and its intake by the run."""
 
     def between(do):
         take_in, done = call_pool.Errands.answer, []

@@ -200,8 +200,9 @@ def test_a_dead_parent_is_minted_again_once_and_its_children_go_on(house, sts):
 
 
 def test_a_parent_that_is_no_use_minted_again_is_left_alone(house, sts):
-    """AWS goes on to say that it does not know the caller: so it is not the caller that it does not
-    want.
+    """Tell a caller that AWS does not want from one it does not know.
+
+    AWS goes on to say that it does not know the caller.
     """
     hub = house.chained("Hub")
     odd, sound = house.chained("Odd", hub), house.chained("Sound", hub)

@@ -1,6 +1,4 @@
-"""Once a region takes a call of an account again, whatever it has rejected for that account is
-tried.
-"""
+"""Retry rejected rows once their region takes a call of the account again."""
 
 import pytest
 

@@ -1,5 +1,6 @@
-"""The HTTP side: JSON in and out, error codes in the header as AWS gives them, faults on
-request.
+"""Serve HTTP: JSON in and out, error codes in the header as AWS gives them.
+
+With faults on request.
 """
 
 import json

@@ -60,8 +60,9 @@ class Iam:
         return {key_id: self.record(key_id) for key_id in own}
 
     def answer(self, caller: Key, call: dict[str, Any], asked: Mapping[str, str]) -> dict[str, Any]:
-        """One action by a user on that user's own keys; the log gets `keys`: {id: active} after
-        it.
+        """Do one action by a user on that user's own keys.
+
+        The log gets `keys`: {id: active} after it.
         """
         action, user = call["action"], caller.arn.rpartition("/")[2]
         actions = {

@@ -13,8 +13,9 @@ PACKED_SPACE = 4000
 
 @dataclass(frozen=True)
 class PassedOn:
-    """A session's source identity, and the keys (in lower case) of the tags that its own sessions
-    inherit.
+    """Hold a session's source identity and transitive tag keys (in lower case).
+
+    Its own sessions inherit them.
     """
 
     source_identity: str = ""
@@ -53,8 +54,9 @@ class Sent:
         return 1 + 100 * size // PACKED_SPACE if size else None
 
     def refusal(self, inherited: PassedOn) -> tuple[str, str] | None:
-        """The code and message of the first of AWS's rules that this breaks, whatever the role
-        says.
+        """Return the code and message of the first of AWS's rules that this breaks.
+
+        Whatever the role says.
         """
         if self.source_identity and not SESSION_NAME.fullmatch(self.source_identity):
             return "ValidationError", "Value at 'sourceIdentity' failed to satisfy constraint"

@@ -84,8 +84,9 @@ class Role:
 
 
 class Rules:
-    """The state and STS's actions. Each action returns the fields of its answer, or raises
-    `Refusal`.
+    """Hold the state and STS's actions.
+
+    Each action returns the fields of its answer, or raises `Refusal`.
     """
 
     def __init__(self) -> None:

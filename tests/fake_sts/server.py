@@ -41,8 +41,9 @@ MESSAGES = {
 
 
 class FakeSts:
-    """A threaded HTTP STS on a free loopback port, between `with` and its end. Safe for many
-    threads.
+    """Run a threaded HTTP STS on a free loopback port.
+
+    Between `with` and its end. Safe for many threads.
     """
 
     def __init__(self) -> None:
@@ -113,8 +114,9 @@ class FakeSts:
         self.rules.enabled.discard((account, region))
 
     def deny(self, role_arn: str = "*", seconds: float = math.inf) -> None:
-        """Deny AssumeRole of that role, or of all, for a while, as IAM does while it spreads a
-        change.
+        """Deny AssumeRole of that role, or of all, for a while.
+
+        As IAM does while it spreads a change.
         """
         self.rules.denied[role_arn] = time.time() + seconds
 

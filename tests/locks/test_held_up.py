@@ -79,8 +79,9 @@ def test_what_a_run_has_minted_is_stored_when_the_lock_is_free_again(teams, sts,
     tried = []
 
     def committed(claim, results, needs):
-        """The lock is taken before the first commit, and given back after it was not to be had
-        twice.
+        """Take the lock before the first commit.
+
+        It is given back after it could not be had twice.
         """
         tried.append({str(row.team_id) for row, _ in results})
         if len(tried) == 1:

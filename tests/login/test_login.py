@@ -1,5 +1,6 @@
-"""Log-in: limits, one-time codes, recovery codes, the list of log-ins, confirmation, lost
-passwords.
+"""Log in: limits, codes, confirmation, lost passwords.
+
+One-time codes, recovery codes, and the list of log-ins.
 """
 
 import base64

@@ -1,5 +1,6 @@
-"""A log-in ends twelve hours after it began, whatever is saved, confirmed or proved again in
-between.
+"""End a log-in twelve hours after it began.
+
+Whatever is saved, confirmed or proved again in between.
 """
 
 import time

@@ -393,8 +393,9 @@ def test_after_the_commit_of_a_revoke_no_worker_mints_for_its_person(lasting_hou
 
 
 def test_what_is_cut_off_is_found_by_indexes_as_by_looking_at_every_link(house, sts):
-    """Each kind of author × an assumer that is open, closed, or closed to all but them or their
-    group.
+    """Combine each kind of author with each kind of assumer.
+
+    Open, closed, or closed to all but them or their group.
     """
     other = House(sts, "other")
     carl, dan = house.person("carl", Role.MEMBER), house.person("dan", Role.MEMBER)

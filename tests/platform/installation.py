@@ -87,8 +87,9 @@ class Installation:
     # --- starting and ending ----------------------------------------------------------------------
 
     def start(self, *arguments: str) -> "Installation":
-        """Returns when it says that it is ready; `seconds_to_ready` then is the time that a person
-        has waited.
+        """Wait until it says that it is ready.
+
+        `seconds_to_ready` then is the time that a person has waited.
         """
         begun = time.monotonic()
         self.launch(*arguments)

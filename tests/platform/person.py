@@ -1,5 +1,6 @@
-"""A person at a browser, without a screen: logs in with a password, keeps cookies, downloads
-snippets.
+"""Act as a person at a browser, without a screen.
+
+Logs in with a password, keeps cookies, downloads snippets.
 """
 
 import http.cookiejar

@@ -41,8 +41,9 @@ class Checkout:
         self.bin.mkdir()
 
     def run(self, level="runtime", python=sys.executable, **environ):
-        """(exit code, what it printed, what it said). PATH holds what the test has put into `bin`,
-        and no uv.
+        """Return (exit code, standard output, standard error).
+
+        PATH holds what the test has put into `bin`, and no uv.
         """
         done = subprocess.run(
             [str(python), "run", level],

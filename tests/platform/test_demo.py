@@ -202,8 +202,9 @@ def test_its_files_are_for_their_owner_alone(demo):
 
 
 def test_the_web_process_is_not_given_the_workers_secrets(demo):
-    """One user id for all under ./run is no isolation; what is passed on is kept apart all the
-    same.
+    """Keep what is passed on apart, though ./run has one user id for all.
+
+    That is no isolation.
     """
     for name, process_id in demo.children().items():
         if name == "valkey":

@@ -65,8 +65,9 @@ def test_every_setting_is_in_the_table_and_nothing_else_is():
 
 
 def test_the_web_keeps_as_many_connections_as_documented():
-    """One a thread: gunicorn's are twice those of `--threads` (see WebWorker), and health has its
-    own.
+    """Count connections: one a thread.
+
+    gunicorn's are twice those of `--threads` (see WebWorker), and health has its own.
     """
     with socket.socket() as listener:
         [threads] = re.findall(r"--threads=(\d+)", " ".join(web_command(listener)))

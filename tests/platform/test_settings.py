@@ -305,8 +305,9 @@ def test_cookies_are_named_by_installation_and_stay_named():
 
 
 def deployed(**environ):
-    """Run `check --deploy` on a sound installation with these settings; return exit code and
-    text.
+    """Run `check --deploy` on a sound installation with these settings.
+
+    Returns exit code and text.
     """
     done = subprocess.run(
         [sys.executable, "manage.py", "check", "--deploy"],

@@ -1,5 +1,6 @@
-"""Identity Center: each person approves once in the browser, and what waited for it goes on by
-itself.
+"""Approve Identity Center once in the browser, each person for themselves.
+
+Waiting sessions then continue automatically.
 """
 
 import json

@@ -1,5 +1,6 @@
-"""A code that brought no answer is tried again while it can serve; where AWS may have taken it, a
-person is told so.
+"""Retry a code that brought no answer while it can serve.
+
+Where AWS may have taken it, a person is told so.
 """
 
 from dataclasses import replace

@@ -1,5 +1,6 @@
-"""A SAML identity provider in a process of its own, and somebody who logs in at it without a
-screen.
+"""Run a SAML identity provider in a process of its own.
+
+A person logs in at it without a screen.
 """
 
 import base64

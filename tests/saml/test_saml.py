@@ -1,5 +1,6 @@
-"""Log-in by SAML against a provider that others wrote: who gets in, as what, and what is
-refused.
+"""Log in by SAML against a provider that others wrote.
+
+Who gets in, as what, and what is refused.
 """
 
 import base64

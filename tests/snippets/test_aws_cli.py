@@ -107,8 +107,9 @@ def ask(home, *arguments):
 
 @contextmanager
 def api(answer: str, token: str):
-    """Stands in for GET /api/v1/sessions/<id>/credentials; gives its address and what it was
-    asked.
+    """Stand in for GET /api/v1/sessions/<id>/credentials.
+
+    Gives its address and what it was asked.
     """
     asked = []
 

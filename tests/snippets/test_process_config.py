@@ -67,8 +67,9 @@ def test_ten_thousand_hostile_values_are_read_back_by_botocore_or_refused(tmp_pa
 
 @pytest.mark.parametrize("shell", POSIX)
 def test_every_shell_that_may_get_the_line_asks_the_same_address(shell, tmp_path):
-    """Both levels are read by the shell itself: the line with its quoted script, then the
-    script.
+    """Read both levels with the shell itself.
+
+    The line with its quoted script, then the script.
     """
     folder = workplace(tmp_path)
     both = [
