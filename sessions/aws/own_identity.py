@@ -88,7 +88,7 @@ def expired_service() -> AwsError:
     return Refused(
         "AmbientExpired",
         0,
-        "The workers' credential service returned expired credentials.",
+        "The credentials of the workers' credential service have expired.",
         _SERVICE,
         retryable=True,
     )
