@@ -78,7 +78,7 @@ def test_a_link_is_good_once(house):
     client.post(reverse("account_signup"), NEW)
     late = Client()
     assert show(late, code).status_code == 422
-    assert "closed" in late.get(reverse("account_signup")).content.decode()
+    assert "need an invitation" in late.get(reverse("account_signup")).content.decode()
 
 
 def test_of_two_who_hold_the_link_the_second_gets_no_account(house):
@@ -133,7 +133,7 @@ def test_a_link_changes_no_members_role_and_stays_good(house):
 
 
 def test_sign_up_without_an_invitation_is_closed_unless_opened(house, settings):
-    assert b"closed" in Client().post(reverse("account_signup"), NEW).content
+    assert b"need an invitation" in Client().post(reverse("account_signup"), NEW).content
     assert not User.objects.filter(username="newcomer").exists()
     settings.CHAINWEB_OPEN_SIGNUP = True
     client = Client()

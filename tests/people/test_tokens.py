@@ -226,7 +226,7 @@ def test_the_command_binds_to_sessions_by_alias_or_id(house):
     answer = api("GET", f"/sessions/{other.pk}")
     assert (answer.status_code, answer.json()["message"]) == (
         403,
-        "This token is for “One”, “Two” alone.",
+        "This token is only for “One”, “Two”.",
     )
     [event] = house.events(TokenCreated)
     assert event.data["sessions"] == ["One", "Two"]
