@@ -14,9 +14,10 @@ from sessions.db.clock import database_now
 from sessions.engine import rotation
 from sessions.ledger.events.credentials import CredentialMinted
 from sessions.ledger.events.roots import RootOpened
-from sessions.models import CHAINED, AwsSession, Credential
+from sessions.models import AwsSession, Credential
 from sessions.roots.codes import give_codes
 from tests.engine.test_rotation import age
+from tests.house import draft_of
 
 pytestmark = pytest.mark.django_db
 
@@ -41,16 +42,8 @@ def answered(sts):
 def move(session, house, **changes):
     """An edit of the region, or of the STS region, and of nothing else."""
     session = AwsSession.objects.get(pk=session.pk)
-    told = {"region": session.region, "sts_region": session.sts_region, **changes}
-    draft = {"kind": session.kind, "alias": session.alias, "profile": session.profile, **told}
-    if session.kind == CHAINED:
-        link = session.link
-        draft |= {
-            name: getattr(link, name) for name in ("assumer", "role_arn", "role_session_name")
-        }
-    else:
-        draft["settings"] = session.settings
-    return save_session(Draft(**draft), house.ada, session)
+    draft = draft_of(session, **{"sts_region": session.sts_region, **changes})
+    return save_session(draft, house.ada, session)
 
 
 def let_time_pass():

@@ -53,7 +53,7 @@ def test_a_large_team_is_listed_in_part_with_a_search(house, ada, many):
     page = ada.get(form_url(house)).content.decode()
     assert 'name="assumer.q"' in page
     assert page.count("Crowd ") <= SHOWN * 2  # each with its chain
-    assert f"The first {SHOWN} are listed" in page
+    assert f"Showing the first {SHOWN}." in page
 
 
 def test_the_search_finds_what_the_list_leaves_out(house, ada, many):

@@ -99,7 +99,7 @@ def test_no_name_for_the_way_in_gets_round_the_groups(house, openid, connect, pe
 def test_who_has_no_group_that_is_mapped_gets_no_account(house, openid, connect, person):
     connect(openid, MAP)
     openid.person("mallory", groups=["others"])
-    assert "closed" in person("mallory").come_in().content.decode()
+    assert "Accounts need an invitation" in person("mallory").come_in().content.decode()
     assert not User.objects.filter(username="mallory").exists()
 
 
@@ -107,7 +107,7 @@ def test_without_a_map_people_come_in_by_invitation_alone(house, openid, connect
     connect(openid)
     openid.person("grace")
     grace = person("grace")
-    assert "closed" in grace.come_in().content.decode()
+    assert "Accounts need an invitation" in grace.come_in().content.decode()
     _, code = invite(house.ada, Role.AUDITOR)
     grace.client.post(reverse("join"), {"code": code.reveal()})
     grace.come_in()

@@ -86,7 +86,7 @@ def test_roles_follow_the_groups_at_each_log_in_and_end_with_them(saml_idp, grac
 
 def test_who_has_no_group_that_is_mapped_gets_no_account(saml_idp, grace, person):
     saml_idp.person("mallory", groups=["others"])
-    assert "closed" in person("mallory").come_in().content.decode()
+    assert "Accounts need an invitation" in person("mallory").come_in().content.decode()
     assert not SocialAccount.objects.exists()
 
 
