@@ -14,8 +14,9 @@ from typing import TYPE_CHECKING, Any
 
 import django
 
+from sessions.aws.hop_settings import HopSettings
+
 if TYPE_CHECKING:
-    from sessions.aws.hop_settings import HopSettings
     from sessions.models import AwsSession, Membership
 
 PATIENCE_SECONDS = 60.0
