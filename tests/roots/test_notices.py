@@ -4,6 +4,7 @@ import pytest
 from django.urls import reverse
 
 from sessions.activations.status import Status
+from sessions.engine import rotation
 from sessions.ledger.events.credentials import CredentialRejected
 from sessions.models import Credential
 from sessions.roots.codes import give_codes
@@ -90,7 +91,7 @@ def test_what_is_tried_again_by_itself_is_no_notice(house, sts):
     house.work()
     give_codes(root, house.ben, {"code": CODE})
     sts.fail_next("Throttling")
-    house.work()
+    rotation.run()  # once: it is due again within a second
     problem = house.state(root, house.ada).problem
     assert (problem.code, problem.label) == ("Throttling", "retrying")
     page = (
