@@ -11,6 +11,7 @@ from sessions.activations.status import Status
 from sessions.catalog.sessions import Draft, save_session
 from sessions.credentials.outcomes import CODE_LIFE
 from sessions.db.clock import database_now
+from sessions.engine import rotation
 from sessions.engine.parents import Base
 from sessions.exceptions import Refused
 from sessions.ledger.events.roots import RootAnswered, RootOpened, RootWaits
@@ -289,7 +290,7 @@ def test_an_outage_while_the_code_is_used_asks_for_another_and_says_so(house, st
     house.start(leaf)
     give_codes(root, house.ben, {"code": CODE})
     sts.fail_next("ServiceUnavailable", 100)
-    house.work()
+    rotation.run()  # once: it is due again within a second
     assert house.state(leaf).problem.code == "ServiceUnavailable"
     # At its region, and at once at the one that stands in; the rest is told in test_lost_codes.
     assert actions(sts) == ["GetSessionToken"] * 2
