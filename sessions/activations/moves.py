@@ -17,6 +17,7 @@ from django.db.models import Q, QuerySet, Sum
 
 from sessions.activations.start_stop import replan_activations
 from sessions.chains.identity import Why
+from sessions.credentials.needs import with_all_below
 from sessions.db.clock import database_now
 from sessions.locks import parts
 from sessions.locks.authority import lock_team
@@ -170,7 +171,7 @@ def move_first(rows: Sequence[Credential]) -> set[str]:
     left: set[str] = set()
     for move in Move.objects.filter(team__in={row.team_id for row in rows}):
         of_team = [row.pk for row in rows if row.team_id == move.team_id]
-        resting = Activation.objects.filter(credential_id__any_of=_with_all_below(of_team))
+        resting = Activation.objects.filter(credential_id__any_of=with_all_below(of_team))
         for some in parts.in_parts(list(resting.values_list("pk", flat=True)[:MOST_MOVED_FIRST])):
             with passed_over(move.team_id) as passed, transaction.atomic():
                 lock_team(move.team_id)
@@ -179,15 +180,6 @@ def move_first(rows: Sequence[Credential]) -> set[str]:
                 left |= {*of_team}
                 break
     return left
-
-
-def _with_all_below(fingerprints: Sequence[str]) -> set[str]:
-    found, frontier = set(fingerprints), list(fingerprints)
-    while frontier:
-        below = Credential.objects.filter(parent_id__any_of=frontier).values_list("pk", flat=True)
-        frontier = [pk for pk in below if pk not in found]
-        found |= {*frontier}
-    return found
 
 
 def _ahead(move: Move, activations: Sequence[UUID]) -> None:

@@ -1,6 +1,6 @@
 """Find the members whose activations or probes rest on a credential, directly or below."""
 
-from collections.abc import Collection, Iterator
+from collections.abc import Collection, Iterable, Iterator
 from dataclasses import dataclass
 from typing import TypeVar
 
@@ -40,6 +40,16 @@ def needs_of(fingerprints: Collection[str]) -> dict[str, list[Need]]:
         for credential_id, need in _needs_at(standing_for, direct=depth == 0):
             for top in standing_for[credential_id]:
                 found[top].append(need)
+    return found
+
+
+def with_all_below(fingerprints: Iterable[str]) -> set[str]:
+    """Find these credentials and all that rest on them. A query a level."""
+    found, frontier = set(fingerprints), set(fingerprints)
+    while frontier:
+        below = Credential.objects.filter(parent_id__any_of=frontier).values_list("pk", flat=True)
+        frontier = set(below) - found
+        found |= frontier
     return found
 
 

@@ -9,6 +9,7 @@ from django.db.models import F
 from sessions import ledger
 from sessions.activations.moves import follow
 from sessions.aws import proof
+from sessions.credentials.needs import with_all_below
 from sessions.credentials.outcomes import Outcome, Refusal, tries_before
 from sessions.db.clock import database_now
 from sessions.ledger import Entry
@@ -81,13 +82,8 @@ def _mark(team_id: Any, rows: Iterable[Credential]) -> None:
 
 def _sessions_at(row: Credential) -> list[AwsSession]:
     """The sessions that are this hop in the chains that somebody has started."""
-    below, frontier = {row.pk}, {row.pk}
-    while frontier:
-        frontier = set(Credential.objects.filter(parent__in=frontier).values_list("pk", flat=True))
-        below |= frontier
-    started = AwsSession.objects.filter(
-        pk__in=Activation.objects.filter(credential__in=below).values("session_id"), deletion=None
-    )
+    resting = Activation.objects.filter(credential_id__any_of=with_all_below([row.pk]))
+    started = AwsSession.objects.filter(pk__in=resting.values("session_id"), deletion=None)
     found = {}
     for chain in load_chains(started, broken=True).values():
         # It may have been edited, or what it rests on deleted, since the call was made.
