@@ -21,9 +21,6 @@ from sessions.models import (
 )
 from sessions.permissions import below, cut_off
 
-# To note that one is over costs a twentieth of clearing it away.
-MARKED_AT_ONCE = 1000
-
 
 def end_unauthorized(
     team: Team,
@@ -74,7 +71,7 @@ def end_unauthorized(
 
 def _leave_in_parts(team_id: UUID, activations: Sequence[UUID]) -> None:
     """Leave these activations to the clock, so that none goes on if its right comes back."""
-    for some in parts.in_parts(activations, MARKED_AT_ONCE):
+    for some in parts.in_parts(activations, parts.MARKED_AT_ONCE):
         with passed_over() as passed, transaction.atomic():
             lock_team(team_id)
             leave_to_the_clock(Activation.objects.filter(pk__any_of=some))

@@ -43,8 +43,6 @@ from sessions.models import (
 from sessions.permissions import Action, not_to_change
 
 NAMED = 5
-# Taking a session from everybody costs a twentieth of clearing it away.
-MARKED_AT_ONCE = 1000
 
 
 def mark_of(ids: Iterable[UUID]) -> str:
@@ -70,7 +68,7 @@ def delete_session(
     count, deletion = decide(session, member, seen=seen, below_seen=below_seen)
     if deletion is not None:
         with passed_over():  # else a worker goes on
-            _in_parts(deletion, _mark_part, MARKED_AT_ONCE, float("inf"))
+            _in_parts(deletion, _mark_part, parts.MARKED_AT_ONCE, float("inf"))
     return count
 
 
@@ -178,7 +176,7 @@ def work_off(seconds: float) -> int:
     for deletion in waiting:
         with passed_over(deletion.team_id):
             # Whoever decided it may not have come to the end of it.
-            _in_parts(deletion, _mark_part, MARKED_AT_ONCE, until)
+            _in_parts(deletion, _mark_part, parts.MARKED_AT_ONCE, until)
             cleared += _in_parts(deletion, _clear_part, parts.AT_ONCE, until)
     return cleared
 

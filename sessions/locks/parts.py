@@ -10,6 +10,8 @@ Each = TypeVar("Each")
 
 # So many at the most end, start or go in one transaction.
 AT_ONCE = 100
+# To mark that a row is over costs a twentieth of clearing it away.
+MARKED_AT_ONCE = 1000
 # The first part is small, since how long one takes here is not known yet, and none is smaller: what
 # every part does anyway, whatever is in it, would be all that is done.
 LEAST = 20

@@ -54,7 +54,7 @@ FEW, MANY = 5, 23
 @pytest.fixture(autouse=True)
 def few_at_once(monkeypatch):
     monkeypatch.setattr(parts, "AT_ONCE", FEW)
-    monkeypatch.setattr(deletions, "MARKED_AT_ONCE", FEW)
+    monkeypatch.setattr(parts, "MARKED_AT_ONCE", FEW)
 
 
 def grown(house):

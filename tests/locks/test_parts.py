@@ -7,7 +7,7 @@ import pytest
 from django.db import connection, transaction
 from django.test.utils import CaptureQueriesContext
 
-from sessions.activations import revocation, start_stop
+from sessions.activations import start_stop
 from sessions.activations.start_stop import (
     end_of_people_who_left,
     end_overdue,
@@ -188,7 +188,7 @@ def change_role_to_auditor(house):
 
 
 def test_many_that_lose_their_right_are_over_in_parts(house, leaves, change, monkeypatch):
-    monkeypatch.setattr(revocation, "MARKED_AT_ONCE", FEW)
+    monkeypatch.setattr(parts, "MARKED_AT_ONCE", FEW)
     start_sessions(leaves, house.ben)
     with CaptureQueriesContext(connection) as run:
         change(remove_member, house.ben, house.ada)
