@@ -23,6 +23,10 @@ class Help(str):
         return help_text
 
 
+# For what is typed exactly: no browser completes, corrects or capitalises it.
+AS_TYPED = {"autocomplete": "off", "spellcheck": "false", "autocapitalize": "off"}
+
+
 class TypedField(forms.CharField):
     """Take text on one line, checked by a validator that returns it or raises ValueError.
 
@@ -88,14 +92,7 @@ class LinesField(forms.Field):
     def __init__(
         self, *, check: Callable[[tuple[str, ...]], Any] = tuple, rows: int = 3, **kwargs: Any
     ) -> None:
-        area = forms.Textarea(
-            attrs={
-                "rows": rows,
-                "autocomplete": "off",
-                "spellcheck": "false",
-                "autocapitalize": "off",
-            }
-        )
+        area = forms.Textarea(attrs={"rows": rows, **AS_TYPED})
         super().__init__(required=False, widget=area, **kwargs)
         self.check = check
 
@@ -133,9 +130,7 @@ class JsonField(TypedField):
     json_types: tuple[type, ...] = (dict,)
 
     def __init__(self, *, check: Callable[[str], str], **kwargs: Any) -> None:
-        area = forms.Textarea(
-            attrs={"rows": 6, "autocomplete": "off", "spellcheck": "false", "autocapitalize": "off"}
-        )
+        area = forms.Textarea(attrs={"rows": 6, **AS_TYPED})
         super().__init__(check=check, required=False, widget=area, **kwargs)
 
     def to_python(self, value: Any) -> str:

@@ -9,6 +9,7 @@ from sessions.aws import parameters
 from sessions.aws.hop_settings import HopSettings
 from sessions.aws.parameters import Parameter, parameters_of
 from sessions.forms.fields import (
+    AS_TYPED,
     Help,
     JsonField,
     KeysField,
@@ -41,12 +42,11 @@ SOURCE_IDENTITY_HELP = {
 
 def text_field(declared: Parameter, **options: Any) -> TypedField:
     """Make the field of a text that no browser helps with."""
-    attrs = {"autocomplete": "off", "spellcheck": "false", "autocapitalize": "off"}
     return TypedField(
         required=declared.required,
         max_length=declared.longest,
         check=declared.check,
-        widget=forms.TextInput(attrs=attrs),
+        widget=forms.TextInput(attrs=AS_TYPED),
         **options,
     )
 

@@ -15,7 +15,7 @@ from sessions.aws.characters import shown
 from sessions.catalog.audiences import Access, Audience
 from sessions.forms import picking
 from sessions.forms.conflicts import VersionedForm
-from sessions.forms.fields import Help, TypedField
+from sessions.forms.fields import AS_TYPED, Help, TypedField
 from sessions.forms.picking import SessionPicker
 from sessions.models import AwsSession, Membership, Role, Scope, TeamGroup
 from sessions.people.invitations import INVITATION_DAYS
@@ -66,9 +66,7 @@ class JoinForm(forms.Form):
     code = TypedField(
         label="Invitation code",
         max_length=100,
-        widget=forms.TextInput(
-            attrs={"autocomplete": "off", "spellcheck": "false", "autocapitalize": "off"}
-        ),
+        widget=forms.TextInput(attrs=AS_TYPED),
         help_text="The part after # in the link.",
     )
 
@@ -85,9 +83,7 @@ class AwsNameForm(VersionedForm):
                 "has or had is refused. Active sessions move to the new name automatically."
             ),
         ),
-        widget=forms.TextInput(
-            attrs={"autocomplete": "off", "spellcheck": "false", "autocapitalize": "off"}
-        ),
+        widget=forms.TextInput(attrs=AS_TYPED),
     )
 
 

@@ -20,7 +20,7 @@ from sessions.catalog.team_view import TeamView
 from sessions.exceptions import NotThere, Refused, RightLost
 from sessions.forms import picking
 from sessions.forms.conflicts import VersionedForm
-from sessions.forms.fields import Help, ListedField, TypedField
+from sessions.forms.fields import AS_TYPED, Help, ListedField, TypedField
 from sessions.forms.hop_fields import advanced_fields, plain_field, settings_of
 from sessions.forms.picking import SessionPicker
 from sessions.locks.versions import Changed
@@ -90,9 +90,7 @@ class SessionForm(VersionedForm):
         self.session = session
         super().__init__(*args, **kwargs)
         self.fields["alias"].widget.attrs.update(autocomplete="off", spellcheck="false")
-        self.fields["profile"].widget.attrs.update(
-            autocomplete="off", spellcheck="false", autocapitalize="off"
-        )
+        self.fields["profile"].widget.attrs |= AS_TYPED
 
     def draft(self) -> Draft:
         """Return the draft that the valid form asks for."""
@@ -292,10 +290,7 @@ def _root_field(spec: Field, *, is_stored: bool) -> forms.Field:
             choices=[("", "Choose…"), *((each.value, each.label) for each in spec.options())],
         )
     kept = is_stored and spec.secret
-    widget = (
-        forms.PasswordInput(attrs={"autocomplete": "off"}) if spec.secret else forms.TextInput()
-    )
-    widget.attrs.update(spellcheck="false", autocapitalize="off", autocomplete="off")
+    widget = (forms.PasswordInput if spec.secret else forms.TextInput)(attrs=AS_TYPED)
     return TypedField(
         label=spec.label,
         help_text="Leave blank to keep the stored value." if kept else spec.help,

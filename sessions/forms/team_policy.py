@@ -15,6 +15,7 @@ from sessions.exceptions import NotThere, Refused, RightLost
 from sessions.forms import picking
 from sessions.forms.conflicts import VersionedForm
 from sessions.forms.fields import (
+    AS_TYPED,
     Help,
     LinesField,
     SwitchField,
@@ -154,7 +155,7 @@ class TeamPolicyForm(VersionedForm):
         self.member = member
         super().__init__(data, initial=policy_values(PolicyDraft.of(policy)))
         template = self.fields["role_session_name"]
-        template.widget.attrs.update(autocomplete="off", spellcheck="false", autocapitalize="off")
+        template.widget.attrs |= AS_TYPED
 
     def draft(self) -> PolicyDraft:
         return PolicyDraft(**self.cleaned_data)
