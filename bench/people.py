@@ -257,6 +257,18 @@ def catch_up(leaves: Sequence[AwsSession], processes: int, *, middles_too: bool 
     )
 
 
+def wait_until_active(
+    sessions: Sequence[AwsSession], seconds: float, *, every: float = 0.05
+) -> float:
+    """Wait until all of these are active. Returns how long that took, in seconds."""
+    return wait_until(
+        lambda: active_among(sessions) == len(sessions),
+        seconds,
+        "Not all sessions that were started became active",
+        every=every,
+    )
+
+
 def active_among(sessions: Sequence[AwsSession]) -> int:
     """Count the active sessions among these: started, with a live credential."""
     return Activation.objects.filter(

@@ -4,7 +4,7 @@ import time
 from collections.abc import Iterator
 
 from bench import others, people
-from bench.ground import Ground, wait_until
+from bench.ground import Ground
 from bench.report import Figure
 from bench.stand_in import StandIn
 
@@ -61,20 +61,11 @@ def _ours(ground: Ground, size: int, steps: int, repetitions: int) -> list[float
         warm = people.build(1, 1, slug="warm")
         with StandIn(latency=LATENCY) as sts, ground.workers(sts.url, starter=True, beat=True):
             people.start(warm.leaves, warm.member)
-            wait_until(
-                lambda: people.active_among(warm.leaves) == 1,  # noqa: B023
-                60,
-                "The first session was not active",
-            )
+            people.wait_until_active(warm.leaves, 60)
             begun = time.monotonic()
             for step in range(steps):
                 people.start(house.leaves[step::steps], house.member)
-            wait_until(
-                lambda: people.active_among(house.leaves) == size,  # noqa: B023
-                120,
-                "The sessions were not active",
-                every=0.02,
-            )
+            people.wait_until_active(house.leaves, 120, every=0.02)
             taken.append(time.monotonic() - begun)
     return taken
 

@@ -201,12 +201,7 @@ def _started(
             break
         begun = time.monotonic()
         people.start([leaf], house.member)
-        wait_until(
-            lambda: people.active_among([leaf]) == 1,  # noqa: B023
-            60,
-            "A session was not active",
-            every=0.01,
-        )
+        people.wait_until_active([leaf], 60, every=0.01)
         taken.append(1000 * (time.monotonic() - begun))
         time.sleep(pause)
     return taken

@@ -8,7 +8,7 @@ from collections.abc import Iterator
 from typing import Any
 
 from bench import people
-from bench.ground import Ground, wait_until
+from bench.ground import Ground
 from bench.report import Figure
 from bench.stand_in import StandIn
 
@@ -89,11 +89,7 @@ def _hours(ground: Ground) -> list[Figure]:
 def _start_and_wait(house: people.House) -> None:
     for leaf in house.leaves:
         people.start([leaf], house.member)
-    wait_until(
-        lambda: people.active_among(house.leaves) == len(house.leaves),
-        120,
-        "The sessions were not active",
-    )
+    people.wait_until_active(house.leaves, 120)
 
 
 def _against_the_least(calls: list[dict[str, Any]], hour: float) -> tuple[float, int]:
