@@ -33,7 +33,7 @@ class Messages(AMQP):
 app = Celery("chainweb", amqp=Messages)
 app.config_from_object("django.conf:settings", namespace="CELERY")
 app.autodiscover_tasks(["sessions"])
-app.steps["worker"].add("sessions.engine.watchdog:Beating")
+app.steps["worker"].add("sessions.engine.watchdog:StartWatchdog")
 
 
 @signals.setup_logging.connect

@@ -97,7 +97,7 @@ def _sweep(*, by_message: bool) -> None:
         start_stop.end_of_people_who_left,
         probes.delete_overdue,
         codes.delete_old,
-        second_look.look_at_files,
+        second_look.retry_rewritten_files,
         approvals.delete_unneeded,
         people.forget_ended_log_ins,
         shown_names.remember_aliases,

@@ -26,7 +26,7 @@ PARTS = 20
 _looked_at: dict[str, datetime] = {}
 
 
-def look_again() -> int:
+def retry_rejected() -> int:
     """Make due, spread, what would be tried later or never. Returns how many rows."""
     now = database_now()
     # What AWS said of a root's key just before is not taken for granted any more.
@@ -56,9 +56,10 @@ def look_again() -> int:
     return len(found)
 
 
-def look_at_files() -> int:
-    """Make due what waits at a root whose file on this machine was written after AWS rejected it.
-    How many roots that are.
+def retry_rewritten_files() -> int:
+    """Make roots due whose file on this machine was written after AWS rejected it.
+
+    Returns how many roots.
     """
     readers = [kind.kind for kind in ROOT_KINDS.values() if kind.reads_a_file]
     stopped = Credential.objects.filter(

@@ -21,54 +21,54 @@ from django.conf import settings
 from django.db import close_old_connections, connection
 
 from sessions.db.clock import database_now
-from sessions.engine.second_look import look_again
+from sessions.engine.second_look import retry_rejected
 from sessions.monitoring.heartbeats import seconds_since, stamp
 from sessions.monitoring.redis import client
 
 log = structlog.get_logger(__name__)
 
-BEAT_SECONDS = 5.0
-# So many beats without an answer of the broker, or without a message that any worker has taken, and
-# the sweeper starts.
-SILENT_BEATS = 2
+CHECK_SECONDS = 5.0
+# The sweeper starts after so many checks in which the broker did not answer, or no worker had taken
+# a message.
+SILENT_CHECKS = 2
 LONGEST_WITHOUT_A_MESSAGE_SECONDS = 10.0
 # The clock has missed this many of its ticks.
 MISSED_TICKS = 3
 
 
 @dataclass
-class Heart:
-    """The state between two beats."""
+class Watchdog:
+    """Check beat and broker at intervals; hold the state between two checks."""
 
-    silent_beats: int = 0
-    has_looked: bool = False
+    silent_checks: int = 0
+    has_retried: bool = False
     sweeper: "subprocess.Popen[bytes] | None" = None
 
-    def beat(self) -> None:
+    def check(self) -> None:
         """Stamp, and stand in for a silent clock or broker.
 
-        The first beat retries what was rejected.
+        The first check retries what was rejected.
         """
-        if not self.has_looked:
-            look_again()
-            self.has_looked = True
+        if not self.has_retried:
+            retry_rejected()
+            self.has_retried = True
         answers = self._broker_answers()
-        clock_silent = _seconds_without("clock", "sweep")
-        quiet = min(clock_silent, _seconds_without("bulk"))
+        clock_silent = _seconds_since_message("clock", "sweep")
+        quiet = min(clock_silent, _seconds_since_message("bulk"))
         if answers and quiet <= max(
             LONGEST_WITHOUT_A_MESSAGE_SECONDS, MISSED_TICKS * settings.TICK_SECONDS
         ):
-            self.silent_beats = 0
-            self._end_sweeper()
+            self.silent_checks = 0
+            self._stop_sweeper()
         else:
-            self.silent_beats += 1
-        if self.silent_beats >= SILENT_BEATS:
-            self._have_swept()
+            self.silent_checks += 1
+        if self.silent_checks >= SILENT_CHECKS:
+            self._start_sweeper()
         stamp("worker")
         if answers:
             stamp("broker")
             if clock_silent > MISSED_TICKS * settings.TICK_SECONDS:
-                current_app.send_task("sessions.tasks.sweep", expires=BEAT_SECONDS)
+                current_app.send_task("sessions.tasks.sweep", expires=CHECK_SECONDS)
 
     def _broker_answers(self) -> bool:
         try:
@@ -76,7 +76,7 @@ class Heart:
         except redis.RedisError:
             return False
 
-    def _have_swept(self) -> None:
+    def _start_sweeper(self) -> None:
         if self.sweeper is None or self.sweeper.poll() is not None:
             log.warning("no messages: sweeping from the database")
             # It ends with the pipe, and so with this process, however that ends.
@@ -84,7 +84,7 @@ class Heart:
                 [sys.executable, "manage.py", "sweep"], stdin=subprocess.PIPE, cwd=settings.BASE_DIR
             )
 
-    def _end_sweeper(self) -> None:
+    def _stop_sweeper(self) -> None:
         if self.sweeper is not None:
             if self.sweeper.stdin:
                 self.sweeper.stdin.close()
@@ -93,33 +93,34 @@ class Heart:
                 self.sweeper = None
 
 
-def _seconds_without(*messages: str) -> float:
-    """Since a worker has last taken one of these."""
+def _seconds_since_message(*messages: str) -> float:
+    """Return the seconds since a worker last took one of these messages; infinite: never."""
     now = database_now()
     known = [since for name in messages if (since := seconds_since(name, now)) is not None]
     return min(known, default=math.inf)
 
 
-def _beat_for_ever() -> None:
-    heart = Heart()
+def _watch_for_ever() -> None:
+    watchdog = Watchdog()
     while True:
         try:
             close_old_connections()
-            heart.beat()
-        except Exception as error:  # noqa: BLE001  (whatever it is, the next beat has to come)
+            watchdog.check()
+        except Exception as error:  # noqa: BLE001  (whatever it is, the next check has to come)
             log.warning("heartbeat missed", error=type(error).__name__)
         finally:
             connection.close()
-        time.sleep(BEAT_SECONDS)
+        time.sleep(CHECK_SECONDS)
 
 
-class Beating(bootsteps.StartStopStep):
-    """Start the heart in the worker's main process, after its pool.
+class StartWatchdog(bootsteps.StartStopStep):
+    """Start the watchdog in the worker's main process, after its pool and before its broker.
 
-    Once the pool is there, so that none of that is forked with a thread in
-    it, and before it looks for a broker, which may be away for long."""
+    No process of the pool is forked with this thread in it, and the watchdog does not wait for a
+    broker, which may be away for long.
+    """
 
     requires = ("celery.worker.components:Pool",)
 
     def start(self, parent: Any) -> None:
-        threading.Thread(target=_beat_for_ever, name="heart", daemon=True).start()
+        threading.Thread(target=_watch_for_ever, name="watchdog", daemon=True).start()

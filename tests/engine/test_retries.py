@@ -20,7 +20,7 @@ from sessions.db.clock import database_now
 from sessions.engine import retries, rotation, watchdog
 from sessions.engine.key_steps import work_due
 from sessions.engine.root_probes import run_root_probe
-from sessions.engine.second_look import look_again
+from sessions.engine.second_look import retry_rejected
 from sessions.models import CHAINED, Credential, Probe, ProbeState
 from sessions.monitoring.heartbeats import stamp
 from sessions.roots import scouts
@@ -422,7 +422,7 @@ def test_a_worker_that_starts_has_everything_rejected_tried_once(house, sts):
     assert set(next_tries()) == {None}
     sts.allow()
     sts.calls.clear()
-    assert look_again() == 30
+    assert retry_rejected() == 30
     assert all(-0.1 < minutes < 5.1 for minutes in next_tries())
     assert len({round(minutes, 5) for minutes in next_tries()}) > 10
     try_again()
@@ -435,7 +435,7 @@ def test_what_is_rejected_after_a_restart_is_tried_once_only(house, sts):
     started(house, 3)
     sts.deny()
     house.work()
-    look_again()
+    retry_rejected()
     try_again()
     house.work()
     assert set(next_tries()) == {None}
@@ -446,23 +446,23 @@ def test_a_restart_takes_no_rejection_of_a_root_for_granted(house, sts, dead_key
     give_back = dead_key()
     house.work()
     give_back()
-    look_again()
+    retry_rejected()
     due_now(pk=Credential.objects.filter(level=1).first().pk)
     house.work()
     assert set(statuses(house, leaves)) == {Status.ACTIVE}
 
 
-def test_a_worker_looks_when_its_heart_begins_to_beat(house, sts, valkey):
+def test_a_worker_retries_what_was_rejected_when_it_starts(house, sts, valkey):
     stamp("bulk")
     stamp("clock")
     started(house, 1)
     sts.deny()
     house.work()
-    beating = watchdog.Heart()
-    beating.beat()
+    checking = watchdog.Watchdog()
+    checking.check()
     assert next_tries() != [None]
     Credential.objects.filter(level=1).update(due_at=None)
-    beating.beat()
+    checking.check()
     assert next_tries() == [None]
 
 
@@ -470,7 +470,7 @@ def test_a_wrong_key_is_tried_by_bulk_without_a_storm_of_claims(house, sts, dead
     started(house, 20)
     dead_key()
     house.work()
-    look_again()
+    retry_rejected()
     sts.calls.clear()
     try_again()
     rotation.run()

@@ -229,15 +229,15 @@ def test_a_worker_sends_itself_the_sweep_when_the_clock_is_silent(valkey, monkey
     monkeypatch.setattr(
         watchdog.current_app, "send_task", lambda name, **options: sent.append(name), raising=False
     )
-    beating = watchdog.Heart()
-    beating.beat()
+    checking = watchdog.Watchdog()
+    checking.check()
     assert sent == ["sessions.tasks.sweep"]
-    assert beating.silent_beats == 1
+    assert checking.silent_checks == 1
     for taken in ("clock", "sweep"):
         Heartbeat.objects.filter(name__in=("clock", "sweep")).delete()
         tasks.stamp(taken)
-        beating.beat()
-        assert (len(sent), beating.silent_beats) == (1, 0)
+        checking.check()
+        assert (len(sent), checking.silent_checks) == (1, 0)
 
 
 def test_a_worker_sweeps_the_database_when_no_message_arrives(valkey, monkeypatch):
@@ -245,15 +245,15 @@ def test_a_worker_sweeps_the_database_when_no_message_arrives(valkey, monkeypatc
     monkeypatch.setattr(
         watchdog.current_app, "send_task", lambda name, **options: None, raising=False
     )
-    monkeypatch.setattr(watchdog.Heart, "_have_swept", lambda self: swept.append(1))
-    monkeypatch.setattr(watchdog.Heart, "_end_sweeper", lambda self: ended.append(1))
-    beating = watchdog.Heart()
-    beating.beat()
+    monkeypatch.setattr(watchdog.Watchdog, "_start_sweeper", lambda self: swept.append(1))
+    monkeypatch.setattr(watchdog.Watchdog, "_stop_sweeper", lambda self: ended.append(1))
+    checking = watchdog.Watchdog()
+    checking.check()
     assert swept == []
-    beating.beat()
+    checking.check()
     assert swept == [1]
     tasks.stamp("sweep")
-    beating.beat()
+    checking.check()
     assert (swept, ended) == ([1], [1])
 
 
@@ -262,31 +262,31 @@ def test_busy_bulk_is_not_taken_for_a_broker_that_brings_nothing(valkey, monkeyp
     monkeypatch.setattr(
         watchdog.current_app, "send_task", lambda name, **options: sent.append(name), raising=False
     )
-    monkeypatch.setattr(watchdog.Heart, "_have_swept", lambda self: swept.append(1))
-    beating = watchdog.Heart()
+    monkeypatch.setattr(watchdog.Watchdog, "_start_sweeper", lambda self: swept.append(1))
+    checking = watchdog.Watchdog()
     tasks.rotate_due()
     assert not Heartbeat.objects.filter(name="bulk").exists()
     tasks.rotate_due.apply()
     for _ in range(3):
-        beating.beat()
+        checking.check()
     assert swept == []
     assert sent == ["sessions.tasks.sweep"] * 3
 
 
-def test_whatever_goes_wrong_in_a_beat_the_next_one_comes(monkeypatch):
-    beats = []
+def test_whatever_goes_wrong_in_a_check_the_next_one_comes(monkeypatch):
+    checks = []
 
-    def beat(self):
-        beats.append(1)
-        if len(beats) > 2:
+    def check(self):
+        checks.append(1)
+        if len(checks) > 2:
             raise SystemExit
         raise OperationalError("the broker went between the ping and the message")
 
-    monkeypatch.setattr(watchdog.Heart, "beat", beat)
+    monkeypatch.setattr(watchdog.Watchdog, "check", check)
     monkeypatch.setattr(watchdog.time, "sleep", lambda seconds: None)
     with pytest.raises(SystemExit):
-        watchdog._beat_for_ever()
-    assert len(beats) == 3
+        watchdog._watch_for_ever()
+    assert len(checks) == 3
 
 
 def test_a_tick_wakes_the_starter_for_a_start_whose_wake_up_was_lost(house, monkeypatch):

@@ -163,7 +163,7 @@ def test_a_restart_heals_all_that_rests_on_the_root(house, sts, rejected):
     root, mend = rejected
     leaves = stopped(house, root)
     mend()
-    second_look.look_again()
+    second_look.retry_rejected()
     due_now(level=0)
     house.work()
     assert set(statuses(house, leaves)) == {Status.ACTIVE}
@@ -172,7 +172,7 @@ def test_a_restart_heals_all_that_rests_on_the_root(house, sts, rejected):
 def test_a_restart_that_comes_too_early_leaves_all_quiet_again(house, sts, rejected):
     root, _mend = rejected
     stopped(house, root)
-    second_look.look_again()
+    second_look.retry_rejected()
     for _ in range(2):
         try_again()
         house.work()
@@ -199,9 +199,9 @@ def test_a_token_that_is_written_anew_has_the_root_tried(house, sts, monkeypatch
     good = file.read_text()
     file.write_text(sts.identity_token("system:other"))
     leaves = stopped(house, root)
-    assert second_look.look_at_files() == 0
+    assert second_look.retry_rewritten_files() == 0
     file.write_text(good)
-    assert second_look.look_at_files() == 1
+    assert second_look.retry_rewritten_files() == 1
     house.work()
     assert set(statuses(house, leaves)) == {Status.ACTIVE}
 
@@ -215,11 +215,11 @@ def test_a_new_token_that_is_rejected_as_well_is_tried_once(house, sts, monkeypa
     os.utime(file, (ahead, ahead))  # by a clock that is ahead of the database's
     sts.calls.clear()
     for _ in range(3):
-        second_look.look_at_files()
+        second_look.retry_rewritten_files()
         house.work()
     assert len(sts.calls) == 1
     file.unlink()
-    assert second_look.look_at_files() == 0
+    assert second_look.retry_rewritten_files() == 0
 
 
 def test_a_living_chain_is_tried_with_its_root_and_not_beside_it(house, sts, monkeypatch, tmp_path):

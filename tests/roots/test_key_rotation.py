@@ -13,7 +13,7 @@ from sessions.credentials.payloads import root_credentials
 from sessions.db.clock import database_now
 from sessions.engine import key_steps
 from sessions.engine.key_steps import DatabaseStore, work_due
-from sessions.engine.second_look import look_again
+from sessions.engine.second_look import retry_rejected
 from sessions.exceptions import Refused
 from sessions.ledger.events.roots import (
     KeyRotationAsked,
@@ -192,7 +192,7 @@ def test_a_passing_denial_heals_by_itself_and_a_lasting_one_waits(house, sts, ro
         work_due()
     assert rotation_of(root).due_at is None
     sts.iam.denied.clear()
-    look_again()  # a worker starts
+    retry_rejected()  # a worker starts
     work_due()
     assert rotation_of(root).step == Step.DONE
 
