@@ -19,6 +19,10 @@ from sessions.monitoring import counters
 # What waits is lost with its worker, so there is little waiting: in a backlog twice what the last
 # commit took, and else the least.
 MOST_IN_A_COMMIT = 200
+# A commit holds the ledgers of its teams, and who asks for a credential of theirs waits for it. So
+# it is made as large as fits into this by how long the one before took.
+COMMIT_SECONDS = 0.15
+LEAST_IN_A_FULL_COMMIT = 25
 LONGEST_BEFORE_COMMIT_SECONDS = 0.1
 LEAST_BEFORE_COMMIT_SECONDS = 0.02
 COMMITS_BEFORE_COMMIT = 2
@@ -47,6 +51,7 @@ class Outbox:
     held_back: list[Result] = field(default_factory=list)
     first_done_at: float = 0.0
     commit_seconds: float = 0.0
+    most: int = MOST_IN_A_COMMIT
 
     def put(self, row: Credential, outcome: Outcome) -> None:
         if not self.done:
@@ -54,7 +59,7 @@ class Outbox:
         self.done.append((row, outcome))
 
     def is_full(self) -> bool:
-        return len(self.done) >= MOST_IN_A_COMMIT
+        return len(self.done) >= self.most
 
     def take_up_again(self) -> None:
         """Have committed what waits for a team's lock that is free by now."""
@@ -98,6 +103,7 @@ class Outbox:
             results = [each for each in results if each[0].pk not in waiting]
             finished = [each for each in finished if each[0].pk not in waiting]
         self.commit_seconds = time.monotonic() - begun
+        self.most = most_after(len(results), self.commit_seconds, self.most)
         source_identity.go_on_without(
             row
             for row, outcome in results
@@ -115,6 +121,18 @@ class Outbox:
 
     def _store(self, results: list[Result]) -> Collection[str]:
         return commit(self.inbox.claim, results, self.inbox.needs)
+
+
+def most_after(results: int, seconds: float, most: int) -> int:
+    """Return how many results make the next commit a full one, after one of so many took `seconds`.
+
+    One of few tells little about many: what it has besides its rows weighs too much. It may only
+    make the next one larger.
+    """
+    fits = int(results * COMMIT_SECONDS / seconds) if seconds > 0 else MOST_IN_A_COMMIT
+    if results < LEAST_IN_A_FULL_COMMIT:
+        fits = max(fits, most)
+    return min(max(fits, LEAST_IN_A_FULL_COMMIT), MOST_IN_A_COMMIT)
 
 
 def _team_of_result(result: Result) -> str:
