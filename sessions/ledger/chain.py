@@ -1,15 +1,12 @@
 """The ledger: one append-only, hash-chained sequence of events per team.
 
-Each line's hash is SHA-256 over the previous line's hash and the line's canonical form: JSON with
-sorted keys and no blanks (RFC 8785 for the value types used here: text, whole numbers, booleans,
-null, lists, objects with ASCII keys).
+Each line's hash is SHA-256 over its canonical form, in which the previous line's hash stands. See
+`sessions.ledger.lines`.
 """
 
 import hashlib
-import json
 from collections.abc import Sequence
 from dataclasses import dataclass
-from datetime import UTC
 from typing import NoReturn
 from uuid import UUID
 
@@ -17,6 +14,7 @@ from django.db import connection, transaction
 
 from sessions.db.batches import in_batches
 from sessions.db.clock import database_now
+from sessions.ledger import lines
 from sessions.ledger.events import EventData, is_kind
 from sessions.ledger.events.people import TeamCreated
 from sessions.locks.turnstile import waiting_for
@@ -51,19 +49,18 @@ class Entry:
 
 
 def canonical(event: Event) -> bytes:
-    """The bytes that a line's hash speaks for: everything in it but the hash itself."""
-    content = {
-        "at": event.at.astimezone(UTC).isoformat(timespec="microseconds"),
-        "actor": event.actor,
-        "data": event.data,
-        "kind": str(event.kind),
-        "prev": event.prev,
-        "seq": event.seq,
-        "session_alias": event.session_alias,
-        "session_id": event.session_id,
-        "team_id": event.team_id,
-    }
-    return json.dumps(content, sort_keys=True, separators=(",", ":"), ensure_ascii=False).encode()
+    """Return the bytes that an event's hash speaks for: everything in it but the hash itself."""
+    return lines.canonical(
+        event.team_id,
+        event.seq,
+        event.at,
+        str(event.kind),
+        event.actor,
+        event.session_id,
+        event.session_alias,
+        event.data,
+        event.prev,
+    )
 
 
 def hold(team_id: object) -> LedgerHead | None:
