@@ -28,6 +28,7 @@ _SECRET = re.compile(r"[!#-&(-\[\]-_a-~]{16,256}", re.ASCII)
 _TOKEN = re.compile(rf"[!#-&(-\[\]-_a-~]{{1,{LONGEST_TOKEN}}}", re.ASCII)
 _ROLE_ID = re.compile(r"[A-Za-z0-9_+=,.@:-]{2,193}", re.ASCII)
 _USER_ID = re.compile(r"[A-Za-z0-9_+=,.@:/*-]{2,256}", re.ASCII)
+_REQUEST_ID = re.compile(r"[A-Za-z0-9-]{1,64}", re.ASCII)
 _ACCOUNT = re.compile(r"[0-9]{12}", re.ASCII)
 _CALLER_ARN = re.compile(
     r"arn:[a-z0-9-]{1,32}:(?:iam|sts)::[0-9]{12}:[!#-&(-\[\]-_a-~]{1,1900}", re.ASCII
@@ -45,6 +46,7 @@ class AssumedRole:
     arn: str
     assumed_role_id: str
     packed_policy_size: int | None
+    request_id: str = ""
 
 
 @dataclass(frozen=True)
@@ -81,7 +83,7 @@ def read_assumed_role(
         raise unacceptable(hop_number, "The answer's packed policy size is not a percentage.")
     credentials = read_credentials(answer, hop_number, now, timedelta(seconds=DURATION_SECONDS))
     role_id = _text(who, "AssumedRoleId", _ROLE_ID, "assumed role id", hop_number)
-    return AssumedRole(credentials, who["Arn"], role_id, size)
+    return AssumedRole(credentials, who["Arn"], role_id, size, _request_id(answer))
 
 
 def read_credentials(
@@ -147,6 +149,14 @@ def malformed(
         ),
         "",
     )
+
+
+def _request_id(answer: Mapping[str, Any]) -> str:
+    """Return by which id AWS, and CloudTrail, know the call; empty for none that can be."""
+    stated = answer.get("ResponseMetadata")
+    request_id = stated.get("RequestId") if isinstance(stated, Mapping) else None
+    is_one = isinstance(request_id, str) and _REQUEST_ID.fullmatch(request_id)
+    return str(request_id) if is_one else ""
 
 
 def _part(answer: Mapping[str, Any], name: str, hop_number: int) -> Mapping[str, Any]:

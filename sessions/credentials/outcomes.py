@@ -32,13 +32,18 @@ class Given:
 
 @dataclass(frozen=True)
 class Minted:
-    """AWS answered with credentials; `region` is where, and where CloudTrail has the call."""
+    """AWS answered with credentials; `region` is where, and where CloudTrail has the call.
+
+    `principal_id` is the assumed-role id, `request_id` names the call.
+    """
 
     credentials: AwsCredentials
     parent_access_key_id: str
     arn: str
     packed_policy_size: int | None = None
     region: str = ""
+    principal_id: str = ""
+    request_id: str = ""
 
 
 @dataclass(frozen=True)

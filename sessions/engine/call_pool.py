@@ -133,6 +133,8 @@ def assume(call: Call) -> Outcome:
         parent_access_key_id=call.base.access_key_id,
         arn=answer.arn,
         packed_policy_size=answer.packed_policy_size,
+        principal_id=answer.assumed_role_id,
+        request_id=answer.request_id,
         region=call.region,
     )
 

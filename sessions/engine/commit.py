@@ -211,6 +211,11 @@ def _entry(row: Credential, outcome: Outcome, needs: Sequence[Need]) -> Entry | 
                 arn=outcome.arn,
                 sts_region=outcome.region,
                 expires_at=credentials.expires_at,
+                principal_id=outcome.principal_id,
+                source_identity=row.request.get("source_identity", ""),
+                tags=dict(row.request.get("tags", ())) or None,
+                token_size=outcome.packed_policy_size,
+                request_id=outcome.request_id,
             )
             return _line(row, minted, needs)
         # One line per refusal, not one per try of an outage.

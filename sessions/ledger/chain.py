@@ -14,7 +14,7 @@ from django.db import connection, transaction
 
 from sessions.db.batches import in_batches
 from sessions.db.clock import database_now
-from sessions.ledger import lines
+from sessions.ledger import lines, origin
 from sessions.ledger.events import EventData, is_kind
 from sessions.ledger.events.people import TeamCreated
 from sessions.locks.turnstile import waiting_for
@@ -94,6 +94,8 @@ def append(team: object, entries: Sequence[Entry]) -> list[Event]:
         return []
     head = team if isinstance(team, LedgerHead) else hold(team) or _begin(str(team), entries[0])
     now = head.read_at or database_now()
+    asked_from = origin.current().as_data()
+    came_from = {origin.KEY: asked_from} if asked_from else {}
     events = []
     seq, prev = head.seq, head.hash
     for entry in entries:
@@ -106,7 +108,7 @@ def append(team: object, entries: Sequence[Entry]) -> list[Event]:
             actor=entry.actor,
             session_id=str(entry.session.pk) if entry.session else "",
             session_alias=entry.session.alias if entry.session else "",
-            data=entry.event.as_data(),
+            data=entry.event.as_data() | came_from,
             prev=prev,
         )
         prev = event.hash = hashlib.sha256(canonical(event)).hexdigest()

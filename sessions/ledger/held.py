@@ -5,16 +5,14 @@ deleted since.
 """
 
 from dataclasses import dataclass
-from datetime import datetime, timedelta
+from datetime import datetime
 
-from sessions.db.batches import in_batches
 from sessions.db.clock import database_now
+from sessions.ledger.events import as_stored
 from sessions.ledger.events.credentials import CredentialRevealed
 from sessions.ledger.events.people import MemberRemoved
 from sessions.models import Event
-
-# No role session of AWS lives longer; a chained one lives an hour.
-LOOK_BACK = timedelta(hours=12)
+from sessions.models.ledger import EXPIRES_AT, REVEALED
 
 
 @dataclass(frozen=True)
@@ -33,16 +31,11 @@ def held_by(team_id: object, username: str) -> list[Held]:
     """List that person's unexpired credentials of that team, the longest-lived first."""
     now = database_now()
     found: dict[str, Held] = {}
-    lines = Event.objects.filter(
-        team_id=str(team_id),
-        kind=CredentialRevealed.tag,
-        actor=username,
-        at__gte=now - LOOK_BACK,
-    )
-    for line in in_batches(lines, "seq", descending=True):
+    taken = Event.objects.filter(REVEALED, team_id=str(team_id), actor=username)
+    for line in taken.alias(until=EXPIRES_AT).filter(until__gt=as_stored(now)).order_by("-seq"):
         said = CredentialRevealed.read(line.data)
         until, key = said.expires_at, said.access_key_id
-        if until is not None and until > now and key not in found:
+        if until is not None and key not in found:
             found[key] = Held(key, line.session_alias, line.session_id, until, line.at, said.via)
     return sorted(found.values(), key=lambda held: held.until, reverse=True)
 

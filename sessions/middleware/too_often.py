@@ -4,12 +4,11 @@ import ipaddress
 import math
 from collections.abc import Callable
 
-from allauth.account.adapter import get_adapter
-from django.core.exceptions import PermissionDenied
 from django.http import HttpRequest, HttpResponse
 from django.shortcuts import render
 
 from sessions.middleware.api_errors import api_error, is_for_the_api
+from sessions.middleware.origin import client_address
 from sessions.monitoring.request_limits import TooOften
 
 MESSAGE = "That was too often. Ask again in {seconds} s."
@@ -29,12 +28,9 @@ def address_of(request: HttpRequest) -> str:
 
 
 def _network_of(request: HttpRequest, ipv4_prefix: int) -> str:
-    try:
-        address = ipaddress.ip_address(get_adapter(request).get_client_ip(request))
-    except (ValueError, PermissionDenied):  # who cannot be told apart is counted together
+    address = client_address(request)
+    if address is None:  # who cannot be told apart is counted together
         return "unknown"
-    if isinstance(address, ipaddress.IPv6Address):
-        address = address.ipv4_mapped or address
     prefix = ipv4_prefix if address.version == 4 else 64
     return str(ipaddress.ip_network(f"{address}/{prefix}", strict=False))
 

@@ -7,6 +7,23 @@ from datetime import datetime
 
 from django.db import models
 
+from sessions.db.json_text import JsonText
+
+# What the ledger is searched by, as the indexes have it. A query finds an index only by the same
+# expression and condition, so it takes both from here.
+MINTED = models.Q(kind="credential.minted")
+REVEALED = models.Q(kind="credential.revealed")
+# SQLite finds an index by alternatives, and not by a list.
+WITH_A_KEY = MINTED | REVEALED | models.Q(kind="root.opened")
+BY_A_PERSON = ~models.Q(actor="worker")
+ACCESS_KEY_ID = JsonText("data", "access_key_id")
+PARENT_KEY_ID = JsonText("data", "parent_access_key_id")
+ROLE_SESSION_NAME = JsonText("data", "role_session_name")
+SOURCE_IDENTITY = JsonText("data", "source_identity")
+EXPIRES_AT = JsonText("data", "expires_at")
+ADDRESS = JsonText("data", "origin", "address")
+LATEST = models.F("seq").desc()
+
 
 class Event(models.Model):
     """Store one line: append-only, chained per team by `prev` → `hash`. See `sessions.ledger`.
@@ -31,12 +48,16 @@ class Event(models.Model):
         ]
         indexes = [
             models.Index(fields=["session_id", "-seq"], name="event_of_session"),
-            # What somebody has taken, and who has left: few lines among very many.
-            models.Index(
-                fields=["team_id", "actor", "-seq"],
-                name="event_revealed",
-                condition=models.Q(kind="credential.revealed"),
-            ),
+            models.Index(fields=["team_id", "-at"], name="event_at"),
+            # By what a record of CloudTrail says, and by where somebody acted from. Keys and names
+            # differ by themselves; the team's id in front would double these indexes.
+            models.Index(ACCESS_KEY_ID, LATEST, name="event_key", condition=WITH_A_KEY),
+            models.Index(PARENT_KEY_ID, LATEST, name="event_parent_key", condition=MINTED),
+            models.Index(ROLE_SESSION_NAME, LATEST, name="event_name", condition=MINTED),
+            models.Index(SOURCE_IDENTITY, LATEST, name="event_source_identity", condition=MINTED),
+            models.Index(ADDRESS, LATEST, name="event_address", condition=BY_A_PERSON),
+            # What somebody has taken, by how long they hold it; and who has left.
+            models.Index("team_id", "actor", EXPIRES_AT, name="event_held", condition=REVEALED),
             models.Index(
                 fields=["team_id", "-seq"],
                 name="event_removed",

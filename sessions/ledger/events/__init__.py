@@ -15,9 +15,11 @@ import importlib
 import pkgutil
 from collections.abc import Callable, Mapping
 from dataclasses import MISSING, Field, dataclass, field, fields
-from datetime import datetime
+from datetime import UTC, datetime
 from types import NoneType, UnionType
 from typing import Any, ClassVar, Self, TypeVar, dataclass_transform, get_args, get_type_hints
+
+from sessions.ledger import origin
 
 _KEY, _REST = "key", "rest"
 
@@ -115,9 +117,10 @@ KINDS: dict[str, type[EventData]] = {}
 def event(kind: Kind) -> Kind:
     """Make a class a frozen dataclass and a kind of event. A tag that is taken is refused."""
     shared(kind)
+    if any(column.key == origin.KEY for column in _columns(kind)):
+        raise ValueError(f"A line's {origin.KEY!r} is from where it was asked for.")
     if kind.tag in KINDS:
         raise ValueError(f"The tag {kind.tag!r} is already taken by {KINDS[kind.tag].__name__}.")
-    _columns(kind)
     KINDS[kind.tag] = kind
     return kind
 
@@ -143,6 +146,11 @@ def read(tag: str, data: Mapping[str, Any]) -> EventData:
 def moment(at: datetime | None) -> str:
     """Write a time as people read it in a summary."""
     return f"{at:%Y-%m-%d %H:%M} UTC" if at else "an unknown time"
+
+
+def as_stored(at: datetime) -> str:
+    """Write a time as lines store it: of one length, so that later ones are greater as texts."""
+    return at.astimezone(UTC).isoformat(timespec="seconds")
 
 
 # --- fields to JSON and back ----------------------------------------------------------------------
@@ -235,7 +243,7 @@ def _plain(value: Any) -> Any:
         case str():
             return str(value)  # of an enum, its value
         case datetime():
-            return value.isoformat(timespec="seconds")
+            return as_stored(value)
         case list() | tuple():
             return [_plain(each) for each in value]
         case Mapping():
@@ -253,7 +261,7 @@ def _read(kind: type[Said], data: Mapping[str, Any]) -> Said:
     columns = _columns(kind)
     for column in columns:
         if column.is_rest:
-            known = {each.key for each in columns if not each.is_rest}
+            known = {each.key for each in columns if not each.is_rest} | {origin.KEY}
             values[column.name] = {key: each for key, each in data.items() if key not in known}
         elif column.key in data or column.default is MISSING:
             values[column.name] = column.take(data.get(column.key))

@@ -1,6 +1,8 @@
 """Declare the events about credentials: issued, rejected, taken away."""
 
+from collections.abc import Mapping
 from datetime import datetime
+from typing import Any
 
 from sessions.ledger.events import EventData, ForPeople, event, moment, shared
 from sessions.snippets import FORMATS
@@ -20,7 +22,12 @@ class _AssumeRole(ForPeople):
 
 @event
 class CredentialMinted(_AssumeRole):
-    """Record what AWS issued at a hop: the line that a name in CloudTrail leads back to."""
+    """Record what AWS issued at a hop: the line that a name in CloudTrail leads back to.
+
+    `principal_id` is AWS's assumed-role id, `request_id` that of the call, and `token_size` the
+    percentage of what fits into a session token. Lines of before
+    they were kept have none of them.
+    """
 
     tag = "credential.minted"
     label = "credential issued"
@@ -30,6 +37,11 @@ class CredentialMinted(_AssumeRole):
     arn: str
     sts_region: str
     expires_at: datetime | None
+    principal_id: str = ""
+    source_identity: str = ""
+    tags: Mapping[str, Any] | None = None
+    token_size: int | None = None
+    request_id: str = ""
 
     def summary(self) -> str:
         until = f", valid until {moment(self.expires_at)}" if self.expires_at else ""
