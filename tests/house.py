@@ -151,10 +151,10 @@ def first_call_lies_too_long(monkeypatch) -> list[bool]:
 
     def note(run, lane, call, outcome):
         made.append(outcome is not None)
-        monkeypatch.setattr(call_pool, "LONGEST_IN_LINE_SECONDS", 60)
+        monkeypatch.setattr(call_pool, "LONGEST_QUEUED_SECONDS", 60)
         answered(run, lane, call, outcome)
 
-    monkeypatch.setattr(call_pool, "LONGEST_IN_LINE_SECONDS", -1)
+    monkeypatch.setattr(call_pool, "LONGEST_QUEUED_SECONDS", -1)
     monkeypatch.setattr(rotation.Run, "_answered", note)
     return made
 

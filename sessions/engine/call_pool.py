@@ -1,8 +1,8 @@
-"""The threads that wait for STS.
+"""Call STS from a pool of threads.
 
-They are handed more calls than they are, so that none is idle while the run commits what has come
-in. Where a call turns out to be pointless before its turn comes, or others hang, it is not made:
-the run decides anew.
+Each thread gets a short queue, so that none idles while the run commits results. A queued call is
+not made if it has become pointless before its turn, or waited too long behind calls that hang; the
+run then decides again.
 """
 
 import os
@@ -33,45 +33,45 @@ from sessions.engine.parents import Base
 
 log = structlog.get_logger(__name__)
 
-# For each thread, so many calls lie in line beside the one it makes: a commit takes about as long
-# as two calls.
-IN_LINE_PER_THREAD = 2
-LONGEST_IN_LINE_SECONDS = 1.0
+# So many calls are queued for each thread beside the one it makes: a commit takes about as long as
+# two calls.
+QUEUED_PER_THREAD = 2
+LONGEST_QUEUED_SECONDS = 1.0
 
 
 @dataclass
-class Errands:
-    """One run's calls. In `answers` lies what has come of each; None: it was not made.
+class CallPool:
+    """Hold one run's calls, and in `results` the outcome of each; None: it was not made.
 
-    `called` are the lanes of those under way, by the row that each is for. `refused` are parents
-    with the key that AWS has refused for their children. Once `ended`, no call is begun any more.
+    `called` are the lanes of the calls in flight, by the row that each is for. `rejected_keys` are
+    (parent, access key ID) that AWS has rejected for that parent's children. Once `ended`, no
+    further call is made.
     """
 
-    answers: SimpleQueue[tuple[Lane, Call, Outcome | None]] = field(default_factory=SimpleQueue)
+    results: SimpleQueue[tuple[Lane, Call, Outcome | None]] = field(default_factory=SimpleQueue)
     called: dict[str, Lane] = field(default_factory=dict)
-    refused: set[tuple[str, str]] = field(default_factory=set)
-    under_way: int = 0
+    rejected_keys: set[tuple[str, str]] = field(default_factory=set)
+    in_flight: int = 0
     ended: bool = False
 
-    def room(self, *, in_line: bool) -> int:
-        """Return how many more calls may be handed over now.
+    def free_slots(self, *, with_queue: bool) -> int:
+        """Count the calls that may be submitted now.
 
         Without a queue, the next free thread is for whoever comes next.
         """
-        return (
-            int(settings.CHAINWEB_STS_THREADS) * (1 + IN_LINE_PER_THREAD * in_line) - self.under_way
-        )
+        per_thread = 1 + QUEUED_PER_THREAD if with_queue else 1
+        return int(settings.CHAINWEB_STS_THREADS) * per_thread - self.in_flight
 
-    def hand_over(self, lane: Lane, call: Call) -> None:
-        """Has a thread make that call."""
-        self.under_way += 1
+    def submit(self, lane: Lane, call: Call) -> None:
+        """Queue a call for the next free thread."""
+        self.in_flight += 1
         self.called[call.row.pk] = lane
-        _line(os.getpid()).put((self, lane, call, time.monotonic()))
+        _jobs(os.getpid()).put((self, lane, call, time.monotonic()))
 
-    def answer(self, seconds: float) -> tuple[Lane, Call, Outcome | None]:
-        """The next one; waits for it that long. Raises `queue.Empty`."""
-        found = self.answers.get(timeout=seconds) if seconds else self.answers.get_nowait()
-        self.under_way -= 1
+    def next_result(self, seconds: float) -> tuple[Lane, Call, Outcome | None]:
+        """Wait up to `seconds` for the next result. Raises `queue.Empty`."""
+        found = self.results.get(timeout=seconds) if seconds else self.results.get_nowait()
+        self.in_flight -= 1
         self.called.pop(found[1].row.pk, None)
         return found
 
@@ -79,30 +79,31 @@ class Errands:
         """Return the rows that wait long for an answer."""
         return {pk for pk, lane in self.called.items() if lane.is_held_up()}
 
-    def attend_to(self, lane: Lane, call: Call, since: float) -> Outcome | None:
-        """Make a queued call in a thread, unless there is no point in it any more.
+    def execute(self, lane: Lane, call: Call, since: float) -> Outcome | None:
+        """Make a queued call in a thread, unless it has become pointless.
 
-        What a person has given for a root is used in any case: the run cannot have it again.
+        A root's call is made in any case: the run cannot get the codes in it a second time.
         """
         if not isinstance(call.base, AwsCredentials):
             return assume(call)
         signed_with = (str(call.row.parent_id), call.base.access_key_id)
-        too_long = time.monotonic() - since > LONGEST_IN_LINE_SECONDS
-        if self.ended or too_long or signed_with in self.refused or not lane.may_go_on(call, since):
+        too_late = time.monotonic() - since > LONGEST_QUEUED_SECONDS
+        is_rejected = signed_with in self.rejected_keys
+        if self.ended or too_late or is_rejected or not lane.may_go_on(call, since):
             return None
         outcome = assume(call)
         if isinstance(outcome, Refusal) and is_about_the_signer(
             lane.route.judged(call.region, outcome.error)
         ):
-            self.refused.add(signed_with)
+            self.rejected_keys.add(signed_with)
         return outcome
 
 
-_Line = SimpleQueue[tuple[Errands, Lane, Call, float]]
+_Jobs = SimpleQueue[tuple[CallPool, Lane, Call, float]]
 
 
 def assume(call: Call) -> Outcome:
-    """Makes one call; whatever it leads to is an outcome."""
+    """Make one call and turn whatever it leads to into an outcome."""
     row = call.row
     try:
         if isinstance(call.base, Base):
@@ -143,20 +144,20 @@ def _signed_with(call: Call) -> str:
     return call.base.access_key_id if isinstance(call.base, AwsCredentials) else ""
 
 
-def _serve(line: _Line) -> None:
+def _serve(jobs: _Jobs) -> None:
     while True:
-        errands, lane, call, since = line.get()
-        errands.answers.put((lane, call, errands.attend_to(lane, call, since)))
-        del errands, lane, call  # nothing secret stays in an idle thread
+        pool, lane, call, since = jobs.get()
+        pool.results.put((lane, call, pool.execute(lane, call, since)))
+        del pool, lane, call  # nothing secret stays in an idle thread
 
 
 @lru_cache(maxsize=1)
-def _line(process_id: int) -> _Line:
+def _jobs(process_id: int) -> _Jobs:
     """Make the threads and their queue once per process, after the fork.
 
     Plain threads and queues cost a fifth of an executor's futures.
     """
-    line: _Line = SimpleQueue()
+    jobs: _Jobs = SimpleQueue()
     for number in range(settings.CHAINWEB_STS_THREADS):
-        threading.Thread(target=_serve, args=(line,), name=f"sts-{number}", daemon=True).start()
-    return line
+        threading.Thread(target=_serve, args=(jobs,), name=f"sts-{number}", daemon=True).start()
+    return jobs

@@ -97,12 +97,12 @@ class Lanes:
     def __len__(self) -> int:
         return sum(len(lane.queue) for lane in self.lanes.values())
 
-    def next_calls(self, room: int) -> Iterator[tuple[Lane, Call]]:
-        """As many calls as may be made now, the lanes taking turns."""
+    def next_calls(self, limit: int) -> Iterator[tuple[Lane, Call]]:
+        """Yield up to `limit` calls that may be made now, the lanes taking turns."""
         busy = [lane for lane in self.lanes.values() if lane.queue]
-        while room > 0 and busy:
+        while limit > 0 and busy:
             for lane in list(busy):
-                if room == 0:
+                if limit == 0:
                     break
                 region = self._region(lane) if lane.queue else None
                 if region is None or not self._permitted(lane):
@@ -111,7 +111,7 @@ class Lanes:
                 lane.permits -= 1
                 lane.handed_over[region] += 1
                 lane.moved_at = now = time.monotonic()
-                room -= 1
+                limit -= 1
                 yield lane, replace(lane.queue.popleft(), region=region, handed_over_at=now)
 
     def _region(self, lane: Lane) -> str | None:

@@ -14,7 +14,7 @@ from sessions.aws.errors import AwsError
 from sessions.credentials import outcomes
 from sessions.credentials.outcomes import Blocked, Outcome, Refusal
 from sessions.db.clock import database_now
-from sessions.engine.call_pool import Errands
+from sessions.engine.call_pool import CallPool
 from sessions.engine.inbox import LOOK_AGAIN_SECONDS, Inbox
 from sessions.engine.lanes import Call, Lane, Lanes
 from sessions.engine.outbox import Outbox
@@ -39,8 +39,8 @@ class Run:
         self.inbox = Inbox(asked_only)
         self.outbox = Outbox(self.inbox)
         self.lanes = Lanes(asked=asked_only)
-        self.errands = Errands()
-        self.tree = Tree(self.inbox, self.outbox, self.lanes, self.errands)
+        self.pool = CallPool()
+        self.tree = Tree(self.inbox, self.outbox, self.lanes, self.pool)
 
     def work(self, limit: int, until: float) -> int:
         """Work until nothing is due, or until that moment of the monotonic clock.
@@ -59,13 +59,13 @@ class Run:
                     self._commit()
         finally:
             # Rows that are not begun go back to whoever comes next, also where this run has failed.
-            self.errands.ended = True
+            self.pool.ended = True
             self.inbox.release()
             counters.write()
         return self.inbox.held_in_all
 
     def _is_over(self, until: float) -> bool:
-        if self.errands.under_way or self.outbox.done:
+        if self.pool.in_flight or self.outbox.done:
             return False
         return not self._has_waiting() or time.monotonic() >= until
 
@@ -110,17 +110,17 @@ class Run:
         for call, error, left in self.lanes.shut_out():
             problem = outcomes.problem_of(error.at_hop(call.row.level))
             self.tree.finish(call.row, Blocked(problem, due_at=database_now() + left))
-        # Answers that wait for their commit are lost with this process, so there is a line only
-        # where there is a backlog.
-        room = self.errands.room(in_line=self.inbox.has_backlog())
-        for lane, call in self.lanes.next_calls(room):
+        # Answers that wait for their commit are lost with this process, so calls are queued for
+        # threads only where there is a backlog.
+        free_slots = self.pool.free_slots(with_queue=self.inbox.has_backlog())
+        for lane, call in self.lanes.next_calls(free_slots):
             if not self.inbox.holds(call.row):  # stopped, or taken over, since it was claimed
                 self.lanes.not_made(lane, call)
                 counters.add("claims_lost")
                 continue
             prepared = _prepared(call)
             if isinstance(prepared, Call):
-                self.errands.hand_over(lane, prepared)
+                self.pool.submit(lane, prepared)
             else:  # nothing to ask AWS
                 self.lanes.not_made(lane, call)
                 self.tree.finish(call.row, prepared)
@@ -128,15 +128,15 @@ class Run:
     # --- take answers -----------------------------------------------------------------------------
 
     def _take_answers(self) -> None:
-        if self.errands.under_way == 0:
+        if self.pool.in_flight == 0:
             if not self.outbox.done and self._has_waiting():
                 time.sleep(min(self.lanes.seconds_until_permit(), LOOK_AGAIN_SECONDS))
             return
         try:
             # Half a commit's patience, so that what is done does not wait for what is slow.
-            self._answered(*self.errands.answer(self.outbox.patience_seconds() / 2))
+            self._answered(*self.pool.next_result(self.outbox.patience_seconds() / 2))
             while not self.outbox.is_full():
-                self._answered(*self.errands.answer(0))
+                self._answered(*self.pool.next_result(0))
         except Empty:
             return
 
@@ -169,13 +169,13 @@ class Run:
         assert isinstance(call.base, Base)
         lane.handed_over[region] += 1
         base = replace(call.base, unanswered=True)
-        self.errands.hand_over(lane, replace(call, base=base, region=region, is_second=True))
+        self.pool.submit(lane, replace(call, base=base, region=region, is_second=True))
         return True
 
     # --- commit -----------------------------------------------------------------------------------
 
     def _is_time_to_commit(self) -> bool:
-        nothing_else_comes = self.errands.under_way == 0
+        nothing_else_comes = self.pool.in_flight == 0
         return self.outbox.is_time_to_commit(
             waited_for=self.tree.waiting, nothing_else_comes=nothing_else_comes
         )

@@ -11,7 +11,7 @@ from sessions.credentials.endpoints import Route
 from sessions.credentials.outcomes import Blocked, Deferred, Outcome, Refusal
 from sessions.credentials.timing import DEFERRED_FOR, PARENT_MARGIN
 from sessions.db.clock import database_now
-from sessions.engine.call_pool import Errands
+from sessions.engine.call_pool import CallPool
 from sessions.engine.inbox import LOOK_AGAIN_SECONDS, Inbox
 from sessions.engine.lanes import Call, Lanes
 from sessions.engine.outbox import Committed, Outbox
@@ -43,7 +43,7 @@ class WaitFor:
 class Tree:
     """Hold where each row of one run stands.
 
-    A row is `waiting` for its parent, in a lane, on an errand, or in the outbox. By fingerprint
+    A row is `waiting` for its parent, in a lane, in the call pool, or in the outbox. By fingerprint
     of the parent: `parents` as they were read, `bases` their opened credentials, `failed` what the
     lack of them means for what would be assumed from them, `expected` since when this run waits for
     another run to mint them.
@@ -52,7 +52,7 @@ class Tree:
     inbox: Inbox
     outbox: Outbox
     lanes: Lanes
-    errands: Errands
+    pool: CallPool
     parents: dict[str, Credential] = field(default_factory=dict)
     bases: dict[str, AwsCredentials] = field(default_factory=dict)
     failed: dict[str, Outcome] = field(default_factory=dict)
@@ -141,7 +141,7 @@ class Tree:
                 return blocked
             case True:
                 if parent.pk in self.scouts.sent:
-                    self.errands.refused.discard((parent.pk, base.access_key_id))
+                    self.pool.rejected_keys.discard((parent.pk, base.access_key_id))
                 return Ready(route_from(parent), Call(row, base, signed_by(parent, base)))
             case _:
                 return WaitFor(str(parent.pk))
@@ -237,7 +237,7 @@ class Tree:
 
     def held_up(self) -> set[str]:
         """Return the rows that wait long for an answer or for their call."""
-        held = self.errands.held_up() | {call.row.pk for call in self.lanes.held_up()}
+        held = self.pool.held_up() | {call.row.pk for call in self.lanes.held_up()}
         return held | self.scouts.held_by(held)
 
 

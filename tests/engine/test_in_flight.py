@@ -29,16 +29,16 @@ def in_flight(monkeypatch):
     """Do something once between STS's first answer and its intake by the run."""
 
     def between(do):
-        take_in, done = call_pool.Errands.answer, []
+        take_in, done = call_pool.CallPool.next_result, []
 
-        def answer(errands, seconds):
-            found = take_in(errands, seconds)
+        def next_result(pool, seconds):
+            found = take_in(pool, seconds)
             if not done:
                 done.append(1)
                 do()
             return found
 
-        monkeypatch.setattr(call_pool.Errands, "answer", answer)
+        monkeypatch.setattr(call_pool.CallPool, "next_result", next_result)
 
     return between
 

@@ -463,7 +463,7 @@ def test_a_slow_parent_delays_no_other_account(house, called):
     [lane] = run.lanes.lanes.values()
     lane.next_permit_at = time.monotonic() + 60
     if called:
-        lane.handed_over["eu-west-1"], run.errands.called = 1, {lane.queue.popleft().row.pk: lane}
+        lane.handed_over["eu-west-1"], run.pool.called = 1, {lane.queue.popleft().row.pk: lane}
     run.inbox.looked_at -= 60
     run._take_in(10, time.monotonic() + 60)
     assert len(run.inbox.rows) == 11
@@ -530,13 +530,13 @@ def test_a_key_that_is_refused_for_one_root_is_tried_for_another(house, sts):
     assert house.state(wrong).problem.code == "SignatureDoesNotMatch"
     house.start(right)
     run = rotation.Run(asked_only=False)
-    run.errands.refused.add((wrongs, key.access_key_id))
+    run.pool.rejected_keys.add((wrongs, key.access_key_id))
     run.work(10, time.monotonic() + 5)
     assert house.state(right).status is Status.ACTIVE
 
 
 def test_a_run_ends_though_calls_come_back_again_and_again(house, sts, monkeypatch):
-    monkeypatch.setattr(call_pool, "LONGEST_IN_LINE_SECONDS", -1)
+    monkeypatch.setattr(call_pool, "LONGEST_QUEUED_SECONDS", -1)
     [leaf] = house.chain(1)
     house.start(leaf)
     rotation.run(seconds=0.3)
