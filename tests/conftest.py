@@ -96,7 +96,7 @@ def parts_of_full_size(monkeypatch):
 def sts(sts_server):
     """The STS, with no faults and no calls of an earlier test."""
     sts_server.reset()
-    endpoints.forget()
+    endpoints.reset_breakers()
     return sts_server
 
 

@@ -172,10 +172,10 @@ def is_about_the_signer(error: AwsError) -> bool:
     return error.about in {About.CALLER, About.KEY}
 
 
-def fails_the_lane(error: AwsError) -> bool:
+def trips_breaker(error: AwsError) -> bool:
     """Tell if calls of the same account have no better chance for a while.
 
-    Throttling is the budget's business.
+    Throttling is not counted: the rate limit reacts to it.
     """
     return error.about in {About.MOMENT, About.CLOCK} and not isinstance(error, Throttled | Refused)
 
@@ -185,7 +185,7 @@ def is_unanswered(error: AwsError) -> bool:
 
     Another region may answer.
     """
-    return fails_the_lane(error) and error.about is not About.CLOCK
+    return trips_breaker(error) and error.about is not About.CLOCK
 
 
 def blocked_by_parent(outcome: Outcome, parent: Credential | None = None) -> Outcome:

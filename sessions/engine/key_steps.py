@@ -19,7 +19,7 @@ from sessions.aws.responses import CallerIdentity
 from sessions.aws.roots import ROOT_KINDS
 from sessions.aws.sts import caller_identity
 from sessions.chains.requests import root_row
-from sessions.credentials.endpoints import ask, route_of
+from sessions.credentials.endpoints import call_with_fallback, route_of
 from sessions.credentials.outcomes import cannot_open, problem_of, tries_before
 from sessions.credentials.payloads import (
     open_credentials,
@@ -242,7 +242,9 @@ class DatabaseStore:
 
     def who_is(self, key: AwsCredentials, _: str) -> CallerIdentity:
         """Ask STS whose that key is, at the root's STS region or at one that stands in for it."""
-        return ask(route_of(self.row.root), lambda region: caller_identity(key, region))
+        return call_with_fallback(
+            route_of(self.row.root), lambda region: caller_identity(key, region)
+        )
 
     def begin(self) -> None:
         key, signing = self.key(), self.signing()

@@ -69,15 +69,19 @@ class Lane:
     def may_go_on(self, call: Call, since: float) -> bool:
         """Tell if a call handed over then may still be made.
 
-        Its region is not shut and its account not throttled.
+        Its region takes calls and its account is not throttled.
         """
-        return since >= self.throttled_at and not self.route.at(call.region).is_shut()
+        return since >= self.throttled_at and not self.route.breaker(call.region).is_open()
 
     def is_held_up(self) -> bool:
         """Tell if what waits in the lane will wait longer: it has no permit, fails, or is slow."""
         now = time.monotonic()
         is_slow = self.handed_over.total() > 0 and now - self.moved_at > SLOW_AFTER_SECONDS
-        return is_slow or now < self.next_permit_at or self.route.at(self.route.now()).failures > 0
+        return (
+            is_slow
+            or now < self.next_permit_at
+            or self.route.breaker(self.route.current_region()).failures > 0
+        )
 
 
 @dataclass
@@ -125,7 +129,7 @@ class Lanes:
             for each in self.lanes.values()
         )
         share = max(settings.CHAINWEB_STS_THREADS // 2, 1) if others else math.inf
-        return lane.route.next(lane.handed_over) if under_way < share else None
+        return lane.route.next_region(lane.handed_over) if under_way < share else None
 
     def _permitted(self, lane: Lane) -> bool:
         if lane.permits > 0:
@@ -139,13 +143,13 @@ class Lanes:
         return lane.permits > 0
 
     def shut_out(self) -> Iterator[tuple[Call, AwsError, timedelta]]:
-        """Take out the calls that wait in a lane that is shut.
+        """Take out the calls of lanes that no region serves now.
 
-        Each with the last error and how long the lane stays shut.
+        Yields each with the last error and for how long.
         """
         for lane in self.lanes.values():
-            if lane.queue and lane.route.is_shut() and (error := lane.route.last_error()):
-                left = timedelta(seconds=lane.route.seconds_shut())
+            if lane.queue and lane.route.is_unavailable() and (error := lane.route.last_error()):
+                left = timedelta(seconds=lane.route.seconds_unavailable())
                 while lane.queue:
                     yield lane.queue.popleft(), error, left
 
@@ -181,7 +185,7 @@ class Lanes:
             rate_limit.throttled(lane.account)
             lane.permits = 0
             lane.throttled_at = time.monotonic()
-        lane.route.told(call.region, error)
+        lane.route.record(call.region, error)
 
     def seconds_until_permit(self) -> float:
         """Return the seconds until a lane that waits for its budget may go on; 1 if none does."""

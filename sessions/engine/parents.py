@@ -16,7 +16,7 @@ from sessions.aws.errors import AwsError, WaitingForPerson
 from sessions.aws.hop import root_fingerprint
 from sessions.aws.proof import About, Signed, Signer
 from sessions.aws.roots import ROOT_KINDS, RootKind
-from sessions.credentials.endpoints import Route, account_of, route, route_of
+from sessions.credentials.endpoints import Route, account_of, route_for, route_of
 from sessions.credentials.outcomes import (
     Blocked,
     Deferred,
@@ -25,8 +25,8 @@ from sessions.credentials.outcomes import (
     Outcome,
     Refusal,
     cannot_open,
-    fails_the_lane,
     not_its_own,
+    trips_breaker,
 )
 from sessions.credentials.payloads import open_credentials, open_root_secrets, root_credentials
 from sessions.credentials.timing import DEFERRED_FOR, PARENT_MARGIN
@@ -166,13 +166,13 @@ def _asked_for(root: AwsSession) -> AwsCredentials:
 
     Where that is a call to STS, its outcome counts for the region.
     """
-    way = route_of(root)
-    region = way.now()
+    route = route_of(root)
+    region = route.current_region()
     try:
         return root_credentials(root, region)
     except AwsError as error:
-        if ROOT_KINDS[root.kind].asks_sts(root.settings) and fails_the_lane(error):
-            way.told(region, error)
+        if ROOT_KINDS[root.kind].asks_sts(root.settings) and trips_breaker(error):
+            route.record(region, error)
         raise
 
 
@@ -205,7 +205,7 @@ def calling_account(parent: Credential) -> str:
 
 def route_from(parent: Credential) -> Route:
     """Find where a hop is called that is assumed from that parent."""
-    return route(calling_account(parent), parent.root.sts_home)
+    return route_for(calling_account(parent), parent.root.sts_home)
 
 
 def route_to(row: Credential) -> Route:
@@ -213,4 +213,4 @@ def route_to(row: Credential) -> Route:
     root = row.root
     if ROOT_KINDS[root.kind].asks_sts(root.settings):
         return route_of(root)
-    return route(f"root {root.pk}", root.sts_home, of_sts=False)
+    return route_for(f"root {root.pk}", root.sts_home, of_sts=False)

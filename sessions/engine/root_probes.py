@@ -11,7 +11,7 @@ from sessions.aws.responses import CallerIdentity
 from sessions.aws.roots import ROOT_KINDS
 from sessions.aws.sts import caller_identity
 from sessions.catalog.tested import TOLD_FOR
-from sessions.credentials.endpoints import ask, route
+from sessions.credentials.endpoints import call_with_fallback, route_for
 from sessions.credentials.outcomes import problem_of
 from sessions.credentials.payloads import open_root_secrets
 from sessions.db.clock import database_now
@@ -50,8 +50,9 @@ def run_root_probe(probe_id: str) -> None:
         secrets = open_root_secrets(probe.sealed_secrets, probe.place)
         if not secrets and session is not None:
             secrets = open_root_secrets(session.sealed_secrets, session.place)
-        identity = ask(
-            route(_account(probe), probe.region), lambda region: _identity(probe, secrets, region)
+        identity = call_with_fallback(
+            route_for(_account(probe), probe.region),
+            lambda region: _identity(probe, secrets, region),
         )
         if identity.is_root_user:
             raise Refused("RootUser", 0, *advice.root_user(identity.account))

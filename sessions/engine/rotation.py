@@ -163,7 +163,7 @@ class Run:
             if goes_elsewhere := lane.route.goes_elsewhere(call.region, error):
                 self.tree.place(call.row)
             return goes_elsewhere
-        region = lane.route.other_than(call.region)
+        region = lane.route.another_region(call.region)
         if region is None or not outcomes.is_unanswered(error) or call.is_second:
             return False
         assert isinstance(call.base, Base)

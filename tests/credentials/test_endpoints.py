@@ -221,9 +221,9 @@ def test_the_call_that_tries_the_first_region_moves_on_if_it_fails(house, sts, m
     sts.out_of_order[HOME] = ""
     house.start(leaf)
     work_through(house, 4)
-    way = endpoints.route(f"root {house.root.pk}", HOME)
-    assert way.at(HOME).is_shut()
-    way.at(HOME).shut_until = 0.0
+    way = endpoints.route_for(f"root {house.root.pk}", HOME)
+    assert way.breaker(HOME).is_open()
+    way.breaker(HOME).open_until = 0.0
     age(41, level=1)
     sts.calls.clear()
     rotation.run()
@@ -241,7 +241,7 @@ def test_what_stands_in_and_rejects_ends_no_session(house, sts):
     assert HOME in problem.message
     assert NEXT in problem.message
     sts.out_of_order.clear()
-    endpoints.forget()
+    endpoints.reset_breakers()
     let_time_pass()
     house.work()
     assert house.state(leaf).status is Status.ACTIVE
@@ -266,7 +266,7 @@ def test_without_any_region_what_lives_is_kept_and_the_first_is_named(house, sts
     state = house.state(leaf)
     assert (state.status, state.problem.retrying) == (Status.ACTIVE, True)
     sts.down = False
-    endpoints.forget()
+    endpoints.reset_breakers()
     let_time_pass()
     house.work()
     assert house.state(leaf).problem is None
@@ -285,12 +285,12 @@ def test_a_web_identity_is_asked_for_elsewhere_while_its_region_is_away(
     sts.out_of_order[""] = ""  # unsigned calls name no region
     house.start(leaf)
     work_through(house, 2)
-    failed = endpoints.route("111122223333", HOME).at(HOME)
+    failed = endpoints.route_for("111122223333", HOME).breaker(HOME)
     assert failed.failures == 2
     work_through(house, 1)
-    assert failed.is_shut()
+    assert failed.is_open()
     sts.out_of_order.clear()
-    endpoints._health.pop(("111122223333", NEXT), None)
+    endpoints._breakers.pop(("111122223333", NEXT), None)
     work_through(house, 2)
     [opened] = house.events(RootOpened)
     assert opened.data["sts_region"] == NEXT

@@ -10,7 +10,7 @@ from sessions.aws.names import partitions
 from sessions.aws.proof import About
 from sessions.aws.regions import ENABLED_BY_DEFAULT
 from sessions.credentials import endpoints
-from sessions.credentials.endpoints import FAILURES_TO_SHUT, route
+from sessions.credentials.endpoints import FAILURES_TO_OPEN, route_for
 from sessions.engine import lanes
 from sessions.engine.lanes import Call, Lanes
 from sessions.models import Credential
@@ -25,9 +25,9 @@ DEAD, WELL = "111122223333", "444455556666"
 def everybody_is_well(settings):
     settings.CHAINWEB_CALLS_PER_SECOND = 0
     settings.CHAINWEB_STS_THREADS = 8
-    endpoints.forget()
+    endpoints.reset_breakers()
     yield
-    endpoints.forget()
+    endpoints.reset_breakers()
 
 
 def ready(*, stand_ins=False, **accounts):
@@ -35,14 +35,14 @@ def ready(*, stand_ins=False, **accounts):
     for account, count in ((name[1:], number) for name, number in accounts.items()):
         for number in range(count):
             row = Credential(fingerprint=f"{account}-{number}", parent_id=f"parent-{account}")
-            found.add(route(account, HOME, of_sts=stand_ins), Call(row, BASE))
+            found.add(route_for(account, HOME, of_sts=stand_ins), Call(row, BASE))
     return found
 
 
 def fail(way, region=HOME):
-    """Lets calls at that region fail until it is shut."""
-    while not way.at(region).is_shut():
-        way.told(region, outage())
+    """Lets calls at that region fail until its breaker opens."""
+    while not way.breaker(region).is_open():
+        way.record(region, outage())
 
 
 def outage():
@@ -115,7 +115,7 @@ def test_a_call_not_made_uses_up_its_permit_and_returns_its_place():
 def test_a_lane_is_held_up_when_it_fails_has_no_permit_or_brings_no_answer(monkeypatch):
     found = ready(a1=3, a2=3, a3=3, a4=3)
     failing, poor, slow, well = found.lanes.values()
-    failing.route.told(HOME, outage())
+    failing.route.record(HOME, outage())
     poor.next_permit_at = time.monotonic() + 5
     calls = {lane.account: call for lane, call in found.next_calls(4)}
     slow.moved_at -= lanes.SLOW_AFTER_SECONDS + 0.1
@@ -132,7 +132,7 @@ def test_a_throttle_asks_the_budget_for_less(monkeypatch):
     [(lane, call)] = found.next_calls(1)
     found.finished(lane, call, Throttled("Throttling", 1, "Rate exceeded", ""))
     assert cut == ["1"]
-    assert not lane.route.at(HOME).failures
+    assert not lane.route.breaker(HOME).failures
 
 
 def test_what_a_broken_parent_blocks_is_taken_out_and_the_rest_stays():
@@ -151,7 +151,7 @@ def test_a_shut_regions_calls_go_to_the_next_a_few_until_one_answers():
     assert regions(found, 1) == [HOME]
     fail(way)
     assert regions(found, 8) == [NEXT, NEXT]
-    way.told(NEXT, None)
+    way.record(NEXT, None)
     assert regions(found, 4) == [NEXT] * 4
     assert list(found.shut_out()) == []
 
@@ -160,16 +160,16 @@ def test_one_failure_shuts_a_region_that_stands_in_and_the_next_is_tried():
     found = ready(stand_ins=True, a1=20)
     way = found.lanes["1", HOME].route
     fail(way)
-    way.told(NEXT, outage())
+    way.record(NEXT, outage())
     assert regions(found, 1) == [AFTER]
 
 
 def test_a_region_that_is_not_there_for_the_account_does_not_stand_in():
-    way = route("1", HOME)
+    way = route_for("1", HOME)
     fail(way)
     no = Refused("InvalidClientTokenId", 2, "No.", "Enable it.", about=About.REGION)
-    way.told(NEXT, no)
-    assert way.now() == AFTER
+    way.record(NEXT, no)
+    assert way.current_region() == AFTER
     assert way.goes_elsewhere(NEXT, no)
 
 
@@ -177,12 +177,12 @@ def test_one_call_tries_the_first_region_again_and_brings_all_back(monkeypatch):
     found = ready(stand_ins=True, a1=20)
     lane = found.lanes["1", HOME]
     fail(lane.route)
-    lane.route.told(NEXT, None)
+    lane.route.record(NEXT, None)
     later = time.monotonic() + 3600
     monkeypatch.setattr(endpoints.time, "monotonic", lambda: later)
     tried = list(found.next_calls(5))
     assert [call.region for _, call in tried] == [HOME, NEXT, NEXT, NEXT, NEXT]
-    assert lane.route.now() == NEXT
+    assert lane.route.current_region() == NEXT
     found.finished(*tried[0], None)
     assert regions(found, 3) == [HOME] * 3
 
@@ -192,21 +192,21 @@ def test_without_any_region_what_waits_is_told_what_the_first_said():
     way = found.lanes["1", HOME].route
     fail(way)
     for region in way.regions[1:]:
-        way.told(region, Unavailable("SSLError", 1, "Not secure.", ""))
+        way.record(region, Unavailable("SSLError", 1, "Not secure.", ""))
     assert regions(found, 3) == []
     assert {error.code for _, error, _ in found.shut_out()} == {"ConnectTimeoutError"}
 
 
 def test_a_wrong_clock_is_as_wrong_for_every_region():
-    way = route("1", HOME)
-    for _ in range(FAILURES_TO_SHUT):
-        way.told(HOME, ClockSkewed("SignatureDoesNotMatch", 1, "16 min behind", ""))
-    assert way.is_shut()
-    assert way.next({}) is None
+    way = route_for("1", HOME)
+    for _ in range(FAILURES_TO_OPEN):
+        way.record(HOME, ClockSkewed("SignatureDoesNotMatch", 1, "16 min behind", ""))
+    assert way.is_unavailable()
+    assert way.next_region({}) is None
 
 
 def test_what_a_region_that_stands_in_rejects_is_not_final():
-    way = route("1", HOME)
+    way = route_for("1", HOME)
     denied = Refused("AccessDenied", 1, "User: x is not authorized.", "Check the trust policy.")
     assert way.judged(HOME, denied) is denied
     told = way.judged(NEXT, denied)
@@ -219,8 +219,8 @@ def test_what_a_region_that_stands_in_rejects_is_not_final():
 
 
 def test_a_region_alone_in_its_partition_has_none_that_stands_in():
-    assert route("1", "eusc-de-east-1").regions == ("eusc-de-east-1",)
-    assert route("1", "cn-north-1").regions == ("cn-north-1", "cn-northwest-1")
+    assert route_for("1", "eusc-de-east-1").regions == ("eusc-de-east-1",)
+    assert route_for("1", "cn-north-1").regions == ("cn-north-1", "cn-northwest-1")
 
 
 def test_every_partition_has_regions_that_need_not_be_enabled():
@@ -235,16 +235,16 @@ def test_a_call_outside_of_a_run_is_repeated_once_at_the_next_region():
         raise outage()
 
     with pytest.raises(Unavailable):
-        endpoints.ask(route("1", HOME), call)
+        endpoints.call_with_fallback(route_for("1", HOME), call)
     assert asked == [HOME, NEXT]
 
 
 def test_a_call_outside_of_a_run_finds_the_first_region_well_again(monkeypatch):
     asked = []
-    way = route("1", HOME)
+    way = route_for("1", HOME)
     fail(way)
-    endpoints.ask(way, asked.append)
+    endpoints.call_with_fallback(way, asked.append)
     later = time.monotonic() + 3600
     monkeypatch.setattr(endpoints.time, "monotonic", lambda: later)
-    endpoints.ask(way, asked.append)
+    endpoints.call_with_fallback(way, asked.append)
     assert asked == [NEXT, HOME]

@@ -248,7 +248,7 @@ def test_a_wrong_clock_is_waited_for_and_named(house, sts, skew_seconds):
         assert state.next_rotation_at < database_now() + timedelta(seconds=65)
     assert house.state(house.root).problem is None
     sts.rules.skew_seconds = 0
-    endpoints.forget()
+    endpoints.reset_breakers()
     try_again()
     house.work()
     assert [state.problem for state in house.states(leaves)] == [None] * 3

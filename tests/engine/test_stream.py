@@ -13,7 +13,7 @@ from sessions.activations.start_stop import end_of_people_who_left, start_sessio
 from sessions.activations.status import Status
 from sessions.aws.errors import Unavailable
 from sessions.catalog.sessions import Draft, save_session
-from sessions.credentials.endpoints import FAILURES_TO_SHUT, route
+from sessions.credentials.endpoints import FAILURES_TO_OPEN, route_for
 from sessions.credentials.needs import needs_of
 from sessions.credentials.payloads import root_credentials
 from sessions.db.clock import database_now
@@ -84,10 +84,10 @@ def test_what_waits_for_an_account_without_answers_is_told_at_its_own_hop(house,
     gone = Unavailable(
         "ConnectTimeoutError", 1, "AWS could not be reached in time.", "Check the network."
     )
-    way = route("111122223333", "eu-west-1")
+    way = route_for("111122223333", "eu-west-1")
     for region in way.regions:
-        for _ in range(FAILURES_TO_SHUT):
-            way.told(region, gone)
+        for _ in range(FAILURES_TO_OPEN):
+            way.record(region, gone)
     house.work()
     assert (house.state(leaf).problem.code, house.state(leaf).problem.hop) == (
         "ConnectTimeoutError",

@@ -77,12 +77,12 @@ def test_an_outage_lengthens_no_first_try_after_a_denial(house, sts):
     due_now(level=1)
     sts.down = True
     for _ in range(8):
-        endpoints.forget()
+        endpoints.reset_breakers()
         rotation.run()
         due_now(level=1)
     assert min(rows(1).values_list("attempts", flat=True)) > 4
     sts.down = False
-    endpoints.forget()
+    endpoints.reset_breakers()
     sts.deny()
     house.work()
     assert {house.state(leaf).problem.code for leaf in leaves} == {"AccessDenied"}

@@ -296,7 +296,7 @@ def test_an_outage_of_iam_says_nothing_of_sts(house, sts, root):
     for _ in range(4):
         sts.fail_next("ServiceUnavailable", after=1)  # STS says who it is, IAM does not answer
         again()
-    assert [way.at(region).last_error for region in way.regions] == [None] * 4
+    assert [way.breaker(region).last_error for region in way.regions] == [None] * 4
     leaf = house.chained("Leaf", root)
     house.start(leaf)
     house.work()

@@ -77,7 +77,7 @@ def test_a_code_outlives_seconds_without_any_answer(house, sts, leaf):
     assert house.state(leaf).problem.retrying
     assert CODE not in repr(list(Credential.objects.values()))
     sts.down = False
-    endpoints.forget()
+    endpoints.reset_breakers()
     let_time_pass()
     house.work()
     assert house.state(leaf).status is Status.ACTIVE
@@ -123,7 +123,7 @@ def test_a_wrong_code_after_a_lost_one_is_told_plainly(house, sts, leaf):
     sts.down = True
     rotation.run()
     sts.down = False
-    endpoints.forget()
+    endpoints.reset_breakers()
     give_codes(leaf.link.assumer, house.ben, {"code": "999999"})
     house.work()
     assert house.state(leaf).problem.code == "AccessDenied"
@@ -133,7 +133,7 @@ def test_a_code_that_ran_out_unanswered_is_asked_for_again(house, sts, leaf):
     sts.down = True
     rotation.run()
     RootAnswer.objects.update(given_at=database_now() - CODE_LIFE)
-    endpoints.forget()
+    endpoints.reset_breakers()
     let_time_pass()
     sts.down = False
     house.work()
@@ -150,7 +150,7 @@ def test_a_code_is_tried_until_it_runs_out_and_no_longer(house, sts, leaf):
     sts.down = True
     rotation.run()
     RootAnswer.objects.update(given_at=database_now() - CODE_LIFE + timedelta(seconds=1))
-    endpoints.forget()
+    endpoints.reset_breakers()
     let_time_pass()
     rotation.run()
     assert base_row(leaf.link.assumer).due_at < database_now() + timedelta(seconds=1.1)
