@@ -149,10 +149,10 @@ def first_call_lies_too_long(monkeypatch) -> list[bool]:
     answered = rotation.Run._answered
     made: list[bool] = []
 
-    def note(run, lane, call, outcome):
+    def note(run, queue, call, outcome):
         made.append(outcome is not None)
         monkeypatch.setattr(call_pool, "LONGEST_QUEUED_SECONDS", 60)
-        answered(run, lane, call, outcome)
+        answered(run, queue, call, outcome)
 
     monkeypatch.setattr(call_pool, "LONGEST_QUEUED_SECONDS", -1)
     monkeypatch.setattr(rotation.Run, "_answered", note)

@@ -28,7 +28,7 @@ from sessions.credentials.outcomes import (
     is_about_the_signer,
     not_its_own,
 )
-from sessions.engine.lanes import Call, Lane
+from sessions.engine.account_queues import AccountQueue, Call
 from sessions.engine.parents import Base
 
 log = structlog.get_logger(__name__)
@@ -38,18 +38,20 @@ log = structlog.get_logger(__name__)
 QUEUED_PER_THREAD = 2
 LONGEST_QUEUED_SECONDS = 1.0
 
+Result = tuple[AccountQueue, Call, Outcome | None]
+
 
 @dataclass
 class CallPool:
     """Hold one run's calls, and in `results` the outcome of each; None: it was not made.
 
-    `called` are the lanes of the calls in flight, by the row that each is for. `rejected_keys` are
-    (parent, access key ID) that AWS has rejected for that parent's children. Once `ended`, no
-    further call is made.
+    `called` are the account queues of the calls in flight, by the row that each is for.
+    `rejected_keys` are (parent, access key ID) that AWS has rejected for that parent's children.
+    Once `ended`, no further call is made.
     """
 
-    results: SimpleQueue[tuple[Lane, Call, Outcome | None]] = field(default_factory=SimpleQueue)
-    called: dict[str, Lane] = field(default_factory=dict)
+    results: SimpleQueue[Result] = field(default_factory=SimpleQueue)
+    called: dict[str, AccountQueue] = field(default_factory=dict)
     rejected_keys: set[tuple[str, str]] = field(default_factory=set)
     in_flight: int = 0
     ended: bool = False
@@ -62,24 +64,24 @@ class CallPool:
         per_thread = 1 + QUEUED_PER_THREAD if with_queue else 1
         return int(settings.CHAINWEB_STS_THREADS) * per_thread - self.in_flight
 
-    def submit(self, lane: Lane, call: Call) -> None:
+    def submit(self, queue: AccountQueue, call: Call) -> None:
         """Queue a call for the next free thread."""
         self.in_flight += 1
-        self.called[call.row.pk] = lane
-        _jobs(os.getpid()).put((self, lane, call, time.monotonic()))
+        self.called[call.row.pk] = queue
+        _jobs(os.getpid()).put((self, queue, call, time.monotonic()))
 
-    def next_result(self, seconds: float) -> tuple[Lane, Call, Outcome | None]:
+    def next_result(self, seconds: float) -> Result:
         """Wait up to `seconds` for the next result. Raises `queue.Empty`."""
         found = self.results.get(timeout=seconds) if seconds else self.results.get_nowait()
         self.in_flight -= 1
         self.called.pop(found[1].row.pk, None)
         return found
 
-    def held_up(self) -> set[str]:
-        """Return the rows that wait long for an answer."""
-        return {pk for pk, lane in self.called.items() if lane.is_held_up()}
+    def stalled(self) -> set[str]:
+        """Return the rows whose call is in flight in a stalled queue."""
+        return {pk for pk, queue in self.called.items() if queue.is_stalled()}
 
-    def execute(self, lane: Lane, call: Call, since: float) -> Outcome | None:
+    def execute(self, queue: AccountQueue, call: Call, since: float) -> Outcome | None:
         """Make a queued call in a thread, unless it has become pointless.
 
         A root's call is made in any case: the run cannot get the codes in it a second time.
@@ -89,17 +91,17 @@ class CallPool:
         signed_with = (str(call.row.parent_id), call.base.access_key_id)
         too_late = time.monotonic() - since > LONGEST_QUEUED_SECONDS
         is_rejected = signed_with in self.rejected_keys
-        if self.ended or too_late or is_rejected or not lane.may_go_on(call, since):
+        if self.ended or too_late or is_rejected or not queue.may_still_call(call, since):
             return None
         outcome = assume(call)
         if isinstance(outcome, Refusal) and is_about_the_signer(
-            lane.route.judged(call.region, outcome.error)
+            queue.route.judged(call.region, outcome.error)
         ):
             self.rejected_keys.add(signed_with)
         return outcome
 
 
-_Jobs = SimpleQueue[tuple[CallPool, Lane, Call, float]]
+_Jobs = SimpleQueue[tuple[CallPool, AccountQueue, Call, float]]
 
 
 def assume(call: Call) -> Outcome:
@@ -146,9 +148,9 @@ def _signed_with(call: Call) -> str:
 
 def _serve(jobs: _Jobs) -> None:
     while True:
-        pool, lane, call, since = jobs.get()
-        pool.results.put((lane, call, pool.execute(lane, call, since)))
-        del pool, lane, call  # nothing secret stays in an idle thread
+        pool, queue, call, since = jobs.get()
+        pool.results.put((queue, call, pool.execute(queue, call, since)))
+        del pool, queue, call  # nothing secret stays in an idle thread
 
 
 @lru_cache(maxsize=1)

@@ -35,7 +35,7 @@ if cut[1] then
   rate = math.min(rate, tonumber(cut[1]) * 2 ^ (since_cut / RECOVERY))
 end
 """
-# KEYS: also the asking lane's bucket and the bulk lane's. ARGV: also the lane's share, wanted. A
+# KEYS: also the bucket that is asked and that of bulk. ARGV: also the share of the rate, wanted. A
 # bucket is the moment at which it was, or will be, empty; full, it holds at least one permit,
 # however slowly it fills. Answers permits and the milliseconds until the next one.
 TAKE = (

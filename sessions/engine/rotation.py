@@ -14,9 +14,9 @@ from sessions.aws.errors import AwsError
 from sessions.credentials import outcomes
 from sessions.credentials.outcomes import Blocked, Outcome, Refusal
 from sessions.db.clock import database_now
+from sessions.engine.account_queues import AccountQueue, AccountQueues, Call
 from sessions.engine.call_pool import CallPool
 from sessions.engine.inbox import LOOK_AGAIN_SECONDS, Inbox
-from sessions.engine.lanes import Call, Lane, Lanes
 from sessions.engine.outbox import Outbox
 from sessions.engine.parents import Base, prepare
 from sessions.engine.tree import Tree
@@ -38,9 +38,9 @@ class Run:
     def __init__(self, *, asked_only: bool) -> None:
         self.inbox = Inbox(asked_only)
         self.outbox = Outbox(self.inbox)
-        self.lanes = Lanes(asked=asked_only)
+        self.queues = AccountQueues(asked=asked_only)
         self.pool = CallPool()
-        self.tree = Tree(self.inbox, self.outbox, self.lanes, self.pool)
+        self.tree = Tree(self.inbox, self.outbox, self.queues, self.pool)
 
     def work(self, limit: int, until: float) -> int:
         """Work until nothing is due, or until that moment of the monotonic clock.
@@ -70,7 +70,7 @@ class Run:
         return not self._has_waiting() or time.monotonic() >= until
 
     def _has_waiting(self) -> bool:
-        return bool(len(self.lanes) or self.tree.expected or self.outbox.held_back)
+        return bool(len(self.queues) or self.tree.expected or self.outbox.held_back)
 
     # --- take in ----------------------------------------------------------------------------------
 
@@ -89,10 +89,10 @@ class Run:
         not_below: set[str] = set()
         if has_plenty:
             self.inbox.looked_at = time.monotonic()
-            held_up = self.tree.held_up()
-            if self.tree.workable(held_up) > limit // 2:
+            stalled = self.tree.stalled()
+            if self.tree.workable(stalled) > limit // 2:
                 return
-            not_below = {*self.tree.expected, *held_up, *self.lanes.parents_held_up()}
+            not_below = {*self.tree.expected, *stalled, *self.queues.stalled_parents()}
         if claimed := self.inbox.claim_due(limit, not_below):
             self.tree.admit(claimed)
 
@@ -107,22 +107,22 @@ class Run:
     def _call(self, until: float) -> None:
         if time.monotonic() >= until:
             return
-        for call, error, left in self.lanes.shut_out():
+        for call, error, left in self.queues.take_unavailable():
             problem = outcomes.problem_of(error.at_hop(call.row.level))
             self.tree.finish(call.row, Blocked(problem, due_at=database_now() + left))
         # Answers that wait for their commit are lost with this process, so calls are queued for
         # threads only where there is a backlog.
         free_slots = self.pool.free_slots(with_queue=self.inbox.has_backlog())
-        for lane, call in self.lanes.next_calls(free_slots):
+        for queue, call in self.queues.next_calls(free_slots):
             if not self.inbox.holds(call.row):  # stopped, or taken over, since it was claimed
-                self.lanes.not_made(lane, call)
+                self.queues.cancelled(queue, call)
                 counters.add("claims_lost")
                 continue
             prepared = _prepared(call)
             if isinstance(prepared, Call):
-                self.pool.submit(lane, prepared)
+                self.pool.submit(queue, prepared)
             else:  # nothing to ask AWS
-                self.lanes.not_made(lane, call)
+                self.queues.cancelled(queue, call)
                 self.tree.finish(call.row, prepared)
 
     # --- take answers -----------------------------------------------------------------------------
@@ -130,7 +130,7 @@ class Run:
     def _take_answers(self) -> None:
         if self.pool.in_flight == 0:
             if not self.outbox.done and self._has_waiting():
-                time.sleep(min(self.lanes.seconds_until_permit(), LOOK_AGAIN_SECONDS))
+                time.sleep(min(self.queues.seconds_until_permit(), LOOK_AGAIN_SECONDS))
             return
         try:
             # Half a commit's patience, so that what is done does not wait for what is slow.
@@ -140,36 +140,36 @@ class Run:
         except Empty:
             return
 
-    def _answered(self, lane: Lane, call: Call, outcome: Outcome | None) -> None:
+    def _answered(self, queue: AccountQueue, call: Call, outcome: Outcome | None) -> None:
         if outcome is None:
-            self.lanes.not_made(lane, call)
+            self.queues.cancelled(queue, call)
             self.tree.place(call.row)
             return
         error = outcome.error if isinstance(outcome, Refusal) else None
-        self.lanes.finished(lane, call, error)
-        counters.add("sts_calls", lane.account, error.code if error else "ok")
+        self.queues.finished(queue, call, error)
+        counters.add("sts_calls", queue.account, error.code if error else "ok")
         if not isinstance(outcome, Refusal):
             self.tree.finish(call.row, outcome)
-        elif not self._is_called_again(lane, call, outcome.error):
-            self.tree.conclude(call, _judged(lane, call, outcome))
+        elif not self._is_called_again(queue, call, outcome.error):
+            self.tree.conclude(call, _judged(queue, call, outcome))
 
-    def _is_called_again(self, lane: Lane, call: Call, error: AwsError) -> bool:
+    def _is_called_again(self, queue: AccountQueue, call: Call, error: AwsError) -> bool:
         """Have another region asked where this one says nothing to the call.
 
         A call with a code, which serves for seconds, is made at once and once more only; others
         wait for their turn.
         """
         if not _codes(call):
-            if goes_elsewhere := lane.route.goes_elsewhere(call.region, error):
+            if goes_elsewhere := queue.route.goes_elsewhere(call.region, error):
                 self.tree.place(call.row)
             return goes_elsewhere
-        region = lane.route.another_region(call.region)
+        region = queue.route.another_region(call.region)
         if region is None or not outcomes.is_unanswered(error) or call.is_second:
             return False
         assert isinstance(call.base, Base)
-        lane.handed_over[region] += 1
+        queue.in_flight[region] += 1
         base = replace(call.base, unanswered=True)
-        self.pool.submit(lane, replace(call, base=base, region=region, is_second=True))
+        self.pool.submit(queue, replace(call, base=base, region=region, is_second=True))
         return True
 
     # --- commit -----------------------------------------------------------------------------------
@@ -194,9 +194,9 @@ def _prepared(call: Call) -> Call | Outcome:
     return base.mint(call.region) if base.waits() else replace(call, base=base)
 
 
-def _judged(lane: Lane, call: Call, refusal: Refusal) -> Refusal:
+def _judged(queue: AccountQueue, call: Call, refusal: Refusal) -> Refusal:
     """Limit a rejection to what it proves beside what else its region has said."""
-    error = lane.route.judged(call.region, refusal.error)
+    error = queue.route.judged(call.region, refusal.error)
     # AWS may have taken the codes of this call, or of the one before it, without saying so.
     unanswered = isinstance(call.base, Base) and (
         call.base.unanswered or outcomes.is_unanswered(error)

@@ -11,9 +11,9 @@ from sessions.credentials.endpoints import Route
 from sessions.credentials.outcomes import Blocked, Deferred, Outcome, Refusal
 from sessions.credentials.timing import DEFERRED_FOR, PARENT_MARGIN
 from sessions.db.clock import database_now
+from sessions.engine.account_queues import AccountQueues, Call
 from sessions.engine.call_pool import CallPool
 from sessions.engine.inbox import LOOK_AGAIN_SECONDS, Inbox
-from sessions.engine.lanes import Call, Lanes
 from sessions.engine.outbox import Committed, Outbox
 from sessions.engine.parents import base_from, route_from, route_to, signed_by
 from sessions.models import Credential
@@ -43,15 +43,15 @@ class WaitFor:
 class Tree:
     """Hold where each row of one run stands.
 
-    A row is `waiting` for its parent, in a lane, in the call pool, or in the outbox. By fingerprint
-    of the parent: `parents` as they were read, `bases` their opened credentials, `failed` what the
-    lack of them means for what would be assumed from them, `expected` since when this run waits for
-    another run to mint them.
+    A row is `waiting` for its parent, in an account's queue, in the call pool, or in the outbox. By
+    fingerprint of the parent: `parents` as they were read, `bases` their opened credentials,
+    `failed` what the lack of them means for what would be assumed from them, `expected` since when
+    this run waits for another run to mint them.
     """
 
     inbox: Inbox
     outbox: Outbox
-    lanes: Lanes
+    queues: AccountQueues
     pool: CallPool
     parents: dict[str, Credential] = field(default_factory=dict)
     bases: dict[str, AwsCredentials] = field(default_factory=dict)
@@ -99,7 +99,7 @@ class Tree:
         """Queue a row if its parent is there, let it wait for the parent, or finish it."""
         match self._standing(row, may_wait=may_wait):
             case Ready(route, call):
-                self.lanes.add(route, call)
+                self.queues.add(route, call)
             case WaitFor(parent_id, elsewhere):
                 if elsewhere:
                     self.expected[parent_id] = time.monotonic()
@@ -194,7 +194,7 @@ class Tree:
         elif error.about is About.KEY:
             # One notice for the root, and no further call with a key that AWS has just rejected.
             error, home = error.at_hop(0), call.signed.home
-            seconds_ago = time.monotonic() - call.handed_over_at
+            seconds_ago = time.monotonic() - call.submitted_at
             problem = outcomes.problem_of(error)
             tried = self.scouts.reject(parent_id, problem, home, seconds_ago)
             refusal = Refusal(error, tried, home)
@@ -202,7 +202,7 @@ class Tree:
         self.finish(row, refusal)
 
     def _finish_queued_below(self, parent_id: str, outcome: Outcome) -> None:
-        for call in self.lanes.take_out(parent_id):
+        for call in self.queues.take_children_of(parent_id):
             self.finish(call.row, outcome)
 
     def settle(self, committed: Committed) -> None:
@@ -235,9 +235,9 @@ class Tree:
             count += len(frontier)
         return len(self.inbox.rows) - count
 
-    def held_up(self) -> set[str]:
-        """Return the rows that wait long for an answer or for their call."""
-        held = self.pool.held_up() | {call.row.pk for call in self.lanes.held_up()}
+    def stalled(self) -> set[str]:
+        """Return the rows whose call is late or stalled."""
+        held = self.pool.stalled() | {call.row.pk for call in self.queues.stalled()}
         return held | self.scouts.held_by(held)
 
 

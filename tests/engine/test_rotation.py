@@ -14,8 +14,8 @@ from sessions.credentials.payloads import root_credentials
 from sessions.db.clock import database_now
 from sessions.delivery.reveal import NotReady, reveal
 from sessions.engine import call_pool, claims, rotation
+from sessions.engine.account_queues import Call
 from sessions.engine.commit import commit
-from sessions.engine.lanes import Call
 from sessions.ledger.events.credentials import CredentialMinted, CredentialRevealed
 from sessions.ledger.events.sessions import SessionEnded
 from sessions.maintenance.demo import rotate_all

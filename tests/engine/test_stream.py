@@ -18,8 +18,8 @@ from sessions.credentials.needs import needs_of
 from sessions.credentials.payloads import root_credentials
 from sessions.db.clock import database_now
 from sessions.engine import call_pool, claims, inbox, rotation, tree, watchdog
+from sessions.engine.account_queues import Call
 from sessions.engine.commit import commit
-from sessions.engine.lanes import Call
 from sessions.ledger.events.sessions import SessionStarted
 from sessions.models import Activation, AwsSession, Credential, Heartbeat, Tally
 from sessions.monitoring import redis
@@ -460,10 +460,10 @@ def test_a_slow_parent_delays_no_other_account(house, called):
     start_sessions([house.chained("Other", house.iam_user("Other key"))], house.ben)
     run._take_in(10, time.monotonic() + 60)
     assert len(run.inbox.rows) == 10  # for what it knows, it has enough to do
-    [lane] = run.lanes.lanes.values()
-    lane.next_permit_at = time.monotonic() + 60
+    [queue] = run.queues.by_account.values()
+    queue.next_permit_at = time.monotonic() + 60
     if called:
-        lane.handed_over["eu-west-1"], run.pool.called = 1, {lane.queue.popleft().row.pk: lane}
+        queue.in_flight["eu-west-1"], run.pool.called = 1, {queue.calls.popleft().row.pk: queue}
     run.inbox.looked_at -= 60
     run._take_in(10, time.monotonic() + 60)
     assert len(run.inbox.rows) == 11

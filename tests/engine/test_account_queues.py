@@ -11,8 +11,8 @@ from sessions.aws.proof import About
 from sessions.aws.regions import ENABLED_BY_DEFAULT
 from sessions.credentials import endpoints
 from sessions.credentials.endpoints import FAILURES_TO_OPEN, route_for
-from sessions.engine import lanes
-from sessions.engine.lanes import Call, Lanes
+from sessions.engine import account_queues
+from sessions.engine.account_queues import AccountQueues, Call
 from sessions.models import Credential
 from sessions.secret import Secret
 
@@ -31,7 +31,7 @@ def everybody_is_well(settings):
 
 
 def ready(*, stand_ins=False, **accounts):
-    found = Lanes(asked=False)
+    found = AccountQueues(asked=False)
     for account, count in ((name[1:], number) for name, number in accounts.items()):
         for number in range(count):
             row = Credential(fingerprint=f"{account}-{number}", parent_id=f"parent-{account}")
@@ -53,91 +53,91 @@ def outage():
 
 def test_one_account_alone_may_use_all_there_is_and_two_share_the_threads():
     assert len(list(ready(a1=20).next_calls(16))) == 16
-    taken = [lane.account for lane, _ in ready(a1=20, a2=20).next_calls(16)]
+    taken = [queue.account for queue, _ in ready(a1=20, a2=20).next_calls(16)]
     assert (taken.count("1"), taken.count("2")) == (4, 4)
 
 
-def test_lanes_take_turns_so_that_a_long_one_starves_none():
-    assert [lane.account for lane, _ in ready(a1=20, a2=1).next_calls(3)] == ["1", "2", "1"]
+def test_queues_take_turns_so_that_a_long_one_starves_none():
+    assert [queue.account for queue, _ in ready(a1=20, a2=1).next_calls(3)] == ["1", "2", "1"]
 
 
-def test_calls_without_an_answer_shut_a_lane_and_the_rest_is_told_why():
+def test_calls_without_an_answer_open_a_breaker_and_the_rest_is_told_why():
     found = ready(a111122223333=10, a444455556666=2)
-    fail(found.lanes[DEAD, HOME].route)
-    assert {lane.account for lane, _ in found.next_calls(8)} == {WELL}
-    told = list(found.shut_out())
+    fail(found.by_account[DEAD, HOME].route)
+    assert {queue.account for queue, _ in found.next_calls(8)} == {WELL}
+    told = list(found.take_unavailable())
     assert len(told) == 10
     assert all(
         error.code == "ConnectTimeoutError" and left.total_seconds() > 0 for _, error, left in told
     )
 
 
-def test_a_failed_lane_is_tried_with_few_calls_and_one_answer_heals_it():
+def test_a_failed_queue_is_tried_with_few_calls_and_one_answer_heals_it():
     found = ready(a1=20)
-    [(lane, call)] = found.next_calls(1)
-    found.finished(lane, call, outage())
+    [(queue, call)] = found.next_calls(1)
+    found.finished(queue, call, outage())
     cautious = [call for _, call in found.next_calls(8)]
     assert len(cautious) == 2
-    found.finished(lane, cautious[0], None)
-    found.finished(lane, cautious[1], Refused("AccessDenied", 1, "No.", "Check the trust policy."))
+    found.finished(queue, cautious[0], None)
+    found.finished(queue, cautious[1], Refused("AccessDenied", 1, "No.", "Check the trust policy."))
     assert len(list(found.next_calls(8))) == 8
 
 
-def test_after_its_time_a_shut_lane_is_tried_with_one_call(monkeypatch):
+def test_after_its_time_an_open_breaker_is_tried_with_one_call(monkeypatch):
     found = ready(a1=20)
-    fail(found.lanes["1", HOME].route)
+    fail(found.by_account["1", HOME].route)
     assert list(found.next_calls(8)) == []
     later = time.monotonic() + 3600
     monkeypatch.setattr(endpoints.time, "monotonic", lambda: later)
     assert len(list(found.next_calls(8))) == 1
 
 
-def test_handed_over_calls_go_on_unless_throttled_or_shut():
+def test_submitted_calls_go_on_unless_throttled_or_unavailable():
     found = ready(a1=20)
     taken = list(found.next_calls(8))
-    (lane, call), since = taken[0], time.monotonic()
-    assert lane.may_go_on(call, since)
-    found.finished(lane, call, Throttled("Throttling", 1, "Rate exceeded", ""))
-    assert not lane.may_go_on(call, since)
-    assert lane.may_go_on(call, time.monotonic())
-    fail(lane.route)
-    assert not lane.may_go_on(call, time.monotonic())
+    (queue, call), since = taken[0], time.monotonic()
+    assert queue.may_still_call(call, since)
+    found.finished(queue, call, Throttled("Throttling", 1, "Rate exceeded", ""))
+    assert not queue.may_still_call(call, since)
+    assert queue.may_still_call(call, time.monotonic())
+    fail(queue.route)
+    assert not queue.may_still_call(call, time.monotonic())
 
 
 def test_a_call_not_made_uses_up_its_permit_and_returns_its_place():
     found = ready(a1=2)
-    [(lane, call)] = found.next_calls(1)
-    before = lane.permits
-    found.not_made(lane, call)
-    assert (lane.permits, lane.handed_over.total()) == (before, 0)
+    [(queue, call)] = found.next_calls(1)
+    before = queue.permits
+    found.cancelled(queue, call)
+    assert (queue.permits, queue.in_flight.total()) == (before, 0)
 
 
-def test_a_lane_is_held_up_when_it_fails_has_no_permit_or_brings_no_answer(monkeypatch):
+def test_a_queue_is_stalled_when_it_fails_has_no_permit_or_brings_no_answer(monkeypatch):
     found = ready(a1=3, a2=3, a3=3, a4=3)
-    failing, poor, slow, well = found.lanes.values()
+    failing, poor, slow, well = found.by_account.values()
     failing.route.record(HOME, outage())
     poor.next_permit_at = time.monotonic() + 5
-    calls = {lane.account: call for lane, call in found.next_calls(4)}
-    slow.moved_at -= lanes.SLOW_AFTER_SECONDS + 0.1
-    assert {call.row.pk.split("-")[0] for call in found.held_up()} == {"1", "2", "3"}
+    calls = {queue.account: call for queue, call in found.next_calls(4)}
+    slow.moved_at -= account_queues.SLOW_AFTER_SECONDS + 0.1
+    assert {call.row.pk.split("-")[0] for call in found.stalled()} == {"1", "2", "3"}
     found.finished(slow, calls["3"], None)
-    assert {call.row.pk.split("-")[0] for call in found.held_up()} == {"1", "2"}
-    assert not well.is_held_up()
+    assert {call.row.pk.split("-")[0] for call in found.stalled()} == {"1", "2"}
+    assert not well.is_stalled()
 
 
 def test_a_throttle_asks_the_budget_for_less(monkeypatch):
     cut = []
-    monkeypatch.setattr(lanes.rate_limit, "throttled", cut.append)
+    monkeypatch.setattr(account_queues.rate_limit, "throttled", cut.append)
     found = ready(a1=2)
-    [(lane, call)] = found.next_calls(1)
-    found.finished(lane, call, Throttled("Throttling", 1, "Rate exceeded", ""))
+    [(queue, call)] = found.next_calls(1)
+    found.finished(queue, call, Throttled("Throttling", 1, "Rate exceeded", ""))
     assert cut == ["1"]
-    assert not lane.route.breaker(HOME).failures
+    assert not queue.route.breaker(HOME).failures
 
 
 def test_what_a_broken_parent_blocks_is_taken_out_and_the_rest_stays():
     found = ready(a1=3, a2=2)
-    assert len(list(found.take_out("parent-1"))) == 3
+    assert len(list(found.take_children_of("parent-1"))) == 3
     assert len(found) == 2
 
 
@@ -147,18 +147,18 @@ def regions(found, number):
 
 def test_a_shut_regions_calls_go_to_the_next_a_few_until_one_answers():
     found = ready(stand_ins=True, a1=20)
-    way = found.lanes["1", HOME].route
+    way = found.by_account["1", HOME].route
     assert regions(found, 1) == [HOME]
     fail(way)
     assert regions(found, 8) == [NEXT, NEXT]
     way.record(NEXT, None)
     assert regions(found, 4) == [NEXT] * 4
-    assert list(found.shut_out()) == []
+    assert list(found.take_unavailable()) == []
 
 
 def test_one_failure_shuts_a_region_that_stands_in_and_the_next_is_tried():
     found = ready(stand_ins=True, a1=20)
-    way = found.lanes["1", HOME].route
+    way = found.by_account["1", HOME].route
     fail(way)
     way.record(NEXT, outage())
     assert regions(found, 1) == [AFTER]
@@ -175,26 +175,26 @@ def test_a_region_that_is_not_there_for_the_account_does_not_stand_in():
 
 def test_one_call_tries_the_first_region_again_and_brings_all_back(monkeypatch):
     found = ready(stand_ins=True, a1=20)
-    lane = found.lanes["1", HOME]
-    fail(lane.route)
-    lane.route.record(NEXT, None)
+    queue = found.by_account["1", HOME]
+    fail(queue.route)
+    queue.route.record(NEXT, None)
     later = time.monotonic() + 3600
     monkeypatch.setattr(endpoints.time, "monotonic", lambda: later)
     tried = list(found.next_calls(5))
     assert [call.region for _, call in tried] == [HOME, NEXT, NEXT, NEXT, NEXT]
-    assert lane.route.current_region() == NEXT
+    assert queue.route.current_region() == NEXT
     found.finished(*tried[0], None)
     assert regions(found, 3) == [HOME] * 3
 
 
 def test_without_any_region_what_waits_is_told_what_the_first_said():
     found = ready(stand_ins=True, a1=3)
-    way = found.lanes["1", HOME].route
+    way = found.by_account["1", HOME].route
     fail(way)
     for region in way.regions[1:]:
         way.record(region, Unavailable("SSLError", 1, "Not secure.", ""))
     assert regions(found, 3) == []
-    assert {error.code for _, error, _ in found.shut_out()} == {"ConnectTimeoutError"}
+    assert {error.code for _, error, _ in found.take_unavailable()} == {"ConnectTimeoutError"}
 
 
 def test_a_wrong_clock_is_as_wrong_for_every_region():
