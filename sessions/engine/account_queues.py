@@ -128,7 +128,7 @@ class AccountQueues:
             return True
         if time.monotonic() < queue.next_permit_at:
             return False
-        queue.permits, wait = rate_limit.take(
+        queue.permits, wait = rate_limit.acquire(
             queue.account, min(len(queue.calls), MOST_PERMITS), asked=self.asked
         )
         queue.next_permit_at = time.monotonic() + wait
@@ -176,7 +176,7 @@ class AccountQueues:
         queue.in_flight[call.region] -= 1
         queue.moved_at = time.monotonic()
         if isinstance(error, Throttled):
-            rate_limit.throttled(queue.account)
+            rate_limit.slow_down(queue.account)
             queue.permits = 0
             queue.throttled_at = time.monotonic()
         queue.route.record(call.region, error)

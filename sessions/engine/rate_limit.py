@@ -38,7 +38,7 @@ end
 # KEYS: also the bucket that is asked and that of bulk. ARGV: also the share of the rate, wanted. A
 # bucket is the moment at which it was, or will be, empty; full, it holds at least one permit,
 # however slowly it fills. Answers permits and the milliseconds until the next one.
-TAKE = (
+ACQUIRE = (
     _NOW
     + """
 local own = rate * tonumber(ARGV[2])
@@ -57,7 +57,7 @@ return {granted, 0}
 """
 )
 # At most one cut a second: one burst is one reason.
-CUT = (
+HALVE = (
     _NOW
     + """
 if since_cut < 1 then return 0 end
@@ -80,7 +80,7 @@ class _LocalBucket:
     rate: float = 0.0
     rate_at: float = 0.0
 
-    def take(self, limit: float, wanted: int) -> tuple[int, float]:
+    def acquire(self, limit: float, wanted: int) -> tuple[int, float]:
         now = time.monotonic()
         rate = self._rate(limit, now)
         empty_at = max(self.empty_at, now - max(BURST_SECONDS, 1 / rate))
@@ -90,7 +90,7 @@ class _LocalBucket:
         self.empty_at = empty_at + granted / rate
         return granted, 0.0
 
-    def cut(self, limit: float) -> None:
+    def halve(self, limit: float) -> None:
         now = time.monotonic()
         if now - self.rate_at >= 1:
             self.rate, self.rate_at = max(self._rate(limit, now) / 2, LEAST_RATE), now
@@ -106,15 +106,15 @@ class _LocalBucket:
 
 @dataclass
 class _Store:
-    """This process's connection, its scripts, and what it falls back on."""
+    """Hold this process's connection to Redis, its scripts, and its own buckets."""
 
     client: redis.Redis
     local: dict[str, _LocalBucket] = field(default_factory=dict)
     away_until: float = 0.0
 
     def __post_init__(self) -> None:
-        self.take = self.client.register_script(TAKE)
-        self.cut = self.client.register_script(CUT)
+        self.acquire = self.client.register_script(ACQUIRE)
+        self.halve = self.client.register_script(HALVE)
 
 
 @lru_cache(maxsize=1)
@@ -122,7 +122,7 @@ def _store(process_id: int) -> _Store:
     return _Store(client())
 
 
-def take(account: str, wanted: int, *, asked: bool) -> tuple[int, float]:
+def acquire(account: str, wanted: int, *, asked: bool) -> tuple[int, float]:
     """Return (calls that account may make now, seconds until the next one).
 
     The seconds count if there are none.
@@ -136,29 +136,29 @@ def take(account: str, wanted: int, *, asked: bool) -> tuple[int, float]:
         keys = [f"{bulk}:rate", f"{bulk}:asked" if asked else bulk, bulk]
         share = 1.0 if asked else BULK_SHARE
         try:
-            granted, wait_ms = store.take(keys=keys, args=[limit, share, wanted])
+            granted, wait_ms = store.acquire(keys=keys, args=[limit, share, wanted])
             return int(granted), int(wait_ms) / 1000
         except redis.RedisError as error:
-            _away(store, error)
-    return store.local.setdefault(account, _LocalBucket()).take(limit, wanted)
+            _fall_back(store, error)
+    return store.local.setdefault(account, _LocalBucket()).acquire(limit, wanted)
 
 
-def throttled(account: str) -> None:
-    """AWS has said that it is too much: fewer calls for that account from now on."""
+def slow_down(account: str) -> None:
+    """Halve an account's rate, after AWS has throttled a call of it."""
     limit = settings.CHAINWEB_CALLS_PER_SECOND
     if limit <= 0:
         return
     store = _store(os.getpid())
-    store.local.setdefault(account, _LocalBucket()).cut(limit)
+    store.local.setdefault(account, _LocalBucket()).halve(limit)
     if time.monotonic() >= store.away_until:
         try:
-            store.cut(keys=[f"chainweb:calls:{account}:rate"], args=[limit])
+            store.halve(keys=[f"chainweb:calls:{account}:rate"], args=[limit])
         except redis.RedisError as error:
-            _away(store, error)
+            _fall_back(store, error)
 
 
-def _away(store: _Store, error: redis.RedisError) -> None:
+def _fall_back(store: _Store, error: redis.RedisError) -> None:
     log.warning(
-        "the call budget is kept by this worker alone for a while", error=type(error).__name__
+        "the rate limit is kept by this worker alone for a while", error=type(error).__name__
     )
     store.away_until = time.monotonic() + 5.0

@@ -125,9 +125,9 @@ def test_a_queue_is_stalled_when_it_fails_has_no_permit_or_brings_no_answer(monk
     assert not well.is_stalled()
 
 
-def test_a_throttle_asks_the_budget_for_less(monkeypatch):
+def test_a_throttle_lowers_the_rate_limit(monkeypatch):
     cut = []
-    monkeypatch.setattr(account_queues.rate_limit, "throttled", cut.append)
+    monkeypatch.setattr(account_queues.rate_limit, "slow_down", cut.append)
     found = ready(a1=2)
     [(queue, call)] = found.next_calls(1)
     found.finished(queue, call, Throttled("Throttling", 1, "Rate exceeded", ""))

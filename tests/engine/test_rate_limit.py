@@ -17,12 +17,12 @@ def ten_a_second(valkey, settings):
 
 
 def take_all(*, asked=False):
-    return rate_limit.take(ACCOUNT, 1000, asked=asked)[0]
+    return rate_limit.acquire(ACCOUNT, 1000, asked=asked)[0]
 
 
 def test_a_burst_is_a_second_worth_and_then_one_has_to_wait(ten_a_second):
     assert take_all(asked=True) == 10
-    granted, wait_seconds = rate_limit.take(ACCOUNT, 1, asked=True)
+    granted, wait_seconds = rate_limit.acquire(ACCOUNT, 1, asked=True)
     assert granted == 0
     assert 0 < wait_seconds <= 0.11
 
@@ -40,13 +40,13 @@ def test_what_starts_have_taken_is_taken_from_the_bulk(ten_a_second):
 
 def test_accounts_do_not_count_on_each_other(ten_a_second):
     assert take_all(asked=True) == 10
-    assert rate_limit.take("444455556666", 1000, asked=True)[0] == 10
+    assert rate_limit.acquire("444455556666", 1000, asked=True)[0] == 10
 
 
 def test_a_limit_below_one_call_a_second_still_lets_bulk_through(valkey, settings):
     settings.CHAINWEB_CALLS_PER_SECOND = 0.5
     assert take_all() == 1
-    granted, wait_seconds = rate_limit.take(ACCOUNT, 1, asked=False)
+    granted, wait_seconds = rate_limit.acquire(ACCOUNT, 1, asked=False)
     assert (granted, wait_seconds > 2) == (0, True)
 
 
@@ -58,7 +58,7 @@ def test_permits_come_back_with_time(ten_a_second):
 
 def test_a_throttle_halves_the_rate_at_most_once_a_second(ten_a_second):
     for _ in range(5):
-        rate_limit.throttled(ACCOUNT)
+        rate_limit.slow_down(ACCOUNT)
     assert 4 <= take_all(asked=True) <= 6
 
 
@@ -74,23 +74,23 @@ def test_without_redis_a_worker_keeps_to_half_the_rate_by_itself(settings, monke
     rate_limit._store.cache_clear()
     try:
         assert take_all() == 5
-        granted, wait_seconds = rate_limit.take(ACCOUNT, 1, asked=False)
+        granted, wait_seconds = rate_limit.acquire(ACCOUNT, 1, asked=False)
         assert (granted, wait_seconds > 0) == (0, True)
-        rate_limit.throttled(ACCOUNT)
+        rate_limit.slow_down(ACCOUNT)
         time.sleep(0.5)
         assert take_all() <= 1
         settings.CHAINWEB_CALLS_PER_SECOND = 1.0
-        assert rate_limit.take("444455556666", 5, asked=False)[0] == 1
+        assert rate_limit.acquire("444455556666", 5, asked=False)[0] == 1
     finally:
         rate_limit._store.cache_clear()
 
 
 def test_a_throttle_hours_after_the_last_one_is_only_a_throttle():
     bucket = rate_limit._LocalBucket()
-    bucket.cut(10.0)
+    bucket.halve(10.0)
     bucket.rate_at -= 100_000
-    assert bucket.take(10.0, 100)[0] == 5
-    bucket.cut(10.0)
+    assert bucket.acquire(10.0, 100)[0] == 5
+    bucket.halve(10.0)
     assert bucket.rate == 2.5
 
 
