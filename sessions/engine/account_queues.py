@@ -18,7 +18,7 @@ from sessions.aws.errors import AwsError, Throttled
 from sessions.aws.proof import Signed
 from sessions.credentials.endpoints import Route
 from sessions.engine import rate_limit
-from sessions.engine.parents import Base
+from sessions.engine.parents import RootRequest
 from sessions.models import Credential
 
 # Permits are asked for in slices, so that no queue keeps a second's worth that another worker could
@@ -38,7 +38,7 @@ class Call:
     """
 
     row: Credential
-    base: AwsCredentials | Base | None
+    source: AwsCredentials | RootRequest | None
     signed: Signed = field(default_factory=Signed)
     region: str = ""
     submitted_at: float = 0.0

@@ -29,7 +29,7 @@ from sessions.credentials.outcomes import (
     not_its_own,
 )
 from sessions.engine.account_queues import AccountQueue, Call
-from sessions.engine.parents import Base
+from sessions.engine.parents import RootRequest
 
 log = structlog.get_logger(__name__)
 
@@ -86,9 +86,9 @@ class CallPool:
 
         A root's call is made in any case: the run cannot get the codes in it a second time.
         """
-        if not isinstance(call.base, AwsCredentials):
+        if not isinstance(call.source, AwsCredentials):
             return assume(call)
-        signed_with = (str(call.row.parent_id), call.base.access_key_id)
+        signed_with = (str(call.row.parent_id), call.source.access_key_id)
         too_late = time.monotonic() - since > LONGEST_QUEUED_SECONDS
         is_rejected = signed_with in self.rejected_keys
         if self.ended or too_late or is_rejected or not queue.may_still_call(call, since):
@@ -108,15 +108,15 @@ def assume(call: Call) -> Outcome:
     """Make one call and turn whatever it leads to into an outcome."""
     row = call.row
     try:
-        if isinstance(call.base, Base):
-            return call.base.mint(call.region)
-        assert call.base is not None
+        if isinstance(call.source, RootRequest):
+            return call.source.mint(call.region)
+        assert call.source is not None
         hop = Hop.from_json(row.request)
         if hop.fingerprint(str(row.team_id), str(row.parent_id)) != row.pk:
             # Another team's parent, or another role: what came of it would be handed out under this
             # row's name.
             return Refusal(not_its_own(row.level))
-        answer = assume_role(hop, call.base, call.region, row.level, signed=call.signed)
+        answer = assume_role(hop, call.source, call.region, row.level, signed=call.signed)
     except AwsError as error:
         return Refusal(as_proved(error, row, call.signed), signed_with=_signed_with(call))
     except Exception as error:  # noqa: BLE001  (the run waits for an answer, whatever this version makes of the request)
@@ -133,7 +133,7 @@ def assume(call: Call) -> Outcome:
         )
     return Minted(
         answer.credentials,
-        parent_access_key_id=call.base.access_key_id,
+        parent_access_key_id=call.source.access_key_id,
         arn=answer.arn,
         packed_policy_size=answer.packed_policy_size,
         principal_id=answer.assumed_role_id,
@@ -143,7 +143,7 @@ def assume(call: Call) -> Outcome:
 
 
 def _signed_with(call: Call) -> str:
-    return call.base.access_key_id if isinstance(call.base, AwsCredentials) else ""
+    return call.source.access_key_id if isinstance(call.source, AwsCredentials) else ""
 
 
 def _serve(jobs: _Jobs) -> None:

@@ -1,7 +1,7 @@
 """Find what a hop is assumed from: a root's credentials, the hop before, or why there are none.
 
-Base credentials that come of a person's answer or of a call are rows of their own and minted like
-hops: `Base` is that call.
+Root credentials that come of a person's answer or of a call are rows of their own, minted like
+hops: `RootRequest` is that call.
 """
 
 from collections.abc import Mapping
@@ -33,7 +33,7 @@ from sessions.credentials.timing import DEFERRED_FOR, PARENT_MARGIN
 from sessions.db.clock import database_now
 from sessions.engine.approval_steps import usable_state
 from sessions.models import AwsSession, Credential
-from sessions.roots import codes as answers
+from sessions.roots import codes
 from sessions.sealing import SealingError
 from sessions.secret import Secret
 
@@ -45,11 +45,11 @@ UNTIL_MOVED = timedelta(seconds=1)
 
 
 @dataclass(frozen=True)
-class Base:
-    """Hold all that a root's kind needs for base credentials, so that a thread needs no database.
+class RootRequest:
+    """Hold what a root's kind needs for its credentials, so that a thread needs no database.
 
-    `codes` are those of the answers that AWS takes once; `unanswered`: AWS was sent them before,
-    and gave no answer. `ran_out` says why codes that were given are not among them any more.
+    `codes` are the answers that AWS takes only once. `unanswered`: AWS was sent them before and
+    gave no answer. `ran_out` says why codes that were typed are not among them any more.
     """
 
     kind: RootKind
@@ -64,11 +64,11 @@ class Base:
         try:
             given = self.kind.base_credentials(self.settings, self.secrets, self.answers, region)
         except AwsError as error:
-            return Refusal(self._told(error), codes=self.codes, unanswered=self.unanswered)
+            return Refusal(self._explained(error), codes=self.codes, unanswered=self.unanswered)
         return Minted(given, parent_access_key_id="", arn="", region=region)
 
-    def _told(self, error: AwsError) -> AwsError:
-        """Say of a code that is missing or rejected what has become of it."""
+    def _explained(self, error: AwsError) -> AwsError:
+        """Add to an error about a code what has become of that code."""
         if isinstance(error, WaitingForPerson) and self.ran_out:
             said = f"The last code ran out before AWS took it: {self.ran_out}"
             return WaitingForPerson(error.code, 0, said, error.check)
@@ -82,23 +82,21 @@ class Base:
             )
         return error
 
-    def waits(self) -> bool:
-        """Tell if an answer is missing; issuing then says so without asking AWS."""
+    def lacks_answer(self) -> bool:
+        """Tell whether a person's answer is missing; `mint` then says so without asking AWS."""
         return any(ask.name not in self.answers for ask in self.kind.asks(self.settings))
 
 
-def prepare(row: Credential) -> Base | Refusal | Deferred:
-    """Open the secrets of a root's row that this run holds, and take what people have given.
+def prepare_root_request(row: Credential) -> RootRequest | Refusal | Deferred:
+    """Open the secrets of a root's row that this run holds, and take the codes typed for it.
 
-    A code is gone then,
-    unless it is put back with what comes of the call.
-
-    To be called right before the call is made, outside of any transaction.
+    The codes are gone then, unless they are restored with the outcome of the call. To be called
+    right before the call is made, outside of any transaction.
     """
     root, kind = row.root, ROOT_KINDS[row.root.kind]
     if root.team_id != row.team_id:
         return Refusal(not_its_own(0))
-    if not is_of_today(row):
+    if not is_current(row):
         return Deferred(UNTIL_MOVED)
     given: dict[str, Secret] = {}
     try:
@@ -110,27 +108,27 @@ def prepare(row: Credential) -> Base | Refusal | Deferred:
                 if state is not None:
                     given[ask.name] = state
         secrets = open_root_secrets(root.sealed_secrets, root.place)
-        codes, too_old = answers.take(row)
+        typed, too_old = codes.take(row)
     except AwsError as error:
         return Refusal(error)
     except SealingError as error:
         log.error("what a root holds does not open", root=str(root.pk), reason=str(error))
         return Refusal(cannot_open(0, str(error)))
-    given |= {each.name: each.code for each in codes}
+    given |= {each.name: each.code for each in typed}
     said = row.problem
     ran_out = said.message if said and said.retrying else "no worker came to it in time."
-    return Base(
+    return RootRequest(
         kind,
         root.settings,
         secrets,
         given,
-        codes=tuple(codes),
+        codes=tuple(typed),
         unanswered=said is not None and said.unanswered,
         ran_out=ran_out if too_old else "",
     )
 
 
-def is_of_today(row: Credential) -> bool:
+def is_current(row: Credential) -> bool:
     """Check that a root's row was made for the root as it is now, with the same key."""
     root, person = row.root, str(row.request.get("person", ""))
     team, kind = str(root.team_id), root.kind
@@ -139,15 +137,15 @@ def is_of_today(row: Credential) -> bool:
     )
 
 
-def base_from(parent: Credential) -> AwsCredentials | Refusal | Blocked | Deferred:
-    """Open the credentials of that parent if they can be used now."""
+def parent_credentials(parent: Credential) -> AwsCredentials | Refusal | Blocked | Deferred:
+    """Open a parent's credentials if they can be used now; else say why not."""
     try:
         if parent.level == 0 and parent.root.team_id != parent.team_id:
             return Refusal(not_its_own(0))
         if parent.level == 0 and not parent.is_kept_base:
-            if not is_of_today(parent):
+            if not is_current(parent):
                 return Deferred(UNTIL_MOVED)
-            return _asked_for(parent.root)
+            return _root_credentials(parent.root)
         now = database_now()
         if parent.is_live(now + PARENT_MARGIN):
             return open_credentials(parent)
@@ -161,11 +159,8 @@ def base_from(parent: Credential) -> AwsCredentials | Refusal | Blocked | Deferr
     return Deferred(DEFERRED_FOR)
 
 
-def _asked_for(root: AwsSession) -> AwsCredentials:
-    """Ask for a root's own credentials.
-
-    Where that is a call to STS, its outcome counts for the region.
-    """
+def _root_credentials(root: AwsSession) -> AwsCredentials:
+    """Get a root's own credentials; a failed call to STS counts at its region's breaker."""
     route = route_of(root)
     region = route.current_region()
     try:
@@ -177,10 +172,7 @@ def _asked_for(root: AwsSession) -> AwsCredentials:
 
 
 def signed_by(parent: Credential, base: AwsCredentials) -> Signed:
-    """Say whose credentials that parent's are.
-
-    That decides what an answer to a call with them proves.
-    """
+    """Say whose credentials a parent's are, which decides what AWS's answer to them proves."""
     account, home = calling_account(parent), parent.root.sts_home
     account = account if account.isdigit() else ""
     if parent.level > 0:
@@ -204,12 +196,12 @@ def calling_account(parent: Credential) -> str:
 
 
 def route_from(parent: Credential) -> Route:
-    """Find where a hop is called that is assumed from that parent."""
+    """Find the route of calls that are signed by a parent."""
     return route_for(calling_account(parent), parent.root.sts_home)
 
 
 def route_to(row: Credential) -> Route:
-    """Find where a root is asked for the base credentials that it keeps."""
+    """Find the route of the call for a root's cached credentials."""
     root = row.root
     if ROOT_KINDS[root.kind].asks_sts(root.settings):
         return route_of(root)

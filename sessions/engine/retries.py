@@ -19,7 +19,7 @@ from sessions.aws.roots import ROOT_KINDS
 from sessions.credentials.outcomes import Blocked, Outcome, Refusal, tries_before
 from sessions.credentials.timing import DEFERRED_FOR, PARENT_MARGIN, backoff, second_try, seldom
 from sessions.models import Credential, Problem
-from sessions.roots import codes as answers
+from sessions.roots import codes
 
 # Rejections of these are looked at again where nothing lives, too: a region is enabled, a key is
 # activated again.
@@ -138,7 +138,7 @@ def columns(
         said = replace(said, retrying=True, rejected=False)
     if row.is_kept_base:
         said = replace(said, tried=now)
-    if isinstance(outcome, Refusal) and due_at is not None and answers.put_back(row, outcome.codes):
+    if isinstance(outcome, Refusal) and due_at is not None and codes.put_back(row, outcome.codes):
         said = replace(said, unanswered=outcome.unanswered)
     return {
         "problem": said,

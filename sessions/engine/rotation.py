@@ -18,7 +18,7 @@ from sessions.engine.account_queues import AccountQueue, AccountQueues, Call
 from sessions.engine.call_pool import CallPool
 from sessions.engine.inbox import LOOK_AGAIN_SECONDS, Inbox
 from sessions.engine.outbox import Outbox
-from sessions.engine.parents import Base, prepare
+from sessions.engine.parents import RootRequest, prepare_root_request
 from sessions.engine.tree import Tree
 from sessions.monitoring import counters
 
@@ -166,10 +166,10 @@ class Run:
         region = queue.route.another_region(call.region)
         if region is None or not outcomes.is_unanswered(error) or call.is_second:
             return False
-        assert isinstance(call.base, Base)
+        assert isinstance(call.source, RootRequest)
         queue.in_flight[region] += 1
-        base = replace(call.base, unanswered=True)
-        self.pool.submit(queue, replace(call, base=base, region=region, is_second=True))
+        source = replace(call.source, unanswered=True)
+        self.pool.submit(queue, replace(call, source=source, region=region, is_second=True))
         return True
 
     # --- commit -----------------------------------------------------------------------------------
@@ -186,20 +186,20 @@ class Run:
 
 def _prepared(call: Call) -> Call | Outcome:
     """Add to a root's call what it needs, at the last moment; or say why it cannot be made."""
-    if call.base is not None:
+    if call.source is not None:
         return call
-    base = prepare(call.row)
-    if not isinstance(base, Base):
-        return base
-    return base.mint(call.region) if base.waits() else replace(call, base=base)
+    request = prepare_root_request(call.row)
+    if not isinstance(request, RootRequest):
+        return request
+    return request.mint(call.region) if request.lacks_answer() else replace(call, source=request)
 
 
 def _judged(queue: AccountQueue, call: Call, refusal: Refusal) -> Refusal:
     """Limit a rejection to what it proves beside what else its region has said."""
     error = queue.route.judged(call.region, refusal.error)
     # AWS may have taken the codes of this call, or of the one before it, without saying so.
-    unanswered = isinstance(call.base, Base) and (
-        call.base.unanswered or outcomes.is_unanswered(error)
+    unanswered = isinstance(call.source, RootRequest) and (
+        call.source.unanswered or outcomes.is_unanswered(error)
     )
     return Refusal(
         error, signed_with=refusal.signed_with, codes=_codes(call), unanswered=unanswered
@@ -207,4 +207,4 @@ def _judged(queue: AccountQueue, call: Call, refusal: Refusal) -> Refusal:
 
 
 def _codes(call: Call) -> tuple[outcomes.Given, ...]:
-    return call.base.codes if isinstance(call.base, Base) else ()
+    return call.source.codes if isinstance(call.source, RootRequest) else ()

@@ -15,7 +15,7 @@ from sessions.engine.account_queues import AccountQueues, Call
 from sessions.engine.call_pool import CallPool
 from sessions.engine.inbox import LOOK_AGAIN_SECONDS, Inbox
 from sessions.engine.outbox import Committed, Outbox
-from sessions.engine.parents import base_from, route_from, route_to, signed_by
+from sessions.engine.parents import parent_credentials, route_from, route_to, signed_by
 from sessions.models import Credential
 from sessions.roots.scouts import Scouts
 
@@ -44,7 +44,7 @@ class Tree:
     """Hold where each row of one run stands.
 
     A row is `waiting` for its parent, in an account's queue, in the call pool, or in the outbox. By
-    fingerprint of the parent: `parents` as they were read, `bases` their opened credentials,
+    fingerprint of the parent: `parents` as they were read, `opened` their opened credentials,
     `failed` what the lack of them means for what would be assumed from them, `expected` since when
     this run waits for another run to mint them.
     """
@@ -54,7 +54,7 @@ class Tree:
     queues: AccountQueues
     pool: CallPool
     parents: dict[str, Credential] = field(default_factory=dict)
-    bases: dict[str, AwsCredentials] = field(default_factory=dict)
+    opened: dict[str, AwsCredentials] = field(default_factory=dict)
     failed: dict[str, Outcome] = field(default_factory=dict)
     waiting: dict[str, list[Credential]] = field(default_factory=dict)
     expected: dict[str, float] = field(default_factory=dict)
@@ -112,17 +112,17 @@ class Tree:
             return Ready(route_to(row), Call(row, None))
         parent_id = str(row.parent_id)
         is_on_its_way = parent_id in self.inbox.rows or parent_id in self.expected
-        if is_on_its_way and parent_id not in self.bases:
+        if is_on_its_way and parent_id not in self.opened:
             return WaitFor(parent_id)
         if parent_id in self.failed:
             return self.failed[parent_id]
         parent = self.parents.get(parent_id)
         if parent is None:
             return Deferred(DEFERRED_FOR)
-        found = self.bases.get(parent_id) or base_from(parent)
+        found = self.opened.get(parent_id) or parent_credentials(parent)
         match found:
             case AwsCredentials():
-                self.bases[parent_id] = found
+                self.opened[parent_id] = found
                 return self._if_the_key_works(parent, row, found)
             case Refusal():
                 self.failed[parent_id] = outcomes.blocked_by_parent(found)
@@ -133,7 +133,7 @@ class Tree:
                 return found
 
     def _if_the_key_works(
-        self, parent: Credential, row: Credential, base: AwsCredentials
+        self, parent: Credential, row: Credential, found: AwsCredentials
     ) -> Ready | WaitFor | Blocked:
         """Have one row at a time find out about a root whose key AWS has rejected."""
         match self.scouts.ask(parent, row):
@@ -141,8 +141,8 @@ class Tree:
                 return blocked
             case True:
                 if parent.pk in self.scouts.sent:
-                    self.pool.rejected_keys.discard((parent.pk, base.access_key_id))
-                return Ready(route_from(parent), Call(row, base, signed_by(parent, base)))
+                    self.pool.rejected_keys.discard((parent.pk, found.access_key_id))
+                return Ready(route_from(parent), Call(row, found, signed_by(parent, found)))
             case _:
                 return WaitFor(str(parent.pk))
 
@@ -188,7 +188,7 @@ class Tree:
                 # anything else is tried.
                 refusal = Refusal(error.at_hop(0), signed_with=refusal.signed_with)
             # What waits looks again once its parent is issued.
-            self.bases.pop(parent_id, None)
+            self.opened.pop(parent_id, None)
             self.failed[parent_id] = Deferred(DEFERRED_FOR)
             self._finish_queued_below(parent_id, Deferred(DEFERRED_FOR))
         elif error.about is About.KEY:
@@ -218,7 +218,7 @@ class Tree:
             self.inbox.forget(row)
             self.parents[pk] = unminted.get(pk, row)
             if pk in committed.minted:
-                self.bases[pk] = committed.minted[pk]
+                self.opened[pk] = committed.minted[pk]
                 self.failed.pop(pk, None)
             elif pk not in unminted or not unminted[pk].is_live(long_enough):
                 self.failed[pk] = outcomes.blocked_by_parent(outcome, unminted.get(pk))

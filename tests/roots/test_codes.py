@@ -12,7 +12,7 @@ from sessions.catalog.sessions import Draft, save_session
 from sessions.credentials.outcomes import CODE_LIFE
 from sessions.db.clock import database_now
 from sessions.engine import rotation
-from sessions.engine.parents import Base
+from sessions.engine.parents import RootRequest
 from sessions.exceptions import Refused
 from sessions.ledger.events.roots import RootAnswered, RootOpened, RootWaits
 from sessions.models import Credential, RootAnswer
@@ -210,7 +210,7 @@ def test_a_worker_that_dies_with_a_code_leaves_the_question_open(house, sts, roo
     def die(call):
         raise SystemExit
 
-    monkeypatch.setattr(Base, "waits", die)
+    monkeypatch.setattr(RootRequest, "lacks_answer", die)
     with pytest.raises(SystemExit):
         house.work()
     assert RootAnswer.objects.count() == 0
