@@ -17,7 +17,7 @@ from sessions.models import Approval, ApprovalStage, AwsSession, Membership
 from sessions.monitoring import request_limits
 from sessions.permissions import Action, NotAllowed, may_answer
 from sessions.roots import approvals
-from sessions.roots.codes import codes_of, give_codes
+from sessions.roots.codes import code_challenges, submit_codes
 
 
 class AnswerIn(BaseModel):
@@ -60,8 +60,8 @@ def give_answer(request: HttpRequest, session_id: UUID, payload: AnswerIn) -> An
     root, member = _root_for(request, session_id)
     request_limits.take(request_limits.CODE, member.user_id, root.pk)
     sent = payload.model_dump()
-    unknown = sorted(set(sent) - {ask.name for ask in codes_of(root)})
-    if codes_of(root) and unknown:
+    unknown = sorted(set(sent) - {challenge.name for challenge in code_challenges(root)})
+    if code_challenges(root) and unknown:
         raise ApiError(
             422,
             "invalid",
@@ -73,7 +73,7 @@ def give_answer(request: HttpRequest, session_id: UUID, payload: AnswerIn) -> An
             422, "invalid", "Every field is text.", {name: ["Must be text."] for name in no_text}
         )
     try:
-        give_codes(root, member, sent)
+        submit_codes(root, member, sent)
     except (NotThere, RightLost):
         raise
     except Refused as refused:

@@ -16,8 +16,8 @@ CODE_LIFE = timedelta(minutes=1)
 
 
 @dataclass(frozen=True)
-class Given:
-    """A code in the hands of a worker: who has typed it for which ask, and when."""
+class TypedCode:
+    """A code in the hands of a worker: who has typed it for which challenge, and when."""
 
     name: str
     code: Secret
@@ -59,7 +59,7 @@ class Refusal:
     tried: datetime | None = None
     home: str = ""
     signed_with: str = ""
-    codes: tuple[Given, ...] = ()
+    codes: tuple[TypedCode, ...] = ()
     unanswered: bool = False
 
     @property

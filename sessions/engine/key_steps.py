@@ -174,7 +174,7 @@ class DatabaseStore:
 
     def signing(self) -> AwsCredentials:
         root = self.row.root
-        if not ROOT_KINDS[root.kind].asks(root.settings):
+        if not ROOT_KINDS[root.kind].challenges(root.settings):
             return self.key()
         base = root_row(root)
         if base is None or not base.is_live(database_now() + PARENT_MARGIN):

@@ -20,10 +20,10 @@ from sessions.credentials.endpoints import Route, account_of, route_for, route_o
 from sessions.credentials.outcomes import (
     Blocked,
     Deferred,
-    Given,
     Minted,
     Outcome,
     Refusal,
+    TypedCode,
     cannot_open,
     not_its_own,
     trips_breaker,
@@ -56,7 +56,7 @@ class RootRequest:
     settings: Mapping[str, str]
     secrets: Mapping[str, Secret]
     answers: Mapping[str, Secret]
-    codes: tuple[Given, ...] = ()
+    codes: tuple[TypedCode, ...] = ()
     unanswered: bool = False
     ran_out: str = ""
 
@@ -84,7 +84,7 @@ class RootRequest:
 
     def lacks_answer(self) -> bool:
         """Tell whether a person's answer is missing; `mint` then says so without asking AWS."""
-        return any(ask.name not in self.answers for ask in self.kind.asks(self.settings))
+        return any(each.name not in self.answers for each in self.kind.challenges(self.settings))
 
 
 def prepare_root_request(row: Credential) -> RootRequest | Refusal | Deferred:
@@ -100,15 +100,15 @@ def prepare_root_request(row: Credential) -> RootRequest | Refusal | Deferred:
         return Deferred(UNTIL_MOVED)
     given: dict[str, Secret] = {}
     try:
-        for ask in kind.asks(root.settings):
-            if ask.approval:
+        for challenge in kind.challenges(root.settings):
+            if challenge.approval:
                 state = usable_state(root, str(row.request.get("person", "")))
                 if isinstance(state, Deferred):
                     return state
                 if state is not None:
-                    given[ask.name] = state
+                    given[challenge.name] = state
         secrets = open_root_secrets(root.sealed_secrets, root.place)
-        typed, too_old = codes.take(row)
+        typed, too_old = codes.consume_codes(row)
     except AwsError as error:
         return Refusal(error)
     except SealingError as error:
@@ -178,10 +178,9 @@ def signed_by(parent: Credential, base: AwsCredentials) -> Signed:
     if parent.level > 0:
         return Signed(Signer.HOP, home, account)
     if parent.is_kept_base:
-        asks = ROOT_KINDS[parent.root.kind].asks(parent.root.settings)
-        return Signed(
-            Signer.ROOT_SESSION, home, account, by_code=any(not ask.approval for ask in asks)
-        )
+        kind = ROOT_KINDS[parent.root.kind]
+        by_code = bool(kind.code_challenges(parent.root.settings))
+        return Signed(Signer.ROOT_SESSION, home, account, by_code=by_code)
     return Signed(Signer.ROOT_IDENTITY if base.session_token else Signer.ROOT_KEY, home, account)
 
 

@@ -19,7 +19,7 @@ from sessions.aws.roots import ROOT_KINDS
 from sessions.credentials.outcomes import Blocked, Outcome, Refusal, tries_before
 from sessions.credentials.timing import DEFERRED_FOR, PARENT_MARGIN, backoff, second_try, seldom
 from sessions.models import Credential, Problem
-from sessions.roots import codes
+from sessions.roots.codes import restore_codes
 
 # Rejections of these are looked at again where nothing lives, too: a region is enabled, a key is
 # activated again.
@@ -63,9 +63,8 @@ def due_after(
 
 def _asks_for_a_code(row: Credential) -> bool:
     """Tell whether a try without a code would only find that a person has to type one first."""
-    return row.level == 0 and any(
-        not ask.approval for ask in ROOT_KINDS[row.root.kind].asks(row.root.settings)
-    )
+    kind = ROOT_KINDS[row.root.kind]
+    return row.level == 0 and bool(kind.code_challenges(row.root.settings))
 
 
 def _is_worth_one_more(error: AwsError, row: Credential) -> bool:
@@ -138,7 +137,7 @@ def columns(
         said = replace(said, retrying=True, rejected=False)
     if row.is_kept_base:
         said = replace(said, tried=now)
-    if isinstance(outcome, Refusal) and due_at is not None and codes.put_back(row, outcome.codes):
+    if isinstance(outcome, Refusal) and due_at is not None and restore_codes(row, outcome.codes):
         said = replace(said, unanswered=outcome.unanswered)
     return {
         "problem": said,

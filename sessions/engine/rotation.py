@@ -206,5 +206,5 @@ def _judged(queue: AccountQueue, call: Call, refusal: Refusal) -> Refusal:
     )
 
 
-def _codes(call: Call) -> tuple[outcomes.Given, ...]:
+def _codes(call: Call) -> tuple[outcomes.TypedCode, ...]:
     return call.source.codes if isinstance(call.source, RootRequest) else ()

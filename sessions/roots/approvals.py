@@ -40,7 +40,7 @@ def key_of(root: AwsSession, person: str) -> str:
 
 
 def asks_for_approval(root: AwsSession) -> bool:
-    return any(ask.approval for ask in ROOT_KINDS[root.kind].asks(root.settings))
+    return any(challenge.approval for challenge in ROOT_KINDS[root.kind].challenges(root.settings))
 
 
 def person_for(root: AwsSession, user: User) -> str:

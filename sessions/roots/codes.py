@@ -10,9 +10,9 @@ from collections.abc import Collection, Sequence
 from django.db import transaction
 
 from sessions import ledger, sealing
-from sessions.aws.roots import ROOT_KINDS, Ask
+from sessions.aws.roots import ROOT_KINDS, Challenge
 from sessions.chains.requests import root_row
-from sessions.credentials.outcomes import CODE_LIFE, Given
+from sessions.credentials.outcomes import CODE_LIFE, TypedCode
 from sessions.db.clock import database_now
 from sessions.exceptions import Refused
 from sessions.ledger import Entry
@@ -22,21 +22,21 @@ from sessions.models import AwsSession, Credential, Membership, RootAnswer
 from sessions.secret import Secret
 
 
-def codes_of(root: AwsSession) -> list[Ask]:
-    """Return the asks of this root that a person answers by typing."""
-    return [ask for ask in ROOT_KINDS[root.kind].asks(root.settings) if not ask.approval]
+def code_challenges(root: AwsSession) -> list[Challenge]:
+    """Return the challenges of this root that a person answers with a typed code."""
+    return ROOT_KINDS[root.kind].code_challenges(root.settings)
 
 
 @transaction.atomic
-def give_codes(root: AwsSession, member: Membership, typed: dict[str, str]) -> None:
+def submit_codes(root: AwsSession, member: Membership, typed: dict[str, str]) -> None:
     """Store a member's typed codes by name and retry what waits for them. Raises `Refused`.
 
     The caller has looked whether the member may, and wakes a worker.
     """
-    asks = codes_of(root)
-    if not asks:
+    challenges = code_challenges(root)
+    if not challenges:
         raise Refused("", f"“{root.alias}” needs no code.")
-    checked = {ask.name: _checked(ask, typed.get(ask.name, "")) for ask in asks}
+    checked = {each.name: _checked(each, typed.get(each.name, "")) for each in challenges}
     begin_answer(member, root)
     row = root_row(root, str(member.user_id) if ROOT_KINDS[root.kind].per_person else "")
     if row is None:
@@ -55,12 +55,12 @@ def give_codes(root: AwsSession, member: Membership, typed: dict[str, str]) -> N
     ledger.append(root.team_id, [Entry(answered, actor, root)])
 
 
-def _checked(ask: Ask, text: str) -> Secret:
+def _checked(challenge: Challenge, text: str) -> Secret:
     text = text.strip().replace(" ", "")
     try:
-        return Secret(ask.validate(text) if ask.validate else text)
+        return Secret(challenge.validate(text) if challenge.validate else text)
     except ValueError as error:
-        raise Refused(ask.name, str(error)) from None
+        raise Refused(challenge.name, str(error)) from None
 
 
 def retry_now(roots: Collection[Credential]) -> None:
@@ -79,7 +79,7 @@ def retry_now(roots: Collection[Credential]) -> None:
         stopped.update(problem=None, due_at=now, asked_at=now, attempts=0)
 
 
-def take(row: Credential) -> tuple[list[Given], bool]:
+def consume_codes(row: Credential) -> tuple[list[TypedCode], bool]:
     """Take the codes given for a row that this worker holds.
 
     They are gone with that. Tells as well whether any of them is too old.
@@ -93,7 +93,7 @@ def take(row: Credential) -> tuple[list[Given], bool]:
             .select_related("credential")
         )
         given = [
-            Given(
+            TypedCode(
                 each.name,
                 sealing.open_as_worker(each.sealed, each.place),
                 each.given_by,
@@ -107,7 +107,7 @@ def take(row: Credential) -> tuple[list[Given], bool]:
     return good, len(good) < len(given)
 
 
-def put_back(row: Credential, given: Sequence[Given]) -> bool:
+def restore_codes(row: Credential, given: Sequence[TypedCode]) -> bool:
     """Seal the codes again that AWS has not answered about.
 
     False if new ones were given since. Inside the transaction that says so.

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from uuid import UUID
 
-from sessions.aws.roots import Ask
+from sessions.aws.roots import Challenge
 from sessions.credentials.timing import PARENT_MARGIN
 from sessions.models import (
     Approval,
@@ -17,7 +17,7 @@ from sessions.models import (
 )
 from sessions.roots import approvals
 from sessions.roots.choices import picked_fields
-from sessions.roots.codes import codes_of
+from sessions.roots.codes import code_challenges
 
 
 @dataclass(frozen=True)
@@ -28,7 +28,7 @@ class Prompt:
     """
 
     root: AwsSession
-    codes: list[Ask]
+    codes: list[Challenge]
     asks_for_approval: bool
     approval: Approval | None
     credential: Credential | None
@@ -76,7 +76,7 @@ def at_root(root: AwsSession, member: Membership, now: datetime) -> Prompt | Non
     """Return what that root asks this member for; None if nothing."""
     if root.is_chained:  # what it was assumed from is being deleted
         return None
-    codes, approves = codes_of(root), approvals.asks_for_approval(root)
+    codes, approves = code_challenges(root), approvals.asks_for_approval(root)
     if not codes and not approves:
         return None
     person = approvals.person_for(root, member.user)

@@ -15,7 +15,7 @@ from sessions.engine import rotation
 from sessions.ledger.events.credentials import CredentialMinted
 from sessions.ledger.events.roots import RootOpened
 from sessions.models import AwsSession, Credential
-from sessions.roots.codes import give_codes
+from sessions.roots.codes import submit_codes
 from tests.engine.test_rotation import age
 from tests.house import draft_of
 
@@ -145,7 +145,7 @@ def test_a_session_token_is_asked_for_at_the_roots_sts_region(house, sts):
     leaf = house.chained("Leaf", root)
     house.start(leaf)
     house.work()
-    give_codes(root, house.ada, {"code": "123456"})
+    submit_codes(root, house.ada, {"code": "123456"})
     house.work()
     assert (regions(sts, "GetSessionToken"), regions(sts)) == (["eu-north-1"], ["eu-north-1"])
     assert house.state(leaf).status is Status.ACTIVE
@@ -158,7 +158,7 @@ def test_a_code_is_typed_once_though_the_region_does_not_answer(house, sts, brok
     house.start(leaf)
     house.work()
     sts.out_of_order[HOME] = broken
-    give_codes(root, house.ada, {"code": "123456"})
+    submit_codes(root, house.ada, {"code": "123456"})
     work_through(house)
     assert regions(sts, "GetSessionToken") == [HOME, NEXT]
     assert house.state(leaf).status is Status.ACTIVE
@@ -170,7 +170,7 @@ def test_a_code_goes_with_the_call_where_no_region_answers(house, sts):
     house.start(leaf)
     house.work()
     sts.down = True
-    give_codes(root, house.ada, {"code": "123456"})
+    submit_codes(root, house.ada, {"code": "123456"})
     work_through(house)
     assert len(regions(sts, "GetSessionToken")) <= 6
     assert house.state(leaf).status is Status.PENDING

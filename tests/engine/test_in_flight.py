@@ -15,7 +15,7 @@ from sessions.ledger.events.credentials import CredentialMinted
 from sessions.ledger.events.sessions import SessionDeleted
 from sessions.locks import parts
 from sessions.models import Credential
-from sessions.roots.codes import give_codes
+from sessions.roots.codes import submit_codes
 from tests.engine.test_reach import FAR, due_now, statuses, try_again
 from tests.engine.test_rotation import age
 from tests.house import crowd
@@ -122,7 +122,7 @@ def test_one_odd_answer_does_not_cost_the_code_that_a_person_typed(house, sts):
     leaves = [protected(house, root, f"Leaf {number}") for number in range(5)]
     for leaf in leaves:
         house.start(leaf)
-    give_codes(root, house.ben, {"code": CODE})
+    submit_codes(root, house.ben, {"code": CODE})
     house.work()
     age(40)
     sts.fail_next("InvalidClientTokenId", status=403)
@@ -139,7 +139,7 @@ def test_what_a_code_was_typed_for_is_asked_for_again_once_it_is_dead(house, sts
     leaves = [protected(house, root, f"Leaf {number}") for number in range(5)]
     first = protected(house, root, "First")
     house.start(first)
-    give_codes(root, house.ben, {"code": CODE})
+    submit_codes(root, house.ben, {"code": CODE})
     house.work()
     for leaf in leaves:
         house.start(leaf)
@@ -152,7 +152,7 @@ def test_what_a_code_was_typed_for_is_asked_for_again_once_it_is_dead(house, sts
         house.work()
         try_again()
     assert {state.problem.code for state in house.states(leaves)} == {"CodeNeeded"}
-    give_codes(root, house.ben, {"code": CODE})
+    submit_codes(root, house.ben, {"code": CODE})
     house.work()
     assert set(statuses(house, leaves)) == {Status.ACTIVE}
 

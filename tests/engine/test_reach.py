@@ -12,7 +12,7 @@ from sessions.db.clock import database_now
 from sessions.engine import rotation
 from sessions.ledger.events.credentials import CredentialRejected
 from sessions.models import Credential
-from sessions.roots.codes import give_codes
+from sessions.roots.codes import submit_codes
 from tests.engine.test_rotation import age, assumed
 from tests.house import ACCOUNT
 from tests.roots.test_approvals import approve, portal
@@ -77,7 +77,7 @@ def far_root(request, house, center, monkeypatch, tmp_path):
             return house.iam_user("Far key", region=FAR), lambda: None
         case "mfa":
             root = mfa_root(house, region=FAR)
-            return root, lambda: give_codes(root, house.ben, {"code": CODE})
+            return root, lambda: submit_codes(root, house.ben, {"code": CODE})
         case "ambient":
             return ambient(house, monkeypatch), lambda: None
         case "web-identity":

@@ -24,7 +24,7 @@ from sessions.engine.second_look import retry_rejected
 from sessions.models import CHAINED, Credential, Probe, ProbeState
 from sessions.monitoring.heartbeats import stamp
 from sessions.roots import scouts
-from sessions.roots.codes import give_codes
+from sessions.roots.codes import submit_codes
 from sessions.roots.key_rotation import ask_rotation
 from tests.engine.test_reach import due_now, statuses, try_again, web_identity
 from tests.engine.test_rotation import age, assumed
@@ -166,12 +166,12 @@ def test_a_dead_key_under_mfa_stays_told_until_somebody_gives_a_code(house, sts)
     house.start(leaf)
     house.work()
     key = sts.rules.keys.pop(root.settings["access_key_id"])
-    give_codes(root, house.ben, {"code": CODE})
+    submit_codes(root, house.ben, {"code": CODE})
     house.work()
     assert house.state(root, house.ada).problem.code == "InvalidClientTokenId"
     assert Credential.objects.get(root=root, level=0).due_at is None
     sts.rules.keys[key.access_key_id] = key
-    give_codes(root, house.ben, {"code": CODE})
+    submit_codes(root, house.ben, {"code": CODE})
     house.work()
     assert house.state(leaf).status is Status.ACTIVE
 

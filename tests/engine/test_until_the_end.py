@@ -18,7 +18,7 @@ from sessions.db.clock import database_now
 from sessions.engine import retries, rotation, second_look
 from sessions.engine.root_probes import run_root_probe
 from sessions.models import Credential
-from sessions.roots.codes import give_codes
+from sessions.roots.codes import submit_codes
 from tests.engine.test_reach import due_now, statuses, try_again, web_identity
 from tests.engine.test_retries import next_tries, started
 from tests.engine.test_rotation import age, assumed
@@ -243,14 +243,14 @@ def test_what_rests_on_a_code_is_not_claimed_before_it_is_given(house, sts):
     for leaf in leaves:
         house.start(leaf)
     house.work()
-    give_codes(root, house.ben, {"code": CODE})
+    submit_codes(root, house.ben, {"code": CODE})
     house.work()
     age(40)
     rows(0).filter(root=root).update(expires_at=database_now())
     house.work()
     assert {house.state(leaf).problem.code for leaf in leaves} == {"CodeNeeded"}
     assert not Credential.objects.filter(due_at__isnull=False).exists()
-    give_codes(root, house.ben, {"code": CODE})
+    submit_codes(root, house.ben, {"code": CODE})
     house.work()
     assert [house.state(leaf).problem for leaf in leaves] == [None] * 3
 

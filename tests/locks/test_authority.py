@@ -36,7 +36,7 @@ from sessions.people.memberships import (
 from sessions.people.people import create_person, rename_in_cloudtrail
 from sessions.people.tokens import create_token, revoke_token
 from sessions.roots import approvals
-from sessions.roots.codes import give_codes
+from sessions.roots.codes import submit_codes
 from sessions.roots.key_rotation import ask_rotation
 from sessions.secret import Secret
 from tests.house import PASSWORD
@@ -96,7 +96,7 @@ ACTS = {
     "revoke": lambda house, ann: revoke_token(Token.objects.get(user=house.ben.user), ann),
     "invite": lambda house, ann: invite(ann, Role.ADMIN),
     "withdraw": lambda house, ann: revoke_invitation(house.invitation, ann),
-    "code": lambda house, ann: give_codes(house.root, ann, {}),
+    "code": lambda house, ann: submit_codes(house.root, ann, {}),
     "approval": lambda house, ann: approvals.ask_approval(house.root, ann),
     "key": lambda house, ann: ask_rotation(house.root, ann),
 }

@@ -23,7 +23,7 @@ from sessions.ledger.events.roots import (
 )
 from sessions.models import AwsSession, Credential, KeyRotation
 from sessions.roots import key_rotation
-from sessions.roots.codes import give_codes
+from sessions.roots.codes import submit_codes
 from sessions.roots.key_rotation import ask_again, ask_rotation, rotation_of
 from tests.roots.test_codes import CODE, mfa_root, protected
 
@@ -263,7 +263,7 @@ def test_a_user_with_mfa_signs_with_the_session_of_one_code(house, sts, iam):
     assert rotation_of(root).ended_at is None
     leaf = protected(house, root, "Leaf")
     house.start(leaf)
-    give_codes(root, house.ben, {"code": CODE})
+    submit_codes(root, house.ben, {"code": CODE})
     house.work()
     ask_again(rotation_of(root), house.ada)
     work_due()

@@ -11,13 +11,13 @@ import pytest
 from sessions.activations.start_stop import stop_session
 from sessions.activations.status import Status
 from sessions.credentials import endpoints
-from sessions.credentials.outcomes import CODE_LIFE, Given
+from sessions.credentials.outcomes import CODE_LIFE, TypedCode
 from sessions.db.clock import database_now
 from sessions.engine import rotation
 from sessions.ledger.events.roots import RootAnswered
 from sessions.models import Credential, RootAnswer
 from sessions.roots import codes
-from sessions.roots.codes import give_codes
+from sessions.roots.codes import submit_codes
 from sessions.secret import Secret
 from tests.credentials.test_endpoints import HOME, NEXT, let_time_pass, regions
 from tests.engine.test_rotation import age
@@ -34,7 +34,7 @@ def leaf(house, sts):
     leaf = protected(house, root, "Leaf")
     house.start(leaf)
     house.work()
-    give_codes(root, house.ben, {"code": CODE})
+    submit_codes(root, house.ben, {"code": CODE})
     return leaf
 
 
@@ -45,7 +45,7 @@ def asked(sts):
 def new_code_typed(house, sts, leaf, code="654321"):
     key_id = leaf.link.assumer.settings["access_key_id"]
     sts.rules.keys[key_id] = replace(sts.rules.keys[key_id], mfa_device=(SERIAL, code))
-    give_codes(leaf.link.assumer, house.ben, {"code": code})
+    submit_codes(leaf.link.assumer, house.ben, {"code": code})
 
 
 def new_code(house, sts, leaf):
@@ -124,7 +124,7 @@ def test_a_wrong_code_after_a_lost_one_is_told_plainly(house, sts, leaf):
     rotation.run()
     sts.down = False
     endpoints.reset_breakers()
-    give_codes(leaf.link.assumer, house.ben, {"code": "999999"})
+    submit_codes(leaf.link.assumer, house.ben, {"code": "999999"})
     house.work()
     assert house.state(leaf).problem.code == "AccessDenied"
 
@@ -159,8 +159,8 @@ def test_a_code_is_tried_until_it_runs_out_and_no_longer(house, sts, leaf):
 def test_a_newer_code_is_not_replaced_by_one_that_comes_back(house, sts, leaf):
     row = base_row(leaf.link.assumer)
     [newer] = RootAnswer.objects.all()
-    old = Given("code", Secret("111111"), "bea", database_now())
-    assert not codes.put_back(row, [old])
+    old = TypedCode("code", Secret("111111"), "bea", database_now())
+    assert not codes.restore_codes(row, [old])
     assert RootAnswer.objects.get() == newer
 
 

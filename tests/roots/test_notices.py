@@ -7,7 +7,7 @@ from sessions.activations.status import Status
 from sessions.engine import rotation
 from sessions.ledger.events.credentials import CredentialRejected
 from sessions.models import Credential
-from sessions.roots.codes import give_codes
+from sessions.roots.codes import submit_codes
 from tests.api.test_sessions import Api
 from tests.roots.test_approvals import ACCOUNT, approve, portal
 from tests.roots.test_codes import CODE, mfa_root, protected
@@ -89,7 +89,7 @@ def test_what_is_tried_again_by_itself_is_no_notice(house, sts):
     root = mfa_root(house)
     house.start(protected(house, root, "Leaf"))
     house.work()
-    give_codes(root, house.ben, {"code": CODE})
+    submit_codes(root, house.ben, {"code": CODE})
     sts.fail_next("Throttling")
     rotation.run()  # once: it is due again within a second
     problem = house.state(root, house.ada).problem

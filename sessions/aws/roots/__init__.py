@@ -6,7 +6,7 @@ template or URL.
 
 What a kind may need of a person, and how its caller (the worker) goes about it:
 
-    asks(settings)       what a person has to give, if anything. For each `Ask` either
+    challenges(settings) what a person has to give, if anything. For each `Challenge` either
       a code             the person types it; it is passed on in `answers` once, and is then worth
                          nothing
       an approval        begin() gives a page to open; advance() finds out, again and again, whether
@@ -14,8 +14,8 @@ What a kind may need of a person, and how its caller (the worker) goes about it:
                          its *state*, one sealed text. advance() brings it up to date and returns
                          the one to keep: store it before it is used. choices() reads from AWS what
                          can be picked once it is approved.
-    base_credentials()   with the answers at hand, by the names of the asks (an approval's answer is
-                         its state): the credentials. This verb alone gives any.
+    base_credentials()   with the answers at hand, by the names of the challenges (an approval's
+                         answer is its state): the credentials. This verb alone gives any.
 
 No method keeps anything in the kind, and each raises only `AwsError`, with hop 0.
 """
@@ -63,7 +63,7 @@ class Field:
 
 
 @dataclass(frozen=True)
-class Ask:
+class Challenge:
     """Declare what a person has to give first: a code to type, or an approval in a browser.
 
     `validate` is a code's: it returns the text or raises ValueError, with a message that does not
@@ -129,9 +129,13 @@ class RootKind(ABC):
     # it can be rotated in place.
     long_lived_key: ClassVar[tuple[str, str] | None] = None
 
-    def asks(self, settings: Mapping[str, str]) -> tuple[Ask, ...]:
+    def challenges(self, settings: Mapping[str, str]) -> tuple[Challenge, ...]:
         """Return what a person must provide for a root with these settings."""
         return ()
+
+    def code_challenges(self, settings: Mapping[str, str]) -> list[Challenge]:
+        """Return the challenges that a person answers with a typed code."""
+        return [each for each in self.challenges(settings) if not each.approval]
 
     def caches_credentials(self, settings: Mapping[str, str]) -> bool:
         """Tell if base credentials cost an answer or a call.
@@ -140,7 +144,7 @@ class RootKind(ABC):
 
         Where not, `base_credentials` is asked each time they are needed.
         """
-        return bool(self.asks(settings))
+        return bool(self.challenges(settings))
 
     def asks_sts(self, settings: Mapping[str, str]) -> bool:
         """Tell whether base credentials come from a call to STS.
@@ -215,7 +219,7 @@ class RootKind(ABC):
     ) -> AwsCredentials:
         """The credentials that the first hop is assumed from.
 
-        `answers` are by the names of `asks`; `region` is where STS is called: the root's STS
+        `answers` are by the names of `challenges`; `region` is where STS is called: the root's STS
         region, or one that stands in for it. Raises `AwsError` with hop 0: `WaitingForPerson` when
         an answer is missing.
         """

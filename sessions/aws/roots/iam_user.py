@@ -7,7 +7,7 @@ from sessions.aws.characters import outsider
 from sessions.aws.credentials import AwsCredentials
 from sessions.aws.errors import Refused, WaitingForPerson
 from sessions.aws.names import InvalidName, validate_mfa_serial
-from sessions.aws.roots import Ask, Field, RootKind, register
+from sessions.aws.roots import Challenge, Field, RootKind, register
 from sessions.aws.sts import session_token
 from sessions.secret import Secret
 
@@ -85,11 +85,11 @@ class IamUser(RootKind):
         ),
     )
 
-    def asks(self, settings: Mapping[str, str]) -> tuple[Ask, ...]:
+    def challenges(self, settings: Mapping[str, str]) -> tuple[Challenge, ...]:
         if not settings.get("mfa_serial"):
             return ()
         return (
-            Ask(
+            Challenge(
                 "code",
                 "MFA code",
                 f"The current six digits of {settings['mfa_serial']}.",

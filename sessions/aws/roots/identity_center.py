@@ -12,7 +12,15 @@ from sessions.aws.errors import AwsError, Refused, Throttled, WaitingForPerson
 from sessions.aws.identity_center import NotYet, Registration, Tokens
 from sessions.aws.identity_center_state import PortalState
 from sessions.aws.names import InvalidName, validate_region
-from sessions.aws.roots import Approval, ApprovalStatus, Ask, Choice, Field, RootKind, register
+from sessions.aws.roots import (
+    Approval,
+    ApprovalStatus,
+    Challenge,
+    Choice,
+    Field,
+    RootKind,
+    register,
+)
 from sessions.secret import Secret
 
 REGISTRATION_MARGIN = timedelta(days=1)
@@ -89,9 +97,9 @@ class IdentityCenter(RootKind):
         ),
     )
 
-    def asks(self, settings: Mapping[str, str]) -> tuple[Ask, ...]:
+    def challenges(self, settings: Mapping[str, str]) -> tuple[Challenge, ...]:
         return (
-            Ask(
+            Challenge(
                 "approval",
                 "Approval",
                 (

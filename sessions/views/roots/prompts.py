@@ -22,7 +22,7 @@ from sessions.models import Approval, ApprovalStage, AwsSession, Membership
 from sessions.monitoring import request_limits
 from sessions.permissions import Action, can, may_answer
 from sessions.roots import approvals, choices, prompts
-from sessions.roots.codes import codes_of, give_codes
+from sessions.roots.codes import code_challenges, submit_codes
 from sessions.views.guards import back_or_session, recently_logged_in, session_for
 from sessions.views.live_parts import asks_for_part
 
@@ -45,9 +45,8 @@ def give_code(request: HttpRequest, session_id: UUID) -> HttpResponse:
     root, member = root_for(request, session_id)
     request_limits.take(request_limits.CODE, member.user_id, root.pk)
     try:
-        give_codes(
-            root, member, {ask.name: request.POST.get(ask.name, "") for ask in codes_of(root)}
-        )
+        names = [each.name for each in code_challenges(root)]
+        submit_codes(root, member, {name: request.POST.get(name, "") for name in names})
     except Refused as refused:
         messages.error(request, refused.message)
     else:
