@@ -1,4 +1,4 @@
-"""How much a worker stores in one transaction."""
+"""Limit how much a worker stores in one transaction."""
 
 import pytest
 
