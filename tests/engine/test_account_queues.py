@@ -112,7 +112,7 @@ def test_a_call_not_made_uses_up_its_permit_and_returns_its_place():
     assert (queue.permits, queue.in_flight.total()) == (before, 0)
 
 
-def test_a_queue_is_stalled_when_it_fails_has_no_permit_or_brings_no_answer(monkeypatch):
+def test_a_queue_stalls_when_it_fails_has_no_permit_or_brings_no_answer(monkeypatch):
     found = ready(a1=3, a2=3, a3=3, a4=3)
     failing, poor, slow, well = found.by_account.values()
     failing.route.record(HOME, outage())

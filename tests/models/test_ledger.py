@@ -1,4 +1,4 @@
-"""What the ledger is searched by is found through an index, whatever else is in it."""
+"""Find what the ledger is searched by through an index, whatever else is in it."""
 
 import pytest
 from django.db import connection
