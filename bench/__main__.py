@@ -12,7 +12,7 @@ import traceback
 from pathlib import Path
 
 from bench import report
-from bench.ground import POSTGRES, Ground, Unmeasurable
+from bench.environment import POSTGRES, Environment, Unmeasurable
 
 SECTIONS = ("cpu_per_hop", "sts_calls", "start_together", "steady", "pages", "lock_times")
 
@@ -44,14 +44,14 @@ def main() -> int:
     figures: list[report.Figure] = []
     failed = False
     try:
-        with Ground(options.database, options.postgres, npm=not options.no_npm) as ground:
+        with Environment(options.database, options.postgres, npm=not options.no_npm) as environment:
             for name in sections:
                 begun = time.monotonic()
                 # Imported here: the sections import the product, and that reads the settings the
-                # ground has made.
+                # environment has made.
                 section = importlib.import_module(f"bench.{name}")
                 try:
-                    for figure in section.measure(ground, options.scale):
+                    for figure in section.measure(environment, options.scale):
                         figures.append(figure)
                         print(report.line(figure), file=sys.stderr, flush=True)
                 # What has been measured is shown, whatever happens then.

@@ -7,8 +7,8 @@ from typing import Any
 
 from django.db import transaction
 
-from bench import people
-from bench.people import House
+from bench import fixtures
+from bench.fixtures import SeededTeam
 from sessions.activations import moves
 from sessions.activations.start_stop import end_overdue, start_sessions, stop_sessions
 from sessions.catalog import deletions
@@ -50,13 +50,13 @@ class Scene:
     the author of every link to the hub.
     """
 
-    house: House
+    seeded: SeededTeam
     ben: Membership
     cal: Membership
 
     @property
     def ada(self) -> Membership:
-        return self.house.member
+        return self.seeded.member
 
     @property
     def team_id(self) -> Any:
@@ -68,29 +68,29 @@ class Scene:
 
     @property
     def hub(self) -> AwsSession:
-        return self.session(self.house.middles[0])
+        return self.session(self.seeded.middles[0])
 
     @property
     def root(self) -> AwsSession:
-        return self.session(self.house.root)
+        return self.session(self.seeded.root)
 
     def leaves(self) -> list[AwsSession]:
-        below = AwsSession.objects.filter(link__assumer=self.house.middles[0])
+        below = AwsSession.objects.filter(link__assumer=self.seeded.middles[0])
         return list(below.select_related("link", "team").order_by("pk"))
 
 
 def build(sessions: int) -> Scene:
     """Make the team, with everything started."""
-    house = people.build(sessions, sessions)
-    team = house.member.team
+    seeded = fixtures.build(sessions, sessions)
+    team = seeded.member.team
     ben, cal = (
         add_member(team, create_person(name, Secret(PASSWORD)), Role.MEMBER, actor="bench")
         for name in ("ben", "cal")
     )
-    for member in (house.member, ben):
-        people.start_all(replace(house, member=member), database_now() + timedelta(minutes=10))
-    AssumerLink.objects.filter(assumer=house.middles[0]).update(author=cal.user)
-    return Scene(house, ben, cal)
+    for member in (seeded.member, ben):
+        fixtures.start_all(replace(seeded, member=member), database_now() + timedelta(minutes=10))
+    AssumerLink.objects.filter(assumer=seeded.middles[0]).update(author=cal.user)
+    return Scene(seeded, ben, cal)
 
 
 def follow() -> None:
@@ -160,7 +160,7 @@ def _give_tokens(scene: Scene) -> None:
                 digest=Token.digest_of(Secret(f"token {number}")),
                 expires_at=ends,
             )
-            for number in range(0, len(scene.house.leaves), 3)
+            for number in range(0, len(scene.seeded.leaves), 3)
         ]
     )
 

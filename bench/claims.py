@@ -7,8 +7,8 @@ from datetime import timedelta
 
 from django.db import connection, transaction
 
-from bench import people
-from bench.ground import Ground
+from bench import fixtures
+from bench.environment import Environment
 from bench.report import Figure
 from sessions.db.clock import database_now
 from sessions.engine.claims import Claim, claim_due
@@ -36,16 +36,16 @@ FROM chains_credential, generate_series(1, %s) AS n WHERE fingerprint = %s
 """
 
 
-def measure(ground: Ground, scale: float) -> Iterator[Figure]:
+def measure(environment: Environment, scale: float) -> Iterator[Figure]:
     rows = max(int(ROWS * scale), 2 * BATCH * (REPETITIONS + HELD))
-    ground.fresh()
-    house = people.build(1, 1)
-    people.start_all(house)
-    template = house.leaves[0].activations.get().credential_id
+    environment.fresh()
+    seeded = fixtures.build(1, 1)
+    fixtures.start_all(seeded)
+    template = seeded.leaves[0].activations.get().credential_id
     part = max(DUE_PART, 1.2 * BATCH * (REPETITIONS + HELD) / rows)
     with connection.cursor() as cursor:
         cursor.execute(COPY, [database_now(), part, rows, template])
-    ground.quiesce()
+    environment.quiesce()
     due = _claims(REPETITIONS + HELD)[HELD:]
     with connection.cursor() as cursor:
         cursor.execute(
@@ -53,7 +53,7 @@ def measure(ground: Ground, scale: float) -> Iterator[Figure]:
             " WHERE due_at <= %s",
             [database_now()],
         )
-    ground.quiesce()
+    environment.quiesce()
     nothing = [_claim(0)[0] for _ in range(REPETITIONS + 1)][1:]
     yield from [
         Figure(

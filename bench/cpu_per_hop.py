@@ -4,10 +4,10 @@ import statistics
 import time
 from collections.abc import Iterator
 
-from bench import others, people
-from bench.ground import Ground
+from bench import competitors, fixtures
+from bench.environment import Environment
 from bench.report import Figure
-from bench.stand_in import StandIn
+from bench.sts_process import StsProcess
 
 HOPS = 4000
 FLOOR_CALLS = 600
@@ -17,27 +17,30 @@ LATENCY = 0.02
 IDLE_SECONDS = 20.0
 
 
-def measure(ground: Ground, scale: float) -> Iterator[Figure]:
+def measure(environment: Environment, scale: float) -> Iterator[Figure]:
     leaves = max(int(HOPS * scale), 20)
-    ground.fresh()
-    house = people.build(leaves, per_middle=50)
-    people.start_all(house)
-    ground.quiesce()
+    environment.fresh()
+    seeded = fixtures.build(leaves, per_middle=50)
+    fixtures.start_all(seeded)
+    environment.quiesce()
     hops: list[float] = []
     database: list[float] = []
     bare: list[float] = []
     waiting: list[float] = []
     profile: dict[int, list[float]] = {1: [], 2: []}
-    with StandIn(latency=LATENCY) as sts, ground.workers(sts.url, CALLS_PER_SECOND=0) as workers:
+    with (
+        StsProcess(latency=LATENCY) as sts,
+        environment.workers(sts.url, CALLS_PER_SECOND=0) as workers,
+    ):
         # The first round is not counted: each process makes its client, its threads and its
         # connections.
         for round_ in range((REPETITIONS if scale >= 0.1 else 1) + 1):
             before_minted = sts.count()["minted"]
-            before, before_database = workers.cpu_seconds(), ground.database_cpu_seconds()
-            people.catch_up(house.leaves, processes=2)
+            before, before_database = workers.cpu_seconds(), environment.database_cpu_seconds()
+            fixtures.catch_up(seeded.leaves, processes=2)
             minted = sts.count()["minted"] - before_minted
             cost = 1000 * (workers.cpu_seconds() - before) / minted
-            after_database = ground.database_cpu_seconds()
+            after_database = environment.database_cpu_seconds()
             if round_ == 0:
                 continue
             hops.append(cost)
@@ -45,13 +48,13 @@ def measure(ground: Ground, scale: float) -> Iterator[Figure]:
                 grown = [cpu - before_database.get(pid, 0) for pid, cpu in after_database.items()]
                 database.append(1000 * sum(grown) / minted)
             calls = max(int(FLOOR_CALLS * scale), 10)
-            waiting.append(others.floor(sts.url, calls)["cpu_ms"])
+            waiting.append(competitors.baseline(sts.url, calls)["cpu_ms"])
             # A loop that never waits has everything in the caches: the least that a call can cost.
             sts.set(latency=0)
-            bare.append(others.floor(sts.url, calls)["cpu_ms"])
+            bare.append(competitors.baseline(sts.url, calls)["cpu_ms"])
             sts.set(latency=LATENCY)
             for hops_in_a_chain, costs in profile.items():
-                found = others.profiles(
+                found = competitors.profiles(
                     sts.url, max(int(PROFILES * scale), 1), hops=hops_in_a_chain
                 )
                 costs.append(1000 * found["cpu_seconds"] / found["hops"])
@@ -62,17 +65,17 @@ def measure(ground: Ground, scale: float) -> Iterator[Figure]:
     yield from [
         Figure(
             "cpu_per_hop_ratio",
-            [hop / floor for hop, floor in zip(hops, waiting, strict=True)],
+            [hop / baseline for hop, baseline in zip(hops, waiting, strict=True)],
             most=1.5,
             note=(
                 f"{statistics.median(hops):.2f} ms a hop; bare call"
                 f" {statistics.median(waiting):.2f} ms at the same latency"
             ),
-            more={"hops": leaves + len(house.middles), "sts_latency_seconds": LATENCY},
+            more={"hops": leaves + len(seeded.middles), "sts_latency_seconds": LATENCY},
         ),
         Figure(
             "cpu_per_hop_strict_ratio",
-            [hop / floor for hop, floor in zip(hops, bare, strict=True)],
+            [hop / baseline for hop, baseline in zip(hops, bare, strict=True)],
             note=f"bare call {statistics.median(bare):.2f} ms where it never waits",
         ),
         Figure("cpu_per_hop_ms", hops, "ms"),

@@ -19,11 +19,11 @@ import psycopg
 from django.conf import settings
 from django.db import connection, transaction
 
-from bench import bulk_changes, people
+from bench import bulk_changes, fixtures
 from bench.bulk_changes import Scene
-from bench.ground import Ground
+from bench.environment import Environment
 from bench.report import Figure
-from bench.stand_in import StandIn
+from bench.sts_process import StsProcess
 
 SESSIONS = 3_000
 REPETITIONS = 3
@@ -31,20 +31,20 @@ GOAL_SECONDS = 0.3
 ASK_EVERY_SECONDS = 0.003
 
 
-def measure(ground: Ground, scale: float) -> Iterator[Figure]:
-    if ground.kind != "postgres":
+def measure(environment: Environment, scale: float) -> Iterator[Figure]:
+    if environment.kind != "postgres":
         note = "not measured: all teams share SQLite's one lock"
         yield Figure("lock_seconds", [], "s", most=GOAL_SECONDS, note=note)
         return
     sessions = max(int(SESSIONS * scale), 10)
-    ground.fresh()
+    environment.fresh()
     scene = bulk_changes.build(sessions)
-    ground.quiesce()
-    ground.keep()
+    environment.quiesce()
+    environment.keep()
     worst: dict[str, float] = {}
     for name, change in {**bulk_changes.CHANGES, "rotation": None}.items():
         holds = [
-            _hold_of(ground, scene, change) if change else _hold_of_workers(ground, scene)
+            _hold_of(environment, scene, change) if change else _hold_of_workers(environment, scene)
             for _ in range(REPETITIONS if scale >= 0.1 else 1)
         ]
         figure = _figure(f"lock_{name}_seconds", holds)
@@ -83,11 +83,11 @@ class Hold:
     load: float = field(default_factory=lambda: os.getloadavg()[0])
 
 
-def _hold_of(ground: Ground, scene: Scene, change: bulk_changes.Change) -> Hold:
-    ground.fresh(kept=True)
+def _hold_of(environment: Environment, scene: Scene, change: bulk_changes.Change) -> Hold:
+    environment.fresh(kept=True)
     if change.prepare is not None:
         change.prepare(scene)
-        ground.quiesce()
+        environment.quiesce()
     found = Hold()
     with Waiter(scene.team_id) as waiter, _cpu_of_holds(found):
         change.make(scene)
@@ -96,14 +96,14 @@ def _hold_of(ground: Ground, scene: Scene, change: bulk_changes.Change) -> Hold:
     return found
 
 
-def _hold_of_workers(ground: Ground, scene: Scene) -> Hold:
+def _hold_of_workers(environment: Environment, scene: Scene) -> Hold:
     """Have real workers rotate everything that the admin has started."""
-    ground.fresh(kept=True)
+    environment.fresh(kept=True)
     bulk_changes.stop_all(scene.ben)
-    with StandIn() as sts, ground.workers(sts.url, processes=2, CALLS_PER_SECOND=0):
-        people.catch_up(scene.house.leaves, 2)
+    with StsProcess() as sts, environment.workers(sts.url, processes=2, CALLS_PER_SECOND=0):
+        fixtures.catch_up(scene.seeded.leaves, 2)
         with Waiter(scene.team_id) as waiter:
-            people.catch_up(scene.house.leaves, 2)
+            fixtures.catch_up(scene.seeded.leaves, 2)
     return Hold(waiter.longest)
 
 

@@ -25,7 +25,7 @@ from django.db import close_old_connections, transaction
 from django.http import HttpRequest
 
 from bench import large_team, routes
-from bench.ground import Ground, Unmeasurable
+from bench.environment import Environment, Unmeasurable
 from bench.large_team import LargeTeam
 from bench.report import Figure
 from bench.routes import Ask
@@ -47,11 +47,11 @@ class Side:
     cookies: dict[str, str]
 
 
-def measure(ground: Ground, scale: float) -> Iterator[Figure]:
+def measure(environment: Environment, scale: float) -> Iterator[Figure]:
     if missing := routes.missing():
         raise Unmeasurable(f"bench/routes.py has no request for {sorted(missing)}.")
     many = max(int(MANY * scale), 2 * FEW)
-    sides = list(_sides(ground, many))
+    sides = list(_sides(environment, many))
     handler = WSGIHandler()
     logging.getLogger(
         "django.request"
@@ -93,17 +93,17 @@ def measure(ground: Ground, scale: float) -> Iterator[Figure]:
     )
 
 
-def _sides(ground: Ground, many: int) -> Iterator[Side]:
+def _sides(environment: Environment, many: int) -> Iterator[Side]:
     """Build the same team in two databases, with few and with many sessions around it."""
     for number in (FEW, many):
-        ground.fresh()
+        environment.fresh()
         team = large_team.build()
         large_team.crowd(team, 1, number)
-        ground.quiesce()
+        environment.quiesce()
         cookies = {
             name: _log_in(who) for name, who in (("admin", team.admin), ("member", team.member))
         }
-        use = ground.keep() if number == FEW else ground.current()
+        use = environment.keep() if number == FEW else environment.current()
         yield Side(team, use, cookies)
 
 

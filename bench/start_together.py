@@ -3,10 +3,10 @@
 import time
 from collections.abc import Iterator
 
-from bench import others, people
-from bench.ground import Ground
+from bench import competitors, fixtures
+from bench.environment import Environment
 from bench.report import Figure
-from bench.stand_in import StandIn
+from bench.sts_process import StsProcess
 
 SIZES = (10, 100, 500)
 PER_MIDDLE = 50
@@ -17,14 +17,14 @@ PROFILE_THREADS = 16
 GOAL_SECONDS = 6.0
 
 
-def measure(ground: Ground, scale: float) -> Iterator[Figure]:
+def measure(environment: Environment, scale: float) -> Iterator[Figure]:
     repetitions = REPETITIONS if scale >= 0.1 else 1
     sizes = sorted({max(int(size * scale), 2) for size in SIZES})
     for size in sizes:
         largest = size == sizes[-1]
         yield Figure(
             "start_together_seconds" if largest else f"start_together_{size}_seconds",
-            _ours(ground, size, steps=1, repetitions=repetitions),
+            _ours(environment, size, steps=1, repetitions=repetitions),
             "s",
             most=GOAL_SECONDS if largest else None,
             note=f"all {size} active, started in one step",
@@ -32,13 +32,13 @@ def measure(ground: Ground, scale: float) -> Iterator[Figure]:
         )
     yield Figure(
         "start_one_by_one_seconds",
-        _ours(ground, sizes[-1], steps=sizes[-1], repetitions=repetitions),
+        _ours(environment, sizes[-1], steps=sizes[-1], repetitions=repetitions),
         "s",
         note=f"all {sizes[-1]} active, each started by a step of its own, one after the other",
     )
-    with StandIn(latency=LATENCY) as sts:
+    with StsProcess(latency=LATENCY) as sts:
         for size in sizes:
-            found = others.profiles(sts.url, size, PROFILE_THREADS)
+            found = competitors.profiles(sts.url, size, PROFILE_THREADS)
             yield Figure(
                 f"profiles_together_{size}_seconds",
                 [found["wall_seconds"]],
@@ -48,47 +48,53 @@ def measure(ground: Ground, scale: float) -> Iterator[Figure]:
                     " threads"
                 ),
             )
-        yield from _leapp(ground, sts, sizes)
+        yield from _leapp(environment, sts, sizes)
 
 
-def _ours(ground: Ground, size: int, steps: int, repetitions: int) -> list[float]:
+def _ours(environment: Environment, size: int, steps: int, repetitions: int) -> list[float]:
     """Seconds from before the first start until all are active, started in so many steps."""
     taken = []
     for _ in range(repetitions):
-        ground.fresh()
-        house = people.build(size, PER_MIDDLE)
+        environment.fresh()
+        seeded = fixtures.build(size, PER_MIDDLE)
         # One more, whose start is not measured, so that the starter has made its client.
-        warm = people.build(1, 1, slug="warm")
-        with StandIn(latency=LATENCY) as sts, ground.workers(sts.url, starter=True, beat=True):
-            people.start(warm.leaves, warm.member)
-            people.wait_until_active(warm.leaves, 60)
+        warm = fixtures.build(1, 1, slug="warm")
+        with (
+            StsProcess(latency=LATENCY) as sts,
+            environment.workers(sts.url, starter=True, beat=True),
+        ):
+            fixtures.start(warm.leaves, warm.member)
+            fixtures.wait_until_active(warm.leaves, 60)
             begun = time.monotonic()
             for step in range(steps):
-                people.start(house.leaves[step::steps], house.member)
-            people.wait_until_active(house.leaves, 120, every=0.02)
+                fixtures.start(seeded.leaves[step::steps], seeded.member)
+            fixtures.wait_until_active(seeded.leaves, 120, every=0.02)
             taken.append(time.monotonic() - begun)
     return taken
 
 
-def _leapp(ground: Ground, sts: StandIn, sizes: list[int]) -> list[Figure]:
+def _leapp(environment: Environment, sts: StsProcess, sizes: list[int]) -> list[Figure]:
     try:
-        if not ground.npm:
-            raise others.NotThere("--no-npm")
-        folder = others.install_leapp(ground.folder / "leapp")
-    except others.NotThere as error:
+        if not environment.npm:
+            raise competitors.NotThere("--no-npm")
+        folder = competitors.install_leapp(environment.folder / "leapp")
+    except competitors.NotThere as error:
         return [
             Figure(f"leapp_together_{size}_seconds", [], "s", note=f"not measured: {error}")
             for size in sizes
         ]
     figures = []
     for size in sizes:
-        found = others.leapp(folder, sts.url, size)
+        found = competitors.leapp(folder, sts.url, size)
         figures.append(
             Figure(
                 f"leapp_together_{size}_seconds",
                 [found["seconds"]],
                 "s",
-                note=f"{found['active']} of {size} active; leapp-core {others.LEAPP}, no desktop",
+                note=(
+                    f"{found['active']} of {size} active; leapp-core {competitors.LEAPP},"
+                    " no desktop"
+                ),
                 more={"errors": found["errors"]},
             )
         )

@@ -9,10 +9,10 @@ from dataclasses import dataclass
 
 from django.db import connection
 
-from bench import claims, others, people
-from bench.ground import Ground, Processes, wait_until
+from bench import claims, competitors, fixtures
+from bench.environment import Environment, Processes, wait_until
 from bench.report import Figure
-from bench.stand_in import StandIn
+from bench.sts_process import StsProcess
 from sessions.models import AwsSession
 
 SESSIONS = 10_000
@@ -29,55 +29,59 @@ GROWTH = (1_000, 10_000, 100_000)
 GROWTH_DUE = 1_000
 
 
-def measure(ground: Ground, scale: float) -> Iterator[Figure]:
+def measure(environment: Environment, scale: float) -> Iterator[Figure]:
     sessions = max(int(SESSIONS * scale), 100)
-    yield from _catch_up(ground, sessions, scale)
-    yield from _with_starts(ground, sessions, scale)
+    yield from _catch_up(environment, sessions, scale)
+    yield from _with_starts(environment, sessions, scale)
     if scale >= 0.05:
-        yield from _hour(ground, sessions)
-    yield from _growth(ground, scale)
-    if ground.kind == "postgres":
-        yield from claims.measure(ground, scale)
+        yield from _hour(environment, sessions)
+    yield from _growth(environment, scale)
+    if environment.kind == "postgres":
+        yield from claims.measure(environment, scale)
 
 
 # --- catch-up -------------------------------------------------------------------------------------
 
 
-def _catch_up(ground: Ground, sessions: int, scale: float) -> list[Figure]:
-    ground.fresh()
-    house = people.build(sessions, PER_MIDDLE)
-    people.start_all(house)
-    ground.quiesce()
-    with StandIn(latency=LATENCY) as sts:
+def _catch_up(environment: Environment, sessions: int, scale: float) -> list[Figure]:
+    environment.fresh()
+    seeded = fixtures.build(sessions, PER_MIDDLE)
+    fixtures.start_all(seeded)
+    environment.quiesce()
+    with StsProcess(latency=LATENCY) as sts:
         trial = max(int(1500 * scale), 100)
         best = min(
             THREADS_TO_TRY,
-            key=lambda threads: others.floor(sts.url, trial, threads, processes=2)["wall_seconds"],
+            key=lambda threads: _baseline_seconds(sts, trial, threads),
         )
-        taken, floor = [], []
-        with ground.workers(sts.url, CALLS_PER_SECOND=0):
-            people.catch_up(house.leaves, processes=2)
+        taken, baseline = [], []
+        with environment.workers(sts.url, CALLS_PER_SECOND=0):
+            fixtures.catch_up(seeded.leaves, processes=2)
             # Before and after each, since a machine that is shared has fast minutes and slow ones.
             for _ in range(REPETITIONS if scale >= 0.1 else 1):
-                floor.append(others.floor(sts.url, house.hops, best, processes=2)["wall_seconds"])
-                taken.append(people.catch_up(house.leaves, processes=2))
-            floor.append(others.floor(sts.url, house.hops, best, processes=2)["wall_seconds"])
+                baseline.append(_baseline_seconds(sts, seeded.hops, best))
+                taken.append(fixtures.catch_up(seeded.leaves, processes=2))
+            baseline.append(_baseline_seconds(sts, seeded.hops, best))
     return [
         Figure(
             "catch_up_ratio",
             [
                 2 * ours / sum(beside)
-                for ours, *beside in zip(taken, floor, floor[1:], strict=False)
+                for ours, *beside in zip(taken, baseline, baseline[1:], strict=False)
             ],
             most=1.6,
             note=(
-                f"{house.hops} hops in {statistics.median(taken):.1f} s; two processes of {best}"
-                f" threads make as many bare calls in {statistics.median(floor):.1f} s"
+                f"{seeded.hops} hops in {statistics.median(taken):.1f} s; two processes of {best}"
+                f" threads make as many bare calls in {statistics.median(baseline):.1f} s"
             ),
             more={"sessions": sessions, "sts_latency_seconds": LATENCY, "best_floor_threads": best},
         ),
-        Figure("catch_up_seconds", taken, "s", more={"floor_seconds": floor}),
+        Figure("catch_up_seconds", taken, "s", more={"floor_seconds": baseline}),
     ]
+
+
+def _baseline_seconds(sts: StsProcess, calls: int, threads: int) -> float:
+    return competitors.baseline(sts.url, calls, threads, processes=2)["wall_seconds"]
 
 
 # --- steady, in real time, with starts ------------------------------------------------------------
@@ -99,8 +103,8 @@ def _watching(every: float = 0.5) -> Iterator[Watched]:
     def watch() -> None:
         try:
             while not stop.wait(every):
-                found.lag.append(people.lag_seconds())
-                found.life.append(people.least_life_seconds())
+                found.lag.append(fixtures.lag_seconds())
+                found.life.append(fixtures.least_life_seconds())
         finally:
             connection.close()
 
@@ -113,7 +117,7 @@ def _watching(every: float = 0.5) -> Iterator[Watched]:
         thread.join()
 
 
-def _with_starts(ground: Ground, sessions: int, scale: float) -> list[Figure]:
+def _with_starts(environment: Environment, sessions: int, scale: float) -> list[Figure]:
     """Measure two minutes of an hour's load, then single starts in it.
 
     Then starts during a catch-up.
@@ -123,18 +127,18 @@ def _with_starts(ground: Ground, sessions: int, scale: float) -> list[Figure]:
     starts = max(int(STARTS * scale), 5)
     watched_seconds = max(WATCHED_SECONDS * min(scale, 1), 2)
     chain = 2 * LATENCY
-    ground.fresh()
-    house = people.build(sessions, PER_MIDDLE)
-    people.start_all(house)
+    environment.fresh()
+    seeded = fixtures.build(sessions, PER_MIDDLE)
+    fixtures.start_all(seeded)
     # Chains of two hops of which nothing is minted yet, each with a middle role of its own.
-    fresh = people.build(2 * starts + 1, 1, slug="fresh")
-    ground.quiesce()
+    fresh = fixtures.build(2 * starts + 1, 1, slug="fresh")
+    environment.quiesce()
     with (
-        StandIn(latency=LATENCY) as sts,
-        ground.workers(sts.url, starter=True, beat=True) as workers,
+        StsProcess(latency=LATENCY) as sts,
+        environment.workers(sts.url, starter=True, beat=True) as workers,
     ):
-        people.catch_up(house.leaves, processes=2)
-        people.spread_out(ROTATION_MINUTES)
+        fixtures.catch_up(seeded.leaves, processes=2)
+        fixtures.spread_out(ROTATION_MINUTES)
         _started(fresh, [fresh.leaves.pop()])
         time.sleep(2)
         minted, cpu = sts.count()["minted"], workers.cpu_seconds()
@@ -142,13 +146,16 @@ def _with_starts(ground: Ground, sessions: int, scale: float) -> list[Figure]:
             time.sleep(watched_seconds)
         minted, cpu = sts.count()["minted"] - minted, workers.cpu_seconds() - cpu
         steady = _started(fresh, fresh.leaves[:starts], pause=0.5)
-        moment = people.make_overdue(house.leaves)
-        people.kick(2)
+        moment = fixtures.make_overdue(seeded.leaves)
+        fixtures.kick(2)
         time.sleep(0.5)
         hurried = _started(
-            fresh, fresh.leaves[starts:], pause=0.1, until=lambda: not people.something_due(moment)
+            fresh,
+            fresh.leaves[starts:],
+            pause=0.1,
+            until=lambda: not fixtures.something_due(moment),
         )
-        wait_until(lambda: not people.something_due(moment), 600, "The catch-up was not done")
+        wait_until(lambda: not fixtures.something_due(moment), 600, "The catch-up was not done")
     per_hour = 3600 / watched_seconds
     goals = {"start_p95_ms": 1000 * chain + 300, "start_p95_catch_up_ms": 1000 * chain + 1000}
     return [
@@ -186,7 +193,7 @@ def _with_starts(ground: Ground, sessions: int, scale: float) -> list[Figure]:
 
 
 def _started(
-    house: people.House,
+    seeded: fixtures.SeededTeam,
     leaves: Sequence[AwsSession],
     pause: float = 0.0,
     until: Callable[[], bool] = lambda: False,
@@ -200,8 +207,8 @@ def _started(
         if until():
             break
         begun = time.monotonic()
-        people.start([leaf], house.member)
-        people.wait_until_active([leaf], 60, every=0.01)
+        fixtures.start([leaf], seeded.member)
+        fixtures.wait_until_active([leaf], 60, every=0.01)
         taken.append(1000 * (time.monotonic() - begun))
         time.sleep(pause)
     return taken
@@ -214,24 +221,24 @@ def _p95(samples: Sequence[float]) -> float:
 # --- an hour, compressed --------------------------------------------------------------------------
 
 
-def _hour(ground: Ground, sessions: int) -> list[Figure]:
+def _hour(environment: Environment, sessions: int) -> list[Figure]:
     """Measure more than one cycle, each session rotated at its own time.
 
     Figures are uncompressed.
     """
-    ground.fresh()
-    house = people.build(sessions, PER_MIDDLE)
-    people.start_all(house)
-    ground.quiesce()
+    environment.fresh()
+    seeded = fixtures.build(sessions, PER_MIDDLE)
+    fixtures.start_all(seeded)
+    environment.quiesce()
     hour = 3600 / COMPRESSION
     with (
-        StandIn(latency=LATENCY, life=hour) as sts,
-        ground.workers(
+        StsProcess(latency=LATENCY, life=hour) as sts,
+        environment.workers(
             sts.url, starter=True, beat=True, TIME_COMPRESSION=COMPRESSION, CALLS_PER_SECOND=0
         ),
     ):
-        people.catch_up(house.leaves, processes=2)
-        people.spread_out(ROTATION_MINUTES / COMPRESSION)
+        fixtures.catch_up(seeded.leaves, processes=2)
+        fixtures.spread_out(ROTATION_MINUTES / COMPRESSION)
         minted = sts.count()["minted"]
         with _watching() as watched:
             time.sleep(hour)
@@ -268,20 +275,20 @@ def _hour(ground: Ground, sessions: int) -> list[Figure]:
 # --- growth ---------------------------------------------------------------------------------------
 
 
-def _growth(ground: Ground, scale: float) -> list[Figure]:
+def _growth(environment: Environment, scale: float) -> list[Figure]:
     """Measure a thousand due leaves of twenty middle roles with more and more rows beside them."""
     due = max(int(GROWTH_DUE * scale), 50)
     costs: dict[int, list[float]] = {}
-    with StandIn(latency=LATENCY) as sts:
+    with StsProcess(latency=LATENCY) as sts:
         for size in GROWTH if scale >= 0.01 else GROWTH[::2]:
             sessions = max(int(size * scale), due)
-            ground.fresh()
-            house = people.build(sessions, PER_MIDDLE)
-            people.start_all(house)
-            ground.quiesce()
-            with ground.workers(sts.url, CALLS_PER_SECOND=0) as workers:
+            environment.fresh()
+            seeded = fixtures.build(sessions, PER_MIDDLE)
+            fixtures.start_all(seeded)
+            environment.quiesce()
+            with environment.workers(sts.url, CALLS_PER_SECOND=0) as workers:
                 costs[sessions] = [
-                    _cost(sts, workers, house.leaves[:due])
+                    _cost(sts, workers, seeded.leaves[:due])
                     for _ in range((REPETITIONS if scale >= 0.1 else 1) + 2)
                 ][2:]
     smallest, largest = min(costs), max(costs)
@@ -299,7 +306,7 @@ def _growth(ground: Ground, scale: float) -> list[Figure]:
     ]
 
 
-def _cost(sts: StandIn, workers: Processes, leaves: Sequence[AwsSession]) -> float:
+def _cost(sts: StsProcess, workers: Processes, leaves: Sequence[AwsSession]) -> float:
     minted, cpu = sts.count()["minted"], workers.cpu_seconds()
-    people.catch_up(leaves, processes=2, middles_too=False)
+    fixtures.catch_up(leaves, processes=2, middles_too=False)
     return 1000 * (workers.cpu_seconds() - cpu) / int(sts.count()["minted"] - minted)

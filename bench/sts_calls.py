@@ -7,10 +7,10 @@ import time
 from collections.abc import Iterator
 from typing import Any
 
-from bench import people
-from bench.ground import Ground
+from bench import fixtures
+from bench.environment import Environment
 from bench.report import Figure
-from bench.stand_in import StandIn
+from bench.sts_process import StsProcess
 
 LEAVES, PER_MIDDLE = 200, 20
 HOURS = 3
@@ -21,48 +21,48 @@ EARLIEST_ROTATION = 35 / 60
 LATENCY = 0.02
 
 
-def measure(ground: Ground, scale: float) -> Iterator[Figure]:
-    yield _first_mint(ground, scale)
+def measure(environment: Environment, scale: float) -> Iterator[Figure]:
+    yield _first_mint(environment, scale)
     if scale >= 1:
-        yield from _hours(ground)
+        yield from _hours(environment)
 
 
-def _first_mint(ground: Ground, scale: float) -> Figure:
+def _first_mint(environment: Environment, scale: float) -> Figure:
     """Measure how long it takes until all started sessions are active.
 
     They are started one after the other, while workers work.
     """
     leaves = max(int(LEAVES * scale), PER_MIDDLE)
-    ground.fresh()
-    house = people.build(leaves, PER_MIDDLE)
-    with StandIn(latency=LATENCY) as sts, ground.workers(sts.url, starter=True, beat=True):
-        _start_and_wait(house)
+    environment.fresh()
+    seeded = fixtures.build(leaves, PER_MIDDLE)
+    with StsProcess(latency=LATENCY) as sts, environment.workers(sts.url, starter=True, beat=True):
+        _start_and_wait(seeded)
         time.sleep(1)  # whatever would come too much has come by now
         calls = sts.count()["by_action"]["AssumeRole"]
     return Figure(
         "sts_calls_ratio",
-        [calls / house.hops],
+        [calls / seeded.hops],
         most=1.0,
-        note=f"{calls} calls, {house.hops} is the least possible",
-        more={"calls": calls, "least_possible": house.hops},
+        note=f"{calls} calls, {seeded.hops} is the least possible",
+        more={"calls": calls, "least_possible": seeded.hops},
     )
 
 
-def _hours(ground: Ground) -> list[Figure]:
+def _hours(environment: Environment) -> list[Figure]:
     """Three hours, compressed: no hop is minted before it has to be, and none twice."""
-    ground.fresh()
-    house = people.build(LEAVES, PER_MIDDLE)
+    environment.fresh()
+    seeded = fixtures.build(LEAVES, PER_MIDDLE)
     hour = 3600 / COMPRESSION
     with (
-        StandIn(latency=LATENCY, life=hour) as sts,
-        ground.workers(sts.url, starter=True, beat=True, TIME_COMPRESSION=COMPRESSION),
+        StsProcess(latency=LATENCY, life=hour) as sts,
+        environment.workers(sts.url, starter=True, beat=True, TIME_COMPRESSION=COMPRESSION),
     ):
-        _start_and_wait(house)
+        _start_and_wait(seeded)
         begun = time.monotonic()
         least = hour
         while time.monotonic() - begun < HOURS * hour:
             time.sleep(1)
-            least = min(least, people.least_life_seconds())
+            least = min(least, fixtures.least_life_seconds())
         calls = [call for call in sts.calls() if call["outcome"] == "ok"]
     ratio, twice = _against_the_least(calls, hour)
     return [
@@ -86,10 +86,10 @@ def _hours(ground: Ground) -> list[Figure]:
     ]
 
 
-def _start_and_wait(house: people.House) -> None:
-    for leaf in house.leaves:
-        people.start([leaf], house.member)
-    people.wait_until_active(house.leaves, 120)
+def _start_and_wait(seeded: fixtures.SeededTeam) -> None:
+    for leaf in seeded.leaves:
+        fixtures.start([leaf], seeded.member)
+    fixtures.wait_until_active(seeded.leaves, 120)
 
 
 def _against_the_least(calls: list[dict[str, Any]], hour: float) -> tuple[float, int]:

@@ -17,7 +17,7 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any, Self
 
-from bench.stand_in import StandIn
+from bench.sts_process import StsProcess
 from chainweb.local import processes
 from chaos.broker import Broker
 from chaos.databases import Cluster, Scratch, connect
@@ -81,7 +81,7 @@ class Stage:
     def _set_up(self, stack: ExitStack) -> None:
         folder = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="chaos-")))
         self.sts = stack.enter_context(
-            StandIn(latency=self.options.latency_seconds, life=self.life_seconds)
+            StsProcess(latency=self.options.latency_seconds, life=self.life_seconds)
         )
         self.cluster = stack.enter_context(Cluster()) if self.options.own_cluster else None
         self.database_url = (

@@ -12,7 +12,7 @@ from typing import Any, Self
 CHECKOUT = Path(__file__).resolve().parent.parent
 
 
-class StandIn:
+class StsProcess:
     """Run `bench.sts` in a `with` block.
 
     With its URL, counters, calls and faults. Times are in seconds.

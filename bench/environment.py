@@ -61,7 +61,7 @@ class Processes:
         self.running.clear()
 
 
-class Ground:
+class Environment:
     """Hold a measurement's servers while its `with` block runs.
 
     `database` is "postgres" or "sqlite"; call `fresh` before each measurement.

@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from bench.ground import CHECKOUT, Unmeasurable
+from bench.environment import CHECKOUT, Unmeasurable
 
 LEAPP = "0.1.143"
 # What leapp-core's services import, at the versions that it names as its peers. All its peers, as
@@ -38,12 +38,12 @@ class NotThere(Exception):
     """A competitor cannot be run here; the message says why."""
 
 
-def floor(url: str, calls: int, threads: int = 1, processes: int = 1) -> dict[str, float]:
+def baseline(url: str, calls: int, threads: int = 1, processes: int = 1) -> dict[str, float]:
     """Return {"cpu_ms": per call, "wall_seconds": of the slowest process} of a bare loop.
 
     `calls` are divided among the processes.
     """
-    command = [sys.executable, "-m", "bench.floor", f"--url={url}", f"--threads={threads}"]
+    command = [sys.executable, "-m", "bench.baseline", f"--url={url}", f"--threads={threads}"]
     each = -(-calls // processes)
     running = [
         subprocess.Popen(
@@ -58,7 +58,7 @@ def floor(url: str, calls: int, threads: int = 1, processes: int = 1) -> dict[st
     for process in running:
         assert process.stdout
         if process.stdout.readline().strip() != "ready":
-            raise Unmeasurable("The floor did not start.")
+            raise Unmeasurable("The baseline did not start.")
     for process in running:
         assert process.stdin
         process.stdin.write("go\n")

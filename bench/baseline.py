@@ -1,6 +1,6 @@
-"""The floor: one shared botocore client that assumes roles in a loop, and nothing else.
+"""The baseline: one shared botocore client that assumes roles in a loop, and nothing else.
 
-    python -m bench.floor --url URL --calls N --threads T
+    python -m bench.baseline --url URL --calls N --threads T
 
 It makes its client and a few calls first, says "ready", waits for a line on its input, makes N
 calls with T threads and prints {"calls", "cpu_seconds", "wall_seconds"} as JSON.

@@ -7,7 +7,7 @@ from datetime import datetime, timedelta
 
 from django.db import connection, transaction
 
-from bench.ground import wait_until
+from bench.environment import wait_until
 from sessions import ledger
 from sessions.activations.start_stop import start_sessions
 from sessions.aws.credentials import AwsCredentials
@@ -37,10 +37,10 @@ ROWS_AT_ONCE = 2000
 
 
 @dataclass
-class House:
-    """Build one team with one member, one IAM user as root, and chains of two hops.
+class SeededTeam:
+    """Hold a team of one member and one root, an IAM user, with chains of two hops.
 
-    Middle roles and leaves.
+    Each leaf is assumed from a middle role, each middle role from the root.
     """
 
     member: Membership
@@ -54,7 +54,7 @@ class House:
         return len(self.middles) + len(self.leaves)
 
 
-def build(leaves: int, per_middle: int, slug: str = "bench") -> House:
+def build(leaves: int, per_middle: int, slug: str = "bench") -> SeededTeam:
     """Make the sessions without starting any.
 
     Every middle role has an account of its own, as landing zones have.
@@ -75,7 +75,7 @@ def build(leaves: int, per_middle: int, slug: str = "bench") -> House:
     )
     middles = _chained(member, [root] * -(-leaves // per_middle), "middle")
     below = [middles[number // per_middle] for number in range(leaves)]
-    return House(member, root, middles, _chained(member, below, "leaf"))
+    return SeededTeam(member, root, middles, _chained(member, below, "leaf"))
 
 
 def _chained(member: Membership, assumers: Sequence[AwsSession], prefix: str) -> list[AwsSession]:
@@ -113,18 +113,18 @@ def _chained(member: Membership, assumers: Sequence[AwsSession], prefix: str) ->
     return sessions
 
 
-def start_all(house: House, due_at: datetime | None = None) -> None:
+def start_all(seeded: SeededTeam, due_at: datetime | None = None) -> None:
     """Write in bulk what `start_session` and a first call leave behind.
 
     Every leaf is active, its credential live for another half an hour and due since `due_at` (not
     due if None); the middle roles' credentials have run out.
     """
     now = database_now()
-    steps = {id(session): steps for session, steps in _plans(house)}
+    steps = {id(session): steps for session, steps in _plans(seeded)}
     tops: dict[str, Credential] = {}
     leaves = []
     activations = []
-    for session in house.leaves:
+    for session in seeded.leaves:
         *above, last = steps[id(session)]
         for step in above:
             tops.setdefault(step.fingerprint, _row(step))
@@ -140,11 +140,11 @@ def start_all(house: House, due_at: datetime | None = None) -> None:
         activations.append(
             Activation(
                 session=session,
-                user=house.member.user,
+                user=seeded.member.user,
                 credential=leaf,
                 started_at=now - timedelta(minutes=31),
                 ends_at=now + timedelta(hours=12),
-                identity=identity_of([house.root, session.link.assumer, session]),
+                identity=identity_of([seeded.root, session.link.assumer, session]),
             )
         )
     # Two people have their root in common.
@@ -153,7 +153,7 @@ def start_all(house: House, due_at: datetime | None = None) -> None:
     )
     Credential.objects.bulk_create(leaves, batch_size=ROWS_AT_ONCE)
     Activation.objects.bulk_create(activations, batch_size=ROWS_AT_ONCE)
-    actor = house.member.user.get_username()
+    actor = seeded.member.user.get_username()
     for at in range(0, len(activations), ROWS_AT_ONCE):
         with transaction.atomic():
             lines = [
@@ -166,13 +166,13 @@ def start_all(house: House, due_at: datetime | None = None) -> None:
                 )
                 for each in activations[at : at + ROWS_AT_ONCE]
             ]
-            ledger.append(house.member.team_id, lines)
+            ledger.append(seeded.member.team_id, lines)
 
 
-def _plans(house: House) -> Iterator[tuple[AwsSession, list[PlannedHop]]]:
-    policy = TeamPolicy.of(house.member.team_id)
-    for leaf in house.leaves:
-        yield leaf, plan([house.root, leaf.link.assumer, leaf], house.member, policy)
+def _plans(seeded: SeededTeam) -> Iterator[tuple[AwsSession, list[PlannedHop]]]:
+    policy = TeamPolicy.of(seeded.member.team_id)
+    for leaf in seeded.leaves:
+        yield leaf, plan([seeded.root, leaf.link.assumer, leaf], seeded.member, policy)
 
 
 def _row(step: PlannedHop) -> Credential:
