@@ -18,9 +18,9 @@ import django
 from cryptography.hazmat.primitives.asymmetric.x25519 import X25519PrivateKey
 
 from chaos.databases import Scratch, Unavailable
+from chaos.installation import migrate
 from chaos.report import Findings, Plan, summed_up
 from chaos.scenarios import ALL
-from chaos.stage import migrate
 
 # Below this, workers are killed for too short a time to judge figures in seconds and percent by.
 FULL_MINUTES = 10.0

@@ -17,7 +17,7 @@ from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.x509.oid import NameOID
 
 from chaos.databases import Unavailable
-from chaos.keeper import CHECKOUT
+from chaos.process_manager import CHECKOUT
 
 HOST = "chainweb.example"
 START_SECONDS = 60.0

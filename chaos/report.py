@@ -4,8 +4,8 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-from chaos.oracle import Facts
-from chaos.watch import Seen
+from chaos.monitor import Seen
+from chaos.verifier import Facts
 
 # Sixtieths of a credential's life: what "minutes" means in all figures, whatever the compression.
 MINUTES = 60
@@ -52,7 +52,7 @@ class Findings:
             self.missed.append(otherwise)
 
     def take(self, facts: Facts, seen: Seen, life_seconds: float) -> None:
-        """The oracle's and the watch's figures, and what is expected of all scenarios."""
+        """The verifier's and the monitor's figures, and what is expected of all scenarios."""
         least = seen.least_life_seconds / life_seconds * MINUTES if seen.looks else None
         self.figures |= facts.figures() | {
             "lapses": len(seen.lapsed),
@@ -73,7 +73,7 @@ class Findings:
 
 @dataclass(frozen=True)
 class Scenario:
-    """`run` sets up its own stage. `says`: what it is about, in a line."""
+    """`run` sets up its own installation. `says`: what it is about, in a line."""
 
     name: str
     says: str

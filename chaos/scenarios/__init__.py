@@ -6,19 +6,19 @@ from chaos.scenarios import (
     broker,
     clients,
     clocks,
+    crash_points,
     database,
     held,
     kills,
     pauses,
     rights,
-    steps,
     sts,
 )
 
 ALL: tuple[Scenario, ...] = (
     *kills.SCENARIOS,
     *pauses.SCENARIOS,
-    *steps.SCENARIOS,
+    *crash_points.SCENARIOS,
     *clocks.SCENARIOS,
     *broker.SCENARIOS,
     *database.SCENARIOS,

@@ -4,10 +4,10 @@ import json
 import time
 from typing import Any
 
-from chaos.oracle import examine, mark, quiesce
+from chaos.installation import Installation, Options
+from chaos.monitor import Monitor
 from chaos.report import Findings, Plan, Scenario
-from chaos.stage import Options, Stage
-from chaos.watch import Watch
+from chaos.verifier import examine, mark, quiesce
 
 COMPRESSION = 20.0
 # In a credential's own minutes: less than what is left when a rotation is due, so nothing may
@@ -27,33 +27,35 @@ def _rejected(plan: Plan, region: str, fault: dict[str, Any]) -> tuple[Findings,
     findings = Findings(must_keep_life=False)
     seconds = plan.compressed(REJECTED_MINUTES, COMPRESSION)
     options = Options(sessions=plan.few(1000), compression=COMPRESSION, region=region)
-    with Stage(options, plan.template) as stage:
-        stage.wait_for_web()
-        stage.wait_until_fresh()
-        quiesce(stage)
-        odd = stage.seeded.sessions[0][1]
+    with Installation(options, plan.template) as installation:
+        installation.wait_for_web()
+        installation.wait_until_fresh()
+        quiesce(installation)
+        odd = installation.seeded.sessions[0][1]
         if fault.get("caller_account"):
             fault = {**fault, "caller_account": odd}
-        marked = mark(stage)
-        stage.spread(seconds if plan.short else stage.life_seconds)
-        with Watch(stage) as seen:
+        marked = mark(installation)
+        installation.spread(seconds if plan.short else installation.life_seconds)
+        with Monitor(installation) as seen:
             if not plan.short:
                 time.sleep(
-                    stage.life_seconds * 0.55
+                    installation.life_seconds * 0.55
                 )  # now they are of every age up to their rotation
-            before = stage.sts.count()["by_code"].copy()
-            stage.sts.fail(fault)
+            before = installation.sts.count()["by_code"].copy()
+            installation.sts.fail(fault)
             time.sleep(seconds)
-            shown = _shown(stage, odd) | {"seconds": round(seconds, 1)}
-            after = stage.sts.count()["by_code"]
-            stage.sts.fail()
+            shown = _shown(installation, odd) | {"seconds": round(seconds, 1)}
+            after = installation.sts.count()["by_code"]
+            installation.sts.fail()
             mended = time.monotonic()
-            stage.wait(lambda: not _problems(stage), "no problem is left", stage.life_seconds)
+            installation.wait(
+                lambda: not _problems(installation), "no problem is left", installation.life_seconds
+            )
             shown["recovered_minutes"] = round((time.monotonic() - mended) * COMPRESSION / 60, 1)
-        findings.take(examine(stage, seen, marked), seen, stage.life_seconds)
+        findings.take(examine(installation, seen, marked), seen, installation.life_seconds)
     rejected = sum(after.values()) - after["ok"] - sum(before.values()) + before["ok"]
     shown["rejected_calls"] = rejected
-    shown["rejected_calls_per_session"] = round(rejected / stage.seeded.started, 2)
+    shown["rejected_calls_per_session"] = round(rejected / installation.seeded.started, 2)
     findings.figures |= shown
     findings.expect(rejected > 0, "no call was rejected: nothing was tried")
     findings.expect(
@@ -71,14 +73,16 @@ def _expect_few_tries(findings: Findings) -> None:
     findings.expect(tries <= 5, f"a storm: {tries} rejected calls a session")
 
 
-def _problems(stage: Stage) -> int:
-    found: int = stage.one("SELECT count(*) FROM chains_credential WHERE problem IS NOT NULL")
+def _problems(installation: Installation) -> int:
+    found: int = installation.one(
+        "SELECT count(*) FROM chains_credential WHERE problem IS NOT NULL"
+    )
     return found
 
 
-def _shown(stage: Stage, odd: str) -> dict[str, Any]:
+def _shown(installation: Installation, odd: str) -> dict[str, Any]:
     """Return the problems shown at rejected sessions, at the root and in other accounts."""
-    rows = stage.rows.execute(
+    rows = installation.rows.execute(
         "SELECT level, due_at IS NULL, problem, request->>'role_arn' FROM chains_credential WHERE"
         " problem IS NOT NULL"
     ).fetchall()

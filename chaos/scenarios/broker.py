@@ -6,10 +6,10 @@ It only carries wake-ups, so nothing may depend on it.
 import time
 from collections.abc import Callable
 
-from chaos.oracle import examine, mark, quiesce
+from chaos.installation import Installation, Options
+from chaos.monitor import Monitor
 from chaos.report import Findings, Plan, Scenario
-from chaos.stage import Options, Stage
-from chaos.watch import Watch
+from chaos.verifier import examine, mark, quiesce
 
 COMPRESSION = 20.0
 START_EVERY_SECONDS = 3.0
@@ -25,8 +25,8 @@ def take_the_broker_away(plan: Plan) -> Findings:
     return _ail(
         plan,
         plan.compressed(30, COMPRESSION),
-        lambda stage: stage.proxies["broker"].refuse(),
-        lambda stage: stage.proxies["broker"].pass_on(),
+        lambda installation: installation.proxies["broker"].refuse(),
+        lambda installation: installation.proxies["broker"].pass_on(),
     )
 
 
@@ -34,8 +34,8 @@ def hang_the_broker(plan: Plan) -> Findings:
     return _ail(
         plan,
         plan.compressed(10, COMPRESSION),
-        lambda stage: stage.broker.hang(),
-        lambda stage: stage.broker.wake(),
+        lambda installation: installation.broker.hang(),
+        lambda installation: installation.broker.wake(),
     )
 
 
@@ -43,8 +43,8 @@ def swallow_what_goes_to_the_broker(plan: Plan) -> Findings:
     return _ail(
         plan,
         plan.compressed(10, COMPRESSION),
-        lambda stage: stage.proxies["broker"].black_hole(),
-        lambda stage: stage.proxies["broker"].pass_on(),
+        lambda installation: installation.proxies["broker"].black_hole(),
+        lambda installation: installation.proxies["broker"].pass_on(),
     )
 
 
@@ -52,8 +52,8 @@ def slow_the_way_to_the_broker(plan: Plan) -> Findings:
     return _ail(
         plan,
         plan.compressed(10, COMPRESSION),
-        lambda stage: stage.proxies["broker"].delay(SLOW_SECONDS),
-        lambda stage: stage.proxies["broker"].pass_on(),
+        lambda installation: installation.proxies["broker"].delay(SLOW_SECONDS),
+        lambda installation: installation.proxies["broker"].pass_on(),
     )
 
 
@@ -61,41 +61,49 @@ def cut_the_way_to_the_broker_again_and_again(plan: Plan) -> Findings:
     return _ail(
         plan,
         plan.compressed(10, COMPRESSION),
-        lambda stage: None,
-        lambda stage: None,
-        lambda stage: stage.proxies["broker"].cut(),
+        lambda installation: None,
+        lambda installation: None,
+        lambda installation: installation.proxies["broker"].cut(),
     )
 
 
 def flush_the_broker_again_and_again(plan: Plan) -> Findings:
     return _ail(
-        plan, plan.compressed(10, COMPRESSION), lambda stage: None, lambda stage: None, _flush
+        plan,
+        plan.compressed(10, COMPRESSION),
+        lambda installation: None,
+        lambda installation: None,
+        _flush,
     )
 
 
 def restart_the_broker_again_and_again(plan: Plan) -> Findings:
     return _ail(
-        plan, plan.compressed(15, COMPRESSION), lambda stage: None, lambda stage: None, _restart
+        plan,
+        plan.compressed(15, COMPRESSION),
+        lambda installation: None,
+        lambda installation: None,
+        _restart,
     )
 
 
-def _flush(stage: Stage) -> None:
-    stage.broker.flush()
+def _flush(installation: Installation) -> None:
+    installation.broker.flush()
 
 
-def _restart(stage: Stage) -> None:
-    stage.broker.stop()
+def _restart(installation: Installation) -> None:
+    installation.broker.stop()
     time.sleep(0.5)
-    stage.broker.start()
-    stage.keeper.adopt(stage.broker.group)
+    installation.broker.start()
+    installation.processes.adopt(installation.broker.group)
 
 
 def _ail(
     plan: Plan,
     seconds: float,
-    fall_ill: Callable[[Stage], None],
-    mend: Callable[[Stage], None],
-    every_time: Callable[[Stage], None] = lambda stage: None,
+    fall_ill: Callable[[Installation], None],
+    mend: Callable[[Installation], None],
+    every_time: Callable[[Installation], None] = lambda installation: None,
 ) -> Findings:
     findings = Findings()
     started = plan.few(500)
@@ -105,42 +113,49 @@ def _ail(
         compression=COMPRESSION,
         proxied=frozenset({"broker"}),
     )
-    with Stage(options, plan.template) as stage:
-        stage.wait_for_web()
-        stage.wait_until_fresh()
-        quiesce(stage)
-        marked = mark(stage)
-        stage.spread(min(seconds * 0.8, stage.life_seconds))
+    with Installation(options, plan.template) as installation:
+        installation.wait_for_web()
+        installation.wait_until_fresh()
+        quiesce(installation)
+        marked = mark(installation)
+        installation.spread(min(seconds * 0.8, installation.life_seconds))
         asked: list[tuple[int, float]] = []
-        with Watch(stage, readers=2) as seen:
+        with Monitor(installation, readers=2) as seen:
             # How long it takes on this machine, now, when nothing is wrong.
             well = [
-                stage.start_session(number)[1]
+                installation.start_session(number)[1]
                 for number in range(started - HEALTHY_STARTS, started)
             ]
-            fall_ill(stage)
+            fall_ill(installation)
             until = time.monotonic() + seconds
             while time.monotonic() < until and len(asked) < RESERVE - 1:
-                every_time(stage)
-                asked.append(stage.start_session(started + len(asked)))
+                every_time(installation)
+                asked.append(installation.start_session(started + len(asked)))
                 time.sleep(START_EVERY_SECONDS)
-            mend(stage)
+            mend(installation)
             mended = time.monotonic()
             last = started + len(asked)
-            stage.start_session(last)
-            stage.wait(lambda: stage.is_active(last), "a session started afterwards is active", 60)
+            installation.start_session(last)
+            installation.wait(
+                lambda: installation.is_active(last), "a session started afterwards is active", 60
+            )
             again = time.monotonic() - mended
-            stage.wait(lambda: stage.ask("GET", "/readyz")[0] == 200, "readyz says ready", 60)
+            installation.wait(
+                lambda: installation.ask("GET", "/readyz")[0] == 200, "readyz says ready", 60
+            )
             ready = time.monotonic() - mended
-            stage.wait(
-                lambda: all(stage.is_active(started + number) for number in range(len(asked))),
+            installation.wait(
+                lambda: all(
+                    installation.is_active(started + number) for number in range(len(asked))
+                ),
                 "what was started meanwhile is active",
                 60,
             )
-        facts = examine(stage, seen, marked)
-        findings.take(facts, seen, stage.life_seconds)
+        facts = examine(installation, seen, marked)
+        findings.take(facts, seen, installation.life_seconds)
         findings.expect(
-            not stage.keeper.unexpected, f"ended by themselves: {stage.keeper.unexpected[:5]}"
+            not installation.processes.unexpected,
+            f"ended by themselves: {installation.processes.unexpected[:5]}",
         )
     slowest_start = max(took for _, took in asked)
     failed_reads = sum(count for status, count in seen.answers.items() if status != 200)

@@ -11,9 +11,9 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
+from chaos.installation import Installation, Options
 from chaos.nginx import HOST, Nginx
 from chaos.report import Findings, Plan, Scenario, percentile
-from chaos.stage import Options, Stage
 
 SLOW = 300
 SECONDS = 15.0
@@ -40,20 +40,21 @@ def send_slowly_beside_normal_use(plan: Plan) -> Findings:
     # Uncompressed: one credential lives through the whole of it.
     options = Options(sessions=1, compression=1.0, lease_seconds=None, workers=1, environ=known)
     with (
-        Stage(options, plan.template) as stage,
+        Installation(options, plan.template) as installation,
         tempfile.TemporaryDirectory(prefix="chaos-nginx-") as folder,
     ):
-        stage.wait_for_web()
-        stage.wait_until_fresh()
-        with Nginx(Path(folder), stage.web_address[1]) as nginx:
-            waits = {"calm": _waits(stage, nginx, seconds)}
+        installation.wait_for_web()
+        installation.wait_until_fresh()
+        with Nginx(Path(folder), installation.web_address[1]) as nginx:
+            waits = {"calm": _waits(installation, nginx, seconds)}
             for kind in STARTS:
                 with _slow_clients(nginx, kind, slow) as hanging:
-                    waits[kind] = _waits(stage, nginx, seconds)
+                    waits[kind] = _waits(installation, nginx, seconds)
                     findings.figures[f"slow_{kind}"] = len(hanging)
-            waits["after"] = _waits(stage, nginx, seconds / 3)
+            waits["after"] = _waits(installation, nginx, seconds / 3)
         findings.expect(
-            not stage.keeper.unexpected, f"ended by themselves: {stage.keeper.unexpected[:5]}"
+            not installation.processes.unexpected,
+            f"ended by themselves: {installation.processes.unexpected[:5]}",
         )
     p99 = {name: percentile([wait for _, wait in found], 0.99) for name, found in waits.items()}
     findings.figures |= {
@@ -72,16 +73,16 @@ def send_slowly_beside_normal_use(plan: Plan) -> Findings:
     return findings
 
 
-def _waits(stage: Stage, nginx: Nginx, seconds: float) -> list[tuple[int, float]]:
+def _waits(installation: Installation, nginx: Nginx, seconds: float) -> list[tuple[int, float]]:
     """Return the answers and waits of people who ask all the time."""
     until = time.monotonic() + seconds
-    path = f"/api/v1/sessions/{stage.seeded.sessions[0][0]}/credentials?format=process"
+    path = f"/api/v1/sessions/{installation.seeded.sessions[0][0]}/credentials?format=process"
     found: list[tuple[int, float]] = []
 
     def keep_asking(_: int) -> None:
         while time.monotonic() < until:
             begun = time.monotonic()
-            answer = nginx.ask(path, Authorization=f"Bearer {stage.seeded.token}")
+            answer = nginx.ask(path, Authorization=f"Bearer {installation.seeded.token}")
             found.append((answer[0], time.monotonic() - begun))
             time.sleep(READ_EVERY_SECONDS)
 

@@ -2,10 +2,10 @@
 
 import time
 
-from chaos.oracle import examine, mark, quiesce
+from chaos.installation import Installation, Options
+from chaos.monitor import Monitor
 from chaos.report import Findings, Plan, Scenario
-from chaos.stage import Options, Stage
-from chaos.watch import Watch
+from chaos.verifier import examine, mark, quiesce
 
 
 def rotate_with_three_clocks(plan: Plan) -> Findings:
@@ -19,18 +19,20 @@ def rotate_without_a_clock(plan: Plan) -> Findings:
 
 def _rotate(plan: Plan, clocks: int) -> Findings:
     findings = Findings()
-    with Stage(Options(sessions=plan.few(1000), clocks=clocks), plan.template) as stage:
-        stage.wait_for_web()
-        first = stage.wait_until_fresh()
-        quiesce(stage)
-        marked = mark(stage)
+    with Installation(
+        Options(sessions=plan.few(1000), clocks=clocks), plan.template
+    ) as installation:
+        installation.wait_for_web()
+        first = installation.wait_until_fresh()
+        quiesce(installation)
+        marked = mark(installation)
         # So that each is rotated once more by itself, after what has been spread.
-        seconds = 20.0 if plan.short else 1.5 * stage.life_seconds
-        stage.spread(min(seconds * 0.8, stage.life_seconds))
-        with Watch(stage) as seen:
+        seconds = 20.0 if plan.short else 1.5 * installation.life_seconds
+        installation.spread(min(seconds * 0.8, installation.life_seconds))
+        with Monitor(installation) as seen:
             time.sleep(seconds)
-        facts = examine(stage, seen, marked)
-        findings.take(facts, seen, stage.life_seconds)
+        facts = examine(installation, seen, marked)
+        findings.take(facts, seen, installation.life_seconds)
     findings.figures |= {"clocks": clocks, "first_mint_seconds": round(first, 1)}
     findings.aim(facts.wasted + facts.early == 0, f"{facts.wasted} + {facts.early} calls too many")
     findings.expect(

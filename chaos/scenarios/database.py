@@ -4,10 +4,10 @@ import signal
 import time
 from collections.abc import Callable
 
-from chaos.oracle import examine, mark, quiesce
+from chaos.installation import Installation, Options
+from chaos.monitor import Monitor
 from chaos.report import Findings, Plan, Scenario
-from chaos.stage import Options, Stage
-from chaos.watch import Watch
+from chaos.verifier import examine, mark, quiesce
 
 AWAY_SECONDS = 8.0
 # What was on its way to the STS when the database went may still arrive.
@@ -15,26 +15,26 @@ IN_FLIGHT_SECONDS = 1.0
 
 
 def crash_the_database_and_start_it_again(plan: Plan) -> Findings:
-    def crash(stage: Stage) -> None:
-        assert stage.cluster
-        stage.cluster.stop(signal.SIGQUIT)
+    def crash(installation: Installation) -> None:
+        assert installation.cluster
+        installation.cluster.stop(signal.SIGQUIT)
 
-    def start(stage: Stage) -> None:
-        assert stage.cluster
-        stage.cluster.start()
-        stage.keeper.adopt(stage.cluster.group)
+    def start(installation: Installation) -> None:
+        assert installation.cluster
+        installation.cluster.start()
+        installation.processes.adopt(installation.cluster.group)
 
     return _take_away(plan, Options(sessions=plan.few(300), own_cluster=True), crash, start)
 
 
 def make_the_database_read_only(plan: Plan) -> Findings:
-    def set_read_only(stage: Stage) -> None:
-        assert stage.cluster
-        stage.cluster.set_read_only(True)
+    def set_read_only(installation: Installation) -> None:
+        assert installation.cluster
+        installation.cluster.set_read_only(True)
 
-    def set_writable(stage: Stage) -> None:
-        assert stage.cluster
-        stage.cluster.set_read_only(False)
+    def set_writable(installation: Installation) -> None:
+        assert installation.cluster
+        installation.cluster.set_read_only(False)
 
     return _take_away(
         plan, Options(sessions=plan.few(300), own_cluster=True), set_read_only, set_writable
@@ -46,8 +46,8 @@ def cut_the_way_to_the_database(plan: Plan) -> Findings:
     return _take_away(
         plan,
         options,
-        lambda stage: stage.proxies["database"].refuse(),
-        lambda stage: stage.proxies["database"].pass_on(),
+        lambda installation: installation.proxies["database"].refuse(),
+        lambda installation: installation.proxies["database"].pass_on(),
     )
 
 
@@ -57,8 +57,8 @@ def swallow_what_goes_to_the_database(plan: Plan) -> Findings:
     return _take_away(
         plan,
         options,
-        lambda stage: stage.proxies["database"].black_hole(),
-        lambda stage: stage.proxies["database"].pass_on(),
+        lambda installation: installation.proxies["database"].black_hole(),
+        lambda installation: installation.proxies["database"].pass_on(),
         answers=frozenset(),
     )
 
@@ -66,37 +66,40 @@ def swallow_what_goes_to_the_database(plan: Plan) -> Findings:
 def _take_away(
     plan: Plan,
     options: Options,
-    fall_ill: Callable[[Stage], None],
-    mend: Callable[[Stage], None],
+    fall_ill: Callable[[Installation], None],
+    mend: Callable[[Installation], None],
     answers: frozenset[int] = frozenset({503}),
 ) -> Findings:
     findings = Findings()
-    with Stage(options, plan.template) as stage:
-        stage.wait_for_web()
-        stage.wait_until_fresh()
-        quiesce(stage)
-        marked = mark(stage)
+    with Installation(options, plan.template) as installation:
+        installation.wait_for_web()
+        installation.wait_until_fresh()
+        quiesce(installation)
+        marked = mark(installation)
         # Rotations at every moment before, during and after.
-        stage.spread(AWAY_SECONDS * 4)
-        with Watch(stage, readers=2) as seen:
+        installation.spread(AWAY_SECONDS * 4)
+        with Monitor(installation, readers=2) as seen:
             time.sleep(AWAY_SECONDS)
-            fall_ill(stage)
+            fall_ill(installation)
             ill = time.monotonic()
             time.sleep(AWAY_SECONDS)
-            mend(stage)
+            mend(installation)
             mended = time.monotonic()
-            reopen(stage)
-            last = mark(stage)
-            web = stage.wait(lambda: reads(stage), "the web hands out again", 60)
-            stage.wait(lambda: stored_after(stage, last), "a credential is minted again", 60)
+            reopen(installation)
+            last = mark(installation)
+            web = installation.wait(lambda: reads(installation), "the web hands out again", 60)
+            installation.wait(
+                lambda: stored_after(installation, last), "a credential is minted again", 60
+            )
             minted = time.monotonic() - mended
             time.sleep(AWAY_SECONDS)
-            quiesce(stage)
-        calls = stage.sts.calls()
-        facts = examine(stage, seen, marked)
-        findings.take(facts, seen, stage.life_seconds)
+            quiesce(installation)
+        calls = installation.sts.calls()
+        facts = examine(installation, seen, marked)
+        findings.take(facts, seen, installation.life_seconds)
         findings.expect(
-            not stage.keeper.unexpected, f"ended by themselves: {stage.keeper.unexpected[:5]}"
+            not installation.processes.unexpected,
+            f"ended by themselves: {installation.processes.unexpected[:5]}",
         )
     meanwhile = sum(ill + IN_FLIGHT_SECONDS < call["at"] < mended for call in calls)
     statuses = {status for at, status, _ in seen.failed if ill < at < mended}
@@ -123,19 +126,21 @@ def _take_away(
     return findings
 
 
-def reopen(stage: Stage) -> None:
+def reopen(installation: Installation) -> None:
     """A new connection of our own: the old one may have died with the server."""
-    stage.__dict__.pop("rows").close()
+    installation.__dict__.pop("rows").close()
 
 
-def reads(stage: Stage) -> bool:
-    session, _ = stage.seeded.sessions[0]
-    return stage.ask("GET", f"/api/v1/sessions/{session}/credentials?format=process")[0] == 200
+def reads(installation: Installation) -> bool:
+    session, _ = installation.seeded.sessions[0]
+    return (
+        installation.ask("GET", f"/api/v1/sessions/{session}/credentials?format=process")[0] == 200
+    )
 
 
-def stored_after(stage: Stage, seq: int) -> bool:
+def stored_after(installation: Installation, seq: int) -> bool:
     return bool(
-        stage.one(
+        installation.one(
             "SELECT count(*) FROM chains_event WHERE kind = 'credential.minted' AND seq > %s", seq
         )
     )

@@ -10,11 +10,11 @@ from dataclasses import dataclass
 from typing import Any
 
 from chaos.databases import connect
-from chaos.oracle import examine, mark, quiesce
+from chaos.installation import Installation, Options
+from chaos.monitor import Monitor, Seen
 from chaos.report import Findings, Plan, Scenario, percentile
 from chaos.scenarios.rights import ask_for_secret, people_of
-from chaos.stage import Options, Stage
-from chaos.watch import Seen, Watch
+from chaos.verifier import examine, mark, quiesce
 
 HELD_SECONDS = 6.0
 # More than the web has threads, of those who wait for the row that is held; some of the others.
@@ -107,37 +107,45 @@ def _hold(
     """
     findings = Findings()
     seconds = HELD_SECONDS / 2 if plan.short else HELD_SECONDS
-    with Stage(Options(sessions=plan.few(200)), plan.template) as stage, people_of(stage) as people:
-        stage.wait_for_web()
-        stage.wait_until_fresh()
+    with (
+        Installation(Options(sessions=plan.few(200)), plan.template) as installation,
+        people_of(installation) as people,
+    ):
+        installation.wait_for_web()
+        installation.wait_until_fresh()
         others = people.tell(team="others", people=4)
-        quiesce(stage)
-        marked = mark(stage)
-        stage.spread(seconds * 4)
-        team = stage.one("SELECT id::text FROM chains_team WHERE slug = 'chaos'")
+        quiesce(installation)
+        marked = mark(installation)
+        installation.spread(seconds * 4)
+        team = installation.one("SELECT id::text FROM chains_team WHERE slug = 'chaos'")
 
         def lines() -> int:
-            return int(stage.one("SELECT seq FROM chains_ledgerhead WHERE team_id = %s", team))
+            return int(
+                installation.one("SELECT seq FROM chains_ledgerhead WHERE team_id = %s", team)
+            )
 
-        with Watch(stage, readers=readers) as seen:
-            calm = _period(stage, others, seconds, changers)
-            with connect(stage.database_url) as holder, holder.transaction():
+        with Monitor(installation, readers=readers) as seen:
+            calm = _period(installation, others, seconds, changers)
+            with connect(installation.database_url) as holder, holder.transaction():
                 holder.execute(f"SELECT 1 FROM {table} WHERE {column} = %s FOR UPDATE", [team])
                 held_at, before = time.monotonic(), lines()
-                held = _period(stage, others, seconds, changers)
+                held = _period(installation, others, seconds, changers)
                 written = lines() - before
             released_at = time.monotonic()
-            stage.wait(
-                lambda: _reads(stage) and _changes(stage), "the held team is served again", 30
+            installation.wait(
+                lambda: _reads(installation) and _changes(installation),
+                "the held team is served again",
+                30,
             )
             found = Held(calm, held, held_at, released_at, written, time.monotonic() - released_at)
             time.sleep(seconds)
-            quiesce(stage)
-        facts = examine(stage, seen, marked)
-        findings.take(facts, seen, stage.life_seconds)
-        fault = stage.verify_ledger()
+            quiesce(installation)
+        facts = examine(installation, seen, marked)
+        findings.take(facts, seen, installation.life_seconds)
+        fault = installation.verify_ledger()
         findings.expect(
-            not stage.keeper.unexpected, f"ended by themselves: {stage.keeper.unexpected[:5]}"
+            not installation.processes.unexpected,
+            f"ended by themselves: {installation.processes.unexpected[:5]}",
         )
     before_p99, after_p99 = calm.p99(), held.p99()
     longest = max((wait for _, wait in held.changes), default=0.0)
@@ -166,7 +174,9 @@ def _hold(
     return findings, seen, found
 
 
-def _period(stage: Stage, others: dict[str, Any], seconds: float, changers: int) -> Period:
+def _period(
+    installation: Installation, others: dict[str, Any], seconds: float, changers: int
+) -> Period:
     """Have the other team's people ask, and the team's own member start sessions, all the time."""
     until = time.monotonic() + seconds
     waits: list[tuple[str, float]] = []
@@ -176,14 +186,18 @@ def _period(stage: Stage, others: dict[str, Any], seconds: float, changers: int)
         path = f"/api/v1/sessions/{others['session']}/credentials?format=process"
         while time.monotonic() < until:
             waits.append(
-                ask_for_secret(stage, "GET", path, {"Authorization": f"Bearer {person['token']}"})
+                ask_for_secret(
+                    installation, "GET", path, {"Authorization": f"Bearer {person['token']}"}
+                )
             )
             time.sleep(0.05)
 
     def keep_changing() -> None:
         time.sleep(random.random() * CHANGE_EVERY_SECONDS)
         while time.monotonic() < until:
-            changes.append(stage.start_session(random.randrange(stage.seeded.started)))
+            changes.append(
+                installation.start_session(random.randrange(installation.seeded.started))
+            )
             time.sleep(CHANGE_EVERY_SECONDS)
 
     with ThreadPoolExecutor(len(others["people"]) + changers) as pool:
@@ -194,16 +208,16 @@ def _period(stage: Stage, others: dict[str, Any], seconds: float, changers: int)
     return Period(waits, changes)
 
 
-def _reads(stage: Stage) -> bool:
-    session, _ = stage.seeded.sessions[0]
+def _reads(installation: Installation) -> bool:
+    session, _ = installation.seeded.sessions[0]
     return (
-        stage.ask("GET", f"/api/v1/sessions/{session}/credentials?format=process")[0]
+        installation.ask("GET", f"/api/v1/sessions/{session}/credentials?format=process")[0]
         == http.client.OK
     )
 
 
-def _changes(stage: Stage) -> bool:
-    return stage.start_session(0)[0] == http.client.OK
+def _changes(installation: Installation) -> bool:
+    return installation.start_session(0)[0] == http.client.OK
 
 
 SCENARIOS = (

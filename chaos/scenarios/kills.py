@@ -3,11 +3,11 @@
 import random
 import time
 
-from chaos.keeper import connected_to
-from chaos.oracle import examine, mark, quiesce
+from chaos.installation import Installation, Options
+from chaos.monitor import Monitor
+from chaos.process_manager import connected_to
 from chaos.report import Findings, Plan, Scenario
-from chaos.stage import Options, Stage
-from chaos.watch import Watch
+from chaos.verifier import examine, mark, quiesce
 
 KILL_EVERY_SECONDS = 2.0
 # Mostly as a container dies; now and then less tidily.
@@ -15,35 +15,41 @@ WAYS = ("group", "group", "parent", "child")
 # With these words Celery ends a worker one of whose children was killed while it was starting; then
 # it is started again.
 KILLED_AT_START = "Could not start worker processes"
-# Of a worker, each with as many threads for calls as the stage says.
+# Of a worker, each with as many threads for calls as the installation says.
 POOL_CHILDREN = 2
 
 
 def kill_a_random_worker_every_two_seconds(plan: Plan) -> Findings:
     findings = Findings()
     seconds = plan.minutes * 60
-    with Stage(Options(sessions=plan.sessions, workers=3), plan.template) as stage:
-        stage.wait_for_web()
-        first = stage.wait_until_fresh(600)
-        quiesce(stage)
-        marked = mark(stage)
-        answered_before = stage.sts.count()["by_code"].get("ok", 0)
+    with Installation(Options(sessions=plan.sessions, workers=3), plan.template) as installation:
+        installation.wait_for_web()
+        first = installation.wait_until_fresh(600)
+        quiesce(installation)
+        marked = mark(installation)
+        answered_before = installation.sts.count()["by_code"].get("ok", 0)
         # In a short run everything is rotated once all the same.
-        stage.spread(min(seconds * 0.8, stage.life_seconds))
+        installation.spread(min(seconds * 0.8, installation.life_seconds))
         kills = most_orphans = 0
-        with Watch(stage) as seen:
+        with Monitor(installation) as seen:
             begun = time.monotonic()
             while time.monotonic() - begun < seconds:
                 time.sleep(KILL_EVERY_SECONDS)
-                stage.keeper.kill(random.choice(stage.keeper.names("worker")), random.choice(WAYS))
+                installation.processes.kill(
+                    random.choice(installation.processes.names("worker")), random.choice(WAYS)
+                )
                 kills += 1
-                most_orphans = max(most_orphans, stage.keeper.orphans())
-        facts = examine(stage, seen, marked)
-        orphans = stage.wait(lambda: not stage.keeper.orphans(), "no orphan is left", 90)
-        findings.take(facts, seen, stage.life_seconds)
-        unexpected = [each for each in stage.keeper.unexpected if KILLED_AT_START not in each]
-        killed_at_start = len(stage.keeper.unexpected) - len(unexpected)
-        in_flight = POOL_CHILDREN * stage.threads
+                most_orphans = max(most_orphans, installation.processes.orphans())
+        facts = examine(installation, seen, marked)
+        orphans = installation.wait(
+            lambda: not installation.processes.orphans(), "no orphan is left", 90
+        )
+        findings.take(facts, seen, installation.life_seconds)
+        unexpected = [
+            each for each in installation.processes.unexpected if KILLED_AT_START not in each
+        ]
+        killed_at_start = len(installation.processes.unexpected) - len(unexpected)
+        in_flight = POOL_CHILDREN * installation.threads
     findings.figures |= {
         "kills": kills,
         "wasted_per_kill": round(facts.wasted / max(kills, 1), 2),
@@ -77,31 +83,39 @@ def kill_the_worker_that_waits_for_sts_and_time_the_take_over(plan: Plan) -> Fin
     options = Options(
         sessions=4, started=0, compression=1.0, lease_seconds=None, latency_seconds=3.0
     )
-    with Stage(options, plan.template) as stage:
-        stage.wait_for_web()
-        stage.wait(lambda: len(stage.keeper.pool("worker-1")) > 0, "workers have children")
-        stage.start_session(0)
-        stage.wait(lambda: stage.is_active(0), "the first session is active")
+    with Installation(options, plan.template) as installation:
+        installation.wait_for_web()
+        installation.wait(
+            lambda: len(installation.processes.pool("worker-1")) > 0, "workers have children"
+        )
+        installation.start_session(0)
+        installation.wait(lambda: installation.is_active(0), "the first session is active")
         took: list[float] = []
         active: list[float] = []
-        with Watch(stage, readers=0) as seen:
+        with Monitor(installation, readers=0) as seen:
             for number in range(1, 2 if plan.short else 4):
-                before = stage.sts.count()["requests"]
-                stage.start_session(number)
-                stage.wait(lambda: stage.sts.count()["requests"] > before, "the STS is called")  # noqa: B023
+                before = installation.sts.count()["requests"]
+                installation.start_session(number)
+                installation.wait(
+                    lambda: installation.sts.count()["requests"] > before,  # noqa: B023
+                    "the STS is called",
+                )
                 held = [
                     name
-                    for name in stage.keeper.names("worker")
-                    if connected_to(stage.sts_port, stage.keeper.members(name))
+                    for name in installation.processes.names("worker")
+                    if connected_to(installation.sts_port, installation.processes.members(name))
                 ]
                 for name in held:
-                    stage.keeper.kill(name)
+                    installation.processes.kill(name)
                 killed = time.monotonic()
-                active.append(stage.wait(lambda: stage.is_active(number), "taken over", 120))  # noqa: B023
-                took.append(
-                    min(call["at"] for call in stage.sts.calls() if call["at"] > killed) - killed
+                active.append(
+                    installation.wait(lambda: installation.is_active(number), "taken over", 120)  # noqa: B023
                 )
-        findings.take(examine(stage, seen), seen, stage.life_seconds)
+                took.append(
+                    min(call["at"] for call in installation.sts.calls() if call["at"] > killed)
+                    - killed
+                )
+        findings.take(examine(installation, seen), seen, installation.life_seconds)
     findings.figures |= {
         "takeover_seconds": round(max(took), 1),
         "takeovers": [round(one, 1) for one in took],

@@ -2,10 +2,10 @@
 
 import time
 
-from chaos.oracle import examine, mark, quiesce
+from chaos.installation import Installation, Options
+from chaos.monitor import Monitor
 from chaos.report import Findings, Plan, Scenario
-from chaos.stage import Options, Stage
-from chaos.watch import Watch
+from chaos.verifier import examine, mark, quiesce
 
 LEASE_SECONDS = 4.0
 
@@ -21,26 +21,31 @@ def stop_workers_past_their_lease_and_let_them_go_on(plan: Plan) -> Findings:
         environ={"CHAINWEB_STS_THREADS": "8"},
     )
     in_flight: list[int] = []
-    with Stage(options, plan.template) as stage:
-        stage.wait_for_web()
-        stage.wait_until_fresh()
-        with Watch(stage) as seen:
+    with Installation(options, plan.template) as installation:
+        installation.wait_for_web()
+        installation.wait_until_fresh()
+        with Monitor(installation) as seen:
             for number in range(rounds):
-                quiesce(stage)
-                before = stage.make_due()
-                stopped = stage.keeper.names("worker")
-                in_flight.append(_stop_at_work(stage, stopped))
-                stage.start_worker(f"late-{number}")
-                stage.wait(lambda: stage.minted_since(before), "others have minted all", 90)  # noqa: B023
+                quiesce(installation)
+                before = installation.make_due()
+                stopped = installation.processes.names("worker")
+                in_flight.append(_stop_at_work(installation, stopped))
+                installation.start_worker(f"late-{number}")
+                installation.wait(
+                    lambda: installation.minted_since(before),  # noqa: B023
+                    "others have minted all",
+                    90,
+                )
                 for name in stopped:
-                    stage.keeper.go_on(name)
+                    installation.processes.go_on(name)
                 time.sleep(3)  # they get their answers, and try to write them
-                quiesce(stage)
-                stage.keeper.end(f"late-{number}")
-        facts = examine(stage, seen, mark(stage))
-        findings.take(facts, seen, stage.life_seconds)
+                quiesce(installation)
+                installation.processes.end(f"late-{number}")
+        facts = examine(installation, seen, mark(installation))
+        findings.take(facts, seen, installation.life_seconds)
         findings.expect(
-            not stage.keeper.unexpected, f"ended by themselves: {stage.keeper.unexpected[:5]}"
+            not installation.processes.unexpected,
+            f"ended by themselves: {installation.processes.unexpected[:5]}",
         )
     stale = [fault for fault in facts.faults if fault.startswith("stale")]
     findings.figures |= {
@@ -53,16 +58,16 @@ def stop_workers_past_their_lease_and_let_them_go_on(plan: Plan) -> Findings:
     return findings
 
 
-def _stop_at_work(stage: Stage, names: list[str]) -> int:
+def _stop_at_work(installation: Installation, names: list[str]) -> int:
     """Stops all of them while the STS is answering some; returns how many calls were under way."""
     for _ in range(20):
-        stage.wait(lambda: stage.sts.in_flight() > 0, "the STS is called")
+        installation.wait(lambda: installation.sts.in_flight() > 0, "the STS is called")
         for name in names:
-            stage.keeper.pause(name)
-        if under_way := stage.sts.in_flight():
+            installation.processes.pause(name)
+        if under_way := installation.sts.in_flight():
             return under_way
         for name in names:
-            stage.keeper.go_on(name)
+            installation.processes.go_on(name)
     raise TimeoutError("no worker was caught with a call under way")
 
 

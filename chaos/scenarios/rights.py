@@ -13,9 +13,9 @@ from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from typing import Any
 
-from chaos.keeper import CHECKOUT
+from chaos.installation import Installation, Options
+from chaos.process_manager import CHECKOUT
 from chaos.report import Findings, Plan, Scenario
-from chaos.stage import Options, Stage
 
 RACES = 1000
 # People are made, raced and removed so many at a time; so many races run at once.
@@ -44,8 +44,8 @@ class People:
 
 
 @contextmanager
-def people_of(stage: Stage) -> Iterator[People]:
-    environ = stage.environ | {"DATABASE_URL": stage.database_url}
+def people_of(installation: Installation) -> Iterator[People]:
+    environ = installation.environ | {"DATABASE_URL": installation.database_url}
     with subprocess.Popen(
         [sys.executable, "-m", "chaos.people"],
         env=environ,
@@ -72,26 +72,26 @@ def remove_people_who_ask_for_secrets(plan: Plan) -> Findings:
     late: list[str] = []
     # Uncompressed, so that the one credential that all of them share lives through the whole of it.
     options = Options(sessions=1, compression=1.0, lease_seconds=None, workers=1)
-    with Stage(options, plan.template) as stage, people_of(stage) as people:
-        stage.wait_for_web()
+    with Installation(options, plan.template) as installation, people_of(installation) as people:
+        installation.wait_for_web()
         for begun in range(0, races, BATCH):
             made = people.tell(team="races", people=min(BATCH, races - begun))
 
             def race(person: dict[str, Any], made: dict[str, Any] = made) -> None:
-                _race(stage, people, made["session"], person, outcomes, late)
+                _race(installation, people, made["session"], person, outcomes, late)
 
             with ThreadPoolExecutor(AT_ONCE) as pool:
                 list(pool.map(race, made["people"]))
-        after = stage.one(
+        after = installation.one(
             "SELECT count(*) FROM chains_event s JOIN chains_event r ON r.team_id = s.team_id AND"
             " r.seq < s.seq WHERE s.kind = 'credential.revealed' AND r.kind = 'member.removed' AND"
             " r.data->>'member' = s.actor"
         )
-        lines = stage.one(
+        lines = installation.one(
             "SELECT count(*) FROM chains_event WHERE kind = 'credential.revealed' AND actor LIKE"
             " 'races-%%'"
         )
-        fault = stage.verify_ledger()
+        fault = installation.verify_ledger()
     findings.figures |= {
         "races": races,
         "secrets_handed_out": outcomes["secret"],
@@ -114,7 +114,7 @@ def remove_people_who_ask_for_secrets(plan: Plan) -> Findings:
 
 
 def _race(
-    stage: Stage,
+    installation: Installation,
     people: People,
     session: str,
     person: dict[str, Any],
@@ -123,9 +123,9 @@ def _race(
 ) -> None:
     """Two ways of asking, each again and again until it is refused, with the removal in between."""
     ways: list[Callable[[], str]] = [
-        lambda: _by_token(stage, session, person, "process"),
-        lambda: _by_token(stage, session, person, "posix"),
-        lambda: _by_page(stage, session, person),
+        lambda: _by_token(installation, session, person, "process"),
+        lambda: _by_token(installation, session, person, "posix"),
+        lambda: _by_page(installation, session, person),
     ]
     out = threading.Event()
 
@@ -148,25 +148,25 @@ def _race(
             each.result()
 
 
-def _by_token(stage: Stage, session: str, person: dict[str, Any], form: str) -> str:
+def _by_token(installation: Installation, session: str, person: dict[str, Any], form: str) -> str:
     headers = {"Authorization": f"Bearer {person['token']}"}
     return ask_for_secret(
-        stage, "GET", f"/api/v1/sessions/{session}/credentials?format={form}", headers
+        installation, "GET", f"/api/v1/sessions/{session}/credentials?format={form}", headers
     )[0]
 
 
-def _by_page(stage: Stage, session: str, person: dict[str, Any]) -> str:
+def _by_page(installation: Installation, session: str, person: dict[str, Any]) -> str:
     cookies = "; ".join(f"{name}={value}" for name, value in person["cookies"].items())
     headers = {"Cookie": cookies, "X-CSRFToken": "c" * 32}
-    return ask_for_secret(stage, "POST", f"/sessions/{session}/snippets/posix/", headers)[0]
+    return ask_for_secret(installation, "POST", f"/sessions/{session}/snippets/posix/", headers)[0]
 
 
 def ask_for_secret(
-    stage: Stage, method: str, path: str, headers: dict[str, str]
+    installation: Installation, method: str, path: str, headers: dict[str, str]
 ) -> tuple[str, float]:
     """Make one request of somebody's own: ("secret" or the status, seconds)."""
     begun = time.monotonic()
-    connection = http.client.HTTPConnection(*stage.web_address, timeout=30)
+    connection = http.client.HTTPConnection(*installation.web_address, timeout=30)
     try:
         connection.request(method, path, headers=headers)
         answer = connection.getresponse()

@@ -5,10 +5,10 @@ import json
 import time
 from typing import Any
 
-from chaos.oracle import examine, mark, quiesce
+from chaos.installation import Installation, Options
+from chaos.monitor import Monitor, Seen
 from chaos.report import Findings, Plan, Scenario, percentile
-from chaos.stage import Options, Stage
-from chaos.watch import Seen, Watch
+from chaos.verifier import examine, mark, quiesce
 
 COMPRESSION = 20.0
 # The engine's default, and the burst that a limiter may let through on top.
@@ -22,25 +22,27 @@ def throttle_every_call(plan: Plan) -> Findings:
     """For 12 minutes: what has 20 left when it is due keeps the rest, and says "delayed"."""
     findings = Findings(must_keep_life=False)
     seconds = plan.compressed(12, COMPRESSION)
-    with Stage(Options(sessions=plan.few(1000), compression=COMPRESSION), plan.template) as stage:
-        stage.wait_for_web()
-        stage.wait_until_fresh()
-        quiesce(stage)
-        marked = mark(stage)
-        stage.spread(stage.life_seconds if not plan.short else seconds)
-        with Watch(stage) as seen:
+    with Installation(
+        Options(sessions=plan.few(1000), compression=COMPRESSION), plan.template
+    ) as installation:
+        installation.wait_for_web()
+        installation.wait_until_fresh()
+        quiesce(installation)
+        marked = mark(installation)
+        installation.spread(installation.life_seconds if not plan.short else seconds)
+        with Monitor(installation) as seen:
             if not plan.short:
-                time.sleep(stage.life_seconds / 4)
-            before = stage.sts.count()["requests"]
-            stage.sts.fail({"kind": "throttle"})
+                time.sleep(installation.life_seconds / 4)
+            before = installation.sts.count()["requests"]
+            installation.sts.fail({"kind": "throttle"})
             time.sleep(seconds)
-            shown = _what_a_delayed_session_shows(stage)
-            throttled = stage.sts.count()["requests"] - before
-            stage.sts.fail()
+            shown = _what_a_delayed_session_shows(installation)
+            throttled = installation.sts.count()["requests"] - before
+            installation.sts.fail()
             mended = time.monotonic()
-            stage.wait(
+            installation.wait(
                 lambda: (
-                    not stage.one(
+                    not installation.one(
                         "SELECT count(*) FROM chains_credential WHERE problem IS NOT NULL"
                     )
                 ),
@@ -48,7 +50,7 @@ def throttle_every_call(plan: Plan) -> Findings:
                 90,
             )
             recovered = time.monotonic() - mended
-        findings.take(examine(stage, seen, marked), seen, stage.life_seconds)
+        findings.take(examine(installation, seen, marked), seen, installation.life_seconds)
     findings.figures |= {
         "throttled_seconds": round(seconds, 1),
         "throttled_calls_per_second": round(throttled / seconds, 1),
@@ -64,15 +66,15 @@ def throttle_every_call(plan: Plan) -> Findings:
     return findings
 
 
-def _what_a_delayed_session_shows(stage: Stage) -> dict[str, str]:
-    found = stage.rows.execute(
+def _what_a_delayed_session_shows(installation: Installation) -> dict[str, str]:
+    found = installation.rows.execute(
         "SELECT a.session_id FROM chains_activation a JOIN chains_credential c ON c.fingerprint ="
         " a.credential_id WHERE c.problem IS NOT NULL AND c.expires_at > clock_timestamp() +"
         " interval '2 seconds' LIMIT 1"
     ).fetchone()
     if not found:
         return {}
-    answer = json.loads(stage.ask("GET", f"/api/v1/sessions/{found[0]}")[1])
+    answer = json.loads(installation.ask("GET", f"/api/v1/sessions/{found[0]}")[1])
     return {"status": answer["status"], "problem": (answer["problem"] or {}).get("code", "")}
 
 
@@ -88,13 +90,15 @@ def swallow_the_calls_of_one_account(plan: Plan) -> Findings:
     options = Options(
         sessions=started + 2 * starts, started=started, compression=1.0, lease_seconds=None
     )
-    with Stage(options, plan.template) as stage:
-        stage.wait_for_web()
-        stage.wait_until_fresh()
-        quiesce(stage)
-        dead = stage.seeded.sessions[0][1]
+    with Installation(options, plan.template) as installation:
+        installation.wait_for_web()
+        installation.wait_until_fresh()
+        quiesce(installation)
+        dead = installation.seeded.sessions[0][1]
         seconds = 25.0 if plan.short else 120.0
-        healthy = [number for number in range(started, len(stage.seeded.sessions)) if number % 10]
+        healthy = [
+            number for number in range(started, len(installation.seeded.sessions)) if number % 10
+        ]
         half = len(healthy) // 2
         lateness: list[list[float]] = []
         waits: list[list[float]] = []
@@ -103,18 +107,18 @@ def swallow_the_calls_of_one_account(plan: Plan) -> Findings:
             (healthy[:half], []),
             (healthy[half:], [{"kind": "hang", "account": dead}]),
         ):
-            stage.spread(seconds * 0.8)
-            marked = mark(stage)
-            stage.sts.fail(*faults)
-            with Watch(stage) as seen:
+            installation.spread(seconds * 0.8)
+            marked = mark(installation)
+            installation.sts.fail(*faults)
+            with Monitor(installation) as seen:
                 begun = time.monotonic()
-                waits.append([_start_and_wait(stage, number) for number in numbers])
+                waits.append([_start_and_wait(installation, number) for number in numbers])
                 time.sleep(max(0.0, seconds - (time.monotonic() - begun)))
             lateness.append(_lateness(seen, dead))
-            lapsed_elsewhere += len(_lapsed_elsewhere(stage, seen, dead))
-        hung = stage.sts.count()["hung"]
-        stage.sts.fail()
-        findings.take(examine(stage, seen, marked), seen, stage.life_seconds)
+            lapsed_elsewhere += len(_lapsed_elsewhere(installation, seen, dead))
+        hung = installation.sts.count()["hung"]
+        installation.sts.fail()
+        findings.take(examine(installation, seen, marked), seen, installation.life_seconds)
     figures: dict[str, Any] = {}
     for name, (without, with_it) in {"lateness": lateness, "start_to_active": waits}.items():
         before, after = percentile(without, 0.99), percentile(with_it, 0.99)
@@ -133,10 +137,12 @@ def swallow_the_calls_of_one_account(plan: Plan) -> Findings:
     return findings
 
 
-def _start_and_wait(stage: Stage, number: int) -> float:
+def _start_and_wait(installation: Installation, number: int) -> float:
     begun = time.monotonic()
-    stage.start_session(number)
-    stage.wait(lambda: stage.is_active(number), "a session of another account is active", 60)
+    installation.start_session(number)
+    installation.wait(
+        lambda: installation.is_active(number), "a session of another account is active", 60
+    )
     return time.monotonic() - begun
 
 
@@ -149,10 +155,12 @@ def _lateness(seen: Seen, dead: str) -> list[float]:
     ]
 
 
-def _lapsed_elsewhere(stage: Stage, seen: Seen, dead: str) -> list[str]:
-    accounts = dict(stage.seeded.sessions)
+def _lapsed_elsewhere(installation: Installation, seen: Seen, dead: str) -> list[str]:
+    accounts = dict(installation.seeded.sessions)
     activations = dict(
-        stage.rows.execute("SELECT id::text, session_id::text FROM chains_activation").fetchall()
+        installation.rows.execute(
+            "SELECT id::text, session_id::text FROM chains_activation"
+        ).fetchall()
     )
     return [one for one, _ in seen.lapsed if accounts[activations[one]] != dead]
 
@@ -165,17 +173,17 @@ def take_sts_away_for_45_minutes(plan: Plan) -> Findings:
     findings = Findings(must_not_lapse=False, must_keep_life=False)
     seconds = plan.compressed(45, COMPRESSION)
     options = Options(sessions=plan.few(1000), compression=COMPRESSION, proxied=frozenset({"sts"}))
-    with Stage(options, plan.template) as stage:
-        stage.wait_for_web()
-        stage.wait_until_fresh()
-        quiesce(stage)
-        marked = mark(stage)
-        stage.spread(stage.life_seconds if not plan.short else seconds)
-        proxy = stage.proxies["sts"]
-        with Watch(stage, readers=2) as seen:
+    with Installation(options, plan.template) as installation:
+        installation.wait_for_web()
+        installation.wait_until_fresh()
+        quiesce(installation)
+        marked = mark(installation)
+        installation.spread(installation.life_seconds if not plan.short else seconds)
+        proxy = installation.proxies["sts"]
+        with Monitor(installation, readers=2) as seen:
             if not plan.short:
                 time.sleep(
-                    stage.life_seconds * 0.55
+                    installation.life_seconds * 0.55
                 )  # now they are of every age up to their rotation
             proxy.refuse()
             time.sleep(seconds / 3)
@@ -183,22 +191,23 @@ def take_sts_away_for_45_minutes(plan: Plan) -> Findings:
             before = proxy.connections
             time.sleep(seconds / 3)
             swallowed = proxy.connections - before
-            stage.sts.fail({"kind": "drop"})
+            installation.sts.fail({"kind": "drop"})
             proxy.pass_on()
             time.sleep(seconds / 3)
-            dropped = sum(call["outcome"] == "dropped" for call in stage.sts.calls())
-            lapsed = stage.seeded.started - stage.live()
-            stage.sts.fail()
+            dropped = sum(call["outcome"] == "dropped" for call in installation.sts.calls())
+            lapsed = installation.seeded.started - installation.live()
+            installation.sts.fail()
             returned = time.monotonic()
-            stage.wait_until_fresh(120)
-            stage.wait(lambda: not _overdue(stage), "nothing is overdue", 120)
+            installation.wait_until_fresh(120)
+            installation.wait(lambda: not _overdue(installation), "nothing is overdue", 120)
             fresh = time.monotonic() - returned
-        quiesce(stage)
-        calls = [call for call in stage.sts.calls() if call["at"] >= returned]
-        facts = examine(stage, seen, marked)
-        findings.take(facts, seen, stage.life_seconds)
+        quiesce(installation)
+        calls = [call for call in installation.sts.calls() if call["at"] >= returned]
+        facts = examine(installation, seen, marked)
+        findings.take(facts, seen, installation.life_seconds)
         findings.expect(
-            not stage.keeper.unexpected, f"ended by themselves: {stage.keeper.unexpected[:5]}"
+            not installation.processes.unexpected,
+            f"ended by themselves: {installation.processes.unexpected[:5]}",
         )
     peaks = collections.Counter((int(call["at"]), call["role_arn"].split(":")[4]) for call in calls)
     before_end = [each for each in seen.failed if each[0] < seen.first_lapse_at]
@@ -227,8 +236,8 @@ def take_sts_away_for_45_minutes(plan: Plan) -> Findings:
     return findings
 
 
-def _overdue(stage: Stage) -> int:
-    found: int = stage.one(
+def _overdue(installation: Installation) -> int:
+    found: int = installation.one(
         "SELECT count(*) FROM chains_credential WHERE due_at < clock_timestamp()"
     )
     return found

@@ -21,7 +21,7 @@ from bench.sts_process import StsProcess
 from chainweb.local import processes
 from chaos.broker import Broker
 from chaos.databases import Cluster, Scratch, connect
-from chaos.keeper import CHECKOUT, Keeper
+from chaos.process_manager import CHECKOUT, ProcessManager
 from chaos.proxy import Proxy
 
 HOUR_SECONDS = 3600.0
@@ -43,7 +43,7 @@ class Seeded:
 
 @dataclass
 class Options:
-    """Choose how a stage is set up.
+    """Choose how an installation is set up.
 
     `proxied` names what is reached through a proxy: "database", "broker", "sts".
     """
@@ -61,7 +61,7 @@ class Options:
     environ: Mapping[str, str] = field(default_factory=dict)
 
 
-class Stage:
+class Installation:
     """Everything runs between `with` and its end. `template` is a migrated database to copy."""
 
     def __init__(self, options: Options, template: str) -> None:
@@ -105,11 +105,11 @@ class Stage:
         self.web_address: tuple[str, int] = self.listener.getsockname()
         # The last to come and so the first to go: nothing of ours runs when its database is
         # dropped.
-        self.keeper = stack.enter_context(Keeper(folder))
-        self.keeper.adopt(self.broker.group)
-        self.keeper.adopt(self.sts.process.pid)
+        self.processes = stack.enter_context(ProcessManager(folder))
+        self.processes.adopt(self.broker.group)
+        self.processes.adopt(self.sts.process.pid)
         if self.cluster:
-            self.keeper.adopt(self.cluster.group)
+            self.processes.adopt(self.cluster.group)
         self.seeded = self._seed()
         self.start_web()
         for number in range(self.options.workers):
@@ -117,7 +117,7 @@ class Stage:
         if self.options.workers:
             self.start_starter("worker-starts")
         for number in range(self.options.clocks):
-            self.keeper.start(f"clock-{number}", processes.beat_command(), self.environ)
+            self.processes.start(f"clock-{number}", processes.beat_command(), self.environ)
 
     def _environ(self, folder: Path, addresses: Mapping[str, str]) -> dict[str, str]:
         server, _, name = self.database_url.rpartition("/")
@@ -161,7 +161,7 @@ class Stage:
     # --- processes --------------------------------------------------------------------------------
 
     def start_web(self) -> None:
-        self.keeper.start(
+        self.processes.start(
             "web",
             processes.web_command(self.listener),
             processes.without_worker_secrets(self.environ),
@@ -170,11 +170,11 @@ class Stage:
 
     def start_worker(self, name: str, **more: str) -> None:
         """`more`: further environment variables, for this one alone."""
-        self.keeper.start(name, processes.worker_command(), self.environ | more)
+        self.processes.start(name, processes.worker_command(), self.environ | more)
 
     def start_starter(self, name: str) -> None:
         """The worker that is kept for what people wait for."""
-        self.keeper.start(name, processes.starter_command(), self.environ)
+        self.processes.start(name, processes.starter_command(), self.environ)
 
     def has_lost_a_child(self, name: str) -> Callable[[], bool]:
         """To ask again and again: whether one that was in that worker's pool is no more.
@@ -186,7 +186,7 @@ class Stage:
 
         def lost() -> bool:
             nonlocal before
-            present = set(self.keeper.pool(name))
+            present = set(self.processes.pool(name))
             pool.update(before & present)
             before = present
             return not pool <= present
@@ -314,8 +314,8 @@ class Stage:
     def last_words(self) -> str:
         """The end of each log that says something of weight."""
         said = []
-        for name in self.keeper.names():
-            lines = self.keeper.log(name).read_text(errors="replace").splitlines()
+        for name in self.processes.names():
+            lines = self.processes.log(name).read_text(errors="replace").splitlines()
             weighty = [line for line in lines if '"info"' not in line and line.strip()]
             if weighty:
                 said.append(f"{name}: {' / '.join(weighty[-3:])[:600]}")

@@ -7,8 +7,8 @@ from dataclasses import dataclass, field
 from itertools import pairwise
 from typing import Any
 
-from chaos.stage import Stage
-from chaos.watch import CREDENTIAL, Seen, parts_fault, triplet_fault
+from chaos.installation import Installation
+from chaos.monitor import CREDENTIAL, Seen, parts_fault, triplet_fault
 
 # Rotation is due at 35–40 sixtieths of a life: what is minted again clearly before was minted for
 # nothing.
@@ -17,7 +17,7 @@ EARLY = 33 / 60
 
 @dataclass
 class Facts:
-    """Hold an oracle's counts.
+    """Hold what the verifier has counted.
 
     `calls`: AssumeRole calls that were answered with a credential. `wasted`: of these, those that
     were never stored. `early`: stored long before they were due. `faults`: whatever must never be,
@@ -49,29 +49,29 @@ class Facts:
         }
 
 
-def mark(stage: Stage) -> int:
+def mark(installation: Installation) -> int:
     """Remember the end of the ledger: credentials stored before may be replaced at any time
 
-    (see `Stage.spread`).
+    (see `Installation.spread`).
     """
-    found: int = stage.one("SELECT coalesce(max(seq), 0) FROM chains_event")
+    found: int = installation.one("SELECT coalesce(max(seq), 0) FROM chains_event")
     return found
 
 
-def quiesce(stage: Stage, seconds: float = 90) -> None:
-    """Let all due work finish and put off the rest, which `Stage.spread` brings forward again.
+def quiesce(installation: Installation, seconds: float = 90) -> None:
+    """Let all due work finish and put off the rest, for `Installation.spread` to bring forward.
 
     Then every call that was answered has been stored, or never will be.
     """
-    stage.rows.execute(
+    installation.rows.execute(
         "UPDATE chains_credential SET due_at = due_at + interval '1 hour' WHERE due_at >"
         " clock_timestamp()"
     )
-    stage.wait(lambda: not _busy(stage), "all that is due is done", seconds)
+    installation.wait(lambda: not _busy(installation), "all that is due is done", seconds)
 
 
-def _busy(stage: Stage) -> int:
-    found: int = stage.one(
+def _busy(installation: Installation) -> int:
+    found: int = installation.one(
         "SELECT count(*) FROM chains_credential"
         " WHERE lease_until > clock_timestamp() OR due_at <= clock_timestamp()"
     )
@@ -79,39 +79,41 @@ def _busy(stage: Stage) -> int:
 
 
 @contextmanager
-def at_rest(stage: Stage) -> Iterator[None]:
+def at_rest(installation: Installation) -> Iterator[None]:
     """No worker moves while two books are compared."""
-    names = [name for name in stage.keeper.names() if name != "web"]
+    names = [name for name in installation.processes.names() if name != "web"]
     while True:
-        quiesce(stage)
+        quiesce(installation)
         for name in names:
-            stage.keeper.pause(name)
-        if not _busy(stage):
+            installation.processes.pause(name)
+        if not _busy(installation):
             break
         for name in names:
-            stage.keeper.go_on(name)
+            installation.processes.go_on(name)
     yield
     for name in names:
-        stage.keeper.go_on(name)
+        installation.processes.go_on(name)
 
 
-def wasted(stage: Stage) -> int:
+def wasted(installation: Installation) -> int:
     """Count the answered calls that are not stored up to now."""
-    stored: int = stage.one("SELECT count(*) FROM chains_event WHERE kind = 'credential.minted'")
-    answered: int = stage.sts.count()["by_code"].get("ok", 0)
+    stored: int = installation.one(
+        "SELECT count(*) FROM chains_event WHERE kind = 'credential.minted'"
+    )
+    answered: int = installation.sts.count()["by_code"].get("ok", 0)
     return answered - stored
 
 
-def examine(stage: Stage, seen: Seen | None, marked: int = 0) -> Facts:
+def examine(installation: Installation, seen: Seen | None, marked: int = 0) -> Facts:
     """Everything that can be known at the end of a scenario."""
-    with at_rest(stage):
-        return _examine(stage, seen, marked)
+    with at_rest(installation):
+        return _examine(installation, seen, marked)
 
 
-def _examine(stage: Stage, seen: Seen | None, marked: int) -> Facts:
-    calls = [call for call in stage.sts.calls() if call["action"] == "AssumeRole"]
+def _examine(installation: Installation, seen: Seen | None, marked: int) -> Facts:
+    calls = [call for call in installation.sts.calls() if call["action"] == "AssumeRole"]
     by_key = {call["issued"]: call for call in calls if call["issued"]}
-    minted = stage.rows.execute(
+    minted = installation.rows.execute(
         "SELECT seq, at, data->>'credential', data->>'access_key_id', data->>'parent_access_key_id'"
         " FROM chains_event WHERE kind = 'credential.minted' ORDER BY seq"
     ).fetchall()
@@ -119,11 +121,11 @@ def _examine(stage: Stage, seen: Seen | None, marked: int) -> Facts:
     facts = Facts(calls=len(by_key), stored=len(minted), wasted=len(by_key.keys() - stored))
     facts.refused = dict(collections.Counter(c["outcome"] for c in calls if c["outcome"] != "ok"))
     facts.wasted_examples = _examples(by_key, stored)
-    _check_events(stage, minted, by_key, marked, facts)
-    _check_rows(stage, minted, by_key, facts)
+    _check_events(installation, minted, by_key, marked, facts)
+    _check_rows(installation, minted, by_key, facts)
     if seen:
-        _check_served(stage, seen, by_key, facts)
-    if said := stage.verify_ledger():
+        _check_served(installation, seen, by_key, facts)
+    if said := installation.verify_ledger():
         facts.faults.append(f"the ledger does not verify: {said}")
     return facts
 
@@ -149,7 +151,7 @@ def _examples(by_key: dict[str, Any], stored: set[str]) -> list[str]:
 
 
 def _check_events(
-    stage: Stage, minted: list[Any], by_key: dict[str, Any], marked: int, facts: Facts
+    installation: Installation, minted: list[Any], by_key: dict[str, Any], marked: int, facts: Facts
 ) -> None:
     by_credential = collections.defaultdict(list)
     for seq, at, credential, key, parent_key in minted:
@@ -170,7 +172,7 @@ def _check_events(
                 facts.faults.append(
                     f"stale write: event {next_seq} stored an older answer over a newer one"
                 )
-            if seq > marked and (next_at - at).total_seconds() < EARLY * stage.life_seconds:
+            if seq > marked and (next_at - at).total_seconds() < EARLY * installation.life_seconds:
                 facts.early += 1
                 if len(facts.early_examples) < 5:
                     gap = (next_at - at).total_seconds()
@@ -178,7 +180,7 @@ def _check_events(
                         f"{call['role_arn']}: stored again {gap:.2f} s later"
                     )
     generations = dict(
-        stage.rows.execute(
+        installation.rows.execute(
             "SELECT fingerprint, generation FROM chains_credential WHERE level > 0"
         ).fetchall()
     )
@@ -190,9 +192,11 @@ def _check_events(
             )
 
 
-def _check_rows(stage: Stage, minted: list[Any], by_key: dict[str, Any], facts: Facts) -> None:
+def _check_rows(
+    installation: Installation, minted: list[Any], by_key: dict[str, Any], facts: Facts
+) -> None:
     last = {credential: key for _, _, credential, key, _ in minted}
-    rows = stage.rows.execute(
+    rows = installation.rows.execute(
         f"SELECT {CREDENTIAL}, request->>'role_arn', request->>'role_session_name' FROM"
         " chains_credential WHERE sealed IS NOT NULL"
     ).fetchall()
@@ -209,12 +213,14 @@ def _check_rows(stage: Stage, minted: list[Any], by_key: dict[str, Any], facts: 
             facts.faults.append(f"{fingerprint[:12]} believes in another end than the STS")
 
 
-def _check_served(stage: Stage, seen: Seen, by_key: dict[str, Any], facts: Facts) -> None:
+def _check_served(
+    installation: Installation, seen: Seen, by_key: dict[str, Any], facts: Facts
+) -> None:
     facts.faults += seen.mixed
     facts.faults += [f"{key} was served after its end" for key in seen.served_after_end]
     revealed = collections.Counter(
         key
-        for (key,) in stage.rows.execute(
+        for (key,) in installation.rows.execute(
             "SELECT data->>'access_key_id' FROM chains_event WHERE kind = 'credential.revealed'"
         )
     )

@@ -1,4 +1,4 @@
-"""Watch every active session all the time.
+"""Monitor every active session all the time.
 
 In the database, and some through the web as a tool would.
 """
@@ -17,7 +17,7 @@ from typing import Any
 import psycopg
 
 from chaos.databases import connect
-from chaos.stage import Stage
+from chaos.installation import Installation
 
 LOOK_SECONDS = 0.5
 # Of so many activations; with more of them it looks less often, since it shares the machine with
@@ -68,11 +68,13 @@ class Seen:
     )
 
 
-class Watch:
+class Monitor:
     """Two threads between `with` and its end. `readers`: how many further threads ask the web."""
 
-    def __init__(self, stage: Stage, readers: int = 1, pause_seconds: float = 0.1) -> None:
-        self.stage, self.readers, self.pause_seconds = stage, readers, pause_seconds
+    def __init__(
+        self, installation: Installation, readers: int = 1, pause_seconds: float = 0.1
+    ) -> None:
+        self.installation, self.readers, self.pause_seconds = installation, readers, pause_seconds
         self.seen = Seen()
         self._over = threading.Event()
         self._due: dict[str, tuple[int, datetime | None]] = {}
@@ -105,11 +107,11 @@ class Watch:
     def _look_at_the_database(self) -> None:
         connection: psycopg.Connection[Any] | None = None
         pause = LOOK_SECONDS * max(
-            1.0, min(4.0, self.stage.seeded.started / LOOKED_AT_TWICE_A_SECOND)
+            1.0, min(4.0, self.installation.seeded.started / LOOKED_AT_TWICE_A_SECOND)
         )
         while not self._over.wait(pause):
             try:
-                connection = connection or connect(self.stage.database_url)
+                connection = connection or connect(self.installation.database_url)
                 self._look(connection)
                 self._open_some(connection)
                 self.seen.looks += 1
@@ -154,11 +156,11 @@ class Watch:
     # --- the web ----------------------------------------------------------------------------------
 
     def _read_from_the_web(self) -> None:
-        started = self.stage.seeded.sessions[: self.stage.seeded.started]
+        started = self.installation.seeded.sessions[: self.installation.seeded.started]
         while not self._over.wait(self.pause_seconds):
             session, _ = random.choice(started)
             path = f"/api/v1/sessions/{session}/credentials?format=process"
-            status, body, seconds = self.stage.ask("GET", path)
+            status, body, seconds = self.installation.ask("GET", path)
             read_at = time.time()
             self.seen.answers[status] += 1
             self.seen.slowest_seconds = max(self.seen.slowest_seconds, seconds)
@@ -209,7 +211,7 @@ def triplet_fault(row: tuple[Any, ...]) -> str:
 def parts_fault(access_key_id: str, secret: str, token: str) -> str:
     """Check that a triplet's parts belong together.
 
-    The stand-in's secrets and tokens begin with their key id.
+    The STS's secrets and tokens begin with their key id.
     """
     if secret[: len(access_key_id)] == access_key_id == token[: len(access_key_id)]:
         return ""

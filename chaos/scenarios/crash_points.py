@@ -3,10 +3,10 @@
 import time
 from typing import Any
 
-from chaos.oracle import examine, mark, quiesce, wasted
+from chaos.installation import Installation, Options
+from chaos.monitor import Monitor
 from chaos.report import Findings, Plan, Scenario
-from chaos.stage import Options, Stage
-from chaos.watch import Watch
+from chaos.verifier import examine, mark, quiesce, wasted
 
 STEPS = ("claimed", "assumed", "written", "committed")
 STEPS_OF_A_SHORT_RUN = ("assumed", "committed")
@@ -22,19 +22,20 @@ def kill_a_worker_after_each_step(plan: Plan) -> Findings:
     """
     findings = Findings()
     options = Options(sessions=plan.few(50), workers=0, lease_seconds=LEASE_SECONDS)
-    with Stage(options, plan.template) as stage:
-        stage.wait_for_web()
-        stage.start_worker("sound")
-        stage.wait_until_fresh()
-        quiesce(stage)
-        stage.keeper.end("sound")
-        with Watch(stage) as seen:
+    with Installation(options, plan.template) as installation:
+        installation.wait_for_web()
+        installation.start_worker("sound")
+        installation.wait_until_fresh()
+        quiesce(installation)
+        installation.processes.end("sound")
+        with Monitor(installation) as seen:
             for step in STEPS_OF_A_SHORT_RUN if plan.short else STEPS:
-                findings.figures[step] = _die_after(stage, step, findings)
-        facts = examine(stage, seen, mark(stage))
-        findings.take(facts, seen, stage.life_seconds)
+                findings.figures[step] = _die_after(installation, step, findings)
+        facts = examine(installation, seen, mark(installation))
+        findings.take(facts, seen, installation.life_seconds)
         findings.expect(
-            not stage.keeper.unexpected, f"ended by themselves: {stage.keeper.unexpected[:5]}"
+            not installation.processes.unexpected,
+            f"ended by themselves: {installation.processes.unexpected[:5]}",
         )
     findings.expect(
         set(seen.answers) <= {200}, f"the web answered {dict(seen.answers)}: {seen.failed[:2]}"
@@ -42,25 +43,29 @@ def kill_a_worker_after_each_step(plan: Plan) -> Findings:
     return findings
 
 
-def _die_after(stage: Stage, step: str, findings: Findings) -> dict[str, Any]:
-    wasted_before = wasted(stage)
-    before = stage.make_due()
+def _die_after(installation: Installation, step: str, findings: Findings) -> dict[str, Any]:
+    wasted_before = wasted(installation)
+    before = installation.make_due()
     mortal = f"mortal-{step}"
-    stage.start_worker(mortal, CHAINWEB_CHAOS_KILL_AFTER=step)
+    installation.start_worker(mortal, CHAINWEB_CHAOS_KILL_AFTER=step)
     try:
-        stage.wait(stage.has_lost_a_child(mortal), f"a child of the worker dies after {step}", 60)
+        installation.wait(
+            installation.has_lost_a_child(mortal), f"a child of the worker dies after {step}", 60
+        )
     except TimeoutError as error:
         findings.expect(False, f"no worker killed itself after {step!r}: {error}")
-    stage.keeper.end(mortal)
+    installation.processes.end(mortal)
     begun = time.monotonic()
-    stage.start_worker("sound")
-    stage.wait(
-        lambda: stage.minted_since(before), f"all is minted anew after a death after {step}", 60
+    installation.start_worker("sound")
+    installation.wait(
+        lambda: installation.minted_since(before),
+        f"all is minted anew after a death after {step}",
+        60,
     )
     recovered = time.monotonic() - begun
-    quiesce(stage)
-    stage.keeper.end("sound")
-    in_vain = wasted(stage) - wasted_before
+    quiesce(installation)
+    installation.processes.end("sound")
+    in_vain = wasted(installation) - wasted_before
     findings.aim(
         recovered <= RECOVERY_SECONDS, f"after {step!r} all was minted only {recovered:.0f} s later"
     )
@@ -68,7 +73,7 @@ def _die_after(stage: Stage, step: str, findings: Findings) -> dict[str, Any]:
         findings.aim(in_vain == 0, f"after {step!r} {in_vain} calls had been made in vain")
     else:
         findings.expect(
-            in_vain <= stage.uncommitted,
+            in_vain <= installation.uncommitted,
             f"after {step!r} {in_vain} calls in vain, more than one process can lose",
         )
     if step in {"assumed", "written"}:

@@ -20,7 +20,7 @@ LOOK_SECONDS = 0.05
 
 
 @dataclass
-class Kept:
+class ManagedProcess:
     """One process with a group of its own. `expected`: its next end is of our making."""
 
     name: str
@@ -32,7 +32,7 @@ class Kept:
 
 
 @dataclass
-class Keeper:
+class ProcessManager:
     """Start, kill, stop and continue processes.
 
     `unexpected` holds "name: exit code" of those that ended without being asked.
@@ -40,7 +40,7 @@ class Keeper:
 
     folder: Path
     unexpected: list[str] = field(default_factory=list)
-    _kept: dict[str, Kept] = field(default_factory=dict)
+    _managed: dict[str, ManagedProcess] = field(default_factory=dict)
     _groups: set[int] = field(default_factory=set)
     _ending: threading.Event = field(default_factory=threading.Event)
     _lock: threading.RLock = field(default_factory=threading.RLock)
@@ -52,7 +52,7 @@ class Keeper:
             stdin=subprocess.PIPE,
             start_new_session=True,
         )
-        self._thread = threading.Thread(target=self._keep, name="keeper", daemon=True)
+        self._thread = threading.Thread(target=self._keep, name="process-manager", daemon=True)
         self._thread.start()
         return self
 
@@ -62,8 +62,8 @@ class Keeper:
         for group in self._groups:
             reaper.send(group, signal.SIGCONT)
             reaper.send(group, signal.SIGKILL)
-        for kept in self._kept.values():
-            kept.process.wait()
+        for managed in self._managed.values():
+            managed.process.wait()
         assert self._reaper.stdin
         with contextlib.suppress(BrokenPipeError):
             self._reaper.stdin.close()
@@ -87,15 +87,15 @@ class Keeper:
     ) -> None:
         with self._lock:
             process = self._spawn(name, command, environ, keep_fds)
-            self._kept[name] = Kept(name, command, environ, keep_fds, process)
+            self._managed[name] = ManagedProcess(name, command, environ, keep_fds, process)
 
     def end(self, name: str) -> None:
         """For good, at once."""
         with self._lock:
-            kept = self._kept.pop(name)
-        reaper.send(kept.process.pid, signal.SIGCONT)
-        reaper.send(kept.process.pid, signal.SIGKILL)
-        kept.process.wait()
+            managed = self._managed.pop(name)
+        reaper.send(managed.process.pid, signal.SIGCONT)
+        reaper.send(managed.process.pid, signal.SIGKILL)
+        managed.process.wait()
 
     def kill(self, name: str, how: str = "group") -> None:
         """Send SIGKILL to a process, its group or a child.
@@ -103,35 +103,35 @@ class Keeper:
         "group" is all of it, "parent" its first process alone, "child" one of that one's children.
         """
         with self._lock:
-            kept = self._kept[name]
+            managed = self._managed[name]
             children = self.pool(name)
             if how == "child" and children:
                 with contextlib.suppress(ProcessLookupError):
                     os.kill(random.choice(children), signal.SIGKILL)
                 return
-            kept.expected = True
+            managed.expected = True
             if how == "parent":
-                kept.process.kill()
+                managed.process.kill()
             else:
-                reaper.send(kept.process.pid, signal.SIGKILL)
+                reaper.send(managed.process.pid, signal.SIGKILL)
 
     def pause(self, name: str) -> None:
-        reaper.send(self._kept[name].process.pid, signal.SIGSTOP)
+        reaper.send(self._managed[name].process.pid, signal.SIGSTOP)
 
     def go_on(self, name: str) -> None:
-        reaper.send(self._kept[name].process.pid, signal.SIGCONT)
+        reaper.send(self._managed[name].process.pid, signal.SIGCONT)
 
     def names(self, prefix: str = "") -> list[str]:
         with self._lock:
-            return [name for name in self._kept if name.startswith(prefix)]
+            return [name for name in self._managed if name.startswith(prefix)]
 
     def members(self, name: str) -> list[int]:
         """The process ids of its group."""
-        return _members(self._kept[name].process.pid)
+        return _members(self._managed[name].process.pid)
 
     def pool(self, name: str) -> list[int]:
         """Its children that are forks of itself, and not some program that it calls."""
-        parent = self._kept[name].process.pid
+        parent = self._managed[name].process.pid
         return [child for child in children_of(parent) if _command(child) == _command(parent)]
 
     def orphans(self) -> int:
@@ -154,7 +154,7 @@ class Keeper:
         return " / ".join(self.log(name).read_text(errors="replace").split("\n")[-12:])[-2000:]
 
     def _leaderless(self) -> set[int]:
-        return self._groups - {kept.process.pid for kept in self._kept.values()}
+        return self._groups - {managed.process.pid for managed in self._managed.values()}
 
     def _spawn(
         self, name: str, command: Sequence[str], environ: Mapping[str, str], keep_fds: Sequence[int]
@@ -177,17 +177,19 @@ class Keeper:
     def _keep(self) -> None:
         while not self._ending.wait(LOOK_SECONDS):
             with self._lock:
-                for kept in self._kept.values():
-                    code = kept.process.poll()
+                for managed in self._managed.values():
+                    code = managed.process.poll()
                     if code is None:
                         continue
-                    if not kept.expected:
+                    if not managed.expected:
                         self.unexpected.append(
-                            f"{kept.name}: exit code {code}: {self._last_words(kept.name)}"
+                            f"{managed.name}: exit code {code}: {self._last_words(managed.name)}"
                         )
                         time.sleep(0.5)  # no endless loop at full speed if it cannot start
-                    kept.expected = False
-                    kept.process = self._spawn(kept.name, kept.command, kept.environ, kept.keep_fds)
+                    managed.expected = False
+                    managed.process = self._spawn(
+                        managed.name, managed.command, managed.environ, managed.keep_fds
+                    )
                 for group in self._leaderless():
                     if not reaper.is_alive(group):  # its number may be somebody else's tomorrow
                         self._groups.discard(group)
