@@ -1,0 +1,1 @@
+"""Read CloudTrail records of any shape, and tell who is behind each."""
