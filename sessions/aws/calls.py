@@ -6,7 +6,7 @@ from copy import copy
 
 from sessions.aws.clients import signing_with
 from sessions.aws.credentials import AwsCredentials
-from sessions.aws.errors import Refused, translate
+from sessions.aws.errors import Rejected, translate
 from sessions.aws.hop import Hop
 from sessions.aws.names import InvalidName, validate_region
 from sessions.aws.proof import Asked
@@ -46,4 +46,4 @@ def check_region(region: str, hop_number: int) -> None:
     try:
         validate_region(region)
     except InvalidName as error:
-        raise Refused("InvalidRegion", hop_number, str(error), "Choose another region.") from None
+        raise Rejected("InvalidRegion", hop_number, str(error), "Choose another region.") from None

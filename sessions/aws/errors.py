@@ -63,7 +63,7 @@ class AwsError(Exception):
         )
 
 
-class Refused(AwsError):
+class Rejected(AwsError):
     """Report a rejection that stays until somebody changes something."""
 
 
@@ -149,7 +149,7 @@ def _answered(
     told, check = advice.on(answer, about, asked, hop_number, hop)
     if code == proof.NO_CODE and status < 500:
         return UnacceptableAnswer("UnreadableAnswer", hop_number, told, check, retryable=True)
-    kind = _KINDS.get(about, Refused)
+    kind = _KINDS.get(about, Rejected)
     if kind is Unavailable and (code in proof.THROTTLED or status == 429):
         kind = Throttled
     return kind(
@@ -192,14 +192,14 @@ def _not_answered(error: Exception, hop_number: int) -> AwsError:
                 "Check the workers' network, proxy and DNS; this is tried again automatically.",
             )
         case botocore_exceptions.ParamValidationError():
-            return Refused(
+            return Rejected(
                 "ValidationError",
                 hop_number,
                 "The request is not valid.",
                 advice.CHECK_FIELDS,
             )
         case BotoCoreError():
-            return Refused(
+            return Rejected(
                 name,
                 hop_number,
                 "The workers' AWS settings prevent any request.",
@@ -229,9 +229,9 @@ def unreadable(hop_number: int) -> UnacceptableAnswer:
     )
 
 
-def no_credentials() -> Refused:
+def no_credentials() -> Rejected:
     """The worker has no AWS identity of its own."""
-    return Refused(
+    return Rejected(
         "NoCredentials",
         0,
         "The workers have no AWS identity of their own.",

@@ -14,7 +14,7 @@ from typing import Any
 from sessions.aws.calls import calling, check_region
 from sessions.aws.clients import client
 from sessions.aws.credentials import AwsCredentials
-from sessions.aws.errors import Refused
+from sessions.aws.errors import Rejected
 from sessions.aws.proof import Asked, Call, Signer
 from sessions.aws.responses import unacceptable
 from sessions.secret import Secret
@@ -70,7 +70,7 @@ def delete_key(using: AwsCredentials, user_name: str, key_id: str, region: str) 
     try:
         with calling(0, using, asked=_asked(region)):
             client("iam", region).delete_access_key(UserName=user_name, AccessKeyId=key_id)
-    except Refused as error:
+    except Rejected as error:
         if error.code != "NoSuchEntity":
             raise
 

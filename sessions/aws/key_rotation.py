@@ -15,7 +15,7 @@ from typing import Protocol
 
 from sessions.aws import iam
 from sessions.aws.credentials import AwsCredentials
-from sessions.aws.errors import AwsError, Refused, Unavailable
+from sessions.aws.errors import AwsError, Rejected, Unavailable
 from sessions.aws.iam import AccessKey
 from sessions.aws.proof import About
 from sessions.aws.responses import CallerIdentity
@@ -111,7 +111,7 @@ def begin(
     who = who_is(key, region)
     kind, _, path = who.arn.split(":", 5)[5].partition("/")
     if kind != "user" or not path:
-        raise Refused(
+        raise Rejected(
             "NotAUser",
             0,
             "The key does not belong to an IAM user.",
@@ -150,7 +150,7 @@ def next_step(
 ) -> Step:
     """Return the step to take next.
 
-    `keys` are IAM's, `current_key_id` is the root's. Raises `Refused`.
+    `keys` are IAM's, `current_key_id` is the root's. Raises `Rejected`.
     """
     old, new = keys.get(rotation.old_key_id), keys.get(rotation.new_key_id)
     if current_key_id == rotation.old_key_id:
@@ -162,7 +162,7 @@ def next_step(
             return Step.CREATE
         return Step.SWITCH if rotation.verified else Step.VERIFY
     if current_key_id != rotation.new_key_id:
-        raise Refused(
+        raise Rejected(
             "KeyChanged",
             0,
             "The root was given another key during the rotation.",
@@ -195,7 +195,7 @@ def _take(
             # else is needed of it.
             who = who_is(store.new_key(), region)
             if who.arn != rotation.user_arn:
-                raise Refused(
+                raise Rejected(
                     "OtherUser",
                     0,
                     "The new key is another user's.",
@@ -217,7 +217,7 @@ def _take(
 def _create(store: Store, region: str) -> AwsCredentials:
     try:
         return iam.create_key(store.signing(), store.rotation.user_name, region)
-    except Refused as error:
+    except Rejected as error:
         if error.code != "LimitExceeded":
             raise
         # There is a second key that the list did not show: one whose creation was not answered,
@@ -255,12 +255,12 @@ def _too_early(error: AwsError) -> Unavailable:
     return Unavailable(error.code, 0, "AWS does not know the new key everywhere yet.", _WAIT)
 
 
-def _key_gone(message: str) -> Refused:
-    return Refused("KeyGone", 0, message, "Check the user's keys in IAM and enter one that works.")
+def _key_gone(message: str) -> Rejected:
+    return Rejected("KeyGone", 0, message, "Check the user's keys in IAM and enter one that works.")
 
 
-def _second_key(message: str) -> Refused:
-    return Refused("SecondKey", 0, message, "Delete the unused key in IAM, then rotate again.")
+def _second_key(message: str) -> Rejected:
+    return Rejected("SecondKey", 0, message, "Delete the unused key in IAM, then rotate again.")
 
 
 _WAIT = "AWS needs some seconds. Workers retry automatically."

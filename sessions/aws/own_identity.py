@@ -11,7 +11,7 @@ from datetime import UTC, datetime
 from botocore import exceptions as botocore_exceptions
 
 from sessions.aws.credentials import AwsCredentials
-from sessions.aws.errors import AwsError, Refused, Unavailable, translate
+from sessions.aws.errors import AwsError, Rejected, Unavailable, translate
 from sessions.aws.proof import Asked, Call, Signer
 from sessions.aws.responses import malformed
 from sessions.secret import Secret
@@ -39,7 +39,7 @@ _SERVICE = (
 def from_environment() -> AwsCredentials | None:
     """Read the environment's credentials, if any.
 
-    Raises `Refused` for credentials that cannot be used.
+    Raises `Rejected` for credentials that cannot be used.
     """
     key_id, secret = os.environ.get(KEY_ID, ""), os.environ.get(SECRET, "")
     if not key_id:
@@ -85,7 +85,7 @@ def _expiration() -> datetime | None:
 
 def expired_service() -> AwsError:
     """Make the error for a service that answers with expired credentials."""
-    return Refused(
+    return Rejected(
         "AmbientExpired",
         0,
         "The credentials of the workers' credential service have expired.",
@@ -97,7 +97,7 @@ def expired_service() -> AwsError:
 def unreadable(part: str = "") -> AwsError:
     """Make the error for a service whose answer cannot be used; `part` is what is wrong with it."""
     what = f" ({part} is missing or malformed)" if part else ""
-    return Refused(
+    return Rejected(
         "AmbientMalformed",
         0,
         f"The workers' credential service did not return credentials{what}.",
@@ -161,5 +161,5 @@ def explained(error: Exception, region: str) -> AwsError:
             return unreadable()
 
 
-def _unusable(code: str, message: str) -> Refused:
-    return Refused(code, 0, message, _RESTART)
+def _unusable(code: str, message: str) -> Rejected:
+    return Rejected(code, 0, message, _RESTART)

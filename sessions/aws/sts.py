@@ -5,7 +5,7 @@ from datetime import UTC, datetime, timedelta
 from sessions.aws.calls import calling, check_region
 from sessions.aws.clients import sts_client
 from sessions.aws.credentials import AwsCredentials
-from sessions.aws.errors import Refused
+from sessions.aws.errors import Rejected
 from sessions.aws.hop import DURATION_SECONDS, Hop
 from sessions.aws.proof import Asked, Call, Signed, Signer
 from sessions.aws.responses import (
@@ -43,7 +43,7 @@ def assume_role(
     try:
         hop.validate()
     except ValueError as error:
-        raise Refused(
+        raise Rejected(
             "ValidationError", hop_number, str(error), "Check the session's fields."
         ) from None
     with calling(

@@ -4,7 +4,7 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 
 from sessions.aws.credentials import AwsCredentials
-from sessions.aws.errors import AwsError, Refused, Throttled, Unavailable, WaitingForPerson
+from sessions.aws.errors import AwsError, Rejected, Throttled, Unavailable, WaitingForPerson
 from sessions.aws.proof import About, Signed
 from sessions.credentials.timing import DEFERRED_FOR
 from sessions.models import Credential, KeyRotation, Problem
@@ -47,7 +47,7 @@ class Minted:
 
 
 @dataclass(frozen=True)
-class Refusal:
+class Rejection:
     """Hold a rejection of this very hop, by AWS or on the way there.
 
     `tried` and `home`: when, and at which STS region, where it was about the root. `signed_with`:
@@ -90,7 +90,7 @@ class Deferred:
     wait: timedelta
 
 
-Outcome = Minted | Refusal | Blocked | Deferred
+Outcome = Minted | Rejection | Blocked | Deferred
 
 
 def tries_before(row: Credential | KeyRotation, problem: Problem) -> int:
@@ -113,7 +113,7 @@ def cannot_open(level: int, reason: str) -> AwsError:
 
 def not_its_own(level: int) -> AwsError:
     """Report a row that points to another team or request: the table was tampered with."""
-    return Refused(
+    return Rejected(
         code="WrongPointer",
         hop=level,
         message="The stored credential points to what does not belong to it.",
@@ -155,10 +155,12 @@ def as_proved(error: AwsError, row: Credential, signed: Signed) -> AwsError:
                 error.code, error.hop, error.message, error.check, retryable=True, about=error.about
             )
         check = "This is tried once more before a new code is asked for."
-        return Refused(error.code, row.level, error.message, check, retryable=True, about=About.HOP)
+        return Rejected(
+            error.code, row.level, error.message, check, retryable=True, about=About.HOP
+        )
     if error.about is not About.CALLER or not is_second:
         return error
-    return Refused(
+    return Rejected(
         error.code,
         row.level,
         error.message,
@@ -177,7 +179,9 @@ def trips_breaker(error: AwsError) -> bool:
 
     Throttling is not counted: the rate limit reacts to it.
     """
-    return error.about in {About.MOMENT, About.CLOCK} and not isinstance(error, Throttled | Refused)
+    return error.about in {About.MOMENT, About.CLOCK} and not isinstance(
+        error, Throttled | Rejected
+    )
 
 
 def is_unanswered(error: AwsError) -> bool:
@@ -195,12 +199,12 @@ def blocked_by_parent(outcome: Outcome, parent: Credential | None = None) -> Out
     tried when it is. Without it the row below finds out.
     """
     match outcome:
-        case Refusal() | Blocked() if parent is not None:
+        case Rejection() | Blocked() if parent is not None:
             # Without a problem it is somebody else's by now.
             return (
                 Blocked(parent.problem, parent.due_at) if parent.problem else Deferred(DEFERRED_FOR)
             )
-        case Refusal(error):
+        case Rejection(error):
             return Blocked(outcome.problem, due_at=None, finds_out=True, passes=error.retryable)
         case Blocked() | Deferred():
             return outcome

@@ -23,7 +23,7 @@ from sessions.aws.sts import assume_role
 from sessions.credentials.outcomes import (
     Minted,
     Outcome,
-    Refusal,
+    Rejection,
     as_proved,
     is_about_the_signer,
     not_its_own,
@@ -94,7 +94,7 @@ class CallPool:
         if self.ended or too_late or is_rejected or not queue.may_still_call(call, since):
             return None
         outcome = assume(call)
-        if isinstance(outcome, Refusal) and is_about_the_signer(
+        if isinstance(outcome, Rejection) and is_about_the_signer(
             queue.route.judged(call.region, outcome.error)
         ):
             self.rejected_keys.add(signed_with)
@@ -115,13 +115,13 @@ def assume(call: Call) -> Outcome:
         if hop.fingerprint(str(row.team_id), str(row.parent_id)) != row.pk:
             # Another team's parent, or another role: what came of it would be handed out under this
             # row's name.
-            return Refusal(not_its_own(row.level))
+            return Rejection(not_its_own(row.level))
         answer = assume_role(hop, call.source, call.region, row.level, signed=call.signed)
     except AwsError as error:
-        return Refusal(as_proved(error, row, call.signed), signed_with=_signed_with(call))
+        return Rejection(as_proved(error, row, call.signed), signed_with=_signed_with(call))
     except Exception as error:  # noqa: BLE001  (the run waits for an answer, whatever this version makes of the request)
         log.error("a call could not be made", credential=row.pk, error=type(error).__name__)
-        return Refusal(
+        return Rejection(
             UnacceptableAnswer(
                 "InternalError",
                 row.level,

@@ -12,7 +12,7 @@ from sessions import ledger
 from sessions.aws.errors import CredentialsExpired
 from sessions.credentials import bulk_write
 from sessions.credentials.needs import Need
-from sessions.credentials.outcomes import Blocked, Deferred, Minted, Outcome, Refusal
+from sessions.credentials.outcomes import Blocked, Deferred, Minted, Outcome, Rejection
 from sessions.credentials.payloads import seal_credentials
 from sessions.credentials.timing import PARENT_MARGIN, crash_point, rotation_time
 from sessions.db.clock import database_now
@@ -82,7 +82,7 @@ def _write_minted(
 
 def _write_problems(
     claim: Claim,
-    others: Mapping[str, tuple[Credential, Refusal | Blocked | Deferred]],
+    others: Mapping[str, tuple[Credential, Rejection | Blocked | Deferred]],
     asked: Mapping[str, Asked],
     now: datetime,
 ) -> None:
@@ -129,7 +129,7 @@ def _expire(results: Sequence[tuple[Credential, Outcome]], now: datetime) -> Non
     expired = {
         row.parent_id: outcome.signed_with
         for row, outcome in results
-        if isinstance(outcome, Refusal) and isinstance(outcome.error, CredentialsExpired)
+        if isinstance(outcome, Rejection) and isinstance(outcome.error, CredentialsExpired)
     }
     if expired:
         ended = Credential.objects.filter(
@@ -177,7 +177,7 @@ def _minted(
 
 
 def _problems(
-    others: Mapping[str, tuple[Credential, Refusal | Blocked | Deferred]], now: datetime
+    others: Mapping[str, tuple[Credential, Rejection | Blocked | Deferred]], now: datetime
 ) -> dict[str, dict[str, Any]]:
     """Decide what becomes of rows that were not issued.
 
@@ -218,8 +218,8 @@ def _entry(row: Credential, outcome: Outcome, needs: Sequence[Need]) -> Entry | 
                 request_id=outcome.request_id,
             )
             return _line(row, minted, needs)
-        # One line per refusal, not one per try of an outage.
-        case Refusal(error) if row.problem is None or row.problem.code != error.code:
+        # One line per rejection, not one per try of an outage.
+        case Rejection(error) if row.problem is None or row.problem.code != error.code:
             rejected = partial(
                 CredentialRejected, code=error.code, at_hop=error.hop, message=error.message
             )

@@ -13,7 +13,7 @@ from sessions import ledger, sealing
 from sessions.activations.moves import follow
 from sessions.aws import key_rotation, proof
 from sessions.aws.credentials import AwsCredentials
-from sessions.aws.errors import AwsError, Refused, WaitingForPerson
+from sessions.aws.errors import AwsError, Rejected, WaitingForPerson
 from sessions.aws.key_rotation import Rotation, Step
 from sessions.aws.responses import CallerIdentity
 from sessions.aws.roots import ROOT_KINDS
@@ -161,7 +161,7 @@ class DatabaseStore:
         _, secret_name = _names(root)
         secret = open_root_secrets(root.sealed_secrets, root.place).get(secret_name)
         if secret is None:
-            raise Refused(
+            raise Rejected(
                 "NoSecret", 0, "The root's key is not stored.", "Enter the root's key again."
             )
         return AwsCredentials(_current_id(root), secret)
@@ -210,7 +210,7 @@ class DatabaseStore:
             root = AwsSession.objects.select_for_update().get(pk=self.row.root_id)
             id_name, secret_name = _names(root)
             if root.settings.get(id_name) != self.row.old_key_id:
-                raise Refused(
+                raise Rejected(
                     "KeyChanged",
                     0,
                     "The root was given another key during the rotation.",

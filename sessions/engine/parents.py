@@ -22,7 +22,7 @@ from sessions.credentials.outcomes import (
     Deferred,
     Minted,
     Outcome,
-    Refusal,
+    Rejection,
     TypedCode,
     cannot_open,
     not_its_own,
@@ -64,7 +64,7 @@ class RootRequest:
         try:
             given = self.kind.base_credentials(self.settings, self.secrets, self.answers, region)
         except AwsError as error:
-            return Refusal(self._explained(error), codes=self.codes, unanswered=self.unanswered)
+            return Rejection(self._explained(error), codes=self.codes, unanswered=self.unanswered)
         return Minted(given, parent_access_key_id="", arn="", region=region)
 
     def _explained(self, error: AwsError) -> AwsError:
@@ -87,7 +87,7 @@ class RootRequest:
         return any(each.name not in self.answers for each in self.kind.challenges(self.settings))
 
 
-def prepare_root_request(row: Credential) -> RootRequest | Refusal | Deferred:
+def prepare_root_request(row: Credential) -> RootRequest | Rejection | Deferred:
     """Open the secrets of a root's row that this run holds, and take the codes typed for it.
 
     The codes are gone then, unless they are restored with the outcome of the call. To be called
@@ -95,7 +95,7 @@ def prepare_root_request(row: Credential) -> RootRequest | Refusal | Deferred:
     """
     root, kind = row.root, ROOT_KINDS[row.root.kind]
     if root.team_id != row.team_id:
-        return Refusal(not_its_own(0))
+        return Rejection(not_its_own(0))
     if not is_current(row):
         return Deferred(UNTIL_MOVED)
     given: dict[str, Secret] = {}
@@ -110,10 +110,10 @@ def prepare_root_request(row: Credential) -> RootRequest | Refusal | Deferred:
         secrets = open_root_secrets(root.sealed_secrets, root.place)
         typed, too_old = codes.consume_codes(row)
     except AwsError as error:
-        return Refusal(error)
+        return Rejection(error)
     except SealingError as error:
         log.error("what a root holds does not open", root=str(root.pk), reason=str(error))
-        return Refusal(cannot_open(0, str(error)))
+        return Rejection(cannot_open(0, str(error)))
     given |= {each.name: each.code for each in typed}
     said = row.problem
     ran_out = said.message if said and said.retrying else "no worker came to it in time."
@@ -137,11 +137,11 @@ def is_current(row: Credential) -> bool:
     )
 
 
-def parent_credentials(parent: Credential) -> AwsCredentials | Refusal | Blocked | Deferred:
+def parent_credentials(parent: Credential) -> AwsCredentials | Rejection | Blocked | Deferred:
     """Open a parent's credentials if they can be used now; else say why not."""
     try:
         if parent.level == 0 and parent.root.team_id != parent.team_id:
-            return Refusal(not_its_own(0))
+            return Rejection(not_its_own(0))
         if parent.level == 0 and not parent.is_kept_base:
             if not is_current(parent):
                 return Deferred(UNTIL_MOVED)
@@ -150,10 +150,10 @@ def parent_credentials(parent: Credential) -> AwsCredentials | Refusal | Blocked
         if parent.is_live(now + PARENT_MARGIN):
             return open_credentials(parent)
     except AwsError as error:
-        return Refusal(error)
+        return Rejection(error)
     except SealingError as error:
         log.error("a stored credential does not open", credential=parent.pk, reason=str(error))
-        return Refusal(cannot_open(parent.level, str(error)))
+        return Rejection(cannot_open(parent.level, str(error)))
     if parent.problem and (parent.due_at is None or parent.due_at > now):
         return Blocked(parent.problem, due_at=parent.due_at)
     return Deferred(DEFERRED_FOR)

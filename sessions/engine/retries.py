@@ -16,7 +16,7 @@ from sessions.aws import proof
 from sessions.aws.errors import AwsError
 from sessions.aws.proof import About
 from sessions.aws.roots import ROOT_KINDS
-from sessions.credentials.outcomes import Blocked, Outcome, Refusal, tries_before
+from sessions.credentials.outcomes import Blocked, Outcome, Rejection, tries_before
 from sessions.credentials.timing import DEFERRED_FOR, PARENT_MARGIN, backoff, second_try, seldom
 from sessions.models import Credential, Problem
 from sessions.roots.codes import restore_codes
@@ -30,7 +30,7 @@ LEAST_FOR_A_CODE = timedelta(seconds=10)
 
 
 def due_after(
-    row: Credential, outcome: Refusal | Blocked, lives_until: datetime | None, now: datetime
+    row: Credential, outcome: Rejection | Blocked, lives_until: datetime | None, now: datetime
 ) -> datetime | None:
     """Return when a row is tried again; None: when something changes, or a person asks.
 
@@ -38,15 +38,15 @@ def due_after(
     """
     tries = tries_before(row, outcome.problem)
     match outcome:
-        case Refusal(error, codes=codes) if error.retryable or _is_worth_one_more(error, row):
+        case Rejection(error, codes=codes) if error.retryable or _is_worth_one_more(error, row):
             return min([now + backoff(tries), *(max(each.ends_at, now) for each in codes)])
-        case Refusal(error) if error.about is About.PERSON:
+        case Rejection(error) if error.about is About.PERSON:
             return None
-        case Refusal(codes=codes) if _asks_for_a_code(row):
+        case Rejection(codes=codes) if _asks_for_a_code(row):
             # Without one there is nothing to try; this one serves a little longer.
             last = min((each.ends_at - LEAST_FOR_A_CODE for each in codes), default=now)
             return last if lives_until and last > now else None
-        case Refusal(error):
+        case Rejection(error):
             passes = error.about in PASSES_SOMETIME
         case Blocked(due_at=due_at) if due_at is not None:
             return max(due_at, now + DEFERRED_FOR)
@@ -83,7 +83,7 @@ def lives_until(
 
     A query a level.
     """
-    rows = [row for row, outcome in results if isinstance(outcome, Refusal | Blocked)]
+    rows = [row for row, outcome in results if isinstance(outcome, Rejection | Blocked)]
     found = {row.pk: row.expires_at for row in rows if row.expires_at and row.expires_at > now}
     standing_for = {row.pk: row.pk for row in rows}
     while standing_for:
@@ -116,7 +116,7 @@ def live_parents(results: Sequence[tuple[Credential, Outcome]], now: datetime) -
 
 def columns(
     row: Credential,
-    outcome: Refusal | Blocked,
+    outcome: Rejection | Blocked,
     problem: Problem,
     until: datetime | None,
     parents: Collection[str],
@@ -132,12 +132,12 @@ def columns(
     # again some day.
     retrying = problem.retrying or (due_at is not None and until is not None)
     said = replace(problem.untried(), retrying=retrying)
-    if isinstance(outcome, Refusal) and _is_worth_one_more(outcome.error, row):
+    if isinstance(outcome, Rejection) and _is_worth_one_more(outcome.error, row):
         # Not before that is rejected as well.
         said = replace(said, retrying=True, rejected=False)
     if row.is_kept_base:
         said = replace(said, tried=now)
-    if isinstance(outcome, Refusal) and due_at is not None and restore_codes(row, outcome.codes):
+    if isinstance(outcome, Rejection) and due_at is not None and restore_codes(row, outcome.codes):
         said = replace(said, unanswered=outcome.unanswered)
     return {
         "problem": said,

@@ -6,7 +6,7 @@ from django.db import transaction
 
 from sessions import ledger
 from sessions.aws import advice
-from sessions.aws.errors import AwsError, Refused
+from sessions.aws.errors import AwsError, Rejected
 from sessions.aws.responses import CallerIdentity
 from sessions.aws.roots import ROOT_KINDS
 from sessions.aws.sts import caller_identity
@@ -55,7 +55,7 @@ def run_root_probe(probe_id: str) -> None:
             lambda region: _identity(probe, secrets, region),
         )
         if identity.is_root_user:
-            raise Refused("RootUser", 0, *advice.root_user(identity.account))
+            raise Rejected("RootUser", 0, *advice.root_user(identity.account))
     except AwsError as error:
         probe.state, probe.result = (
             ProbeState.FAILED,

@@ -12,7 +12,7 @@ from django.conf import settings
 
 from sessions.aws.errors import AwsError
 from sessions.credentials import outcomes
-from sessions.credentials.outcomes import Blocked, Outcome, Refusal
+from sessions.credentials.outcomes import Blocked, Outcome, Rejection
 from sessions.db.clock import database_now
 from sessions.engine.account_queues import AccountQueue, AccountQueues, Call
 from sessions.engine.call_pool import CallPool
@@ -145,10 +145,10 @@ class Run:
             self.queues.cancelled(queue, call)
             self.tree.place(call.row)
             return
-        error = outcome.error if isinstance(outcome, Refusal) else None
+        error = outcome.error if isinstance(outcome, Rejection) else None
         self.queues.finished(queue, call, error)
         counters.add("sts_calls", queue.account, error.code if error else "ok")
-        if not isinstance(outcome, Refusal):
+        if not isinstance(outcome, Rejection):
             self.tree.finish(call.row, outcome)
         elif not self._is_called_again(queue, call, outcome.error):
             self.tree.conclude(call, _judged(queue, call, outcome))
@@ -194,15 +194,15 @@ def _prepared(call: Call) -> Call | Outcome:
     return request.mint(call.region) if request.lacks_answer() else replace(call, source=request)
 
 
-def _judged(queue: AccountQueue, call: Call, refusal: Refusal) -> Refusal:
+def _judged(queue: AccountQueue, call: Call, rejection: Rejection) -> Rejection:
     """Limit a rejection to what it proves beside what else its region has said."""
-    error = queue.route.judged(call.region, refusal.error)
+    error = queue.route.judged(call.region, rejection.error)
     # AWS may have taken the codes of this call, or of the one before it, without saying so.
     unanswered = isinstance(call.source, RootRequest) and (
         call.source.unanswered or outcomes.is_unanswered(error)
     )
-    return Refusal(
-        error, signed_with=refusal.signed_with, codes=_codes(call), unanswered=unanswered
+    return Rejection(
+        error, signed_with=rejection.signed_with, codes=_codes(call), unanswered=unanswered
     )
 
 

@@ -10,7 +10,7 @@ from sessions import ledger
 from sessions.activations.moves import follow
 from sessions.aws import proof
 from sessions.credentials.needs import with_all_below
-from sessions.credentials.outcomes import Outcome, Refusal, tries_before
+from sessions.credentials.outcomes import Outcome, Rejection, tries_before
 from sessions.db.clock import database_now
 from sessions.ledger import Entry
 from sessions.ledger.events.sessions import SourceIdentityDropped
@@ -37,7 +37,7 @@ TRIES = 3
 def is_refused(row: Credential, outcome: Outcome) -> bool:
     """Tell if AWS rejects this hop lastingly because of its chain's source identity."""
     return (
-        isinstance(outcome, Refusal)
+        isinstance(outcome, Rejection)
         and outcome.error.code in proof.DENIED
         and ACTION in outcome.error.message
         and (row.generation == 0 or tries_before(row, outcome.problem) >= TRIES - 1)
@@ -47,7 +47,7 @@ def is_refused(row: Credential, outcome: Outcome) -> bool:
 def go_on_without(refused: Iterable[Credential]) -> None:
     """Mark these hops' links as taking no source identity; move what is active on them.
 
-    Nothing happens under a policy that requires it: there the refusal stands. A link that a test
+    Nothing happens under a policy that requires it: there the rejection stands. A link that a test
     before saving has tried is not stored yet, so it cannot be marked. Call it with no transaction
     open.
     """

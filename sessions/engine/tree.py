@@ -8,7 +8,7 @@ from sessions.aws.credentials import AwsCredentials
 from sessions.aws.proof import About
 from sessions.credentials import outcomes
 from sessions.credentials.endpoints import Route
-from sessions.credentials.outcomes import Blocked, Deferred, Outcome, Refusal
+from sessions.credentials.outcomes import Blocked, Deferred, Outcome, Rejection
 from sessions.credentials.timing import DEFERRED_FOR, PARENT_MARGIN
 from sessions.db.clock import database_now
 from sessions.engine.account_queues import AccountQueues, Call
@@ -124,7 +124,7 @@ class Tree:
             case AwsCredentials():
                 self.opened[parent_id] = found
                 return self._if_the_key_works(parent, row, found)
-            case Refusal():
+            case Rejection():
                 self.failed[parent_id] = outcomes.blocked_by_parent(found)
                 return self.failed[parent_id]
             case Deferred() if may_wait:
@@ -176,9 +176,9 @@ class Tree:
             del self.expected[parent_id]
             self._place_waiting(parent_id, may_wait=False)
 
-    def conclude(self, call: Call, refusal: Refusal) -> None:
+    def conclude(self, call: Call, rejection: Rejection) -> None:
         """Finish a rejected call's row, and whatever else the rejection proves pointless."""
-        row, error = call.row, refusal.error
+        row, error = call.row, rejection.error
         parent_id = str(row.parent_id)
         if row.parent_id is None:
             pass  # a root's own: nothing else is signed with what it was asked with
@@ -186,7 +186,7 @@ class Tree:
             if row.level == 1:
                 # Its first child to find out says so; the root's own row is minted again before
                 # anything else is tried.
-                refusal = Refusal(error.at_hop(0), signed_with=refusal.signed_with)
+                rejection = Rejection(error.at_hop(0), signed_with=rejection.signed_with)
             # What waits looks again once its parent is issued.
             self.opened.pop(parent_id, None)
             self.failed[parent_id] = Deferred(DEFERRED_FOR)
@@ -197,9 +197,9 @@ class Tree:
             seconds_ago = time.monotonic() - call.submitted_at
             problem = outcomes.problem_of(error)
             tried = self.scouts.reject(parent_id, problem, home, seconds_ago)
-            refusal = Refusal(error, tried, home)
-            self._finish_queued_below(parent_id, outcomes.blocked_by_parent(refusal))
-        self.finish(row, refusal)
+            rejection = Rejection(error, tried, home)
+            self._finish_queued_below(parent_id, outcomes.blocked_by_parent(rejection))
+        self.finish(row, rejection)
 
     def _finish_queued_below(self, parent_id: str, outcome: Outcome) -> None:
         for call in self.queues.take_children_of(parent_id):

@@ -11,7 +11,7 @@ from django.db import IntegrityError, transaction
 from sessions import ledger
 from sessions.aws.roots import ROOT_KINDS
 from sessions.db.clock import database_now
-from sessions.exceptions import Refused as NotAllowed
+from sessions.exceptions import Refused
 from sessions.ledger import Entry
 from sessions.ledger.events.roots import KeyRotationAsked
 from sessions.locks.authority import begin
@@ -33,11 +33,11 @@ def rotation_of(root: AwsSession) -> KeyRotation | None:
 def ask_rotation(root: AwsSession, member: Membership) -> KeyRotation:
     """Ask for the root's key to be replaced.
 
-    Raises `catalog.sessions.Refused`. The caller wakes a worker.
+    Raises `Refused`. The caller wakes a worker.
     """
     kind = ROOT_KINDS[root.kind]
     if kind.long_lived_key is None:
-        raise NotAllowed("", "This kind of root has no long-lived key.")
+        raise Refused("", "This kind of root has no long-lived key.")
     try:
         with transaction.atomic():
             member = begin(member, Action.EDIT, root)
@@ -55,23 +55,23 @@ def ask_rotation(root: AwsSession, member: Membership) -> KeyRotation:
             ledger.append(root.team_id, [Entry(asked, actor, root)])
             return rotation
     except IntegrityError:
-        raise NotAllowed("", "The key is being rotated already.") from None
+        raise Refused("", "The key is being rotated already.") from None
 
 
 @transaction.atomic
 def ask_again(rotation: KeyRotation, member: Membership, *, withdraw: bool = False) -> None:
-    """Go on after a refusal, or give up.
+    """Go on after a rejection, or give up.
 
     Before the switch the new key is deleted; afterwards there is nothing to withdraw.
 
-    Raises `catalog.sessions.Refused`. The caller wakes a worker.
+    Raises `Refused`. The caller wakes a worker.
     """
     begin(member, Action.EDIT, rotation.root)
     rotation = KeyRotation.objects.select_for_update().select_related("root").get(pk=rotation.pk)
     if rotation.ended_at is not None:
-        raise NotAllowed("", "This rotation has ended.")
+        raise Refused("", "This rotation has ended.")
     if withdraw and _current_id(rotation.root) != rotation.old_key_id:
-        raise NotAllowed(
+        raise Refused(
             "",
             ("The root already uses the new key. Only the old key remains to be deleted."),
         )

@@ -13,7 +13,7 @@ from sessions.aws.proof import About
 from sessions.aws.roots import ROOT_KINDS
 from sessions.credentials import bulk_write
 from sessions.credentials.needs import Need
-from sessions.credentials.outcomes import Blocked, Minted, Outcome, Refusal, problem_of
+from sessions.credentials.outcomes import Blocked, Minted, Outcome, Rejection, problem_of
 from sessions.db.clock import database_now
 from sessions.ledger import Entry
 from sessions.ledger.events.roots import RootOpened, RootRejected, RootWaits
@@ -58,10 +58,10 @@ def _last_heard(
         match outcome:
             case Minted():
                 last[root_id] = None
-            case Refusal(error, tried, home) if error.hop == 0:
+            case Rejection(error, tried, home) if error.hop == 0:
                 last[root_id] = replace(problem_of(error, since=now), tried=tried or now, home=home)
                 stopped.add(root_id)
-            case Refusal(error) if error.code in proof.DENIED:
+            case Rejection(error) if error.code in proof.DENIED:
                 last[root_id] = None  # AWS knew the key: it is the role that said no
             case Blocked(problem) if problem.hop == 0:
                 last.setdefault(root_id, problem)
@@ -176,7 +176,7 @@ def entry(row: Credential, outcome: Outcome, needs: Sequence[Need]) -> Entry | N
                 sts_region=outcome.region if asked_sts else None,
             )
             return Entry(opened, "worker", row.root)
-        case Refusal(error) if row.problem is None or row.problem.code != error.code:
+        case Rejection(error) if row.problem is None or row.problem.code != error.code:
             waits = isinstance(error, WaitingForPerson)
             kind = RootWaits if waits else RootRejected
             stopped = kind(people=people, credential=row.pk, code=error.code, message=error.message)

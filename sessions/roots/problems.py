@@ -12,7 +12,7 @@ def root_problems(root_ids: Iterable[Any], member: Membership, now: datetime) ->
     """Return {root: its one problem}, a rejection before what waits or is retried.
 
     Where each person has base credentials of their own, others' are others' business; but admins
-    see their refusals.
+    see their rejections.
     """
     rows = Credential.objects.filter(root__in=root_ids, level=0, problem__isnull=False)
     found: dict[Any, list[tuple[str, Problem]]] = {}

@@ -14,7 +14,7 @@ REST = compressed(minutes=1)
 
 
 @dataclass
-class Rejected:
+class KeyRejection:
     """Hold what AWS said of a root's key, when it was tried and at which STS region.
 
     `is_written`: the root's row says so, unless somebody has cleared it since.
@@ -31,7 +31,7 @@ class Scouts:
     `sent` is {root: the row whose call finds out}; `found_out` were rejected meanwhile,
     `works` are cleared of doubt."""
 
-    rejected: dict[str, Rejected] = field(default_factory=dict)
+    rejected: dict[str, KeyRejection] = field(default_factory=dict)
     sent: dict[str, str] = field(default_factory=dict)
     works: set[str] = field(default_factory=set)
     found_out: set[str] = field(default_factory=set)
@@ -54,7 +54,7 @@ class Scouts:
         self.sent[root.pk] = row.pk
         return True
 
-    def _known(self, root: Credential) -> Rejected | None:
+    def _known(self, root: Credential) -> KeyRejection | None:
         found = self.rejected.get(root.pk)
         if found is None or found.is_written:
             # Another worker may know better by now: that the key works, or that it was rejected
@@ -74,7 +74,7 @@ class Scouts:
         """
         tried = self._clock() - timedelta(seconds=seconds_ago)
         problem = replace(problem, tried=tried, home=home)
-        self.rejected[root_id] = Rejected(problem, is_written=False)
+        self.rejected[root_id] = KeyRejection(problem, is_written=False)
         self.works.discard(root_id)
         self.found_out.add(root_id)
         return tried
@@ -107,8 +107,8 @@ class Scouts:
         return self._now + timedelta(seconds=time.monotonic() - self._now_at)
 
 
-def _noted(root: Credential) -> Rejected | None:
+def _noted(root: Credential) -> KeyRejection | None:
     """Return the problem in the root's row, if it is about a key used as it is."""
     if root.level > 0 or root.is_kept_base or root.problem is None:
         return None
-    return Rejected(root.problem, is_written=True)
+    return KeyRejection(root.problem, is_written=True)

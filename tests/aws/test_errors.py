@@ -13,7 +13,7 @@ from sessions.aws import advice, errors, proof
 from sessions.aws.errors import (
     AwsError,
     CredentialsExpired,
-    Refused,
+    Rejected,
     Throttled,
     UnacceptableAnswer,
     Unavailable,
@@ -36,15 +36,15 @@ def answered(code, message="", status=400):
 @pytest.mark.parametrize(
     ("code", "status", "kind", "retryable"),
     [
-        ("AccessDenied", 403, Refused, False),
+        ("AccessDenied", 403, Rejected, False),
         ("ExpiredToken", 403, CredentialsExpired, False),
         ("ExpiredTokenException", 400, CredentialsExpired, False),
-        ("InvalidClientTokenId", 403, Refused, False),
-        ("SignatureDoesNotMatch", 403, Refused, False),
-        ("RegionDisabledException", 403, Refused, False),
-        ("MalformedPolicyDocument", 400, Refused, False),
-        ("PackedPolicyTooLarge", 400, Refused, False),
-        ("ValidationError", 400, Refused, False),
+        ("InvalidClientTokenId", 403, Rejected, False),
+        ("SignatureDoesNotMatch", 403, Rejected, False),
+        ("RegionDisabledException", 403, Rejected, False),
+        ("MalformedPolicyDocument", 400, Rejected, False),
+        ("PackedPolicyTooLarge", 400, Rejected, False),
+        ("ValidationError", 400, Rejected, False),
         ("Throttling", 400, Throttled, True),
         ("ThrottlingException", 400, Throttled, True),
         ("RequestLimitExceeded", 503, Throttled, True),
@@ -53,7 +53,7 @@ def answered(code, message="", status=400):
         ("502", 502, Unavailable, True),
         ("ServiceUnavailable", 503, Unavailable, True),
         ("504", 504, Unavailable, True),
-        ("SomethingNew", 400, Refused, False),
+        ("SomethingNew", 400, Rejected, False),
     ],
 )
 def test_each_code_of_aws_has_its_kind(code, status, kind, retryable):
@@ -154,10 +154,10 @@ def test_an_answer_without_code_or_message_is_still_an_error():
         (exceptions.MetadataRetrievalError(error_msg="x"), Unavailable, True),
         (exceptions.CredentialRetrievalError(provider="x", error_msg="x"), Unavailable, True),
         (ConnectionResetError(), Unavailable, True),
-        (exceptions.NoCredentialsError(), Refused, False),
-        (exceptions.PartialCredentialsError(provider="env", cred_var="x"), Refused, False),
-        (exceptions.ParamValidationError(report="x"), Refused, False),
-        (exceptions.NoRegionError(), Refused, False),
+        (exceptions.NoCredentialsError(), Rejected, False),
+        (exceptions.PartialCredentialsError(provider="env", cred_var="x"), Rejected, False),
+        (exceptions.ParamValidationError(report="x"), Rejected, False),
+        (exceptions.NoRegionError(), Rejected, False),
         (ResponseParserError("not xml"), UnacceptableAnswer, True),
         (KeyError("AssumeRoleResult"), UnacceptableAnswer, True),
     ],
@@ -171,7 +171,7 @@ def test_what_is_raised_without_an_answer_has_its_kind(raised, kind, retryable):
 
 
 def test_our_own_error_passes_through_unchanged():
-    error = Refused("NoCredentials", 0, "none", "give one")
+    error = Rejected("NoCredentials", 0, "none", "give one")
     assert translate(error, 2) is error
 
 

@@ -8,7 +8,7 @@ import pytest
 from sessions.aws.errors import (
     AwsError,
     ClockSkewed,
-    Refused,
+    Rejected,
     Throttled,
     UnacceptableAnswer,
     Unavailable,
@@ -223,7 +223,7 @@ def test_each_person_gets_what_is_assigned_to_that_person(center, settings):
     center.assign("ben", "444455556666", "Development", "Admin")
     state = approved(center, settings, "ben")
     error = refusal(base, settings, state)
-    assert (type(error), error.code) == (Refused, "ForbiddenException")
+    assert (type(error), error.code) == (Rejected, "ForbiddenException")
     assert "assignment" in error.check
     given = base({**settings, "account_id": "444455556666", "role_name": "Admin"}, state)
     assert caller_identity(given, REGION).arn.endswith("/ben")

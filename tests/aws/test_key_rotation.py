@@ -9,7 +9,7 @@ from moto.server import ThreadedMotoServer
 
 from sessions.aws import iam
 from sessions.aws.credentials import AwsCredentials
-from sessions.aws.errors import AwsError, Refused, Unavailable
+from sessions.aws.errors import AwsError, Rejected, Unavailable
 from sessions.aws.key_rotation import Step, begin, take_step
 from sessions.aws.simulated import create_user
 from sessions.aws.sts import caller_identity, session_token
@@ -219,7 +219,7 @@ def test_a_key_unknown_for_five_minutes_is_an_error_and_not_switched_to(sts, sto
     step(store)
     with pytest.raises(Unavailable):
         step(store, later=299)
-    with pytest.raises(Refused) as raised:
+    with pytest.raises(Rejected) as raised:
         step(store, later=301)
     assert raised.value.code == "InvalidClientTokenId"
     assert keys(sts, store)[store.rotation.old_key_id]
@@ -251,7 +251,7 @@ def test_a_lost_key_that_is_not_listed_yet_is_waited_for(sts, store):
 
 def test_a_second_key_is_nobody_to_be_deleted_by_us(sts, iam_server, key):
     second = iam.create_key(key, key_name(sts, key), REGION)
-    with pytest.raises(Refused) as raised:
+    with pytest.raises(Rejected) as raised:
         begin(key, key, REGION)
     assert raised.value.code == "SecondKey"
     assert set(sts.iam.keys_of(sts.arn_of(key))) == {key.access_key_id, second.access_key_id}
@@ -260,7 +260,7 @@ def test_a_second_key_is_nobody_to_be_deleted_by_us(sts, iam_server, key):
 def test_a_key_that_a_person_makes_and_uses_meanwhile_is_left_alone(sts, store, key):
     second = iam.create_key(key, store.rotation.user_name, REGION)
     caller_identity(second, REGION)
-    with pytest.raises(Refused) as raised:
+    with pytest.raises(Rejected) as raised:
         step(store)
     assert raised.value.code == "SecondKey"
     assert keys(sts, store) == {key.access_key_id: True, second.access_key_id: True}
@@ -268,7 +268,7 @@ def test_a_key_that_a_person_makes_and_uses_meanwhile_is_left_alone(sts, store, 
 
 def test_what_is_missing_in_the_users_policy_is_said_and_can_be_mended(sts, store):
     sts.iam.denied.add("CreateAccessKey")
-    with pytest.raises(Refused) as raised:
+    with pytest.raises(Rejected) as raised:
         run(store)
     assert raised.value.code == "AccessDenied"
     assert "iam:CreateAccessKey" in raised.value.check
@@ -276,7 +276,7 @@ def test_what_is_missing_in_the_users_policy_is_said_and_can_be_mended(sts, stor
     for _ in range(3):
         step(store)
     sts.iam.denied.add("DeleteAccessKey")
-    with pytest.raises(Refused):
+    with pytest.raises(Rejected):
         run(store)
     assert keys(sts, store) == {store.rotation.old_key_id: False, store.current.access_key_id: True}
     sts.iam.denied.clear()
@@ -329,7 +329,7 @@ def test_a_user_who_has_to_show_mfa_signs_with_a_session(sts, iam_server):
 
 def test_a_key_that_is_no_users_is_not_begun_with(sts, iam_server):
     role = sts.role_session("arn:aws:iam::111122223333:role/Worker", "worker")
-    with pytest.raises(Refused) as raised:
+    with pytest.raises(Rejected) as raised:
         begin(role, role, REGION)
     assert raised.value.code == "NotAUser"
 
@@ -337,11 +337,11 @@ def test_a_key_that_is_no_users_is_not_begun_with(sts, iam_server):
 def test_a_key_that_is_gone_is_not_begun_with(sts, iam_server, key):
     second = iam.create_key(key, key_name(sts, key), REGION)
     sts.iam.unlisted = 1
-    with pytest.raises(Refused) as raised:
+    with pytest.raises(Rejected) as raised:
         begin(second, second, REGION)
     assert raised.value.code == "KeyGone"
     sts.remove_key(key.access_key_id)
-    with pytest.raises(Refused) as raised:
+    with pytest.raises(Rejected) as raised:
         begin(key, second, REGION)
     assert raised.value.code == "InvalidClientTokenId"
 

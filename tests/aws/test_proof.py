@@ -13,7 +13,7 @@ from sessions.aws import proof, regions
 from sessions.aws.errors import (
     ClockSkewed,
     CredentialsExpired,
-    Refused,
+    Rejected,
     UnacceptableAnswer,
     translate,
 )
@@ -121,7 +121,7 @@ def test_a_region_that_is_not_enabled_is_named_with_the_calling_account():
         == "The region ap-south-2 is not enabled for the calling account 111122223333."
     )
     assert "Enable ap-south-2 in that account" in error.check
-    assert (type(error), error.about) == (Refused, About.REGION)
+    assert (type(error), error.about) == (Rejected, About.REGION)
 
 
 def test_a_root_in_an_opt_in_region_is_told_both_reasons():
@@ -280,7 +280,7 @@ def test_an_answer_without_a_code_is_something_on_the_way(code):
 
 def test_the_workers_own_expired_credentials_are_about_the_root():
     error = said("ExpiredToken", "x", 403, asked=asked(Signer.ROOT_IDENTITY))
-    assert (type(error), error.about) == (Refused, About.KEY)
+    assert (type(error), error.about) == (Rejected, About.KEY)
     assert "workers' own AWS credentials have expired" in error.message
 
 

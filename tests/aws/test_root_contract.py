@@ -13,7 +13,7 @@ import pytest
 
 from sessions.aws import roots
 from sessions.aws.credentials import AwsCredentials
-from sessions.aws.errors import AwsError, Refused, WaitingForPerson
+from sessions.aws.errors import AwsError, Rejected, WaitingForPerson
 from sessions.aws.names import regions
 from sessions.aws.roots import (
     ROOT_KINDS,
@@ -353,5 +353,5 @@ def test_no_kind_that_is_registered_may_lack_base_credentials():
 
 
 def test_a_root_error_is_refused_or_waiting_and_says_what_to_check():
-    error = Refused("NoSecret", 0, "Not stored.", "Enter it.")
+    error = Rejected("NoSecret", 0, "Not stored.", "Enter it.")
     assert (error.hop, error.check, error.retryable) == (0, "Enter it.", False)

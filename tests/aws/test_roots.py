@@ -7,7 +7,7 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
-from sessions.aws.errors import AwsError, Refused, Unavailable, WaitingForPerson
+from sessions.aws.errors import AwsError, Rejected, Unavailable, WaitingForPerson
 from sessions.aws.hop import Hop
 from sessions.aws.names import InvalidName
 from sessions.aws.roots import ROOT_KINDS, ambient
@@ -33,7 +33,7 @@ def test_an_iam_users_key_is_given_as_it_is(sts):
 
 
 def test_a_key_without_its_secret_says_so_at_the_root():
-    with pytest.raises(Refused) as raised:
+    with pytest.raises(Rejected) as raised:
         base(IAM_USER, {"access_key_id": EXAMPLE_ID})
     assert (raised.value.code, raised.value.hop) == ("NoSecret", 0)
 
@@ -87,7 +87,7 @@ def test_a_code_is_six_ascii_digits_and_its_refusal_does_not_repeat_it():
 
 
 def test_without_an_identity_the_worker_says_so_at_the_root():
-    with pytest.raises(Refused) as raised:
+    with pytest.raises(Rejected) as raised:
         base(AMBIENT)
     assert (raised.value.code, raised.value.hop) == ("NoCredentials", 0)
 
@@ -100,7 +100,7 @@ def test_the_workers_environment_is_its_identity_and_read_anew_each_time(monkeyp
         monkeypatch.setenv("AWS_SESSION_TOKEN", own.session_token.reveal())
         assert caller_identity(base(AMBIENT), REGION).arn.endswith(f"Worker/{name}")
     monkeypatch.delenv("AWS_SECRET_ACCESS_KEY")
-    with pytest.raises(Refused):
+    with pytest.raises(Rejected):
         base(AMBIENT)
 
 
@@ -124,7 +124,7 @@ def test_no_file_and_no_process_of_a_person_is_the_workers_identity(monkeypatch,
         "BOTO_CONFIG",
     ):
         monkeypatch.setenv(name, str(trap))
-    with pytest.raises(Refused) as raised:
+    with pytest.raises(Rejected) as raised:
         base(AMBIENT)
     assert raised.value.code == "NoCredentials"
     assert not canary.exists()
@@ -228,7 +228,7 @@ def test_an_unusable_environment_says_why_and_is_not_tried_again(monkeypatch, ch
     for name, value in (ENVIRONMENT | changes).items():
         monkeypatch.setenv(name, value)
     for _ in range(2):
-        with pytest.raises(Refused) as raised:
+        with pytest.raises(Rejected) as raised:
             base(AMBIENT)
         assert (raised.value.code, raised.value.hop, raised.value.retryable) == (code, 0, False)
         assert cause in raised.value.message
@@ -357,7 +357,7 @@ def test_a_pods_web_identity_is_asked_for_at_the_region_that_is_called(
         asked = [call for call in sts.calls if call["action"] == "AssumeRoleWithWebIdentity"]
         assert len(asked) == 2  # one for each region
         return
-    with pytest.raises(Refused) as raised:
+    with pytest.raises(Rejected) as raised:
         base(AMBIENT)
     assert (raised.value.code, raised.value.retryable) == (code, True)
     assert raised.value.message == "The token in the file has expired."
@@ -371,6 +371,6 @@ def test_a_machine_without_an_identity_is_not_asked_for_each_hop(monkeypatch):
 
     monkeypatch.setattr("botocore.credentials.InstanceMetadataProvider.load", look)
     for _ in range(3):
-        with pytest.raises(Refused):
+        with pytest.raises(Rejected):
             base(AMBIENT)
     assert len(asked) == 1

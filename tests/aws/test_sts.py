@@ -14,7 +14,7 @@ from sessions.aws.credentials import AwsCredentials
 from sessions.aws.errors import (
     AwsError,
     CredentialsExpired,
-    Refused,
+    Rejected,
     Throttled,
     UnacceptableAnswer,
     Unavailable,
@@ -133,7 +133,7 @@ def test_everything_a_hop_says_reaches_aws(sts, key):
 def test_an_untrusted_caller_is_refused_at_its_hop(sts, key, hop):
     stranger = sts.add_user("eve", ACCOUNT)
     error = refusal(hop, stranger, REGION, 3)
-    assert isinstance(error, Refused)
+    assert isinstance(error, Rejected)
     assert (error.code, error.hop) == ("AccessDenied", 3)
     assert "user/eve" in error.message
 
@@ -269,7 +269,7 @@ def test_a_session_token_needs_the_devices_code(sts):
     session = session_token(key, REGION, serial, Secret("123456"))
     assert timedelta(hours=11) < session.expires_at - datetime.now(UTC) <= timedelta(hours=12)
     assert assume_role(protected, session, REGION, 1).arn.endswith("Protected/ben")
-    with pytest.raises(Refused) as raised:
+    with pytest.raises(Rejected) as raised:
         session_token(key, REGION, serial, Secret("654321"))
     assert (raised.value.code, raised.value.hop) == ("AccessDenied", 0)
     assert "code" in raised.value.check

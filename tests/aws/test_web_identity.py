@@ -4,7 +4,7 @@ import os
 
 import pytest
 
-from sessions.aws.errors import ClockSkewed, Refused
+from sessions.aws.errors import ClockSkewed, Rejected
 from sessions.aws.hop import Hop
 from sessions.aws.names import InvalidName
 from sessions.aws.roots import ROOT_KINDS
@@ -37,7 +37,7 @@ def base(settings):
 
 
 def refusal(settings):
-    with pytest.raises(Refused) as raised:
+    with pytest.raises(Rejected) as raised:
         base(settings)
     assert raised.value.hop == 0
     assert raised.value.__cause__ is None

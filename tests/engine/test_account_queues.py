@@ -5,7 +5,7 @@ import time
 import pytest
 
 from sessions.aws.credentials import AwsCredentials
-from sessions.aws.errors import ClockSkewed, Refused, Throttled, Unavailable
+from sessions.aws.errors import ClockSkewed, Rejected, Throttled, Unavailable
 from sessions.aws.names import partitions
 from sessions.aws.proof import About
 from sessions.aws.regions import ENABLED_BY_DEFAULT
@@ -79,7 +79,9 @@ def test_a_failed_queue_is_tried_with_few_calls_and_one_answer_heals_it():
     cautious = [call for _, call in found.next_calls(8)]
     assert len(cautious) == 2
     found.finished(queue, cautious[0], None)
-    found.finished(queue, cautious[1], Refused("AccessDenied", 1, "No.", "Check the trust policy."))
+    found.finished(
+        queue, cautious[1], Rejected("AccessDenied", 1, "No.", "Check the trust policy.")
+    )
     assert len(list(found.next_calls(8))) == 8
 
 
@@ -167,7 +169,7 @@ def test_one_failure_shuts_a_region_that_stands_in_and_the_next_is_tried():
 def test_a_region_that_is_not_there_for_the_account_does_not_stand_in():
     way = route_for("1", HOME)
     fail(way)
-    no = Refused("InvalidClientTokenId", 2, "No.", "Enable it.", about=About.REGION)
+    no = Rejected("InvalidClientTokenId", 2, "No.", "Enable it.", about=About.REGION)
     way.record(NEXT, no)
     assert way.current_region() == AFTER
     assert way.goes_elsewhere(NEXT, no)
@@ -207,14 +209,14 @@ def test_a_wrong_clock_is_as_wrong_for_every_region():
 
 def test_what_a_region_that_stands_in_rejects_is_not_final():
     way = route_for("1", HOME)
-    denied = Refused("AccessDenied", 1, "User: x is not authorized.", "Check the trust policy.")
+    denied = Rejected("AccessDenied", 1, "User: x is not authorized.", "Check the trust policy.")
     assert way.judged(HOME, denied) is denied
     told = way.judged(NEXT, denied)
     assert (told.code, told.retryable, told.about) == ("AccessDenied", True, About.MOMENT)
     assert HOME in told.message
     assert NEXT in told.message
     assert "not authorized" in told.message
-    wrong = Refused("ValidationError", 1, "Too long.", "Check the session's fields.")
+    wrong = Rejected("ValidationError", 1, "Too long.", "Check the session's fields.")
     assert way.judged(NEXT, wrong) is wrong
 
 

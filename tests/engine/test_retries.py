@@ -9,12 +9,12 @@ from django.urls import reverse
 
 from sessions.activations.start_stop import rotate_session, stop_session
 from sessions.activations.status import Status
-from sessions.aws.errors import Refused
+from sessions.aws.errors import Rejected
 from sessions.aws.hop_settings import HopSettings
 from sessions.aws.proof import About
 from sessions.catalog.probes import report_on, start_probe
 from sessions.catalog.sessions import Draft
-from sessions.credentials.outcomes import Blocked, Refusal, problem_of
+from sessions.credentials.outcomes import Blocked, Rejection, problem_of
 from sessions.credentials.timing import second_try, seldom
 from sessions.db.clock import database_now
 from sessions.engine import retries, rotation, watchdog
@@ -179,7 +179,7 @@ def test_a_dead_key_under_mfa_stays_told_until_somebody_gives_a_code(house, sts)
 def test_many_that_are_rejected_together_are_spread_over_minutes():
     now = database_now()
     row = Credential(level=1, attempts=2, parent_id="root")
-    denied = Refusal(Refused("AccessDenied", 1, "no", "check"))
+    denied = Rejection(Rejected("AccessDenied", 1, "no", "check"))
     row.problem = problem_of(denied.error)
     end = now + timedelta(minutes=24)
     tries = sorted(
@@ -196,10 +196,10 @@ def test_many_that_are_rejected_together_are_spread_over_minutes():
 def test_a_key_or_region_is_looked_at_some_day_where_nothing_lives(about):
     now = database_now()
     row = Credential(level=1, attempts=0, parent_id="root")
-    refusal = Refusal(Refused("X", 1, "no", "check", about=about))
+    rejection = Rejection(Rejected("X", 1, "no", "check", about=about))
     assert (
         timedelta(minutes=10)
-        <= retries.due_after(row, refusal, None, now) - now
+        <= retries.due_after(row, rejection, None, now) - now
         <= timedelta(minutes=30)
     )
     held_up = Blocked({"hop": 0}, due_at=None, finds_out=True)

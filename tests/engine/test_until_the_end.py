@@ -9,11 +9,11 @@ from datetime import timedelta
 import pytest
 
 from sessions.activations.status import Status
-from sessions.aws.errors import Refused, Unavailable
+from sessions.aws.errors import Rejected, Unavailable
 from sessions.catalog.probes import start_probe
 from sessions.catalog.sessions import Draft
 from sessions.credentials import endpoints
-from sessions.credentials.outcomes import Refusal, problem_of, tries_before
+from sessions.credentials.outcomes import Rejection, problem_of, tries_before
 from sessions.db.clock import database_now
 from sessions.engine import retries, rotation, second_look
 from sessions.engine.root_probes import run_root_probe
@@ -53,7 +53,7 @@ def test_a_denial_in_the_last_minute_is_tried_again(house, sts, seconds_left):
 
 def test_the_last_try_is_made_at_the_very_end():
     now, row = database_now(), Credential(level=1, attempts=9, parent_id="root")
-    denied = Refusal(Refused("AccessDenied", 1, "no", "check"))
+    denied = Rejection(Rejected("AccessDenied", 1, "no", "check"))
     row.problem = problem_of(denied.error)
     left, tries = timedelta(minutes=25), []
     while (
@@ -108,7 +108,7 @@ def test_an_outage_that_answers_by_turns_is_one_cause():
     row = Credential(level=1, attempts=5, parent_id="root")
     row.problem = problem_of(Unavailable("ReadTimeoutError", 1, "no", "check"))
     again = problem_of(Unavailable("ServiceUnavailable", 1, "no", "check"))
-    denied = problem_of(Refused("AccessDenied", 1, "no", "check"))
+    denied = problem_of(Rejected("AccessDenied", 1, "no", "check"))
     assert (tries_before(row, again), tries_before(row, denied)) == (5, 0)
 
 

@@ -5,7 +5,7 @@ from collections.abc import Mapping
 
 from sessions.aws.characters import outsider
 from sessions.aws.credentials import AwsCredentials
-from sessions.aws.errors import Refused, WaitingForPerson
+from sessions.aws.errors import Rejected, WaitingForPerson
 from sessions.aws.names import InvalidName, validate_mfa_serial
 from sessions.aws.roots import Challenge, Field, RootKind, register
 from sessions.aws.sts import session_token
@@ -111,7 +111,7 @@ class IamUser(RootKind):
         """The key itself, or with an MFA device a session of twelve hours."""
         key_id, secret = settings.get("access_key_id"), secrets.get("secret_access_key")
         if not key_id or not secret:
-            raise Refused(
+            raise Rejected(
                 "NoSecret", 0, "The root's access key is not stored.", "Enter the root's key again."
             )
         key = AwsCredentials(key_id, secret)

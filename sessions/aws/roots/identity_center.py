@@ -8,7 +8,7 @@ from datetime import UTC, datetime, timedelta
 from sessions.aws import identity_center as center
 from sessions.aws.characters import outsider
 from sessions.aws.credentials import AwsCredentials
-from sessions.aws.errors import AwsError, Refused, Throttled, WaitingForPerson
+from sessions.aws.errors import AwsError, Rejected, Throttled, WaitingForPerson
 from sessions.aws.identity_center import NotYet, Registration, Tokens
 from sessions.aws.identity_center_state import PortalState
 from sessions.aws.names import InvalidName, validate_region
@@ -129,7 +129,7 @@ class IdentityCenter(RootKind):
             if known and known.expires_at > datetime.now(UTC) + REGISTRATION_MARGIN:
                 try:
                     device = center.start_device_authorization(known, start_url, where)
-                except Refused as error:
+                except Rejected as error:
                     if error.code not in {
                         NotYet.UNKNOWN_CLIENT.value,
                         NotYet.UNAUTHORIZED_CLIENT.value,
@@ -292,14 +292,14 @@ def _explained(error: AwsError) -> AwsError:
         case "UnauthorizedException":
             return _waiting("ApprovalNeeded")
         case "ForbiddenException" | "AccessDeniedException" | "ResourceNotFoundException":
-            return Refused(
+            return Rejected(
                 error.code,
                 0,
                 "Identity Center does not assign you this role in this account.",
                 "Check the assignment in Identity Center, or choose another account or role.",
             )
         case "InvalidRequestException":
-            return Refused(
+            return Rejected(
                 error.code,
                 0,
                 "Identity Center rejected the request.",

@@ -13,7 +13,7 @@ from datetime import UTC, datetime
 
 from sessions.aws.arn import InvalidArn, RoleArn, role_key
 from sessions.aws.credentials import AwsCredentials
-from sessions.aws.errors import AwsError, Refused
+from sessions.aws.errors import AwsError, Rejected
 from sessions.aws.hop import Hop
 from sessions.aws.names import InvalidName, validate_role_session_name
 from sessions.aws.roots import Choice, Field, RootKind, register
@@ -72,7 +72,7 @@ def validate_role_arn(text: str) -> str:
 def read_token(name: str) -> Secret:
     """Read the token in that file.
 
-    Raises `Refused` for a file that is not the operator's, or holds no token.
+    Raises `Rejected` for a file that is not the operator's, or holds no token.
     """
     if name not in allowed_files():
         raise _refused(
@@ -108,7 +108,7 @@ def _is_allowed(name: str, target: str) -> bool:
 
 
 def _content(path: str) -> Secret:
-    """A little more than the longest token, at most. Raises `Refused` where there is no file."""
+    """A little more than the longest token, at most. Raises `Rejected` where there is no file."""
     try:
         # Not to wait for a writer if it is a pipe; and if it has become a link by now, not to
         # follow it.
@@ -213,14 +213,14 @@ def explained(error: AwsError) -> AwsError:
         return error
     expired = error.code.startswith("ExpiredToken")
     message = "The token in the file has expired." if expired else error.message
-    return Refused(
+    return Rejected(
         error.code, 0, message, _CHECKS[error.code], retryable=expired or error.retryable
     )
 
 
-def _no_token(why: str) -> Refused:
+def _no_token(why: str) -> Rejected:
     # It goes away by itself when whoever writes the file gets round to it.
-    return Refused(
+    return Rejected(
         "NoToken",
         0,
         f"The token file {why}.",
@@ -229,8 +229,8 @@ def _no_token(why: str) -> Refused:
     )
 
 
-def _refused(code: str, message: str, check: str) -> Refused:
-    return Refused(code, 0, message, check)
+def _refused(code: str, message: str, check: str) -> Rejected:
+    return Rejected(code, 0, message, check)
 
 
 register(WebIdentity())

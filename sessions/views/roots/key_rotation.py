@@ -1,6 +1,6 @@
 """Rotate a root's long-lived key.
 
-Ask for it, watch it, continue after a refusal, cancel it.
+Ask for it, watch it, continue after a rejection, cancel it.
 """
 
 from uuid import UUID
