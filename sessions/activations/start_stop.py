@@ -16,7 +16,13 @@ from sessions import ledger
 from sessions.activations.cleanup import PLANS_AT_ONCE, erase_all_unneeded, erase_unneeded
 from sessions.aws.names import InvalidName
 from sessions.chains.identity import Why, held_identities, identity_of, tell
-from sessions.chains.requests import PlannedHop, plan, secure, secure_all, touched
+from sessions.chains.requests import (
+    PlannedHop,
+    affected_by_edit,
+    ensure_all_credentials,
+    ensure_credentials,
+    plan,
+)
 from sessions.credentials.timing import LEAST_LIFE
 from sessions.db.clock import database_now
 from sessions.ledger import Entry, Subject
@@ -96,7 +102,7 @@ def _start(sessions: Sequence[AwsSession], member: Membership) -> list[Activatio
     left = [each.credential_id for each in before.values()]
     ends_at = now + timedelta(hours=team.activation_hours)
     chains, policy = load_chains(chosen.values()), TeamPolicy.of(team.pk)
-    leaves = secure_all([plan(chains[pk], member, policy) for pk in ids], now)
+    leaves = ensure_all_credentials([plan(chains[pk], member, policy) for pk in ids], now)
     activations, other = [], []
     for session, leaf in zip(chosen.values(), leaves, strict=True):
         activation = before.get(session.pk)
@@ -157,7 +163,7 @@ def rotate_session(session: AwsSession, member: Membership) -> bool:
     started = _end_other_identities(list(mine), {session.pk: chain}, None, now)
     if not started:
         return False
-    leaf = secure(plan(chain, member, TeamPolicy.of(team.pk)), now, force=True)
+    leaf = ensure_credentials(plan(chain, member, TeamPolicy.of(team.pk)), now, force=True)
     _move(started[0], leaf)
     asked = RotationAsked(credential=leaf.pk)
     ledger.append(team.pk, [Entry(asked, member.user.get_username(), session)])
@@ -257,26 +263,26 @@ def replan_activations(
     members: dict[tuple[UUID | None, int], Membership] = {
         (each.team_id, each.user_id): each for each in memberships.select_related("team", "user")
     }
-    planned_anew = [
+    replanned = [
         (each, planned)
         for each in activations
         if (member := members.get((each.session.team_id, each.user_id)))
         and (planned := _planned(chains[each.session_id], member, policies[member.team_id]))
     ]
-    same_but_touched = touched([planned for _, planned in planned_anew])
+    affected = affected_by_edit([planned for _, planned in replanned])
     stale = []
-    for activation, planned in planned_anew:
+    for activation, planned in replanned:
         held = activation.credential
-        as_before = (
+        is_unchanged = (
             planned[-1].fingerprint == held.pk and held.due_at and held.is_live(now + LEAST_LIFE)
         )
-        if not as_before or any(step.fingerprint in same_but_touched for step in planned):
+        if not is_unchanged or any(step.fingerprint in affected for step in planned):
             stale.append((activation, planned))
     moved: list[Activation] = []
     left: list[str] = []
     for at in range(0, len(stale), PLANS_AT_ONCE):
         some = stale[at : at + PLANS_AT_ONCE]
-        leaves = secure_all([planned for _, planned in some], now, asked=asked)
+        leaves = ensure_all_credentials([planned for _, planned in some], now, asked=asked)
         for (activation, _), leaf in zip(some, leaves, strict=True):
             if activation.credential_id != leaf.pk:
                 left.append(activation.credential_id)

@@ -13,7 +13,7 @@ from sessions.activations.start_stop import delete_probes
 from sessions.aws.arn import RoleArn
 from sessions.catalog.sessions import Draft, begin_saving, check_place
 from sessions.catalog.tested import digest
-from sessions.chains.requests import plan, secure
+from sessions.chains.requests import ensure_credentials, plan
 from sessions.chains.rules import check_chain, check_link, check_name
 from sessions.credentials.outcomes import not_its_own, problem_of
 from sessions.credentials.payloads import seal_root_secrets
@@ -68,7 +68,7 @@ def start_probe(draft: Draft, member: Membership, session: AwsSession | None) ->
         check_link(trial.link, policy)
         check_name(trial, policy)
         check_chain(chain, policy)
-        probe.credential = secure(plan(chain, member, policy), now, force=True)
+        probe.credential = ensure_credentials(plan(chain, member, policy), now, force=True)
         probe.result = {"started_at": now.isoformat()}
     else:
         probe.settings = dict(draft.settings)

@@ -85,7 +85,7 @@ def what_changed(
         return "assumer" if link_before["assumer_id"] != after.link.assumer_id else ""
     if identity_known and before.identity_arn:
         return "root" if identity_known != before.identity_arn else ""
-    if _stands_refused(before):
+    if _stands_rejected(before):
         return ""
     names = ROOT_KINDS[after.kind].identity_settings
     # What was empty was nobody: a choice that is still open when people start, for one.
@@ -125,7 +125,7 @@ def check_token(
         )
 
 
-def _stands_refused(root: AwsSession) -> bool:
+def _stands_rejected(root: AwsSession) -> bool:
     problems = Credential.objects.filter(root=root, level=0, problem__isnull=False).values_list(
         "problem", flat=True
     )

@@ -29,20 +29,11 @@ class PlannedHop:
 
 
 def plan(chain: Sequence[AwsSession], member: Membership, policy: TeamPolicy) -> list[PlannedHop]:
-    """Return the way from root (first of `chain`) to session (last) for that person and policy."""
+    """Return the steps from root (first of `chain`) to session (last) for a person."""
     root = chain[0]
-    kind = ROOT_KINDS[root.kind]
-    person = str(member.user_id) if kind.per_person else ""
-    fingerprint = root_fingerprint(
-        str(root.team_id),
-        str(root.pk),
-        root.kind,
-        root.secret_version,
-        root.settings,
-        person=person,
-    )
-    kept = {"keeps": True, "person": person} if kind.caches_credentials(root.settings) else {}
-    planned = [PlannedHop(0, root, fingerprint, None, None, kept)]
+    person = str(member.user_id) if ROOT_KINDS[root.kind].per_person else ""
+    fingerprint = fingerprint_of_root(root, person)
+    planned = [PlannedHop(0, root, fingerprint, None, None, _root_request(root, person))]
     hops = resolve_hops(chain, member, policy)
     for level, (session, hop) in enumerate(zip(chain[1:], hops, strict=True), start=1):
         parent = planned[-1].fingerprint
@@ -51,35 +42,35 @@ def plan(chain: Sequence[AwsSession], member: Membership, policy: TeamPolicy) ->
     return planned
 
 
-def secure(
+def ensure_credentials(
     planned: Sequence[PlannedHop], now: datetime, *, force: bool = False, asked: bool = True
 ) -> Credential:
-    """Make a plan's rows exist, and due where they hold nothing usable; return the leaf.
+    """Ensure that a plan's rows exist, and are due unless usable; return the leaf.
 
-    See `secure_all`.
+    See `ensure_all_credentials`.
     """
-    return secure_all([planned], now, force=force, asked=asked)[0]
+    return ensure_all_credentials([planned], now, force=force, asked=asked)[0]
 
 
-def secure_all(
+def ensure_all_credentials(
     plans: Sequence[Sequence[PlannedHop]],
     now: datetime,
     *,
     force: bool = False,
     asked: bool = True,
 ) -> list[Credential]:
-    """Do `secure` for several plans of one team in a few queries; return the leaves in order.
+    """Ensure the credentials of several plans of one team; return their leaves, in order.
 
-    Call it inside a transaction that holds the team's lock. `force` has the leaves minted anew even
-    if they are live. `asked`: a person waits for it, so it goes ahead of the bulk. What stands
-    refused is tried again, also while the leaf still lives: a person asks again, or an edit has
-    changed what was refused. Hops on the way that live are used as they are.
+    Call it inside a transaction that holds the team's lock; it takes a few queries, however many
+    plans there are. `force` has live leaves minted again. `asked`: a person waits, so they go ahead
+    of bulk. Rejected rows are tried again even while the leaf lives: a person asks again, or an
+    edit has changed what was rejected. Live hops on the way are used as they are.
     """
     rows = _rows_of(plans)
     leaves = [rows[planned[-1].fingerprint] for planned in plans]
     wanted: dict[str, Credential] = {}
     for planned, leaf in zip(plans, leaves, strict=True):
-        leaf_is_wanted = force or not leaf.is_live(now + LEAST_LIFE) or _stands_refused(leaf)
+        leaf_is_wanted = force or not leaf.is_live(now + LEAST_LIFE) or _stands_rejected(leaf)
         if leaf_is_wanted:
             wanted[leaf.pk] = leaf
         elif leaf.due_at is None and leaf.minted_at and leaf.expires_at:
@@ -91,9 +82,9 @@ def secure_all(
             for row in on_the_way
             if (row.level > 0 or row.is_kept_base)
             and not row.is_live(now + PARENT_MARGIN)
-            # What has merely run out is minted when the leaf needs it; what was refused is not even
-            # taken then.
-            and (leaf_is_wanted or _stands_refused(row))
+            # An expired row is minted when the leaf needs it; a rejected one is not claimed even
+            # then.
+            and (leaf_is_wanted or _stands_rejected(row))
         }
     if wanted:
         asked_at = now if asked else None
@@ -105,54 +96,48 @@ def secure_all(
     return leaves
 
 
-def touched(plans: Sequence[Sequence[PlannedHop]]) -> set[str]:
-    """Find the fingerprints that an edit concerns though they answer the same request.
-
-    Those that
-    stand refused."""
+def affected_by_edit(plans: Sequence[Sequence[PlannedHop]]) -> set[str]:
+    """Find the rejected rows among the planned: an edit retries these, even as the same request."""
     rows = Credential.objects.filter(
         pk__any_of={step.fingerprint for planned in plans for step in planned}
     )
     return set(rows.filter(problem__isnull=False).values_list("pk", flat=True))
 
 
-def _stands_refused(row: Credential) -> bool:
-    """Tell if a due row was not issued; whoever presses does not wait for the next try."""
+def _stands_rejected(row: Credential) -> bool:
+    """Tell whether a row was not issued; a person who asks does not wait for its next try."""
     return row.problem is not None
 
 
 def root_row(root: AwsSession, person: str = "", *, make: bool = False) -> Credential | None:
-    """Return the row of a root's base credentials by its settings.
+    """Return the row of a root's own credentials, by its settings; None if there is none.
 
-    `person` is an id where they are each person's own.
-
-    `make`: it is made if it is not there; then whoever needs it follows in the same transaction.
+    `person` is a user's id where each person has their own. `make`: a missing row is made, for what
+    rests on it from the same transaction on.
     """
-    fingerprint = root_fingerprint(
-        str(root.team_id),
-        str(root.pk),
-        root.kind,
-        root.secret_version,
-        root.settings,
-        person=person,
-    )
+    fingerprint = fingerprint_of_root(root, person)
     row = Credential.objects.filter(pk=fingerprint).first()
     if row is None and make:
-        request = (
-            {"keeps": True, "person": person}
-            if ROOT_KINDS[root.kind].caches_credentials(root.settings)
-            else {}
-        )
-        row = _row(fingerprint, root, level=0, request=request)
+        row = _row(fingerprint, root, level=0, request=_root_request(root, person))
         row.save(force_insert=True)
     return row
 
 
-def _rows_of(plans: Sequence[Sequence[PlannedHop]]) -> dict[str, Credential]:
-    """Lock these plans' rows and make the missing ones.
+def fingerprint_of_root(root: AwsSession, person: str) -> str:
+    """Return the fingerprint of a root's own credentials under its settings and key of now."""
+    team, kind = str(root.team_id), root.kind
+    return root_fingerprint(
+        team, str(root.pk), kind, root.secret_version, root.settings, person=person
+    )
 
-    The team's lock keeps others from making them.
-    """
+
+def _root_request(root: AwsSession, person: str) -> dict[str, Any]:
+    caches = ROOT_KINDS[root.kind].caches_credentials(root.settings)
+    return {"keeps": True, "person": person} if caches else {}
+
+
+def _rows_of(plans: Sequence[Sequence[PlannedHop]]) -> dict[str, Credential]:
+    """Lock these plans' rows and make the missing ones; the team's lock keeps others from it."""
     steps = {step.fingerprint: (step, planned[0].session) for planned in plans for step in planned}
     found = Credential.objects.select_for_update().filter(pk__any_of=steps).order_by("level")
     rows = {row.fingerprint: row for row in found}

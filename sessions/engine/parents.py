@@ -13,9 +13,9 @@ import structlog
 from sessions.aws.arn import InvalidArn, RoleArn
 from sessions.aws.credentials import AwsCredentials
 from sessions.aws.errors import AwsError, WaitingForPerson
-from sessions.aws.hop import root_fingerprint
 from sessions.aws.proof import About, Signed, Signer
 from sessions.aws.roots import ROOT_KINDS, RootKind
+from sessions.chains.requests import fingerprint_of_root
 from sessions.credentials.endpoints import Route, account_of, route_for, route_of
 from sessions.credentials.outcomes import (
     Blocked,
@@ -130,11 +130,7 @@ def prepare_root_request(row: Credential) -> RootRequest | Rejection | Deferred:
 
 def is_current(row: Credential) -> bool:
     """Check that a root's row was made for the root as it is now, with the same key."""
-    root, person = row.root, str(row.request.get("person", ""))
-    team, kind = str(root.team_id), root.kind
-    return row.pk == root_fingerprint(
-        team, str(root.pk), kind, root.secret_version, root.settings, person=person
-    )
+    return row.pk == fingerprint_of_root(row.root, str(row.request.get("person", "")))
 
 
 def parent_credentials(parent: Credential) -> AwsCredentials | Rejection | Blocked | Deferred:
