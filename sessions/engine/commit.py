@@ -1,4 +1,4 @@
-"""The one transaction in which results become credentials, states and lines of the ledger."""
+"""Commit results: credentials, problems and ledger lines, in one transaction."""
 
 from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import replace
@@ -39,9 +39,9 @@ Asked = tuple[datetime | None, datetime | None]
 def commit(
     claim: Claim, results: Sequence[tuple[Credential, Outcome]], needs: Mapping[str, Sequence[Need]]
 ) -> set[str]:
-    """Writes results, states and events as one transaction; returns the rows that were still ours.
+    """Write results, problems and events in one transaction; return the rows that were still ours.
 
-    Whatever the fence no longer covers is dropped: nothing stored, no event.
+    A row that the fence no longer covers is dropped: nothing of it is stored, and no event.
     """
     hold_teams([row.pk for row, _ in results])
     now = database_now()
@@ -60,10 +60,10 @@ def commit(
     others = {row.pk: (row, outcome) for row, outcome in ours if not isinstance(outcome, Minted)}
     _write_minted(claim, minted, now)
     _write_problems(claim, others, asked, now)
-    notices.tell(ours, now)
+    notices.record_root_problems(ours, now)
     if minted:
-        notices.go_on_below(minted, now)
-        notices.go_on_beside([row for row, _ in minted.values()], now)
+        notices.retry_below(minted, now)
+        notices.retry_siblings([row for row, _ in minted.values()], now)
     _expire([(row, outcome) for row, outcome in others.values() if row.parent_id], now)
     _append_entries(ours, needs)
     crash_point("written")
@@ -88,7 +88,7 @@ def _write_problems(
 ) -> None:
     written = _unless_asked_since(_problems(others, now), others, asked)
     bulk_write.write(claim.fence, PROBLEM_COLUMNS, written)
-    retries.tell_below(written, {pk: row for pk, (row, _) in others.items()})
+    retries.copy_problems_below(written, {pk: row for pk, (row, _) in others.items()})
 
 
 def _append_entries(
@@ -179,7 +179,7 @@ def _minted(
 def _problems(
     others: Mapping[str, tuple[Credential, Rejection | Blocked | Deferred]], now: datetime
 ) -> dict[str, dict[str, Any]]:
-    """Decide what becomes of rows that were not issued.
+    """Return the columns of rows that were not issued.
 
     Bulk tries them again; a person who waits has had the first answer.
     """
@@ -193,15 +193,15 @@ def _problems(
             kept = {name: getattr(row, name) for name in ("problem", "attempts", "asked_at")}
             written[pk] = {**kept, "due_at": now + outcome.wait}
         else:
-            problem = _since(outcome.problem, row, now)
+            problem = _with_since(outcome.problem, row, now)
             written[pk] = retries.columns(row, outcome, problem, ends.get(pk), parents, now)
     return written
 
 
 def _entry(row: Credential, outcome: Outcome, needs: Sequence[Need]) -> Entry | None:
-    """The ledger's line about one outcome."""
+    """Return the event about one outcome, if it is one."""
     if row.level == 0:
-        return notices.entry(row, outcome, needs)
+        return notices.root_entry(row, outcome, needs)
     match outcome:
         case Minted(credentials):
             minted = partial(
@@ -217,29 +217,25 @@ def _entry(row: Credential, outcome: Outcome, needs: Sequence[Need]) -> Entry | 
                 token_size=outcome.packed_policy_size,
                 request_id=outcome.request_id,
             )
-            return _line(row, minted, needs)
+            return _hop_entry(row, minted, needs)
         # One line per rejection, not one per try of an outage.
         case Rejection(error) if row.problem is None or row.problem.code != error.code:
             rejected = partial(
                 CredentialRejected, code=error.code, at_hop=error.hop, message=error.message
             )
-            return _line(row, rejected, needs)
+            return _hop_entry(row, rejected, needs)
         case _:
             return None
 
 
-def _text(moment: datetime) -> str:
-    return moment.isoformat(timespec="seconds")
-
-
-def _since(problem: Problem, row: Credential, now: datetime) -> Problem:
+def _with_since(problem: Problem, row: Credential, now: datetime) -> Problem:
     """Return the problem with since when the row has one of that code."""
     known = row.problem if row.problem and row.problem.code == problem.code else problem
     return replace(problem, since=known.since or now)
 
 
-def _line(row: Credential, kind: Callable[..., EventData], needs: Sequence[Need]) -> Entry:
-    """Return the line about a hop's call; `kind` lacks only what the row and its needs say."""
+def _hop_entry(row: Credential, kind: Callable[..., EventData], needs: Sequence[Need]) -> Entry:
+    """Return the event about a hop's call; `kind` lacks only what the row and its needs say."""
     session = next((need.session for need in needs if need.direct and need.session), None)
     said = kind(
         credential=row.pk,

@@ -70,7 +70,7 @@ def _work_on(row: KeyRotation) -> None:
         try:
             if not store.row.user_arn:
                 store.begin()
-                notices.heard(store.row.root)
+                notices.record_working_key(store.row.root)
             # A step that writes here writes its event with it; what is done at AWS alone is told
             # afterwards.
             region = store.row.root.sts_home
@@ -78,7 +78,7 @@ def _work_on(row: KeyRotation) -> None:
                 step := key_rotation.take_step(store, region, database_now(), store.who_is)
             ) not in ENDS:
                 store.took(step)
-                notices.heard(store.row.root)
+                notices.record_working_key(store.row.root)
             store.end(step)
         except AwsError as error:
             store.put_off(error)

@@ -104,10 +104,10 @@ class Outbox:
             finished = [each for each in finished if each[0].pk not in waiting]
         self.commit_seconds = time.monotonic() - begun
         self.most = most_after(len(results), self.commit_seconds, self.most)
-        source_identity.go_on_without(
+        source_identity.drop_source_identity(
             row
             for row, outcome in results
-            if row.pk in stored and source_identity.is_refused(row, outcome)
+            if row.pk in stored and source_identity.is_rejected(row, outcome)
         )
         crash_point("committed")
         if len(finished) > len(stored):

@@ -122,10 +122,7 @@ def columns(
     parents: Collection[str],
     now: datetime,
 ) -> dict[str, object]:
-    """Return the columns of a row that was not minted.
-
-    Its problem, its next try, and what it needs for that.
-    """
+    """Return the columns of a row that was not minted: its problem and when it is tried again."""
     is_stale = isinstance(outcome, Blocked) and str(row.parent_id) in parents
     due_at = now + DEFERRED_FOR if is_stale else due_after(row, outcome, until, now)
     # "Rejected" is what a person reads where nothing is served any more, also if it is looked at
@@ -147,11 +144,10 @@ def columns(
     }
 
 
-def tell_below(written: Mapping[str, Mapping[str, Any]], before: Mapping[str, Credential]) -> None:
-    """Give the untried rows that wait for these rows the same problem.
-
-    Inside the transaction that writes them.
-    """
+def copy_problems_below(
+    written: Mapping[str, Mapping[str, Any]], before: Mapping[str, Credential]
+) -> None:
+    """Give these rows' problems to the rows below that nothing retries, in the same transaction."""
     news: dict[str, Problem] = {
         pk: columns["problem"]
         for pk, columns in written.items()

@@ -84,7 +84,7 @@ def run_root_probe(probe_id: str) -> None:
         probe.sealed_secrets is None and session is not None and session.settings == probe.settings
     )
     if session is not None and is_stored and probe.state == ProbeState.OK:
-        notices.heard(session)
+        notices.record_working_key(session)
 
 
 def _account(probe: Probe) -> str:

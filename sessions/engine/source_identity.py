@@ -1,4 +1,4 @@
-"""Go on without a source identity where AWS refuses it and the policy makes it optional."""
+"""Drop the source identity where AWS rejects it and the policy makes it optional."""
 
 from collections.abc import Iterable
 from typing import Any
@@ -34,8 +34,8 @@ ACTION = "sts:SetSourceIdentity"
 TRIES = 3
 
 
-def is_refused(row: Credential, outcome: Outcome) -> bool:
-    """Tell if AWS rejects this hop lastingly because of its chain's source identity."""
+def is_rejected(row: Credential, outcome: Outcome) -> bool:
+    """Tell whether AWS keeps rejecting this hop because of its chain's source identity."""
     return (
         isinstance(outcome, Rejection)
         and outcome.error.code in proof.DENIED
@@ -44,7 +44,7 @@ def is_refused(row: Credential, outcome: Outcome) -> bool:
     )
 
 
-def go_on_without(refused: Iterable[Credential]) -> None:
+def drop_source_identity(rejected: Iterable[Credential]) -> None:
     """Mark these hops' links as taking no source identity; move what is active on them.
 
     Nothing happens under a policy that requires it: there the rejection stands. A link that a test
@@ -52,7 +52,7 @@ def go_on_without(refused: Iterable[Credential]) -> None:
     open.
     """
     by_team: dict[Any, list[Credential]] = {}
-    for row in refused:
+    for row in rejected:
         by_team.setdefault(row.team_id, []).append(row)
     for team_id, rows in by_team.items():
         with passed_over(team_id), transaction.atomic():
@@ -81,7 +81,7 @@ def _mark(team_id: Any, rows: Iterable[Credential]) -> None:
 
 
 def _sessions_at(row: Credential) -> list[AwsSession]:
-    """The sessions that are this hop in the chains that somebody has started."""
+    """Return the sessions that are this hop in started chains."""
     resting = Activation.objects.filter(credential_id__any_of=with_all_below([row.pk]))
     started = AwsSession.objects.filter(pk__in=resting.values("session_id"), deletion=None)
     found = {}

@@ -22,7 +22,7 @@ from sessions.models import AwsSession, Credential, Membership, Problem
 from sessions.roots.problems import root_problems
 
 
-def tell(results: Sequence[tuple[Credential, Outcome]], now: datetime) -> None:
+def record_root_problems(results: Sequence[tuple[Credential, Outcome]], now: datetime) -> None:
     """Record a root's problem when its first hops meet it; clear it when AWS takes its key again.
 
     What happened last counts. No row stops at a root that has no problem noted, and clearing one
@@ -35,8 +35,10 @@ def tell(results: Sequence[tuple[Credential, Outcome]], now: datetime) -> None:
     # A root that keeps its base credentials is told of by their own minting.
     rows = [root for root in noted.select_for_update().order_by("pk") if not root.is_kept_base]
     works = [root for root in rows if _has_worked_since(last[root.pk], root)]
-    _note_that_keys_work([root for root in works if last[root.pk] is None], now)
-    _go_on([root for root in works if root.problem is not None or root.pk in stopped], now)
+    _record_working_keys([root for root in works if last[root.pk] is None], now)
+    _clear_and_retry(
+        [root for root in works if root.problem is not None or root.pk in stopped], now
+    )
     for root in rows:
         problem = last[root.pk]
         if problem is not None and root not in works:
@@ -84,7 +86,7 @@ def _merged(problem: Problem, known: Problem | None, now: datetime) -> Problem:
     return replace(problem, since=since, tried=tried.tried, home=tried.home)
 
 
-def go_on_below(parents: Collection[str], now: datetime) -> None:
+def retry_below(parents: Collection[str], now: datetime) -> None:
     """Retry what stopped at these hops, just issued.
 
     Inside the transaction that stores them.
@@ -92,7 +94,7 @@ def go_on_below(parents: Collection[str], now: datetime) -> None:
     bulk_write.make_due_below(parents, now)
 
 
-def go_on_beside(minted: Sequence[Credential], now: datetime) -> None:
+def retry_siblings(minted: Sequence[Credential], now: datetime) -> None:
     """Retry the rows below the same hops that the region had rejected.
 
     The region has just taken a call.
@@ -110,7 +112,7 @@ def go_on_beside(minted: Sequence[Credential], now: datetime) -> None:
         rejected.filter(Q(due_at=None) | Q(due_at__gt=now)).update(due_at=now)
 
 
-def heard(root: AwsSession) -> None:
+def record_working_key(root: AwsSession) -> None:
     """Retry what stopped at a root whose key AWS has just taken in any call.
 
     With no transaction open.
@@ -121,18 +123,18 @@ def heard(root: AwsSession) -> None:
     with transaction.atomic():
         lock_team(root.team_id)
         now, roots = database_now(), list(noted)
-        _note_that_keys_work(roots, now)
-        _go_on(roots, now)
+        _record_working_keys(roots, now)
+        _clear_and_retry(roots, now)
 
 
-def _note_that_keys_work(roots: Sequence[Credential], now: datetime) -> None:
+def _record_working_keys(roots: Sequence[Credential], now: datetime) -> None:
     # A root that keeps nothing has nothing minted: the column is free to say when its key has
     # worked last.
     if works := [root.pk for root in roots if not root.is_kept_base]:
         Credential.objects.filter(pk__in=works).update(minted_at=now)
 
 
-def _go_on(roots: Sequence[Credential], now: datetime) -> None:
+def _clear_and_retry(roots: Sequence[Credential], now: datetime) -> None:
     """Clear these roots' problems and make all due that stopped at them, however deep."""
     if not roots:
         return
@@ -162,7 +164,7 @@ def broken_roots(member: Membership) -> list[tuple[AwsSession, Problem]]:
     ]
 
 
-def entry(row: Credential, outcome: Outcome, needs: Sequence[Need]) -> Entry | None:
+def root_entry(row: Credential, outcome: Outcome, needs: Sequence[Need]) -> Entry | None:
     """Return the event about a root's kept base credentials, once for each reason."""
     people = tuple(sorted({need.person for need in needs}))
     match outcome:
