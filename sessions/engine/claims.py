@@ -20,26 +20,26 @@ from sessions.models.leased import lease_from
 
 @dataclass
 class Claim:
-    """One run's hold on credentials."""
+    """Identify one run's claims by their fence."""
 
     fence: uuid.UUID = field(default_factory=uuid.uuid4)
 
 
-# PostgreSQL locks row by row and passes over what another worker is just claiming; SQLite has one
-# writer at a time. The CTE is materialized so that the planner takes the few due rows by their
-# index and joins nothing else. The commit does not wait for the disk: a claim that a crash of the
-# server forgets is one that the fence no longer covers. By its place a row is found in a third of
-# the time; one that was changed between the look and the lock is left for the next claim.
-_TAKE_POSTGRES = """
+# PostgreSQL locks row by row and skips what another worker is just claiming; SQLite has one writer
+# at a time. The CTE is materialized so that the planner reads the few due rows by their index and
+# joins nothing else. The commit does not wait for the disk: a claim that a crash of the server
+# forgets is one that the fence no longer covers. Joining on ctid is three times faster than on the
+# key; a row that was changed between the read and the lock is left for the next claim.
+_CLAIM_POSTGRES = """
 WITH wanted AS MATERIALIZED (
-    SELECT ctid AS place FROM chains_credential
+    SELECT ctid FROM chains_credential
     WHERE {condition} AND (lease_until IS NULL OR lease_until < %s)
     ORDER BY due_at LIMIT %s FOR UPDATE SKIP LOCKED
 ), hurried AS MATERIALIZED (SELECT set_config('synchronous_commit', 'off', true))
 UPDATE chains_credential AS c SET fence = %s, lease_until = %s
-FROM wanted, hurried WHERE c.ctid = wanted.place RETURNING {columns}
+FROM wanted, hurried WHERE c.ctid = wanted.ctid RETURNING {columns}
 """
-_TAKE_SQLITE = """
+_CLAIM_SQLITE = """
 UPDATE chains_credential SET fence = %s, lease_until = %s
 WHERE fingerprint IN (
     SELECT fingerprint FROM chains_credential
@@ -47,7 +47,7 @@ WHERE fingerprint IN (
     ORDER BY due_at LIMIT %s
 ) RETURNING {columns}
 """
-# What a run has to know of what it mints; the rest is read if it is asked for.
+# The columns that a run needs of what it mints; the others are read on demand.
 _COLUMN_SET = frozenset(
     {"fingerprint", "team_id", "root_id", "parent_id", "level", "request"}
     | {"generation", "expires_at", "due_at", "asked_at", "attempts", "problem"}
@@ -58,25 +58,24 @@ _COLUMNS = [
 _REQUEST, _PROBLEM = _COLUMNS.index("request"), _COLUMNS.index("problem")
 
 
-def _take(
+def _claim(
     claim: Claim, condition: str, values: list[object], limit: int, now: datetime
 ) -> list[Credential]:
     free = [*values, stored("lease_until", now), limit]
     lease = [stored("fence", claim.fence), stored("lease_until", lease_from(now))]
     if connection.vendor == "sqlite":
-        statement = _TAKE_SQLITE.format(condition=condition, columns=", ".join(_COLUMNS))
+        statement = _CLAIM_SQLITE.format(condition=condition, columns=", ".join(_COLUMNS))
         return list(Credential.objects.raw(statement, [*lease, *free]))
     columns = ", ".join(f"c.{column}" for column in _COLUMNS)
     with connection.cursor() as cursor:
-        cursor.execute(_TAKE_POSTGRES.format(condition=condition, columns=columns), [*free, *lease])
+        cursor.execute(
+            _CLAIM_POSTGRES.format(condition=condition, columns=columns), [*free, *lease]
+        )
         return [_read(row) for row in cursor.fetchall()]
 
 
 def _read(row: Sequence[Any]) -> Credential:
-    """Build rows as `objects.raw` would, in half the time.
-
-    PostgreSQL's values need no conversion but for JSON.
-    """
+    """Build a credential as `objects.raw` would, in half the time: only JSON needs conversion."""
     values = list(row)
     values[_REQUEST] = json.loads(row[_REQUEST])
     if row[_PROBLEM]:
@@ -94,9 +93,8 @@ def claim_due(
 ) -> list[Credential]:
     """Claim up to `limit` due credentials, the longest overdue first.
 
-    `asked_only`: those that a person waits for.
-
-    What is assumed from the parents `not_below` is passed over, and what is of the teams `not_of`.
+    `asked_only`: only those that a person waits for. `not_below`: none that is assumed from these
+    parents. `not_of`: none of these teams.
     """
     now = database_now()
     condition = "asked_at IS NOT NULL AND due_at <= %s" if asked_only else "due_at <= %s"
@@ -110,13 +108,14 @@ def claim_due(
         teams = [stored("team", team) for team in not_of]
         condition += f" AND team_id NOT IN ({', '.join(['%s'] * len(teams))})"
         values += teams
-    return _take(claim, condition, values, limit, now)
+    return _claim(claim, condition, values, limit, now)
 
 
-def claim_these(claim: Claim, fingerprints: Collection[str]) -> list[Credential]:
+def claim_expired(claim: Claim, fingerprints: Collection[str]) -> list[Credential]:
     """Claim these expired credentials unless another worker holds or renewed them.
 
-    A parent that AWS refused stays untaken until a person asks: its `due_at` is null then.
+    A parent that AWS rejected is claimed only once it is due; its `due_at` is null until a person
+    asks.
     """
     if not fingerprints:
         return []
@@ -127,14 +126,14 @@ def claim_these(claim: Claim, fingerprints: Collection[str]) -> list[Credential]
         "AND (sealed IS NULL OR expires_at IS NULL OR expires_at <= %s)"
     )
     values = [*fingerprints, stored("due_at", now), stored("expires_at", now + PARENT_MARGIN)]
-    return _take(claim, condition, values, len(fingerprints), now)
+    return _claim(claim, condition, values, len(fingerprints), now)
 
 
-def hold_teams(fingerprints: Collection[str]) -> None:
+def lock_teams(fingerprints: Collection[str]) -> None:
     """Lock these credentials' teams before any row, as starting and stopping do.
 
-    Those go through a chain from the root down and from the leaf up; no order of rows would keep
-    both from a deadlock.
+    Starting locks a chain's rows from the root down, stopping from the leaf up: no order of rows
+    would keep both from a deadlock.
     """
     set_patience()
     teams = Credential.objects.filter(pk__any_of=fingerprints).values("team")
@@ -148,8 +147,8 @@ def hold_teams(fingerprints: Collection[str]) -> None:
 
 @transaction.atomic
 def renew(claim: Claim, fingerprints: Collection[str]) -> set[str]:
-    """Extends the leases of what is still to be done; returns what is still held."""
-    hold_teams(fingerprints)
+    """Extend the leases of these rows; return those that are still held."""
+    lock_teams(fingerprints)
     rows = Credential.objects.filter(pk__any_of=fingerprints)
     rows.write(claim.fence)
     return set(rows.held(claim.fence).values_list("pk", flat=True))
@@ -157,17 +156,17 @@ def renew(claim: Claim, fingerprints: Collection[str]) -> set[str]:
 
 @transaction.atomic
 def release(claim: Claim, fingerprints: Collection[str]) -> None:
-    """Gives back what was not worked on: it is as due as it was."""
+    """Give back rows that were not worked on: they are as due as they were."""
     if fingerprints:
-        hold_teams(fingerprints)
+        lock_teams(fingerprints)
         Credential.objects.filter(pk__any_of=fingerprints).release(claim.fence)
 
 
 @transaction.atomic
 def release_unneeded(claim: Claim, fingerprints: Collection[str]) -> None:
-    """Release credentials that nobody needs; what is needed again by now stays due."""
+    """Release credentials that nobody needs; those needed again by now stay due."""
     if fingerprints:
-        hold_teams(fingerprints)
+        lock_teams(fingerprints)
         unneeded = [pk for pk, needs in needs_of(fingerprints).items() if not needs]
         rows = Credential.objects.filter(pk__any_of=fingerprints)
         rows.filter(pk__any_of=unneeded).release(claim.fence, due_at=None, asked_at=None)

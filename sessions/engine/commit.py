@@ -17,7 +17,7 @@ from sessions.credentials.payloads import seal_credentials
 from sessions.credentials.timing import PARENT_MARGIN, crash_point, rotation_time
 from sessions.db.clock import database_now
 from sessions.engine import retries
-from sessions.engine.claims import Claim, hold_teams
+from sessions.engine.claims import Claim, lock_teams
 from sessions.ledger import Entry
 from sessions.ledger.events import EventData
 from sessions.ledger.events.credentials import CredentialMinted, CredentialRejected
@@ -43,7 +43,7 @@ def commit(
 
     A row that the fence no longer covers is dropped: nothing of it is stored, and no event.
     """
-    hold_teams([row.pk for row, _ in results])
+    lock_teams([row.pk for row, _ in results])
     now = database_now()
     # Locked before the needs are read: a start or stop in another transaction comes wholly before
     # or wholly after.

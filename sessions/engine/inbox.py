@@ -73,7 +73,7 @@ class Inbox:
 
     def claim_expired(self, fingerprints: Collection[str]) -> list[Credential]:
         """Claim these parents of held rows, unless another run holds or renewed them."""
-        rows = claims.claim_these(self.claim, fingerprints)
+        rows = claims.claim_expired(self.claim, fingerprints)
         self._hold(rows)
         return rows
 

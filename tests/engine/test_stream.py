@@ -367,17 +367,17 @@ def test_a_parent_minted_between_read_and_claim_is_not_minted_again(house, sts, 
     first, second = house.chained("First", hub), house.chained("Second", hub)
     house.start(first)
     house.start(second)
-    grasp = claims.claim_these
+    grasp = claims.claim_expired
 
     def minted_meanwhile(claim, fingerprints):
         if fingerprints:
-            monkeypatch.setattr(claims, "claim_these", grasp)
+            monkeypatch.setattr(claims, "claim_expired", grasp)
             Credential.objects.filter(pk__in=fingerprints).update(due_at=database_now())
             rotation.run(limit=1)
         return grasp(claim, fingerprints)
 
     Credential.objects.filter(level=1).update(due_at=None)
-    monkeypatch.setattr(claims, "claim_these", minted_meanwhile)
+    monkeypatch.setattr(claims, "claim_expired", minted_meanwhile)
     rotation.run(limit=1)
     house.work()
     assert [call["role_arn"] for call in sts.calls].count(hub.link.role_arn) == 1
@@ -387,7 +387,7 @@ def test_a_parent_minted_between_read_and_claim_is_not_minted_again(house, sts, 
 def held_elsewhere(hub):
     """Another run's claim of that session's credential, and its row."""
     claim = claims.Claim()
-    [row] = claims.claim_these(
+    [row] = claims.claim_expired(
         claim, [Credential.objects.get(request__role_arn=hub.link.role_arn).pk]
     )
     return claim, row
