@@ -16,7 +16,7 @@ from django.db import transaction
 from django.db.models import Q, QuerySet, Sum
 
 from sessions.activations.start_stop import replan_activations
-from sessions.chains.identity import Why
+from sessions.chains.identity import IdentityEdit
 from sessions.credentials.needs import with_all_below
 from sessions.db.clock import database_now
 from sessions.locks import parts
@@ -38,21 +38,21 @@ def follow(
     below: AwsSession | None = None,
     of: int | None = None,
     asked: bool = False,
-    why: Why | None = None,
+    edit: IdentityEdit | None = None,
 ) -> None:
     """Have active sessions follow a change.
 
     It is a change of a team, of one session (`below`, with it) or of one person (`of`).
 
     Call it under the team's lock, in the transaction of the change; the caller wakes a worker.
-    `asked`: people wait for it. `why`: the edit that has changed an identity, for those whose
+    `asked`: people wait for it. `edit`: the edit that has changed an identity, for those whose
     activation ends by it.
     """
     scope = Q(team=team_id, session=below, user=of)
     started = _started(team_id, below, of)
     few = list(started.values_list("pk", flat=True)[: AT_ONCE + 1])
     if len(few) <= AT_ONCE:
-        replan_activations(Activation.objects.filter(pk__any_of=few), now, asked=asked, why=why)
+        replan_activations(Activation.objects.filter(pk__any_of=few), now, asked=asked, edit=edit)
         return
     Move.objects.filter(scope).delete()
     Move.objects.create(
@@ -60,7 +60,7 @@ def follow(
         session=below,
         user_id=of,
         asked=asked,
-        why=why.as_json() if why else None,
+        why=edit.as_json() if edit else None,
         of=started.count(),
         created_at=now,
     )
@@ -150,7 +150,7 @@ def _part(move: Move, size: int) -> int:
 def _move(move: Move, activations: QuerySet[Activation], now: datetime) -> None:
     """Point these activations at what their chains ask for since the change that the move is of."""
     replan_activations(
-        activations, now, asked=move.asked, why=Why(**move.why) if move.why else None
+        activations, now, asked=move.asked, edit=IdentityEdit(**move.why) if move.why else None
     )
 
 

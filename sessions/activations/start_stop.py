@@ -1,7 +1,4 @@
-"""Start, stop, rotate and end activations.
-
-Credentials are kept or erased with them.
-"""
+"""Start, stop, rotate and end activations, and erase the credentials that nobody needs then."""
 
 import random
 import time
@@ -15,7 +12,7 @@ from django.db.models import Exists, OuterRef, QuerySet
 from sessions import ledger
 from sessions.activations.cleanup import PLANS_AT_ONCE, erase_all_unneeded, erase_unneeded
 from sessions.aws.names import InvalidName
-from sessions.chains.identity import Why, held_identities, identity_of, tell
+from sessions.chains.identity import IdentityEdit, identity_of, notify_ended, started_identities
 from sessions.chains.requests import (
     PlannedHop,
     affected_by_edit,
@@ -241,20 +238,23 @@ def leave_to_the_clock(activations: QuerySet[Activation]) -> None:
 
 
 def replan_activations(
-    started: QuerySet[Activation], now: datetime, *, asked: bool = False, why: Why | None = None
+    started: QuerySet[Activation],
+    now: datetime,
+    *,
+    asked: bool = False,
+    edit: IdentityEdit | None = None,
 ) -> int:
-    """Point these activations at what their chains ask for now.
+    """Point these activations at the credentials that their chains ask for now; count the moved.
 
-    See `moves.follow` for those of an edit.
-
-    Call it under the team's lock. `asked`: people wait for it. A chain that leads nowhere or has no
-    name to send stays as it is: nothing of it is handed out. One that leads to another identity
-    than was started ends instead, with a notice that says `why`. Returns how many moved.
+    Call it under the team's lock; after an edit call `moves.follow`. `asked`: people wait for it.
+    An activation stays as it is if its chain leads to no root or has no name to send: nothing of it
+    is delivered. It ends if its chain leads to another identity than was started, with a notice
+    about `edit`.
     """
     activations = list(started.select_related("session", "user", "credential"))
     sessions = {each.session_id: each.session for each in activations}
     chains = load_chains(sessions.values(), broken=True)
-    activations = _end_other_identities(activations, chains, why, now)
+    activations = _end_other_identities(activations, chains, edit, now)
     teams = {each.session.team_id for each in activations}
     policies = {team_id: TeamPolicy.of(team_id) for team_id in teams}
     memberships = Membership.objects.filter(
@@ -296,11 +296,11 @@ def replan_activations(
 def _end_other_identities(
     activations: Sequence[Activation],
     chains: Mapping[UUID, Sequence[AwsSession]],
-    why: Why | None,
+    edit: IdentityEdit | None,
     now: datetime,
 ) -> list[Activation]:
-    """End those whose chain leads to another identity than was started; return the others."""
-    held = held_identities(activations)
+    """End activations whose chain leads to another identity by now; return the others."""
+    held = started_identities(activations)
     kept: list[Activation] = []
     ended: list[Activation] = []
     for each in activations:
@@ -313,16 +313,16 @@ def _end_other_identities(
     for team_id, some in by_team.items():
         Activation.objects.filter(pk__any_of=[each.pk for each in some]).delete()
         erase_all_unneeded(each.credential_id for each in some)
-        known = why or _why(chains[some[0].session_id])
-        ledger.append(team_id, tell(some, known, now))
+        known = edit or _identity_edit(chains[some[0].session_id])
+        ledger.append(team_id, notify_ended(some, known, now))
     return kept
 
 
-def _why(chain: Sequence[AwsSession]) -> Why | None:
-    """Find whose edit of a chain a worker has not come to yet; None: nobody knows any more."""
+def _identity_edit(chain: Sequence[AwsSession]) -> IdentityEdit | None:
+    """Find the edit of a chain that a worker has still to follow; None: nobody knows any more."""
     edits = Move.objects.filter(session_id__any_of=[each.pk for each in chain], why__isnull=False)
     said = edits.order_by("-created_at").values_list("why", flat=True).first()
-    return Why(**said) if said else None
+    return IdentityEdit(**said) if said else None
 
 
 def _planned(

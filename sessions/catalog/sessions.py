@@ -16,7 +16,13 @@ from sessions.aws.hop_settings import HopSettings
 from sessions.catalog.closed_roles import check_role
 from sessions.catalog.same_role import close_like_role
 from sessions.catalog.tested import identity_told
-from sessions.chains.identity import Why, check_token, go_along, named, what_changed
+from sessions.chains.identity import (
+    IdentityEdit,
+    check_token,
+    move_own_activations,
+    stored_identity,
+    what_changed,
+)
 from sessions.chains.rules import check_below, check_chain, check_link, check_name
 from sessions.credentials.payloads import seal_root_secrets
 from sessions.db.clock import database_now
@@ -115,7 +121,7 @@ def save_session(
             link_before = (
                 AssumerLink.objects.filter(session=session).values("role_arn", "assumer_id").first()
             )
-            was = [] if creating or asks_the_same else named(before)
+            was = [] if creating or asks_the_same else stored_identity(before)
             if creating and draft.kind != CHAINED:
                 # A root is the beginning of everything: an admin says who may build on it.
                 session.open_to_assume = False
@@ -139,12 +145,13 @@ def save_session(
                 entries = close_like_role(session, member)
             kind = SessionCreated if creating else SessionEdited
             if not creating and not asks_the_same:
-                why = None
+                edit = None
                 if what := what_changed(before, link_before, session, session.identity_arn):
                     _become_another(session)
-                    go_along(session, member.user_id, was, named(copy(session)))
-                    why = Why(member.user.get_username(), what, session.alias)
-                follow(member.team_id, database_now(), below=session, why=why)
+                    becomes = stored_identity(copy(session))
+                    move_own_activations(session, member.user_id, was, becomes)
+                    edit = IdentityEdit(member.user.get_username(), what, session.alias)
+                follow(member.team_id, database_now(), below=session, edit=edit)
             saved = draft.as_event(
                 kind, alias=draft.alias, profile=draft.profile, identity=session.identity_arn
             )

@@ -1,14 +1,14 @@
-"""Say which AWS identity a chain is, so that an edit makes nobody somebody else unasked.
+"""Name the AWS identity that a chain leads to, so that no edit turns a person into another one.
 
-The identity of a session is the way to it: who its root is at AWS, then the role of each hop. An
-activation keeps the one that its person has started. Where a chain leads to another one, that
-activation ends with a notice instead of following; what leaves the way as it is (alias, region,
-tags, policies, external ID, names) moves on.
+A session's identity is the path to it: its root's identity at AWS, then the role of each hop. An
+activation keeps the identity that its person has started. If an edit makes the chain lead to
+another one, the activation ends with a notice. Other edits (alias, region, tags, policies, external
+ID, names) leave the identity as it is, and the activation follows them.
 
-Who a root is may be unknown, so it is counted: `identity_version` goes up with every edit that
-cannot be shown to leave it the same. A key that Chainweb itself has rotated is the same user's, and
-so is one that a test has found to be. A root whose key AWS refuses is mended by another one: what
-has stopped at it goes on.
+A root's identity may be unknown, so its changes are counted: `identity_version` goes up with every
+edit that may have changed it. A key that Chainweb has rotated belongs to the same user, as does one
+that a test has shown to. A key in place of one that AWS rejects is a repair: what has stopped at
+the root goes on.
 """
 
 import json
@@ -39,8 +39,8 @@ WHAT = {
 
 
 @dataclass(frozen=True)
-class Why:
-    """Hold who has changed which part of which session: a key of `WHAT`, a user name, an alias."""
+class IdentityEdit:
+    """Hold an edit of an identity: a user name, the part it changed (of `WHAT`), an alias."""
 
     by: str
     what: str
@@ -50,7 +50,7 @@ class Why:
         return asdict(self)
 
     def problem(self) -> Problem:
-        """Put it in the words of the other problems."""
+        """Return the problem of those whose activation it ends."""
         return Problem(
             "IdentityChanged",
             hop=0,
@@ -60,7 +60,7 @@ class Why:
 
 
 def identity_of(chain: Sequence[AwsSession]) -> list[str]:
-    """Name the way to the last session of a chain, root first."""
+    """Return the identity of a chain's last session: its root, then the role of each hop."""
     root = chain[0]
     return [f"{root.pk}/{root.identity_version}", *(session.link.role_arn for session in chain[1:])]
 
@@ -71,9 +71,9 @@ def what_changed(
     after: AwsSession,
     identity_known: str,
 ) -> str:
-    """Say which part of its identity an edit has changed, a key of `WHAT`; empty if none.
+    """Return the part of an identity that an edit has changed, a key of `WHAT`; empty if none.
 
-    `identity_known`: who a test of exactly this root found it to be, if one did.
+    `identity_known`: the ARN that a test of exactly this root has found, if there was one.
     """
     if link_before is not None:
         if link_before["role_arn"] != after.link.role_arn:
@@ -103,9 +103,7 @@ def check_token(
 ) -> None:
     """Refuse an edit by a session-bound token that may change an identity at AWS.
 
-    Raises `RightLost`.
-
-    Else such a token would reach every role that its person may have.
+    Such a token would reach every role of its person otherwise. Raises `RightLost`.
     """
     if member.token is None or not member.token.is_bound:
         return
@@ -139,8 +137,8 @@ def _account(role_arn: str) -> str:
         return ""
 
 
-def held_identities(activations: Sequence[Activation]) -> dict[UUID, list[str]]:
-    """Name what these activations were started as; older ones by their credentials."""
+def started_identities(activations: Sequence[Activation]) -> dict[UUID, list[str]]:
+    """Return {activation: the identity that it was started as}, of older ones by credentials."""
     known = {each.pk: list(each.identity) for each in activations if each.identity is not None}
     unknown = [each for each in activations if each.identity is None]
     if unknown:
@@ -168,74 +166,77 @@ def _of_credential(leaf: Credential, rows: Mapping[str, Credential]) -> list[str
     return [f"{leaf.root_id}/0", *roles]
 
 
-def named(session: AwsSession) -> list[str]:
-    """Name the identity of a session as it is stored; empty where its chain leads nowhere."""
+def stored_identity(session: AwsSession) -> list[str]:
+    """Return the identity of a session as stored; empty if its chain leads to no root."""
     chain = load_chains([session], broken=True)[session.pk]
     return [] if chain[0].is_chained else identity_of(chain)
 
 
-def go_along(
+def move_own_activations(
     session: AwsSession, user_id: int, before: Sequence[str], after: Sequence[str]
 ) -> None:
-    """Let the editor's own activations there and below follow the edit: whoever edits knows what
-    they become.
+    """Change the identity of the editor's own activations of a session and of what is below it.
 
-    `before`, `after`: the identity of the session. What begins with the one begins with the other
-    from now on, in one statement for thousands. An activation that somebody else's edit ends does
-    not match its chain further down, and still does not.
+    The editor knows what they become, so these do not end. `before`, `after`: the identity of the
+    session. Identities that begin with `before` begin with `after` from then on, in one statement
+    for thousands. An activation that somebody else's edit ends did not match its chain further
+    down, and still does not.
     """
     if not before or not after:
         return
     below = session.with_dependants().values("pk")
     mine = Activation.objects.filter(user=user_id, session__in=below)
-    _name_older(mine.filter(identity__isnull=True))
-    stored, old, new = Cast("identity", TextField()), _beginning(before), _beginning(after)
+    _store_identities(mine.filter(identity__isnull=True))
+    stored, old, new = Cast("identity", TextField()), _json_prefix(before), _json_prefix(after)
     same = mine.annotate(beginning=Substr(stored, 1, len(old))).filter(beginning=old)
     rest = Substr(stored, len(old) + 1)
     same.update(identity=Cast(Concat(Value(new), rest), JSONField()))
 
 
-def _beginning(identity: Sequence[str]) -> str:
-    """Write the beginning of a list as both databases do. It ends with a quote: no other list
-    begins so by chance.
+def _json_prefix(identity: Sequence[str]) -> str:
+    """Write the beginning of a JSON list as both databases do.
+
+    It ends with a quote, so no longer item matches it by chance.
     """
     return json.dumps(identity).removesuffix("]")
 
 
-def _name_older(activations: QuerySet[Activation]) -> None:
-    """Store who these are, which were started before this was kept."""
+def _store_identities(activations: QuerySet[Activation]) -> None:
+    """Store the identities of activations from before they were stored."""
     older = list(activations.select_related("credential"))
-    held = held_identities(older)
+    held = started_identities(older)
     for each in older:
         each.identity = held[each.pk]
     Activation.objects.bulk_update(older, ["identity"], batch_size=1000)
 
 
-def tell(ended: Sequence[Activation], why: Why | None, now: datetime) -> list[Entry]:
+def notify_ended(
+    ended: Sequence[Activation], edit: IdentityEdit | None, now: datetime
+) -> list[Entry]:
     """Leave a notice for each person whose activation ends by an edit; return the events.
 
-    `why`: None if it is not known any more whose edit it was.
+    `edit`: None if nobody knows any more whose it was.
     """
-    why = why or Why("somebody", "chain", "")
+    edit = edit or IdentityEdit("somebody", "chain", "")
     Ended.objects.bulk_create(
         [
-            Ended(session_id=each.session_id, user_id=each.user_id, problem=why.problem(), at=now)
+            Ended(session_id=each.session_id, user_id=each.user_id, problem=edit.problem(), at=now)
             for each in ended
         ],
         update_conflicts=True,
         unique_fields=["session", "user"],
         update_fields=["problem", "at"],
     )
-    actor = "worker" if why.by == "somebody" else why.by
+    actor = "worker" if edit.by == "somebody" else edit.by
     return [
         Entry(
             SessionEndedByEdit(
                 people=(each.user.get_username(),),
                 credential=each.credential_id,
                 owner=each.user.get_username(),
-                by=why.by,
-                what=why.what,
-                alias=why.alias,
+                by=edit.by,
+                what=edit.what,
+                alias=edit.alias,
             ),
             actor,
             Subject(each.session_id, each.session.alias),

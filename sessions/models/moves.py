@@ -24,7 +24,7 @@ class Move(Leased):
     )
     user = models.ForeignKey(User, on_delete=models.CASCADE, null=True, related_name="+")
     asked = models.BooleanField("people wait for it", default=False)
-    # Whose edit it is, where that edit has changed an identity: see `chains.identity.Why`.
+    # Whose edit it is, where that edit has changed an identity: see `chains.identity.IdentityEdit`.
     why = models.JSONField(null=True)
     after = models.UUIDField(null=True)
     done = models.PositiveIntegerField(default=0)
