@@ -1,0 +1,245 @@
+"""Find lines of a ledger by what they say and when, the newest or the oldest first.
+
+No search counts or skips lines: a page begins at a line's number.
+"""
+
+import json
+from collections.abc import Iterator
+from dataclasses import dataclass, fields, replace
+from datetime import datetime, timedelta
+from functools import cached_property
+from itertools import islice
+from typing import Any
+
+from django.db import connection
+from django.db.models import Q, QuerySet, TextField
+from django.db.models.functions import Cast
+
+from sessions.db.batches import in_batches
+from sessions.ledger.chain import length
+from sessions.ledger.terms import (
+    ABOUT,
+    ACCOUNT,
+    ADDRESS,
+    BLOCK,
+    KEY,
+    KIND,
+    NAME,
+    PARENT,
+    ROLE,
+    SUBJECT,
+    WHO,
+    term,
+    terms_of,
+)
+from sessions.models import Event
+
+# Times follow the numbers of lines, but for a clock that was set back by less than this.
+CLOCK_STEPS = timedelta(hours=1)
+BATCH = 2000
+
+Choice = frozenset[str]
+
+
+def choice(value: str, *letters: str) -> Choice:
+    """Return the terms of which a line must have one: a value in any of these places."""
+    return frozenset(term(letter, value) for letter in letters)
+
+
+@dataclass(frozen=True)
+class EventSearch:
+    """Hold what to search for; what is empty is not looked at.
+
+    `person`: who acted, for whom a worker did, or whose membership or token it is, by username.
+    `session`: its id or its alias of then. `role`: an ARN or a role's name. `name`: a role session
+    name, a source identity or a name in CloudTrail. `key`: an access key id, also as the one that
+    signed a call. `kind`: a tag, or what stands before its dot. `since` counts, `until` does not.
+    """
+
+    person: str = ""
+    session: str = ""
+    account: str = ""
+    role: str = ""
+    name: str = ""
+    key: str = ""
+    kind: str = ""
+    address: str = ""
+    since: datetime | None = None
+    until: datetime | None = None
+
+    @property
+    def is_empty(self) -> bool:
+        return not any(getattr(self, each.name) for each in fields(self))
+
+    def wanted(self) -> tuple[Choice, ...]:
+        """Return what a line must have, as choices of terms."""
+        places = {
+            "person": (WHO, ABOUT),
+            "session": (SUBJECT,),
+            "account": (ACCOUNT,),
+            "role": (ROLE,),
+            "name": (NAME,),
+            "key": (KEY, PARENT),
+            "kind": (KIND,),
+            "address": (ADDRESS,),
+        }
+        return tuple(
+            choice(getattr(self, field), *letters)
+            for field, letters in places.items()
+            if getattr(self, field)
+        )
+
+
+@dataclass(frozen=True)
+class Lines:
+    """Select lines of one team's ledger, to be read in parts.
+
+    `wanted`: of each of these choices a line has a term.
+    """
+
+    team_id: str
+    wanted: tuple[Choice, ...] = ()
+    since: datetime | None = None
+    until: datetime | None = None
+
+    @classmethod
+    def of(cls, team_id: object, search: EventSearch, *, own: str = "") -> "Lines":
+        """Select what a search finds. `own`: only lines of that person, or written for them."""
+        wanted = (*search.wanted(), *([choice(own, WHO)] if own else []))
+        return cls(str(team_id), wanted, search.since, search.until)
+
+    def having(self, *wanted: Choice) -> "Lines":
+        """Select those of these lines that have a term of each of some more choices."""
+        return replace(self, wanted=(*self.wanted, *wanted))
+
+    def newest(self, limit: int, *, before: int | None = None) -> list[Event]:
+        """Read the last of the lines, the newest first; `before`: of those before that number."""
+        low, high = self._bounds
+        high = high if before is None else min(high, before - 1)
+        return list(self._read(low, high, limit, descending=True))
+
+    def oldest(self, limit: int, *, after: int = 0) -> list[Event]:
+        """Read the first of the lines, the oldest first; `after`: of those after that number."""
+        low, high = self._bounds
+        return list(self._read(max(low, after + 1), high, limit, descending=False))
+
+    def get(self, seq: int) -> Event | None:
+        """Return one line, if it is among these."""
+        line = self._all.filter(seq=seq).first() if 0 < seq < 2**63 else None
+        return line if line is not None and self._holds(line) else None
+
+    def each(self) -> Iterator[Event]:
+        """Yield all lines there are now, the oldest first, in constant memory."""
+        low, high = self._bounds
+        while batch := list(self._read(low, high, BATCH, descending=False)):
+            yield from batch
+            low = batch[-1].seq + 1
+
+    def seqs(self, limit: int) -> list[int]:
+        """Return the numbers of the last of the lines, the newest first."""
+        low, high = self._bounds
+        if self.wanted and connection.vendor == "postgresql":
+            return self._found(low, high, limit, descending=True)
+        return [each.seq for each in self._read(low, high, limit, descending=True)]
+
+    @property
+    def _all(self) -> QuerySet[Event]:
+        return Event.objects.filter(team_id=self.team_id)
+
+    @cached_property
+    def _bounds(self) -> tuple[int, int]:
+        """Return the numbers between which the searched time lies, both included."""
+        end = length(self.team_id)
+        low, _ = self._near(self.since - CLOCK_STEPS, end) if self.since else (1, end)
+        _, high = self._near(self.until + CLOCK_STEPS, end) if self.until else (1, end)
+        return low, min(high, end)
+
+    def _near(self, moment: datetime, end: int) -> tuple[int, int]:
+        """Find by halving where a moment lies: from which number on, and before which, it may be.
+
+        Both are the number of the first line since then, where no line of the ledger is missing.
+        """
+        at = connection.ops.adapt_datetimefield_value(moment)
+        values = [end + 1, at, at, self.team_id, self.team_id]
+        with connection.cursor() as cursor:
+            cursor.execute(HALVING, values)
+            low, high = cursor.fetchone()
+        return low, high
+
+    def _holds(self, line: Event) -> bool:
+        if (self.since and line.at < self.since) or (self.until and line.at >= self.until):
+            return False
+        terms = terms_of(line) if self.wanted else set()
+        return all(terms & each for each in self.wanted)
+
+    def _in_time(self, lines: QuerySet[Event]) -> QuerySet[Event]:
+        if self.since:
+            lines = lines.filter(at__gte=self.since)
+        return lines.filter(at__lt=self.until) if self.until else lines
+
+    def _read(self, low: int, high: int, limit: int, *, descending: bool) -> Iterator[Event]:
+        if not self.wanted:
+            lines = self._in_time(self._all.filter(seq__gte=low, seq__lte=high))
+            return iter(lines.order_by("-seq" if descending else "seq")[:limit])
+        if connection.vendor == "postgresql":
+            lines = self._all.filter(seq__in=self._found(low, high, limit, descending=descending))
+        else:
+            lines = self._in_time(self._all.filter(seq__gte=low, seq__lte=high))
+            for each in self.wanted:
+                lines = _mentioning(lines, each)
+        # Index and mention are good guesses: the line itself decides.
+        read = in_batches(lines, "seq", descending=descending)
+        return islice(filter(self._holds, read), limit)
+
+    def _found(self, low: int, high: int, limit: int, *, descending: bool) -> list[int]:
+        """Look up the numbers of lines in PostgreSQL's index of terms, block by block."""
+        if high < low:
+            return []
+        conditions: list[str] = []
+        values: list[Any] = []
+        for each in self.wanted:
+            marks = ", ".join(["hashtextextended(%s || block || %s, 0)"] * len(each))
+            conditions.append(f"{TERMS} && ARRAY[{marks}]")
+            values += [part for one in sorted(each) for part in (f"{self.team_id}|", f"|{one}")]
+        if self.since:
+            conditions.append("at >= %s")
+            values.append(self.since)
+        if self.until:
+            conditions.append("at < %s")
+            values.append(self.until)
+        first, last = low // BLOCK, high // BLOCK
+        order, ends = ("DESC", (last, first, -1)) if descending else ("ASC", (first, last, 1))
+        # "+ 0" keeps the planner from walking along the numbers instead.
+        statement = (
+            f"SELECT line.seq FROM generate_series(%s::bigint, %s, %s) AS block CROSS JOIN LATERAL"  # noqa: S608  (ours, and marks)
+            f" (SELECT seq FROM chains_event WHERE {' AND '.join(conditions)} AND team_id = %s AND"
+            f" seq + 0 BETWEEN %s AND %s ORDER BY seq + 0 {order} LIMIT %s) AS line LIMIT %s"
+        )
+        with connection.cursor() as cursor:
+            cursor.execute(statement, [*ends, *values, self.team_id, low, high, limit, limit])
+            return [seq for (seq,) in cursor.fetchall()]
+
+
+HALVING = (
+    "WITH RECURSIVE halving(low, high) AS (SELECT CAST(1 AS bigint), CAST(%s AS bigint) UNION ALL"
+    " SELECT CASE WHEN line.at >= %s THEN low ELSE line.seq + 1 END,"
+    " CASE WHEN line.at >= %s THEN (low + high) / 2 ELSE high END"
+    " FROM halving JOIN chains_event AS line ON line.team_id = %s AND line.seq ="
+    " (SELECT min(seq) FROM chains_event WHERE team_id = %s AND seq >= (low + high) / 2)"
+    " WHERE low < high) SELECT max(low), min(high) FROM halving"
+)
+TERMS = "chains_event_terms(team_id, seq, kind, actor, session_id, session_alias, data)"
+
+
+def _mentioning(lines: QuerySet[Event], wanted: Choice) -> QuerySet[Event]:
+    """Leave out most lines that have none of these terms, where there is no index of terms."""
+    said: Any = Cast("data", TextField())
+    mention = Q()
+    for each in wanted:
+        letter, _, value = each.partition("|")
+        if letter == KIND:
+            mention |= Q(kind__startswith=value)
+        else:
+            mention |= Q(actor=value) | Q(session_id=value) | Q(session_alias=value)
+            mention |= Q(said__contains=json.dumps(value)[1:-1])
+    return lines.annotate(said=said).filter(mention)
