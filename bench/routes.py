@@ -272,6 +272,9 @@ API = (
     ),
     Ask(API_SESSION, "DELETE", 409, what="unconfirmed"),
     Ask(API_SESSION, "DELETE", 204, about=_one("child")),
+    Ask("api/v1/events"),
+    Ask("api/v1/events", by="member"),
+    Ask("api/v1/events/<int:seq>", about=lambda team: {"seq": 1}),
     Ask("api/v1/policy"),
     Ask(
         "api/v1/policy",

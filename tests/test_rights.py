@@ -161,6 +161,9 @@ API = {
         "GET": by_token(403, 200, 200, outside=200),
         "PATCH": by_token(403, 200, 403, outside=200),
     },
+    # Members read their own events: the team's first is not theirs.
+    "events": {"GET": by_token(200, 200, 200, outside=200)},
+    "events/<int:seq>": {"GET": by_token(404, 200, 200, outside=200)},
     "policy/unnamed": {"GET": by_token(403, 200, 200, outside=200)},
     "sessions/<uuid:session_id>/access": {
         "GET": by_token(200, 200, 200),
@@ -381,6 +384,7 @@ class World:
         create_token(house.bea, "thing", actor="tests")
         return {
             "team_slug": house.team.slug,
+            "seq": 1,
             "session_id": session.pk,
             "invitation_id": invite(house.ada, Role.MEMBER)[0].pk,
             "group_id": save_group(house.ada, "Group", [house.bea]).pk,

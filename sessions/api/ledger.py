@@ -1,0 +1,113 @@
+"""The team's ledger: search it, and read one event with what it changed."""
+
+from datetime import datetime
+from typing import Any
+
+from django.http import Http404, HttpRequest
+from pydantic import BaseModel
+
+from sessions.api.base import ERRORS, ApiError, api, caller
+from sessions.forms.ledger import EventSearchForm, search_form
+from sessions.ledger import events
+from sessions.ledger.reading import lines_for, record_search
+from sessions.models import Event
+
+MOST = 200
+
+
+class EventOut(BaseModel):
+    """Show one line. `data` has the fields of its kind; `hash` follows from all the rest."""
+
+    seq: int
+    at: datetime
+    kind: str
+    actor: str
+    summary: str
+    session_id: str
+    session_alias: str
+    data: dict[str, Any]
+    prev: str
+    hash: str
+
+    @classmethod
+    def of(cls, line: Event) -> dict[str, Any]:
+        said = events.read(line.kind, line.data)
+        fields = {name: getattr(line, name) for name in cls.model_fields if name != "summary"}
+        return fields | {"summary": said.summary()}
+
+
+class EventsOut(BaseModel):
+    """Show a part of what was found, the newest first.
+
+    `cursor`: what to send for the next part; left out with the last one.
+    """
+
+    events: list[EventOut]
+    cursor: str | None = None
+
+
+@api.get(
+    "/events",
+    response={200: EventsOut, **ERRORS},
+    exclude_none=True,
+    summary="Search the ledger",
+)
+def list_events(
+    request: HttpRequest,
+    person: str = "",
+    session: str = "",
+    account: str = "",
+    role: str = "",
+    name: str = "",
+    key: str = "",
+    kind: str = "",
+    address: str = "",
+    since: str = "",
+    until: str = "",
+    cursor: str = "",
+    limit: int = 50,
+) -> Any:
+    """Search all events as an admin, or those that are yours.
+
+    `person` is a username; `session` an id or an alias; `role` an ARN or a name; `name` a role
+    session name; `kind` a kind of event, or what stands before its dot. `since` and `until` are
+    times (UTC unless they say otherwise), dates, or how long ago: `24h`, `7d`. At most 200 events
+    at a time.
+    """
+    member = caller(request)
+    unknown = sorted(set(request.GET) - {*EventSearchForm.base_fields, "cursor", "limit"})
+    if unknown:
+        fields = {each: ["Unknown parameter."] for each in unknown}
+        raise ApiError(422, "invalid", "There are parameters that this search lacks.", fields)
+    form = search_form(request.GET)
+    if not form.is_valid():
+        errors = {field: [str(each) for each in said] for field, said in form.errors.items()}
+        raise ApiError(422, "invalid", next(iter(errors.values()))[0], errors)
+    if not 1 <= limit <= MOST:
+        raise ApiError(422, "invalid", f"limit is 1 to {MOST}.", {"limit": [f"1 to {MOST}."]})
+    before = _cursor(cursor)
+    lines = lines_for(member, form.search())
+    if before is None:
+        record_search(member, form.asked())
+    found = lines.newest(limit, before=before)
+    last = str(found[-1].seq) if len(found) == limit else None
+    return {"events": [EventOut.of(each) for each in found], "cursor": last}
+
+
+def _cursor(text: str) -> int | None:
+    if not text:
+        return None
+    if not (text.isascii() and text.isdigit() and len(text) < 19):
+        raise ApiError(
+            422, "invalid", "Send the cursor of an answer.", {"cursor": ["Not a cursor."]}
+        )
+    return int(text)
+
+
+@api.get("/events/{int:seq}", response={200: EventOut, **ERRORS}, summary="One event")
+def get_event(request: HttpRequest, seq: int) -> Any:
+    """Read an event by its number in the team's ledger."""
+    line = lines_for(caller(request)).get(seq)
+    if line is None:
+        raise Http404
+    return EventOut.of(line)

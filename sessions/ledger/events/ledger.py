@@ -1,0 +1,42 @@
+"""Declare the events about the ledger itself: who searched others' events, and took them away."""
+
+from collections.abc import Mapping
+from typing import Any
+
+from sessions.ledger.events import EventData, event, shared
+
+
+@shared
+class _Searched(EventData):
+    """Hold what was searched for, by field, as it was typed; empty: everything."""
+
+    search: Mapping[str, Any]
+
+    def what(self) -> str:
+        """Say what was searched for."""
+        return ", ".join(f"{field} {value}" for field, value in self.search.items())
+
+
+@event
+class LedgerSearched(_Searched):
+    """Record that somebody who may read the whole ledger searched it. Later pages are no event."""
+
+    tag = "ledger.searched"
+    label = "events searched"
+
+    def summary(self) -> str:
+        return f"searched the events: {self.what() or 'all'}"
+
+
+@event
+class LedgerExported(_Searched):
+    """Record an export. `upto`: the number of the last line that it can hold."""
+
+    tag = "ledger.exported"
+    label = "events exported"
+
+    form: str
+    upto: int
+
+    def summary(self) -> str:
+        return f"exported the events as {self.form}: {self.what() or 'all'}"
