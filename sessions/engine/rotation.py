@@ -181,7 +181,7 @@ class Run:
         )
 
     def _commit(self) -> None:
-        self.tree.settle(self.outbox.commit())
+        self.tree.resume_after(self.outbox.commit())
 
 
 def _prepared(call: Call) -> Call | Outcome:

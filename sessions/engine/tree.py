@@ -17,7 +17,7 @@ from sessions.engine.inbox import LOOK_AGAIN_SECONDS, Inbox
 from sessions.engine.outbox import Committed, Outbox
 from sessions.engine.parents import parent_credentials, route_from, route_to, signed_by
 from sessions.models import Credential
-from sessions.roots.scouts import Scouts
+from sessions.roots.trial_calls import TrialCalls
 
 # What another run is minting is waited for so long before its children are given back.
 LONGEST_FOR_PARENTS_SECONDS = 2.0
@@ -58,7 +58,7 @@ class Tree:
     failed: dict[str, Outcome] = field(default_factory=dict)
     waiting: dict[str, list[Credential]] = field(default_factory=dict)
     expected: dict[str, float] = field(default_factory=dict)
-    scouts: Scouts = field(default_factory=Scouts)
+    trials: TrialCalls = field(default_factory=TrialCalls)
     looked_for_parents_at: float = float("-inf")
 
     # --- rows that come in ------------------------------------------------------------------------
@@ -123,7 +123,7 @@ class Tree:
         match found:
             case AwsCredentials():
                 self.opened[parent_id] = found
-                return self._if_the_key_works(parent, row, found)
+                return self._unless_key_is_rejected(parent, row, found)
             case Rejection():
                 self.failed[parent_id] = outcomes.blocked_by_parent(found)
                 return self.failed[parent_id]
@@ -132,24 +132,24 @@ class Tree:
             case _:
                 return found
 
-    def _if_the_key_works(
+    def _unless_key_is_rejected(
         self, parent: Credential, row: Credential, found: AwsCredentials
     ) -> Ready | WaitFor | Blocked:
-        """Have one row at a time find out about a root whose key AWS has rejected."""
-        match self.scouts.ask(parent, row):
+        """Let one row at a time try a root whose key AWS has rejected."""
+        match self.trials.admit(parent, row):
             case Blocked() as blocked:
                 return blocked
             case True:
-                if parent.pk in self.scouts.sent:
+                if parent.pk in self.trials.under_trial:
                     self.pool.rejected_keys.discard((parent.pk, found.access_key_id))
                 return Ready(route_from(parent), Call(row, found, signed_by(parent, found)))
             case _:
                 return WaitFor(str(parent.pk))
 
     def finish(self, row: Credential, outcome: Outcome) -> None:
-        """Put a row's outcome into the outbox; what waits for the row's call as a scout goes on."""
+        """Put a row's outcome into the outbox, and place what waited for its trial call."""
         self.outbox.put(row, outcome)
-        if self.scouts.returned(row):
+        if self.trials.finish(row):
             self._place_waiting(str(row.parent_id))
 
     def _place_waiting(self, parent_id: str, *, may_wait: bool = True) -> None:
@@ -196,7 +196,7 @@ class Tree:
             error, home = error.at_hop(0), call.signed.home
             seconds_ago = time.monotonic() - call.submitted_at
             problem = outcomes.problem_of(error)
-            tried = self.scouts.reject(parent_id, problem, home, seconds_ago)
+            tried = self.trials.reject(parent_id, problem, home, seconds_ago)
             rejection = Rejection(error, tried, home)
             self._finish_queued_below(parent_id, outcomes.blocked_by_parent(rejection))
         self.finish(row, rejection)
@@ -205,12 +205,11 @@ class Tree:
         for call in self.queues.take_children_of(parent_id):
             self.finish(call.row, outcome)
 
-    def settle(self, committed: Committed) -> None:
-        """Have what waited for these rows go on, now that their outcomes are stored."""
+    def resume_after(self, committed: Committed) -> None:
+        """Place what waited for these rows, now that their outcomes are stored."""
         if committed.is_all:
-            self.scouts.written()
-        # With their secrets, which a claim does not read: what still lives can still be assumed
-        # from.
+            self.trials.mark_written()
+        # Read with their secrets, which a claim does not read: a live one still signs calls.
         unminted = _read([row.pk for row, _ in committed.results if row.pk not in committed.minted])
         long_enough = database_now() + PARENT_MARGIN
         for row, outcome in committed.results:
@@ -238,7 +237,7 @@ class Tree:
     def stalled(self) -> set[str]:
         """Return the rows whose call is late or stalled."""
         held = self.pool.stalled() | {call.row.pk for call in self.queues.stalled()}
-        return held | self.scouts.held_by(held)
+        return held | self.trials.roots_of(held)
 
 
 def _read(fingerprints: Collection[str]) -> dict[str, Credential]:

@@ -23,7 +23,7 @@ from sessions.engine.root_probes import run_root_probe
 from sessions.engine.second_look import retry_rejected
 from sessions.models import CHAINED, Credential, Probe, ProbeState
 from sessions.monitoring.heartbeats import stamp
-from sessions.roots import scouts
+from sessions.roots import trial_calls
 from sessions.roots.codes import submit_codes
 from sessions.roots.key_rotation import ask_rotation
 from tests.engine.test_reach import due_now, statuses, try_again, web_identity
@@ -265,7 +265,7 @@ def test_a_dead_key_at_a_rotation_is_found_out_by_one_call(house, sts, dead_key,
 
 def _forget_when_it_was_tried():
     for root in Credential.objects.filter(level=0):
-        root.problem = replace(root.problem, tried=database_now() - scouts.REST * 2)
+        root.problem = replace(root.problem, tried=database_now() - trial_calls.REST * 2)
         root.save()
 
 
@@ -372,20 +372,20 @@ def test_a_rejection_does_not_outlive_the_success_of_another_worker(
     house, sts, dead_key, monkeypatch, step
 ):
     """Reject the key at one worker and accept it at another, before or after the first commits."""
-    settle = getattr(rotation.Run, step)
+    original = getattr(rotation.Run, step)
     leaves = started(house, 30)
     give_back = dead_key()
     healed = []
 
     def heal_first(run, *arguments):
-        if run.tree.scouts.rejected and not healed and (step == "_commit" or not run.outbox.done):
+        if run.tree.trials.rejected and not healed and (step == "_commit" or not run.outbox.done):
             healed.append(1)
             give_back()
             other = rotation.Run(asked_only=True)
             house.start(extra)
             other.work(100, time.monotonic() + 5)
             assert house.state(extra).status is Status.ACTIVE
-        return settle(run, *arguments)
+        return original(run, *arguments)
 
     extra = house.chained("Extra")
     monkeypatch.setattr(rotation.Run, step, heal_first)
