@@ -90,7 +90,7 @@ def root_fingerprint(
     settings: Mapping[str, Any],
     person: str = "",
 ) -> str:
-    """Return 64 hex digits that name a root's base credentials.
+    """Return 64 hex digits that name a root's own credentials.
 
     `person` is an id where the kind is per person, else empty.
     """

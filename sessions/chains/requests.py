@@ -80,7 +80,7 @@ def ensure_all_credentials(
         wanted |= {
             row.pk: row
             for row in on_the_way
-            if (row.level > 0 or row.is_kept_base)
+            if (row.level > 0 or row.is_cached_root)
             and not row.is_live(now + PARENT_MARGIN)
             # An expired row is minted when the leaf needs it; a rejected one is not claimed even
             # then.

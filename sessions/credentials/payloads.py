@@ -87,4 +87,4 @@ def open_root_secrets(sealed: Stored | None, place: SealContext) -> dict[str, Se
 def root_credentials(root: AwsSession, region: str) -> AwsCredentials:
     """The root's own credentials, by its kind. Raises `AwsError` (hop 0) or `SealingError`."""
     secrets = open_root_secrets(root.sealed_secrets, root.place)
-    return ROOT_KINDS[root.kind].base_credentials(root.settings, secrets, {}, region)
+    return ROOT_KINDS[root.kind].get_credentials(root.settings, secrets, {}, region)

@@ -50,7 +50,7 @@ def work_due() -> int:
 
 
 def usable_state(root: AwsSession, person: str) -> Secret | Deferred | None:
-    """The state to make base credentials with, brought up to date; None if there is none yet.
+    """Return the state to get root credentials with, brought up to date; None if there is none.
 
     `Deferred` if another worker is just advancing it. Raises `AwsError` or `SealingError`.
     """
@@ -202,14 +202,14 @@ def _tell(approval: Approval, stage: ApprovalStage, advanced: ApprovalStatus) ->
 
 
 def _waiting_roots(approval: Approval) -> list[Credential]:
-    """The base credentials that this approval is for, as far as they are needed and not there."""
+    """Return the root credentials that wait for this approval."""
     person = str(approval.user_id) if approval.user_id else ""
     rows = Credential.objects.filter(team=approval.team_id, level=0, root__kind=approval.kind)
     now = database_now()
     return [
         row
         for row in rows.select_related("root")
-        if row.is_kept_base
+        if row.is_cached_root
         and row.request.get("person", "") == person
         and scope_of(row.root) == approval.scope
         and not row.is_live(now)

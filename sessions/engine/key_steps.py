@@ -176,8 +176,8 @@ class DatabaseStore:
         root = self.row.root
         if not ROOT_KINDS[root.kind].challenges(root.settings):
             return self.key()
-        base = root_row(root)
-        if base is None or not base.is_live(database_now() + PARENT_MARGIN):
+        cached = root_row(root)
+        if cached is None or not cached.is_live(database_now() + PARENT_MARGIN):
             raise WaitingForPerson(
                 "CodeNeeded",
                 0,
@@ -187,7 +187,7 @@ class DatabaseStore:
                     "code; then continue."
                 ),
             )
-        return open_credentials(base)
+        return open_credentials(cached)
 
     def keep(self, new: AwsCredentials, created_at: datetime) -> None:
         sealed = sealing.seal_to_workers(new.secret_access_key, self.row.place)
@@ -216,7 +216,7 @@ class DatabaseStore:
                     "The root was given another key during the rotation.",
                     "Rotate the new key.",
                 )
-            base = root_row(root)
+            cached = root_row(root)
             secrets = open_root_secrets(root.sealed_secrets, root.place)
             secrets[secret_name] = self.new_key().secret_access_key
             root.settings = {**root.settings, id_name: self.row.new_key_id}
@@ -233,7 +233,7 @@ class DatabaseStore:
                 ]
             )
             now = database_now()
-            _take_along(base, root, now)
+            _keep_session(cached, root, now)
             follow(root.team_id, now, below=root)
             # From here on the secret is the root's alone.
             self._take(Step.SWITCH, sealed_new=None)
@@ -296,21 +296,21 @@ class DatabaseStore:
                 self._say(KeyRotationRejected, code=error.code, message=error.message)
 
 
-def _take_along(base: Credential | None, root: AwsSession, now: datetime) -> None:
-    """Take over the session that the old key has opened with a code.
+def _keep_session(old: Credential | None, root: AwsSession, now: datetime) -> None:
+    """Keep the session that the old key has opened with a code: it is the same user's.
 
-    It is the same user's, so no code is asked for again.
+    No code is asked for again.
     """
-    if base is None or not base.is_live(now + PARENT_MARGIN):
+    if old is None or not old.is_live(now + PARENT_MARGIN):
         return
-    given = open_credentials(base)
+    given = open_credentials(old)
     row = root_row(root, make=True)
     assert row is not None
     row.generation += 1
     row.sealed = seal_credentials(row, given, row.generation)
     row.access_key_id, row.minted_at, row.expires_at = (
-        base.access_key_id,
-        base.minted_at,
-        base.expires_at,
+        old.access_key_id,
+        old.minted_at,
+        old.expires_at,
     )
     row.save()

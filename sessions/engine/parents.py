@@ -62,7 +62,7 @@ class RootRequest:
 
     def mint(self, region: str) -> Outcome:
         try:
-            given = self.kind.base_credentials(self.settings, self.secrets, self.answers, region)
+            given = self.kind.get_credentials(self.settings, self.secrets, self.answers, region)
         except AwsError as error:
             return Rejection(self._explained(error), codes=self.codes, unanswered=self.unanswered)
         return Minted(given, parent_access_key_id="", arn="", region=region)
@@ -138,7 +138,7 @@ def parent_credentials(parent: Credential) -> AwsCredentials | Rejection | Block
     try:
         if parent.level == 0 and parent.root.team_id != parent.team_id:
             return Rejection(not_its_own(0))
-        if parent.level == 0 and not parent.is_kept_base:
+        if parent.level == 0 and not parent.is_cached_root:
             if not is_current(parent):
                 return Deferred(UNTIL_MOVED)
             return _root_credentials(parent.root)
@@ -167,17 +167,19 @@ def _root_credentials(root: AwsSession) -> AwsCredentials:
         raise
 
 
-def signed_by(parent: Credential, base: AwsCredentials) -> Signed:
+def signed_by(parent: Credential, credentials: AwsCredentials) -> Signed:
     """Say whose credentials a parent's are, which decides what AWS's answer to them proves."""
     account, home = calling_account(parent), parent.root.sts_home
     account = account if account.isdigit() else ""
     if parent.level > 0:
         return Signed(Signer.HOP, home, account)
-    if parent.is_kept_base:
+    if parent.is_cached_root:
         kind = ROOT_KINDS[parent.root.kind]
         by_code = bool(kind.code_challenges(parent.root.settings))
         return Signed(Signer.ROOT_SESSION, home, account, by_code=by_code)
-    return Signed(Signer.ROOT_IDENTITY if base.session_token else Signer.ROOT_KEY, home, account)
+    return Signed(
+        Signer.ROOT_IDENTITY if credentials.session_token else Signer.ROOT_KEY, home, account
+    )
 
 
 def calling_account(parent: Credential) -> str:

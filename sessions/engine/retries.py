@@ -132,7 +132,7 @@ def columns(
     if isinstance(outcome, Rejection) and _is_worth_one_more(outcome.error, row):
         # Not before that is rejected as well.
         said = replace(said, retrying=True, rejected=False)
-    if row.is_kept_base:
+    if row.is_cached_root:
         said = replace(said, tried=now)
     if isinstance(outcome, Rejection) and due_at is not None and restore_codes(row, outcome.codes):
         said = replace(said, unanswered=outcome.unanswered)

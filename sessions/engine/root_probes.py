@@ -96,5 +96,5 @@ def _account(probe: Probe) -> str:
 
 
 def _identity(probe: Probe, secrets: Mapping[str, Secret], region: str) -> CallerIdentity:
-    base = ROOT_KINDS[probe.kind].base_credentials(probe.settings, secrets, {}, region)
-    return caller_identity(base, region)
+    credentials = ROOT_KINDS[probe.kind].get_credentials(probe.settings, secrets, {}, region)
+    return caller_identity(credentials, region)

@@ -31,7 +31,7 @@ def retry_rejected() -> int:
     now = database_now()
     # What AWS said of a root's key just before is not taken for granted any more.
     for root in Credential.objects.filter(level=0, problem__tried__isnull=False):
-        if root.problem is not None and not root.is_kept_base:
+        if root.problem is not None and not root.is_cached_root:
             noted = Credential.objects.filter(pk=root.pk, problem=root.problem)
             noted.update(problem=root.problem.untried())
     held_up = Credential.objects.free(now).filter(

@@ -85,7 +85,7 @@ class Tree:
             expired = [
                 pk
                 for pk, row in found.items()
-                if (row.level > 0 or row.is_kept_base) and not row.is_live(now + PARENT_MARGIN)
+                if (row.level > 0 or row.is_cached_root) and not row.is_live(now + PARENT_MARGIN)
             ]
             frontier = self.inbox.claim_expired(expired)
             # A parent that was not to be claimed may have been minted since it was read.

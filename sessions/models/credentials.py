@@ -77,8 +77,8 @@ class Credential(Retried):
         )
 
     @property
-    def is_kept_base(self) -> bool:
-        """Tell if the row is a root's that holds, or is to hold, base credentials."""
+    def is_cached_root(self) -> bool:
+        """Tell if the row is a root's that holds, or is to hold, its credentials."""
         return self.level == 0 and bool(self.request.get("keeps"))
 
     def is_live(self, at: datetime) -> bool:

@@ -64,7 +64,7 @@ def _checked(challenge: Challenge, text: str) -> Secret:
 
 
 def retry_now(roots: Collection[Credential]) -> None:
-    """Request these roots' base credentials now, and all that stopped for want of them.
+    """Request these roots' credentials now, and all that stopped for want of them.
 
     Inside a transaction.
     """

@@ -32,8 +32,8 @@ def record_root_problems(results: Sequence[tuple[Credential, Outcome]], now: dat
     if not last:
         return
     noted = Credential.objects.filter(pk__in=last, level=0)
-    # A root that keeps its base credentials is told of by their own minting.
-    rows = [root for root in noted.select_for_update().order_by("pk") if not root.is_kept_base]
+    # A root that caches its credentials is recorded by their own minting.
+    rows = [root for root in noted.select_for_update().order_by("pk") if not root.is_cached_root]
     works = [root for root in rows if _has_worked_since(last[root.pk], root)]
     _record_working_keys([root for root in works if last[root.pk] is None], now)
     _clear_and_retry(
@@ -130,7 +130,7 @@ def record_working_key(root: AwsSession) -> None:
 def _record_working_keys(roots: Sequence[Credential], now: datetime) -> None:
     # A root that keeps nothing has nothing minted: the column is free to say when its key has
     # worked last.
-    if works := [root.pk for root in roots if not root.is_kept_base]:
+    if works := [root.pk for root in roots if not root.is_cached_root]:
         Credential.objects.filter(pk__in=works).update(minted_at=now)
 
 
@@ -139,9 +139,9 @@ def _clear_and_retry(roots: Sequence[Credential], now: datetime) -> None:
     if not roots:
         return
     rows = Credential.objects.filter(pk__in=[root.pk for root in roots])
-    works = [root.pk for root in roots if not root.is_kept_base]
+    works = [root.pk for root in roots if not root.is_cached_root]
     rows.filter(pk__in=works).update(problem=None)
-    rows.filter(pk__in=[root.pk for root in roots if root.is_kept_base]).update(due_at=now)
+    rows.filter(pk__in=[root.pk for root in roots if root.is_cached_root]).update(due_at=now)
     below = Credential.objects.filter(root__in={root.root_id for root in roots}, level__gt=0)
     below.filter(problem__hop=0).update(due_at=now)
 
@@ -165,7 +165,7 @@ def broken_roots(member: Membership) -> list[tuple[AwsSession, Problem]]:
 
 
 def root_entry(row: Credential, outcome: Outcome, needs: Sequence[Need]) -> Entry | None:
-    """Return the event about a root's kept base credentials, once for each reason."""
+    """Return the event about a root's cached credentials, once for each reason."""
     people = tuple(sorted({need.person for need in needs}))
     match outcome:
         case Minted(given):

@@ -11,7 +11,7 @@ from sessions.models import Credential, Membership, Problem, Role, User
 def root_problems(root_ids: Iterable[Any], member: Membership, now: datetime) -> dict[Any, Problem]:
     """Return {root: its one problem}, a rejection before what waits or is retried.
 
-    Where each person has base credentials of their own, others' are others' business; but admins
+    Where each person has root credentials of their own, others' are others' business; but admins
     see their rejections.
     """
     rows = Credential.objects.filter(root__in=root_ids, level=0, problem__isnull=False)

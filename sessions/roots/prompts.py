@@ -83,7 +83,7 @@ def at_root(root: AwsSession, member: Membership, now: datetime) -> Prompt | Non
     rows = [
         row
         for row in Credential.objects.filter(root=root, level=0)
-        if row.is_kept_base and row.request.get("person", "") == person
+        if row.is_cached_root and row.request.get("person", "") == person
     ]
     # An edit leaves the row of the old settings behind until the last that rests on it has moved.
     row = max(rows, key=lambda each: each.is_live(now), default=None)
@@ -104,7 +104,7 @@ def in_team(member: Membership, sessions: Iterable[AwsSession], now: datetime) -
     stopped: set[UUID] = set()
     for row in Credential.objects.filter(root__in=list(roots), level=0, problem__isnull=False):
         is_its_own = row.problem is not None and row.problem.hop == 0
-        if row.is_kept_base and is_its_own and not row.is_live(now):
+        if row.is_cached_root and is_its_own and not row.is_live(now):
             stopped.add(row.root_id)
     found = [at_root(roots[pk], member, now) for pk in stopped]
     waiting = [

@@ -109,6 +109,6 @@ class TrialCalls:
 
 def _noted(root: Credential) -> KeyRejection | None:
     """Return the rejection in a root's row, if its key signs calls as it is."""
-    if root.level > 0 or root.is_kept_base or root.problem is None:
+    if root.level > 0 or root.is_cached_root or root.problem is None:
         return None
     return KeyRejection(root.problem, is_written=True)

@@ -45,7 +45,7 @@ def approved(center, settings, person="ada", state=None):
 
 
 def base(settings, state):
-    return KIND.base_credentials(settings, {}, {"approval": state} if state else {}, REGION)
+    return KIND.get_credentials(settings, {}, {"approval": state} if state else {}, REGION)
 
 
 def refusal(call, *arguments):

@@ -64,7 +64,7 @@ COMPLETE = {
 
 
 def base(kind, settings, secrets=None, answers=None):
-    return kind.base_credentials(
+    return kind.get_credentials(
         settings,
         {name: Secret(text) for name, text in (secrets or {}).items()},
         answers or {},
@@ -249,7 +249,7 @@ def test_the_root_kinds_know_no_django():
 def test_a_kind_that_is_taken_is_refused():
     class Twin(RootKind):
         kind = "iam-user"
-        base_credentials = None
+        get_credentials = None
 
     Twin.__abstractmethods__ = frozenset()
     taken = ROOT_KINDS["iam-user"]
@@ -292,7 +292,7 @@ class Vault(RootKind):
     def choices(self, name, settings, state, region):
         return (Choice("top", "Top shelf"),)
 
-    def base_credentials(self, settings, secrets, answers, region):
+    def get_credentials(self, settings, secrets, answers, region):
         if "approval" not in answers:
             raise WaitingForPerson("ApprovalNeeded", 0, "Not approved.", "Approve it.")
         return AwsCredentials("AKIA" + "A" * 16, secrets["password"])
@@ -344,11 +344,11 @@ def test_a_fifth_kind_has_a_form_without_anything_else_being_touched(fifth):
     ).is_valid()
 
 
-def test_no_kind_that_is_registered_may_lack_base_credentials():
+def test_no_kind_that_is_registered_may_lack_get_credentials():
     class Nothing(RootKind):
         kind, label, help, icon = "nothing", "Nothing", "Nothing.", "circle"
 
-    with pytest.raises(TypeError, match="base_credentials"):
+    with pytest.raises(TypeError, match="get_credentials"):
         Nothing()
 
 

@@ -1,4 +1,4 @@
-"""IAM user and ambient roots give base credentials or say why not."""
+"""IAM user and ambient roots give root credentials or say why not."""
 
 import http.server
 import json
@@ -20,7 +20,7 @@ EXAMPLE_ID, EXAMPLE_SECRET = "AKIAIOSFODNN7EXAMPLE", "wJalrXUtnFEMI/K7MDENG/bPxR
 
 
 def base(kind, settings=None, secrets=None, answers=None):
-    return kind.base_credentials(settings or {}, secrets or {}, answers or {}, REGION)
+    return kind.get_credentials(settings or {}, secrets or {}, answers or {}, REGION)
 
 
 def test_an_iam_users_key_is_given_as_it_is(sts):
@@ -352,7 +352,7 @@ def test_a_pods_web_identity_is_asked_for_at_the_region_that_is_called(
     assert AMBIENT.asks_sts({})
     if not code:
         for region in ("eu-west-1", "eu-west-1", "eu-west-2"):
-            given = AMBIENT.base_credentials({}, {}, {}, region)
+            given = AMBIENT.get_credentials({}, {}, {}, region)
             assert caller_identity(given, REGION).arn.endswith("Pod/worker")
         asked = [call for call in sts.calls if call["action"] == "AssumeRoleWithWebIdentity"]
         assert len(asked) == 2  # one for each region

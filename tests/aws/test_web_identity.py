@@ -33,7 +33,7 @@ def settings(sts, token_file):
 
 
 def base(settings):
-    return KIND.base_credentials(settings, {}, {}, REGION)
+    return KIND.get_credentials(settings, {}, {}, REGION)
 
 
 def refusal(settings):

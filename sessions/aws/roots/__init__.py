@@ -1,6 +1,6 @@
 """The root kinds: where a chain begins. One file each, found by being in this folder.
 
-A root gives base credentials and nothing else; the chain is walked in one place, elsewhere. What a
+A root gives its credentials and nothing else; the chain is walked in one place, elsewhere. What a
 kind declares here becomes its form, its label and its page: a new kind needs no migration, form,
 template or URL.
 
@@ -14,7 +14,7 @@ What a kind may need of a person, and how its caller (the worker) goes about it:
                          its *state*, one sealed text. advance() brings it up to date and returns
                          the one to keep: store it before it is used. choices() reads from AWS what
                          can be picked once it is approved.
-    base_credentials()   with the answers at hand, by the names of the challenges (an approval's
+    get_credentials()    with the answers at hand, by the names of the challenges (an approval's
                          answer is its state): the credentials. This verb alone gives any.
 
 No method keeps anything in the kind, and each raises only `AwsError`, with hop 0.
@@ -97,7 +97,7 @@ class ApprovalStatus:
 
     `ask_again_seconds` is how long to wait before the next `advance`; None means that waiting alone
     changes nothing: either it is approved (no problem), or it has to begin anew. Until `good_until`
-    (aware, UTC) the state is good for base credentials as it is; after that it is advanced again
+    (aware, UTC) the state is good for credentials as it is; after that it is advanced again
     before it is used.
     """
 
@@ -116,11 +116,11 @@ class RootKind(ABC):
     # A lucide icon's name.
     icon: ClassVar[str]
     fields: ClassVar[tuple[Field, ...]] = ()
-    # Each person gets base credentials of their own, under their own name.
+    # Each person gets root credentials of their own, under their own name.
     per_person: ClassVar[bool] = False
     # It belongs to the installation, so the operator has to allow it per team.
     needs_operator: ClassVar[bool] = False
-    # Base credentials come of a file on the worker's machine: see `written_at`.
+    # Root credentials come of a file on the worker's machine: see `written_at`.
     reads_a_file: ClassVar[bool] = False
     # The settings that say who the root is at AWS: where one changes, whoever assumes from it would
     # become somebody else.
@@ -138,23 +138,22 @@ class RootKind(ABC):
         return [each for each in self.challenges(settings) if not each.approval]
 
     def caches_credentials(self, settings: Mapping[str, str]) -> bool:
-        """Tell if base credentials cost an answer or a call.
+        """Tell whether credentials cost a person's answer or a call.
 
-        The caller then keeps them, sealed, until they end.
-
-        Where not, `base_credentials` is asked each time they are needed.
+        The caller then caches them, sealed, until they end; otherwise it calls `get_credentials`
+        each time.
         """
         return bool(self.challenges(settings))
 
     def asks_sts(self, settings: Mapping[str, str]) -> bool:
-        """Tell whether base credentials come from a call to STS.
+        """Tell whether root credentials come from a call to STS.
 
         Another region can then give them as well.
         """
         return self.caches_credentials(settings)
 
     def account(self, settings: Mapping[str, str]) -> str:
-        """Name the account of the base credentials, as far as the settings alone tell it."""
+        """Name the account of the root credentials, as far as the settings alone tell it."""
         return ""
 
     def identity(self, settings: Mapping[str, str]) -> str:
@@ -168,7 +167,7 @@ class RootKind(ABC):
         return " ".join([self.kind, *values]) if values and all(values) else ""
 
     def written_at(self, settings: Mapping[str, str]) -> datetime | None:
-        """Return when the file that holds the base credentials was last written.
+        """Return when the file that holds the root credentials was last written.
 
         By this machine; None if it is not there.
         """
@@ -210,14 +209,14 @@ class RootKind(ABC):
         raise NotImplementedError(f"{self.label} lists nothing.")
 
     @abstractmethod
-    def base_credentials(
+    def get_credentials(
         self,
         settings: Mapping[str, str],
         secrets: Mapping[str, Secret],
         answers: Mapping[str, Secret],
         region: str,
     ) -> AwsCredentials:
-        """The credentials that the first hop is assumed from.
+        """Return the credentials that the first hop is assumed from.
 
         `answers` are by the names of `challenges`; `region` is where STS is called: the root's STS
         region, or one that stands in for it. Raises `AwsError` with hop 0: `WaitingForPerson` when

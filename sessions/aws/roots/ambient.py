@@ -44,7 +44,7 @@ class Ambient(RootKind):
     def identity(self, settings: Mapping[str, str]) -> str:
         return self.kind  # whoever the workers are
 
-    def base_credentials(
+    def get_credentials(
         self,
         settings: Mapping[str, str],
         secrets: Mapping[str, Secret],

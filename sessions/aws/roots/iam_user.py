@@ -101,7 +101,7 @@ class IamUser(RootKind):
         device = _DEVICE.match(settings.get("mfa_serial", ""))
         return device["account"] if device else ""
 
-    def base_credentials(
+    def get_credentials(
         self,
         settings: Mapping[str, str],
         secrets: Mapping[str, Secret],

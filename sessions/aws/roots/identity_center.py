@@ -204,7 +204,7 @@ class IdentityCenter(RootKind):
         except AwsError as error:
             raise _explained(error) from None
 
-    def base_credentials(
+    def get_credentials(
         self,
         settings: Mapping[str, str],
         secrets: Mapping[str, Secret],

@@ -180,7 +180,7 @@ class WebIdentity(RootKind):
         # A file that is moved into its place may have been written long before.
         return datetime.fromtimestamp(max(found.st_mtime, found.st_ctime), UTC)
 
-    def base_credentials(
+    def get_credentials(
         self,
         settings: Mapping[str, str],
         secrets: Mapping[str, Secret],

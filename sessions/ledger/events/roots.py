@@ -30,7 +30,7 @@ class _RootCredential(ForPeople):
 
 @event
 class RootOpened(_RootCredential):
-    """Record base credentials. `sts_region` is left out where STS was not asked for them."""
+    """Record root credentials. `sts_region` is left out where STS was not asked for them."""
 
     tag = "root.opened"
     label = "root credentials issued"

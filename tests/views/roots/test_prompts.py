@@ -411,7 +411,7 @@ class Vault(RootKind):
     def asks(self, settings):
         return (Ask("pin", "PIN", "The vault's PIN.", validate=str),)
 
-    def base_credentials(self, settings, secrets, answers, region):
+    def get_credentials(self, settings, secrets, answers, region):
         if "pin" not in answers:
             raise WaitingForPerson("PinNeeded", 0, "The vault wants its PIN.", "Type the PIN.")
         assert secrets["password"].reveal() == "open sesame"
