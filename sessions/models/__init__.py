@@ -5,7 +5,7 @@ from sessions.models.deletions import Deletion
 from sessions.models.grants import ClosedByAdmin, Right, SessionGrant
 from sessions.models.ledger import Event, LedgerHead
 from sessions.models.memberships import Invitation, Membership, Removal, Role, TeamGroup
-from sessions.models.monitoring import Heartbeat, Tally
+from sessions.models.monitoring import Heartbeat, MetricCounter
 from sessions.models.moves import Move
 from sessions.models.people import AwsName, Team, User
 from sessions.models.problems import Problem
@@ -32,6 +32,7 @@ __all__ = [
     "KeyRotation",
     "LedgerHead",
     "Membership",
+    "MetricCounter",
     "Move",
     "Probe",
     "ProbeState",
@@ -43,7 +44,6 @@ __all__ = [
     "Scope",
     "SessionGrant",
     "SourceIdentity",
-    "Tally",
     "Team",
     "TeamGroup",
     "TeamPolicy",

@@ -13,11 +13,8 @@ class Heartbeat(models.Model):
         return f"{self.name} at {self.at}"
 
 
-class Tally(models.Model):
-    """Store a count that all processes add to, for `/metrics`.
-
-    STS calls, claims lost, calls saved.
-    """
+class MetricCounter(models.Model):
+    """Store one count for `/metrics`, such as STS calls, that all processes add to."""
 
     name = models.CharField(max_length=40)
     label = models.CharField(max_length=80, blank=True)
@@ -25,6 +22,7 @@ class Tally(models.Model):
     value = models.PositiveBigIntegerField(default=0)
 
     class Meta:
+        db_table = "chains_tally"
         constraints = [
             models.UniqueConstraint(fields=["name", "label", "outcome"], name="one_tally_per_label")
         ]

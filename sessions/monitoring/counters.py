@@ -9,7 +9,7 @@ from uuid import UUID
 import structlog
 from django.db import DatabaseError, connection
 
-from sessions.models import Tally
+from sessions.models import MetricCounter
 
 log = structlog.get_logger(__name__)
 
@@ -41,7 +41,7 @@ def served(life: timedelta) -> None:
 
 def saved_by_sharing(team_id: UUID) -> int:
     """Return how many AWS calls a team was spared because equal requests share an answer."""
-    saved = Tally.objects.filter(name="calls_saved", label=str(team_id)).values_list(
+    saved = MetricCounter.objects.filter(name="calls_saved", label=str(team_id)).values_list(
         "value", flat=True
     )
     return sum(saved)

@@ -21,7 +21,7 @@ from sessions.engine import call_pool, claims, inbox, rotation, tree, watchdog
 from sessions.engine.account_queues import Call
 from sessions.engine.commit import commit
 from sessions.ledger.events.sessions import SessionStarted
-from sessions.models import Activation, AwsSession, Credential, Heartbeat, Tally
+from sessions.models import Activation, AwsSession, Credential, Heartbeat, MetricCounter
 from sessions.monitoring import redis
 from sessions.secret import Secret
 from tests.house import first_call_lies_too_long
@@ -160,9 +160,11 @@ def test_calls_and_what_sharing_has_saved_are_counted_for_metrics(house, sts):
     leaves = [house.chained(f"Leaf {number}", hub) for number in range(4)]
     start_sessions(leaves, house.ben)
     house.work()
-    calls = Tally.objects.filter(name="sts_calls", outcome="ok").values_list("value", flat=True)
+    calls = MetricCounter.objects.filter(name="sts_calls", outcome="ok").values_list(
+        "value", flat=True
+    )
     assert sum(calls) == 5
-    assert Tally.objects.get(name="calls_saved").value == 3
+    assert MetricCounter.objects.get(name="calls_saved").value == 3
     text = Client().get("/metrics").content.decode()
     assert f'chainweb_calls_saved_total{{team="{house.team.pk}"}} 3.0' in text
     assert "chainweb_active_sessions 4.0" in text

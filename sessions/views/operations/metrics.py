@@ -18,7 +18,7 @@ from prometheus_client.core import (
 from prometheus_client.registry import Collector
 
 from sessions.db.clock import database_now
-from sessions.models import Activation, Credential, Heartbeat, Tally
+from sessions.models import Activation, Credential, Heartbeat, MetricCounter
 from sessions.monitoring.counters import LIFE_MINUTES
 from sessions.monitoring.redis import client
 
@@ -31,7 +31,7 @@ class Installation(Collector):
     def collect(self) -> Iterator[Metric]:
         now = database_now()
         yield from _rotation(now)
-        yield from _tallies()
+        yield from _stored_counters()
         ages = GaugeMetricFamily(
             "chainweb_heartbeat_age_seconds",
             ("Seconds since a process was last seen alive."),
@@ -76,7 +76,7 @@ def _rotation(now: datetime) -> Iterator[Metric]:
     yield troubled
 
 
-def _tallies() -> Iterator[Metric]:
+def _stored_counters() -> Iterator[Metric]:
     calls = CounterMetricFamily(
         "chainweb_sts_calls",
         "Calls to STS by calling account and outcome.",
@@ -91,16 +91,16 @@ def _tallies() -> Iterator[Metric]:
         value=0,
     )
     served: dict[str, int] = {}
-    for tally in Tally.objects.order_by("name", "label", "outcome"):
-        match tally.name:
+    for counter in MetricCounter.objects.order_by("name", "label", "outcome"):
+        match counter.name:
             case "sts_calls":
-                calls.add_metric([tally.label, tally.outcome], tally.value)
+                calls.add_metric([counter.label, counter.outcome], counter.value)
             case "calls_saved":
-                saved.add_metric([tally.label], tally.value)
+                saved.add_metric([counter.label], counter.value)
             case "claims_lost":
-                lost = CounterMetricFamily(lost.name, lost.documentation, value=tally.value)
+                lost = CounterMetricFamily(lost.name, lost.documentation, value=counter.value)
             case "life_served":
-                served[tally.outcome] = tally.value
+                served[counter.outcome] = counter.value
             case _:
                 pass
     yield from (calls, saved, lost)
