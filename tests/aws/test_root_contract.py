@@ -19,7 +19,7 @@ from sessions.aws.roots import (
     ROOT_KINDS,
     Approval,
     ApprovalStatus,
-    Ask,
+    Challenge,
     Choice,
     Field,
     RootKind,
@@ -145,20 +145,22 @@ def test_its_summary_is_short_and_holds_nothing_secret(kind):
 def test_what_it_asks_for_is_asked_in_words(kind):
     settings, _ = COMPLETE[kind.kind]
     for given in ({}, settings):
-        for ask in kind.asks(given):
-            assert all((ask.name, ask.label, ask.help))
-            assert bool(ask.validate) != ask.approval
-    assert sum(ask.approval for ask in kind.asks(settings)) <= 1
-    if kind.asks(settings):
+        for challenge in kind.challenges(given):
+            assert all((challenge.name, challenge.label, challenge.help))
+            assert bool(challenge.validate) != challenge.approval
+    assert sum(challenge.approval for challenge in kind.challenges(settings)) <= 1
+    if kind.challenges(settings):
         assert kind.caches_credentials(settings)
 
 
 @every_kind
 def test_it_waits_for_the_person_when_an_answer_is_missing(kind):
     settings, secrets = COMPLETE[kind.kind]
-    asks = kind.asks(settings)
+    challenges = kind.challenges(settings)
     for answers in (
-        ({}, {ask.name: Secret("") for ask in asks}, {"other": Secret("123456")}) if asks else ()
+        ({}, {challenge.name: Secret("") for challenge in challenges}, {"other": Secret("123456")})
+        if challenges
+        else ()
     ):
         with pytest.raises(WaitingForPerson) as raised:
             base(kind, settings, secrets, answers)
@@ -176,7 +178,10 @@ def test_whatever_is_in_its_settings_only_an_aws_error_of_the_root_leaves(kind, 
     settings, secrets = COMPLETE[kind.kind]
     names = [field.name for field in kind.fields]
     for given in ({}, dict.fromkeys(names, text), *({**settings, name: text} for name in names)):
-        for answers in ({}, *({ask.name: Secret(text)} for ask in kind.asks(given))):
+        for answers in (
+            {},
+            *({challenge.name: Secret(text)} for challenge in kind.challenges(given)),
+        ):
             outcome = outcome_of(kind, given, secrets, answers)
             if isinstance(outcome, AwsError):
                 assert outcome.hop == 0
@@ -203,13 +208,16 @@ def test_an_aws_that_is_away_is_an_aws_error_of_the_root(kind, monkeypatch, tmp_
     settings = settings | ({"token_file": str(token)} if "token_file" in settings else {})
     ends = (datetime.now(UTC) + timedelta(hours=1)).isoformat()
     state = json.dumps({"tokens": {"access_token": "a", "refresh_token": "r", "expires_at": ends}})
-    answers = {ask.name: Secret(state if ask.approval else "123456") for ask in kind.asks(settings)}
+    answers = {
+        challenge.name: Secret(state if challenge.approval else "123456")
+        for challenge in kind.challenges(settings)
+    }
     with pytest.raises(AwsError) as raised:
         base(kind, settings, secrets, answers)
     assert raised.value.hop == 0
     assert raised.value.retryable == (kind.kind != "ambient")
-    for ask in kind.asks(settings):
-        if ask.approval:
+    for challenge in kind.challenges(settings):
+        if challenge.approval:
             with pytest.raises(AwsError) as raised:
                 kind.begin(settings, None, REGION)
             assert (raised.value.hop, raised.value.retryable) == (0, True)
@@ -218,7 +226,7 @@ def test_an_aws_that_is_away_is_an_aws_error_of_the_root(kind, monkeypatch, tmp_
 @every_kind
 def test_whoever_needs_no_approval_has_none_to_begin(kind):
     settings, _ = COMPLETE[kind.kind]
-    if any(ask.approval for ask in kind.asks(settings)):
+    if any(challenge.approval for challenge in kind.challenges(settings)):
         assert type(kind).begin is not RootKind.begin
         assert type(kind).advance is not RootKind.advance
     else:
@@ -274,8 +282,8 @@ class Vault(RootKind):
         Field("shelf", "Shelf", "Picked once approved.", required=False, from_list=True),
     )
 
-    def asks(self, settings):
-        return (Ask("approval", "Approval", "Approve it.", approval=True),)
+    def challenges(self, settings):
+        return (Challenge("approval", "Approval", "Approve it.", approval=True),)
 
     def begin(self, settings, state, region):
         return Approval(

@@ -43,8 +43,8 @@ def test_an_mfa_device_asks_for_a_code_and_waits_for_it(sts):
     key = sts.add_user("ada", mfa_device=(serial, "123456"))
     settings = {"access_key_id": key.access_key_id, "mfa_serial": serial}
     secrets = {"secret_access_key": key.secret_access_key}
-    assert IAM_USER.asks({"access_key_id": key.access_key_id}) == ()
-    assert [ask.name for ask in IAM_USER.asks(settings)] == ["code"]
+    assert IAM_USER.challenges({"access_key_id": key.access_key_id}) == ()
+    assert [challenge.name for challenge in IAM_USER.challenges(settings)] == ["code"]
     for answers in ({}, {"code": Secret("12345")}, {"code": Secret("١٢٣٤٥٦")}):
         with pytest.raises(WaitingForPerson) as raised:
             base(IAM_USER, settings, secrets, answers)
@@ -78,11 +78,11 @@ def test_an_iam_users_fields_take_iams_values_and_repeat_no_secret():
 
 
 def test_a_code_is_six_ascii_digits_and_its_refusal_does_not_repeat_it():
-    (ask,) = IAM_USER.asks({"mfa_serial": "arn:aws:iam::111122223333:mfa/ada"})
-    assert ask.validate("012345") == "012345"
+    (challenge,) = IAM_USER.challenges({"mfa_serial": "arn:aws:iam::111122223333:mfa/ada"})
+    assert challenge.validate("012345") == "012345"
     for bad in ("12345", "1234567", "12345a", "١٢٣٤٥٦", "123456\n", ""):
         with pytest.raises(InvalidName) as refused:
-            ask.validate(bad)
+            challenge.validate(bad)
         assert not bad or bad not in str(refused.value)
 
 

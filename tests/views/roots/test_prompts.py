@@ -12,7 +12,7 @@ from sessions.activations.status import Status
 from sessions.aws import roots
 from sessions.aws.credentials import AwsCredentials
 from sessions.aws.errors import WaitingForPerson
-from sessions.aws.roots import ROOT_KINDS, Ask, Choice, Field, RootKind, register
+from sessions.aws.roots import ROOT_KINDS, Challenge, Choice, Field, RootKind, register
 from sessions.db.clock import database_now
 from sessions.engine import key_steps
 from sessions.ledger.events.roots import ApprovalEnded
@@ -408,8 +408,8 @@ class Vault(RootKind):
     )
     given: AwsCredentials
 
-    def asks(self, settings):
-        return (Ask("pin", "PIN", "The vault's PIN.", validate=str),)
+    def challenges(self, settings):
+        return (Challenge("pin", "PIN", "The vault's PIN.", validate=str),)
 
     def get_credentials(self, settings, secrets, answers, region):
         if "pin" not in answers:
