@@ -17,6 +17,8 @@ COPY sessions sessions
 COPY templates templates
 ENV PATH=/venv/bin:$PATH PYTHONUNBUFFERED=1 PYTHONDONTWRITEBYTECODE=1 CHAINWEB_AWS=real STATIC_ROOT=/app/staticfiles
 RUN python -m compileall -q chainweb sessions && SECRET_KEY=for-this-step-alone python manage.py collectstatic --noinput
+# A volume that is mounted here gets this owner: what workers sign of the ledger is kept in it.
+RUN mkdir /checkpoints && chown 10001:10001 /checkpoints
 USER 10001:10001
 EXPOSE 8000
 # For the web alone; docker-compose.yml says for each other process why it has none.

@@ -5,10 +5,13 @@ import os
 from typing import Any
 
 import kombu
+import structlog
 from celery import Celery, signals
 from celery.app.amqp import AMQP
 
 from sessions.db.limits import bound_locks
+
+log = structlog.get_logger(__name__)
 
 os.environ.setdefault("DJANGO_SETTINGS_MODULE", "chainweb.settings")
 # Celery would run all of Django's checks, a second for each worker, and end in a traceback; what a
@@ -63,6 +66,21 @@ def tick_at_once(**kwargs: Any) -> None:
 
     refuse_to_start_without_keys("beat")
     app.send_task("sessions.tasks.tick", expires=15)
+
+
+@signals.worker_shutdown.connect
+def sign_checkpoints_at_last(**kwargs: Any) -> None:
+    """Sign what the worker's last tasks have written; whatever fails, the worker ends."""
+    from django.db import connection
+
+    from sessions.ledger import signing
+
+    try:
+        signing.sign_and_send()
+    except Exception as error:  # noqa: BLE001  (the next worker signs it)
+        log.warning("no checkpoint at the end of a worker", error=type(error).__name__)
+    finally:
+        connection.close()
 
 
 @signals.worker_process_init.connect

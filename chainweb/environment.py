@@ -8,7 +8,7 @@ a message.
 import math
 import os
 from typing import Any
-from urllib.parse import quote, unquote
+from urllib.parse import quote, unquote, urlsplit
 
 import environ
 from django.core.exceptions import ImproperlyConfigured
@@ -63,6 +63,16 @@ class FromEnvironmentOrFile(environ.FileAwareEnv):  # type: ignore[misc]  # the 
             )
         return number
 
+    def https_url(self, var: str) -> str:
+        """Read an address that is reached by https alone and names no user; empty for none."""
+        url = str(self.get_value(var, default=""))
+        if url and not _is_https(url):
+            raise ImproperlyConfigured(
+                f"{var} is not an address like https://host/path, without a user name and with"
+                " nothing behind “#”."
+            )
+        return url
+
     def email_url(self, var: str = "EMAIL_URL", **kwargs: Any) -> dict[str, Any]:
         """Read the mail server's address as Django's settings."""
         return dict(_parsed(var, self.email_url_config, checked_url(var, self.str(var))))
@@ -70,6 +80,24 @@ class FromEnvironmentOrFile(environ.FileAwareEnv):  # type: ignore[misc]  # the 
     def db_url(self, var: str = "DATABASE_URL", **kwargs: Any) -> dict[str, Any]:
         """Read the database's address as one of Django's `DATABASES`."""
         return dict(_parsed(var, self.db_url_config, checked_url(var, self.str(var))))
+
+
+def _is_https(url: str) -> bool:
+    try:
+        parts = urlsplit(url)
+        port = parts.port
+    except ValueError:
+        return False
+    return (
+        url.isascii()
+        and url.isprintable()
+        and " " not in url
+        and parts.scheme == "https"
+        and bool(parts.hostname)
+        and "@" not in parts.netloc
+        and not parts.fragment
+        and port != 0
+    )
 
 
 def _number(name: str, value: str, cast: Any) -> Any:

@@ -45,6 +45,17 @@ CHAINWEB_ROOT_PUBLIC_KEY = env.str(
     "CHAINWEB_ROOT_PUBLIC_KEY", default=embedded_key("root_public_key")
 )
 CHAINWEB_ROOT_KEYS = env.str("CHAINWEB_ROOT_KEYS", default=embedded_key("root_keys"))
+# Workers sign where the ledger ends with the first; everybody verifies with the second.
+CHAINWEB_CHECKPOINT_KEY = env.str("CHAINWEB_CHECKPOINT_KEY", default=embedded_key("checkpoint_key"))
+CHAINWEB_CHECKPOINT_PUBLIC_KEY = env.str(
+    "CHAINWEB_CHECKPOINT_PUBLIC_KEY", default=embedded_key("checkpoint_public_key")
+)
+# Where workers send checkpoints, outside the database.
+CHAINWEB_CHECKPOINT_FILE = env.str(
+    "CHAINWEB_CHECKPOINT_FILE",
+    default=str(DATA_FOLDER / "checkpoints.jsonl") if IS_EMBEDDED else "",
+)
+CHAINWEB_CHECKPOINT_WEBHOOK = env.https_url("CHAINWEB_CHECKPOINT_WEBHOOK")
 SNIPPET_ENDPOINT_URL = env.str("CHAINWEB_SNIPPET_ENDPOINT_URL", default="") if SIMULATED else ""
 
 # Read where no Django is known (sessions.aws), from the environment alone: what a file says is put
@@ -384,11 +395,17 @@ CELERY_TASK_PUBLISH_RETRY = False
 # For the chaos run alone: divides every duration of the engine.
 CHAINWEB_TIME_COMPRESSION = env.within("CHAINWEB_TIME_COMPRESSION", 1.0, 0.001, 1000)
 TICK_SECONDS = max(5.0 / CHAINWEB_TIME_COMPRESSION, 0.5)
+CHECKPOINT_SECONDS = max(300.0 / CHAINWEB_TIME_COMPRESSION, 5.0)
 CELERY_BEAT_SCHEDULE = {
     "tick": {
         "task": "sessions.tasks.tick",
         "schedule": TICK_SECONDS,
         "options": {"expires": 3 * TICK_SECONDS},
+    },
+    "checkpoints": {
+        "task": "sessions.tasks.sign_checkpoints",
+        "schedule": CHECKPOINT_SECONDS,
+        "options": {"expires": CHECKPOINT_SECONDS},
     },
 }
 
@@ -416,8 +433,10 @@ logs.know(
         SECRET_KEY,
         *(
             each.strip().partition(":")[2]
-            for each in f"{CHAINWEB_SEAL_KEYS},{CHAINWEB_ROOT_KEYS}".split(",")
+            for keys in (CHAINWEB_SEAL_KEYS, CHAINWEB_ROOT_KEYS, CHAINWEB_CHECKPOINT_KEY)
+            for each in keys.split(",")
         ),
+        CHAINWEB_CHECKPOINT_WEBHOOK,
         env.str("OIDC_CLIENT_SECRET", default=""),
         str(DATABASES["default"].get("PASSWORD", "")),
         vars().get("EMAIL_HOST_PASSWORD") or "",

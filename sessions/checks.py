@@ -3,7 +3,7 @@
 from typing import Any
 
 from django.conf import settings
-from django.core.checks import CheckMessage, Critical, register
+from django.core.checks import CheckMessage, Critical, Warning, register
 from django.core.exceptions import ImproperlyConfigured
 
 from sessions.sealing import SealingError, parse_keys
@@ -17,12 +17,13 @@ KEYS = "keys"
 def keys_are_usable(**kwargs: Any) -> list[CheckMessage]:
     """CHAINWEB_SEAL_KEYS and CHAINWEB_ROOT_PUBLIC_KEY must be set; all key settings must parse."""
     problems: list[CheckMessage] = []
-    for setting in ("CHAINWEB_SEAL_KEYS", "CHAINWEB_ROOT_PUBLIC_KEY", "CHAINWEB_ROOT_KEYS"):
+    needed = ("CHAINWEB_SEAL_KEYS", "CHAINWEB_ROOT_PUBLIC_KEY")
+    for setting in (
+        *needed,
+        *("CHAINWEB_ROOT_KEYS", "CHAINWEB_CHECKPOINT_KEY", "CHAINWEB_CHECKPOINT_PUBLIC_KEY"),
+    ):
         try:
-            if (
-                not parse_keys(getattr(settings, setting), setting)
-                and setting != "CHAINWEB_ROOT_KEYS"
-            ):
+            if not parse_keys(getattr(settings, setting), setting) and setting in needed:
                 problems.append(
                     Critical(
                         f"{setting} is not set.",
@@ -69,6 +70,30 @@ def hosts_are_named(**kwargs: Any) -> list[CheckMessage]:
             if is_too_wide(host)
         ]
     return problems
+
+
+@register(deploy=True)
+def ledger_is_signed(**kwargs: Any) -> list[CheckMessage]:
+    """Warn where nobody can verify checkpoints, or where workers keep them to the database."""
+    if not settings.CHAINWEB_CHECKPOINT_PUBLIC_KEY:
+        return [
+            Warning(
+                "CHAINWEB_CHECKPOINT_PUBLIC_KEY is not set: whoever can write to the database can"
+                " rewrite the ledger unseen.",
+                hint="Run `manage.py keys` on the folder of the keys once more.",
+                id="chains.W012",
+            )
+        ]
+    outside = settings.CHAINWEB_CHECKPOINT_FILE or settings.CHAINWEB_CHECKPOINT_WEBHOOK
+    if settings.CHAINWEB_CHECKPOINT_KEY and not outside:
+        return [
+            Warning(
+                "Checkpoints are in the database alone: whoever can write to it can replace them.",
+                hint="Set CHAINWEB_CHECKPOINT_FILE or CHAINWEB_CHECKPOINT_WEBHOOK for workers.",
+                id="chains.W013",
+            )
+        ]
+    return []
 
 
 def is_too_wide(host: str) -> bool:

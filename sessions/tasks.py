@@ -15,6 +15,7 @@ from sessions.chains import shown_names
 from sessions.db.clock import database_now
 from sessions.engine import approval_steps, key_steps, root_probes, rotation, second_look
 from sessions.engine.claims import next_due_at
+from sessions.ledger import signing
 from sessions.locks.held_up import passed_over
 from sessions.monitoring.heartbeats import stamp
 from sessions.monitoring.redis import client
@@ -157,6 +158,12 @@ def clear_deleted() -> None:
     deletions.work_off(LONGEST_RUN_SECONDS)
     if deletions.is_due():
         _publish(clear_deleted)
+
+
+@shared_task
+def sign_checkpoints() -> None:
+    """Signs where each team's ledger ends, and sends it outside the database."""
+    signing.sign_and_send()
 
 
 def wake_after_change() -> None:

@@ -57,7 +57,9 @@ def prepare(folder: Path) -> None:
 
     `secret_key` is text. `seal_keys` is `<id>:<base64 of 32 bytes>`, several by commas, the newest
     first; `root_keys` likewise with raw X25519 private keys; `root_public_key` is `<id>:<base64 of
-    the raw public key>` of the newest. Raises EmbeddedError if the folder is another user's.
+    the raw public key>` of the newest. `checkpoint_key` is like `root_keys` with Ed25519 seeds, and
+    `checkpoint_public_key` has the public half of each, also of those that were dropped. Raises
+    EmbeddedError if the folder is another user's.
     """
     make_private(folder)
     if not (folder / "secret_key").exists():
@@ -74,26 +76,70 @@ def prepare(folder: Path) -> None:
         write_once(folder / "root_keys", f"{_new_id()}:{_text(secrets.token_bytes(32))}")
     if not (folder / "root_public_key").exists():
         write_once(folder / "root_public_key", _public_half((folder / "root_keys").read_text()))
+    _make_checkpoint_key(folder)
 
 
 def add_new_keys(folder: Path) -> None:
-    """Put a new seal key and a new root key in front of the old ones.
+    """Put a new seal key, root key and checkpoint key in front of the old ones.
 
     The old keys still open old values.
     """
     for name in ("seal_keys", "root_keys"):
-        old = (folder / name).read_text().strip()
-        _write_over(folder / name, f"{_new_id()}:{_text(secrets.token_bytes(32))},{old}")
+        _put_new_first(folder / name)
     _write_over(folder / "root_public_key", _public_half((folder / "root_keys").read_text()))
+    _make_checkpoint_key(folder)
+    _put_new_first(folder / "checkpoint_key")
+    _publish_checkpoint_key(folder)
 
 
 def drop_old_keys(folder: Path) -> None:
-    """Drop all but the newest seal key and root key.
+    """Drop all but the newest seal key, root key and checkpoint key.
 
-    Values sealed with an older key are lost.
+    Values sealed with an older key are lost. Checkpoints signed with one can still be verified: its
+    public half stays.
     """
     for name in ("seal_keys", "root_keys"):
-        _write_over(folder / name, (folder / name).read_text().strip().split(",")[0])
+        _keep_newest(folder / name)
+    _make_checkpoint_key(folder)
+    _keep_newest(folder / "checkpoint_key")
+
+
+def _put_new_first(path: Path) -> None:
+    old = path.read_text().strip()
+    _write_over(path, f"{_new_id()}:{_text(secrets.token_bytes(32))},{old}")
+
+
+def _keep_newest(path: Path) -> None:
+    _write_over(path, path.read_text().strip().split(",")[0])
+
+
+def _make_checkpoint_key(folder: Path) -> None:
+    """Make the checkpoint key where it is missing, as in the folder of an earlier version."""
+    private, public = folder / "checkpoint_key", folder / "checkpoint_public_key"
+    if private.exists() and public.exists():
+        return
+    if not private.exists():
+        write_once(private, f"{_new_id()}:{_text(secrets.token_bytes(32))}")
+    _publish_checkpoint_key(folder)
+
+
+def _publish_checkpoint_key(folder: Path) -> None:
+    """Put the newest checkpoint key's public half in front of those in `checkpoint_public_key`."""
+    path = folder / "checkpoint_public_key"
+    newest = _verifying_half((folder / "checkpoint_key").read_text())
+    if not path.exists():
+        write_once(path, newest)
+    published = path.read_text().strip()
+    if newest not in published.split(","):
+        _write_over(path, f"{newest},{published}")
+
+
+def _verifying_half(checkpoint_keys: str) -> str:
+    from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
+
+    key_id, _, seed = checkpoint_keys.strip().split(",")[0].partition(":")
+    public = Ed25519PrivateKey.from_private_bytes(base64.b64decode(seed, validate=True))
+    return f"{key_id}:{_text(public.public_key().public_bytes_raw())}"
 
 
 def _public_half(root_keys: str) -> str:

@@ -25,7 +25,7 @@ OWN_SETTINGS = re.compile(
 )
 WORKER_SECRETS = re.compile(
     r"AWS_(ACCESS_KEY_ID|SECRET_ACCESS_KEY|SESSION_TOKEN|SECURITY_TOKEN|CONTAINER_.*|WEB_IDENTITY_.*)"
-    r"|CHAINWEB_ROOT_KEYS(_FILE)?"
+    r"|CHAINWEB_(ROOT_KEYS|CHECKPOINT_KEY|CHECKPOINT_WEBHOOK)(_FILE)?"
 )
 
 
@@ -70,12 +70,12 @@ def child_environ(environ: Mapping[str, str], folder: Path, moto_url: str) -> di
 def without_worker_secrets(environ: Mapping[str, str]) -> dict[str, str]:
     """Return the environment of web and beat, which call no AWS.
 
-    It has neither the worker's own identity nor the private root keys.
+    It has neither the worker's own identity nor the private root keys, nor what signs checkpoints.
 
     Set but empty is how the settings are told that there are none, the key file notwithstanding.
     """
     rest = {name: value for name, value in environ.items() if not WORKER_SECRETS.fullmatch(name)}
-    return rest | {"CHAINWEB_ROOT_KEYS": ""}
+    return rest | {"CHAINWEB_ROOT_KEYS": "", "CHAINWEB_CHECKPOINT_KEY": ""}
 
 
 def without_our_settings(environ: Mapping[str, str]) -> dict[str, str]:

@@ -9,9 +9,8 @@ from sessions.ledger.chain import (
     canonical,
     hold,
     length,
-    teams_with_a_ledger,
-    verify,
 )
+from sessions.ledger.verification import teams_with_a_ledger, verify
 
 __all__ = [
     "START",

@@ -12,13 +12,12 @@ from uuid import UUID
 
 from django.db import connection, transaction
 
-from sessions.db.batches import in_batches
 from sessions.db.clock import database_now
 from sessions.ledger import lines, origin
 from sessions.ledger.events import EventData, is_kind
 from sessions.ledger.events.people import TeamCreated
 from sessions.locks.turnstile import waiting_for
-from sessions.models import AwsSession, Event, LedgerHead, Team
+from sessions.models import AwsSession, Event, LedgerHead
 
 START = hashlib.sha256(b"chainweb ledger").hexdigest()
 
@@ -61,6 +60,11 @@ def canonical(event: Event) -> bytes:
         event.data,
         event.prev,
     )
+
+
+def hash_of(event: Event) -> str:
+    """Return the hash that an event as it stands has to have."""
+    return hashlib.sha256(canonical(event)).hexdigest()
 
 
 def hold(team_id: object) -> LedgerHead | None:
@@ -111,7 +115,7 @@ def append(team: object, entries: Sequence[Entry]) -> list[Event]:
             data=entry.event.as_data() | came_from,
             prev=prev,
         )
-        prev = event.hash = hashlib.sha256(canonical(event)).hexdigest()
+        prev = event.hash = hash_of(event)
         events.append(event)
     written = Event.objects.bulk_create(events)
     # A rule or trigger that swallows a line gives it no number.
@@ -152,66 +156,3 @@ def _doom(team: str, reason: str) -> NoReturn:
 def length(team_id: object) -> int:
     """Count the lines of a team's ledger."""
     return LedgerHead.objects.filter(pk=str(team_id)).values_list("seq", flat=True).first() or 0
-
-
-@dataclass(frozen=True)
-class Fault:
-    """The first line of a ledger that does not hold, and why."""
-
-    team_id: str
-    seq: int
-    reason: str
-
-
-def verify(team_id: str) -> Fault | None:
-    """Walk a team's ledger from its first line to its head.
-
-    None: every line is in its place and unchanged.
-
-    Lines may be appended meanwhile: those up to the head of before must be there, those beyond it
-    must be the head's of after.
-    """
-    ended_at = length(team_id)
-    expected_seq, prev = 1, START
-    for event in in_batches(Event.objects.filter(team_id=team_id), "seq"):
-        if event.seq != expected_seq:
-            return Fault(team_id, expected_seq, "the line is missing")
-        if event.prev != prev:
-            return Fault(team_id, event.seq, "it does not follow the line before it")
-        if hashlib.sha256(canonical(event)).hexdigest() != event.hash:
-            return Fault(team_id, event.seq, "its content is not what was written")
-        expected_seq, prev = event.seq + 1, event.hash
-    if ended_at >= expected_seq:
-        return Fault(team_id, expected_seq, f"the line is missing; the ledger ended at {ended_at}")
-    head = LedgerHead.objects.filter(pk=team_id).first()
-    if head is None:
-        if expected_seq == 1 and not _team_exists(team_id):
-            return None
-        return Fault(
-            team_id, 1, "the ledger's head is missing" if expected_seq > 1 else "the ledger is gone"
-        )
-    if head.seq < expected_seq - 1 or (head.seq == expected_seq - 1 and head.hash != prev):
-        return Fault(team_id, head.seq + 1, "the line was never appended through the ledger's head")
-    return None
-
-
-def _team_exists(team_id: str) -> bool:
-    """Check that a team has a ledger.
-
-    Its first line was written in the transaction that created the team.
-    """
-    return team_id in map(str, Team.objects.values_list("pk", flat=True))
-
-
-def teams_with_a_ledger() -> list[str]:
-    """Return the ids of teams with events or a head, or that must have some.
-
-    Deleted teams are included.
-    """
-    return sorted(
-        {
-            *map(str, Team.objects.values_list("pk", flat=True)),
-            *Event.objects.values_list("team_id", flat=True).distinct(),
-            *LedgerHead.objects.values_list("pk", flat=True),
-        }
-    )

@@ -17,6 +17,7 @@ from django.db import DatabaseError, connection
 from sessions import sealing
 from sessions.credentials.payloads import open_root_secrets
 from sessions.db.clock import database_now
+from sessions.ledger.checkpoints import key_problem
 from sessions.models import AwsSession, Credential
 from sessions.people.second_factors import SEALED_FIELDS, open_seed
 from sessions.sealing import SealingError, parse_keys
@@ -64,9 +65,22 @@ def problems_of(part: str) -> list[str]:
             "CHAINWEB_ROOT_PUBLIC_KEY is not the public half of one of CHAINWEB_ROOT_KEYS: workers"
             " could not open what the web seals with it. Both come from one `manage.py keys`."
         )
+    if private is not None and not problems:
+        problems = _problems_with_checkpoints()
     if not problems and len(needed) > 1:
         problems = _problems_with_the_database(is_worker=private is not None)
     return problems
+
+
+def _problems_with_checkpoints() -> list[str]:
+    """Return why this worker's checkpoints could not be verified. Without a key it signs none."""
+    try:
+        problem = key_problem(
+            settings.CHAINWEB_CHECKPOINT_KEY, settings.CHAINWEB_CHECKPOINT_PUBLIC_KEY
+        )
+    except SealingError as error:
+        problem = str(error)
+    return [problem] if problem else []
 
 
 def _setting(name: str) -> str:

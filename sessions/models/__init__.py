@@ -3,7 +3,7 @@
 from sessions.models.credentials import Activation, Credential, Ended, Probe, ProbeState
 from sessions.models.deletions import Deletion
 from sessions.models.grants import ClosedByAdmin, Right, SessionGrant
-from sessions.models.ledger import Event, LedgerHead
+from sessions.models.ledger import Checkpoint, Event, LedgerHead
 from sessions.models.memberships import Invitation, Membership, Removal, Role, TeamGroup
 from sessions.models.monitoring import Heartbeat, MetricCounter
 from sessions.models.moves import Move
@@ -22,6 +22,7 @@ __all__ = [
     "AssumerLink",
     "AwsName",
     "AwsSession",
+    "Checkpoint",
     "ClosedByAdmin",
     "Credential",
     "Deletion",

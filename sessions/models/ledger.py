@@ -81,3 +81,41 @@ class LedgerHead(models.Model):
 
     def __str__(self) -> str:
         return f"{self.team_id} ends at {self.seq}"
+
+
+class Checkpoint(models.Model):
+    """Store one signed checkpoint of a team's ledger. See `sessions.ledger.checkpoints`.
+
+    `text` is the signed line as it was made; the columns beside it repeat what it says, to be found
+    by. `filed_at` and `posted_at` tell when it has reached the file and the address outside.
+    """
+
+    team_id = models.CharField(max_length=36)
+    seq = models.PositiveBigIntegerField()
+    head = models.CharField(max_length=64)
+    at = models.DateTimeField()
+    previous = models.CharField(max_length=64, blank=True)
+    digest = models.CharField(max_length=64)
+    text = models.TextField()
+    filed_at = models.DateTimeField(null=True)
+    posted_at = models.DateTimeField(null=True)
+
+    class Meta:
+        constraints = [
+            # Two workers that sign at once make one checkpoint, and no fork.
+            models.UniqueConstraint(
+                fields=["team_id", "previous"], name="one_checkpoint_after_another"
+            )
+        ]
+        indexes = [
+            models.Index(fields=["team_id", "seq"], name="checkpoint_of_line"),
+            models.Index(
+                fields=["id"], name="checkpoint_to_file", condition=models.Q(filed_at=None)
+            ),
+            models.Index(
+                fields=["id"], name="checkpoint_to_post", condition=models.Q(posted_at=None)
+            ),
+        ]
+
+    def __str__(self) -> str:
+        return f"{self.team_id} had {self.seq} lines at {self.at}"

@@ -9,9 +9,9 @@ from django.core.management import CommandError, call_command
 from django.db import DatabaseError, connection, transaction
 
 from sessions import ledger
-from sessions.db.batches import in_batches
-from sessions.ledger import Entry, LedgerError, chain, triggers, verify
+from sessions.ledger import Entry, LedgerError, triggers, verification, verify
 from sessions.ledger.events.people import MemberAdded, TeamCreated
+from sessions.ledger.lines import stored_lines
 from sessions.models import Event, LedgerHead, Team
 from sessions.people.people import create_team
 
@@ -50,11 +50,11 @@ def test_an_untouched_ledger_holds():
 def test_lines_that_are_appended_during_a_walk_are_no_fault(monkeypatch):
     write(5)
 
-    def walk_while_others_write(*rows, **options):
-        yield from in_batches(*rows, **options)
+    def walk_while_others_write(events):
+        yield from stored_lines(events)
         write(2)
 
-    monkeypatch.setattr(chain, "in_batches", walk_while_others_write)
+    monkeypatch.setattr(verification, "stored_lines", walk_while_others_write)
     assert verify(TEAM) is None
     monkeypatch.undo()
     assert verify(TEAM) is None

@@ -48,6 +48,8 @@ def test_only_workers_have_the_root_keys_and_an_aws_identity(name):
     given = set(service["environment"])
     assert ("root_keys" in service["secrets"]) == (name in WORKERS)
     assert ("CHAINWEB_ROOT_KEYS_FILE" in given) == (name in WORKERS)
+    assert ("checkpoint_key" in service["secrets"]) == (name in WORKERS)
+    assert ("CHAINWEB_CHECKPOINT_KEY_FILE" in given) == (name in WORKERS)
     assert any(each.startswith("AWS_") for each in given) == (name in WORKERS)
     # Nothing that is secret stands in the file itself.
     for variable in ("SECRET_KEY", "DATABASE_URL", "CHAINWEB_SEAL_KEYS", "CHAINWEB_ROOT_KEYS"):

@@ -215,7 +215,9 @@ def test_the_web_process_is_not_given_the_workers_secrets(demo):
             each for each in environ if each.startswith(("AWS_SECRET", "AWS_SESSION", "AWS_ACCESS"))
         }
         secret |= {
-            each for each in environ if each.startswith("CHAINWEB_ROOT_KEYS") and environ[each]
+            each
+            for each in environ
+            if each.startswith(("CHAINWEB_ROOT_KEYS", "CHAINWEB_CHECKPOINT_KEY")) and environ[each]
         }
         assert bool(secret) == (name in {"worker", "starter"}), (name, secret)
 

@@ -8,6 +8,9 @@ SECRETS = {
     "REDIS_URL_FILE": "/run/secrets/canary",
     "CHAINWEB_SEAL_KEYS": "canary",
     "CHAINWEB_ROOT_KEYS": "canary",
+    "CHAINWEB_CHECKPOINT_KEY": "canary",
+    "CHAINWEB_CHECKPOINT_KEY_FILE": "/run/secrets/canary",
+    "CHAINWEB_CHECKPOINT_WEBHOOK": "https://siem.example/canary",
     "EMAIL_URL": "smtp+tls://user:canary@mail:587",
     "OIDC_CLIENT_SECRET": "canary",
     "OIDC_CLIENT_SECRET_FILE": "/run/secrets/canary",
@@ -25,7 +28,8 @@ def test_programs_that_are_not_ours_are_given_no_secret_of_ours():
 
 def test_web_and_beat_get_neither_root_keys_nor_workers_identity():
     seen = without_worker_secrets({**SECRETS, "CHAINWEB_ROOT_KEYS_FILE": "/run/secrets/canary"})
-    assert seen["CHAINWEB_ROOT_KEYS"] == ""
+    assert seen["CHAINWEB_ROOT_KEYS"] == seen["CHAINWEB_CHECKPOINT_KEY"] == ""
+    assert not {"CHAINWEB_CHECKPOINT_KEY_FILE", "CHAINWEB_CHECKPOINT_WEBHOOK"} & seen.keys()
     assert (
         not {"CHAINWEB_ROOT_KEYS_FILE", "AWS_SECRET_ACCESS_KEY", "AWS_SESSION_TOKEN"} & seen.keys()
     )

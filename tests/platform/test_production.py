@@ -36,6 +36,7 @@ class Production:
 
     def __init__(self, folder: Path, urls: tuple[str, str], sts: FakeSts) -> None:
         self.app, self.secrets, self.logs = (folder / each for each in ("app", "secrets", "logs"))
+        self.checkpoints = folder / "checkpoints.jsonl"
         self.app.mkdir()
         self.logs.mkdir()
         compose.unpack_image(self.app)
@@ -53,6 +54,7 @@ class Production:
         found |= {"STATIC_ROOT": str(self.app / "staticfiles"), "PYTHONDONTWRITEBYTECODE": "1"}
         if service in WORKERS:  # stands for the way out to AWS, which these alone have
             found["AWS_ENDPOINT_URL_STS"] = self.sts_url
+            found["CHAINWEB_CHECKPOINT_FILE"] = str(self.checkpoints)
         return found
 
     def run(self, *arguments: str, environ: dict[str, str], **more: str) -> str:
@@ -262,7 +264,11 @@ def test_the_compose_services_mint_chains_and_the_web_opens_no_root(production, 
     for name, process in production.running.items():
         lines = Path(f"/proc/{process.pid}/environ").read_text().split("\0")
         given = dict(line.partition("=")[::2] for line in lines)
-        held = {each for each in given if re.match("CHAINWEB_ROOT_KEYS|AWS_", each)}
+        held = {
+            each
+            for each in given
+            if re.match(r"CHAINWEB_ROOT_KEYS|CHAINWEB_CHECKPOINT_KEY|AWS_", each)
+        }
         assert bool(held) == (name in WORKERS), (name, held)
     assert production.run("shell", "-c", open_the_root(root_id), environ=web).endswith(
         "SealingError"
@@ -391,3 +397,23 @@ def test_the_proxy_lets_through_what_it_should_and_nothing_else(production, prox
         proxy.connect(name="other.example")
     status, answer = production.ask("GET", "/api/v1/sessions", "cwt_" + "x" * 40)
     assert status == 401, answer
+
+
+def test_a_worker_that_ends_in_order_has_signed_the_ledger(production):
+    web = production.environ("web")
+    production.run(
+        "setup",
+        "--team",
+        "signed",
+        "--admin",
+        "sid",
+        environ=web,
+        CHAINWEB_PASSWORD="a-Long-one-for-sid-7",
+    )
+    worker = production.running.pop("worker")
+    worker.terminate()
+    worker.wait(60)
+    copy = str(production.checkpoints)
+    said = production.run("verify_ledger", "--checkpoints", copy, environ=web)
+    assert re.search(r"^signed: (\d+) lines hold; signed up to line \1 on ", said, re.M)
+    production.start("worker")

@@ -55,6 +55,9 @@ def whole_error(**environ):
         "CHAINWEB_SEAL_KEYS",
         "CHAINWEB_ROOT_PUBLIC_KEY",
         "CHAINWEB_ROOT_KEYS",
+        "CHAINWEB_CHECKPOINT_KEY",
+        "CHAINWEB_CHECKPOINT_PUBLIC_KEY",
+        "CHAINWEB_CHECKPOINT_FILE",
         "REDIS_URL",
     ],
 )
@@ -92,6 +95,40 @@ def test_set_but_empty_root_keys_are_none_whatever_lies_in_the_data_folder(tmp_p
     (tmp_path / "simulated" / "root_keys").write_text(KEY)
     assert setting("CHAINWEB_ROOT_KEYS", CHAINWEB_DATA=str(tmp_path)) == repr(KEY)
     assert setting("CHAINWEB_ROOT_KEYS", CHAINWEB_DATA=str(tmp_path), CHAINWEB_ROOT_KEYS="") == "''"
+
+
+def test_set_but_empty_checkpoint_keys_are_none_as_well(tmp_path):
+    (tmp_path / "simulated").mkdir()
+    (tmp_path / "simulated" / "checkpoint_key").write_text(KEY)
+    name, data = "CHAINWEB_CHECKPOINT_KEY", str(tmp_path)
+    assert setting(name, CHAINWEB_DATA=data) == repr(KEY)
+    assert setting(name, CHAINWEB_DATA=data, CHAINWEB_CHECKPOINT_KEY="") == "''"
+
+
+def test_checkpoints_go_to_the_data_folder_unless_told_otherwise(tmp_path):
+    name, data = "CHAINWEB_CHECKPOINT_FILE", str(tmp_path)
+    file = repr(str(tmp_path / "simulated" / "checkpoints.jsonl"))
+    assert setting(name, CHAINWEB_DATA=data) == file
+    assert setting(name, CHAINWEB_DATA=data, DATABASE_URL="postgres://a@b/c") == "''"
+
+
+@pytest.mark.parametrize(
+    "address",
+    [
+        *("http://siem.example/in", "siem.example", "https://", "https:///in", "ftp://a/b"),
+        *(
+            "https://user:pass@siem.example/",
+            "https://siem.example:x/",
+            "https://a b/",
+            "file:///a",
+        ),
+        *("https://siem.example/#x", "https://[::1/", "https://siem.example/\nHost: other"),
+    ],
+)
+def test_an_address_for_checkpoints_that_is_not_https_is_refused(address):
+    said = setting("CHAINWEB_CHECKPOINT_WEBHOOK", CHAINWEB_CHECKPOINT_WEBHOOK=address)
+    assert "CHAINWEB_CHECKPOINT_WEBHOOK is not an address like https://host/path" in said
+    assert "siem" not in said
 
 
 def test_production_makes_up_no_key(tmp_path):

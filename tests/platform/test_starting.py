@@ -84,6 +84,8 @@ def test_without_keys_each_process_ends_and_names_what_it_lacks(service):
         ("worker", {"CHAINWEB_ROOT_KEYS": ""}, "CHAINWEB_ROOT_KEYS is not set"),
         ("worker", {"CHAINWEB_ROOT_KEYS": pair()[0]}, "not the public half"),
         ("starter", {"CHAINWEB_ROOT_KEYS": pair("k2")[0]}, "not the public half"),
+        ("worker", {"CHAINWEB_CHECKPOINT_KEY": PRIVATE}, "has not the public half"),
+        ("starter", {"CHAINWEB_CHECKPOINT_KEY": "x"}, "CHAINWEB_CHECKPOINT_KEY must be a list"),
     ],
 )
 def test_keys_that_cannot_work_end_it_too(service, changed, says):

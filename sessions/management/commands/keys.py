@@ -23,7 +23,7 @@ class Command(BaseCommand):
     def add_arguments(self, parser: ArgumentParser) -> None:
         parser.add_argument("folder", type=Path)
         one = parser.add_mutually_exclusive_group()
-        one.add_argument("--new", action="store_true", help="add a new seal key and root key")
+        one.add_argument("--new", action="store_true", help="add a new key of each kind")
         one.add_argument("--drop-old", action="store_true", help="keep only the newest of each")
 
     def handle(self, *args: Any, folder: Path, new: bool, drop_old: bool, **options: Any) -> None:

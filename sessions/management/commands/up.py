@@ -231,7 +231,11 @@ class Start:
 
 def make_keys(folder: Path) -> None:
     """Make the missing embedded keys, then start over, since settings were read before."""
-    needed = [folder / name for name in ("secret_key", "seal_keys", "root_keys", "root_public_key")]
+    names = (
+        *("secret_key", "seal_keys", "root_keys", "root_public_key"),
+        *("checkpoint_key", "checkpoint_public_key"),
+    )
+    needed = [folder / name for name in names]
     complete = all(path.exists() for path in needed)
     embedded.prepare(folder)
     if not complete:

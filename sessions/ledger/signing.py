@@ -1,0 +1,141 @@
+"""Make the checkpoints that are due, and send them outside the database.
+
+Only workers do: they alone have the private key. Without one nothing is made, and nothing else is
+missing.
+"""
+
+from collections.abc import Callable
+from contextlib import suppress
+from pathlib import Path
+
+import structlog
+from django.conf import settings
+from django.db.models import Exists, OuterRef
+
+from sessions.db.clock import database_now
+from sessions.ledger import checkpoints, outlets
+from sessions.ledger.chain import hash_of
+from sessions.ledger.checkpoints import CheckpointError, Signed
+from sessions.ledger.lines import stored_lines
+from sessions.ledger.verification import Fault, Walk
+from sessions.models import Checkpoint, Event, LedgerHead
+
+log = structlog.get_logger(__name__)
+
+# So many checkpoints go out at once: about 200 kB.
+AT_ONCE = 500
+
+
+def sign_and_send() -> None:
+    """Sign where each team's ledger ends, if it has moved, and send what has not been sent."""
+    if settings.CHAINWEB_CHECKPOINT_KEY:
+        sign_moved_heads()
+        send_unsent()
+
+
+def sign_moved_heads() -> list[Fault]:
+    """Sign a checkpoint for each team whose head has moved since its last.
+
+    The lines since then are verified before. A ledger that does not hold gets no checkpoint: its
+    fault is logged as an error and returned.
+    """
+    as_signed = Checkpoint.objects.filter(
+        team_id=OuterRef("team_id"), seq=OuterRef("seq"), head=OuterRef("hash")
+    )
+    faults = []
+    for head in LedgerHead.objects.filter(~Exists(as_signed), seq__gt=0).order_by("pk"):
+        if fault := _sign(head):
+            log.error(
+                "a ledger does not hold; no checkpoint is signed. Run manage.py verify_ledger",
+                team=fault.team_id,
+                line=fault.seq,
+                reason=fault.reason,
+            )
+            faults.append(fault)
+    return faults
+
+
+def _sign(head: LedgerHead) -> Fault | None:
+    """Verify a team's lines from its last checkpoint to that head, and sign one for it."""
+    last = _newest(head.team_id)
+    going = Walk(head.team_id, {})
+    lines = Event.objects.filter(team_id=head.team_id, seq__lte=head.seq)
+    if last:
+        stood = lines.filter(seq=last.seq).first()
+        if stood is None or hash_of(stood) != last.head:
+            return Fault(head.team_id, last.seq, "it is not the line that was signed")
+        going.seq, going.prev = last.seq, last.head
+        lines = lines.filter(seq__gt=last.seq)
+    if fault := going.follow(stored_lines(lines)):
+        return fault
+    if (going.seq, going.prev) != (head.seq, head.hash):
+        return Fault(head.team_id, going.seq + 1, "the ledger's head is not its last line's")
+    signed = checkpoints.sign(
+        settings.CHAINWEB_CHECKPOINT_KEY,
+        team_id=head.team_id,
+        seq=head.seq,
+        head=head.hash,
+        at=database_now(),
+        previous=last.digest if last else "",
+    )
+    # Another worker that signs at this moment has made the one that follows the last.
+    Checkpoint.objects.bulk_create([_row(signed)], ignore_conflicts=True)
+    return None
+
+
+def _row(signed: Signed) -> Checkpoint:
+    return Checkpoint(
+        team_id=signed.team_id,
+        seq=signed.seq,
+        head=signed.head,
+        at=signed.at,
+        previous=signed.previous,
+        digest=signed.digest,
+        text=signed.text,
+    )
+
+
+def _newest(team_id: str) -> Checkpoint | None:
+    return Checkpoint.objects.filter(team_id=team_id).order_by("-pk").first()
+
+
+def send_unsent() -> None:
+    """Send each checkpoint that a place outside does not have yet; what fails waits for the next.
+
+    Failures are logged without the address, which may hold a token.
+    """
+    if path := settings.CHAINWEB_CHECKPOINT_FILE:
+        _send("filed_at", lambda lines: outlets.append_to_file(Path(path), lines))
+    if address := settings.CHAINWEB_CHECKPOINT_WEBHOOK:
+        _send("posted_at", lambda lines: outlets.post(address, lines))
+
+
+def _send(column: str, send: Callable[[list[str]], None]) -> None:
+    while True:
+        unsent = Checkpoint.objects.filter(**{column: None}).order_by("pk")
+        texts = dict(unsent.values_list("pk", "text")[:AT_ONCE])
+        if not texts:
+            return
+        try:
+            send(list(texts.values()))
+        except OSError as error:
+            log.error(
+                "checkpoints are not sent outside; the next run sends them",
+                where="file" if column == "filed_at" else "webhook",
+                error=type(error).__name__,
+                reason=str(error) if isinstance(error, outlets.NotTaken) else error.strerror,
+            )
+            return
+        Checkpoint.objects.filter(pk__in=texts).update(**{column: database_now()})
+
+
+def latest(team_id: object) -> Signed | None:
+    """Return the team's newest checkpoint, for “verified up to …”; None where there is none.
+
+    One whose signature does not hold under `CHAINWEB_CHECKPOINT_PUBLIC_KEY` is none.
+    """
+    newest = _newest(str(team_id))
+    if newest and settings.CHAINWEB_CHECKPOINT_PUBLIC_KEY:
+        with suppress(CheckpointError):
+            return checkpoints.read(newest.text, settings.CHAINWEB_CHECKPOINT_PUBLIC_KEY)
+    return None

@@ -1,0 +1,133 @@
+"""Verify a team's ledger: each line in its place, unchanged, and as checkpoints say it was."""
+
+import hashlib
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+
+from sessions.ledger.chain import START, length
+from sessions.ledger.lines import Line, stored_lines
+from sessions.models import Event, LedgerHead, Team
+
+# {number of a line: [(the hash it had, when that was signed)]}
+SignedHeads = Mapping[int, Sequence[tuple[str, datetime]]]
+
+
+@dataclass(frozen=True)
+class Fault:
+    """The first line of a ledger that does not hold, and why."""
+
+    team_id: str
+    seq: int
+    reason: str
+
+
+@dataclass
+class Walk:
+    """Follow a ledger from after line `seq`, whose hash is `prev`.
+
+    `signed_seq` and `signed_at` are the last line that a checkpoint confirmed, and when.
+    """
+
+    team_id: str
+    signed: SignedHeads
+    seq: int = 0
+    prev: str = START
+    signed_seq: int = 0
+    signed_at: datetime | None = None
+
+    def follow(self, lines: Iterable[Line]) -> Fault | None:
+        """Follow these lines to their end, or return the first fault."""
+        sha256, signed, seq, prev = hashlib.sha256, self.signed, self.seq, self.prev
+        for line in lines:
+            seq += 1
+            if line.seq != seq:
+                return Fault(self.team_id, seq, "the line is missing")
+            if line.prev != prev:
+                return Fault(self.team_id, seq, "it does not follow the line before it")
+            prev = line.hash
+            if sha256(line.content).hexdigest() != prev:
+                return Fault(self.team_id, seq, "its content is not what was written")
+            self.seq, self.prev = seq, prev
+            if seq in signed and (fault := self.compare(signed[seq])):
+                return fault
+        return None
+
+    def compare(self, said: Iterable[tuple[str, datetime]]) -> Fault | None:
+        """Compare the last line with what checkpoints say of it."""
+        for head, at in said:
+            if head != self.prev:
+                return Fault(
+                    self.team_id,
+                    self.signed_seq + 1,
+                    f"it or a later line up to {self.seq} was changed, and hashed again, after a"
+                    f" checkpoint of line {self.seq} was signed on {at:%Y-%m-%d %H:%M:%S} UTC",
+                )
+            self.signed_seq, self.signed_at = self.seq, at
+        return None
+
+    def beyond(self) -> Fault | None:
+        """Find a checkpoint of a line that is not there any more."""
+        later = {seq: said for seq, said in self.signed.items() if seq > self.seq}
+        if not later:
+            return None
+        last = max(later)
+        return Fault(
+            self.team_id,
+            self.seq + 1,
+            f"the line is missing; a checkpoint of line {last} was signed on"
+            f" {later[last][0][1]:%Y-%m-%d %H:%M:%S} UTC",
+        )
+
+
+def verify(team_id: str, signed: SignedHeads | None = None) -> Fault | None:
+    """Walk a team's ledger from its first line to its head; None: all of it holds.
+
+    `signed`: what the team's checkpoints say, read before. Lines may be appended meanwhile: those
+    up to the head of before must be there, those beyond it must be the head's of after.
+    """
+    return walk(team_id, signed)[1]
+
+
+def walk(team_id: str, signed: SignedHeads | None = None) -> tuple[Walk, Fault | None]:
+    """Verify a team's ledger as `verify` does, and tell also how far checkpoints confirm it."""
+    ended_at = length(team_id)
+    going = Walk(team_id, signed or {})
+    fault = going.follow(stored_lines(Event.objects.filter(team_id=team_id)))
+    return going, fault or going.beyond() or _fault_of_head(going, ended_at)
+
+
+def _fault_of_head(walked: Walk, ended_at: int) -> Fault | None:
+    team_id, seq = walked.team_id, walked.seq
+    if ended_at > seq:
+        return Fault(team_id, seq + 1, f"the line is missing; the ledger ended at {ended_at}")
+    head = LedgerHead.objects.filter(pk=team_id).first()
+    if head is None:
+        if not seq and not _team_exists(team_id):
+            return None
+        return Fault(team_id, 1, "the ledger's head is missing" if seq else "the ledger is gone")
+    if head.seq < seq or (head.seq == seq and head.hash != walked.prev):
+        return Fault(team_id, head.seq + 1, "the line was never appended through the ledger's head")
+    return None
+
+
+def _team_exists(team_id: str) -> bool:
+    """Check that a team has a ledger.
+
+    Its first line was written in the transaction that created the team.
+    """
+    return team_id in map(str, Team.objects.values_list("pk", flat=True))
+
+
+def teams_with_a_ledger() -> list[str]:
+    """Return the ids of teams with events or a head, or that must have some.
+
+    Deleted teams are included.
+    """
+    return sorted(
+        {
+            *map(str, Team.objects.values_list("pk", flat=True)),
+            *Event.objects.values_list("team_id", flat=True).distinct(),
+            *LedgerHead.objects.values_list("pk", flat=True),
+        }
+    )
