@@ -1,14 +1,14 @@
-"""Sealing: what is stored is closed, and opens only at the place it was sealed for.
+"""Seal secrets for storage, so that they open only in the context that they were sealed for.
 
 Two locks. Temporary credentials: AES-256-GCM (NIST SP 800-38D) under `CHAINWEB_SEAL_KEYS`, known to
 web and workers. What a root holds: HPKE (RFC 9180: X25519, HKDF-SHA256, AES-256-GCM) to
 `CHAINWEB_ROOT_PUBLIC_KEY`; the private half, `CHAINWEB_ROOT_KEYS`, is in the workers' environment
 alone.
 
-Either way the place (table, column, row, team, generation) is bound in: a sealed value that is
-moved to another row, team or generation does not open. Layout of a sealed value: one byte that
-names the lock, one byte key-id length, key id, then for AES-GCM a 12-byte nonce and the ciphertext,
-for HPKE the encapsulated key and ciphertext.
+Either way the context (table, column, row, team, generation) is authenticated with the value: one
+that is moved to another row, team or generation does not open. Layout of a sealed value: one byte
+that names the lock, one byte key-id length, key id, then for AES-GCM a 12-byte nonce and the
+ciphertext, for HPKE the encapsulated key and ciphertext.
 """
 
 import base64
@@ -45,7 +45,7 @@ class SealingError(Exception):
 
 @dataclass(frozen=True)
 class SealContext:
-    """Name where a sealed value is stored, which is part of what authenticates it."""
+    """Name where a sealed value is stored: its additional authenticated data."""
 
     table: str
     column: str
@@ -54,7 +54,7 @@ class SealContext:
     generation: int
 
     def bound(self) -> bytes:
-        """The parts, each with its length before it, so that no two places spell the same bytes."""
+        """Return the parts, each behind its length, so that no two contexts give the same bytes."""
         parts = [self.table, self.column, self.row, self.team, str(self.generation)]
         return b"".join(len(part.encode()).to_bytes(4, "big") + part.encode() for part in parts)
 
@@ -117,20 +117,19 @@ def key_id_of(sealed: Stored) -> str:
     return sealed[2 : 2 + sealed[1]].decode("ascii", "replace")
 
 
-def seal(secret: Secret, place: SealContext) -> bytes:
-    """Closes a secret for one place under the newest of `CHAINWEB_SEAL_KEYS`."""
+def seal(secret: Secret, context: SealContext) -> bytes:
+    """Seal a secret for one context under the newest of `CHAINWEB_SEAL_KEYS`."""
     keys = _seal_keys(settings.CHAINWEB_SEAL_KEYS)
     if not keys:
         raise SealingError("CHAINWEB_SEAL_KEYS is not set: nothing can be sealed.")
     key_id, key = next(iter(keys.items()))
     nonce = os.urandom(NONCE_BYTES)
-    return (
-        _head(AES_GCM, key_id) + nonce + key.encrypt(nonce, secret.reveal().encode(), place.bound())
-    )
+    closed = key.encrypt(nonce, secret.reveal().encode(), context.bound())
+    return _head(AES_GCM, key_id) + nonce + closed
 
 
-def open_sealed(sealed: Stored, place: SealContext) -> Secret:
-    """Opens what `seal` closed for this very place; anything else raises `SealingError`."""
+def open_sealed(sealed: Stored, context: SealContext) -> Secret:
+    """Open what `seal` sealed for this very context; anything else raises `SealingError`."""
     sealed = bytes(sealed)
     key_id = key_id_of(sealed)
     key = _seal_keys(settings.CHAINWEB_SEAL_KEYS).get(key_id)
@@ -138,14 +137,15 @@ def open_sealed(sealed: Stored, place: SealContext) -> Secret:
         raise SealingError(f"No key {key_id!r} in CHAINWEB_SEAL_KEYS opens this value.")
     body = sealed[2 + sealed[1] :]
     try:
-        return Secret(key.decrypt(body[:NONCE_BYTES], body[NONCE_BYTES:], place.bound()).decode())
+        opened = key.decrypt(body[:NONCE_BYTES], body[NONCE_BYTES:], context.bound())
+        return Secret(opened.decode())
     except (InvalidTag, ValueError):
         raise SealingError(
             "A sealed value does not belong to the place it was found in, or was changed."
         ) from None
 
 
-def seal_to_workers(secret: Secret, place: SealContext) -> bytes:
+def seal_to_workers(secret: Secret, context: SealContext) -> bytes:
     """Seal a root's secret to the workers' public key.
 
     This process itself cannot open it again.
@@ -155,14 +155,11 @@ def seal_to_workers(secret: Secret, place: SealContext) -> bytes:
             "CHAINWEB_ROOT_PUBLIC_KEY is not set: root credentials cannot be stored."
         )
     key_id, key = _root_public_key(settings.CHAINWEB_ROOT_PUBLIC_KEY)
-    return _head(HPKE, key_id) + SUITE.encrypt(secret.reveal().encode(), key, info=place.bound())
+    return _head(HPKE, key_id) + SUITE.encrypt(secret.reveal().encode(), key, info=context.bound())
 
 
-def open_as_worker(sealed: Stored, place: SealContext) -> Secret:
-    """Open what `seal_to_workers` sealed.
-
-    Only workers have `CHAINWEB_ROOT_KEYS`.
-    """
+def open_as_worker(sealed: Stored, context: SealContext) -> Secret:
+    """Open what `seal_to_workers` sealed; only workers have `CHAINWEB_ROOT_KEYS`."""
     sealed = bytes(sealed)
     key_id = key_id_of(sealed)
     key = _root_keys(settings.CHAINWEB_ROOT_KEYS).get(key_id)
@@ -172,7 +169,7 @@ def open_as_worker(sealed: Stored, place: SealContext) -> Secret:
             " keys."
         )
     try:
-        return Secret(SUITE.decrypt(sealed[2 + sealed[1] :], key, info=place.bound()).decode())
+        return Secret(SUITE.decrypt(sealed[2 + sealed[1] :], key, info=context.bound()).decode())
     except (InvalidTag, ValueError):
         raise SealingError(
             "A root's sealed value does not belong to the place it was found in, or was changed."

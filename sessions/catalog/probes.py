@@ -74,7 +74,7 @@ def start_probe(draft: Draft, member: Membership, session: AwsSession | None) ->
         probe.settings = dict(draft.settings)
         probe.tested = digest(probe, draft.kind, draft.settings, draft.secrets, session)
         if draft.secrets:
-            probe.sealed_secrets = seal_root_secrets(draft.secrets, probe.place)
+            probe.sealed_secrets = seal_root_secrets(draft.secrets, probe.seal_context)
     probe.save()
     asked = draft.as_event(ProbeAsked)
     ledger.append(member.team_id, [Entry(asked, member.user.get_username(), session)])

@@ -228,7 +228,7 @@ def _write(draft: Draft, session: AwsSession, member: Membership, *, creating: b
         session.settings, session.sts_region = dict(draft.settings), draft.sts_region
         if draft.secrets:
             session.secret_version += 1
-            session.sealed_secrets = seal_root_secrets(draft.secrets, session.place)
+            session.sealed_secrets = seal_root_secrets(draft.secrets, session.seal_context)
     session.save(force_insert=creating)
     if draft.assumer is not None:
         fields = {**draft.link_fields(), "author": member.user}

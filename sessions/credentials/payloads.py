@@ -32,7 +32,7 @@ def seal_credentials(row: Credential, credentials: AwsCredentials, generation: i
         }
     )
     close = sealing.seal_to_workers if row.level == 0 else sealing.seal
-    return close(Secret(text), row.place(generation))
+    return close(Secret(text), row.seal_context(generation))
 
 
 def open_credentials(row: Credential) -> AwsCredentials:
@@ -46,7 +46,7 @@ def open_credentials(row: Credential) -> AwsCredentials:
     if row.sealed is None:
         raise sealing.SealingError("There is nothing sealed in this row.")
     unlock = sealing.open_as_worker if row.level == 0 else sealing.open_sealed
-    parts = json.loads(unlock(row.sealed, row.place(row.generation)).reveal())
+    parts = json.loads(unlock(row.sealed, row.seal_context(row.generation)).reveal())
     if not _fits(parts, row):
         raise sealing.SealingError("The key id or the end beside a sealed value was changed.")
     return AwsCredentials(
@@ -69,22 +69,22 @@ def _fits(sealed: Mapping[str, Any], row: Credential) -> bool:
     )
 
 
-def seal_root_secrets(secrets: Mapping[str, Secret], place: SealContext) -> bytes:
+def seal_root_secrets(secrets: Mapping[str, Secret], context: SealContext) -> bytes:
     """Closes a root's secrets to the workers' key."""
     return sealing.seal_to_workers(
-        Secret(json.dumps({name: value.reveal() for name, value in secrets.items()})), place
+        Secret(json.dumps({name: value.reveal() for name, value in secrets.items()})), context
     )
 
 
-def open_root_secrets(sealed: Stored | None, place: SealContext) -> dict[str, Secret]:
+def open_root_secrets(sealed: Stored | None, context: SealContext) -> dict[str, Secret]:
     """Opens them again; only in a worker."""
     if sealed is None:
         return {}
-    parts = json.loads(sealing.open_as_worker(sealed, place).reveal())
+    parts = json.loads(sealing.open_as_worker(sealed, context).reveal())
     return {name: Secret(value) for name, value in parts.items()}
 
 
 def root_credentials(root: AwsSession, region: str) -> AwsCredentials:
     """The root's own credentials, by its kind. Raises `AwsError` (hop 0) or `SealingError`."""
-    secrets = open_root_secrets(root.sealed_secrets, root.place)
+    secrets = open_root_secrets(root.sealed_secrets, root.seal_context)
     return ROOT_KINDS[root.kind].get_credentials(root.settings, secrets, {}, region)

@@ -82,7 +82,7 @@ def _with_people() -> LeasedQuerySet[Approval]:
 
 def _state(approval: Approval) -> Secret:
     assert approval.sealed_state is not None
-    return sealing.open_as_worker(approval.sealed_state, approval.place(approval.version))
+    return sealing.open_as_worker(approval.sealed_state, approval.seal_context(approval.version))
 
 
 def _advance(approval: Approval) -> ApprovalStatus:
@@ -112,7 +112,7 @@ def _listed(approval: Approval) -> dict[str, Any]:
     if not (approval.good_until and approval.good_until > database_now()):
         advanced = _advance(approval)
         version = approval.version + 1
-        sealed = sealing.seal_to_workers(advanced.state, approval.place(version))
+        sealed = sealing.seal_to_workers(advanced.state, approval.seal_context(version))
         if not approval.write(sealed_state=sealed, version=version, good_until=advanced.good_until):
             return {}
         approval.sealed_state, approval.version = sealed, version
@@ -128,7 +128,7 @@ def _begin(approval: Approval) -> None:
         url=page.url,
         user_code=page.user_code,
         page_ends_at=page.expires_at,
-        sealed_state=sealing.seal_to_workers(page.state, approval.place(version)),
+        sealed_state=sealing.seal_to_workers(page.state, approval.seal_context(version)),
         version=version,
         problem=None,
         due_at=database_now() + timedelta(seconds=page.interval_seconds),
@@ -148,7 +148,7 @@ def _store(approval: Approval, advanced: ApprovalStatus, now: datetime) -> bool:
         stage = ApprovalStage.OVER if advanced.problem else ApprovalStage.GIVEN
     changes: dict[str, Any] = {
         "stage": stage,
-        "sealed_state": sealing.seal_to_workers(advanced.state, approval.place(version)),
+        "sealed_state": sealing.seal_to_workers(advanced.state, approval.seal_context(version)),
         "version": version,
         "good_until": advanced.good_until,
         "problem": _problem(approval, advanced, now),

@@ -159,7 +159,7 @@ class DatabaseStore:
     def key(self) -> AwsCredentials:
         root = self.row.root
         _, secret_name = _names(root)
-        secret = open_root_secrets(root.sealed_secrets, root.place).get(secret_name)
+        secret = open_root_secrets(root.sealed_secrets, root.seal_context).get(secret_name)
         if secret is None:
             raise Rejected(
                 "NoSecret", 0, "The root's key is not stored.", "Enter the root's key again."
@@ -169,7 +169,7 @@ class DatabaseStore:
     def new_key(self) -> AwsCredentials:
         assert self.row.sealed_new is not None
         return AwsCredentials(
-            self.row.new_key_id, sealing.open_as_worker(self.row.sealed_new, self.row.place)
+            self.row.new_key_id, sealing.open_as_worker(self.row.sealed_new, self.row.seal_context)
         )
 
     def signing(self) -> AwsCredentials:
@@ -190,7 +190,7 @@ class DatabaseStore:
         return open_credentials(cached)
 
     def keep(self, new: AwsCredentials, created_at: datetime) -> None:
-        sealed = sealing.seal_to_workers(new.secret_access_key, self.row.place)
+        sealed = sealing.seal_to_workers(new.secret_access_key, self.row.seal_context)
         with self._team_locked(PATIENT_SECONDS):  # AWS shows a key's secret once
             self._take(
                 Step.CREATE,
@@ -217,12 +217,12 @@ class DatabaseStore:
                     "Rotate the new key.",
                 )
             cached = root_row(root)
-            secrets = open_root_secrets(root.sealed_secrets, root.place)
+            secrets = open_root_secrets(root.sealed_secrets, root.seal_context)
             secrets[secret_name] = self.new_key().secret_access_key
             root.settings = {**root.settings, id_name: self.row.new_key_id}
             root.secret_version += 1
             root.version += 1
-            root.sealed_secrets = seal_root_secrets(secrets, root.place)
+            root.sealed_secrets = seal_root_secrets(secrets, root.seal_context)
             root.save(
                 update_fields=[
                     "settings",

@@ -107,7 +107,7 @@ def prepare_root_request(row: Credential) -> RootRequest | Rejection | Deferred:
                     return state
                 if state is not None:
                     given[challenge.name] = state
-        secrets = open_root_secrets(root.sealed_secrets, root.place)
+        secrets = open_root_secrets(root.sealed_secrets, root.seal_context)
         typed, too_old = codes.consume_codes(row)
     except AwsError as error:
         return Rejection(error)

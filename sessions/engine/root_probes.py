@@ -47,9 +47,9 @@ def run_root_probe(probe_id: str) -> None:
         return
     session = probe.session
     try:
-        secrets = open_root_secrets(probe.sealed_secrets, probe.place)
+        secrets = open_root_secrets(probe.sealed_secrets, probe.seal_context)
         if not secrets and session is not None:
-            secrets = open_root_secrets(session.sealed_secrets, session.place)
+            secrets = open_root_secrets(session.sealed_secrets, session.seal_context)
         identity = call_with_fallback(
             route_for(_account(probe), probe.region),
             lambda region: _identity(probe, secrets, region),

@@ -34,18 +34,18 @@ def reseal_all() -> Resealed:
         _move(
             row,
             "sealed",
-            row.place(row.generation),
+            row.seal_context(row.generation),
             seal_key,
             sealing.open_sealed,
             sealing.seal,
             total,
         )
-    for column, place, rows in _sealed_to_workers():
+    for column, context_of, rows in _sealed_to_workers():
         for row in _with_value(rows, column):
             _move(
                 row,
                 column,
-                place(row),
+                context_of(row),
                 root_key,
                 sealing.open_as_worker,
                 sealing.seal_to_workers,
@@ -56,14 +56,18 @@ def reseal_all() -> Resealed:
 
 
 def _sealed_to_workers() -> list[tuple[str, Callable[[Any], SealContext], QuerySet[Any]]]:
-    """(column, the place of a row's value, the rows) for all that only workers open."""
+    """List (column, the seal context of a row, the rows) of all that only workers open."""
     return [
-        ("sealed", lambda row: row.place(row.generation), Credential.objects.filter(level=0)),
-        ("sealed_secrets", lambda row: row.place, AwsSession.objects.all()),
-        ("sealed_secrets", lambda row: row.place, Probe.objects.all()),
-        ("sealed", lambda row: row.place, RootAnswer.objects.select_related("credential")),
-        ("sealed_state", lambda row: row.place(row.version), Approval.objects.all()),
-        ("sealed_new", lambda row: row.place, KeyRotation.objects.all()),
+        (
+            "sealed",
+            lambda row: row.seal_context(row.generation),
+            Credential.objects.filter(level=0),
+        ),
+        ("sealed_secrets", lambda row: row.seal_context, AwsSession.objects.all()),
+        ("sealed_secrets", lambda row: row.seal_context, Probe.objects.all()),
+        ("sealed", lambda row: row.seal_context, RootAnswer.objects.select_related("credential")),
+        ("sealed_state", lambda row: row.seal_context(row.version), Approval.objects.all()),
+        ("sealed_new", lambda row: row.seal_context, KeyRotation.objects.all()),
     ]
 
 
@@ -74,7 +78,7 @@ def _with_value(rows: QuerySet[Any], column: str) -> Iterator[Any]:
 def _move(
     row: Any,
     column: str,
-    place: SealContext,
+    context: SealContext,
     newest: str,
     unlock: Callable[[bytes, SealContext], Secret],
     lock: Callable[[Secret, SealContext], bytes],
@@ -85,7 +89,7 @@ def _move(
         if sealing.key_id_of(old) == newest:
             total.already += 1
             return
-        new = lock(unlock(old, place), place)
+        new = lock(unlock(old, context), context)
     except sealing.SealingError:
         total.unopened += 1
         return

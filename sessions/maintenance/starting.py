@@ -163,7 +163,7 @@ def _sealed_seeds() -> Iterable[str]:
 
 
 def _opens_root(root: AwsSession) -> None:
-    open_root_secrets(root.sealed_secrets, root.place)
+    open_root_secrets(root.sealed_secrets, root.seal_context)
 
 
 def refuse_to_start_without_keys(part: str) -> None:

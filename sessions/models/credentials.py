@@ -70,7 +70,7 @@ class Credential(Retried):
     def __str__(self) -> str:
         return f"{self.fingerprint[:12]} (hop {self.level})"
 
-    def place(self, generation: int) -> SealContext:
+    def seal_context(self, generation: int) -> SealContext:
         """Return where the secret of that generation is sealed for."""
         return SealContext(
             "chains_credential", "sealed", self.fingerprint, str(self.team_id), generation
@@ -176,5 +176,5 @@ class Probe(models.Model):
         return f"probe {self.id}"
 
     @property
-    def place(self) -> SealContext:
+    def seal_context(self) -> SealContext:
         return SealContext("chains_probe", "sealed_secrets", str(self.pk), str(self.team_id), 0)

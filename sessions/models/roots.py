@@ -30,7 +30,7 @@ class RootAnswer(models.Model):
         return f"{self.name} for {self.credential_id[:12]}"
 
     @property
-    def place(self) -> SealContext:
+    def seal_context(self) -> SealContext:
         return SealContext(
             "chains_rootanswer", "sealed", str(self.pk), str(self.credential.team_id), 0
         )
@@ -82,7 +82,7 @@ class Approval(Retried):
     def __str__(self) -> str:
         return f"{self.kind} {self.stage} ({self.key[:12]})"
 
-    def place(self, version: int) -> SealContext:
+    def seal_context(self, version: int) -> SealContext:
         return SealContext("chains_approval", "sealed_state", self.key, str(self.team_id), version)
 
 
@@ -127,5 +127,5 @@ class KeyRotation(Retried):
         return f"{self.old_key_id} of {self.root_id}, {self.step or 'asked'}"
 
     @property
-    def place(self) -> SealContext:
+    def seal_context(self) -> SealContext:
         return SealContext("chains_keyrotation", "sealed_new", str(self.pk), str(self.team_id), 0)

@@ -138,7 +138,7 @@ class AwsSession(models.Model):
         return parts[4] if len(parts) > 5 else ROOT_KINDS[self.kind].account(self.settings)
 
     @property
-    def place(self) -> SealContext:
+    def seal_context(self) -> SealContext:
         """Return where its secrets are sealed for."""
         return SealContext(
             "chains_awssession",

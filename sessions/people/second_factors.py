@@ -13,17 +13,17 @@ from sessions.sealing import SealContext
 from sessions.secret import Secret
 
 # The library that stores them says not for whom, so no row is bound in.
-PLACE = SealContext("mfa_authenticator", "data", "", "", 0)
+SEAL_CONTEXT = SealContext("mfa_authenticator", "data", "", "", 0)
 SEALED_FIELDS = ("secret", "seed")
 
 
 def seal_seed(seed: Secret) -> str:
-    return base64.b64encode(sealing.seal(seed, PLACE)).decode()
+    return base64.b64encode(sealing.seal(seed, SEAL_CONTEXT)).decode()
 
 
 def open_seed(sealed: str) -> Secret:
     """Raises `SealingError` for what `seal_seed` has not closed."""
-    return sealing.open_sealed(base64.b64decode(sealed), PLACE)
+    return sealing.open_sealed(base64.b64decode(sealed), SEAL_CONTEXT)
 
 
 def reseal_seeds(newest_key_id: str) -> tuple[int, int, int]:

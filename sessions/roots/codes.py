@@ -48,7 +48,7 @@ def submit_codes(root: AwsSession, member: Membership, typed: dict[str, str]) ->
     RootAnswer.objects.filter(credential=row).delete()
     for name, code in checked.items():
         answer = RootAnswer(credential=row, name=name, given_by=actor, given_at=now)
-        answer.sealed = sealing.seal_to_workers(code, answer.place)
+        answer.sealed = sealing.seal_to_workers(code, answer.seal_context)
         answer.save(force_insert=True)
     retry_now([row])
     answered = RootAnswered(credential=row.pk, what=tuple(sorted(checked)))
@@ -95,7 +95,7 @@ def consume_codes(row: Credential) -> tuple[list[TypedCode], bool]:
         given = [
             TypedCode(
                 each.name,
-                sealing.open_as_worker(each.sealed, each.place),
+                sealing.open_as_worker(each.sealed, each.seal_context),
                 each.given_by,
                 each.given_at,
             )
@@ -116,7 +116,7 @@ def restore_codes(row: Credential, given: Sequence[TypedCode]) -> bool:
         return False
     for each in given:
         answer = RootAnswer(credential=row, name=each.name, given_by=each.by, given_at=each.at)
-        answer.sealed = sealing.seal_to_workers(each.code, answer.place)
+        answer.sealed = sealing.seal_to_workers(each.code, answer.seal_context)
         answer.save(force_insert=True)
     return True
 

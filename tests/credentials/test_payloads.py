@@ -89,7 +89,7 @@ def sealed_before(row, credentials):
             "session_token": credentials.session_token.reveal(),
         }
     )
-    return sealing.seal(Secret(text), row.place(row.generation))
+    return sealing.seal(Secret(text), row.seal_context(row.generation))
 
 
 def test_what_was_sealed_before_the_upgrade_is_handed_out_still(house):
@@ -103,7 +103,7 @@ def test_what_was_sealed_before_the_upgrade_is_handed_out_still(house):
 
 def test_an_older_process_opens_what_a_newer_one_sealed(house):
     row = credential_of(active(house))
-    parts = json.loads(sealing.open_sealed(row.sealed, row.place(row.generation)).reveal())
+    parts = json.loads(sealing.open_sealed(row.sealed, row.seal_context(row.generation)).reveal())
     assert {"secret_access_key", "session_token"} <= parts.keys()
 
 

@@ -1,7 +1,8 @@
 """Run a production installation by hand.
 
 The very commands of docker-compose.yml, with the environments that it gives them,
-against PostgreSQL and Redis and the strict STS."""
+against PostgreSQL and Redis and the strict STS.
+"""
 
 import http.client
 import json
@@ -286,7 +287,7 @@ from sessions.models import AwsSession
 from sessions import sealing
 root = AwsSession.objects.get(pk="{root_id}")
 try:
-    sealing.open_as_worker(root.sealed_secrets, root.place)
+    sealing.open_as_worker(root.sealed_secrets, root.seal_context)
     print("opened")
 except sealing.SealingError:
     print("SealingError")

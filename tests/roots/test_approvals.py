@@ -155,7 +155,9 @@ def test_the_state_is_sealed_to_the_workers_and_no_token_is_anywhere_else(
     [access_token] = center.rules.logins
     assert (
         access_token
-        in sealing.open_as_worker(approval.sealed_state, approval.place(approval.version)).reveal()
+        in sealing.open_as_worker(
+            approval.sealed_state, approval.seal_context(approval.version)
+        ).reveal()
     )
     assert access_token.encode() not in bytes(approval.sealed_state)
     assert access_token not in repr(Approval.objects.values()) + repr(
@@ -208,10 +210,10 @@ def test_an_expired_token_is_renewed_when_needed_without_the_person(house, cente
     Approval.objects.update(good_until=database_now())
     center.rules.clock_ahead_seconds = 3700
     state = approval_of(root, house.ben)
-    said = sealing.open_as_worker(state.sealed_state, state.place(state.version)).reveal()
+    said = sealing.open_as_worker(state.sealed_state, state.seal_context(state.version)).reveal()
     parts = json.loads(said)
     parts["tokens"]["expires_at"] = database_now().isoformat()
-    sealed = sealing.seal_to_workers(Secret(json.dumps(parts)), state.place(state.version))
+    sealed = sealing.seal_to_workers(Secret(json.dumps(parts)), state.seal_context(state.version))
     Approval.objects.update(sealed_state=sealed)
     Credential.objects.filter(level=0).update(expires_at=database_now())
     Credential.objects.filter(level=1).update(due_at=database_now())

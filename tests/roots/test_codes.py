@@ -160,7 +160,7 @@ def test_a_code_is_sealed_to_the_workers_and_gone_before_aws_is_asked(
     keys = settings.CHAINWEB_ROOT_KEYS
     settings.CHAINWEB_ROOT_KEYS = ""
     with pytest.raises(SealingError):
-        sealing.open_as_worker(stored.sealed, stored.place)
+        sealing.open_as_worker(stored.sealed, stored.seal_context)
     settings.CHAINWEB_ROOT_KEYS = keys
     seen = []
     take = codes.consume_codes
