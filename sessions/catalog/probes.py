@@ -15,7 +15,7 @@ from sessions.catalog.sessions import Draft, begin_saving, check_place
 from sessions.catalog.tested import digest
 from sessions.chains.requests import ensure_credentials, plan
 from sessions.chains.rules import check_chain, check_link, check_name
-from sessions.credentials.outcomes import not_its_own, problem_of
+from sessions.credentials.outcomes import problem_of, wrong_pointer
 from sessions.credentials.payloads import seal_root_secrets
 from sessions.db.clock import database_now
 from sessions.ledger import Entry
@@ -105,7 +105,7 @@ class ProbeReport:
 def report_on(probe: Probe) -> ProbeReport:
     """Return a probe's state: as a worker wrote it for a root, as its credential's for a chain."""
     if probe.credential is not None and probe.credential.team_id != probe.team_id:
-        foreign = problem_of(not_its_own(probe.credential.level))
+        foreign = problem_of(wrong_pointer(probe.credential.level))
         return ProbeReport(str(probe.pk), ProbeState.FAILED, problem=foreign)
     if probe.credential is None:
         stored = probe.result.get("problem")

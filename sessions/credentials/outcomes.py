@@ -111,7 +111,7 @@ def cannot_open(level: int, reason: str) -> AwsError:
     )
 
 
-def not_its_own(level: int) -> AwsError:
+def wrong_pointer(level: int) -> AwsError:
     """Report a row that points to another team or request: the table was tampered with."""
     return Rejected(
         code="WrongPointer",

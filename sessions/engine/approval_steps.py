@@ -2,8 +2,8 @@
 
 asked -> open: the page is there (`_begin`).
 open -> open, given, over: what AWS says of it (`_store`).
-given -> given, over: the state is renewed, and lists are fetched (`usable_state`, `_listed`).
-asked, open -> over: rejected, or no answer for as long as the page is open (`_put_off`).
+given -> given, over: the state is renewed, and lists are fetched (`usable_state`, `_fetch_lists`).
+asked, open -> over: rejected, or no answer for as long as the page is open (`_postpone`).
 
 The state that the root's kind keeps of it is sealed to the workers. Whoever advances it holds the
 row, since what AWS gives for a state is often good once; what comes of it is stored before it is
@@ -30,7 +30,7 @@ from sessions.locks.held_up import PATIENT_SECONDS, passed_over, wait_for
 from sessions.models import Approval, ApprovalStage, AwsSession, Credential, Problem
 from sessions.models.leased import LeasedQuerySet
 from sessions.roots import choices, codes
-from sessions.roots.approvals import key_of, scope_of
+from sessions.roots.approvals import approval_key, approval_scope
 from sessions.sealing import SealingError
 from sessions.secret import Secret
 
@@ -54,7 +54,7 @@ def usable_state(root: AwsSession, person: str) -> Secret | Deferred | None:
 
     `Deferred` if another worker is just advancing it. Raises `AwsError` or `SealingError`.
     """
-    key = key_of(root, person)
+    key = approval_key(root, person)
     approval = Approval.objects.filter(pk=key).first()
     if approval is None or approval.sealed_state is None:
         return None
@@ -66,14 +66,14 @@ def usable_state(root: AwsSession, person: str) -> Secret | Deferred | None:
     if held is None:
         return Deferred(DEFERRED_FOR)
     try:
-        advanced = _advance(held)
+        status = _advance(held)
     except SealingError:
         held.release()
         raise
     except AwsError as error:
         held.release(**({"problem": problem_of(error, since=now)} if error.retryable else {}))
         raise
-    return advanced.state if _store(held, advanced, now) else Deferred(DEFERRED_FOR)
+    return status.state if _store(held, status, now) else Deferred(DEFERRED_FOR)
 
 
 def _with_people() -> LeasedQuerySet[Approval]:
@@ -97,26 +97,26 @@ def _work_on(approval: Approval) -> None:
             case ApprovalStage.OPEN:
                 _store(approval, _advance(approval), database_now())
             case _:
-                approval.release(due_at=None, **_listed(approval))
+                approval.release(due_at=None, **_fetch_lists(approval))
     except AwsError as error:
-        _put_off(approval, error)
+        _postpone(approval, error)
     except SealingError as error:
         log.error("an approval's state does not open", approval=approval.pk, reason=str(error))
-        _put_off(approval, cannot_open(0, str(error)))
+        _postpone(approval, cannot_open(0, str(error)))
 
 
-def _listed(approval: Approval) -> dict[str, Any]:
+def _fetch_lists(approval: Approval) -> dict[str, Any]:
     """Fetch the lists that somebody waits for; a state that has expired is advanced first."""
     if approval.sealed_state is None:
         return {"wanted": {}}
     if not (approval.good_until and approval.good_until > database_now()):
-        advanced = _advance(approval)
+        status = _advance(approval)
         version = approval.version + 1
-        sealed = sealing.seal_to_workers(advanced.state, approval.seal_context(version))
-        if not approval.write(sealed_state=sealed, version=version, good_until=advanced.good_until):
+        sealed = sealing.seal_to_workers(status.state, approval.seal_context(version))
+        if not approval.write(sealed_state=sealed, version=version, good_until=status.good_until):
             return {}
         approval.sealed_state, approval.version = sealed, version
-    return choices.fetch(approval, _state(approval))
+    return choices.fetch_lists(approval, _state(approval))
 
 
 def _begin(approval: Approval) -> None:
@@ -135,23 +135,23 @@ def _begin(approval: Approval) -> None:
     )
 
 
-def _store(approval: Approval, advanced: ApprovalStatus, now: datetime) -> bool:
+def _store(approval: Approval, status: ApprovalStatus, now: datetime) -> bool:
     """Store an approval's new stage.
 
     Once it is given, what waited for it is tried; if it failed, its problem is shown.
     """
-    again = advanced.ask_again_seconds
+    again = status.ask_again_seconds
     version = approval.version + 1
     if again is not None:
         stage = ApprovalStage(approval.stage)
     else:
-        stage = ApprovalStage.OVER if advanced.problem else ApprovalStage.GIVEN
+        stage = ApprovalStage.OVER if status.problem else ApprovalStage.GIVEN
     changes: dict[str, Any] = {
         "stage": stage,
-        "sealed_state": sealing.seal_to_workers(advanced.state, approval.seal_context(version)),
+        "sealed_state": sealing.seal_to_workers(status.state, approval.seal_context(version)),
         "version": version,
-        "good_until": advanced.good_until,
-        "problem": _problem(approval, advanced, now),
+        "good_until": status.good_until,
+        "problem": _problem(approval, status, now),
         "due_at": now + timedelta(seconds=again) if again is not None else None,
     }
     if again is None:
@@ -164,23 +164,23 @@ def _store(approval: Approval, advanced: ApprovalStatus, now: datetime) -> bool:
         if stage != approval.stage:
             if stage == ApprovalStage.GIVEN:
                 codes.retry_now(_waiting_roots(approval))
-            _tell(approval, stage, advanced)
+            _append_event(approval, stage, status)
     return True
 
 
-def _problem(approval: Approval, advanced: ApprovalStatus, now: datetime) -> Problem | None:
+def _problem(approval: Approval, status: ApprovalStatus, now: datetime) -> Problem | None:
     """Describe what stands in the way of an approval.
 
     Also a lost answer: AWS often gives it only once for a state.
     """
-    if advanced.problem is None:
+    if status.problem is None:
         return None
-    problem = problem_of(advanced.problem, since=now)
+    problem = problem_of(status.problem, since=now)
     had_no_answer = approval.problem is not None and approval.problem.retrying
     if (
         had_no_answer
-        and advanced.ask_again_seconds is None
-        and advanced.problem.code == "ApprovalNeeded"
+        and status.ask_again_seconds is None
+        and status.problem.code == "ApprovalNeeded"
     ):
         return replace(
             problem,
@@ -189,14 +189,14 @@ def _problem(approval: Approval, advanced: ApprovalStatus, now: datetime) -> Pro
     return problem
 
 
-def _tell(approval: Approval, stage: ApprovalStage, advanced: ApprovalStatus) -> None:
+def _append_event(approval: Approval, stage: ApprovalStage, status: ApprovalStatus) -> None:
     who = approval.user.get_username() if approval.user else approval.asked_by
     kind, scope, people = approval.kind, approval.scope[:500], (who,)
     if stage == ApprovalStage.GIVEN:
         given = ApprovalGiven(people=people, kind=kind, scope=scope)
         ledger.append(approval.team_id, [Entry(given, who)])
-    elif advanced.problem:
-        why = advanced.problem.code
+    elif status.problem:
+        why = status.problem.code
         ended = ApprovalEnded(people=people, kind=kind, scope=scope, why=why)
         ledger.append(approval.team_id, [Entry(ended, who)])
 
@@ -211,19 +211,19 @@ def _waiting_roots(approval: Approval) -> list[Credential]:
         for row in rows.select_related("root")
         if row.is_cached_root
         and row.request.get("person", "") == person
-        and scope_of(row.root) == approval.scope
+        and approval_scope(row.root) == approval.scope
         and not row.is_live(now)
     ]
 
 
-def _put_off(approval: Approval, error: AwsError) -> None:
-    """AWS could not say, or refuses: it is asked again where that can help."""
+def _postpone(approval: Approval, error: AwsError) -> None:
+    """Retry later where that can help; else end the approval with the problem."""
     now = database_now()
     problem = problem_of(error, since=now)
     ends = approval.page_ends_at or approval.asked_at + timedelta(minutes=10)
     if error.retryable and now < ends:
         approval.release(problem=problem, due_at=now + max(backoff(3), timedelta(seconds=1)))
     elif approval.stage == ApprovalStage.GIVEN:
-        approval.release(due_at=None, **choices.refused(approval, problem))
+        approval.release(due_at=None, **choices.failed_lists(approval, problem))
     else:
         approval.release(problem=problem, due_at=None, stage=ApprovalStage.OVER)

@@ -26,7 +26,7 @@ from sessions.credentials.outcomes import (
     Rejection,
     as_proved,
     is_about_the_signer,
-    not_its_own,
+    wrong_pointer,
 )
 from sessions.engine.account_queues import AccountQueue, Call
 from sessions.engine.parents import RootRequest
@@ -115,7 +115,7 @@ def assume(call: Call) -> Outcome:
         if hop.fingerprint(str(row.team_id), str(row.parent_id)) != row.pk:
             # Another team's parent, or another role: what came of it would be handed out under this
             # row's name.
-            return Rejection(not_its_own(row.level))
+            return Rejection(wrong_pointer(row.level))
         answer = assume_role(hop, call.source, call.region, row.level, signed=call.signed)
     except AwsError as error:
         return Rejection(as_proved(error, row, call.signed), signed_with=_signed_with(call))

@@ -25,8 +25,8 @@ from sessions.credentials.outcomes import (
     Rejection,
     TypedCode,
     cannot_open,
-    not_its_own,
     trips_breaker,
+    wrong_pointer,
 )
 from sessions.credentials.payloads import open_credentials, open_root_secrets, root_credentials
 from sessions.credentials.timing import DEFERRED_FOR, PARENT_MARGIN
@@ -95,7 +95,7 @@ def prepare_root_request(row: Credential) -> RootRequest | Rejection | Deferred:
     """
     root, kind = row.root, ROOT_KINDS[row.root.kind]
     if root.team_id != row.team_id:
-        return Rejection(not_its_own(0))
+        return Rejection(wrong_pointer(0))
     if not is_current(row):
         return Deferred(UNTIL_MOVED)
     given: dict[str, Secret] = {}
@@ -137,7 +137,7 @@ def parent_credentials(parent: Credential) -> AwsCredentials | Rejection | Block
     """Open a parent's credentials if they can be used now; else say why not."""
     try:
         if parent.level == 0 and parent.root.team_id != parent.team_id:
-            return Rejection(not_its_own(0))
+            return Rejection(wrong_pointer(0))
         if parent.level == 0 and not parent.is_cached_root:
             if not is_current(parent):
                 return Deferred(UNTIL_MOVED)

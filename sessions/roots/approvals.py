@@ -28,14 +28,16 @@ from sessions.permissions import working_members
 FORGOTTEN_AFTER = timedelta(days=1)
 
 
-def scope_of(root: AwsSession) -> str:
-    """The roots of a kind with the same scope share a person's approval."""
+def approval_scope(root: AwsSession) -> str:
+    """Name what an approval is good for: roots of a kind with one scope share a person's."""
     return ROOT_KINDS[root.kind].approval_scope(root.settings) or f"root {root.pk}"
 
 
-def key_of(root: AwsSession, person: str) -> str:
-    """`person` is the id of whoever approves, or empty where one approval is everybody's."""
-    parts = json.dumps([str(root.team_id), root.kind, scope_of(root), person], ensure_ascii=True)
+def approval_key(root: AwsSession, person: str) -> str:
+    """Return the key of an approval; `person` is a user's id, empty where it is everybody's."""
+    parts = json.dumps(
+        [str(root.team_id), root.kind, approval_scope(root), person], ensure_ascii=True
+    )
     return hashlib.sha256(parts.encode()).hexdigest()
 
 
@@ -48,8 +50,8 @@ def person_for(root: AwsSession, user: User) -> str:
 
 
 def approval_of(root: AwsSession, member: Membership) -> Approval | None:
-    """The member's approval for that root, in whatever stage."""
-    return Approval.objects.filter(pk=key_of(root, person_for(root, member.user))).first()
+    """Return the member's approval for a root, whatever its stage."""
+    return Approval.objects.filter(pk=approval_key(root, person_for(root, member.user))).first()
 
 
 @transaction.atomic
@@ -77,14 +79,14 @@ def ask_approval(root: AwsSession, member: Membership) -> Approval:
         "fence": uuid.uuid4(),
     }
     approval, _ = Approval.objects.update_or_create(
-        pk=key_of(root, person),
+        pk=approval_key(root, person),
         defaults=asked,
         create_defaults={
             **asked,
             "team_id": member.team_id,
             "user": member.user if person else None,
             "kind": root.kind,
-            "scope": scope_of(root),
+            "scope": approval_scope(root),
         },
     )
     ledger.append(root.team_id, [Entry(ApprovalAsked(kind=root.kind), actor, root)])
@@ -98,7 +100,7 @@ def end_approval(root: AwsSession, member: Membership) -> bool:
     Credentials issued with it live on to their end, but are not renewed.
     """
     lock_team(root.team_id)
-    gone, _ = Approval.objects.filter(pk=key_of(root, person_for(root, member.user))).delete()
+    gone, _ = Approval.objects.filter(pk=approval_key(root, person_for(root, member.user))).delete()
     if gone:
         ended = ApprovalEnded(kind=root.kind, why="forgotten on request")
         ledger.append(root.team_id, [Entry(ended, member.user.get_username(), root)])
@@ -115,6 +117,6 @@ def delete_unneeded() -> int:
     gone = [*of_nobody.values_list("pk", flat=True), *over.values_list("pk", flat=True)]
     for approval in Approval.objects.exclude(pk__in=gone).only("pk", "team", "kind", "scope"):
         roots = AwsSession.objects.filter(team=approval.team_id, kind=approval.kind)
-        if approval.scope not in {scope_of(root) for root in roots}:
+        if approval.scope not in {approval_scope(root) for root in roots}:
             gone.append(approval.pk)
     return Approval.objects.filter(pk__in=gone).delete()[0] if gone else 0

@@ -1,9 +1,8 @@
-"""Fetch the lists that a person picks a root's setting from, by the person's own approval.
+"""Fetch the lists that a person picks a root's settings from, by the person's own approval.
 
-Only a worker can ask AWS for them.
-
-Who wants one says so on their approval (`wanted`), a worker fetches it (`listed`): {key: {"at",
-"choices" or "problem"}}, read as `Listed`.
+Only a worker can ask AWS for them. A request for a list is stored in the person's approval
+(`wanted`). The worker stores the list there as well (`listed`): {key: {"at", "choices" or
+"problem"}}, read as `ChoiceList`.
 """
 
 import json
@@ -24,8 +23,8 @@ FRESH = timedelta(minutes=5)
 
 
 @dataclass(frozen=True)
-class Listed:
-    """Hold what a worker has found: what there is to pick, or what stood in the way."""
+class ChoiceList:
+    """Hold a list that a worker has fetched, or the problem that it met."""
 
     choices: list[Choice]
     problem: Problem | None = None
@@ -33,14 +32,14 @@ class Listed:
 
 @dataclass(frozen=True)
 class Picks:
-    """Hold the settings that are picked one after the other, and what is picked so far."""
+    """Hold the settings that are picked from lists, in order, and the values picked so far."""
 
     fields: Sequence[Field]
     chosen: dict[str, str]
 
     @classmethod
     def of(cls, fields: Sequence[Field], given: Mapping[str, str]) -> Self:
-        """Read what is given, up to the first field that is not: the later ones depend on it."""
+        """Read the given values up to the first that is missing, as later ones depend on it."""
         chosen: dict[str, str] = {}
         for field in fields:
             value = given.get(field.name, "")
@@ -56,18 +55,12 @@ class Picks:
 
 
 def picked_fields(root: AwsSession) -> list[Field]:
-    """Return the settings that are picked from lists, in order.
-
-    Each may depend on the one before.
-    """
+    """Return the settings that are picked from lists; each may depend on those before it."""
     return [field for field in ROOT_KINDS[root.kind].fields if field.from_list]
 
 
-def want(approval: Approval, name: str, settings: Mapping[str, str]) -> Listed | None:
-    """Return the list for that field under these settings.
-
-    None: a worker has to fetch it; wake one.
-    """
+def request_list(approval: Approval, name: str, settings: Mapping[str, str]) -> ChoiceList | None:
+    """Return the list for a field under these settings; None: a worker fetches it, wake one."""
     key = _key(name, settings)
     known: dict[str, Any] | None = approval.listed.get(key)
     now = database_now()
@@ -79,8 +72,8 @@ def want(approval: Approval, name: str, settings: Mapping[str, str]) -> Listed |
     return None
 
 
-def fetch(approval: Approval, state: Secret) -> dict[str, Any]:
-    """In a worker that holds the row: asks AWS for what is wanted; the columns to write."""
+def fetch_lists(approval: Approval, state: Secret) -> dict[str, Any]:
+    """Fetch the wanted lists from AWS, in a worker that holds the row; return columns to write."""
     listed = dict(approval.listed)
     for key, wanted in approval.wanted.items():
         entry: dict[str, Any] = {"at": database_now().isoformat()}
@@ -95,8 +88,8 @@ def fetch(approval: Approval, state: Secret) -> dict[str, Any]:
     return {"wanted": {}, "listed": _newest(listed)}
 
 
-def refused(approval: Approval, problem: Problem) -> dict[str, Any]:
-    """The columns to write where nothing can be fetched at all."""
+def failed_lists(approval: Approval, problem: Problem) -> dict[str, Any]:
+    """Return the columns to write where no list can be fetched."""
     entry = {"at": database_now().isoformat(), "problem": problem.to_json()}
     return {
         "wanted": {},
@@ -104,9 +97,9 @@ def refused(approval: Approval, problem: Problem) -> dict[str, Any]:
     }
 
 
-def _read(entry: Mapping[str, Any]) -> Listed:
+def _read(entry: Mapping[str, Any]) -> ChoiceList:
     problem = entry.get("problem")
-    return Listed(
+    return ChoiceList(
         [Choice(value, label) for value, label in entry.get("choices", [])],
         Problem.from_json(problem) if problem else None,
     )

@@ -17,7 +17,7 @@ from sessions.aws.errors import AwsError, Rejected, WaitingForPerson
 from sessions.aws.names import regions
 from sessions.aws.roots import (
     ROOT_KINDS,
-    Approval,
+    ApprovalPage,
     ApprovalStatus,
     Challenge,
     Choice,
@@ -286,7 +286,7 @@ class Vault(RootKind):
         return (Challenge("approval", "Approval", "Approve it.", approval=True),)
 
     def begin(self, settings, state, region):
-        return Approval(
+        return ApprovalPage(
             "https://vault.example/",
             "ABCD",
             datetime.now(UTC) + timedelta(minutes=1),

@@ -227,7 +227,7 @@ def test_an_expired_token_is_renewed_when_needed_without_the_person(house, cente
 def test_two_workers_do_not_use_one_refresh_token_twice(house, center, root):
     approve(house, center, root)
     Approval.objects.update(good_until=database_now())
-    key = approvals.key_of(root, str(house.ben.user_id))
+    key = approvals.approval_key(root, str(house.ben.user_id))
     held = Approval.objects.hold(key)
     assert isinstance(usable_state(root, str(house.ben.user_id)), Deferred)
     held.release()
@@ -236,7 +236,7 @@ def test_two_workers_do_not_use_one_refresh_token_twice(house, center, root):
 
 def test_a_worker_that_returns_after_its_lease_stores_nothing(house, center, root):
     ask_approval(root, house.ben)
-    key = approvals.key_of(root, str(house.ben.user_id))
+    key = approvals.approval_key(root, str(house.ben.user_id))
     late = Approval.objects.hold(key)
     ask_approval(root, house.ben)
     approval_steps._begin(late)
@@ -270,21 +270,30 @@ def test_a_worker_lists_accounts_and_roles_for_whoever_approved(house, center):
     root = portal(house, center)
     approve(house, center, root, house.ada)
     assert prompts.at_root(root, house.ada, database_now()).needs_choice
-    assert choices.want(approval_of(root, house.ada), "account_id", {}) is None
+    assert choices.request_list(approval_of(root, house.ada), "account_id", {}) is None
     work_due()
-    listed = choices.want(approval_of(root, house.ada), "account_id", {})
+    listed = choices.request_list(approval_of(root, house.ada), "account_id", {})
     assert [each.label for each in listed.choices] == [f"Production ({ACCOUNT})"]
-    assert choices.want(approval_of(root, house.ada), "role_name", {"account_id": ACCOUNT}) is None
-    work_due()
-    listed = choices.want(approval_of(root, house.ada), "role_name", {"account_id": ACCOUNT})
-    assert [each.value for each in listed.choices] == ["Deploy", "ReadOnly"]
-    center.sign_out("ada")
     assert (
-        choices.want(approval_of(root, house.ada), "role_name", {"account_id": "999999999999"})
+        choices.request_list(approval_of(root, house.ada), "role_name", {"account_id": ACCOUNT})
         is None
     )
     work_due()
-    listed = choices.want(approval_of(root, house.ada), "role_name", {"account_id": "999999999999"})
+    listed = choices.request_list(
+        approval_of(root, house.ada), "role_name", {"account_id": ACCOUNT}
+    )
+    assert [each.value for each in listed.choices] == ["Deploy", "ReadOnly"]
+    center.sign_out("ada")
+    assert (
+        choices.request_list(
+            approval_of(root, house.ada), "role_name", {"account_id": "999999999999"}
+        )
+        is None
+    )
+    work_due()
+    listed = choices.request_list(
+        approval_of(root, house.ada), "role_name", {"account_id": "999999999999"}
+    )
     assert listed.problem.code == "ApprovalNeeded"
 
 

@@ -78,7 +78,7 @@ class Challenge:
 
 
 @dataclass(frozen=True)
-class Approval:
+class ApprovalPage:
     """Hold the page to approve on, its code, and until when (aware, UTC).
 
     Neither is a secret; the state is.
@@ -183,7 +183,7 @@ class RootKind(ABC):
         """
         return ""
 
-    def begin(self, settings: Mapping[str, str], state: Secret | None, region: str) -> Approval:
+    def begin(self, settings: Mapping[str, str], state: Secret | None, region: str) -> ApprovalPage:
         """Ask AWS for a page where a person can approve.
 
         `state` is what was kept before; what works of it goes on working.

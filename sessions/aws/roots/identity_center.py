@@ -13,7 +13,7 @@ from sessions.aws.identity_center import NotYet, Registration, Tokens
 from sessions.aws.identity_center_state import PortalState
 from sessions.aws.names import InvalidName, validate_region
 from sessions.aws.roots import (
-    Approval,
+    ApprovalPage,
     ApprovalStatus,
     Challenge,
     Choice,
@@ -121,7 +121,7 @@ class IdentityCenter(RootKind):
     def approval_scope(self, settings: Mapping[str, str]) -> str:
         return f"{settings.get('sso_region', '')} {settings.get('start_url', '')}"
 
-    def begin(self, settings: Mapping[str, str], state: Secret | None, region: str) -> Approval:
+    def begin(self, settings: Mapping[str, str], state: Secret | None, region: str) -> ApprovalPage:
         kept = PortalState.read(state)
         start_url, where = settings.get("start_url", ""), settings.get("sso_region", "")
         known = kept.client
@@ -142,7 +142,7 @@ class IdentityCenter(RootKind):
                 device = center.start_device_authorization(known, start_url, where)
         except AwsError as error:
             raise _explained(error) from None
-        return Approval(
+        return ApprovalPage(
             device.url,
             device.user_code,
             device.expires_at,

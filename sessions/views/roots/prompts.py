@@ -129,7 +129,7 @@ def _choose_page(
     field = picks.next
     if field is None:  # saving needs a POST
         raise Http404
-    listed = choices.want(approval, field.name, picks.chosen)
+    listed = choices.request_list(approval, field.name, picks.chosen)
     if listed is None:
         tasks.wake_for_approvals()
     context = {
