@@ -31,11 +31,13 @@ _ENGLISH = re.compile(
     r"([0-9]{1,2}):([0-9]{2}):([0-9]{2})(?: ([AP])M)?",
     re.ASCII,
 )
-_NAMES = """
+_OF_RECORDS = """
     eventVersion userIdentity eventTime eventSource eventName awsRegion sourceIPAddress userAgent
     errorCode errorMessage requestParameters responseElements additionalEventData requestID eventID
     readOnly resources eventType apiVersion managementEvent recipientAccountId serviceEventDetails
     sharedEventID vpcEndpointId eventCategory sessionCredentialFromConsole insightDetails
+"""
+_OF_PARTS = """
     type principalId arn accountId accessKeyId userName sessionContext invokedBy identityProvider
     onBehalfOf userId identityStoreArn credentialId inScopeOf issuerType credentialsIssuedTo
     attributes sessionIssuer webIdFederationData federatedProvider creationDate mfaAuthenticated
@@ -45,8 +47,10 @@ _NAMES = """
     federatedUser federatedUserId subjectFromWebIdentityToken subject provider SwitchFrom
     scopedSessionDescription CloudTrailEvent logEvents Records Events detail details
 """
-NAMES = frozenset(_NAMES.split())
-_CANONICAL = {re.sub(r"[^a-z0-9]", "", name.lower()): name for name in NAMES}
+RECORD_NAMES = frozenset(_OF_RECORDS.split())
+_CANONICAL = {
+    re.sub(r"[^a-z0-9]", "", name.lower()): name for name in (*RECORD_NAMES, *_OF_PARTS.split())
+}
 # Columns of CloudTrail's own CSV, and of consoles.
 _CANONICAL |= {
     "region": "awsRegion",
