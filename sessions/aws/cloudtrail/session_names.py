@@ -6,6 +6,7 @@ with numbers, services with their own words. No rule is certain; in doubt a name
 
 import re
 from enum import StrEnum
+from functools import lru_cache
 
 _ADDRESS = re.compile(r"[^@\s=:/]+@[^@\s]+\.[A-Za-z]{2,}")
 _INSTANCE = re.compile(r"m?i-[0-9A-Za-z]{8,17}", re.ASCII)
@@ -45,6 +46,7 @@ class Says(StrEnum):
     NOTHING = "nothing"
 
 
+@lru_cache(maxsize=4096)
 def says(name: str) -> Says:
     """Tell what a chosen name says."""
     if not name or is_masked(name) or _MADE_BY_SDK.fullmatch(name):
