@@ -112,6 +112,10 @@ def _typed_root(team: LargeTeam) -> Values:
     }
 
 
+def _a_key(team: LargeTeam) -> Values:
+    return {"q": "ASIAIOSFODNN7EXAMPLE"}
+
+
 def _access(team: LargeTeam) -> Values:
     return {"start": "named", "start_people": [team.member.pk], "assume": "named"}
 
@@ -154,6 +158,8 @@ PAGES = (
         302,
         data=lambda team: POLICY | {"names_locked": "on", "tags": "stage"},
     ),
+    Ask(f"{TEAM}audit/whois/", data=_a_key),
+    Ask(f"{TEAM}audit/whois/", "POST", 302, data=_a_key),
     Ask(f"{TEAM}policy/progress/"),
     Ask(f"{TEAM}policy/preview/", "POST", data=lambda team: {"session": str(team.child.pk)}),
     Ask("probes/<uuid:probe_id>/"),
@@ -275,6 +281,8 @@ API = (
     Ask("api/v1/events"),
     Ask("api/v1/events", by="member"),
     Ask("api/v1/events/<int:seq>", about=lambda team: {"seq": 1}),
+    Ask("api/v1/whois", data=_a_key),
+    Ask("api/v1/whois", "POST", data=_a_key),
     Ask("api/v1/policy"),
     Ask(
         "api/v1/policy",

@@ -28,6 +28,7 @@ def page(request: HttpRequest) -> dict[str, Any]:
             iter(context["memberships"]), None
         )
     member = context["membership"]
+    context["may_read_ledger"] = member is not None and can(member, Action.READ_LEDGER)
     context["may_read_policy"] = member is not None and can(member, Action.READ_POLICY)
     if member is not None and member.role == Role.ADMIN:
         context["broken_roots"] = broken_roots(member)

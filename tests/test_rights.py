@@ -82,6 +82,7 @@ PAGES = {
     "teams/<slug:team_slug>/test/<slug:kind>/": ("POST", {}, ADMINS),
     "teams/<slug:team_slug>/preview/": ("POST", {}, OPERATORS),
     "teams/<slug:team_slug>/external-id/": ("POST", {}, OPERATORS),
+    "teams/<slug:team_slug>/audit/whois/": ("GET", None, SEEN_BY_ADMIN_AND_AUDITOR),
     "teams/<slug:team_slug>/policy/": ("GET", None, SEEN_BY_ADMIN_AND_AUDITOR),
     "teams/<slug:team_slug>/policy/progress/": ("GET", None, SEEN_BY_ADMIN_AND_AUDITOR),
     "teams/<slug:team_slug>/policy/preview/": ("POST", {}, SEEN_BY_ADMIN_AND_AUDITOR),
@@ -164,6 +165,10 @@ API = {
     # Members read their own events: the team's first is not theirs.
     "events": {"GET": by_token(200, 200, 200, outside=200)},
     "events/<int:seq>": {"GET": by_token(404, 200, 200, outside=200)},
+    "whois": {
+        "GET": by_token(403, 422, 422, outside=422),
+        "POST": by_token(403, 422, 422, outside=422),
+    },
     "policy/unnamed": {"GET": by_token(403, 200, 200, outside=200)},
     "sessions/<uuid:session_id>/access": {
         "GET": by_token(200, 200, 200),
@@ -287,6 +292,7 @@ NOT_ASKED_AGAIN = {
     ),
     "teams/<slug:team_slug>/preview/": "changes nothing",
     "teams/<slug:team_slug>/policy/preview/": "changes nothing",
+    "teams/<slug:team_slug>/audit/whois/": "changes nothing",
     "teams/<slug:team_slug>/external-id/": "changes nothing",
     "sessions/<uuid:session_id>/edit/": (
         "a chain of one's own is everyday work; a root's, and taking over, ask"

@@ -1,6 +1,6 @@
 """Serve /api/v1/ with the pages' own forms, permissions and events, by bearer token."""
 
-from sessions.api import access, credentials, ledger, policy, roots, sessions
+from sessions.api import access, credentials, ledger, policy, roots, sessions, whois
 from sessions.api.base import api
 
-__all__ = ["access", "api", "credentials", "ledger", "policy", "roots", "sessions"]
+__all__ = ["access", "api", "credentials", "ledger", "policy", "roots", "sessions", "whois"]

@@ -1,8 +1,10 @@
 """Draw what templates need often: icons, moments, the rest of a credential's life."""
 
 import re
+from collections.abc import Mapping
 from datetime import UTC, datetime, timedelta
 from functools import cache
+from typing import Any
 
 from django import template
 from django.utils.html import format_html
@@ -182,3 +184,9 @@ def initials(name: str) -> str:
     """Return one or two letters that stand for a person's name: "ada.lovelace" is "AL"."""
     words = [word for word in re.split(r"[^\w]+|_", name) if word]
     return "".join(word[0] for word in (words if len(words) > 1 else [name[:1]])[:2]).upper() or "?"
+
+
+@register.filter
+def lookup(found: Mapping[str, Any], name: str) -> Any:
+    """Return what a mapping has under that name, or None: `{{ people|lookup:name }}`."""
+    return found.get(name)

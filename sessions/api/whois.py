@@ -1,0 +1,189 @@
+"""Answer whose a credential, a name or a record of CloudTrail was."""
+
+from datetime import datetime
+from typing import Annotated, Any
+
+from django.http import HttpRequest
+from pydantic import BaseModel, ConfigDict
+
+from sessions.api.base import ERRORS, ApiError, api, caller
+from sessions.api.schemas import one_of
+from sessions.ledger.whois import Certainty, Issue
+from sessions.ledger.whois.asking import Asked, CannotRead, ask
+from sessions.permissions import Action, NotAllowed, can
+
+
+class IssueOut(BaseModel):
+    """Show one issued credential; `hop` 0 is the root's own."""
+
+    seq: int
+    issued_at: datetime
+    expires_at: datetime | None = None
+    access_key_id: str
+    parent_access_key_id: str
+    hop: int
+    role_arn: str
+    arn: str
+    role_session_name: str
+    principal_id: str
+    source_identity: str
+    sts_region: str
+    request_id: str
+    people: list[str]
+    session_id: str
+    session_alias: str
+
+    @classmethod
+    def of(cls, issue: Issue) -> dict[str, Any]:
+        own = {name: getattr(issue, name) for name in cls.model_fields if hasattr(issue, name)}
+        return own | {"issued_at": issue.at, "expires_at": issue.until}
+
+
+class DeliveryOut(BaseModel):
+    """Show one time that somebody took the credential: how, by which token, from where."""
+
+    seq: int
+    at: datetime
+    person: str
+    format: str
+    via: str
+    token_id: str
+    token: str
+    address: str
+    client: str
+    expires_at: datetime | None = None
+
+
+class CandidateOut(BaseModel):
+    """Show one person who may be meant."""
+
+    person: str
+    sessions: list[str]
+    first_at: datetime
+    last_at: datetime
+
+
+class HeldOut(BaseModel):
+    """Show what the person held besides at that moment."""
+
+    access_key_id: str
+    session_id: str
+    session_alias: str
+    taken_at: datetime
+    expires_at: datetime
+
+
+class WhoisOut(BaseModel):
+    """Show one answer.
+
+    `what` is what was recognised. `people` has one person where it is certain. `chain` goes from
+    the root down to `issue`. `doubts` say what speaks against it, `next_steps` what to look up.
+    `record_names` is whom a pasted record itself names, whatever Chainweb knows.
+    """
+
+    what: str
+    certainty: Annotated[str, one_of(*(each.value for each in Certainty))]
+    people: list[str]
+    issue: IssueOut | None = None
+    chain: list[IssueOut]
+    root_key_id: str
+    deliveries: list[DeliveryOut]
+    candidates: list[CandidateOut]
+    below: list[IssueOut]
+    also_held: list[HeldOut]
+    doubts: list[str]
+    next_steps: list[str]
+    record_names: str = ""
+
+
+class AnswersOut(BaseModel):
+    """Show the answers: one to a value, one to each record; `unread` says what was left out."""
+
+    answers: list[WhoisOut]
+    unread: list[str]
+
+
+class WhoisIn(BaseModel):
+    """Ask about what is too long for an address, such as an event of CloudTrail as JSON text."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    q: str = ""
+
+
+@api.get(
+    "/whois",
+    response={200: AnswersOut, **ERRORS},
+    exclude_none=True,
+    summary="Ask whose a key, ARN, name, address or event was",
+)
+def whois(request: HttpRequest, q: str = "") -> Any:
+    """Answer from the team's ledger. Admins may ask; 422 names what cannot be read."""
+    return _answers(request, q)
+
+
+@api.post(
+    "/whois",
+    response={200: AnswersOut, **ERRORS},
+    exclude_none=True,
+    summary="Ask whose an event of CloudTrail was",
+)
+def whois_of_event(request: HttpRequest, body: WhoisIn) -> Any:
+    """Answer as the GET does. Nothing is changed."""
+    return _answers(request, body.q)
+
+
+def _answers(request: HttpRequest, text: str) -> dict[str, Any]:
+    member = caller(request)
+    if not can(member, Action.READ_LEDGER):
+        raise NotAllowed(member, Action.READ_LEDGER)
+    try:
+        answers = ask(member.team_id, text)
+    except CannotRead as error:
+        raise ApiError(422, "invalid", str(error), {"q": [str(error)]}) from None
+    return {"answers": [_answer(each) for each in answers.found], "unread": answers.unread}
+
+
+def _answer(asked: Asked) -> dict[str, Any]:
+    answer = asked.answer
+    return {
+        "what": answer.clues.what,
+        "certainty": answer.certainty.value,
+        "people": answer.people,
+        "issue": IssueOut.of(answer.issue) if answer.issue else None,
+        "chain": [IssueOut.of(each) for each in answer.chain],
+        "root_key_id": answer.root_key_id,
+        "deliveries": [
+            {
+                "seq": each.seq,
+                "at": each.at,
+                "person": each.person,
+                "format": each.form,
+                "via": each.via,
+                "token_id": each.origin.token_id,
+                "token": each.origin.token,
+                "address": each.origin.address,
+                "client": each.origin.client,
+                "expires_at": each.until,
+            }
+            for each in answer.deliveries
+        ],
+        "candidates": [
+            {name: getattr(each, name) for name in CandidateOut.model_fields}
+            for each in answer.candidates
+        ],
+        "below": [IssueOut.of(each) for each in answer.below],
+        "also_held": [
+            {
+                "access_key_id": held.access_key_id,
+                "session_id": held.session_id,
+                "session_alias": held.session_alias,
+                "taken_at": held.taken_at,
+                "expires_at": held.until,
+            }
+            for held in answer.also_held
+        ],
+        "doubts": answer.doubts,
+        "next_steps": answer.next_steps,
+        "record_names": asked.reading.who.name if asked.reading else "",
+    }

@@ -1,0 +1,102 @@
+"""Read what somebody pastes to ask whose it was: a key, an ARN, a name, an address, a record."""
+
+import ipaddress
+import re
+from dataclasses import dataclass
+from datetime import datetime
+
+from sessions.aws.cloudtrail.records import Record
+
+# A record has at most 256 kB; nobody pastes more than a few lines of a log.
+LONGEST_TEXT = 1_000_000
+# A secret access key has 40 characters, and a name of CloudTrail's may have as many.
+SHORTEST_SECRET = 32
+
+_KEY_ID = re.compile(r"A(?:SIA|KIA|IDA|ROA)[A-Z0-9]{8,124}", re.ASCII)
+_ROLE_SESSION = re.compile(
+    r"arn:([a-z0-9-]+):sts::([0-9]*):assumed-role/(?:[^\s]*/)?([^/\s]+)/([^/\s]+)", re.ASCII
+)
+_PRINCIPAL = re.compile(r"(AROA[A-Z0-9]{8,124}):([^\s:/]+)", re.ASCII)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Clues:
+    """Hold what is known of who is looked for. Absent text is "", an absent time None.
+
+    `what` names the clue for people. `at` is when they acted, `began_at` when their session began.
+    `record` is what the rest was read from, if it was a record of CloudTrail.
+    """
+
+    what: str
+    access_key_id: str = ""
+    principal_id: str = ""
+    account: str = ""
+    role_name: str = ""
+    session_name: str = ""
+    source_identity: str = ""
+    address: str = ""
+    at: datetime | None = None
+    began_at: datetime | None = None
+    record: Record | None = None
+
+
+def clues_of(text: str) -> Clues | None:
+    """Read one value; None where there is nothing to look for. A record is `clues_of_record`'s."""
+    text = text.strip().strip("\"'")
+    if not text:
+        return None
+    if role_session := _ROLE_SESSION.fullmatch(text):
+        _, account, role_name, session_name = role_session.groups()
+        return Clues(
+            what="role session",
+            account=account,
+            role_name=role_name,
+            session_name=session_name,
+        )
+    if principal := _PRINCIPAL.fullmatch(text):
+        return Clues(what="principal id", principal_id=text, session_name=principal[2])
+    if _KEY_ID.fullmatch(text):
+        return Clues(what="access key id", access_key_id=text)
+    if address := _address(text):
+        return Clues(what="address", address=address)
+    return Clues(what="name", session_name=text, source_identity=text)
+
+
+def clues_of_record(record: Record) -> Clues:
+    """Read who acted in a record of CloudTrail; whom a call made is another question."""
+    identity = record.identity
+    return Clues(
+        what="record of CloudTrail",
+        access_key_id=identity.access_key_id,
+        principal_id=identity.principal_id if ":" in identity.principal_id else "",
+        account=identity.account if identity.role_name else "",
+        role_name=identity.role_name,
+        session_name=identity.session_name,
+        source_identity=identity.source_identity,
+        at=record.event_time,
+        began_at=identity.created_at,
+        record=record,
+    )
+
+
+def looks_like_a_record(text: str) -> bool:
+    """Tell a record, or a line of a log with one, from a single value."""
+    return "{" in text
+
+
+def _address(text: str) -> str:
+    try:
+        return str(ipaddress.ip_address(text))
+    except ValueError:
+        return ""
+
+
+def is_public(text: str) -> bool:
+    """Tell whether a text may stand in an address: no secret can look like it.
+
+    Whoever pastes a secret key by mistake finds it neither in the history nor in a proxy's log.
+    """
+    clues = clues_of(text) if not looks_like_a_record(text) else None
+    if clues is None:
+        return False
+    return clues.what != "name" or len(text) < SHORTEST_SECRET

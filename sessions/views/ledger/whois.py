@@ -1,0 +1,50 @@
+"""The page that answers whose a credential, a name or a record of CloudTrail was."""
+
+from collections.abc import Iterable
+from typing import Any
+
+from django.contrib.auth.decorators import login_required
+from django.http import HttpRequest, HttpResponse
+from django.shortcuts import redirect, render
+from django.urls import reverse
+from django.utils.http import urlencode
+from django.views.decorators.http import require_http_methods
+
+from sessions.ledger.whois.asking import Answers, Asked, CannotRead, ask
+from sessions.ledger.whois.clues import is_public
+from sessions.models import Membership
+from sessions.permissions import Action
+from sessions.views.guards import member_in
+
+
+@login_required
+@require_http_methods(["GET", "HEAD", "POST"])
+def whois_page(request: HttpRequest, team_slug: str) -> HttpResponse:
+    """Ask and answer. What is no secret for certain gets an address that can be passed on."""
+    member = member_in(request, team_slug, Action.READ_LEDGER)
+    text = (request.POST if request.method == "POST" else request.GET).get("q", "").strip()
+    if request.method == "POST" and is_public(text):
+        return redirect(f"{reverse('whois', args=[team_slug])}?{urlencode({'q': text})}")
+    context: dict[str, Any] = {"asked": text, "answers": Answers(()), "error": ""}
+    if text:
+        try:
+            context["answers"] = ask(member.team_id, text)
+        except CannotRead as error:
+            context["error"] = str(error)
+    context["people"] = people_among(member, context["answers"].found)
+    status = 422 if context["error"] else 200
+    return render(request, "ledger/whois.html", context, status=status)
+
+
+def people_among(member: Membership, found: Iterable[Asked]) -> dict[str, Membership]:
+    """Return {username: membership} of those in the answers who are in the team now."""
+    names = {
+        name
+        for asked in found
+        for name in (
+            *asked.answer.people,
+            *(each.person for each in asked.answer.deliveries),
+        )
+    }
+    members = Membership.objects.filter(team=member.team, user__username__in=names)
+    return {each.user.get_username(): each for each in members.select_related("user")}
