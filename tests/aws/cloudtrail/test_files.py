@@ -249,8 +249,8 @@ def test_a_user_agent_of_a_megabyte_is_cut():
 
 
 def test_a_long_log_file_is_read_in_constant_memory():
-    record = json.dumps(assumed(sso()))
-    parts = [b'{"Records": [', *[record.encode() + b","] * 20_000, record.encode(), b"]}"]
+    record = json.dumps(assumed(sso(), asked={"policy": "x" * 20_000})).encode()
+    parts = [b'{"Records": [', *[record + b","] * 999, record, b"]}"]
     packed = gzip.compress(b"".join(parts), 1)
     length = sum(map(len, parts))
     del parts
@@ -258,8 +258,8 @@ def test_a_long_log_file_is_read_in_constant_memory():
     count = sum(isinstance(item, Record) for item in read_stream(io.BytesIO(packed), "log"))
     peak = tracemalloc.get_traced_memory()[1]
     tracemalloc.stop()
-    assert count == 20_001
-    assert peak < 5_000_000 < length
+    assert count == 1000
+    assert peak < 5_000_000 < length / 4
 
 
 def test_nothing_of_a_file_is_printed_for_its_secrets():
