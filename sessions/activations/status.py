@@ -11,7 +11,7 @@ from sessions.models import Activation, Credential, Ended, Membership, Problem
 
 
 class Status(StrEnum):
-    """The caller's own: whether what they started can be taken away."""
+    """Say whether what a member started can be delivered to them now."""
 
     INACTIVE = "inactive"
     PENDING = "pending"
@@ -21,10 +21,9 @@ class Status(StrEnum):
 
 @dataclass(frozen=True)
 class State:
-    """Status and what belongs to it. Times are aware, UTC.
+    """Describe a member's activation: its status and what belongs to it. Times are aware, UTC.
 
-    `minted_at` is the last success with what it asks for now, whatever has become of what was
-    minted then.
+    `minted_at` is the last success of its current request, whatever has become of that credential.
     """
 
     status: Status = Status.INACTIVE
@@ -39,14 +38,14 @@ INACTIVE = State()
 
 
 def ended_state(notice: Ended | None) -> State:
-    """Describe what a member has not started, or what an edit has ended since."""
+    """Return the state of a session that is not started, with the notice if an edit ended it."""
     if notice is None:
         return INACTIVE
     return State(problem=replace(notice.problem, since=notice.at, is_ended=True))
 
 
 def state_of(activation: Activation | None, now: datetime) -> State:
-    """The state of what a member started, or has not."""
+    """Return the state of a member's activation; None is inactive."""
     if activation is None or activation.ends_at <= now:
         return INACTIVE
     credential = activation.credential
@@ -68,7 +67,7 @@ def state_of(activation: Activation | None, now: datetime) -> State:
 
 
 def _is_settling(activation: Activation, credential: Credential, now: datetime) -> bool:
-    """Tell if it just started on a shared credential that is being renewed this moment."""
+    """Tell whether an activation has just begun on a shared credential that is being renewed."""
     return (
         not credential.is_live(now + LEAST_LIFE)
         and credential.problem is None

@@ -25,7 +25,7 @@ MOST_TEMPLATES = 3000
 
 
 class ShownNames:
-    """The people and policies of the installation, read once; `include` looks for sessions."""
+    """Find the names that CloudTrail shows; people and policies are read once."""
 
     def __init__(self) -> None:
         self.teams = {team.pk: team for team in Team.objects.select_related("policy")}
@@ -92,7 +92,7 @@ class ShownNames:
         return set(chained.values_list("team", flat=True).distinct())
 
     def _links(self, handle: str, person_id: int | None) -> Iterable[tuple[Any, str, str]]:
-        """The links that have to be looked at: (team's id, own template, alias)."""
+        """Return the links to check: (team's id, own template, alias)."""
         there = AssumerLink.objects.filter(session__deletion=None)
         links = there.annotate(template=Lower("role_session_name"))
         names = self._names(handle, person_id)
@@ -134,7 +134,7 @@ class ShownNames:
 
 
 def _written(name: str, placeholders: list[tuple[str, str]]) -> Iterator[str]:
-    """All templates that make that name of these values, as they are and in part."""
+    """Yield the templates that render as that name with these values, whole or in part."""
     unfinished = [("", 0)]
     count = 0
     while unfinished and count <= MOST_TEMPLATES:

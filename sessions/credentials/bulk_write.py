@@ -1,4 +1,4 @@
-"""Writing many credentials in one statement, which costs a tenth of writing them one by one."""
+"""Write many credentials in one statement, at a tenth of the cost of one by one."""
 
 import base64
 import json
@@ -27,14 +27,14 @@ _TYPES = {
 
 
 def stored(column: str, value: Any) -> Any:
-    """A value as the database takes it for that column of a credential."""
+    """Convert a value to what the database takes for a column of a credential."""
     field = Credential._meta.get_field(column)
     assert isinstance(field, Field)
     return field.get_db_prep_save(value, connection)
 
 
 def write(fence: uuid.UUID, columns: Sequence[str], rows: Mapping[str, Mapping[str, Any]]) -> None:
-    """Sets these columns of the credentials that the fence still covers, and ends their leases.
+    """Set columns of the credentials that the fence still covers, and end their leases.
 
     `rows` is {fingerprint: {column: value}}, each with all of the columns.
     """
@@ -120,11 +120,9 @@ _DELETE_SQLITE = (
 
 
 def delete(fingerprints: Collection[str]) -> None:
-    """Delete credentials that nothing points to.
+    """Delete credentials that nothing points to, as the caller knows under the team's lock.
 
-    The caller knows it, under the team's lock.
-
-    Django would read them, and look for what points to them, once more. The database itself refuses
+    Django would read the rows, and those that point to them, once more. The database itself refuses
     a mistake.
     """
     if not fingerprints:
@@ -148,12 +146,10 @@ _DUE_BELOW_SQLITE = _DUE_BELOW.format(
 
 
 def make_due_below(parents: Collection[str], now: datetime) -> None:
-    """Make due all rows below these that stopped at them or further up.
+    """Make due all rows below these that stopped at them or further up, or that nothing retries.
 
-    And rows that nothing tries again.
-
-    Every commit does this, so it is spared the building of a query, which costs more than the
-    query.
+    Every commit does this, so the SQL is written by hand: to build the query costs more than to run
+    it.
     """
     moment, above = stored("due_at", now), list(parents)
     with connection.cursor() as cursor:

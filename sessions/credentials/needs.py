@@ -18,10 +18,7 @@ MEMBERSHIP = "user__memberships__"
 
 @dataclass(frozen=True)
 class Need:
-    """Hold one person's reason for a credential.
-
-    `direct`: it is what they take away; otherwise a hop on their way.
-    """
+    """Hold one person's need of a credential; `direct`: as their own, not as a hop on the way."""
 
     person: str
     session: Subject | None
@@ -29,11 +26,9 @@ class Need:
 
 
 def needs_of(fingerprints: Collection[str]) -> dict[str, list[Need]]:
-    """Return {fingerprint: needs}, empty for one that nobody needs.
+    """Return {fingerprint: the needs of people who have the right to it now, empty if none}.
 
-    Only what its person has the right to now counts.
-
-    A handful of queries whatever the number: one per level of the chains below, at most.
+    It takes a few queries for each level of the chains below, however many fingerprints.
     """
     found: dict[str, list[Need]] = {fingerprint: [] for fingerprint in fingerprints}
     for depth, standing_for in enumerate(_levels_below(fingerprints)):
@@ -104,10 +99,10 @@ def _needs_at(fingerprints: Collection[str], *, direct: bool) -> list[tuple[str,
 
 
 def rightful(activations: QuerySet[Activation], *also: Q) -> QuerySet[Activation]:
-    """Keep the needs whose person may start the session now: member, active, let in.
+    """Keep the activations whose person may start the session now: member, active, granted.
 
-    `also`: more about the membership. The age of groups, for one: too old, they end nothing, but
-    nothing is minted.
+    `also`: further conditions on the membership, such as the age of groups. Groups that are too old
+    end nothing, but nothing is minted for them.
     """
     granted = _granted(Right.START, session=OuterRef("session"))
     working = _of_working_members(activations, "session__team", *also)
@@ -115,7 +110,7 @@ def rightful(activations: QuerySet[Activation], *also: Q) -> QuerySet[Activation
 
 
 def rightful_probes(probes: QuerySet[Probe], *also: Q) -> QuerySet[Probe]:
-    """Those whose person may assume from the draft's assumer now."""
+    """Keep the probes whose person may assume from the draft's assumer now."""
     granted = _granted(Right.ASSUME, session=OuterRef("assumer"))
     is_admin = Q(user__memberships__role="admin")
     return _of_working_members(

@@ -17,7 +17,7 @@ CODE_LIFE = timedelta(minutes=1)
 
 @dataclass(frozen=True)
 class TypedCode:
-    """A code in the hands of a worker: who has typed it for which challenge, and when."""
+    """Hold a code that a worker has consumed: who typed it for which challenge, and when."""
 
     name: str
     code: Secret
@@ -32,7 +32,7 @@ class TypedCode:
 
 @dataclass(frozen=True)
 class Minted:
-    """AWS answered with credentials; `region` is where, and where CloudTrail has the call.
+    """Hold AWS's answer with credentials; `region` is where, and where CloudTrail has the call.
 
     `principal_id` is the assumed-role id, `request_id` names the call.
     """
@@ -69,12 +69,10 @@ class Rejection:
 
 @dataclass(frozen=True)
 class Blocked:
-    """Hold a problem of a hop further up.
+    """Hold a problem of a hop further up, which is tried at `due_at`; None: when something changes.
 
-    It is tried again at `due_at`; None: not before something changes.
-
-    `finds_out`: nothing up there is tried by itself, so this row's own call finds out whether the
-    problem is over; with `passes` that is worth a look soon.
+    `finds_out`: nothing up there is retried on its own, so this row's call finds out whether the
+    problem is over; with `passes` it is likely to be soon.
     """
 
     problem: Problem
@@ -85,7 +83,7 @@ class Blocked:
 
 @dataclass(frozen=True)
 class Deferred:
-    """Another worker is minting the parent: look again in a moment."""
+    """Say that another worker is minting the parent, so the row is tried again in a moment."""
 
     wait: timedelta
 
@@ -94,15 +92,12 @@ Outcome = Minted | Rejection | Blocked | Deferred
 
 
 def tries_before(row: Credential | KeyRotation, problem: Problem) -> int:
-    """Count the tries that ended by the same cause.
-
-    An outage lengthens no wait after a rejection, nor the other way round.
-    """
+    """Count the tries in a row that ended by this cause, so that an outage delays no other."""
     return row.attempts if row.problem and row.problem.cause == problem.cause else 0
 
 
 def cannot_open(level: int, reason: str) -> AwsError:
-    """A sealed value that this worker cannot open, in the words of the other problems."""
+    """Report a sealed value that this worker cannot open."""
     return Unavailable(
         code="CannotOpen",
         hop=level,
@@ -125,7 +120,7 @@ def wrong_pointer(level: int) -> AwsError:
 
 
 def problem_of(error: AwsError, since: datetime | None = None) -> Problem:
-    """Return an error for people."""
+    """Word an error for people."""
     waiting = isinstance(error, WaitingForPerson)
     passes = error.retryable or error.about is About.REGION
     return Problem(

@@ -1,4 +1,4 @@
-"""Credentials and root secrets, to and from their sealed form."""
+"""Seal and open credentials and root secrets."""
 
 import json
 from collections.abc import Mapping
@@ -70,14 +70,14 @@ def _fits(sealed: Mapping[str, Any], row: Credential) -> bool:
 
 
 def seal_root_secrets(secrets: Mapping[str, Secret], context: SealContext) -> bytes:
-    """Closes a root's secrets to the workers' key."""
+    """Seal a root's secrets to the workers' key."""
     return sealing.seal_to_workers(
         Secret(json.dumps({name: value.reveal() for name, value in secrets.items()})), context
     )
 
 
 def open_root_secrets(sealed: Stored | None, context: SealContext) -> dict[str, Secret]:
-    """Opens them again; only in a worker."""
+    """Open a root's secrets, in a worker."""
     if sealed is None:
         return {}
     parts = json.loads(sealing.open_as_worker(sealed, context).reveal())
@@ -85,6 +85,6 @@ def open_root_secrets(sealed: Stored | None, context: SealContext) -> dict[str, 
 
 
 def root_credentials(root: AwsSession, region: str) -> AwsCredentials:
-    """The root's own credentials, by its kind. Raises `AwsError` (hop 0) or `SealingError`."""
+    """Get a root's credentials by its kind. Raises `AwsError` (hop 0) or `SealingError`."""
     secrets = open_root_secrets(root.sealed_secrets, root.seal_context)
     return ROOT_KINDS[root.kind].get_credentials(root.settings, secrets, {}, region)

@@ -1,4 +1,4 @@
-"""Hold how long things last, in one place.
+"""Define how long things last.
 
 `CHAINWEB_TIME_COMPRESSION` divides them all, so that the chaos run can live through hours in
 minutes; it is 1 otherwise.
@@ -13,7 +13,7 @@ from django.conf import settings
 
 
 def compressed(**duration: float) -> timedelta:
-    """A timedelta of these parts, divided by the installation's time compression."""
+    """Return a timedelta of these parts, divided by the installation's time compression."""
     whole: timedelta = timedelta(**duration)
     return whole / float(settings.CHAINWEB_TIME_COMPRESSION)
 
@@ -52,17 +52,17 @@ def rotation_time(minted_at: datetime, expires_at: datetime) -> datetime:
 
 
 def backoff(attempts: int) -> timedelta:
-    """Full jitter: anywhere up to a ceiling that doubles with each attempt."""
+    """Return a wait with full jitter: up to a ceiling that doubles with each attempt."""
     ceiling = min(LONGEST_BACKOFF, FIRST_BACKOFF * float(2 ** min(attempts, 16)))
     least = min(FIRST_BACKOFF / 5, ceiling)
     return least + (ceiling - least) * random.random()  # noqa: S311  (likewise)
 
 
 def second_try(attempts: int, left: timedelta = timedelta.max) -> timedelta:
-    """Return how long a rejection stands while something lives for so long: minutes, spread out.
+    """Return the wait before a rejection is retried, of credentials that live for `left` more.
 
-    A change at AWS takes as long to spread. It is never beyond the end, where there is one try
-    more.
+    It is some minutes, spread out, as a change at AWS takes to spread, and never longer than
+    `left`: the last try is at the end.
     """
     ceiling = min(LONGEST_SECOND_TRY, FIRST_SECOND_TRY * float(2 ** min(attempts, 16)))
     wait: timedelta = ceiling * random.uniform(0.5, 1.0)  # noqa: S311  (likewise)
@@ -70,14 +70,11 @@ def second_try(attempts: int, left: timedelta = timedelta.max) -> timedelta:
 
 
 def seldom() -> timedelta:
-    """Return how long a rejection of a root's key or a region stands where nothing lives."""
+    """Return the wait before a rejected root key or region is retried where nothing lives."""
     return SELDOM[0] + (SELDOM[1] - SELDOM[0]) * random.random()  # noqa: S311  (likewise)
 
 
 def crash_point(step: str) -> None:
-    """End this process right after a named step of a rotation.
-
-    If the chaos run has asked for it.
-    """
+    """Kill this process after a named step of a rotation, if the chaos run has asked for it."""
     if step == settings.CHAINWEB_CHAOS_KILL_AFTER:
         os.kill(os.getpid(), signal.SIGKILL)

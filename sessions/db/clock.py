@@ -11,7 +11,7 @@ from django.db.models import DateTimeField, Func, Value
 
 
 def database_now() -> datetime:
-    """The database server's wall clock, aware, UTC. With SQLite that is this machine's own."""
+    """Return the database server's wall clock, aware, UTC; with SQLite it is this machine's."""
     if connection.vendor == "sqlite":
         return datetime.now(UTC)
     with connection.cursor() as cursor:

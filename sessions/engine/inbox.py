@@ -14,22 +14,21 @@ from sessions.engine.claims import Claim
 from sessions.locks.held_up import team_by_team, teams_held_up
 from sessions.models import Credential
 
-# People who wait are looked for this often while a run is under way.
+# While a run is under way, it looks this often for rows that people wait for.
 LOOK_AGAIN_SECONDS = 0.05
-# Bulk looks again as well, or calls that hang would keep everything else waiting until they time
-# out.
+# Bulk looks again as well: calls that hang would keep everything else waiting until they time out.
 LOOK_AGAIN_IN_BULK_SECONDS = 0.5
-# So many batches at most are held, most of which wait for other runs or for slow accounts.
+# A run holds at most so many batches; most of these rows wait for other runs or slow accounts.
 MOST_BATCHES_HELD = 4
 
 
 @dataclass
 class Inbox:
-    """Hold the rows of one run's claim.
+    """Hold the rows that one run has claimed.
 
-    `rows` are those that it still works on, by fingerprint, and `needs` who needs them;
-    `held_in_all` counts those that were claimed because they were due. Once `drained`, the last
-    look has found less than it could take.
+    `rows` are those it still works on, by fingerprint; `needs` says who needs them. `held_in_all`
+    counts those that were claimed because they were due. `drained`: the last claim found fewer than
+    it could take.
     """
 
     asked_only: bool
@@ -52,7 +51,7 @@ class Inbox:
         return time.monotonic() - self.looked_at >= pause
 
     def claim_due(self, limit: int, not_below: Collection[str]) -> list[Credential]:
-        """Claim up to `limit` due rows that are not assumed from the parents `not_below`."""
+        """Claim up to `limit` due rows, none of them assumed from the parents `not_below`."""
         self.looked_at = time.monotonic()
         fresh = claims.claim_due(
             self.claim,
@@ -72,13 +71,13 @@ class Inbox:
         return [row for row in fresh if row.pk not in left]
 
     def claim_expired(self, fingerprints: Collection[str]) -> list[Credential]:
-        """Claim these parents of held rows, unless another run holds or renewed them."""
+        """Claim these expired parents of held rows, unless another run holds or renewed them."""
         rows = claims.claim_expired(self.claim, fingerprints)
         self._hold(rows)
         return rows
 
     def keep_needed(self, rows: Sequence[Credential]) -> list[Credential]:
-        """Give back those of the rows that nobody needs; return the others."""
+        """Release the rows that nobody needs; return the others."""
         needs = needs_of([row.pk for row in rows])
         self.needs.update(needs)
         unneeded = [row for row in rows if not needs[row.pk]]
@@ -88,7 +87,7 @@ class Inbox:
         return [row for row in rows if needs[row.pk]]
 
     def holds(self, row: Credential) -> bool:
-        """Tell whether a row is still this run's; stopped and started again, it is another one."""
+        """Tell whether a row is still held; stopped and started again, it is another row."""
         return self.rows.get(row.pk) is row
 
     def may_store(self, row: Credential) -> bool:
@@ -104,9 +103,9 @@ class Inbox:
         self.needs.pop(row.pk, None)
 
     def renew(self) -> None:
-        """Extend the leases in time; drop the rows that are not this run's any more."""
-        # By this process's clock: whether the lease is over the database decides, when to extend it
-        # is only a matter of care.
+        """Extend the leases in time, and drop the rows that this run has lost."""
+        # By this process's clock, which only chooses when to extend: the database decides whether
+        # a lease is over.
         if self.rows and time.monotonic() - self.renewed_at > settings.CHAINWEB_LEASE_SECONDS / 3:
             self.renewed_at = time.monotonic()
             held, left = team_by_team(list(self.rows.values()), team_of, self._renew)
@@ -114,7 +113,7 @@ class Inbox:
             self.rows = {pk: row for pk, row in self.rows.items() if pk in held}
 
     def release(self) -> None:
-        """Give back what nobody has begun: it stays as due as it was."""
+        """Release the rows that are not begun: they are as due as they were."""
         team_by_team(list(self.rows.values()), team_of, self._release)
 
     def _hold(self, rows: Sequence[Credential]) -> None:

@@ -15,9 +15,9 @@ from sessions.locks.held_up import team_by_team, teams_held_up
 from sessions.models import Credential
 from sessions.monitoring import counters
 
-# What came in is committed together once it is this much, or the first of it has waited this long.
-# What waits is lost with its worker, so there is little waiting: in a backlog twice what the last
-# commit took, and else the least.
+# Results are committed together once they are this many, or the first has waited this long. What
+# waits is lost with its worker, so it waits little: in a backlog twice as long as the last commit
+# took, and else the least.
 MOST_IN_A_COMMIT = 200
 # A commit holds the ledgers of its teams, and who asks for a credential of theirs waits for it. So
 # it is made as large as fits into this by how long the one before took.
@@ -32,9 +32,9 @@ Result = tuple[Credential, Outcome]
 
 @dataclass(frozen=True)
 class Committed:
-    """Hold what one commit was about: the results, and the credentials that it stored.
+    """Hold the results of one commit, and the credentials that it stored.
 
-    `is_all`: no result was held back because its team's lock is held.
+    `is_all`: none was held back for a team's lock.
     """
 
     results: list[Result]
@@ -61,8 +61,8 @@ class Outbox:
     def is_full(self) -> bool:
         return len(self.done) >= self.most
 
-    def take_up_again(self) -> None:
-        """Have committed what waits for a team's lock that is free by now."""
+    def requeue_held_back(self) -> None:
+        """Put results back that waited for a team's lock, where that is free by now."""
         if not self.held_back:
             return
         held, waiting = teams_held_up(), self.held_back

@@ -1,7 +1,7 @@
-"""Rotate: claim what is due, assume as calls become possible, commit as answers come in.
+"""Rotate: claim due rows, assume roles as calls become possible, commit answers as they come in.
 
-Nobody waits for the slowest: a hop is assumed as soon as what it is assumed from is committed. No
-transaction is open while AWS is called.
+No hop waits for the slowest one: it is assumed as soon as its parent is committed. No transaction
+is open while AWS is called.
 """
 
 import time
@@ -33,7 +33,7 @@ def run(*, asked_only: bool = False, limit: int | None = None, seconds: float = 
 
 
 class Run:
-    """Lead rows from the inbox through the tree and the calls to AWS into the outbox."""
+    """Move rows from the inbox through the tree and the call pool into the outbox."""
 
     def __init__(self, *, asked_only: bool) -> None:
         self.inbox = Inbox(asked_only)
@@ -75,10 +75,10 @@ class Run:
     # --- take in ----------------------------------------------------------------------------------
 
     def _take_in(self, limit: int, until: float) -> None:
-        """Claim more where less than half a batch can be worked on.
+        """Claim more rows if less than half a batch can be worked on.
 
-        Rows that wait for other runs, or for an account that is slow or throttled, keep no others
-        from being claimed.
+        Rows that wait for other runs, or for a slow or throttled account, keep no others from being
+        claimed.
         """
         self.inbox.renew()
         if time.monotonic() >= until or self.inbox.is_full(limit):
@@ -100,7 +100,7 @@ class Run:
 
     def _look_for_what_is_ready(self) -> None:
         self.tree.look_for_parents()
-        self.outbox.take_up_again()
+        self.outbox.requeue_held_back()
 
     # --- call -------------------------------------------------------------------------------------
 
@@ -154,10 +154,10 @@ class Run:
             self.tree.conclude(call, _judged(queue, call, outcome))
 
     def _is_called_again(self, queue: AccountQueue, call: Call, error: AwsError) -> bool:
-        """Have another region asked where this one says nothing to the call.
+        """Have another region called if this one gives no answer; tell whether it is.
 
-        A call with a code, which serves for seconds, is made at once and once more only; others
-        wait for their turn.
+        A call with a code, which is good for seconds, is repeated at once, and only once. Others
+        are queued again.
         """
         if not _codes(call):
             if goes_elsewhere := queue.route.goes_elsewhere(call.region, error):
@@ -185,7 +185,7 @@ class Run:
 
 
 def _prepared(call: Call) -> Call | Outcome:
-    """Add to a root's call what it needs, at the last moment; or say why it cannot be made."""
+    """Add to a root's call its request, at the last moment; or return why it cannot be made."""
     if call.source is not None:
         return call
     request = prepare_root_request(call.row)
@@ -195,7 +195,7 @@ def _prepared(call: Call) -> Call | Outcome:
 
 
 def _judged(queue: AccountQueue, call: Call, rejection: Rejection) -> Rejection:
-    """Limit a rejection to what it proves beside what else its region has said."""
+    """Limit a rejection to what it proves, given what its region has answered to other calls."""
     error = queue.route.judged(call.region, rejection.error)
     # AWS may have taken the codes of this call, or of the one before it, without saying so.
     unanswered = isinstance(call.source, RootRequest) and (

@@ -1,7 +1,7 @@
-"""Retry what was rejected and may have healed without any call that shows it.
+"""Retry rejected rows that may work by now, without a call that has shown it.
 
-All of it is retried once, spread out, when a worker starts, and a root that reads a file once that
-is written again.
+When a worker starts, all are retried once, spread out. A root that reads a file is retried when the
+file is written again.
 """
 
 import random
@@ -17,7 +17,7 @@ from sessions.models import Credential, KeyRotation
 
 log = structlog.get_logger(__name__)
 
-# So many a second, within these bounds, in so many parts.
+# So many rows become due each second, within these bounds, in so many parts.
 TRIES_PER_SECOND = 10
 SHORTEST = compressed(seconds=5)
 LONGEST = compressed(minutes=5)
@@ -27,24 +27,24 @@ _looked_at: dict[str, datetime] = {}
 
 
 def retry_rejected() -> int:
-    """Make due, spread, what would be tried later or never. Returns how many rows."""
+    """Make rejected rows due soon that would be tried later or never; return how many."""
     now = database_now()
     # What AWS said of a root's key just before is not taken for granted any more.
     for root in Credential.objects.filter(level=0, problem__tried__isnull=False):
         if root.problem is not None and not root.is_cached_root:
             noted = Credential.objects.filter(pk=root.pk, problem=root.problem)
             noted.update(problem=root.problem.untried())
-    held_up = Credential.objects.free(now).filter(
+    rejected = Credential.objects.free(now).filter(
         Q(due_at=None) | Q(due_at__gt=now + LONGEST),
         Q(level__gt=0) | Q(request__keeps=True),
         problem__isnull=False,
     )
-    found = list(held_up.values_list("pk", flat=True))
+    found = list(rejected.values_list("pk", flat=True))
     random.shuffle(found)
     spread = min(max(timedelta(seconds=len(found) / TRIES_PER_SECOND), SHORTEST), LONGEST)
     for part in range(min(PARTS, len(found))):
         due_at = now + spread * (part + random.random()) / PARTS  # noqa: S311  (spreading, not secrecy)
-        held_up.filter(pk__any_of=found[part::PARTS]).update(due_at=due_at)
+        rejected.filter(pk__any_of=found[part::PARTS]).update(due_at=due_at)
     stopped = KeyRotation.objects.filter(ended_at=None, due_at=None, problem__isnull=False)
     stopped.update(due_at=now)
     if found:

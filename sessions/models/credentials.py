@@ -17,7 +17,7 @@ from sessions.sealing import SealContext
 
 
 class Credential(Retried):
-    """The sealed answer to one resolved AssumeRole request; its key is the request's fingerprint.
+    """Store the sealed answer to one resolved AssumeRole request, under its fingerprint.
 
     Level 0 is a root's base identity; level N answers the chain's N-th call. Most roots are asked
     for their credentials each time and have nothing sealed here. Where they come of a person's
@@ -93,7 +93,7 @@ class Credential(Retried):
 
 
 class Activation(models.Model):
-    """A member has started a session and wants it kept fresh until stopped or until `ends_at`."""
+    """Store that a member has started a session, to be renewed until stopped or `ends_at`."""
 
     id = models.UUIDField(primary_key=True, default=uuid.uuid4, editable=False)
     session = models.ForeignKey(AwsSession, on_delete=models.CASCADE, related_name="activations")

@@ -70,7 +70,7 @@ class Event(models.Model):
 
 
 class LedgerHead(models.Model):
-    """The end of one team's ledger; locked while lines are appended."""
+    """Store the end of one team's ledger; it is locked while lines are appended."""
 
     team_id = models.CharField(primary_key=True, max_length=36)
     seq = models.PositiveBigIntegerField()

@@ -101,7 +101,7 @@ class AwsName(models.Model):
 
 
 class Team(models.Model):
-    """A tenant: nothing of one team is seen by, or assumed from, another."""
+    """Store a tenant: nothing of one team is seen by, or assumed from, another."""
 
     id = models.UUIDField(primary_key=True, default=uuid.uuid4, editable=False)
     slug = models.SlugField(max_length=50, unique=True)

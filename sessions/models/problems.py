@@ -68,7 +68,7 @@ class Problem:
 
     @property
     def short_label(self) -> str:
-        """The label where the time that is left stands beside it anyway."""
+        """Return the label for where the time that is left stands beside it."""
         return self.label.partition(",")[0]
 
     @property

@@ -156,7 +156,7 @@ class AwsSession(models.Model):
         return load_chains([self])[self.pk]
 
     def depth(self) -> int:
-        """The number of AssumeRole calls from the root to this session: 0 for a root."""
+        """Count the AssumeRole calls from the root to this session: 0 for a root."""
         return len(self.chain()) - 1
 
     def height(self) -> int:

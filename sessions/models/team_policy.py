@@ -21,7 +21,7 @@ class SourceIdentity(models.TextChoices):
 
 
 class TeamPolicy(models.Model):
-    """A team's policy. A team without a row has the defaults.
+    """Store a team's policy; a team without a row has the defaults.
 
     `role_session_name` is the template of every hop whose link has none of its own; with
     `names_locked` it is every hop's, whatever its link says. With `username_demanded` a template
@@ -51,7 +51,7 @@ class TeamPolicy(models.Model):
 
     @classmethod
     def of(cls, team_id: Any) -> Self:
-        """The team's policy as it is now."""
+        """Read a team's policy."""
         return cls.objects.filter(pk=team_id).first() or cls(team_id=team_id)
 
     @property

@@ -1,4 +1,4 @@
-"""Handles for tools, and the stamps by which processes show that they live."""
+"""Store the tokens by which tools act as a person."""
 
 import hashlib
 import secrets
@@ -31,7 +31,7 @@ def every_scope() -> list[str]:
 
 
 class Token(models.Model):
-    """A secret handle by which a tool acts as a person in one team; only its hash is kept.
+    """Store the hash of a secret by which a tool acts as a person in one team.
 
     The token has 256 random bits, so a plain SHA-256 is enough: there is nothing to guess.
     """

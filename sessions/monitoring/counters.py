@@ -24,13 +24,13 @@ _lock = threading.Lock()
 
 
 def add(name: str, label: str = "", outcome: str = "", *, amount: int = 1) -> None:
-    """Adds to a count; it reaches the database with the next `write`."""
+    """Add to a count, which the next `write` stores."""
     with _lock:
         _counts[name, label[:80], outcome[:80]] += amount
 
 
 def served(life: timedelta) -> None:
-    """Counts one credential that was handed out with that much life left."""
+    """Count one delivered credential by the life that it had left."""
     seconds = max(int(life.total_seconds()), 0)
     bucket = next((str(minutes) for minutes in LIFE_MINUTES if seconds <= minutes * 60), "more")
     add("life_served", outcome=bucket)

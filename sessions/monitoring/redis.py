@@ -1,4 +1,4 @@
-"""The installation's Redis, asked directly and never for long."""
+"""Connect to the installation's Redis, with short time-outs."""
 
 import os
 from functools import lru_cache
@@ -12,7 +12,7 @@ TIMEOUT_SECONDS = 0.3
 
 
 def client() -> redis.Redis:
-    """This process's own client; a connection never outlives a fork."""
+    """Return this process's client; a connection never outlives a fork."""
     return _client(os.getpid())
 
 

@@ -22,10 +22,7 @@ from sessions.roots.codes import code_challenges
 
 @dataclass(frozen=True)
 class Prompt:
-    """Hold one root that asks people for something.
-
-    `credential` is the member's row of it, if anything rests on it.
-    """
+    """Hold what one root asks a member for; `credential` is their row of it, if one is needed."""
 
     root: AwsSession
     codes: list[Challenge]
@@ -42,7 +39,7 @@ class Prompt:
 
     @property
     def needs_code(self) -> bool:
-        """Somebody has started something, and there is no session of the root to make it from."""
+        """Tell whether something is started and the root has no session to assume it from."""
         return bool(self.codes) and self.credential is not None and not self.is_live
 
     @property
@@ -58,13 +55,13 @@ class Prompt:
 
     @property
     def needs_choice(self) -> bool:
-        """Tell if it is approved and its settings from lists are not picked yet."""
+        """Tell whether it is approved and a setting from a list is still to be picked."""
         is_open = any(not self.root.settings.get(field.name) for field in picked_fields(self.root))
         return self.asks_for_approval and not self.needs_approval and is_open
 
     @property
     def page_is_open(self) -> bool:
-        """There is a page where the member can approve now."""
+        """Tell whether there is a page where the member can approve now."""
         return self.approval is not None and self.approval.stage == ApprovalStage.OPEN
 
     @property
