@@ -20,7 +20,7 @@ bound_waiting(
     lock_seconds=settings.LOCK_TIMEOUT_SECONDS,
     statement_seconds=settings.STATEMENT_TIMEOUT_SECONDS,
 )
-turnstile.set_up()
+turnstile.enable()
 refuse_to_start_without_keys("web")
 
 

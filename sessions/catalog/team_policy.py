@@ -14,7 +14,7 @@ from sessions.activations.moves import follow
 from sessions.aws import names, session_policies
 from sessions.aws.name_template import NameTemplate
 from sessions.aws.session_policies import LONGEST_POLICY
-from sessions.chains.handles import HANDLE, clash, handles_of
+from sessions.chains.handles import HANDLE, conflicting_name, handles_of
 from sessions.chains.names import effective_template
 from sessions.chains.rules import check_name, check_size, check_tags, size_of, why_not_tags
 from sessions.db.batches import in_batches
@@ -272,7 +272,7 @@ def _check_names(sessions: QuerySet[AwsSession], policy: TeamPolicy) -> None:
         template = effective_template(own, policy)
         if template.has_alias:
             with_alias.append(own)
-        elif template != HANDLE and clash(template.fill("", policy.team.slug), handles):
+        elif template != HANDLE and conflicting_name(template.fill("", policy.team.slug), handles):
             session = _with(sessions, role_session_name=own)
             _check(session, check_name, session, policy, handles)
     if not with_alias:

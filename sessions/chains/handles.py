@@ -10,21 +10,20 @@ HANDLE = NameTemplate("{username}")
 
 
 def handles_of(team_id: Any) -> dict[str, int]:
-    """{handle in lower case: the person's id} of a team's members."""
+    """Return {handle in lower case: the person's id} of a team's members."""
     members = Membership.objects.filter(team=team_id).values_list("user__aws_name", "user_id")
     return {handle.lower(): person for handle, person in members}
 
 
-def clash(filled: NameTemplate, handles: Mapping[str, int]) -> str:
-    """Return a name by which one of these people would go though it is another's handle.
+def conflicting_name(filled: NameTemplate, handles: Mapping[str, int]) -> str:
+    """Return a name that a template gives one of these people and that is another's handle.
 
-    `filled` has its alias and team filled in. Empty if there is no such name.
+    Empty if there is none. `filled` has its alias and team filled in.
     """
     if not filled.names_a_person:
         name = filled.text
         return name if name.lower() in handles and len(handles) > 1 else ""
-    # Whatever stands beside the handle has to be in the other handle as well: mostly an alias is in
-    # none.
+    # The text beside the handle has to be in the other handle as well; an alias mostly is in none.
     every_handle = "\n".join(handles)
     if any(piece.text.lower() not in every_handle for piece in filled.pieces):
         return ""

@@ -24,10 +24,11 @@ from sessions.models import (
 
 
 def effective_template(own: str, policy: TeamPolicy) -> NameTemplate:
-    """Choose the template that counts.
+    """Choose the template that applies to a link, whose own may be empty.
 
-    The team's for a link without one of its own, where it is locked, or where the link's
-    own does not name a person but must."""
+    It is the team's where the link has none, where names are locked, or where the link's does not
+    name a person but must.
+    """
     template = NameTemplate(own)
     if not own or policy.names_locked or (policy.username_demanded and not template.names_a_person):
         return NameTemplate(policy.role_session_name)
@@ -87,10 +88,7 @@ def resolve_hops(chain: Sequence[AwsSession], member: Membership, policy: TeamPo
 
 @dataclass(frozen=True)
 class NamedHop:
-    """Hold one hop as CloudTrail will show it for one person.
-
-    `policy_size` in characters, of 2048 that there can be.
-    """
+    """Hold one hop as CloudTrail will show it for one person; `policy_size` of 2048 characters."""
 
     number: int
     alias: str
@@ -104,10 +102,7 @@ class NamedHop:
 
 
 def preview(chain: Sequence[AwsSession], member: Membership, policy: TeamPolicy) -> list[NamedHop]:
-    """Return every hop of a chain (root first) for that person.
-
-    The first mistake in a draft ends it early.
-    """
+    """Return the hops of a chain (root first) for a person, up to the first mistake in a draft."""
     named: list[NamedHop] = []
     if chain[0].is_chained:
         return named  # a broken table: the chain does not begin at a root
@@ -142,12 +137,11 @@ def preview(chain: Sequence[AwsSession], member: Membership, policy: TeamPolicy)
 
 @dataclass(frozen=True)
 class Unnamed:
-    """Hold a session with one CloudTrail name for everybody.
+    """Hold a session that has one CloudTrail name for everybody.
 
-    `has_source_identity`: something else says who it was.
-
-    `shows`: the user name of the member whose own name in CloudTrail that is. Neither a new session
-    nor a new or another handle may bring that about; somebody who joins a further team can.
+    `has_source_identity`: the source identity still says who it was. `shows`: the user name of a
+    member whose own name in CloudTrail it equals. No new session or handle may cause that, but a
+    person who joins another team can.
     """
 
     session: AwsSession
@@ -157,10 +151,7 @@ class Unnamed:
 
 
 def may_be_unnamed(team: Team, policy: TeamPolicy) -> QuerySet[AwsSession]:
-    """Select the sessions whose role session name identifies no person.
-
-    Under that policy, by alias.
-    """
+    """Select the sessions whose role session name may identify no person, by alias."""
     found = AwsSession.objects.filter(team=team, kind=CHAINED).select_related("team", "link")
     default_names_a_person = NameTemplate(policy.role_session_name).names_a_person
     if policy.names_locked or policy.username_demanded:
@@ -180,8 +171,8 @@ def unnamed_sessions(
 ) -> list[Unnamed]:
     """Return the chains' last sessions whose role session name identifies no person.
 
-    A template with {username} always does: it is shortened last of all, and the longest handle
-    fits.
+    A template with {username} always identifies one: the name is shortened elsewhere first, and the
+    longest handle fits.
     """
     members = Membership.objects.filter(team=team).values_list("user__aws_name", "user__username")
     owners = {handle.lower(): username for handle, username in members}

@@ -7,7 +7,7 @@ from sessions.aws.arn import RoleArn
 from sessions.aws.name_template import NameTemplate
 from sessions.aws.names import InvalidName
 from sessions.aws.session_policies import LONGEST_POLICY
-from sessions.chains.handles import HANDLE, clash, handles_of
+from sessions.chains.handles import HANDLE, conflicting_name, handles_of
 from sessions.chains.names import template_of
 from sessions.exceptions import Refused
 from sessions.models import AssumerLink, AwsSession, TeamPolicy
@@ -40,15 +40,15 @@ def check_name(
 ) -> None:
     """Check that no member's role session name equals another member's CloudTrail handle.
 
-    It is about that session's own hop. Nobody may have its name come out as the handle of somebody
-    else. `handles`: the team's, if they are read already. Raises `Refused`.
+    It checks the session's own hop. `handles`: the team's, if they are read already. Raises
+    `Refused`.
     """
     template = template_of(session.link, policy)
     if template == HANDLE:
         return
     assert session.team is not None
     filled = template.fill(session.alias, session.team.slug)
-    name = clash(filled, handles_of(session.team_id) if handles is None else handles)
+    name = conflicting_name(filled, handles_of(session.team_id) if handles is None else handles)
     if name:
         raise Refused(
             "role_session_name",
@@ -76,10 +76,10 @@ def why_not_tags(link: AssumerLink, policy: TeamPolicy) -> str:
 
 
 def check_below(session: AwsSession, policy: TeamPolicy) -> None:
-    """Check the chains through an edited session, where it can matter. Raises `Refused`.
+    """Check the chains through an edited session whose tags may clash. Raises `Refused`.
 
-    Tags that it, or a hop above it, passes on now clash with what hops below it send: only those
-    that send any are looked at.
+    Tags that the session, or a hop above it, passes on may clash with tags of hops below it, so
+    only hops below with tags are checked.
     """
     if not any(each.link.transitive_tag_keys for each in session.chain()[1:]):
         return
@@ -118,10 +118,7 @@ def check_size(session: AwsSession, policy: TeamPolicy) -> None:
 
 
 def size_of(link: AssumerLink, policy: TeamPolicy) -> int:
-    """Count the characters of a hop's session policies, as AWS does.
-
-    The networks that it is bound to are included.
-    """
+    """Count the characters of a hop's session policies, with its networks, as AWS does."""
     arns = tuple(link.policy_arns)
     bound = session_policies.bind_to_networks(link.policy, arns, (policy.networks, link.networks))
     return session_policies.plain_size(bound, arns)

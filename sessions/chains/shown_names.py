@@ -1,8 +1,8 @@
-"""Check if, with a new handle, one person would go by another's name in CloudTrail.
+"""Check whether a new handle would let one person go by another's name in CloudTrail.
 
-Not every session is asked. A name is at most as long as a handle, so what could come out as one is
-known from the name: the templates without {alias} that make it are written down and looked up, and
-of those with {alias} the aliases that are in it.
+It does not read every session. A role session name is at most as long as a handle, so the templates
+that could render as the handle can be listed and looked up: those without {alias} by their text,
+those with {alias} by the aliases that the handle contains.
 """
 
 from collections.abc import Iterable, Iterator
@@ -19,7 +19,7 @@ from sessions.models import CHAINED, AssumerLink, AwsName, AwsSession, Membershi
 from sessions.models.sessions import shown_alias
 
 ALIAS = "{alias}"
-# More ways to write a name than this, and every session is asked after all: it takes names like
+# With more templates than this, every session is read after all; that takes names like
 # "aaaaaaaaaaaa".
 MOST_TEMPLATES = 3000
 
@@ -37,10 +37,7 @@ class ShownNames:
         self.owners = dict(AwsName.objects.values_list("key", "person_id"))
 
     def include(self, handle: str, person_id: int | None = None) -> bool:
-        """Check if that handle lets one person go by another's name in any team.
-
-        `person_id`: whose it would be.
-        """
+        """Check if a handle, of `person_id`, lets anybody go by another's name in any team."""
         for team, filled in self._filled_templates(handle.lower(), person_id):
             if not filled.names_a_person:
                 if filled.text.lower() == handle.lower():
@@ -64,7 +61,7 @@ class ShownNames:
     def _filled_templates(
         self, handle: str, person_id: int | None
     ) -> Iterator[tuple[Any, NameTemplate]]:
-        """Find the templates that could become that name: (team's id, filled in), each once."""
+        """Yield (team's id, template with alias and team filled in) that could become that name."""
         found: set[tuple[Any, NameTemplate, str]] = set()
         for team, own, alias in self._links(handle, person_id):
             template = effective_template(own, self._policy(team))
@@ -78,10 +75,7 @@ class ShownNames:
                 continue  # of before the rules, and never sent
 
     def _overruled(self) -> list[Any]:
-        """Return the teams whose policy replaces the links' own templates.
-
-        With another template than {username}.
-        """
+        """Return the teams whose default template is another one than {username}."""
         return [team for team in self.teams if self._default(team) != HANDLE]
 
     def _ruled_by_one_template(self) -> set[Any]:
@@ -98,7 +92,7 @@ class ShownNames:
         names = self._names(handle, person_id)
         templates: set[str] = set()
         for name, inside in names:
-            templates |= set(_written(name, self._placeholders(name, inside)))
+            templates |= set(_templates_for(name, self._placeholders(name, inside)))
             if len(templates) > MOST_TEMPLATES:
                 return links.values_list("session__team_id", "role_session_name", "session__alias")
         aliases = {part for name, _ in names for part in _parts(name)}
@@ -133,7 +127,7 @@ class ShownNames:
         return [*([(inside, HANDLE.text)] if inside else []), *slugs]
 
 
-def _written(name: str, placeholders: list[tuple[str, str]]) -> Iterator[str]:
+def _templates_for(name: str, placeholders: list[tuple[str, str]]) -> Iterator[str]:
     """Yield the templates that render as that name with these values, whole or in part."""
     unfinished = [("", 0)]
     count = 0
@@ -150,7 +144,7 @@ def _written(name: str, placeholders: list[tuple[str, str]]) -> Iterator[str]:
 
 
 def _parts(name: str) -> Iterator[str]:
-    """Everything that could be an alias in it."""
+    """Yield every substring of a name: it could be an alias."""
     for begin in range(len(name)):
         for end in range(begin + 1, len(name) + 1):
             yield name[begin:end]

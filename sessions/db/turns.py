@@ -1,9 +1,7 @@
-"""Count the requests in work in a web process.
+"""Limit the requests that a web process works on at once, beside those that wait for a lock.
 
-And those that stand aside while they wait for a lock.
-
-As many again as are worked on find room there. So what one team's requests wait for keeps no others
-from being worked on.
+The process has twice as many threads as turns, so requests that wait for one team's lock keep no
+others from being worked on.
 """
 
 import threading
@@ -12,10 +10,7 @@ from contextlib import contextmanager
 
 
 class Turns:
-    """Give turns to threads.
-
-    A thread that stands aside gives its turn to another, and needs none to go on.
-    """
+    """Give turns to threads; a thread that steps aside gives its turn away."""
 
     def __init__(self, at_once: int) -> None:
         self.at_once = at_once
@@ -38,7 +33,7 @@ class Turns:
 
     @contextmanager
     def aside(self) -> Iterator[None]:
-        """Let another work while this thread waits; for a thread without a turn, nothing."""
+        """Give this thread's turn away while it waits, if it has one."""
         if not getattr(self._mine, "is_taken", False):
             yield
             return
@@ -46,8 +41,7 @@ class Turns:
         try:
             yield
         finally:
-            # At once, even if there is one too many then: it may hold what those wait for who have
-            # the turns.
+            # At once, even if that is one too many: it may hold the lock that the others wait for.
             with self._changed:
                 self.running += 1
 

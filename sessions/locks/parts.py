@@ -8,15 +8,15 @@ from typing import TypeVar
 
 Each = TypeVar("Each")
 
-# So many at the most end, start or go in one transaction.
+# At most so many rows start, end or are deleted in one transaction.
 AT_ONCE = 100
-# To mark that a row is over costs a twentieth of clearing it away.
+# To mark a row as over costs a twentieth of deleting it.
 MARKED_AT_ONCE = 1000
-# The first part is small, since how long one takes here is not known yet, and none is smaller: what
-# every part does anyway, whatever is in it, would be all that is done.
+# The first part is this small, since nobody knows yet how long one takes here. None is smaller: the
+# fixed cost of a part would be most of its work.
 LEAST = 20
-# A part is made as large as fits into this, by how long the one before took; a part may hold the
-# lock for twice as long.
+# A part is made as large as should fit into this, judged by the one before. It may take twice as
+# long.
 LOCK_SECONDS = 0.1
 # Whoever waits for the lock gets it meanwhile.
 PAUSE_SECONDS = 0.02
@@ -25,19 +25,13 @@ _lock = threading.local()
 
 
 def lock_taken() -> None:
-    """Note that this thread has got a team's lock at this moment.
-
-    What it has waited for the lock is not held against a part.
-    """
+    """Note that this thread has a team's lock from now on: a part's time begins with it."""
     _lock.taken_at = time.monotonic()
 
 
 @dataclass
 class Pace:
-    """Decide how many rows go into the next part, of `most`.
-
-    Fewer where the machine or its database is slow.
-    """
+    """Choose the size of the next part, at most `most`; smaller where the database is slow."""
 
     most: int
     size: int = field(init=False)
@@ -46,11 +40,11 @@ class Pace:
         self.size = min(LEAST, self.most)
 
     def begin(self) -> None:
-        """Call it before the transaction of a part."""
+        """Start timing a part; call it before its transaction."""
         self._begun_at = time.monotonic()
 
     def end(self) -> None:
-        """Call it after the transaction of a part that was full."""
+        """Choose the next size; call it after the transaction of a full part."""
         now = time.monotonic()
         held = now - max(self._begun_at, getattr(_lock, "taken_at", 0.0))
         fits = int(self.size * LOCK_SECONDS / held) if held > 0 else self.most
@@ -59,10 +53,7 @@ class Pace:
 
 
 def in_parts(rows: Sequence[Each], size: int = 0) -> Iterator[Sequence[Each]]:
-    """Go through the rows by at most so many, with a pause between.
-
-    Each part is a transaction of the caller's.
-    """
+    """Yield the rows in parts with a pause between; each part is a transaction of the caller's."""
     pace, at = Pace(size or AT_ONCE), 0
     while at < len(rows):
         if at:

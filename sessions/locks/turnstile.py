@@ -1,9 +1,9 @@
 """Bound the threads of a web process that wait for one lock of one team.
 
-Whoever holds a team's row or the head of its ledger for long (a stalled process, a person in psql)
-would otherwise hold every thread that a request for that team comes to. A few wait in the database,
-the next wait a moment for their places, and who finds no place is told so at once. A team has two
-locks, and who needs the one that is free is not kept waiting by those who stand before the other.
+A process that holds a team's row or its ledger's head for long (stalled, or a person in psql) would
+otherwise keep every thread waiting that serves a request for that team. A few threads wait in the
+database, the next wait a moment for a place there, and a thread that gets no place fails at once. A
+team has two locks, each with its own queue: threads that wait for one do not delay the other's.
 """
 
 import threading
@@ -19,11 +19,11 @@ from sessions.db.turns import turns
 
 # A quarter of a web process's threads.
 PLACES = 3
-# Who has no place waits for as long as somebody gets the lock so often: no part of a bulk change
-# holds it longer than 0.3 s.
+# A thread without a place waits only while the lock changes hands this often: no part of a bulk
+# change holds it longer than 0.3 s.
 MOVES_EVERY_SECONDS = 1.0
 LONGEST_SECONDS = 10.0
-# After somebody has waited in vain, nobody waits for a place.
+# For so long after a wait has failed, no thread waits for a place.
 STUCK_SECONDS = 2.0
 
 
@@ -33,7 +33,7 @@ class Busy(OperationalError):
 
 @dataclass
 class _Queue:
-    """Hold who waits for one team's lock, and when somebody last got it."""
+    """Count the threads that wait for one team's lock, and note when one last got it."""
 
     moved_at: float
     standing: int = 0
@@ -44,30 +44,27 @@ _queues: dict[str, _Queue] | None = None
 _changed = threading.Condition()
 
 
-def set_up() -> None:
-    """Have this process keep to it; others, whose threads do not wait for locks, need not."""
+def enable() -> None:
+    """Bound the waiting threads of this process; one whose threads take no locks need not."""
     global _queues
     _queues = {}
 
 
-def take_down() -> None:
-    """Let every thread wait as it likes."""
+def disable() -> None:
+    """Let every thread of this process wait."""
     global _queues
     _queues = None
 
 
 @contextmanager
 def waiting_for(lock: str, team_id: object) -> Iterator[None]:
-    """Hold a place while the statement that takes that lock of a team runs.
-
-    Raises `Busy` if there is none.
-    """
+    """Hold a place while a statement takes that lock of a team. Raises `Busy` if there is none."""
     if _queues is None:
         yield
         return
     key = f"{lock} {team_id}"
     with turns.aside():
-        queue = _come(key)
+        queue = _enter(key)
         try:
             yield
             queue.moved_at, queue.stuck_until = time.monotonic(), 0.0
@@ -79,7 +76,7 @@ def waiting_for(lock: str, team_id: object) -> Iterator[None]:
             _leave(key)
 
 
-def _come(key: str) -> _Queue:
+def _enter(key: str) -> _Queue:
     assert _queues is not None
     came_at = time.monotonic()
     with _changed:

@@ -208,7 +208,7 @@ def test_a_held_team_leaves_threads_for_the_others(bounded, sts):
         finally:
             connection.close()
 
-    turnstile.set_up()
+    turnstile.enable()
     try:
         with held(*row_of(LedgerHead, house.team.pk)), ThreadPoolExecutor(12) as threads:
             asked = [threads.submit(take, None) for _ in range(24)]
@@ -227,7 +227,7 @@ def test_a_held_team_leaves_threads_for_the_others(bounded, sts):
         assert {response.status_code for response, _ in told} == {200}, told
         assert not turnstile._queues
     finally:
-        turnstile.take_down()
+        turnstile.disable()
 
 
 @on_postgresql
@@ -245,7 +245,7 @@ def test_whoever_waits_for_a_held_team_keeps_nobody_from_its_credentials(bounded
         finally:
             connection.close()
 
-    turnstile.set_up()
+    turnstile.enable()
     try:
         with held(*row_of(Team, house.team.pk)), ThreadPoolExecutor(12) as threads:
             changes = [threads.submit(change, None) for _ in range(2 * turnstile.PLACES)]
@@ -259,7 +259,7 @@ def test_whoever_waits_for_a_held_team_keeps_nobody_from_its_credentials(bounded
         assert answers == [200] * 5
         assert {each.result() for each in changes} == {503}
     finally:
-        turnstile.take_down()
+        turnstile.disable()
 
 
 @pytest.mark.parametrize(

@@ -392,7 +392,7 @@ def application(db):
     options.clear()
     options.update(before)
     connection_created.disconnect(dispatch_uid="bound SQLite's statements")
-    turnstile.take_down()
+    turnstile.disable()
 
 
 def test_a_path_moved_by_a_script_name_is_refused(application):
