@@ -56,26 +56,23 @@ def _redacted(name: str, value: object, levels: int) -> object:
         case _ if SECRET_NAME.search(name):
             return STRUCK
         case str():
-            return _struck(value)
+            return _without_secrets(value)
         case Mapping() if levels:
             return {str(key): _redacted(str(key), each, levels - 1) for key, each in value.items()}
         case list() | tuple() | set() | frozenset() if levels:
             return [_redacted("", each, levels - 1) for each in value]
         case _:
             # A request shows its query, and that may hold what a provider gives only once.
-            return _struck(QUERY.sub(r"\1", repr(value)))
+            return _without_secrets(QUERY.sub(r"\1", repr(value)))
 
 
-def _struck(text: str) -> str:
+def _without_secrets(text: str) -> str:
     text = SECRET_SHAPE.sub(STRUCK, text)
     return _known.sub(STRUCK, text) if _known else text
 
 
-def know(secrets: Iterable[str]) -> None:
-    """Remove these texts from every log line, also percent-encoded.
-
-    They are the settings' keys and passwords.
-    """
+def set_secrets(secrets: Iterable[str]) -> None:
+    """Set the texts that no log line may show, also percent-encoded: keys and passwords."""
     global _known
     long = {each for each in secrets if len(each) >= SHORTEST_KNOWN_SECRET}
     forms = sorted(long | {quote(each, safe="") for each in long}, key=len, reverse=True)

@@ -179,9 +179,9 @@ else:
         )
     # Closed by the garbage collector, such a cursor aborts the transaction that is open by then.
     DATABASES["default"]["DISABLE_SERVER_SIDE_CURSORS"] = True
-    limits.bound_silence(DATABASES["default"])
-    limits.spare_compilation(DATABASES["default"])
-    limits.bound_transactions(DATABASES["default"], idle_seconds=IDLE_IN_TRANSACTION_SECONDS)
+    limits.set_tcp_timeouts(DATABASES["default"])
+    limits.disable_jit(DATABASES["default"])
+    limits.limit_idle_transactions(DATABASES["default"], idle_seconds=IDLE_IN_TRANSACTION_SECONDS)
 
 DEFAULT_AUTO_FIELD = "django.db.models.BigAutoField"
 # Holds the limits on log-in. In the database: the same for all web processes, and there when the
@@ -428,7 +428,7 @@ try:
     logs.configure(level=env.str("LOG_LEVEL", default="INFO"))
 except ValueError as error:
     raise ImproperlyConfigured(str(error)) from None
-logs.know(
+logs.set_secrets(
     [
         SECRET_KEY,
         *(

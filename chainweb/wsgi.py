@@ -11,11 +11,11 @@ _django = get_wsgi_application()
 
 from django.conf import settings  # noqa: E402  (as below)
 
-from sessions.db.limits import bound_waiting  # noqa: E402
+from sessions.db.limits import limit_waits  # noqa: E402
 from sessions.locks import turnstile  # noqa: E402
 from sessions.maintenance.starting import refuse_to_start_without_keys  # noqa: E402  (needs what the line above has set up)
 
-bound_waiting(
+limit_waits(
     settings.DATABASES["default"],
     lock_seconds=settings.LOCK_TIMEOUT_SECONDS,
     statement_seconds=settings.STATEMENT_TIMEOUT_SECONDS,

@@ -1,9 +1,7 @@
-"""Bound the waits of a web request in the database.
+"""Limit how long a web request waits in the database; one that waits longer is answered with 503.
 
-One held row then stops its team for seconds only, and other teams not at all.
-
-A request that waits longer is answered with 503. Workers have the same bound for locks: see
-`sessions.locks.held_up`.
+A row that somebody holds then stops its team for seconds only, and other teams not at all. Workers
+have the same limit for locks: see `sessions.locks.held_up`.
 """
 
 import math
@@ -23,9 +21,9 @@ _BUSY = frozenset({"55P03", "57014", "40P01"})
 _ENDED = frozenset({"25P03", "25P04"})
 # SQLite's: locked by another connection or by this one, and a statement that we have stopped.
 _SQLITE_BUSY = frozenset({5, 6, 9})
-# libpq's: seconds to connect, milliseconds for what was sent to arrive, and how a connection is
-# tried on which nothing is sent.
-SILENCE = {
+# libpq's: seconds to connect, milliseconds until sent data is acknowledged, and how an idle
+# connection is probed.
+TCP_TIMEOUTS = {
     "connect_timeout": 5,
     "tcp_user_timeout": 10_000,
     "keepalives_idle": 10,
@@ -37,26 +35,25 @@ STEPS_BETWEEN_LOOKS = 10_000
 SQLITE_WATCH = "bound SQLite's statements"
 
 
-def bound_silence(database: dict[str, Any]) -> None:
-    """Give up a connection whose server or network no longer answers."""
+def set_tcp_timeouts(database: dict[str, Any]) -> None:
+    """Have libpq give up a connection whose server or network no longer answers."""
     options = database.setdefault("OPTIONS", {})
-    for name, value in SILENCE.items():
+    for name, value in TCP_TIMEOUTS.items():
         options.setdefault(name, value)
 
 
-def bound_transactions(database: dict[str, Any], *, idle_seconds: float) -> None:
-    """Let PostgreSQL end a transaction that is idle for so long, whichever process holds it.
+def limit_idle_transactions(database: dict[str, Any], *, idle_seconds: float) -> None:
+    """Have PostgreSQL end a transaction that is idle for so long, in whatever process.
 
-    `database` is one of Django's `DATABASES`. What its address sets itself (`?options=`) stays as
-    it is.
+    `database` is one of Django's `DATABASES`. Options in its URL (`?options=`) take precedence.
     """
     _set(database, idle_in_transaction_session_timeout=idle_seconds)
 
 
-def bound_waiting(
+def limit_waits(
     database: dict[str, Any], *, lock_seconds: float, statement_seconds: float = 0.0
 ) -> None:
-    """Bound this process's waits for a lock and for a statement; 0 is no bound.
+    """Limit this process's waits for a lock and for a statement; 0 is no limit.
 
     Call it before the first connection.
     """
@@ -66,24 +63,20 @@ def bound_waiting(
     if lock_seconds:  # SQLite's one lock is that of writing
         database["OPTIONS"]["timeout"] = lock_seconds
     if statement_seconds:
-        _bound_sqlite_statements(statement_seconds)
+        _limit_sqlite_statements(statement_seconds)
 
 
 def bound_locks() -> None:
-    """Bound a worker's wait for a lock.
-
-    On SQLite the bound is higher, because one lock serves the whole database.
-    """
+    """Limit a worker's wait for a lock, on PostgreSQL; SQLite has one lock, and waits longer."""
     database = settings.DATABASES["default"]
     if "postgresql" in database["ENGINE"]:
         _set(database, lock_timeout=settings.LOCK_TIMEOUT_SECONDS)
 
 
-def spare_compilation(database: dict[str, Any]) -> None:
-    """Have PostgreSQL compile no query.
+def disable_jit(database: dict[str, Any]) -> None:
+    """Disable PostgreSQL's JIT compiler.
 
-    For one that walks along chains it expects millions of rows, and compiles longer than the query
-    takes.
+    It expects millions of rows of a recursive query, and compiles for longer than the query takes.
     """
     _say(database, "-c jit=off")
 
@@ -119,7 +112,7 @@ class _Deadline:
         return time.monotonic() > self.ends_at
 
 
-def _bound_sqlite_statements(seconds: float) -> None:
+def _limit_sqlite_statements(seconds: float) -> None:
     def watch(connection: Any, **kwargs: Any) -> None:
         if connection.vendor == "sqlite":
             deadline = _Deadline(seconds)
@@ -129,29 +122,26 @@ def _bound_sqlite_statements(seconds: float) -> None:
             ]
             connection.execute_wrappers[:] = [*others, deadline]
 
-    # The same name again is ignored, and the bound of before would stay.
+    # A second receiver of that name would be ignored, and the limit of before would stay.
     connection_created.disconnect(dispatch_uid=SQLITE_WATCH)
     connection_created.connect(watch, weak=False, dispatch_uid=SQLITE_WATCH)
 
 
 def is_busy(error: BaseException | None) -> bool:
-    """Check whether the database let a caller wait as long as allowed.
-
-    Another try may succeed.
-    """
+    """Tell whether a wait in the database has reached its limit; another try may succeed."""
     return any(
         getattr(each, "sqlstate", None) in _BUSY or _sqlite_code(each) in _SQLITE_BUSY
         for each in with_causes(error)
     )
 
 
-def has_ended_us(error: BaseException | None) -> bool:
-    """Check whether PostgreSQL ended a transaction of ours that did nothing for too long."""
+def is_ended_by_server(error: BaseException | None) -> bool:
+    """Tell whether PostgreSQL has ended a transaction for being idle too long."""
     return any(getattr(each, "sqlstate", None) in _ENDED for each in with_causes(error))
 
 
 def with_causes(error: BaseException | None) -> Iterator[BaseException]:
-    """Go through an error and what it came from."""
+    """Yield an error and its causes."""
     while error is not None:
         yield error
         error = error.__cause__ or error.__context__
@@ -163,7 +153,7 @@ def _sqlite_code(error: BaseException) -> int:
 
 @contextmanager
 def bounded(connection: Any, lock_seconds: float) -> Iterator[None]:
-    """Bound for a while what one connection waits for a lock."""
+    """Limit how long one connection waits for a lock, within the block."""
     postgresql = connection.vendor == "postgresql"
     ask, say = (
         ("SHOW lock_timeout", f"SET lock_timeout = '{round(1000 * lock_seconds)}ms'")

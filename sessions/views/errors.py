@@ -9,7 +9,7 @@ from django.http import HttpRequest, HttpResponse
 from django.shortcuts import render
 from django.views import defaults
 
-from sessions.db.limits import has_ended_us, is_busy, with_causes
+from sessions.db.limits import is_busy, is_ended_by_server, with_causes
 from sessions.locks.turnstile import Busy
 from sessions.middleware.api_errors import api_error, is_for_the_api
 from sessions.permissions import GroupsTooOld
@@ -32,7 +32,7 @@ def is_the_databases(error: BaseException | None) -> bool:
 
     That passes, unlike an error of ours.
     """
-    if has_ended_us(error):
+    if is_ended_by_server(error):
         return True
     for each in with_causes(error):
         if isinstance(each, OperationalError | InterfaceError):

@@ -10,7 +10,7 @@ from sessions import ledger, tasks
 from sessions.activations import moves
 from sessions.activations.start_stop import start_sessions
 from sessions.db.clock import database_now
-from sessions.db.limits import bound_waiting
+from sessions.db.limits import limit_waits
 from sessions.engine import outbox, rotation
 from sessions.ledger.events.sessions import SessionEnded
 from sessions.locks import held_up
@@ -30,7 +30,7 @@ def teams(lasting_house, sts, monkeypatch):
     """Two teams, and this process bounded as a worker's is."""
     database = connections["default"].settings_dict
     before = {**database["OPTIONS"]}
-    bound_waiting(database, lock_seconds=1.0)
+    limit_waits(database, lock_seconds=1.0)
     connection.close()
     held_up.forget_all()
     monkeypatch.setattr(held_up, "LOOK_EVERY_SECONDS", 0.05)

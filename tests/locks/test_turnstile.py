@@ -14,7 +14,7 @@ from django.db.backends.signals import connection_created
 from django.test import Client
 from django.urls import reverse
 
-from sessions.db.limits import bound_silence, bound_transactions, bound_waiting
+from sessions.db.limits import limit_idle_transactions, limit_waits, set_tcp_timeouts
 from sessions.locks import turnstile
 from sessions.models import AwsSession, Credential, Event, LedgerHead, Team, User
 from tests.house import PASSWORD, House, browser_of
@@ -34,7 +34,7 @@ def bounded(lasting_house):
     """A team, and this process bounded as the web's is."""
     database = connections["default"].settings_dict
     before = {**database["OPTIONS"]}
-    bound_waiting(database, lock_seconds=settings.LOCK_TIMEOUT_SECONDS, statement_seconds=10)
+    limit_waits(database, lock_seconds=settings.LOCK_TIMEOUT_SECONDS, statement_seconds=10)
     connection.close()
     yield lasting_house
     connection.close()
@@ -313,8 +313,8 @@ def test_a_transaction_that_stands_still_is_ended_and_told_as_a_503(bounded, mon
 def test_a_statement_that_takes_too_long_is_stopped_on_sqlite(transactional_db):
     receivers = list(connection_created.receivers)
     database = {"ENGINE": "django.db.backends.sqlite3", "OPTIONS": {}}
-    bound_waiting(database, lock_seconds=2, statement_seconds=60)
-    bound_waiting(database, lock_seconds=2, statement_seconds=0.2)  # what is said last counts
+    limit_waits(database, lock_seconds=2, statement_seconds=60)
+    limit_waits(database, lock_seconds=2, statement_seconds=0.2)  # what is said last counts
     other = connections.create_connection("default")
     endless = (
         "WITH RECURSIVE c(x) AS (SELECT 1 UNION ALL SELECT x + 1 FROM c) SELECT count(*) FROM c"
@@ -357,8 +357,8 @@ def test_what_an_address_says_itself_goes_before_our_bounds():
         "ENGINE": "django.db.backends.postgresql",
         "OPTIONS": {"options": "-c lock_timeout=7000"},
     }
-    bound_waiting(database, lock_seconds=2, statement_seconds=10)
-    bound_transactions(database, idle_seconds=30)
+    limit_waits(database, lock_seconds=2, statement_seconds=10)
+    limit_idle_transactions(database, idle_seconds=30)
     assert (
         database["OPTIONS"]["options"]
         == "-c idle_in_transaction_session_timeout=30000 -c lock_timeout=2000 -c"
@@ -368,7 +368,7 @@ def test_what_an_address_says_itself_goes_before_our_bounds():
 
 def test_a_server_that_is_gone_without_a_word_is_given_up_in_time():
     database = {"ENGINE": "django.db.backends.postgresql", "OPTIONS": {"connect_timeout": "2"}}
-    bound_silence(database)
+    set_tcp_timeouts(database)
     options = database["OPTIONS"]
     assert options["connect_timeout"] == "2"  # the address says so
     assert options["tcp_user_timeout"] == 10_000

@@ -107,7 +107,7 @@ def test_a_level_that_is_none_stops_the_start():
 
 def test_the_keys_and_passwords_of_the_settings_are_struck_out(written, monkeypatch):
     monkeypatch.setattr(logs, "_known", None)
-    logs.know(["p$ss/word of canaries", "short"])
+    logs.set_secrets(["p$ss/word of canaries", "short"])
     logging.getLogger("tests").error(
         "cannot connect to redis://:p%24ss%2Fword%20of%20canaries@h, short"
     )
