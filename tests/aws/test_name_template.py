@@ -8,6 +8,7 @@ from hypothesis import strategies as st
 
 from sessions.aws.name_template import NameTemplate, validate_name_template
 from sessions.aws.names import InvalidName
+from tests.examples import examples
 
 ANY = st.text(max_size=90)
 LEGAL = re.compile(r"[A-Za-z0-9_+=,.@-]{2,64}")
@@ -65,7 +66,7 @@ def is_a_template(text):
     return True
 
 
-@settings(max_examples=1000)
+@settings(max_examples=examples(1000))
 @given(TEMPLATES.filter(is_a_template), ANY, ANY, ANY)
 @example("{alias}", "", "", "")
 @example("{alias}", "", "x", "")
@@ -75,7 +76,7 @@ def test_no_template_and_no_person_ever_render_an_illegal_name(template, usernam
     assert LEGAL.fullmatch(NameTemplate(template).render(values))
 
 
-@settings(max_examples=1000)
+@settings(max_examples=examples(1000))
 @given(
     TEMPLATES.map("{{username}}{}".format).filter(is_a_template),
     st.lists(HANDLES, unique_by=str.lower, min_size=2, max_size=12),
@@ -158,7 +159,7 @@ ALIAS_TEMPLATES = st.one_of(
 )
 
 
-@settings(max_examples=1500)
+@settings(max_examples=examples(1500))
 @given(ALIAS_TEMPLATES, st.lists(ALIASES, unique=True, min_size=2, max_size=8), HANDLES)
 @example("{alias}", ["a b", "a-b", "a  b", "a/b", "ä b", "a b"], "ada")
 @example("{alias}", ["é", "e\u0301", "e", "É"], "ada")
