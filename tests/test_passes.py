@@ -38,18 +38,19 @@ def test_no_broker_answers_without_a_fixture_of_it():
 @pytest.fixture
 def check_everything(monkeypatch):
     """Run the checks of `./test` with these exit codes by the command's words: code, commands."""
-    commands = []
 
-    def check(**codes):
+    def check(environ=(), **codes):
+        commands = []
+
         def call(command, *, stdout, **_):
             commands.append(command)
             if stdout:
-                stdout.write(b"printed by " + " ".join(command[1:3]).encode())
+                stdout.write(b"printed by " + " ".join(command[1:4]).encode())
             return next((code for word, code in codes.items() if word in command), 0)
 
         monkeypatch.setattr(subprocess, "call", call)
         ours = runpy.run_path(str(CHECKOUT / "test"))
-        return ours["check_everything"](sys.executable, {}), commands
+        return ours["check_everything"](sys.executable, dict(environ)), commands
 
     return check
 
@@ -58,11 +59,20 @@ def test_the_embedded_pass_leaves_nothing_out(check_everything):
     """The other pass leaves out these two markers alone."""
     code, commands = check_everything()
     assert code == 0
-    assert [each for each in commands if "pytest" in each] == [[sys.executable, "-m", "pytest"]]
+    assert sorted(each for each in commands if "pytest" in each) == [
+        [sys.executable, "-m", "pytest", "-m", "not (processes or browser)"],
+        [sys.executable, "-m", "pytest", "-m", "processes or browser"],
+    ]
     ci = (CHECKOUT / ".ci" / "run").read_text()
     assert f'./test -m "{LEFT_OUT}" tests ' in ci
     assert ci.count("./test -m") == 1
     assert "\n./test 2>&1 | tee" in ci
+
+
+@pytest.mark.parametrize("name", ["DATABASE_URL", "REDIS_URL"])
+def test_one_pytest_alone_uses_the_servers_it_is_given(check_everything, name):
+    _, commands = check_everything({name: "x"})
+    assert [each for each in commands if "pytest" in each] == [[sys.executable, "-m", "pytest"]]
 
 
 @pytest.mark.parametrize("word", ["mypy", "makemigrations", "pytest", "ruff"])
@@ -70,13 +80,17 @@ def test_a_check_that_fails_is_named_after_all_have_run(check_everything, capsys
     code, commands = check_everything(**{word: 3})
     printed = capsys.readouterr().out
     assert code == 1
-    assert len(commands) == 8
+    assert len(commands) == 9
     assert printed.count("--- ") == len(commands)
-    assert printed.count("FAILED (3)") == (2 if word == "ruff" else 1)
+    assert printed.count("FAILED (3)") == (2 if word in ("ruff", "pytest") else 1)
     assert "Failed: " in printed.splitlines()[-1]
 
 
 def test_what_goes_on_beside_the_tests_prints_after_them(check_everything, capsys):
     check_everything()
     printed = capsys.readouterr().out
-    assert printed.index("--- pytest") < printed.index("--- mypy\nprinted by -m mypy")
+    assert (
+        printed.index("--- pytest\n")
+        < printed.index("--- pytest, processes and browser\nprinted by -m pytest -m")
+        < printed.index("--- mypy\nprinted by -m mypy")
+    )
