@@ -13,7 +13,7 @@ from sessions.monitoring.redis import client
 from tests.conftest import SERVERS
 from tests.platform.installation import CHECKOUT
 
-LEFT_OUT = "not own_servers and not no_servers"
+LEFT_OUT = "not own_servers and not no_servers and not looks"
 
 
 def test_what_is_left_to_one_pass_asks_for_no_server(request):
@@ -22,6 +22,12 @@ def test_what_is_left_to_one_pass_asks_for_no_server(request):
     for item in once:
         assert SERVERS.isdisjoint(item.fixturenames), item.nodeid
         assert not item.get_closest_marker("django_db"), item.nodeid
+
+
+def test_only_what_a_browser_shows_is_judged_by_its_looks(request):
+    for item in request.session.items:
+        if item.get_closest_marker("looks"):
+            assert item.get_closest_marker("browser"), item.nodeid
 
 
 def test_the_database_is_refused_without_a_fixture_of_it():
@@ -56,7 +62,7 @@ def check_everything(monkeypatch):
 
 
 def test_the_embedded_pass_leaves_nothing_out(check_everything):
-    """The other pass leaves out these two markers alone."""
+    """The other pass leaves out these three markers alone."""
     code, commands = check_everything()
     assert code == 0
     assert sorted(each for each in commands if "pytest" in each) == [

@@ -186,6 +186,7 @@ def check(page):
     assert page.evaluate("document.documentElement.scrollWidth") <= PHONE["width"]
 
 
+@pytest.mark.looks
 @pytest.mark.parametrize("visit", PAGES, ids=lambda visit: visit.__name__)
 def test_a_page_is_accessible_in_light_in_dark_and_on_a_phone(furnished, tabs, visit):
     tabs.expected += ["status of 422", "status of 404"]
@@ -196,6 +197,7 @@ def test_a_page_is_accessible_in_light_in_dark_and_on_a_phone(furnished, tabs, v
     check(page)
 
 
+@pytest.mark.looks
 def test_the_pages_before_log_in_are_accessible(house, tabs):
     page = tabs.open()
     for name in ("account_login", "account_signup"):
@@ -203,6 +205,7 @@ def test_the_pages_before_log_in_are_accessible(house, tabs):
         check(page)
 
 
+@pytest.mark.looks
 def test_pages_without_sessions_or_without_a_team_are_accessible(house, tabs):
     house.root.delete()
     page = tabs.open(house.ada)
@@ -225,6 +228,7 @@ def nothing_sticks_out(page):
     )
 
 
+@pytest.mark.looks
 def test_every_part_is_accessible_in_both_themes_at_every_width(house, tabs, settings, tmp_path):
     settings.SIMULATED = True
     page = tabs.open(house.ada)
@@ -238,6 +242,7 @@ def test_every_part_is_accessible_in_both_themes_at_every_width(house, tabs, set
             assert page.screenshot(full_page=True, path=tmp_path / f"{scheme}-{width}.png")
 
 
+@pytest.mark.looks
 def test_the_parts_are_not_shown_where_aws_is_real(house, tabs):
     tabs.expected.append("status of 404")
     page = tabs.open(house.ada)
@@ -245,6 +250,7 @@ def test_the_parts_are_not_shown_where_aws_is_real(house, tabs):
     expect(page.get_by_role("heading", name="Not found")).to_be_visible()
 
 
+@pytest.mark.looks
 def test_the_list_shows_its_buttons_whole_at_every_width(furnished, tabs):
     page = tabs.open(furnished.ben)
     page.goto(reverse("session_list", args=[furnished.team.slug]))
@@ -257,6 +263,7 @@ def test_the_list_shows_its_buttons_whole_at_every_width(furnished, tabs):
             assert box["x"] + box["width"] <= width, width
 
 
+@pytest.mark.looks
 @pytest.mark.parametrize(
     "template", ["400.html", "403.html", "403_csrf.html", "429.html", "500.html"]
 )
@@ -270,6 +277,7 @@ def test_an_error_page_is_accessible_and_needs_nothing_of_the_request(house, tab
     check(page)
 
 
+@pytest.mark.looks
 def test_the_colours_are_switched_by_hand_and_remembered(house, tabs):
     page = tabs.open(house.ben, color_scheme="light")
     page.goto("/")

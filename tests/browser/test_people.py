@@ -96,6 +96,7 @@ PAGES = [
 ]
 
 
+@pytest.mark.looks
 @pytest.mark.parametrize("visit", PAGES, ids=lambda visit: visit.__name__)
 def test_a_page_about_people_is_accessible_in_light_in_dark_and_on_a_phone(peopled, tabs, visit):
     tabs.expected.append("status of 422")
@@ -104,6 +105,7 @@ def test_a_page_about_people_is_accessible_in_light_in_dark_and_on_a_phone(peopl
     check(page)
 
 
+@pytest.mark.looks
 @pytest.mark.parametrize(
     "name", ["join", "account_reset_password", "account_signup", "account_inactive"]
 )

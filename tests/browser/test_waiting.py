@@ -49,6 +49,7 @@ def test_a_code_typed_in_the_list_survives_polling_and_activates_all(house, wait
     expect(page.get_by_label("MFA code")).to_have_count(0)
 
 
+@pytest.mark.looks
 def test_pages_with_something_to_give_are_accessible(house, waiting, tabs):
     page = tabs.open(house.ben)
     page.goto(reverse("session_list", args=[house.team.slug]))
