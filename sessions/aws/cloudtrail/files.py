@@ -34,6 +34,9 @@ _PACKED = {
 }
 _ESCAPED = re.compile(r'\s*[{\[](?:\s|\\[nrt])*[{\[]?(?:\s|\\[nrt])*\\"')
 _ESCAPES = {'"': '"', "\\": "\\", "/": "/", "n": "\n", "r": "\r", "t": "\t"}
+# The fences of Markdown, and a part of a record without its braces.
+_FENCE = re.compile(r"^[ \t]*```[A-Za-z]*[ \t]*$", re.MULTILINE)
+_PART = re.compile(r'\s*"[A-Za-z]+"\s*:')
 _DOUBLED = re.compile(r'\s*"?\{\s*""')
 
 
@@ -54,11 +57,15 @@ class Unreadable:
 def read_text(pasted: str, name: str = "") -> list[Record | Unreadable]:
     """Read pasted text of at most a million characters: a record, a file of them, or a log line.
 
-    Text copied out of a JSON string or a CSV cell, with its quotes escaped or doubled, is read too.
+    Text copied out of a JSON string, a CSV cell, a page of Markdown or the middle of a record is
+    read too.
     """
     if len(pasted) > LONGEST_PASTE:
         return [Unreadable(name, 1, 1, f"The text is longer than {LONGEST_PASTE:,} characters.")]
-    if _ESCAPED.match(pasted):
+    pasted = _FENCE.sub("", pasted)
+    if _PART.match(pasted):
+        pasted = f"{{{pasted.rstrip().removesuffix(',')}}}"
+    elif _ESCAPED.match(pasted):
         pasted = re.sub(r"\\(.)", _unescaped, pasted)
     elif _DOUBLED.match(pasted):
         pasted = pasted.strip().strip('"').replace('""', '"')

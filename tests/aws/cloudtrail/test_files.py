@@ -149,6 +149,13 @@ def test_text_with_escaped_or_doubled_quotes_is_read():
     assert read_text(doubled)[0].event_name == "ListBuckets"
 
 
+def test_markdown_and_a_part_of_a_record_are_read():
+    fenced = f"```json\n{json.dumps(event(), indent=1)}\n```\n"
+    assert ids(read_text(fenced)) == [event()["eventID"]]
+    part = f'"userIdentity": {json.dumps(role("ada"))},\n"eventName": "A",\n'
+    assert read_text(part)[0].identity.session_name == "ada"
+
+
 def test_a_paste_has_an_upper_limit():
     assert "longer" in problem(read_text(" " * (files.LONGEST_PASTE + 1)))[2]
 
