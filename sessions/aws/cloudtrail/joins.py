@@ -59,7 +59,7 @@ class Joins:
         for link in party.links if party is not None else ():
             calls = self._made.get(link, {})
             if found := tuple(call for call in calls.values() if call is not record):
-                return Origin(found, link)
+                return Origin(_without_copies(found), link)
         return Origin()
 
     def chain(self, record: Record) -> tuple[Record, ...]:
@@ -92,3 +92,17 @@ class Joins:
         """Return the session, user or account in which a record's chain begins."""
         chain = self.chain(record)
         return self.reading(chain[0] if chain else record).parent
+
+
+def _without_copies(calls: tuple[Record, ...]) -> tuple[Record, ...]:
+    """Take the two records of one Switch Role for one: the console's own, and its AssumeRole.
+
+    The AssumeRole stays where it names its caller.
+    """
+    switches = [
+        call for call in calls if call.issued is not None and call.issued.by == "SwitchRole"
+    ]
+    others = [call for call in calls if call not in switches]
+    if len(switches) != 1 or len(others) != 1:
+        return calls
+    return tuple(switches if others[0].identity.type == "AWSAccount" else others)

@@ -127,3 +127,23 @@ def test_records_without_any_id_are_calls_of_their_own():
     bare = {"eventID": None, "requestID": None}
     one, two = (record(assumed(user(), SDK, key=key, **bare)) for key in (FIRST_KEY, CHILD_KEY))
     assert Joins([one, two, CALL]).origin(CALL).calls == (two,)
+
+
+@pytest.mark.parametrize(
+    ("identity", "kept"),
+    [(user("ada", accessKeyId=SESSION_KEY), "AssumeRole"), ({"type": "AWSAccount"}, "SwitchRole")],
+)
+def test_switch_role_and_its_assume_role_are_one_hop(identity, kept):
+    hop = assumed(identity, "ada", eventTime="2026-07-01T08:00:00Z", sharedEventID="s-1")
+    hop["responseElements"]["assumedRoleUser"]["assumedRoleId"] = f"{ROLE_ID}:ada"
+    switch = event(
+        "SwitchRole",
+        role("ada", accessKeyId="", context={"attributes": {}}),
+        eventTime="2026-07-01T08:00:00Z",
+        eventID="e-2",
+        additionalEventData={"SwitchFrom": "arn:aws:iam::999999999999:user/ada"},
+    )
+    call = record(event(identity=role("ada", accessKeyId="ASIAQ5OTHEREXAMPLE12")))
+    joins = Joins([record(hop), record(switch), call])
+    assert [found.event_name for found in joins.origin(call).calls] == [kept]
+    assert joins.beginning(call).label == "ada"
