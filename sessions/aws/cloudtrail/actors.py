@@ -32,6 +32,7 @@ class NamedBy(StrEnum):
     FEDERATED_USER = "federated user name"
     SUBJECT = "identity provider's subject"
     INVOKED_BY = "service that made the call"
+    DELEGATE = "account of the product's provider"
     FUNCTION = "function or service that holds the role"
     NOTHING = ""
 
@@ -57,8 +58,10 @@ def who_of(record: Record) -> Who:
         left = identity_of_arn(record.switch_from)
         return _role(record, left) if left.role_name else _by_arn(record, left)
     identity = record.identity
+    if identity.delegate:
+        return Who(Actor.WORKLOAD, identity.delegate, NamedBy.DELEGATE, sure=True)
     match identity.type:
-        case "AssumedRole":
+        case "AssumedRole" | "Role":
             return _role(record, identity)
         case "IAMUser":
             return _user(identity)

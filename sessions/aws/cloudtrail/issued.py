@@ -14,6 +14,8 @@ ISSUERS = frozenset(
         "AssumeRoleWithWebIdentity",
         "AssumeRoot",
         "CreateOAuth2Token",
+        "CreateSession",
+        "GetCredentialsForIdentity",
         "GetDelegatedAccessToken",
         "GetFederationToken",
         "GetRoleCredentials",
@@ -69,6 +71,10 @@ def issued_of(
     """Read what a successful call gave; None where it gave no session, or nothing says which."""
     if event_name not in ISSUERS:
         return None
+    # Roles Anywhere answers with a list of one; S3's calls of this name give no session.
+    response = mapping(response.get("credentialSet")) or response
+    if event_name == "CreateSession" and "assumedRoleUser" not in response:
+        return None
     credentials = mapping(response.get("credentials"))
     user = mapping(response.get("assumedRoleUser")) or mapping(response.get("federatedUser"))
     expiration = text(credentials.get("expiration"))
@@ -80,7 +86,7 @@ def issued_of(
         access_key_id=text(credentials.get("accessKeyId")),
         assumed_role_arn=text(user.get("arn")),
         assumed_role_id=assumed_role_id,
-        role_arn=text(request.get("roleArn")),
+        role_arn=text(request.get("roleArn")) or text(response.get("roleArn")),
         session_name=text(request.get("roleSessionName"))
         or text(request.get("name"))
         or assumed_role_id.partition(":")[2],

@@ -66,6 +66,8 @@ def _is_present(record: Record, who: Who) -> bool:
 def _also(record: Record, who: Who) -> list[tuple[NamedBy, str]]:
     identity = record.identity
     names = [(NamedBy.SOURCE_IDENTITY, source_identity_of(record))]
+    if identity.type == "FederatedUser":
+        names.append((NamedBy.IAM_USER, identity.issuer_user_name))
     if who.actor is Actor.PERSON:
         names.append((NamedBy.SESSION_NAME, identity.session_name))
     names.append((NamedBy.IDENTITY_CENTER_ID, identity.on_behalf_of))

@@ -51,6 +51,7 @@ class Identity:
     For a role session `role_name` is that of sessionIssuer, for AWS never puts a role's path into
     a session's ARN and some copies do; `session_name` is the ARN's last part, or the principal
     id's. `on_behalf_of` is a user id of Identity Center. `created_at` is when the session began.
+    `delegate` is the account of a product's provider that acts with access delegated to it.
     """
 
     type: str = ""
@@ -74,6 +75,7 @@ class Identity:
     federated_provider: str = ""
     ec2_role_delivery: str = ""
     credentials_issued_to: str = ""
+    delegate: str = ""
     mfa: bool = False
 
 
@@ -194,9 +196,12 @@ def _identity(found: dict[str, object], extra: dict[str, object]) -> Identity:
         role_arn = f"{arn.partition(':sts:')[0]}:iam::{in_arn[1]}:role/{role_name}"
     elif text(found.get("type")) in {"AssumedRole", "AWSAccount", "FederatedUser", ""}:
         session_name = principal_id.partition(":")[2]
+    for of_role in (issuer_arn, arn):
+        if ":role/" in of_role:
+            role_arn, role_name = of_role, of_role.rpartition("/")[2]
+            break
     if ":role/" in issuer_arn:
-        role_arn = issuer_arn
-        role_name = text(issuer.get("userName")) or issuer_arn.rpartition("/")[2]
+        role_name = text(issuer.get("userName")) or role_name
     return Identity(
         type=text(found.get("type")),
         principal_id=principal_id,
@@ -223,6 +228,7 @@ def _identity(found: dict[str, object], extra: dict[str, object]) -> Identity:
             mapping(context.get("webIdFederationData")).get("federatedProvider")
         ),
         ec2_role_delivery=text(context.get("ec2RoleDelivery")),
+        delegate=text(mapping(found.get("invokedByDelegate")).get("accountId")),
         credentials_issued_to=text(mapping(found.get("inScopeOf")).get("credentialsIssuedTo")),
         mfa=truth(attributes.get("mfaAuthenticated")) or truth(context.get("mfaAuthenticated")),
     )

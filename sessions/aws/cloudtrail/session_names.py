@@ -13,21 +13,24 @@ _INSTANCE = re.compile(r"m?i-[0-9A-Za-z]{8,17}", re.ASCII)
 _MADE_BY_SDK = re.compile(
     r"""
     (?: aws | boto | botocore | boto3 | assume-?role ) [-_A-Za-z]* [-_] [0-9]{6,}
-    | botocore-session-.* | aws-?cli-session.* | aws-sdk-.* | aws-go-sdk-.*
+    | (?: botocore-session | web-identity-token | assume-role-[a-z-]+ ) -.*
+    | aws-?cli-session.* | aws-sdk-.* | aws-go-sdk-.*
     | [0-9-]+ | [0-9a-f]{16,64}
     | [0-9A-Fa-f]{8}(?:-[0-9A-Fa-f]{4}){3}-[0-9A-Fa-f]{12}
     """,
     re.ASCII | re.VERBOSE | re.IGNORECASE,
 )
+# "AWSBackup-…", "AmazonSSM…": services name their sessions after themselves.
+_OF_AWS = re.compile(r"(?:AWS|Amazon)[A-Z-].*", re.DOTALL)
 # A run's number, then "@" and what ran: GitHub's sha, Spacelift's stack.
 _RUN = re.compile(r"(?:[0-9]{6,}|[0-9A-HJKMNP-TV-Z]{26})@.*", re.ASCII | re.DOTALL)
 _WORD = re.compile(r"[A-Z]+(?![a-z])|[A-Z]?[a-z]+")
 _OF_PROGRAMS = """
     airflow atlantis automation autoscaling backup batch bot buildkite circleci cloudformation
-    codebuild codedeploy codepipeline collector container cron daemon datadog ecs eks exporter
-    fargate function github githubactions gitlab glue handler instance jenkins lambda monitoring
-    pipeline pod prowler replication runner sagemaker scanner scheduler service spacelift stackset
-    stacksets svc terraform worker workflow workload
+    codebuild codedeploy codepipeline cognito collector container cron daemon datadog ecs eks
+    exporter fargate function github githubactions gitlab glue handler instance jenkins lambda
+    monitoring pipeline pod prowler replication runner sagemaker scanner scheduler service
+    spacelift stackset stacksets svc terraform worker workflow workload
 """
 _OF_NOTHING = """
     a admin api app assume assumed aws boto botocore cli console default demo dev example federated
@@ -56,7 +59,8 @@ def says(name: str) -> Says:
     words = {word.lower() for word in _WORD.findall(name)}
     # "GitHub" is one word as well as two.
     of_programs = PROGRAMS & (words | set(_WORD.findall(name.lower())))
-    if is_instance(name) or _RUN.fullmatch(name) or of_programs or "CN=" in name:
+    patterns = _INSTANCE, _RUN, _OF_AWS
+    if of_programs or "CN=" in name or any(pattern.fullmatch(name) for pattern in patterns):
         return Says.PROGRAM
     # A session named after a role, as in AWS's own examples, names nobody.
     return Says.HANDLE if words - NOTHING and "role" not in words else Says.NOTHING

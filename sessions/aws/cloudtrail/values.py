@@ -39,13 +39,14 @@ _OF_RECORDS = """
 """
 _OF_PARTS = """
     type principalId arn accountId accessKeyId userName sessionContext invokedBy identityProvider
-    onBehalfOf userId identityStoreArn credentialId inScopeOf issuerType credentialsIssuedTo
-    attributes sessionIssuer webIdFederationData federatedProvider creationDate mfaAuthenticated
+    onBehalfOf invokedByDelegate userId identityStoreArn credentialId
+    inScopeOf issuerType credentialsIssuedTo attributes sessionIssuer
+    webIdFederationData federatedProvider creationDate mfaAuthenticated
     sourceIdentity ec2RoleDelivery assumedRoot signInSessionArn
     roleArn roleSessionName durationSeconds principalTags incomingTransitiveTags transitiveTagKeys
     targetPrincipal principalArn tags credentials expiration assumedRoleUser assumedRoleId
-    federatedUser federatedUserId subjectFromWebIdentityToken subject provider SwitchFrom
-    scopedSessionDescription CloudTrailEvent logEvents Records Events detail details
+    credentialSet federatedUser federatedUserId subjectFromWebIdentityToken subject provider
+    SwitchFrom scopedSessionDescription CloudTrailEvent logEvents Records Events detail details
 """
 RECORD_NAMES = frozenset(_OF_RECORDS.split())
 _CANONICAL = {

@@ -82,6 +82,7 @@ def test_a_user_id_names_the_person_of_an_identity_enhanced_session():
         "aws-sdk-session-1717171717",
         "aws-go-sdk-1722587398902687000",
         "botocore-session-1700000000",
+        "web-identity-token-1700000000000",
         "AWSCLI-Session",
         "session",
         "my-session",
@@ -104,6 +105,8 @@ def test_a_name_that_says_nothing_names_nobody(name):
         "i-0317f6c6b66ae9c40",
         "i-786a3A8B5C0d92eF4",
         "GitHubActions",
+        "CognitoIdentityCredentials",
+        "AWSBackup-Restore",
         "ecs-task",
         "my-lambda",
         "6634485805@65e4b17a18e0f86c7b608703ec4a8340c3461d01",
@@ -431,3 +434,47 @@ def test_account_numbers_in_a_policy_are_no_actors():
 def test_a_call_before_its_sessions_beginning_is_read_all_the_same():
     found = reading(event(identity=role(), eventTime="2026-01-01T00:00:00Z"))
     assert found.who.name == "ada@example.com"
+
+
+def test_the_provider_of_a_product_acts_with_access_delegated_to_it():
+    identity = role("ada@example.com", invokedByDelegate={"accountId": "999999999999"})
+    found = reading(event(identity=identity))
+    assert (found.who.actor, found.who.name) == (Actor.WORKLOAD, "999999999999")
+    assert found.who.named_by is NamedBy.DELEGATE
+
+
+def test_a_role_that_acts_without_a_session_names_nobody():
+    identity = {"type": "Role", "arn": f"arn:aws:iam::{ACCOUNT}:role/team/Deploy"}
+    found = reading(event(identity=identity))
+    assert found.who.actor is Actor.NOBODY
+    assert found.parent.role_name == "Deploy"
+
+
+def test_the_issuer_of_a_federated_user_is_shown_beside_the_name():
+    issuer = {"type": "IAMUser", "arn": f"arn:aws:iam::{ACCOUNT}:user/broker", "userName": "broker"}
+    identity = {
+        "type": "FederatedUser",
+        "principalId": f"{ACCOUNT}:ada",
+        "arn": f"arn:aws:sts::{ACCOUNT}:federated-user/ada",
+        "sessionContext": {"sessionIssuer": issuer},
+    }
+    found = reading(event(identity=identity))
+    assert found.also[0] == (NamedBy.IAM_USER, "broker")
+    assert found.parent.role_name == ""
+
+
+def test_roles_anywhere_makes_a_session_and_s3_does_not():
+    made = {
+        "assumedRoleUser": {"assumedRoleId": "AROAX:0a1b", "arn": "arn:x"},
+        "credentials": {"accessKeyId": CHILD_KEY},
+        "roleArn": f"arn:aws:iam::{ACCOUNT}:role/Host",
+        "sourceIdentity": "CN=host",
+    }
+    unknown = {"type": "Unknown"}
+    hop = reading(event("CreateSession", unknown, responseElements={"credentialSet": [made]}))
+    assert hop.child.label == "Host/0a1b"
+    assert hop.child.links[0].value == CHILD_KEY
+    s3 = {"credentials": {"accessKeyId": CHILD_KEY}}
+    assert not reading(event("CreateSession", role(), responseElements=s3)).is_hop
+    cognito = event("GetCredentialsForIdentity", unknown, responseElements=s3)
+    assert reading(cognito).child.links[0].value == CHILD_KEY
