@@ -11,6 +11,7 @@ from bench import fixtures
 from bench.fixtures import SeededTeam
 from sessions.activations import moves
 from sessions.activations.start_stop import end_overdue, start_sessions, stop_sessions
+from sessions.actors import Actor, NamedActor
 from sessions.catalog import deletions
 from sessions.catalog.access import delete_group, save_group, set_access
 from sessions.catalog.audiences import NOBODY, Access, Audience
@@ -84,7 +85,9 @@ def build(sessions: int) -> Scene:
     seeded = fixtures.build(sessions, sessions)
     team = seeded.member.team
     ben, cal = (
-        add_member(team, create_person(name, Secret(PASSWORD)), Role.MEMBER, actor="bench")
+        add_member(
+            team, create_person(name, Secret(PASSWORD)), Role.MEMBER, actor=NamedActor("bench")
+        )
         for name in ("ben", "cal")
     )
     for member in (seeded.member, ben):
@@ -127,20 +130,20 @@ def _edit(scene: Scene, **changes: Any) -> None:
         assumer=hub.link.assumer,
         hop=replace(hub.link.settings, **changes),
     )
-    save_session(draft, scene.ada, hub)
+    save_session(draft, Actor(scene.ada), hub)
 
 
 def _one_role(scene: Scene) -> None:
     """Give all leaves one role, and close the first of them."""
     first = scene.leaves()[0]
     AssumerLink.objects.filter(assumer=scene.hub).update(role_arn=first.link.role_arn)
-    set_access(scene.session(first), Access(NOBODY, NOBODY), scene.ada)
+    set_access(scene.session(first), Access(NOBODY, NOBODY), Actor(scene.ada))
     follow()
 
 
 def _open_to_group(scene: Scene) -> None:
     """Open all leaves to one group alone, in which ben is."""
-    group = save_group(scene.ada, "Group", [scene.ben])
+    group = save_group(Actor(scene.ada), "Group", [scene.ben])
     leaves = scene.leaves()
     AwsSession.objects.filter(link__assumer=scene.hub).update(open_to_start=False)
     SessionGrant.objects.bulk_create(
@@ -174,21 +177,21 @@ def _take_new_password(scene: Scene) -> None:
 
 def _change_policy(scene: Scene) -> None:
     policy = PolicyDraft.of(TeamPolicy.of(scene.team_id))
-    save_policy(replace(policy, networks=("192.0.2.0/24",)), scene.ada)
+    save_policy(replace(policy, networks=("192.0.2.0/24",)), Actor(scene.ada))
 
 
 def _change_names(scene: Scene) -> None:
     policy = PolicyDraft.of(TeamPolicy.of(scene.team_id))
     changed = replace(policy, role_session_name="cw-{username}", names_locked=True)
-    save_policy(changed, scene.ada)
+    save_policy(changed, Actor(scene.ada))
 
 
 def _delete_group(scene: Scene) -> None:
-    delete_group(TeamGroup.objects.get(team=scene.team_id), scene.ada)
+    delete_group(TeamGroup.objects.get(team=scene.team_id), Actor(scene.ada))
 
 
 def _empty_group(scene: Scene) -> None:
-    save_group(scene.ada, "Group", [], TeamGroup.objects.get(team=scene.team_id))
+    save_group(Actor(scene.ada), "Group", [], TeamGroup.objects.get(team=scene.team_id))
 
 
 def _only_for(member: Membership) -> Access:
@@ -197,32 +200,38 @@ def _only_for(member: Membership) -> Access:
 
 CHANGES = {
     "start": Change(
-        lambda scene: start_sessions(scene.leaves(), scene.ben), lambda scene: stop_all(scene.ben)
+        lambda scene: start_sessions(scene.leaves(), Actor(scene.ben)),
+        lambda scene: stop_all(scene.ben),
     ),
-    "start_again": Change(lambda scene: start_sessions(scene.leaves(), scene.ben)),
-    "stop": Change(lambda scene: stop_sessions(scene.leaves(), scene.ben)),
+    "start_again": Change(lambda scene: start_sessions(scene.leaves(), Actor(scene.ben))),
+    "stop": Change(lambda scene: stop_sessions(scene.leaves(), Actor(scene.ben))),
     "edit_role": Change(
         lambda scene: _edit(scene, role_arn="arn:aws:iam::111122223333:role/Other")
     ),
     "edit_name": Change(lambda scene: _edit(scene, role_session_name="x-{username}")),
-    "delete_hub": Change(lambda scene: deletions.delete_session(scene.hub, scene.ada)),
-    "delete_root": Change(lambda scene: deletions.delete_session(scene.root, scene.ada)),
-    "close_hub": Change(lambda scene: set_access(scene.hub, _only_for(scene.ben), scene.ada)),
+    "delete_hub": Change(lambda scene: deletions.delete_session(scene.hub, Actor(scene.ada))),
+    "delete_root": Change(lambda scene: deletions.delete_session(scene.root, Actor(scene.ada))),
+    "close_hub": Change(
+        lambda scene: set_access(scene.hub, _only_for(scene.ben), Actor(scene.ada))
+    ),
     "close_other_ways": Change(
-        lambda scene: close_wider_ways(scene.leaves()[0], scene.ada), _one_role
+        lambda scene: close_wider_ways(scene.leaves()[0], Actor(scene.ada)), _one_role
     ),
     "empty_group": Change(_empty_group, _open_to_group),
     "delete_group": Change(_delete_group, _open_to_group),
     "policy_names": Change(_change_names),
     "policy_networks": Change(_change_policy),
-    "remove_member": Change(lambda scene: remove_member(scene.ben, scene.ada)),
-    "remove_author": Change(lambda scene: remove_member(scene.cal, scene.ada)),
-    "hand_over": Change(lambda scene: remove_member(scene.cal, scene.ada, scene.ada.user)),
-    "make_auditor": Change(lambda scene: change_role(scene.cal, Role.AUDITOR, scene.ada)),
-    "rename": Change(lambda scene: rename_in_cloudtrail(scene.ben, "benedict", scene.ada)),
-    "suspend_with_tokens": Change(lambda scene: disable_member(scene.ben, scene.ada), _give_tokens),
+    "remove_member": Change(lambda scene: remove_member(scene.ben, Actor(scene.ada))),
+    "remove_author": Change(lambda scene: remove_member(scene.cal, Actor(scene.ada))),
+    "hand_over": Change(lambda scene: remove_member(scene.cal, Actor(scene.ada), scene.ada.user)),
+    "make_auditor": Change(lambda scene: change_role(scene.cal, Role.AUDITOR, Actor(scene.ada))),
+    "rename": Change(lambda scene: rename_in_cloudtrail(scene.ben, "benedict", Actor(scene.ada))),
+    "suspend_with_tokens": Change(
+        lambda scene: disable_member(scene.ben, Actor(scene.ada)), _give_tokens
+    ),
     "switch_off_with_tokens": Change(
-        lambda scene: set_person_active(scene.ben.user, False, "manage.py"), _give_tokens
+        lambda scene: set_person_active(scene.ben.user, False, NamedActor("manage.py")),
+        _give_tokens,
     ),
     "new_password": Change(_take_new_password, _give_tokens),
 }

@@ -10,6 +10,7 @@ from django.db import connection, transaction
 from bench.environment import wait_until
 from sessions import ledger
 from sessions.activations.start_stop import start_sessions
+from sessions.actors import Actor, NamedActor
 from sessions.aws.credentials import AwsCredentials
 from sessions.catalog.sessions import Draft, save_session
 from sessions.chains.identity import identity_of
@@ -59,9 +60,9 @@ def build(leaves: int, per_middle: int, slug: str = "bench") -> SeededTeam:
 
     Every middle role has an account of its own, as landing zones have.
     """
-    team = create_team(slug, slug.title(), actor="bench")
+    team = create_team(slug, slug.title(), actor=NamedActor("bench"))
     user = create_person(f"{slug}-ada", Secret("correct horse battery staple"))
-    member = add_member(team, user, Role.ADMIN, actor="bench")
+    member = add_member(team, user, Role.ADMIN, actor=NamedActor("bench"))
     root = save_session(
         Draft(
             kind="iam-user",
@@ -71,7 +72,7 @@ def build(leaves: int, per_middle: int, slug: str = "bench") -> SeededTeam:
             settings={"access_key_id": "AKIAIOSFODNN7EXAMPLE"},
             secrets={"secret_access_key": Secret("wJalrXUtnFEMI/K7MDENG/bPxRfiCYEXAMPLEKEY")},
         ),
-        member,
+        Actor(member),
     )
     middles = _chained(member, [root] * -(-leaves // per_middle), "middle")
     below = [middles[number // per_middle] for number in range(leaves)]
@@ -153,7 +154,7 @@ def start_all(seeded: SeededTeam, due_at: datetime | None = None) -> None:
     )
     Credential.objects.bulk_create(leaves, batch_size=ROWS_AT_ONCE)
     Activation.objects.bulk_create(activations, batch_size=ROWS_AT_ONCE)
-    actor = seeded.member.user.get_username()
+    actor = Actor(seeded.member)
     for at in range(0, len(activations), ROWS_AT_ONCE):
         with transaction.atomic():
             lines = [
@@ -283,7 +284,7 @@ def start(sessions: Sequence[AwsSession], member: Membership) -> None:
     fresh = AwsSession.objects.select_related("link", "team").filter(
         pk__in=[each.pk for each in sessions]
     )
-    start_sessions(list(fresh), member)
+    start_sessions(list(fresh), Actor(member))
     wake_for_start()
 
 

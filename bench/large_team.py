@@ -11,6 +11,7 @@ from typing import Any
 from django.db import connection, models
 
 from sessions.activations.start_stop import start_session
+from sessions.actors import Actor, NamedActor
 from sessions.aws.credentials import AwsCredentials
 from sessions.aws.hop_settings import HopSettings
 from sessions.catalog.access import save_group, set_access
@@ -73,11 +74,11 @@ class LargeTeam:
 
 def build(slug: str = "large") -> LargeTeam:
     """Makes the team and what is asked about in it. Nobody calls AWS."""
-    team = create_team(slug, slug.title(), actor="bench")
+    team = create_team(slug, slug.title(), actor=NamedActor("bench"))
 
     def person(name: str, role: Role) -> Membership:
         user = create_person(f"{slug}-{name}", Secret(PASSWORD))
-        return add_member(team, user, role, actor="bench")
+        return add_member(team, user, role, actor=NamedActor("bench"))
 
     admin, member, leaver = (
         person("ada", Role.ADMIN),
@@ -85,7 +86,7 @@ def build(slug: str = "large") -> LargeTeam:
         person("cal", Role.MEMBER),
     )
     removed = person("dan", Role.MEMBER)
-    remove_member(removed, "bench")
+    remove_member(removed, NamedActor("bench"))
     bystanders = [person(f"by-{number}", Role.MEMBER) for number in range(BYSTANDERS)]
 
     def root(alias: str, **settings: str) -> AwsSession:
@@ -98,7 +99,7 @@ def build(slug: str = "large") -> LargeTeam:
                 settings={"access_key_id": f"AKIA{abs(hash(alias)) % 10**12:012}", **settings},
                 secrets={"secret_access_key": Secret("wJalrXUtnFEMI/K7MDENG/bPxRfiCYEXAMPLEKEY")},
             ),
-            admin,
+            Actor(admin),
         )
 
     def chained(alias: str, assumer: AwsSession, by: Membership = admin) -> AwsSession:
@@ -114,7 +115,7 @@ def build(slug: str = "large") -> LargeTeam:
                     role_session_name="{username}",
                 ),
             ),
-            by,
+            Actor(by),
         )
 
     big_root, own_root = root("Big root"), root("Subject root")
@@ -129,7 +130,7 @@ def build(slug: str = "large") -> LargeTeam:
         Draft(
             kind="identity-center", alias="Portal", profile="portal", region=REGION, settings=portal
         ),
-        admin,
+        Actor(admin),
     )
     # Open to whoever the requests come from: a new root is closed.
     AwsSession.objects.filter(team=team).update(open_to_assume=True)
@@ -139,21 +140,21 @@ def build(slug: str = "large") -> LargeTeam:
     closed, way = chained("Closed", own_root), chained("Another way", own_root)
     AssumerLink.objects.filter(session=way).update(role_arn=closed.link.role_arn)
     nobody = Audience(everyone=False)
-    set_access(closed, Access(nobody, nobody), admin)
+    set_access(closed, Access(nobody, nobody), Actor(admin))
     for each in (session, child):
-        _activate(start_session(each, member).credential)
-    start_session(waiting, member)
-    ask_approval(approval_root, admin)
+        _activate(start_session(each, Actor(member)).credential)
+    start_session(waiting, Actor(member))
+    ask_approval(approval_root, Actor(admin))
     tokens = {
-        name: create_token(who, "bench", "bench")
+        name: create_token(who, "bench", NamedActor("bench"))
         for name, who in (("admin", admin), ("member", member))
     }
-    group = save_group(admin, "Group", [leaver])
+    group = save_group(Actor(admin), "Group", [leaver])
     samples = {
         "team_slug": slug,
         "session_id": session.pk,
         "group_id": group.pk,
-        "invitation_id": invite(admin, Role.MEMBER)[0].pk,
+        "invitation_id": invite(Actor(admin), Role.MEMBER)[0].pk,
         "person_id": leaver.user_id,
         "token_id": _token_of(leaver).pk,
         "probe_id": (
@@ -187,7 +188,7 @@ def build(slug: str = "large") -> LargeTeam:
 
 
 def _token_of(member: Membership) -> Token:
-    create_token(member, "theirs", "bench")
+    create_token(member, "theirs", NamedActor("bench"))
     return Token.objects.get(user=member.user)
 
 

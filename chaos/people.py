@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any
 
 import django
 
+from sessions.actors import Actor, NamedActor
 from sessions.aws.hop_settings import HopSettings
 
 if TYPE_CHECKING:
@@ -32,7 +33,7 @@ def main() -> None:
         if "remove" in told:
             members = Membership.objects.select_related("user", "team")
             member = members.get(user__username=told["remove"], team__slug=told["team"])
-            remove_member(member, "chaos")
+            remove_member(member, NamedActor("chaos"))
             answer: dict[str, Any] = {"removed": told["remove"]}
         else:
             answer = _people(told["team"], told["people"])
@@ -51,10 +52,13 @@ def _people(slug: str, count: int) -> dict[str, Any]:
     for number in range(first, first + count):
         name = f"{slug}-{number}"
         member = add_member(
-            Team.objects.get(pk=team.pk), create_person(name, None), Role.MEMBER, actor="chaos"
+            Team.objects.get(pk=team.pk),
+            create_person(name, None),
+            Role.MEMBER,
+            actor=NamedActor("chaos"),
         )
-        start_session(session, member)
-        token = create_token(member, "chaos", actor="chaos").reveal()
+        start_session(session, Actor(member))
+        token = create_token(member, "chaos", actor=NamedActor("chaos")).reveal()
         people.append({"name": name, "token": token, "cookies": _log_in(member)})
     _wait_for(session, people[-1]["name"])
     return {"session": str(session.pk), "team": str(team.pk), "people": people}
@@ -70,9 +74,9 @@ def _team(slug: str) -> tuple[Any, "AwsSession"]:
     found = AwsSession.objects.filter(team__slug=slug, kind=CHAINED).select_related("team").first()
     if found is not None:
         return found.team, found
-    team = create_team(slug, slug, actor="chaos")
+    team = create_team(slug, slug, actor=NamedActor("chaos"))
     Team.objects.filter(pk=team.pk).update(activation_hours=160)
-    admin = add_member(team, create_person(f"{slug}-admin", None), Role.ADMIN, "chaos")
+    admin = add_member(team, create_person(f"{slug}-admin", None), Role.ADMIN, NamedActor("chaos"))
     root = save_session(
         Draft(
             kind="iam-user",
@@ -82,7 +86,7 @@ def _team(slug: str) -> tuple[Any, "AwsSession"]:
             settings={"access_key_id": "AKIAIOSFODNN7EXAMPLE"},
             secrets={"secret_access_key": Secret("wJalrXUtnFEMI/K7MDENG/bPxRfiCYEXAMPLEKEY")},
         ),
-        admin,
+        Actor(admin),
     )
     session = save_session(
         Draft(
@@ -96,7 +100,7 @@ def _team(slug: str) -> tuple[Any, "AwsSession"]:
                 role_session_name="everybody-of-chaos",
             ),
         ),
-        admin,
+        Actor(admin),
     )
     return Team.objects.get(pk=team.pk), session
 

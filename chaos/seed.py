@@ -9,6 +9,8 @@ import sys
 
 import django
 
+from sessions.actors import Actor, NamedActor
+
 
 def main(count: int, started: int, region: str) -> None:
     django.setup()
@@ -22,16 +24,22 @@ def main(count: int, started: int, region: str) -> None:
     from sessions.people.tokens import create_token
     from sessions.secret import Secret
 
-    team = create_team("chaos", "Chaos", actor="chaos")
+    team = create_team("chaos", "Chaos", actor=NamedActor("chaos"))
     Team.objects.filter(pk=team.pk).update(
         activation_hours=200
     )  # the engine divides its hours, too
     team.refresh_from_db()
     ada = add_member(
-        team, create_person("ada", Secret("a long passphrase for ada")), Role.ADMIN, "chaos"
+        team,
+        create_person("ada", Secret("a long passphrase for ada")),
+        Role.ADMIN,
+        NamedActor("chaos"),
     )
     ben = add_member(
-        team, create_person("ben", Secret("a long passphrase for ben")), Role.MEMBER, "chaos"
+        team,
+        create_person("ben", Secret("a long passphrase for ben")),
+        Role.MEMBER,
+        NamedActor("chaos"),
     )
     root = save_session(
         Draft(
@@ -42,7 +50,7 @@ def main(count: int, started: int, region: str) -> None:
             settings={"access_key_id": "AKIAIOSFODNN7EXAMPLE"},
             secrets={"secret_access_key": Secret("wJalrXUtnFEMI/K7MDENG/bPxRfiCYEXAMPLEKEY")},
         ),
-        ada,
+        Actor(ada),
     )
     accounts = [f"{200000000001 + number}" for number in range(10)]
     middles = [
@@ -57,7 +65,7 @@ def main(count: int, started: int, region: str) -> None:
                     role_arn=f"arn:aws:iam::{account}:role/Hub", role_session_name="{username}"
                 ),
             ),
-            ada,
+            Actor(ada),
         )
         for account in accounts
     ]
@@ -93,8 +101,8 @@ def main(count: int, started: int, region: str) -> None:
     for first in range(0, started, 200):
         with transaction.atomic():
             for leaf in AwsSession.objects.filter(pk__in=ids[first : min(first + 200, started)]):
-                start_session(leaf, ben)
-    token = create_token(ben, "chaos", actor="chaos")
+                start_session(leaf, Actor(ben))
+    token = create_token(ben, "chaos", actor=NamedActor("chaos"))
     sessions = [[str(leaf.pk), accounts[number % 10]] for number, leaf in enumerate(leaves)]
     print(json.dumps({"token": token.reveal(), "sessions": sessions}))
 

@@ -5,6 +5,7 @@ from typing import Any
 from django.conf import settings
 from django.http import HttpRequest
 
+from sessions.actors import Actor
 from sessions.models import Role, User
 from sessions.permissions import Action, can, memberships_of
 from sessions.roots.notices import broken_roots
@@ -28,8 +29,8 @@ def page(request: HttpRequest) -> dict[str, Any]:
             iter(context["memberships"]), None
         )
     member = context["membership"]
-    context["may_read_ledger"] = member is not None and can(member, Action.READ_LEDGER)
-    context["may_read_policy"] = member is not None and can(member, Action.READ_POLICY)
+    for name, action in (("ledger", Action.READ_LEDGER), ("policy", Action.READ_POLICY)):
+        context[f"may_read_{name}"] = member is not None and can(Actor(member), action)
     if member is not None and member.role == Role.ADMIN:
         context["broken_roots"] = broken_roots(member)
     return context

@@ -4,11 +4,12 @@
 open to.
 """
 
-from collections.abc import Collection, Iterable, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from datetime import timedelta
 from enum import Enum, auto
 from itertools import pairwise
 from typing import Any
+from uuid import UUID
 
 from django.conf import settings
 from django.core.exceptions import PermissionDenied
@@ -16,6 +17,7 @@ from django.db import connection
 from django.db.models import Exists, OuterRef, Q, QuerySet, Subquery
 from django.db.models.expressions import RawSQL
 
+from sessions.actors import Actor
 from sessions.aws.roots import ROOT_KINDS
 from sessions.db.clock import Now
 from sessions.models import (
@@ -27,6 +29,7 @@ from sessions.models import (
     Role,
     Scope,
     SessionGrant,
+    Team,
     TeamGroup,
     User,
     forest,
@@ -96,23 +99,23 @@ READING = {Action.VIEW, Action.READ_LEDGER, Action.READ_POLICY}
 
 
 class Rights:
-    """Check what one member may do now, for many sessions: grants are read once, when first needed.
+    """Check what one actor may do now, for many sessions: grants are read once, when first needed.
 
     `among`: the ids of the sessions that it will be asked about; None: any of the team. Made anew
     for every request.
     """
 
-    def __init__(self, member: Membership, among: Collection[Any] | None = None) -> None:
-        self.member = member
+    def __init__(self, actor: Actor, among: Collection[Any] | None = None) -> None:
+        self.actor = actor
         self._among = among
         self._grants: dict[Any, set[str]] | None = None
 
     def can(self, action: Action, session: AwsSession | None = None) -> bool:
-        """Check whether the member may do that, to that session if one is given.
+        """Check whether the actor may do that, to that session if one is given.
 
         A session of another team is always refused.
         """
-        member = self.member
+        actor, member = self.actor, self.actor.member
         if (
             not member.user.is_active
             or member.disabled_at
@@ -132,23 +135,22 @@ class Rights:
                     session.open_to_start or self._granted(session, Right.START)
                 )
             case Action.USE_AS_ASSUMER:
-                is_admin = member.role == Role.ADMIN
-                return is_admin or session.open_to_assume or self._granted(session, Right.ASSUME)
+                is_open = actor.is_admin or session.open_to_assume
+                return is_open or self._granted(session, Right.ASSUME)
             case Action.EDIT | Action.DELETE | Action.SHARE:
-                return member.role == Role.ADMIN or (
-                    session.is_chained and session.created_by_id == member.user_id
+                return actor.is_admin or (
+                    session.is_chained and session.created_by_id == actor.user_id
                 )
             case _:
                 return True
 
     def _token_allows(self, action: Action, session: AwsSession | None) -> bool:
-        token = self.member.token
+        token, limits = self.actor.token, self.actor.limited_to
         if token is None:
             return True
         # Good for some sessions alone: nothing that is about the team as a whole, nor about another
         # session. What these are assumed from may be any that its person may use.
-        is_bound = token.is_bound and action is not Action.USE_AS_ASSUMER
-        if is_bound and (session is None or session.pk not in token.bound_to):
+        if action is not Action.USE_AS_ASSUMER and not _is_within(limits, session):
             return False
         return action in READING or (action in SCOPES and SCOPES[action] in token.scopes)
 
@@ -161,7 +163,7 @@ class Rights:
 
     def _read_grants(self, among: Collection[Any] | None) -> dict[Any, set[str]]:
         grants = SessionGrant.objects.filter(
-            grants_to(self.member), session__team=self.member.team_id
+            grants_to(self.actor.member), session__team=self.actor.team_id
         )
         if among is not None:
             grants = grants.filter(session_id__any_of=among)
@@ -191,21 +193,21 @@ def dead_among(sessions: Iterable[AwsSession]) -> set[Any]:
     return {pk for pk, chain in chains.items() if any(each.pk in cut for each in chain)}
 
 
-def can(member: Membership, action: Action, session: AwsSession | None = None) -> bool:
-    """Tell if the member may do that, to that session if one is meant. Another team's: never."""
-    return Rights(member, () if session is None else (session.pk,)).can(action, session)
+def can(actor: Actor, action: Action, session: AwsSession | None = None) -> bool:
+    """Tell if the actor may do that, to that session if one is meant. Another team's: never."""
+    return Rights(actor, () if session is None else (session.pk,)).can(action, session)
 
 
-def not_to_change(member: Membership, sessions: QuerySet[AwsSession]) -> QuerySet[AwsSession]:
-    """Select those of these sessions that a member may not share or delete.
+def not_to_change(actor: Actor, sessions: QuerySet[AwsSession]) -> QuerySet[AwsSession]:
+    """Select those of these sessions that an actor may not share or delete.
 
-    The member may do it to some. It is `can` for very many at once.
+    They may do it to some. It is `can` for very many at once.
     """
-    may = Q(team=member.team_id)
-    if member.role != Role.ADMIN:
-        may &= Q(kind=CHAINED, created_by=member.user_id)
-    if member.token is not None and member.token.is_bound:
-        may &= Q(pk__in=list(member.token.bound_to))
+    may = Q(team=actor.team_id)
+    if not actor.is_admin:
+        may &= Q(kind=CHAINED, created_by=actor.user_id)
+    if actor.limited_to is not None:
+        may &= Q(pk__in=list(actor.limited_to))
     return sessions.exclude(may)
 
 
@@ -217,17 +219,19 @@ class NotAllowed(PermissionDenied):
     `scope` is the one that the token lacks, if that is the reason.
     """
 
-    def __init__(
-        self, member: Membership, action: Action, session: AwsSession | None = None
-    ) -> None:
-        self.message, self.scope = _why_not(member, action, session)
+    def __init__(self, actor: Actor, action: Action, session: AwsSession | None = None) -> None:
+        self.message, self.scope = _why_not(actor, action, session)
         super().__init__(self.message)
 
 
-def _why_not(member: Membership, action: Action, session: AwsSession | None) -> tuple[str, str]:
+def _is_within(limits: Mapping[UUID, str] | None, session: AwsSession | None) -> bool:
+    return limits is None or (session is not None and session.pk in limits)
+
+
+def _why_not(actor: Actor, action: Action, session: AwsSession | None) -> tuple[str, str]:
     """Say why `can` says no, and name the scope that is missing if one is."""
-    token = member.token
-    if Role(member.role) not in ROLES[action]:
+    token = actor.token
+    if Role(actor.member.role) not in ROLES[action]:
         return "Your role in the team does not allow that.", ""
     if token is not None and action not in READING:
         scope = SCOPES.get(action)
@@ -239,12 +243,9 @@ def _why_not(member: Membership, action: Action, session: AwsSession | None) -> 
                 f"This token lacks the scope “{scope}”; it has {has}. Create one that has it.",
                 str(scope),
             )
-    if (
-        token is not None
-        and token.is_bound
-        and (session is None or session.pk not in token.bound_to)
-    ):
-        names = ", ".join(f"“{alias}”" for alias in sorted(token.bound_to.values()))
+    limits = actor.limited_to
+    if limits is not None and not _is_within(limits, session):
+        names = ", ".join(f"“{alias}”" for alias in sorted(limits.values()))
         return f"This token is only for {names}.", ""
     if session is None:
         return "You may not do that in this team.", ""
@@ -253,21 +254,25 @@ def _why_not(member: Membership, action: Action, session: AwsSession | None) -> 
     return "You have no access to this session for that. Ask an admin of the team.", ""
 
 
-def why_not_create(kind: str, member: Membership) -> str:
-    """Why that member cannot create a session of that kind in that team; empty if they can."""
+def why_not_create(kind: str, actor: Actor) -> str:
+    """Say why that actor cannot create a session of that kind; empty if they can."""
     action = Action.CREATE_CHAINED if kind == CHAINED else Action.CREATE_ROOT
-    if member.token is not None and Role(member.role) in ROLES[action] and not can(member, action):
-        return NotAllowed(member, action).message
+    if (
+        actor.token is not None
+        and Role(actor.member.role) in ROLES[action]
+        and not can(actor, action)
+    ):
+        return NotAllowed(actor, action).message
     if kind == CHAINED:
-        return "" if can(member, action) else "Auditors can only read."
-    if not can(member, action):
+        return "" if can(actor, action) else "Auditors can only read."
+    if not can(actor, action):
         return "Only admins can add roots."
-    return why_not_kind(kind, member)
+    return why_not_kind(kind, actor.team)
 
 
-def why_not_kind(kind: str, member: Membership) -> str:
-    """Why the member's team cannot have a root of that kind, whoever asks; empty if it can."""
-    if ROOT_KINDS[kind].needs_operator and not member.team.ambient_enabled:
+def why_not_kind(kind: str, team: Team) -> str:
+    """Say why a team cannot have a root of that kind, whoever asks; empty if it can."""
+    if ROOT_KINDS[kind].needs_operator and not team.ambient_enabled:
         return "The operator has not enabled the workers' own identity for this team."
     return ""
 
@@ -332,27 +337,29 @@ def visible_to(user: User) -> QuerySet[AwsSession]:
     ).select_related("team", "link")
 
 
-def may_answer(member: Membership, session: AwsSession) -> bool:
-    """Tell if a member may give what a chain's root waits for: a code, an approval.
+def may_answer(actor: Actor, session: AwsSession) -> bool:
+    """Tell if an actor may give what a chain's root waits for: a code, an approval.
 
     Who may start that session; at a root, who may start anything under it, or sets it up.
     """
     if session.is_chained:
-        return can(member, Action.START, session)
-    if can(member, Action.EDIT, session):
+        return can(actor, Action.START, session)
+    if can(actor, Action.EDIT, session):
         return True
-    return any(can(member, Action.START, each) for each in _startable_below(session, member))
+    return any(can(actor, Action.START, each) for each in _startable_below(session, actor))
 
 
-def _startable_below(root: AwsSession, member: Membership) -> list[AwsSession]:
-    """Find one session under a root that is open to a member.
+def _startable_below(root: AwsSession, actor: Actor) -> list[AwsSession]:
+    """Find one session under a root that is open to an actor.
 
     Role and token are not looked at here.
     """
-    granted = SessionGrant.objects.filter(grants_to(member), right=Right.START).values("session")
+    granted = SessionGrant.objects.filter(grants_to(actor.member), right=Right.START).values(
+        "session"
+    )
     startable = AwsSession.objects.filter(Q(open_to_start=True) | Q(pk__in=granted), kind=CHAINED)
-    if member.token is not None and member.token.is_bound:
-        startable = startable.filter(pk__in=list(member.token.bound_to))
+    if actor.limited_to is not None:
+        startable = startable.filter(pk__in=list(actor.limited_to))
     # Mostly one is found among the nearest.
     nearest = list(startable.filter(link__assumer=root).order_by()[:1])
     return nearest or list(

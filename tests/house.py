@@ -9,6 +9,7 @@ from django.test import Client
 
 from sessions.activations.start_stop import start_session
 from sessions.activations.status import State
+from sessions.actors import Actor, NamedActor
 from sessions.aws.hop_settings import HopSettings
 from sessions.aws.parameters import parameters_of
 from sessions.catalog.sessions import Draft, save_session
@@ -36,7 +37,7 @@ class House:
         self.root = self.iam_user("Root key")
 
     def _people(self):
-        self.team = create_team(self.slug, self.slug.title(), actor="tests")
+        self.team = create_team(self.slug, self.slug.title(), actor=NamedActor("tests"))
         prefix = "" if self.slug == "platform" else f"{self.slug}-"
         ada = self.person(f"{prefix}ada", Role.ADMIN)
         ben = self.person(f"{prefix}ben", Role.MEMBER)
@@ -45,7 +46,9 @@ class House:
         return self.team, ada, ben, bea, eve
 
     def person(self, name, role):
-        return add_member(self.team, create_person(name, Secret(PASSWORD)), role, actor="tests")
+        return add_member(
+            self.team, create_person(name, Secret(PASSWORD)), role, actor=NamedActor("tests")
+        )
 
     def iam_user(self, alias, member=None, *, region="eu-west-1"):
         """Make an IAM user from which everyone of the team may assume.
@@ -62,7 +65,7 @@ class House:
                 settings={"access_key_id": key.access_key_id},
                 secrets={"secret_access_key": key.secret_access_key},
             ),
-            member or self.ada,
+            Actor(member or self.ada),
         )
         # Without a line in the ledger, which tests count.
         AwsSession.objects.filter(pk=root.pk).update(open_to_assume=True)
@@ -90,7 +93,7 @@ class House:
                     **extra,
                 ),
             ),
-            member or self.ada,
+            Actor(member or self.ada),
         )
 
     def chain(self, length, *, prefix="Hop", **options) -> list[AwsSession]:
@@ -105,7 +108,7 @@ class House:
         return sessions
 
     def start(self, session, member=None):
-        return start_session(session, member or self.ben)
+        return start_session(session, Actor(member or self.ben))
 
     def work(self):
         """Do what a worker does with a wake-up, without the broker."""
@@ -117,7 +120,7 @@ class House:
 
     def states(self, sessions, member=None) -> list[State]:
         """Of many at the cost of one: the team is read once."""
-        view = view_of_team(member or self.ben, database_now())
+        view = view_of_team(Actor(member or self.ben), database_now())
         return [view.describe(view.sessions[session.pk]).state for session in sessions]
 
     def events(self, kind=None):
@@ -128,7 +131,7 @@ class House:
         return browser_of(member or self.ben, minutes_ago=minutes_ago)
 
     def token(self, member=None) -> Secret:
-        return create_token(member or self.ben, "tests", actor="tests")
+        return create_token(member or self.ben, "tests", actor=NamedActor("tests"))
 
 
 def draft_of(session, **changes) -> Draft:

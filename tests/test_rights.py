@@ -14,6 +14,7 @@ from django.db import transaction
 from django.test import Client
 from django.urls import URLPattern, URLResolver, get_resolver
 
+from sessions.actors import Actor, NamedActor
 from sessions.api import api
 from sessions.catalog.access import save_group
 from sessions.catalog.probes import start_probe
@@ -372,28 +373,28 @@ class World:
             name: (
                 house.token(member)
                 if member.team_id == house.team.pk
-                else create_token(member, "tests", actor="tests")
+                else create_token(member, "tests", actor=NamedActor("tests"))
             )
             for name, member in self.actors.items()
             if name != "auditor"
         }
         self.samples = self._things(house, "Thing")
         self.foreign = self._things(self.other, "Foreign")
-        disable_member(self.carl, actor="ada")
-        remove_member(self.dan, actor="ada")
-        set_person_active(self.eli.user, False, actor="manage.py")
+        disable_member(self.carl, actor=NamedActor("ada"))
+        remove_member(self.dan, actor=NamedActor("ada"))
+        set_person_active(self.eli.user, False, actor=NamedActor("manage.py"))
         self.carl.user.refresh_from_db()  # their log-ins ended; these are new ones
 
     @staticmethod
     def _things(house, prefix):
         [session] = house.chain(1, prefix=prefix)
-        create_token(house.bea, "thing", actor="tests")
+        create_token(house.bea, "thing", actor=NamedActor("tests"))
         return {
             "team_slug": house.team.slug,
             "seq": 1,
             "session_id": session.pk,
-            "invitation_id": invite(house.ada, Role.MEMBER)[0].pk,
-            "group_id": save_group(house.ada, "Group", [house.bea]).pk,
+            "invitation_id": invite(Actor(house.ada), Role.MEMBER)[0].pk,
+            "group_id": save_group(Actor(house.ada), "Group", [house.bea]).pk,
             "person_id": house.bea.user_id,
             "token_id": Token.objects.get(user=house.bea.user).pk,
             "probe_id": (
@@ -677,13 +678,15 @@ def test_a_test_of_the_workers_own_identity_ends_with_the_operators_leave(world)
     house = world.house
     house.team.ambient_enabled = True
     house.team.save()
-    probe = start_probe(Draft("ambient", "Worker", "worker", "eu-west-1"), house.ada, None)
+    probe = start_probe(Draft("ambient", "Worker", "worker", "eu-west-1"), Actor(house.ada), None)
     house.team.ambient_enabled = False
     house.team.save()
     calls = len(house.sts.calls)
     run_root_probe(str(probe.pk))
     assert len(house.sts.calls) == calls
     with pytest.raises(Refused, match="operator has not enabled"):
-        start_probe(Draft("ambient", "Worker", "worker", "eu-west-1"), house.ada, None)
+        start_probe(Draft("ambient", "Worker", "worker", "eu-west-1"), Actor(house.ada), None)
     with pytest.raises(Refused, match="another kind"):
-        start_probe(Draft("iam-user", "Own", "own", "eu-west-1"), house.ada, house.chained("Own"))
+        start_probe(
+            Draft("iam-user", "Own", "own", "eu-west-1"), Actor(house.ada), house.chained("Own")
+        )

@@ -8,6 +8,7 @@ from django.db import transaction
 from django.db.models import Q
 
 from sessions.activations.start_stop import delete_probes, end_activations, leave_to_the_clock
+from sessions.actors import AnyActor
 from sessions.credentials.needs import rightful, rightful_probes
 from sessions.ledger import Entry
 from sessions.locks import parts
@@ -24,7 +25,7 @@ from sessions.permissions import below, cut_off
 
 def end_unauthorized(
     team: Team,
-    actor: str,
+    actor: AnyActor,
     *,
     people: Collection[int] | None = None,
     sessions: Collection[UUID] | None = None,

@@ -11,6 +11,7 @@ from django.db.models import Exists, OuterRef, QuerySet
 
 from sessions import ledger
 from sessions.activations.cleanup import PLANS_AT_ONCE, erase_all_unneeded, erase_unneeded
+from sessions.actors import CLOCK, Actor, AnyActor
 from sessions.aws.names import InvalidName
 from sessions.chains.identity import IdentityEdit, identity_of, notify_ended, started_identities
 from sessions.chains.requests import (
@@ -51,7 +52,7 @@ STARTED_AT_ONCE = parts.AT_ONCE // 2
 LONGEST_ENDING_SECONDS = 2.0
 
 
-def start_session(session: AwsSession, member: Membership) -> Activation:
+def start_session(session: AwsSession, actor: Actor) -> Activation:
     """Start a session for a member and renew it for the team's hours.
 
     Another session on the same named profile stops.
@@ -59,10 +60,10 @@ def start_session(session: AwsSession, member: Membership) -> Activation:
     Starting again extends it, and asks once more where AWS refused. The caller wakes a worker on
     commit.
     """
-    return start_sessions([session], member)[0]
+    return start_sessions([session], actor)[0]
 
 
-def start_sessions(sessions: Sequence[AwsSession], member: Membership) -> list[Activation]:
+def start_sessions(sessions: Sequence[AwsSession], actor: Actor) -> list[Activation]:
     """Start several sessions, many of them in parts.
 
     Of those on one named profile the last wins, as if started one by one.
@@ -72,18 +73,17 @@ def start_sessions(sessions: Sequence[AwsSession], member: Membership) -> list[A
     """
     chosen = list({session.profile: session for session in sessions}.values())
     return [
-        each for some in parts.in_parts(chosen, STARTED_AT_ONCE) for each in _start(some, member)
+        each for some in parts.in_parts(chosen, STARTED_AT_ONCE) for each in _start(some, actor)
     ]
 
 
 @transaction.atomic
-def _start(sessions: Sequence[AwsSession], member: Membership) -> list[Activation]:
+def _start(sessions: Sequence[AwsSession], actor: Actor) -> list[Activation]:
     """Start these, each on a profile of its own."""
-    member = begin(member, Action.START, *sessions)
-    team, now = member.team, database_now()
-    actor = member.user.get_username()
+    actor = begin(actor, Action.START, *sessions)
+    team, now = actor.team, database_now()
     chosen = {session.profile: session for session in sessions}
-    started = Activation.objects.filter(user=member.user, session__team=team)
+    started = Activation.objects.filter(user=actor.user, session__team=team)
     ids = [session.pk for session in chosen.values()]
     # By their ids: left to itself, a database looks for what is on the same profile once for each
     # that is started.
@@ -99,12 +99,12 @@ def _start(sessions: Sequence[AwsSession], member: Membership) -> list[Activatio
     left = [each.credential_id for each in before.values()]
     ends_at = now + timedelta(hours=team.activation_hours)
     chains, policy = load_chains(chosen.values()), TeamPolicy.of(team.pk)
-    leaves = ensure_all_credentials([plan(chains[pk], member, policy) for pk in ids], now)
+    leaves = ensure_all_credentials([plan(chains[pk], actor.member, policy) for pk in ids], now)
     activations, other = [], []
     for session, leaf in zip(chosen.values(), leaves, strict=True):
         activation = before.get(session.pk)
         if activation is None:
-            activation = Activation(session=session, user=member.user, started_at=now)
+            activation = Activation(session=session, user=actor.user, started_at=now)
         identity = identity_of(chains[session.pk])
         if (activation.credential_id, activation.identity) != (leaf.pk, identity):
             other.append(activation)
@@ -118,41 +118,41 @@ def _start(sessions: Sequence[AwsSession], member: Membership) -> list[Activatio
     Activation.objects.bulk_update(
         [each for each in other if each.pk in again], ["credential", "identity"]
     )
-    Ended.objects.filter(user=member.user, session_id__any_of=ids).delete()
+    Ended.objects.filter(user=actor.user, session_id__any_of=ids).delete()
     erase_all_unneeded(left)
     ledger.append(team.pk, entries)
     return activations
 
 
-def stop_session(session: AwsSession, member: Membership) -> bool:
+def stop_session(session: AwsSession, actor: Actor) -> bool:
     """End the member's own activation.
 
     What nobody else needs is erased in the same transaction: stop wins.
     """
-    return stop_sessions([session], member) > 0
+    return stop_sessions([session], actor) > 0
 
 
-def stop_sessions(sessions: Sequence[AwsSession], member: Membership) -> int:
+def stop_sessions(sessions: Sequence[AwsSession], actor: Actor) -> int:
     """Stop several, many of them in parts; how many of them were started."""
-    return sum(_stop(some, member) for some in parts.in_parts(sessions))
+    return sum(_stop(some, actor) for some in parts.in_parts(sessions))
 
 
 @transaction.atomic
-def _stop(sessions: Sequence[AwsSession], member: Membership) -> int:
-    team = lock_team(member.team_id)
+def _stop(sessions: Sequence[AwsSession], actor: Actor) -> int:
+    team = lock_team(actor.team_id)
     ids = [session.pk for session in sessions]
-    theirs = Activation.objects.filter(user=member.user, session_id__any_of=ids)
-    entries = _end(theirs, SessionStopped, member.user.get_username())
+    theirs = Activation.objects.filter(user=actor.user, session_id__any_of=ids)
+    entries = _end(theirs, SessionStopped, actor)
     ledger.append(team.pk, entries)
     return len(entries)
 
 
 @transaction.atomic
-def rotate_session(session: AwsSession, member: Membership) -> bool:
+def rotate_session(session: AwsSession, actor: Actor) -> bool:
     """Renew the member's credential of that session now. False if it is not started."""
-    member = begin(member, Action.START, session)
-    team = member.team
-    mine = Activation.objects.filter(user=member.user, session=session).select_related(
+    actor = begin(actor, Action.START, session)
+    team = actor.team
+    mine = Activation.objects.filter(user=actor.user, session=session).select_related(
         "session", "user", "credential"
     )
     now, chain = database_now(), session.chain()
@@ -160,16 +160,16 @@ def rotate_session(session: AwsSession, member: Membership) -> bool:
     started = _end_other_identities(list(mine), {session.pk: chain}, None, now)
     if not started:
         return False
-    leaf = ensure_credentials(plan(chain, member, TeamPolicy.of(team.pk)), now, force=True)
+    leaf = ensure_credentials(plan(chain, actor.member, TeamPolicy.of(team.pk)), now, force=True)
     _move(started[0], leaf)
     asked = RotationAsked(credential=leaf.pk)
-    ledger.append(team.pk, [Entry(asked, member.user.get_username(), session)])
+    ledger.append(team.pk, [Entry(asked, actor, session)])
     return True
 
 
-def dismiss_notice(session: AwsSession, member: Membership) -> None:
+def dismiss_notice(session: AwsSession, actor: Actor) -> None:
     """Forget that an edit has ended what the member had started."""
-    Ended.objects.filter(session=session, user=member.user).delete()
+    Ended.objects.filter(session=session, user=actor.user).delete()
 
 
 def end_overdue() -> int:
@@ -207,7 +207,7 @@ def _end_by_the_clock(over: QuerySet[Activation]) -> int:
             with passed_over(team_id), transaction.atomic():
                 lock_team(team_id)
                 some = over.filter(session__team_id=team_id).order_by("ends_at")[: pace.size]
-                entries = _end(some, SessionEnded, "clock")
+                entries = _end(some, SessionEnded, CLOCK)
                 ledger.append(team_id, entries)
             ended += len(entries)
             if len(entries) < pace.size:
@@ -217,7 +217,7 @@ def _end_by_the_clock(over: QuerySet[Activation]) -> int:
     return ended
 
 
-def end_at_once(activations: QuerySet[Activation], actor: str) -> list[Entry]:
+def end_at_once(activations: QuerySet[Activation], actor: AnyActor) -> list[Entry]:
     """End these at this moment, under the team's lock; return the lines for the ledger.
 
     Many are only marked as over, which is all that matters, and the clock clears them away in
@@ -347,7 +347,7 @@ def _move(activation: Activation, leaf: Credential) -> bool:
 
 
 def _end(
-    activations: QuerySet[Activation], kind: type[SessionStopped | SessionEnded], actor: str
+    activations: QuerySet[Activation], kind: type[SessionStopped | SessionEnded], actor: AnyActor
 ) -> list[Entry]:
     # Plain values, and all that goes in a few statements: thousands end together that were started
     # together.
@@ -364,14 +364,14 @@ def _end(
     ]
 
 
-def end_activations_of(sessions: Iterable[AwsSession], actor: str) -> list[Entry]:
+def end_activations_of(sessions: Iterable[AwsSession], actor: AnyActor) -> list[Entry]:
     """Ends everybody's activations of these sessions: they are about to be deleted."""
     return end_activations(
         Activation.objects.filter(session_id__any_of=[s.pk for s in sessions]), actor
     )
 
 
-def end_activations(activations: QuerySet[Activation], actor: str) -> list[Entry]:
+def end_activations(activations: QuerySet[Activation], actor: AnyActor) -> list[Entry]:
     """End these activations and erase what only they needed.
 
     The caller holds the team's lock and writes the events.

@@ -13,7 +13,7 @@ from sessions.catalog.audiences import Access, Audience, access_of
 from sessions.catalog.same_role import close_wider_ways, how_many_end, may_close, wider_ways
 from sessions.exceptions import NotThere, Refused, RightLost
 from sessions.locks.versions import Changed
-from sessions.models import AwsSession, Membership
+from sessions.models import AwsSession, Membership, Team
 from sessions.monitoring import request_limits
 from sessions.permissions import Action, can
 
@@ -99,15 +99,15 @@ def _access_json(access: Access) -> dict[str, Any]:
     }
 
 
-def _audience(member: Membership, wanted: AudienceModel, name: str) -> Audience:
+def _audience(team: Team, wanted: AudienceModel, name: str) -> Audience:
     if wanted.everyone:
         return Audience()
     people = list(
-        Membership.objects.filter(
-            team=member.team, user__username__in=wanted.people
-        ).select_related("user")
+        Membership.objects.filter(team=team, user__username__in=wanted.people).select_related(
+            "user"
+        )
     )
-    groups = list(member.team.groups.filter(name__in=wanted.groups))
+    groups = list(team.groups.filter(name__in=wanted.groups))
     unknown = {
         *wanted.people,
         *wanted.groups,
@@ -139,13 +139,16 @@ def put_access(
     request: HttpRequest, response: HttpResponse, session_id: UUID, payload: AccessModel
 ) -> Any:
     """With `If-Match` it is refused (412) where somebody has changed the access since."""
-    session, member = session_for(request, session_id, Action.SHARE), caller(request)
+    session, actor = session_for(request, session_id, Action.SHARE), caller(request)
     seen = seen_version(request, session.access_version)
     is_open = session.is_chained and payload.start.everyone
     wanted = payload.assume or AudienceModel(everyone=is_open)
-    start, assume = _audience(member, payload.start, "start"), _audience(member, wanted, "assume")
+    start, assume = (
+        _audience(actor.team, payload.start, "start"),
+        _audience(actor.team, wanted, "assume"),
+    )
     try:
-        set_access(session, Access(start, assume), member, seen=seen)
+        set_access(session, Access(start, assume), actor, seen=seen)
     except (Changed, NotThere, RightLost):
         raise
     except Refused as refused:
@@ -166,7 +169,7 @@ def get_ways(request: HttpRequest, session_id: UUID) -> Any:
     A session that is open to everyone leaves nobody out. Of roots these are named whose identity is
     known by a test or the same settings. A token for some sessions alone sees those alone.
     """
-    session, member = session_for(request, session_id, Action.SHARE), caller(request)
+    session, actor = session_for(request, session_id, Action.SHARE), caller(request)
     ways, more = wider_ways(session, WAYS_SHOWN)
     return {
         "ways": [
@@ -178,10 +181,10 @@ def get_ways(request: HttpRequest, session_id: UUID) -> Any:
                 **_access_json(way.access),
             }
             for way in ways
-            if can(member, Action.VIEW, way.session)
+            if can(actor, Action.VIEW, way.session)
         ],
         "more": more,
-        "may_close": bool(ways) and may_close(member, session),
+        "may_close": bool(ways) and may_close(actor, session),
         "ending": how_many_end(session) if ways else 0,
     }
 
@@ -197,10 +200,10 @@ def close_ways(request: HttpRequest, session_id: UUID) -> Any:
     None is closed (403) where you may not share all of them, or (409) where the session itself is
     open to everyone.
     """
-    session, member = session_for(request, session_id, Action.SHARE), caller(request)
-    request_limits.take(request_limits.SEVERAL, member.user_id)
+    session, actor = session_for(request, session_id, Action.SHARE), caller(request)
+    request_limits.take(request_limits.SEVERAL, actor.user_id)
     try:
-        closed = close_wider_ways(session, member)
+        closed = close_wider_ways(session, actor)
     except (NotThere, RightLost):
         raise
     except Refused as refused:

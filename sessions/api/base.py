@@ -10,15 +10,16 @@ from ninja import NinjaAPI
 from ninja.errors import AuthenticationError, HttpError, ValidationError
 from pydantic import BaseModel
 
+from sessions.actors import Actor
 from sessions.api.bodies import BadBody, StrictParser
 from sessions.exceptions import ActorGone
 from sessions.locks.versions import CHANGED, Changed
 from sessions.middleware.api_errors import api_error
 from sessions.middleware.too_often import answer as too_often
 from sessions.middleware.too_often import network_of
-from sessions.models import AwsSession, Membership
+from sessions.models import AwsSession
 from sessions.monitoring import request_limits
-from sessions.people.tokens import member_of_token
+from sessions.people.tokens import actor_of_token
 from sessions.permissions import (
     CUT_OFF,
     Action,
@@ -58,16 +59,13 @@ class TokenAuth:
     openapi_type = "http"
     openapi_security_schema = {"type": "http", "scheme": "bearer"}
 
-    def __call__(self, request: HttpRequest) -> Membership | None:
+    def __call__(self, request: HttpRequest) -> Actor | None:
         match = BEARER.fullmatch(request.headers.get("Authorization", ""))
-        found = member_of_token(Secret(match.group(1))) if match else None
-        if found is None:
+        actor = actor_of_token(Secret(match.group(1))) if match else None
+        if actor is None:
             # Whoever has a good token is not held up by a neighbour who guesses.
             request_limits.take(request_limits.BAD_SECRET, network_of(request))
-            return None
-        member, token = found
-        request.token_name = token.name  # type: ignore[attr-defined]  # the ledger says by which token
-        return member
+        return actor
 
 
 api = NinjaAPI(
@@ -212,30 +210,30 @@ def seen_version(request: HttpRequest, stored: int, named: Any = None) -> int | 
     return stored if header != "*" or named is not None else None
 
 
-def caller(request: HttpRequest) -> Membership:
-    member: Membership = request.auth  # type: ignore[attr-defined]  # set by TokenAuth
-    return member
+def caller(request: HttpRequest) -> Actor:
+    actor: Actor = request.auth  # type: ignore[attr-defined]  # set by TokenAuth
+    return actor
 
 
 def session_for(request: HttpRequest, session_id: UUID, action: Action = Action.VIEW) -> AwsSession:
     """A session of the token's team. Foreign and missing are one and the same answer."""
-    member = caller(request)
-    session = visible_to(member.user).filter(pk=session_id, team=member.team).first()
+    actor = caller(request)
+    session = visible_to(actor.user).filter(pk=session_id, team=actor.team).first()
     if session is None:
         raise Http404
-    if not can(member, action, session):
-        raise NotAllowed(member, action, session)
+    if not can(actor, action, session):
+        raise NotAllowed(actor, action, session)
     return session
 
 
 def startable(
     request: HttpRequest, session_id: UUID, action: Action = Action.START
-) -> tuple[AwsSession, Membership]:
-    session, member = session_for(request, session_id), caller(request)
-    require_startable(session, Rights(member, [session.pk]), action)
+) -> tuple[AwsSession, Actor]:
+    session, actor = session_for(request, session_id), caller(request)
+    require_startable(session, Rights(actor, [session.pk]), action)
     if action is Action.START and is_dead(session):
         raise ApiError(409, "cut_off", CUT_OFF)
-    return session, member
+    return session, actor
 
 
 def require_startable(session: AwsSession, rights: Rights, action: Action = Action.START) -> None:
@@ -246,4 +244,4 @@ def require_startable(session: AwsSession, rights: Rights, action: Action = Acti
             "A root gives out no credentials. Assume a role from it instead.",
         )
     if not rights.can(action, session):
-        raise NotAllowed(rights.member, action, session)
+        raise NotAllowed(rights.actor, action, session)

@@ -34,8 +34,9 @@ def credentials(request: HttpRequest, session_id: UUID, format: Format = "proces
     if any(header in request.headers for header in BROWSER_HEADERS):
         raise ApiError(403, "browser", "This address gives no credentials to browsers.")
     token = caller(request).token
-    request_limits.take(request_limits.FETCH, token and token.pk)
-    session, member = startable(request, session_id, Action.TAKE_CREDENTIALS)
+    assert token is not None
+    request_limits.take(request_limits.FETCH, token.pk)
+    session, actor = startable(request, session_id, Action.TAKE_CREDENTIALS)
     if format not in FORMATS or not FORMATS[format].secret:
         known = ", ".join(key for key, each in FORMATS.items() if each.secret)
         raise ApiError(
@@ -43,8 +44,8 @@ def credentials(request: HttpRequest, session_id: UUID, format: Format = "proces
         )
     chosen = FORMATS[format]
     try:
-        via = f"token {request.token_name}"  # type: ignore[attr-defined]  # set by TokenAuth
-        text = hand_out(session, member, chosen, via=via, base_url=request.build_absolute_uri("/"))
+        via = f"token {token.name}"
+        text = hand_out(session, actor, chosen, via=via, base_url=request.build_absolute_uri("/"))
     except NotReady as not_ready:
         raise _not_ready(not_ready) from None
     content_type = "application/json" if chosen.language == "json" else "text/plain; charset=utf-8"

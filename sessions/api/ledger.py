@@ -74,7 +74,7 @@ def list_events(
     times (UTC unless they say otherwise), dates, or how long ago: `24h`, `7d`. At most 200 events
     at a time.
     """
-    member = caller(request)
+    actor = caller(request)
     unknown = sorted(set(request.GET) - {*EventSearchForm.base_fields, "cursor", "limit"})
     if unknown:
         fields = {each: ["Unknown parameter."] for each in unknown}
@@ -86,9 +86,9 @@ def list_events(
     if not 1 <= limit <= MOST:
         raise ApiError(422, "invalid", f"limit is 1 to {MOST}.", {"limit": [f"1 to {MOST}."]})
     before = _cursor(cursor)
-    lines = lines_for(member, form.search())
+    lines = lines_for(actor, form.search())
     if before is None:
-        record_search(member, form.asked())
+        record_search(actor, form.asked())
     found = lines.newest(limit, before=before)
     last = str(found[-1].seq) if len(found) == limit else None
     return {"events": [EventOut.of(each) for each in found], "cursor": last}

@@ -8,6 +8,7 @@ from pydantic import BaseModel, ConfigDict, GetJsonSchemaHandler
 
 from sessions import tasks
 from sessions.activations.moves import progress
+from sessions.actors import Actor
 from sessions.api.base import ERRORS, TRIES, ApiError, api, caller, etag, seen_version
 from sessions.api.schemas import described_as, one_of
 from sessions.catalog.team_policy import PolicyDraft
@@ -16,7 +17,7 @@ from sessions.forms.fields import wrong_types
 from sessions.forms.json_schema import changed_object
 from sessions.forms.team_policy import TeamPolicyForm, policy_values
 from sessions.locks.versions import Changed
-from sessions.models import Membership, SourceIdentity, TeamPolicy
+from sessions.models import SourceIdentity, TeamPolicy
 from sessions.models.sessions import load_chains
 from sessions.monitoring import request_limits
 from sessions.permissions import Action, NotAllowed, can
@@ -76,11 +77,11 @@ class UnnamedOut(BaseModel):
     shows: str
 
 
-def _allowed(request: HttpRequest, action: Action) -> Membership:
-    member = caller(request)
-    if not can(member, action):
-        raise NotAllowed(member, action)
-    return member
+def _allowed(request: HttpRequest, action: Action) -> Actor:
+    actor = caller(request)
+    if not can(actor, action):
+        raise NotAllowed(actor, action)
+    return actor
 
 
 @api.get(
@@ -88,15 +89,15 @@ def _allowed(request: HttpRequest, action: Action) -> Membership:
 )
 def get_policy(request: HttpRequest, response: HttpResponse) -> Any:
     """`ETag` is the policy's version."""
-    member = _allowed(request, Action.READ_POLICY)
-    policy = TeamPolicy.of(member.team_id)
+    actor = _allowed(request, Action.READ_POLICY)
+    policy = TeamPolicy.of(actor.team_id)
     response.headers["ETag"] = etag(policy.version)
-    return _as_json(policy, member)
+    return _as_json(policy, actor)
 
 
-def _as_json(policy: TeamPolicy, member: Membership) -> dict[str, Any]:
+def _as_json(policy: TeamPolicy, actor: Actor) -> dict[str, Any]:
     values = policy_values(PolicyDraft.of(policy))
-    return {**values, "moving": progress(member.team_id)}
+    return {**values, "moving": progress(actor.team_id)}
 
 
 @api.patch(
@@ -111,12 +112,12 @@ def patch_policy(request: HttpRequest, response: HttpResponse, payload: PolicyPa
     With `If-Match` it is refused (412) where somebody has changed the policy since. Without, the
     fields that are sent win, and what others have saved in other fields stays.
     """
-    member, sent = _allowed(request, Action.EDIT_POLICY), payload.model_dump()
-    request_limits.take(request_limits.POLICY, member.user_id)
+    actor, sent = _allowed(request, Action.EDIT_POLICY), payload.model_dump()
+    request_limits.take(request_limits.POLICY, actor.user_id)
     for attempt in range(TRIES):
-        policy = TeamPolicy.of(member.team_id)
+        policy = TeamPolicy.of(actor.team_id)
         seen = seen_version(request, policy.version)
-        form = _checked_form(policy, member, sent)
+        form = _checked_form(policy, actor, sent)
         form.seen = policy.version
         try:
             saved = form.save() if form.is_valid() else None
@@ -132,13 +133,11 @@ def patch_policy(request: HttpRequest, response: HttpResponse, payload: PolicyPa
         raise ApiError(422, "invalid", next(iter(fields.values()))[0], fields)
     tasks.wake_after_change()
     response.headers["ETag"] = etag(saved.version)
-    return _as_json(saved, member)
+    return _as_json(saved, actor)
 
 
-def _checked_form(policy: TeamPolicy, member: Membership, sent: dict[str, Any]) -> TeamPolicyForm:
-    form = TeamPolicyForm(
-        policy_values(PolicyDraft.of(policy)) | sent, member=member, policy=policy
-    )
+def _checked_form(policy: TeamPolicy, actor: Actor, sent: dict[str, Any]) -> TeamPolicyForm:
+    form = TeamPolicyForm(policy_values(PolicyDraft.of(policy)) | sent, actor=actor, policy=policy)
     if unknown := sorted(set(sent) - set(form.fields)):
         fields = {name: ["Unknown field."] for name in unknown}
         raise ApiError(422, "invalid", "There are fields that a policy does not have.", fields)
@@ -153,9 +152,9 @@ def _checked_form(policy: TeamPolicy, member: Membership, sent: dict[str, Any]) 
     summary="List the sessions whose names do not identify a person",
 )
 def list_unnamed(request: HttpRequest) -> Any:
-    member = _allowed(request, Action.READ_POLICY)
-    policy = TeamPolicy.of(member.team_id)
-    chains = load_chains(may_be_unnamed(member.team, policy), broken=True).values()
+    actor = _allowed(request, Action.READ_POLICY)
+    policy = TeamPolicy.of(actor.team_id)
+    chains = load_chains(may_be_unnamed(actor.team, policy), broken=True).values()
     return [
         {
             "id": each.session.pk,
@@ -164,5 +163,5 @@ def list_unnamed(request: HttpRequest) -> Any:
             "has_source_identity": each.has_source_identity,
             "shows": each.shows,
         }
-        for each in unnamed_sessions(chains, policy, member.team)
+        for each in unnamed_sessions(chains, policy, actor.team)
     ]

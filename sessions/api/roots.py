@@ -9,11 +9,12 @@ from ninja import Status as Answer
 from pydantic import BaseModel, ConfigDict
 
 from sessions import tasks
+from sessions.actors import Actor
 from sessions.api.base import ERRORS, ApiError, api, caller, session_for
 from sessions.api.schemas import ProblemOut, one_of
 from sessions.db.clock import database_now
 from sessions.exceptions import NotThere, Refused, RightLost
-from sessions.models import Approval, ApprovalStage, AwsSession, Membership
+from sessions.models import Approval, ApprovalStage, AwsSession
 from sessions.monitoring import request_limits
 from sessions.permissions import Action, NotAllowed, may_answer
 from sessions.roots import approvals
@@ -42,11 +43,11 @@ class ApprovalOut(BaseModel):
     problem: ProblemOut | None = None
 
 
-def _root_for(request: HttpRequest, session_id: UUID) -> tuple[AwsSession, Membership]:
-    session, member = session_for(request, session_id), caller(request)
-    if not may_answer(member, session):
-        raise NotAllowed(member, Action.START, session)
-    return session.chain()[0], member
+def _root_for(request: HttpRequest, session_id: UUID) -> tuple[AwsSession, Actor]:
+    session, actor = session_for(request, session_id), caller(request)
+    if not may_answer(actor, session):
+        raise NotAllowed(actor, Action.START, session)
+    return session.chain()[0], actor
 
 
 @api.post(
@@ -57,8 +58,8 @@ def _root_for(request: HttpRequest, session_id: UUID) -> tuple[AwsSession, Membe
     ),
 )
 def give_answer(request: HttpRequest, session_id: UUID, payload: AnswerIn) -> Any:
-    root, member = _root_for(request, session_id)
-    request_limits.take(request_limits.CODE, member.user_id, root.pk)
+    root, actor = _root_for(request, session_id)
+    request_limits.take(request_limits.CODE, actor.user_id, root.pk)
     sent = payload.model_dump()
     unknown = sorted(set(sent) - {challenge.name for challenge in code_challenges(root)})
     if code_challenges(root) and unknown:
@@ -73,7 +74,7 @@ def give_answer(request: HttpRequest, session_id: UUID, payload: AnswerIn) -> An
             422, "invalid", "Every field is text.", {name: ["Must be text."] for name in no_text}
         )
     try:
-        submit_codes(root, member, sent)
+        submit_codes(root, actor, sent)
     except (NotThere, RightLost):
         raise
     except Refused as refused:
@@ -98,11 +99,11 @@ def _as_json(approval: Approval | None) -> dict[str, Any]:
     }
 
 
-def _approving(request: HttpRequest, session_id: UUID) -> tuple[AwsSession, Membership]:
-    root, member = _root_for(request, session_id)
+def _approving(request: HttpRequest, session_id: UUID) -> tuple[AwsSession, Actor]:
+    root, actor = _root_for(request, session_id)
     if not approvals.asks_for_approval(root):
         raise ApiError(409, "no_approval", "The session's root needs no approval.")
-    return root, member
+    return root, actor
 
 
 @api.get(
@@ -111,8 +112,8 @@ def _approving(request: HttpRequest, session_id: UUID) -> tuple[AwsSession, Memb
     summary="Read the state of your approval for a session's root",
 )
 def get_approval(request: HttpRequest, session_id: UUID) -> Any:
-    root, member = _approving(request, session_id)
-    approval = approvals.approval_of(root, member)
+    root, actor = _approving(request, session_id)
+    approval = approvals.approval_of(root, actor.member)
     if approval and approval.due_at and approval.due_at <= database_now():
         tasks.wake_for_approvals()
     return _as_json(approval)
@@ -124,8 +125,8 @@ def get_approval(request: HttpRequest, session_id: UUID) -> Any:
     summary=("Request an approval page; read the approval again for its address and code"),
 )
 def ask_for_approval(request: HttpRequest, session_id: UUID) -> Any:
-    root, member = _approving(request, session_id)
-    request_limits.take(request_limits.APPROVAL, member.user_id, root.pk)
-    approval = approvals.ask_approval(root, member)
+    root, actor = _approving(request, session_id)
+    request_limits.take(request_limits.APPROVAL, actor.user_id, root.pk)
+    approval = approvals.ask_approval(root, actor)
     tasks.wake_for_approvals()
     return api.create_response(request, _as_json(approval), status=202)

@@ -17,6 +17,7 @@ from sessions.activations.start_stop import (
     stop_session,
     stop_sessions,
 )
+from sessions.actors import Actor
 from sessions.api.base import (
     ERRORS,
     TRIES,
@@ -38,7 +39,7 @@ from sessions.exceptions import NotThere, Refused, RightLost
 from sessions.forms.fields import wrong_types
 from sessions.forms.sessions import SessionForm, form_for, stored_values
 from sessions.locks.versions import Changed
-from sessions.models import CHAINED, AwsSession, Membership, TeamPolicy
+from sessions.models import CHAINED, AwsSession, TeamPolicy
 from sessions.monitoring import request_limits
 from sessions.permissions import (
     CUT_OFF,
@@ -99,14 +100,14 @@ def as_json(values: dict[str, Any]) -> dict[str, Any]:
     }
 
 
-def _described(member: Membership, session: AwsSession) -> dict[str, Any]:
-    described = _all_described(member, [session])[0]
-    moving = progress(member.team_id, session)
+def _described(actor: Actor, session: AwsSession) -> dict[str, Any]:
+    described = _all_described(actor, [session])[0]
+    moving = progress(actor.team_id, session)
     return described | ({"moving": moving} if moving else {})
 
 
-def _all_described(member: Membership, sessions: Sequence[AwsSession]) -> list[dict[str, Any]]:
-    view = view_of_sessions(member, database_now(), sessions)
+def _all_described(actor: Actor, sessions: Sequence[AwsSession]) -> list[dict[str, Any]]:
+    view = view_of_sessions(actor, database_now(), sessions)
     return [_as_json(view.describe(view.sessions[session.pk]), view.policy) for session in sessions]
 
 
@@ -147,7 +148,7 @@ def list_sessions(request: HttpRequest) -> Any:
 
 @api.post("/sessions", response={201: SessionOut, **ERRORS}, summary="Create a session of any kind")
 def create_session(request: HttpRequest, payload: SessionIn) -> Any:
-    member = caller(request)
+    actor = caller(request)
     kind = payload.kind
     if kind != CHAINED and kind not in ROOT_KINDS:
         raise ApiError(
@@ -156,23 +157,23 @@ def create_session(request: HttpRequest, payload: SessionIn) -> Any:
             f"There is no kind {kind!r}.",
             {"kind": [f"One of: {', '.join([CHAINED, *ROOT_KINDS])}."]},
         )
-    reason = why_not_create(kind, member)
+    reason = why_not_create(kind, actor)
     if reason:
         lacks = NotAllowed(
-            member, Action.CREATE_CHAINED if kind == CHAINED else Action.CREATE_ROOT
+            actor, Action.CREATE_CHAINED if kind == CHAINED else Action.CREATE_ROOT
         ).scope
         raise ApiError(403, "forbidden", reason, {"scope": [lacks]} if lacks else None)
     sent = {
         key: value for key, value in payload.model_dump(exclude_unset=True).items() if key != "kind"
     }
     form = _checked(
-        form_for(kind, sent, view=view_of_sessions(member, database_now()), is_page=False), sent
+        form_for(kind, sent, view=view_of_sessions(actor, database_now()), is_page=False), sent
     )
     session = form.save()
     if session is None:
         _raise_form_errors(form)
     assert session is not None
-    response = api.create_response(request, _described(member, session), status=201)
+    response = api.create_response(request, _described(actor, session), status=201)
     response.headers["ETag"] = etag(session.version)
     return response
 
@@ -203,12 +204,12 @@ def patch_session(
 
     Without, the fields that are sent win, and what others have saved in other fields stays.
     """
-    member, sent = caller(request), payload.model_dump()
+    actor, sent = caller(request), payload.model_dump()
     version = sent.pop("version", None)
     for attempt in range(TRIES):
         session = session_for(request, session_id, Action.EDIT)
         seen = seen_version(request, session.version, version)
-        form = _patched(session, member, sent)
+        form = _patched(session, actor, sent)
         form.seen = session.version
         try:
             if form.save() is None:
@@ -220,12 +221,12 @@ def patch_session(
         break
     tasks.wake_after_change()
     response.headers["ETag"] = etag(session.version)
-    return _described(member, session)
+    return _described(actor, session)
 
 
-def _patched(session: AwsSession, member: Membership, sent: dict[str, Any]) -> SessionForm:
+def _patched(session: AwsSession, actor: Actor, sent: dict[str, Any]) -> SessionForm:
     """The valid form of a session with some fields changed."""
-    view = view_of_sessions(member, database_now())
+    view = view_of_sessions(actor, database_now())
     as_it_was = answered(session, view.policy)
     # What is sent back as it was answered changes nothing: a default that was shown does not become
     # a name of its own.
@@ -248,7 +249,7 @@ def remove_session(request: HttpRequest, session_id: UUID, dependants: bool = Fa
 
     With dependants it is refused (409, with their aliases) unless `?dependants=true` confirms them.
     """
-    session, member = session_for(request, session_id, Action.DELETE), caller(request)
+    session, actor = session_for(request, session_id, Action.DELETE), caller(request)
     seen = seen_version(request, session.version)
     if not dependants and (below := [each.alias for each, _ in session.dependants(NAMED)]):
         count = session.with_dependants().count() - 1
@@ -260,7 +261,7 @@ def remove_session(request: HttpRequest, session_id: UUID, dependants: bool = Fa
             " ?dependants=true.",
         )
     try:
-        delete_session(session, member, seen=seen, below_seen=None if dependants else mark_of([]))
+        delete_session(session, actor, seen=seen, below_seen=None if dependants else mark_of([]))
     except (Changed, NotThere, RightLost):
         raise
     except Refused as refused:
@@ -275,11 +276,11 @@ def remove_session(request: HttpRequest, session_id: UUID, dependants: bool = Fa
     summary="Start a session for yourself",
 )
 def start(request: HttpRequest, session_id: UUID) -> Any:
-    session, member = startable(request, session_id)
-    request_limits.take(request_limits.START, member.user_id)
-    start_session(session, member)
+    session, actor = startable(request, session_id)
+    request_limits.take(request_limits.START, actor.user_id)
+    start_session(session, actor)
     tasks.wake_for_start()
-    return _described(member, session)
+    return _described(actor, session)
 
 
 @api.post(
@@ -288,9 +289,9 @@ def start(request: HttpRequest, session_id: UUID) -> Any:
     summary="End your own activation",
 )
 def stop(request: HttpRequest, session_id: UUID) -> Any:
-    session, member = startable(request, session_id)
-    stop_session(session, member)
-    return _described(member, session)
+    session, actor = startable(request, session_id)
+    stop_session(session, actor)
+    return _described(actor, session)
 
 
 @api.post(
@@ -299,12 +300,12 @@ def stop(request: HttpRequest, session_id: UUID) -> Any:
     summary="Rotate your credential now",
 )
 def rotate(request: HttpRequest, session_id: UUID) -> Any:
-    session, member = startable(request, session_id)
-    request_limits.take(request_limits.ROTATE, member.user_id, session.pk)
-    if not rotate_session(session, member):
+    session, actor = startable(request, session_id)
+    request_limits.take(request_limits.ROTATE, actor.user_id, session.pk)
+    if not rotate_session(session, actor):
         raise ApiError(409, "inactive", "You have not started this session.")
     tasks.wake_for_start()
-    return _described(member, session)
+    return _described(actor, session)
 
 
 @api.post(
@@ -317,23 +318,23 @@ def dismiss(request: HttpRequest, session_id: UUID) -> Any:
 
     Nothing else changes, also where there is none.
     """
-    session, member = session_for(request, session_id, Action.DISMISS), caller(request)
-    dismiss_notice(session, member)
-    return _described(member, session)
+    session, actor = session_for(request, session_id, Action.DISMISS), caller(request)
+    dismiss_notice(session, actor)
+    return _described(actor, session)
 
 
-def _all_startable(request: HttpRequest, chosen: Chosen) -> tuple[list[AwsSession], Membership]:
+def _all_startable(request: HttpRequest, chosen: Chosen) -> tuple[list[AwsSession], Actor]:
     """All of them, or an error and none."""
-    member = caller(request)
-    found = visible_to(member.user).filter(pk__any_of=chosen.ids, team=member.team).in_bulk()
+    actor = caller(request)
+    found = visible_to(actor.user).filter(pk__any_of=chosen.ids, team=actor.team).in_bulk()
     if len(found) < len(set(chosen.ids)):
         raise Http404
-    rights = Rights(member, list(found))
+    rights = Rights(actor, list(found))
     for session in found.values():
         require_startable(session, rights)
     if dead_among(found.values()):
         raise ApiError(409, "cut_off", CUT_OFF)
-    return [found[each] for each in dict.fromkeys(chosen.ids)], member
+    return [found[each] for each in dict.fromkeys(chosen.ids)], actor
 
 
 @api.post(
@@ -347,10 +348,10 @@ def start_several(request: HttpRequest, payload: Chosen) -> Any:
     The result is the same as starting one after the other.
     """
     request_limits.take(request_limits.SEVERAL, caller(request).user_id)
-    sessions, member = _all_startable(request, payload)
-    start_sessions(sessions, member)
+    sessions, actor = _all_startable(request, payload)
+    start_sessions(sessions, actor)
     tasks.wake_for_start()
-    return _all_described(member, sessions)
+    return _all_described(actor, sessions)
 
 
 @api.post(
@@ -360,6 +361,6 @@ def start_several(request: HttpRequest, payload: Chosen) -> Any:
 )
 def stop_several(request: HttpRequest, payload: Chosen) -> Any:
     request_limits.take(request_limits.SEVERAL, caller(request).user_id)
-    sessions, member = _all_startable(request, payload)
-    stop_sessions(sessions, member)
-    return _all_described(member, sessions)
+    sessions, actor = _all_startable(request, payload)
+    stop_sessions(sessions, actor)
+    return _all_described(actor, sessions)

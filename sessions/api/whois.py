@@ -134,11 +134,11 @@ def whois_of_event(request: HttpRequest, body: WhoisIn) -> Any:
 
 
 def _answers(request: HttpRequest, text: str) -> dict[str, Any]:
-    member = caller(request)
-    if not can(member, Action.READ_LEDGER):
-        raise NotAllowed(member, Action.READ_LEDGER)
+    actor = caller(request)
+    if not can(actor, Action.READ_LEDGER):
+        raise NotAllowed(actor, Action.READ_LEDGER)
     try:
-        answers = ask(member.team_id, text)
+        answers = ask(actor.team_id, text)
     except CannotRead as error:
         raise ApiError(422, "invalid", str(error), {"q": [str(error)]}) from None
     return {"answers": [_answer(each) for each in answers.found], "unread": answers.unread}

@@ -7,13 +7,14 @@ from django.db.models import F
 
 from sessions import ledger
 from sessions.activations.revocation import end_unauthorized
+from sessions.actors import Actor, AnyActor
 from sessions.catalog.audiences import Access, Audience, access_of
 from sessions.catalog.closed_roles import check_opening, is_admins, keep_closed
 from sessions.exceptions import NotThere, Refused
 from sessions.ledger import Entry
 from sessions.ledger.events.people import GroupChanged, GroupCreated, GroupDeleted
 from sessions.ledger.events.sessions import AccessChanged
-from sessions.locks.authority import Actor, lock_team_by, lock_team_for, name_of
+from sessions.locks.authority import lock_team_by, lock_team_for
 from sessions.locks.versions import expect
 from sessions.models import (
     AssumerLink,
@@ -29,7 +30,7 @@ from sessions.permissions import Action, cut_off
 
 @transaction.atomic(durable=True)
 def set_access(
-    session: AwsSession, access: Access, actor: Actor, *, seen: int | None = None
+    session: AwsSession, access: Access, actor: AnyActor, *, seen: int | None = None
 ) -> None:
     """Set who may use a session.
 
@@ -41,7 +42,7 @@ def set_access(
     """
     team, actor = lock_team_by(actor, session.team_id, Action.SHARE, session)
     expect(session.access_version, seen)
-    if isinstance(actor, Membership):
+    if isinstance(actor, Actor):
         for right in Right:
             check_opening(session, actor, right, access.to(right))
     before = access_of(session)
@@ -52,7 +53,7 @@ def set_access(
 
 
 def write_accesses(
-    team: Team, wanted: Sequence[tuple[AwsSession, Access]], actor: Actor
+    team: Team, wanted: Sequence[tuple[AwsSession, Access]], actor: AnyActor
 ) -> list[Entry]:
     """Store these sessions' access, end what nobody has a right to, and return the events.
 
@@ -102,8 +103,8 @@ def write_accesses(
             assume=access.assume.as_event(),
             cut_off=tuple(alias for assumer, alias in cut if assumer == session.pk),
         )
-        entries.append(Entry(changed, name_of(actor), session))
-    return [*entries, *end_unauthorized(team, name_of(actor), sessions=ids, cut_links=cut_links)]
+        entries.append(Entry(changed, actor, session))
+    return [*entries, *end_unauthorized(team, actor, sessions=ids, cut_links=cut_links)]
 
 
 def _require_there(members: Collection[Membership], groups: Collection[TeamGroup] = ()) -> None:
@@ -131,7 +132,7 @@ def _grants(session: AwsSession, right: Right, audience: Audience) -> Iterable[S
 
 
 def save_group(
-    by: Membership,
+    actor: Actor,
     name: str,
     members: Iterable[Membership],
     group: TeamGroup | None = None,
@@ -145,7 +146,7 @@ def save_group(
     chosen = list(members)
     try:
         with transaction.atomic(durable=True):
-            team = lock_team_for(by, by.team_id, Action.MANAGE_PEOPLE)
+            team = lock_team_for(actor, actor.team_id, Action.MANAGE_PEOPLE)
             creating = group is None
             if group is None:
                 group = TeamGroup(team=team)
@@ -169,7 +170,6 @@ def save_group(
                 name=name,
                 people=tuple(sorted(each.user.get_username() for each in chosen)),
             )
-            actor = by.user.get_username()
             ended = end_unauthorized(team, actor, people=concerned)
             ledger.append(team.pk, [Entry(saved, actor), *ended])
             return group
@@ -187,11 +187,11 @@ def _group_again(group: TeamGroup) -> TeamGroup:
 
 
 @transaction.atomic(durable=True)
-def delete_group(group: TeamGroup, actor: Actor) -> None:
+def delete_group(group: TeamGroup, actor: AnyActor) -> None:
     """Deletes a group, and with it what it opened to its people."""
     team = lock_team_for(actor, group.team_id, Action.MANAGE_PEOPLE)
     deleted = GroupDeleted(group_id=str(group.pk), name=group.name)
     people = list(group.members.values_list("user", flat=True))
     group.delete()
-    ended = end_unauthorized(team, name_of(actor), people=people)
-    ledger.append(team.pk, [Entry(deleted, name_of(actor)), *ended])
+    ended = end_unauthorized(team, actor, people=people)
+    ledger.append(team.pk, [Entry(deleted, actor), *ended])

@@ -11,18 +11,16 @@ from uuid import UUID
 
 from django.db.models import Exists, OuterRef, Q, QuerySet
 
+from sessions.actors import Actor, AnyActor, NamedActor
 from sessions.aws.arn import role_key
 from sessions.catalog.audiences import Access, Audience, Limit, access_of, is_open, limit_of, opened
 from sessions.exceptions import Refused
-from sessions.locks.authority import Actor
 from sessions.models import (
     CHAINED,
     AssumerLink,
     AwsSession,
     ClosedByAdmin,
-    Membership,
     Right,
-    Role,
     SessionGrant,
     TeamGroup,
 )
@@ -64,33 +62,35 @@ def is_closed_by_admin(session: AwsSession) -> bool:
     return _closings(session.team_id, role_of(session)).filter(session=session).exists()
 
 
-def check_role(role_arn: str, member: Membership, session: AwsSession) -> None:
+def check_role(role_arn: str, actor: Actor, session: AwsSession) -> None:
     """Refuse a role closed to its author: something has it, or had it, and lets them in nowhere.
 
     Admins say who is let in, so nothing is closed to them. A session that has the role already
     keeps it. Raises `Refused`.
     """
-    if member.role == Role.ADMIN:
+    if actor.is_admin:
         return
     role = role_key(role_arn)
-    having = sessions_with_role(member.team_id, role)
+    having = sessions_with_role(actor.team_id, role)
     if having.filter(pk=session.pk).exists():
         return
     granted = SessionGrant.objects.filter(
-        grants_to(member), right=Right.START, session=OuterRef("pk")
+        grants_to(actor.member), right=Right.START, session=OuterRef("pk")
     )
     if having.filter(opened(Right.START) | Exists(granted)).exists():
         return
-    kept = _left_behind(member.team_id, role, having).filter(right=Right.START)
+    kept = _left_behind(actor.team_id, role, having).filter(right=Right.START)
     if not having.exists() and not kept.exists():
         return
-    groups = TeamGroup.members.through.objects.filter(membership=member.pk).values("teamgroup")
-    if kept.filter(Q(members=member.pk) | Q(groups__in=groups)).exists():
+    groups = TeamGroup.members.through.objects.filter(membership=actor.member.pk).values(
+        "teamgroup"
+    )
+    if kept.filter(Q(members=actor.member.pk) | Q(groups__in=groups)).exists():
         return
     raise Refused("role_arn", f"This role is closed to you{_named(having)}. {ASK}")
 
 
-def check_opening(session: AwsSession, member: Membership, right: Right, wanted: Audience) -> None:
+def check_opening(session: AwsSession, actor: Actor, right: Right, wanted: Audience) -> None:
     """Refuse to open a session to people to whom an admin has closed it.
 
     Or to whom an admin has closed other sessions of its role.
@@ -98,18 +98,18 @@ def check_opening(session: AwsSession, member: Membership, right: Right, wanted:
     Admins say who is let in, and whoever has made every session with the role, while no admin has
     closed it. Raises `Refused`.
     """
-    if member.role == Role.ADMIN or not session.is_chained or is_open(session, right):
+    if actor.is_admin or not session.is_chained or is_open(session, right):
         return
     role, now = role_of(session), access_of(session).to(right)
-    having = sessions_with_role(member.team_id, role)
-    closings = _closings(member.team_id, role).filter(right=right)
-    others = having.exclude(created_by=member.user_id)
+    having = sessions_with_role(actor.team_id, role)
+    closings = _closings(actor.team_id, role).filter(right=right)
+    others = having.exclude(created_by=actor.user_id)
     if (own := closings.filter(session=session)).exists():
         limit = limit_of(right, having.none().values("pk"), own)
     elif having.filter(opened(right)).exists() or not (closings.exists() or others.exists()):
         return
     else:
-        kept = _left_behind(member.team_id, role, having).filter(right=right)
+        kept = _left_behind(actor.team_id, role, having).filter(right=right)
         limit = limit_of(right, having.values("pk"), kept)
     if _lets_in_more(wanted, now, limit):
         raise Refused(str(right), f"This role is closed{_named(others)}. {ASK}")
@@ -143,12 +143,12 @@ def limits_of_role(session: AwsSession) -> dict[Right, Limit]:
     return limits
 
 
-def is_admins(actor: Actor) -> bool:
+def is_admins(actor: AnyActor) -> bool:
     """Check whether only an admin can reopen what this actor closes.
 
     True for admins, and for the operator, who acts by name.
     """
-    return isinstance(actor, str) or actor.role == Role.ADMIN
+    return isinstance(actor, NamedActor) or actor.is_admin
 
 
 def keep_closed(changes: Sequence[tuple[AwsSession, Access, Access]]) -> None:

@@ -20,6 +20,7 @@ from django.db.models import Exists, OuterRef, Q
 
 from sessions import ledger
 from sessions.activations.start_stop import delete_probes, end_activations_of, leave_to_the_clock
+from sessions.actors import Actor, NamedActor
 from sessions.credentials.needs import needs_of
 from sessions.db.clock import database_now
 from sessions.exceptions import Refused
@@ -36,7 +37,6 @@ from sessions.models import (
     Credential,
     Deletion,
     KeyRotation,
-    Membership,
     Move,
     Probe,
 )
@@ -52,7 +52,7 @@ def mark_of(ids: Iterable[UUID]) -> str:
 
 def delete_session(
     session: AwsSession,
-    member: Membership,
+    actor: Actor,
     *,
     seen: int | None = None,
     below_seen: str | None = None,
@@ -65,7 +65,7 @@ def delete_session(
     dependants that were confirmed; raises `Changed` if they are others by now. Raises `Refused` for
     what the member may not delete.
     """
-    count, deletion = decide(session, member, seen=seen, below_seen=below_seen)
+    count, deletion = decide(session, actor, seen=seen, below_seen=below_seen)
     if deletion is not None:
         with passed_over():  # else a worker goes on
             _in_parts(deletion, _mark_part, parts.MARKED_AT_ONCE, float("inf"))
@@ -75,7 +75,7 @@ def delete_session(
 @transaction.atomic
 def decide(
     session: AwsSession,
-    member: Membership,
+    actor: Actor,
     *,
     seen: int | None = None,
     below_seen: str | None = None,
@@ -83,7 +83,7 @@ def decide(
     """Decide a deletion: see `delete_session`. Return how many sessions go, and, where they are
     many, what is to be worked off.
     """
-    member = begin(member, Action.DELETE, session)
+    actor = begin(actor, Action.DELETE, session)
     expect(session.version, seen)
     dependants = session.with_dependants().exclude(pk=session.pk).order_by()
     ids = list(dependants.values_list("pk", flat=True))
@@ -91,37 +91,40 @@ def decide(
         raise Changed(
             "", "The sessions assumed from it have changed since you looked.", session.version
         )
-    others = not_to_change(member, dependants).order_by("alias")
+    others = not_to_change(actor, dependants).order_by("alias")
     if forbidden := list(others.values_list("alias", flat=True)[:NAMED]):
         raise Refused(
             "",
             f"Only an admin can delete this: sessions of others are assumed from it"
             f" ({', '.join(forbidden)}).",
         )
-    actor = member.user.get_username()
     if len(ids) < parts.AT_ONCE:
         doomed = [*reversed([below for below, _ in session.dependants()]), session]
         entries = end_activations_of(doomed, actor)
         told = [Entry(SessionDeleted(deleted_with=session.alias), actor, each) for each in doomed]
-        ledger.append(member.team_id, [*entries, *told])
+        ledger.append(actor.team_id, [*entries, *told])
         _clear(doomed)
         return len(doomed), None
-    return len(ids) + 1, _cut(session, member, actor, len(ids))
+    return len(ids) + 1, _cut(session, actor, len(ids))
 
 
-def _cut(session: AwsSession, member: Membership, actor: str, below: int) -> Deletion:
+def _cut(session: AwsSession, actor: Actor, below: int) -> Deletion:
     """Take a session from everybody, and so the ground from all below it, whoever clears it away.
 
     Under the team's lock.
     """
     now = database_now()
     deletion = Deletion.objects.create(
-        team_id=member.team_id, session_id=session.pk, alias=session.alias, actor=actor, at=now
+        team_id=actor.team_id,
+        session_id=session.pk,
+        alias=session.alias,
+        actor=actor.username,
+        at=now,
     )
     _mark(deletion, [session.pk])
     AssumerLink.objects.filter(session=session.pk).delete()
     # A worker that is just minting for them comes too late.
-    minting = Credential.objects.filter(team=member.team_id, lease_until__gt=now)
+    minting = Credential.objects.filter(team=actor.team_id, lease_until__gt=now)
     unneeded = [
         pk
         for pk, needs in needs_of(list(minting.values_list("pk", flat=True))).items()
@@ -138,7 +141,7 @@ def _cut(session: AwsSession, member: Membership, actor: str, below: int) -> Del
         )
         Credential.objects.filter(root=session.pk, level=0).update(**nothing, lease_until=None)
     deleted = SessionDeleted(deleted_with=session.alias, below=below)
-    ledger.append(member.team_id, [Entry(deleted, actor, session)])
+    ledger.append(actor.team_id, [Entry(deleted, actor, session)])
     return deletion
 
 
@@ -210,11 +213,12 @@ def _clear_part(deletion: Deletion, size: int) -> int:
     if not some:
         Deletion.objects.filter(pk=deletion.pk).delete()
         return 0
-    entries = end_activations_of(some, deletion.actor)
+    actor = NamedActor(deletion.actor)
+    entries = end_activations_of(some, actor)
     for each in some:
         if each.pk != deletion.session_id:  # whose line was written when it was decided
             told = SessionDeleted(deleted_with=deletion.alias)
-            entries.append(Entry(told, deletion.actor, each))
+            entries.append(Entry(told, actor, each))
     ledger.append(deletion.team_id, entries)
     _clear(some)
     return len(some)

@@ -10,6 +10,7 @@ from django.db import transaction
 
 from sessions import ledger
 from sessions.activations.start_stop import delete_probes
+from sessions.actors import Actor
 from sessions.aws.arn import RoleArn
 from sessions.catalog.sessions import Draft, begin_saving, check_place
 from sessions.catalog.tested import digest
@@ -28,7 +29,6 @@ from sessions.models import (
     AssumerLink,
     AwsSession,
     Credential,
-    Membership,
     Probe,
     ProbeState,
     Problem,
@@ -39,16 +39,16 @@ PROBE_LIFE = timedelta(seconds=60)
 
 
 @transaction.atomic
-def start_probe(draft: Draft, member: Membership, session: AwsSession | None) -> Probe:
+def start_probe(draft: Draft, actor: Actor, session: AwsSession | None) -> Probe:
     """Ask a worker to try a draft.
 
     Only the probe itself is saved, for a minute. Raises `Refused`.
     """
-    member = begin_saving(draft, member, session)
+    actor = begin_saving(draft, actor, session)
     now = database_now()
     probe = Probe(
-        team=member.team,
-        user=member.user,
+        team=actor.team,
+        user=actor.user,
         session=session,
         kind=draft.kind,
         alias=draft.alias,
@@ -56,19 +56,19 @@ def start_probe(draft: Draft, member: Membership, session: AwsSession | None) ->
         ends_at=now + PROBE_LIFE,
     )
     if draft.kind == CHAINED:
-        trial = AwsSession(team=member.team, kind=CHAINED, alias=draft.alias, region=draft.region)
+        trial = AwsSession(team=actor.team, kind=CHAINED, alias=draft.alias, region=draft.region)
         if session is not None:
             trial.pk = session.pk
-        check_place(draft, trial, member)
+        check_place(draft, trial, actor)
         assert draft.assumer is not None  # check_place has refused it otherwise
         trial.link = AssumerLink(session=trial, **draft.link_fields())
         probe.assumer = draft.assumer
-        policy = TeamPolicy.of(member.team_id)
+        policy = TeamPolicy.of(actor.team_id)
         chain = [*draft.assumer.chain(), trial]
         check_link(trial.link, policy)
         check_name(trial, policy)
         check_chain(chain, policy)
-        probe.credential = ensure_credentials(plan(chain, member, policy), now, force=True)
+        probe.credential = ensure_credentials(plan(chain, actor.member, policy), now, force=True)
         probe.result = {"started_at": now.isoformat()}
     else:
         probe.settings = dict(draft.settings)
@@ -77,7 +77,7 @@ def start_probe(draft: Draft, member: Membership, session: AwsSession | None) ->
             probe.sealed_secrets = seal_root_secrets(draft.secrets, probe.seal_context)
     probe.save()
     asked = draft.as_event(ProbeAsked)
-    ledger.append(member.team_id, [Entry(asked, member.user.get_username(), session)])
+    ledger.append(actor.team_id, [Entry(asked, actor, session)])
     return probe
 
 

@@ -12,6 +12,7 @@ from django.db import transaction
 from django.db.models import Exists, OuterRef, Q, QuerySet
 
 from sessions import ledger
+from sessions.actors import Actor, AnyActor
 from sessions.catalog.access import write_accesses
 from sessions.catalog.audiences import (
     Access,
@@ -28,7 +29,7 @@ from sessions.chains.same_identity import others_like
 from sessions.exceptions import Refused, RightLost
 from sessions.ledger import Entry
 from sessions.locks import parts
-from sessions.locks.authority import LOST, Actor, lock_team_by, require_still
+from sessions.locks.authority import LOST, lock_team_by, require_still
 from sessions.models import (
     CHAINED,
     Activation,
@@ -135,7 +136,7 @@ def _keeps(session: AwsSession, right: Right, *, of: str, person: str) -> Q:
     return opened(right, f"{of}__") & Q(**{f"{person}__in": users}) | Q(Exists(kept))
 
 
-def close_like_role(session: AwsSession, author: Membership) -> list[Entry]:
+def close_like_role(session: AwsSession, actor: Actor) -> list[Entry]:
     """Close a session that just got a closed role like that role; return the events.
 
     Without that, whoever is let in would let in everyone, by making a session of their own and
@@ -144,12 +145,16 @@ def close_like_role(session: AwsSession, author: Membership) -> list[Entry]:
     """
     limits, was = limits_of_role(session), access_of(session)
     access = was.narrowed(limits)
-    if Right.START in limits and was.start.everyone and author.pk not in limits[Right.START].people:
-        access.start.members.append(author)
-    return [] if access == was else write_accesses(author.team, [(session, access)], author)
+    if (
+        Right.START in limits
+        and was.start.everyone
+        and actor.member.pk not in limits[Right.START].people
+    ):
+        access.start.members.append(actor.member)
+    return [] if access == was else write_accesses(actor.team, [(session, access)], actor)
 
 
-def close_wider_ways(session: AwsSession, actor: Actor) -> list[AwsSession]:
+def close_wider_ways(session: AwsSession, actor: AnyActor) -> list[AwsSession]:
     """Close every other session that is the same at AWS to whom this one is closed; return them.
 
     Nobody is let in anywhere by it. Many are closed in parts. Whoever loses a right loses what they
@@ -169,14 +174,14 @@ def close_wider_ways(session: AwsSession, actor: Actor) -> list[AwsSession]:
 
 @transaction.atomic(durable=True)
 def _close_part(
-    session: AwsSession, actor: Actor, size: int, *, is_first: bool
+    session: AwsSession, actor: AnyActor, size: int, *, is_first: bool
 ) -> list[AwsSession]:
     team, actor = lock_team_by(actor, session.team_id, Action.SHARE, session)
     if not closed_rights(session):
         raise Refused("", f"“{session.alias}” is open to everyone: restrict it first.")
     # Under the lock, so that none is made beside it.
     left = _wider(session)
-    if is_first and isinstance(actor, Membership) and not_to_change(actor, left).exists():
+    if is_first and isinstance(actor, Actor) and not_to_change(actor, left).exists():
         raise RightLost("", LOST)
     others = list(left.select_related("team", "link").order_by("pk")[:size])
     if not others:
@@ -198,8 +203,6 @@ def _limits_for(session: AwsSession, limits: Mapping[Right, Limit]) -> dict[Righ
     return {right: limits[right] for right in rights_of(session) if right in limits}
 
 
-def may_close(member: Membership, session: AwsSession) -> bool:
+def may_close(actor: Actor, session: AwsSession) -> bool:
     """Check whether a member may close all of the other ways to a session's role."""
-    return (
-        can(member, Action.SHARE, session) and not not_to_change(member, _wider(session)).exists()
-    )
+    return can(actor, Action.SHARE, session) and not not_to_change(actor, _wider(session)).exists()

@@ -12,6 +12,7 @@ from django.db import IntegrityError, transaction
 
 from sessions import ledger
 from sessions.activations.moves import follow
+from sessions.actors import Actor
 from sessions.aws.hop_settings import HopSettings
 from sessions.catalog.closed_roles import check_role
 from sessions.catalog.same_role import close_like_role
@@ -36,7 +37,6 @@ from sessions.models import (
     CHAINED,
     AssumerLink,
     AwsSession,
-    Membership,
     TeamPolicy,
 )
 from sessions.models.sessions import load_chains
@@ -95,7 +95,7 @@ class Draft:
 
 
 def save_session(
-    draft: Draft, member: Membership, session: AwsSession | None = None, *, seen: int | None = None
+    draft: Draft, actor: Actor, session: AwsSession | None = None, *, seen: int | None = None
 ) -> AwsSession:
     """Create a session, or change one to what the draft says.
 
@@ -109,14 +109,14 @@ def save_session(
     try:
         with transaction.atomic():
             creating = session is None
-            member = begin_saving(draft, member, session)
+            actor = begin_saving(draft, actor, session)
             if session is None:
-                session = AwsSession(team=member.team, kind=draft.kind, created_by=member.user)
+                session = AwsSession(team=actor.team, kind=draft.kind, created_by=actor.user)
             else:
                 expect(session.version, seen)
                 session.version += 1
-            check_place(draft, session, member)
-            asks_the_same = not creating and _is_only_shown_otherwise(draft, session, member)
+            check_place(draft, session, actor)
+            asks_the_same = not creating and _is_only_shown_otherwise(draft, session, actor)
             before = copy(session)
             link_before = (
                 AssumerLink.objects.filter(session=session).values("role_arn", "assumer_id").first()
@@ -130,9 +130,9 @@ def save_session(
                 draft.profile,
                 draft.region,
             )
-            _write(draft, session, member, creating=creating)
+            _write(draft, session, actor, creating=creating)
             if draft.kind == CHAINED:
-                policy = TeamPolicy.of(member.team_id)
+                policy = TeamPolicy.of(actor.team_id)
                 check_link(session.link, policy)
                 check_name(session, policy)
                 check_chain(load_chains([session])[session.pk], policy)
@@ -142,21 +142,21 @@ def save_session(
             if draft.kind == CHAINED and (
                 not link_before or link_before["role_arn"] != draft.hop.role_arn
             ):
-                entries = close_like_role(session, member)
+                entries = close_like_role(session, actor)
             kind = SessionCreated if creating else SessionEdited
             if not creating and not asks_the_same:
                 edit = None
                 if what := what_changed(before, link_before, session, session.identity_arn):
                     _become_another(session)
                     becomes = stored_identity(copy(session))
-                    move_own_activations(session, member.user_id, was, becomes)
-                    edit = IdentityEdit(member.user.get_username(), what, session.alias)
-                follow(member.team_id, database_now(), below=session, edit=edit)
+                    move_own_activations(session, actor.user_id, was, becomes)
+                    edit = IdentityEdit(actor.username, what, session.alias)
+                follow(actor.team_id, database_now(), below=session, edit=edit)
             saved = draft.as_event(
                 kind, alias=draft.alias, profile=draft.profile, identity=session.identity_arn
             )
-            told = Entry(saved, member.user.get_username(), session)
-            ledger.append(member.team_id, [told, *entries])
+            told = Entry(saved, actor, session)
+            ledger.append(actor.team_id, [told, *entries])
             return session
     except IntegrityError as error:
         if "alias" in str(error):
@@ -166,11 +166,11 @@ def save_session(
         raise
 
 
-def _is_only_shown_otherwise(draft: Draft, session: AwsSession, member: Membership) -> bool:
+def _is_only_shown_otherwise(draft: Draft, session: AwsSession, actor: Actor) -> bool:
     """Tell if an edit changes only a chained session's profile or region."""
     if draft.kind != CHAINED or (draft.profile, draft.region) == (session.profile, session.region):
         return False
-    said = {**draft.link_fields(), "author": member.user}
+    said = {**draft.link_fields(), "author": actor.user}
     return draft.alias == session.alias and all(
         getattr(session.link, name) == value for name, value in said.items()
     )
@@ -183,23 +183,21 @@ def _become_another(session: AwsSession) -> None:
         session.save(update_fields=["identity_version"])
 
 
-def begin_saving(draft: Draft, member: Membership, session: AwsSession | None) -> Membership:
+def begin_saving(draft: Draft, actor: Actor, session: AwsSession | None) -> Actor:
     """Lock the team and read the member again.
 
     They must still be allowed to save that draft, or to test it before.
     """
     if session is None:
-        member = begin(
-            member, Action.CREATE_CHAINED if draft.kind == CHAINED else Action.CREATE_ROOT
-        )
+        actor = begin(actor, Action.CREATE_CHAINED if draft.kind == CHAINED else Action.CREATE_ROOT)
     else:
-        member = begin(member, Action.EDIT, session)
+        actor = begin(actor, Action.EDIT, session)
         if draft.kind != session.kind:
             raise Refused(
                 "", f"“{session.alias}” is of another kind: {session.get_kind_display()}."
             )
         check_token(
-            member,
+            actor,
             session,
             role_arn=draft.hop.role_arn,
             assumer=draft.assumer,
@@ -208,20 +206,20 @@ def begin_saving(draft: Draft, member: Membership, session: AwsSession | None) -
     if draft.kind != CHAINED:
         # Also for a root that is there: its settings may be wholly others.
         reason = (
-            why_not_create(draft.kind, member)
+            why_not_create(draft.kind, actor)
             if session is None
-            else why_not_kind(draft.kind, member)
+            else why_not_kind(draft.kind, actor.team)
         )
         if reason:
             raise Refused("", reason)
-    return member
+    return actor
 
 
-def _write(draft: Draft, session: AwsSession, member: Membership, *, creating: bool) -> None:
+def _write(draft: Draft, session: AwsSession, actor: Actor, *, creating: bool) -> None:
     if draft.kind != CHAINED:
         stored = None if creating else session
         told = draft.identity_arn or identity_told(
-            member, draft.kind, draft.settings, draft.secrets, stored
+            actor.member, draft.kind, draft.settings, draft.secrets, stored
         )
         if told or draft.secrets or dict(draft.settings) != session.settings:
             session.identity_arn = told  # who it said it was before may be true no more
@@ -231,12 +229,12 @@ def _write(draft: Draft, session: AwsSession, member: Membership, *, creating: b
             session.sealed_secrets = seal_root_secrets(draft.secrets, session.seal_context)
     session.save(force_insert=creating)
     if draft.assumer is not None:
-        fields = {**draft.link_fields(), "author": member.user}
+        fields = {**draft.link_fields(), "author": actor.user}
         link, _ = AssumerLink.objects.update_or_create(session=session, defaults=fields)
         session.link = link
 
 
-def check_place(draft: Draft, session: AwsSession, member: Membership) -> None:
+def check_place(draft: Draft, session: AwsSession, actor: Actor) -> None:
     """Refuse a cycle, a chain over the team's limit, another team's.
 
     Under the team's lock, so that it stays true.
@@ -244,11 +242,11 @@ def check_place(draft: Draft, session: AwsSession, member: Membership) -> None:
     if draft.kind != CHAINED:
         return
     assumer = draft.assumer and AwsSession.objects.filter(pk=draft.assumer.pk).first()
-    if assumer is None or not can(member, Action.USE_AS_ASSUMER, assumer):
+    if assumer is None or not can(actor, Action.USE_AS_ASSUMER, assumer):
         raise Refused("assumer", "Choose a session of your team to assume the role from.")
     if assumer.pk == session.pk:
         raise Refused("assumer", "A session cannot be its own assumer.")
-    check_role(draft.hop.role_arn, member, session)
+    check_role(draft.hop.role_arn, actor, session)
     chain = assumer.chain()
     if any(each.pk == session.pk for each in chain):
         raise Refused(
@@ -260,10 +258,10 @@ def check_place(draft: Draft, session: AwsSession, member: Membership) -> None:
     moves = AssumerLink.objects.filter(session=session.pk).exclude(assumer=assumer).exists()
     height = session.height() if moves else 0
     depth = len(chain) + height
-    if depth > member.team.max_depth:
+    if depth > actor.team.max_depth:
         below = f" (with the {height} more below it)" if height else ""
         raise Refused(
             "assumer",
             f"This would be a chain of {depth} AssumeRole calls{below}; the team's limit is"
-            f" {member.team.max_depth}.",
+            f" {actor.team.max_depth}.",
         )

@@ -11,6 +11,7 @@ from django.db.models.functions import StrIndex
 
 from sessions import ledger
 from sessions.activations.moves import follow
+from sessions.actors import Actor
 from sessions.aws import names, session_policies
 from sessions.aws.name_template import NameTemplate
 from sessions.aws.session_policies import LONGEST_POLICY
@@ -29,7 +30,6 @@ from sessions.models import (
     AssumerLink,
     AwsSession,
     Event,
-    Membership,
     SourceIdentity,
     TeamPolicy,
 )
@@ -126,7 +126,7 @@ def _checked(field: str, check: Any) -> Any:
         raise Refused(field, str(error)) from None
 
 
-def save_policy(draft: PolicyDraft, member: Membership, *, seen: int | None = None) -> TeamPolicy:
+def save_policy(draft: PolicyDraft, actor: Actor, *, seen: int | None = None) -> TeamPolicy:
     """Save the team's policy.
 
     Raises `Refused`, naming the session, if a stored chain could not be walked under it.
@@ -137,26 +137,26 @@ def save_policy(draft: PolicyDraft, member: Membership, *, seen: int | None = No
     from; raises `Changed` if there is another by now.
     """
     for _ in range(TRIES):
-        began_at = ledger.length(member.team_id)
-        stored = TeamPolicy.of(member.team_id)
+        began_at = ledger.length(actor.team_id)
+        stored = TeamPolicy.of(actor.team_id)
         expect(stored.version, seen)
         before = PolicyDraft.of(stored)
-        check_all(member.team_id, before, draft)
+        check_all(actor.team_id, before, draft)
         with transaction.atomic():
-            if (saved := _save(draft, member, before, began_at, seen)) is not None:
+            if (saved := _save(draft, actor, before, began_at, seen)) is not None:
                 return saved
     raise Refused("", "Another person is changing the policy. Reload it and try again.")
 
 
 def _save(
-    draft: PolicyDraft, member: Membership, checked: PolicyDraft, began_at: int, seen: int | None
+    draft: PolicyDraft, actor: Actor, checked: PolicyDraft, began_at: int, seen: int | None
 ) -> TeamPolicy | None:
     """Save the policy under the team's lock.
 
     None if another policy was saved since the chains were checked.
     """
-    member = begin(member, Action.EDIT_POLICY)
-    team = member.team
+    actor = begin(actor, Action.EDIT_POLICY)
+    team = actor.team
     stored = TeamPolicy.of(team.pk)
     expect(stored.version, seen)
     before, after = PolicyDraft.of(stored), draft
@@ -180,7 +180,7 @@ def _save(
         before={name: _plain(old) for name, (old, _) in changed.items()},
         after={name: _plain(new) for name, (_, new) in changed.items()},
     )
-    ledger.append(team.pk, [Entry(told, member.user.get_username())])
+    ledger.append(team.pk, [Entry(told, actor)])
     return policy
 
 

@@ -7,6 +7,7 @@ from functools import cached_property
 from typing import Any
 
 from sessions.activations.status import State, ended_state, notices_of, state_of
+from sessions.actors import Actor
 from sessions.aws.arn import InvalidArn, RoleArn
 from sessions.aws.names import InvalidName
 from sessions.chains.names import role_session_name
@@ -31,9 +32,9 @@ class Described:
 
 @dataclass
 class TeamView:
-    """Hold sessions of a member's team with chains and states, in a fixed number of queries."""
+    """Hold sessions of an actor's team with chains and states, in a fixed number of queries."""
 
-    member: Membership
+    actor: Actor
     now: datetime
     policy: TeamPolicy
     sessions: dict[Any, AwsSession] = field(default_factory=dict)
@@ -45,11 +46,11 @@ class TeamView:
     rights: Rights = field(init=False)
 
     def __post_init__(self) -> None:
-        self.rights = Rights(self.member, self.only)
+        self.rights = Rights(self.actor, self.only)
 
     @cached_property
     def _cut_off(self) -> set[Any]:
-        return cut_off([self.member.team_id], among=self.only)
+        return cut_off([self.actor.team_id], among=self.only)
 
     def is_dead(self, session: AwsSession) -> bool:
         """Tell if a link of the chain is cut off: see `permissions.cut_off`.
@@ -69,7 +70,7 @@ class TeamView:
         return path
 
     def describe(self, session: AwsSession) -> Described:
-        account, role, name, arn = _identity(session, self.member, self.policy)
+        account, role, name, arn = _identity(session, self.actor.member, self.policy)
         activation = self.activations.get(session.pk)
         state = (
             state_of(activation, self.now)
@@ -84,9 +85,7 @@ class TeamView:
         return [self.describe(session) for session in sessions]
 
 
-def view_of_sessions(
-    member: Membership, now: datetime, sessions: Sequence[AwsSession] = ()
-) -> TeamView:
+def view_of_sessions(actor: Actor, now: datetime, sessions: Sequence[AwsSession] = ()) -> TeamView:
     """Load these sessions and their chains alone.
 
     The cost does not depend on the rest of the team.
@@ -95,37 +94,41 @@ def view_of_sessions(
         each.pk: each for chain in load_chains(sessions, broken=True).values() for each in chain
     }
     activations = Activation.objects.filter(
-        user=member.user,
+        user=actor.user,
         session_id__any_of=[session.pk for session in sessions],
-        credential__team=member.team_id,
+        credential__team=actor.team_id,
     ).select_related("credential")
     return TeamView(
-        member,
+        actor,
         now,
-        TeamPolicy.of(member.team_id),
+        TeamPolicy.of(actor.team_id),
         loaded,
         {a.session_id: a for a in activations},
-        root_problems([pk for pk, each in loaded.items() if not each.is_chained], member, now),
+        root_problems(
+            [pk for pk, each in loaded.items() if not each.is_chained], actor.member, now
+        ),
         only=list(loaded),
-        ended=notices_of(member, [session.pk for session in sessions]),
+        ended=notices_of(actor.member, [session.pk for session in sessions]),
     )
 
 
-def view_of_team(member: Membership, now: datetime) -> TeamView:
+def view_of_team(actor: Actor, now: datetime) -> TeamView:
     """Loads everything a list needs in a handful of queries, however many sessions there are."""
     found = (
-        AwsSession.objects.filter(team=member.team).select_related("link").defer("sealed_secrets")
+        AwsSession.objects.filter(team=actor.team).select_related("link").defer("sealed_secrets")
     )
     sessions = {session.pk: session for session in found}
     # Another team's credential is not shown, whatever points to it.
     started = Activation.objects.filter(
-        user=member.user, session__team=member.team, credential__team=member.team
+        user=actor.user, session__team=actor.team, credential__team=actor.team
     )
     activations = {each.session_id: each for each in started.select_related("credential")}
     roots = [pk for pk, session in sessions.items() if not session.is_chained]
-    policy = TeamPolicy.of(member.team_id)
-    problems = root_problems(roots, member, now)
-    return TeamView(member, now, policy, sessions, activations, problems, ended=notices_of(member))
+    policy = TeamPolicy.of(actor.team_id)
+    problems = root_problems(roots, actor.member, now)
+    return TeamView(
+        actor, now, policy, sessions, activations, problems, ended=notices_of(actor.member)
+    )
 
 
 def _identity(

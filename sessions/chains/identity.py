@@ -21,12 +21,13 @@ from uuid import UUID
 from django.db.models import JSONField, QuerySet, TextField, Value
 from django.db.models.functions import Cast, Concat, Substr
 
+from sessions.actors import WORKER, Actor, NamedActor
 from sessions.aws.arn import InvalidArn, RoleArn
 from sessions.aws.roots import ROOT_KINDS
 from sessions.exceptions import RightLost
 from sessions.ledger import Entry, Subject
 from sessions.ledger.events.sessions import SessionEndedByEdit
-from sessions.models import Activation, AwsSession, Credential, Ended, Membership, Problem
+from sessions.models import Activation, AwsSession, Credential, Ended, Problem
 from sessions.models.sessions import load_chains
 
 WHAT = {
@@ -94,7 +95,7 @@ def what_changed(
 
 
 def check_token(
-    member: Membership,
+    actor: Actor,
     session: AwsSession,
     *,
     role_arn: str = "",
@@ -105,7 +106,7 @@ def check_token(
 
     Such a token would reach every role of its person otherwise. Raises `RightLost`.
     """
-    if member.token is None or not member.token.is_bound:
+    if actor.token is None or not actor.token.is_bound:
         return
     if session.is_chained:
         link = session.link
@@ -227,7 +228,7 @@ def notify_ended(
         unique_fields=["session", "user"],
         update_fields=["problem", "at"],
     )
-    actor = "worker" if edit.by == "somebody" else edit.by
+    actor = WORKER if edit.by == "somebody" else NamedActor(edit.by)
     return [
         Entry(
             SessionEndedByEdit(

@@ -11,14 +11,15 @@ from django.db import transaction
 from sessions import ledger
 from sessions.activations.moves import follow_for
 from sessions.activations.status import INACTIVE, State, Status, ended_state, notices_of, state_of
+from sessions.actors import Actor
 from sessions.aws.credentials import AwsCredentials
 from sessions.chains.requests import plan
 from sessions.credentials.payloads import open_credentials
 from sessions.exceptions import NotThere, Refused, RightLost
 from sessions.ledger import Entry
 from sessions.ledger.events.credentials import CredentialRevealed
-from sessions.locks.authority import LOST, member_again
-from sessions.models import Activation, AwsSession, Membership, Problem, TeamPolicy
+from sessions.locks.authority import LOST, actor_again
+from sessions.models import Activation, AwsSession, Problem, TeamPolicy
 from sessions.models.sessions import BrokenChain, load_chain
 from sessions.monitoring import counters
 from sessions.permissions import CUT_OFF, Action, author_role, can, is_cut_off
@@ -56,7 +57,7 @@ class NotYours(NotReady):
     why: Refused
 
 
-def reveal(session: AwsSession, member: Membership, *, form: str, via: str) -> AwsCredentials:
+def reveal(session: AwsSession, actor: Actor, *, form: str, via: str) -> AwsCredentials:
     """Open the member's own live credentials of a session.
 
     `form` is the snippet format, `via` page, API or token name.
@@ -66,23 +67,23 @@ def reveal(session: AwsSession, member: Membership, *, form: str, via: str) -> A
     event cannot be written, that error is raised and nothing is opened.
     """
     try:
-        return _reveal(session, member, form, via)
+        return _reveal(session, actor, form, via)
     except Moving:
         # Whoever asks is not kept waiting for the thousands that a worker moves, or for an edit
         # that nobody moved.
-        follow_for(session, member)
+        follow_for(session, actor.member)
         raise
 
 
-def _reveal(session: AwsSession, member: Membership, form: str, via: str) -> AwsCredentials:
+def _reveal(session: AwsSession, actor: Actor, form: str, via: str) -> AwsCredentials:
     with transaction.atomic(durable=True):
         head = ledger.hold(session.team_id)
         try:
-            member, now = member_again(member)
-            chain = _chain_again(session, member)
+            actor, now = actor_again(actor)
+            chain = _chain_again(session, actor)
         except Refused as why:
             raise NotYours(INACTIVE, why) from None
-        activation = _ready_activation(chain, member, now)
+        activation = _ready_activation(chain, actor, now)
         credential = activation.credential
         ends = credential.expires_at
         told = CredentialRevealed(
@@ -94,7 +95,7 @@ def _reveal(session: AwsSession, member: Membership, form: str, via: str) -> Aws
         )
         if head is not None:
             head.read_at = now
-        entry = Entry(told, member.user.get_username(), chain[-1])
+        entry = Entry(told, actor, chain[-1])
         ledger.append(head or session.team_id, [entry])
     try:
         credentials = open_credentials(credential)
@@ -106,39 +107,39 @@ def _reveal(session: AwsSession, member: Membership, form: str, via: str) -> Aws
     return credentials
 
 
-def _chain_again(session: AwsSession, member: Membership) -> list[AwsSession]:
+def _chain_again(session: AwsSession, actor: Actor) -> list[AwsSession]:
     """Read the session's chain again, root first.
 
     And whether the member may get its credentials.
     """
     try:
-        chain = load_chain(session.pk, author_role=author_role(member.team_id))
+        chain = load_chain(session.pk, author_role=author_role(actor.team_id))
     except BrokenChain as error:
         raise NotReady(_failed("BrokenChain", error.message)) from None
     if not chain:
         raise NotThere("", f"“{session.alias}” was deleted meanwhile.")
-    if not can(member, Action.TAKE_CREDENTIALS, chain[-1]):
+    if not can(actor, Action.TAKE_CREDENTIALS, chain[-1]):
         raise RightLost("", LOST)
     if is_cut_off(chain):
         raise NotReady(_failed("CutOff", CUT_OFF))
     return chain
 
 
-def _ready_activation(chain: Sequence[AwsSession], member: Membership, now: datetime) -> Activation:
+def _ready_activation(chain: Sequence[AwsSession], actor: Actor, now: datetime) -> Activation:
     """Read the member's activation again, if it is live and is what its chain asks for now."""
     started = Activation.objects.select_related("credential").filter(
-        session=chain[-1].pk, user=member.user
+        session=chain[-1].pk, user=actor.user
     )
-    activation = started.filter(credential__team=member.team_id).first()
+    activation = started.filter(credential__team=actor.team_id).first()
     if activation is None or activation.ends_at <= now:
         session = chain[-1]
-        raise NotReady(ended_state(notices_of(member, [session.pk]).get(session.pk)))
+        raise NotReady(ended_state(notices_of(actor.member, [session.pk]).get(session.pk)))
     state = state_of(activation, now)
     if state.status is not Status.ACTIVE:
         raise NotReady(state)
-    policy = getattr(member.team, "policy", None) or TeamPolicy(team_id=member.team_id)
+    policy = getattr(actor.team, "policy", None) or TeamPolicy(team_id=actor.team_id)
     try:
-        planned = plan(chain, member, policy)[-1].fingerprint
+        planned = plan(chain, actor.member, policy)[-1].fingerprint
     except ValueError as error:
         raise NotReady(_failed("InvalidName", str(error))) from None
     if activation.credential_id != planned:
@@ -152,7 +153,7 @@ def _failed(code: str, message: str) -> State:
 
 
 def hand_out(
-    session: AwsSession, member: Membership, chosen: SnippetFormat, *, via: str, base_url: str
+    session: AwsSession, actor: Actor, chosen: SnippetFormat, *, via: str, base_url: str
 ) -> str:
     """Return a snippet's text, after the event if it holds credentials.
 
@@ -162,7 +163,7 @@ def hand_out(
     back.
     """
     try:
-        credentials = reveal(session, member, form=chosen.key, via=via) if chosen.secret else None
+        credentials = reveal(session, actor, form=chosen.key, via=via) if chosen.secret else None
     except NotYours as lost:
         raise lost.why from None
     return chosen.render(

@@ -18,6 +18,7 @@ import structlog
 from django.db import transaction
 
 from sessions import ledger, sealing
+from sessions.actors import NamedActor
 from sessions.aws.errors import AwsError
 from sessions.aws.roots import ROOT_KINDS, ApprovalStatus
 from sessions.credentials.outcomes import Deferred, cannot_open, problem_of
@@ -191,14 +192,15 @@ def _problem(approval: Approval, status: ApprovalStatus, now: datetime) -> Probl
 
 def _append_event(approval: Approval, stage: ApprovalStage, status: ApprovalStatus) -> None:
     who = approval.user.get_username() if approval.user else approval.asked_by
+    actor = NamedActor(who)
     kind, scope, people = approval.kind, approval.scope[:500], (who,)
     if stage == ApprovalStage.GIVEN:
         given = ApprovalGiven(people=people, kind=kind, scope=scope)
-        ledger.append(approval.team_id, [Entry(given, who)])
+        ledger.append(approval.team_id, [Entry(given, actor)])
     elif status.problem:
         why = status.problem.code
         ended = ApprovalEnded(people=people, kind=kind, scope=scope, why=why)
-        ledger.append(approval.team_id, [Entry(ended, who)])
+        ledger.append(approval.team_id, [Entry(ended, actor)])
 
 
 def _waiting_roots(approval: Approval) -> list[Credential]:

@@ -9,6 +9,7 @@ from typing import Any
 from django.db import transaction
 
 from sessions import ledger
+from sessions.actors import WORKER
 from sessions.aws.errors import CredentialsExpired
 from sessions.credentials import bulk_write
 from sessions.credentials.needs import Need
@@ -244,4 +245,4 @@ def _hop_entry(row: Credential, kind: Callable[..., EventData], needs: Sequence[
         role_session_name=row.request["role_session_name"],
         people=tuple(sorted({need.person for need in needs})),
     )
-    return Entry(said, "worker", session)
+    return Entry(said, WORKER, session)

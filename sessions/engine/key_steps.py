@@ -11,6 +11,7 @@ from django.db import transaction
 
 from sessions import ledger, sealing
 from sessions.activations.moves import follow
+from sessions.actors import WORKER
 from sessions.aws import key_rotation, proof
 from sessions.aws.credentials import AwsCredentials
 from sessions.aws.errors import AwsError, Rejected, WaitingForPerson
@@ -152,7 +153,7 @@ class DatabaseStore:
             new_key_id=self.row.new_key_id,
             **about,
         )
-        ledger.append(self.row.team_id, [Entry(said, "worker", self.row.root)])
+        ledger.append(self.row.team_id, [Entry(said, WORKER, self.row.root)])
 
     # --- what aws.key_rotation asks of it ---------------------------------------------------------
 

@@ -5,6 +5,7 @@ from collections.abc import Mapping
 from django.db import transaction
 
 from sessions import ledger
+from sessions.actors import WORKER, Actor
 from sessions.aws import advice
 from sessions.aws.errors import AwsError, Rejected
 from sessions.aws.responses import CallerIdentity
@@ -43,7 +44,7 @@ def run_root_probe(probe_id: str) -> None:
         "team", "user"
     )
     asked_by = admins.filter(with_fresh_groups()).first()
-    if asked_by is None or why_not_create(probe.kind, asked_by):
+    if asked_by is None or why_not_create(probe.kind, Actor(asked_by)):
         return
     session = probe.session
     try:
@@ -79,7 +80,7 @@ def run_root_probe(probe_id: str) -> None:
             identity=probe.result.get("identity"),
             problem=probe.result.get("problem"),
         )
-        ledger.append(probe.team_id, [Entry(told, "worker", session)])
+        ledger.append(probe.team_id, [Entry(told, WORKER, session)])
     is_stored = (
         probe.sealed_secrets is None and session is not None and session.settings == probe.settings
     )

@@ -8,6 +8,7 @@ from django.db.models import F
 
 from sessions import ledger
 from sessions.activations.moves import follow
+from sessions.actors import WORKER
 from sessions.aws import proof
 from sessions.credentials.needs import with_all_below
 from sessions.credentials.outcomes import Outcome, Rejection, tries_before
@@ -74,7 +75,7 @@ def _mark(team_id: Any, rows: Iterable[Credential]) -> None:
             dropped = SourceIdentityDropped(
                 hop=row.level, role_arn=row.request["role_arn"], refused=ACTION
             )
-            entries.append(Entry(dropped, "worker", session))
+            entries.append(Entry(dropped, WORKER, session))
     for session in marked_now:
         follow(team_id, database_now(), below=session, asked=True)
     ledger.append(team_id, entries)

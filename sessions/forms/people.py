@@ -10,6 +10,7 @@ from django.core.exceptions import ValidationError
 from django.db.models import QuerySet
 from django.urls import reverse
 
+from sessions.actors import Actor
 from sessions.aws import names
 from sessions.aws.characters import shown
 from sessions.catalog.audiences import Access, Audience
@@ -17,7 +18,7 @@ from sessions.forms import picking
 from sessions.forms.conflicts import VersionedForm
 from sessions.forms.fields import AS_TYPED, Help, TypedField
 from sessions.forms.picking import SessionPicker
-from sessions.models import AwsSession, Membership, Role, Scope, TeamGroup
+from sessions.models import AwsSession, Membership, Role, Scope, Team, TeamGroup
 from sessions.people.invitations import INVITATION_DAYS
 from sessions.people.people import LONGEST_AWS_NAME
 from sessions.people.tokens import LONGEST_TOKEN_DAYS, TOKEN_DAYS
@@ -104,9 +105,9 @@ class PeopleField(forms.ModelMultipleChoiceField):  # type: ignore[type-arg]  # 
         return f"{member.user.get_username()} ({member.get_role_display()})"
 
 
-def people_of(member: Membership) -> QuerySet[Membership]:
-    """Everybody in the member's team, by user name."""
-    everybody = Membership.objects.filter(team=member.team)
+def people_of(team: Team) -> QuerySet[Membership]:
+    """Select everybody in a team, by user name."""
+    everybody = Membership.objects.filter(team=team)
     return everybody.select_related("user").order_by("user__username")
 
 
@@ -120,9 +121,9 @@ class GroupForm(VersionedForm):
         help_text="Leaving the group ends access it gave.",
     )
 
-    def __init__(self, *args: Any, member: Membership, **kwargs: Any) -> None:
+    def __init__(self, *args: Any, team: Team, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
-        _field(self, "members").queryset = people_of(member)
+        _field(self, "members").queryset = people_of(team)
 
 
 class AccessForm(VersionedForm):
@@ -178,11 +179,11 @@ class AccessForm(VersionedForm):
         widget=forms.CheckboxSelectMultiple,
     )
 
-    def __init__(self, *args: Any, member: Membership, session: AwsSession, **kwargs: Any) -> None:
+    def __init__(self, *args: Any, team: Team, session: AwsSession, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
         for right in ("start", "assume"):
-            _field(self, f"{right}_people").queryset = people_of(member)
-            _field(self, f"{right}_groups").queryset = member.team.groups.all()
+            _field(self, f"{right}_people").queryset = people_of(team)
+            _field(self, f"{right}_groups").queryset = team.groups.all()
         if not session.is_chained:  # nobody starts a root
             for name in ("start", "start_groups", "start_people", "keep_assume"):
                 del self.fields[name]
@@ -237,18 +238,18 @@ class TokenForm(forms.Form):
         label="Valid for (days)", min_value=1, max_value=LONGEST_TOKEN_DAYS, initial=TOKEN_DAYS
     )
 
-    def __init__(self, *args: Any, member: Membership, **kwargs: Any) -> None:
+    def __init__(self, *args: Any, actor: Actor, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
         session = _field(self, "session")
-        session.queryset = AwsSession.objects.filter(team=member.team)
-        session.widget = token_picker(member)
+        session.queryset = AwsSession.objects.filter(team=actor.team)
+        session.widget = token_picker(actor)
 
 
-def token_picker(member: Membership) -> SessionPicker:
+def token_picker(actor: Actor) -> SessionPicker:
     """Make the choice of the one session that a token is good for."""
-    url = reverse("session_choices", args=[member.team.slug, "token"])
+    url = reverse("session_choices", args=[actor.team.slug, "token"])
     return SessionPicker(
-        picking.any_of_team(member), empty_label="All sessions that you may use", url=url
+        picking.any_of_team(actor), empty_label="All sessions that you may use", url=url
     )
 
 

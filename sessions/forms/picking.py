@@ -11,8 +11,9 @@ from django.template.loader import render_to_string
 from django.utils.html import format_html_join
 from django.utils.safestring import SafeString
 
+from sessions.actors import Actor
 from sessions.aws.arn import InvalidArn, RoleArn
-from sessions.models import CHAINED, AwsSession, Membership, Right, Role, SessionGrant
+from sessions.models import CHAINED, AwsSession, Right, SessionGrant
 from sessions.models.sessions import load_chains
 from sessions.permissions import Action, Rights, grants_to
 
@@ -40,21 +41,21 @@ class Offer:
 Finder = Callable[[str, str], Offer]
 
 
-def assumers(member: Membership, editing: AwsSession | None = None) -> Finder:
-    """Offer the sessions that a member may assume from.
+def assumers(actor: Actor, editing: AwsSession | None = None) -> Finder:
+    """Offer the sessions that an actor may assume from.
 
     Each with its kind or account and its own chain.
     """
 
     def find(q: str, chosen: str) -> Offer:
-        found = AwsSession.objects.filter(team=member.team)
-        if member.role != Role.ADMIN:
-            granted = SessionGrant.objects.filter(grants_to(member), right=Right.ASSUME).values(
-                "session"
-            )
+        found = AwsSession.objects.filter(team=actor.team)
+        if not actor.is_admin:
+            granted = SessionGrant.objects.filter(
+                grants_to(actor.member), right=Right.ASSUME
+            ).values("session")
             found = found.filter(Q(open_to_assume=True) | Q(pk__in=granted))
         return _offer(
-            found, member, q, chosen, lambda chain, rights: _assumer(chain, rights, editing)
+            found, actor, q, chosen, lambda chain, rights: _assumer(chain, rights, editing)
         )
 
     return find
@@ -62,8 +63,8 @@ def assumers(member: Membership, editing: AwsSession | None = None) -> Finder:
 
 def _assumer(chain: list[AwsSession], rights: Rights, editing: AwsSession | None) -> str:
     """Label an assumer by what it is and how it is reached; empty if it cannot be one."""
-    session, member = chain[-1], rights.member
-    if len(chain) > member.team.max_depth or not rights.can(Action.USE_AS_ASSUMER, session):
+    session, actor = chain[-1], rights.actor
+    if len(chain) > actor.team.max_depth or not rights.can(Action.USE_AS_ASSUMER, session):
         return ""
     if editing is not None and any(each.pk == editing.pk for each in chain):
         return ""
@@ -72,22 +73,22 @@ def _assumer(chain: list[AwsSession], rights: Rights, editing: AwsSession | None
     return f"{session.alias} — account {_account(session)} — {_way(chain)}"
 
 
-def any_of_team(member: Membership) -> Finder:
+def any_of_team(actor: Actor) -> Finder:
     """Offer every session of the team by its alias."""
 
     def find(q: str, chosen: str) -> Offer:
-        found = AwsSession.objects.filter(team=member.team)
-        return _offer(found, member, q, chosen, lambda chain, rights: chain[-1].alias)
+        found = AwsSession.objects.filter(team=actor.team)
+        return _offer(found, actor, q, chosen, lambda chain, rights: chain[-1].alias)
 
     return find
 
 
-def chained(member: Membership) -> Finder:
+def chained(actor: Actor) -> Finder:
     """Offer the chained sessions of the team, each by its chain."""
 
     def find(q: str, chosen: str) -> Offer:
-        found = AwsSession.objects.filter(team=member.team, kind=CHAINED)
-        return _offer(found, member, q, chosen, lambda chain, rights: _way(chain)).longest_first()
+        found = AwsSession.objects.filter(team=actor.team, kind=CHAINED)
+        return _offer(found, actor, q, chosen, lambda chain, rights: _way(chain)).longest_first()
 
     return find
 
@@ -105,7 +106,7 @@ def _way(chain: list[AwsSession]) -> str:
 
 def _offer(
     found: QuerySet[AwsSession],
-    member: Membership,
+    actor: Actor,
     q: str,
     chosen: str,
     label: Callable[[list[AwsSession], Rights], str],
@@ -113,7 +114,7 @@ def _offer(
     found = found.select_related("link").defer("sealed_secrets").order_by(Lower("alias"), "pk")
     choices: dict[str, str] = {}
     if chosen:
-        choices |= _labelled(found.filter(pk=chosen), member, label)
+        choices |= _labelled(found.filter(pk=chosen), actor, label)
     for word in q.split()[:MOST_WORDS]:
         found = found.filter(
             Q(alias__icontains=word)
@@ -122,7 +123,7 @@ def _offer(
         )
     for look in range(LOOKS):
         some = list(found[look * SHOWN : (look + 1) * SHOWN + 1])
-        for pk, text in _labelled(some[:SHOWN], member, label).items():
+        for pk, text in _labelled(some[:SHOWN], actor, label).items():
             if len(choices) >= SHOWN:
                 return Offer(_sorted(choices), more=True)
             choices[pk] = text
@@ -138,10 +139,10 @@ def _sorted(choices: dict[str, str]) -> list[tuple[str, str]]:
 
 
 def _labelled(
-    sessions: Any, member: Membership, label: Callable[[list[AwsSession], Rights], str]
+    sessions: Any, actor: Actor, label: Callable[[list[AwsSession], Rights], str]
 ) -> dict[str, str]:
     chains = load_chains(sessions, broken=True)
-    rights = Rights(member, list(chains))
+    rights = Rights(actor, list(chains))
     labels = {str(pk): label(chain, rights) for pk, chain in chains.items()}
     return {pk: text for pk, text in labels.items() if text}
 

@@ -11,6 +11,7 @@ from typing import Any
 from django import forms
 from django.urls import reverse
 
+from sessions.actors import Actor
 from sessions.aws import names
 from sessions.aws.arn import RoleArn
 from sessions.aws.characters import refuse_unseen, trimmed
@@ -24,7 +25,7 @@ from sessions.forms.fields import AS_TYPED, Help, ListedField, TypedField
 from sessions.forms.hop_fields import advanced_fields, plain_field, settings_of
 from sessions.forms.picking import SessionPicker
 from sessions.locks.versions import Changed
-from sessions.models import CHAINED, AwsSession, Membership, TeamPolicy
+from sessions.models import CHAINED, AwsSession, TeamPolicy
 from sessions.secret import Secret
 
 ALIAS_MAX = 64
@@ -84,9 +85,9 @@ class SessionForm(VersionedForm):
     )
 
     def __init__(
-        self, *args: Any, member: Membership, session: AwsSession | None = None, **kwargs: Any
+        self, *args: Any, actor: Actor, session: AwsSession | None = None, **kwargs: Any
     ) -> None:
-        self.member = member
+        self.actor = actor
         self.session = session
         super().__init__(*args, **kwargs)
         self.fields["alias"].widget.attrs.update(autocomplete="off", spellcheck="false")
@@ -102,7 +103,7 @@ class SessionForm(VersionedForm):
         Raises `Changed` if the session is not what `seen` says.
         """
         try:
-            return save_session(self.draft(), self.member, self.session, seen=self.seen)
+            return save_session(self.draft(), self.actor, self.session, seen=self.seen)
         except (Changed, NotThere, RightLost):
             raise
         except Refused as refused:
@@ -139,10 +140,10 @@ class ChainedSessionForm(SessionForm):
         self.is_page = is_page
         assumers = self.fields["assumer"]
         assert isinstance(assumers, forms.ModelChoiceField)
-        assumers.queryset = AwsSession.objects.filter(team=self.member.team).select_related(
+        assumers.queryset = AwsSession.objects.filter(team=self.actor.team).select_related(
             "team", "link"
         )
-        assumers.widget = assumer_picker(self.member, self.session)
+        assumers.widget = assumer_picker(self.actor, self.session)
         assumers.widget.is_required = True
         self.policy = view.policy
         template = self.fields["role_session_name"]
@@ -210,12 +211,12 @@ class ChainedSessionForm(SessionForm):
         )
 
 
-def assumer_picker(member: Membership, editing: AwsSession | None = None) -> SessionPicker:
+def assumer_picker(actor: Actor, editing: AwsSession | None = None) -> SessionPicker:
     """Make the choice of what a session is assumed from."""
-    url = reverse("session_choices", args=[member.team.slug, "assumer"])
+    url = reverse("session_choices", args=[actor.team.slug, "assumer"])
     query = f"?editing={editing.pk}" if editing is not None else ""
     return SessionPicker(
-        picking.assumers(member, editing), empty_label="Choose a session…", url=f"{url}{query}"
+        picking.assumers(actor, editing), empty_label="Choose a session…", url=f"{url}{query}"
     )
 
 
@@ -325,11 +326,9 @@ def form_for(
         kwargs["initial"] = stored_values(session)
     if kind == CHAINED:
         return ChainedSessionForm(
-            data, member=view.member, session=session, view=view, is_page=is_page, **kwargs
+            data, actor=view.actor, session=session, view=view, is_page=is_page, **kwargs
         )
-    return RootSessionForm(
-        data, member=view.member, session=session, kind=ROOT_KINDS[kind], **kwargs
-    )
+    return RootSessionForm(data, actor=view.actor, session=session, kind=ROOT_KINDS[kind], **kwargs)
 
 
 def stored_values(session: AwsSession) -> dict[str, Any]:

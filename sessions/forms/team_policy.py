@@ -7,6 +7,7 @@ from django import forms
 from django.core.exceptions import ValidationError
 from django.urls import reverse
 
+from sessions.actors import Actor
 from sessions.aws import names, session_policies
 from sessions.aws.characters import trimmed
 from sessions.aws.name_template import validate_name_template
@@ -25,7 +26,7 @@ from sessions.forms.fields import (
 )
 from sessions.forms.picking import SessionPicker
 from sessions.locks.versions import Changed
-from sessions.models import Membership, SourceIdentity, TeamPolicy
+from sessions.models import SourceIdentity, TeamPolicy
 
 
 class AllowedTagsField(LinesField):
@@ -149,10 +150,8 @@ class TeamPolicyForm(VersionedForm):
         help_text=f"{HOURS[0]} to {HOURS[-1]}; active sessions keep their end.",
     )
 
-    def __init__(
-        self, data: Mapping[str, Any] | None, *, member: Membership, policy: TeamPolicy
-    ) -> None:
-        self.member = member
+    def __init__(self, data: Mapping[str, Any] | None, *, actor: Actor, policy: TeamPolicy) -> None:
+        self.actor = actor
         super().__init__(data, initial=policy_values(PolicyDraft.of(policy)))
         template = self.fields["role_session_name"]
         template.widget.attrs |= AS_TYPED
@@ -171,7 +170,7 @@ class TeamPolicyForm(VersionedForm):
         None, with the reason on its field, if a rule or a session is against it.
         """
         try:
-            return save_policy(self.draft(), self.member, seen=self.seen)
+            return save_policy(self.draft(), self.actor, seen=self.seen)
         except (Changed, NotThere, RightLost):
             raise
         except Refused as refused:
@@ -179,10 +178,10 @@ class TeamPolicyForm(VersionedForm):
             return None
 
 
-def preview_picker(member: Membership) -> SessionPicker:
+def preview_picker(actor: Actor) -> SessionPicker:
     """Make the choice of the chain that the policy's preview shows."""
-    url = reverse("session_choices", args=[member.team.slug, "preview"])
-    return SessionPicker(picking.chained(member), empty_label="", url=url)
+    url = reverse("session_choices", args=[actor.team.slug, "preview"])
+    return SessionPicker(picking.chained(actor), empty_label="", url=url)
 
 
 def policy_values(draft: PolicyDraft) -> dict[str, Any]:

@@ -12,6 +12,7 @@ from uuid import UUID
 
 from django.db import connection, transaction
 
+from sessions.actors import AnyActor
 from sessions.db.clock import database_now
 from sessions.ledger import lines, origin
 from sessions.ledger.events import EventData, is_kind
@@ -39,7 +40,7 @@ class Entry:
     """Hold what is about to become an event: what happened, who did it, to which session."""
 
     event: EventData
-    actor: str
+    actor: AnyActor
     session: AwsSession | Subject | None = None
 
     def __post_init__(self) -> None:
@@ -109,7 +110,7 @@ def append(team: object, entries: Sequence[Entry]) -> list[Event]:
             seq=seq,
             at=now,
             kind=entry.event.tag,
-            actor=entry.actor,
+            actor=entry.actor.username,
             session_id=str(entry.session.pk) if entry.session else "",
             session_alias=entry.session.alias if entry.session else "",
             data=entry.event.as_data() | came_from,

@@ -13,24 +13,16 @@ IMMEDIATE and is itself the lock.
 from datetime import datetime
 from uuid import UUID
 
+from sessions.actors import Actor, AnyActor
 from sessions.db.clock import Now
 from sessions.exceptions import ActorGone, NotThere, RightLost
 from sessions.locks import parts
 from sessions.locks.turnstile import waiting_for
-from sessions.models import AwsSession, Membership, Team, Token
+from sessions.models import AwsSession, Team, Token
 from sessions.permissions import ROLES, Action, can, memberships_of
-
-# Who acts: a member, or by name the operator, the clock, the identity provider, whose right no team
-# can end.
-Actor = Membership | str
 
 GONE = "You are no longer in this team, or your log-in or token has ended."
 LOST = "You may not do that any more."
-
-
-def name_of(actor: Actor) -> str:
-    """Return the name that the ledger gives an actor."""
-    return actor if isinstance(actor, str) else actor.user.get_username()
 
 
 def lock_team(team_id: UUID | None) -> Team:
@@ -49,77 +41,75 @@ def lock_team(team_id: UUID | None) -> Team:
 
 
 def lock_team_for(
-    actor: Actor, team_id: UUID | None, action: Action, *sessions: AwsSession
+    actor: AnyActor, team_id: UUID | None, action: Action, *sessions: AwsSession
 ) -> Team:
     """Hold the team's row, then make sure that the actor may still do that: see `require_still`."""
     return lock_team_by(actor, team_id, action, *sessions)[0]
 
 
 def lock_team_by(
-    actor: Actor, team_id: UUID | None, action: Action, *sessions: AwsSession
-) -> tuple[Team, Actor]:
-    """Lock the team, check that the actor may still act, and return the actor.
-
-    As read now.
+    actor: AnyActor, team_id: UUID | None, action: Action, *sessions: AwsSession
+) -> tuple[Team, AnyActor]:
+    """Lock the team, check that the actor may still act, and return them as read now.
 
     Who was an admin a moment ago may be none. Raises as `require_still` does.
     """
     team = lock_team(team_id)
-    if isinstance(actor, Membership):
-        actor = require_member(actor, action, *sessions)
+    if isinstance(actor, Actor):
+        return team, require_actor(actor, action, *sessions)
     return team, actor
 
 
-def begin(member: Membership, action: Action, *sessions: AwsSession) -> Membership:
-    """Lock the team, then read the member again.
+def begin(actor: Actor, action: Action, *sessions: AwsSession) -> Actor:
+    """Lock the team, then read the actor again.
 
     They must still be allowed to do it: see `require_still`.
     """
-    lock_team(member.team_id)
-    return require_member(member, action, *sessions)
+    lock_team(actor.team_id)
+    return require_actor(actor, action, *sessions)
 
 
-def begin_answer(member: Membership, root: AwsSession) -> None:
-    """Hold the team's row; check that the member may start and the root is still there.
+def begin_answer(actor: Actor, root: AwsSession) -> None:
+    """Hold the team's row; check that the actor may start and the root is still there.
 
     Which sessions they may start is not asked again: an answer gives its giver nothing, and workers
     look at that themselves.
     """
-    lock_team(member.team_id)
-    fresh, _ = member_again(member)
-    if fresh.role not in ROLES[Action.START]:
+    lock_team(actor.team_id)
+    actor, _ = actor_again(actor)
+    if actor.member.role not in ROLES[Action.START]:
         raise RightLost("", LOST)
-    if not AwsSession.objects.filter(pk=root.pk, team=fresh.team_id).exists():
+    if not AwsSession.objects.filter(pk=root.pk, team=actor.team_id).exists():
         raise NotThere("", f"“{root.alias}” was deleted meanwhile.")
 
 
-def require_still(actor: Actor, action: Action, *sessions: AwsSession) -> None:
+def require_still(actor: AnyActor, action: Action, *sessions: AwsSession) -> None:
     """Check under a lock that the actor may do that now, to each of these sessions if any.
 
     Raises `ActorGone`, `RightLost` or `NotThere`.
     """
-    if isinstance(actor, Membership):
-        require_member(actor, action, *sessions)
+    if isinstance(actor, Actor):
+        require_actor(actor, action, *sessions)
 
 
-def require_member(member: Membership, action: Action, *sessions: AwsSession) -> Membership:
-    """Check under a lock that the member may do that; return the member as read now.
+def require_actor(actor: Actor, action: Action, *sessions: AwsSession) -> Actor:
+    """Check under a lock that the actor may do that; return the actor as read now.
 
     The sessions take on what is stored of them now.
     """
-    member, _ = member_again(member)
+    actor, _ = actor_again(actor)
     if not sessions:
-        _require(member, action, None)
-        return member
+        _require(actor, action, None)
+        return actor
     ids = [each.pk for each in sessions]
-    found = AwsSession.objects.filter(team=member.team_id, pk__any_of=ids).select_related("link")
+    found = AwsSession.objects.filter(team=actor.team_id, pk__any_of=ids).select_related("link")
     stored = found.in_bulk()
     for session in sessions:
         if session.pk not in stored:
             raise NotThere("", f"“{session.alias}” was deleted meanwhile.")
         _take_on(session, stored[session.pk])
-        _require(member, action, session)
-    return member
+        _require(actor, action, session)
+    return actor
 
 
 def _take_on(session: AwsSession, stored: AwsSession) -> None:
@@ -130,29 +120,27 @@ def _take_on(session: AwsSession, stored: AwsSession) -> None:
         session.link = stored.link
 
 
-def _require(member: Membership, action: Action, session: AwsSession | None) -> None:
-    if not can(member, action, session):
+def _require(actor: Actor, action: Action, session: AwsSession | None) -> None:
+    if not can(actor, action, session):
         raise RightLost("", LOST)
 
 
-def member_again(member: Membership) -> tuple[Membership, datetime]:
-    """Read a member again under a lock, with log-in or token, and the time.
+def actor_again(actor: Actor) -> tuple[Actor, datetime]:
+    """Read member and token of an actor again under a lock; return them and the time.
 
     Raises `ActorGone`.
     """
-    mine = memberships_of(member.user).select_related("team__policy").annotate(read_at=Now())
-    fresh = mine.filter(pk=member.pk).first()
-    if fresh is None:
+    mine = memberships_of(actor.user).select_related("team__policy").annotate(read_at=Now())
+    member = mine.filter(pk=actor.member.pk).first()
+    if member is None:
         raise ActorGone("", GONE)
-    if member.token is None:
+    if actor.token is None:
         # By a page: a new password, or a suspension, has ended the log-in meanwhile.
-        if fresh.user.get_session_auth_hash() != member.user.get_session_auth_hash():
+        if member.user.get_session_auth_hash() != actor.user.get_session_auth_hash():
             raise ActorGone("", GONE)
-    else:
-        token = Token.objects.filter(
-            pk=member.token.pk, user=fresh.user_id, team=fresh.team_id
-        ).first()
-        if token is None or not token.is_valid(fresh.read_at):
-            raise ActorGone("", GONE)
-        fresh.token = token
-    return fresh, fresh.read_at
+        return Actor(member), member.read_at
+    tokens = Token.objects.filter(pk=actor.token.pk, user=member.user_id, team=member.team_id)
+    token = tokens.first()
+    if token is None or not token.is_valid(member.read_at):
+        raise ActorGone("", GONE)
+    return Actor(member, token), member.read_at

@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from django.db import transaction
 from django.utils.crypto import salted_hmac
 
+from sessions.actors import Actor, NamedActor
 from sessions.aws.hop_settings import HopSettings
 from sessions.aws.simulated import create_user
 from sessions.catalog.access import set_access
@@ -29,6 +30,7 @@ from sessions.people.people import add_member, create_person, create_team
 from sessions.secret import Secret
 
 TEAM = "demo"
+DEMO = NamedActor("demo")
 PEOPLE = {"ada": Role.ADMIN, "ben": Role.MEMBER}
 IAM_USER_ALIAS = "Landing zone key"
 AMBIENT_ALIAS = "Chainweb worker"
@@ -85,11 +87,11 @@ def seed(endpoint_url: str) -> list[DemoLogin]:
     """Make what is missing of the demo and renew its root's key at the simulator."""
     team = Team.objects.filter(slug=TEAM).first()
     if team is None:
-        team = create_team(TEAM, "Demo team", actor="demo", ambient_enabled=True)
-    members = {name: _member(team, name, role) for name, role in PEOPLE.items()}
-    _renew_iam_user(team, members["ada"], endpoint_url)
+        team = create_team(TEAM, "Demo team", DEMO, ambient_enabled=True)
+    actors = {name: Actor(_member(team, name, role)) for name, role in PEOPLE.items()}
+    _renew_iam_user(team, actors["ada"], endpoint_url)
     if not team.aws_sessions.exclude(alias=IAM_USER_ALIAS).exists():
-        _create_chains(team, members["ada"])
+        _create_chains(team, actors["ada"])
     rotate_all()
     return [DemoLogin(name, str(role), demo_password(name)) for name, role in PEOPLE.items()]
 
@@ -99,10 +101,10 @@ def _member(team: Team, name: str, role: Role) -> Membership:
         name, Secret(demo_password(name))
     )
     member = Membership.objects.filter(team=team, user=user).first()
-    return member or add_member(team, user, role, actor="demo")
+    return member or add_member(team, user, role, DEMO)
 
 
-def _renew_iam_user(team: Team, admin: Membership, endpoint_url: str) -> None:
+def _renew_iam_user(team: Team, actor: Actor, endpoint_url: str) -> None:
     arn, key = create_user(endpoint_url, "landing-zone")
     root = team.aws_sessions.filter(alias=IAM_USER_ALIAS).first()
     if root is None and team.aws_sessions.exists():
@@ -116,15 +118,15 @@ def _renew_iam_user(team: Team, admin: Membership, endpoint_url: str) -> None:
         secrets={"secret_access_key": key.secret_access_key},
         identity_arn=arn,
     )
-    saved = save_session(draft, admin, root)
+    saved = save_session(draft, actor, root)
     if root is None:
-        set_access(saved, Access(Audience(), Audience()), admin)
+        set_access(saved, Access(Audience(), Audience()), actor)
     AwsSession.objects.filter(pk=saved.pk).update(identity_arn=arn)
 
 
-def _create_chains(team: Team, admin: Membership) -> None:
-    ambient = save_session(Draft("ambient", AMBIENT_ALIAS, "chainweb-worker", "eu-west-1"), admin)
-    set_access(ambient, Access(Audience(), Audience()), admin)
+def _create_chains(team: Team, actor: Actor) -> None:
+    ambient = save_session(Draft("ambient", AMBIENT_ALIAS, "chainweb-worker", "eu-west-1"), actor)
+    set_access(ambient, Access(Audience(), Audience()), actor)
     AwsSession.objects.filter(pk=ambient.pk).update(identity_arn=AMBIENT_ARN)
     for alias, profile, assumer, role_arn in CHAINS:
         save_session(
@@ -136,7 +138,7 @@ def _create_chains(team: Team, admin: Membership) -> None:
                 assumer=team.aws_sessions.get(alias=assumer),
                 hop=HopSettings(role_arn=role_arn, role_session_name="{username}"),
             ),
-            admin,
+            actor,
         )
 
 

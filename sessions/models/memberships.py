@@ -1,15 +1,11 @@
 """Store who belongs to which team, with role and groups, invitations and removals."""
 
 import uuid
-from typing import TYPE_CHECKING
 
 from django.db import models
 from django.db.models.functions import Lower
 
 from sessions.models.people import Team, User
-
-if TYPE_CHECKING:
-    from sessions.models.tokens import Token
 
 
 class Role(models.TextChoices):
@@ -36,10 +32,6 @@ class Membership(models.Model):
     version = models.PositiveIntegerField(default=1, db_default=1)
     groups_read_at = models.DateTimeField("when the groups were last read", null=True)
     created_at = models.DateTimeField(auto_now_add=True)
-
-    # The token by which the member acts just now, if it is one: it narrows what they may do. Never
-    # stored.
-    token: "Token | None" = None
 
     class Meta:
         constraints = [

@@ -6,6 +6,7 @@ from collections.abc import Set as AbstractSet
 from django.db import transaction
 
 from sessions.activations.moves import follow
+from sessions.actors import NamedActor
 from sessions.db.clock import database_now
 from sessions.locks.authority import lock_team
 from sessions.models import Membership, Role, Team, User
@@ -13,7 +14,7 @@ from sessions.people.memberships import change_role, remove_member
 from sessions.people.people import add_member
 from sessions.people.removals import Identity, is_removed
 
-ACTOR = "sso"
+IDENTITY_PROVIDER = NamedActor("sso")
 # Where several groups of a person speak of one team, the first of these wins.
 STRONGEST_FIRST = (Role.ADMIN, Role.MEMBER, Role.AUDITOR)
 
@@ -47,10 +48,10 @@ def follow_groups(
         elif not member.from_sso:
             continue
         elif role is None:
-            remove_member(member, ACTOR, by_groups=True)
+            remove_member(member, IDENTITY_PROVIDER, by_groups=True)
         else:
             if member.role != role:
-                change_role(member, role, ACTOR, by_groups=True)
+                change_role(member, role, IDENTITY_PROVIDER, by_groups=True)
             _note_reading(team, user)
 
 
@@ -60,7 +61,7 @@ def _bring_in(team: Team, user: User, role: Role, identity: Identity | None) -> 
     lock_team(team.pk)
     is_there = Membership.objects.filter(team=team, user=user).exists()
     if not is_there and not is_removed(team, user, identity):
-        add_member(team, user, role, ACTOR, from_sso=True)
+        add_member(team, user, role, IDENTITY_PROVIDER, from_sso=True)
 
 
 @transaction.atomic

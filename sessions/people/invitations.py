@@ -8,6 +8,7 @@ from django.db import transaction
 from django.db.models import Exists, OuterRef, QuerySet
 
 from sessions import ledger
+from sessions.actors import Actor, AnyActor, NamedActor
 from sessions.db.clock import database_now
 from sessions.exceptions import Refused
 from sessions.ledger import Entry
@@ -16,7 +17,7 @@ from sessions.ledger.events.people import (
     InvitationCreated,
     InvitationRevoked,
 )
-from sessions.locks.authority import Actor, begin, lock_team, lock_team_for, name_of
+from sessions.locks.authority import begin, lock_team, lock_team_for
 from sessions.models import Invitation, Membership, Role, User
 from sessions.people.people import add_member
 from sessions.people.removals import removal_after
@@ -34,27 +35,27 @@ def digest_of(code: Secret) -> str:
 
 @transaction.atomic(durable=True)
 def invite(
-    by: Membership, role: Role, note: str = "", days: int = INVITATION_DAYS
+    actor: Actor, role: Role, note: str = "", days: int = INVITATION_DAYS
 ) -> tuple[Invitation, Secret]:
     """Create an invitation to the admin's team and return its code, which exists only there.
 
     Raises `Refused` if they have lost the right to invite by now: who loses it leaves no way in
     behind.
     """
-    by = begin(by, Action.MANAGE_PEOPLE)
+    actor = begin(actor, Action.MANAGE_PEOPLE)
     code = Secret(secrets.token_urlsafe(32))
     invitation = Invitation.objects.create(
-        team=by.team,
+        team=actor.team,
         role=role,
         note=note,
         digest=digest_of(code),
-        invited_by=by.user.get_username(),
+        invited_by=actor.username,
         expires_at=database_now() + timedelta(days=days),
     )
     created = InvitationCreated(
         invitation_id=str(invitation.pk), role=role, note=note, expires_at=invitation.expires_at
     )
-    ledger.append(by.team_id, [Entry(created, by.user.get_username())])
+    ledger.append(actor.team_id, [Entry(created, actor)])
     return invitation, code
 
 
@@ -98,19 +99,19 @@ def accept_invitation(invitation: Invitation, user: User) -> Membership:
             "You were removed from this team after the invitation was created. Ask an admin for a"
             " new one.",
         )
-    name, now = user.get_username(), database_now()
+    newcomer, now = NamedActor(user.get_username()), database_now()
     used = _open_now().filter(pk=invitation.pk).select_related(None)
-    if not used.update(ended_at=now, accepted_by=name):
+    if not used.update(ended_at=now, accepted_by=newcomer.username):
         raise Refused("", GONE)
     accepted = InvitationAccepted(
         invitation_id=str(invitation.pk), invited_by=invitation.invited_by, role=invitation.role
     )
-    ledger.append(invitation.team_id, [Entry(accepted, name)])
-    return add_member(invitation.team, user, Role(invitation.role), actor=name)
+    ledger.append(invitation.team_id, [Entry(accepted, newcomer)])
+    return add_member(invitation.team, user, Role(invitation.role), newcomer)
 
 
 @transaction.atomic(durable=True)
-def revoke_invitation(invitation: Invitation, actor: Actor) -> bool:
+def revoke_invitation(invitation: Invitation, actor: AnyActor) -> bool:
     """Withdraws an invitation. False if it had ended before."""
     lock_team_for(actor, invitation.team_id, Action.MANAGE_PEOPLE)
     if not Invitation.objects.filter(pk=invitation.pk, ended_at=None).update(
@@ -118,5 +119,5 @@ def revoke_invitation(invitation: Invitation, actor: Actor) -> bool:
     ):
         return False
     revoked = InvitationRevoked(invitation_id=str(invitation.pk), role=invitation.role)
-    ledger.append(invitation.team_id, [Entry(revoked, name_of(actor))])
+    ledger.append(invitation.team_id, [Entry(revoked, actor)])
     return True

@@ -13,6 +13,7 @@ from django.db.models.signals import post_save, pre_save
 from django.dispatch import receiver
 
 from sessions import ledger
+from sessions.actors import AnyActor, NamedActor
 from sessions.db.clock import database_now
 from sessions.ledger import Entry
 from sessions.ledger.events.people import TokenRevoked
@@ -35,7 +36,9 @@ def _forget_awaited_address(user: User) -> None:
     EmailAddress.objects.filter(user=user, verified=False).exclude(email__iexact=in_use).delete()
 
 
-def revoke_tokens(team: Team, user: User, actor: str, *, reason: str | None = None) -> list[Entry]:
+def revoke_tokens(
+    team: Team, user: User, actor: AnyActor, *, reason: str | None = None
+) -> list[Entry]:
     """Revoke all of a person's tokens in a team.
 
     The caller holds the team, and writes the events.
@@ -87,6 +90,6 @@ def end_what_the_old_password_opened(instance: User, **kwargs: Any) -> None:
     if _has_new_password(instance):
         _forget_awaited_address(instance)
         for team in _teams_of(instance):
-            actor = instance.get_username()
+            actor = NamedActor(instance.get_username())
             ledger.hold(team.pk)
             ledger.append(team.pk, revoke_tokens(team, instance, actor, reason=PASSWORD_CHANGED))

@@ -13,6 +13,7 @@ from django.db import transaction
 
 from sessions import ledger
 from sessions.activations.revocation import end_unauthorized
+from sessions.actors import AnyActor
 from sessions.db.clock import database_now
 from sessions.exceptions import Refused
 from sessions.ledger import Entry
@@ -25,7 +26,7 @@ from sessions.ledger.events.people import (
     MemberRoleChanged,
     MemberSuspended,
 )
-from sessions.locks.authority import Actor, lock_team, lock_team_for, name_of
+from sessions.locks.authority import lock_team, lock_team_for
 from sessions.locks.versions import expect
 from sessions.models import (
     Approval,
@@ -55,7 +56,7 @@ def _hand_over(team: Team, user: User, successor: User | None) -> list[str]:
     return aliases
 
 
-def _withdraw_invitations(team: Team, user: User, actor: str) -> list[Entry]:
+def _withdraw_invitations(team: Team, user: User, actor: AnyActor) -> list[Entry]:
     """Withdraw the invitations of a member who may not invite any more."""
     now = database_now()
     open_ones = Invitation.objects.filter(team=team, invited_by=user.get_username(), ended_at=None)
@@ -75,7 +76,7 @@ def _guard_last_admin(member: Membership) -> None:
 
 
 def _locked(
-    member: Membership, actor: Actor, *, by_groups: bool = False
+    member: Membership, actor: AnyActor, *, by_groups: bool = False
 ) -> tuple[Team, Membership | None]:
     """Hold the team's row and read the member again.
 
@@ -90,7 +91,7 @@ def _locked(
 def change_role(
     member: Membership,
     role: Role,
-    actor: Actor,
+    actor: AnyActor,
     successor: User | None = None,
     *,
     by_groups: bool = False,
@@ -114,15 +115,15 @@ def change_role(
     fresh.save(update_fields=["role", "version"])
     entries: list[Entry] = []
     if role == Role.AUDITOR:
-        entries += revoke_tokens(team, fresh.user, name_of(actor))
+        entries += revoke_tokens(team, fresh.user, actor)
     if role != Role.ADMIN:
-        entries += _withdraw_invitations(team, fresh.user, name_of(actor))
+        entries += _withdraw_invitations(team, fresh.user, actor)
     told = partial(MemberRoleChanged, role=role, before=before)
     _after_loss(team, fresh, told, actor, successor, entries)
 
 
 @transaction.atomic(durable=True)
-def disable_member(member: Membership, actor: Actor, successor: User | None = None) -> None:
+def disable_member(member: Membership, actor: AnyActor, successor: User | None = None) -> None:
     """Suspend a member in the team.
 
     Their tokens there and all their log-ins end, and do not come back with them.
@@ -135,13 +136,13 @@ def disable_member(member: Membership, actor: Actor, successor: User | None = No
     fresh.version += 1
     fresh.save(update_fields=["disabled_at", "version"])
     end_log_ins(fresh.user)
-    entries = revoke_tokens(team, fresh.user, name_of(actor), reason=SUSPENDED)
-    entries += _withdraw_invitations(team, fresh.user, name_of(actor))
+    entries = revoke_tokens(team, fresh.user, actor, reason=SUSPENDED)
+    entries += _withdraw_invitations(team, fresh.user, actor)
     _after_loss(team, fresh, MemberSuspended, actor, successor, entries)
 
 
 @transaction.atomic(durable=True)
-def enable_member(member: Membership, actor: Actor) -> None:
+def enable_member(member: Membership, actor: AnyActor) -> None:
     team, fresh = _locked(member, actor)
     if fresh is None or not fresh.disabled_at:
         return
@@ -149,13 +150,13 @@ def enable_member(member: Membership, actor: Actor) -> None:
     fresh.version += 1
     fresh.save(update_fields=["disabled_at", "version"])
     reinstated = MemberReinstated(member=fresh.user.get_username())
-    ledger.append(team.pk, [Entry(reinstated, name_of(actor))])
+    ledger.append(team.pk, [Entry(reinstated, actor)])
 
 
 @transaction.atomic(durable=True)
 def remove_member(
     member: Membership,
-    actor: Actor,
+    actor: AnyActor,
     successor: User | None = None,
     *,
     by_groups: bool = False,
@@ -174,10 +175,10 @@ def remove_member(
         return
     if not by_groups:
         _guard_last_admin(fresh)
-    entries = revoke_tokens(team, fresh.user, name_of(actor))
-    entries += _withdraw_invitations(team, fresh.user, name_of(actor))
+    entries = revoke_tokens(team, fresh.user, actor)
+    entries += _withdraw_invitations(team, fresh.user, actor)
     if not by_groups:
-        remember_removal(team, fresh.user, name_of(actor))
+        remember_removal(team, fresh.user, actor)
     fresh.delete()
     _after_loss(team, fresh, MemberRemoved, actor, successor, entries)
 
@@ -186,7 +187,7 @@ def _after_loss(
     team: Team,
     member: Membership,
     kind: Callable[..., MemberLost],
-    actor: Actor,
+    actor: AnyActor,
     successor: User | None,
     entries: list[Entry],
 ) -> None:
@@ -199,14 +200,14 @@ def _after_loss(
         sessions_handed_over=tuple(handed_over) or None,
         to=successor.get_username() if handed_over and successor is not None else None,
     )
-    ended = end_unauthorized(team, name_of(actor), people=[member.user_id])
+    ended = end_unauthorized(team, actor, people=[member.user_id])
     if not working_members(pk=member.pk).exists():
         Approval.objects.filter(team=team, user=member.user).delete()
-    ledger.append(team.pk, [Entry(told, name_of(actor)), *entries, *ended])
+    ledger.append(team.pk, [Entry(told, actor), *entries, *ended])
 
 
 @transaction.atomic(durable=True)
-def set_person_active(user: User, active: bool, actor: str) -> None:
+def set_person_active(user: User, active: bool, actor: AnyActor) -> None:
     """Switch by the operator whether a person can log in at all.
 
     Off ends what they have running in every team, their invitations, tokens and log-ins; on brings
@@ -228,7 +229,7 @@ def set_person_active(user: User, active: bool, actor: str) -> None:
 
 
 @transaction.atomic(durable=True)
-def remove_second_factors(user: User, actor: str) -> None:
+def remove_second_factors(user: User, actor: AnyActor) -> None:
     """Remove the second factors of a person who has lost theirs.
 
     Authenticator, passkeys and recovery codes; the operator does it.

@@ -10,13 +10,14 @@ from django.db.models import F
 
 from sessions import ledger
 from sessions.activations.moves import follow
+from sessions.actors import AnyActor
 from sessions.aws.names import InvalidName, aws_name_from, validate_role_session_name
 from sessions.chains.shown_names import ShownNames
 from sessions.db.clock import database_now
 from sessions.exceptions import Refused
 from sessions.ledger import Entry
 from sessions.ledger.events.people import MemberAdded, MemberRenamed, TeamCreated
-from sessions.locks.authority import Actor, lock_team, name_of, require_still
+from sessions.locks.authority import lock_team, require_still
 from sessions.locks.versions import expect
 from sessions.models import AwsName, Membership, Role, Team, User
 from sessions.people.removals import lift_removal
@@ -75,7 +76,7 @@ def _reserve_one_of(proposals: Iterator[str], username: str, now: datetime) -> s
 
 
 def rename_in_cloudtrail(
-    member: Membership, name: str, actor: Actor, *, seen: int | None = None
+    member: Membership, name: str, actor: AnyActor, *, seen: int | None = None
 ) -> None:
     """Give a person another CloudTrail name in all teams. What is active follows automatically.
 
@@ -126,7 +127,7 @@ def rename_in_cloudtrail(
         renamed = MemberRenamed(member=user.get_username(), aws_name=name, aws_name_before=old)
         for team_id in teams:
             follow(team_id, now, of=user.pk)
-            ledger.append(team_id, [Entry(renamed, name_of(actor))])
+            ledger.append(team_id, [Entry(renamed, actor)])
 
 
 # --- teams and people -----------------------------------------------------------------------------
@@ -144,7 +145,7 @@ def _checked(model: type[User | Team], field: str, value: str) -> None:
 
 
 @transaction.atomic
-def create_team(slug: str, name: str, actor: str, *, ambient_enabled: bool = False) -> Team:
+def create_team(slug: str, name: str, actor: AnyActor, *, ambient_enabled: bool = False) -> Team:
     """Create a team. Raises `Refused` for a short name that another team has, in whatever case."""
     _checked(Team, "slug", slug)
     _checked(Team, "name", name)
@@ -221,7 +222,7 @@ def free_username(wanted: str) -> str:
 
 @transaction.atomic
 def add_member(
-    team: Team, user: User, role: Role, actor: str, *, from_sso: bool = False
+    team: Team, user: User, role: Role, actor: AnyActor, *, from_sso: bool = False
 ) -> Membership:
     """Add a person to a team, or change their role.
 

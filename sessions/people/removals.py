@@ -13,30 +13,31 @@ from django.db.models import Q, QuerySet
 from django.dispatch import receiver
 
 from sessions import ledger
+from sessions.actors import Actor, AnyActor
 from sessions.db.clock import database_now
 from sessions.ledger import Entry
 from sessions.ledger.events.people import MemberReadmitted
 from sessions.locks.authority import lock_team_for
-from sessions.models import Membership, Removal, Team, User
+from sessions.models import Removal, Team, User
 from sessions.permissions import Action
 
 Identity = tuple[str, str]  # provider, uid
 
 
-def remember_removal(team: Team, user: User, actor: str) -> None:
+def remember_removal(team: Team, user: User, actor: AnyActor) -> None:
     """Store that an admin removed a person, and their identities at the providers.
 
     Under the team's lock.
     """
     now = database_now()
     identities = SocialAccount.objects.filter(user=user).values_list("provider", "uid")
-    _remember(team, user, actor, now, ("", ""), *identities)
+    _remember(team, user, actor.username, now, ("", ""), *identities)
 
 
-def _remember(team: Team, user: User, actor: str, at: datetime, *identities: Identity) -> None:
+def _remember(team: Team, user: User, by: str, at: datetime, *identities: Identity) -> None:
     Removal.objects.bulk_create(
         [
-            Removal(team=team, user=user, provider=name, uid=uid, by=actor, at=at)
+            Removal(team=team, user=user, provider=name, uid=uid, by=by, at=at)
             for name, uid in identities
         ],
         ignore_conflicts=True,
@@ -74,12 +75,12 @@ def lift_removal(team: Team, user: User) -> bool:
 
 
 @transaction.atomic(durable=True)
-def readmit(removal: Removal, by: Membership) -> None:
+def readmit(removal: Removal, actor: Actor) -> None:
     """Let groups bring a person back, by an admin. Raises `Refused` for who is none any more."""
-    team = lock_team_for(by, removal.team_id, Action.MANAGE_PEOPLE)
+    team = lock_team_for(actor, removal.team_id, Action.MANAGE_PEOPLE)
     if lift_removal(team, removal.user):
         told = MemberReadmitted(member=removal.user.get_username(), person_id=removal.user_id)
-        ledger.append(team.pk, [Entry(told, by.user.get_username())])
+        ledger.append(team.pk, [Entry(told, actor)])
 
 
 @receiver(social_account_added)

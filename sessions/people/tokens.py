@@ -6,11 +6,12 @@ from datetime import timedelta
 from django.db import transaction
 
 from sessions import ledger
+from sessions.actors import Actor, AnyActor
 from sessions.db.clock import Now, database_now
 from sessions.exceptions import NotThere, RightLost
 from sessions.ledger import Entry
 from sessions.ledger.events.people import TokenCreated, TokenRevoked
-from sessions.locks.authority import Actor, lock_team, lock_team_for, member_again, name_of
+from sessions.locks.authority import actor_again, lock_team, lock_team_for
 from sessions.models import AwsSession, Membership, Scope, Token
 from sessions.permissions import Action, memberships_of, require_fresh_groups
 from sessions.secret import Secret
@@ -23,7 +24,7 @@ LONGEST_TOKEN_DAYS = 3650
 def create_token(
     member: Membership,
     name: str,
-    actor: str,
+    actor: AnyActor,
     days: int = TOKEN_DAYS,
     scopes: Collection[Scope] = tuple(Scope),
     sessions: Collection[AwsSession] = (),
@@ -36,8 +37,8 @@ def create_token(
     has read them.
     """
     lock_team(member.team.pk)
-    fresh, _ = member_again(member)
-    if fresh.role != member.role:
+    fresh, _ = actor_again(Actor(member))
+    if fresh.member.role != member.role:
         raise RightLost("", f"The role of {member.user.get_username()} in this team has changed.")
     there = set(
         AwsSession.objects.filter(pk__any_of=[each.pk for each in sessions], team=member.team_id)
@@ -71,24 +72,23 @@ def create_token(
 
 
 @transaction.atomic(durable=True)
-def revoke_token(token: Token, actor: Actor) -> bool:
+def revoke_token(token: Token, actor: AnyActor) -> bool:
     """Ends a token for good. False if it was revoked before."""
-    is_own = isinstance(actor, Membership) and actor.user_id == token.user_id
+    is_own = isinstance(actor, Actor) and actor.user_id == token.user_id
     lock_team_for(actor, token.team_id, Action.HOLD_TOKENS if is_own else Action.MANAGE_PEOPLE)
     if not Token.objects.filter(pk=token.pk, revoked_at=None).update(revoked_at=database_now()):
         return False
     revoked = TokenRevoked(owner=token.user.get_username(), name=token.name, token_id=str(token.pk))
-    ledger.append(token.team_id, [Entry(revoked, name_of(actor))])
+    ledger.append(token.team_id, [Entry(revoked, actor)])
     return True
 
 
-def member_of_token(secret: Secret) -> tuple[Membership, Token] | None:
+def actor_of_token(secret: Secret) -> Actor | None:
     """Return who acts by that token, with the rights of this moment.
 
     None for unknown, expired, revoked, removed, disabled.
 
-    Raises `GroupsTooOld` for a person whose groups have to be read again first. The membership
-    remembers the token, and `permissions.can` keeps to its scopes.
+    Raises `GroupsTooOld` for a person whose groups have to be read again first.
     """
     tokens = Token.objects.select_related("user").annotate(read_at=Now())
     token = tokens.filter(digest=Token.digest_of(secret)).first()
@@ -98,5 +98,4 @@ def member_of_token(secret: Secret) -> tuple[Membership, Token] | None:
     if member is None:
         require_fresh_groups(token.user, team=token.team_id)
         return None
-    member.token = token
-    return member, token
+    return Actor(member, token)

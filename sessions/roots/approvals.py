@@ -9,6 +9,7 @@ from django.db import transaction
 from django.db.models import Exists, OuterRef
 
 from sessions import ledger
+from sessions.actors import Actor
 from sessions.aws.roots import ROOT_KINDS
 from sessions.db.clock import database_now
 from sessions.ledger import Entry
@@ -55,19 +56,19 @@ def approval_of(root: AwsSession, member: Membership) -> Approval | None:
 
 
 @transaction.atomic
-def ask_approval(root: AwsSession, member: Membership) -> Approval:
+def ask_approval(root: AwsSession, actor: Actor) -> Approval:
     """Ask a worker for the page where the member approves.
 
     What was approved before works on meanwhile. The caller wakes a worker.
     """
-    begin_answer(member, root)
-    now, actor = database_now(), member.user.get_username()
-    person = person_for(root, member.user)
+    begin_answer(actor, root)
+    now = database_now()
+    person = person_for(root, actor.user)
     asked = {
         "settings": dict(root.settings),
         "region": root.region,
         "stage": ApprovalStage.ASKED,
-        "asked_by": actor,
+        "asked_by": actor.username,
         "asked_at": now,
         "url": "",
         "user_code": "",
@@ -83,8 +84,8 @@ def ask_approval(root: AwsSession, member: Membership) -> Approval:
         defaults=asked,
         create_defaults={
             **asked,
-            "team_id": member.team_id,
-            "user": member.user if person else None,
+            "team_id": actor.team_id,
+            "user": actor.user if person else None,
             "kind": root.kind,
             "scope": approval_scope(root),
         },
@@ -94,16 +95,16 @@ def ask_approval(root: AwsSession, member: Membership) -> Approval:
 
 
 @transaction.atomic
-def end_approval(root: AwsSession, member: Membership) -> bool:
+def end_approval(root: AwsSession, actor: Actor) -> bool:
     """Forget the member's approval.
 
     Credentials issued with it live on to their end, but are not renewed.
     """
     lock_team(root.team_id)
-    gone, _ = Approval.objects.filter(pk=approval_key(root, person_for(root, member.user))).delete()
+    gone, _ = Approval.objects.filter(pk=approval_key(root, person_for(root, actor.user))).delete()
     if gone:
         ended = ApprovalEnded(kind=root.kind, why="forgotten on request")
-        ledger.append(root.team_id, [Entry(ended, member.user.get_username(), root)])
+        ledger.append(root.team_id, [Entry(ended, actor, root)])
     return bool(gone)
 
 

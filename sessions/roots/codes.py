@@ -10,6 +10,7 @@ from collections.abc import Collection, Sequence
 from django.db import transaction
 
 from sessions import ledger, sealing
+from sessions.actors import Actor
 from sessions.aws.roots import ROOT_KINDS, Challenge
 from sessions.chains.requests import root_row
 from sessions.credentials.outcomes import CODE_LIFE, TypedCode
@@ -18,7 +19,7 @@ from sessions.exceptions import Refused
 from sessions.ledger import Entry
 from sessions.ledger.events.roots import RootAnswered
 from sessions.locks.authority import begin_answer
-from sessions.models import AwsSession, Credential, Membership, RootAnswer
+from sessions.models import AwsSession, Credential, RootAnswer
 from sessions.secret import Secret
 
 
@@ -28,7 +29,7 @@ def code_challenges(root: AwsSession) -> list[Challenge]:
 
 
 @transaction.atomic
-def submit_codes(root: AwsSession, member: Membership, typed: dict[str, str]) -> None:
+def submit_codes(root: AwsSession, actor: Actor, typed: dict[str, str]) -> None:
     """Store a member's typed codes by name and retry what waits for them. Raises `Refused`.
 
     The caller has looked whether the member may, and wakes a worker.
@@ -37,17 +38,17 @@ def submit_codes(root: AwsSession, member: Membership, typed: dict[str, str]) ->
     if not challenges:
         raise Refused("", f"“{root.alias}” needs no code.")
     checked = {each.name: _checked(each, typed.get(each.name, "")) for each in challenges}
-    begin_answer(member, root)
-    row = root_row(root, str(member.user_id) if ROOT_KINDS[root.kind].per_person else "")
+    begin_answer(actor, root)
+    row = root_row(root, str(actor.user_id) if ROOT_KINDS[root.kind].per_person else "")
     if row is None:
         raise Refused(
             "",
             ("No session waits for a code. Start a session that is assumed from this root first."),
         )
-    now, actor = database_now(), member.user.get_username()
+    now = database_now()
     RootAnswer.objects.filter(credential=row).delete()
     for name, code in checked.items():
-        answer = RootAnswer(credential=row, name=name, given_by=actor, given_at=now)
+        answer = RootAnswer(credential=row, name=name, given_by=actor.username, given_at=now)
         answer.sealed = sealing.seal_to_workers(code, answer.seal_context)
         answer.save(force_insert=True)
     retry_now([row])

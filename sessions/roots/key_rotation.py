@@ -9,13 +9,14 @@ import structlog
 from django.db import IntegrityError, transaction
 
 from sessions import ledger
+from sessions.actors import Actor
 from sessions.aws.roots import ROOT_KINDS
 from sessions.db.clock import database_now
 from sessions.exceptions import Refused
 from sessions.ledger import Entry
 from sessions.ledger.events.roots import KeyRotationAsked
 from sessions.locks.authority import begin
-from sessions.models import AwsSession, KeyRotation, Membership
+from sessions.models import AwsSession, KeyRotation
 from sessions.permissions import Action
 
 log = structlog.get_logger(__name__)
@@ -30,7 +31,7 @@ def rotation_of(root: AwsSession) -> KeyRotation | None:
     return root.key_rotations.order_by("-asked_at").first()
 
 
-def ask_rotation(root: AwsSession, member: Membership) -> KeyRotation:
+def ask_rotation(root: AwsSession, actor: Actor) -> KeyRotation:
     """Ask for the root's key to be replaced.
 
     Raises `Refused`. The caller wakes a worker.
@@ -40,13 +41,13 @@ def ask_rotation(root: AwsSession, member: Membership) -> KeyRotation:
         raise Refused("", "This kind of root has no long-lived key.")
     try:
         with transaction.atomic():
-            member = begin(member, Action.EDIT, root)
-            now, actor = database_now(), member.user.get_username()
+            actor = begin(actor, Action.EDIT, root)
+            now = database_now()
             old_key_id = root.settings.get(kind.long_lived_key[0], "")
             rotation = KeyRotation.objects.create(
                 root=root,
-                team=member.team,
-                asked_by=actor,
+                team=actor.team,
+                asked_by=actor.username,
                 asked_at=now,
                 old_key_id=old_key_id,
                 due_at=now,
@@ -59,14 +60,14 @@ def ask_rotation(root: AwsSession, member: Membership) -> KeyRotation:
 
 
 @transaction.atomic
-def ask_again(rotation: KeyRotation, member: Membership, *, withdraw: bool = False) -> None:
+def ask_again(rotation: KeyRotation, actor: Actor, *, withdraw: bool = False) -> None:
     """Go on after a rejection, or give up.
 
     Before the switch the new key is deleted; afterwards there is nothing to withdraw.
 
     Raises `Refused`. The caller wakes a worker.
     """
-    begin(member, Action.EDIT, rotation.root)
+    begin(actor, Action.EDIT, rotation.root)
     rotation = KeyRotation.objects.select_for_update().select_related("root").get(pk=rotation.pk)
     if rotation.ended_at is not None:
         raise Refused("", "This rotation has ended.")
@@ -79,7 +80,6 @@ def ask_again(rotation: KeyRotation, member: Membership, *, withdraw: bool = Fal
     rotation.due_at, rotation.attempts = database_now(), 0
     rotation.save(update_fields=["withdrawn", "due_at", "attempts"])
     asked = KeyRotationAsked(old_key_id=rotation.old_key_id, withdraw=withdraw, again=True)
-    actor = member.user.get_username()
     ledger.append(rotation.team_id, [Entry(asked, actor, rotation.root)])
 
 

@@ -7,6 +7,7 @@ from datetime import datetime
 from django.db import transaction
 from django.db.models import Q
 
+from sessions.actors import WORKER
 from sessions.aws import proof
 from sessions.aws.errors import WaitingForPerson
 from sessions.aws.proof import About
@@ -177,11 +178,11 @@ def root_entry(row: Credential, outcome: Outcome, needs: Sequence[Need]) -> Entr
                 expires_at=given.expires_at,
                 sts_region=outcome.region if asked_sts else None,
             )
-            return Entry(opened, "worker", row.root)
+            return Entry(opened, WORKER, row.root)
         case Rejection(error) if row.problem is None or row.problem.code != error.code:
             waits = isinstance(error, WaitingForPerson)
             kind = RootWaits if waits else RootRejected
             stopped = kind(people=people, credential=row.pk, code=error.code, message=error.message)
-            return Entry(stopped, "worker", row.root)
+            return Entry(stopped, WORKER, row.root)
         case _:
             return None

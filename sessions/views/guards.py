@@ -17,9 +17,10 @@ from django.urls import reverse
 from django.utils.http import url_has_allowed_host_and_scheme
 from django_htmx.http import HttpResponseClientRedirect
 
+from sessions.actors import Actor
 from sessions.login.adapters import OIDC, can_confirm_here, is_recently_authenticated
 from sessions.login.saml import FORCE_AUTHN, SAML
-from sessions.models import AwsSession, Membership, User
+from sessions.models import AwsSession, User
 from sessions.permissions import (
     CUT_OFF,
     Action,
@@ -41,8 +42,8 @@ def user_of(request: HttpRequest) -> User:
     return request.user
 
 
-def member_in(request: HttpRequest, team_slug: str, action: Action | None = None) -> Membership:
-    """Return the caller's membership in that team.
+def member_in(request: HttpRequest, team_slug: str, action: Action | None = None) -> Actor:
+    """Return the caller as a member of that team.
 
     404 if they are not in it, 403 if they may not do that there.
 
@@ -53,15 +54,16 @@ def member_in(request: HttpRequest, team_slug: str, action: Action | None = None
         require_fresh_groups(user_of(request), team__slug=team_slug)
         raise Http404
     request.membership = member  # type: ignore[attr-defined]  # read by the context processor
+    actor = Actor(member)
     if action is not None:
-        require(member, action)
-    return member
+        require(actor, action)
+    return actor
 
 
 def session_for(
     request: HttpRequest, session_id: UUID, action: Action = Action.VIEW
-) -> tuple[AwsSession, Membership]:
-    """Return a session and the caller's membership.
+) -> tuple[AwsSession, Actor]:
+    """Return a session and the caller as a member of its team.
 
     404 if it is not theirs to see, 403 if not to do.
     """
@@ -69,12 +71,12 @@ def session_for(
     if session is None or session.team is None:
         require_fresh_groups(user_of(request), team__aws_sessions=session_id)
         raise Http404
-    member = member_in(request, session.team.slug)
-    require(member, action, session)
-    return session, member
+    actor = member_in(request, session.team.slug)
+    require(actor, action, session)
+    return session, actor
 
 
-def session_being_edited(request: HttpRequest, member: Membership) -> AwsSession | None:
+def session_being_edited(request: HttpRequest, actor: Actor) -> AwsSession | None:
     """Return the session that a posted form edits; None for a new one.
 
     404 and 403 as for its own page.
@@ -84,14 +86,14 @@ def session_being_edited(request: HttpRequest, member: Membership) -> AwsSession
     except ValueError:
         return None
     session, _ = session_for(request, session_id, Action.EDIT)
-    if session.team_id != member.team_id:
+    if session.team_id != actor.team_id:
         raise Http404
     return session
 
 
-def require(member: Membership, action: Action, session: AwsSession | None = None) -> None:
-    if not can(member, action, session):
-        raise NotAllowed(member, action, session)
+def require(actor: Actor, action: Action, session: AwsSession | None = None) -> None:
+    if not can(actor, action, session):
+        raise NotAllowed(actor, action, session)
     if action is Action.START and session is not None and is_dead(session):
         raise PermissionDenied(CUT_OFF)
 

@@ -11,6 +11,7 @@ from django.views.decorators.http import require_http_methods, require_POST, req
 
 from sessions import tasks
 from sessions.activations.moves import progress
+from sessions.actors import Actor
 from sessions.catalog.team_policy import PolicyDraft
 from sessions.chains.names import may_be_unnamed, unnamed_sessions
 from sessions.exceptions import Refused
@@ -18,7 +19,7 @@ from sessions.forms.conflicts import Stored, status_of
 from sessions.forms.team_policy import TeamPolicyForm, policy_values, preview_picker
 from sessions.ledger.events.sessions import PolicyChanged
 from sessions.locks.versions import last_change
-from sessions.models import CHAINED, AwsSession, Membership, TeamPolicy
+from sessions.models import CHAINED, AwsSession, TeamPolicy
 from sessions.models.sessions import load_chains
 from sessions.monitoring import request_limits
 from sessions.permissions import Action, can
@@ -32,25 +33,25 @@ UNNAMED_SHOWN = 50
 @require_http_methods(["GET", "HEAD", "POST"])
 def team_policy(request: HttpRequest, team_slug: str) -> HttpResponse:
     """Read and change it. What is active moves to the new names by itself."""
-    member = member_in(request, team_slug)
-    require(member, Action.EDIT_POLICY if request.method == "POST" else Action.READ_POLICY)
-    may_edit = can(member, Action.EDIT_POLICY)
+    actor = member_in(request, team_slug)
+    require(actor, Action.EDIT_POLICY if request.method == "POST" else Action.READ_POLICY)
+    may_edit = can(actor, Action.EDIT_POLICY)
     # Before the page is filled in: what is posted is not kept over a log-in.
     if may_edit and (first := confirm_first(request)):
         return first
-    policy = TeamPolicy.of(member.team_id)
+    policy = TeamPolicy.of(actor.team_id)
     form = TeamPolicyForm(
-        request.POST if request.method == "POST" else None, member=member, policy=policy
+        request.POST if request.method == "POST" else None, actor=actor, policy=policy
     )
     form.open_at(policy.version, policy_values(PolicyDraft.of(policy)))
 
     def stored_again() -> Stored:
-        fresh = TeamPolicy.of(member.team_id)
+        fresh = TeamPolicy.of(actor.team_id)
         values = policy_values(PolicyDraft.of(fresh))
         return fresh.version, values, last_change(fresh, PolicyChanged.tag)
 
     if request.method == "POST":
-        request_limits.take(request_limits.POLICY, member.user_id)
+        request_limits.take(request_limits.POLICY, actor.user_id)
     if request.method == "POST" and form.is_valid():
         saved = form.save_or_show(form.save_seen, stored_again)
         if saved:
@@ -65,12 +66,12 @@ def team_policy(request: HttpRequest, team_slug: str) -> HttpResponse:
     context = {
         "form": form,
         "may_edit": may_edit,
-        **_unnamed(member, policy),
-        "people": people_to_preview(member),
-        "has_sessions": AwsSession.objects.filter(team=member.team, kind=CHAINED).exists(),
-        "preview_choice": preview_picker(member).render("session", "", {"id": "preview-session"}),
-        "member": member,
-        "moving": progress(member.team_id),
+        **_unnamed(actor, policy),
+        "people": people_to_preview(actor),
+        "has_sessions": AwsSession.objects.filter(team=actor.team, kind=CHAINED).exists(),
+        "preview_choice": preview_picker(actor).render("session", "", {"id": "preview-session"}),
+        "member": actor.member,
+        "moving": progress(actor.team_id),
     }
     return render(request, "policy/team_policy.html", context, status=status_of(form))
 
@@ -79,17 +80,17 @@ def team_policy(request: HttpRequest, team_slug: str) -> HttpResponse:
 @require_safe
 def policy_progress(request: HttpRequest, team_slug: str) -> HttpResponse:
     """The live part of the policy's page: how far active sessions have followed the last change."""
-    member = member_in(request, team_slug)
-    require(member, Action.READ_POLICY)
-    return render(request, "policy/_moving.html", {"moving": progress(member.team_id)})
+    actor = member_in(request, team_slug)
+    require(actor, Action.READ_POLICY)
+    return render(request, "policy/_moving.html", {"moving": progress(actor.team_id)})
 
 
-def _unnamed(member: Membership, policy: TeamPolicy) -> dict[str, Any]:
+def _unnamed(actor: Actor, policy: TeamPolicy) -> dict[str, Any]:
     """The first of the sessions whose names identify nobody, and whether there are more."""
-    some = list(may_be_unnamed(member.team, policy)[: UNNAMED_SHOWN + 1])
+    some = list(may_be_unnamed(actor.team, policy)[: UNNAMED_SHOWN + 1])
     chains = load_chains(some[:UNNAMED_SHOWN], broken=True).values()
     return {
-        "unnamed": unnamed_sessions(chains, policy, member.team),
+        "unnamed": unnamed_sessions(chains, policy, actor.team),
         "unnamed_more": len(some) > UNNAMED_SHOWN,
     }
 
@@ -98,37 +99,35 @@ def _unnamed(member: Membership, policy: TeamPolicy) -> dict[str, Any]:
 @require_POST
 def preview_policy(request: HttpRequest, team_slug: str) -> HttpResponse:
     """One chain and one person under the policy as it is typed; nothing is stored."""
-    member = member_in(request, team_slug)
-    require(member, Action.READ_POLICY)
-    request_limits.take(request_limits.PREVIEW, member.user_id)
-    person = chosen_person(request, member)
-    session = _chosen_session(request, member)
-    stored = TeamPolicy.of(member.team_id)
-    policy = _typed_policy(request, member, stored) if can(member, Action.EDIT_POLICY) else stored
+    actor = member_in(request, team_slug)
+    require(actor, Action.READ_POLICY)
+    request_limits.take(request_limits.PREVIEW, actor.user_id)
+    person = chosen_person(request, actor)
+    session = _chosen_session(request, actor)
+    stored = TeamPolicy.of(actor.team_id)
+    policy = _typed_policy(request, actor, stored) if can(actor, Action.EDIT_POLICY) else stored
     context: dict[str, Any] = {}
     if session is not None and policy is not None:
         chain = load_chains([session], broken=True)[session.pk]
-        context = preview_context(chain, person, policy, member)
+        context = preview_context(chain, person, policy, actor)
     return render(request, "sessions/create/_preview.html", context)
 
 
-def _typed_policy(
-    request: HttpRequest, member: Membership, stored: TeamPolicy
-) -> TeamPolicy | None:
+def _typed_policy(request: HttpRequest, actor: Actor, stored: TeamPolicy) -> TeamPolicy | None:
     """The policy that the form would save; None while something in it is not right."""
-    form = TeamPolicyForm(request.POST, member=member, policy=stored)
+    form = TeamPolicyForm(request.POST, actor=actor, policy=stored)
     if not form.is_valid():
         return None
     try:
-        return form.draft().policy(member.team_id)
+        return form.draft().policy(actor.team_id)
     except Refused:
         return None
 
 
-def _chosen_session(request: HttpRequest, member: Membership) -> AwsSession | None:
+def _chosen_session(request: HttpRequest, actor: Actor) -> AwsSession | None:
     try:
         chosen = UUID(request.POST.get("session", ""))
     except ValueError:
         return None
-    found = AwsSession.objects.filter(pk=chosen, team=member.team, kind=CHAINED)
+    found = AwsSession.objects.filter(pk=chosen, team=actor.team, kind=CHAINED)
     return found.select_related("link", "team").first()

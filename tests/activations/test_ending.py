@@ -15,6 +15,7 @@ from sessions.activations.start_stop import (
     stop_sessions,
 )
 from sessions.activations.status import Status
+from sessions.actors import Actor, NamedActor
 from sessions.db.clock import database_now
 from sessions.ledger.events.sessions import SessionEnded
 from sessions.locks import parts
@@ -47,8 +48,11 @@ def drop_out(house):
 WAYS = {
     "their time is over": (lambda house: pass_their_time(), lambda house, leaves: end_overdue()),
     "their person is gone": (drop_out, lambda house, leaves: end_of_people_who_left()),
-    "stopped": (lambda house: None, lambda house, leaves: stop_sessions(leaves, house.ben)),
-    "removed": (lambda house: None, lambda house, leaves: remove_member(house.ben, actor="ada")),
+    "stopped": (lambda house: None, lambda house, leaves: stop_sessions(leaves, Actor(house.ben))),
+    "removed": (
+        lambda house: None,
+        lambda house, leaves: remove_member(house.ben, actor=NamedActor("ada")),
+    ),
 }
 
 
@@ -57,7 +61,7 @@ def test_ending_thirty_takes_as_many_queries_as_ending_ten(house, leaves, way):
     prepare, end = WAYS[way]
     needed = []
     for number in (10, 30):
-        start_sessions(leaves[:number], house.ben)
+        start_sessions(leaves[:number], Actor(house.ben))
         prepare(house)
         with CaptureQueriesContext(connection) as queries:
             end(house, leaves)
@@ -75,7 +79,7 @@ def test_more_than_a_batch_ends_and_the_lock_is_released_in_between(
 ):
     monkeypatch.setattr(parts, "AT_ONCE", 7)
     prepare, end = WAYS[way]
-    start_sessions(leaves, house.ben)
+    start_sessions(leaves, Actor(house.ben))
     prepare(house)
     held = []
     monkeypatch.setattr(start_stop, "lock_team", lambda team_id: held.append(lock_team(team_id)))
@@ -89,7 +93,7 @@ def test_more_than_a_batch_ends_and_the_lock_is_released_in_between(
 
 
 def test_each_end_has_an_event_that_names_person_and_credential(house, leaves):
-    [started] = start_sessions(leaves[:1], house.ben)
+    [started] = start_sessions(leaves[:1], Actor(house.ben))
     pass_their_time()
     end_overdue()
     line = house.events()[-1]
@@ -101,7 +105,7 @@ def test_each_end_has_an_event_that_names_person_and_credential(house, leaves):
 def test_what_others_need_and_what_is_not_yet_over_stays(house, hub, leaves):
     house.start(leaves[0], house.bea)
     house.start(hub)
-    start_sessions(leaves, house.ben)
+    start_sessions(leaves, Actor(house.ben))
     house.work()
     pass_their_time()
     Activation.objects.filter(user=house.bea.user).update(
@@ -115,7 +119,7 @@ def test_what_others_need_and_what_is_not_yet_over_stays(house, hub, leaves):
 
 
 def test_a_hub_that_ends_with_what_rests_on_it_goes_too(house, hub, leaves):
-    start_sessions([hub, *leaves], house.ben)
+    start_sessions([hub, *leaves], Actor(house.ben))
     house.work()
     pass_their_time()
     assert end_overdue() == 31
@@ -124,7 +128,7 @@ def test_a_hub_that_ends_with_what_rests_on_it_goes_too(house, hub, leaves):
 
 def test_what_is_over_in_every_team_ends_in_one_go(house, sts, leaves):
     other = type(house)(sts, "other")
-    start_sessions(leaves, house.ben)
+    start_sessions(leaves, Actor(house.ben))
     other.start(other.chained("Elsewhere"))
     pass_their_time()
     assert end_overdue() == 31

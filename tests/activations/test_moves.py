@@ -14,6 +14,7 @@ from django.urls import reverse
 from sessions import tasks
 from sessions.activations import moves
 from sessions.activations.start_stop import start_sessions
+from sessions.actors import Actor, NamedActor
 from sessions.catalog.sessions import Draft, save_session
 from sessions.db.clock import database_now
 from sessions.delivery.reveal import NotReady, reveal
@@ -36,7 +37,7 @@ def many(house):
             "link", "team"
         )
     )
-    start_sessions(started, house.ben)
+    start_sessions(started, Actor(house.ben))
     return hub
 
 
@@ -47,7 +48,7 @@ def names(prefix):
 
 
 def edited(house, session, **changes):
-    return save_session(draft_of(session, **changes), house.ada, session)
+    return save_session(draft_of(session, **changes), Actor(house.ada), session)
 
 
 def test_a_few_follow_in_the_change_itself(house):
@@ -72,13 +73,13 @@ def test_a_policy_change_is_saved_at_once_and_thousands_follow(house, many):
 def test_nothing_of_before_a_change_is_handed_out_until_it_has_moved(house, many):
     house.work()
     session = AwsSession.objects.filter(alias__startswith="Crowd").first()
-    assert reveal(session, house.ben, form="process", via="test")
+    assert reveal(session, Actor(house.ben), form="process", via="test")
     set_policy(house, role_session_name="x-{username}", names_locked=True)
     with pytest.raises(NotReady):
-        reveal(session, house.ben, form="process", via="test")
+        reveal(session, Actor(house.ben), form="process", via="test")
     moves.work_off(60)
     house.work()
-    assert reveal(session, house.ben, form="process", via="test")
+    assert reveal(session, Actor(house.ben), form="process", via="test")
 
 
 def test_a_worker_that_dies_is_followed_by_another_where_it_stopped(house, many):
@@ -125,7 +126,7 @@ def test_the_edit_of_a_root_moves_what_is_below_it(house, many):
         secrets={"secret_access_key": key.secret_access_key},
     )
     before = set(Activation.objects.values_list("credential_id", flat=True))
-    save_session(draft, house.ada, root)
+    save_session(draft, Actor(house.ada), root)
     moves.work_off(60)
     assert not before & set(Activation.objects.values_list("credential_id", flat=True))
 
@@ -134,7 +135,7 @@ def test_a_new_name_in_cloudtrail_moves_that_persons_alone(house, many):
     leaf = house.chained("Leaf")
     house.start(leaf, house.bea)
     theirs = Activation.objects.get(user=house.bea.user).credential_id
-    rename_in_cloudtrail(house.ben, "benjamin", actor="ada")
+    rename_in_cloudtrail(house.ben, "benjamin", actor=NamedActor("ada"))
     assert moves.progress(house.team.pk) == {"done": 0, "of": MANY}
     moves.work_off(60)
     assert names("benjamin") == MANY
@@ -244,7 +245,7 @@ def test_a_worker_process_that_is_killed_within_a_part_loses_nothing(lasting_hou
     started = AwsSession.objects.filter(pk__in=[each.pk for each in sessions]).select_related(
         "link", "team"
     )
-    start_sessions(list(started), house.ben)
+    start_sessions(list(started), Actor(house.ben))
     set_policy(house, role_session_name="x-{username}", names_locked=True)
     database = str(connection.settings_dict["NAME"])
     environ = os.environ | {

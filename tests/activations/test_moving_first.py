@@ -12,6 +12,7 @@ from django.db import OperationalError
 from sessions.activations import moves
 from sessions.activations.start_stop import start_sessions
 from sessions.activations.status import Status
+from sessions.actors import Actor
 from sessions.db.clock import database_now
 from sessions.engine import rotation
 from sessions.locks import held_up
@@ -30,7 +31,7 @@ def leaves(house, sts, monkeypatch):
     monkeypatch.setattr(moves, "AT_ONCE", 2)
     hub = house.chained("Deep hub", house.chained("Hub"))
     leaves = [house.chained(f"Leaf {number}", hub) for number in range(6)]
-    start_sessions(leaves, house.ben)
+    start_sessions(leaves, Actor(house.ben))
     house.work()
     Credential.objects.filter(level=3).update(due_at=database_now() + timedelta(hours=1))
     sts.calls.clear()

@@ -6,6 +6,7 @@ import pytest
 
 from sessions.activations.start_stop import rotate_session
 from sessions.activations.status import Status
+from sessions.actors import Actor
 from sessions.db.clock import database_now
 from sessions.engine import rotation
 from sessions.models import Credential
@@ -46,7 +47,7 @@ def stopped_in_the_middle(house, sts):
 @pytest.mark.parametrize(
     "ask",
     [
-        lambda house, leaf: rotate_session(leaf, house.ben),
+        lambda house, leaf: rotate_session(leaf, Actor(house.ben)),
         lambda house, leaf: house.start(leaf),
         lambda house, leaf: house.start(leaf, house.bea),
     ],
@@ -69,7 +70,7 @@ def test_a_hop_refused_twice_stays_refused_and_nothing_is_hammered(
 ):
     _, middle, leaf = stopped_in_the_middle
     sts.add_role(middle.link.role_arn, trusts=[])
-    rotate_session(leaf, house.ben)
+    rotate_session(leaf, Actor(house.ben))
     house.work()
     house.work()
     assert roles_asked(sts) == [middle.link.role_arn]
@@ -91,7 +92,7 @@ def test_rotating_now_uses_live_hops_again(house, sts):
     house.start(leaf)
     house.work()
     sts.calls.clear()
-    rotate_session(leaf, house.ben)
+    rotate_session(leaf, Actor(house.ben))
     house.work()
     assert roles_asked(sts) == [leaf.link.role_arn]
 

@@ -2,6 +2,7 @@
 
 import pytest
 
+from sessions.actors import Actor, NamedActor
 from sessions.catalog.access import set_access
 from sessions.catalog.audiences import Access, access_of
 from sessions.catalog.sessions import save_session
@@ -16,9 +17,9 @@ from tests.catalog.test_closed_roles import EVERYONE, NOBODY, draft, only, store
 def dep(house):
     """A session on a role that is closed to all but bea, and ben's, that everyone may start."""
     arn = house.role_arn("Deploy")
-    house.mine = save_session(draft(house, arn, "mine"), house.ben)
+    house.mine = save_session(draft(house, arn, "mine"), Actor(house.ben))
     session = house.chained("dep", arn=arn)
-    set_access(session, Access(only(house.bea), NOBODY), house.ada)
+    set_access(session, Access(only(house.bea), NOBODY), Actor(house.ada))
     return session
 
 
@@ -51,7 +52,7 @@ def test_the_other_ways_are_named_and_closed_in_one_step(house, dep):
     assert api("GET", path).json()["ways"] == []
     assert api("POST", f"{path}/close").json() == {"closed": []}
     with pytest.raises(Refused, match="Ask an admin"):
-        set_access(house.mine, Access(EVERYONE, NOBODY), house.ben)
+        set_access(house.mine, Access(EVERYONE, NOBODY), Actor(house.ben))
 
 
 def test_an_open_session_has_to_be_closed_first(house, dep):
@@ -65,10 +66,10 @@ def test_an_open_session_has_to_be_closed_first(house, dep):
 def test_whoever_may_not_share_all_of_them_closes_none(house, dep):
     ben, arn = Api(house.token()), house.role_arn("Other")
     mine, second = (
-        save_session(draft(house, arn, alias), house.ben) for alias in ("mine 1", "mine 2")
+        save_session(draft(house, arn, alias), Actor(house.ben)) for alias in ("mine 1", "mine 2")
     )
     house.chained("adas", arn=arn)
-    set_access(mine, Access(only(house.ben), NOBODY), house.ben)
+    set_access(mine, Access(only(house.ben), NOBODY), Actor(house.ben))
     path = f"/sessions/{mine.pk}/access/ways"
     found = ben("GET", path).json()
     assert ([each["alias"] for each in found["ways"]], found["may_close"]) == (
@@ -84,15 +85,17 @@ def test_whoever_may_not_share_all_of_them_closes_none(house, dep):
 
 def test_a_token_needs_the_scope_and_closes_only_its_own_sessions(house, dep):
     path = f"/sessions/{dep.pk}/access/ways"
-    reads = Api(create_token(house.ada, "reads", "ada", scopes=["read", "use", "credentials"]))
+    reads = Api(
+        create_token(house.ada, "reads", NamedActor("ada"), scopes=["read", "use", "credentials"])
+    )
     for method, address in (("GET", path), ("POST", f"{path}/close")):
         answer = reads(method, address)
         assert (answer.status_code, answer.json()["fields"]) == (403, {"scope": ["manage"]})
-    bound = Api(create_token(house.ada, "bound", "ada", sessions=[dep]))
+    bound = Api(create_token(house.ada, "bound", NamedActor("ada"), sessions=[dep]))
     assert bound("GET", path).json()["ways"] == []
     assert bound("POST", f"{path}/close").status_code == 403
     assert stored(house.mine) == Access(EVERYONE, EVERYONE)
-    both = Api(create_token(house.ada, "both", "ada", sessions=[dep, house.mine]))
+    both = Api(create_token(house.ada, "both", NamedActor("ada"), sessions=[dep, house.mine]))
     assert len(both("POST", f"{path}/close").json()["closed"]) == 1
 
 
@@ -102,7 +105,7 @@ def test_a_root_of_the_same_user_is_a_way_by_the_api_too(house):
         AwsSession.objects.filter(pk=root.pk).update(
             identity_arn="arn:aws:iam::111122223333:user/ci"
         )
-    set_access(house.root, Access(EVERYONE, NOBODY), house.ada)
+    set_access(house.root, Access(EVERYONE, NOBODY), Actor(house.ada))
     api, path = Api(house.token(house.ada)), f"/sessions/{house.root.pk}/access/ways"
     assert [(each["alias"], each["kind"]) for each in api("GET", path).json()["ways"]] == [
         ("Twin key", "iam-user")

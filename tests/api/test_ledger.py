@@ -2,6 +2,7 @@
 
 import pytest
 
+from sessions.actors import NamedActor
 from sessions.db.clock import database_now
 from sessions.ledger.events.ledger import LedgerSearched
 from sessions.ledger.events.sessions import SessionStarted
@@ -123,6 +124,6 @@ def test_a_search_of_others_events_is_an_event_once(house, ada, ben, used):
 
 
 def test_a_token_for_some_sessions_reads_no_ledger(house, used):
-    bound = create_token(house.ada, "bound", "tests", sessions=[used])
+    bound = create_token(house.ada, "bound", NamedActor("tests"), sessions=[used])
     assert Api(bound)("GET", "/events").status_code == 403
     assert Api(bound)("GET", "/events/1").status_code == 403

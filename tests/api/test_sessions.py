@@ -6,6 +6,7 @@ import uuid
 import pytest
 from django.test import Client
 
+from sessions.actors import Actor, NamedActor
 from sessions.ledger.events.credentials import CredentialRevealed
 from sessions.ledger.events.sessions import AccessChanged, SessionDeleted
 from sessions.models import AwsSession, Credential, Token
@@ -238,7 +239,7 @@ def test_a_token_reaches_its_own_team_only_even_if_its_person_is_in_two(house, s
 
     other = House(sts, "other")
     [elsewhere] = other.chain(1, prefix="Other")
-    add_member(other.team, house.ben.user, Role.ADMIN, actor="tests")
+    add_member(other.team, house.ben.user, Role.ADMIN, actor=NamedActor("tests"))
     ben = Api(house.token(house.ben))
     assert ben("GET", f"/sessions/{elsewhere.pk}").status_code == 404
 
@@ -379,7 +380,7 @@ def test_several_are_started_in_one_step_and_none_with_a_foreign_one(house, ben)
 def test_a_session_is_opened_and_closed_by_its_author_and_by_admins(house, ada, ben):
     from sessions.catalog.access import save_group
 
-    save_group(house.ada, "On call", [house.bea])
+    save_group(Actor(house.ada), "On call", [house.bea])
     mine, hers = house.chained("Mine", member=house.ben), house.chained("Hers", member=house.bea)
     path = f"/sessions/{mine.pk}/access"
     assert ben("GET", path).json() == {
@@ -403,7 +404,7 @@ def test_a_chain_that_nobody_answers_for_is_not_started_and_says_why(house, ada)
 
     hub = house.chained("Hub")
     leaf = house.chained("Leaf", hub, member=house.ben)
-    set_access(hub, Access(Audience(), Audience(everyone=False)), "ada")
+    set_access(hub, Access(Audience(), Audience(everyone=False)), NamedActor("ada"))
     for path, body in (
         (f"/sessions/{leaf.pk}/start", None),
         ("/sessions/start", {"ids": [str(leaf.pk)]}),

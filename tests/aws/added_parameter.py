@@ -4,6 +4,7 @@ import pytest
 from django.test import Client
 from django.urls import reverse
 
+from sessions.actors import Actor
 from sessions.catalog.sessions import save_session
 from sessions.ledger.events.sessions import SessionCreated
 from sessions.models import AssumerLink
@@ -86,7 +87,7 @@ def test_request_carries_it_to_aws(house, sts, link):
 def test_another_value_is_another_credential(house, link):
     house.start(link.session)
     [before] = link.session.activations.values_list("credential", flat=True)
-    save_session(draft_of(link.session, provided_contexts=()), house.ben, link.session)
+    save_session(draft_of(link.session, provided_contexts=()), Actor(house.ben), link.session)
     assert [before] != list(link.session.activations.values_list("credential", flat=True))
 
 

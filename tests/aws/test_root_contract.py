@@ -337,7 +337,7 @@ def test_a_fifth_kind_has_a_form_without_anything_else_being_touched(fifth):
         "password": CANARY,
         "engine": "kv",
     }
-    form = forms.RootSessionForm(typed, member=None, kind=forms.ROOT_KINDS["vault"])
+    form = forms.RootSessionForm(typed, actor=None, kind=forms.ROOT_KINDS["vault"])
     assert form.is_valid(), form.errors
     draft = form.draft()
     assert draft.kind == "vault"
@@ -348,7 +348,7 @@ def test_a_fifth_kind_has_a_form_without_anything_else_being_touched(fifth):
     assert "<select" in page
     assert "Top shelf" not in page
     assert not forms.RootSessionForm(
-        {**typed, "engine": "other"}, member=None, kind=fifth
+        {**typed, "engine": "other"}, actor=None, kind=fifth
     ).is_valid()
 
 

@@ -9,6 +9,7 @@ from django.template.loader import render_to_string
 from django.urls import reverse
 from playwright.sync_api import expect
 
+from sessions.actors import NamedActor
 from sessions.models import Activation, AwsSession, Credential
 from tests.chains.test_names import set_policy
 from tests.house import crowd
@@ -317,7 +318,7 @@ def test_a_person_in_two_teams_switches_in_the_top_bar(house, sts, tabs):
     from tests.house import House
 
     other = House(sts, "other")
-    add_member(other.team, house.ben.user, Role.AUDITOR, actor="tests")
+    add_member(other.team, house.ben.user, Role.AUDITOR, actor=NamedActor("tests"))
     page = tabs.open(house.ben)
     page.goto(reverse("session_list", args=[house.team.slug]))
     page.locator("#team-menu summary").click()

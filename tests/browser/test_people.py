@@ -4,6 +4,7 @@ import pytest
 from django.urls import reverse
 from playwright.sync_api import expect
 
+from sessions.actors import Actor, NamedActor
 from sessions.catalog.access import save_group, set_access
 from sessions.catalog.audiences import Access, Audience
 from sessions.delivery.reveal import reveal
@@ -21,11 +22,11 @@ def peopled(house):
     house.broken = house.chained("Broken", hub, member=house.bea)
     house.start(hub, house.ben)
     house.work()
-    reveal(hub, house.ben, form="process", via="page")
-    group = save_group(house.ada, "On call", [house.ben])
-    set_access(hub, Access(Audience(), Audience(everyone=False, groups=[group])), "ada")
-    invite(house.ada, Role.MEMBER, "Nora")
-    create_token(house.ben, "laptop", "ben", sessions=[hub])
+    reveal(hub, Actor(house.ben), form="process", via="page")
+    group = save_group(Actor(house.ada), "On call", [house.ben])
+    set_access(hub, Access(Audience(), Audience(everyone=False, groups=[group])), NamedActor("ada"))
+    invite(Actor(house.ada), Role.MEMBER, "Nora")
+    create_token(house.ben, "laptop", NamedActor("ben"), sessions=[hub])
     house.hub, house.group = hub, group
     return house
 
@@ -68,7 +69,7 @@ def rename_refused(house, page):
 
 
 def former_member(house, page):
-    remove_member(house.ben, "ada", house.ada.user)
+    remove_member(house.ben, NamedActor("ada"), house.ada.user)
     page.goto(reverse("person", args=[house.team.slug, house.ben.user_id]))
     expect(page.get_by_text("Not a member of")).to_be_visible()
     expect(page.locator("table")).to_contain_text("ASIA")
@@ -151,7 +152,7 @@ def test_a_removed_member_is_out_at_the_next_click(house, tabs):
 
 
 def test_a_session_is_opened_to_a_group_by_hand(house, tabs):
-    group = save_group(house.ada, "On call", [house.bea])
+    group = save_group(Actor(house.ada), "On call", [house.bea])
     [leaf] = house.chain(1)
     ada, ben, bea = tabs.open(house.ada), tabs.open(house.ben), tabs.open(house.bea)
     ada.goto(reverse("session", args=[leaf.pk]))
@@ -216,9 +217,9 @@ def test_a_passkey_is_added_and_then_opens_the_door_and_confirms(house, tabs, li
 
 def test_hostile_names_of_groups_invitations_and_tokens_stay_text(house, tabs):
     hostile = "\"'><img src=x onerror=alert(1)>{{7*7}}"
-    save_group(house.ada, hostile, [house.ben])
-    invite(house.ada, Role.MEMBER, hostile)
-    create_token(house.ben, hostile, "ben")
+    save_group(Actor(house.ada), hostile, [house.ben])
+    invite(Actor(house.ada), Role.MEMBER, hostile)
+    create_token(house.ben, hostile, NamedActor("ben"))
     page = tabs.open(house.ada)
     places = [reverse("people", args=[house.team.slug]), reverse("tokens", args=[house.team.slug])]
     places.append(reverse("person", args=[house.team.slug, house.ben.user_id]))

@@ -3,6 +3,7 @@
 import pytest
 from django.urls import reverse
 
+from sessions.actors import Actor
 from sessions.aws.hop_settings import HopSettings
 from sessions.catalog.access import save_group, set_access
 from sessions.catalog.audiences import Access, Audience, access_of
@@ -38,19 +39,19 @@ def stored(session):
 def dep(house):
     """A session on a role, closed to all but bea."""
     session = house.chained("dep", member=house.ada, arn=house.role_arn("Deploy"))
-    set_access(session, Access(only(house.bea), NOBODY), house.ada)
+    set_access(session, Access(only(house.bea), NOBODY), Actor(house.ada))
     return session
 
 
 def test_the_maker_of_a_closed_roles_session_cannot_open_it_to_assume(house):
     arn = house.role_arn("Deploy")
-    mine = save_session(draft(house, arn, "mine"), house.ben)
+    mine = save_session(draft(house, arn, "mine"), Actor(house.ben))
     dep = house.chained("dep", member=house.ada, arn=arn)
-    set_access(dep, Access(only(house.bea), NOBODY), house.ada)
-    close_wider_ways(dep, house.ada)
+    set_access(dep, Access(only(house.bea), NOBODY), Actor(house.ada))
+    close_wider_ways(dep, Actor(house.ada))
     for wanted in (EVERYONE, only(house.ben)):
         with pytest.raises(Refused, match="closed: “dep”") as refused:
-            set_access(mine, Access(NOBODY, wanted), house.ben)
+            set_access(mine, Access(NOBODY, wanted), Actor(house.ben))
         assert refused.value.field == "assume"
     answer = Api(house.token())(
         "PUT",
@@ -60,27 +61,27 @@ def test_the_maker_of_a_closed_roles_session_cannot_open_it_to_assume(house):
     assert answer.status_code == 422
     assert "closed" in answer.json()["fields"]["assume"][0]
     with pytest.raises(Refused, match="to assume the role from"):
-        save_session(draft(house, house.role_arn("Beyond"), "beyond", mine), house.ben)
+        save_session(draft(house, house.role_arn("Beyond"), "beyond", mine), Actor(house.ben))
 
 
 def test_a_new_session_of_a_role_closed_to_assume_from_is_closed_too(house):
     arn = house.role_arn("Deploy")
     dep = house.chained("dep", member=house.ada, arn=arn)
-    set_access(dep, Access(EVERYONE, only(house.bea)), house.ada)
-    mine = save_session(draft(house, arn, "mine"), house.ben)
+    set_access(dep, Access(EVERYONE, only(house.bea)), Actor(house.ada))
+    mine = save_session(draft(house, arn, "mine"), Actor(house.ben))
     assert stored(mine) == Access(EVERYONE, only(house.bea))
     with pytest.raises(Refused, match="to assume the role from"):
-        save_session(draft(house, house.role_arn("Beyond"), "beyond", mine), house.ben)
+        save_session(draft(house, house.role_arn("Beyond"), "beyond", mine), Actor(house.ben))
 
 
 def test_an_edit_to_a_closed_role_lets_in_nobody_more(house, dep):
     """Edit one's own session to another's role: it is not for that one's people too."""
     adas = house.chained("adas", member=house.ada)
-    set_access(adas, Access(only(house.ada, house.ben), NOBODY), house.ada)
-    save_session(draft(house, dep.link.role_arn, "adas"), house.ada, adas)
+    set_access(adas, Access(only(house.ada, house.ben), NOBODY), Actor(house.ada))
+    save_session(draft(house, dep.link.role_arn, "adas"), Actor(house.ada), adas)
     assert stored(adas).start == NOBODY
-    set_access(adas, Access(only(house.ada), NOBODY), house.ada)
-    save_session(draft(house, dep.link.role_arn, "renamed"), house.ada, adas)
+    set_access(adas, Access(only(house.ada), NOBODY), Actor(house.ada))
+    save_session(draft(house, dep.link.role_arn, "renamed"), Actor(house.ada), adas)
     assert stored(adas).start == only(house.ada)
 
 
@@ -89,11 +90,15 @@ def test_closing_the_other_ways_opens_none_of_them_to_anybody(house):
     arn = house.role_arn("Deploy")
     dep = house.chained("dep", member=house.ada, arn=arn)
     tight, wide = (house.chained(alias, member=house.ada, arn=arn) for alias in ("tight", "wide"))
-    set_access(dep, Access(only(house.bea), NOBODY), house.ada)
-    set_access(tight, Access(only(house.ada), NOBODY), house.ada)
+    set_access(dep, Access(only(house.bea), NOBODY), Actor(house.ada))
+    set_access(tight, Access(only(house.ada), NOBODY), Actor(house.ada))
     both = house.chained("both", member=house.ada, arn=arn)
-    set_access(both, Access(only(house.bea, house.ben), EVERYONE), house.ada)
-    assert {each.alias for each in close_wider_ways(dep, house.ada)} == {"both", "tight", "wide"}
+    set_access(both, Access(only(house.bea, house.ben), EVERYONE), Actor(house.ada))
+    assert {each.alias for each in close_wider_ways(dep, Actor(house.ada))} == {
+        "both",
+        "tight",
+        "wide",
+    }
     assert [stored(each).start for each in (wide, tight, both)] == [
         only(house.bea),
         NOBODY,
@@ -104,12 +109,12 @@ def test_closing_the_other_ways_opens_none_of_them_to_anybody(house):
 def test_a_way_to_assume_from_a_closed_role_is_named_and_closed(house, dep):
     """Closed alike to start, but open for everyone to build on."""
     way = house.chained("way", member=house.ada, arn=dep.link.role_arn)
-    set_access(way, Access(only(house.bea), EVERYONE), house.ada)
+    set_access(way, Access(only(house.bea), EVERYONE), Actor(house.ada))
     hop = house.chained("hop", way, member=house.ben)
     house.start(hop)
     ways, _ = wider_ways(dep, 20)
     assert [each.session.alias for each in ways] == ["way"]
-    close_wider_ways(dep, house.ada)
+    close_wider_ways(dep, Actor(house.ada))
     assert stored(way) == Access(only(house.bea), NOBODY)
     assert not Activation.objects.exists()
     assert house.browser().post(reverse("start_session", args=[hop.pk])).status_code == 403
@@ -117,28 +122,28 @@ def test_a_way_to_assume_from_a_closed_role_is_named_and_closed(house, dep):
 
 def test_a_person_whom_a_group_lets_in_keeps_their_own_way(house):
     arn = house.role_arn("Deploy")
-    group = save_group(house.ada, "deployers", [house.ben])
+    group = save_group(Actor(house.ada), "deployers", [house.ben])
     dep = house.chained("dep", member=house.ada, arn=arn)
     way = house.chained("way", member=house.ada, arn=arn)
-    set_access(dep, Access(only(groups=[group]), NOBODY), house.ada)
-    set_access(way, Access(only(house.ben), NOBODY), house.ada)
+    set_access(dep, Access(only(groups=[group]), NOBODY), Actor(house.ada))
+    set_access(way, Access(only(house.ben), NOBODY), Actor(house.ada))
     house.start(way)
     assert wider_ways(dep, 20) == ([], False)
     # Once they have left the group it is one.
-    save_group(house.ada, "deployers", [], group)
+    save_group(Actor(house.ada), "deployers", [], group)
     assert [each.session.alias for each in wider_ways(dep, 20)[0]] == ["way"]
-    close_wider_ways(dep, house.ada)
+    close_wider_ways(dep, Actor(house.ada))
     assert not Activation.objects.exists()
 
 
 def test_the_page_says_beforehand_how_much_closing_the_other_ways_stops(house, dep):
     arn = dep.link.role_arn
-    group = save_group(house.ada, "deployers", [house.bea])
-    set_access(dep, Access(only(groups=[group]), only(house.bea)), house.ada)
+    group = save_group(Actor(house.ada), "deployers", [house.bea])
+    set_access(dep, Access(only(groups=[group]), only(house.bea)), Actor(house.ada))
     wide, named = (house.chained(alias, member=house.ada, arn=arn) for alias in ("wide", "named"))
-    set_access(wide, Access(EVERYONE, EVERYONE), house.ada)
-    set_access(named, Access(only(house.bea, house.ben), only(house.ben)), house.ada)
-    set_access(dep, Access(only(groups=[group]), only(house.bea)), house.ada)
+    set_access(wide, Access(EVERYONE, EVERYONE), Actor(house.ada))
+    set_access(named, Access(only(house.bea, house.ben), only(house.ben)), Actor(house.ada))
+    set_access(dep, Access(only(groups=[group]), only(house.bea)), Actor(house.ada))
     hops = [
         house.chained("bens", wide, member=house.ben),
         house.chained("beas", wide, member=house.bea),
@@ -150,7 +155,7 @@ def test_the_page_says_beforehand_how_much_closing_the_other_ways_stops(house, d
             house.start(session, member)
     before = Activation.objects.count()
     shown = house.browser(house.ada).get(reverse("session_access", args=[dep.pk])).content.decode()
-    close_wider_ways(dep, house.ada)
+    close_wider_ways(dep, Actor(house.ada))
     ended = before - Activation.objects.count()
     assert ended == 8  # ben's two, and both people's on what rests on ben's right to assume
     assert f"{ended} active sessions will be stopped" in shown

@@ -8,6 +8,7 @@ import time
 import pytest
 from django.db import connection
 
+from sessions.actors import Actor
 from sessions.catalog.access import set_access
 from sessions.catalog.audiences import Access
 from sessions.catalog.deletions import delete_session
@@ -50,11 +51,11 @@ def result_of(aside):
 def test_a_session_that_is_made_while_its_role_is_closed_is_refused(lasting_house):
     house = lasting_house
     arn = house.role_arn("Deploy")
-    dep = save_session(draft(house, arn, "dep"), house.ben)
+    dep = save_session(draft(house, arn, "dep"), Actor(house.ben))
     _, refusal = one_after_the_other(
         house,
-        lambda: set_access(dep, CLOSED, house.ada),
-        lambda: save_session(draft(house, arn, "mine"), house.ben),
+        lambda: set_access(dep, CLOSED, Actor(house.ada)),
+        lambda: save_session(draft(house, arn, "mine"), Actor(house.ben)),
     )
     assert "closed to you: “dep”" in refusal
 
@@ -64,11 +65,11 @@ def test_a_session_that_is_made_just_before_is_closed_with_the_others(lasting_ho
     house = lasting_house
     arn = house.role_arn("Deploy")
     dep, adas = (house.chained(alias, arn=arn) for alias in ("dep", "adas"))
-    set_access(dep, CLOSED, house.ada)
+    set_access(dep, CLOSED, Actor(house.ada))
     mine, closed = one_after_the_other(
         house,
-        lambda: save_session(draft(house, arn, "mine"), house.ben),
-        lambda: close_wider_ways(dep, house.ada),
+        lambda: save_session(draft(house, arn, "mine"), Actor(house.ben)),
+        lambda: close_wider_ways(dep, Actor(house.ada)),
     )
     assert {each.pk for each in closed} == {mine.pk, adas.pk}
     assert stored(mine) == CLOSED
@@ -77,12 +78,12 @@ def test_a_session_that_is_made_just_before_is_closed_with_the_others(lasting_ho
 @in_order
 def test_opening_that_meets_an_admins_closing_is_refused(lasting_house):
     house = lasting_house
-    mine = save_session(draft(house, house.role_arn("Deploy"), "mine"), house.ben)
-    set_access(mine, Access(only(house.ben), NOBODY), house.ben)
+    mine = save_session(draft(house, house.role_arn("Deploy"), "mine"), Actor(house.ben))
+    set_access(mine, Access(only(house.ben), NOBODY), Actor(house.ben))
     _, refusal = one_after_the_other(
         house,
-        lambda: set_access(mine, CLOSED, house.ada),
-        lambda: set_access(mine, Access(EVERYONE, EVERYONE), house.ben),
+        lambda: set_access(mine, CLOSED, Actor(house.ada)),
+        lambda: set_access(mine, Access(EVERYONE, EVERYONE), Actor(house.ben)),
     )
     assert "closed by an admin" in refusal
     assert stored(mine) == CLOSED
@@ -92,13 +93,15 @@ def test_opening_that_meets_an_admins_closing_is_refused(lasting_house):
 def test_deleting_that_meets_an_admins_closing_wins_nothing(lasting_house):
     house = lasting_house
     arn = house.role_arn("Deploy")
-    mine = save_session(draft(house, arn, "mine"), house.ben)
+    mine = save_session(draft(house, arn, "mine"), Actor(house.ben))
 
     def made_again():
-        delete_session(mine, house.ben)
-        return save_session(draft(house, arn, "mine"), house.ben)
+        delete_session(mine, Actor(house.ben))
+        return save_session(draft(house, arn, "mine"), Actor(house.ben))
 
-    _, refusal = one_after_the_other(house, lambda: set_access(mine, CLOSED, house.ada), made_again)
+    _, refusal = one_after_the_other(
+        house, lambda: set_access(mine, CLOSED, Actor(house.ada)), made_again
+    )
     assert "closed to you by an admin" in refusal
 
 
@@ -106,12 +109,12 @@ def test_deleting_that_meets_an_admins_closing_wins_nothing(lasting_house):
 def test_who_is_made_a_member_meanwhile_opens_nothing_as_an_admin(lasting_house):
     house = lasting_house
     ann = house.person("ann", Role.ADMIN)
-    anns = save_session(draft(house, house.role_arn("Deploy"), "anns"), ann)
-    set_access(anns, CLOSED, house.ada)
+    anns = save_session(draft(house, house.role_arn("Deploy"), "anns"), Actor(ann))
+    set_access(anns, CLOSED, Actor(house.ada))
     _, refusal = one_after_the_other(
         house,
-        lambda: change_role(ann, Role.MEMBER, house.ada),
-        lambda: set_access(anns, Access(EVERYONE, EVERYONE), ann),
+        lambda: change_role(ann, Role.MEMBER, Actor(house.ada)),
+        lambda: set_access(anns, Access(EVERYONE, EVERYONE), Actor(ann)),
     )
     assert "closed by an admin" in refusal
     assert stored(anns) == CLOSED
@@ -123,14 +126,14 @@ def test_no_session_slips_in_while_many_are_being_closed(lasting_house, monkeypa
     arn = house.role_arn("Deploy")
     dep = house.chained("dep", arn=arn)
     for number in range(5):
-        save_session(draft(house, arn, f"before {number}"), house.ben)
+        save_session(draft(house, arn, f"before {number}"), Actor(house.ben))
 
     def make():
         end = time.monotonic() + PATIENCE_SECONDS
         number = 0
         while time.monotonic() < end:
             try:
-                save_session(draft(house, arn, f"mine {number}"), house.ben)
+                save_session(draft(house, arn, f"mine {number}"), Actor(house.ben))
             except Refused:
                 return True
             number += 1
@@ -138,8 +141,8 @@ def test_no_session_slips_in_while_many_are_being_closed(lasting_house, monkeypa
         return False
 
     made = Aside(make)
-    set_access(dep, CLOSED, house.ada)
-    close_wider_ways(dep, house.ada)
+    set_access(dep, CLOSED, Actor(house.ada))
+    close_wider_ways(dep, Actor(house.ada))
     assert made.result()
     assert wider_ways(dep, 20) == ([], False)
     having = AwsSession.objects.filter(link__role_arn=arn)

@@ -15,6 +15,7 @@ from django.urls import reverse
 
 from sessions import ledger, tasks
 from sessions.activations.start_stop import end_of_people_who_left, end_overdue, start_sessions
+from sessions.actors import Actor, NamedActor
 from sessions.aws.hop_settings import HopSettings
 from sessions.catalog import deletions
 from sessions.catalog.access import set_access
@@ -104,10 +105,10 @@ def ids_of(hub):
 
 
 def test_what_is_deleted_is_cleared_away_in_parts_and_told_once(house, hub, leaves):
-    start_sessions([hub, *leaves], house.ben)
+    start_sessions([hub, *leaves], Actor(house.ben))
     house.work()
     ids = ids_of(hub)
-    assert delete_session(hub, house.ada) == GONE == len(ids)
+    assert delete_session(hub, Actor(house.ada)) == GONE == len(ids)
     [event] = house.events(SessionDeleted)
     assert (event.actor, event.session_alias, event.data["below"]) == ("ada", "Hub", GONE - 1)
     assert deletions.work_off(60) == GONE
@@ -120,10 +121,10 @@ def test_what_is_deleted_is_cleared_away_in_parts_and_told_once(house, hub, leav
 
 
 def test_no_page_and_no_call_of_the_api_finds_what_is_deleted(house, hub, leaves, subtests):
-    start_sessions(leaves, house.ada)
+    start_sessions(leaves, Actor(house.ada))
     house.work()
     api, ada = Api(house.token(house.ada)), house.browser(house.ada)
-    delete_session(hub, house.ada)
+    delete_session(hub, Actor(house.ada))
     for pattern in urlpatterns:
         if "<uuid:session_id>" in str(pattern.pattern):
             for gone in (hub, leaves[0]):
@@ -159,19 +160,19 @@ def test_no_page_and_no_call_of_the_api_finds_what_is_deleted(house, hub, leaves
 
 
 def test_nothing_is_handed_out_or_minted_of_what_is_deleted(house, sts, hub, leaves):
-    start_sessions(leaves, house.ben)
+    start_sessions(leaves, Actor(house.ben))
     house.work()
-    token = create_token(house.ben, "tool", actor="tests", sessions=[leaves[0]])
+    token = create_token(house.ben, "tool", actor=NamedActor("tests"), sessions=[leaves[0]])
     tool = Api(token)
     assert tool("GET", f"/sessions/{leaves[0].pk}/credentials?format=process").status_code == 200
     Credential.objects.filter(level__gt=0).update(due_at="2020-01-01T00:00Z")
-    delete_session(hub, house.ada)
+    delete_session(hub, Actor(house.ada))
     calls = len(sts.calls)
     house.work()
     assert len(sts.calls) == calls
     assert not Credential.objects.filter(due_at__isnull=False).exists()
     with pytest.raises(NotYours) as lost:
-        reveal(leaves[0], house.ben, form="posix", via="page")
+        reveal(leaves[0], Actor(house.ben), form="posix", via="page")
     assert isinstance(lost.value.why, NotThere)
     assert tool("GET", f"/sessions/{leaves[0].pk}/credentials?format=process").status_code == 401
     with pytest.raises(NotThere):
@@ -181,16 +182,16 @@ def test_nothing_is_handed_out_or_minted_of_what_is_deleted(house, sts, hub, lea
 
 
 def test_names_and_profiles_are_free_at_once(house, hub, leaves):
-    start_sessions(leaves, house.ben)
-    delete_session(hub, house.ada)
+    start_sessions(leaves, Actor(house.ben))
+    delete_session(hub, Actor(house.ada))
     again = house.chained("Hub", profile=leaves[0].profile)
     house.chained(leaves[0].alias, again, profile=leaves[1].profile)
     house.start(again)
     house.work()
-    assert reveal(again, house.ben, form="posix", via="page")
+    assert reveal(again, Actor(house.ben), form="posix", via="page")
     assert deletions.work_off(60) == GONE
     assert AwsSession.objects.filter(kind=CHAINED).count() == 2
-    assert reveal(again, house.ben, form="posix", via="page")
+    assert reveal(again, Actor(house.ben), form="posix", via="page")
 
 
 def test_a_role_or_a_name_of_what_is_deleted_stands_in_nobodys_way(house, hub, leaves):
@@ -200,15 +201,15 @@ def test_a_role_or_a_name_of_what_is_deleted_stands_in_nobodys_way(house, hub, l
     assert ShownNames().include("grace")
     with pytest.raises(Refused, match="closed to you"):
         house.chained("Same role", member=house.ben, arn=role)
-    delete_session(hub, house.ada)
+    delete_session(hub, Actor(house.ada))
     assert not ShownNames().include("grace")
     house.chained("Same role", member=house.ben, arn=role)
 
 
 def test_what_an_admin_has_closed_stays_closed(house, hub, leaves):
-    set_access(leaves[0], Access(Audience(False), Audience(False)), house.ada)
+    set_access(leaves[0], Access(Audience(False), Audience(False)), Actor(house.ada))
     role = leaves[0].link.role_arn
-    delete_session(hub, house.ada)
+    delete_session(hub, Actor(house.ada))
     for _ in range(2):
         with pytest.raises(Refused, match="closed to you by an admin"):
             house.chained("Same role", member=house.ben, arn=role)
@@ -216,13 +217,13 @@ def test_what_an_admin_has_closed_stays_closed(house, hub, leaves):
 
 
 def test_a_root_takes_its_secret_and_its_keys_replacement_with_it(house, iam, hub, leaves):
-    start_sessions(leaves, house.ben)
+    start_sessions(leaves, Actor(house.ben))
     house.work()
-    ask_rotation(house.root, house.ada)
+    ask_rotation(house.root, Actor(house.ada))
     Credential.objects.filter(level=0).update(problem=Problem("X", 0, "", ""))
     assert broken_roots(house.ada)
     ids = ids_of(house.root)
-    delete_session(AwsSession.objects.get(pk=house.root.pk), house.ada)
+    delete_session(AwsSession.objects.get(pk=house.root.pk), Actor(house.ada))
     assert not broken_roots(house.ada)
     assert not KeyRotation.objects.exists()
     assert AwsSession.objects.get(pk=house.root.pk).sealed_secrets is None
@@ -240,8 +241,8 @@ def test_a_test_before_saving_on_what_is_deleted_mints_nothing(house, sts, hub):
         assumer=hub,
         hop=HopSettings(role_arn=house.role_arn("Trial"), role_session_name="{username}"),
     )
-    start_probe(draft, house.ben, None)
-    delete_session(hub, house.ada)
+    start_probe(draft, Actor(house.ben), None)
+    delete_session(hub, Actor(house.ada))
     assert not Probe.objects.exists()
     assert rotation.run() == 0
     assert not sts.calls
@@ -249,12 +250,12 @@ def test_a_test_before_saving_on_what_is_deleted_mints_nothing(house, sts, hub):
 
 def test_what_others_are_minted_from_goes_on(house, hub, leaves):
     other = house.chained("Other")
-    start_sessions([other, *leaves], house.ben)
+    start_sessions([other, *leaves], Actor(house.ben))
     house.work()
-    delete_session(hub, house.ada)
-    assert reveal(other, house.ben, form="posix", via="page")
+    delete_session(hub, Actor(house.ada))
+    assert reveal(other, Actor(house.ben), form="posix", via="page")
     deletions.work_off(60)
-    assert reveal(other, house.ben, form="posix", via="page")
+    assert reveal(other, Actor(house.ben), form="posix", via="page")
     assert Credential.objects.get(level=1).activations.get().session_id == other.pk
 
 
@@ -262,23 +263,23 @@ def test_somebody_elses_session_keeps_all_of_them(house):
     mine = house.chained("Mine", member=house.ben)
     below = crowd(house, FEW + 2, assumer=mine, prefix="Others")
     with pytest.raises(Refused, match="Only an admin"):
-        delete_session(mine, house.ben)
+        delete_session(mine, Actor(house.ben))
     AwsSession.objects.filter(pk__in=[each.pk for each in below]).update(created_by=house.ben.user)
-    assert delete_session(mine, house.ben) == FEW + 3
+    assert delete_session(mine, Actor(house.ben)) == FEW + 3
 
 
 def test_what_was_not_confirmed_keeps_all_of_them(house, hub):
     seen = mark_of(set(ids_of(hub)) - {hub.pk})
     house.chained("One more", hub)
     with pytest.raises(Changed):
-        delete_session(hub, house.ada, below_seen=seen)
+        delete_session(hub, Actor(house.ada), below_seen=seen)
     assert not Deletion.objects.exists()
 
 
 def test_a_session_with_few_below_it_is_gone_in_one_step(house):
     first, *_ = house.chain(3)
     ids = ids_of(first)
-    assert delete_session(first, house.ada) == 3
+    assert delete_session(first, Actor(house.ada)) == 3
     is_cleared_away(house, ids)
 
 
@@ -286,16 +287,16 @@ def test_a_session_with_few_below_it_is_gone_in_one_step(house):
 def test_a_worker_that_is_killed_over_it_leaves_nothing_that_stays(lasting_house, when):
     house = lasting_house
     hub, leaves = grown(house)
-    start_sessions(leaves, house.ben)
+    start_sessions(leaves, Actor(house.ben))
     house.work()
     ids = ids_of(hub)
-    delete_session(hub, house.ada)
+    delete_session(hub, Actor(house.ada))
     _killed_in_the_second_part(when)
     left = AwsSession.objects.filter(pk__in=ids)
     assert 0 < left.count() < GONE
     assert sum(told(house).values()) == GONE - left.count() + 1
     with pytest.raises(NotYours):
-        reveal(leaves[3], house.ben, form="posix", via="page")
+        reveal(leaves[3], Actor(house.ben), form="posix", via="page")
     assert house.browser(house.ada).get(reverse("session", args=[leaves[3].pk])).status_code == 404
     again = house.chained(leaves[3].alias, profile=leaves[3].profile)
     tasks.sweep_now()
@@ -330,17 +331,17 @@ def _killed_in_the_second_part(when):
 
 def test_what_is_decided_holds_before_any_part_is_worked_off(house, sts, hub, leaves):
     """The process of the page may die after the first transaction."""
-    start_sessions([hub, *leaves], house.ben)
+    start_sessions([hub, *leaves], Actor(house.ben))
     house.work()
     ids = ids_of(hub)
     Credential.objects.filter(level__gt=0).update(due_at="2020-01-01T00:00Z")
-    deletions.decide(hub, house.ada)
+    deletions.decide(hub, Actor(house.ada))
     calls = len(sts.calls)
     house.work()
     assert len(sts.calls) == calls
     for gone in (hub, leaves[0]):
         with pytest.raises((NotYours, NotReady)):
-            reveal(gone, house.ben, form="posix", via="page")
+            reveal(gone, Actor(house.ben), form="posix", via="page")
         with pytest.raises(NotThere):
             house.start(gone)
     with pytest.raises(Refused):
@@ -354,9 +355,9 @@ def test_what_is_decided_holds_before_any_part_is_worked_off(house, sts, hub, le
 
 
 def test_what_is_deleted_is_marked_in_parts(house, hub, leaves):
-    start_sessions(leaves, house.ben)
+    start_sessions(leaves, Actor(house.ben))
     with CaptureQueriesContext(connection) as run:
-        delete_session(hub, house.ada)
+        delete_session(hub, Actor(house.ada))
     marked = [
         each["sql"]
         for each in run
@@ -367,14 +368,14 @@ def test_what_is_deleted_is_marked_in_parts(house, hub, leaves):
 
 
 def test_what_moves_away_before_its_part_comes_is_kept(house, hub, leaves):
-    deletions.decide(hub, house.ada)
+    deletions.decide(hub, Actor(house.ada))
     other = house.chained("Other")
     draft = draft_of(leaves[3], assumer=other)
-    save_session(draft, house.ada, AwsSession.objects.get(pk=leaves[3].pk))
+    save_session(draft, Actor(house.ada), AwsSession.objects.get(pk=leaves[3].pk))
     tasks.sweep_now()
     kept = AwsSession.objects.filter(kind=CHAINED).exclude(pk=other.pk)
     assert {each.pk for each in kept} == {*leaves[3].with_dependants().values_list("pk", flat=True)}
     assert kept.count() == 1 + FEW
     house.start(leaves[3])
     house.work()
-    assert reveal(leaves[3], house.ben, form="posix", via="page")
+    assert reveal(leaves[3], Actor(house.ben), form="posix", via="page")

@@ -5,6 +5,7 @@ from django.db import connection
 from django.test.utils import CaptureQueriesContext
 from django.urls import reverse
 
+from sessions.actors import Actor
 from sessions.aws.hop_settings import HopSettings
 from sessions.catalog.access import save_group, set_access
 from sessions.catalog.audiences import Access, Audience, access_of
@@ -29,7 +30,7 @@ def only(*members, groups=()):
 def dep(house):
     """A session on a role, closed to all but bea."""
     session = house.chained("dep", member=house.ada, arn=house.role_arn("Deploy"))
-    set_access(session, Access(only(house.bea), NOBODY), house.ada)
+    set_access(session, Access(only(house.bea), NOBODY), Actor(house.ada))
     return session
 
 
@@ -46,17 +47,17 @@ def draft(house, arn, alias="mine"):
 
 def test_who_is_kept_out_of_a_role_gets_it_by_no_session_of_their_own(house, dep):
     arn = dep.link.role_arn
-    for attempt in (save_session, lambda wanted, member: start_probe(wanted, member, None)):
+    for attempt in (save_session, lambda wanted, actor: start_probe(wanted, actor, None)):
         with pytest.raises(Refused, match="closed to you: “dep”") as refused:
-            attempt(draft(house, arn), house.ben)
+            attempt(draft(house, arn), Actor(house.ben))
         assert refused.value.field == "role_arn"
     # Nor by making one of their own into it.
     own = house.chained("own", member=house.ben)
     with pytest.raises(Refused, match="closed to you"):
-        save_session(draft(house, arn, "own"), house.ben, own)
+        save_session(draft(house, arn, "own"), Actor(house.ben), own)
     # Who is let in, and admins, may have sessions of their own with it.
-    save_session(draft(house, arn, "beas"), house.bea)
-    save_session(draft(house, arn, "adas"), house.ada)
+    save_session(draft(house, arn, "beas"), Actor(house.bea))
+    save_session(draft(house, arn, "adas"), Actor(house.ada))
 
 
 def test_form_and_api_say_it_on_the_field(house, dep):
@@ -83,28 +84,28 @@ def test_form_and_api_say_it_on_the_field(house, dep):
 
 def test_a_role_that_some_session_opens_to_somebody_is_not_closed_to_them(house, dep):
     opened = house.chained("open", member=house.ada, arn=dep.link.role_arn)
-    set_access(opened, Access(Audience(), NOBODY), house.ada)
-    save_session(draft(house, dep.link.role_arn), house.ben)
+    set_access(opened, Access(Audience(), NOBODY), Actor(house.ada))
+    save_session(draft(house, dep.link.role_arn), Actor(house.ben))
 
 
 def test_a_group_lets_its_people_in(house, dep):
-    group = save_group(house.ada, "deployers", [house.ben])
-    set_access(dep, Access(only(groups=[group]), NOBODY), house.ada)
-    save_session(draft(house, dep.link.role_arn), house.ben)
+    group = save_group(Actor(house.ada), "deployers", [house.ben])
+    set_access(dep, Access(only(groups=[group]), NOBODY), Actor(house.ada))
+    save_session(draft(house, dep.link.role_arn), Actor(house.ben))
 
 
 def test_who_has_a_session_on_a_role_keeps_it_and_may_edit_it(house):
     arn = house.role_arn("Deploy")
-    mine = save_session(draft(house, arn), house.ben)
+    mine = save_session(draft(house, arn), Actor(house.ben))
     dep = house.chained("dep", member=house.ada, arn=arn)
-    set_access(dep, Access(only(house.bea), NOBODY), house.ada)
-    save_session(draft(house, arn, "renamed"), house.ben, mine)
+    set_access(dep, Access(only(house.bea), NOBODY), Actor(house.ada))
+    save_session(draft(house, arn, "renamed"), Actor(house.ben), mine)
 
 
 def test_other_teams_and_roles_of_another_name_are_nobodys_matter(house, dep, sts):
     other = House(sts, slug="other")
-    save_session(draft(other, dep.link.role_arn), other.ben)
-    save_session(draft(house, dep.link.role_arn.replace("Deploy", "Deployer")), house.ben)
+    save_session(draft(other, dep.link.role_arn), Actor(other.ben))
+    save_session(draft(house, dep.link.role_arn.replace("Deploy", "Deployer")), Actor(house.ben))
 
 
 def test_a_new_root_is_open_to_admins_alone(house):
@@ -123,17 +124,17 @@ def test_a_new_root_is_open_to_admins_alone(house):
     assert not root.open_to_assume
     with pytest.raises(Refused, match="to assume the role from"):
         house.chained("mine", root, member=house.ben)
-    set_access(root, Access(Audience(), only(house.ben)), house.ada)
+    set_access(root, Access(Audience(), only(house.ben)), Actor(house.ada))
     house.chained("mine", root, member=house.ben)
 
 
 def test_the_page_names_every_wider_way_and_closes_all_in_one_step(house, dep):
     arn = dep.link.role_arn
-    set_access(dep, Access(Audience(), Audience()), house.ada)
+    set_access(dep, Access(Audience(), Audience()), Actor(house.ada))
     wide = [house.chained(f"wide {number}", member=house.ben, arn=arn) for number in range(2)]
-    set_access(dep, Access(only(house.bea), NOBODY), house.ada)
+    set_access(dep, Access(only(house.bea), NOBODY), Actor(house.ada))
     alike = house.chained("alike", member=house.ada, arn=arn)
-    set_access(alike, Access(only(house.bea), NOBODY), house.ada)
+    set_access(alike, Access(only(house.bea), NOBODY), Actor(house.ada))
     house.start(wide[0])
     house.start(wide[0], house.bea)
     house.work()
@@ -165,9 +166,9 @@ def test_a_member_closes_no_ways_that_are_others(house):
     arn = house.role_arn("Deploy")
     mine = house.chained("mine", member=house.ben, arn=arn)
     house.chained("adas", member=house.ada, arn=arn)
-    set_access(mine, Access(only(house.ben), NOBODY), house.ben)
+    set_access(mine, Access(only(house.ben), NOBODY), Actor(house.ben))
     with pytest.raises(RightLost):
-        close_wider_ways(mine, house.ben)
+        close_wider_ways(mine, Actor(house.ben))
     assert (
         "Ask an admin to close them"
         in house.browser().get(reverse("session_access", args=[mine.pk])).content.decode()
@@ -180,7 +181,7 @@ def test_an_open_session_has_no_wider_ways_and_closes_none(house):
     house.chained("second", member=house.ada, arn=arn)
     assert wider_ways(first, 20) == ([], False)
     with pytest.raises(Refused, match="restrict it first"):
-        close_wider_ways(first, house.ada)
+        close_wider_ways(first, Actor(house.ada))
 
 
 @pytest.mark.parametrize("keeps", [False, True])
@@ -214,8 +215,8 @@ def test_many_ways_are_closed_in_parts(house, dep, monkeypatch):
     monkeypatch.setattr(parts, "AT_ONCE", 2)
     for number in range(5):
         way = house.chained(f"way {number}", member=house.ada, arn=dep.link.role_arn)
-        set_access(way, Access(Audience(), Audience()), house.ada)
-    assert len(close_wider_ways(dep, house.ada)) == 5
+        set_access(way, Access(Audience(), Audience()), Actor(house.ada))
+    assert len(close_wider_ways(dep, Actor(house.ada))) == 5
     assert wider_ways(dep, 20) == ([], False)
     assert not AwsSession.objects.filter(
         link__role_arn=dep.link.role_arn, open_to_start=True
@@ -223,11 +224,11 @@ def test_many_ways_are_closed_in_parts(house, dep, monkeypatch):
 
 
 def test_a_new_session_of_a_closed_role_is_closed_like_it(house, dep):
-    group = save_group(house.ada, "deployers", [house.ben])
-    set_access(dep, Access(only(house.bea, groups=[group]), NOBODY), house.ada)
-    new = save_session(draft(house, dep.link.role_arn, "beas"), house.bea)
+    group = save_group(Actor(house.ada), "deployers", [house.ben])
+    set_access(dep, Access(only(house.bea, groups=[group]), NOBODY), Actor(house.ada))
+    new = save_session(draft(house, dep.link.role_arn, "beas"), Actor(house.bea))
     # An admin who is not let in by any other lets themselves in.
-    adas = save_session(draft(house, dep.link.role_arn, "adas"), house.ada)
+    adas = save_session(draft(house, dep.link.role_arn, "adas"), Actor(house.ada))
     for session, members in ((new, [house.bea]), (adas, [house.bea, house.ada])):
         access = access_of(AwsSession.objects.get(pk=session.pk))
         assert not access.start.everyone
@@ -235,7 +236,9 @@ def test_a_new_session_of_a_closed_role_is_closed_like_it(house, dep):
         assert access.start.groups == [group]
         assert access.assume == NOBODY
     house.start(new, house.ben)
-    save_group(house.ada, "deployers", [], group)  # who leaves it is out of the new ones as well
+    save_group(
+        Actor(house.ada), "deployers", [], group
+    )  # who leaves it is out of the new ones as well
     assert not Activation.objects.exists()
     with pytest.raises(RightLost):
         house.start(new, house.ben)
@@ -246,23 +249,23 @@ def test_a_new_session_of_a_closed_role_is_closed_like_it(house, dep):
 def test_an_edit_opens_a_closed_role_to_nobody(house, dep):
     beas = house.chained("beas", member=house.bea)
     house.start(beas, house.ben)
-    save_session(draft(house, dep.link.role_arn, "beas"), house.bea, beas)
+    save_session(draft(house, dep.link.role_arn, "beas"), Actor(house.bea), beas)
     assert access_of(AwsSession.objects.get(pk=beas.pk)).start.members == [house.bea]
     assert not Activation.objects.exists()
     with pytest.raises(RightLost):
         house.start(beas, house.ben)
     # Saved again with the same role, it stays as somebody has opened it since.
-    set_access(beas, Access(Audience(), NOBODY), house.ada)
-    save_session(draft(house, dep.link.role_arn, "renamed"), house.bea, beas)
+    set_access(beas, Access(Audience(), NOBODY), Actor(house.ada))
+    save_session(draft(house, dep.link.role_arn, "renamed"), Actor(house.bea), beas)
     assert AwsSession.objects.get(pk=beas.pk).open_to_start
 
 
 def test_whoever_made_a_session_does_not_open_what_others_have_closed(house):
     arn = house.role_arn("Deploy")
     dep = house.chained("dep", member=house.ada, arn=arn)
-    mine = save_session(draft(house, arn), house.ben)
-    set_access(dep, Access(only(house.bea), NOBODY), house.ada)
-    close_wider_ways(dep, house.ada)
+    mine = save_session(draft(house, arn), Actor(house.ben))
+    set_access(dep, Access(only(house.bea), NOBODY), Actor(house.ada))
+    close_wider_ways(dep, Actor(house.ada))
     ben = Api(house.token())
     for wanted in ({"everyone": True}, {"everyone": False, "people": ["ben"]}):
         answer = ben("PUT", f"/sessions/{mine.pk}/access", {"start": wanted})
@@ -276,17 +279,19 @@ def test_whoever_made_a_session_does_not_open_what_others_have_closed(house):
     with pytest.raises(RightLost):
         house.start(mine, house.ben)
     # Nobody is kept from closing it further, nor from opening it again as far as the role is open.
-    set_access(mine, Access(only(), NOBODY), house.ben)
-    set_access(mine, Access(only(house.bea), NOBODY), house.ben)
-    set_access(mine, Access(Audience(), NOBODY), house.ada)
+    set_access(mine, Access(only(), NOBODY), Actor(house.ben))
+    set_access(mine, Access(only(house.bea), NOBODY), Actor(house.ben))
+    set_access(mine, Access(Audience(), NOBODY), Actor(house.ada))
 
 
 def test_who_made_every_session_of_a_role_opens_and_closes_them(house):
     arn = house.role_arn("Mine")
-    sessions = [save_session(draft(house, arn, f"mine{number}"), house.ben) for number in range(2)]
+    sessions = [
+        save_session(draft(house, arn, f"mine{number}"), Actor(house.ben)) for number in range(2)
+    ]
     for access in (Access(only(house.ben), NOBODY), Access(Audience(), NOBODY)):
         for session in sessions:
-            set_access(session, access, house.ben)
+            set_access(session, access, Actor(house.ben))
 
 
 def test_many_ways_take_as_many_queries_as_few(house, dep):
@@ -297,6 +302,6 @@ def test_many_ways_take_as_many_queries_as_few(house, dep):
         with CaptureQueriesContext(connection) as page:
             assert ada.get(url).status_code == 200
         with CaptureQueriesContext(connection) as closing:
-            assert len(close_wider_ways(dep, house.ada)) == number
+            assert len(close_wider_ways(dep, Actor(house.ada))) == number
         taken.append((len(page), len(closing)))
     assert taken[0] == taken[1]

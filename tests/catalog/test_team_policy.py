@@ -2,6 +2,7 @@
 
 import pytest
 
+from sessions.actors import Actor
 from sessions.aws.hop_settings import HopSettings
 from sessions.catalog.team_policy import PolicyDraft
 from sessions.exceptions import Refused
@@ -175,9 +176,9 @@ def test_a_test_before_saving_goes_by_the_same_rules(house):
             tags=(("stage", "live"),),
         ),
     )
-    refused("tags", start_probe, draft, house.ben, None)
+    refused("tags", start_probe, draft, Actor(house.ben), None)
     set_policy(house, tags={"stage": ()}, role_session_name="{team}.{username}", names_locked=True)
-    probe = start_probe(draft, house.ben, None)
+    probe = start_probe(draft, Actor(house.ben), None)
     assert probe.credential.request["role_session_name"] == "platform.ben"
     assert probe.credential.request["tags"] == [["stage", "live"]]
 

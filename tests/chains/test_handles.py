@@ -2,6 +2,7 @@
 
 import pytest
 
+from sessions.actors import NamedActor
 from sessions.chains.shown_names import ShownNames, remember_aliases
 from sessions.exceptions import Refused
 from sessions.models import AwsSession, Membership, User
@@ -38,17 +39,17 @@ def test_nor_one_of_which_a_template_makes_another_persons_handle(house):
 def test_a_rename_to_what_a_session_shows_is_refused_and_changes_nothing(house):
     house.chained("Nightly", name="nightly.build")
     with pytest.raises(Refused, match=r"comes out as “Nightly\.Build”"):
-        rename_in_cloudtrail(house.ben, "Nightly.Build", "ada")
+        rename_in_cloudtrail(house.ben, "Nightly.Build", NamedActor("ada"))
     assert User.objects.get(pk=house.ben.user_id).aws_name == "ben"
 
 
 def test_it_holds_across_teams_for_people_may_join_those_later(house):
     house.chained("Nightly", name="nightly")
-    elsewhere = create_team("elsewhere", "Elsewhere", "manage.py")
+    elsewhere = create_team("elsewhere", "Elsewhere", NamedActor("manage.py"))
     person = create_person("sam", None)
     member = Membership.objects.create(team=elsewhere, user=person)
     with pytest.raises(Refused, match="nightly"):
-        rename_in_cloudtrail(member, "nightly", "manage.py")
+        rename_in_cloudtrail(member, "nightly", NamedActor("manage.py"))
 
 
 def test_what_the_policy_overrules_shows_nothing(house):

@@ -10,6 +10,7 @@ from django.urls import reverse
 from sessions.activations import moves
 from sessions.activations.start_stop import dismiss_notice, rotate_session, start_sessions
 from sessions.activations.status import Status
+from sessions.actors import Actor, NamedActor
 from sessions.catalog.access import set_access
 from sessions.catalog.audiences import Access, Audience
 from sessions.catalog.sessions import save_session
@@ -38,7 +39,7 @@ ELSEWHERE = "222233334444"
 
 def edit(house, session, by=None, **changes):
     stored = AwsSession.objects.get(pk=session.pk)
-    saved = save_session(draft_of(stored, **changes), by or house.ada, stored)
+    saved = save_session(draft_of(stored, **changes), Actor(by or house.ada), stored)
     house.work()
     return saved
 
@@ -105,9 +106,9 @@ def test_an_edit_of_the_identity_ends_what_others_have_started(house, started, c
     [event] = house.events(SessionEndedByEdit)
     assert (event.actor, event.data["of"], event.session_alias) == ("ada", "ben", leaf.alias)
     with pytest.raises(NotReady):
-        reveal(leaf, house.ben, form="process", via="tests")
+        reveal(leaf, Actor(house.ben), form="process", via="tests")
     assert is_active(house, leaf, house.ada)
-    assert reveal(leaf, house.ada, form="process", via="tests")
+    assert reveal(leaf, Actor(house.ada), form="process", via="tests")
 
 
 KEPT = {
@@ -127,7 +128,7 @@ def test_an_edit_that_leaves_the_identity_moves_everybody_on(house, started, cha
     edit(house, [house.root, *started][place], **changes)
     for member in (house.ben, house.ada):
         assert is_active(house, started[-1], member)
-        assert reveal(started[-1], member, form="process", via="tests")
+        assert reveal(started[-1], Actor(member), form="process", via="tests")
     assert not house.events(SessionEndedByEdit)
 
 
@@ -155,8 +156,10 @@ def test_a_key_in_place_of_one_that_aws_refuses_mends_the_root(house, started):
 
 def test_a_policy_and_a_new_name_move_everybody_on(house, started):
     policy = PolicyDraft.of(TeamPolicy.of(house.team.pk))
-    save_policy(replace(policy, role_session_name="x-{username}", names_locked=True), house.ada)
-    rename_in_cloudtrail(house.ben, "benjamin", "ada")
+    save_policy(
+        replace(policy, role_session_name="x-{username}", names_locked=True), Actor(house.ada)
+    )
+    rename_in_cloudtrail(house.ben, "benjamin", NamedActor("ada"))
     house.work()
     assert is_active(house, started[-1], house.ben)
 
@@ -182,7 +185,7 @@ def test_starting_again_forgets_the_notice(house, started):
 def test_a_notice_can_be_dismissed(house, started):
     leaf = started[-1]
     edit(house, leaf, role_arn=house.role_arn("Other"))
-    dismiss_notice(leaf, house.ben)
+    dismiss_notice(leaf, Actor(house.ben))
     assert house.state(leaf, house.ben).problem is None
 
 
@@ -192,13 +195,15 @@ def test_by_the_api_one_dismisses_ones_own_notice_alone(house, started):
     edit(house, leaf, role_arn=house.role_arn("Other"))
     path = f"/sessions/{leaf.pk}/dismiss"
     for scopes in (["read"], ["read", "credentials", "manage"]):
-        answer = Api(create_token(house.ben, "no use", "ben", scopes=scopes))("POST", path)
+        answer = Api(create_token(house.ben, "no use", NamedActor("ben"), scopes=scopes))(
+            "POST", path
+        )
         assert (answer.status_code, answer.json()["fields"]) == (403, {"scope": ["use"]})
-    answer = Api(create_token(house.ben, "use", "ben", scopes=["use"]))("POST", path)
+    answer = Api(create_token(house.ben, "use", NamedActor("ben"), scopes=["use"]))("POST", path)
     assert (answer.status_code, answer.json()["problem"]) == (200, None)
     assert house.state(leaf, house.ben).problem is None
     assert house.state(leaf, house.bea).problem.code == "IdentityChanged"
-    set_access(leaf, Access(Audience(everyone=False), Audience(everyone=False)), house.ada)
+    set_access(leaf, Access(Audience(everyone=False), Audience(everyone=False)), Actor(house.ada))
     assert (
         Api(house.token(house.bea))("POST", path).json()["problem"] is None
     )  # though closed to her by now
@@ -209,7 +214,7 @@ def test_rotating_is_no_way_to_become_somebody_else(house, started, monkeypatch)
     monkeypatch.setattr(moves, "AT_ONCE", 0)
     edit(house, leaf, role_arn=house.role_arn("Other"))
     assert Activation.objects.filter(session=leaf, user=house.ben.user).exists()
-    assert not rotate_session(leaf, house.ben)
+    assert not rotate_session(leaf, Actor(house.ben))
     assert house.state(leaf, house.ben).problem.code == "IdentityChanged"
 
 
@@ -218,7 +223,7 @@ def test_what_a_worker_comes_to_later_is_handed_to_nobody_meanwhile(house, start
     monkeypatch.setattr(moves, "AT_ONCE", 0)
     edit(house, leaf, role_arn=house.role_arn("Other"))
     with pytest.raises(NotReady):
-        reveal(leaf, house.ada, form="process", via="tests")
+        reveal(leaf, Actor(house.ada), form="process", via="tests")
     moves.work_off(60)
     house.work()
     assert house.state(leaf, house.ben).problem.message.startswith(
@@ -234,7 +239,7 @@ def test_who_asks_before_a_worker_comes_is_told_at_once_whose_edit_it_was(
     monkeypatch.setattr(moves, "AT_ONCE", 0)
     edit(house, leaf, role_arn=house.role_arn("Other"))
     with pytest.raises(NotReady):
-        reveal(leaf, house.ben, form="process", via="tests")
+        reveal(leaf, Actor(house.ben), form="process", via="tests")
     assert house.state(leaf, house.ben).problem.message.startswith(
         "Ended because ada changed the role"
     )
@@ -272,7 +277,7 @@ def test_a_root_with_another_key_signs_nothing_for_what_has_not_moved(
     sts.calls.clear()
     save_session(
         draft_of(house.root, **other_key(house)),
-        house.ada,
+        Actor(house.ada),
         AwsSession.objects.get(pk=house.root.pk),
     )
     rotation.run(seconds=0.5)
@@ -310,7 +315,7 @@ def test_the_editors_own_go_along_in_one_statement_however_many(house, started):
         with CaptureQueriesContext(connection) as run:
             save_session(
                 draft_of(started[0], role_arn=house.role_arn(role)),
-                house.ada,
+                Actor(house.ada),
                 AwsSession.objects.get(pk=started[0].pk),
             )
         said = [each["sql"] for each in run]
@@ -319,7 +324,7 @@ def test_the_editors_own_go_along_in_one_statement_however_many(house, started):
     written("First")
     few = written("Other")
     more = crowd(house, 60, assumer=started[0])
-    start_sessions(AwsSession.objects.filter(pk__in=[each.pk for each in more]), house.ada)
+    start_sessions(AwsSession.objects.filter(pk__in=[each.pk for each in more]), Actor(house.ada))
     assert written("Third") == few
     assert len(few) == 1
     while moves.is_due():
@@ -353,7 +358,7 @@ def test_what_another_edit_ends_further_down_goes_along_with_none(house, started
 def test_a_role_whose_path_has_quotes_is_followed(house):
     leaf = house.chained("Quoted", arn=f'arn:aws:iam::{ELSEWHERE}:role/a"b\\c/Deploy')
     house.start(leaf, house.ada)
-    save_session(draft_of(leaf, role_arn=house.role_arn("Other")), house.ada, leaf)
+    save_session(draft_of(leaf, role_arn=house.role_arn("Other")), Actor(house.ada), leaf)
     assert Activation.objects.get().identity == identity_of(
         AwsSession.objects.get(pk=leaf.pk).chain()
     )

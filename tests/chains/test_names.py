@@ -6,6 +6,7 @@ import pytest
 from django.urls import reverse
 
 from sessions.activations.status import Status
+from sessions.actors import Actor, NamedActor
 from sessions.aws.hop_settings import HopSettings
 from sessions.catalog.probes import start_probe
 from sessions.catalog.sessions import Draft, save_session
@@ -30,12 +31,12 @@ def assumed(sts):
 
 def set_policy(house, **changes):
     stored = PolicyDraft.of(TeamPolicy.of(house.team.pk))
-    return save_policy(PolicyDraft(**{**vars(stored), **changes}), house.ada)
+    return save_policy(PolicyDraft(**{**vars(stored), **changes}), Actor(house.ada))
 
 
 def edit(house, session, **changes):
     """Saves a session again with these changes, as its form does."""
-    return save_session(draft_of(session, **changes), house.ada, session)
+    return save_session(draft_of(session, **changes), Actor(house.ada), session)
 
 
 def start_and_work(house, session, *members):
@@ -332,7 +333,7 @@ def test_a_fixed_name_that_is_a_joiners_own_is_found_when_they_join(house):
     fixed = house.chained("Fixed", name="Grace")
     policy = TeamPolicy.of(house.team.pk)
     assert [each.shows for each in unnamed_sessions([fixed.chain()], policy, house.team)] == [""]
-    add_member(house.team, grace, Role.MEMBER, "ada")
+    add_member(house.team, grace, Role.MEMBER, NamedActor("ada"))
     assert [each.shows for each in unnamed_sessions([fixed.chain()], policy, house.team)] == [
         "grace"
     ]
@@ -370,7 +371,7 @@ def test_nobody_gets_to_go_by_the_name_of_somebody_else_in_the_team(house, alias
         hop=HopSettings(role_arn=session.link.role_arn, role_session_name=name),
     )
     with pytest.raises(Refused):
-        start_probe(draft, house.ben, None)
+        start_probe(draft, Actor(house.ben), None)
 
 
 def test_a_name_that_is_nobodys_may_be_fixed_or_put_together(house):

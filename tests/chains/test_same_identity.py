@@ -5,6 +5,7 @@ from django.db import connection
 from django.test.utils import CaptureQueriesContext
 from django.urls import reverse
 
+from sessions.actors import Actor
 from sessions.aws.arn import identity_key, role_key
 from sessions.catalog.access import set_access
 from sessions.catalog.audiences import Access
@@ -37,7 +38,7 @@ def ways(session):
 @pytest.fixture
 def closed(house):
     """The house's root, closed to everyone but admins and ben."""
-    set_access(house.root, Access(EVERYONE, only(house.ben)), house.ada)
+    set_access(house.root, Access(EVERYONE, only(house.ben)), Actor(house.ada))
     return house.root
 
 
@@ -58,7 +59,7 @@ def test_two_keys_of_one_user_are_ways_to_each_other(house, closed):
 
 def test_one_key_that_is_stored_twice_is_a_way_without_a_test(house, closed):
     twin = Draft("iam-user", "Twin", "twin", "eu-west-1", settings=dict(closed.settings))
-    opened(save_session(twin, house.ada))
+    opened(save_session(twin, Actor(house.ada)))
     assert ways(closed) == ["Twin"]
 
 
@@ -73,7 +74,7 @@ def test_closing_ends_what_others_have_built_on_them(house, closed):
     for session in (bens, beas):
         house.start(session, house.ben)
     assert how_many_end(closed) == 1  # beas: ben keeps his right
-    assert [each.alias for each in close_wider_ways(closed, house.ada)] == ["Twin"]
+    assert [each.alias for each in close_wider_ways(closed, Actor(house.ada))] == ["Twin"]
     assert stored(twin).assume == only(house.ben)
     assert AwsSession.objects.get(pk=twin.pk).open_to_start  # which says nothing of a root
     assert list(Activation.objects.values_list("session", flat=True)) == [bens.pk]
@@ -98,10 +99,10 @@ def test_the_same_role_of_the_portal_is_a_way_whatever_its_address(house, center
                     "eu-west-1",
                     settings=settings | changed,
                 ),
-                house.ada,
+                Actor(house.ada),
             )
         )
-    set_access(first, Access(EVERYONE, NOBODY), house.ada)
+    set_access(first, Access(EVERYONE, NOBODY), Actor(house.ada))
     assert ways(first) == ["Twin"]
 
 
@@ -109,22 +110,22 @@ def test_the_role_of_a_web_identity_is_a_way_to_it_as_a_chained_session(
     house, monkeypatch, tmp_path
 ):
     web = web_identity(house, monkeypatch, tmp_path, region="eu-west-1")
-    set_access(web, Access(EVERYONE, NOBODY), house.ada)
+    set_access(web, Access(EVERYONE, NOBODY), Actor(house.ada))
     chained = house.chained("chained", arn=web.settings["role_arn"].replace("role/", "role/path/"))
     assert ways(web) == ["chained"]
-    set_access(chained, Access(only(house.bea), NOBODY), house.ada)
+    set_access(chained, Access(only(house.bea), NOBODY), Actor(house.ada))
     opened(web)
     assert ways(chained) == ["Web"]
-    assert [each.alias for each in close_wider_ways(chained, house.ada)] == ["Web"]
+    assert [each.alias for each in close_wider_ways(chained, Actor(house.ada))] == ["Web"]
     # To start is no right at a root: what is open there alone is no way.
-    set_access(web, Access(EVERYONE, NOBODY), house.ada)
+    set_access(web, Access(EVERYONE, NOBODY), Actor(house.ada))
     assert ways(chained) == []
 
 
 def test_the_workers_own_identity_is_one_whatever_the_alias(house, monkeypatch):
     worker = ambient(house, monkeypatch)
-    set_access(worker, Access(EVERYONE, NOBODY), house.ada)
-    opened(save_session(Draft("ambient", "Twin", "twin", "eu-west-1"), house.ada))
+    set_access(worker, Access(EVERYONE, NOBODY), Actor(house.ada))
+    opened(save_session(Draft("ambient", "Twin", "twin", "eu-west-1"), Actor(house.ada)))
     assert ways(worker) == ["Twin"]
     # Once it is known which role that is, sessions with it are ways as well.
     told(worker, f"arn:aws:sts::{ACCOUNT}:assumed-role/Workers/worker-1")

@@ -7,6 +7,7 @@ import pytest
 
 from sessions.activations.start_stop import start_sessions
 from sessions.activations.status import Status
+from sessions.actors import Actor
 from sessions.aws.roots import ambient
 from sessions.catalog.sessions import Draft, save_session
 from sessions.credentials import endpoints
@@ -43,7 +44,7 @@ def move(session, house, **changes):
     """An edit of the region, or of the STS region, and of nothing else."""
     session = AwsSession.objects.get(pk=session.pk)
     draft = draft_of(session, **{"sts_region": session.sts_region, **changes})
-    return save_session(draft, house.ada, session)
+    return save_session(draft, Actor(house.ada), session)
 
 
 def let_time_pass():
@@ -137,7 +138,7 @@ def with_mfa(house, sts, **extra):
     draft = Draft(
         "iam-user", "With MFA", "with-mfa", HOME, settings=settings, secrets=secrets, **extra
     )
-    return save_session(draft, house.ada)
+    return save_session(draft, Actor(house.ada))
 
 
 def test_a_session_token_is_asked_for_at_the_roots_sts_region(house, sts):
@@ -145,7 +146,7 @@ def test_a_session_token_is_asked_for_at_the_roots_sts_region(house, sts):
     leaf = house.chained("Leaf", root)
     house.start(leaf)
     house.work()
-    submit_codes(root, house.ada, {"code": "123456"})
+    submit_codes(root, Actor(house.ada), {"code": "123456"})
     house.work()
     assert (regions(sts, "GetSessionToken"), regions(sts)) == (["eu-north-1"], ["eu-north-1"])
     assert house.state(leaf).status is Status.ACTIVE
@@ -158,7 +159,7 @@ def test_a_code_is_typed_once_though_the_region_does_not_answer(house, sts, brok
     house.start(leaf)
     house.work()
     sts.out_of_order[HOME] = broken
-    submit_codes(root, house.ada, {"code": "123456"})
+    submit_codes(root, Actor(house.ada), {"code": "123456"})
     work_through(house)
     assert regions(sts, "GetSessionToken") == [HOME, NEXT]
     assert house.state(leaf).status is Status.ACTIVE
@@ -170,7 +171,7 @@ def test_a_code_goes_with_the_call_where_no_region_answers(house, sts):
     house.start(leaf)
     house.work()
     sts.down = True
-    submit_codes(root, house.ada, {"code": "123456"})
+    submit_codes(root, Actor(house.ada), {"code": "123456"})
     work_through(house)
     assert len(regions(sts, "GetSessionToken")) <= 6
     assert house.state(leaf).status is Status.PENDING
@@ -180,7 +181,7 @@ def test_a_code_goes_with_the_call_where_no_region_answers(house, sts):
 def test_while_the_region_does_not_answer_another_one_does(house, sts, broken):
     leaves = [house.chained(f"Leaf {number}") for number in range(12)]
     sts.out_of_order[HOME] = broken
-    start_sessions(leaves, house.ben)
+    start_sessions(leaves, Actor(house.ben))
     work_through(house)
     assert {state.status for state in house.states(leaves)} == {Status.ACTIVE}
     assert answered(sts) == [NEXT] * 12
@@ -207,7 +208,7 @@ def test_calls_come_back_when_the_first_region_is_well(house, sts, monkeypatch):
     later = time.monotonic() + 3600
     monkeypatch.setattr(endpoints.time, "monotonic", lambda: later)
     more = [house.chained(f"More {number}") for number in range(3)]
-    start_sessions(more, house.ben)
+    start_sessions(more, Actor(house.ben))
     house.work()
     assert {state.status for state in house.states(more)} == {Status.ACTIVE}
     sts.calls.clear()
@@ -280,7 +281,7 @@ def test_a_web_identity_is_asked_for_elsewhere_while_its_region_is_away(
     monkeypatch.setenv("CHAINWEB_WEB_IDENTITY_TOKEN_FILES", str(file))
     role = house.role_arn("Ci", trusts=["ci"])
     settings = {"token_file": str(file), "role_arn": role, "role_session_name": "workers"}
-    root = save_session(Draft("web-identity", "Ci", "ci", HOME, settings), house.ada)
+    root = save_session(Draft("web-identity", "Ci", "ci", HOME, settings), Actor(house.ada))
     leaf = house.chained("Leaf", root)
     sts.out_of_order[""] = ""  # unsigned calls name no region
     house.start(leaf)
@@ -310,7 +311,7 @@ def pod(house, enabled, sts, monkeypatch, tmp_path):
     for name, value in (environment | {"AWS_EC2_METADATA_DISABLED": "true"}).items():
         monkeypatch.setenv(name, value)
     ambient.forget()
-    root = save_session(Draft("ambient", "Workers", "workers", HOME), house.ada)
+    root = save_session(Draft("ambient", "Workers", "workers", HOME), Actor(house.ada))
     yield house.chained("Leaf", root)
     ambient.forget()
 
@@ -337,7 +338,7 @@ def test_an_expired_environment_is_told_at_the_root_and_calls_nothing(
     monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", own.secret_access_key.reveal())
     monkeypatch.setenv("AWS_SESSION_TOKEN", own.session_token.reveal())
     monkeypatch.setenv("AWS_CREDENTIAL_EXPIRATION", "2020-01-01T00:00:00Z")
-    root = save_session(Draft("ambient", "Workers", "workers", HOME), house.ada)
+    root = save_session(Draft("ambient", "Workers", "workers", HOME), Actor(house.ada))
     leaf = house.chained("Leaf", root)
     house.start(leaf)
     house.work()

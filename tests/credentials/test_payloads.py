@@ -8,6 +8,7 @@ from django.db.models import F
 
 from sessions import sealing
 from sessions.activations.status import Status
+from sessions.actors import Actor
 from sessions.aws.hop_settings import HopSettings
 from sessions.catalog.probes import report_on, start_probe
 from sessions.catalog.sessions import Draft
@@ -51,7 +52,7 @@ def test_what_was_edited_beside_the_seal_is_refused(house, edit):
     leaf = active(house)
     Credential.objects.filter(pk=credential_of(leaf).pk).update(**EDITS[edit])
     with pytest.raises(NotReady) as refused:
-        reveal(leaf, house.ben, form="process", via="tests")
+        reveal(leaf, Actor(house.ben), form="process", via="tests")
     answer = Api(house.token(house.ben))("GET", f"/sessions/{leaf.pk}/credentials")
     assert answer.status_code == 409
     if edit != "no end":  # which is shown as pending: nothing lives there
@@ -65,7 +66,7 @@ def test_two_credentials_with_swapped_key_ids_open_neither(house):
     Credential.objects.filter(pk=other.pk).update(access_key_id=one.access_key_id)
     for leaf in leaves:
         with pytest.raises(NotReady):
-            reveal(leaf, house.ben, form="process", via="tests")
+            reveal(leaf, Actor(house.ben), form="process", via="tests")
 
 
 def test_a_worker_signs_nothing_with_an_edited_parent(house, sts):
@@ -97,7 +98,7 @@ def test_what_was_sealed_before_the_upgrade_is_handed_out_still(house):
     row = credential_of(leaf)
     given = open_credentials(row)
     Credential.objects.filter(pk=row.pk).update(sealed=sealed_before(row, given))
-    again = reveal(leaf, house.ben, form="process", via="tests")
+    again = reveal(leaf, Actor(house.ben), form="process", via="tests")
     assert again.secret_access_key.reveal() == given.secret_access_key.reveal()
 
 
@@ -111,12 +112,12 @@ def test_what_is_closed_in_stays_so_under_a_new_key(house, settings):
     leaf = active(house)
     settings.CHAINWEB_SEAL_KEYS = f"{new_key('k2')},{settings.CHAINWEB_SEAL_KEYS}"
     assert reseal_all().unopened == 0
-    assert reveal(leaf, house.ben, form="process", via="tests")
+    assert reveal(leaf, Actor(house.ben), form="process", via="tests")
     Credential.objects.filter(pk=credential_of(leaf).pk).update(
         expires_at=F("expires_at") + timedelta(hours=1)
     )
     with pytest.raises(NotReady):
-        reveal(leaf, house.ben, form="process", via="tests")
+        reveal(leaf, Actor(house.ben), form="process", via="tests")
 
 
 def test_a_sealed_value_under_another_end_does_not_open(house):
@@ -152,7 +153,7 @@ def test_an_activation_with_another_teams_credential_gives_nothing(house, other)
     theirs = credential_of(other.leaf)
     Activation.objects.filter(session=leaf).update(credential=theirs)
     with pytest.raises(NotReady):
-        reveal(leaf, house.ben, form="process", via="tests")
+        reveal(leaf, Actor(house.ben), form="process", via="tests")
     answer = Api(house.token(house.ben))("GET", f"/sessions/{leaf.pk}/credentials")
     assert answer.status_code == 409
     assert theirs.access_key_id not in answer.content.decode()
@@ -200,7 +201,7 @@ def test_a_probe_that_points_to_another_teams_credential_shows_nothing(house, ot
         assumer=house.root,
         hop=HopSettings(role_arn=house.role_arn("Draft"), role_session_name="{username}"),
     )
-    probe = start_probe(draft, house.ben, None)
+    probe = start_probe(draft, Actor(house.ben), None)
     theirs = credential_of(other.leaf)
     Probe.objects.filter(pk=probe.pk).update(credential=theirs)
     report = report_on(Probe.objects.select_related("credential").get(pk=probe.pk))

@@ -7,6 +7,7 @@ from django.db import connection
 from django.urls import reverse
 
 from sessions.activations.start_stop import stop_session
+from sessions.actors import Actor, NamedActor
 from sessions.catalog.access import delete_group, save_group, set_access
 from sessions.catalog.audiences import Access, Audience
 from sessions.catalog.deletions import delete_session
@@ -44,18 +45,22 @@ NOBODY = Access(Audience(everyone=False), Audience(everyone=False))
 
 
 def revoke(house, leaf):
-    revoke_token(Token.objects.get(user=house.ben.user), "ada")
+    revoke_token(Token.objects.get(user=house.ben.user), NamedActor("ada"))
 
 
 # Each ends ben's right to the credentials of a session that he has started.
 ENDINGS = {
-    "removed": lambda house, leaf: remove_member(house.ben, "ada", house.ada.user),
-    "disabled": lambda house, leaf: disable_member(house.ben, "ada", house.ada.user),
-    "made auditor": lambda house, leaf: change_role(house.ben, Role.AUDITOR, "ada", house.ada.user),
-    "switched off": lambda house, leaf: set_person_active(house.ben.user, False, "manage.py"),
-    "session closed": lambda house, leaf: set_access(leaf, NOBODY, "ada"),
-    "session deleted": lambda house, leaf: delete_session(leaf, house.ada),
-    "stopped": lambda house, leaf: stop_session(leaf, house.ben),
+    "removed": lambda house, leaf: remove_member(house.ben, NamedActor("ada"), house.ada.user),
+    "disabled": lambda house, leaf: disable_member(house.ben, NamedActor("ada"), house.ada.user),
+    "made auditor": lambda house, leaf: change_role(
+        house.ben, Role.AUDITOR, NamedActor("ada"), house.ada.user
+    ),
+    "switched off": lambda house, leaf: set_person_active(
+        house.ben.user, False, NamedActor("manage.py")
+    ),
+    "session closed": lambda house, leaf: set_access(leaf, NOBODY, NamedActor("ada")),
+    "session deleted": lambda house, leaf: delete_session(leaf, Actor(house.ada)),
+    "stopped": lambda house, leaf: stop_session(leaf, Actor(house.ben)),
     "token revoked": revoke,
 }
 
@@ -126,7 +131,7 @@ def test_every_format_reads_the_rights_again(lasting_house, form):
     ask = by_token(house, leaf, form)
     assert ask().status_code == 200
     with held_head(house.team):
-        end = Aside(lambda: remove_member(house.ben, "ada", house.ada.user))
+        end = Aside(lambda: remove_member(house.ben, NamedActor("ada"), house.ada.user))
         wait_for_waiting(1)
         answer = Aside(ask)
         wait_for_waiting(2)
@@ -196,11 +201,10 @@ def test_what_was_read_before_the_lock_counts_for_nothing(house, change):
     house.token(house.ben)
     token = Token.objects.select_related("user").get()
     member = Membership.objects.select_related("user", "team").get(pk=house.ben.pk)
-    member.token = token
     CHANGES[change](house, leaf)
     before = len(house.events(CredentialRevealed))
     with pytest.raises(NotReady):
-        reveal(leaf, member, form="process", via="tests")
+        reveal(leaf, Actor(member, token), form="process", via="tests")
     assert len(house.events(CredentialRevealed)) == before
 
 
@@ -209,21 +213,21 @@ def test_who_asks_for_what_has_not_followed_an_edit_has_it_moved(house):
     leaf = active(house)
     type(leaf.link).objects.filter(pk=leaf.pk).update(role_session_name="x-{username}")
     with pytest.raises(NotReady):
-        reveal(leaf, house.ben, form="process", via="tests")
+        reveal(leaf, Actor(house.ben), form="process", via="tests")
     house.work()
-    assert reveal(leaf, house.ben, form="process", via="tests")
+    assert reveal(leaf, Actor(house.ben), form="process", via="tests")
 
 
 @pytest.mark.django_db
 def test_a_group_that_is_gone_opens_nothing(house):
     leaf = active(house)
-    group = save_group(house.ada, "Operators", [house.ben])
-    set_access(leaf, Access(Audience(False, [], [group]), Audience()), "ada")
-    assert reveal(leaf, house.ben, form="process", via="tests")
+    group = save_group(Actor(house.ada), "Operators", [house.ben])
+    set_access(leaf, Access(Audience(False, [], [group]), Audience()), NamedActor("ada"))
+    assert reveal(leaf, Actor(house.ben), form="process", via="tests")
     SessionGrant.objects.all().delete()
     with pytest.raises(NotYours):
-        reveal(leaf, house.ben, form="process", via="tests")
-    delete_group(TeamGroup.objects.get(), "ada")
+        reveal(leaf, Actor(house.ben), form="process", via="tests")
+    delete_group(TeamGroup.objects.get(), NamedActor("ada"))
 
 
 @pytest.mark.django_db
@@ -265,8 +269,8 @@ def test_a_log_in_that_has_ended_meanwhile_opens_nothing(house, ending):
     else:
         end_log_ins(user)
     with pytest.raises(NotYours):
-        reveal(leaf, read_before, form="posix", via="page")
+        reveal(leaf, Actor(read_before), form="posix", via="page")
     assert not house.events(CredentialRevealed)
     # The next log-in does.
     again = Membership.objects.select_related("user", "team").get(pk=house.ben.pk)
-    assert reveal(leaf, again, form="posix", via="page")
+    assert reveal(leaf, Actor(again), form="posix", via="page")

@@ -7,6 +7,7 @@ import pytest
 
 from sessions.activations.start_stop import rotate_session, stop_session
 from sessions.activations.status import Status
+from sessions.actors import Actor
 from sessions.catalog.deletions import delete_session
 from sessions.catalog.sessions import Draft, save_session
 from sessions.db.clock import database_now
@@ -53,7 +54,7 @@ def move(root, house, sts_region):
         settings=dict(root.settings),
         sts_region=sts_region,
     )
-    save_session(draft, house.ada, root)
+    save_session(draft, Actor(house.ada), root)
 
 
 @pytest.mark.parametrize("press", ["start", "rotate"])
@@ -67,7 +68,7 @@ def test_a_press_while_a_rejection_is_on_its_way_is_heard(house, sts, in_flight,
         if press == "start":
             house.start(leaf)
         else:
-            rotate_session(leaf, house.ben)
+            rotate_session(leaf, Actor(house.ben))
 
     in_flight(mend_and_press)
     house.work()
@@ -122,7 +123,7 @@ def test_one_odd_answer_does_not_cost_the_code_that_a_person_typed(house, sts):
     leaves = [protected(house, root, f"Leaf {number}") for number in range(5)]
     for leaf in leaves:
         house.start(leaf)
-    submit_codes(root, house.ben, {"code": CODE})
+    submit_codes(root, Actor(house.ben), {"code": CODE})
     house.work()
     age(40)
     sts.fail_next("InvalidClientTokenId", status=403)
@@ -139,7 +140,7 @@ def test_what_a_code_was_typed_for_is_asked_for_again_once_it_is_dead(house, sts
     leaves = [protected(house, root, f"Leaf {number}") for number in range(5)]
     first = protected(house, root, "First")
     house.start(first)
-    submit_codes(root, house.ben, {"code": CODE})
+    submit_codes(root, Actor(house.ben), {"code": CODE})
     house.work()
     for leaf in leaves:
         house.start(leaf)
@@ -152,7 +153,7 @@ def test_what_a_code_was_typed_for_is_asked_for_again_once_it_is_dead(house, sts
         house.work()
         try_again()
     assert {state.problem.code for state in house.states(leaves)} == {"CodeNeeded"}
-    submit_codes(root, house.ben, {"code": CODE})
+    submit_codes(root, Actor(house.ben), {"code": CODE})
     house.work()
     assert set(statuses(house, leaves)) == {Status.ACTIVE}
 
@@ -163,10 +164,10 @@ def test_a_hop_that_ended_is_renewed_for_its_own_sake_too(house, sts):
     house.start(hub)
     house.start(leaf)
     house.work()
-    rotate_session(leaf, house.ben)
+    rotate_session(leaf, Actor(house.ben))
     sts.fail_next("ExpiredToken", status=403)
     rotation.run()
-    stop_session(leaf, house.ben)
+    stop_session(leaf, Actor(house.ben))
     house.work()
     assert house.state(hub).status is Status.ACTIVE
 
@@ -177,11 +178,11 @@ def test_a_late_word_of_an_old_credentials_end_does_not_end_the_new_one(house, s
     house.start(hub)
     house.start(leaf)
     house.work()
-    rotate_session(leaf, house.ben)
+    rotate_session(leaf, Actor(house.ben))
     sts.fail_next("ExpiredToken", status=403)
 
     def renewed_by_another_worker():
-        rotate_session(hub, house.ben)
+        rotate_session(hub, Actor(house.ben))
         rotation.Run(asked_only=True).work(10, float("inf"))
 
     in_flight(renewed_by_another_worker)
@@ -203,7 +204,7 @@ def test_what_a_deletion_ends_while_it_is_minted_is_neither_kept_nor_told(
     leaf = house.chained("Leaf", hub)
     house.start(leaf)
     monkeypatch.setattr(parts, "AT_ONCE", 2)
-    in_flight(lambda: delete_session(hub, house.ada))
+    in_flight(lambda: delete_session(hub, Actor(house.ada)))
     rotation.run()
     told = [event.kind for event in house.events()]
     assert CredentialMinted.tag not in told[told.index(SessionDeleted.tag) :]

@@ -5,6 +5,7 @@ from datetime import timedelta
 import pytest
 
 from sessions.activations.status import Status
+from sessions.actors import Actor
 from sessions.db.clock import database_now
 from sessions.engine import source_identity
 from sessions.engine.key_steps import work_due
@@ -65,7 +66,7 @@ def test_a_repeatedly_rejected_source_identity_is_left_out_before_the_end(house,
 
 def test_an_outage_lengthens_no_second_try_of_a_key_rotation(house, sts, iam):
     sts.iam.denied.add("DeleteAccessKey")
-    ask_rotation(house.root, house.ada)
+    ask_rotation(house.root, Actor(house.ada))
     work_due()
     assert KeyRotation.objects.get().problem.code == "AccessDenied"
     for _ in range(6):

@@ -6,6 +6,7 @@ import pytest
 
 from sessions.activations.start_stop import rotate_session
 from sessions.activations.status import Status
+from sessions.actors import Actor
 from sessions.catalog.sessions import Draft, save_session
 from sessions.credentials import endpoints
 from sessions.db.clock import database_now
@@ -50,7 +51,7 @@ def ambient(house, monkeypatch):
     monkeypatch.setenv("AWS_SESSION_TOKEN", given.session_token.reveal())
     allow_the_workers_own_identity(house)
     return save_session(
-        Draft(kind="ambient", alias="Ambient", profile="ambient", region=FAR), house.ada
+        Draft(kind="ambient", alias="Ambient", profile="ambient", region=FAR), Actor(house.ada)
     )
 
 
@@ -65,7 +66,7 @@ def web_identity(house, monkeypatch, tmp_path, *, region=FAR):
         "role_session_name": "workers",
     }
     draft = Draft(kind="web-identity", alias="Web", profile="web", region=region, settings=settings)
-    return save_session(draft, house.ada)
+    return save_session(draft, Actor(house.ada))
 
 
 @pytest.fixture(params=["iam-user", "mfa", "ambient", "web-identity", "identity-center"])
@@ -77,7 +78,7 @@ def far_root(request, house, center, monkeypatch, tmp_path):
             return house.iam_user("Far key", region=FAR), lambda: None
         case "mfa":
             root = mfa_root(house, region=FAR)
-            return root, lambda: submit_codes(root, house.ben, {"code": CODE})
+            return root, lambda: submit_codes(root, Actor(house.ben), {"code": CODE})
         case "ambient":
             return ambient(house, monkeypatch), lambda: None
         case "web-identity":
@@ -211,7 +212,7 @@ def test_a_parent_that_is_no_use_minted_again_is_left_alone(house, sts):
     Credential.objects.filter(level=2).update(due_at=database_now())
     sts.fail_next("InvalidClientTokenId", status=403)
     house.start(odd)
-    rotate_session(odd, house.ben)
+    rotate_session(odd, Actor(house.ben))
     rotation.run()
     assert Credential.objects.get(level=2).problem.code == "InvalidClientTokenId"
     for _ in range(3):

@@ -9,6 +9,7 @@ from django.urls import reverse
 
 from sessions.activations.start_stop import rotate_session, stop_session
 from sessions.activations.status import Status
+from sessions.actors import Actor
 from sessions.aws.errors import Rejected
 from sessions.aws.hop_settings import HopSettings
 from sessions.aws.proof import About
@@ -166,12 +167,12 @@ def test_a_dead_key_under_mfa_stays_told_until_somebody_gives_a_code(house, sts)
     house.start(leaf)
     house.work()
     key = sts.rules.keys.pop(root.settings["access_key_id"])
-    submit_codes(root, house.ben, {"code": CODE})
+    submit_codes(root, Actor(house.ben), {"code": CODE})
     house.work()
     assert house.state(root, house.ada).problem.code == "InvalidClientTokenId"
     assert Credential.objects.get(root=root, level=0).due_at is None
     sts.rules.keys[key.access_key_id] = key
-    submit_codes(root, house.ben, {"code": CODE})
+    submit_codes(root, Actor(house.ben), {"code": CODE})
     house.work()
     assert house.state(leaf).status is Status.ACTIVE
 
@@ -226,7 +227,7 @@ def test_a_test_of_a_living_session_is_told_its_rejection_at_once(house, sts):
         assumer=house.root,
         hop=HopSettings(role_arn=leaf.link.role_arn, role_session_name="{username}"),
     )
-    probe = start_probe(draft, house.ada, leaf)
+    probe = start_probe(draft, Actor(house.ada), leaf)
     assert report_on(probe).state == ProbeState.PENDING
     house.work()
     assert report_on(Probe.objects.get(pk=probe.pk)).state == ProbeState.FAILED
@@ -308,7 +309,7 @@ def test_whoever_presses_has_it_tried_at_once(house, sts, dead_key, press):
         case "start":
             house.start(leaves[0])
         case "rotate":
-            assert rotate_session(leaves[0], house.ben)
+            assert rotate_session(leaves[0], Actor(house.ben))
         case _:
             house.start(leaves[0], house.bea)
     house.work()
@@ -339,7 +340,7 @@ def test_a_test_of_the_root_heals_what_it_held_up(house, sts, dead_key):
         region=house.root.region,
         settings=dict(house.root.settings),
     )
-    run_root_probe(str(start_probe(draft, house.ada, house.root).pk))
+    run_root_probe(str(start_probe(draft, Actor(house.ada), house.root).pk))
     assert house.state(house.root).problem is None
     house.work()
     assert set(statuses(house, leaves)) == {Status.ACTIVE}
@@ -353,7 +354,7 @@ def test_a_key_rotation_that_iam_answers_heals_what_was_held_up(lasting_house, s
     house.work()
     assert set(statuses(house, leaves)) == {Status.FAILED}
     sts.rules.keys[key_id] = key
-    ask_rotation(house.root, house.ada)
+    ask_rotation(house.root, Actor(house.ada))
     work_due()
     house.work()
     assert set(statuses(house, leaves)) == {Status.ACTIVE}
@@ -405,7 +406,7 @@ def test_a_lost_scout_holds_up_nobody(house, sts, dead_key):
     give_back = dead_key()
     house.work()
     give_back()
-    stop_session(leaves[0], house.ben)
+    stop_session(leaves[0], Actor(house.ben))
     house.start(leaves[1])
     house.start(leaves[2])
     house.work()

@@ -7,6 +7,7 @@ from django.db import DatabaseError
 
 from sessions.activations.start_stop import end_overdue, rotate_session, stop_session
 from sessions.activations.status import Status
+from sessions.actors import Actor
 from sessions.aws.hop_settings import HopSettings
 from sessions.catalog.sessions import Draft, save_session
 from sessions.credentials.outcomes import Minted
@@ -159,14 +160,17 @@ def test_a_failed_rotation_keeps_serving_what_still_lives_and_says_why(house, st
     [leaf] = house.chain(1)
     house.start(leaf)
     house.work()
-    served = reveal(leaf, house.ben, form="process", via="page")
+    served = reveal(leaf, Actor(house.ben), form="process", via="page")
     age(40)
     sts.fail_next("AccessDenied", times=1)
     house.work()
     state = house.state(leaf)
     assert state.status is Status.ACTIVE
     assert state.problem.code == "AccessDenied"
-    assert reveal(leaf, house.ben, form="process", via="page").access_key_id == served.access_key_id
+    assert (
+        reveal(leaf, Actor(house.ben), form="process", via="page").access_key_id
+        == served.access_key_id
+    )
 
 
 def test_an_expired_credential_is_never_handed_out(house, sts):
@@ -175,7 +179,7 @@ def test_an_expired_credential_is_never_handed_out(house, sts):
     house.work()
     age(61)
     with pytest.raises(NotReady):
-        reveal(leaf, house.ben, form="process", via="page")
+        reveal(leaf, Actor(house.ben), form="process", via="page")
 
 
 def test_throttling_is_tried_again_by_itself(house, sts):
@@ -213,7 +217,7 @@ def test_stopping_wins_over_a_rotation_in_flight(house, sts, monkeypatch):
     answer = rotation.Run._take_answers
 
     def stop_meanwhile(run):
-        stop_session(leaf, house.ben)
+        stop_session(leaf, Actor(house.ben))
         answer(run)
 
     # In the main thread, whose transaction this is, and while AWS is answering.
@@ -256,9 +260,9 @@ def test_stopping_erases_what_nobody_needs_any_more(house):
     for session in (leaf, other):
         house.start(session)
     house.work()
-    stop_session(leaf, house.ben)
+    stop_session(leaf, Actor(house.ben))
     assert Credential.objects.filter(level=1).count() == 1
-    stop_session(other, house.ben)
+    stop_session(other, Actor(house.ben))
     assert not Credential.objects.exists()
 
 
@@ -267,7 +271,7 @@ def test_one_persons_stop_does_not_cut_anothers(house):
     house.start(leaf, house.ben)
     house.start(leaf, house.bea)
     house.work()
-    stop_session(leaf, house.ben)
+    stop_session(leaf, Actor(house.ben))
     assert house.state(leaf, house.ben).status is Status.INACTIVE
     assert house.state(leaf, house.bea).status is Status.ACTIVE
 
@@ -286,15 +290,18 @@ def test_rotating_now_gives_a_new_credential(house):
     [leaf] = house.chain(1)
     house.start(leaf)
     house.work()
-    before = reveal(leaf, house.ben, form="process", via="page")
-    assert rotate_session(leaf, house.ben)
+    before = reveal(leaf, Actor(house.ben), form="process", via="page")
+    assert rotate_session(leaf, Actor(house.ben))
     house.work()
-    assert reveal(leaf, house.ben, form="process", via="page").access_key_id != before.access_key_id
+    assert (
+        reveal(leaf, Actor(house.ben), form="process", via="page").access_key_id
+        != before.access_key_id
+    )
 
 
 def test_rotating_what_is_not_started_does_nothing(house):
     [leaf] = house.chain(1)
-    assert not rotate_session(leaf, house.ben)
+    assert not rotate_session(leaf, Actor(house.ben))
 
 
 def test_an_edit_moves_the_editors_sessions_below_it_to_the_new_chain(house, sts):
@@ -311,7 +318,7 @@ def test_an_edit_moves_the_editors_sessions_below_it_to_the_new_chain(house, sts
             assumer=house.root,
             hop=HopSettings(role_arn=replaced, role_session_name="{username}"),
         ),
-        house.ada,
+        Actor(house.ada),
         AwsSession.objects.get(pk=hop.pk),
     )
     sts.calls.clear()
@@ -358,14 +365,14 @@ def test_nothing_is_stored_or_handed_out_without_the_ledger(house, monkeypatch):
     with monkeypatch.context() as patch:
         patch.setattr("sessions.ledger.append", broken)
         with pytest.raises(DatabaseError):
-            reveal(leaf, house.ben, form="process", via="page")
+            reveal(leaf, Actor(house.ben), form="process", via="page")
 
 
 def test_the_event_of_a_reveal_names_person_and_key(house):
     [leaf] = house.chain(1)
     house.start(leaf)
     house.work()
-    credentials = reveal(leaf, house.ben, form="process", via="page")
+    credentials = reveal(leaf, Actor(house.ben), form="process", via="page")
     event = house.events(CredentialRevealed)[-1]
     assert (event.actor, event.data["access_key_id"]) == ("ben", credentials.access_key_id)
 

@@ -11,6 +11,7 @@ from kombu.exceptions import OperationalError
 from sessions import tasks
 from sessions.activations.start_stop import end_of_people_who_left, start_sessions
 from sessions.activations.status import Status
+from sessions.actors import Actor
 from sessions.aws.errors import Unavailable
 from sessions.catalog.sessions import Draft, save_session
 from sessions.credentials.endpoints import FAILURES_TO_OPEN, route_for
@@ -66,7 +67,7 @@ def test_a_refused_parent_serves_its_children_while_its_old_one_lives(house, sts
 
 def test_what_a_run_could_not_begin_is_as_due_as_it_was(house, sts):
     leaves = [house.chained(f"Leaf {number}") for number in range(3)]
-    start_sessions(leaves, house.ben)
+    start_sessions(leaves, Actor(house.ben))
     assert rotation.run(seconds=0.0) == 0
     claim = claims.Claim()
     assert len(claims.claim_due(claim, 10)) == 3
@@ -119,7 +120,7 @@ def test_several_started_together_end_their_profiles_and_share_a_hop(house, sts)
     house.start(old)
     house.work()
     sts.calls.clear()
-    start_sessions(new, house.ben)
+    start_sessions(new, Actor(house.ben))
     house.work()
     assert house.state(old).status is Status.INACTIVE
     assert {state.status for state in house.states(new)} == {Status.ACTIVE}
@@ -158,7 +159,7 @@ def test_chains_of_many_sessions_load_with_one_query_per_level(house, django_ass
 def test_calls_and_what_sharing_has_saved_are_counted_for_metrics(house, sts):
     hub = house.chained("Hub")
     leaves = [house.chained(f"Leaf {number}", hub) for number in range(4)]
-    start_sessions(leaves, house.ben)
+    start_sessions(leaves, Actor(house.ben))
     house.work()
     calls = MetricCounter.objects.filter(name="sts_calls", outcome="ok").values_list(
         "value", flat=True
@@ -182,7 +183,7 @@ def test_the_life_left_when_served_is_counted(house):
     house.work()
     counters.write()
     before = served()
-    reveal(leaf, house.ben, form="process", via="page")
+    reveal(leaf, Actor(house.ben), form="process", via="page")
     counters.write()
     assert served() == before + 1
 
@@ -437,7 +438,7 @@ def test_waiting_for_another_run_delays_nothing_else_within_reason(house, monkey
     hub = house.chained("Hub")
     middle = house.chained("Middle", hub)
     waiting = [house.chained(f"Waiting {number}", middle) for number in range(4)]
-    start_sessions(waiting, house.ben)
+    start_sessions(waiting, Actor(house.ben))
     held_elsewhere(hub)
     run = rotation.Run(asked_only=False)
     run.tree.admit(run.inbox.claim_due(5, ()))
@@ -456,10 +457,12 @@ def test_waiting_for_another_run_delays_nothing_else_within_reason(house, monkey
 @pytest.mark.parametrize("called", [False, True])
 def test_a_slow_parent_delays_no_other_account(house, called):
     slow = house.chained("Slow")
-    start_sessions([house.chained(f"Below {number}", slow) for number in range(9)], house.ben)
+    start_sessions(
+        [house.chained(f"Below {number}", slow) for number in range(9)], Actor(house.ben)
+    )
     run = rotation.Run(asked_only=False)
     run._take_in(10, time.monotonic() + 60)
-    start_sessions([house.chained("Other", house.iam_user("Other key"))], house.ben)
+    start_sessions([house.chained("Other", house.iam_user("Other key"))], Actor(house.ben))
     run._take_in(10, time.monotonic() + 60)
     assert len(run.inbox.rows) == 10  # for what it knows, it has enough to do
     [queue] = run.queues.by_account.values()
@@ -477,8 +480,8 @@ def test_a_throttled_account_delays_no_other_account(house, sts, settings):
     other = house.chained("Other hub", arn=house.role_arn("OtherHub", account="333333333333"))
     many = [house.chained(f"Many {number}", hub) for number in range(40)]
     few = [house.chained(f"Few {number}", other) for number in range(2)]
-    start_sessions(many, house.ben)
-    start_sessions(few, house.ben)
+    start_sessions(many, Actor(house.ben))
+    start_sessions(few, Actor(house.ben))
     rotation.run(limit=10, seconds=2.0)
     assert {state.status for state in house.states(few)} == {Status.ACTIVE}
     assert Activation.objects.filter(credential__sealed=None).count() > 20
@@ -524,7 +527,7 @@ def test_a_key_that_is_refused_for_one_root_is_tried_for_another(house, sts):
         draft = Draft(
             "iam-user", alias, root.profile, root.region, settings, {"secret_access_key": secret}
         )
-        roots.append(save_session(draft, house.ada, root))
+        roots.append(save_session(draft, Actor(house.ada), root))
     wrong, right = (house.chained(f"Leaf of {root.alias}", root) for root in roots)
     house.start(wrong)
     wrongs = Activation.objects.get(session=wrong).credential.parent_id
@@ -563,7 +566,7 @@ def test_nothing_is_signed_with_a_parent_that_aws_called_expired(house, sts, set
     settings.CHAINWEB_STS_THREADS = 48
     hub = house.chained("Hub")
     leaves = [house.chained(f"Leaf {number}", hub) for number in range(80)]
-    start_sessions(leaves, house.ben)
+    start_sessions(leaves, Actor(house.ben))
     house.work()
     hub_key = Credential.objects.get(level=1).access_key_id
     sts.rules.keys[hub_key] = replace(sts.rules.keys[hub_key], expires=1.0)

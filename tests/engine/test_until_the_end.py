@@ -9,6 +9,7 @@ from datetime import timedelta
 import pytest
 
 from sessions.activations.status import Status
+from sessions.actors import Actor
 from sessions.aws.errors import Rejected, Unavailable
 from sessions.catalog.probes import start_probe
 from sessions.catalog.sessions import Draft
@@ -188,7 +189,7 @@ def test_a_test_of_the_root_heals_all_that_rests_on_it(house, sts, monkeypatch, 
     draft = Draft(
         "web-identity", root.alias, root.profile, root.region, settings=dict(root.settings)
     )
-    run_root_probe(str(start_probe(draft, house.ada, root).pk))
+    run_root_probe(str(start_probe(draft, Actor(house.ada), root).pk))
     house.work()
     assert set(statuses(house, leaves)) == {Status.ACTIVE}
 
@@ -243,14 +244,14 @@ def test_what_rests_on_a_code_is_not_claimed_before_it_is_given(house, sts):
     for leaf in leaves:
         house.start(leaf)
     house.work()
-    submit_codes(root, house.ben, {"code": CODE})
+    submit_codes(root, Actor(house.ben), {"code": CODE})
     house.work()
     age(40)
     rows(0).filter(root=root).update(expires_at=database_now())
     house.work()
     assert {house.state(leaf).problem.code for leaf in leaves} == {"CodeNeeded"}
     assert not Credential.objects.filter(due_at__isnull=False).exists()
-    submit_codes(root, house.ben, {"code": CODE})
+    submit_codes(root, Actor(house.ben), {"code": CODE})
     house.work()
     assert [house.state(leaf).problem for leaf in leaves] == [None] * 3
 

@@ -7,6 +7,7 @@ import pytest
 from django.db import connection
 from django.urls import reverse
 
+from sessions.actors import Actor, NamedActor
 from sessions.catalog.access import save_group, set_access
 from sessions.catalog.audiences import Access, Audience
 from sessions.exceptions import NotThere
@@ -210,7 +211,7 @@ def test_a_roots_new_secret_is_not_lost_to_an_older_page(house):
 
 
 def test_access_policy_group_role_and_name_tell_the_second_as_well(house, leaf):
-    group = save_group(house.ada, "On call", [house.bea])
+    group = save_group(Actor(house.ada), "On call", [house.bea])
     team, ada = house.team, house.browser(house.ada)
     person = reverse("person", args=[team.slug, house.bea.user_id])
     person_page = ada.get(person).context
@@ -227,11 +228,13 @@ def test_access_policy_group_role_and_name_tell_the_second_as_well(house, leaf):
         for form in (person_page["role_form"], person_page["name_form"])
     )
     # Meanwhile somebody else…
-    set_access(leaf, Access(Audience(everyone=False, members=[house.bea]), Audience()), "eve")
+    set_access(
+        leaf, Access(Audience(everyone=False, members=[house.bea]), Audience()), NamedActor("eve")
+    )
     Api(house.token(house.ada))("PATCH", "/policy", {"activation_hours": 5})
-    save_group(house.ada, "On duty", [house.ben], group)
-    change_role(Membership.objects.get(pk=house.bea.pk), Role.AUDITOR, "eve")
-    rename_in_cloudtrail(house.bea, "bea-new", "eve")
+    save_group(Actor(house.ada), "On duty", [house.ben], group)
+    change_role(Membership.objects.get(pk=house.bea.pk), Role.AUDITOR, NamedActor("eve"))
+    rename_in_cloudtrail(house.bea, "bea-new", NamedActor("eve"))
 
     answer = ada.post(
         reverse("session_access", args=[leaf.pk]),
@@ -445,13 +448,13 @@ def test_an_edit_that_meets_a_deletion_brings_nothing_back(lasting_house):
 
 
 def test_a_deleted_group_is_not_brought_back_by_an_older_page(house):
-    group = save_group(house.ada, "On call", [])
+    group = save_group(Actor(house.ada), "On call", [])
     url = reverse("group", args=[house.team.slug, group.pk])
     stale = TeamGroup.objects.get()
     TeamGroup.objects.all().delete()
     assert house.browser(house.ada).post(url, {"name": "Back"}).status_code == 404
     with pytest.raises(NotThere):
-        save_group(house.ada, "Back", [], stale)
+        save_group(Actor(house.ada), "Back", [], stale)
     assert not TeamGroup.objects.exists()
 
 

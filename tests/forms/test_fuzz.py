@@ -6,6 +6,7 @@ from django.urls import reverse
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from sessions.actors import Actor
 from sessions.catalog.access import save_group
 from sessions.exceptions import Refused
 from sessions.views.people import access
@@ -75,7 +76,7 @@ TYPED = st.one_of(
 def pages(house):
     """{name: (address, its form in the context, what is right in it)}."""
     team = house.team.slug
-    group = save_group(house.ada, "On call", [house.bea])
+    group = save_group(Actor(house.ada), "On call", [house.bea])
     leaf = house.chained("Leaf", profile="leaf")
     right = {name: value for name, value in chained(house).items() if name != "kind"}
     root = {"alias": "Root", "profile": "root", "region": "eu-west-1"}

@@ -5,6 +5,7 @@ import re
 import pytest
 from django.urls import reverse
 
+from sessions.actors import Actor
 from sessions.aws.roots import ROOT_KINDS
 from sessions.catalog.team_view import view_of_sessions
 from sessions.forms import people, team_policy
@@ -16,13 +17,13 @@ MOST_WORDS = 8
 
 
 def every_form(house):
-    view = view_of_sessions(house.ada, None)
+    view = view_of_sessions(Actor(house.ada), None)
     yield from (form_for(kind, None, view=view) for kind in (CHAINED, *ROOT_KINDS))
     yield form_for(house.root.kind, None, view=view, session=house.root)
-    yield team_policy.TeamPolicyForm(None, member=house.ada, policy=view.policy)
+    yield team_policy.TeamPolicyForm(None, actor=Actor(house.ada), policy=view.policy)
     yield from (people.EmailForm(), people.InviteForm(), people.JoinForm(), people.AwsNameForm())
-    yield from (people.GroupForm(member=house.ada), people.TokenForm(member=house.ada))
-    yield people.AccessForm(member=house.ada, session=house.chained("Leaf"))
+    yield from (people.GroupForm(team=house.team), people.TokenForm(actor=Actor(house.ada)))
+    yield people.AccessForm(team=house.team, session=house.chained("Leaf"))
 
 
 def test_help_under_a_field_has_at_most_eight_words(house):

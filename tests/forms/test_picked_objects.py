@@ -11,6 +11,7 @@ import uuid
 import pytest
 from django.test import Client
 
+from sessions.actors import Actor
 from sessions.catalog.access import save_group, set_access
 from sessions.catalog.audiences import Access, Audience
 from sessions.models import AssumerLink, AwsSession, Probe, SessionGrant, Token
@@ -39,10 +40,10 @@ class World:
             zip(ACTORS, (house.ben, house.ada, house.eve, self.other.ada), strict=True)
         )
         self.closed = house.chained("Closed one", member=house.ada)
-        set_access(self.closed, Access(Audience(), NOBODY), house.ada)
+        set_access(self.closed, Access(Audience(), NOBODY), Actor(house.ada))
         self.beas = house.chained("Beas own", member=house.bea)
         self.foreign = self.other.chained("Foreign one", member=self.other.ada)
-        self.group = save_group(self.other.ada, "Foreign group", [self.other.ben])
+        self.group = save_group(Actor(self.other.ada), "Foreign group", [self.other.ben])
         self.arn = house.role_arn("Any")
 
     def team(self, tail):

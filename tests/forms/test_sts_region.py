@@ -14,6 +14,7 @@ from django.test import Client
 from django.urls import reverse
 
 from chainweb.local import embedded
+from sessions.actors import Actor
 from sessions.aws.roots import ROOT_KINDS
 from sessions.models import CHAINED, AwsSession
 
@@ -54,7 +55,7 @@ def test_every_root_kind_has_the_field_and_chained_sessions_have_not(house, kind
     from sessions.catalog.team_view import view_of_sessions
     from sessions.forms.sessions import form_for
 
-    view = view_of_sessions(house.ada, None)
+    view = view_of_sessions(Actor(house.ada), None)
     assert "sts_region" in form_for(kind, None, view=view).fields
     assert "sts_region" not in form_for("iam-role-chained", None, view=view).fields
 

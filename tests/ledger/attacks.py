@@ -7,6 +7,7 @@ from django.core.management import CommandError, call_command
 from django.db import transaction
 
 from sessions import ledger
+from sessions.actors import NamedActor
 from sessions.ledger import START, Entry
 from sessions.ledger.events.people import TeamCreated
 from sessions.models import Checkpoint, Event, LedgerHead
@@ -16,7 +17,9 @@ TEAM = "0b8e6d1e-6f0e-4a52-9f0c-2f6a3c1d9e10"
 
 def write(number):
     with transaction.atomic():
-        entries = [Entry(TeamCreated(slug=f"t-{n}", name="é"), "ada") for n in range(number)]
+        entries = [
+            Entry(TeamCreated(slug=f"t-{n}", name="é"), NamedActor("ada")) for n in range(number)
+        ]
         ledger.append(TEAM, entries)
 
 

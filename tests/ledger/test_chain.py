@@ -9,6 +9,7 @@ from django.core.management import CommandError, call_command
 from django.db import DatabaseError, connection, transaction
 
 from sessions import ledger
+from sessions.actors import NamedActor
 from sessions.ledger import Entry, LedgerError, triggers, verification, verify
 from sessions.ledger.events.people import MemberAdded, TeamCreated
 from sessions.ledger.lines import stored_lines
@@ -24,7 +25,10 @@ def write(number: int) -> None:
     with transaction.atomic():
         ledger.append(
             TEAM,
-            [Entry(TeamCreated(slug=f"team-{n}", name="é\u2028"), "ada") for n in range(number)],
+            [
+                Entry(TeamCreated(slug=f"team-{n}", name="é\u2028"), NamedActor("ada"))
+                for n in range(number)
+            ],
         )
 
 
@@ -63,7 +67,7 @@ def test_lines_that_are_appended_during_a_walk_are_no_fault(monkeypatch):
 @pytest.mark.django_db(transaction=True)
 def test_an_event_without_a_transaction_is_refused():
     with pytest.raises(RuntimeError):
-        ledger.append(TEAM, [Entry(CREATED, "ada")])
+        ledger.append(TEAM, [Entry(CREATED, NamedActor("ada"))])
 
 
 @pytest.mark.django_db(transaction=True)
@@ -127,7 +131,7 @@ def test_a_deleted_ledger_is_named(tampered):
 
 
 def test_a_team_whose_whole_ledger_is_gone_with_its_head_is_named(tampered):
-    team = create_team("platform", "Platform", actor="setup")
+    team = create_team("platform", "Platform", actor=NamedActor("setup"))
     call_command("verify_ledger")
     Event.objects.filter(team_id=str(team.pk)).delete()
     LedgerHead.objects.filter(pk=str(team.pk)).delete()
@@ -214,7 +218,7 @@ def test_whoever_catches_the_ledgers_error_commits_nothing_all_the_same(head_tha
     with transaction.atomic():
         Team.objects.create(slug="quiet", name="Quiet")
         with contextlib.suppress(LedgerError):
-            ledger.append(TEAM, [Entry(ADDED, "ada")])
+            ledger.append(TEAM, [Entry(ADDED, NamedActor("ada"))])
     assert not Team.objects.filter(slug="quiet").exists()
 
 
@@ -249,7 +253,7 @@ def test_a_head_moved_by_somebody_else_meanwhile_fails_the_transaction(tampered)
     write(1)
     Event.objects.filter(seq=8).delete()  # else the line's number would be refused before
     with pytest.raises(LedgerError, match="0 heads moved"), transaction.atomic():
-        ledger.append(stale, [Entry(ADDED, "eve")])
+        ledger.append(stale, [Entry(ADDED, NamedActor("eve"))])
     assert LedgerHead.objects.get(pk=TEAM).seq == 8
 
 
@@ -257,7 +261,7 @@ def test_a_team_whose_head_is_gone_gets_no_second_ledger(tampered):
     Event.objects.all().delete()
     LedgerHead.objects.all().delete()
     with pytest.raises(LedgerError, match="head is gone"), transaction.atomic():
-        ledger.append(TEAM, [Entry(ADDED, "eve")])
+        ledger.append(TEAM, [Entry(ADDED, NamedActor("eve"))])
     assert not LedgerHead.objects.exists()
 
 
@@ -266,6 +270,6 @@ def test_teams_have_ledgers_of_their_own():
     write(2)
     other = "another"
     with transaction.atomic():
-        ledger.append(other, [Entry(CREATED, "ben")])
+        ledger.append(other, [Entry(CREATED, NamedActor("ben"))])
     assert ledger.teams_with_a_ledger() == sorted([TEAM, other])
     assert Event.objects.get(team_id=other).prev == ledger.START

@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 from django.conf import settings
 
+from sessions.actors import NamedActor
 from sessions.ledger import Entry, canonical, events
 from sessions.ledger.events import KINDS, EventData, Unknown, event, shared
 from sessions.ledger.events.credentials import CredentialMinted, CredentialRevealed
@@ -125,7 +126,7 @@ def test_a_class_that_is_no_kind_is_not_written():
 
     for said in (Unregistered(), Unknown(kind="session.started", data={})):
         with pytest.raises(TypeError, match="no registered kind"):
-            Entry(said, "ada")
+            Entry(said, NamedActor("ada"))
 
 
 def subclasses(kind):

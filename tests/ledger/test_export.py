@@ -7,6 +7,7 @@ import pytest
 from django.db import transaction
 
 from sessions import ledger
+from sessions.actors import NamedActor
 from sessions.ledger import Entry, lines
 from sessions.ledger.events.people import TeamCreated
 from sessions.ledger.export import export_lines
@@ -18,7 +19,9 @@ pytestmark = pytest.mark.django_db
 
 def write(team, *names):
     with transaction.atomic():
-        ledger.append(team, [Entry(TeamCreated(slug="ops", name=name), "ada") for name in names])
+        ledger.append(
+            team, [Entry(TeamCreated(slug="ops", name=name), NamedActor("ada")) for name in names]
+        )
 
 
 def test_each_line_is_what_was_hashed_with_its_hash_behind_it():

@@ -9,6 +9,7 @@ from django.db import connection, connections
 from sessions import ledger, tasks
 from sessions.activations import moves
 from sessions.activations.start_stop import start_sessions
+from sessions.actors import Actor
 from sessions.db.clock import database_now
 from sessions.db.limits import limit_waits
 from sessions.engine import outbox, rotation
@@ -122,7 +123,8 @@ def test_changes_of_other_teams_are_followed(teams, monkeypatch):
     for house in teams:
         sessions = crowd(house, 4, prefix=f"{house.team.slug} crowd")
         start_sessions(
-            type(sessions[0]).objects.filter(pk__in=[each.pk for each in sessions]), house.ben
+            type(sessions[0]).objects.filter(pk__in=[each.pk for each in sessions]),
+            Actor(house.ben),
         )
         moves.follow(house.team.pk, database_now())
     with held(*row_of(Team, teams[0].team.pk)):

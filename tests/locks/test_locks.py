@@ -5,6 +5,7 @@ import threading
 from django.db import connection
 
 from sessions.activations.start_stop import start_sessions, stop_sessions
+from sessions.actors import Actor
 from sessions.engine import rotation
 
 
@@ -35,10 +36,10 @@ def test_starts_and_stops_beside_commits_meet_no_deadlock(lasting_house):
         worker.start()
     try:
         for turn in range(12):
-            start_sessions(leaves[turn % 3 :], house.ben)
-            start_sessions(leaves[::-1], house.bea)
-            stop_sessions(leaves, house.ben)
-            stop_sessions(leaves[turn % 2 :], house.bea)
+            start_sessions(leaves[turn % 3 :], Actor(house.ben))
+            start_sessions(leaves[::-1], Actor(house.bea))
+            stop_sessions(leaves, Actor(house.ben))
+            stop_sessions(leaves[turn % 2 :], Actor(house.bea))
     finally:
         done.set()
         for worker in workers:

@@ -15,6 +15,7 @@ from sessions.activations.start_stop import (
     stop_sessions,
 )
 from sessions.activations.status import Status
+from sessions.actors import Actor, NamedActor
 from sessions.db.clock import database_now
 from sessions.delivery.reveal import NotReady, reveal
 from sessions.ledger.events.sessions import SessionEnded, SessionStarted, SessionStopped
@@ -68,12 +69,12 @@ def test_a_part_is_as_large_as_fits_into_its_time(monkeypatch):
 
 
 def test_many_start_and_stop_in_parts(house, leaves):
-    started = start_sessions(leaves, house.ben)
+    started = start_sessions(leaves, Actor(house.ben))
     assert {each.session_id for each in started} == {each.pk for each in leaves}
     assert together(house, SessionStarted) == PARTS
     house.work()
     assert house.state(leaves[-1]).status is Status.ACTIVE
-    assert stop_sessions(leaves, house.ben) == MANY
+    assert stop_sessions(leaves, Actor(house.ben)) == MANY
     assert together(house, SessionStopped) == PARTS
     assert not Credential.objects.exists()
 
@@ -82,7 +83,7 @@ def test_of_one_profile_the_last_starts_whatever_part_it_is_in(house, leaves):
     AwsSession.objects.filter(pk__in=[leaves[0].pk, leaves[-1].pk]).update(profile="same")
     for each in leaves:
         each.refresh_from_db()
-    start_sessions(leaves, house.ben)
+    start_sessions(leaves, Actor(house.ben))
     started = set(Activation.objects.values_list("session_id", flat=True))
     assert started == {each.pk for each in leaves[1:]}
 
@@ -99,8 +100,8 @@ def change(django_capture_on_commit_callbacks):
 
 
 LOSSES = {
-    "removed": lambda house, hub: remove_member(house.ben, house.ada),
-    "suspended": lambda house, hub: disable_member(house.ben, house.ada),
+    "removed": lambda house, hub: remove_member(house.ben, Actor(house.ada)),
+    "suspended": lambda house, hub: disable_member(house.ben, Actor(house.ada)),
 }
 
 
@@ -108,13 +109,13 @@ LOSSES = {
 def test_who_loses_much_loses_it_at_once_and_the_clock_clears_it_away(
     house, hub, leaves, change, way
 ):
-    start_sessions(leaves, house.ben)
+    start_sessions(leaves, Actor(house.ben))
     house.start(leaves[0], house.bea)
     house.work()
     change(LOSSES[way], house, hub)
     for leaf in leaves:
         with pytest.raises(NotReady):
-            reveal(leaf, house.ben, form="posix", via="page")
+            reveal(leaf, Actor(house.ben), form="posix", via="page")
     assert house.state(leaves[1]).status is Status.INACTIVE
     assert house.state(leaves[0], house.bea).status is Status.ACTIVE
     assert end_overdue() == MANY
@@ -125,16 +126,16 @@ def test_who_loses_much_loses_it_at_once_and_the_clock_clears_it_away(
 
 @pytest.mark.parametrize("way", ["removed", "suspended"])
 def test_who_comes_back_before_the_clock_has_nothing_running(house, hub, leaves, change, way):
-    start_sessions(leaves, house.ben)
+    start_sessions(leaves, Actor(house.ben))
     house.work()
     change(LOSSES[way], house, hub)
     if way == "removed":
-        again = add_member(house.team, house.ben.user, Role.MEMBER, "ada")
+        again = add_member(house.team, house.ben.user, Role.MEMBER, NamedActor("ada"))
     else:
-        enable_member(house.ben, house.ada)
+        enable_member(house.ben, Actor(house.ada))
         again = Membership.objects.get(pk=house.ben.pk)
     assert {house.state(leaf, again).status for leaf in leaves} == {Status.INACTIVE}
-    start_sessions(leaves[:1], again)
+    start_sessions(leaves[:1], Actor(again))
     end_overdue()
     assert Activation.objects.get().session_id == leaves[0].pk
 
@@ -145,17 +146,17 @@ def test_chains_of_an_author_who_goes_end_for_all_their_users(house, hub, change
     leaves = list(
         AwsSession.objects.filter(alias__startswith="Below").select_related("link", "team")
     )
-    start_sessions(leaves, house.bea)
+    start_sessions(leaves, Actor(house.bea))
     house.work()
-    change(remove_member, house.ben, "sso")  # nobody takes over
+    change(remove_member, house.ben, NamedActor("sso"))  # nobody takes over
     with pytest.raises(NotReady):
-        reveal(leaves[0], house.bea, form="posix", via="page")
+        reveal(leaves[0], Actor(house.bea), form="posix", via="page")
     assert end_overdue() == MANY
     assert not Activation.objects.exists()
 
 
 def test_the_clock_ends_for_a_while_and_comes_back(house, leaves, monkeypatch):
-    start_sessions(leaves, house.ben)
+    start_sessions(leaves, Actor(house.ben))
     with transaction.atomic():
         start_stop.leave_to_the_clock(Activation.objects.all())
     monkeypatch.setattr(start_stop, "LONGEST_ENDING_SECONDS", -1)
@@ -167,7 +168,7 @@ def test_the_clock_ends_for_a_while_and_comes_back(house, leaves, monkeypatch):
 @pytest.mark.parametrize("way", ["removed", "suspended", "made an auditor"])
 def test_what_was_lost_opens_nothing_before_its_part_comes(house, hub, leaves, sts, way):
     """The process of the page may die after the transaction of the change."""
-    start_sessions(leaves, house.ben)
+    start_sessions(leaves, Actor(house.ben))
     house.work()
     Credential.objects.filter(level=2).update(due_at="2020-01-01T00:00Z")
     losses = {**LOSSES, "made an auditor": lambda house, hub: change_role_to_auditor(house)}
@@ -175,7 +176,7 @@ def test_what_was_lost_opens_nothing_before_its_part_comes(house, hub, leaves, s
     assert Activation.objects.filter(ends_at__gt=database_now()).count() == MANY
     for leaf in leaves[:2]:
         with pytest.raises(NotReady):
-            reveal(leaf, house.ben, form="posix", via="page")
+            reveal(leaf, Actor(house.ben), form="posix", via="page")
     calls = len(sts.calls)
     house.work()
     assert len(sts.calls) == calls
@@ -184,14 +185,14 @@ def test_what_was_lost_opens_nothing_before_its_part_comes(house, hub, leaves, s
 
 
 def change_role_to_auditor(house):
-    change_role(house.ben, Role.AUDITOR, house.ada)
+    change_role(house.ben, Role.AUDITOR, Actor(house.ada))
 
 
 def test_many_that_lose_their_right_are_over_in_parts(house, leaves, change, monkeypatch):
     monkeypatch.setattr(parts, "MARKED_AT_ONCE", FEW)
-    start_sessions(leaves, house.ben)
+    start_sessions(leaves, Actor(house.ben))
     with CaptureQueriesContext(connection) as run:
-        change(remove_member, house.ben, house.ada)
+        change(remove_member, house.ben, Actor(house.ada))
     ended = [
         each["sql"]
         for each in run

@@ -9,6 +9,7 @@ from django.test import Client
 
 from bench import large_team, routes
 from sessions.activations.start_stop import start_session
+from sessions.actors import Actor, NamedActor
 from sessions.ledger.events.people import MemberRemoved, MemberSuspended
 from sessions.locks.authority import lock_team
 from sessions.models import Event, Role
@@ -22,8 +23,8 @@ from tests.races import Aside, wait_for_waiting
 # A request that has not come to the lock by then comes behind the end, which is no worse.
 MOMENT_SECONDS = 0.1
 ENDS = {
-    MemberRemoved.tag: lambda ann, admin: remove_member(ann, "ada", admin.user),
-    MemberSuspended.tag: lambda ann, admin: disable_member(ann, "ada", admin.user),
+    MemberRemoved.tag: lambda ann, admin: remove_member(ann, NamedActor("ada"), admin.user),
+    MemberSuspended.tag: lambda ann, admin: disable_member(ann, NamedActor("ada"), admin.user),
 }
 
 
@@ -32,7 +33,9 @@ def request_by(member, ask, team):
     headers, client = dict(ask.headers), Client()
     kind, body = "application/json", ask.body(team)
     if ask.is_api:
-        headers["Authorization"] = f"Bearer {create_token(member, 'tests', 'tests').reveal()}"
+        headers["Authorization"] = (
+            f"Bearer {create_token(member, 'tests', NamedActor('tests')).reveal()}"
+        )
     else:
         client, kind = browser_of(member), "application/x-www-form-urlencoded"
         body = urlencode(ask.data(team), doseq=True)
@@ -50,8 +53,10 @@ def test_nobody_acts_behind_their_end_by_whatever_route(transactional_db, sts, s
     for number, ask in enumerate(asks):
         with subtests.test(ask.name):
             request_limits.forget()
-            ann = add_member(here, create_person(f"ann-{number}", None), Role.ADMIN, "tests")
-            start_session(team.session, ann)
+            ann = add_member(
+                here, create_person(f"ann-{number}", None), Role.ADMIN, NamedActor("tests")
+            )
+            start_session(team.session, Actor(ann))
             send = request_by(ann, ask, team)
             with transaction.atomic():
                 lock_team(here.pk)

@@ -20,12 +20,13 @@ from django.db import connection
 from django.test import Client
 from django.urls import reverse
 
+from sessions.actors import Actor, NamedActor
 from sessions.db.clock import database_now
 from sessions.maintenance.reseal import reseal_all
 from sessions.models import Role, User
 from sessions.people.invitations import invite
 from sessions.people.memberships import set_person_active
-from sessions.people.tokens import member_of_token
+from sessions.people.tokens import actor_of_token
 from sessions.tasks import sweep_now
 from tests.house import PASSWORD
 
@@ -301,7 +302,7 @@ def test_with_mail_settings_a_link_gives_a_new_password_once(house, mailing):
     assert client.post(form, words).status_code == 302
     assert log_in(Client(), password="another horse entirely").status_code == 302
     assert "invalid link" in Client().get(link, follow=True).content.decode().lower()
-    assert member_of_token(secret) is None
+    assert actor_of_token(secret) is None
 
 
 def test_an_address_resets_no_password_until_its_link_was_opened(house, mailing):
@@ -368,8 +369,8 @@ def new_password(house):
 
 
 def suspended_and_back(house):
-    set_person_active(house.ben.user, False, "manage.py")
-    set_person_active(house.ben.user, True, "manage.py")
+    set_person_active(house.ben.user, False, NamedActor("manage.py"))
+    set_person_active(house.ben.user, True, NamedActor("manage.py"))
     house.ben.user.refresh_from_db()
 
 
@@ -413,7 +414,7 @@ def test_without_mail_settings_no_address_is_changed(house):
 
 
 def test_who_signs_up_by_invitation_is_sent_a_link_to_verify(house, mailing):
-    _, code = invite(house.ada, Role.MEMBER)
+    _, code = invite(Actor(house.ada), Role.MEMBER)
     guest = Client()
     guest.post(reverse("join"), {"code": code.reveal()})
     words = {"username": "gil", "email": "gil@team.example", "password1": PASSWORD}

@@ -132,7 +132,7 @@ def test_a_form_with_files_is_refused_as_an_object(tool):
     [(OperationalError("gone"), 503, "unavailable"), (ValueError("with a secret"), 500, "error")],
 )
 @pytest.mark.parametrize(
-    "where", ["sessions.api.base.member_of_token", "sessions.api.sessions.view_of_team"]
+    "where", ["sessions.api.base.actor_of_token", "sessions.api.sessions.view_of_team"]
 )
 def test_an_error_in_a_view_shows_nothing_of_itself(tool, monkeypatch, where, error, status, code):
     def fail(*arguments, **options):

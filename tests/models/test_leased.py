@@ -4,6 +4,7 @@ from datetime import timedelta
 
 import pytest
 
+from sessions.actors import Actor
 from sessions.db.clock import database_now
 from sessions.models import Approval, Credential, Move, Problem
 from sessions.roots.key_rotation import ask_rotation
@@ -24,7 +25,7 @@ def row(house, request):
         case "approval":
             return _approval(house, "one")
         case "key rotation":
-            return ask_rotation(house.root, house.ada)
+            return ask_rotation(house.root, Actor(house.ada))
         case "move":
             return Move.objects.create(team=house.team, of=100, created_at=now)
 

@@ -18,6 +18,7 @@ from django.db import connection
 from django.urls import reverse
 
 from chainweb.identity import parse_group_map
+from sessions.actors import Actor, NamedActor
 from sessions.db.clock import database_now
 from sessions.ledger.events.people import MemberAdded, MemberRemoved
 from sessions.login.adapters import ASKED_AT_KEY
@@ -108,7 +109,7 @@ def test_without_a_map_people_come_in_by_invitation_alone(house, openid, connect
     openid.person("grace")
     grace = person("grace")
     assert "Accounts need an invitation" in grace.come_in().content.decode()
-    _, code = invite(house.ada, Role.AUDITOR)
+    _, code = invite(Actor(house.ada), Role.AUDITOR)
     grace.client.post(reverse("join"), {"code": code.reveal()})
     grace.come_in()
     assert role_of("grace") == "auditor"
@@ -124,7 +125,7 @@ def test_a_membership_made_by_hand_is_left_alone_by_the_groups(house, openid, co
     grace.come_in()
     by_hand = Membership.objects.get(user__username="grace")
     Membership.objects.filter(pk=by_hand.pk).update(from_sso=False)
-    change_role(by_hand, Role.AUDITOR, "ada")
+    change_role(by_hand, Role.AUDITOR, NamedActor("ada"))
     grace.come_in()
     assert role_of("grace") == "auditor"
 
@@ -263,7 +264,7 @@ def test_whom_an_admin_removed_or_suspended_no_log_in_brings_back(house, openid,
     grace = person("grace")
     grace.come_in()
     user = User.objects.get(username="grace")
-    remove_member(Membership.objects.get(user=user), "ada")
+    remove_member(Membership.objects.get(user=user), NamedActor("ada"))
     grace.come_in()
     assert not Membership.objects.filter(user=user).exists()
     # Nor does another account for the same person at the provider.
@@ -277,7 +278,7 @@ def test_whom_an_admin_removed_or_suspended_no_log_in_brings_back(house, openid,
     openid.person("hal", groups=["aws-users"])
     hal = person("hal")
     hal.come_in()
-    disable_member(Membership.objects.get(user__username="hal"), "ada")
+    disable_member(Membership.objects.get(user__username="hal"), NamedActor("ada"))
     for groups in ([], ["aws-admins"]):
         openid.person("hal", groups=groups)
         hal.come_in()

@@ -7,6 +7,7 @@ import pytest
 from django.test import Client
 from django.urls import reverse
 
+from sessions.actors import Actor, NamedActor
 from sessions.db.clock import database_now
 from sessions.exceptions import Refused
 from sessions.ledger.events.people import InvitationAccepted, InvitationCreated
@@ -93,7 +94,7 @@ def test_of_two_who_hold_the_link_the_second_gets_no_account(house):
 
 
 def test_the_code_is_stored_as_a_hash_alone_and_is_in_no_event(house):
-    invitation, code = invite(house.ada, Role.MEMBER)
+    invitation, code = invite(Actor(house.ada), Role.MEMBER)
     stored = " ".join(
         str(value) for value in Invitation.objects.values_list().get(pk=invitation.pk)
     )
@@ -104,13 +105,13 @@ def test_the_code_is_stored_as_a_hash_alone_and_is_in_no_event(house):
 
 
 def test_an_expired_a_withdrawn_and_an_unknown_code_get_one_answer(house):
-    expired, expired_code = invite(house.ada, Role.MEMBER)
+    expired, expired_code = invite(Actor(house.ada), Role.MEMBER)
     Invitation.objects.filter(pk=expired.pk).update(
         expires_at=database_now() - timedelta(seconds=1)
     )
-    withdrawn, withdrawn_code = invite(house.ada, Role.MEMBER)
-    assert revoke_invitation(withdrawn, "ada")
-    assert not revoke_invitation(withdrawn, "ada")
+    withdrawn, withdrawn_code = invite(Actor(house.ada), Role.MEMBER)
+    assert revoke_invitation(withdrawn, NamedActor("ada"))
+    assert not revoke_invitation(withdrawn, NamedActor("ada"))
     pages = set()
     for code in (expired_code.reveal(), withdrawn_code.reveal(), "nonsense"):
         page = show(Client(), code)
@@ -122,10 +123,10 @@ def test_an_expired_a_withdrawn_and_an_unknown_code_get_one_answer(house):
 
 
 def test_a_link_changes_no_members_role_and_stays_good(house):
-    invitation, _ = invite(house.ada, Role.ADMIN)
+    invitation, _ = invite(Actor(house.ada), Role.ADMIN)
     with pytest.raises(Refused, match="already"):
         accept_invitation(invitation, house.ben.user)
-    disable_member(house.bea, actor="ada")
+    disable_member(house.bea, actor=NamedActor("ada"))
     with pytest.raises(Refused):
         accept_invitation(invitation, house.bea.user)
     invitation.refresh_from_db()

@@ -10,6 +10,7 @@ from django.db import IntegrityError, connection, transaction
 from django.test import Client
 from django.urls import reverse
 
+from sessions.actors import Actor, NamedActor
 from sessions.exceptions import Refused
 from sessions.models import Membership, Role, Team, User
 from sessions.people.invitations import invite
@@ -69,12 +70,12 @@ def test_a_person_or_team_made_meanwhile_is_refused_in_words(house):
     with pytest.raises(Refused, match="'ada' already"):
         create_person("ADA", Secret(PASSWORD))
     with pytest.raises(Refused, match="'platform' already"):
-        create_team("PLATFORM", "Platform", "tests")
+        create_team("PLATFORM", "Platform", NamedActor("tests"))
     assert not User.objects.filter(username="ADA").exists()
 
 
 def test_who_signs_up_by_invitation_gets_no_name_that_another_has(house):
-    _, code = invite(house.ada, Role.MEMBER)
+    _, code = invite(Actor(house.ada), Role.MEMBER)
     guest = Client()
     guest.post(reverse("join"), {"code": code.reveal()})
     for name in ("BEN", "ｂen", "Worker"):
@@ -88,7 +89,10 @@ def test_who_signs_up_by_invitation_gets_no_name_that_another_has(house):
     ("make", "names"),
     [
         (lambda name: create_person(name, None), ["alice", "Alice", "ALICE", "aLICE"]),
-        (lambda name: create_team(name, name, "tests"), ["acme", "Acme", "ACME", "aCME"]),
+        (
+            lambda name: create_team(name, name, NamedActor("tests")),
+            ["acme", "Acme", "ACME", "aCME"],
+        ),
     ],
 )
 def test_of_four_at_once_one_gets_the_name_and_the_others_a_refusal(make, names):

@@ -11,6 +11,7 @@ from django.db import connection, connections
 
 from sessions import ledger
 from sessions.activations.status import Status
+from sessions.actors import Actor, NamedActor
 from sessions.catalog.access import delete_group, save_group, set_access
 from sessions.catalog.audiences import Access, Audience
 from sessions.credentials.needs import needs_of
@@ -49,7 +50,7 @@ from sessions.people.memberships import (
     set_person_active,
 )
 from sessions.people.people import add_member
-from sessions.people.tokens import member_of_token
+from sessions.people.tokens import actor_of_token
 from sessions.permissions import Action, can, cut_off, is_dead
 from tests.house import House
 
@@ -72,10 +73,10 @@ def test_a_removed_member_loses_activations_tokens_and_every_right_at_once(house
     [leaf] = house.chain(1)
     running(house, leaf, house.ben)
     secret = house.token(house.ben)
-    remove_member(house.ben, actor="ada", successor=house.ada.user)
+    remove_member(house.ben, actor=NamedActor("ada"), successor=house.ada.user)
     assert not Activation.objects.exists()
     assert not Credential.objects.filter(level__gt=0).exists()
-    assert member_of_token(secret) is None
+    assert actor_of_token(secret) is None
     kinds = [event.kind for event in house.events()[-3:]]
     assert kinds == [MemberRemoved.tag, TokenRevoked.tag, SessionStopped.tag]
     assert house.events(MemberRemoved)[0].data["member"] == "ben"
@@ -86,13 +87,13 @@ def test_what_others_share_with_a_removed_member_goes_on(house):
     [leaf] = house.chain(1, name="team")
     running(house, leaf, house.ben)
     running(house, leaf, house.bea)
-    remove_member(house.ben, actor="ada")
+    remove_member(house.ben, actor=NamedActor("ada"))
     assert house.state(leaf, house.bea).status is Status.ACTIVE
 
 
 def test_a_removed_members_sessions_stay_and_the_admin_answers_for_them(house):
     [leaf] = house.chain(1, member=house.ben)
-    remove_member(house.ben, actor="ada", successor=house.ada.user)
+    remove_member(house.ben, actor=NamedActor("ada"), successor=house.ada.user)
     assert AssumerLink.objects.get(pk=leaf.pk).author == house.ada.user
     assert house.events(MemberRemoved)[0].data["sessions_handed_over"] == [leaf.alias]
     running(house, leaf, house.bea)
@@ -101,7 +102,7 @@ def test_a_removed_members_sessions_stay_and_the_admin_answers_for_them(house):
 def test_without_a_successor_the_removed_members_links_carry_nothing(house, sts):
     first, second = house.chain(2, member=house.ben)
     running(house, second, house.bea)
-    remove_member(house.ben, actor="ada")
+    remove_member(house.ben, actor=NamedActor("ada"))
     assert [each.alias for each in cut_off_sessions(house.team)] == [first.alias, second.alias]
     assert not Activation.objects.exists()
     sts.calls.clear()
@@ -113,14 +114,14 @@ def test_without_a_successor_the_removed_members_links_carry_nothing(house, sts)
 
 def test_a_team_keeps_an_admin(house):
     for act in (
-        lambda: remove_member(house.ada, actor="ada"),
-        lambda: disable_member(house.ada, actor="ada"),
-        lambda: change_role(house.ada, Role.MEMBER, actor="ada"),
+        lambda: remove_member(house.ada, actor=NamedActor("ada")),
+        lambda: disable_member(house.ada, actor=NamedActor("ada")),
+        lambda: change_role(house.ada, Role.MEMBER, actor=NamedActor("ada")),
     ):
         with pytest.raises(Refused, match="without an admin"):
             act()
-    change_role(house.bea, Role.ADMIN, actor="ada")
-    change_role(house.ada, Role.MEMBER, actor="bea")
+    change_role(house.bea, Role.ADMIN, actor=NamedActor("ada"))
+    change_role(house.ada, Role.MEMBER, actor=NamedActor("bea"))
     assert Membership.objects.get(pk=house.ada.pk).role == Role.MEMBER
 
 
@@ -128,25 +129,25 @@ def test_who_is_shut_out_has_nothing_minted_and_is_let_in_again(house, sts):
     [leaf] = house.chain(1)
     running(house, leaf, house.ben)
     secret = house.token(house.ben)
-    disable_member(house.ben, actor="ada")
+    disable_member(house.ben, actor=NamedActor("ada"))
     assert not Activation.objects.exists()
-    assert member_of_token(secret) is None
-    enable_member(house.ben, actor="ada")
+    assert actor_of_token(secret) is None
+    enable_member(house.ben, actor=NamedActor("ada"))
     assert [e.kind for e in house.events()][-1] == MemberReinstated.tag
-    assert member_of_token(secret) is None
+    assert actor_of_token(secret) is None
     house.ben.user.refresh_from_db()  # as another log-in reads it
-    assert member_of_token(house.token(house.ben)) is not None
+    assert actor_of_token(house.token(house.ben)) is not None
 
 
 def test_the_operators_switch_ends_what_runs_in_every_team(house):
     [leaf] = house.chain(1)
     running(house, leaf, house.ben)
     secret = house.token(house.ben)
-    set_person_active(house.ben.user, False, actor="manage.py")
+    set_person_active(house.ben.user, False, actor=NamedActor("manage.py"))
     assert not Activation.objects.exists()
-    assert member_of_token(secret) is None
-    set_person_active(house.ben.user, True, actor="manage.py")
-    assert member_of_token(secret) is None
+    assert actor_of_token(secret) is None
+    set_person_active(house.ben.user, True, actor=NamedActor("manage.py"))
+    assert actor_of_token(secret) is None
     assert [event.data["reason"] for event in house.events(TokenRevoked)] == ["suspended"]
 
 
@@ -172,27 +173,27 @@ def test_who_becomes_an_auditor_keeps_nothing_running_and_no_token(house):
     [leaf] = house.chain(1)
     running(house, leaf, house.ben)
     secret = house.token(house.ben)
-    change_role(house.ben, Role.AUDITOR, actor="ada", successor=house.ada.user)
+    change_role(house.ben, Role.AUDITOR, actor=NamedActor("ada"), successor=house.ada.user)
     assert not Activation.objects.exists()
-    change_role(house.ben, Role.MEMBER, actor="ada")
-    assert member_of_token(secret) is None
+    change_role(house.ben, Role.MEMBER, actor=NamedActor("ada"))
+    assert actor_of_token(secret) is None
 
 
 def test_an_admin_who_goes_leaves_no_invitation_behind(house):
     carl = house.person("carl", Role.ADMIN)
-    invitation, _ = invite(carl, Role.ADMIN)
-    remove_member(carl, actor="ada")
+    invitation, _ = invite(Actor(carl), Role.ADMIN)
+    remove_member(carl, actor=NamedActor("ada"))
     invitation.refresh_from_db()
     assert invitation.ended_at is not None
 
 
 def test_a_disabled_admin_leaves_no_invitation_behind(house):
     carl = house.person("carl", Role.ADMIN)
-    _, code = invite(carl, Role.ADMIN)
-    set_person_active(carl.user, False, actor="manage.py")
+    _, code = invite(Actor(carl), Role.ADMIN)
+    set_person_active(carl.user, False, actor=NamedActor("manage.py"))
     assert invitation_by_code(code) is None
     assert house.events(InvitationRevoked)[-1].actor == "manage.py"
-    set_person_active(carl.user, True, actor="manage.py")
+    set_person_active(carl.user, True, actor=NamedActor("manage.py"))
     assert invitation_by_code(code) is None
 
 
@@ -203,16 +204,16 @@ def test_who_has_lost_the_right_to_invite_meanwhile_invites_nobody(house):
     """
     carl = house.person("carl", Role.ADMIN)
     asked_before = Membership.objects.select_related("user", "team").get(pk=carl.pk)
-    change_role(carl, Role.MEMBER, actor="ada")
+    change_role(carl, Role.MEMBER, actor=NamedActor("ada"))
     with pytest.raises(Refused):
-        invite(asked_before, Role.ADMIN)
+        invite(Actor(asked_before), Role.ADMIN)
     assert not house.events(InvitationCreated)
 
 
 def test_changing_nothing_writes_nothing(house):
     lines = len(house.events())
-    change_role(house.ben, Role.MEMBER, actor="ada")
-    enable_member(house.ben, actor="ada")
+    change_role(house.ben, Role.MEMBER, actor=NamedActor("ada"))
+    enable_member(house.ben, actor=NamedActor("ada"))
     assert len(house.events()) == lines
 
 
@@ -221,22 +222,22 @@ def test_changing_nothing_writes_nothing(house):
 
 def test_a_session_is_open_to_those_who_are_named_and_to_their_groups(house):
     [leaf] = house.chain(1)
-    group = save_group(house.ada, "On call", [house.bea])
-    set_access(leaf, Access(only(groups=[group]), EVERYONE), actor="ada")
-    assert can(house.bea, Action.START, leaf)
-    assert not can(house.ben, Action.START, leaf)
-    assert not can(house.ada, Action.START, leaf)
-    assert can(house.ben, Action.VIEW, leaf)
-    set_access(leaf, Access(only(house.ben), EVERYONE), actor="ada")
-    assert can(house.ben, Action.TAKE_CREDENTIALS, leaf)
-    assert not can(house.bea, Action.TAKE_CREDENTIALS, leaf)
+    group = save_group(Actor(house.ada), "On call", [house.bea])
+    set_access(leaf, Access(only(groups=[group]), EVERYONE), actor=NamedActor("ada"))
+    assert can(Actor(house.bea), Action.START, leaf)
+    assert not can(Actor(house.ben), Action.START, leaf)
+    assert not can(Actor(house.ada), Action.START, leaf)
+    assert can(Actor(house.ben), Action.VIEW, leaf)
+    set_access(leaf, Access(only(house.ben), EVERYONE), actor=NamedActor("ada"))
+    assert can(Actor(house.ben), Action.TAKE_CREDENTIALS, leaf)
+    assert not can(Actor(house.bea), Action.TAKE_CREDENTIALS, leaf)
 
 
 def test_to_assume_from_a_session_is_a_right_of_its_own(house):
     [hub] = house.chain(1)
-    set_access(hub, Access(EVERYONE, only(house.ben)), actor="ada")
-    assert can(house.bea, Action.START, hub)
-    assert not can(house.bea, Action.USE_AS_ASSUMER, hub)
+    set_access(hub, Access(EVERYONE, only(house.ben)), actor=NamedActor("ada"))
+    assert can(Actor(house.bea), Action.START, hub)
+    assert not can(Actor(house.bea), Action.USE_AS_ASSUMER, hub)
     with pytest.raises(Refused):
         house.chained("Hers", hub, member=house.bea)
     leaf = house.chained("His", hub, member=house.ben)
@@ -247,7 +248,7 @@ def test_closing_a_session_ends_what_runs_for_those_who_lose_it_alone(house):
     [leaf] = house.chain(1)
     running(house, leaf, house.ben)
     running(house, leaf, house.bea)
-    set_access(leaf, Access(only(house.bea), EVERYONE), actor="ada")
+    set_access(leaf, Access(only(house.bea), EVERYONE), actor=NamedActor("ada"))
     assert [a.user for a in Activation.objects.all()] == [house.bea.user]
     assert house.state(leaf, house.bea).status is Status.ACTIVE
     [event] = house.events(AccessChanged)
@@ -256,13 +257,13 @@ def test_closing_a_session_ends_what_runs_for_those_who_lose_it_alone(house):
 
 def test_who_leaves_a_group_loses_what_it_opened(house):
     [leaf] = house.chain(1)
-    group = save_group(house.ada, "On call", [house.ben, house.bea])
-    set_access(leaf, Access(only(groups=[group]), EVERYONE), actor="ada")
+    group = save_group(Actor(house.ada), "On call", [house.ben, house.bea])
+    set_access(leaf, Access(only(groups=[group]), EVERYONE), actor=NamedActor("ada"))
     running(house, leaf, house.ben)
-    save_group(house.ada, "On call", [house.bea], group)
+    save_group(Actor(house.ada), "On call", [house.bea], group)
     assert not Activation.objects.exists()
     running(house, leaf, house.bea)
-    delete_group(group, actor="ada")
+    delete_group(group, actor=NamedActor("ada"))
     assert not Activation.objects.exists()
 
 
@@ -271,7 +272,7 @@ def test_an_author_who_loses_the_assumer_takes_the_chain_below_with_them(house, 
     leaf = house.chained("His", hub, member=house.ben)
     below = house.chained("Below", leaf, member=house.bea)
     running(house, below, house.bea)
-    set_access(hub, Access(EVERYONE, only(house.bea)), actor="ada")
+    set_access(hub, Access(EVERYONE, only(house.bea)), actor=NamedActor("ada"))
     assert house.events(AccessChanged)[0].data["cut_off"] == ["His"]
     assert not Activation.objects.exists()
     assert is_dead(below)
@@ -303,23 +304,23 @@ def test_people_and_groups_of_another_team_are_refused(house, sts):
     other = House(sts, "other")
     [leaf] = house.chain(1)
     with pytest.raises(Refused):
-        set_access(leaf, Access(only(other.ben), EVERYONE), actor="ada")
+        set_access(leaf, Access(only(other.ben), EVERYONE), actor=NamedActor("ada"))
     with pytest.raises(Refused):
-        save_group(house.ada, "Mixed", [other.ben])
+        save_group(Actor(house.ada), "Mixed", [other.ben])
 
 
 def test_two_groups_of_a_team_are_not_called_the_same(house):
-    save_group(house.ada, "On call", [])
+    save_group(Actor(house.ada), "On call", [])
     with pytest.raises(Refused, match="already"):
-        save_group(house.ada, "ON CALL", [])
+        save_group(Actor(house.ada), "ON CALL", [])
 
 
 def test_who_comes_back_finds_no_grant_of_before(house):
     [leaf] = house.chain(1)
-    set_access(leaf, Access(only(house.ben), EVERYONE), actor="ada")
-    remove_member(house.ben, actor="ada")
-    back = add_member(house.team, house.ben.user, Role.MEMBER, actor="ada")
-    assert not can(back, Action.START, leaf)
+    set_access(leaf, Access(only(house.ben), EVERYONE), actor=NamedActor("ada"))
+    remove_member(house.ben, actor=NamedActor("ada"))
+    back = add_member(house.team, house.ben.user, Role.MEMBER, actor=NamedActor("ada"))
+    assert not can(Actor(back), Action.START, leaf)
 
 
 # --- what they still hold -------------------------------------------------------------------------
@@ -328,8 +329,8 @@ def test_who_comes_back_finds_no_grant_of_before(house):
 def test_the_exposure_list_says_what_a_removed_member_holds_until_when(house):
     [leaf] = house.chain(1)
     running(house, leaf, house.ben)
-    taken = reveal(leaf, house.ben, form="process", via="page")
-    remove_member(house.ben, actor="ada")
+    taken = reveal(leaf, Actor(house.ben), form="process", via="page")
+    remove_member(house.ben, actor=NamedActor("ada"))
     [held] = held_by(house.team.pk, "ben")
     assert held.access_key_id == taken.access_key_id
     assert held.session_alias == leaf.alias
@@ -342,9 +343,9 @@ def test_the_exposure_list_says_what_a_removed_member_holds_until_when(house):
 def test_reveal_finds_nothing_after_the_commit_of_a_removal(house):
     [leaf] = house.chain(1)
     running(house, leaf, house.ben)
-    remove_member(house.ben, actor="ada")
+    remove_member(house.ben, actor=NamedActor("ada"))
     with pytest.raises(NotReady):
-        reveal(leaf, house.ben, form="process", via="page")
+        reveal(leaf, Actor(house.ben), form="process", via="page")
 
 
 # --- the race -------------------------------------------------------------------------------------
@@ -378,7 +379,7 @@ def test_after_the_commit_of_a_revoke_no_worker_mints_for_its_person(lasting_hou
         deadline = time.monotonic() + 30
         while not house.events(CredentialMinted) and time.monotonic() < deadline:
             time.sleep(0.01)
-        remove_member(house.ben, actor="ada")
+        remove_member(house.ben, actor=NamedActor("ada"))
         time.sleep(1)
     finally:
         stop.set()
@@ -400,7 +401,7 @@ def test_what_is_cut_off_is_found_by_indexes_as_by_looking_at_every_link(house, 
     other = House(sts, "other")
     carl, dan = house.person("carl", Role.MEMBER), house.person("dan", Role.MEMBER)
     hugo = house.person("hugo", Role.MEMBER)
-    group = save_group(house.ada, "Crew", [house.bea])
+    group = save_group(Actor(house.ada), "Crew", [house.bea])
     authors = [house.ada, house.ben, house.bea, house.eve, carl, dan, hugo, other.ben, None]
     for at, author in enumerate(authors):
         for kind in ("open", "closed", "granted", "group"):

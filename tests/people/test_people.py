@@ -5,6 +5,7 @@ from django.db import IntegrityError, transaction
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from sessions.actors import NamedActor
 from sessions.aws.names import aws_name_from, validate_role_session_name
 from sessions.exceptions import Refused
 from sessions.ledger.events.people import MemberRenamed
@@ -91,7 +92,7 @@ def test_nobody_is_called_like_the_ledgers_own_actors(db, name):
 
 
 def test_a_name_is_changed_in_every_team_and_the_old_one_is_kept(house):
-    rename_in_cloudtrail(house.ben, "ben.jones", actor="ada")
+    rename_in_cloudtrail(house.ben, "ben.jones", actor=NamedActor("ada"))
     assert User.objects.get(pk=house.ben.user_id).aws_name == "ben.jones"
     old, new = AwsName.objects.get(key="ben"), AwsName.objects.get(key="ben.jones")
     assert (old.person_id, new.person_id) == (house.ben.user_id, house.ben.user_id)
@@ -106,35 +107,35 @@ def test_a_name_is_changed_in_every_team_and_the_old_one_is_kept(house):
 
 
 def test_a_persons_name_is_never_given_again_even_after_removal(house):
-    rename_in_cloudtrail(house.ben, "ben.jones", actor="ada")
+    rename_in_cloudtrail(house.ben, "ben.jones", actor=NamedActor("ada"))
     with pytest.raises(Refused, match="another person's"):
-        rename_in_cloudtrail(house.bea, "BEN", actor="ada")
-    remove_member(house.ben, actor="ada")
+        rename_in_cloudtrail(house.bea, "BEN", actor=NamedActor("ada"))
+    remove_member(house.ben, actor=NamedActor("ada"))
     User.objects.filter(pk=house.ben.user_id).delete()
     for name in ("ben", "ben.jones"):
         with pytest.raises(Refused, match="another person's"):
-            rename_in_cloudtrail(house.bea, name, actor="ada")
+            rename_in_cloudtrail(house.bea, name, actor=NamedActor("ada"))
     assert create_person("ben", None).aws_name == "ben-2"
 
 
 def test_a_person_may_have_their_own_old_name_back(house):
-    rename_in_cloudtrail(house.ben, "ben.jones", actor="ada")
+    rename_in_cloudtrail(house.ben, "ben.jones", actor=NamedActor("ada"))
     house.ben.user.refresh_from_db()
-    rename_in_cloudtrail(house.ben, "ben", actor="ada")
+    rename_in_cloudtrail(house.ben, "ben", actor=NamedActor("ada"))
     assert AwsName.objects.get(key="ben").held_until is None
 
 
 @pytest.mark.parametrize("name", ["", "b", "bén", "ben\n", "a" * 33, "ben jones"])
 def test_an_illegal_name_is_refused(house, name):
     with pytest.raises(Refused):
-        rename_in_cloudtrail(house.ben, name, actor="ada")
+        rename_in_cloudtrail(house.ben, name, actor=NamedActor("ada"))
 
 
 def test_what_is_active_moves_to_the_new_name_by_itself(house, sts):
     [leaf] = house.chain(1)
     house.start(leaf)
     house.work()
-    rename_in_cloudtrail(house.ben, "ben.jones", actor="ada")
+    rename_in_cloudtrail(house.ben, "ben.jones", actor=NamedActor("ada"))
     house.work()
     assert sts.calls[-1]["role_session_name"] == "ben.jones"
 
@@ -145,6 +146,6 @@ def test_the_admin_of_one_team_renames_in_the_ledger_of_all(house, sts):
     other = House(sts, "other")
     from sessions.people.people import add_member
 
-    add_member(other.team, house.ben.user, Role.MEMBER, actor="tests")
-    rename_in_cloudtrail(house.ben, "ben.jones", actor="ada")
+    add_member(other.team, house.ben.user, Role.MEMBER, actor=NamedActor("tests"))
+    rename_in_cloudtrail(house.ben, "ben.jones", actor=NamedActor("ada"))
     assert len(other.events(MemberRenamed)) == 1

@@ -16,6 +16,7 @@ from django.test import Client
 from django.urls import reverse
 
 from chainweb.identity import oidc_provider, parse_group_map
+from sessions.actors import Actor, NamedActor
 from sessions.catalog.access import set_access
 from sessions.catalog.audiences import Access, Audience
 from sessions.db.clock import database_now
@@ -43,7 +44,7 @@ from sessions.people.memberships import (
 )
 from sessions.people.people import add_member, create_person, create_team, rename_in_cloudtrail
 from sessions.people.removals import readmit, remember_removal, removals_of
-from sessions.people.tokens import create_token, member_of_token
+from sessions.people.tokens import actor_of_token, create_token
 from sessions.permissions import GroupsTooOld
 from sessions.secret import Secret
 from tests.api.test_sessions import Api
@@ -111,7 +112,7 @@ def test_another_teams_pages_stay_missing_and_a_suspended_one_too(house, gina, s
     browser = browser_of(gina)
     assert browser.get(reverse("session_list", args=["other"])).status_code == 404
     assert browser.get(reverse("session", args=[other.root.pk])).status_code == 404
-    disable_member(house.ben, "ada")
+    disable_member(house.ben, NamedActor("ada"))
     assert house.browser(house.ben).get(reverse("session_list", args=["platform"])).status_code in {
         302,
         404,
@@ -119,7 +120,7 @@ def test_another_teams_pages_stay_missing_and_a_suspended_one_too(house, gina, s
 
 
 def test_a_token_of_whose_groups_are_old_opens_nothing_and_says_why(house, gina):
-    secret = create_token(gina, "laptop", "gina")
+    secret = create_token(gina, "laptop", NamedActor("gina"))
     [leaf] = house.chain(1)
     read_groups(gina, 25)
     for method, path in (
@@ -131,9 +132,9 @@ def test_a_token_of_whose_groups_are_old_opens_nothing_and_says_why(house, gina)
         assert (answer.status_code, answer.json()["code"]) == (403, "groups_too_old")
         assert "Log in again by single sign-on" in answer.json()["message"]
     with pytest.raises(GroupsTooOld):
-        member_of_token(secret)
+        actor_of_token(secret)
     with pytest.raises(Refused):
-        create_token(gina, "another", "gina")
+        create_token(gina, "another", NamedActor("gina"))
     with pytest.raises(CommandError, match="Log in again by single sign-on"):
         call_command("token", "gina", team="platform", name="another")
     follow_groups(gina.user, {"users"}, MAP)
@@ -163,7 +164,7 @@ def test_others_go_on_and_a_change_of_access_ends_nothing_of_theirs(house, gina)
         house.start(leaf, member)
     read_groups(gina, 25)
     everyone = Access(Audience(), Audience())
-    set_access(leaf, everyone, "ada")
+    set_access(leaf, everyone, NamedActor("ada"))
     house.work()
     assert house.state(leaf, house.ben).status == "active"
     assert Activation.objects.count() == 2
@@ -182,12 +183,12 @@ def test_the_last_admin_whose_groups_are_fresh_stays(house, gina):
     follow_groups(gina.user, {"admins"}, MAP)
     read_groups(gina, 25)
     with pytest.raises(Refused):
-        remove_member(house.ada, "ada")
+        remove_member(house.ada, NamedActor("ada"))
 
 
 def test_setup_makes_a_member_by_groups_one_by_hand(house, gina):
     read_groups(gina, 25)
-    add_member(house.team, gina.user, Role.ADMIN, actor="setup")
+    add_member(house.team, gina.user, Role.ADMIN, actor=NamedActor("setup"))
     assert browser_of(gina).get(reverse("session_list", args=["platform"])).status_code == 200
 
 
@@ -195,12 +196,12 @@ def test_setup_makes_a_member_by_groups_one_by_hand(house, gina):
 
 
 def test_a_removal_by_an_admin_outlasts_every_log_in_with_groups(house, gina):
-    remove_member(gina, "ada")
+    remove_member(gina, NamedActor("ada"))
     follow_groups(gina.user, {"users", "admins"}, MAP)
     assert not Membership.objects.filter(user=gina.user).exists()
     removal = removals_of(house.team).get()
     assert (removal.user, removal.by) == (gina.user, "ada")
-    readmit(removal, house.ada)
+    readmit(removal, Actor(house.ada))
     follow_groups(gina.user, {"users"}, MAP)
     assert member_of(gina.user).role == Role.MEMBER
     assert house.events(MemberReadmitted)[0].actor == "ada"
@@ -208,13 +209,13 @@ def test_a_removal_by_an_admin_outlasts_every_log_in_with_groups(house, gina):
 
 def test_the_identity_is_remembered_whatever_account_it_goes_to(house, gina):
     SocialAccount.objects.create(user=gina.user, provider="sso", uid="4711", extra_data={})
-    remove_member(gina, "ada")
+    remove_member(gina, NamedActor("ada"))
     SocialAccount.objects.all().delete()
     again = house.person("gina.two", Role.MEMBER).user
     Membership.objects.filter(user=again).delete()
     follow_groups(again, {"users"}, MAP, ("sso", "4711"))
     assert not Membership.objects.filter(user=again).exists()
-    readmit(removals_of(house.team).get(), house.ada)
+    readmit(removals_of(house.team).get(), Actor(house.ada))
     follow_groups(again, {"users"}, MAP, ("sso", "4711"))
     assert Membership.objects.filter(user=again).exists()
 
@@ -242,27 +243,27 @@ def test_groups_that_end_and_come_back_bring_the_person_back(house, gina):
 
 
 def test_a_suspension_outlasts_groups_that_end_and_come_back(house, gina):
-    disable_member(gina, "ada")
+    disable_member(gina, NamedActor("ada"))
     for groups in (set(), {"admins"}):
         follow_groups(gina.user, groups, MAP)
         assert member_of(gina.user).disabled_at
     assert member_of(gina.user).role == Role.ADMIN
-    enable_member(member_of(gina.user), "ada")
+    enable_member(member_of(gina.user), NamedActor("ada"))
     assert not member_of(gina.user).disabled_at
 
 
 def test_a_suspension_made_while_groups_are_read_outlasts_them(house, gina):
     as_read = member_of(gina.user)
-    disable_member(gina, "ada")
-    remove_member(as_read, "sso", by_groups=True)
+    disable_member(gina, NamedActor("ada"))
+    remove_member(as_read, NamedActor("sso"), by_groups=True)
     assert member_of(gina.user).disabled_at
 
 
 def test_who_is_made_a_member_by_hand_while_groups_are_read_is_not_theirs(house, gina):
     as_read = member_of(gina.user)
-    add_member(house.team, gina.user, Role.ADMIN, "setup")
-    change_role(as_read, Role.AUDITOR, "sso", by_groups=True)
-    remove_member(as_read, "sso", by_groups=True)
+    add_member(house.team, gina.user, Role.ADMIN, NamedActor("setup"))
+    change_role(as_read, Role.AUDITOR, NamedActor("sso"), by_groups=True)
+    remove_member(as_read, NamedActor("sso"), by_groups=True)
     assert member_of(gina.user).role == Role.ADMIN
 
 
@@ -273,17 +274,17 @@ def test_a_removal_made_while_groups_are_read_lasts(lasting_house):
         lock_team(team.pk)
         log_in_by_groups = Aside(lambda: follow_groups(user, {"users"}, MAP))
         wait_for_waiting(1)
-        remember_removal(team, user, "ada")
+        remember_removal(team, user, NamedActor("ada"))
     log_in_by_groups.result()
     assert not Membership.objects.filter(user=user).exists()
 
 
 def test_an_invitation_from_before_the_removal_brings_nobody_back(house, gina):
-    early, _ = invite(house.ada, Role.MEMBER)
-    remove_member(gina, "ada")
+    early, _ = invite(Actor(house.ada), Role.MEMBER)
+    remove_member(gina, NamedActor("ada"))
     with pytest.raises(Refused, match="removed from this team after"):
         accept_invitation(early, gina.user)
-    late, _ = invite(house.ada, Role.MEMBER)
+    late, _ = invite(Actor(house.ada), Role.MEMBER)
     accept_invitation(late, gina.user)
     assert not Removal.objects.exists()
     assert not member_of(gina.user).from_sso
@@ -291,8 +292,8 @@ def test_an_invitation_from_before_the_removal_brings_nobody_back(house, gina):
 
 def test_nobody_returns_by_their_own_invitation_with_old_groups(house, gina):
     follow_groups(gina.user, {"admins"}, MAP)
-    invitation, code = invite(member_of(gina.user), Role.ADMIN)
-    _, operators = invite(house.ada, Role.MEMBER)
+    invitation, code = invite(Actor(member_of(gina.user)), Role.ADMIN)
+    _, operators = invite(Actor(house.ada), Role.MEMBER)
     read_groups(gina, 24.1)
     browser = Client()
     assert browser.post(reverse("join"), {"code": code.reveal()}).status_code == 422
@@ -314,7 +315,7 @@ def test_nobody_returns_by_their_own_invitation_with_old_groups(house, gina):
 
 
 def test_an_admin_sees_removals_and_lifts_them_on_the_persons_page(house, gina):
-    remove_member(gina, "ada")
+    remove_member(gina, NamedActor("ada"))
     ada = house.browser(house.ada)
     assert "gina" in ada.get(reverse("people", args=["platform"])).content.decode()
     page = reverse("person", args=["platform", gina.user_id])
@@ -329,9 +330,9 @@ def test_an_admin_sees_removals_and_lifts_them_on_the_persons_page(house, gina):
 
 def test_removals_of_before_the_upgrade_last_as_well(house, gina):
     SocialAccount.objects.create(user=gina.user, provider="sso", uid="4711", extra_data={})
-    remove_member(gina, "ada")
-    remove_member(house.bea, "ada")
-    add_member(house.team, house.bea.user, Role.MEMBER, actor="setup")
+    remove_member(gina, NamedActor("ada"))
+    remove_member(house.bea, NamedActor("ada"))
+    add_member(house.team, house.bea.user, Role.MEMBER, actor=NamedActor("setup"))
     Removal.objects.all().delete()
     migration = import_module("sessions.migrations.0011_off_boarding")
     migration.remember_removals(apps, None)
@@ -362,8 +363,8 @@ def test_a_new_password_revokes_tokens_and_ends_the_other_log_ins(house, monkeyp
         change_by_command(house, here, monkeypatch)
     else:
         change_on_the_page(house, here)
-    assert member_of_token(secret) is None
-    assert member_of_token(others) is not None
+    assert actor_of_token(secret) is None
+    assert actor_of_token(others) is not None
     [event] = house.events(TokenRevoked)
     assert event.data["reason"] == "password changed"
     assert there.get(reverse("account_email")).status_code == 302
@@ -375,7 +376,7 @@ def test_a_log_in_that_strengthens_a_hash_revokes_nothing(house, settings):
     User.objects.filter(pk=house.ben.user_id).update(password=argon2_of(PASSWORD))
     assert log_in(Client()).status_code == 302
     assert User.objects.get(pk=house.ben.user_id).password.startswith("md5$")
-    assert member_of_token(secret) is not None
+    assert actor_of_token(secret) is not None
 
 
 def argon2_of(password):
@@ -386,12 +387,12 @@ def argon2_of(password):
 
 SUSPENSIONS = {
     "operator": (
-        lambda house: set_person_active(house.ben.user, False, "manage.py"),
-        lambda house: set_person_active(house.ben.user, True, "manage.py"),
+        lambda house: set_person_active(house.ben.user, False, NamedActor("manage.py")),
+        lambda house: set_person_active(house.ben.user, True, NamedActor("manage.py")),
     ),
     "admin": (
-        lambda house: disable_member(house.ben, "ada"),
-        lambda house: enable_member(house.ben, "ada"),
+        lambda house: disable_member(house.ben, NamedActor("ada")),
+        lambda house: enable_member(house.ben, NamedActor("ada")),
     ),
 }
 
@@ -405,10 +406,10 @@ def test_a_suspension_ends_tokens_and_log_ins_for_good(house, by):
     suspend(house)
     assert "_auth_user_id" in client.session
     assert client.get(reverse("account_email")).status_code == 302
-    assert member_of_token(secret) is None
+    assert actor_of_token(secret) is None
     reinstate(house)
     assert client.get(reverse("account_email")).status_code == 302
-    assert member_of_token(secret) is None
+    assert actor_of_token(secret) is None
     assert Token.objects.get().revoked_at
     [event] = house.events(TokenRevoked)
     assert event.data["reason"] == "suspended"
@@ -419,15 +420,15 @@ def test_a_suspension_ends_tokens_and_log_ins_for_good(house, by):
 def test_a_log_in_that_was_not_used_while_suspended_is_over_too(house):
     client = Client()
     log_in(client)
-    set_person_active(house.ben.user, False, "manage.py")
-    set_person_active(house.ben.user, True, "manage.py")
+    set_person_active(house.ben.user, False, NamedActor("manage.py"))
+    set_person_active(house.ben.user, True, NamedActor("manage.py"))
     assert client.get(reverse("account_email")).status_code == 302
 
 
 def test_a_new_password_overwrites_no_newer_field_of_the_person(house):
     ben = User.objects.get(pk=house.ben.user_id)
-    rename_in_cloudtrail(house.ben, "benjamin", "ada")
-    set_person_active(house.ben.user, False, "manage.py")
+    rename_in_cloudtrail(house.ben, "benjamin", NamedActor("ada"))
+    set_person_active(house.ben.user, False, NamedActor("manage.py"))
     get_adapter().set_password(ben, NEW)  # saves the whole row
     ben = User.objects.get(pk=ben.pk)
     assert (ben.is_active, ben.log_ins_ended, ben.aws_name) == (False, 1, "benjamin")
@@ -436,14 +437,18 @@ def test_a_new_password_overwrites_no_newer_field_of_the_person(house):
 
 @pytest.mark.django_db(transaction=True)
 def test_no_token_is_made_behind_a_new_password(lasting_house):
-    house, other = lasting_house, create_team("other", "Other", "tests")
-    create_token(add_member(other, house.ben.user, Role.MEMBER, "tests"), "there", "ben")
+    house, other = lasting_house, create_team("other", "Other", NamedActor("tests"))
+    create_token(
+        add_member(other, house.ben.user, Role.MEMBER, NamedActor("tests")),
+        "there",
+        NamedActor("ben"),
+    )
     ben, read_before = User.objects.get(pk=house.ben.user_id), member_in(house)
     ben.set_password(NEW)
     with held_head(other):
         changed = Aside(ben.save)
         wait_for_waiting(1)
-        made = Aside(lambda: create_token(read_before, "late", "ben"))
+        made = Aside(lambda: create_token(read_before, "late", NamedActor("ben")))
         time.sleep(0.3)
     changed.result()
     with suppress(Refused):
@@ -462,7 +467,7 @@ def test_no_secret_is_handed_out_behind_a_new_password(lasting_house):
     with held_head(house.team):
         changed = Aside(ben.save)
         wait_for_waiting(1)
-        revealed = Aside(lambda: reveal(leaf, read_before, form="posix", via="page"))
+        revealed = Aside(lambda: reveal(leaf, Actor(read_before), form="posix", via="page"))
         wait_for_waiting(2)
     changed.result()
     if connection.vendor == "postgresql":  # SQLite lets either in first

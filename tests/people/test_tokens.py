@@ -8,6 +8,7 @@ import pytest
 from django.core.management import CommandError, call_command
 from django.urls import reverse
 
+from sessions.actors import Actor, NamedActor
 from sessions.catalog.deletions import delete_session
 from sessions.db.clock import database_now
 from sessions.exceptions import Refused
@@ -15,7 +16,7 @@ from sessions.ledger.events.people import TokenCreated, TokenRevoked
 from sessions.ledger.events.sessions import PolicyChanged
 from sessions.models import AwsSession, Membership, Role, Scope, Token
 from sessions.people.memberships import change_role, disable_member, remove_member
-from sessions.people.tokens import create_token, member_of_token
+from sessions.people.tokens import actor_of_token, create_token
 from sessions.secret import Secret
 from tests.api.test_sessions import Api
 
@@ -46,13 +47,16 @@ def test_a_token_is_shown_once_and_is_in_the_ledger_without_its_text(house):
 
 def test_who_was_removed_or_made_an_auditor_a_moment_ago_gets_none(house):
     ben, bea = house.ben, house.bea  # as a request has read them before
-    remove_member(Membership.objects.get(pk=ben.pk), "ada")
+    remove_member(Membership.objects.get(pk=ben.pk), NamedActor("ada"))
     change_role(
-        Membership.objects.get(pk=bea.pk), Role.AUDITOR, actor="ada", successor=house.ada.user
+        Membership.objects.get(pk=bea.pk),
+        Role.AUDITOR,
+        actor=NamedActor("ada"),
+        successor=house.ada.user,
     )
     for member in (ben, bea):
         with pytest.raises(Refused):
-            create_token(member, "late", "ada")
+            create_token(member, "late", NamedActor("ada"))
     assert not Token.objects.exists()
 
 
@@ -69,12 +73,12 @@ def test_a_token_is_good_for_its_scopes_alone(house):
         Scope.MANAGE: ("DELETE", f"/sessions/{leaf.pk}", 204),
     }
     for scope in (Scope.READ, Scope.USE, Scope.CREDENTIALS):
-        api = Api(create_token(house.ada, "narrow", "ada", scopes=[scope]))
+        api = Api(create_token(house.ada, "narrow", NamedActor("ada"), scopes=[scope]))
         for asked, (method, path, status) in wanted.items():
             expected = status if asked in {scope, Scope.READ} else 403
             assert api(method, path).status_code == expected, (scope, asked)
     assert (
-        Api(create_token(house.ada, "narrow", "ada", scopes=[Scope.MANAGE]))(
+        Api(create_token(house.ada, "narrow", NamedActor("ada"), scopes=[Scope.MANAGE]))(
             *wanted[Scope.MANAGE][:2]
         ).status_code
         == 204
@@ -82,7 +86,7 @@ def test_a_token_is_good_for_its_scopes_alone(house):
 
 
 def test_without_the_scope_nothing_is_created(house):
-    api = Api(create_token(house.ada, "reader", "ada", scopes=[Scope.READ]))
+    api = Api(create_token(house.ada, "reader", NamedActor("ada"), scopes=[Scope.READ]))
     answer = api("POST", "/sessions", {"kind": "iam-role-chained"})
     assert answer.status_code == 403
     assert "lacks the scope “manage”" in answer.json()["message"]
@@ -91,7 +95,7 @@ def test_without_the_scope_nothing_is_created(house):
 
 def test_a_token_for_one_session_sees_and_uses_no_other(house):
     mine, other = house.chained("Mine"), house.chained("Other")
-    api = Api(create_token(house.ben, "device", "ben", sessions=[mine]))
+    api = Api(create_token(house.ben, "device", NamedActor("ben"), sessions=[mine]))
     assert [each["alias"] for each in api("GET", "/sessions").json()] == ["Mine"]
     assert api("POST", f"/sessions/{mine.pk}/start").status_code == 200
     assert api("GET", f"/sessions/{other.pk}").status_code == 403
@@ -103,7 +107,7 @@ def test_a_token_for_one_session_sees_and_uses_no_other(house):
 
 def test_a_token_for_one_session_cannot_read_or_change_the_policy(house):
     mine, _ = house.chained("Mine"), house.chained("Other", name="fixed-name")
-    api = Api(create_token(house.ada, "device", "ada", sessions=[mine]))
+    api = Api(create_token(house.ada, "device", NamedActor("ada"), sessions=[mine]))
     assert api("GET", "/policy").status_code == 403
     assert api("GET", "/policy/unnamed").status_code == 403
     assert api("PATCH", "/policy", {"names_locked": True}).status_code == 403
@@ -114,7 +118,7 @@ def test_a_token_for_one_session_reaches_no_other_role_by_an_edit(house):
     """Edit with such a token: who the session is at AWS stays."""
     mine, second = house.chained("Mine", member=house.ben), house.iam_user("Second key")
     hub = house.chained("Hub")
-    api = Api(create_token(house.ben, "device", "ben", sessions=[mine]))
+    api = Api(create_token(house.ben, "device", NamedActor("ben"), sessions=[mine]))
     for change in (
         {"role_arn": house.role_arn("Other")},
         {"role_arn": mine.link.role_arn.replace("role/", "role/path/")},
@@ -132,7 +136,7 @@ def test_a_token_for_one_session_reaches_no_other_role_by_an_edit(house):
     answer = api("PATCH", f"/sessions/{mine.pk}", {**kept, "assumer": str(house.root.pk)})
     assert (answer.status_code, answer.json()["alias"]) == (200, "Renamed")
     # A token for no session alone may do what its person may.
-    free = Api(create_token(house.ben, "free", "ben"))
+    free = Api(create_token(house.ben, "free", NamedActor("ben")))
     assert (
         free("PATCH", f"/sessions/{mine.pk}", {"role_arn": house.role_arn("Other")}).status_code
         == 200
@@ -140,7 +144,7 @@ def test_a_token_for_one_session_reaches_no_other_role_by_an_edit(house):
 
 
 def test_a_token_for_a_root_makes_it_no_other_user(house):
-    api = Api(create_token(house.ada, "device", "ada", sessions=[house.root]))
+    api = Api(create_token(house.ada, "device", NamedActor("ada"), sessions=[house.root]))
     key = house.sts.add_user("somebody-else")
     secret = {"secret_access_key": key.secret_access_key.reveal()}
     path = f"/sessions/{house.root.pk}"
@@ -163,7 +167,7 @@ def test_the_owner_revokes_and_the_next_request_is_refused(house):
 
 
 def test_an_admin_sees_and_revokes_others_tokens_and_a_member_does_not(house):
-    secret = create_token(house.ben, "laptop of ben", "ben")
+    secret = create_token(house.ben, "laptop of ben", NamedActor("ben"))
     token = Token.objects.get()
     ada, url = page_of(house, house.ada)
     assert "laptop of ben" in ada.get(url).content.decode()
@@ -171,15 +175,15 @@ def test_an_admin_sees_and_revokes_others_tokens_and_a_member_does_not(house):
     assert "laptop of ben" not in bea.get(url).content.decode()
     revoke = reverse("revoke_token", args=[house.team.slug, token.pk])
     assert bea.post(revoke).status_code == 404
-    assert member_of_token(secret) is not None
+    assert actor_of_token(secret) is not None
     assert ada.post(revoke).status_code == 302
-    assert member_of_token(secret) is None
+    assert actor_of_token(secret) is None
 
 
 def test_an_expired_token_is_none(house):
-    secret = create_token(house.ben, "old", "ben")
+    secret = create_token(house.ben, "old", NamedActor("ben"))
     Token.objects.update(expires_at=database_now() - timedelta(seconds=1))
-    assert member_of_token(secret) is None
+    assert actor_of_token(secret) is None
 
 
 @pytest.mark.parametrize(
@@ -230,9 +234,9 @@ def test_the_command_binds_to_sessions_by_alias_or_id(house):
     )
     [event] = house.events(TokenCreated)
     assert event.data["sessions"] == ["One", "Two"]
-    delete_session(AwsSession.objects.get(pk=one.pk), house.ada)
+    delete_session(AwsSession.objects.get(pk=one.pk), Actor(house.ada))
     assert api("GET", f"/sessions/{two.pk}").status_code == 200
-    delete_session(AwsSession.objects.get(pk=two.pk), house.ada)
+    delete_session(AwsSession.objects.get(pk=two.pk), Actor(house.ada))
     assert api("GET", "/sessions").status_code == 401
 
 
@@ -256,7 +260,7 @@ def test_the_command_makes_none_for_whoever_may_hold_none(house):
     for name in ("eve", "nobody"):
         with pytest.raises(CommandError):
             call_command("token", name, team="platform", name="laptop")
-    disable_member(house.ben, "ada")
+    disable_member(house.ben, NamedActor("ada"))
     with pytest.raises(CommandError, match="suspended"):
         call_command("token", "ben", team="platform", name="laptop")
 
@@ -274,7 +278,7 @@ LACKING = {
 
 def test_a_token_that_lacks_a_scope_is_told_which_one(house):
     [leaf] = house.chain(1)
-    api = Api(create_token(house.ada, "reader", "ada", scopes=[Scope.READ]))
+    api = Api(create_token(house.ada, "reader", NamedActor("ada"), scopes=[Scope.READ]))
     for (method, path), scope in LACKING.items():
         answer = api(method, f"/sessions/{leaf.pk}/{path}".rstrip("/"), {})
         body = answer.json()
@@ -299,7 +303,7 @@ def test_a_token_that_lacks_a_scope_is_told_which_one(house):
 
 
 def test_a_role_that_does_not_allow_it_is_not_blamed_on_the_token(house):
-    api = Api(create_token(house.ben, "all", "ben"))
+    api = Api(create_token(house.ben, "all", NamedActor("ben")))
     answer = api("PATCH", "/policy", {}).json()
     assert answer["message"] == "Your role in the team does not allow that."
     assert "fields" not in answer

@@ -9,6 +9,7 @@ from django.db import connection
 from django.test import Client
 from django.urls import reverse
 
+from sessions.actors import Actor
 from sessions.aws.credentials import AwsCredentials
 from sessions.delivery.reveal import reveal
 from sessions.models import AwsSession
@@ -119,7 +120,7 @@ def test_root_keys_credentials_and_the_answers_of_sts(house, loud, settings):
     leaf = house.chained("Leaf", root)
     house.start(leaf)
     house.work()
-    got: AwsCredentials = reveal(leaf, house.ben, form="process", via="tests")
+    got: AwsCredentials = reveal(leaf, Actor(house.ben), form="process", via="tests")
     api = Api(house.token())
     assert api("GET", f"/sessions/{leaf.pk}/credentials?format=env").status_code in {200, 422}
     assert api("GET", f"/sessions/{leaf.pk}/credentials").status_code == 200

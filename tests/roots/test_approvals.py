@@ -11,6 +11,7 @@ from django.urls import reverse
 
 from sessions import sealing
 from sessions.activations.status import Status
+from sessions.actors import Actor
 from sessions.aws import identity_center_state
 from sessions.catalog.deletions import delete_session
 from sessions.catalog.sessions import Draft, save_session
@@ -42,7 +43,7 @@ def portal(house, center, alias="Portal", *, session=None, region="eu-west-1", *
         region=region,
         settings={"start_url": center.start_url, "sso_region": "eu-central-1", **chosen},
     )
-    return save_session(draft, house.ada, session)
+    return save_session(draft, Actor(house.ada), session)
 
 
 @pytest.fixture
@@ -63,7 +64,7 @@ def look():
 
 def approve(house, center, root, member=None):
     member = member or house.ben
-    ask_approval(root, member)
+    ask_approval(root, Actor(member))
     work_due()
     center.approve(approval_of(root, member).user_code, member.user.get_username())
     look()
@@ -85,7 +86,7 @@ def test_what_is_started_waits_and_goes_on_when_its_person_has_approved(house, c
         0,
     )
     assert state.problem.label == "waiting for an approval"
-    ask_approval(root, house.ben)
+    ask_approval(root, Actor(house.ben))
     assert approval_of(root, house.ben).stage == ApprovalStage.ASKED
     assert work_due() == 1
     approval = approval_of(root, house.ben)
@@ -170,13 +171,13 @@ def test_the_state_is_sealed_to_the_workers_and_no_token_is_anywhere_else(
 def test_a_denial_and_a_page_that_was_left_are_told_and_can_begin_anew(house, center, root):
     leaf = house.chained("Leaf", root)
     house.start(leaf)
-    ask_approval(root, house.ben)
+    ask_approval(root, Actor(house.ben))
     work_due()
     center.deny(approval_of(root, house.ben).user_code)
     look()
     approval = approval_of(root, house.ben)
     assert (approval.stage, approval.problem.code) == (ApprovalStage.OVER, "ApprovalDenied")
-    ask_approval(root, house.ben)
+    ask_approval(root, Actor(house.ben))
     work_due()
     center.rules.clock_ahead_seconds = 601
     look()
@@ -192,7 +193,7 @@ def test_a_denial_and_a_page_that_was_left_are_told_and_can_begin_anew(house, ce
 
 
 def test_it_is_asked_no_more_often_than_aws_wants(house, center, root):
-    ask_approval(root, house.ben)
+    ask_approval(root, Actor(house.ben))
     work_due()
     look()
     look()
@@ -235,10 +236,10 @@ def test_two_workers_do_not_use_one_refresh_token_twice(house, center, root):
 
 
 def test_a_worker_that_returns_after_its_lease_stores_nothing(house, center, root):
-    ask_approval(root, house.ben)
+    ask_approval(root, Actor(house.ben))
     key = approvals.approval_key(root, str(house.ben.user_id))
     late = Approval.objects.hold(key)
-    ask_approval(root, house.ben)
+    ask_approval(root, Actor(house.ben))
     approval_steps._begin(late)
     assert approval_of(root, house.ben).stage == ApprovalStage.ASKED
     work_due()
@@ -246,7 +247,7 @@ def test_a_worker_that_returns_after_its_lease_stores_nothing(house, center, roo
 
 
 def test_what_aws_cannot_say_is_asked_again_and_what_it_refuses_is_told(house, center, root):
-    ask_approval(root, house.ben)
+    ask_approval(root, Actor(house.ben))
     center.fail_next("InternalServerException")
     work_due()
     approval = approval_of(root, house.ben)
@@ -256,7 +257,7 @@ def test_what_aws_cannot_say_is_asked_again_and_what_it_refuses_is_told(house, c
     wrong = portal(house, center, "Wrong")
     wrong.settings["start_url"] = "https://other.awsapps.com/start"
     wrong.save()
-    ask_approval(wrong, house.ben)
+    ask_approval(wrong, Actor(house.ben))
     work_due()
     approval = approval_of(wrong, house.ben)
     assert (approval.stage, approval.problem.code) == (
@@ -314,12 +315,12 @@ def test_an_approval_goes_with_its_person_its_roots_or_on_request(house, center,
     approve(house, center, root, house.ben)
     approve(house, center, root, house.bea)
     assert delete_unneeded() == 0
-    assert end_approval(root, house.ben)
+    assert end_approval(root, Actor(house.ben))
     assert approval_of(root, house.ben) is None
     Membership.objects.filter(pk=house.bea.pk).delete()
     assert delete_unneeded() == 1
     approve(house, center, root, house.ada)
-    delete_session(root, house.ada)
+    delete_session(root, Actor(house.ada))
     assert delete_unneeded() == 1
     assert Approval.objects.count() == 0
 
@@ -348,7 +349,7 @@ def test_what_is_taken_back_at_the_portal_is_asked_for_again(house, center, sts,
 def test_an_approval_whose_answer_was_lost_says_so(house, center, sts, root):
     leaf = house.chained("Leaf", root)
     house.start(leaf)
-    ask_approval(root, house.ben)
+    ask_approval(root, Actor(house.ben))
     work_due()
     center.approve(approval_of(root, house.ben).user_code, "ben")
     center.lose_next()

@@ -8,6 +8,7 @@ import pytest
 from sessions import sealing
 from sessions.activations.start_stop import stop_session
 from sessions.activations.status import Status
+from sessions.actors import Actor
 from sessions.catalog.sessions import Draft, save_session
 from sessions.credentials.outcomes import CODE_LIFE
 from sessions.db.clock import database_now
@@ -38,7 +39,7 @@ def mfa_root(house, alias="MFA root", *, region="eu-west-1"):
             settings={"access_key_id": key.access_key_id, "mfa_serial": SERIAL},
             secrets={"secret_access_key": key.secret_access_key},
         ),
-        house.ada,
+        Actor(house.ada),
     )
 
 
@@ -76,7 +77,7 @@ def test_with_twenty_sessions_under_it_one_prompt_makes_twenty_active(house, sts
         assert state.problem.label == "waiting for a code"
     assert sts.calls == []
     assert len(house.events(RootWaits)) == 1
-    submit_codes(root, house.ben, {"code": CODE})
+    submit_codes(root, Actor(house.ben), {"code": CODE})
     house.work()
     assert [state.status for state in house.states(leaves)] == [Status.ACTIVE] * 20
     assert [state.problem for state in house.states(leaves)] == [None] * 20
@@ -93,7 +94,7 @@ def test_one_code_serves_chains_of_three_and_other_peoples_sessions(house, sts, 
     house.start(leaf, house.bea)
     house.work()
     assert house.state(leaf, house.bea).problem.code == "CodeNeeded"
-    submit_codes(root, house.bea, {"code": CODE})
+    submit_codes(root, Actor(house.bea), {"code": CODE})
     house.work()
     assert house.state(leaf).status is Status.ACTIVE
     assert house.state(leaf, house.bea).status is Status.ACTIVE
@@ -103,7 +104,7 @@ def test_one_code_serves_chains_of_three_and_other_peoples_sessions(house, sts, 
 def test_who_starts_later_needs_no_code_while_the_session_lives(house, sts, root):
     leaves = [protected(house, root, f"Leaf {number}") for number in range(2)]
     house.start(leaves[0])
-    submit_codes(root, house.ben, {"code": CODE})
+    submit_codes(root, Actor(house.ben), {"code": CODE})
     house.work()
     house.start(leaves[1], house.bea)
     house.work()
@@ -114,7 +115,7 @@ def test_who_starts_later_needs_no_code_while_the_session_lives(house, sts, root
 def test_a_code_that_is_given_before_a_worker_looked_is_taken_as_well(house, sts, root):
     leaf = protected(house, root, "Leaf")
     house.start(leaf)
-    submit_codes(root, house.ben, {"code": " 123 456 "})
+    submit_codes(root, Actor(house.ben), {"code": " 123 456 "})
     house.work()
     assert house.state(leaf).status is Status.ACTIVE
     assert house.events(RootWaits) == []
@@ -126,7 +127,7 @@ def test_a_call_that_holds_a_code_is_made_however_long_it_lay_in_line(
     leaf = protected(house, root, "Leaf")
     house.start(leaf)
     house.work()
-    submit_codes(root, house.ben, {"code": CODE})
+    submit_codes(root, Actor(house.ben), {"code": CODE})
     made = first_call_lies_too_long(monkeypatch)
     house.work()
     assert made == [True, True]
@@ -136,14 +137,14 @@ def test_a_call_that_holds_a_code_is_made_however_long_it_lay_in_line(
 def test_a_wrong_code_is_told_and_another_one_can_be_given(house, sts, root):
     leaf = protected(house, root, "Leaf")
     house.start(leaf)
-    submit_codes(root, house.ben, {"code": "999999"})
+    submit_codes(root, Actor(house.ben), {"code": "999999"})
     house.work()
     problem = house.state(leaf).problem
     assert (problem.code, problem.hop) == ("AccessDenied", 0)
     assert "a code can be used only once" in problem.check
     house.work()
     assert actions(sts) == ["GetSessionToken"]
-    submit_codes(root, house.ben, {"code": CODE})
+    submit_codes(root, Actor(house.ben), {"code": CODE})
     house.work()
     assert house.state(leaf).status is Status.ACTIVE
     assert house.state(root).problem is None
@@ -154,7 +155,7 @@ def test_a_code_is_sealed_to_the_workers_and_gone_before_aws_is_asked(
 ):
     leaf = protected(house, root, "Leaf")
     house.start(leaf)
-    submit_codes(root, house.ben, {"code": CODE})
+    submit_codes(root, Actor(house.ben), {"code": CODE})
     [stored] = RootAnswer.objects.all()
     assert CODE.encode() not in bytes(stored.sealed)
     keys = settings.CHAINWEB_ROOT_KEYS
@@ -178,7 +179,7 @@ def test_a_code_is_sealed_to_the_workers_and_gone_before_aws_is_asked(
 
 def test_no_code_is_in_the_ledger(house, root):
     house.start(protected(house, root, "Leaf"))
-    submit_codes(root, house.ben, {"code": "048215"})
+    submit_codes(root, Actor(house.ben), {"code": "048215"})
     house.work()
     assert "048215" not in repr([event.data for event in house.events()])
     [answered] = house.events(RootAnswered)
@@ -192,12 +193,12 @@ def test_no_code_is_in_the_ledger(house, root):
 def test_a_code_that_no_worker_took_in_time_is_asked_for_again(house, sts, root):
     leaf = protected(house, root, "Leaf")
     house.start(leaf)
-    submit_codes(root, house.ben, {"code": CODE})
+    submit_codes(root, Actor(house.ben), {"code": CODE})
     RootAnswer.objects.update(given_at=database_now() - timedelta(minutes=3))
     house.work()
     assert house.state(leaf).problem.code == "CodeNeeded"
     assert sts.calls == []
-    submit_codes(root, house.ben, {"code": CODE})
+    submit_codes(root, Actor(house.ben), {"code": CODE})
     RootAnswer.objects.update(given_at=database_now() - timedelta(minutes=3))
     assert codes.delete_old() == 1
 
@@ -205,7 +206,7 @@ def test_a_code_that_no_worker_took_in_time_is_asked_for_again(house, sts, root)
 def test_a_worker_that_dies_with_a_code_leaves_the_question_open(house, sts, root, monkeypatch):
     leaf = protected(house, root, "Leaf")
     house.start(leaf)
-    submit_codes(root, house.ben, {"code": CODE})
+    submit_codes(root, Actor(house.ben), {"code": CODE})
 
     def die(call):
         raise SystemExit
@@ -218,7 +219,7 @@ def test_a_worker_that_dies_with_a_code_leaves_the_question_open(house, sts, roo
     Credential.objects.update(lease_until=database_now() - timedelta(seconds=1))
     house.work()
     assert house.state(leaf).problem.code == "CodeNeeded"
-    submit_codes(root, house.ben, {"code": CODE})
+    submit_codes(root, Actor(house.ben), {"code": CODE})
     house.work()
     assert house.state(leaf).status is Status.ACTIVE
 
@@ -227,35 +228,35 @@ def test_a_worker_that_dies_with_a_code_leaves_the_question_open(house, sts, roo
 def test_what_is_no_code_is_refused_on_its_field(house, root, typed):
     house.start(protected(house, root, "Leaf"))
     with pytest.raises(Refused) as refused:
-        submit_codes(root, house.ben, {"code": typed})
+        submit_codes(root, Actor(house.ben), {"code": typed})
     assert refused.value.field == "code"
     assert RootAnswer.objects.count() == 0
 
 
 def test_where_nothing_waits_or_nothing_is_asked_a_code_is_refused(house, root):
     with pytest.raises(Refused, match="Start a session"):
-        submit_codes(root, house.ben, {"code": CODE})
+        submit_codes(root, Actor(house.ben), {"code": CODE})
     with pytest.raises(Refused, match="needs no code"):
-        submit_codes(house.root, house.ben, {"code": CODE})
+        submit_codes(house.root, Actor(house.ben), {"code": CODE})
 
 
 def test_the_mfa_session_is_sealed_to_workers_and_erased_with_its_last(house, root, settings):
     leaf = protected(house, root, "Leaf")
     house.start(leaf)
-    submit_codes(root, house.ben, {"code": CODE})
+    submit_codes(root, Actor(house.ben), {"code": CODE})
     house.work()
     row = base_row(root)
     assert bytes(row.sealed)[0] == sealing.HPKE
     assert timedelta(hours=11) < row.expires_at - database_now() <= timedelta(hours=12)
     assert row.due_at is None
-    stop_session(leaf, house.ben)
+    stop_session(leaf, Actor(house.ben))
     assert not Credential.objects.filter(root=root).exists()
 
 
 def test_an_ended_mfa_session_asks_for_a_code_and_what_lives_is_served(house, sts, root):
     leaf = protected(house, root, "Leaf")
     house.start(leaf)
-    submit_codes(root, house.ben, {"code": CODE})
+    submit_codes(root, Actor(house.ben), {"code": CODE})
     house.work()
     row = base_row(root)
     Credential.objects.filter(pk=row.pk).update(expires_at=database_now())
@@ -263,7 +264,7 @@ def test_an_ended_mfa_session_asks_for_a_code_and_what_lives_is_served(house, st
     house.work()
     state = house.state(leaf)
     assert (state.status, state.problem.code) == (Status.ACTIVE, "CodeNeeded")
-    submit_codes(root, house.bea, {"code": CODE})
+    submit_codes(root, Actor(house.bea), {"code": CODE})
     house.work()
     state = house.state(leaf)
     assert (state.status, state.problem) == (Status.ACTIVE, None)
@@ -273,14 +274,14 @@ def test_an_ended_mfa_session_asks_for_a_code_and_what_lives_is_served(house, st
 def test_a_session_that_aws_calls_ended_is_made_anew_with_a_code(house, sts, root):
     leaf = protected(house, root, "Leaf")
     house.start(leaf)
-    submit_codes(root, house.ben, {"code": CODE})
+    submit_codes(root, Actor(house.ben), {"code": CODE})
     house.work()
     del sts.rules.keys[base_row(root).access_key_id]
     for _ in range(3):  # it is given up at the second rejection
         Credential.objects.filter(level=1).update(due_at=database_now())
         house.work()
     assert house.state(leaf).problem.code == "CodeNeeded"
-    submit_codes(root, house.ben, {"code": CODE})
+    submit_codes(root, Actor(house.ben), {"code": CODE})
     house.work()
     assert house.state(leaf).problem is None
 
@@ -288,7 +289,7 @@ def test_a_session_that_aws_calls_ended_is_made_anew_with_a_code(house, sts, roo
 def test_an_outage_while_the_code_is_used_asks_for_another_and_says_so(house, sts, root):
     leaf = protected(house, root, "Leaf")
     house.start(leaf)
-    submit_codes(root, house.ben, {"code": CODE})
+    submit_codes(root, Actor(house.ben), {"code": CODE})
     sts.fail_next("ServiceUnavailable", 100)
     rotation.run()  # once: it is due again within a second
     assert house.state(leaf).problem.code == "ServiceUnavailable"
@@ -304,7 +305,7 @@ def test_an_outage_while_the_code_is_used_asks_for_another_and_says_so(house, st
 def test_a_code_whose_call_brought_no_answer_is_sent_again(house, sts, root):
     leaf = protected(house, root, "Leaf")
     house.start(leaf)
-    submit_codes(root, house.ben, {"code": CODE})
+    submit_codes(root, Actor(house.ben), {"code": CODE})
     sts.fail_next("ServiceUnavailable")
     house.work()
     assert house.state(leaf).status is Status.ACTIVE

@@ -5,6 +5,7 @@ from datetime import timedelta
 import pytest
 
 from sessions.activations.status import Status
+from sessions.actors import Actor
 from sessions.aws.key_rotation import Step
 from sessions.aws.sts import caller_identity
 from sessions.catalog.sessions import Draft, save_session
@@ -66,7 +67,7 @@ def test_the_key_is_replaced_and_active_sessions_move_to_it_by_themselves(house,
     house.start(leaf)
     house.work()
     old = key_of(root)
-    rotation = ask_rotation(root, house.ada)
+    rotation = ask_rotation(root, Actor(house.ada))
     assert work_due() == 1
     rotation.refresh_from_db()
     assert rotation.ended_at is not None
@@ -87,7 +88,7 @@ def test_the_key_is_replaced_and_active_sessions_move_to_it_by_themselves(house,
 
 
 def test_no_secret_of_a_key_is_in_the_ledger_or_readable_in_the_table(house, sts, root):
-    ask_rotation(root, house.ada)
+    ask_rotation(root, Actor(house.ada))
     work_due()
     secret = key_of(root).secret_access_key.reveal()
     stored = repr([event.data for event in house.events()]) + repr(KeyRotation.objects.values())
@@ -108,7 +109,7 @@ def test_a_worker_that_dies_around_any_write_is_followed_by_another(
         raise SystemExit
 
     monkeypatch.setattr(DatabaseStore, method, die)
-    ask_rotation(root, house.ada)
+    ask_rotation(root, Actor(house.ada))
     with pytest.raises(SystemExit):
         work_due()
     assert caller_identity(key_of(root), "eu-west-1")
@@ -128,7 +129,7 @@ def test_a_worker_that_dies_around_any_write_is_followed_by_another(
 
 @pytest.mark.parametrize("before", range(10))
 def test_a_fault_at_any_call_is_tried_again_by_itself(house, sts, root, before):
-    ask_rotation(root, house.ada)
+    ask_rotation(root, Actor(house.ada))
     sts.calls.clear()
     sts.fail_next("ServiceUnavailable", after=before)
     work_due()
@@ -143,7 +144,7 @@ def test_a_fault_at_any_call_is_tried_again_by_itself(house, sts, root, before):
 
 def test_a_key_that_aws_does_not_know_yet_is_waited_for(house, sts, root):
     sts.iam.unknown_requests = 2
-    ask_rotation(root, house.ada)
+    ask_rotation(root, Actor(house.ada))
     work_due()
     rotation = rotation_of(root)
     assert (rotation.step, rotation.problem.code) == ("create", "InvalidClientTokenId")
@@ -154,7 +155,7 @@ def test_a_key_that_aws_does_not_know_yet_is_waited_for(house, sts, root):
 
 
 def test_one_worker_works_on_a_key_rotation_and_a_late_one_is_fenced(house, sts, root):
-    ask_rotation(root, house.ada)
+    ask_rotation(root, Actor(house.ada))
     KeyRotation.objects.update(fence="00000000-0000-4000-8000-000000000001")
     late = DatabaseStore(KeyRotation.objects.get())
     late.begin()
@@ -167,25 +168,25 @@ def test_one_worker_works_on_a_key_rotation_and_a_late_one_is_fenced(house, sts,
 
 def test_what_the_policy_forbids_is_said_and_goes_on_when_it_is_mended(house, sts, root):
     sts.iam.denied.add("DeleteAccessKey")
-    ask_rotation(root, house.ada)
+    ask_rotation(root, Actor(house.ada))
     work_due()
     rotation = rotation_of(root)
     assert (rotation.step, rotation.problem.code) == ("deactivate", "AccessDenied")
     assert rotation.due_at > database_now() + timedelta(seconds=50)
     assert "iam:DeleteAccessKey" in rotation.problem.check
     with pytest.raises(Refused, match="already uses the new key"):
-        ask_again(rotation, house.ada, withdraw=True)
+        ask_again(rotation, Actor(house.ada), withdraw=True)
     with pytest.raises(Refused, match="already"):
-        ask_rotation(root, house.ada)
+        ask_rotation(root, Actor(house.ada))
     sts.iam.denied.clear()
-    ask_again(rotation, house.ada)
+    ask_again(rotation, Actor(house.ada))
     work_due()
     assert rotation_of(root).step == Step.DONE
 
 
 def test_a_passing_denial_heals_by_itself_and_a_lasting_one_waits(house, sts, root):
     sts.iam.denied.add("DeleteAccessKey")
-    ask_rotation(root, house.ada)
+    ask_rotation(root, Actor(house.ada))
     work_due()
     for _ in range(key_steps.MOST_SECOND_TRIES):
         KeyRotation.objects.filter(due_at__isnull=False).update(due_at=database_now())
@@ -199,7 +200,7 @@ def test_a_passing_denial_heals_by_itself_and_a_lasting_one_waits(house, sts, ro
 
 def test_a_wrong_clock_stops_no_key_rotation_for_good(house, sts, root):
     sts.rules.skew_seconds = 20 * 60
-    ask_rotation(root, house.ada)
+    ask_rotation(root, Actor(house.ada))
     work_due()
     rotation = rotation_of(root)
     assert rotation.ended_at is None
@@ -212,14 +213,14 @@ def test_a_wrong_clock_stops_no_key_rotation_for_good(house, sts, root):
 
 def test_a_rotation_that_cannot_begin_changes_nothing_and_is_over(house, sts, root):
     sts.iam.denied.add("ListAccessKeys")
-    ask_rotation(root, house.ada)
+    ask_rotation(root, Actor(house.ada))
     work_due()
     rotation = rotation_of(root)
     assert (rotation.step, rotation.problem.code) == ("", "AccessDenied")
     assert rotation.ended_at is not None
     assert len(house.events(KeyRotationRejected)) == 1
     sts.iam.denied.clear()
-    ask_rotation(root, house.ada)
+    ask_rotation(root, Actor(house.ada))
     work_due()
     assert rotation_of(root).step == Step.DONE
 
@@ -227,28 +228,28 @@ def test_a_rotation_that_cannot_begin_changes_nothing_and_is_over(house, sts, ro
 def test_before_the_switch_it_can_be_given_up(house, sts, root):
     old = key_of(root)
     sts.iam.unknown_requests = 10**6
-    rotation = ask_rotation(root, house.ada)
+    rotation = ask_rotation(root, Actor(house.ada))
     work_due()
     assert len(keys(sts, root)) == 2
-    ask_again(rotation, house.ada, withdraw=True)
+    ask_again(rotation, Actor(house.ada), withdraw=True)
     work_due()
     rotation = rotation_of(root)
     assert (rotation.step, rotation.withdrawn, rotation.sealed_new) == ("withdraw", True, None)
     assert key_of(root) == old
     assert keys(sts, root) == {old.access_key_id: True}
     with pytest.raises(Refused, match="has ended"):
-        ask_again(rotation, house.ada)
+        ask_again(rotation, Actor(house.ada))
 
 
 def test_a_root_that_was_given_another_key_meanwhile_is_left_alone(house, sts, root):
     sts.iam.unknown_requests = 10**6
-    ask_rotation(root, house.ada)
+    ask_rotation(root, Actor(house.ada))
     work_due()
     other = sts.add_user("other")
     settings = {"access_key_id": other.access_key_id}
     secrets = {"secret_access_key": other.secret_access_key}
     draft = Draft("iam-user", root.alias, root.profile, root.region, settings, secrets)
-    save_session(draft, house.ada, reload(root))
+    save_session(draft, Actor(house.ada), reload(root))
     again()
     rotation = rotation_of(root)
     assert rotation.problem.code in {"KeyChanged", "AccessDenied"}
@@ -257,15 +258,15 @@ def test_a_root_that_was_given_another_key_meanwhile_is_left_alone(house, sts, r
 
 def test_a_user_with_mfa_signs_with_the_session_of_one_code(house, sts, iam):
     root = mfa_root(house)
-    ask_rotation(root, house.ada)
+    ask_rotation(root, Actor(house.ada))
     work_due()
     assert rotation_of(root).problem.code == "CodeNeeded"
     assert rotation_of(root).ended_at is None
     leaf = protected(house, root, "Leaf")
     house.start(leaf)
-    submit_codes(root, house.ben, {"code": CODE})
+    submit_codes(root, Actor(house.ben), {"code": CODE})
     house.work()
-    ask_again(rotation_of(root), house.ada)
+    ask_again(rotation_of(root), Actor(house.ada))
     work_due()
     assert rotation_of(root).step == Step.DONE
     house.work()
@@ -283,15 +284,15 @@ def test_a_root_without_a_long_lived_key_has_none_to_rotate(house, center):
             "eu-west-1",
             {"start_url": center.start_url, "sso_region": "eu-central-1"},
         ),
-        house.ada,
+        Actor(house.ada),
     )
     assert not key_rotation.can_be_rotated(portal)
     with pytest.raises(Refused, match="no long-lived key"):
-        ask_rotation(portal, house.ada)
+        ask_rotation(portal, Actor(house.ada))
 
 
 def test_an_outage_of_iam_says_nothing_of_sts(house, sts, root):
-    ask_rotation(root, house.ada)
+    ask_rotation(root, Actor(house.ada))
     way = route_of(root)
     for _ in range(4):
         sts.fail_next("ServiceUnavailable", after=1)  # STS says who it is, IAM does not answer
@@ -305,7 +306,7 @@ def test_an_outage_of_iam_says_nothing_of_sts(house, sts, root):
 
 @pytest.mark.parametrize("steps", [0, 1])
 def test_while_the_sts_region_is_shut_a_key_is_verified_at_another(house, sts, root, steps):
-    ask_rotation(root, house.ada)
+    ask_rotation(root, Actor(house.ada))
     if steps:
         sts.fail_next("ServiceUnavailable", 2, after=4)  # a key is made, and is yet to be verified
         work_due()

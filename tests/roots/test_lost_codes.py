@@ -10,6 +10,7 @@ import pytest
 
 from sessions.activations.start_stop import stop_session
 from sessions.activations.status import Status
+from sessions.actors import Actor
 from sessions.credentials import endpoints
 from sessions.credentials.outcomes import CODE_LIFE, TypedCode
 from sessions.db.clock import database_now
@@ -34,7 +35,7 @@ def leaf(house, sts):
     leaf = protected(house, root, "Leaf")
     house.start(leaf)
     house.work()
-    submit_codes(root, house.ben, {"code": CODE})
+    submit_codes(root, Actor(house.ben), {"code": CODE})
     return leaf
 
 
@@ -45,7 +46,7 @@ def asked(sts):
 def new_code_typed(house, sts, leaf, code="654321"):
     key_id = leaf.link.assumer.settings["access_key_id"]
     sts.rules.keys[key_id] = replace(sts.rules.keys[key_id], mfa_device=(SERIAL, code))
-    submit_codes(leaf.link.assumer, house.ben, {"code": code})
+    submit_codes(leaf.link.assumer, Actor(house.ben), {"code": code})
 
 
 def new_code(house, sts, leaf):
@@ -124,7 +125,7 @@ def test_a_wrong_code_after_a_lost_one_is_told_plainly(house, sts, leaf):
     rotation.run()
     sts.down = False
     endpoints.reset_breakers()
-    submit_codes(leaf.link.assumer, house.ben, {"code": "999999"})
+    submit_codes(leaf.link.assumer, Actor(house.ben), {"code": "999999"})
     house.work()
     assert house.state(leaf).problem.code == "AccessDenied"
 
@@ -178,7 +179,7 @@ def test_a_worker_that_cannot_open_a_code_leaves_it_to_others(house, sts, leaf, 
 def test_a_code_goes_with_the_session_that_is_stopped(house, sts, leaf):
     sts.down = True
     rotation.run()
-    stop_session(leaf, house.ben)
+    stop_session(leaf, Actor(house.ben))
     assert RootAnswer.objects.count() == 0
 
 

@@ -4,6 +4,7 @@ import pytest
 from django.urls import reverse
 
 from sessions.activations.status import Status
+from sessions.actors import Actor
 from sessions.engine import rotation
 from sessions.ledger.events.credentials import CredentialRejected
 from sessions.models import Credential
@@ -89,7 +90,7 @@ def test_what_is_tried_again_by_itself_is_no_notice(house, sts):
     root = mfa_root(house)
     house.start(protected(house, root, "Leaf"))
     house.work()
-    submit_codes(root, house.ben, {"code": CODE})
+    submit_codes(root, Actor(house.ben), {"code": CODE})
     sts.fail_next("Throttling")
     rotation.run()  # once: it is due again within a second
     problem = house.state(root, house.ada).problem

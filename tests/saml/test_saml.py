@@ -19,6 +19,7 @@ from django.db import connection
 from django.test import Client
 from django.urls import reverse
 
+from sessions.actors import Actor
 from sessions.ledger.events.people import MemberAdded
 from sessions.login.saml.provider import TRANSIENT, authn_instant
 from sessions.models import Membership, Role, User
@@ -94,7 +95,7 @@ def test_an_invited_person_comes_in_without_a_group(house, saml_idp, connect_sam
     connect_saml(saml_idp)
     saml_idp.person("alan", **{MAIL: "alan@bletchley.example"})
     alan = person("alan")
-    _, code = invite(house.ada, Role.AUDITOR)
+    _, code = invite(Actor(house.ada), Role.AUDITOR)
     alan.client.post(reverse("join"), {"code": code.reveal()})
     alan.come_in()
     assert role_of("alan@bletchley.example") == "auditor"

@@ -13,6 +13,7 @@ from django.test.utils import CaptureQueriesContext
 
 from bench import large_team, routes
 from sessions.activations.start_stop import start_sessions, stop_sessions
+from sessions.actors import Actor
 from sessions.catalog.access import set_access
 from sessions.catalog.audiences import Access, Audience
 from sessions.catalog.deletions import delete_session
@@ -115,7 +116,7 @@ def test_deleting_many_takes_as_many_queries_as_deleting_some(house):
         hub = house.chained(f"Hub {number}")
         crowd(house, number, assumer=hub, prefix=f"Below {number}")
         with CaptureQueriesContext(connection) as captured:
-            assert delete_session(hub, house.ada) == number + 1
+            assert delete_session(hub, Actor(house.ada)) == number + 1
         taken.append(len(captured))
     assert taken[1] <= taken[0] + 2  # databases take only so many values in one statement
 
@@ -135,18 +136,22 @@ def parameters():
 
 
 def close(house, hub, leaves):
-    set_access(hub, Access(Audience(False), Audience(False)), house.ada)
+    set_access(hub, Access(Audience(False), Audience(False)), Actor(house.ada))
 
 
 CHANGES = {
-    "start": lambda house, hub, leaves: start_sessions(leaves, house.ben),
-    "stop": lambda house, hub, leaves: stop_sessions(leaves, house.bea),
+    "start": lambda house, hub, leaves: start_sessions(leaves, Actor(house.ben)),
+    "stop": lambda house, hub, leaves: stop_sessions(leaves, Actor(house.bea)),
     "close what all rest on": close,
-    "suspend who has started them": lambda house, hub, leaves: disable_member(house.bea, house.ada),
-    "remove who answers for them": lambda house, hub, leaves: remove_member(
-        house.ben, house.ada, house.ada.user
+    "suspend who has started them": lambda house, hub, leaves: disable_member(
+        house.bea, Actor(house.ada)
     ),
-    "remove, and nobody answers": lambda house, hub, leaves: remove_member(house.ben, house.ada),
+    "remove who answers for them": lambda house, hub, leaves: remove_member(
+        house.ben, Actor(house.ada), house.ada.user
+    ),
+    "remove, and nobody answers": lambda house, hub, leaves: remove_member(
+        house.ben, Actor(house.ada)
+    ),
     "change the policy": lambda house, hub, leaves: set_policy(
         house, role_session_name="{alias}-{username}", names_locked=True
     ),
@@ -164,7 +169,7 @@ def test_what_rests_on_a_change_is_sent_as_one_parameter(house, change):
             leaves = list(
                 AwsSession.objects.filter(link__assumer=hub).select_related("link", "team")
             )
-            start_sessions(leaves, house.bea)
+            start_sessions(leaves, Actor(house.bea))
             with parameters() as counts:
                 CHANGES[change](house, hub, leaves)
             most.append(max(counts))

@@ -7,6 +7,7 @@ import pytest
 from django.test import Client
 from django.urls import URLPattern, URLResolver, get_resolver, reverse
 
+from sessions.actors import NamedActor
 from sessions.db.clock import database_now
 from sessions.ledger.events.credentials import CredentialMinted, CredentialRevealed
 from sessions.ledger.events.roots import RootVerified
@@ -280,7 +281,7 @@ def test_a_root_is_not_asked_for_somebody_who_is_no_admin_any_more(house, sts):
     fields["access_key_id"] = house.root.settings["access_key_id"]
     house.browser(carl).post(reverse("test_session", args=[house.team.slug, "iam-user"]), fields)
     probe = Probe.objects.get()
-    change_role(carl, Role.MEMBER, actor="ada")
+    change_role(carl, Role.MEMBER, actor=NamedActor("ada"))
     calls = len(sts.calls)
     run_root_probe(str(probe.pk))
     assert len(sts.calls) == calls

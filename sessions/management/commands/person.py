@@ -6,6 +6,7 @@ from typing import Any
 from allauth.mfa.models import Authenticator
 from django.core.management.base import BaseCommand, CommandError
 
+from sessions.actors import OPERATOR
 from sessions.management.busy import told_if_busy
 from sessions.models import User
 from sessions.people.memberships import remove_second_factors, set_person_active
@@ -38,10 +39,10 @@ class Command(BaseCommand):
             raise CommandError(f"There is no person {options['username']!r}.")
         with told_if_busy():
             if options["disable"] or options["enable"]:
-                set_person_active(user, options["enable"], actor="manage.py")
+                set_person_active(user, options["enable"], OPERATOR)
                 user.refresh_from_db()
             if options["remove_two_factor"]:
-                remove_second_factors(user, actor="manage.py")
+                remove_second_factors(user, OPERATOR)
         factors = sorted(
             Authenticator.objects.filter(user=user).values_list("type", flat=True).distinct()
         )

@@ -8,6 +8,7 @@ from uuid import UUID
 from django.core.management.base import BaseCommand, CommandError
 from django.db.models import Q
 
+from sessions.actors import OPERATOR, Actor
 from sessions.exceptions import Refused
 from sessions.management.busy import told_if_busy
 from sessions.models import AwsSession, Membership, Scope
@@ -58,7 +59,7 @@ class Command(BaseCommand):
             raise CommandError(
                 f"There is no member {options['user']!r} in a team {options['team']!r}."
             )
-        if not can(member, Action.HOLD_TOKENS):
+        if not can(Actor(member), Action.HOLD_TOKENS):
             reason = "is suspended there" if member.disabled_at else "is an auditor there"
             raise CommandError(f"{options['user']} {reason}, and holds no tokens.")
         if (
@@ -75,7 +76,7 @@ class Command(BaseCommand):
             require_fresh_groups(member.user, pk=member.pk)
             with told_if_busy():
                 token = create_token(
-                    member, options["name"], "manage.py", options["days"], scopes, sessions
+                    member, options["name"], OPERATOR, options["days"], scopes, sessions
                 )
         except (Refused, GroupsTooOld) as refused:
             raise CommandError(refused.message) from None

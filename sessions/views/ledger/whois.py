@@ -21,17 +21,17 @@ from sessions.views.guards import member_in
 @require_http_methods(["GET", "HEAD", "POST"])
 def whois_page(request: HttpRequest, team_slug: str) -> HttpResponse:
     """Ask and answer. What is no secret for certain gets an address that can be passed on."""
-    member = member_in(request, team_slug, Action.READ_LEDGER)
+    actor = member_in(request, team_slug, Action.READ_LEDGER)
     text = (request.POST if request.method == "POST" else request.GET).get("q", "").strip()
     if request.method == "POST" and is_public(text):
         return redirect(f"{reverse('whois', args=[team_slug])}?{urlencode({'q': text})}")
     context: dict[str, Any] = {"asked": text, "answers": Answers(()), "error": ""}
     if text:
         try:
-            context["answers"] = ask(member.team_id, text)
+            context["answers"] = ask(actor.team_id, text)
         except CannotRead as error:
             context["error"] = str(error)
-    context["people"] = people_among(member, context["answers"].found)
+    context["people"] = people_among(actor.member, context["answers"].found)
     status = 422 if context["error"] else 200
     return render(request, "ledger/whois.html", context, status=status)
 

@@ -9,6 +9,7 @@ from django.shortcuts import get_object_or_404, redirect, render
 from django.template.defaultfilters import pluralize
 from django.views.decorators.http import require_http_methods, require_POST
 
+from sessions.actors import Actor
 from sessions.catalog.access import delete_group, save_group, set_access
 from sessions.catalog.audiences import access_of
 from sessions.catalog.closed_roles import is_closed_by_admin
@@ -20,7 +21,7 @@ from sessions.forms.people import AccessForm, GroupForm
 from sessions.ledger.events.people import GroupChanged, GroupCreated
 from sessions.ledger.events.sessions import AccessChanged
 from sessions.locks.versions import last_change
-from sessions.models import AssumerLink, AwsSession, Membership, TeamGroup
+from sessions.models import AssumerLink, AwsSession, TeamGroup
 from sessions.permissions import Action
 from sessions.views.guards import member_in, recently_logged_in, session_for
 
@@ -32,17 +33,17 @@ WAYS_SHOWN = 20
 @require_http_methods(["GET", "HEAD", "POST"])
 def session_access(request: HttpRequest, session_id: UUID) -> HttpResponse:
     """Set who may start a session, and who may assume further roles from it."""
-    session, member = session_for(request, session_id, Action.SHARE)
+    session, actor = session_for(request, session_id, Action.SHARE)
     if request.method == "POST" and "close_others" in request.POST:
-        return _close_others(request, session, member)
+        return _close_others(request, session, actor)
     initial = AccessForm.initial_for(access_of(session))
     data = request.POST if request.method == "POST" else None
-    form = AccessForm(data, member=member, session=session, initial=initial)
+    form = AccessForm(data, team=actor.team, session=session, initial=initial)
     form.open_at(session.access_version, initial)
     if request.method == "POST" and form.is_valid():
 
         def save(seen: int | None) -> bool:
-            set_access(session, form.access(), member, seen=seen)
+            set_access(session, form.access(), actor, seen=seen)
             return True
 
         def stored_again() -> Stored:
@@ -63,7 +64,7 @@ def session_access(request: HttpRequest, session_id: UUID) -> HttpResponse:
         "session": session,
         "ways": ways,
         "more_ways": more_ways,
-        "may_close": bool(ways) and may_close(member, session),
+        "may_close": bool(ways) and may_close(actor, session),
         "ending": how_many_end(session) if ways else 0,
         "is_closed": is_closed_by_admin(session),
         "is_unknown": not is_known(session),
@@ -73,9 +74,9 @@ def session_access(request: HttpRequest, session_id: UUID) -> HttpResponse:
     return render(request, "sessions/access.html", context, status=status_of(form))
 
 
-def _close_others(request: HttpRequest, session: AwsSession, member: Membership) -> HttpResponse:
+def _close_others(request: HttpRequest, session: AwsSession, actor: Actor) -> HttpResponse:
     try:
-        closed = close_wider_ways(session, member)
+        closed = close_wider_ways(session, actor)
     except Refused as refused:
         messages.error(request, refused.message)
     else:
@@ -91,11 +92,11 @@ def _close_others(request: HttpRequest, session: AwsSession, member: Membership)
 @require_http_methods(["GET", "HEAD", "POST"])
 def edit_group(request: HttpRequest, team_slug: str, group_id: UUID | None = None) -> HttpResponse:
     """A new group, or one that is there."""
-    member = member_in(request, team_slug, Action.MANAGE_PEOPLE)
-    group = get_object_or_404(TeamGroup, pk=group_id, team=member.team) if group_id else None
+    actor = member_in(request, team_slug, Action.MANAGE_PEOPLE)
+    group = get_object_or_404(TeamGroup, pk=group_id, team=actor.team) if group_id else None
     initial = _group_values(group) if group else None
     form = GroupForm(
-        request.POST if request.method == "POST" else None, member=member, initial=initial
+        request.POST if request.method == "POST" else None, team=actor.team, initial=initial
     )
     if group and initial:
         form.open_at(group.version, initial)
@@ -103,11 +104,11 @@ def edit_group(request: HttpRequest, team_slug: str, group_id: UUID | None = Non
 
         def save(seen: int | None) -> TeamGroup:
             return save_group(
-                member, form.cleaned_data["name"], form.cleaned_data["members"], group, seen=seen
+                actor, form.cleaned_data["name"], form.cleaned_data["members"], group, seen=seen
             )
 
         def stored_again() -> Stored:
-            fresh = get_object_or_404(TeamGroup, pk=group_id, team=member.team)
+            fresh = get_object_or_404(TeamGroup, pk=group_id, team=actor.team)
             change = last_change(fresh, GroupCreated.tag, GroupChanged.tag)
             return fresh.version, _group_values(fresh), change
 
@@ -126,8 +127,8 @@ def _group_values(group: TeamGroup) -> dict[str, Any]:
 @recently_logged_in
 @require_POST
 def remove_group(request: HttpRequest, team_slug: str, group_id: UUID) -> HttpResponse:
-    member = member_in(request, team_slug, Action.MANAGE_PEOPLE)
-    group = get_object_or_404(TeamGroup, pk=group_id, team=member.team)
-    delete_group(group, member)
+    actor = member_in(request, team_slug, Action.MANAGE_PEOPLE)
+    group = get_object_or_404(TeamGroup, pk=group_id, team=actor.team)
+    delete_group(group, actor)
     messages.success(request, f"Group “{group.name}” deleted.")
     return redirect("people", team_slug)

@@ -14,6 +14,7 @@ from django.urls import reverse
 from django.views.decorators.http import require_http_methods, require_POST, require_safe
 
 from sessions import tasks
+from sessions.actors import Actor
 from sessions.db.clock import database_now
 from sessions.exceptions import Refused
 from sessions.forms.conflicts import Stored, VersionedForm, status_of
@@ -34,6 +35,7 @@ from sessions.models import (
     Invitation,
     Membership,
     Role,
+    Team,
     Token,
 )
 from sessions.people.invitations import invite, revoke_invitation
@@ -61,16 +63,16 @@ CHANGES = (
 @require_safe
 def people(request: HttpRequest, team_slug: str) -> HttpResponse:
     """List the team's people, open invitations, groups and sessions without an owner."""
-    member = member_in(request, team_slug, Action.SEE_PEOPLE)
+    actor = member_in(request, team_slug, Action.SEE_PEOPLE)
     now = database_now()
-    invitations = Invitation.objects.filter(team=member.team, ended_at=None, expires_at__gt=now)
+    invitations = Invitation.objects.filter(team=actor.team, ended_at=None, expires_at__gt=now)
     context = {
-        "people": people_of(member).prefetch_related("groups"),
+        "people": people_of(actor.team).prefetch_related("groups"),
         "invitations": invitations.order_by("expires_at"),
-        "groups": member.team.groups.prefetch_related("members__user"),
-        "cut_off": cut_off_sessions(member.team),
-        "removals": removals_of(member.team),
-        "may_manage": can(member, Action.MANAGE_PEOPLE),
+        "groups": actor.team.groups.prefetch_related("members__user"),
+        "cut_off": cut_off_sessions(actor.team),
+        "removals": removals_of(actor.team),
+        "may_manage": can(actor, Action.MANAGE_PEOPLE),
     }
     return render(request, "people/list.html", context)
 
@@ -79,12 +81,12 @@ def people(request: HttpRequest, team_slug: str) -> HttpResponse:
 @require_http_methods(["GET", "HEAD", "POST"])
 def invite_person(request: HttpRequest, team_slug: str) -> HttpResponse:
     """Makes an invitation and shows its link, this once."""
-    member = member_in(request, team_slug, Action.MANAGE_PEOPLE)
+    actor = member_in(request, team_slug, Action.MANAGE_PEOPLE)
     form = InviteForm(request.POST if request.method == "POST" else None)
     if request.method == "POST" and form.is_valid():
         wanted = form.cleaned_data
         try:
-            invitation, code = invite(member, Role(wanted["role"]), wanted["note"], wanted["days"])
+            invitation, code = invite(actor, Role(wanted["role"]), wanted["note"], wanted["days"])
         except Refused as refused:
             form.add_error(None, refused.message)
         else:
@@ -97,9 +99,9 @@ def invite_person(request: HttpRequest, team_slug: str) -> HttpResponse:
 @recently_logged_in
 @require_POST
 def withdraw_invitation(request: HttpRequest, team_slug: str, invitation_id: Any) -> HttpResponse:
-    member = member_in(request, team_slug, Action.MANAGE_PEOPLE)
-    invitation = get_object_or_404(Invitation, pk=invitation_id, team=member.team)
-    if revoke_invitation(invitation, member):
+    actor = member_in(request, team_slug, Action.MANAGE_PEOPLE)
+    invitation = get_object_or_404(Invitation, pk=invitation_id, team=actor.team)
+    if revoke_invitation(invitation, actor):
         messages.success(request, "Invitation withdrawn.")
     return redirect("people", team_slug)
 
@@ -109,46 +111,48 @@ def withdraw_invitation(request: HttpRequest, team_slug: str, invitation_id: Any
 
 def _person(
     request: HttpRequest, team_slug: str, person_id: int, action: Action
-) -> tuple[Membership, Membership]:
+) -> tuple[Actor, Membership]:
     """The caller and the member of their team whom it is about."""
-    member = member_in(request, team_slug, action)
-    return member, get_object_or_404(people_of(member).select_related("team"), user__id=person_id)
+    actor = member_in(request, team_slug, action)
+    return actor, get_object_or_404(
+        people_of(actor.team).select_related("team"), user__id=person_id
+    )
 
 
 @login_required
 @require_safe
 def person_page(request: HttpRequest, team_slug: str, person_id: int) -> HttpResponse:
     """A member; or one who was removed, as long as the ledger knows what they took with them."""
-    member = member_in(request, team_slug, Action.SEE_PEOPLE)
-    person = people_of(member).filter(user__id=person_id).first()
+    actor = member_in(request, team_slug, Action.SEE_PEOPLE)
+    person = people_of(actor.team).filter(user__id=person_id).first()
     username = (
-        person.user.get_username() if person else name_of_former_member(member.team_id, person_id)
+        person.user.get_username() if person else name_of_former_member(actor.team_id, person_id)
     )
     if not username:
         raise Http404
-    return render(request, "people/person.html", _about(member, person, username, person_id))
+    return render(request, "people/person.html", _about(actor, person, username, person_id))
 
 
 def _about(
-    member: Membership, person: Membership | None, username: str, person_id: int
+    actor: Actor, person: Membership | None, username: str, person_id: int
 ) -> dict[str, Any]:
     context: dict[str, Any] = {
         "person": person,
         "username": username,
-        "held": held_by(member.team_id, username),
+        "held": held_by(actor.team_id, username),
         "names": AwsName.objects.filter(person_id=person_id).order_by("-held_from"),
-        "may_manage": can(member, Action.MANAGE_PEOPLE),
+        "may_manage": can(actor, Action.MANAGE_PEOPLE),
         "removal": (
-            removals_of(member.team).filter(user=person_id).first() if person is None else None
+            removals_of(actor.team).filter(user=person_id).first() if person is None else None
         ),
     }
     if person is not None:
         now = database_now()
         context |= {
-            **_active(member, person_id),
+            **_active(actor.team, person_id),
             "tokens": (
                 Token.objects.filter(
-                    user=person_id, team=member.team, revoked_at=None, expires_at__gt=now
+                    user=person_id, team=actor.team, revoked_at=None, expires_at__gt=now
                 )
                 .prefetch_related("sessions")
                 .order_by("expires_at")
@@ -171,9 +175,9 @@ def _opened(form: Form, person: Membership) -> Form:
     return form
 
 
-def _active(member: Membership, person_id: int) -> dict[str, Any]:
+def _active(team: Team, person_id: int) -> dict[str, Any]:
     """The first of what a person has started, and how much more there is."""
-    started = Activation.objects.filter(user=person_id, session__team=member.team).order_by("pk")
+    started = Activation.objects.filter(user=person_id, session__team=team).order_by("pk")
     count = started.count()
     shown = started.select_related("session")[:SHOWN]
     return {"active": shown, "active_count": count, "active_more": max(count - SHOWN, 0)}
@@ -183,13 +187,13 @@ def _change(
     request: HttpRequest,
     team_slug: str,
     person_id: int,
-    act: Callable[[Membership, Membership], object],
+    act: Callable[[Actor, Membership], object],
     done: str,
 ) -> HttpResponse:
     """Does it to that person and goes back to their page; a refusal is said there."""
-    member, person = _person(request, team_slug, person_id, Action.MANAGE_PEOPLE)
+    actor, person = _person(request, team_slug, person_id, Action.MANAGE_PEOPLE)
     try:
-        act(member, person)
+        act(actor, person)
     except Refused as refused:
         messages.error(request, refused.message)
     else:
@@ -200,7 +204,7 @@ def _change(
 
 def _save_change(
     request: HttpRequest,
-    ways: tuple[Membership, Membership],
+    ways: tuple[Actor, Membership],
     form: RoleForm | AwsNameForm,
     name: str,
     save: Callable[[int | None], object],
@@ -210,7 +214,7 @@ def _save_change(
 
     The form says what is wrong with it, or has changed meanwhile.
     """
-    member, person = ways
+    actor, person = ways
     _opened(form, person)
 
     def save_it(seen: int | None) -> bool:
@@ -218,42 +222,44 @@ def _save_change(
         return True
 
     def stored_again() -> Stored:
-        fresh = get_object_or_404(people_of(member), pk=person.pk)
+        fresh = get_object_or_404(people_of(actor.team), pk=person.pk)
         return fresh.version, _values(fresh), last_change(fresh, *CHANGES)
 
     if form.is_valid() and form.save_or_show(save_it, stored_again):
         tasks.wake_after_change()
         messages.success(request, done.format(name=person.user.get_username()))
-        return redirect("person", member.team.slug, person.user_id)
-    context = _about(member, person, person.user.get_username(), person.user_id) | {name: form}
+        return redirect("person", actor.team.slug, person.user_id)
+    context = _about(actor, person, person.user.get_username(), person.user_id) | {name: form}
     return render(request, "people/person.html", context, status=status_of(form))
 
 
 @recently_logged_in
 @require_POST
 def person_role(request: HttpRequest, team_slug: str, person_id: int) -> HttpResponse:
-    by, person = _person(request, team_slug, person_id, Action.MANAGE_PEOPLE)
+    actor, person = _person(request, team_slug, person_id, Action.MANAGE_PEOPLE)
     form = RoleForm(request.POST, prefix="role")
 
     def save(seen: int | None) -> None:
-        change_role(person, Role(form.cleaned_data["role"]), by, by.user, seen=seen)
+        change_role(person, Role(form.cleaned_data["role"]), actor, actor.user, seen=seen)
 
     role = dict(Role.choices).get(form["role"].data, "")
-    return _save_change(request, (by, person), form, "role_form", save, f"{{name}} is {role} now.")
+    return _save_change(
+        request, (actor, person), form, "role_form", save, f"{{name}} is {role} now."
+    )
 
 
 @recently_logged_in
 @require_POST
 def person_name(request: HttpRequest, team_slug: str, person_id: int) -> HttpResponse:
-    by, person = _person(request, team_slug, person_id, Action.MANAGE_PEOPLE)
+    actor, person = _person(request, team_slug, person_id, Action.MANAGE_PEOPLE)
     form = AwsNameForm(request.POST)
 
     def save(seen: int | None) -> None:
-        rename_in_cloudtrail(person, form.cleaned_data["aws_name"], by, seen=seen)
+        rename_in_cloudtrail(person, form.cleaned_data["aws_name"], actor, seen=seen)
 
     name = str(form["aws_name"].data).replace("{", "").replace("}", "").strip()
     done = f"CloudTrail now shows {{name}} as {name}."
-    return _save_change(request, (by, person), form, "name_form", save, done)
+    return _save_change(request, (actor, person), form, "name_form", save, done)
 
 
 @recently_logged_in
@@ -263,7 +269,7 @@ def person_disable(request: HttpRequest, team_slug: str, person_id: int) -> Http
         request,
         team_slug,
         person_id,
-        lambda by, person: disable_member(person, by, by.user),
+        lambda actor, person: disable_member(person, actor, actor.user),
         "{name} is suspended.",
     )
 
@@ -275,7 +281,7 @@ def person_enable(request: HttpRequest, team_slug: str, person_id: int) -> HttpR
         request,
         team_slug,
         person_id,
-        lambda by, person: enable_member(person, by),
+        lambda actor, person: enable_member(person, actor),
         "{name} is reinstated.",
     )
 
@@ -284,10 +290,10 @@ def person_enable(request: HttpRequest, team_slug: str, person_id: int) -> HttpR
 @require_POST
 def person_readmit(request: HttpRequest, team_slug: str, person_id: int) -> HttpResponse:
     """Lift a removal: from then on groups may bring the person back."""
-    member = member_in(request, team_slug, Action.MANAGE_PEOPLE)
-    removal = get_object_or_404(removals_of(member.team), user=person_id)
+    actor = member_in(request, team_slug, Action.MANAGE_PEOPLE)
+    removal = get_object_or_404(removals_of(actor.team), user=person_id)
     try:
-        readmit(removal, member)
+        readmit(removal, actor)
     except Refused as refused:
         messages.error(request, refused.message)
     else:
@@ -311,11 +317,11 @@ def person_remove(request: HttpRequest, team_slug: str, person_id: int) -> HttpR
             request,
             team_slug,
             person_id,
-            lambda by, person: remove_member(person, by, by.user),
+            lambda actor, person: remove_member(person, actor, actor.user),
             "{name} is removed from the team.",
         )
-    member, person = _person(request, team_slug, person_id, Action.MANAGE_PEOPLE)
-    context = _about(member, person, person.user.get_username(), person_id)
-    own = AwsSession.objects.filter(team=member.team, link__author=person.user).order_by("pk")
+    actor, person = _person(request, team_slug, person_id, Action.MANAGE_PEOPLE)
+    context = _about(actor, person, person.user.get_username(), person_id)
+    own = AwsSession.objects.filter(team=actor.team, link__author=person.user).order_by("pk")
     context |= {"own": own[:SHOWN], "own_more": max(own.count() - SHOWN, 0)}
     return render(request, "people/remove.html", context)

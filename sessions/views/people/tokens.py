@@ -8,51 +8,50 @@ from django.http import Http404, HttpRequest, HttpResponse
 from django.shortcuts import redirect, render
 from django.views.decorators.http import require_http_methods, require_POST
 
+from sessions.actors import Actor
 from sessions.db.clock import database_now
 from sessions.exceptions import Refused
 from sessions.forms.people import TokenForm
 from sessions.forms.picking import is_searching
-from sessions.models import Membership, Scope, Token
+from sessions.models import Scope, Token
 from sessions.people.tokens import create_token, revoke_token
 from sessions.permissions import Action, can
 from sessions.views.guards import member_in, recently_logged_in, require
 
 
-def _tokens_for(member: Membership) -> QuerySet[Token]:
-    """Return the tokens a member may see and revoke.
+def _tokens_for(actor: Actor) -> QuerySet[Token]:
+    """Return the tokens an actor may see and revoke.
 
     Their own, or with that right all of the team's.
     """
     tokens = (
-        Token.objects.filter(team=member.team).select_related("user").prefetch_related("sessions")
+        Token.objects.filter(team=actor.team).select_related("user").prefetch_related("sessions")
     )
-    return tokens if can(member, Action.MANAGE_PEOPLE) else tokens.filter(user=member.user)
+    return tokens if can(actor, Action.MANAGE_PEOPLE) else tokens.filter(user=actor.user)
 
 
 @recently_logged_in
 @require_http_methods(["GET", "HEAD", "POST"])
 def tokens(request: HttpRequest, team_slug: str) -> HttpResponse:
     """The list, and a form for a new one, whose text is shown on the answer and nowhere else."""
-    member = member_in(request, team_slug, Action.HOLD_TOKENS)
-    form = TokenForm(request.POST if request.method == "POST" else None, member=member)
+    actor = member_in(request, team_slug, Action.HOLD_TOKENS)
+    form = TokenForm(request.POST if request.method == "POST" else None, actor=actor)
     made = None
     if request.method == "POST" and not is_searching(form) and form.is_valid():
         wanted = form.cleaned_data
         scopes = [Scope(each) for each in wanted["scopes"]]
         bound = [wanted["session"]] if wanted["session"] else []
         try:
-            made = create_token(
-                member, wanted["name"], member.user.get_username(), wanted["days"], scopes, bound
-            )
+            made = create_token(actor.member, wanted["name"], actor, wanted["days"], scopes, bound)
         except Refused:
             raise Http404 from None  # what a member removed a moment ago gets everywhere
-        form = TokenForm(member=member)
-    living = _tokens_for(member).filter(revoked_at=None, expires_at__gt=database_now())
+        form = TokenForm(actor=actor)
+    living = _tokens_for(actor).filter(revoked_at=None, expires_at__gt=database_now())
     context = {
         "form": form,
         "made": made.reveal() if made else "",
-        "mine": living.filter(user=member.user).order_by("expires_at"),
-        "others": living.exclude(user=member.user).order_by("user__username", "expires_at"),
+        "mine": living.filter(user=actor.user).order_by("expires_at"),
+        "others": living.exclude(user=actor.user).order_by("user__username", "expires_at"),
     }
     return render(request, "people/tokens.html", context, status=422 if form.errors else 200)
 
@@ -60,14 +59,14 @@ def tokens(request: HttpRequest, team_slug: str) -> HttpResponse:
 @recently_logged_in
 @require_POST
 def end_token(request: HttpRequest, team_slug: str, token_id: UUID) -> HttpResponse:
-    member = member_in(request, team_slug)
-    token = _tokens_for(member).filter(pk=token_id).first()
+    actor = member_in(request, team_slug)
+    token = _tokens_for(actor).filter(pk=token_id).first()
     if token is None:
         raise Http404
-    if token.user_id == member.user_id:
-        require(member, Action.HOLD_TOKENS)
-    if revoke_token(token, member):
+    if token.user_id == actor.user_id:
+        require(actor, Action.HOLD_TOKENS)
+    if revoke_token(token, actor):
         messages.success(request, f"Token “{token.name}” revoked.")
-    if token.user_id != member.user_id:
+    if token.user_id != actor.user_id:
         return redirect("person", team_slug, token.user_id)
     return redirect("tokens", team_slug)

@@ -12,9 +12,10 @@ from django.shortcuts import redirect, render
 from django.views.decorators.http import require_POST, require_safe
 
 from sessions import tasks
+from sessions.actors import Actor
 from sessions.aws.key_rotation import Step
 from sessions.exceptions import Refused
-from sessions.models import AwsSession, Membership
+from sessions.models import AwsSession
 from sessions.monitoring import request_limits
 from sessions.permissions import Action
 from sessions.roots.key_rotation import ask_again, ask_rotation, can_be_rotated, rotation_of
@@ -30,11 +31,11 @@ STEPS = {
 }
 
 
-def _root_for(request: HttpRequest, session_id: UUID) -> tuple[AwsSession, Membership]:
-    root, member = session_for(request, session_id, Action.EDIT)
+def _root_for(request: HttpRequest, session_id: UUID) -> tuple[AwsSession, Actor]:
+    root, actor = session_for(request, session_id, Action.EDIT)
     if not can_be_rotated(root):
         raise Http404
-    return root, member
+    return root, actor
 
 
 @login_required
@@ -88,14 +89,14 @@ def _taken(step: str) -> int:
 @require_POST
 def rotate_key_now(request: HttpRequest, session_id: UUID) -> HttpResponse:
     """Begins a rotation, or goes on with the one that stands still."""
-    root, member = _root_for(request, session_id)
-    request_limits.take(request_limits.KEY, member.user_id, root.pk)
+    root, actor = _root_for(request, session_id)
+    request_limits.take(request_limits.KEY, actor.user_id, root.pk)
     rotation = rotation_of(root)
     try:
         if rotation is not None and rotation.ended_at is None:
-            ask_again(rotation, member)
+            ask_again(rotation, actor)
         else:
-            ask_rotation(root, member)
+            ask_rotation(root, actor)
         tasks.wake_for_key_rotation()
     except Refused as refused:
         messages.error(request, refused.message)
@@ -106,12 +107,12 @@ def rotate_key_now(request: HttpRequest, session_id: UUID) -> HttpResponse:
 @require_POST
 def withdraw_key_rotation(request: HttpRequest, session_id: UUID) -> HttpResponse:
     """Gives up before the switch: the new key is deleted and the root keeps the old one."""
-    root, member = _root_for(request, session_id)
+    root, actor = _root_for(request, session_id)
     rotation = rotation_of(root)
     if rotation is None:
         raise Http404
     try:
-        ask_again(rotation, member, withdraw=True)
+        ask_again(rotation, actor, withdraw=True)
         tasks.wake_for_key_rotation()
     except Refused as refused:
         messages.error(request, refused.message)

@@ -13,12 +13,13 @@ from django.views.decorators.debug import sensitive_post_parameters
 from django.views.decorators.http import require_http_methods, require_POST
 
 from sessions import tasks
+from sessions.actors import Actor
 from sessions.catalog.team_view import view_of_sessions
 from sessions.db.clock import database_now
 from sessions.exceptions import Refused
 from sessions.forms.sessions import form_for, stored_values
 from sessions.locks.versions import Changed
-from sessions.models import Approval, ApprovalStage, AwsSession, Membership
+from sessions.models import Approval, ApprovalStage, AwsSession
 from sessions.monitoring import request_limits
 from sessions.permissions import Action, can, may_answer
 from sessions.roots import approvals, choices, prompts
@@ -29,12 +30,12 @@ from sessions.views.live_parts import asks_for_part
 POLL_SECONDS = 2
 
 
-def root_for(request: HttpRequest, session_id: UUID) -> tuple[AwsSession, Membership]:
+def root_for(request: HttpRequest, session_id: UUID) -> tuple[AwsSession, Actor]:
     """The root of a session's chain, for somebody who may give what it waits for."""
-    session, member = session_for(request, session_id)
-    if not may_answer(member, session):
+    session, actor = session_for(request, session_id)
+    if not may_answer(actor, session):
         raise PermissionDenied
-    return session.chain()[0], member
+    return session.chain()[0], actor
 
 
 @login_required
@@ -42,11 +43,11 @@ def root_for(request: HttpRequest, session_id: UUID) -> tuple[AwsSession, Member
 @require_POST
 def give_code(request: HttpRequest, session_id: UUID) -> HttpResponse:
     """Takes down a code for the root of that session's chain; a worker uses it at once."""
-    root, member = root_for(request, session_id)
-    request_limits.take(request_limits.CODE, member.user_id, root.pk)
+    root, actor = root_for(request, session_id)
+    request_limits.take(request_limits.CODE, actor.user_id, root.pk)
     try:
         names = [each.name for each in code_challenges(root)]
-        submit_codes(root, member, {name: request.POST.get(name, "") for name in names})
+        submit_codes(root, actor, {name: request.POST.get(name, "") for name in names})
     except Refused as refused:
         messages.error(request, refused.message)
     else:
@@ -62,16 +63,16 @@ def approval_page(request: HttpRequest, session_id: UUID) -> HttpResponse:
 
     POST asks for a page to approve on; the live part follows until it is over.
     """
-    root, member = root_for(request, session_id)
+    root, actor = root_for(request, session_id)
     if not approvals.asks_for_approval(root):
         raise Http404
     if request.method == "POST":
-        request_limits.take(request_limits.APPROVAL, member.user_id, root.pk)
-        approvals.ask_approval(root, member)
+        request_limits.take(request_limits.APPROVAL, actor.user_id, root.pk)
+        approvals.ask_approval(root, actor)
         tasks.wake_for_approvals()
         return redirect("approval", root.pk)
     now = database_now()
-    found = prompts.at_root(root, member, now)
+    found = prompts.at_root(root, actor.member, now)
     assert found is not None
     if found.approval and found.approval.due_at and found.approval.due_at <= now:
         tasks.wake_for_approvals()
@@ -79,7 +80,7 @@ def approval_page(request: HttpRequest, session_id: UUID) -> HttpResponse:
         "waiting": found,
         "root": root,
         "poll_seconds": POLL_SECONDS,
-        "may_edit": can(member, Action.EDIT, root),
+        "may_edit": can(actor, Action.EDIT, root),
     }
     partial = asks_for_part(request)
     return render(request, "roots/_approval.html" if partial else "roots/approval.html", context)
@@ -89,10 +90,10 @@ def approval_page(request: HttpRequest, session_id: UUID) -> HttpResponse:
 @require_POST
 def forget_approval(request: HttpRequest, session_id: UUID) -> HttpResponse:
     """Forgets what the member has approved for that root, and for those that share it."""
-    root, member = root_for(request, session_id)
+    root, actor = root_for(request, session_id)
     if not approvals.asks_for_approval(root):
         raise Http404
-    if approvals.end_approval(root, member):
+    if approvals.end_approval(root, actor):
         messages.success(
             request,
             "Your approval is forgotten. Credentials issued with it work until they expire.",
@@ -107,11 +108,11 @@ def choose(request: HttpRequest, session_id: UUID) -> HttpResponse:
 
     The last choice saves all.
     """
-    root, member = session_for(request, session_id, Action.EDIT)
+    root, actor = session_for(request, session_id, Action.EDIT)
     fields = [] if root.is_chained else choices.picked_fields(root)
     if not fields:
         raise Http404
-    approval = approvals.approval_of(root, member)
+    approval = approvals.approval_of(root, actor.member)
     if approval is None or approval.stage != ApprovalStage.GIVEN:
         return redirect("approval", root.pk)
     is_posted = request.method == "POST"
@@ -119,7 +120,7 @@ def choose(request: HttpRequest, session_id: UUID) -> HttpResponse:
     if not is_posted:
         return _choose_page(request, root, approval, picks)
     if picks.next is None:
-        return _save_choice(request, root, member, picks.chosen)
+        return _save_choice(request, root, actor, picks.chosen)
     return redirect(f"{reverse('choose', args=[root.pk])}?{urlencode(picks.chosen)}")
 
 
@@ -145,10 +146,10 @@ def _choose_page(
 
 
 def _save_choice(
-    request: HttpRequest, root: AwsSession, member: Membership, chosen: dict[str, str]
+    request: HttpRequest, root: AwsSession, actor: Actor, chosen: dict[str, str]
 ) -> HttpResponse:
     data = {name: str(value) for name, value in stored_values(root).items()} | chosen
-    form = form_for(root.kind, data, view=view_of_sessions(member, database_now()), session=root)
+    form = form_for(root.kind, data, view=view_of_sessions(actor, database_now()), session=root)
     form.seen = root.version
     try:
         if form.is_valid() and form.save():

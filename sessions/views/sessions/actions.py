@@ -17,8 +17,9 @@ from sessions.activations.start_stop import (
     start_session,
     stop_session,
 )
+from sessions.actors import Actor
 from sessions.delivery.reveal import NotReady, hand_out
-from sessions.models import AwsSession, Membership
+from sessions.models import AwsSession
 from sessions.monitoring import request_limits
 from sessions.permissions import Action
 from sessions.snippets import FORMATS, SnippetFormat
@@ -29,14 +30,14 @@ CLEAR_AFTER_SECONDS = 30
 
 
 def _act(
-    request: HttpRequest, session_id: UUID, act: Callable[[AwsSession, Membership], object]
+    request: HttpRequest, session_id: UUID, act: Callable[[AwsSession, Actor], object]
 ) -> HttpResponse:
     """Act, wake a worker after the commit, and go back.
 
     A live part of the page asks for its new state at once.
     """
-    session, member = session_for(request, session_id, Action.START)
-    act(session, member)
+    session, actor = session_for(request, session_id, Action.START)
+    act(session, actor)
     tasks.wake_for_start()
     return _done(request, session)
 
@@ -71,8 +72,8 @@ def rotate_session_now(request: HttpRequest, session_id: UUID) -> HttpResponse:
 @require_POST
 def dismiss_notice_now(request: HttpRequest, session_id: UUID) -> HttpResponse:
     """Forgets the member's notice that an edit has ended what they had started."""
-    session, member = session_for(request, session_id, Action.DISMISS)
-    dismiss_notice(session, member)
+    session, actor = session_for(request, session_id, Action.DISMISS)
+    dismiss_notice(session, actor)
     return _done(request, session)
 
 
@@ -83,9 +84,9 @@ def _format(key: str) -> SnippetFormat:
 
 
 def _text_for(
-    request: HttpRequest, session: AwsSession, member: Membership, chosen: SnippetFormat, via: str
+    request: HttpRequest, session: AwsSession, actor: Actor, chosen: SnippetFormat, via: str
 ) -> str:
-    return hand_out(session, member, chosen, via=via, base_url=request.build_absolute_uri("/"))
+    return hand_out(session, actor, chosen, via=via, base_url=request.build_absolute_uri("/"))
 
 
 @login_required
@@ -93,7 +94,7 @@ def _text_for(
 def reveal_snippet(request: HttpRequest, session_id: UUID, format: str) -> HttpResponse:
     """Shows one snippet, on a click."""
     request_limits.take(request_limits.FETCH, request.user.pk)
-    session, member = session_for(request, session_id, Action.TAKE_CREDENTIALS)
+    session, actor = session_for(request, session_id, Action.TAKE_CREDENTIALS)
     chosen = _format(format)
     context = {
         "format": chosen,
@@ -101,7 +102,7 @@ def reveal_snippet(request: HttpRequest, session_id: UUID, format: str) -> HttpR
         "clear_after_seconds": CLEAR_AFTER_SECONDS,
     }
     try:
-        context["text"] = _text_for(request, session, member, chosen, via="page")
+        context["text"] = _text_for(request, session, actor, chosen, via="page")
     except NotReady as not_ready:
         context["state"] = not_ready.state
     return render(request, "sessions/_snippet.html", context)
@@ -112,10 +113,10 @@ def reveal_snippet(request: HttpRequest, session_id: UUID, format: str) -> HttpR
 def download_snippet(request: HttpRequest, session_id: UUID, format: str) -> HttpResponse:
     """Download a snippet as a file."""
     request_limits.take(request_limits.FETCH, request.user.pk)
-    session, member = session_for(request, session_id, Action.TAKE_CREDENTIALS)
+    session, actor = session_for(request, session_id, Action.TAKE_CREDENTIALS)
     chosen = _format(format)
     try:
-        text = _text_for(request, session, member, chosen, via="download")
+        text = _text_for(request, session, actor, chosen, via="download")
     except NotReady:
         messages.error(request, "Nothing to download: the session is not active.")
         return redirect("session", session.pk)

@@ -14,6 +14,7 @@ from django.views.decorators.debug import sensitive_post_parameters
 from django.views.decorators.http import require_http_methods, require_POST, require_safe
 
 from sessions import tasks
+from sessions.actors import Actor
 from sessions.aws.roots import ROOT_KINDS
 from sessions.catalog.deletions import delete_session, mark_of
 from sessions.catalog.probes import report_on, start_probe
@@ -30,7 +31,6 @@ from sessions.models import (
     CHAINED,
     Activation,
     AwsSession,
-    Membership,
     Probe,
     ProbeState,
     User,
@@ -71,8 +71,8 @@ def kind_described(kind: str) -> dict[str, str]:
 @require_safe
 def new_session(request: HttpRequest, team_slug: str) -> HttpResponse:
     """First step: the cloud provider."""
-    member = member_in(request, team_slug)
-    require(member, Action.CREATE_CHAINED)
+    actor = member_in(request, team_slug)
+    require(actor, Action.CREATE_CHAINED)
     url = reverse("new_session_method", args=[team_slug, "aws"])
     provider = {
         "key": "aws",
@@ -88,8 +88,8 @@ def new_session(request: HttpRequest, team_slug: str) -> HttpResponse:
 @require_safe
 def new_session_method(request: HttpRequest, team_slug: str, provider: str) -> HttpResponse:
     """Second step: the access method."""
-    member = member_in(request, team_slug)
-    require(member, Action.CREATE_CHAINED)
+    actor = member_in(request, team_slug)
+    require(actor, Action.CREATE_CHAINED)
     if provider not in PROVIDERS:
         raise Http404
     methods = [
@@ -97,7 +97,7 @@ def new_session_method(request: HttpRequest, team_slug: str, provider: str) -> H
         | {
             "url": reverse("new_session_form", args=[team_slug, provider, kind]),
             "recommended": kind == CHAINED,
-            "disabled_reason": why_not_create(kind, member),
+            "disabled_reason": why_not_create(kind, actor),
         }
         for kind in (CHAINED, *ROOT_KINDS)
     ]
@@ -115,36 +115,36 @@ def new_session_form(
     request: HttpRequest, team_slug: str, provider: str, kind: str
 ) -> HttpResponse:
     """Third step: the fields. `?assumer=<id>` fills in the session it is created from."""
-    member = member_in(request, team_slug)
+    actor = member_in(request, team_slug)
     described = kind_described(kind)
     if provider not in PROVIDERS:
         raise Http404
-    if why_not_create(kind, member):
+    if why_not_create(kind, actor):
         raise PermissionDenied
     if kind != CHAINED and (first := confirm_first(request)):
         return first
-    view = view_of_sessions(member, database_now())
+    view = view_of_sessions(actor, database_now())
     if request.method == "POST":
         form = form_for(kind, request.POST, view=view)
         if not is_searching(form) and form.is_valid() and (session := form.save()):
             messages.success(request, f"Session “{session.alias}” created.")
             return redirect("session", session.pk)
     else:
-        initial: dict[str, Any] = {"region": member.team.default_region}
+        initial: dict[str, Any] = {"region": actor.team.default_region}
         if kind == CHAINED:
-            assumer = _assumer_asked_for(request, member)
+            assumer = _assumer_asked_for(request, actor)
             if assumer is not None:
                 initial |= {"assumer": assumer.pk, "region": assumer.region}
         form = form_for(kind, None, view=view, initial=initial)
     return _form_page(request, form, described, None)
 
 
-def _assumer_asked_for(request: HttpRequest, member: Membership) -> AwsSession | None:
+def _assumer_asked_for(request: HttpRequest, actor: Actor) -> AwsSession | None:
     try:
         asked = UUID(request.GET.get("assumer", ""))
     except ValueError:
         return None
-    return AwsSession.objects.filter(pk=asked, team=member.team).first()
+    return AwsSession.objects.filter(pk=asked, team=actor.team).first()
 
 
 def _form_page(
@@ -152,8 +152,8 @@ def _form_page(
 ) -> HttpResponse:
     context = {
         "form": form,
-        "member": form.member,
-        "people": people_to_preview(form.member),
+        "member": form.actor.member,
+        "people": people_to_preview(form.actor),
         "kind": kind,
         "session": session,
         "is_chained": isinstance(form, ChainedSessionForm),
@@ -169,12 +169,12 @@ def edit_session(request: HttpRequest, session_id: UUID) -> HttpResponse:
 
     Active chains follow automatically; if the identity changes, only the editor's own do.
     """
-    session, member = session_for(request, session_id, Action.EDIT)
+    session, actor = session_for(request, session_id, Action.EDIT)
     # Whoever saves a chain answers for it from then on: to take it over is a change of rights.
-    is_sensitive = not session.is_chained or session.link.author_id != member.user_id
+    is_sensitive = not session.is_chained or session.link.author_id != actor.user_id
     if is_sensitive and (first := confirm_first(request)):
         return first
-    view = view_of_sessions(member, database_now())
+    view = view_of_sessions(actor, database_now())
     form = form_for(
         session.kind, request.POST if request.method == "POST" else None, view=view, session=session
     )
@@ -198,12 +198,12 @@ def _stored_again(session: AwsSession) -> Stored:
 @require_http_methods(["GET", "HEAD", "POST"])
 def delete_session_page(request: HttpRequest, session_id: UUID) -> HttpResponse:
     """Lists what goes with it, at all levels; then, on POST, deletes it all in one step."""
-    session, member = session_for(request, session_id, Action.DELETE)
+    session, actor = session_for(request, session_id, Action.DELETE)
     if not session.is_chained and (first := confirm_first(request)):
         return first
     if request.method == "POST":
         try:
-            gone = delete_session(session, member, below_seen=request.POST.get("below"))
+            gone = delete_session(session, actor, below_seen=request.POST.get("below"))
         except Changed as changed:
             messages.error(
                 request, f"{changed.message} Nothing is deleted yet: look at the list again."
@@ -215,12 +215,12 @@ def delete_session_page(request: HttpRequest, session_id: UUID) -> HttpResponse:
         tasks.wake_after_deletion()
         count = f"{gone} sessions" if gone > 1 else f"Session “{session.alias}”"
         messages.success(request, f"{count} deleted.")
-        return redirect("session_list", member.team.slug)
+        return redirect("session_list", actor.team.slug)
     below_ids = (
         session.with_dependants().exclude(pk=session.pk).order_by().values_list("pk", flat=True)
     )
     ids, shown = list(below_ids), session.dependants(DEPENDANTS_SHOWN)
-    view = view_of_sessions(member, database_now(), [session])
+    view = view_of_sessions(actor, database_now(), [session])
     session = view.sessions[session.pk]
     started = Activation.objects.filter(session__in=[session.pk, *(below.pk for below, _ in shown)])
     people = dict(started.values_list("session").annotate(Count("pk")))
@@ -252,22 +252,22 @@ def test_session(request: HttpRequest, team_slug: str, kind: str) -> HttpRespons
 
     The answer is the probe's panel, which polls until the test is over.
     """
-    member = member_in(request, team_slug)
-    request_limits.take(request_limits.TEST, member.user_id)
+    actor = member_in(request, team_slug)
+    request_limits.take(request_limits.TEST, actor.user_id)
     kind_described(kind)
-    session = session_being_edited(request, member)
+    session = session_being_edited(request, actor)
     if session is not None and session.kind != kind:
         raise Http404
-    if (session is None or not session.is_chained) and why_not_create(kind, member):
+    if (session is None or not session.is_chained) and why_not_create(kind, actor):
         raise PermissionDenied
     if kind != CHAINED and (first := confirm_first(request)):
         return first
     form = form_for(
-        kind, request.POST, view=view_of_sessions(member, database_now()), session=session
+        kind, request.POST, view=view_of_sessions(actor, database_now()), session=session
     )
     if form.is_valid():
         try:
-            probe = start_probe(form.draft(), member, session)
+            probe = start_probe(form.draft(), actor, session)
             if probe.credential_id:
                 tasks.wake_for_start()
             else:

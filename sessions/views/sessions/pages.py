@@ -14,6 +14,7 @@ from django.views.decorators.http import require_safe
 
 from sessions.activations.moves import progress
 from sessions.activations.status import Status
+from sessions.actors import Actor
 from sessions.aws.arn import RoleArn
 from sessions.aws.hop import Hop
 from sessions.aws.parameters import parameters_of
@@ -70,8 +71,8 @@ def session_list(request: HttpRequest, team_slug: str) -> HttpResponse:
 
     Its own table polls it, and then gets the rows alone.
     """
-    member = member_in(request, team_slug)
-    view = view_of_team(member, database_now())
+    actor = member_in(request, team_slug)
+    view = view_of_team(actor, database_now())
     rows = rows_of(view)
     q, status = request.GET.get("q", "").strip(), request.GET.get("status", "")
     found = [row for row in rows if _matches(row, q)]
@@ -79,8 +80,8 @@ def session_list(request: HttpRequest, team_slug: str) -> HttpResponse:
         each: sum(_counts_as(row, each) for row in found) for each in STATUSES
     }
     shown = [row for row in found if _counts_as(row, status)] if status in STATUSES else found
-    may_create = can(member, Action.CREATE_CHAINED)
-    asked = prompts.in_team(member, view.sessions.values(), view.now) if may_create else []
+    may_create = can(actor, Action.CREATE_CHAINED)
+    asked = prompts.in_team(actor.member, view.sessions.values(), view.now) if may_create else []
     seen = _digest(shown, counts, [(each.root.pk, each.problem) for each in asked])
     partial = asks_for_part(request)
     if partial and request.headers.get("X-Seen") == seen:
@@ -94,7 +95,7 @@ def session_list(request: HttpRequest, team_slug: str) -> HttpResponse:
         "total": len(rows),
         "live_seconds": live_seconds(rows),
         "may_create": may_create,
-        "calls_saved": saved_by_sharing(member.team_id),
+        "calls_saved": saved_by_sharing(actor.team_id),
         "waiting": asked,
         "next_url": request.get_full_path(),
     }
@@ -131,27 +132,27 @@ def _matches(row: Row, q: str) -> bool:
 @login_required
 @require_safe
 def session_page(request: HttpRequest, session_id: UUID) -> HttpResponse:
-    session, member = session_for(request, session_id)
-    return render(request, "sessions/page.html", session_context(session, member))
+    session, actor = session_for(request, session_id)
+    return render(request, "sessions/page.html", session_context(session, actor))
 
 
 @login_required
 @require_safe
 def session_state(request: HttpRequest, session_id: UUID) -> HttpResponse:
     """The live part of the session page."""
-    session, member = session_for(request, session_id)
-    return render(request, "sessions/_live.html", session_context(session, member))
+    session, actor = session_for(request, session_id)
+    return render(request, "sessions/_live.html", session_context(session, actor))
 
 
-def session_context(session: AwsSession, member: Membership) -> dict[str, Any]:
+def session_context(session: AwsSession, actor: Actor) -> dict[str, Any]:
     """Everything the session page shows. No secret is opened for it."""
-    view = view_of_sessions(member, database_now(), [session])
+    view = view_of_sessions(actor, database_now(), [session])
     session = view.sessions[session.pk]
     row = row_of(view.describe(session), view)
-    links = _hops(view, session, member)
-    others = [each for each in people_to_preview(member) if each.pk != member.pk]
+    links = _hops(view, session, actor.member)
+    others = [each for each in people_to_preview(actor) if each.pk != actor.member.pk]
     root = view.chain_of(session)[0]
-    asked = prompts.at_root(root, member, view.now) if may_answer(member, session) else None
+    asked = prompts.at_root(root, actor.member, view.now) if may_answer(actor, session) else None
     is_wanted = asked is not None and (
         asked.needs_code or asked.needs_approval or asked.needs_choice
     )
@@ -162,19 +163,19 @@ def session_context(session: AwsSession, member: Membership) -> dict[str, Any]:
         "next_url": reverse("session", args=[session.pk]),
         "root_open_until": asked.open_until if asked is not None else None,
         "asks_for_approval": asked is not None and asked.asks_for_approval and session == root,
-        "may_rotate_key": can_be_rotated(session) and can(member, Action.EDIT, session),
+        "may_rotate_key": can_be_rotated(session) and can(actor, Action.EDIT, session),
         "row": row,
-        "moving": progress(member.team_id, session),
+        "moving": progress(actor.team_id, session),
         "links": links,
         **_used_by(session),
         "formats": FORMATS.values(),
         "may_take": view.rights.can(Action.TAKE_CREDENTIALS, session),
         "may_share": view.rights.can(Action.SHARE, session),
-        "events": _events(session, member),
+        "events": _events(session, actor),
         "next_rotation_at": row.next_rotation_at,
         "last_success_at": row.minted_at,
         "live_seconds": live_seconds([row]),
-        "member": member,
+        "member": actor.member,
         "others": others if session.is_chained else [],
     }
 
@@ -250,15 +251,15 @@ def _hop(session: AwsSession, level: int, hop: Any, row: Any, view: TeamView) ->
     }
 
 
-def _events(session: AwsSession, member: Membership) -> list[dict[str, Any]]:
+def _events(session: AwsSession, actor: Actor) -> list[dict[str, Any]]:
     """Return the last events of this session.
 
     All for admins and auditors, else the member's own.
     """
-    lines = Event.objects.filter(team_id=str(member.team_id), session_id=str(session.pk)).order_by(
+    lines = Event.objects.filter(team_id=str(actor.team_id), session_id=str(session.pk)).order_by(
         "-seq"
     )
-    reads_all, name = can(member, Action.READ_LEDGER), member.user.get_username()
+    reads_all, name = can(actor, Action.READ_LEDGER), actor.username
     some = lines[:EVENTS_SHOWN] if reads_all else lines[: EVENTS_SHOWN * 10]
     said = ((line, events.read(line.kind, line.data)) for line in some)
     theirs = (

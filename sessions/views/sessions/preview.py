@@ -9,6 +9,7 @@ from django.http import Http404, HttpRequest, HttpResponse
 from django.shortcuts import render
 from django.views.decorators.http import require_POST, require_safe
 
+from sessions.actors import Actor
 from sessions.aws.names import new_external_id
 from sessions.catalog.closed_roles import check_role
 from sessions.catalog.team_view import view_of_sessions
@@ -24,40 +25,40 @@ from sessions.permissions import Action, NotAllowed, can
 from sessions.views.guards import member_in, require, session_being_edited, session_for
 
 
-def people_to_preview(member: Membership) -> list[Membership]:
-    """List the people whose names a member may preview.
+def people_to_preview(actor: Actor) -> list[Membership]:
+    """List the people whose names an actor may preview.
 
     All for readers of the ledger, else oneself.
     """
-    if not can(member, Action.READ_LEDGER):
-        return [member]
-    everybody = Membership.objects.filter(team=member.team, user__is_active=True)
+    if not can(actor, Action.READ_LEDGER):
+        return [actor.member]
+    everybody = Membership.objects.filter(team=actor.team, user__is_active=True)
     return list(everybody.select_related("user", "team").order_by("user__username"))
 
 
-def chosen_person(request: HttpRequest, member: Membership) -> Membership:
+def chosen_person(request: HttpRequest, actor: Actor) -> Membership:
     """Return the member that the page asks for by `as`; oneself if none.
 
     404 for somebody one may not preview.
     """
     asked = (request.POST if request.method == "POST" else request.GET).get("as", "")
-    if asked in ("", str(member.pk)):
-        return member
-    for each in people_to_preview(member):
+    if asked in ("", str(actor.member.pk)):
+        return actor.member
+    for each in people_to_preview(actor):
         if str(each.pk) == asked:
             return each
     raise Http404
 
 
 def preview_context(
-    chain: list[AwsSession], person: Membership, policy: TeamPolicy, member: Membership
+    chain: list[AwsSession], person: Membership, policy: TeamPolicy, actor: Actor
 ) -> dict[str, Any]:
     """Return what `sessions/create/_preview.html` shows: the hops with that person's names."""
     return {
         "hops": preview(chain, person, policy),
         "chain": [each.alias for each in chain],
         "person": person,
-        "is_oneself": person.pk == member.pk,
+        "is_oneself": person.pk == actor.member.pk,
     }
 
 
@@ -65,34 +66,34 @@ def preview_context(
 @require_POST
 def preview_session(request: HttpRequest, team_slug: str) -> HttpResponse:
     """Every hop of what is typed so far; nothing is stored and AWS is not asked."""
-    member = member_in(request, team_slug)
-    require(member, Action.CREATE_CHAINED)
-    request_limits.take(request_limits.PREVIEW, member.user_id)
-    person = chosen_person(request, member)
-    view = view_of_sessions(member, database_now())
+    actor = member_in(request, team_slug)
+    require(actor, Action.CREATE_CHAINED)
+    request_limits.take(request_limits.PREVIEW, actor.user_id)
+    person = chosen_person(request, actor)
+    view = view_of_sessions(actor, database_now())
     form = form_for(CHAINED, request.POST, view=view)
     form.is_valid()
-    chain = _typed_chain(form.cleaned_data, member)
-    context = preview_context(chain, person, view.policy, member) if chain else {}
+    chain = _typed_chain(form.cleaned_data, actor)
+    context = preview_context(chain, person, view.policy, actor) if chain else {}
     if chain:
         context["refused"] = _why_refused(
-            chain, member, session_being_edited(request, member) or chain[-1]
+            chain, actor, session_being_edited(request, actor) or chain[-1]
         )
     return render(request, "sessions/create/_preview.html", context | {"is_form": True})
 
 
-def _why_refused(chain: list[AwsSession], member: Membership, session: AwsSession) -> str:
+def _why_refused(chain: list[AwsSession], actor: Actor, session: AwsSession) -> str:
     """Say why the member may not have that chain; empty if they may."""
-    if not can(member, Action.USE_AS_ASSUMER, chain[-2]):
-        return NotAllowed(member, Action.USE_AS_ASSUMER, chain[-2]).message
+    if not can(actor, Action.USE_AS_ASSUMER, chain[-2]):
+        return NotAllowed(actor, Action.USE_AS_ASSUMER, chain[-2]).message
     try:
-        check_role(chain[-1].link.role_arn, member, session)
+        check_role(chain[-1].link.role_arn, actor, session)
     except Refused as refused:
         return refused.message
     return ""
 
 
-def _typed_chain(typed: Mapping[str, Any], member: Membership) -> list[AwsSession]:
+def _typed_chain(typed: Mapping[str, Any], actor: Actor) -> list[AwsSession]:
     """Return the chain that the valid fields make, root first.
 
     Empty while a field that counts is missing.
@@ -100,7 +101,7 @@ def _typed_chain(typed: Mapping[str, Any], member: Membership) -> list[AwsSessio
     assumer = typed.get("assumer")
     if not (typed.get("role_arn") and "role_session_name" in typed and assumer):
         return []
-    draft = AwsSession(team=member.team, kind=CHAINED, alias=typed.get("alias", "session"))
+    draft = AwsSession(team=actor.team, kind=CHAINED, alias=typed.get("alias", "session"))
     stored = AssumerLink.fields_of(settings_of(typed))
     draft.link = AssumerLink(session=draft, assumer=assumer, **stored)
     return [*load_chains([assumer], broken=True)[assumer.pk], draft]
@@ -110,14 +111,14 @@ def _typed_chain(typed: Mapping[str, Any], member: Membership) -> list[AwsSessio
 @require_safe
 def session_names(request: HttpRequest, session_id: UUID) -> HttpResponse:
     """The hops of a stored session for the person asked for by `?as=`."""
-    session, member = session_for(request, session_id)
-    person = chosen_person(request, member)
-    view = view_of_sessions(member, database_now(), [session])
+    session, actor = session_for(request, session_id)
+    person = chosen_person(request, actor)
+    view = view_of_sessions(actor, database_now(), [session])
     chain = view.chain_of(view.sessions[session.pk])
     return render(
         request,
         "sessions/create/_preview.html",
-        preview_context(chain, person, view.policy, member),
+        preview_context(chain, person, view.policy, actor),
     )
 
 
@@ -125,12 +126,12 @@ def session_names(request: HttpRequest, session_id: UUID) -> HttpResponse:
 @require_POST
 def new_external_id_field(request: HttpRequest, team_slug: str) -> HttpResponse:
     """The form's field with a new random external ID in it."""
-    member = member_in(request, team_slug)
-    require(member, Action.CREATE_CHAINED)
+    actor = member_in(request, team_slug)
+    require(actor, Action.CREATE_CHAINED)
     form = form_for(
         CHAINED,
         None,
-        view=view_of_sessions(member, database_now()),
+        view=view_of_sessions(actor, database_now()),
         initial={"external_id": new_external_id()},
     )
     return render(request, "sessions/create/_external_id.html", {"field": form["external_id"]})

@@ -86,7 +86,7 @@ def row_of(described: Described, view: TeamView) -> Row:
         can_edit=rights.can(Action.EDIT, session),
         can_delete=rights.can(Action.DELETE, session),
         can_chain=rights.can(Action.USE_AS_ASSUMER, session)
-        and len(described.chain) <= rights.member.team.max_depth,
+        and len(described.chain) <= rights.actor.team.max_depth,
         is_cut_off=is_cut_off,
         is_restricted=not (session.open_to_start and session.open_to_assume),
     )

@@ -4,6 +4,7 @@ from datetime import timedelta
 
 import pytest
 
+from sessions.actors import Actor
 from sessions.aws.cloudtrail.records import Where, record_of
 from sessions.delivery.reveal import reveal
 from sessions.ledger.events.credentials import CredentialMinted
@@ -18,7 +19,9 @@ LAPTOP = Origin(address="192.0.2.17", client="aws-cli/2.31", token_id="1", token
 
 def take(house, session, member, origin=LAPTOP):
     with asked_from(lambda: origin):
-        return reveal(session, member, form="process", via=f"token {origin.token}").access_key_id
+        return reveal(
+            session, Actor(member), form="process", via=f"token {origin.token}"
+        ).access_key_id
 
 
 def ask(house, text):

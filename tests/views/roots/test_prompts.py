@@ -9,6 +9,7 @@ from django.urls import reverse
 
 from sessions import tasks
 from sessions.activations.status import Status
+from sessions.actors import Actor
 from sessions.aws import roots
 from sessions.aws.credentials import AwsCredentials
 from sessions.aws.errors import WaitingForPerson
@@ -263,7 +264,7 @@ def test_an_approval_by_token(house, center, with_center):
 
 
 def test_a_hostile_page_address_never_becomes_a_link(house, center, with_center):
-    approvals.ask_approval(with_center, house.ada)
+    approvals.ask_approval(with_center, Actor(house.ada))
     center.rules.start = lambda asked: {
         "deviceCode": "d" * 20,
         "userCode": "ABCD-EFGH",
@@ -279,7 +280,7 @@ def test_a_hostile_page_address_never_becomes_a_link(house, center, with_center)
 def test_forgetting_is_ones_own_and_only_by_post(house, center, with_center):
     house.chained("Leaf", with_center)
     for member in (house.ada, house.ben):
-        approvals.ask_approval(with_center, member)
+        approvals.ask_approval(with_center, Actor(member))
     tasks.look_at_approvals()
     url = reverse("forget_approval", args=[with_center.pk])
     assert house.browser().get(url).status_code == 405
@@ -290,7 +291,7 @@ def test_forgetting_is_ones_own_and_only_by_post(house, center, with_center):
 
 def test_who_may_not_is_refused_on_every_page_of_a_root(house, sts, center, with_center):
     house.chained("Leaf", with_center)
-    approvals.ask_approval(with_center, house.ada)
+    approvals.ask_approval(with_center, Actor(house.ada))
     other = House(sts, "other")
     for name in (
         "approval",
@@ -324,7 +325,7 @@ def test_pages_of_what_a_kind_does_not_have_are_not_there(house, center, with_ce
 
 def test_a_choice_that_is_not_legal_is_refused_and_not_stored(house, center, with_center):
     ada = house.browser(house.ada)
-    approvals.ask_approval(with_center, house.ada)
+    approvals.ask_approval(with_center, Actor(house.ada))
     Approval.objects.update(stage="given")
     typed = {"account_id": "1 OR 1", "role_name": "Deploy"}
     assert "12 digits" in text(
@@ -381,8 +382,8 @@ def test_a_stopped_key_rotation_says_why_and_can_go_on_or_be_given_up(house, sts
 def test_the_sweep_does_all_of_it_without_any_message(house, sts, iam, center, with_center, root):
     leaf = protected(house, root, "Leaf")
     house.start(leaf)
-    key_rotation.ask_rotation(house.root, house.ada)
-    approvals.ask_approval(with_center, house.ada)
+    key_rotation.ask_rotation(house.root, Actor(house.ada))
+    approvals.ask_approval(with_center, Actor(house.ada))
     tasks.sweep_now()
     assert KeyRotation.objects.get().step == "done"
     assert Approval.objects.get().user_code
