@@ -19,7 +19,7 @@ TRUE, FALSE = {"true", "on", "ok", "y", "yes", "1"}, {"false", "off", "n", "no",
 
 
 class FromEnvironmentOrFile(environ.FileAwareEnv):  # type: ignore[misc]  # the package has no types
-    """Reads `NAME`, or the file of `NAME_FILE`; a file ends with a newline, a value does not."""
+    """Read `NAME`, or the file that `NAME_FILE` names, without its final line ends."""
 
     class Values(FileAwareMapping):  # type: ignore[misc]
         def __getitem__(self, key: str) -> str:

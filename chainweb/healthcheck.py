@@ -12,7 +12,7 @@ from chainweb.local import processes
 
 
 def known_host() -> str:
-    """The first of ALLOWED_HOSTS that is a name and not a pattern."""
+    """Return the first of ALLOWED_HOSTS that is a name and not a pattern."""
     listed = os.environ.get("ALLOWED_HOSTS", "")
     if path := os.environ.get("ALLOWED_HOSTS_FILE"):
         listed = Path(path).read_text()
@@ -21,7 +21,7 @@ def known_host() -> str:
 
 
 def main() -> int:
-    """The port is the only argument; 8000 without one."""
+    """Ask `/healthz`; the port is the only argument, 8000 without one."""
     port = int(sys.argv[1]) if len(sys.argv) > 1 else 8000
     status, _ = processes.get(("127.0.0.1", port), "/healthz", known_host())
     return 0 if status == 200 else 1

@@ -1,4 +1,4 @@
-"""Reading what the environment says of identity providers."""
+"""Read what the environment says of identity providers."""
 
 from typing import Any
 
@@ -46,7 +46,7 @@ def oidc_provider(
 
 
 def saml_provider(entity_id: str, metadata_url: str, name: str) -> dict[str, Any]:
-    """allauth's settings for one SAML identity provider, with assertions that must be signed."""
+    """Return allauth's settings for one SAML identity provider; its assertions must be signed."""
     # By their OIDs (RFC 4519, RFC 4524) and, for Entra ID and AD FS, by the names that these give.
     claims = "http://schemas.xmlsoap.org/ws/2005/05/identity/claims"
     attributes = {

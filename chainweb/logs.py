@@ -37,7 +37,7 @@ _known: re.Pattern[str] | None = None
 
 
 def redact(_logger: WrappedLogger, _method: str, event: EventDict) -> EventDict:
-    """A structlog processor: strikes out values by their name and, in every text, by their shape.
+    """Redact values by their name and, in every text, by their shape: a structlog processor.
 
     What is no text is looked through or, as the last processor would, made one here.
     """

@@ -1,4 +1,4 @@
-"""The WSGI application that gunicorn serves."""
+"""Define the WSGI application that gunicorn serves."""
 
 import os
 from collections.abc import Callable, Iterable

@@ -110,7 +110,7 @@ def _head(lock: int, key_id: str) -> bytes:
 
 
 def key_id_of(sealed: Stored) -> str:
-    """The id of the key that a sealed value was closed with."""
+    """Return the id of the key that a value was sealed with."""
     sealed = bytes(sealed)
     if len(sealed) < 3 or sealed[0] not in (AES_GCM, HPKE):
         raise SealingError("This is not a sealed value.")

@@ -1,10 +1,10 @@
-"""A string that never shows itself."""
+"""Hold a string that never shows itself."""
 
 from typing import NoReturn
 
 
 class Secret:
-    """Holds one secret text; only `reveal()` gives it back.
+    """Hold one secret text; only `reveal()` gives it back.
 
     repr, str, format and tracebacks that print local variables show a placeholder; pickling,
     copying into JSON and hashing are refused, so that it reaches no log, task argument or cache

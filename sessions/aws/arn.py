@@ -44,7 +44,7 @@ def identity_key(arn: str) -> str:
 
 
 class InvalidArn(ValueError):
-    """The message says what is wrong with the ARN, for the person who typed it."""
+    """Report what is wrong with an ARN, in words for the person who typed it."""
 
 
 @dataclass(frozen=True)
@@ -61,7 +61,7 @@ class RoleArn:
 
     @classmethod
     def parse(cls, text: str) -> "RoleArn":
-        """Reads a role's ARN exactly as IAM writes it. Raises `InvalidArn`."""
+        """Read a role's ARN exactly as IAM writes it. Raises `InvalidArn`."""
         return _parse(text)
 
     def __str__(self) -> str:

@@ -42,7 +42,7 @@ def calling(
 
 
 def check_region(region: str, hop_number: int) -> None:
-    """Refuses (code InvalidRegion) what is no region, before a host name is made of it."""
+    """Refuse (code InvalidRegion) what is no region, before a host name is made of it."""
     try:
         validate_region(region)
     except InvalidName as error:

@@ -118,13 +118,13 @@ def client(service: str, region: str) -> Any:
 
 
 def sts_client(region: str) -> "STSClient":
-    """The shared STS client of that region."""
+    """Return the shared STS client of a region."""
     return cast("STSClient", client("sts", region))
 
 
 @contextmanager
 def signing_with(credentials: AwsCredentials) -> Iterator[None]:
-    """Calls through the shared client in this thread are signed with these credentials."""
+    """Sign this thread's calls through the shared client with these credentials."""
     token = _signing_with.set(credentials)
     try:
         yield
@@ -147,7 +147,7 @@ class _SwitchedCredentials(Credentials):
 
 
 class _SwitchedProvider:
-    """Keeps botocore from looking for credentials of its own."""
+    """Keep botocore from looking for credentials of its own."""
 
     def load_credentials(self) -> _SwitchedCredentials:
         return _SwitchedCredentials()

@@ -1,4 +1,4 @@
-"""One set of AWS credentials, taken and passed on as a whole."""
+"""Hold one set of AWS credentials, taken and passed on as a whole."""
 
 from dataclasses import dataclass
 from datetime import datetime
@@ -8,7 +8,7 @@ from sessions.secret import Secret
 
 @dataclass(frozen=True)
 class AwsCredentials:
-    """The three parts that sign a request, and when they end.
+    """Hold the three parts that sign a request, and when they end.
 
     `session_token` is None and `expires_at` is None for a long-lived key; `expires_at` is aware, in
     UTC.

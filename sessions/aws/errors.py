@@ -18,7 +18,7 @@ from sessions.secret import Secret
 
 
 class AwsError(Exception):
-    """AWS, or the way there, said no.
+    """Report that AWS, or the way there, said no.
 
     `hop` is 0 for the root and 1 for the first AssumeRole; `check` says in a sentence or two what
     to look at; `retryable` says that it can go away by itself, `about` what it proves anything
@@ -68,7 +68,7 @@ class Rejected(AwsError):
 
 
 class Throttled(AwsError):
-    """AWS wants fewer calls."""
+    """Report that AWS wants fewer calls."""
 
     retryable = True
     means = About.MOMENT
@@ -82,7 +82,7 @@ class Unavailable(AwsError):
 
 
 class ClockSkewed(AwsError):
-    """This machine's clock and AWS's do not agree: no call is taken until they do."""
+    """Report that this machine's clock differs from AWS's, which takes no call until it agrees."""
 
     retryable = True
     means = About.CLOCK
@@ -95,11 +95,11 @@ class CredentialsExpired(AwsError):
 
 
 class UnacceptableAnswer(AwsError):
-    """AWS answered, but not what was asked for; nothing of it is kept."""
+    """Report an answer of AWS that is not what was asked for; nothing of it is kept."""
 
 
 class WaitingForPerson(AwsError):
-    """A person has to give something first: a code, an approval."""
+    """Report that a person has to give something first: a code, an approval."""
 
     means = About.PERSON
 
@@ -230,7 +230,7 @@ def unreadable(hop_number: int) -> UnacceptableAnswer:
 
 
 def no_credentials() -> Rejected:
-    """The worker has no AWS identity of its own."""
+    """Report that the worker has no AWS identity of its own."""
     return Rejected(
         "NoCredentials",
         0,

@@ -1,4 +1,4 @@
-"""One AssumeRole request of a chain, and the fingerprint that names the credential it leads to."""
+"""Describe one AssumeRole request of a chain, and the fingerprint of its credential."""
 
 import hashlib
 import json

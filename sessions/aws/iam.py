@@ -25,14 +25,14 @@ _SECRET = re.compile(r"[A-Za-z0-9/+=]{16,128}", re.ASCII)
 
 @dataclass(frozen=True)
 class AccessKey:
-    """One of a user's keys as IAM lists it."""
+    """Hold one of a user's keys as IAM lists it."""
 
     id: str
     active: bool
 
 
 def list_keys(using: AwsCredentials, user_name: str, region: str) -> dict[str, AccessKey]:
-    """The user's keys by their ids; there are two at most."""
+    """Return the user's keys by their ids, two at most."""
     check_region(region, 0)
     with calling(0, using, asked=_asked(region)):
         answer = client("iam", region).list_access_keys(UserName=user_name)
@@ -46,7 +46,7 @@ def list_keys(using: AwsCredentials, user_name: str, region: str) -> dict[str, A
 
 
 def create_key(using: AwsCredentials, user_name: str, region: str) -> AwsCredentials:
-    """A further key of the user. Its secret is in this answer and nowhere else."""
+    """Create a further key of the user; its secret is in this answer and nowhere else."""
     check_region(region, 0)
     with calling(0, using, asked=_asked(region)):
         return _created(client("iam", region).create_access_key(UserName=user_name))
@@ -65,7 +65,7 @@ def deactivate_key(using: AwsCredentials, user_name: str, key_id: str, region: s
 
 
 def delete_key(using: AwsCredentials, user_name: str, key_id: str, region: str) -> None:
-    """The key is gone, or was already."""
+    """Delete a key, which may be gone already."""
     check_region(region, 0)
     try:
         with calling(0, using, asked=_asked(region)):

@@ -55,7 +55,7 @@ class Registration:
 
 @dataclass(frozen=True)
 class DeviceAuthorization:
-    """A page to open and the code it shows; the device code is what we ask with."""
+    """Hold a page to open, the code that it shows, and the device code that we ask with."""
 
     device_code: Secret
     user_code: str
@@ -96,7 +96,7 @@ class Account:
 
 
 def register_client(region: str) -> Registration:
-    """Makes ourselves known to that region's Identity Center."""
+    """Register Chainweb as a client of a region's Identity Center."""
     check_region(region, 0)
     with calling(0, asked=_asked(region)):
         return _registration(
@@ -112,7 +112,7 @@ def register_client(region: str) -> Registration:
 def start_device_authorization(
     known: Registration, start_url: str, region: str
 ) -> DeviceAuthorization:
-    """Asks for a page where a person approves, for the portal with that start URL."""
+    """Ask for a page where a person approves, for the portal with that start URL."""
     check_region(region, 0)
     with calling(0, asked=_asked(region), hidden=known.client_secret):
         return _device_authorization(
@@ -131,7 +131,7 @@ def create_token(
     device_code: Secret | None = None,
     refresh_token: Secret | None = None,
 ) -> TokenAnswer:
-    """Tokens for an approved device code or a refresh token, or why there are none."""
+    """Return tokens for an approved device code or a refresh token, or why there are none."""
     check_region(region, 0)
     with calling(0, asked=_asked(region), hidden=device_code or refresh_token):
         try:
@@ -161,7 +161,7 @@ def create_token(
 
 
 def list_accounts(access_token: Secret, region: str) -> tuple[Account, ...]:
-    """The accounts that are assigned to the person, by name."""
+    """Return the accounts that are assigned to the person, by name."""
     check_region(region, 0)
     found: list[Account] = []
     with calling(0, asked=_asked(region), hidden=access_token):
@@ -174,7 +174,7 @@ def list_accounts(access_token: Secret, region: str) -> tuple[Account, ...]:
 
 
 def list_account_roles(access_token: Secret, account: str, region: str) -> tuple[str, ...]:
-    """The names of the roles (permission sets) that the person has in that account."""
+    """Return the names of the person's roles (permission sets) in an account."""
     check_region(region, 0)
     found: list[str] = []
     with calling(0, asked=_asked(region), hidden=access_token):
@@ -185,7 +185,7 @@ def list_account_roles(access_token: Secret, account: str, region: str) -> tuple
 
 
 def role_credentials(access_token: Secret, account: str, role: str, region: str) -> AwsCredentials:
-    """Credentials of that role for the person; they end when the permission set says."""
+    """Return the person's credentials of a role; they end when the permission set says."""
     check_region(region, 0)
     with calling(0, asked=_asked(region), hidden=access_token):
         return _role_credentials(
@@ -200,7 +200,7 @@ def _asked(region: str) -> Asked:
 
 
 def _some(pages: Iterable[Mapping[str, Any]]) -> Iterable[Mapping[str, Any]]:
-    """The pages of a list that has an end, whatever the other side says."""
+    """Yield the pages of a list, up to a limit, whatever the other side says."""
     for number, page in enumerate(pages):
         if number >= MOST_PAGES:
             raise unacceptable(0, "The list does not end.", _CHECK)

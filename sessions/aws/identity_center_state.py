@@ -26,7 +26,7 @@ class PortalState:
 
     @classmethod
     def read(cls, state: Secret | None) -> Self:
-        """A state that cannot be read is as good as none: the person approves once more."""
+        """Read a state; one that cannot be read is none, and the person approves once more."""
         try:
             said = json.loads(state.reveal()) if state else {}
             return cls(

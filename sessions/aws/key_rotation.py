@@ -75,10 +75,10 @@ class Store(Protocol):
     rotation: Rotation
 
     def key(self) -> AwsCredentials:
-        """The root's long-lived key now: the old one until `switch`, the new one from then on."""
+        """Return the root's long-lived key: the old one until `switch`, then the new one."""
 
     def new_key(self) -> AwsCredentials:
-        """The key that `keep` was given."""
+        """Return the key that `keep` was given."""
 
     def signing(self) -> AwsCredentials:
         """Return the credentials for IAM's calls.
@@ -95,7 +95,7 @@ class Store(Protocol):
     def mark_verified(self) -> None: ...
 
     def switch(self) -> None:
-        """The root uses the new key from now on."""
+        """Have the root use the new key from now on."""
 
 
 def begin(

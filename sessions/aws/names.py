@@ -25,18 +25,18 @@ _PROFILE_CHARACTER = re.compile(r"[A-Za-z0-9_/.%@:+-]", re.ASCII)
 
 
 class InvalidName(ValueError):
-    """The message says what is wrong, for the person who typed it."""
+    """Report what is wrong with a value, in words for the person who typed it."""
 
 
 def validate_role_session_name(text: str) -> str:
-    """2–64 of `[A-Za-z0-9_+=,.@-]`: what CloudTrail shows after the role's name."""
+    """Check for 2–64 of `[A-Za-z0-9_+=,.4]`: CloudTrail shows it after the role's name."""
     return validate_characters(
         text, "A role session name", 2, LONGEST_SESSION_NAME, NAME_CHARACTER, "_ + = , . @ -"
     )
 
 
 def validate_source_identity(text: str) -> str:
-    """As a role session name; what begins with "aws:" is AWS's own."""
+    """Check a source identity, as a role session name; what begins with "aws:" is AWS's own."""
     if text.lower().startswith("aws:"):
         raise InvalidName("A source identity may not begin with “aws:”.")
     return validate_characters(
@@ -121,7 +121,7 @@ def partitions() -> tuple[str, ...]:
 
 
 def partition_of(region: str) -> str:
-    """The partition a region belongs to. Raises `InvalidName` for one that does not exist."""
+    """Return a region's partition. Raises `InvalidName` for a region that does not exist."""
     for partition, names in _regions():
         if region in names:
             return partition

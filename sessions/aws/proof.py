@@ -95,7 +95,8 @@ class Asked:
     """Describe one call: what was asked, who signed it, at which region.
 
     `home` is the STS region of the chain's root; `account` is
-    the calling account, where it is known."""
+    the calling account, where it is known.
+    """
 
     call: Call = Call.ASSUME_ROLE
     signer: Signer = Signer.HOP
@@ -115,7 +116,8 @@ class Asked:
 @dataclass(frozen=True)
 class Signed:
     """Hold whose credentials sign a chain's call, the root's STS region, and the account if known.
-    `by_code`: a person has typed a code for them."""
+    `by_code`: a person has typed a code for them.
+    """
 
     signer: Signer = Signer.HOP
     home: str = ""
@@ -142,7 +144,7 @@ class Answer:
 
 @dataclass(frozen=True)
 class Line:
-    """One line of the table; what is None matches everything. `says`: only with such a message."""
+    """Hold one line of the table; None matches everything. `says`: only with such a message."""
 
     about: About
     codes: Collection[str] | None = None

@@ -94,7 +94,7 @@ def read_credentials(
     *,
     said_with: Mapping[str, Any] | None = None,
 ) -> AwsCredentials:
-    """The `Credentials` of an answer, if all three parts and the end are what they can be.
+    """Return the `Credentials` of an answer, if all three parts and the end are well formed.
 
     Their life is measured by AWS's own time of the answer (or of `said_with`, the whole one): a
     clock of ours that is some minutes off makes good credentials no worse.
@@ -121,7 +121,7 @@ def read_credentials(
 
 
 def read_caller_identity(answer: Mapping[str, Any], hop_number: int) -> CallerIdentity:
-    """The parts of a GetCallerIdentity answer, safe to show."""
+    """Return the parts of a GetCallerIdentity answer, safe to show."""
     arn = _text(answer, "Arn", _CALLER_ARN, "ARN", hop_number)
     account = _text(answer, "Account", _ACCOUNT, "account", hop_number)
     if arn.split(":")[4] != account:

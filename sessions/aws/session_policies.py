@@ -77,7 +77,7 @@ def validate_session_policy(text: str) -> str:
 
 
 def validate_policy_arn(text: str) -> str:
-    """The ARN of a managed policy, AWS's own or an account's."""
+    """Check the ARN of a managed policy, AWS's own or an account's."""
     if len(text) > 2048 or not _POLICY_ARN.fullmatch(text):
         where = outsider(text, string.punctuation)
         raise InvalidName(
@@ -177,7 +177,7 @@ def bind_to_networks(
 
 
 def plain_size(policy: str, policy_arns: Iterable[str]) -> int:
-    """The characters that count against `LONGEST_POLICY`."""
+    """Count the characters that `LONGEST_POLICY` limits."""
     return len(policy) + sum(map(len, policy_arns))
 
 

@@ -12,7 +12,7 @@ ADMIN_KEY = ("AKIAIOSFODNN7EXAMPLE", "wJalrXUtnFEMI/K7MDENG/bPxRfiCYEXAMPLEKEY")
 
 
 def create_user(endpoint_url: str, name: str) -> tuple[str, AwsCredentials]:
-    """Makes an IAM user with one access key at the simulator; (its ARN, its key)."""
+    """Create an IAM user with one access key at the simulator; return (its ARN, its key)."""
     client: Any = botocore.session.Session().create_client(
         "iam",
         region_name="us-east-1",

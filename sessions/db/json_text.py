@@ -8,7 +8,7 @@ from django.db.models.expressions import Func
 
 
 class JsonText(Func):
-    """The text at a path of keys in a JSON column: `JsonText("data", "origin", "address")`.
+    """Read the text at a path of keys in a JSON column, as `JsonText("data", "origin", "address")`.
 
     Django's own transform hands SQLite the path as a parameter, and no index is found by that. The
     keys are names of ours, never a person's text.

@@ -125,7 +125,7 @@ class Typed(str):
 
 
 class JsonField(TypedField):
-    """A JSON document as text, or the document itself; shown with its lines indented."""
+    """Take a JSON document, as text or as itself; show it with its lines indented."""
 
     json_types: tuple[type, ...] = (dict,)
 
@@ -231,7 +231,7 @@ class TagsField(forms.Field):
 
 
 class SwitchField(forms.BooleanField):
-    """A box to tick, or true and false."""
+    """Take a box to tick, or true and false."""
 
     json_types: tuple[type, ...] = (bool,)
 

@@ -50,7 +50,7 @@ OIDC = "sso"  # the id of the one OpenID provider, as in its callback's address
 
 
 def not_reserved(username: str) -> None:
-    """The ledger names its own actors; nobody is called like one of them."""
+    """Refuse the names of the ledger's own actors as user names."""
     if username.lower() in RESERVED_USERNAMES:
         raise ValidationError("That name is the ledger's own. Choose another.", code="reserved")
 
@@ -59,7 +59,7 @@ username_validators = [ASCIIUsernameValidator(), not_reserved]
 
 
 def invitation_in_hand(request: HttpRequest) -> Invitation | None:
-    """The invitation whose code this browser has shown, while it is open."""
+    """Return the invitation whose code this browser has shown, while it is open."""
     invitation_id = request.session.get(INVITATION_KEY)
     return open_invitation(invitation_id) if invitation_id else None
 
@@ -214,7 +214,7 @@ def groups_of(account: SocialAccount) -> set[str]:
 def remember_the_browser(
     request: HttpRequest, response: HttpResponse, user: User, **kwargs: Any
 ) -> None:
-    """Whoever logged in there is not kept out there by the failures of others."""
+    """Remember the browser: others' failures do not keep its person out there."""
     known_browsers.remember(request, response, user.get_username())
 
 
@@ -248,7 +248,7 @@ def asked_at(sociallogin: SocialLogin) -> int:
 
 
 class MfaAdapter(DefaultMFAAdapter):  # type: ignore[misc]  # allauth is untyped
-    """The seeds of one-time codes are sealed like credentials."""
+    """Seal the seeds of one-time codes as credentials are."""
 
     def encrypt(self, text: str) -> str:
         return seal_seed(Secret(text))

@@ -72,7 +72,7 @@ def remove_address(request: HttpRequest, user: User) -> None:
 
 
 class ResetPasswordForm(library.ResetPasswordForm):  # type: ignore[misc]  # allauth is untyped
-    """Sends a link to verified addresses alone; to anybody else the same answer."""
+    """Send a link to verified addresses alone, with the same answer for everybody."""
 
     def clean_email(self) -> str:
         email: str = super().clean_email()

@@ -1,4 +1,4 @@
-"""Moves every sealed value to the newest key, row by row, beside a running installation."""
+"""Reseal every value under the newest key, row by row, beside a running installation."""
 
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass

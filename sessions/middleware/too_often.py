@@ -1,4 +1,4 @@
-"""The answer to what is asked for too often, and which network asks."""
+"""Answer requests that come too often with 429, and name the network that asks."""
 
 import ipaddress
 import math

@@ -1,4 +1,4 @@
-"""Teams, people, who belongs where, and what a person's name in CloudTrail has been."""
+"""Store teams, people and what a person's name in CloudTrail has been."""
 
 import uuid
 from collections.abc import Collection

@@ -1,4 +1,4 @@
-"""Sessions, and the links that make chains of them."""
+"""Store sessions, and the links that make chains of them."""
 
 import uuid
 from collections.abc import Iterable

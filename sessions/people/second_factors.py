@@ -22,7 +22,7 @@ def seal_seed(seed: Secret) -> str:
 
 
 def open_seed(sealed: str) -> Secret:
-    """Raises `SealingError` for what `seal_seed` has not closed."""
+    """Open what `seal_seed` has sealed. Raises `SealingError` for anything else."""
     return sealing.open_sealed(base64.b64decode(sealed), SEAL_CONTEXT)
 
 

@@ -15,7 +15,7 @@ from sessions.aws.credentials import AwsCredentials
 
 @dataclass(frozen=True)
 class Snippet:
-    """All that a format may use.
+    """Hold all that a format may use.
 
     `credentials` is None for the formats that hold none. `endpoint_url` is where the simulated AWS
     listens, and "" for real AWS. `credentials_url` is the full URL of `GET
@@ -55,7 +55,7 @@ FORMATS: dict[str, SnippetFormat] = {}
 
 
 def register(snippet_format: SnippetFormat) -> None:
-    """Makes a format known. A key that is already taken is refused."""
+    """Register a format; a key that is already taken is refused."""
     if snippet_format.key in FORMATS:
         raise ValueError(
             f"The snippet format {snippet_format.key!r} is already taken by"

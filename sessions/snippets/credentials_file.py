@@ -1,4 +1,4 @@
-"""A section of ~/.aws/credentials."""
+"""Render a section of ~/.aws/credentials."""
 
 from sessions.secret import Secret
 from sessions.snippets import Snippet, SnippetFormat, register

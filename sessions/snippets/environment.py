@@ -1,4 +1,4 @@
-"""The environment of one identity, whichever shell sets it.
+"""Describe the environment of one identity, whichever shell sets it.
 
 All of it or nothing: what is left of another identity would be mixed in, or would win. So every
 variable that AWS tools take an identity from is removed first, then this one's are set.
@@ -49,7 +49,7 @@ CLEARED_IN_SIMULATION = ("AWS_ENDPOINT_URL_STS", "AWS_IGNORE_CONFIGURED_ENDPOINT
 
 
 def cleared(snippet: Snippet) -> tuple[str, ...]:
-    """The names of the variables to remove before anything is set."""
+    """Return the names of the variables to remove before any is set."""
     return CLEARED + CLEARED_IN_SIMULATION if snippet.endpoint_url else CLEARED
 
 

@@ -11,7 +11,7 @@ from sessions.snippets.values import opened
 
 
 def quoted(text: str) -> str:
-    """One word for sh, zsh (with any option) and fish alike.
+    """Quote a value as one word for sh, zsh (with any option) and fish alike.
 
     Single quotes, because nothing is expanded in them, history included; the quote and the
     backslash stand in double quotes between, because fish reads a backslash in single quotes as an

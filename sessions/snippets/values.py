@@ -31,7 +31,7 @@ def opened(value: str | Secret) -> str:
 
 
 def check(name: str, value: str | Secret, grammar: re.Pattern[str]) -> None:
-    """Raises ValueError, with the name and without the value."""
+    """Check a value. Raises ValueError, with the name and without the value."""
     if not grammar.fullmatch(opened(value)):
         raise ValueError(
             f"{name} is empty or has a character that this snippet cannot carry safely."
@@ -39,12 +39,12 @@ def check(name: str, value: str | Secret, grammar: re.Pattern[str]) -> None:
 
 
 def check_profile(profile: str) -> None:
-    """Raises ValueError for what cannot be the name of a section."""
+    """Check the name of a section. Raises ValueError."""
     validate_profile(profile)
 
 
 def credentials_of(snippet: Snippet) -> AwsCredentials:
-    """Raises ValueError if there are none, or if their end is a time without a zone."""
+    """Check that there are credentials. Raises ValueError, also for an end without a time zone."""
     credentials = snippet.credentials
     if credentials is None:
         raise ValueError("There are no credentials to write.")

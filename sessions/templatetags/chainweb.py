@@ -99,7 +99,7 @@ def icon(name: str, extra: str = "") -> SafeString:
 @register.simple_tag
 @cache
 def icon_sprite() -> SafeString:
-    """All icons, once per page, so that a row of a long list costs one short reference each."""
+    """Render all icons once per page, so that each use in a long list is a short reference."""
     symbols = "".join(lucide(name, id=f"i-{name}") for name in sorted(ICONS))
     return mark_safe(f'<svg class="sprite" aria-hidden="true"><defs>{symbols}</defs></svg>')  # noqa: S308  (ours)
 
@@ -112,7 +112,7 @@ def server_time() -> str:
 
 @register.simple_tag
 def until(moment: datetime | None) -> SafeString:
-    """The end of something: "until 14:05 UTC", which a script makes "52 min left"."""
+    """Show when something ends: "until 14:05 UTC", which a script makes "52 min left"."""
     return _time(moment, "until", "until ")
 
 
@@ -124,13 +124,13 @@ def more(moment: datetime | None) -> SafeString:
 
 @register.simple_tag
 def at(moment: datetime | None) -> SafeString:
-    """A moment to come: "at 14:05 UTC", which a script makes "in 12 min"."""
+    """Show a moment to come: "at 14:05 UTC", which a script makes "in 12 min"."""
     return _time(moment, "at", "at ")
 
 
 @register.simple_tag
 def since(moment: datetime | None) -> SafeString:
-    """A moment that was: "14:05 UTC", which a script makes "5 min ago"."""
+    """Show a past moment: "14:05 UTC", which a script makes "5 min ago"."""
     return _time(moment, "since", "")
 
 

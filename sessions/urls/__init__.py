@@ -1,4 +1,4 @@
-"""The pages' addresses, and the API's."""
+"""Map addresses to pages and to the API."""
 
 from django.urls import path
 

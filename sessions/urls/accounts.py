@@ -18,7 +18,7 @@ from sessions.views.guards import recently_logged_in as recently
 
 
 class Base36(StringConverter):
-    """Ends at the first dash, after which the key of a reset mail begins."""
+    """Match up to the first dash, after which the key of a reset mail begins."""
 
     regex = "[0-9A-Za-z]+"
 

@@ -1,4 +1,4 @@
-"""The log-in pages, where they do more or less than the library's own."""
+"""Serve the log-in pages that differ from the library's own."""
 
 from typing import Any, cast
 from urllib.parse import urlsplit
@@ -31,7 +31,7 @@ LARGEST_ANSWER_BYTES = 128 * 1024
 
 
 class LoginView(account.LoginView):  # type: ignore[misc]  # allauth is untyped
-    """Says 429 where the library says so in words alone."""
+    """Answer 429 where the library says so in words alone."""
 
     def form_invalid(self, form: Any) -> HttpResponse:
         response: HttpResponse = super().form_invalid(form)
@@ -51,12 +51,12 @@ def password_reset(request: HttpRequest) -> HttpResponse:
 
 
 def oidc_login(request: HttpRequest, provider_id: str) -> HttpResponse:
-    """To the OpenID provider."""
+    """Redirect to the OpenID provider."""
     return _by_a_page(request, openid_connect.login(request, provider_id=provider_id))
 
 
 def saml_login(request: HttpRequest, organization_slug: str) -> HttpResponse:
-    """To the SAML provider, where that extra is installed and switched on."""
+    """Redirect to the SAML provider, where that extra is installed and switched on."""
     from allauth.socialaccount.providers.saml import views as saml
 
     return _by_a_page(request, saml.login(request, organization_slug=organization_slug))
@@ -78,7 +78,7 @@ def saml_acs(request: HttpRequest, organization_slug: str) -> HttpResponse:
 
 
 def saml_finish(request: HttpRequest, organization_slug: str) -> HttpResponse:
-    """Reads it; one that is no XML is refused as one that is wrong."""
+    """Finish a log-in by SAML; an answer that is no XML is refused like a wrong one."""
     from allauth.socialaccount.helpers import render_authentication_error
     from allauth.socialaccount.providers.saml import views as saml
     from lxml.etree import LxmlError
@@ -91,7 +91,7 @@ def saml_finish(request: HttpRequest, organization_slug: str) -> HttpResponse:
 
 
 def _by_a_page(request: HttpRequest, response: HttpResponse) -> HttpResponse:
-    """A page in between, because no form of ours may lead elsewhere (form-action 'self')."""
+    """Show a page in between, as no form of ours may lead elsewhere (form-action 'self')."""
     target = response.headers.get("Location", "")
     if response.status_code != 302 or urlsplit(target).netloc in {"", request.get_host()}:
         return response
@@ -105,7 +105,7 @@ def _by_a_page(request: HttpRequest, response: HttpResponse) -> HttpResponse:
 @recently_logged_in
 @require_http_methods(["GET", "HEAD", "POST"])
 def email(request: HttpRequest) -> HttpResponse:
-    """One's own address: where a link for a lost password goes, once it is verified."""
+    """Show a person's address, which gets links for lost passwords once it is verified."""
     user = user_of(request)
     awaited = awaited_address_of(user)
     form = EmailForm(

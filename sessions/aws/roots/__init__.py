@@ -1,4 +1,4 @@
-"""The root kinds: where a chain begins. One file each, found by being in this folder.
+"""Define the root kinds, where chains begin: one file each, found by being in this folder.
 
 A root gives its credentials and nothing else; the chain is walked in one place, elsewhere. What a
 kind declares here becomes its form, its label and its page: a new kind needs no migration, form,
@@ -35,7 +35,7 @@ from sessions.secret import Secret
 
 @dataclass(frozen=True)
 class Choice:
-    """One value of a field that is picked from a list, and how a person reads it."""
+    """Hold one value of a field that is picked from a list, and how a person reads it."""
 
     value: str
     label: str
@@ -108,7 +108,7 @@ class ApprovalStatus:
 
 
 class RootKind(ABC):
-    """The contract of a root kind. An instance holds no state of any one root."""
+    """Define the contract of a root kind; an instance holds no state of any one root."""
 
     kind: ClassVar[str]
     label: ClassVar[str]
@@ -191,7 +191,7 @@ class RootKind(ABC):
         raise NotImplementedError(f"{self.label} asks for no approval.")
 
     def advance(self, settings: Mapping[str, str], state: Secret, region: str) -> ApprovalStatus:
-        """Takes in an approval that a person has given meanwhile, and renews what has run out.
+        """Read an approval that a person has given meanwhile, and renew what has expired.
 
         Raises `AwsError` where AWS could not say; the state is unchanged then.
         """
@@ -235,7 +235,7 @@ ROOT_KINDS: dict[str, RootKind] = {}
 
 
 def register(kind: RootKind) -> None:
-    """Makes a kind known. A kind that is already taken is refused."""
+    """Register a kind; one that is already taken is refused."""
     if kind.kind in ROOT_KINDS:
         raise ValueError(
             f"The root kind {kind.kind!r} is already taken by"

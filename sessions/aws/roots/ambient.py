@@ -123,7 +123,7 @@ def _usable(own: Credentials) -> AwsCredentials:
 
 
 def forget() -> None:
-    """Looks again at the next call, and starts afresh after a fork."""
+    """Forget the credentials found, so that the next call, or a fork, looks for them again."""
     global _lock
     _lock = threading.Lock()
     _found.clear()

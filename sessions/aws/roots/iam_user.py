@@ -1,4 +1,4 @@
-"""An IAM user's access key; with an MFA device, a session of that user."""
+"""Get credentials from an IAM user's access key or, with an MFA device, a session of it."""
 
 import re
 from collections.abc import Mapping
@@ -108,7 +108,7 @@ class IamUser(RootKind):
         answers: Mapping[str, Secret],
         region: str,
     ) -> AwsCredentials:
-        """The key itself, or with an MFA device a session of twelve hours."""
+        """Return the key itself or, with an MFA device, a session of twelve hours."""
         key_id, secret = settings.get("access_key_id"), secrets.get("secret_access_key")
         if not key_id or not secret:
             raise Rejected(

@@ -211,7 +211,7 @@ class IdentityCenter(RootKind):
         answers: Mapping[str, Secret],
         region: str,
     ) -> AwsCredentials:
-        """The chosen role's credentials, for the person whose state the answer `approval` is."""
+        """Return the chosen role's credentials for the person whose state `approval` is."""
         token = _live_token(answers.get("approval"))
         account, role = settings.get("account_id"), settings.get("role_name")
         if not account or not role:

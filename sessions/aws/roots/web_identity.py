@@ -52,7 +52,7 @@ _CHECKS = {
 
 
 def allowed_files() -> tuple[str, ...]:
-    """The operator's list, in its order. What is no absolute path is not on it."""
+    """Return the absolute paths of the operator's list, in its order."""
     listed = (part.strip() for part in re.split("[:,]", os.environ.get(ALLOWED, "")))
     return tuple(dict.fromkeys(os.path.normpath(part) for part in listed if os.path.isabs(part)))
 
@@ -108,7 +108,7 @@ def _is_allowed(name: str, target: str) -> bool:
 
 
 def _content(path: str) -> Secret:
-    """A little more than the longest token, at most. Raises `Rejected` where there is no file."""
+    """Read a file up to a little more than the longest token. Raises `Rejected` without a file."""
     try:
         # Not to wait for a writer if it is a pipe; and if it has become a link by now, not to
         # follow it.
@@ -187,7 +187,7 @@ class WebIdentity(RootKind):
         answers: Mapping[str, Secret],
         region: str,
     ) -> AwsCredentials:
-        """An hour of the role, by the token that the file holds at this moment."""
+        """Return the role's credentials for an hour, by the token that the file holds now."""
         hop = Hop(settings.get("role_arn", ""), settings.get("role_session_name", ""))
         try:
             hop.validate()

@@ -19,7 +19,7 @@ def _database_answers() -> bool:
 
 @require_safe
 def healthz(request: HttpRequest) -> HttpResponse:
-    """This process and its database: 200 or 503."""
+    """Answer 200 if this process and its database work, else 503."""
     answers = _database_answers()
     return JsonResponse({"database": answers}, status=200 if answers else 503)
 

@@ -26,7 +26,7 @@ QUEUES = (settings.CELERY_TASK_DEFAULT_QUEUE, settings.STARTS_QUEUE)
 
 
 class Installation(Collector):
-    """One look at everything."""
+    """Collect all metrics."""
 
     def collect(self) -> Iterator[Metric]:
         now = database_now()
@@ -117,7 +117,7 @@ def _stored_counters() -> Iterator[Metric]:
 
 
 def _queues() -> Iterator[Metric]:
-    """Nothing while the broker does not answer: a gap says more than a zero."""
+    """Count the queued messages; nothing while Redis is away: a gap says more than a zero."""
     depth = GaugeMetricFamily(
         "chainweb_queue_depth", "Messages waiting in the broker.", labels=["queue"]
     )
@@ -131,7 +131,7 @@ def _queues() -> Iterator[Metric]:
 
 @require_safe
 def metrics(request: HttpRequest) -> HttpResponse:
-    """Prometheus text."""
+    """Answer with Prometheus's text format."""
     registry = CollectorRegistry(auto_describe=False)
     registry.register(Installation())
     return HttpResponse(generate_latest(registry), content_type=CONTENT_TYPE_LATEST)

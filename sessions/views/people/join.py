@@ -1,4 +1,4 @@
-"""Coming in by an invitation, as somebody new or as who one is already."""
+"""Join a team by an invitation, as a new person or a known one."""
 
 from django.contrib import messages
 from django.http import HttpRequest, HttpResponse
@@ -38,7 +38,7 @@ def join(request: HttpRequest) -> HttpResponse:
 
 @require_POST
 def accept(request: HttpRequest) -> HttpResponse:
-    """Makes whoever is logged in a member; this is what uses the invitation up."""
+    """Make the person who is logged in a member, which uses the invitation up."""
     invitation = invitation_in_hand(request)
     if invitation is None or not isinstance(request.user, User):
         return redirect("join")
