@@ -322,6 +322,8 @@ ABOUT_MANY = {
     ("GET", "components/"): "the parts of the pages: about nobody's session",
     ("GET", "api/v1/sessions"): "the list of a team's sessions",
     ("GET", "api/v1/policy/unnamed"): "a list of sessions",
+    ("GET", f"{TEAM}audit/names/"): "a list of names",
+    ("GET", "api/v1/names"): "a list of names",
     # The name by which ninja finds its own addresses; nothing is there.
     ("GET", "api/v1/"): "no page",
 }

@@ -396,6 +396,7 @@ CELERY_TASK_PUBLISH_RETRY = False
 CHAINWEB_TIME_COMPRESSION = env.within("CHAINWEB_TIME_COMPRESSION", 1.0, 0.001, 1000)
 TICK_SECONDS = max(5.0 / CHAINWEB_TIME_COMPRESSION, 0.5)
 CHECKPOINT_SECONDS = max(300.0 / CHAINWEB_TIME_COMPRESSION, 5.0)
+NAMES_SECONDS = max(60.0 / CHAINWEB_TIME_COMPRESSION, 5.0)
 CELERY_BEAT_SCHEDULE = {
     "tick": {
         "task": "sessions.tasks.tick",
@@ -406,6 +407,11 @@ CELERY_BEAT_SCHEDULE = {
         "task": "sessions.tasks.sign_checkpoints",
         "schedule": CHECKPOINT_SECONDS,
         "options": {"expires": CHECKPOINT_SECONDS},
+    },
+    "names": {
+        "task": "sessions.tasks.count_names",
+        "schedule": NAMES_SECONDS,
+        "options": {"expires": NAMES_SECONDS},
     },
 }
 

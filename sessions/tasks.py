@@ -15,7 +15,7 @@ from sessions.chains import shown_names
 from sessions.db.clock import database_now
 from sessions.engine import approval_steps, key_steps, root_probes, rotation, second_look
 from sessions.engine.claims import next_due_at
-from sessions.ledger import signing
+from sessions.ledger import names, signing
 from sessions.locks.held_up import passed_over
 from sessions.monitoring.heartbeats import stamp
 from sessions.monitoring.redis import client
@@ -164,6 +164,12 @@ def clear_deleted() -> None:
 def sign_checkpoints() -> None:
     """Signs where each team's ledger ends, and sends it outside the database."""
     signing.sign_and_send()
+
+
+@shared_task
+def count_names() -> None:
+    """Counts the role session names of what was issued since the last time."""
+    names.count_all()
 
 
 def wake_after_change() -> None:

@@ -83,6 +83,7 @@ PAGES = {
     "teams/<slug:team_slug>/test/<slug:kind>/": ("POST", {}, ADMINS),
     "teams/<slug:team_slug>/preview/": ("POST", {}, OPERATORS),
     "teams/<slug:team_slug>/external-id/": ("POST", {}, OPERATORS),
+    "teams/<slug:team_slug>/audit/names/": ("GET", None, SEEN_BY_ADMIN_AND_AUDITOR),
     "teams/<slug:team_slug>/audit/whois/": ("GET", None, SEEN_BY_ADMIN_AND_AUDITOR),
     "teams/<slug:team_slug>/policy/": ("GET", None, SEEN_BY_ADMIN_AND_AUDITOR),
     "teams/<slug:team_slug>/policy/progress/": ("GET", None, SEEN_BY_ADMIN_AND_AUDITOR),
@@ -166,6 +167,7 @@ API = {
     # Members read their own events: the team's first is not theirs.
     "events": {"GET": by_token(200, 200, 200, outside=200)},
     "events/<int:seq>": {"GET": by_token(404, 200, 200, outside=200)},
+    "names": {"GET": by_token(403, 200, 200, outside=200)},
     "whois": {
         "GET": by_token(403, 422, 422, outside=422),
         "POST": by_token(403, 422, 422, outside=422),

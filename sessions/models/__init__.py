@@ -7,6 +7,7 @@ from sessions.models.ledger import Checkpoint, Event, LedgerHead
 from sessions.models.memberships import Invitation, Membership, Removal, Role, TeamGroup
 from sessions.models.monitoring import Heartbeat, MetricCounter
 from sessions.models.moves import Move
+from sessions.models.names import NamesCounted, NameUse
 from sessions.models.people import AwsName, Team, User
 from sessions.models.problems import Problem
 from sessions.models.roots import Approval, ApprovalStage, KeyRotation, RootAnswer
@@ -35,6 +36,8 @@ __all__ = [
     "Membership",
     "MetricCounter",
     "Move",
+    "NameUse",
+    "NamesCounted",
     "Probe",
     "ProbeState",
     "Problem",

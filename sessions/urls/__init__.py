@@ -4,7 +4,7 @@ from django.urls import path
 
 from sessions.api import api
 from sessions.views import team_policy
-from sessions.views.ledger import whois
+from sessions.views.ledger import names, whois
 from sessions.views.operations import components, health, metrics
 from sessions.views.people import access, join, people, tokens
 from sessions.views.roots import key_rotation, prompts
@@ -130,6 +130,7 @@ urlpatterns = [
         tokens.end_token,
         name="revoke_token",
     ),
+    path("teams/<slug:team_slug>/audit/names/", names.names_page, name="names"),
     path("teams/<slug:team_slug>/audit/whois/", whois.whois_page, name="whois"),
     path("join/", join.join, name="join"),
     path("join/accept/", join.accept, name="accept_invitation"),

@@ -1,0 +1,71 @@
+"""List the role session names in use."""
+
+from datetime import datetime
+from typing import Annotated, Any
+
+from django.http import HttpRequest
+from pydantic import BaseModel
+
+from sessions.api.base import ERRORS, ApiError, api, caller
+from sessions.api.schemas import one_of
+from sessions.ledger.names import Finding, NameSearch, names_of, uncounted
+from sessions.permissions import Action, NotAllowed, can
+
+MOST = 200
+
+
+class NameOut(BaseModel):
+    """Show one name: who used it, through what, when, and how many credentials it was issued for.
+
+    `findings`: "shared" was issued for several people at once, "several-people" were using it one
+    after another, "breaks-policy" does not say whose it is though the policy demands it.
+    """
+
+    name: str
+    people: list[str]
+    sessions: list[str]
+    accounts: list[str]
+    first_at: datetime
+    last_at: datetime
+    uses: int
+    findings: list[Annotated[str, one_of(*(each.value for each in Finding))]]
+
+
+class NamesOut(BaseModel):
+    """Show a part of the names, the last used first.
+
+    `cursor`: what to send as `after` for the next part; left out with the last one. `uncounted`:
+    how many of the ledger's lines are not in it yet.
+    """
+
+    names: list[NameOut]
+    cursor: str | None = None
+    uncounted: int
+
+
+@api.get(
+    "/names",
+    response={200: NamesOut, **ERRORS},
+    exclude_none=True,
+    summary="List the role session names in use",
+)
+def names(
+    request: HttpRequest, q: str = "", finding: str = "", after: str = "", limit: int = MOST
+) -> Any:
+    """Admins list them; `q` is a part of the name."""
+    member = caller(request)
+    if not can(member, Action.READ_LEDGER):
+        raise NotAllowed(member, Action.READ_LEDGER)
+    try:
+        search = NameSearch.read(q, finding, after)
+    except ValueError:
+        message = "Use one of the findings, and a cursor as it was given."
+        raise ApiError(422, "invalid", message) from None
+    size = min(max(limit, 1), MOST)
+    found = names_of(member.team, search, size + 1)
+    shown = found[:size]
+    return {
+        "names": [{name: getattr(each, name) for name in NameOut.model_fields} for each in shown],
+        "cursor": shown[-1].cursor if len(found) > size else None,
+        "uncounted": max(uncounted(member.team_id), 0),
+    }
