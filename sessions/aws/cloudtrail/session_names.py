@@ -33,9 +33,12 @@ _OF_PROGRAMS = """
     spacelift stackset stacksets svc terraform worker workflow workload
 """
 _OF_NOTHING = """
-    a admin api app assume assumed aws boto botocore cli console default demo dev example federated
-    my new prod role root sample sdk session sso stage staging sts temp temporary test the tmp user
+    a account admin api app assume assumed aws boto botocore cli console dba default demo dev
+    developer example federated id me my name new operator owner prod root sample sdk sso stage
+    staging sts team temp temporary test tester the tmp user
 """
+# A name with one of these is that of a role or of the session, as in AWS's own examples.
+_OF_THINGS = frozenset({"role", "session"})
 PROGRAMS = frozenset(_OF_PROGRAMS.split())
 NOTHING = frozenset(_OF_NOTHING.split())
 
@@ -62,8 +65,7 @@ def says(name: str) -> Says:
     patterns = _INSTANCE, _RUN, _OF_AWS
     if of_programs or "CN=" in name or any(pattern.fullmatch(name) for pattern in patterns):
         return Says.PROGRAM
-    # A session named after a role, as in AWS's own examples, names nobody.
-    return Says.HANDLE if words - NOTHING and "role" not in words else Says.NOTHING
+    return Says.HANDLE if words - NOTHING and not words & _OF_THINGS else Says.NOTHING
 
 
 def is_instance(name: str) -> bool:

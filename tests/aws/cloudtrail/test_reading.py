@@ -87,6 +87,8 @@ def test_a_user_id_names_the_person_of_an_identity_enhanced_session():
         "session",
         "my-session",
         "SampleSession",
+        "ConfigResourceCompositionSession",
+        "user.name",
         "Admin-user",
         "JohnRole1",
         "1700000000",
