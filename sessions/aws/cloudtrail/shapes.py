@@ -30,6 +30,7 @@ WRAPPERS = (
     "event_data",
     "eventData",
 )
+_FIELD = {"field", "value"}
 LARGEST_PAYLOAD = 16_000_000
 
 DIGEST = "This is a digest file of CloudTrail: it proves log files unchanged and holds no records."
@@ -67,13 +68,19 @@ def _within(value: object, depth: int, problems: list[str]) -> list[dict[str, ob
 
 
 def _is_row(value: list[object]) -> bool:
-    """Tell if an array is a row of CloudTrail Lake: an object of one column each."""
-    columns = [key for item in value if isinstance(item, dict) and len(item) == 1 for key in item]
-    return len(value) > 1 and len(set(columns)) == len(value)
+    """Tell if an array is a row of Lake or of Logs Insights: an object of one column each."""
+    return len(value) > 1 and len(_joined(value)) == len(value)
 
 
 def _joined(row: list[object]) -> dict[str, object]:
-    return {key: item for column in row if isinstance(column, dict) for key, item in column.items()}
+    """Return {"a": 1} and {"field": "a", "value": 1} of several columns as one object."""
+    columns: dict[str, object] = {}
+    for column in row:
+        if isinstance(column, dict) and len(column) == 1:
+            columns |= column
+        elif isinstance(column, dict) and column.keys() == _FIELD:
+            columns[str(column["field"])] = column["value"]
+    return columns
 
 
 def _in_text(value: str, depth: int, problems: list[str]) -> list[dict[str, object]]:

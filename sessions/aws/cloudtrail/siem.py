@@ -1,8 +1,8 @@
 """Give a SIEM's own form of a record CloudTrail's shape again.
 
-Elastic's ECS (nested or with dots), Microsoft Sentinel's table, OCSF, a userIdentity alone, and the
-answer of GetCallerIdentity. A field that a SIEM fills from elsewhere is not taken: the user.name of
-ECS is a role.
+Elastic's ECS (nested or with dots), Splunk's and Logs Insights' fields with dots, Microsoft
+Sentinel's table, OCSF, a userIdentity alone, and the answer of GetCallerIdentity. A field that a
+SIEM fills from elsewhere is not taken: the user.name of ECS is a role.
 """
 
 from sessions.aws.cloudtrail.values import as_dict, mapping, text
@@ -29,6 +29,8 @@ def converted(value: dict[str, object]) -> dict[str, object] | None:
     if any(key.startswith("aws.cloudtrail.") for key in value):
         nested = _nested(value)
         return _from_ecs(nested, mapping(mapping(nested.get("aws")).get("cloudtrail")))
+    if any(key.lower().startswith("useridentity.") for key in value):
+        return _nested(value)
     lower = {key.lower(): item for key, item in value.items()}
     if "useridentitytype" in lower:
         return _from_sentinel(lower)

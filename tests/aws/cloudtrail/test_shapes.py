@@ -148,6 +148,30 @@ def test_elastics_form_is_read_and_its_user_name_is_a_role(form):
     assert found.issued.role_arn == "arn:aws:iam::1:role/Reader"
 
 
+DOTS = {
+    "eventName": "ListBuckets",
+    "userIdentity.type": "AssumedRole",
+    "userIdentity.arn": f"arn:aws:sts::{ACCOUNT}:assumed-role/Deploy/ada",
+    "userIdentity.sessionContext.sessionIssuer.arn": f"arn:aws:iam::{ACCOUNT}:role/team/Deploy",
+    "userIdentity.sessionContext.attributes.creationDate": "2026-07-01T08:00:00Z",
+    "requestParameters.bucketName": "b",
+}
+
+
+@pytest.mark.parametrize(
+    "form",
+    [
+        DOTS,
+        {"results": [[{"field": key, "value": item} for key, item in DOTS.items()]]},
+        {"results": [[{"field": "@ptr", "value": "x"}, {"field": "@message", "value": TEXT}]]},
+    ],
+)
+def test_fields_with_dots_and_results_of_logs_insights_are_read(form):
+    found = only(form)
+    assert found.event_name == "ListBuckets"
+    assert found.identity.role_arn.endswith("/team/Deploy") or found.identity.user_name == "Alice"
+
+
 def test_sentinels_table_is_read():
     found = only(
         {
