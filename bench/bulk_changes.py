@@ -10,7 +10,8 @@ from django.db import transaction
 from bench import fixtures
 from bench.fixtures import SeededTeam
 from sessions.activations import moves
-from sessions.activations.start_stop import end_overdue, start_sessions, stop_sessions
+from sessions.activations.ending import end_overdue
+from sessions.activations.start_stop import start_sessions, stop_sessions
 from sessions.actors import Actor, NamedActor
 from sessions.catalog import deletions
 from sessions.catalog.access import delete_group, save_group, set_access

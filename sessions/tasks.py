@@ -9,7 +9,7 @@ import structlog
 from celery import shared_task
 from kombu.exceptions import OperationalError
 
-from sessions.activations import moves, start_stop
+from sessions.activations import ending, moves
 from sessions.catalog import deletions, probes
 from sessions.chains import shown_names
 from sessions.db.clock import database_now
@@ -94,8 +94,8 @@ def sweep_now() -> None:
 def _sweep(*, by_message: bool) -> None:
     """End what has ended and rotate what is due; a held row delays nothing else."""
     for step in (
-        start_stop.end_overdue,
-        start_stop.end_of_people_who_left,
+        ending.end_overdue,
+        ending.end_of_people_who_left,
         probes.delete_overdue,
         codes.delete_old,
         second_look.retry_rewritten_files,

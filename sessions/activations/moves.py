@@ -15,7 +15,7 @@ from uuid import UUID
 from django.db import transaction
 from django.db.models import Q, QuerySet, Sum
 
-from sessions.activations.start_stop import replan_activations
+from sessions.activations.replanning import replan_activations
 from sessions.chains.identity import IdentityEdit
 from sessions.credentials.needs import with_all_below
 from sessions.db.clock import database_now

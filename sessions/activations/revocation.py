@@ -7,7 +7,7 @@ from uuid import UUID
 from django.db import transaction
 from django.db.models import Q
 
-from sessions.activations.start_stop import delete_probes, end_activations, leave_to_the_clock
+from sessions.activations.ending import delete_probes, end_activations, mark_ended
 from sessions.actors import AnyActor
 from sessions.credentials.needs import rightful, rightful_probes
 from sessions.ledger import Entry
@@ -60,7 +60,7 @@ def end_unauthorized(
     ids = list(activations.filter(over).order_by().values_list("pk", flat=True))
     entries: list[Entry] = []
     if len(ids) > parts.AT_ONCE:
-        transaction.on_commit(partial(_leave_in_parts, team.pk, ids), robust=True)
+        transaction.on_commit(partial(_mark_in_parts, team.pk, ids), robust=True)
     else:
         entries = end_activations(Activation.objects.filter(pk__any_of=ids), actor)
     probes = Probe.objects.filter(team=team).exclude(credential=None)
@@ -70,11 +70,11 @@ def end_unauthorized(
     return entries
 
 
-def _leave_in_parts(team_id: UUID, activations: Sequence[UUID]) -> None:
-    """Leave these activations to the clock, so that none goes on if its right comes back."""
+def _mark_in_parts(team_id: UUID, activations: Sequence[UUID]) -> None:
+    """Mark these activations as ended in parts, so that none goes on if its right comes back."""
     for some in parts.in_parts(activations, parts.MARKED_AT_ONCE):
         with passed_over() as passed, transaction.atomic():
             lock_team(team_id)
-            leave_to_the_clock(Activation.objects.filter(pk__any_of=some))
+            mark_ended(Activation.objects.filter(pk__any_of=some))
         if passed:
             return

@@ -19,7 +19,7 @@ from django.db import transaction
 from django.db.models import Exists, OuterRef, Q
 
 from sessions import ledger
-from sessions.activations.start_stop import delete_probes, end_activations_of, leave_to_the_clock
+from sessions.activations.ending import delete_probes, end_activations_of, mark_ended
 from sessions.actors import Actor, NamedActor
 from sessions.credentials.needs import needs_of
 from sessions.db.clock import database_now
@@ -157,7 +157,7 @@ def _mark_part(deletion: Deletion, size: int) -> int:
 
 def _mark(deletion: Deletion, ids: list[UUID]) -> None:
     AwsSession.objects.filter(pk__any_of=ids).update(team=None, deletion=deletion)
-    leave_to_the_clock(Activation.objects.filter(session_id__any_of=ids))
+    mark_ended(Activation.objects.filter(session_id__any_of=ids))
     Move.objects.filter(session_id__any_of=ids).delete()
     probes = Q(session_id__any_of=ids) | Q(assumer_id__any_of=ids)
     delete_probes(Probe.objects.filter(probes))

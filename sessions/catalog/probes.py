@@ -9,7 +9,7 @@ from datetime import datetime, timedelta
 from django.db import transaction
 
 from sessions import ledger
-from sessions.activations.start_stop import delete_probes
+from sessions.activations.ending import delete_probes
 from sessions.actors import Actor
 from sessions.aws.arn import RoleArn
 from sessions.catalog.sessions import Draft, begin_saving, check_place

@@ -7,13 +7,9 @@ from django.db import connection
 from django.test.utils import CaptureQueriesContext
 
 from sessions import ledger
-from sessions.activations import start_stop
-from sessions.activations.start_stop import (
-    end_of_people_who_left,
-    end_overdue,
-    start_sessions,
-    stop_sessions,
-)
+from sessions.activations import ending
+from sessions.activations.ending import end_of_people_who_left, end_overdue
+from sessions.activations.start_stop import start_sessions, stop_sessions
 from sessions.activations.status import Status
 from sessions.actors import Actor, NamedActor
 from sessions.db.clock import database_now
@@ -82,7 +78,7 @@ def test_more_than_a_batch_ends_and_the_lock_is_released_in_between(
     start_sessions(leaves, Actor(house.ben))
     prepare(house)
     held = []
-    monkeypatch.setattr(start_stop, "lock_team", lambda team_id: held.append(lock_team(team_id)))
+    monkeypatch.setattr(ending, "lock_team", lambda team_id: held.append(lock_team(team_id)))
     assert end(house, leaves) == 30
     assert not Activation.objects.exists()
     assert not Credential.objects.exists()

@@ -14,7 +14,8 @@ from django.test.utils import CaptureQueriesContext
 from django.urls import reverse
 
 from sessions import ledger, tasks
-from sessions.activations.start_stop import end_of_people_who_left, end_overdue, start_sessions
+from sessions.activations.ending import end_of_people_who_left, end_overdue
+from sessions.activations.start_stop import start_sessions
 from sessions.actors import Actor, NamedActor
 from sessions.aws.hop_settings import HopSettings
 from sessions.catalog import deletions

@@ -5,7 +5,8 @@ from datetime import timedelta
 import pytest
 from django.db import DatabaseError
 
-from sessions.activations.start_stop import end_overdue, rotate_session, stop_session
+from sessions.activations.ending import end_overdue
+from sessions.activations.start_stop import rotate_session, stop_session
 from sessions.activations.status import Status
 from sessions.actors import Actor
 from sessions.aws.hop_settings import HopSettings

@@ -9,7 +9,8 @@ from django.test import Client
 from kombu.exceptions import OperationalError
 
 from sessions import tasks
-from sessions.activations.start_stop import end_of_people_who_left, start_sessions
+from sessions.activations.ending import end_of_people_who_left
+from sessions.activations.start_stop import start_sessions
 from sessions.activations.status import Status
 from sessions.actors import Actor
 from sessions.aws.errors import Unavailable

@@ -7,13 +7,9 @@ import pytest
 from django.db import connection, transaction
 from django.test.utils import CaptureQueriesContext
 
-from sessions.activations import start_stop
-from sessions.activations.start_stop import (
-    end_of_people_who_left,
-    end_overdue,
-    start_sessions,
-    stop_sessions,
-)
+from sessions.activations import ending, start_stop
+from sessions.activations.ending import end_of_people_who_left, end_overdue
+from sessions.activations.start_stop import start_sessions, stop_sessions
 from sessions.activations.status import Status
 from sessions.actors import Actor, NamedActor
 from sessions.db.clock import database_now
@@ -158,10 +154,10 @@ def test_chains_of_an_author_who_goes_end_for_all_their_users(house, hub, change
 def test_the_clock_ends_for_a_while_and_comes_back(house, leaves, monkeypatch):
     start_sessions(leaves, Actor(house.ben))
     with transaction.atomic():
-        start_stop.leave_to_the_clock(Activation.objects.all())
-    monkeypatch.setattr(start_stop, "LONGEST_ENDING_SECONDS", -1)
+        ending.mark_ended(Activation.objects.all())
+    monkeypatch.setattr(ending, "LONGEST_ENDING_SECONDS", -1)
     assert end_overdue() == 0
-    monkeypatch.setattr(start_stop, "LONGEST_ENDING_SECONDS", 60)
+    monkeypatch.setattr(ending, "LONGEST_ENDING_SECONDS", 60)
     assert end_overdue() == MANY
 
 
