@@ -14,7 +14,10 @@ from pathlib import Path
 from bench import report
 from bench.environment import POSTGRES, Environment, Unmeasurable
 
-SECTIONS = ("cpu_per_hop", "sts_calls", "start_together", "steady", "pages", "lock_times")
+SECTIONS = (
+    *("cpu_per_hop", "sts_calls", "start_together", "steady", "pages", "lock_times"),
+    "ledger",
+)
 
 
 def main() -> int:

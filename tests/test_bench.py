@@ -16,6 +16,8 @@ KEYS = {
     *("cpu_per_hop_ratio", "profiles_ratio", "sts_calls_ratio", "start_together_seconds"),
     *("start_one_by_one_seconds", "catch_up_ratio", "cpu_per_hour_seconds", "lag_seconds"),
     *("start_p95_ms", "growth_ratio", "page_growth_ratio"),
+    *("verify_ledger_seconds", "verify_ledger_megabytes", "export_ledger_seconds"),
+    *("verify_export_seconds", "verify_export_megabytes"),
 }
 
 

@@ -13,7 +13,7 @@ import pytest
 from django.db import connection
 
 from sessions import ledger
-from sessions.ledger import signing, verify
+from sessions.ledger import signing, triggers, verify
 from sessions.ledger.checkpoints import Book
 from sessions.ledger.verification import walk
 from sessions.models import Checkpoint, Event
@@ -131,6 +131,22 @@ def test_replace_through_a_foreign_connection_is_found_by_the_chain(foreign):
     )
     foreign.commit()
     assert lines(seq=4).get().actor == "eve"
+    assert verify(TEAM).seq == 4
+
+
+@sqlite_only
+@pytest.mark.parametrize(
+    ("column", "value"),
+    [
+        *(("data", "[7]"), ("data", "7"), ("at", "yesterday")),
+        *(("at", 7), ("actor", 7), ("actor", b"\xff"), ("prev", 7), ("hash", 7)),
+    ],
+)
+def test_what_no_line_can_have_is_found_as_an_edit(column, value, foreign):
+    foreign.execute("DROP TRIGGER ledger_no_update")
+    foreign.execute(f"UPDATE chains_event SET {column} = ? WHERE seq = 4", (value,))
+    foreign.commit()
+    triggers.install(connection)
     assert verify(TEAM).seq == 4
 
 
