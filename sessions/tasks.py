@@ -16,7 +16,7 @@ from sessions.db.clock import database_now
 from sessions.engine import approval_steps, key_steps, root_probes, rotation, second_look
 from sessions.engine.claims import next_due_at
 from sessions.ledger import names, signing
-from sessions.locks.held_up import passed_over
+from sessions.locks.busy_teams import skip_if_busy
 from sessions.monitoring.heartbeats import stamp
 from sessions.monitoring.redis import client
 from sessions.people import people
@@ -103,7 +103,7 @@ def _sweep(*, by_message: bool) -> None:
         people.forget_ended_log_ins,
         shown_names.remember_aliases,
     ):
-        with passed_over():
+        with skip_if_busy():
             step()
     # Something asked for is still there: its wake-up has got lost, with the broker or a worker.
     if next_due_at(asked_only=True) and not (by_message and wake_for_start()):

@@ -18,7 +18,7 @@ from sessions.ledger.events.sessions import (
 )
 from sessions.locks import parts
 from sessions.locks.authority import lock_team
-from sessions.locks.held_up import passed_over, teams_held_up
+from sessions.locks.busy_teams import busy_teams, skip_if_busy
 from sessions.models import (
     Activation,
     AwsSession,
@@ -54,13 +54,13 @@ def _end_by_the_clock(over: QuerySet[Activation]) -> int:
     random.shuffle(
         teams
     )  # where there is too much for one round, it is another team's turn each time
-    held = teams_held_up()
+    held = busy_teams()
     for team_id in [each for each in teams if str(each) not in held]:
         pace = parts.Pace(parts.AT_ONCE)
         while time.monotonic() < until:
             entries: list[Entry] = []
             pace.begin()
-            with passed_over(team_id), transaction.atomic():
+            with skip_if_busy(team_id), transaction.atomic():
                 lock_team(team_id)
                 some = over.filter(session__team_id=team_id).order_by("ends_at")[: pace.size]
                 entries = end_as(some, SessionEnded, CLOCK)

@@ -21,7 +21,7 @@ from sessions.credentials.needs import with_all_below
 from sessions.db.clock import database_now
 from sessions.locks import parts
 from sessions.locks.authority import lock_team
-from sessions.locks.held_up import passed_over, teams_held_up
+from sessions.locks.busy_teams import busy_teams, skip_if_busy
 from sessions.models import Activation, AwsSession, Credential, Membership, Move
 
 # So many follow in the transaction of the change itself.
@@ -98,16 +98,16 @@ def work_off(seconds: float) -> int:
         pace = parts.Pace(MOST_IN_A_PART)
         while True:
             pace.begin()
-            with passed_over(move.team_id) as passed:
+            with skip_if_busy(move.team_id) as skipped:
                 found = _part(move, pace.size)
-            if passed:  # another worker, or this one, after its lease
+            if skipped:  # another worker, or this one, after its lease
                 break
             looked_at += found
             if not found or time.monotonic() > until:
                 break
             pace.end()
             time.sleep(parts.PAUSE_SECONDS)
-        if not passed:
+        if not skipped:
             move.release(fence=None)
     return looked_at
 
@@ -123,7 +123,7 @@ def _started(team_id: Any, below: AwsSession | None, of: int | None) -> QuerySet
 
 def _hold() -> Move | None:
     """Hold the oldest that nobody works on; None if there is none."""
-    free = Move.objects.free(database_now()).exclude(team__in=list(map(UUID, teams_held_up())))
+    free = Move.objects.free(database_now()).exclude(team__in=list(map(UUID, busy_teams())))
     for pk in list(free.order_by("created_at").values_list("pk", flat=True)[:10]):
         if (move := Move.objects.hold(pk)) is not None:
             return move
@@ -173,10 +173,10 @@ def move_first(rows: Sequence[Credential]) -> set[str]:
         of_team = [row.pk for row in rows if row.team_id == move.team_id]
         resting = Activation.objects.filter(credential_id__any_of=with_all_below(of_team))
         for some in parts.in_parts(list(resting.values_list("pk", flat=True)[:MOST_MOVED_FIRST])):
-            with passed_over(move.team_id) as passed, transaction.atomic():
+            with skip_if_busy(move.team_id) as skipped, transaction.atomic():
                 lock_team(move.team_id)
                 _ahead(move, some)
-            if passed:
+            if skipped:
                 left |= {*of_team}
                 break
     return left

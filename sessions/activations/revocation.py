@@ -13,7 +13,7 @@ from sessions.credentials.needs import rightful, rightful_probes
 from sessions.ledger import Entry
 from sessions.locks import parts
 from sessions.locks.authority import lock_team
-from sessions.locks.held_up import passed_over
+from sessions.locks.busy_teams import skip_if_busy
 from sessions.models import (
     Activation,
     AssumerLink,
@@ -73,8 +73,8 @@ def end_unauthorized(
 def _mark_in_parts(team_id: UUID, activations: Sequence[UUID]) -> None:
     """Mark these activations as ended in parts, so that none goes on if its right comes back."""
     for some in parts.in_parts(activations, parts.MARKED_AT_ONCE):
-        with passed_over() as passed, transaction.atomic():
+        with skip_if_busy() as skipped, transaction.atomic():
             lock_team(team_id)
             mark_ended(Activation.objects.filter(pk__any_of=some))
-        if passed:
+        if skipped:
             return

@@ -28,7 +28,7 @@ from sessions.ledger import Entry
 from sessions.ledger.events.sessions import SessionDeleted
 from sessions.locks import parts
 from sessions.locks.authority import begin, lock_team
-from sessions.locks.held_up import passed_over, teams_held_up
+from sessions.locks.busy_teams import busy_teams, skip_if_busy
 from sessions.locks.versions import Changed, expect
 from sessions.models import (
     Activation,
@@ -67,7 +67,7 @@ def delete_session(
     """
     count, deletion = decide(session, actor, seen=seen, below_seen=below_seen)
     if deletion is not None:
-        with passed_over():  # else a worker goes on
+        with skip_if_busy():  # else a worker goes on
             _in_parts(deletion, _mark_part, parts.MARKED_AT_ONCE, float("inf"))
     return count
 
@@ -174,10 +174,10 @@ def work_off(seconds: float) -> int:
     Returns how many sessions went.
     """
     until, cleared = time.monotonic() + seconds, 0
-    waiting = list(Deletion.objects.exclude(team__in=list(map(UUID, teams_held_up()))))
+    waiting = list(Deletion.objects.exclude(team__in=list(map(UUID, busy_teams()))))
     random.shuffle(waiting)  # where one does not come to its end, the others do
     for deletion in waiting:
-        with passed_over(deletion.team_id):
+        with skip_if_busy(deletion.team_id):
             # Whoever decided it may not have come to the end of it.
             _in_parts(deletion, _mark_part, parts.MARKED_AT_ONCE, until)
             cleared += _in_parts(deletion, _clear_part, parts.AT_ONCE, until)

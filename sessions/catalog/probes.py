@@ -23,7 +23,7 @@ from sessions.ledger import Entry
 from sessions.ledger.events.sessions import ProbeAsked
 from sessions.locks import parts
 from sessions.locks.authority import lock_team
-from sessions.locks.held_up import passed_over
+from sessions.locks.busy_teams import skip_if_busy
 from sessions.models import (
     CHAINED,
     AssumerLink,
@@ -171,7 +171,7 @@ def delete_overdue() -> int:
     overdue = Probe.objects.filter(ends_at__lte=database_now())
     deleted = 0
     for team_id in set(overdue.values_list("team_id", flat=True)):
-        with passed_over(team_id), transaction.atomic():
+        with skip_if_busy(team_id), transaction.atomic():
             lock_team(team_id)
             # As many as one round of the clock may hold the lock for; the others are the next
             # round's.

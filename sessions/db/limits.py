@@ -1,7 +1,7 @@
 """Limit how long a web request waits in the database; one that waits longer is answered with 503.
 
 A row that somebody holds then stops its team for seconds only, and other teams not at all. Workers
-have the same limit for locks: see `sessions.locks.held_up`.
+have the same limit for locks: see `sessions.locks.busy_teams`.
 """
 
 import math

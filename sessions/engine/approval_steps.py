@@ -27,7 +27,7 @@ from sessions.db.clock import database_now
 from sessions.ledger import Entry
 from sessions.ledger.events.roots import ApprovalEnded, ApprovalGiven
 from sessions.locks.authority import lock_team
-from sessions.locks.held_up import PATIENT_SECONDS, passed_over, wait_for
+from sessions.locks.busy_teams import LONG_LOCK_TIMEOUT_SECONDS, set_lock_timeout, skip_if_busy
 from sessions.models import Approval, ApprovalStage, AwsSession, Credential, Problem
 from sessions.models.leased import LeasedQuerySet
 from sessions.roots import choices, codes
@@ -45,7 +45,7 @@ def work_due() -> int:
     held = 0
     for approval in _with_people().hold_due(MOST_AT_ONCE):
         held += 1
-        with passed_over(approval.team_id):
+        with skip_if_busy(approval.team_id):
             _work_on(approval)
     return held
 
@@ -158,7 +158,9 @@ def _store(approval: Approval, status: ApprovalStatus, now: datetime) -> bool:
     if again is None:
         changes |= {"url": "", "user_code": "", "page_ends_at": None}
     with transaction.atomic(durable=True):
-        wait_for(PATIENT_SECONDS)  # what a person has approved is not to be had again
+        set_lock_timeout(
+            LONG_LOCK_TIMEOUT_SECONDS
+        )  # what a person has approved is not to be had again
         lock_team(approval.team_id)
         if not approval.release(**changes):
             return False

@@ -13,7 +13,7 @@ from sessions.credentials.bulk_write import stored
 from sessions.credentials.needs import needs_of
 from sessions.credentials.timing import PARENT_MARGIN
 from sessions.db.clock import database_now
-from sessions.locks.held_up import set_patience
+from sessions.locks.busy_teams import shorten_lock_timeout
 from sessions.models import Credential, Problem, Team
 from sessions.models.leased import lease_from
 
@@ -135,7 +135,7 @@ def lock_teams(fingerprints: Collection[str]) -> None:
     Starting locks a chain's rows from the root down, stopping from the leaf up: no order of rows
     would keep both from a deadlock.
     """
-    set_patience()
+    shorten_lock_timeout()
     teams = Credential.objects.filter(pk__any_of=fingerprints).values("team")
     list(
         Team.objects.select_for_update(no_key=True)

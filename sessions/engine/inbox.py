@@ -11,7 +11,7 @@ from sessions.credentials.needs import Need, needs_of
 from sessions.credentials.timing import crash_point
 from sessions.engine import claims
 from sessions.engine.claims import Claim
-from sessions.locks.held_up import team_by_team, teams_held_up
+from sessions.locks.busy_teams import busy_teams, team_by_team
 from sessions.models import Credential
 
 # While a run is under way, it looks this often for rows that people wait for.
@@ -58,7 +58,7 @@ class Inbox:
             limit,
             asked_only=self.asked_only,
             not_below=not_below,
-            not_of=teams_held_up(),
+            not_of=busy_teams(),
         )
         self.drained = len(fresh) < limit and not not_below
         if not fresh:

@@ -34,7 +34,7 @@ from sessions.ledger import Entry
 from sessions.ledger.events import EventData
 from sessions.ledger.events.roots import KeyRotationEnded, KeyRotationRejected, KeyRotationStep
 from sessions.locks.authority import lock_team
-from sessions.locks.held_up import PATIENT_SECONDS, passed_over, wait_for
+from sessions.locks.busy_teams import LONG_LOCK_TIMEOUT_SECONDS, set_lock_timeout, skip_if_busy
 from sessions.models import AwsSession, Credential, KeyRotation
 from sessions.roots import notices
 from sessions.roots.key_rotation import _current_id, _names
@@ -60,7 +60,7 @@ def work_due() -> int:
     held = 0
     for row in KeyRotation.objects.hold_due(MOST_AT_ONCE):
         held += 1
-        with passed_over():
+        with skip_if_busy():
             _work_on(row)
     return held
 
@@ -126,7 +126,7 @@ class DatabaseStore:
         """Open a transaction under the team's lock, for which it waits so long."""
         with transaction.atomic(durable=True):
             if seconds is not None:
-                wait_for(seconds)
+                set_lock_timeout(seconds)
             lock_team(self.row.team_id)
             yield
 
@@ -192,7 +192,7 @@ class DatabaseStore:
 
     def keep(self, new: AwsCredentials, created_at: datetime) -> None:
         sealed = sealing.seal_to_workers(new.secret_access_key, self.row.seal_context)
-        with self._team_locked(PATIENT_SECONDS):  # AWS shows a key's secret once
+        with self._team_locked(LONG_LOCK_TIMEOUT_SECONDS):  # AWS shows a key's secret once
             self._take(
                 Step.CREATE,
                 new_key_id=new.access_key_id,

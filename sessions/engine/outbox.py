@@ -11,7 +11,7 @@ from sessions.credentials.timing import crash_point
 from sessions.engine import source_identity
 from sessions.engine.commit import commit
 from sessions.engine.inbox import Inbox, team_of
-from sessions.locks.held_up import team_by_team, teams_held_up
+from sessions.locks.busy_teams import busy_teams, team_by_team
 from sessions.models import Credential
 from sessions.monitoring import counters
 
@@ -65,7 +65,7 @@ class Outbox:
         """Put results back that waited for a team's lock, where that is free by now."""
         if not self.held_back:
             return
-        held, waiting = teams_held_up(), self.held_back
+        held, waiting = busy_teams(), self.held_back
         self.held_back = [each for each in waiting if team_of(each[0]) in held]
         for row, outcome in waiting:
             if team_of(row) not in held:

@@ -16,7 +16,7 @@ from sessions.db.clock import database_now
 from sessions.ledger import Entry
 from sessions.ledger.events.sessions import SourceIdentityDropped
 from sessions.locks.authority import lock_team
-from sessions.locks.held_up import passed_over
+from sessions.locks.busy_teams import skip_if_busy
 from sessions.models import (
     Activation,
     AssumerLink,
@@ -56,7 +56,7 @@ def drop_source_identity(rejected: Iterable[Credential]) -> None:
     for row in rejected:
         by_team.setdefault(row.team_id, []).append(row)
     for team_id, rows in by_team.items():
-        with passed_over(team_id), transaction.atomic():
+        with skip_if_busy(team_id), transaction.atomic():
             lock_team(team_id)
             if TeamPolicy.of(team_id).source_identity == SourceIdentity.WHERE_POSSIBLE:
                 _mark(team_id, rows)

@@ -15,7 +15,7 @@ from sessions.activations.status import Status
 from sessions.actors import Actor
 from sessions.db.clock import database_now
 from sessions.engine import rotation
-from sessions.locks import held_up
+from sessions.locks import busy_teams
 from sessions.models import Credential, Move
 from tests.chains.test_names import set_policy
 
@@ -96,7 +96,7 @@ def test_what_is_due_waits_for_the_lock_that_its_move_needs(house, sts, leaves, 
         patched.setattr(moves, "lock_team", held)
         rotation.run(seconds=0.5)
     assert sts.calls == []
-    held_up.forget_all()
+    busy_teams.forget_all()
     Credential.objects.update(lease_until=None)
     house.work()
     assert names_asked(sts) == ["x-ben"] * 3

@@ -1,9 +1,9 @@
 """Postpone work for a team whose lock is held, and go on with other teams.
 
-Workers wait for a lock as long as web requests do. What is about several teams at once waits for a
-moment only, since it holds the other teams meanwhile; then it is done team by team. A team whose
-lock was not to be had is asked again after twice as long each time, or once its lock is seen to be
-free.
+Workers wait for a lock as long as web requests do. A transaction about several teams waits for a
+moment only, since it holds the other teams' locks meanwhile; then each team has a transaction of
+its own. A team that could not be locked is tried again after twice as long each time, or once its
+lock is seen to be free.
 """
 
 import time
@@ -20,17 +20,17 @@ from sessions.models import LedgerHead, Team
 log = structlog.get_logger(__name__)
 Each = TypeVar("Each")
 
-# With the locks of other teams in hand, nobody waits longer for one more.
-TOGETHER_SECONDS = 0.3
-# For what cannot be had again: an answer of AWS that is lost with this transaction.
-PATIENT_SECONDS = 20.0
+# A transaction that holds other teams' locks waits no longer for one more.
+SHORT_LOCK_TIMEOUT_SECONDS = 0.3
+# For an answer of AWS that cannot be had again and would be lost with the transaction.
+LONG_LOCK_TIMEOUT_SECONDS = 20.0
 FIRST_PAUSE_SECONDS = 2.0
 LONGEST_PAUSE_SECONDS = 30.0
 LOOK_EVERY_SECONDS = 0.5
 
 
-class _HeldUp:
-    """The teams that this process could not lock, and when it tries again. For one thread."""
+class _BusyTeams:
+    """Hold the teams that this process could not lock, and when it tries again; for one thread."""
 
     def __init__(self) -> None:
         self.pauses: dict[str, float] = {}
@@ -62,18 +62,18 @@ class _HeldUp:
         return {key for key, again_at in self.again_at.items() if again_at > now}
 
 
-_held_up = _HeldUp()
+_busy = _BusyTeams()
 _together = False
 
 
-def teams_held_up() -> set[str]:
-    """Find the teams (ids as text) that this process leaves alone for now."""
-    return _held_up.teams()
+def busy_teams() -> set[str]:
+    """Return the teams (ids as text) that this process leaves alone for now."""
+    return _busy.teams()
 
 
 def forget_all() -> None:
-    """Forget which teams were held up."""
-    _held_up.__init__()  # type: ignore[misc]
+    """Forget which teams were busy."""
+    _busy.__init__()  # type: ignore[misc]
 
 
 def team_by_team(
@@ -83,9 +83,9 @@ def team_by_team(
 ) -> tuple[set[str], list[Each]]:
     """Run `act` for the rows of all teams together, or per team where a lock is held.
 
-    Returns what `act` has returned, in one set, and the rows of teams that are held up.
+    Returns what `act` has returned, in one set, and the rows of busy teams.
     """
-    held = teams_held_up()
+    held = busy_teams()
     left = [row for row in rows if str(team_of(row)) in held]
     by_team: dict[str, list[Each]] = {}
     for row in rows:
@@ -100,12 +100,12 @@ def team_by_team(
                 raise
     done: set[str] = set()
     for key, some in by_team.items():
-        with passed_over(key) as passed:
+        with skip_if_busy(key) as skipped:
             done |= set(act(some))
-        if passed:
+        if skipped:
             left += some
         else:
-            _held_up.forget(key)
+            _busy.forget(key)
     return done, left
 
 
@@ -119,40 +119,40 @@ def _all_together() -> Iterator[None]:
         _together = False
 
 
-def set_patience() -> None:
-    """Wait for the locks of this transaction for a moment only, where it is about several teams."""
+def shorten_lock_timeout() -> None:
+    """Wait only a moment for this transaction's locks if it is about several teams."""
     if _together:
-        wait_for(TOGETHER_SECONDS)
+        set_lock_timeout(SHORT_LOCK_TIMEOUT_SECONDS)
 
 
-def wait_for(seconds: float) -> None:
-    """Wait for so long for the locks that this transaction takes from here on."""
+def set_lock_timeout(seconds: float) -> None:
+    """Set how long this transaction waits for locks from here on."""
     if connection.vendor == "postgresql":
         with connection.cursor() as cursor:
             cursor.execute(f"SET LOCAL lock_timeout = {round(1000 * seconds)}")
 
 
 @contextmanager
-def passed_over(team_id: object = None) -> Iterator[list[BaseException]]:
-    """Go on where a lock was not available: the work stays due.
+def skip_if_busy(team_id: object = None) -> Iterator[list[BaseException]]:
+    """Give up the block if a lock is not available: its work stays due.
 
-    The list that it gives is empty unless that was so.
+    Yields a list that is empty unless that was so.
     """
-    passed: list[BaseException] = []
+    skipped: list[BaseException] = []
     try:
-        yield passed
+        yield skipped
     except OperationalError as error:
         if not is_busy(error) or connection.in_atomic_block:
             raise
-        passed.append(error)
+        skipped.append(error)
         if team_id is None:
             log.warning("a lock is held; what waits for it is left for later")
         else:
-            _held_up.note(team_id)
+            _busy.note(team_id)
 
 
 def _is_free(team_id: str) -> bool:
-    """Look whether both locks of a team could be had at once."""
+    """Tell whether both locks of a team are free now."""
     with transaction.atomic():
         team = Team.objects.select_for_update(skip_locked=True, no_key=True).filter(pk=team_id)
         head = LedgerHead.objects.select_for_update(skip_locked=True).filter(pk=team_id)

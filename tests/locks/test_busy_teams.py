@@ -14,7 +14,7 @@ from sessions.db.clock import database_now
 from sessions.db.limits import limit_waits
 from sessions.engine import outbox, rotation
 from sessions.ledger.events.sessions import SessionEnded
-from sessions.locks import held_up
+from sessions.locks import busy_teams
 from sessions.models import Activation, Credential, Event, LedgerHead, Move, Team
 from tests.house import House, crowd
 from tests.locks.test_turnstile import held, row_of
@@ -33,10 +33,10 @@ def teams(lasting_house, sts, monkeypatch):
     before = {**database["OPTIONS"]}
     limit_waits(database, lock_seconds=1.0)
     connection.close()
-    held_up.forget_all()
-    monkeypatch.setattr(held_up, "LOOK_EVERY_SECONDS", 0.05)
+    busy_teams.forget_all()
+    monkeypatch.setattr(busy_teams, "LOOK_EVERY_SECONDS", 0.05)
     yield lasting_house, House(sts, slug="other")
-    held_up.forget_all()
+    busy_teams.forget_all()
     connection.close()
     database["OPTIONS"] = before
 
@@ -67,7 +67,7 @@ def test_other_teams_are_minted_while_one_is_held(teams, sts, lock):
         assert teams[1].state(second).status.value == "active"
         assert len(sts.calls) == calls + 1
     Credential.objects.update(lease_until=None)
-    held_up.forget_all()
+    busy_teams.forget_all()
     teams[0].work()
     assert statuses(teams, leaves) == ["active", "active"]
     for house in teams:
@@ -112,7 +112,7 @@ def test_the_clock_ends_what_is_over_in_other_teams(teams):
         assert list(Activation.objects.values_list("session__team", flat=True)) == [
             teams[0].team.pk
         ]
-    held_up.forget_all()
+    busy_teams.forget_all()
     tasks.sweep_now()
     assert not Activation.objects.exists()
     assert Event.objects.filter(kind=SessionEnded.tag).count() == 2
@@ -131,18 +131,18 @@ def test_changes_of_other_teams_are_followed(teams, monkeypatch):
         assert moves.work_off(5) == 4
         assert list(Move.objects.values_list("team", flat=True)) == [teams[0].team.pk]
     Move.objects.update(lease_until=None)
-    held_up.forget_all()
+    busy_teams.forget_all()
     assert moves.work_off(5) == 4
     assert not Move.objects.exists()
 
 
 def test_a_team_is_asked_again_ever_less_often_until_its_lock_is_free(teams, monkeypatch):
-    known = held_up._held_up
+    known = busy_teams._busy
     with held(*row_of(Team, teams[0].team.pk)):
         for pause in (2, 4, 8, 16, 30, 30):
             known.note(teams[0].team.pk)
             assert known.pauses[str(teams[0].team.pk)] == pause
         time.sleep(0.1)
-        assert held_up.teams_held_up() == {str(teams[0].team.pk)}
+        assert busy_teams.busy_teams() == {str(teams[0].team.pk)}
     time.sleep(0.1)
-    assert held_up.teams_held_up() == set()
+    assert busy_teams.busy_teams() == set()
