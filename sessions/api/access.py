@@ -201,7 +201,7 @@ def close_ways(request: HttpRequest, session_id: UUID) -> Any:
     open to everyone.
     """
     session, actor = session_for(request, session_id, Action.SHARE), caller(request)
-    request_limits.take(request_limits.SEVERAL, actor.user_id)
+    request_limits.count(request_limits.SEVERAL, actor.user_id)
     try:
         closed = close_wider_ways(session, actor)
     except (NotThere, RightLost):

@@ -64,7 +64,7 @@ class TokenAuth:
         actor = actor_of_token(Secret(match.group(1))) if match else None
         if actor is None:
             # Whoever has a good token is not held up by a neighbour who guesses.
-            request_limits.take(request_limits.BAD_SECRET, network_of(request))
+            request_limits.count(request_limits.BAD_SECRET, network_of(request))
         return actor
 
 

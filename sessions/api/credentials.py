@@ -35,7 +35,7 @@ def credentials(request: HttpRequest, session_id: UUID, format: Format = "proces
         raise ApiError(403, "browser", "This address gives no credentials to browsers.")
     token = caller(request).token
     assert token is not None
-    request_limits.take(request_limits.FETCH, token.pk)
+    request_limits.count(request_limits.FETCH, token.pk)
     session, actor = startable(request, session_id, Action.TAKE_CREDENTIALS)
     if format not in FORMATS or not FORMATS[format].secret:
         known = ", ".join(key for key, each in FORMATS.items() if each.secret)

@@ -113,7 +113,7 @@ def patch_policy(request: HttpRequest, response: HttpResponse, payload: PolicyPa
     fields that are sent win, and what others have saved in other fields stays.
     """
     actor, sent = _allowed(request, Action.EDIT_POLICY), payload.model_dump()
-    request_limits.take(request_limits.POLICY, actor.user_id)
+    request_limits.count(request_limits.POLICY, actor.user_id)
     for attempt in range(TRIES):
         policy = TeamPolicy.of(actor.team_id)
         seen = seen_version(request, policy.version)

@@ -59,7 +59,7 @@ def _root_for(request: HttpRequest, session_id: UUID) -> tuple[AwsSession, Actor
 )
 def give_answer(request: HttpRequest, session_id: UUID, payload: AnswerIn) -> Any:
     root, actor = _root_for(request, session_id)
-    request_limits.take(request_limits.CODE, actor.user_id, root.pk)
+    request_limits.count(request_limits.CODE, actor.user_id, root.pk)
     sent = payload.model_dump()
     unknown = sorted(set(sent) - {challenge.name for challenge in code_challenges(root)})
     if code_challenges(root) and unknown:
@@ -126,7 +126,7 @@ def get_approval(request: HttpRequest, session_id: UUID) -> Any:
 )
 def ask_for_approval(request: HttpRequest, session_id: UUID) -> Any:
     root, actor = _approving(request, session_id)
-    request_limits.take(request_limits.APPROVAL, actor.user_id, root.pk)
+    request_limits.count(request_limits.APPROVAL, actor.user_id, root.pk)
     approval = approvals.ask_approval(root, actor)
     tasks.wake_for_approvals()
     return api.create_response(request, _as_json(approval), status=202)

@@ -277,7 +277,7 @@ def remove_session(request: HttpRequest, session_id: UUID, dependants: bool = Fa
 )
 def start(request: HttpRequest, session_id: UUID) -> Any:
     session, actor = startable(request, session_id)
-    request_limits.take(request_limits.START, actor.user_id)
+    request_limits.count(request_limits.START, actor.user_id)
     start_session(session, actor)
     tasks.wake_for_start()
     return _described(actor, session)
@@ -301,7 +301,7 @@ def stop(request: HttpRequest, session_id: UUID) -> Any:
 )
 def rotate(request: HttpRequest, session_id: UUID) -> Any:
     session, actor = startable(request, session_id)
-    request_limits.take(request_limits.ROTATE, actor.user_id, session.pk)
+    request_limits.count(request_limits.ROTATE, actor.user_id, session.pk)
     if not rotate_session(session, actor):
         raise ApiError(409, "inactive", "You have not started this session.")
     tasks.wake_for_start()
@@ -347,7 +347,7 @@ def start_several(request: HttpRequest, payload: Chosen) -> Any:
 
     The result is the same as starting one after the other.
     """
-    request_limits.take(request_limits.SEVERAL, caller(request).user_id)
+    request_limits.count(request_limits.SEVERAL, caller(request).user_id)
     sessions, actor = _all_startable(request, payload)
     start_sessions(sessions, actor)
     tasks.wake_for_start()
@@ -360,7 +360,7 @@ def start_several(request: HttpRequest, payload: Chosen) -> Any:
     summary="Stop several sessions in one step",
 )
 def stop_several(request: HttpRequest, payload: Chosen) -> Any:
-    request_limits.take(request_limits.SEVERAL, caller(request).user_id)
+    request_limits.count(request_limits.SEVERAL, caller(request).user_id)
     sessions, actor = _all_startable(request, payload)
     stop_sessions(sessions, actor)
     return _all_described(actor, sessions)

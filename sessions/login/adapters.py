@@ -111,7 +111,7 @@ class AccountAdapter(DefaultAccountAdapter):  # type: ignore[misc]  # allauth is
         name = _name_in(credentials)
         if not known_browsers.number_of(request, name):
             try:
-                request_limits.take(request_limits.LOG_IN, salted_hmac("log-in", name).hexdigest())
+                request_limits.count(request_limits.LOG_IN, salted_hmac("log-in", name).hexdigest())
             except request_limits.TooOften:
                 raise self.validation_error("too_many_login_attempts") from None
 

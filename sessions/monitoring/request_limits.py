@@ -20,10 +20,10 @@ log = structlog.get_logger(__name__)
 MOST_COUNTED_HERE = 10_000
 AWAY_SECONDS = 5.0
 
-# The generic cell rate algorithm (ITU-T I.371): one moment a key, that by which everything that was
-# taken would be used up. KEYS: the moment. ARGV: how many at once, seconds for that many. Answers
-# the milliseconds to wait; 0: taken.
-TAKE = """
+# The generic cell rate algorithm (ITU-T I.371): each key stores one moment, at which all counted
+# requests are paid off. KEYS: the moment. ARGV: how many at once, seconds for that many. Answers
+# the milliseconds to wait; 0: counted.
+COUNT = """
 local t = redis.call('TIME')
 local now = t[1] + t[2] / 1000000
 local period = tonumber(ARGV[2])
@@ -40,7 +40,7 @@ return 0
 
 @dataclass(frozen=True)
 class Limit:
-    """So many at once, and as many again in so many seconds; 0 is no limit."""
+    """Allow so many at once, and as many again in so many seconds; 0 is no limit."""
 
     name: str
     times: int
@@ -57,7 +57,7 @@ KEY = Limit("key", 10, 60)
 POLICY = Limit("policy", 120, 60)
 PREVIEW = Limit("preview", 600, 60)
 BAD_SECRET = Limit("bad-secret", 120, 60)
-# Under one name, from everywhere but the browsers in which that person has logged in.
+# For one name, from everywhere but the browsers in which its person has logged in.
 LOG_IN = Limit("log-in", 200, 3600)
 # By token, and by person for the pages. Five minutes' worth at once: hundreds of tools may begin
 # together, a loop does not end.
@@ -65,7 +65,7 @@ FETCH = Limit("fetch", 5 * settings.CHAINWEB_FETCHES_PER_MINUTE, 300)
 
 
 class TooOften(Exception):
-    """Asked for again too soon: answered with 429 and `retry_after_seconds`."""
+    """Refuse a request that comes too soon, with 429 and `retry_after_seconds`."""
 
     def __init__(self, retry_after_seconds: float) -> None:
         super().__init__(f"too often; again in {retry_after_seconds:.1f} s")
@@ -79,7 +79,7 @@ class _Counts:
     away_until: float = 0.0
 
     def __post_init__(self) -> None:
-        self.script = self.client.register_script(TAKE)
+        self.script = self.client.register_script(COUNT)
 
     def wait_seconds(self, limit: Limit, key: str) -> float:
         if time.monotonic() >= self.away_until:
@@ -110,8 +110,8 @@ def _counts(process_id: int) -> _Counts:
     return _Counts(client())
 
 
-def take(limit: Limit, *of: object) -> None:
-    """Count one more of these. Raises `TooOften` if it is one too many; then it is not counted."""
+def count(limit: Limit, *of: object) -> None:
+    """Count one more request. Raises `TooOften`, and counts nothing, if it is one too many."""
     if not limit.times:
         return
     key = ":".join(["chainweb:limit", limit.name, *map(str, of)])
@@ -120,7 +120,7 @@ def take(limit: Limit, *of: object) -> None:
 
 
 def forget() -> None:
-    """Forget what has been counted, here and in Redis if it answers: for tests and measurements."""
+    """Forget all counts, here and in Redis if it answers: for tests and measurements."""
     counts = _counts(os.getpid())
     if time.monotonic() >= counts.away_until:
         try:

@@ -51,7 +51,7 @@ def team_policy(request: HttpRequest, team_slug: str) -> HttpResponse:
         return fresh.version, values, last_change(fresh, PolicyChanged.tag)
 
     if request.method == "POST":
-        request_limits.take(request_limits.POLICY, actor.user_id)
+        request_limits.count(request_limits.POLICY, actor.user_id)
     if request.method == "POST" and form.is_valid():
         saved = form.save_or_show(form.save_seen, stored_again)
         if saved:
@@ -101,7 +101,7 @@ def preview_policy(request: HttpRequest, team_slug: str) -> HttpResponse:
     """One chain and one person under the policy as it is typed; nothing is stored."""
     actor = member_in(request, team_slug)
     require(actor, Action.READ_POLICY)
-    request_limits.take(request_limits.PREVIEW, actor.user_id)
+    request_limits.count(request_limits.PREVIEW, actor.user_id)
     person = chosen_person(request, actor)
     session = _chosen_session(request, actor)
     stored = TeamPolicy.of(actor.team_id)

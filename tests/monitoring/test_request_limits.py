@@ -12,7 +12,7 @@ from sessions.ledger.events.credentials import CredentialRevealed
 from sessions.middleware.too_often import network_of
 from sessions.models import AwsSession
 from sessions.monitoring import request_limits
-from sessions.monitoring.request_limits import Limit, TooOften, take
+from sessions.monitoring.request_limits import Limit, TooOften, count
 from tests.house import browser_of
 
 THREE_A_MINUTE = Limit("three", 3, 60)
@@ -37,32 +37,32 @@ def by_token(token, **headers):
 
 def test_so_many_are_taken_at_once_and_the_next_has_to_wait(counted):
     for _ in range(3):
-        take(THREE_A_MINUTE, "ben")
+        count(THREE_A_MINUTE, "ben")
     for _ in range(2):  # what is not taken is not counted
         with pytest.raises(TooOften) as told:
-            take(THREE_A_MINUTE, "ben")
+            count(THREE_A_MINUTE, "ben")
         assert 15 < told.value.retry_after_seconds <= 20
-    take(THREE_A_MINUTE, "bea")
+    count(THREE_A_MINUTE, "bea")
 
 
 def test_what_was_used_up_comes_back_by_and_by(counted):
     quick = Limit("quick", 2, 0.2)
-    take(quick, "ben")
-    take(quick, "ben")
+    count(quick, "ben")
+    count(quick, "ben")
     with pytest.raises(TooOften) as told:
-        take(quick, "ben")
+        count(quick, "ben")
     time.sleep(told.value.retry_after_seconds)
-    take(quick, "ben")
+    count(quick, "ben")
 
 
 def test_other_processes_count_the_same_in_redis(valkey):
     request_limits._counts.cache_clear()
-    take(THREE_A_MINUTE, "ben")
+    count(THREE_A_MINUTE, "ben")
     request_limits._counts.cache_clear()  # as another process has it
-    take(THREE_A_MINUTE, "ben")
-    take(THREE_A_MINUTE, "ben")
+    count(THREE_A_MINUTE, "ben")
+    count(THREE_A_MINUTE, "ben")
     with pytest.raises(TooOften):
-        take(THREE_A_MINUTE, "ben")
+        count(THREE_A_MINUTE, "ben")
     assert 0 < valkey.ttl("chainweb:limit:three:ben") <= 61
 
 
@@ -71,7 +71,7 @@ def test_what_is_counted_here_takes_little_memory(monkeypatch):
     counts = request_limits._counts(os.getpid())
     monkeypatch.setattr(counts, "away_until", float("inf"))
     for number in range(200):
-        take(THREE_A_MINUTE, number)
+        count(THREE_A_MINUTE, number)
     assert len(counts.here) == 50
 
 
@@ -217,12 +217,12 @@ def test_a_person_who_reveals_in_a_loop_is_told_to_wait(house, monkeypatch):
 def test_forty_tools_that_refresh_together_again_and_again_are_all_served(counted):
     for _ in range(25):
         for _ in range(40):
-            take(request_limits.FETCH, "one token")
+            count(request_limits.FETCH, "one token")
 
 
 def test_a_limit_of_nothing_is_none(counted):
     for _ in range(5):
-        take(Limit("none", 0, 60), "ben")
+        count(Limit("none", 0, 60), "ben")
 
 
 def test_guesses_are_limited_to_two_a_second_in_the_long_run():

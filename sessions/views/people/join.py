@@ -29,7 +29,7 @@ def join(request: HttpRequest) -> HttpResponse:
         if invitation is not None:
             request.session[INVITATION_KEY] = str(invitation.pk)
             return redirect("join")
-        request_limits.take(request_limits.BAD_SECRET, network_of(request))
+        request_limits.count(request_limits.BAD_SECRET, network_of(request))
         form.add_error("code", GONE)
     invitation = invitation_in_hand(request)
     context = {"form": form, "invitation": invitation}

@@ -90,7 +90,7 @@ def _taken(step: str) -> int:
 def rotate_key_now(request: HttpRequest, session_id: UUID) -> HttpResponse:
     """Begins a rotation, or goes on with the one that stands still."""
     root, actor = _root_for(request, session_id)
-    request_limits.take(request_limits.KEY, actor.user_id, root.pk)
+    request_limits.count(request_limits.KEY, actor.user_id, root.pk)
     rotation = rotation_of(root)
     try:
         if rotation is not None and rotation.ended_at is None:

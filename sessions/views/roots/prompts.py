@@ -44,7 +44,7 @@ def root_for(request: HttpRequest, session_id: UUID) -> tuple[AwsSession, Actor]
 def give_code(request: HttpRequest, session_id: UUID) -> HttpResponse:
     """Takes down a code for the root of that session's chain; a worker uses it at once."""
     root, actor = root_for(request, session_id)
-    request_limits.take(request_limits.CODE, actor.user_id, root.pk)
+    request_limits.count(request_limits.CODE, actor.user_id, root.pk)
     try:
         names = [each.name for each in code_challenges(root)]
         submit_codes(root, actor, {name: request.POST.get(name, "") for name in names})
@@ -67,7 +67,7 @@ def approval_page(request: HttpRequest, session_id: UUID) -> HttpResponse:
     if not approvals.asks_for_approval(root):
         raise Http404
     if request.method == "POST":
-        request_limits.take(request_limits.APPROVAL, actor.user_id, root.pk)
+        request_limits.count(request_limits.APPROVAL, actor.user_id, root.pk)
         approvals.ask_approval(root, actor)
         tasks.wake_for_approvals()
         return redirect("approval", root.pk)

@@ -51,7 +51,7 @@ def _done(request: HttpRequest, session: AwsSession) -> HttpResponse:
 @login_required
 @require_POST
 def start_session_now(request: HttpRequest, session_id: UUID) -> HttpResponse:
-    request_limits.take(request_limits.START, request.user.pk)
+    request_limits.count(request_limits.START, request.user.pk)
     return _act(request, session_id, start_session)
 
 
@@ -64,7 +64,7 @@ def stop_session_now(request: HttpRequest, session_id: UUID) -> HttpResponse:
 @login_required
 @require_POST
 def rotate_session_now(request: HttpRequest, session_id: UUID) -> HttpResponse:
-    request_limits.take(request_limits.ROTATE, request.user.pk, session_id)
+    request_limits.count(request_limits.ROTATE, request.user.pk, session_id)
     return _act(request, session_id, rotate_session)
 
 
@@ -93,7 +93,7 @@ def _text_for(
 @require_POST
 def reveal_snippet(request: HttpRequest, session_id: UUID, format: str) -> HttpResponse:
     """Shows one snippet, on a click."""
-    request_limits.take(request_limits.FETCH, request.user.pk)
+    request_limits.count(request_limits.FETCH, request.user.pk)
     session, actor = session_for(request, session_id, Action.TAKE_CREDENTIALS)
     chosen = _format(format)
     context = {
@@ -112,7 +112,7 @@ def reveal_snippet(request: HttpRequest, session_id: UUID, format: str) -> HttpR
 @require_POST
 def download_snippet(request: HttpRequest, session_id: UUID, format: str) -> HttpResponse:
     """Download a snippet as a file."""
-    request_limits.take(request_limits.FETCH, request.user.pk)
+    request_limits.count(request_limits.FETCH, request.user.pk)
     session, actor = session_for(request, session_id, Action.TAKE_CREDENTIALS)
     chosen = _format(format)
     try:

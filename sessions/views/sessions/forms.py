@@ -253,7 +253,7 @@ def test_session(request: HttpRequest, team_slug: str, kind: str) -> HttpRespons
     The answer is the probe's panel, which polls until the test is over.
     """
     actor = member_in(request, team_slug)
-    request_limits.take(request_limits.TEST, actor.user_id)
+    request_limits.count(request_limits.TEST, actor.user_id)
     kind_described(kind)
     session = session_being_edited(request, actor)
     if session is not None and session.kind != kind:

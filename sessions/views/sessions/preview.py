@@ -68,7 +68,7 @@ def preview_session(request: HttpRequest, team_slug: str) -> HttpResponse:
     """Every hop of what is typed so far; nothing is stored and AWS is not asked."""
     actor = member_in(request, team_slug)
     require(actor, Action.CREATE_CHAINED)
-    request_limits.take(request_limits.PREVIEW, actor.user_id)
+    request_limits.count(request_limits.PREVIEW, actor.user_id)
     person = chosen_person(request, actor)
     view = view_of_sessions(actor, database_now())
     form = form_for(CHAINED, request.POST, view=view)
