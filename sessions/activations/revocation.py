@@ -20,7 +20,7 @@ from sessions.models import (
     Probe,
     Team,
 )
-from sessions.permissions import below, cut_off
+from sessions.permissions import descendants, orphaned_links
 
 
 def end_unauthorized(
@@ -29,7 +29,7 @@ def end_unauthorized(
     *,
     people: Collection[int] | None = None,
     sessions: Collection[UUID] | None = None,
-    cut_links: Collection[UUID] | None = None,
+    orphaned_ids: Collection[UUID] | None = None,
 ) -> list[Entry]:
     """End activations and probes that nobody has the right to any more.
 
@@ -39,7 +39,7 @@ def end_unauthorized(
     parts, and the clock clears them away with its own lines.
 
     `people`, `sessions`: whose rights, or the rights to what, have changed; only what rests on
-    these is looked at. `cut_links`: which links of theirs are cut off by now, where the caller
+    these is looked at. `orphaned_ids`: which links of theirs are orphaned by now, where the caller
     knows.
     """
     activations = Activation.objects.filter(session__team=team)
@@ -53,9 +53,13 @@ def end_unauthorized(
             links.filter(assumer_id__any_of=sessions),
         )
     # Found as ids: a walk within the condition would be taken for each row.
-    dead = below(cut_off([team.pk], among=links.values("pk")) if cut_links is None else cut_links)
+    orphaned = descendants(
+        orphaned_links([team.pk], among=links.values("pk"))
+        if orphaned_ids is None
+        else orphaned_ids
+    )
     lost = Q(pk__in=concerned.exclude(pk__in=rightful(concerned).values("pk")).values("pk"))
-    over = lost | Q(session_id__any_of=dead) if dead else lost
+    over = lost | Q(session_id__any_of=orphaned) if orphaned else lost
     # Looked for once: what loses its right is found by a walk through the team.
     ids = list(activations.filter(over).order_by().values_list("pk", flat=True))
     entries: list[Entry] = []
@@ -65,7 +69,7 @@ def end_unauthorized(
         entries = end_activations(Activation.objects.filter(pk__any_of=ids), actor)
     probes = Probe.objects.filter(team=team).exclude(credential=None)
     if probes.exists():
-        allowed = rightful_probes(probes).exclude(assumer_id__any_of=dead)
+        allowed = rightful_probes(probes).exclude(assumer_id__any_of=orphaned)
         delete_probes(probes.exclude(pk__in=allowed.values("pk")))
     return entries
 

@@ -21,13 +21,13 @@ from sessions.models import AwsSession
 from sessions.monitoring import request_limits
 from sessions.people.tokens import actor_of_token
 from sessions.permissions import (
-    CUT_OFF,
+    NO_OWNER,
     Action,
     GroupsTooOld,
     NotAllowed,
-    Rights,
+    PermissionChecker,
     can,
-    is_dead,
+    is_orphaned,
     visible_to,
 )
 from sessions.secret import Secret
@@ -230,13 +230,15 @@ def startable(
     request: HttpRequest, session_id: UUID, action: Action = Action.START
 ) -> tuple[AwsSession, Actor]:
     session, actor = session_for(request, session_id), caller(request)
-    require_startable(session, Rights(actor, [session.pk]), action)
-    if action is Action.START and is_dead(session):
-        raise ApiError(409, "cut_off", CUT_OFF)
+    require_startable(session, PermissionChecker(actor, [session.pk]), action)
+    if action is Action.START and is_orphaned(session):
+        raise ApiError(409, "cut_off", NO_OWNER)
     return session, actor
 
 
-def require_startable(session: AwsSession, rights: Rights, action: Action = Action.START) -> None:
+def require_startable(
+    session: AwsSession, rights: PermissionChecker, action: Action = Action.START
+) -> None:
     if not session.is_chained:
         raise ApiError(
             409,

@@ -42,11 +42,11 @@ from sessions.locks.versions import Changed
 from sessions.models import CHAINED, AwsSession, TeamPolicy
 from sessions.monitoring import request_limits
 from sessions.permissions import (
-    CUT_OFF,
+    NO_OWNER,
     Action,
     NotAllowed,
-    Rights,
-    dead_among,
+    PermissionChecker,
+    orphaned_among,
     visible_to,
     why_not_create,
 )
@@ -329,11 +329,11 @@ def _all_startable(request: HttpRequest, chosen: Chosen) -> tuple[list[AwsSessio
     found = visible_to(actor.user).filter(pk__any_of=chosen.ids, team=actor.team).in_bulk()
     if len(found) < len(set(chosen.ids)):
         raise Http404
-    rights = Rights(actor, list(found))
+    rights = PermissionChecker(actor, list(found))
     for session in found.values():
         require_startable(session, rights)
-    if dead_among(found.values()):
-        raise ApiError(409, "cut_off", CUT_OFF)
+    if orphaned_among(found.values()):
+        raise ApiError(409, "cut_off", NO_OWNER)
     return [found[each] for each in dict.fromkeys(chosen.ids)], actor
 
 

@@ -25,7 +25,7 @@ from sessions.models import (
     Team,
     TeamGroup,
 )
-from sessions.permissions import Action, cut_off
+from sessions.permissions import Action, orphaned_links
 
 
 @transaction.atomic(durable=True)
@@ -68,7 +68,7 @@ def write_accesses(
     )
     ids = [session.pk for session, _ in wanted]
     built_on = AssumerLink.objects.filter(assumer_id__any_of=ids)
-    dead_before = cut_off([team.pk], among=built_on.values("pk"))
+    orphaned_before = orphaned_links([team.pk], among=built_on.values("pk"))
     for start, assume in {(access.start.everyone, access.assume.everyone) for _, access in wanted}:
         alike = [
             session.pk
@@ -85,9 +85,9 @@ def write_accesses(
         for right in Right
         for grant in _grants(session, right, access.to(right))
     )
-    cut_links = cut_off([team.pk], among=built_on.values("pk"))
+    orphaned_ids = orphaned_links([team.pk], among=built_on.values("pk"))
     cut = list(
-        AssumerLink.objects.filter(pk__any_of=cut_links - dead_before)
+        AssumerLink.objects.filter(pk__any_of=orphaned_ids - orphaned_before)
         .order_by("session__alias")
         .values_list("assumer_id", "session__alias")
     )
@@ -104,7 +104,7 @@ def write_accesses(
             cut_off=tuple(alias for assumer, alias in cut if assumer == session.pk),
         )
         entries.append(Entry(changed, actor, session))
-    return [*entries, *end_unauthorized(team, actor, sessions=ids, cut_links=cut_links)]
+    return [*entries, *end_unauthorized(team, actor, sessions=ids, orphaned_ids=orphaned_ids)]
 
 
 def _require_there(members: Collection[Membership], groups: Collection[TeamGroup] = ()) -> None:

@@ -13,7 +13,7 @@ from sessions.aws.names import InvalidName
 from sessions.chains.names import role_session_name
 from sessions.models import Activation, AwsSession, Ended, Membership, Problem, TeamPolicy
 from sessions.models.sessions import load_chains
-from sessions.permissions import Rights, cut_off
+from sessions.permissions import PermissionChecker, orphaned_links
 from sessions.roots.problems import root_problems
 
 
@@ -43,21 +43,21 @@ class TeamView:
     ended: Mapping[Any, Ended] = field(default_factory=dict)
     # None: all sessions of the team are loaded.
     only: Collection[Any] | None = None
-    rights: Rights = field(init=False)
+    rights: PermissionChecker = field(init=False)
 
     def __post_init__(self) -> None:
-        self.rights = Rights(self.actor, self.only)
+        self.rights = PermissionChecker(self.actor, self.only)
 
     @cached_property
-    def _cut_off(self) -> set[Any]:
-        return cut_off([self.actor.team_id], among=self.only)
+    def _orphaned(self) -> set[Any]:
+        return orphaned_links([self.actor.team_id], among=self.only)
 
-    def is_dead(self, session: AwsSession) -> bool:
-        """Tell if a link of the chain is cut off: see `permissions.cut_off`.
+    def is_orphaned(self, session: AwsSession) -> bool:
+        """Tell whether a link of the chain is orphaned: see `permissions.orphaned_links`.
 
         Nothing is issued then.
         """
-        return any(each.pk in self._cut_off for each in self.chain_of(session))
+        return any(each.pk in self._orphaned for each in self.chain_of(session))
 
     def chain_of(self, session: AwsSession) -> list[AwsSession]:
         """Root first. A broken table ends the walk, not the page."""

@@ -10,7 +10,7 @@ from django.db.models.expressions import Combinable
 from sessions.ledger import Subject
 from sessions.models import Activation, Credential, Probe, Right, SessionGrant
 from sessions.models.forest import above
-from sessions.permissions import OPERATORS, below, cut_off, with_fresh_groups
+from sessions.permissions import OPERATORS, descendants, orphaned_links, with_fresh_groups
 
 Row = TypeVar("Row", bound=Model)
 MEMBERSHIP = "user__memberships__"
@@ -80,19 +80,19 @@ def _needs_at(fingerprints: Collection[str], *, direct: bool) -> list[tuple[str,
             "assumer_id",
         )
     )
-    dead = below(
-        cut_off({row[4] for row in activations}, among=above(started.values("session")))
-        | cut_off(
+    orphaned = descendants(
+        orphaned_links({row[4] for row in activations}, among=above(started.values("session")))
+        | orphaned_links(
             {row[4] for row in probes}, among=above(tried.exclude(assumer=None).values("assumer"))
         )
     )
     needs = [
         (str(credential_id), Need(person, Subject(session_id, alias), direct))
         for credential_id, person, session_id, alias, _ in activations
-        if session_id not in dead
+        if session_id not in orphaned
     ]
     for credential_id, person, session_id, alias, _, assumer_id in probes:
-        if assumer_id not in dead:
+        if assumer_id not in orphaned:
             subject = Subject(session_id, alias or "") if session_id else None
             needs.append((str(credential_id), Need(person, subject, direct)))
     return needs

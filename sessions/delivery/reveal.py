@@ -22,7 +22,7 @@ from sessions.locks.authority import LOST, actor_again
 from sessions.models import Activation, AwsSession, Problem, TeamPolicy
 from sessions.models.sessions import BrokenChain, load_chain
 from sessions.monitoring import counters
-from sessions.permissions import CUT_OFF, Action, author_role, can, is_cut_off
+from sessions.permissions import NO_OWNER, Action, author_role, can, is_orphaned_chain
 from sessions.sealing import SealingError
 from sessions.snippets import Snippet, SnippetFormat
 
@@ -120,8 +120,8 @@ def _chain_again(session: AwsSession, actor: Actor) -> list[AwsSession]:
         raise NotThere("", f"“{session.alias}” was deleted meanwhile.")
     if not can(actor, Action.TAKE_CREDENTIALS, chain[-1]):
         raise RightLost("", LOST)
-    if is_cut_off(chain):
-        raise NotReady(_failed("CutOff", CUT_OFF))
+    if is_orphaned_chain(chain):
+        raise NotReady(_failed("CutOff", NO_OWNER))
     return chain
 
 

@@ -15,7 +15,7 @@ from sessions.actors import Actor
 from sessions.aws.arn import InvalidArn, RoleArn
 from sessions.models import CHAINED, AwsSession, Right, SessionGrant
 from sessions.models.sessions import load_chains
-from sessions.permissions import Action, Rights, grants_to
+from sessions.permissions import Action, PermissionChecker, grants_to
 
 SHOWN = 20
 # What does not suit is left out after reading; so many are looked at before the rest is left to the
@@ -61,7 +61,7 @@ def assumers(actor: Actor, editing: AwsSession | None = None) -> Finder:
     return find
 
 
-def _assumer(chain: list[AwsSession], rights: Rights, editing: AwsSession | None) -> str:
+def _assumer(chain: list[AwsSession], rights: PermissionChecker, editing: AwsSession | None) -> str:
     """Label an assumer by what it is and how it is reached; empty if it cannot be one."""
     session, actor = chain[-1], rights.actor
     if len(chain) > actor.team.max_depth or not rights.can(Action.USE_AS_ASSUMER, session):
@@ -109,7 +109,7 @@ def _offer(
     actor: Actor,
     q: str,
     chosen: str,
-    label: Callable[[list[AwsSession], Rights], str],
+    label: Callable[[list[AwsSession], PermissionChecker], str],
 ) -> Offer:
     found = found.select_related("link").defer("sealed_secrets").order_by(Lower("alias"), "pk")
     choices: dict[str, str] = {}
@@ -139,10 +139,10 @@ def _sorted(choices: dict[str, str]) -> list[tuple[str, str]]:
 
 
 def _labelled(
-    sessions: Any, actor: Actor, label: Callable[[list[AwsSession], Rights], str]
+    sessions: Any, actor: Actor, label: Callable[[list[AwsSession], PermissionChecker], str]
 ) -> dict[str, str]:
     chains = load_chains(sessions, broken=True)
-    rights = Rights(actor, list(chains))
+    rights = PermissionChecker(actor, list(chains))
     labels = {str(pk): label(chain, rights) for pk, chain in chains.items()}
     return {pk: text for pk, text in labels.items() if text}
 

@@ -40,7 +40,7 @@ from sessions.models import (
 )
 from sessions.people.log_ins import SUSPENDED, end_log_ins, revoke_tokens
 from sessions.people.removals import remember_removal
-from sessions.permissions import Action, cut_off, with_fresh_groups, working_members
+from sessions.permissions import Action, orphaned_links, with_fresh_groups, working_members
 
 LAST_ADMIN = "A team cannot be left without an admin. Make another person an admin first."
 
@@ -50,7 +50,9 @@ def _hand_over(team: Team, user: User, successor: User | None) -> list[str]:
     if successor is None or successor.pk == user.pk:
         return []
     theirs = AssumerLink.objects.filter(session__team=team, author=user).values("pk")
-    links = AssumerLink.objects.filter(pk__any_of=cut_off([team.pk], among=theirs), author=user)
+    links = AssumerLink.objects.filter(
+        pk__any_of=orphaned_links([team.pk], among=theirs), author=user
+    )
     aliases = sorted(links.values_list("session__alias", flat=True))
     links.update(author=successor)
     return aliases
@@ -243,9 +245,9 @@ def remove_second_factors(user: User, actor: AnyActor) -> None:
         ledger.append(team_id, [Entry(told, actor)])
 
 
-def cut_off_sessions(team: Team) -> list[AwsSession]:
+def orphaned_sessions(team: Team) -> list[AwsSession]:
     """List the sessions without an owner.
 
     An admin takes them over or deletes them.
     """
-    return list(AwsSession.objects.filter(pk__any_of=cut_off([team.pk])).order_by("alias"))
+    return list(AwsSession.objects.filter(pk__any_of=orphaned_links([team.pk])).order_by("alias"))

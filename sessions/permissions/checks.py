@@ -22,7 +22,7 @@ from sessions.models import (
 from sessions.permissions.actions import READING, ROLES, SCOPES, Action
 
 
-class Rights:
+class PermissionChecker:
     """Check what one actor may do now, for many sessions: grants are read once, when first needed.
 
     `among`: the ids of the sessions that it will be asked about; None: any of the team. Made anew
@@ -99,7 +99,7 @@ class Rights:
 
 def can(actor: Actor, action: Action, session: AwsSession | None = None) -> bool:
     """Tell if the actor may do that, to that session if one is meant. Another team's: never."""
-    return Rights(actor, () if session is None else (session.pk,)).can(action, session)
+    return PermissionChecker(actor, () if session is None else (session.pk,)).can(action, session)
 
 
 def may_answer(actor: Actor, session: AwsSession) -> bool:

@@ -19,29 +19,29 @@ from sessions.models import (
 from sessions.models.sessions import load_chains
 from sessions.permissions.members import working_members
 
-CUT_OFF = "This chain has no owner. An admin can take it over by editing and saving the session."
+NO_OWNER = "This chain has no owner. An admin can take it over by editing and saving the session."
 
 
-def is_dead(session: AwsSession) -> bool:
-    """Tell if nothing is issued for that session because its chain is cut off: see `cut_off`."""
-    return bool(dead_among([session]))
+def is_orphaned(session: AwsSession) -> bool:
+    """Tell whether nothing is issued for a session, as a link of its chain is orphaned."""
+    return bool(orphaned_among([session]))
 
 
-def dead_among(sessions: Iterable[AwsSession]) -> set[Any]:
-    """Find those of these sessions (ids) of one team that have a cut-off link on their chains."""
+def orphaned_among(sessions: Iterable[AwsSession]) -> set[Any]:
+    """Find those of these sessions (ids) of one team that have an orphaned link on their chains."""
     chains = load_chains(sessions, broken=True)
     teams = {chain[-1].team_id for chain in chains.values()}
     links = {each.pk for chain in chains.values() for each in chain if each.is_chained}
-    cut = cut_off(teams, among=links) if links else set()
-    return {pk for pk, chain in chains.items() if any(each.pk in cut for each in chain)}
+    orphaned = orphaned_links(teams, among=links) if links else set()
+    return {pk for pk, chain in chains.items() if any(each.pk in orphaned for each in chain)}
 
 
-def cut_off(
+def orphaned_links(
     teams: Collection[Any], among: Collection[Any] | QuerySet[Any, Any] | RawSQL | None = None
 ) -> set[Any]:
-    """Find these teams' sessions whose link's author lost the right to the assumer, or whose
-    assumer is deleted.
+    """Find the orphaned links of these teams, as ids of their sessions.
 
+    Their author has lost the right to the assumer, or the assumer is deleted.
     `among`: only these sessions are looked at, ids or a query for them; without it, the whole team.
     Normally none is found. One query for each team, which looks for grants only where something is
     not open to everyone.
@@ -49,7 +49,7 @@ def cut_off(
     found: set[Any] = set()
     for team in teams:
         some = _suspects(team) if among is None else among
-        links = cut_off_links(team)
+        links = select_orphaned_links(team)
         # Ids as one parameter: thousands may rest on one session.
         links = (
             links.filter(pk__in=some)
@@ -65,11 +65,10 @@ def author_role(team: Any) -> Subquery:
     return Subquery(working_members(team=team, user=OuterRef("link__author")).values("role")[:1])
 
 
-def is_cut_off(chain: Sequence[AwsSession]) -> bool:
-    """Tell if nothing is issued for a chain, root first, annotated with `author_role`.
+def is_orphaned_chain(chain: Sequence[AwsSession]) -> bool:
+    """Tell whether nothing is issued for a chain, root first, annotated with `author_role`.
 
-    Mostly that says already that every author has their right; `cut_off` is asked where it does
-    not.
+    The roles mostly show already that every author has their right; where not, it queries.
     """
     doubtful = [
         session.pk
@@ -77,13 +76,11 @@ def is_cut_off(chain: Sequence[AwsSession]) -> bool:
         if (role := getattr(session, "author_role", None)) != Role.ADMIN
         and not (role and assumer.open_to_assume)
     ]
-    return bool(doubtful and cut_off([chain[0].team_id], among=doubtful))
+    return bool(doubtful and orphaned_links([chain[0].team_id], among=doubtful))
 
 
-def cut_off_links(team: Any) -> QuerySet[AssumerLink]:
-    """Select the links of a team whose author has lost the right to the assumer, or whose assumer
-    is deleted.
-    """
+def select_orphaned_links(team: Any) -> QuerySet[AssumerLink]:
+    """Select a team's links whose author lost the right to the assumer, or whose assumer went."""
     granted = SessionGrant.objects.filter(session=OuterRef("assumer"), right=Right.ASSUME).filter(
         Q(member__user=OuterRef("author")) | Q(group__members__user=OuterRef("author"))
     )
@@ -96,7 +93,7 @@ def cut_off_links(team: Any) -> QuerySet[AssumerLink]:
 
 
 def _suspects(team: Any) -> set[Any]:
-    """Find links that may be cut off, by indexes: author gone, assumer closed or deleted."""
+    """Find links that may be orphaned, by indexes: author gone, assumer closed or deleted."""
     working = dict(working_members(team=team).values_list("user", "role"))
     gone = [user for user in _authors() if user not in working]
     links = AssumerLink.objects.filter(session__team=team)
@@ -126,7 +123,7 @@ def _authors() -> list[int]:
         return [user for (user,) in cursor.fetchall()]
 
 
-def below(sessions: Collection[Any]) -> set[Any]:
+def descendants(sessions: Collection[Any]) -> set[Any]:
     """Find these sessions (ids) and everything assumed from them, at all levels."""
     if not sessions:
         return set()

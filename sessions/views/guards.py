@@ -22,11 +22,11 @@ from sessions.login.adapters import OIDC, can_confirm_here, is_recently_authenti
 from sessions.login.saml import FORCE_AUTHN, SAML
 from sessions.models import AwsSession, User
 from sessions.permissions import (
-    CUT_OFF,
+    NO_OWNER,
     Action,
     NotAllowed,
     can,
-    is_dead,
+    is_orphaned,
     memberships_of,
     require_fresh_groups,
     visible_to,
@@ -94,8 +94,8 @@ def session_being_edited(request: HttpRequest, actor: Actor) -> AwsSession | Non
 def require(actor: Actor, action: Action, session: AwsSession | None = None) -> None:
     if not can(actor, action, session):
         raise NotAllowed(actor, action, session)
-    if action is Action.START and session is not None and is_dead(session):
-        raise PermissionDenied(CUT_OFF)
+    if action is Action.START and session is not None and is_orphaned(session):
+        raise PermissionDenied(NO_OWNER)
 
 
 def back_or_session(request: HttpRequest, session_id: UUID) -> HttpResponse:

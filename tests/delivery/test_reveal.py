@@ -36,7 +36,7 @@ from sessions.people.memberships import (
     set_person_active,
 )
 from sessions.people.tokens import revoke_token
-from sessions.permissions import author_role, cut_off, is_cut_off
+from sessions.permissions import author_role, is_orphaned_chain, orphaned_links
 from sessions.snippets import FORMATS
 from tests.api.test_sessions import Api
 from tests.races import Aside, held_head, wait_for_waiting
@@ -255,7 +255,7 @@ def test_a_chain_is_cut_off_for_a_reveal_as_for_a_worker(house, role, is_open, i
         Membership.objects.filter(pk=author.pk).update(disabled_at=database_now())
     AwsSession.objects.filter(pk=house.root.pk).update(open_to_assume=is_open)
     chain = load_chain(leaf.pk, author_role=author_role(house.team.pk))
-    assert is_cut_off(chain) == bool(cut_off([house.team.pk]))
+    assert is_orphaned_chain(chain) == bool(orphaned_links([house.team.pk]))
 
 
 @pytest.mark.parametrize("ending", ["new password", "log-ins ended"])

@@ -43,15 +43,15 @@ from sessions.models import (
 from sessions.people.invitations import invitation_by_code, invite
 from sessions.people.memberships import (
     change_role,
-    cut_off_sessions,
     disable_member,
     enable_member,
+    orphaned_sessions,
     remove_member,
     set_person_active,
 )
 from sessions.people.people import add_member
 from sessions.people.tokens import actor_of_token
-from sessions.permissions import Action, can, cut_off, is_dead
+from sessions.permissions import Action, can, is_orphaned, orphaned_links
 from tests.house import House
 
 pytestmark = pytest.mark.django_db
@@ -103,7 +103,7 @@ def test_without_a_successor_the_removed_members_links_carry_nothing(house, sts)
     first, second = house.chain(2, member=house.ben)
     running(house, second, house.bea)
     remove_member(house.ben, actor=NamedActor("ada"))
-    assert [each.alias for each in cut_off_sessions(house.team)] == [first.alias, second.alias]
+    assert [each.alias for each in orphaned_sessions(house.team)] == [first.alias, second.alias]
     assert not Activation.objects.exists()
     sts.calls.clear()
     house.start(second, house.bea)
@@ -275,8 +275,8 @@ def test_an_author_who_loses_the_assumer_takes_the_chain_below_with_them(house, 
     set_access(hub, Access(EVERYONE, only(house.bea)), actor=NamedActor("ada"))
     assert house.events(AccessChanged)[0].data["cut_off"] == ["His"]
     assert not Activation.objects.exists()
-    assert is_dead(below)
-    assert not is_dead(hub)
+    assert is_orphaned(below)
+    assert not is_orphaned(hub)
     sts.calls.clear()
     house.start(below, house.bea)
     house.work()
@@ -418,8 +418,8 @@ def test_what_is_cut_off_is_found_by_indexes_as_by_looking_at_every_link(house, 
     User.objects.filter(pk=hugo.user_id).update(is_active=False)
     team = [house.team.pk]
     every_link = AssumerLink.objects.filter(session__team=house.team).values("pk")
-    found = cut_off(team)
-    assert found == cut_off(team, among=every_link)
+    found = orphaned_links(team)
+    assert found == orphaned_links(team, among=every_link)
     names = set(AwsSession.objects.filter(pk__in=found).values_list("alias", flat=True))
     assert {
         "Built 1 closed",
@@ -429,4 +429,4 @@ def test_what_is_cut_off_is_found_by_indexes_as_by_looking_at_every_link(house, 
         "Built 8 open",
     } <= names
     assert not {"Built 0 closed", "Built 1 open", "Built 1 granted", "Built 2 group"} & names
-    assert cut_off([other.team.pk]) == set()
+    assert orphaned_links([other.team.pk]) == set()

@@ -41,9 +41,9 @@ from sessions.models import (
 from sessions.people.invitations import invite, revoke_invitation
 from sessions.people.memberships import (
     change_role,
-    cut_off_sessions,
     disable_member,
     enable_member,
+    orphaned_sessions,
     remove_member,
 )
 from sessions.people.people import rename_in_cloudtrail
@@ -70,7 +70,7 @@ def people(request: HttpRequest, team_slug: str) -> HttpResponse:
         "people": people_of(actor.team).prefetch_related("groups"),
         "invitations": invitations.order_by("expires_at"),
         "groups": actor.team.groups.prefetch_related("members__user"),
-        "cut_off": cut_off_sessions(actor.team),
+        "orphaned": orphaned_sessions(actor.team),
         "removals": removals_of(actor.team),
         "may_manage": can(actor, Action.MANAGE_PEOPLE),
     }

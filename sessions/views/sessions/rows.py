@@ -50,7 +50,7 @@ class Row:
     can_edit: bool
     can_delete: bool
     can_chain: bool
-    is_cut_off: bool
+    is_orphaned: bool
     is_restricted: bool
 
 
@@ -58,7 +58,7 @@ def row_of(described: Described, view: TeamView) -> Row:
     session, state, rights = described.session, described.state, view.rights
     started = state.status is not Status.INACTIVE
     may_start = rights.can(Action.START, session)
-    is_cut_off = session.is_chained and view.is_dead(session)
+    is_orphaned = session.is_chained and view.is_orphaned(session)
     return Row(
         id=str(session.pk),
         alias=session.alias,
@@ -80,14 +80,14 @@ def row_of(described: Described, view: TeamView) -> Row:
         next_rotation_at=state.next_rotation_at,
         ends_at=state.ends_at,
         problem=state.problem,
-        can_start=may_start and not started and not is_cut_off,
+        can_start=may_start and not started and not is_orphaned,
         can_stop=may_start and started,
         can_rotate=may_start and started,
         can_edit=rights.can(Action.EDIT, session),
         can_delete=rights.can(Action.DELETE, session),
         can_chain=rights.can(Action.USE_AS_ASSUMER, session)
         and len(described.chain) <= rights.actor.team.max_depth,
-        is_cut_off=is_cut_off,
+        is_orphaned=is_orphaned,
         is_restricted=not (session.open_to_start and session.open_to_assume),
     )
 
