@@ -17,7 +17,7 @@ from sessions.aws.cloudtrail.window import LARGEST_VALUE, Text
 # A page of a search or a queue holds records at most this deep.
 DEEPEST_ARRAY = 8
 
-_KEY = re.compile(r'[ \t\r\n]*"((?:[^"\\\x00-\x1f]|\\.){0,200})"[ \t\r\n]*:[ \t\r\n]*')
+_KEY = re.compile(r'[ \t\r\n]*"([^"\\\x00-\x1f]{0,200})"[ \t\r\n]*:[ \t\r\n]*')
 # What an error this near to the end of the buffer means, more text may change.
 _MARGIN = 16
 _LONGEST_KEY = 1024
@@ -66,6 +66,14 @@ class _BadJson(Exception):
 
 
 @dataclass
+class _Array:
+    """An array being read: a value may follow its beginning or a comma, and nothing else."""
+
+    begun: bool = False
+    complete: bool = False
+
+
+@dataclass
 class _Object:
     """An object being read key by key, for an array in it may be long."""
 
@@ -81,8 +89,7 @@ class Values:
 
     def __init__(self, text: Text) -> None:
         self.text = text
-        # None is an array, else an object.
-        self._open: list[_Object | None] = []
+        self._open: list[_Array | _Object] = []
         self._recovering = False
 
     def __iter__(self) -> Iterator[Value | Broken]:
@@ -127,16 +134,26 @@ class Values:
 
     def _inside(self, mark: str) -> Value | None:
         holder = self._open[-1]
-        if holder is None:
-            if mark == "]":
-                self._close()
-            elif mark == ",":
-                self.text.advance(self.text.at + 1)
-            elif mark in "{[":
-                return self._begin(mark)
-            else:
-                return self._value()
-            return None
+        if isinstance(holder, _Array):
+            return self._in_array(mark, holder)
+        return self._in_object(mark, holder)
+
+    def _in_array(self, mark: str, holder: _Array) -> Value | None:
+        if mark == "]" and (holder.complete or not holder.begun):
+            self._close()
+        elif mark == "," and holder.complete:
+            holder.complete = False
+            self.text.advance(self.text.at + 1)
+        elif mark in ",]":
+            raise _BadJson(self.text.at, NO_VALUE)
+        elif holder.complete:
+            raise _BadJson(self.text.at, NO_COMMA)
+        else:
+            holder.begun = holder.complete = True
+            return self._begin(mark) if mark in "{[" else self._value()
+        return None
+
+    def _in_object(self, mark: str, holder: _Object) -> Value | None:
         if mark == "}":
             self._close()
             return None if holder.streamed else Value(holder.found, holder.line, holder.column)
@@ -150,25 +167,31 @@ class Values:
 
     def _part(self, holder: _Object) -> None:
         """Read one key of an object and its value, or begin the array that is its value."""
-        self.text.ensure(_LONGEST_KEY)
-        key = _KEY.match(self.text.buffer, self.text.at)
-        if key is None:
-            raise _BadJson(
-                self.text.at, CUT_OFF if self.text.ended and not self._ahead(2) else NO_NAME
-            )
-        self.text.advance(key.end())
+        name = self._name()
         mark = self.text.peek()
-        if mark == "[" and key[1] in ARRAYS:
+        if mark == "[" and name in ARRAYS:
             holder.streamed = True
             holder.found.clear()
             self._begin(mark)
             return
         value = self._value().value
         if not holder.streamed:
-            holder.found[key[1]] = value
+            holder.found[name] = value
 
-    def _ahead(self, length: int) -> bool:
-        return len(self.text.buffer) - self.text.at >= length
+    def _name(self) -> str:
+        """Read the name of a field and the colon behind it."""
+        text = self.text
+        text.ensure(_LONGEST_KEY)
+        if key := _KEY.match(text.buffer, text.at):
+            text.advance(key.end())
+            return key[1]
+        # One that is long, or has escapes.
+        mark = text.peek()
+        name = self._value().value if mark == '"' else None
+        if not isinstance(name, str) or text.peek() != ":":
+            raise _BadJson(text.at, NO_NAME if text.peek() else CUT_OFF)
+        text.advance(text.at + 1)
+        return name
 
     def _begin(self, mark: str) -> Value | None:
         """Begin an array or an object; read an object whole that is a record by its first key."""
@@ -182,7 +205,7 @@ class Values:
                 return self._value()
             self._open.append(_Object(text.line, text.column))
         else:
-            self._open.append(None)
+            self._open.append(_Array())
         text.advance(text.at + 1)
         return None
 

@@ -49,6 +49,7 @@ FORMS = {
     ),
     "keys before and behind": json.dumps({"a": [1], "Records": MANY, "b": {"c": [2]}}),
     "lines of a log": "\n".join(f"group/a 1_CloudTrail [x] {json.dumps(one)} end" for one in MANY),
+    "long and escaped names": json.dumps({"k" * 5000: 1, '\u00e9"': [], "Records": MANY}),
     "a JSON string": json.dumps(json.dumps({"Records": MANY})),
 }
 
@@ -102,6 +103,13 @@ def test_a_record_says_where_it_stands():
         ('{"eventVersion": tru', 1, 18, jsonstream.CUT_OFF),
         ('{"eventVersion": "\\x"}', 1, 19, jsonstream.BAD_ESCAPE),
         ('{"eventVersion": }', 1, 18, jsonstream.NO_VALUE),
+        ('[{"eventVersion": "1"} {"eventVersion": "1"}]', 1, 24, jsonstream.NO_COMMA),
+        ('[{"eventVersion": "1"},]', 1, 24, jsonstream.NO_VALUE),
+        ("[,]", 1, 2, jsonstream.NO_VALUE),
+        ('{"x": 1,}', 1, 9, jsonstream.NO_NAME),
+        ('{"x": 1 "y": 2}', 1, 9, jsonstream.NO_COMMA),
+        ('{"x" 1}', 1, 6, jsonstream.NO_NAME),
+        ('{"x"', 1, 5, jsonstream.CUT_OFF),
         ("words", 1, 1, jsonstream.NO_JSON),
         ("'", 1, 1, jsonstream.NO_JSON),
         ('{"x": ' + "[" * 100_000, 1, 7, jsonstream.TOO_DEEP),
@@ -122,6 +130,18 @@ def test_a_record_that_is_cut_off_is_not_half_read():
     text = f"group stream {ONE[:200]}"
     assert problem(read_text(text))[2] == jsonstream.CUT_OFF
     assert len(read_text(text)) == 1
+
+
+@pytest.mark.parametrize("form", ["a log file printed nicely", "keys before and behind", "lines"])
+def test_a_file_cut_off_anywhere_gives_whole_records_and_says_so(form):
+    text = FORMS[form]
+    whole = ids(read_text(text))
+    for cut in range(1, len(text) - 1, 7):
+        found = read_text(text[:cut])
+        records = [item.event_id for item in found if isinstance(item, Record)]
+        assert records == whole[: len(records)]
+        at_the_end_of_a_line = form == "lines" and text[cut - 1 : cut + 1] in ("}\n", "\n{")
+        assert at_the_end_of_a_line or problem(found)[2] == jsonstream.CUT_OFF
 
 
 def test_the_lines_behind_a_broken_one_are_read():
