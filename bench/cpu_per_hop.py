@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from bench import competitors, fixtures
 from bench.environment import Environment
 from bench.report import Figure
-from bench.sts_process import StsProcess
+from tests.harness.sts import StsProcess
 
 HOPS = 4000
 FLOOR_CALLS = 600

@@ -23,7 +23,7 @@ from bench import bulk_changes, fixtures
 from bench.bulk_changes import Scene
 from bench.environment import Environment
 from bench.report import Figure
-from bench.sts_process import StsProcess
+from tests.harness.sts import StsProcess
 
 SESSIONS = 3_000
 REPETITIONS = 3

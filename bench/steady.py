@@ -12,8 +12,8 @@ from django.db import connection
 from bench import claims, competitors, fixtures
 from bench.environment import Environment, Processes, wait_until
 from bench.report import Figure
-from bench.sts_process import StsProcess
 from sessions.models import AwsSession
+from tests.harness.sts import StsProcess
 
 SESSIONS = 10_000
 PER_MIDDLE = 50

@@ -17,12 +17,12 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any, Self
 
-from bench.sts_process import StsProcess
 from chainweb.local import processes
 from chaos.broker import Broker
 from chaos.databases import Cluster, Scratch, connect
 from chaos.process_manager import CHECKOUT, ProcessManager
 from chaos.proxy import Proxy
+from tests.harness.sts import StsProcess
 
 HOUR_SECONDS = 3600.0
 # Loaded machines start slowly; nothing is measured by this.

@@ -112,14 +112,14 @@ def examine(installation: Installation, seen: Seen | None, marked: int = 0) -> F
 
 def _examine(installation: Installation, seen: Seen | None, marked: int) -> Facts:
     calls = [call for call in installation.sts.calls() if call["action"] == "AssumeRole"]
-    by_key = {call["issued"]: call for call in calls if call["issued"]}
+    by_key = {call["issued_access_key_id"]: call for call in calls if call["issued_access_key_id"]}
     minted = installation.rows.execute(
         "SELECT seq, at, data->>'credential', data->>'access_key_id', data->>'parent_access_key_id'"
         " FROM chains_event WHERE kind = 'credential.minted' ORDER BY seq"
     ).fetchall()
     stored = {key for _, _, _, key, _ in minted}
     facts = Facts(calls=len(by_key), stored=len(minted), wasted=len(by_key.keys() - stored))
-    facts.refused = dict(collections.Counter(c["outcome"] for c in calls if c["outcome"] != "ok"))
+    facts.refused = dict(collections.Counter(c["code"] for c in calls if c["code"]))
     facts.wasted_examples = _examples(by_key, stored)
     _check_events(installation, minted, by_key, marked, facts)
     _check_rows(installation, minted, by_key, facts)
@@ -159,7 +159,7 @@ def _check_events(
         if call is None:
             facts.faults.append(f"event {seq} names {key}, which the STS never issued")
             continue
-        if call["caller"] != parent_key:
+        if call["access_key_id"] != parent_key:
             facts.faults.append(
                 f"event {seq} names {parent_key} as parent, the STS was called by {call['caller']}"
             )

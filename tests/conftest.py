@@ -21,8 +21,8 @@ from sessions.locks import parts
 from sessions.monitoring import redis, request_limits
 from tests import flush
 from tests import settings as test_settings
-from tests.fake_identity_center import FakeIdentityCenter
-from tests.fake_sts import FakeSts
+from tests.harness.identity_center import FakeIdentityCenter
+from tests.harness.sts import FakeSts
 from tests.house import House
 
 EXIT_STATUS = pytest.StashKey[int]()

@@ -194,7 +194,7 @@ def take_sts_away_for_45_minutes(plan: Plan) -> Findings:
             installation.sts.fail({"kind": "drop"})
             proxy.pass_on()
             time.sleep(seconds / 3)
-            dropped = sum(call["outcome"] == "dropped" for call in installation.sts.calls())
+            dropped = sum(call["code"] == "dropped" for call in installation.sts.calls())
             lapsed = installation.seeded.started - installation.live()
             installation.sts.fail()
             returned = time.monotonic()

@@ -5,8 +5,8 @@ import os
 import pytest
 
 from sessions.aws.roots import ambient
-from tests.fake_identity_center import FakeIdentityCenter
-from tests.fake_sts import FakeSts
+from tests.harness.identity_center import FakeIdentityCenter
+from tests.harness.sts import FakeSts
 
 
 @pytest.fixture(autouse=True)

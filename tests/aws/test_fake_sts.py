@@ -12,7 +12,7 @@ from botocore.config import Config
 from botocore.credentials import Credentials
 from botocore.exceptions import ClientError
 
-from tests.fake_sts import FakeSts, signature
+from tests.harness.sts import FakeSts, signature
 
 ROLE = "arn:aws:iam::111122223333:role/Deploy"
 

@@ -19,7 +19,7 @@ from sessions.aws.names import InvalidName
 from sessions.aws.roots import ROOT_KINDS
 from sessions.aws.sts import assume_role, caller_identity
 from sessions.secret import Secret
-from tests.fake_sts import FakeSts
+from tests.harness.sts import FakeSts
 
 REGION = "eu-west-1"
 KIND = ROOT_KINDS["identity-center"]

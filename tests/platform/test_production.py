@@ -18,7 +18,7 @@ from pathlib import Path
 import boto3
 import pytest
 
-from tests.fake_sts import FakeSts
+from tests.harness.sts import FakeSts
 from tests.platform import compose
 from tests.platform.installation import clean_environ, free_port, processes_with, wait_for
 from tests.platform.proxy import Nginx, need_nginx

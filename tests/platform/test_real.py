@@ -8,7 +8,7 @@ import urllib.parse
 import pytest
 
 from sessions.snippets import FORMATS
-from tests.fake_sts import FakeSts
+from tests.harness.sts import FakeSts
 from tests.platform import canaries
 from tests.platform.installation import CHECKOUT, Installation, wait_for
 from tests.platform.person import Person

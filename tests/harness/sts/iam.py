@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any
 
-from tests.fake_sts.rules import Key, Refusal, Rules
+from tests.harness.sts.rules import Key, Refusal, Rules
 
 MOST_KEYS = 2
 
@@ -41,6 +41,8 @@ class Iam:
         return self.records.setdefault(key_id, Record(created=self.rules.now()))
 
     def does_not_take(self, key: Key) -> bool:
+        if key.token:
+            return False
         record = self.record(key.access_key_id)
         if record.unknown_for:
             record.unknown_for -= 1
@@ -48,7 +50,8 @@ class Iam:
         return not record.active
 
     def used(self, key: Key) -> None:
-        self.record(key.access_key_id).last_used = self.rules.now()
+        if not key.token:
+            self.record(key.access_key_id).last_used = self.rules.now()
 
     def keys_of(self, user_arn: str) -> dict[str, Record]:
         """The user's long-lived keys, in the order of their creation."""

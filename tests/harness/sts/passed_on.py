@@ -37,6 +37,8 @@ class Sent:
 
     @classmethod
     def parse(cls, asked: Mapping[str, str]) -> "Sent":
+        if not any(".member." in name for name in asked):
+            return cls(asked.get("SourceIdentity", ""), {}, (), asked.get("Policy", ""), ())
         keys = _members(asked, r"Tags\.member\.(\d+)\.Key")
         values = _members(asked, r"Tags\.member\.(\d+)\.Value")
         return cls(

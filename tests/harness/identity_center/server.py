@@ -6,11 +6,11 @@ With faults on request.
 import json
 import threading
 import urllib.parse
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any, Self
 
-from tests.fake_identity_center.rules import Refusal, Rules
-from tests.fake_sts import FakeSts
+from tests.harness.http_server import Connection, HttpServer, Request
+from tests.harness.identity_center.rules import Refusal, Rules
+from tests.harness.sts import FakeSts
 
 
 class FakeIdentityCenter:
@@ -24,6 +24,7 @@ class FakeIdentityCenter:
     ) -> None:
         self.sts = sts
         self.start_url = start_url
+        self._server = HttpServer(self.receive, sts.clock)
         self.reset()
 
     def reset(self) -> None:
@@ -34,19 +35,18 @@ class FakeIdentityCenter:
         self._lock = threading.Lock()
 
     def __enter__(self) -> Self:
-        self._server = _Server(("127.0.0.1", 0), _Handler)
-        self._server.center = self
-        self.url = f"http://127.0.0.1:{self._server.server_address[1]}"
-        self._thread = threading.Thread(
-            target=self._server.serve_forever, args=(0.02,), daemon=True
-        )
-        self._thread.start()
+        self.url = self._server.__enter__().url
         return self
 
     def __exit__(self, *_: object) -> None:
-        self._server.shutdown()
-        self._server.server_close()
-        self._thread.join()
+        self._server.__exit__()
+
+    def receive(self, request: Request, connection: Connection) -> None:
+        # No call of these is signed, and none may carry a key.
+        assert "authorization" not in request.headers
+        token = request.headers.get("x-amz-sso_bearer_token", "")
+        status, headers, body = self.answer(request.method, request.path, token, request.body)
+        connection.send(status, body, "application/json", headers)
 
     def assign(self, person: str, account: str, account_name: str, *roles: str) -> None:
         """The person may have these roles of that account."""
@@ -146,37 +146,3 @@ class FakeIdentityCenter:
                 "expiration": int(given.expires_at.timestamp() * 1000),
             }
         }
-
-
-class _Server(ThreadingHTTPServer):
-    daemon_threads = True
-    block_on_close = False
-    center: FakeIdentityCenter
-
-
-class _Handler(BaseHTTPRequestHandler):
-    server: _Server
-
-    def _answer(self) -> None:
-        body = self.rfile.read(int(self.headers.get("Content-Length") or 0))
-        # No call of these is signed, and none may carry a key.
-        assert "Authorization" not in self.headers
-        token = self.headers.get("x-amz-sso_bearer_token", "")
-        status, headers, content = self.server.center.answer(self.command, self.path, token, body)
-        self.send_response(status)
-        for name, value in headers.items():
-            self.send_header(name, value)
-        self.send_header("Content-Type", "application/json")
-        self.send_header("Content-Length", str(len(content)))
-        self.end_headers()
-        self.wfile.write(content)
-
-    do_GET = do_POST = _answer
-
-    def date_time_string(self, timestamp: float | None = None) -> str:
-        """The Date header, by AWS's clock."""
-        now = self.server.center.sts.clock()
-        return super().date_time_string(now if timestamp is None else timestamp)
-
-    def log_message(self, format: str, *args: Any) -> None:
-        """The log is `calls`."""

@@ -1,6 +1,9 @@
 """Decide the STS's answers from its keys and roles. No HTTP here."""
 
 import base64
+import functools
+import json
+import random
 import re
 import secrets
 import time
@@ -9,13 +12,16 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import Any
 
-from tests.fake_sts.passed_on import NOTHING, PassedOn, Sent
+from tests.harness.sts.passed_on import NOTHING, PassedOn, Sent
 
 SESSION_NAME = re.compile(r"[A-Za-z0-9_+=,.@-]*", re.ASCII)
 EXTERNAL_ID = re.compile(r"[A-Za-z0-9_+=,.@:/-]*", re.ASCII)
 ROLE_ARN = re.compile(
     r"arn:(?P<partition>aws[a-z-]*):iam::(?P<account>\d{12}):role/(?:.*/)?(?P<name>[^/]+)", re.ASCII
 )
+USER_ACCOUNT = "111122223333"
+# Of its own, since Hypothesis starts the common one over.
+_random = random.Random(secrets.randbits(128))
 EXTRA_ACTIONS = ("sts:SetSourceIdentity", "sts:TagSession")
 STATUS = {
     "AccessDenied": 403,
@@ -89,9 +95,13 @@ class Rules:
     Each action returns the fields of its answer, or raises `Refusal`.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, *, strict: bool = True) -> None:
+        self.strict = strict
         self.keys: dict[str, Key] = {}
         self.roles: dict[str, Role] = {}
+        # So many session keys were issued. They live for that long, if it is not 0.
+        self.minted = 0
+        self.life_seconds = 0.0
         # Identity providers' tokens: who each speaks for, and until when.
         self.identity_tokens: dict[str, tuple[str, float]] = {}
         # (account, opt-in region) where it is enabled; {role ARN or "*": until when assuming it is
@@ -110,13 +120,31 @@ class Rules:
     def now(self) -> float:
         return time.time() + self.clock_ahead_seconds + self.skew_seconds
 
+    def key(self, access_key_id: str) -> Key | None:
+        key = self.keys.get(access_key_id)
+        if key is None and not self.strict and access_key_id.startswith("AKIA"):
+            return self.new_user(access_key_id, USER_ACCOUNT, "aws", None, access_key_id)
+        return key
+
+    def role(self, arn: str) -> Role | None:
+        role = self.roles.get(arn)
+        if role is None and not self.strict:
+            role = self.roles[arn] = new_role(arn, ("*",), None, 43200, None, False)
+        return role
+
     def new_user(
-        self, name: str, account: str, partition: str, mfa_device: tuple[str, str] | None
+        self,
+        name: str,
+        account: str,
+        partition: str,
+        mfa_device: tuple[str, str] | None,
+        access_key_id: str = "",
     ) -> Key:
         arn = f"arn:{partition}:iam::{account}:user/{name}"
         principals = frozenset({"*", arn, account, f"arn:{partition}:iam::{account}:root"})
-        key = Key(_id("AKIA"), _secret(), arn, _id("AIDA"), principals, mfa_device=mfa_device)
-        self.keys[key.access_key_id] = key
+        key_id = access_key_id or _id("AKIA")
+        key = Key(key_id, _secret(key_id), arn, _id("AIDA"), principals, mfa_device=mfa_device)
+        self.keys[key_id] = key
         return key
 
     def new_session(
@@ -135,19 +163,34 @@ class Rules:
     def _temporary(
         self, arn: str, user_id: str, principals: frozenset[str], seconds: float, **flags: Any
     ) -> Key:
-        token = "IQoJb3JpZ2luX2VjE" + base64.b64encode(secrets.token_bytes(240)).decode()
+        key_id = _id("ASIA")
+        # Secret and token begin with the key id, so that parts of two credentials are told apart.
+        # The length is about that of a real chained session.
+        token = key_id + base64.b64encode(_random.randbytes(348)).decode()
+        # In whole seconds, as AWS gives it.
+        expires = float(int(self.now() + (self.life_seconds or seconds)))
         key = Key(
-            _id("ASIA"),
-            _secret(),
+            key_id,
+            _secret(key_id),
             arn,
             user_id,
             principals,
             token=token,
-            expires=self.now() + seconds,
+            expires=expires,
             **flags,
         )
-        self.keys[key.access_key_id] = key
+        self.keys[key_id] = key
+        self.minted += 1
         return key
+
+    def new_identity_token(self, subject: str, seconds: float) -> str:
+        claims = {"sub": subject, "exp": int(self.now() + seconds), "jti": secrets.token_hex(8)}
+        token = ".".join(
+            base64.urlsafe_b64encode(part).decode().rstrip("=")
+            for part in (b'{"alg":"none"}', json.dumps(claims).encode(), secrets.token_bytes(32))
+        )
+        self.identity_tokens[token] = (subject, self.now() + seconds)
+        return token
 
     def get_caller_identity(self, caller: Key, asked: Mapping[str, str]) -> dict[str, Any]:
         return {"Arn": caller.arn, "UserId": caller.user_id, "Account": caller.account}
@@ -174,7 +217,7 @@ class Rules:
         )
         return {"Credentials": _credentials(key)}
 
-    def assume_role(self, caller: Key, asked: Mapping[str, str]) -> dict[str, Any]:
+    def assume_role(self, caller: Key, asked: Mapping[str, str], sent: Sent) -> dict[str, Any]:
         arn, name, external_id = (
             asked.get(n, "") for n in ("RoleArn", "RoleSessionName", "ExternalId")
         )
@@ -184,7 +227,7 @@ class Rules:
         if "ExternalId" in asked:
             _constrained(external_id, "externalId", 2, 1224, EXTERNAL_ID, r"[\w+=,.@:\/-]*")
         seconds = _seconds(asked, 3600, 43200)
-        role = self.roles.get(arn)
+        role = self.role(arn)
         denied_until = max(self.denied.get(arn, 0.0), self.denied.get("*", 0.0))
         if (
             role is None
@@ -196,7 +239,6 @@ class Rules:
                 f"User: {caller.arn} is not authorized to perform: sts:AssumeRole on resource:"
                 f" {arn}",
             )
-        sent = Sent.parse(asked)
         if refused := sent.refusal(caller.passed_on):
             raise Refusal(*refused)
         for action in sent.actions(caller.passed_on):
@@ -324,13 +366,18 @@ def _credentials(key: Key) -> dict[str, str]:
         "AccessKeyId": key.access_key_id,
         "SecretAccessKey": key.secret,
         "SessionToken": key.token,
-        "Expiration": datetime.fromtimestamp(key.expires, UTC).strftime("%Y-%m-%dT%H:%M:%SZ"),
+        "Expiration": _iso(key.expires),
     }
 
 
+@functools.lru_cache(maxsize=100)
+def _iso(unix_time: float) -> str:
+    return datetime.fromtimestamp(unix_time, UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
+
+
 def _id(prefix: str) -> str:
-    return prefix + base64.b32encode(secrets.token_bytes(10)).decode()
+    return f"{prefix}{_random.getrandbits(64):016X}"
 
 
-def _secret() -> str:
-    return base64.b64encode(secrets.token_bytes(30)).decode()
+def _secret(key_id: str) -> str:
+    return key_id + base64.b64encode(_random.randbytes(15)).decode()

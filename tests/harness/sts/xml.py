@@ -3,7 +3,7 @@
 from typing import Any
 from xml.sax.saxutils import escape
 
-from tests.fake_sts.rules import Refusal
+from tests.harness.sts.rules import Refusal
 
 XMLNS = "https://sts.amazonaws.com/doc/2011-06-15/"
 _REQUEST_ID = (

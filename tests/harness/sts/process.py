@@ -1,4 +1,4 @@
-"""Starting, asking and ending the STS stand-in from another process."""
+"""Start, ask and end an STS in a process of its own."""
 
 import contextlib
 import http.client
@@ -9,14 +9,11 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, Self
 
-CHECKOUT = Path(__file__).resolve().parent.parent
+CHECKOUT = Path(__file__).resolve().parents[3]
 
 
 class StsProcess:
-    """Run `bench.sts` in a `with` block.
-
-    With its URL, counters, calls and faults. Times are in seconds.
-    """
+    """Run `python -m tests.harness.sts` in a `with` block, with its `url`. Times are in seconds."""
 
     def __init__(
         self, latency: float = 0.0, life: float = 0.0, jitter: float = 0.0, port: int = 0
@@ -30,7 +27,7 @@ class StsProcess:
 
     def __enter__(self) -> Self:
         self.process = subprocess.Popen(
-            [sys.executable, "-m", "bench.sts", *self._options],
+            [sys.executable, "-m", "tests.harness.sts", *self._options],
             stdout=subprocess.PIPE,
             text=True,
             cwd=CHECKOUT,
@@ -40,7 +37,7 @@ class StsProcess:
         assert self.process.stdout
         self.url = self.process.stdout.readline().strip()
         if not self.url:
-            raise RuntimeError("The STS stand-in did not start.")
+            raise RuntimeError("The STS did not start.")
         return self
 
     def __exit__(self, *_: object) -> None:
@@ -62,10 +59,7 @@ class StsProcess:
         return int(counted["requests"] - sum(counted["by_code"].values()))
 
     def calls(self, first: int = 0) -> list[dict[str, Any]]:
-        """Return every call since the last reset, without the `first` so many.
-
-        Fields are those of `bench.sts_rules.FIELDS`.
-        """
+        """Return every call as in `FakeSts.calls`, without the `first` so many."""
         return [json.loads(line) for line in self._ask("GET", f"/calls?from={first}").splitlines()]
 
     def set(self, **settings: float) -> None:
@@ -73,12 +67,8 @@ class StsProcess:
         self._ask("POST", "/settings", settings)
 
     def fail(self, *faults: Mapping[str, Any]) -> None:
-        """Replace the faults (`bench.sts_rules.Fault`); without any, none."""
+        """Replace the faults (`faults.Fault`); without any, none."""
         self._ask("POST", "/faults", faults)
-
-    def reset(self) -> None:
-        """Forgets calls and counters; issued keys and faults stay."""
-        self._ask("POST", "/reset")
 
     def _ask(
         self, method: str, path: str, sent: Mapping[str, Any] | Sequence[Any] | None = None
@@ -91,5 +81,5 @@ class StsProcess:
         finally:
             connection.close()
         if answer.status != 200:
-            raise ValueError(f"The STS stand-in said {answer.status}: {content.decode()}")
+            raise ValueError(f"The STS said {answer.status}: {content.decode()}")
         return content

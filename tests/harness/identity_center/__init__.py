@@ -7,6 +7,6 @@ with FakeIdentityCenter(sts) as center:
     center.approve(user_code, "ada")
 """
 
-from tests.fake_identity_center.server import FakeIdentityCenter
+from tests.harness.identity_center.server import FakeIdentityCenter
 
 __all__ = ["FakeIdentityCenter"]
