@@ -15,8 +15,8 @@ from pathlib import Path
 CHECKOUT = Path(__file__).resolve().parent.parent
 sys.path.insert(0, str(CHECKOUT))
 
+from tests.harness.installation import Installation  # noqa: E402
 from tests.harness.sts import FakeSts  # noqa: E402
-from tests.platform.installation import Installation  # noqa: E402
 
 ROLES = ["arn:aws:iam::111122223333:role/Hub", "arn:aws:iam::444455556666:role/Leaf"]
 

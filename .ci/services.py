@@ -9,16 +9,16 @@ from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 
-from tests.platform import servers
+from tests.harness import servers
 
 
 def claim() -> int:
     try:
-        servers.connect().close()
+        servers.check()
         print(
             servers.PG, f"{servers.REDIS_HOST}:{servers.REDIS_PORT}", servers.claim_redis_number()
         )
-    except servers.NotThere as error:
+    except servers.Unavailable as error:
         print(error, file=sys.stderr)
         return 1
     return 0

@@ -12,7 +12,8 @@ import traceback
 from pathlib import Path
 
 from bench import report
-from bench.environment import POSTGRES, Environment, Unmeasurable
+from bench.environment import Environment, Unmeasurable
+from tests.harness.servers import POSTGRES
 
 SECTIONS = (
     *("cpu_per_hop", "sts_calls", "start_together", "steady", "pages", "lock_times"),
@@ -58,7 +59,7 @@ def main() -> int:
                         figures.append(figure)
                         print(report.line(figure), file=sys.stderr, flush=True)
                 # What has been measured is shown, whatever happens then.
-                except Unmeasurable as error:
+                except (Unmeasurable, TimeoutError) as error:
                     failed = True
                     print(f"{name}: {error}", file=sys.stderr)
                 except Exception:  # noqa: BLE001

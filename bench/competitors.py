@@ -8,7 +8,8 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from bench.environment import CHECKOUT, Unmeasurable
+from bench.environment import Unmeasurable
+from tests.harness.processes import CHECKOUT
 
 LEAPP = "0.1.143"
 # What leapp-core's services import, at the versions that it names as its peers. All its peers, as

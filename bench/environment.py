@@ -5,28 +5,21 @@ that PostgreSQL and dropped after it, the Valkey listens on a private socket, ev
 in a temporary folder.
 """
 
-import base64
 import contextlib
 import os
-import secrets
 import shutil
-import signal
 import subprocess
-import sys
 import tempfile
-import time
-import urllib.parse
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, Self
+from typing import Self
 
-import psycopg
-from cryptography.hazmat.primitives.asymmetric.x25519 import X25519PrivateKey
-
-CHECKOUT = Path(__file__).resolve().parent.parent
-POSTGRES = "postgres://postgres@127.0.0.1:5432/postgres"
-TICKS_PER_SECOND = os.sysconf("SC_CLK_TCK")
+from chainweb.local import processes as product
+from tests.harness import proc, processes, servers
+from tests.harness.keys import new_keys
+from tests.harness.valkey import Valkey
+from tests.harness.waiting import wait_for
 
 
 class Unmeasurable(Exception):
@@ -45,19 +38,10 @@ class Processes:
         User and system time so far; of all processes if none is named.
         """
         wanted = [self.running[name].pid for name in names or self.running]
-        return sum(cpu_seconds(pid) for pid in family(wanted))
+        return sum(proc.cpu_seconds(pid) for pid in proc.family(wanted))
 
     def end(self) -> None:
-        for process in self.running.values():
-            process.send_signal(signal.SIGTERM)
-        for process in self.running.values():
-            try:
-                process.wait(20)
-            except subprocess.TimeoutExpired:
-                for pid in family([process.pid]):
-                    with contextlib.suppress(ProcessLookupError):
-                        os.kill(pid, signal.SIGKILL)
-                process.wait()
+        processes.end(self.running.values())
         self.running.clear()
 
 
@@ -70,12 +54,13 @@ class Environment:
     """
 
     def __init__(
-        self, database: str = "postgres", postgres: str = POSTGRES, *, npm: bool = True
+        self, database: str = "postgres", postgres: str = servers.POSTGRES, *, npm: bool = True
     ) -> None:
         self.kind, self.postgres, self.npm = database, postgres, npm
         self.name = f"chainweb_bench_{os.getpid()}"
 
     def __enter__(self) -> Self:
+        self._stack = contextlib.ExitStack()
         self.folder = Path(tempfile.mkdtemp(prefix="cwb-"))
         try:
             self._prepare()
@@ -86,65 +71,39 @@ class Environment:
 
     def __exit__(self, *_: object) -> None:
         try:
-            valkey = getattr(self, "valkey", None)
-            if valkey is not None:
-                valkey.terminate()
-                valkey.wait()
+            self._stack.close()
             if self.kind == "postgres":
                 from django.apps import apps
                 from django.db import connections
 
                 if apps.ready:
                     connections.close_all()
-                with contextlib.suppress(psycopg.Error):
+                with contextlib.suppress(servers.Unavailable):
                     for name in (self.name, f"{self.name}_kept", f"{self.name}_template"):
-                        self._administer(f"DROP DATABASE IF EXISTS {name} WITH (FORCE)")
+                        servers.drop_database(name, self.postgres)
         finally:
             shutil.rmtree(self.folder, ignore_errors=True)
 
     def _prepare(self) -> None:
         """Sets this process's environment, which the workers inherit, and makes the tables once."""
-        key = X25519PrivateKey.generate()
-        for name in list(os.environ):
-            if name.startswith(("AWS_", "CHAINWEB_", "DJANGO_", "DATABASE_URL", "REDIS_URL")):
-                del os.environ[name]
-        os.environ |= {
-            "DJANGO_SETTINGS_MODULE": "chainweb.settings",
-            "CHAINWEB_AWS": "real",
-            "CHAINWEB_DATA": str(self.folder),
-            "SECRET_KEY": secrets.token_urlsafe(48),
-            "CHAINWEB_SEAL_KEYS": f"k1:{_text(secrets.token_bytes(32))}",
-            "CHAINWEB_ROOT_KEYS": f"r1:{_text(key.private_bytes_raw())}",
-            "CHAINWEB_ROOT_PUBLIC_KEY": f"r1:{_text(key.public_key().public_bytes_raw())}",
-            "SECURE_COOKIES": "0",
-            "LOG_LEVEL": "ERROR",
-            "AWS_EC2_METADATA_DISABLED": "true",
-            "AWS_CONFIG_FILE": os.devnull,
-            "AWS_SHARED_CREDENTIALS_FILE": os.devnull,
-        }
-        from chainweb.local import processes
-
-        socket = self.folder / "valkey.sock"
-        os.environ["REDIS_URL"] = f"unix://{socket}"
-        self.valkey = self._start(
-            "valkey", processes.valkey_command(socket, self.folder / "valkey")
-        )
-        wait_until(lambda: processes.valkey_answers(socket), 20, "Valkey did not start")
+        environ = processes.real_environ(new_keys())
+        os.environ.clear()
+        os.environ |= environ | {"CHAINWEB_DATA": str(self.folder), "LOG_LEVEL": "ERROR"}
+        os.environ["REDIS_URL"] = self._stack.enter_context(Valkey(by_socket=True)).url
         if self.kind == "postgres":
             # Migrated once and copied for each measurement.
             try:
-                self._administer(f"CREATE DATABASE {self.name}_template")
-            except psycopg.OperationalError as error:
+                made = servers.create_database(f"{self.name}_template", server=self.postgres)
+            except servers.Unavailable as error:
                 raise Unmeasurable(
-                    f"No PostgreSQL at {_without_password(self.postgres)}: {error}"
-                    "Give another by --postgres, or measure with --database sqlite."
+                    f"{error} Give another by --postgres, or measure with --database sqlite."
                 ) from None
-            os.environ["DATABASE_URL"] = self._url(f"{self.name}_template")
+            os.environ["DATABASE_URL"] = made
         else:
             (self.folder / "real").mkdir(mode=0o700)
-        self._manage("migrate", "--verbosity=0")
+        processes.manage("migrate", "--verbosity=0")
         if self.kind == "postgres":
-            os.environ["DATABASE_URL"] = self._url(self.name)
+            os.environ["DATABASE_URL"] = servers.url_of(self.name, self.postgres)
         else:
             shutil.copyfile(self._sqlite, self.folder / "template.sqlite3")
         import django
@@ -161,9 +120,9 @@ class Environment:
 
         connections.close_all()
         if self.kind == "postgres":
-            self._administer(f"DROP DATABASE IF EXISTS {self.name} WITH (FORCE)")
+            servers.drop_database(self.name, self.postgres)
             template = f"{self.name}_{'kept' if kept else 'template'}"
-            self._administer(f"CREATE DATABASE {self.name} TEMPLATE {template}")
+            servers.create_database(self.name, template, self.postgres)
         else:
             for leftover in self._sqlite.parent.glob(f"{self._sqlite.name}*"):
                 leftover.unlink()
@@ -182,8 +141,8 @@ class Environment:
         connections.close_all()
         if self.kind == "postgres":
             kept = f"{self.name}_kept"
-            self._administer(f"DROP DATABASE IF EXISTS {kept} WITH (FORCE)")
-            self._administer(f"ALTER DATABASE {self.name} RENAME TO {kept}")
+            servers.drop_database(kept, self.postgres)
+            servers.rename_database(self.name, kept, self.postgres)
         else:
             kept = str(self._sqlite_kept)
             self._sqlite.rename(kept)  # closing has written the log into it
@@ -219,26 +178,24 @@ class Environment:
     def workers(
         self,
         sts: str,
-        processes: int = 2,
+        children: int = 2,
         *,
         starter: bool = False,
         beat: bool = False,
         **settings: object,
     ) -> Iterator[Processes]:
-        """Start a worker with that many processes, as production does.
+        """Start a worker with that many pool children, as production does.
 
         With starter and beat if wanted.
 
         `settings` are CHAINWEB_… settings by their last part: CALLS_PER_SECOND=0.
         """
-        from chainweb.local import processes as product
-
         environ = os.environ | {f"CHAINWEB_{name}": str(value) for name, value in settings.items()}
         environ |= {"AWS_ENDPOINT_URL_STS": sts, "LOG_LEVEL": "WARNING"}
         found = Processes()
         try:
             found.running["worker"] = self._start(
-                "worker", product.worker_command(processes), environ
+                "worker", product.worker_command(children), environ
             )
             if starter:
                 found.running["starter"] = self._start(
@@ -247,13 +204,11 @@ class Environment:
             if beat:
                 found.running["beat"] = self._start("beat", product.beat_command(), environ)
             # The pool's children are the last thing that comes up.
-            wanted = processes + 1 + (2 if starter else 0) + beat
-            wait_until(
-                lambda: len(self._family_of(found)) >= wanted, 60, "The workers did not start"
-            )
+            wanted = children + 1 + (2 if starter else 0) + beat
+            wait_for(lambda: len(self._family_of(found)) >= wanted, "the workers to start", 60)
             yield found
-        except Unmeasurable as error:
-            raise Unmeasurable(f"{error}\n{self._last_lines()}") from None
+        except (Unmeasurable, TimeoutError) as error:
+            raise Unmeasurable(f"{error}\n{processes.last_lines(self.folder)}") from None
         finally:
             found.end()
 
@@ -272,10 +227,7 @@ class Environment:
                 " pg_backend_pid()"
             )
             pids = [pid for (pid,) in cursor.fetchall()]
-        try:
-            return {pid: cpu_seconds(pid) for pid in pids}
-        except FileNotFoundError:
-            return {}
+        return {pid: proc.cpu_seconds(pid) for pid in pids if proc.stat(pid)}
 
     # --- inside -----------------------------------------------------------------------------------
 
@@ -290,81 +242,10 @@ class Environment:
     def _start(
         self, name: str, command: Sequence[str], environ: dict[str, str] | None = None
     ) -> subprocess.Popen[bytes]:
-        with (self.folder / f"{name}.log").open("ab") as log:
-            return subprocess.Popen(command, cwd=CHECKOUT, env=environ, stdout=log, stderr=log)
+        return processes.start(command, self.folder / f"{name}.log", environ)
 
     def _family_of(self, found: Processes) -> set[int]:
         for name, process in found.running.items():
             if process.poll() is not None:
                 raise Unmeasurable(f"The {name} has ended.")
-        return family([process.pid for process in found.running.values()])
-
-    def _last_lines(self) -> str:
-        lines = []
-        for log in sorted(self.folder.glob("*.log")):
-            lines += [
-                f"{log.stem}: {line}" for line in log.read_text(errors="replace").splitlines()[-5:]
-            ]
-        return "\n".join(lines)
-
-    def _manage(self, *command: str) -> None:
-        done = subprocess.run(
-            [sys.executable, "manage.py", *command], cwd=CHECKOUT, capture_output=True, text=True
-        )
-        if done.returncode:
-            raise Unmeasurable(f"manage.py {command[0]}: {done.stderr[-2000:]}")
-
-    def _url(self, name: str) -> str:
-        return urllib.parse.urlsplit(self.postgres)._replace(path=f"/{name}").geturl()
-
-    def _administer(self, statement: str) -> None:
-        url = urllib.parse.urlsplit(self.postgres)._replace(scheme="postgresql").geturl()
-        with psycopg.connect(url, autocommit=True, connect_timeout=5) as connection:
-            connection.execute(statement.encode())
-
-
-def family(pids: Sequence[int]) -> set[int]:
-    """Return these processes and their living descendants."""
-    children: dict[int, list[int]] = {}
-    for entry in Path("/proc").iterdir():
-        if entry.name.isdecimal():
-            with contextlib.suppress(OSError):
-                children.setdefault(int(_stat(entry.name)[1]), []).append(int(entry.name))
-    found: set[int] = set()
-    frontier = list(pids)
-    while frontier:
-        pid = frontier.pop()
-        found.add(pid)
-        frontier += children.get(pid, [])
-    return found
-
-
-def cpu_seconds(pid: int) -> float:
-    """User and system time of one process so far, to 10 ms."""
-    stat = _stat(str(pid))
-    return (int(stat[11]) + int(stat[12])) / TICKS_PER_SECOND
-
-
-def _stat(pid: str) -> list[str]:
-    # After the name in parentheses, which may hold anything: state, parent, …, utime and stime at
-    # 11 and 12.
-    return Path("/proc", pid, "stat").read_text().rpartition(")")[2].split()
-
-
-def wait_until(is_so: Any, seconds: float, otherwise: str, every: float = 0.05) -> float:
-    """Waits until it is so; how long that took. Raises `Unmeasurable` after that many seconds."""
-    begun = time.monotonic()
-    while not is_so():
-        if time.monotonic() - begun > seconds:
-            raise Unmeasurable(f"{otherwise} within {seconds:.0f} s.")
-        time.sleep(every)
-    return time.monotonic() - begun
-
-
-def _text(raw: bytes) -> str:
-    return base64.b64encode(raw).decode()
-
-
-def _without_password(url: str) -> str:
-    parts = urllib.parse.urlsplit(url)
-    return f"{parts.hostname}:{parts.port or 5432}"
+        return proc.family([process.pid for process in found.running.values()])

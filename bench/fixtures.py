@@ -7,7 +7,6 @@ from datetime import datetime, timedelta
 
 from django.db import connection, transaction
 
-from bench.environment import wait_until
 from sessions import ledger
 from sessions.activations.start_stop import start_sessions
 from sessions.actors import Actor, NamedActor
@@ -32,6 +31,7 @@ from sessions.models import (
 from sessions.people.people import add_member, create_person, create_team
 from sessions.secret import Secret
 from sessions.tasks import rotate_due, wake_for_start
+from tests.harness.waiting import wait_until
 
 REGION = "eu-west-1"
 ROWS_AT_ONCE = 2000
@@ -251,10 +251,10 @@ def catch_up(leaves: Sequence[AwsSession], processes: int, *, middles_too: bool 
     """Makes these overdue and wakes the workers; seconds until all are fresh."""
     moment = make_overdue(leaves, middles_too=middles_too)
     kick(processes)
-    seconds = wait_until(lambda: not something_due(moment), 600, "The catch-up was not done")
+    seconds = wait_until(lambda: not something_due(moment), "all to be renewed", 600)
     # Then the fresh ones are counted, which would cost too much to do all the time.
     return seconds + wait_until(
-        lambda: minted_since(moment) >= len(leaves), 60, "The catch-up was not done"
+        lambda: minted_since(moment) >= len(leaves), "all to be renewed", 60
     )
 
 
@@ -264,9 +264,9 @@ def wait_until_active(
     """Wait until all of these are active. Returns how long that took, in seconds."""
     return wait_until(
         lambda: active_among(sessions) == len(sessions),
+        "all started sessions to be active",
         seconds,
-        "Not all sessions that were started became active",
-        every=every,
+        every,
     )
 
 

@@ -13,7 +13,7 @@ from uuid import uuid4
 
 from django.db import connection, transaction
 
-from bench.environment import CHECKOUT, Environment, Unmeasurable
+from bench.environment import Environment, Unmeasurable
 from bench.report import Figure
 from sessions import ledger
 from sessions.actors import OPERATOR, WORKER
@@ -22,6 +22,7 @@ from sessions.ledger.events.credentials import CredentialMinted
 from sessions.ledger.events.people import TeamCreated
 from sessions.ledger.export import export_lines
 from sessions.models import Event
+from tests.harness.processes import CHECKOUT
 
 EVENTS = 1_000_000
 GOAL_SECONDS, GOAL_MEGABYTES = 30.0, 200.0

@@ -100,7 +100,7 @@ def _hold_of_workers(environment: Environment, scene: Scene) -> Hold:
     """Have real workers rotate everything that the admin has started."""
     environment.fresh(kept=True)
     bulk_changes.stop_all(scene.ben)
-    with StsProcess() as sts, environment.workers(sts.url, processes=2, CALLS_PER_SECOND=0):
+    with StsProcess() as sts, environment.workers(sts.url, children=2, CALLS_PER_SECOND=0):
         fixtures.catch_up(scene.seeded.leaves, 2)
         with Waiter(scene.team_id) as waiter:
             fixtures.catch_up(scene.seeded.leaves, 2)

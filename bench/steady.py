@@ -10,10 +10,11 @@ from dataclasses import dataclass
 from django.db import connection
 
 from bench import claims, competitors, fixtures
-from bench.environment import Environment, Processes, wait_until
+from bench.environment import Environment, Processes
 from bench.report import Figure
 from sessions.models import AwsSession
 from tests.harness.sts import StsProcess
+from tests.harness.waiting import wait_for
 
 SESSIONS = 10_000
 PER_MIDDLE = 50
@@ -155,7 +156,7 @@ def _with_starts(environment: Environment, sessions: int, scale: float) -> list[
             pause=0.1,
             until=lambda: not fixtures.something_due(moment),
         )
-        wait_until(lambda: not fixtures.something_due(moment), 600, "The catch-up was not done")
+        wait_for(lambda: not fixtures.something_due(moment), "all to be renewed", 600)
     per_hour = 3600 / watched_seconds
     goals = {"start_p95_ms": 1000 * chain + 300, "start_p95_catch_up_ms": 1000 * chain + 1000}
     return [

@@ -1,11 +1,9 @@
 """`python -m chaos [--minutes N] [--sessions N] [--only a,b] [--short] [--json FILE]`."""
 
 import argparse
-import base64
 import json
 import math
 import os
-import secrets
 import signal
 import sys
 import time
@@ -15,12 +13,12 @@ from pathlib import Path
 from typing import Any
 
 import django
-from cryptography.hazmat.primitives.asymmetric.x25519 import X25519PrivateKey
 
-from chaos.databases import Scratch, Unavailable
-from chaos.installation import migrate
+from chaos.installation import KEYS, migrate
 from chaos.report import Findings, Plan, summed_up
 from chaos.scenarios import ALL
+from tests.harness.processes import real_environ
+from tests.harness.servers import Unavailable, scratch_database
 
 # Below this, workers are killed for too short a time to judge figures in seconds and percent by.
 FULL_MINUTES = 10.0
@@ -36,9 +34,10 @@ def main() -> int:
     took: dict[str, float] = {}
     result: dict[str, Any] = {}
     others_until = math.inf
-    with Scratch() as template:
-        migrate(template.url)
-        plan = Plan(options.minutes or FULL_MINUTES, options.sessions, short, template.name)
+    with scratch_database("chaos") as template:
+        migrate(template)
+        name = template.rpartition("/")[2]
+        plan = Plan(options.minutes or FULL_MINUTES, options.sessions, short, name)
         for scenario in chosen:
             begun = time.monotonic()
             if begun > others_until:
@@ -121,27 +120,15 @@ def _options() -> argparse.Namespace:
 
 
 def _prepare_django() -> None:
-    """Set keys for this run in the environment of all that it starts.
+    """Set the keys of this run for this process.
 
     This process itself uses no database through Django.
     """
-    private = X25519PrivateKey.generate()
-    os.environ |= {
-        "DJANGO_SETTINGS_MODULE": "chainweb.settings",
-        "CHAINWEB_AWS": "real",
+    os.environ |= real_environ(KEYS) | {
         "DATABASE_URL": "postgres://nobody@127.0.0.1:1/nothing",
         "REDIS_URL": "redis://127.0.0.1:1/0",
-        "SECRET_KEY": secrets.token_urlsafe(48),
-        "CHAINWEB_SEAL_KEYS": f"k1:{_text(secrets.token_bytes(32))}",
-        "CHAINWEB_ROOT_KEYS": f"r1:{_text(private.private_bytes_raw())}",
-        "CHAINWEB_ROOT_PUBLIC_KEY": f"r1:{_text(private.public_key().public_bytes_raw())}",
-        "LOG_LEVEL": "WARNING",
     }
     django.setup()
-
-
-def _text(raw: bytes) -> str:
-    return base64.b64encode(raw).decode("ascii")
 
 
 def _print(name: str, findings: Any, left_out: str | None, seconds: float) -> None:

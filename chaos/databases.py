@@ -1,66 +1,20 @@
-"""Provide PostgreSQL for a run: a scratch database, or a cluster that may be crashed."""
+"""Run a PostgreSQL of its own, which may be crashed."""
 
 import glob
 import os
 import pwd
-import secrets
 import shutil
 import signal
-import socket
 import subprocess
 import tempfile
-import time
 from pathlib import Path
 from typing import Any, Self
 
 import psycopg
-from psycopg import sql
 
-SERVER = (
-    f"postgres://{os.environ.get('PGUSER', 'postgres')}"
-    f"@{os.environ.get('PGHOST', '127.0.0.1')}:{os.environ.get('PGPORT', '5432')}"
-)
-
-
-class Unavailable(Exception):
-    """Something that a scenario needs is not on this machine; the message says what."""
-
-
-def free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port: int = probe.getsockname()[1]
-        return port
-
-
-def connect(url: str) -> psycopg.Connection[Any]:
-    return psycopg.connect(url, autocommit=True, connect_timeout=5)
-
-
-class Scratch:
-    """A database of its own on the server, gone at the end. `template`: a database to copy."""
-
-    def __init__(self, template: str = "") -> None:
-        self.name = f"chaos_{secrets.token_hex(6)}"
-        self.url = f"{SERVER}/{self.name}"
-        self._template = template
-
-    def __enter__(self) -> Self:
-        command = sql.SQL("CREATE DATABASE {}").format(sql.Identifier(self.name))
-        if self._template:
-            command += sql.SQL(" TEMPLATE {}").format(sql.Identifier(self._template))
-        try:
-            with connect(f"{SERVER}/postgres") as server:
-                server.execute(command)
-        except psycopg.OperationalError as error:
-            raise Unavailable(f"no PostgreSQL at {SERVER}: {error}") from error
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        with connect(f"{SERVER}/postgres") as server:
-            server.execute(
-                sql.SQL("DROP DATABASE IF EXISTS {} WITH (FORCE)").format(sql.Identifier(self.name))
-            )
+from tests.harness.processes import free_port
+from tests.harness.servers import Unavailable, connect
+from tests.harness.waiting import wait_for
 
 
 class Cluster:
@@ -125,7 +79,7 @@ class Cluster:
         """Returns when it answers."""
         command = [str(self._bin / "postgres"), "-D", str(self._data), "-p", str(self.port)]
         command += ["-c", "listen_addresses=127.0.0.1", "-c", "unix_socket_directories="]
-        process: subprocess.Popen[bytes] = subprocess.Popen(
+        self._process = subprocess.Popen(
             command,
             stdout=self._log,
             stderr=self._log,
@@ -133,17 +87,16 @@ class Cluster:
             start_new_session=True,
             **self._user,
         )
-        self._process = process
-        deadline = time.monotonic() + 60
-        while True:
-            try:
-                connect(self.url).close()
-            except psycopg.OperationalError:
-                if time.monotonic() > deadline or process.poll() is not None:
-                    raise
-                time.sleep(0.05)
-            else:
-                return
+        wait_for(self._answers, "the cluster to answer", 60)
+
+    def _answers(self) -> bool:
+        assert self._process
+        assert self._process.poll() is None, "the cluster has ended"
+        try:
+            connect(self.url).close()
+        except psycopg.OperationalError:
+            return False
+        return True
 
     def stop(self, number: signal.Signals = signal.SIGINT) -> None:
         """SIGINT: fast shutdown; SIGQUIT: as if the power had failed."""

@@ -5,7 +5,6 @@ Database, broker, STS, web, workers, clocks, proxies.
 
 import http.client
 import json
-import os
 import subprocess
 import sys
 import tempfile
@@ -18,12 +17,18 @@ from pathlib import Path
 from typing import Any, Self
 
 from chainweb.local import processes
-from chaos.broker import Broker
-from chaos.databases import Cluster, Scratch, connect
-from chaos.process_manager import CHECKOUT, ProcessManager
+from chaos.databases import Cluster
+from chaos.process_manager import ProcessManager
 from chaos.proxy import Proxy
+from tests.harness.keys import new_keys
+from tests.harness.processes import CHECKOUT, CommandFailed, manage, real_environ
+from tests.harness.servers import connect, scratch_database
 from tests.harness.sts import StsProcess
+from tests.harness.valkey import Valkey
+from tests.harness.waiting import wait_until
 
+# Of this run; the monitor opens with them what the workers have sealed.
+KEYS = new_keys()
 HOUR_SECONDS = 3600.0
 # Loaded machines start slowly; nothing is measured by this.
 PATIENCE_SECONDS = 180.0
@@ -85,9 +90,11 @@ class Installation:
         )
         self.cluster = stack.enter_context(Cluster()) if self.options.own_cluster else None
         self.database_url = (
-            self.cluster.url if self.cluster else stack.enter_context(Scratch(self.template)).url
+            self.cluster.url
+            if self.cluster
+            else stack.enter_context(scratch_database("chaos", self.template))
         )
-        self.broker = stack.enter_context(Broker())
+        self.broker = stack.enter_context(Valkey())
         if self.cluster:
             migrate(self.database_url)
         addresses = {
@@ -215,12 +222,10 @@ class Installation:
         self, check: Callable[[], bool], what: str, seconds: float = PATIENCE_SECONDS
     ) -> float:
         """Waits for it; returns how long that took. Raises TimeoutError with `what`."""
-        begun = time.monotonic()
-        while not check():
-            if time.monotonic() - begun > seconds:
-                raise TimeoutError(f"{what}: not within {seconds:.0f} s. {self.last_words()}")
-            time.sleep(0.05)
-        return time.monotonic() - begun
+        try:
+            return wait_until(check, what, seconds)
+        except TimeoutError as error:
+            raise TimeoutError(f"{error}. {self.last_words()}") from None
 
     def wait_until_fresh(self, seconds: float = PATIENCE_SECONDS) -> float:
         """Until everything that is started lives."""
@@ -301,15 +306,11 @@ class Installation:
 
     def verify_ledger(self) -> str:
         """Empty, or what `manage.py verify_ledger` has to say against it."""
-        done = subprocess.run(
-            [sys.executable, "manage.py", "verify_ledger"],
-            env=self.environ | {"DATABASE_URL": self.database_url},
-            cwd=CHECKOUT,
-            capture_output=True,
-            text=True,
-            check=False,
-        )
-        return "" if done.returncode == 0 else (done.stdout + done.stderr).strip()[-500:]
+        try:
+            manage("verify_ledger", environ=self.environ | {"DATABASE_URL": self.database_url})
+        except CommandFailed as fault:
+            return str(fault)[-500:]
+        return ""
 
     def last_words(self) -> str:
         """The end of each log that says something of weight."""
@@ -323,38 +324,21 @@ class Installation:
 
 
 def base_environ() -> dict[str, str]:
-    """Return the environment of all our processes.
-
-    It has the run's own keys, and nothing of the caller's AWS.
-    """
-    kept = {"PGPASSWORD", "PATH", "HOME", "LANG", "LC_ALL", "TMPDIR", "SYSTEMROOT"}
-    ours = {"SECRET_KEY", "CHAINWEB_SEAL_KEYS", "CHAINWEB_ROOT_KEYS", "CHAINWEB_ROOT_PUBLIC_KEY"}
-    environ = {name: value for name, value in os.environ.items() if name in kept | ours}
-    return environ | {
-        "DJANGO_SETTINGS_MODULE": "chainweb.settings",
-        "CHAINWEB_AWS": "real",
-        "AWS_EC2_METADATA_DISABLED": "true",
+    """Return the environment of all our processes: this run's keys, nothing of the caller's AWS."""
+    return real_environ(KEYS) | {
         "ALLOWED_HOSTS": "127.0.0.1",
-        "SECURE_COOKIES": "0",
         # One token reads for a whole team of tools.
         "CHAINWEB_FETCHES_PER_MINUTE": "0",
-        "LOG_LEVEL": "WARNING",
         "PYTHONDONTWRITEBYTECODE": "1",
-        "NO_PROXY": "127.0.0.1,localhost",
     }
 
 
 def migrate(database_url: str) -> None:
-    """Makes the tables."""
+    """Make the tables."""
     with tempfile.TemporaryDirectory(prefix="chaos-") as folder:
-        subprocess.run(
-            [sys.executable, "manage.py", "migrate", "--verbosity=0"],
-            env=base_environ()
-            | {
-                "DATABASE_URL": database_url,
-                "REDIS_URL": "redis://127.0.0.1:1/0",
-                "CHAINWEB_DATA": folder,
-            },
-            cwd=CHECKOUT,
-            check=True,
-        )
+        environ = base_environ() | {
+            "DATABASE_URL": database_url,
+            "REDIS_URL": "redis://127.0.0.1:1/0",
+            "CHAINWEB_DATA": folder,
+        }
+        manage("migrate", "--verbosity=0", environ=environ)

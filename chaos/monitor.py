@@ -16,8 +16,8 @@ from typing import Any
 
 import psycopg
 
-from chaos.databases import connect
 from chaos.installation import Installation
+from tests.harness.servers import connect
 
 LOOK_SECONDS = 0.5
 # Of so many activations; with more of them it looks less often, since it shares the machine with

@@ -6,7 +6,6 @@ import shutil
 import socket
 import ssl
 import subprocess
-import time
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Self
@@ -16,8 +15,9 @@ from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.x509.oid import NameOID
 
-from chaos.databases import Unavailable
-from chaos.process_manager import CHECKOUT
+from tests.harness.processes import CHECKOUT, free_port
+from tests.harness.servers import Unavailable
+from tests.harness.waiting import wait_for
 
 HOST = "chainweb.example"
 START_SECONDS = 60.0
@@ -36,7 +36,7 @@ class Nginx:
 
     def __init__(self, folder: Path, web_port: int) -> None:
         self.folder, self.web_port = folder, web_port
-        self.port, self.log = _free_port(), folder / "error.log"
+        self.port, self.log = free_port(), folder / "error.log"
 
     def __enter__(self) -> Self:
         nginx = program()
@@ -51,13 +51,17 @@ class Nginx:
             stdout=subprocess.DEVNULL,
             stderr=subprocess.DEVNULL,
         )
-        deadline = time.monotonic() + START_SECONDS
-        while self.ask("/healthz")[0] != http.client.OK:
-            if self.process.poll() is not None or time.monotonic() > deadline:
-                self.process.kill()
-                raise RuntimeError(f"nginx does not answer: {self.log.read_text()[-500:]}")
-            time.sleep(0.05)
+        try:
+            wait_for(self._answers, "nginx to answer", START_SECONDS)
+        except TimeoutError:
+            self.process.kill()
+            raise
         return self
+
+    def _answers(self) -> bool:
+        if self.process.poll() is not None:
+            raise RuntimeError(f"nginx has ended: {self.log.read_text()[-500:]}")
+        return self.ask("/healthz")[0] == http.client.OK
 
     def __exit__(self, *_: object) -> None:
         self.process.terminate()
@@ -74,7 +78,7 @@ class Nginx:
         places = {
             "worker_processes auto;\n": f"{user}worker_processes auto;\n",
             "http {\n": f"http {{\n{temporary}",
-            "listen 80 ": f"listen 127.0.0.1:{_free_port()} ",
+            "listen 80 ": f"listen 127.0.0.1:{free_port()} ",
             "listen 443 ": f"listen 127.0.0.1:{self.port} ",
             "/etc/nginx/tls/chainweb.pem": str(self.folder / "tls.pem"),
             "/etc/nginx/tls/chainweb.key": str(self.folder / "tls.key"),
@@ -106,13 +110,6 @@ class Nginx:
         """Open a connection that has said nothing yet."""
         plain = socket.create_connection(("127.0.0.1", self.port), timeout=seconds)
         return _unverified().wrap_socket(plain, server_hostname=name)
-
-
-def _free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port: int = probe.getsockname()[1]
-        return port
 
 
 def _unverified() -> ssl.SSLContext:

@@ -9,18 +9,16 @@ One role session name for everybody, so that all of them share one credential an
 
 import json
 import sys
-import time
 from typing import TYPE_CHECKING, Any
 
 import django
 
 from sessions.actors import Actor, NamedActor
 from sessions.aws.hop_settings import HopSettings
+from tests.harness.waiting import wait_for
 
 if TYPE_CHECKING:
     from sessions.models import AwsSession, Membership
-
-PATIENCE_SECONDS = 60.0
 
 
 def main() -> None:
@@ -130,14 +128,10 @@ def _wait_for(session: "AwsSession", username: str) -> None:
     from sessions.db.clock import database_now
     from sessions.models import Activation
 
-    deadline = time.monotonic() + PATIENCE_SECONDS
     theirs = Activation.objects.select_related("credential").filter(
         session=session, user__username=username
     )
-    while not theirs.get().credential.is_live(database_now()):
-        if time.monotonic() > deadline:
-            raise TimeoutError("the shared session is not active")
-        time.sleep(0.05)
+    wait_for(lambda: theirs.get().credential.is_live(database_now()), "the shared session", 60)
 
 
 if __name__ == "__main__":

@@ -14,8 +14,8 @@ from pathlib import Path
 from typing import Self
 
 from chainweb.local import reaper
+from tests.harness import proc, processes
 
-CHECKOUT = Path(__file__).resolve().parent.parent
 LOOK_SECONDS = 0.05
 
 
@@ -127,25 +127,22 @@ class ProcessManager:
 
     def members(self, name: str) -> list[int]:
         """The process ids of its group."""
-        return _members(self._managed[name].process.pid)
+        return proc.members_of(self._managed[name].process.pid)
 
     def pool(self, name: str) -> list[int]:
         """Its children that are forks of itself, and not some program that it calls."""
         parent = self._managed[name].process.pid
-        return [child for child in children_of(parent) if _command(child) == _command(parent)]
+        children = proc.children_of(parent)
+        return [child for child in children if proc.command(child) == proc.command(parent)]
 
     def orphans(self) -> int:
         """Count the living processes whose leader is gone."""
-        return sum(len(_members(group)) for group in self._leaderless())
+        return sum(len(proc.members_of(group)) for group in self._leaderless())
 
     def cpu_seconds(self, prefix: str = "") -> float:
         """Return the CPU seconds that the living processes of that name have used."""
-        ticks = 0
-        for name in self.names(prefix):
-            for member in self.members(name):
-                fields = _stat(member)
-                ticks += int(fields[11]) + int(fields[12]) if fields else 0
-        return ticks / os.sysconf("SC_CLK_TCK")
+        members = [pid for name in self.names(prefix) for pid in self.members(name)]
+        return sum(proc.cpu_seconds(pid) for pid in members)
 
     def log(self, name: str) -> Path:
         return self.folder / f"{name}.log"
@@ -159,17 +156,7 @@ class ProcessManager:
     def _spawn(
         self, name: str, command: Sequence[str], environ: Mapping[str, str], keep_fds: Sequence[int]
     ) -> subprocess.Popen[bytes]:
-        with self.log(name).open("ab") as log:
-            process = subprocess.Popen(
-                command,
-                env=dict(environ),
-                cwd=CHECKOUT,
-                stdin=subprocess.DEVNULL,
-                stdout=log,
-                stderr=log,
-                start_new_session=True,
-                pass_fds=keep_fds,
-            )
+        process = processes.start(command, self.log(name), environ, pass_fds=keep_fds)
         self._groups.add(process.pid)
         self.adopt(process.pid)
         return process
@@ -194,55 +181,3 @@ class ProcessManager:
                     if not reaper.is_alive(group):  # its number may be somebody else's tomorrow
                         self._groups.discard(group)
                         self._tell_reaper(f"-{group}\n")
-
-
-def children_of(process_id: int) -> list[int]:
-    try:
-        with open(f"/proc/{process_id}/task/{process_id}/children") as file:
-            return [int(word) for word in file.read().split()]
-    except OSError:
-        return []
-
-
-def connected_to(port: int, process_ids: Sequence[int]) -> bool:
-    """Tell if one of these processes has a connection to that port of this machine."""
-    inodes = set()
-    with open("/proc/net/tcp") as file:
-        for line in list(file)[1:]:
-            fields = line.split()
-            if int(fields[2].rpartition(":")[2], 16) == port and fields[3] == "01":
-                inodes.add(f"socket:[{fields[9]}]")
-    for process_id in process_ids:
-        with contextlib.suppress(OSError):
-            for entry in os.scandir(f"/proc/{process_id}/fd"):
-                with contextlib.suppress(OSError):
-                    if os.readlink(entry.path) in inodes:
-                        return True
-    return False
-
-
-def _command(process_id: int) -> bytes:
-    try:
-        with open(f"/proc/{process_id}/cmdline", "rb") as file:
-            return file.read()
-    except OSError:
-        return b""
-
-
-def _stat(process_id: int) -> list[str]:
-    """proc(5) from the state on: state, parent, group, …"""
-    try:
-        with open(f"/proc/{process_id}/stat") as file:
-            return file.read().rpartition(")")[2].split()
-    except OSError:
-        return []
-
-
-def _members(group: int) -> list[int]:
-    found = []
-    for name in os.listdir("/proc"):
-        if name.isdigit():
-            fields = _stat(int(name))
-            if fields and int(fields[2]) == group and fields[0] not in {"Z", "X"}:
-                found.append(int(name))
-    return found

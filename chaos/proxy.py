@@ -8,6 +8,8 @@ import threading
 from collections.abc import Coroutine
 from typing import Any, Self
 
+from tests.harness.processes import free_port
+
 CHUNK_BYTES = 65_536
 # RST instead of an orderly end: what a dead machine's network does to its peers.
 RESET_ON_CLOSE = struct.pack("ii", 1, 0)
@@ -27,9 +29,7 @@ class Proxy:
         self._server: asyncio.Server | None = None
 
     def __enter__(self) -> Self:
-        with socket.socket() as probe:
-            probe.bind(("127.0.0.1", 0))
-            self.port: int = probe.getsockname()[1]
+        self.port = free_port()
         self._loop = asyncio.new_event_loop()
         self._open = asyncio.Event()
         self._open.set()

@@ -2,11 +2,7 @@
 
 import os
 import shutil
-import subprocess
 import sys
-import tempfile
-import time
-from pathlib import Path
 
 import hypothesis
 import pytest
@@ -14,7 +10,6 @@ from django.conf import settings
 from django.db import connections
 from django.test import testcases
 
-from chainweb.local import processes
 from sessions.credentials import endpoints
 from sessions.engine import rate_limit
 from sessions.locks import parts
@@ -23,6 +18,7 @@ from tests import flush
 from tests import settings as test_settings
 from tests.harness.identity_center import FakeIdentityCenter
 from tests.harness.sts import FakeSts
+from tests.harness.valkey import Valkey
 from tests.house import House
 
 EXIT_STATUS = pytest.StashKey[int]()
@@ -136,7 +132,7 @@ def lasting_house(transactional_db, sts):
 
 
 @pytest.fixture(scope="session")
-def valkey_url(tmp_path_factory):
+def valkey_url():
     """Run a broker for the whole run.
 
     The one of REDIS_URL, else the embedded Valkey on a socket of its own.
@@ -144,19 +140,8 @@ def valkey_url(tmp_path_factory):
     if os.environ.get("REDIS_URL"):
         yield os.environ["REDIS_URL"]
         return
-    folder = Path(tempfile.mkdtemp(prefix="cwv-"))
-    socket = folder / "valkey.sock"
-    server = subprocess.Popen(
-        processes.valkey_command(socket, folder / "data"), stdout=subprocess.DEVNULL
-    )
-    deadline = time.monotonic() + 20
-    while not processes.valkey_answers(socket):
-        assert time.monotonic() < deadline, "the embedded Valkey does not answer"
-        time.sleep(0.02)
-    yield f"unix://{socket}"
-    server.terminate()
-    server.wait()
-    shutil.rmtree(folder)
+    with Valkey(by_socket=True) as server:
+        yield server.url
 
 
 @pytest.fixture

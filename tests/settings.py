@@ -4,30 +4,18 @@ DATABASE_URL and REDIS_URL are honoured: with them the same tests run against Po
 """
 
 import atexit
-import base64
 import os
-import secrets
 import shutil
 import tempfile
 
-from cryptography.hazmat.primitives.asymmetric.x25519 import X25519PrivateKey
+from tests.harness.keys import new_keys
 
 FOLDER = tempfile.mkdtemp(prefix="cwt-")
 atexit.register(shutil.rmtree, FOLDER, ignore_errors=True)
 
-
-def _b64(raw: bytes) -> str:
-    return base64.b64encode(raw).decode()
-
-
-_root_key = X25519PrivateKey.generate()
 os.environ.setdefault("CHAINWEB_DATA", FOLDER)
-os.environ.setdefault("SECRET_KEY", secrets.token_urlsafe(48))
-os.environ.setdefault("CHAINWEB_SEAL_KEYS", f"k1:{_b64(secrets.token_bytes(32))}")
-os.environ.setdefault("CHAINWEB_ROOT_KEYS", f"r1:{_b64(_root_key.private_bytes_raw())}")
-os.environ.setdefault(
-    "CHAINWEB_ROOT_PUBLIC_KEY", f"r1:{_b64(_root_key.public_key().public_bytes_raw())}"
-)
+for _name, _key in new_keys().items():
+    os.environ.setdefault(_name, _key)
 os.environ.setdefault("CHAINWEB_AWS", "real")
 os.environ.setdefault("SECURE_COOKIES", "0")
 

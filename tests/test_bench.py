@@ -7,11 +7,11 @@ import json
 import os
 import subprocess
 import sys
-from pathlib import Path
 
 import pytest
 
-CHECKOUT = Path(__file__).resolve().parent.parent
+from tests.harness.processes import CHECKOUT
+
 KEYS = {
     *("cpu_per_hop_ratio", "profiles_ratio", "sts_calls_ratio", "start_together_seconds"),
     *("start_one_by_one_seconds", "catch_up_ratio", "cpu_per_hour_seconds", "lag_seconds"),

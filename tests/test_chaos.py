@@ -7,29 +7,26 @@ import json
 import os
 import subprocess
 import sys
-from pathlib import Path
 
-import psycopg
 import pytest
 
-from chaos.broker import Broker
-from chaos.databases import SERVER, Unavailable
+from tests.harness.processes import CHECKOUT
+from tests.harness.servers import PG, Unavailable, check
+from tests.harness.valkey import Valkey
 from tests.platform.proxy import need_nginx
 
 pytestmark = [pytest.mark.processes, pytest.mark.own_servers]
-
-CHECKOUT = Path(__file__).resolve().parent.parent
 
 
 @pytest.fixture(scope="module")
 def need_services():
     """Need real PostgreSQL and Valkey or Redis; in CI their absence is a failure."""
     try:
-        psycopg.connect(f"{SERVER}/postgres", connect_timeout=3).close()
-        with Broker():
+        check()
+        with Valkey():
             pass
-    except (psycopg.Error, Unavailable) as error:
-        reason = f"the chaos run needs PostgreSQL at {SERVER} and a Valkey or Redis server: {error}"
+    except Unavailable as error:
+        reason = f"the chaos run needs PostgreSQL at {PG} and a Valkey or Redis server: {error}"
         if os.environ.get("CI") == "true":
             pytest.fail(reason)
         pytest.skip(reason)

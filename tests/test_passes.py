@@ -11,7 +11,7 @@ from django.db import connection
 
 from sessions.monitoring.redis import client
 from tests.conftest import SERVERS
-from tests.platform.installation import CHECKOUT
+from tests.harness.processes import CHECKOUT
 
 LEFT_OUT = "not own_servers and not no_servers and not looks"
 

@@ -3,7 +3,7 @@
 import ast
 import importlib
 
-from tests.platform.installation import CHECKOUT
+from tests.harness.processes import CHECKOUT
 
 OURS = {"chainweb", "sessions", "bench", "chaos", "tests"}
 KNOWN = {

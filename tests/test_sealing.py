@@ -1,10 +1,8 @@
 """A sealed value opens at its own place only."""
 
-import base64
 import dataclasses
 import json
 import logging
-import os
 import pickle
 import traceback
 
@@ -13,6 +11,7 @@ import pytest
 from sessions import sealing
 from sessions.sealing import SealContext, SealingError
 from sessions.secret import Secret
+from tests.harness.keys import seal_key
 
 HERE = SealContext("chains_credential", "sealed", "row", "team", 1)
 ELSEWHERE = [
@@ -26,10 +25,6 @@ ELSEWHERE = [
         {"row": "rowt", "team": "eam"},  # the same letters, cut elsewhere
     )
 ]
-
-
-def new_key(key_id: str) -> str:
-    return f"{key_id}:{base64.b64encode(os.urandom(32)).decode()}"
 
 
 def test_what_was_sealed_opens_again_at_its_place():
@@ -75,21 +70,21 @@ def test_the_web_process_cannot_open_what_is_sealed_to_the_workers(settings):
 
 def test_an_older_key_still_opens_and_the_newest_one_seals(settings):
     sealed = sealing.seal(Secret("x"), HERE)
-    settings.CHAINWEB_SEAL_KEYS = f"{new_key('k2')},{settings.CHAINWEB_SEAL_KEYS}"
+    settings.CHAINWEB_SEAL_KEYS = f"{seal_key('k2')},{settings.CHAINWEB_SEAL_KEYS}"
     assert sealing.open_sealed(sealed, HERE).reveal() == "x"
     assert sealing.key_id_of(sealing.seal(Secret("x"), HERE)) == "k2"
 
 
 def test_a_wrong_key_of_the_same_id_does_not_open(settings):
     sealed = sealing.seal(Secret("x"), HERE)
-    settings.CHAINWEB_SEAL_KEYS = new_key("k1")
+    settings.CHAINWEB_SEAL_KEYS = seal_key("k1")
     with pytest.raises(SealingError):
         sealing.open_sealed(sealed, HERE)
 
 
 @pytest.mark.parametrize(
     "text",
-    ["k1", "k1:", ":AAAA", "k1:AAAA", "k 1:" + "A" * 44, "k1:!!!!", new_key("a" * 17), "é1:AAAA"],
+    ["k1", "k1:", ":AAAA", "k1:AAAA", "k 1:" + "A" * 44, "k1:!!!!", seal_key("a" * 17), "é1:AAAA"],
 )
 def test_a_malformed_key_setting_is_refused(text):
     with pytest.raises(SealingError):
@@ -98,7 +93,7 @@ def test_a_malformed_key_setting_is_refused(text):
 
 def test_two_keys_of_one_id_are_refused():
     with pytest.raises(SealingError, match="twice"):
-        sealing.parse_keys(f"{new_key('k1')},{new_key('k1')}", "CHAINWEB_SEAL_KEYS")
+        sealing.parse_keys(f"{seal_key('k1')},{seal_key('k1')}", "CHAINWEB_SEAL_KEYS")
 
 
 def test_a_secret_does_not_show_itself(caplog):

@@ -9,12 +9,12 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from typing import Any
 
-from chaos.databases import connect
 from chaos.installation import Installation, Options
 from chaos.monitor import Monitor, Seen
 from chaos.report import Findings, Plan, Scenario, percentile
 from chaos.scenarios.rights import ask_for_secret, people_of
 from chaos.verifier import examine, mark, quiesce
+from tests.harness.servers import connect
 
 HELD_SECONDS = 6.0
 # More than the web has threads, of those who wait for the row that is held; some of the others.

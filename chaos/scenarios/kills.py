@@ -5,9 +5,9 @@ import time
 
 from chaos.installation import Installation, Options
 from chaos.monitor import Monitor
-from chaos.process_manager import connected_to
 from chaos.report import Findings, Plan, Scenario
 from chaos.verifier import examine, mark, quiesce
+from tests.harness.proc import connected_to
 
 KILL_EVERY_SECONDS = 2.0
 # Mostly as a container dies; now and then less tidily.

@@ -14,8 +14,8 @@ from contextlib import contextmanager
 from typing import Any
 
 from chaos.installation import Installation, Options
-from chaos.process_manager import CHECKOUT
 from chaos.report import Findings, Plan, Scenario
+from tests.harness.processes import CHECKOUT
 
 RACES = 1000
 # People are made, raced and removed so many at a time; so many races run at once.

@@ -6,7 +6,7 @@ import sys
 
 import pytest
 
-from tests.platform.installation import CHECKOUT, clean_environ
+from tests.harness.processes import CHECKOUT, clean_environ
 
 VALIDATOR = '''
 def validate_contexts(lines: tuple[str, ...]) -> tuple[str, ...]:

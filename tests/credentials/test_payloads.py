@@ -21,8 +21,8 @@ from sessions.models import CHAINED, Activation, AwsSession, Credential, Probe
 from sessions.sealing import SealingError
 from sessions.secret import Secret
 from tests.api.test_sessions import Api
+from tests.harness.keys import seal_key
 from tests.house import House
-from tests.test_sealing import new_key
 
 pytestmark = pytest.mark.django_db
 
@@ -108,9 +108,9 @@ def test_an_older_process_opens_what_a_newer_one_sealed(house):
     assert {"secret_access_key", "session_token"} <= parts.keys()
 
 
-def test_what_is_closed_in_stays_so_under_a_new_key(house, settings):
+def test_what_is_closed_in_stays_so_under_a_seal_key(house, settings):
     leaf = active(house)
-    settings.CHAINWEB_SEAL_KEYS = f"{new_key('k2')},{settings.CHAINWEB_SEAL_KEYS}"
+    settings.CHAINWEB_SEAL_KEYS = f"{seal_key('k2')},{settings.CHAINWEB_SEAL_KEYS}"
     assert reseal_all().unopened == 0
     assert reveal(leaf, Actor(house.ben), form="process", via="tests")
     Credential.objects.filter(pk=credential_of(leaf).pk).update(

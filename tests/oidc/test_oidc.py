@@ -26,9 +26,9 @@ from sessions.login.session_store import BEGAN_KEY
 from sessions.models import Membership, Role, User
 from sessions.people.invitations import invite
 from sessions.people.memberships import change_role, disable_member, remove_member
+from tests.harness.processes import CHECKOUT
 from tests.house import PASSWORD
 from tests.platform.canaries import find
-from tests.platform.installation import CHECKOUT
 from tests.platform.logged import logged
 
 pytestmark = pytest.mark.django_db

@@ -15,7 +15,7 @@ from typing import Any
 
 import yaml
 
-from tests.platform.installation import CHECKOUT
+from tests.harness.processes import CHECKOUT
 
 COMPOSE: dict[str, Any] = yaml.safe_load((CHECKOUT / "docker-compose.yml").read_text())
 SERVICES: dict[str, dict[str, Any]] = COMPOSE["services"]

@@ -2,16 +2,15 @@
 
 import os
 import shutil
-import subprocess
-import sys
 import tempfile
 from pathlib import Path
 
 import pytest
 
 from chainweb.local import embedded
-from tests.platform import servers
-from tests.platform.installation import CHECKOUT, Installation, clean_environ
+from tests.harness import servers
+from tests.harness.installation import Installation
+from tests.harness.processes import CHECKOUT, clean_environ, manage
 
 
 @pytest.fixture
@@ -28,13 +27,7 @@ def keys_and_tables(tmp_path_factory):
     data = tmp_path_factory.mktemp("data")
     folder = data / "simulated"
     embedded.prepare(folder)
-    subprocess.run(
-        [sys.executable, "manage.py", "migrate", "--verbosity=0"],
-        cwd=CHECKOUT,
-        env={**clean_environ(), "CHAINWEB_DATA": str(data)},
-        umask=0o077,
-        check=True,
-    )
+    manage("migrate", "--verbosity=0", environ={**clean_environ(), "CHAINWEB_DATA": str(data)})
     return folder
 
 
@@ -57,9 +50,9 @@ def installation(first_installation, keys_and_tables):
 def scratch():
     """(DATABASE_URL, REDIS_URL) of this machine's PostgreSQL and Redis."""
     try:
-        servers.connect().close()
+        servers.check()
         servers.empty_redis(servers.claim_redis_number())
-    except servers.NotThere as reason:
+    except servers.Unavailable as reason:
         if os.environ.get("CI") == "true":
             pytest.fail(str(reason), pytrace=False)
         pytest.skip(str(reason))

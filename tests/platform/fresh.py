@@ -10,7 +10,7 @@ import tempfile
 from functools import cache
 from pathlib import Path
 
-from tests.platform.installation import CHECKOUT, clean_environ
+from tests.harness.processes import CHECKOUT, clean_environ
 
 # It loads the settings for the packages that they need, and forgets every module of ours.
 ORIGINAL = """

@@ -4,8 +4,8 @@ import os
 
 import pytest
 
-from chaos.databases import Unavailable
 from chaos.nginx import Nginx, program
+from tests.harness.servers import Unavailable
 
 
 def need_nginx() -> None:

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.platform.installation import CHECKOUT
+from tests.harness.processes import CHECKOUT
 
 pytestmark = [pytest.mark.processes, pytest.mark.no_servers]
 

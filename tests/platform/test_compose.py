@@ -8,8 +8,8 @@ import sys
 import pytest
 
 from chainweb.local import processes
+from tests.harness.processes import CHECKOUT
 from tests.platform.compose import COMPOSE, DOCKERFILE, OURS, SERVICES, command, interpolated
-from tests.platform.installation import CHECKOUT
 
 WORKERS = {"worker", "starter"}
 

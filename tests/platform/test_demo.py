@@ -13,7 +13,9 @@ from pathlib import Path
 import pytest
 
 from sessions.snippets import FORMATS
-from tests.platform.installation import CHECKOUT, Installation, free_port, wait_for
+from tests.harness.installation import Installation
+from tests.harness.processes import CHECKOUT, free_port
+from tests.harness.waiting import wait_for
 from tests.platform.person import Person
 from tests.snippets.shells import LEFT_OVER, LEFT_OVER_IN_SIMULATION, run
 from tests.snippets.test_powershell import read

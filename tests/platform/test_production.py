@@ -18,9 +18,11 @@ from pathlib import Path
 import boto3
 import pytest
 
+from tests.harness import proc, processes
+from tests.harness.processes import clean_environ, free_port
 from tests.harness.sts import FakeSts
+from tests.harness.waiting import wait_for
 from tests.platform import compose
-from tests.platform.installation import clean_environ, free_port, processes_with, wait_for
 from tests.platform.proxy import Nginx, need_nginx
 
 pytestmark = [pytest.mark.processes, pytest.mark.own_servers]
@@ -60,17 +62,8 @@ class Production:
 
     def run(self, *arguments: str, environ: dict[str, str], **more: str) -> str:
         """`python manage.py …` in a container of that environment."""
-        done = subprocess.run(
-            ["python", "manage.py", *arguments],
-            cwd=self.app,
-            env={**environ, "PATH": compose.path(), **more},
-            stdin=subprocess.DEVNULL,
-            capture_output=True,
-            text=True,
-            check=False,
-        )
-        assert done.returncode == 0, done.stderr
-        return done.stdout.strip()
+        found = {**environ, "PATH": compose.path(), **more}
+        return processes.manage(*arguments, environ=found, cwd=self.app, python="python")
 
     def up(self) -> None:
         migrate = compose.command("migrate")
@@ -88,16 +81,9 @@ class Production:
             each.replace("0.0.0.0:8000", f"127.0.0.1:{self.port}")
             for each in compose.command(service)
         ]
-        with (self.logs / f"{service}.log").open("ab") as log:
-            self.running[service] = subprocess.Popen(
-                command,
-                cwd=self.app,
-                env=self.environ(service) | environ,
-                stdin=subprocess.DEVNULL,
-                stdout=log,
-                stderr=log,
-                start_new_session=True,
-            )
+        self.running[service] = processes.start(
+            command, self.logs / f"{service}.log", self.environ(service) | environ, self.app
+        )
 
     def stop(self, service: str) -> None:
         process = self.running.pop(service)
@@ -132,7 +118,7 @@ class Production:
                 os.killpg(process.pid, signal.SIGTERM)
         for process in self.running.values():
             process.wait(60)
-        for process_id in processes_with("no mark", self.logs):
+        for process_id in proc.marked("no mark", self.logs):
             os.kill(process_id, signal.SIGKILL)
 
     def ask(

@@ -9,7 +9,7 @@ from django.core.management import get_commands
 
 from chainweb.local.processes import web_command
 from chainweb.web_worker import WebWorker
-from tests.platform.installation import CHECKOUT
+from tests.harness.processes import CHECKOUT
 
 DOCUMENTS = {
     file.name: file.read_text()

@@ -8,9 +8,11 @@ import urllib.parse
 import pytest
 
 from sessions.snippets import FORMATS
+from tests.harness.installation import Installation
+from tests.harness.processes import CHECKOUT
 from tests.harness.sts import FakeSts
+from tests.harness.waiting import wait_for
 from tests.platform import canaries
-from tests.platform.installation import CHECKOUT, Installation, wait_for
 from tests.platform.person import Person
 
 pytestmark = [pytest.mark.processes, pytest.mark.own_servers]

@@ -4,11 +4,11 @@ import os
 import shutil
 import subprocess
 import sys
-import time
 
 import pytest
 
-from tests.platform.installation import CHECKOUT, clean_environ, free_port
+from tests.harness.processes import CHECKOUT, clean_environ, free_port
+from tests.harness.waiting import wait_for
 from tests.platform.test_settings import setting
 
 PASSWORD = "p$ss/w#rd"
@@ -85,11 +85,8 @@ def server(tmp_path_factory):
         cwd=folder,
         stdout=subprocess.DEVNULL,
     )
-    deadline = time.monotonic() + 20
-    while "ok" not in asked(
-        folder, f"rediss://:{ENCODED}@localhost:{port}/0", str(folder / "ours.pem")
-    ):
-        assert time.monotonic() < deadline, "no Redis with TLS"
+    url = f"rediss://:{ENCODED}@localhost:{port}/0"
+    wait_for(lambda: "ok" in asked(folder, url, str(folder / "ours.pem")), "Redis with TLS", 20)
     yield folder, port
     process.terminate()
     process.wait()

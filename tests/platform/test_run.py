@@ -6,7 +6,8 @@ import socket
 
 import pytest
 
-from tests.platform.installation import Installation, wait_for
+from tests.harness.installation import Installation
+from tests.harness.waiting import wait_for
 
 pytestmark = [pytest.mark.processes, pytest.mark.own_servers]
 

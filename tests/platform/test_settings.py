@@ -13,8 +13,8 @@ from django.db.backends.signals import connection_created
 
 from chainweb.environment import checked_url
 from sessions.locks import turnstile
+from tests.harness.processes import CHECKOUT, clean_environ
 from tests.platform import fresh
-from tests.platform.installation import CHECKOUT, clean_environ
 
 KEY = "k1:" + "A" * 43 + "="
 

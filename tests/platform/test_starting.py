@@ -2,34 +2,21 @@
 
 import base64
 import os
-import secrets
 import subprocess
 import sys
 
 import pytest
-from cryptography.hazmat.primitives.asymmetric.x25519 import X25519PrivateKey
 
 from sessions.maintenance.starting import EXIT_CODE, NEEDED_BY, problems_of
 from sessions.models import AwsSession, Credential
 from sessions.people.second_factors import seal_seed
 from sessions.secret import Secret
+from tests.harness.keys import new_keys, root_key_pair, seal_key
+from tests.harness.processes import CHECKOUT, clean_environ, free_port
 from tests.platform.compose import command
-from tests.platform.installation import CHECKOUT, clean_environ, free_port
 
-
-def pair(key_id="k1"):
-    private = X25519PrivateKey.generate()
-    halves = private.private_bytes_raw(), private.public_key().public_bytes_raw()
-    return [f"{key_id}:{base64.b64encode(each).decode()}" for each in halves]
-
-
-PRIVATE, PUBLIC = pair()
-KEYS = {
-    "SECRET_KEY": secrets.token_urlsafe(40),
-    "CHAINWEB_SEAL_KEYS": PRIVATE,
-    "CHAINWEB_ROOT_PUBLIC_KEY": PUBLIC,
-    "CHAINWEB_ROOT_KEYS": PRIVATE,
-}
+KEYS = new_keys()
+PUBLIC = KEYS["CHAINWEB_ROOT_PUBLIC_KEY"]
 SERVICES = {
     "web": "web",
     "worker": "worker",
@@ -80,11 +67,19 @@ def test_without_keys_each_process_ends_and_names_what_it_lacks(service):
             "each key of 32 bytes",
         ),
         ("web", {"CHAINWEB_SEAL_KEYS": "canary without a colon"}, "id:base64 pairs"),
-        ("web", {"CHAINWEB_ROOT_PUBLIC_KEY": f"{PUBLIC},{pair('k2')[1]}"}, "one id:base64 pair"),
+        (
+            "web",
+            {"CHAINWEB_ROOT_PUBLIC_KEY": f"{PUBLIC},{root_key_pair('k2')[1]}"},
+            "one id:base64 pair",
+        ),
         ("worker", {"CHAINWEB_ROOT_KEYS": ""}, "CHAINWEB_ROOT_KEYS is not set"),
-        ("worker", {"CHAINWEB_ROOT_KEYS": pair()[0]}, "not the public half"),
-        ("starter", {"CHAINWEB_ROOT_KEYS": pair("k2")[0]}, "not the public half"),
-        ("worker", {"CHAINWEB_CHECKPOINT_KEY": PRIVATE}, "has not the public half"),
+        ("worker", {"CHAINWEB_ROOT_KEYS": root_key_pair()[0]}, "not the public half"),
+        ("starter", {"CHAINWEB_ROOT_KEYS": root_key_pair("k2")[0]}, "not the public half"),
+        (
+            "worker",
+            {"CHAINWEB_CHECKPOINT_KEY": KEYS["CHAINWEB_ROOT_KEYS"]},
+            "has not the public half",
+        ),
         ("starter", {"CHAINWEB_CHECKPOINT_KEY": "x"}, "CHAINWEB_CHECKPOINT_KEY must be a list"),
     ],
 )
@@ -98,7 +93,7 @@ def test_keys_that_cannot_work_end_it_too(service, changed, says):
 
 
 def test_a_worker_may_have_older_root_keys_beside_the_newest(settings, db):
-    settings.CHAINWEB_ROOT_KEYS = f"{settings.CHAINWEB_ROOT_KEYS},{pair('old')[0]}"
+    settings.CHAINWEB_ROOT_KEYS = f"{settings.CHAINWEB_ROOT_KEYS},{root_key_pair('old')[0]}"
     assert problems_of("worker") == []
 
 
@@ -112,16 +107,12 @@ def living(house):
     return house
 
 
-def other_seal_keys(key_id="other"):
-    return f"{key_id}:{base64.b64encode(secrets.token_bytes(32)).decode()}"
-
-
 def test_with_its_own_keys_everything_starts(living):
     assert [problems_of(part) for part in NEEDED_BY] == [[], [], []]
 
 
 def test_seal_keys_of_another_installation_are_told_apart(living, settings):
-    settings.CHAINWEB_SEAL_KEYS, own = other_seal_keys(), settings.CHAINWEB_SEAL_KEYS
+    settings.CHAINWEB_SEAL_KEYS, own = seal_key("other"), settings.CHAINWEB_SEAL_KEYS
     for part in ("web", "worker"):
         [problem] = problems_of(part)
         assert "CHAINWEB_SEAL_KEYS opens nothing that this database holds" in problem
@@ -135,12 +126,12 @@ def test_a_key_of_the_same_name_but_other_bytes_opens_no_seed(house, settings):
         type="totp", data={"secret": seal_seed(Secret("JBSWY3DP"))}
     )
     assert problems_of("web") == []
-    settings.CHAINWEB_SEAL_KEYS = other_seal_keys("k1")
+    settings.CHAINWEB_SEAL_KEYS = seal_key("k1")
     assert len(problems_of("web")) == 1
 
 
 def test_root_keys_of_another_installation_stop_the_worker_alone(living, settings):
-    settings.CHAINWEB_ROOT_KEYS, settings.CHAINWEB_ROOT_PUBLIC_KEY = pair("r9")
+    settings.CHAINWEB_ROOT_KEYS, settings.CHAINWEB_ROOT_PUBLIC_KEY = root_key_pair("r9")
     assert problems_of("web") == []
     [problem] = problems_of("worker")
     assert "CHAINWEB_ROOT_KEYS opens no root of this database" in problem
@@ -150,7 +141,7 @@ def test_some_values_that_do_not_open_are_no_reason(living, settings):
     lost = living.iam_user("Lost")
     AwsSession.objects.filter(pk=lost.pk).update(sealed_secrets=b"\x02\x02r0broken")
     Credential.objects.filter(level=1).update(expires_at=None)
-    settings.CHAINWEB_SEAL_KEYS = other_seal_keys()
+    settings.CHAINWEB_SEAL_KEYS = seal_key("other")
     assert problems_of("worker") == []
 
 

@@ -4,13 +4,14 @@ import os
 import signal
 import subprocess
 import sys
-import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
 from chainweb.local import supervisor
+from tests.harness.proc import is_running
+from tests.harness.waiting import wait_for
 
 pytestmark = [pytest.mark.processes, pytest.mark.no_servers]
 
@@ -41,23 +42,6 @@ except ChildEnded as ended:
     print(ended, ended.last_lines, flush=True)
     sys.exit(1)
 """
-
-
-def wait_for(check: Callable[[], bool], seconds: float = 15) -> bool:
-    deadline = time.monotonic() + seconds
-    while not check():
-        if time.monotonic() > deadline:
-            return False
-        time.sleep(0.02)
-    return True
-
-
-def is_running(process_id: int) -> bool:
-    """Tell if a process runs; a zombie, which only waits to be counted, does not."""
-    answer = subprocess.run(
-        ["ps", "-o", "stat=", "-p", str(process_id)], capture_output=True, text=True, check=False
-    )
-    return answer.stdout.strip()[:1] not in {"", "Z"}
 
 
 class Program:
@@ -96,7 +80,7 @@ def program(tmp_path: Path) -> Iterator[Program]:
     if one.process.poll() is None:
         one.process.kill()
     one.end()
-    wait_for(lambda: not one.left(), 10)
+    wait_for(lambda: not one.left(), "all to end", 10)
 
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP])
@@ -129,12 +113,12 @@ def test_after_a_sigkill_of_the_supervisor_nothing_is_left(program: Program) -> 
     program.start()
     program.process.kill()
     program.end()
-    assert wait_for(lambda: not program.left())
+    wait_for(lambda: not program.left(), "all to end", 15)
 
 
 def test_a_deaf_child_is_killed_after_the_grace_time(program: Program) -> None:
     program.start(then="trap '' TERM INT HUP; touch deaf; while :; do sleep 0.05; done", grace=0.5)
-    assert wait_for((program.folder / "deaf").exists)
+    wait_for((program.folder / "deaf").exists, "the deaf child", 15)
     program.process.terminate()
     assert program.end() == (0, "stopped\n")
     assert program.left() == []
@@ -142,12 +126,11 @@ def test_a_deaf_child_is_killed_after_the_grace_time(program: Program) -> None:
 
 def test_a_second_ctrl_c_does_not_wait_for_a_deaf_child(program: Program) -> None:
     program.start(then="trap '' TERM INT HUP; touch deaf; while :; do sleep 0.05; done", grace=3600)
-    assert wait_for((program.folder / "deaf").exists)
+    wait_for((program.folder / "deaf").exists, "the deaf child", 15)
     program.process.send_signal(signal.SIGINT)
-    assert (
-        wait_for(lambda: not is_running(int((program.folder / "high.child").read_text())), 0.5)
-        is False
-    )
+    child = int((program.folder / "high.child").read_text())
+    with pytest.raises(TimeoutError):
+        wait_for(lambda: not is_running(child), "a deaf child to end", 0.5)
     program.process.send_signal(signal.SIGINT)
     assert program.end() == (0, "stopped\n")
     assert program.left() == []

@@ -13,7 +13,8 @@ from contextlib import suppress
 import pytest
 
 from chainweb.web_worker import _asks_for_health
-from tests.platform.installation import CHECKOUT, clean_environ, free_port, wait_for
+from tests.harness.processes import CHECKOUT, clean_environ, free_port
+from tests.harness.waiting import wait_for
 from tests.platform.proxy import Nginx, need_nginx
 
 pytestmark = [pytest.mark.processes, pytest.mark.own_servers]

@@ -25,10 +25,10 @@ from sessions.login.saml.provider import TRANSIENT, authn_instant
 from sessions.models import Membership, Role, User
 from sessions.people.invitations import invite
 from sessions.urls import saml
+from tests.harness.processes import CHECKOUT
 from tests.house import PASSWORD
 from tests.identity_providers import IdentityProvider
 from tests.platform.canaries import find
-from tests.platform.installation import CHECKOUT
 from tests.platform.logged import logged
 from tests.saml.conftest import HERE, altered, plain, signing_pair
 

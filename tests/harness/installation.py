@@ -1,7 +1,7 @@
 """Run a whole Chainweb for a test: `manage.py up`, known by its output, asked through its API.
 
-Standard library only, since `.ci/one_task.py` uses it in an environment without development
-packages. Linux only: it reads /proc.
+Runtime packages only, since `.ci/one_task.py` uses it in an environment without those of
+development. Linux only: it reads /proc.
 """
 
 import http.client
@@ -9,60 +9,18 @@ import json
 import os
 import re
 import signal
-import socket
 import subprocess
 import sys
 import threading
 import time
 import uuid
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-CHECKOUT = Path(__file__).resolve().parent.parent.parent
-# What tests.settings and the caller's shell have set is not this installation's.
-NOT_INHERITED = re.compile(
-    r"CHAINWEB_.*|AWS_.*|DJANGO_.*|SECRET_KEY|DATABASE_URL|REDIS_URL|SECURE_COOKIES|(HTTPS?|NO|ALL)_PROXY",
-    re.I,
-)
-PATIENCE_SECONDS = 90.0
-
-
-def clean_environ() -> dict[str, str]:
-    return {name: value for name, value in os.environ.items() if not NOT_INHERITED.fullmatch(name)}
-
-
-def free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
-
-
-def wait_for(check: Callable[[], Any], what: str, seconds: float = PATIENCE_SECONDS) -> Any:
-    """The check's first answer that is not false; fails when the time is up."""
-    deadline = time.monotonic() + seconds
-    while not (found := check()):
-        assert time.monotonic() < deadline, f"in vain waited {seconds:.0f} s for {what}"
-        time.sleep(0.05)
-    return found
-
-
-def processes_with(mark: str, logs: Path) -> list[int]:
-    """Find every process with the mark in its environment.
-
-    Descendants inherit it; Valkey writes
-    its title over its own, and is known by its log."""
-    found = []
-    for folder in Path("/proc").iterdir():
-        if folder.name.isdigit():
-            try:
-                # Both are empty for a zombie.
-                marked = mark.encode() in (folder / "environ").read_bytes()
-                if marked or os.readlink(folder / "fd" / "1").startswith(f"{logs}/"):
-                    found.append(int(folder.name))
-            except OSError:  # ended meanwhile, or another user's
-                continue
-    return found
+from tests.harness import proc, processes
+from tests.harness.processes import CHECKOUT, clean_environ, free_port
+from tests.harness.waiting import PATIENCE_SECONDS, wait_for
 
 
 class Installation:
@@ -144,7 +102,7 @@ class Installation:
             os.kill(process_id, signal.SIGKILL)
 
     def left(self) -> list[int]:
-        return processes_with(self.mark, self.folder / "logs")
+        return proc.marked(self.mark, self.folder / "logs")
 
     # --- what it says and shows -------------------------------------------------------------------
 
@@ -163,11 +121,10 @@ class Installation:
         found = {}
         for process_id in self.left():
             try:
-                status = Path(f"/proc/{process_id}/stat").read_text()
                 output = os.readlink(f"/proc/{process_id}/fd/1")
-            except OSError:
+                parent = int(proc.stat(process_id)[1])
+            except (OSError, IndexError):
                 continue
-            parent = int(status.rpartition(")")[2].split()[1])
             if parent == self.process.pid and output.endswith(".log"):
                 found[Path(output).stem] = process_id
         return found
@@ -176,17 +133,7 @@ class Installation:
 
     def manage(self, *arguments: str, **environ: str) -> str:
         """Run a manage.py command beside it and return its output."""
-        done = subprocess.run(
-            [sys.executable, "manage.py", *arguments],
-            cwd=CHECKOUT,
-            env={**self.environ, **environ},
-            stdin=subprocess.DEVNULL,
-            capture_output=True,
-            text=True,
-            check=False,
-        )
-        assert done.returncode == 0, done.stderr
-        return done.stdout.strip()
+        return processes.manage(*arguments, environ={**self.environ, **environ})
 
     def token(self, user: str, team: str) -> str:
         scopes = [f"--scope={each}" for each in ("read", "use", "credentials", "manage")]
