@@ -5,7 +5,7 @@ No search counts or skips lines: a page begins at a line's number.
 
 import json
 from collections.abc import Iterator
-from dataclasses import dataclass, fields, replace
+from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from functools import cached_property
 from itertools import islice
@@ -67,10 +67,6 @@ class EventSearch:
     since: datetime | None = None
     until: datetime | None = None
 
-    @property
-    def is_empty(self) -> bool:
-        return not any(getattr(self, each.name) for each in fields(self))
-
     def wanted(self) -> tuple[Choice, ...]:
         """Return what a line must have, as choices of terms."""
         places = {
@@ -88,6 +84,11 @@ class EventSearch:
             for field, letters in places.items()
             if getattr(self, field)
         )
+
+
+def batched(seqs: list[int], size: int) -> Iterator[list[int]]:
+    """Cut a list into parts of at most `size`."""
+    return (seqs[begin : begin + size] for begin in range(0, len(seqs), size))
 
 
 @dataclass(frozen=True)
@@ -128,12 +129,27 @@ class Lines:
         line = self._all.filter(seq=seq).first() if 0 < seq < 2**63 else None
         return line if line is not None and self._holds(line) else None
 
+    @property
+    def end(self) -> int:
+        """Return the number of the last line that can be among these, as of the first look."""
+        return self._bounds[1]
+
     def each(self) -> Iterator[Event]:
-        """Yield all lines there are now, the oldest first, in constant memory."""
+        """Yield all of the lines up to `end`, the oldest first, in constant memory."""
         low, high = self._bounds
-        while batch := list(self._read(low, high, BATCH, descending=False)):
-            yield from batch
-            low = batch[-1].seq + 1
+        if not self.wanted or connection.vendor != "postgresql":
+            yield from self._read(low, high, high, descending=False)
+            return
+        while seqs := self._found(low, high, BLOCK, descending=False):
+            for some in batched(seqs, BATCH):
+                lines = self._all.filter(seq__in=some).order_by("seq")
+                yield from filter(self._holds, lines)
+            low = seqs[-1] + 1
+
+    def without_terms(self) -> QuerySet[Event] | None:
+        """Return all of the lines up to `end` as a query, if only the time is searched."""
+        low, high = self._bounds
+        return None if self.wanted else self._in_time(self._all.filter(seq__range=(low, high)))
 
     def seqs(self, limit: int) -> list[int]:
         """Return the numbers of the last of the lines, the newest first."""
@@ -180,7 +196,8 @@ class Lines:
     def _read(self, low: int, high: int, limit: int, *, descending: bool) -> Iterator[Event]:
         if not self.wanted:
             lines = self._in_time(self._all.filter(seq__gte=low, seq__lte=high))
-            return iter(lines.order_by("-seq" if descending else "seq")[:limit])
+            size = min(limit, BATCH)
+            return islice(in_batches(lines, "seq", size=size, descending=descending), limit)
         if connection.vendor == "postgresql":
             lines = self._all.filter(seq__in=self._found(low, high, limit, descending=descending))
         else:
