@@ -113,6 +113,11 @@ PAGES = {
     "sessions/<uuid:session_id>/dismiss/": ("POST", {}, by_role(302, 302, 302)),  # one's own notice
     "sessions/<uuid:session_id>/snippets/<slug:format>/": ("POST", {}, OPERATORS),
     "sessions/<uuid:session_id>/snippets/<slug:format>/download/": ("POST", {}, POSTED),
+    "teams/<slug:team_slug>/audit/": ("GET", None, EVERYONE),
+    # Asked for no format: back to the list.
+    "teams/<slug:team_slug>/audit/export/": ("POST", {}, by_role(302, 302, 302)),
+    # Members open their own events: the team's first is not theirs.
+    "teams/<slug:team_slug>/audit/events/<int:seq>/": ("GET", None, by_role(404, 200, 200)),
     "teams/<slug:team_slug>/people/": ("GET", None, SEEN_BY_ADMIN_AND_AUDITOR),
     "teams/<slug:team_slug>/people/invite/": ("GET", None, ADMINS),
     "teams/<slug:team_slug>/people/invitations/<uuid:invitation_id>/withdraw/": (
@@ -247,6 +252,7 @@ SENSITIVE = {
     "teams/<slug:team_slug>/policy/",
     "sessions/<uuid:session_id>/access/",
     "sessions/<uuid:session_id>/choose/",
+    "teams/<slug:team_slug>/audit/export/",
     *(
         route
         for route in PAGES

@@ -4,7 +4,7 @@ from django.urls import path
 
 from sessions.api import api
 from sessions.views import team_policy
-from sessions.views.ledger import names, whois
+from sessions.views.ledger import events, export, names, whois
 from sessions.views.operations import components, health, metrics
 from sessions.views.people import access, join, people, tokens
 from sessions.views.roots import key_rotation, prompts
@@ -79,6 +79,9 @@ urlpatterns = [
         actions.download_snippet,
         name="download_snippet",
     ),
+    path("teams/<slug:team_slug>/audit/", events.events, name="events"),
+    path("teams/<slug:team_slug>/audit/events/<int:seq>/", events.event, name="event"),
+    path("teams/<slug:team_slug>/audit/export/", export.export_events, name="export_events"),
     path("teams/<slug:team_slug>/people/", people.people, name="people"),
     path("teams/<slug:team_slug>/people/invite/", people.invite_person, name="invite"),
     path(

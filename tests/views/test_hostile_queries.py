@@ -4,6 +4,8 @@ import pytest
 from django.test import Client
 from django.urls import reverse
 
+from sessions.forms.ledger import EventSearchForm
+
 pytestmark = pytest.mark.django_db
 ODD = [
     "%00",
@@ -33,6 +35,9 @@ def addresses(house, odd):
         yield f"{url}?" + "&".join(f"{name}={odd}" for name in names)
     yield f"{reverse('new_session_form', args=[team, 'aws', 'iam-role-chained'])}?assumer={odd}"
     yield f"{reverse('session_names', args=[leaf.pk])}?as={odd}"
+    for name in (*EventSearchForm.base_fields, "before"):
+        yield f"{reverse('events', args=[team])}?{name}={odd}"
+    yield f"/teams/{team}/audit/events/{odd}/"
     yield f"/teams/{odd}/"
     yield f"/teams/{team}/people/{odd}/"
     yield f"/sessions/{odd}/"
