@@ -28,7 +28,8 @@ def pytest_collection_modifyitems(items):
 
 @pytest.fixture(scope="package")
 def chromium():
-    names = ("chromium", "chromium-browser", "google-chrome")
+    # The first has no windows, for each of which the others start two processes of their own.
+    names = ("chromium-headless-shell", "chromium", "chromium-browser", "google-chrome")
     path = next((found for name in names if (found := shutil.which(name))), None)
     if path is None:
         if os.environ.get("CI") == "true":
