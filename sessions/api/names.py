@@ -53,19 +53,19 @@ def names(
     request: HttpRequest, q: str = "", finding: str = "", after: str = "", limit: int = MOST
 ) -> Any:
     """Admins list them; `q` is a part of the name."""
-    member = caller(request)
-    if not can(member, Action.READ_LEDGER):
-        raise NotAllowed(member, Action.READ_LEDGER)
+    actor = caller(request)
+    if not can(actor, Action.READ_LEDGER):
+        raise NotAllowed(actor, Action.READ_LEDGER)
     try:
         search = NameSearch.read(q, finding, after)
     except ValueError:
         message = "Use one of the findings, and a cursor as it was given."
         raise ApiError(422, "invalid", message) from None
     size = min(max(limit, 1), MOST)
-    found = names_of(member.team, search, size + 1)
+    found = names_of(actor.team, search, size + 1)
     shown = found[:size]
     return {
         "names": [{name: getattr(each, name) for name in NameOut.model_fields} for each in shown],
         "cursor": shown[-1].cursor if len(found) > size else None,
-        "uncounted": max(uncounted(member.team_id), 0),
+        "uncounted": max(uncounted(actor.team_id), 0),
     }

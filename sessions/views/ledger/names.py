@@ -23,12 +23,12 @@ LABELS = {
 @require_safe
 def names_page(request: HttpRequest, team_slug: str) -> HttpResponse:
     """List names, the last used first; filters and pages are links."""
-    member = member_in(request, team_slug, Action.READ_LEDGER)
+    actor = member_in(request, team_slug, Action.READ_LEDGER)
     search = search_of(request)
-    found = names_of(member.team, search, SHOWN + 1)
+    found = names_of(actor.team, search, SHOWN + 1)
     shown = found[:SHOWN]
     members = Membership.objects.filter(
-        team=member.team, user__username__in={person for each in shown for person in each.people}
+        team=actor.team, user__username__in={person for each in shown for person in each.people}
     )
     context = {
         "names": [(name, [LABELS[each] for each in name.findings]) for name in shown],
@@ -36,7 +36,7 @@ def names_page(request: HttpRequest, team_slug: str) -> HttpResponse:
         "search": search,
         "people": {each.user.get_username(): each for each in members.select_related("user")},
         "after": shown[-1].cursor if len(found) > SHOWN else "",
-        "uncounted": uncounted(member.team_id),
+        "uncounted": uncounted(actor.team_id),
     }
     return render(request, "ledger/names.html", context)
 
