@@ -24,8 +24,8 @@ from sessions.models import (
     Activation,
     AssumerLink,
     AwsSession,
+    GrantedRight,
     Membership,
-    Right,
     Role,
     SessionGrant,
     TeamGroup,
@@ -148,7 +148,7 @@ def _open_to_group(scene: Scene) -> None:
     leaves = scene.leaves()
     AwsSession.objects.filter(link__assumer=scene.hub).update(open_to_start=False)
     SessionGrant.objects.bulk_create(
-        [SessionGrant(session=each, right=Right.START, group=group) for each in leaves]
+        [SessionGrant(session=each, right=GrantedRight.START, group=group) for each in leaves]
     )
 
 

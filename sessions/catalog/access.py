@@ -19,8 +19,8 @@ from sessions.locks.versions import expect
 from sessions.models import (
     AssumerLink,
     AwsSession,
+    GrantedRight,
     Membership,
-    Right,
     SessionGrant,
     Team,
     TeamGroup,
@@ -43,7 +43,7 @@ def set_access(
     team, actor = lock_team_by(actor, session.team_id, Action.SHARE, session)
     expect(session.access_version, seen)
     if isinstance(actor, Actor):
-        for right in Right:
+        for right in GrantedRight:
             check_opening(session, actor, right, access.to(right))
     before = access_of(session)
     entries = write_accesses(team, [(session, access)], actor)
@@ -59,7 +59,7 @@ def write_accesses(
 
     For a caller that holds the team's row. Raises `Refused` for people and groups of another team.
     """
-    audiences = [access.to(right) for _, access in wanted for right in Right]
+    audiences = [access.to(right) for _, access in wanted for right in GrantedRight]
     if {each for audience in audiences for each in audience.teams()} - {team.pk}:
         raise Refused("", "Choose people and groups of the session's own team.")
     _require_there(
@@ -82,7 +82,7 @@ def write_accesses(
     SessionGrant.objects.bulk_create(
         grant
         for session, access in wanted
-        for right in Right
+        for right in GrantedRight
         for grant in _grants(session, right, access.to(right))
     )
     orphaned_ids = orphaned_links([team.pk], among=built_on.values("pk"))
@@ -122,7 +122,7 @@ def _require_there(members: Collection[Membership], groups: Collection[TeamGroup
             raise Refused("", f"The group “{group.name}” was deleted meanwhile.")
 
 
-def _grants(session: AwsSession, right: Right, audience: Audience) -> Iterable[SessionGrant]:
+def _grants(session: AwsSession, right: GrantedRight, audience: Audience) -> Iterable[SessionGrant]:
     if audience.everyone:
         return
     for member in audience.members:

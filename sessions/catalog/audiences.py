@@ -8,7 +8,14 @@ from uuid import UUID
 from django.db.models import Q, QuerySet
 
 from sessions.ledger.events.sessions import Opening
-from sessions.models import AwsSession, ClosedByAdmin, Membership, Right, SessionGrant, TeamGroup
+from sessions.models import (
+    AwsSession,
+    ClosedByAdmin,
+    GrantedRight,
+    Membership,
+    SessionGrant,
+    TeamGroup,
+)
 
 
 @dataclass(frozen=True)
@@ -65,30 +72,30 @@ class Access:
     start: Audience
     assume: Audience
 
-    def to(self, right: Right) -> Audience:
+    def to(self, right: GrantedRight) -> Audience:
         """Return who has that right."""
-        return self.start if right == Right.START else self.assume
+        return self.start if right == GrantedRight.START else self.assume
 
-    def narrowed(self, limits: Mapping[Right, Limit]) -> "Access":
+    def narrowed(self, limits: Mapping[GrantedRight, Limit]) -> "Access":
         """Leave out whom these limits do not let in; a right without a limit stays as it is."""
         start, assume = (
             limits[right].narrow(self.to(right)) if right in limits else self.to(right)
-            for right in (Right.START, Right.ASSUME)
+            for right in (GrantedRight.START, GrantedRight.ASSUME)
         )
         return Access(start, assume)
 
 
-def is_open(session: AwsSession, right: Right) -> bool:
+def is_open(session: AwsSession, right: GrantedRight) -> bool:
     """Check whether everyone of the team has that right."""
-    return session.open_to_start if right == Right.START else session.open_to_assume
+    return session.open_to_start if right == GrantedRight.START else session.open_to_assume
 
 
-def opened(right: Right, session: str = "") -> Q:
+def opened(right: GrantedRight, session: str = "") -> Q:
     """Match sessions that are open to everyone for that right.
 
     `session`: the way to them, with `__`.
     """
-    return Q(**{f"{session}open_to_{'start' if right == Right.START else 'assume'}": True})
+    return Q(**{f"{session}open_to_{'start' if right == GrantedRight.START else 'assume'}": True})
 
 
 def access_of(session: AwsSession) -> Access:
@@ -104,7 +111,7 @@ def accesses_of(sessions: Iterable[AwsSession]) -> dict[UUID, Access]:
     }
     grants = SessionGrant.objects.filter(session_id__any_of=found).order_by("pk")
     for grant in grants.select_related("member__user", "group"):
-        audience = found[grant.session_id].to(Right(grant.right))
+        audience = found[grant.session_id].to(GrantedRight(grant.right))
         if grant.member:
             audience.members.append(grant.member)
         if grant.group:
@@ -113,7 +120,7 @@ def accesses_of(sessions: Iterable[AwsSession]) -> dict[UUID, Access]:
 
 
 def named(
-    right: Right, sessions: QuerySet[Any, Any], kept: QuerySet[ClosedByAdmin] | None = None
+    right: GrantedRight, sessions: QuerySet[Any, Any], kept: QuerySet[ClosedByAdmin] | None = None
 ) -> tuple[QuerySet[Membership], QuerySet[TeamGroup]]:
     """Select the people and groups named for that right at one of these sessions (ids).
 
@@ -126,7 +133,7 @@ def named(
 
 
 def _by_name(
-    right: Right, sessions: QuerySet[Any, Any], kept: QuerySet[ClosedByAdmin] | None
+    right: GrantedRight, sessions: QuerySet[Any, Any], kept: QuerySet[ClosedByAdmin] | None
 ) -> tuple[Q, Q]:
     """Match the members, and the groups, that are named themselves."""
     grants = SessionGrant.objects.filter(session__in=sessions, right=right)
@@ -137,7 +144,7 @@ def _by_name(
 
 
 def limit_of(
-    right: Right, sessions: QuerySet[Any, Any], kept: QuerySet[ClosedByAdmin] | None = None
+    right: GrantedRight, sessions: QuerySet[Any, Any], kept: QuerySet[ClosedByAdmin] | None = None
 ) -> Limit:
     """Read the audiences of sessions (ids) that are not open to everyone.
 

@@ -20,7 +20,7 @@ from sessions.models import (
     AssumerLink,
     AwsSession,
     ClosedByAdmin,
-    Right,
+    GrantedRight,
     SessionGrant,
     TeamGroup,
 )
@@ -75,11 +75,11 @@ def check_role(role_arn: str, actor: Actor, session: AwsSession) -> None:
     if having.filter(pk=session.pk).exists():
         return
     granted = SessionGrant.objects.filter(
-        grants_to(actor.member), right=Right.START, session=OuterRef("pk")
+        grants_to(actor.member), right=GrantedRight.START, session=OuterRef("pk")
     )
-    if having.filter(opened(Right.START) | Exists(granted)).exists():
+    if having.filter(opened(GrantedRight.START) | Exists(granted)).exists():
         return
-    kept = _left_behind(actor.team_id, role, having).filter(right=Right.START)
+    kept = _left_behind(actor.team_id, role, having).filter(right=GrantedRight.START)
     if not having.exists() and not kept.exists():
         return
     groups = TeamGroup.members.through.objects.filter(membership=actor.member.pk).values(
@@ -90,7 +90,7 @@ def check_role(role_arn: str, actor: Actor, session: AwsSession) -> None:
     raise Refused("role_arn", f"This role is closed to you{_named(having)}. {ASK}")
 
 
-def check_opening(session: AwsSession, actor: Actor, right: Right, wanted: Audience) -> None:
+def check_opening(session: AwsSession, actor: Actor, right: GrantedRight, wanted: Audience) -> None:
     """Refuse to open a session to people to whom an admin has closed it.
 
     Or to whom an admin has closed other sessions of its role.
@@ -127,7 +127,7 @@ def _lets_in_more(wanted: Audience, now: Audience, limit: Limit) -> bool:
     return named or any(each.pk not in groups for each in wanted.groups)
 
 
-def limits_of_role(session: AwsSession) -> dict[Right, Limit]:
+def limits_of_role(session: AwsSession) -> dict[GrantedRight, Limit]:
     """Read to whom other sessions close a session's role.
 
     They have the role, or had it; a right that is open is left out.
@@ -135,8 +135,8 @@ def limits_of_role(session: AwsSession) -> dict[Right, Limit]:
     assert session.team_id is not None
     role = role_of(session)
     others = sessions_with_role(session.team_id, role).exclude(pk=session.pk)
-    limits: dict[Right, Limit] = {}
-    for right in Right:
+    limits: dict[GrantedRight, Limit] = {}
+    for right in GrantedRight:
         kept = _left_behind(session.team_id, role, others).filter(right=right)
         if not others.filter(opened(right)).exists() and (others.exists() or kept.exists()):
             limits[right] = limit_of(right, others.values("pk"), kept)
@@ -170,7 +170,7 @@ def _keep_closed(role: str, changes: Sequence[tuple[AwsSession, Access, Access]]
     team_id = changes[0][0].team_id
     assert team_id is not None
     having = sessions_with_role(team_id, role)
-    for right in Right:
+    for right in GrantedRight:
         closings = _closings(team_id, role).filter(right=right)
         left = {
             session: after.to(right)

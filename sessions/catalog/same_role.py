@@ -35,8 +35,8 @@ from sessions.models import (
     Activation,
     AssumerLink,
     AwsSession,
+    GrantedRight,
     Membership,
-    Right,
     Role,
     SessionGrant,
     forest,
@@ -56,12 +56,12 @@ class Way:
     active_people: int
 
 
-def rights_of(session: AwsSession) -> list[Right]:
+def rights_of(session: AwsSession) -> list[GrantedRight]:
     """List what a session can be open for: nobody starts a root."""
-    return list(Right) if session.is_chained else [Right.ASSUME]
+    return list(GrantedRight) if session.is_chained else [GrantedRight.ASSUME]
 
 
-def closed_rights(session: AwsSession) -> list[Right]:
+def closed_rights(session: AwsSession) -> list[GrantedRight]:
     """List the rights that are not everyone's."""
     return [right for right in rights_of(session) if not is_open(session, right)]
 
@@ -85,7 +85,7 @@ def wider_ways(session: AwsSession, most: int) -> tuple[list[Way], bool]:
     return ways, len(some) > most
 
 
-def _wider(session: AwsSession, *rights: Right) -> QuerySet[AwsSession]:
+def _wider(session: AwsSession, *rights: GrantedRight) -> QuerySet[AwsSession]:
     """Select the other ways that let in people whom the session does not.
 
     For one of these rights, or any.
@@ -100,11 +100,11 @@ def _wider(session: AwsSession, *rights: Right) -> QuerySet[AwsSession]:
             group__in=groups
         )
         more = opened(right) | Q(Exists(grants.filter(others)))
-        wider |= more & Q(kind=CHAINED) if right == Right.START else more
+        wider |= more & Q(kind=CHAINED) if right == GrantedRight.START else more
     return others_like(session).filter(wider)
 
 
-def _named(session: AwsSession, right: Right) -> tuple[list[int], list[UUID]]:
+def _named(session: AwsSession, right: GrantedRight) -> tuple[list[int], list[UUID]]:
     """Read the people and groups that are named for that right.
 
     One more query inside is one too deep for SQLite.
@@ -115,18 +115,22 @@ def _named(session: AwsSession, right: Right) -> tuple[list[int], list[UUID]]:
 
 def how_many_end(session: AwsSession) -> int:
     """Count the activations that `close_wider_ways` would end, built on these ways or below."""
-    started = Activation.objects.filter(session__in=_wider(session, Right.START).values("pk"))
-    started = started.exclude(_keeps(session, Right.START, of="session", person="user"))
-    built_on = AssumerLink.objects.filter(assumer__in=_wider(session, Right.ASSUME).values("pk"))
+    started = Activation.objects.filter(
+        session__in=_wider(session, GrantedRight.START).values("pk")
+    )
+    started = started.exclude(_keeps(session, GrantedRight.START, of="session", person="user"))
+    built_on = AssumerLink.objects.filter(
+        assumer__in=_wider(session, GrantedRight.ASSUME).values("pk")
+    )
     admins = working_members(team=session.team_id, role=Role.ADMIN).values("user")
     cut = built_on.exclude(
-        _keeps(session, Right.ASSUME, of="assumer", person="author") | Q(author__in=admins)
+        _keeps(session, GrantedRight.ASSUME, of="assumer", person="author") | Q(author__in=admins)
     )
     ends = Q(pk__in=started.values("pk")) | Q(session__in=forest.below(cut.values("pk")))
     return Activation.objects.filter(ends).count()
 
 
-def _keeps(session: AwsSession, right: Right, *, of: str, person: str) -> Q:
+def _keeps(session: AwsSession, right: GrantedRight, *, of: str, person: str) -> Q:
     """Match rows whose person keeps a right to the way `of` the row once it is closed alike."""
     people, groups = _named(session, right)
     grants = SessionGrant.objects.filter(session=OuterRef(of), right=right)
@@ -146,9 +150,9 @@ def close_like_role(session: AwsSession, actor: Actor) -> list[Entry]:
     limits, was = limits_of_role(session), access_of(session)
     access = was.narrowed(limits)
     if (
-        Right.START in limits
+        GrantedRight.START in limits
         and was.start.everyone
-        and actor.member.pk not in limits[Right.START].people
+        and actor.member.pk not in limits[GrantedRight.START].people
     ):
         access.start.members.append(actor.member)
     return [] if access == was else write_accesses(actor.team, [(session, access)], actor)
@@ -199,7 +203,9 @@ def _close_part(
     return others
 
 
-def _limits_for(session: AwsSession, limits: Mapping[Right, Limit]) -> dict[Right, Limit]:
+def _limits_for(
+    session: AwsSession, limits: Mapping[GrantedRight, Limit]
+) -> dict[GrantedRight, Limit]:
     return {right: limits[right] for right in rights_of(session) if right in limits}
 
 

@@ -8,7 +8,7 @@ from django.db.models import Exists, F, Model, OuterRef, Q, QuerySet
 from django.db.models.expressions import Combinable
 
 from sessions.ledger import Subject
-from sessions.models import Activation, Credential, Probe, Right, SessionGrant
+from sessions.models import Activation, Credential, GrantedRight, Probe, SessionGrant
 from sessions.models.forest import above
 from sessions.permissions import OPERATORS, descendants, orphaned_links, with_fresh_groups
 
@@ -104,14 +104,14 @@ def rightful(activations: QuerySet[Activation], *also: Q) -> QuerySet[Activation
     `also`: further conditions on the membership, such as the age of groups. Groups that are too old
     end nothing, but nothing is minted for them.
     """
-    granted = _granted(Right.START, session=OuterRef("session"))
+    granted = _granted(GrantedRight.START, session=OuterRef("session"))
     working = _of_working_members(activations, "session__team", *also)
     return working.filter(Q(session__open_to_start=True) | granted)
 
 
 def rightful_probes(probes: QuerySet[Probe], *also: Q) -> QuerySet[Probe]:
     """Keep the probes whose person may assume from the draft's assumer now."""
-    granted = _granted(Right.ASSUME, session=OuterRef("assumer"))
+    granted = _granted(GrantedRight.ASSUME, session=OuterRef("assumer"))
     is_admin = Q(user__memberships__role="admin")
     return _of_working_members(
         probes, "team", is_admin | Q(assumer__open_to_assume=True) | granted, *also
@@ -131,7 +131,7 @@ def _of_working_members(rows: QuerySet[Row], team: str, *also: Combinable | Q) -
     )
 
 
-def _granted(right: Right, session: OuterRef) -> Exists:
+def _granted(right: GrantedRight, session: OuterRef) -> Exists:
     person = OuterRef("user")
     grants = SessionGrant.objects.filter(session=session, right=right)
     return Exists(grants.filter(Q(member__user=person) | Q(group__members__user=person)))

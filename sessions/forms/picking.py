@@ -13,7 +13,7 @@ from django.utils.safestring import SafeString
 
 from sessions.actors import Actor
 from sessions.aws.arn import InvalidArn, RoleArn
-from sessions.models import CHAINED, AwsSession, Right, SessionGrant
+from sessions.models import CHAINED, AwsSession, GrantedRight, SessionGrant
 from sessions.models.sessions import load_chains
 from sessions.permissions import Action, PermissionChecker, grants_to
 
@@ -51,7 +51,7 @@ def assumers(actor: Actor, editing: AwsSession | None = None) -> Finder:
         found = AwsSession.objects.filter(team=actor.team)
         if not actor.is_admin:
             granted = SessionGrant.objects.filter(
-                grants_to(actor.member), right=Right.ASSUME
+                grants_to(actor.member), right=GrantedRight.ASSUME
             ).values("session")
             found = found.filter(Q(open_to_assume=True) | Q(pk__in=granted))
         return _offer(

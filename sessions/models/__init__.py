@@ -2,7 +2,7 @@
 
 from sessions.models.credentials import Activation, Credential, Ended, Probe, ProbeState
 from sessions.models.deletions import Deletion
-from sessions.models.grants import ClosedByAdmin, Right, SessionGrant
+from sessions.models.grants import ClosedByAdmin, GrantedRight, SessionGrant
 from sessions.models.ledger import Checkpoint, Event, LedgerHead
 from sessions.models.memberships import Invitation, Membership, Removal, Role, TeamGroup
 from sessions.models.monitoring import Heartbeat, MetricCounter
@@ -29,6 +29,7 @@ __all__ = [
     "Deletion",
     "Ended",
     "Event",
+    "GrantedRight",
     "Heartbeat",
     "Invitation",
     "KeyRotation",
@@ -42,7 +43,6 @@ __all__ = [
     "ProbeState",
     "Problem",
     "Removal",
-    "Right",
     "Role",
     "RootAnswer",
     "Scope",

@@ -8,7 +8,7 @@ from sessions.models.people import Team
 from sessions.models.sessions import AwsSession
 
 
-class Right(models.TextChoices):
+class GrantedRight(models.TextChoices):
     """Name what a session can be open for."""
 
     START = "start", "start it and take its credentials"
@@ -22,7 +22,7 @@ class SessionGrant(models.Model):
     """
 
     session = models.ForeignKey(AwsSession, on_delete=models.CASCADE, related_name="grants")
-    right = models.CharField(max_length=10, choices=Right.choices)
+    right = models.CharField(max_length=10, choices=GrantedRight.choices)
     member = models.ForeignKey(
         Membership, on_delete=models.CASCADE, null=True, related_name="grants"
     )
@@ -55,7 +55,7 @@ class ClosedByAdmin(models.Model):
 
     team = models.ForeignKey(Team, on_delete=models.CASCADE, related_name="+")
     role = models.CharField(max_length=128)
-    right = models.CharField(max_length=10, choices=Right.choices)
+    right = models.CharField(max_length=10, choices=GrantedRight.choices)
     session = models.ForeignKey(AwsSession, on_delete=models.SET_NULL, null=True, related_name="+")
     members = models.ManyToManyField(Membership, related_name="+")
     groups = models.ManyToManyField(TeamGroup, related_name="+")

@@ -12,8 +12,8 @@ from sessions.aws.roots import ROOT_KINDS
 from sessions.models import (
     CHAINED,
     AwsSession,
+    GrantedRight,
     Membership,
-    Right,
     Role,
     SessionGrant,
     Team,
@@ -56,11 +56,11 @@ class PermissionChecker:
             case Action.START | Action.TAKE_CREDENTIALS:
                 # A root hands nothing to people: it is there to be assumed from.
                 return session.is_chained and (
-                    session.open_to_start or self._granted(session, Right.START)
+                    session.open_to_start or self._granted(session, GrantedRight.START)
                 )
             case Action.USE_AS_ASSUMER:
                 is_open = actor.is_admin or session.open_to_assume
-                return is_open or self._granted(session, Right.ASSUME)
+                return is_open or self._granted(session, GrantedRight.ASSUME)
             case Action.EDIT | Action.DELETE | Action.SHARE:
                 return actor.is_admin or (
                     session.is_chained and session.created_by_id == actor.user_id
@@ -78,7 +78,7 @@ class PermissionChecker:
             return False
         return action in READING or (action in SCOPES and SCOPES[action] in token.scopes)
 
-    def _granted(self, session: AwsSession, right: Right) -> bool:
+    def _granted(self, session: AwsSession, right: GrantedRight) -> bool:
         if self._grants is None:
             self._grants = self._read_grants(self._among)
         if self._among is not None and session.pk not in self._among:
@@ -119,7 +119,7 @@ def _startable_below(root: AwsSession, actor: Actor) -> list[AwsSession]:
 
     Role and token are not looked at here.
     """
-    granted = SessionGrant.objects.filter(grants_to(actor.member), right=Right.START).values(
+    granted = SessionGrant.objects.filter(grants_to(actor.member), right=GrantedRight.START).values(
         "session"
     )
     startable = AwsSession.objects.filter(Q(open_to_start=True) | Q(pk__in=granted), kind=CHAINED)

@@ -11,7 +11,7 @@ from django.db.models.expressions import RawSQL
 from sessions.models import (
     AssumerLink,
     AwsSession,
-    Right,
+    GrantedRight,
     Role,
     SessionGrant,
     forest,
@@ -81,9 +81,9 @@ def is_orphaned_chain(chain: Sequence[AwsSession]) -> bool:
 
 def select_orphaned_links(team: Any) -> QuerySet[AssumerLink]:
     """Select a team's links whose author lost the right to the assumer, or whose assumer went."""
-    granted = SessionGrant.objects.filter(session=OuterRef("assumer"), right=Right.ASSUME).filter(
-        Q(member__user=OuterRef("author")) | Q(group__members__user=OuterRef("author"))
-    )
+    granted = SessionGrant.objects.filter(
+        session=OuterRef("assumer"), right=GrantedRight.ASSUME
+    ).filter(Q(member__user=OuterRef("author")) | Q(group__members__user=OuterRef("author")))
     working = working_members(team=team)
     admins, everybody = working.filter(role=Role.ADMIN).values("user"), working.values("user")
     links = AssumerLink.objects.filter(session__team=team)

@@ -15,7 +15,7 @@ from sessions.catalog.deletions import delete_session
 from sessions.catalog.same_role import close_wider_ways
 from sessions.catalog.sessions import save_session
 from sessions.exceptions import Refused
-from sessions.models import AssumerLink, ClosedByAdmin, Right, Role
+from sessions.models import AssumerLink, ClosedByAdmin, GrantedRight, Role
 from sessions.people.memberships import change_role, disable_member, enable_member, remove_member
 from tests.api.test_sessions import Api
 from tests.catalog.test_closed_roles import EVERYONE, NOBODY, draft, only, stored
@@ -236,7 +236,7 @@ def test_the_newest_closing_is_what_counts_of_sessions_that_are_gone(house, mine
     set_access(dep, Access(only(house.ada), NOBODY), Actor(house.ada))
     with pytest.raises(Refused, match="closed to you: “dep”"):
         save_session(draft(house, arn, "beas"), Actor(house.bea))
-    assert ClosedByAdmin.objects.count() == len(Right)
+    assert ClosedByAdmin.objects.count() == len(GrantedRight)
 
 
 def test_a_role_is_one_whatever_its_path_and_case(house, mine, arn, sts):
