@@ -188,7 +188,7 @@ def _group_again(group: TeamGroup) -> TeamGroup:
 
 @transaction.atomic(durable=True)
 def delete_group(group: TeamGroup, actor: AnyActor) -> None:
-    """Deletes a group, and with it what it opened to its people."""
+    """Delete a group, and with it what it opened to its people."""
     team = lock_team_for(actor, group.team_id, Action.MANAGE_PEOPLE)
     deleted = GroupDeleted(group_id=str(group.pk), name=group.name)
     people = list(group.members.values_list("user", flat=True))

@@ -83,7 +83,7 @@ def start_probe(draft: Draft, actor: Actor, session: AwsSession | None) -> Probe
 
 @dataclass(frozen=True)
 class ProbeHop:
-    """One hop of a tried chain: `state` is ok, pending, failed or waiting (for a hop above it)."""
+    """Hold one hop of a tried chain: `state` is ok, pending, failed or waiting for a hop above."""
 
     number: int
     alias: str
@@ -167,7 +167,7 @@ def _hop(
 
 
 def delete_overdue() -> int:
-    """Deletes probes past their minute and erases what only they needed. Run by the clock."""
+    """Delete probes past their minute, and what only they needed. Run by the clock."""
     overdue = Probe.objects.filter(ends_at__lte=database_now())
     deleted = 0
     for team_id in set(overdue.values_list("team_id", flat=True)):

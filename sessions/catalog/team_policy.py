@@ -66,7 +66,7 @@ class PolicyDraft:
 
     @classmethod
     def of(cls, policy: TeamPolicy) -> "PolicyDraft":
-        """The policy as it is."""
+        """Return the policy as it is."""
         return cls(
             policy.role_session_name,
             policy.names_locked,
@@ -78,7 +78,7 @@ class PolicyDraft:
         )
 
     def policy(self, team_id: Any) -> TeamPolicy:
-        """The policy that it would be, not stored. Raises `Refused`."""
+        """Return the policy as it would be, not stored. Raises `Refused`."""
         return TeamPolicy(
             team_id=team_id,
             role_session_name=_checked("role_session_name", self._template),
@@ -289,7 +289,7 @@ def _check_names(sessions: QuerySet[AwsSession], policy: TeamPolicy) -> None:
 
 
 def _plain(value: Any) -> Any:
-    """As the ledger takes it: objects with ASCII keys only, so tags are lists."""
+    """Write a policy as the ledger takes it: objects with ASCII keys only, so tags are lists."""
     if isinstance(value, Mapping):
         return [[key, list(values)] for key, values in value.items()]
     return list(value) if isinstance(value, tuple) else value

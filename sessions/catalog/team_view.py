@@ -19,7 +19,7 @@ from sessions.roots.problems import root_problems
 
 @dataclass(frozen=True)
 class Described:
-    """A session with all that a list shows of it, for one member."""
+    """Hold a session with all that a list shows of it, for one member."""
 
     session: AwsSession
     chain: list[AwsSession]
@@ -113,7 +113,7 @@ def view_of_sessions(actor: Actor, now: datetime, sessions: Sequence[AwsSession]
 
 
 def view_of_team(actor: Actor, now: datetime) -> TeamView:
-    """Loads everything a list needs in a handful of queries, however many sessions there are."""
+    """Load all that a list needs in a few queries, however many sessions there are."""
     found = (
         AwsSession.objects.filter(team=actor.team).select_related("link").defer("sealed_secrets")
     )

@@ -41,13 +41,13 @@ MOVING = Problem(
 
 @dataclass
 class NotReady(Exception):
-    """There is nothing to hand out now; `state` says why."""
+    """Report that there is nothing to deliver now; `state` says why."""
 
     state: State
 
 
 class Moving(NotReady):
-    """The chain asks for something else by now than what the member's activation points at."""
+    """Report that the chain asks for other credentials by now than the activation points at."""
 
 
 @dataclass

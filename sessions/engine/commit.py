@@ -108,7 +108,7 @@ def _append_entries(
 
 
 def _taken_away(fingerprints: Collection[str]) -> set[str]:
-    """Those that somebody takes away, unlike those that are only a hop on the way."""
+    """Return the credentials that somebody needs directly, not only as a hop on the way."""
     if not fingerprints:
         return set()
     return {

@@ -49,7 +49,7 @@ ENDS = {Step.DONE, Step.WITHDRAW}
 
 
 class LostHold(Exception):
-    """Another worker has the rotation by now, or the root is gone."""
+    """Report that another worker has the rotation by now, or that the root is gone."""
 
 
 def work_due() -> int:

@@ -31,7 +31,7 @@ from sessions.secret import Secret
 
 
 def run_root_probe(probe_id: str) -> None:
-    """In a worker: opens the draft's secrets, asks AWS who they are, forgets them."""
+    """Open a draft's secrets, ask AWS whose they are, and forget them (in a worker)."""
     probe = (
         Probe.objects.select_related("session", "user")
         .filter(pk=probe_id, state=ProbeState.PENDING)

@@ -89,7 +89,7 @@ class AwsNameForm(VersionedForm):
 
 
 class PeopleField(forms.ModelMultipleChoiceField):  # type: ignore[type-arg]  # not generic at run time
-    """Members of a team, each by user name and role."""
+    """List the members of a team, each by user name and role."""
 
     def clean(self, value: Any) -> Any:
         # A number that no column holds is an error of the database's and not of the field's.

@@ -28,7 +28,7 @@ STEP = " › "
 
 @dataclass(frozen=True)
 class Offer:
-    """The sessions that are offered, each with its label; `more`: the search finds others."""
+    """Hold the offered sessions, each with its label; `more`: the search finds others."""
 
     choices: list[tuple[str, str]]
     more: bool
@@ -148,7 +148,7 @@ def _labelled(
 
 
 class SessionPicker(forms.Select):
-    """A choice of the sessions that are offered, with a search beside it once there are more.
+    """Choose among the offered sessions, with a search beside them once there are more.
 
     `url` answers the search while somebody types. Without scripts it is sent with the form, which
     is then shown again: see `is_searching`.
@@ -217,7 +217,7 @@ def is_searching(form: forms.Form) -> bool:
 
 
 def _id(value: Any) -> str:
-    """The id as text, of a session or as it was typed; empty for what is none."""
+    """Return an id as text, of a session or as typed; empty for what is none."""
     try:
         return str(AwsSession._meta.pk.to_python(getattr(value, "pk", value)) or "")
     except forms.ValidationError:

@@ -1,4 +1,4 @@
-"""The forms of every kind of session; the pages and the API go through the same ones.
+"""Define the forms of every kind of session, for the pages and the API.
 
 What was pasted around a text goes (`fields.TypedField`); a tab, a line break or another unseen
 character inside is named.
@@ -98,7 +98,7 @@ class SessionForm(VersionedForm):
         raise NotImplementedError
 
     def save(self) -> AwsSession | None:
-        """Saves the draft; None, with the reason on its field, if the rules refuse it.
+        """Save the draft; None, with the reason on its field, if the rules refuse it.
 
         Raises `Changed` if the session is not what `seen` says.
         """
@@ -111,7 +111,7 @@ class SessionForm(VersionedForm):
             return None
 
     def save_seen(self, seen: int | None) -> AwsSession | None:
-        """Saves the draft as one that was made from that version."""
+        """Save the draft as one that was made from that version."""
         self.seen = seen
         return self.save()
 
@@ -156,12 +156,12 @@ class ChainedSessionForm(SessionForm):
 
     @property
     def plain_fields(self) -> list[forms.BoundField]:
-        """The six that every chained session has."""
+        """Return the six fields that every chained session has."""
         return [field for field in self.visible_fields() if field.name not in self.advanced_names]
 
     @property
     def advanced(self) -> list[forms.BoundField]:
-        """The others; of tags only where the team allows some."""
+        """Return the other fields; tags only where the team allows some."""
         names_shown = set(self.advanced_names)
         if not self.policy.allowed_tags and not self["tags"].value():
             names_shown -= {"tags", "transitive_tag_keys"}

@@ -1,4 +1,4 @@
-"""The form of a team's policy; the page and the API go through the same one."""
+"""Define the form of a team's policy, for the page and the API."""
 
 from collections.abc import Mapping
 from typing import Any

@@ -1,4 +1,4 @@
-"""Ways into a team: made by an admin, good once, for a while."""
+"""Invite people into a team: an admin's invitation is good once, for a while."""
 
 import hashlib
 import secrets
@@ -29,7 +29,7 @@ GONE = "This invitation was used, withdrawn or has expired. Ask for a new one."
 
 
 def digest_of(code: Secret) -> str:
-    """The code has 256 random bits: a plain SHA-256 is enough."""
+    """Hash a code; of 256 random bits a plain SHA-256 is enough."""
     return hashlib.sha256(code.reveal().encode()).hexdigest()
 
 
@@ -87,7 +87,7 @@ def open_invitation(invitation_id: str) -> Invitation | None:
 
 @transaction.atomic
 def accept_invitation(invitation: Invitation, user: User) -> Membership:
-    """Makes a person a member by an invitation, which is used up by it. Raises `Refused`."""
+    """Make a person a member by an invitation, which is used up by it. Raises `Refused`."""
     lock_team(invitation.team_id)
     if not User.objects.filter(pk=user.pk, is_active=True).exists():
         raise Refused("", "Your account is disabled.")
@@ -112,7 +112,7 @@ def accept_invitation(invitation: Invitation, user: User) -> Membership:
 
 @transaction.atomic(durable=True)
 def revoke_invitation(invitation: Invitation, actor: AnyActor) -> bool:
-    """Withdraws an invitation. False if it had ended before."""
+    """Withdraw an invitation. False if it had ended before."""
     lock_team_for(actor, invitation.team_id, Action.MANAGE_PEOPLE)
     if not Invitation.objects.filter(pk=invitation.pk, ended_at=None).update(
         ended_at=database_now()

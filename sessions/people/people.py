@@ -1,4 +1,4 @@
-"""Teams, the people in them, and their names in CloudTrail."""
+"""Create teams and people, and choose their names in CloudTrail."""
 
 from collections.abc import Iterator
 from datetime import datetime
@@ -43,7 +43,7 @@ def _proposals(wanted: str) -> Iterator[str]:
 
 
 def propose_aws_name(username: str, email: str = "") -> str:
-    """A legal handle from the user name, or from what stands before the @ of the e-mail address."""
+    """Make a legal handle of the user name, or of what stands before the @ of the email address."""
     return aws_name_from((username or email).partition("@")[0] or username)
 
 
@@ -200,7 +200,7 @@ def register_person(user: User) -> User:
 
 
 def create_person(username: str, password: Secret | None, email: str = "") -> User:
-    """A new person. Without a password they come in by the identity provider or by a reset mail."""
+    """Create a person, who without a password logs in by identity provider or a reset mail."""
     user = User(
         username=User.normalize_username(username), email=User.objects.normalize_email(email)
     )

@@ -73,7 +73,7 @@ def create_token(
 
 @transaction.atomic(durable=True)
 def revoke_token(token: Token, actor: AnyActor) -> bool:
-    """Ends a token for good. False if it was revoked before."""
+    """Revoke a token. False if it was revoked before."""
     is_own = isinstance(actor, Actor) and actor.user_id == token.user_id
     lock_team_for(actor, token.team_id, Action.HOLD_TOKENS if is_own else Action.MANAGE_PEOPLE)
     if not Token.objects.filter(pk=token.pk, revoked_at=None).update(revoked_at=database_now()):

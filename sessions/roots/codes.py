@@ -1,4 +1,4 @@
-"""A code that a root waits for: given once by whoever may, it serves every chain under that root.
+"""Keep a code that a root waits for: submitted once, it serves every chain under that root.
 
 It is sealed to the workers, and the worker that takes it removes it before it asks AWS. Where AWS
 gives no answer, the code is put back for as long as it can serve: AWS takes it once, and whether it
@@ -123,5 +123,5 @@ def restore_codes(row: Credential, given: Sequence[TypedCode]) -> bool:
 
 
 def delete_old() -> int:
-    """Removes codes that no worker has taken in time. Run by the clock."""
+    """Delete codes that no worker has consumed in time. Run by the clock."""
     return RootAnswer.objects.filter(given_at__lte=database_now() - CODE_LIFE).delete()[0]

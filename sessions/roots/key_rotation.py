@@ -27,7 +27,7 @@ def can_be_rotated(root: AwsSession) -> bool:
 
 
 def rotation_of(root: AwsSession) -> KeyRotation | None:
-    """The one that is under way, else the last that was."""
+    """Return the key rotation that is under way, else the last one."""
     return root.key_rotations.order_by("-asked_at").first()
 
 

@@ -1,4 +1,4 @@
-"""The page of a team's policy: admins change it, auditors read it."""
+"""Show a team's policy, which admins change and auditors read."""
 
 from typing import Any
 from uuid import UUID
@@ -79,14 +79,14 @@ def team_policy(request: HttpRequest, team_slug: str) -> HttpResponse:
 @login_required
 @require_safe
 def policy_progress(request: HttpRequest, team_slug: str) -> HttpResponse:
-    """The live part of the policy's page: how far active sessions have followed the last change."""
+    """Show how far active sessions have followed the last change, as the page's live part."""
     actor = member_in(request, team_slug)
     require(actor, Action.READ_POLICY)
     return render(request, "policy/_moving.html", {"moving": progress(actor.team_id)})
 
 
 def _unnamed(actor: Actor, policy: TeamPolicy) -> dict[str, Any]:
-    """The first of the sessions whose names identify nobody, and whether there are more."""
+    """Return the first sessions with shared names, and whether there are more."""
     some = list(may_be_unnamed(actor.team, policy)[: UNNAMED_SHOWN + 1])
     chains = load_chains(some[:UNNAMED_SHOWN], broken=True).values()
     return {
@@ -98,7 +98,7 @@ def _unnamed(actor: Actor, policy: TeamPolicy) -> dict[str, Any]:
 @login_required
 @require_POST
 def preview_policy(request: HttpRequest, team_slug: str) -> HttpResponse:
-    """One chain and one person under the policy as it is typed; nothing is stored."""
+    """Preview a chain and a person under the policy as typed; nothing is stored."""
     actor = member_in(request, team_slug)
     require(actor, Action.READ_POLICY)
     request_limits.count(request_limits.PREVIEW, actor.user_id)
@@ -114,7 +114,7 @@ def preview_policy(request: HttpRequest, team_slug: str) -> HttpResponse:
 
 
 def _typed_policy(request: HttpRequest, actor: Actor, stored: TeamPolicy) -> TeamPolicy | None:
-    """The policy that the form would save; None while something in it is not right."""
+    """Return the policy that the form would save; None while something in it is invalid."""
     form = TeamPolicyForm(request.POST, actor=actor, policy=stored)
     if not form.is_valid():
         return None

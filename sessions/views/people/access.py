@@ -91,7 +91,7 @@ def _close_others(request: HttpRequest, session: AwsSession, actor: Actor) -> Ht
 @recently_logged_in
 @require_http_methods(["GET", "HEAD", "POST"])
 def edit_group(request: HttpRequest, team_slug: str, group_id: UUID | None = None) -> HttpResponse:
-    """A new group, or one that is there."""
+    """Create a group, or edit one."""
     actor = member_in(request, team_slug, Action.MANAGE_PEOPLE)
     group = get_object_or_404(TeamGroup, pk=group_id, team=actor.team) if group_id else None
     initial = _group_values(group) if group else None

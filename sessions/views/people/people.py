@@ -80,7 +80,7 @@ def people(request: HttpRequest, team_slug: str) -> HttpResponse:
 @recently_logged_in
 @require_http_methods(["GET", "HEAD", "POST"])
 def invite_person(request: HttpRequest, team_slug: str) -> HttpResponse:
-    """Makes an invitation and shows its link, this once."""
+    """Create an invitation and show its link, this once."""
     actor = member_in(request, team_slug, Action.MANAGE_PEOPLE)
     form = InviteForm(request.POST if request.method == "POST" else None)
     if request.method == "POST" and form.is_valid():
@@ -112,7 +112,7 @@ def withdraw_invitation(request: HttpRequest, team_slug: str, invitation_id: Any
 def _person(
     request: HttpRequest, team_slug: str, person_id: int, action: Action
 ) -> tuple[Actor, Membership]:
-    """The caller and the member of their team whom it is about."""
+    """Return the caller and the member of their team whom the request is about."""
     actor = member_in(request, team_slug, action)
     return actor, get_object_or_404(
         people_of(actor.team).select_related("team"), user__id=person_id
@@ -122,7 +122,7 @@ def _person(
 @login_required
 @require_safe
 def person_page(request: HttpRequest, team_slug: str, person_id: int) -> HttpResponse:
-    """A member; or one who was removed, as long as the ledger knows what they took with them."""
+    """Show a member, or one who was removed while the ledger knows what they took with them."""
     actor = member_in(request, team_slug, Action.SEE_PEOPLE)
     person = people_of(actor.team).filter(user__id=person_id).first()
     username = (
@@ -176,7 +176,7 @@ def _opened(form: Form, person: Membership) -> Form:
 
 
 def _active(team: Team, person_id: int) -> dict[str, Any]:
-    """The first of what a person has started, and how much more there is."""
+    """Return the first sessions that a person has started, and how many more there are."""
     started = Activation.objects.filter(user=person_id, session__team=team).order_by("pk")
     count = started.count()
     shown = started.select_related("session")[:SHOWN]
@@ -190,7 +190,7 @@ def _change(
     act: Callable[[Actor, Membership], object],
     done: str,
 ) -> HttpResponse:
-    """Does it to that person and goes back to their page; a refusal is said there."""
+    """Do something to a person and go back to their page, which shows a refusal."""
     actor, person = _person(request, team_slug, person_id, Action.MANAGE_PEOPLE)
     try:
         act(actor, person)

@@ -1,4 +1,4 @@
-"""One's own tokens; for admins, others' as well: to see and to revoke, never to make."""
+"""Show and revoke a person's tokens; admins also others', without creating any."""
 
 from uuid import UUID
 
@@ -33,7 +33,7 @@ def _tokens_for(actor: Actor) -> QuerySet[Token]:
 @recently_logged_in
 @require_http_methods(["GET", "HEAD", "POST"])
 def tokens(request: HttpRequest, team_slug: str) -> HttpResponse:
-    """The list, and a form for a new one, whose text is shown on the answer and nowhere else."""
+    """List tokens, with a form for a new one, whose text is shown in the answer alone."""
     actor = member_in(request, team_slug, Action.HOLD_TOKENS)
     form = TokenForm(request.POST if request.method == "POST" else None, actor=actor)
     made = None

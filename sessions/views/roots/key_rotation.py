@@ -88,7 +88,7 @@ def _taken(step: str) -> int:
 @recently_logged_in
 @require_POST
 def rotate_key_now(request: HttpRequest, session_id: UUID) -> HttpResponse:
-    """Begins a rotation, or goes on with the one that stands still."""
+    """Begin a key rotation, or continue the one that stopped."""
     root, actor = _root_for(request, session_id)
     request_limits.count(request_limits.KEY, actor.user_id, root.pk)
     rotation = rotation_of(root)
@@ -106,7 +106,7 @@ def rotate_key_now(request: HttpRequest, session_id: UUID) -> HttpResponse:
 @recently_logged_in
 @require_POST
 def withdraw_key_rotation(request: HttpRequest, session_id: UUID) -> HttpResponse:
-    """Gives up before the switch: the new key is deleted and the root keeps the old one."""
+    """Cancel before the switch: the new key is deleted and the root keeps the old one."""
     root, actor = _root_for(request, session_id)
     rotation = rotation_of(root)
     if rotation is None:

@@ -31,7 +31,7 @@ POLL_SECONDS = 2
 
 
 def root_for(request: HttpRequest, session_id: UUID) -> tuple[AwsSession, Actor]:
-    """The root of a session's chain, for somebody who may give what it waits for."""
+    """Return the root of a session's chain, for a person who may answer it."""
     session, actor = session_for(request, session_id)
     if not may_answer(actor, session):
         raise PermissionDenied
@@ -42,7 +42,7 @@ def root_for(request: HttpRequest, session_id: UUID) -> tuple[AwsSession, Actor]
 @sensitive_post_parameters()
 @require_POST
 def give_code(request: HttpRequest, session_id: UUID) -> HttpResponse:
-    """Takes down a code for the root of that session's chain; a worker uses it at once."""
+    """Submit a code for the root of a session's chain; a worker uses it at once."""
     root, actor = root_for(request, session_id)
     request_limits.count(request_limits.CODE, actor.user_id, root.pk)
     try:
@@ -89,7 +89,7 @@ def approval_page(request: HttpRequest, session_id: UUID) -> HttpResponse:
 @login_required
 @require_POST
 def forget_approval(request: HttpRequest, session_id: UUID) -> HttpResponse:
-    """Forgets what the member has approved for that root, and for those that share it."""
+    """Forget what the member has approved for a root, and for those that share it."""
     root, actor = root_for(request, session_id)
     if not approvals.asks_for_approval(root):
         raise Http404

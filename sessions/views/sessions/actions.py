@@ -71,7 +71,7 @@ def rotate_session_now(request: HttpRequest, session_id: UUID) -> HttpResponse:
 @login_required
 @require_POST
 def dismiss_notice_now(request: HttpRequest, session_id: UUID) -> HttpResponse:
-    """Forgets the member's notice that an edit has ended what they had started."""
+    """Dismiss the member's notice that an edit has ended their session."""
     session, actor = session_for(request, session_id, Action.DISMISS)
     dismiss_notice(session, actor)
     return _done(request, session)
@@ -92,7 +92,7 @@ def _text_for(
 @login_required
 @require_POST
 def reveal_snippet(request: HttpRequest, session_id: UUID, format: str) -> HttpResponse:
-    """Shows one snippet, on a click."""
+    """Show one snippet, on a click."""
     request_limits.count(request_limits.FETCH, request.user.pk)
     session, actor = session_for(request, session_id, Action.TAKE_CREDENTIALS)
     chosen = _format(format)

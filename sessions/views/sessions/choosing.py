@@ -1,4 +1,4 @@
-"""The live search of every choice of a session."""
+"""Serve the live search in choices of a session."""
 
 from collections.abc import Callable
 from uuid import UUID

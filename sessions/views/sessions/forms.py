@@ -197,7 +197,7 @@ def _stored_again(session: AwsSession) -> Stored:
 @login_required
 @require_http_methods(["GET", "HEAD", "POST"])
 def delete_session_page(request: HttpRequest, session_id: UUID) -> HttpResponse:
-    """Lists what goes with it, at all levels; then, on POST, deletes it all in one step."""
+    """List what a deletion takes along, at all levels; on POST, delete it all in one step."""
     session, actor = session_for(request, session_id, Action.DELETE)
     if not session.is_chained and (first := confirm_first(request)):
         return first
@@ -283,7 +283,7 @@ def test_session(request: HttpRequest, team_slug: str, kind: str) -> HttpRespons
 @login_required
 @require_safe
 def probe_page(request: HttpRequest, probe_id: UUID) -> HttpResponse:
-    """The state of one's own probe."""
+    """Show the state of a person's own probe."""
     assert isinstance(request.user, User)
     probe = (
         Probe.objects.filter(pk=probe_id, user=request.user)

@@ -1,4 +1,4 @@
-"""The session list and the session page, and the live parts that ask again for themselves."""
+"""Show the session list and the session page, with their live parts."""
 
 import hashlib
 from itertools import islice
@@ -55,7 +55,7 @@ SHOWN_APART = {
 @login_required
 @require_safe
 def home(request: HttpRequest) -> HttpResponse:
-    """To the first of the person's teams; a page that says so if there is none."""
+    """Redirect to the first of the person's teams; a page says so if there is none."""
     assert isinstance(request.user, User)
     member = memberships_of(request.user).first()
     if member is None:
@@ -108,12 +108,12 @@ def _digest(*shown: Any) -> str:
 
 
 def _counts_as(row: Row, status: str) -> bool:
-    """A root has no status of its own: it is in no status's count."""
+    """Tell whether a row has that status; a root has none of its own."""
     return row.is_chained and row.status == status
 
 
 def _matches(row: Row, q: str) -> bool:
-    """Every word of the search is somewhere in what the row shows."""
+    """Tell whether every word of the search is somewhere in what the row shows."""
     text = " ".join(
         [
             row.alias,
@@ -139,13 +139,13 @@ def session_page(request: HttpRequest, session_id: UUID) -> HttpResponse:
 @login_required
 @require_safe
 def session_state(request: HttpRequest, session_id: UUID) -> HttpResponse:
-    """The live part of the session page."""
+    """Show the live part of the session page."""
     session, actor = session_for(request, session_id)
     return render(request, "sessions/_live.html", session_context(session, actor))
 
 
 def session_context(session: AwsSession, actor: Actor) -> dict[str, Any]:
-    """Everything the session page shows. No secret is opened for it."""
+    """Return all that the session page shows; no secret is opened for it."""
     view = view_of_sessions(actor, database_now(), [session])
     session = view.sessions[session.pk]
     row = row_of(view.describe(session), view)
@@ -181,7 +181,7 @@ def session_context(session: AwsSession, actor: Actor) -> dict[str, Any]:
 
 
 def _used_by(session: AwsSession) -> dict[str, Any]:
-    """The first of the sessions that are assumed from this one, and how many more there are."""
+    """Return the first sessions that are assumed from this one, and how many more there are."""
     links = AssumerLink.objects.filter(assumer=session)
     # In the order of the index, not of the aliases: a root may have all sessions of the team to
     # sort.
@@ -193,7 +193,7 @@ def _used_by(session: AwsSession) -> dict[str, Any]:
 
 
 def _hops(view: TeamView, session: AwsSession, member: Membership) -> list[dict[str, Any]]:
-    """The chain hop by hop, each with the state of its own credential."""
+    """Return the chain hop by hop, each with the state of its own credential."""
     chain = view.chain_of(session)
     if not session.is_chained or chain[0].is_chained:
         return []

@@ -110,7 +110,7 @@ def _typed_chain(typed: Mapping[str, Any], actor: Actor) -> list[AwsSession]:
 @login_required
 @require_safe
 def session_names(request: HttpRequest, session_id: UUID) -> HttpResponse:
-    """The hops of a stored session for the person asked for by `?as=`."""
+    """Show the hops of a stored session for the person named by `?as=`."""
     session, actor = session_for(request, session_id)
     person = chosen_person(request, actor)
     view = view_of_sessions(actor, database_now(), [session])
@@ -125,7 +125,7 @@ def session_names(request: HttpRequest, session_id: UUID) -> HttpResponse:
 @login_required
 @require_POST
 def new_external_id_field(request: HttpRequest, team_slug: str) -> HttpResponse:
-    """The form's field with a new random external ID in it."""
+    """Show the form's field with a new random external ID in it."""
     actor = member_in(request, team_slug)
     require(actor, Action.CREATE_CHAINED)
     form = form_for(

@@ -22,7 +22,7 @@ def icon_of(kind: str) -> str:
 
 @dataclass(frozen=True)
 class Row:
-    """One line of the list; the session page shows the same at its top."""
+    """Hold one line of the list, which the session page shows at its top as well."""
 
     id: str
     alias: str
@@ -107,7 +107,7 @@ def _step(session: AwsSession, *, is_current: bool) -> dict[str, Any]:
 
 
 def rows_of(view: TeamView, sessions: Iterable[AwsSession] | None = None) -> list[Row]:
-    """Rows by alias: a list that reorders itself while it is being read is no help."""
+    """Return rows by alias, so that the list does not reorder itself while it is read."""
     chosen = view.sessions.values() if sessions is None else sessions
     return sorted(
         (row_of(each, view) for each in view.describe_all(chosen)),
