@@ -71,7 +71,11 @@ def test_an_admin_sets_the_hours_of_what_is_started_from_now_on(house):
     answer = house.browser(house.ada).post(policy_url(house), policy_fields(activation_hours="3"))
     assert answer.status_code == 302
     data = house.events(PolicyChanged)[-1].data
-    assert data == {"before": {"activation_hours": 12}, "after": {"activation_hours": 3}}
+    assert data == {
+        "before": {"activation_hours": 12},
+        "after": {"activation_hours": 3},
+        "origin": {"address": "127.0.0.1"},
+    }
     assert house.state(earlier).ends_at == before
     started = house.start(later)
     assert started.ends_at - started.started_at == timedelta(hours=3)
