@@ -11,7 +11,6 @@ from sessions import ledger
 from sessions.activations.start_stop import start_sessions
 from sessions.actors import Actor, NamedActor
 from sessions.aws.credentials import AwsCredentials
-from sessions.catalog.sessions import Draft, save_session
 from sessions.chains.identity import identity_of
 from sessions.chains.requests import PlannedHop, plan
 from sessions.credentials.payloads import seal_credentials
@@ -19,9 +18,7 @@ from sessions.db.clock import database_now
 from sessions.ledger import Entry
 from sessions.ledger.events.sessions import SessionStarted
 from sessions.models import (
-    CHAINED,
     Activation,
-    AssumerLink,
     AwsSession,
     Credential,
     Membership,
@@ -31,10 +28,8 @@ from sessions.models import (
 from sessions.people.people import add_member, create_person, create_team
 from sessions.secret import Secret
 from sessions.tasks import rotate_due, wake_for_start
+from tests.harness.seeding import ROWS_AT_ONCE, Link, chained_in_bulk, iam_user
 from tests.harness.waiting import wait_until
-
-REGION = "eu-west-1"
-ROWS_AT_ONCE = 2000
 
 
 @dataclass
@@ -63,55 +58,27 @@ def build(leaves: int, per_middle: int, slug: str = "bench") -> SeededTeam:
     team = create_team(slug, slug.title(), actor=NamedActor("bench"))
     user = create_person(f"{slug}-ada", Secret("correct horse battery staple"))
     member = add_member(team, user, Role.ADMIN, actor=NamedActor("bench"))
-    root = save_session(
-        Draft(
-            kind="iam-user",
-            alias="root",
-            profile="root",
-            region=REGION,
-            settings={"access_key_id": "AKIAIOSFODNN7EXAMPLE"},
-            secrets={"secret_access_key": Secret("wJalrXUtnFEMI/K7MDENG/bPxRfiCYEXAMPLEKEY")},
+    root = iam_user(member, "root")
+    middles = chained_in_bulk(
+        member,
+        (
+            _link("middle", number, 200_000_000_000 + number, root)
+            for number in range(-(-leaves // per_middle))
         ),
-        Actor(member),
     )
-    middles = _chained(member, [root] * -(-leaves // per_middle), "middle")
-    below = [middles[number // per_middle] for number in range(leaves)]
-    return SeededTeam(member, root, middles, _chained(member, below, "leaf"))
+    below = chained_in_bulk(
+        member,
+        (
+            _link("leaf", number, 300_000_000_000 + number // 10, middles[number // per_middle])
+            for number in range(leaves)
+        ),
+    )
+    return SeededTeam(member, root, middles, below)
 
 
-def _chained(member: Membership, assumers: Sequence[AwsSession], prefix: str) -> list[AwsSession]:
-    sessions = [
-        AwsSession(
-            team=member.team,
-            kind=CHAINED,
-            alias=f"{prefix} {number}",
-            profile=f"{prefix}-{number}",
-            region=REGION,
-            created_by=member.user,
-        )
-        for number in range(len(assumers))
-    ]
-    accounts = [
-        200_000_000_000 + number if prefix == "middle" else 300_000_000_000 + number // 10
-        for number in range(len(assumers))
-    ]
-    links = [
-        AssumerLink(
-            session=session,
-            assumer=assumer,
-            role_arn=f"arn:aws:iam::{account}:role/{prefix.title()}{number}",
-            role_session_name="{username}",
-            author=member.user,
-        )
-        for number, (session, assumer, account) in enumerate(
-            zip(sessions, assumers, accounts, strict=True)
-        )
-    ]
-    AwsSession.objects.bulk_create(sessions, batch_size=ROWS_AT_ONCE)
-    AssumerLink.objects.bulk_create(links, batch_size=ROWS_AT_ONCE)
-    for session, link in zip(sessions, links, strict=True):
-        session.link = link
-    return sessions
+def _link(prefix: str, number: int, account: int, assumer: AwsSession) -> Link:
+    role_arn = f"arn:aws:iam::{account}:role/{prefix.title()}{number}"
+    return Link(f"{prefix} {number}", f"{prefix}-{number}", role_arn, assumer)
 
 
 def start_all(seeded: SeededTeam, due_at: datetime | None = None) -> None:

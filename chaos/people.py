@@ -13,8 +13,6 @@ from typing import TYPE_CHECKING, Any
 
 import django
 
-from sessions.actors import Actor, NamedActor
-from sessions.aws.hop_settings import HopSettings
 from tests.harness.waiting import wait_for
 
 if TYPE_CHECKING:
@@ -23,6 +21,7 @@ if TYPE_CHECKING:
 
 def main() -> None:
     django.setup()
+    from sessions.actors import NamedActor
     from sessions.models import Membership
     from sessions.people.memberships import remove_member
 
@@ -40,6 +39,7 @@ def main() -> None:
 
 def _people(slug: str, count: int) -> dict[str, Any]:
     from sessions.activations.start_stop import start_session
+    from sessions.actors import Actor, NamedActor
     from sessions.models import Role, Team
     from sessions.people.people import add_member, create_person
     from sessions.people.tokens import create_token
@@ -64,10 +64,10 @@ def _people(slug: str, count: int) -> dict[str, Any]:
 
 def _team(slug: str) -> tuple[Any, "AwsSession"]:
     """The team of that name, made if need be, and its one session."""
-    from sessions.catalog.sessions import Draft, save_session
+    from sessions.actors import NamedActor
     from sessions.models import CHAINED, AwsSession, Role, Team
     from sessions.people.people import add_member, create_person, create_team
-    from sessions.secret import Secret
+    from tests.harness.seeding import Link, chained, iam_user
 
     found = AwsSession.objects.filter(team__slug=slug, kind=CHAINED).select_related("team").first()
     if found is not None:
@@ -75,31 +75,10 @@ def _team(slug: str) -> tuple[Any, "AwsSession"]:
     team = create_team(slug, slug, actor=NamedActor("chaos"))
     Team.objects.filter(pk=team.pk).update(activation_hours=160)
     admin = add_member(team, create_person(f"{slug}-admin", None), Role.ADMIN, NamedActor("chaos"))
-    root = save_session(
-        Draft(
-            kind="iam-user",
-            alias="Key",
-            profile="key",
-            region="eu-west-1",
-            settings={"access_key_id": "AKIAIOSFODNN7EXAMPLE"},
-            secrets={"secret_access_key": Secret("wJalrXUtnFEMI/K7MDENG/bPxRfiCYEXAMPLEKEY")},
-        ),
-        Actor(admin),
+    shared = Link(
+        "Shared", "shared", "arn:aws:iam::200000000099:role/Shared", iam_user(admin, "Key")
     )
-    session = save_session(
-        Draft(
-            kind=CHAINED,
-            alias="Shared",
-            profile="shared",
-            region="eu-west-1",
-            assumer=root,
-            hop=HopSettings(
-                role_arn="arn:aws:iam::200000000099:role/Shared",
-                role_session_name="everybody-of-chaos",
-            ),
-        ),
-        Actor(admin),
-    )
+    session = chained(admin, shared, name="everybody-of-chaos")
     return Team.objects.get(pk=team.pk), session
 
 

@@ -16,10 +16,11 @@ from sessions.catalog.sessions import Draft, save_session
 from sessions.catalog.team_view import view_of_team
 from sessions.db.clock import database_now
 from sessions.engine import call_pool, rotation
-from sessions.models import CHAINED, AssumerLink, AwsSession, Event, Role
+from sessions.models import CHAINED, AwsSession, Event, Role
 from sessions.people.people import add_member, create_person, create_team
 from sessions.people.tokens import create_token
 from sessions.secret import Secret
+from tests.harness.seeding import Link, chained_in_bulk
 from tests.prepared import prepared
 
 PASSWORD = "correct horse battery staple"
@@ -183,27 +184,13 @@ def crowd(house, number, *, assumer=None, prefix="Crowd") -> list[AwsSession]:
 
     A large team has as many; this takes no time.
     """
-    assumer = assumer or house.root
-    sessions = [
-        AwsSession(
-            team=house.team,
-            kind=CHAINED,
-            alias=f"{prefix} {at:04}",
-            profile=f"{prefix.lower()}-{at}",
-            region="eu-west-1",
-            created_by=house.ada.user,
+    links = (
+        Link(
+            f"{prefix} {at:04}",
+            f"{prefix.lower()}-{at}",
+            house.role_arn(f"{prefix}{at}"),
+            assumer or house.root,
         )
         for at in range(number)
-    ]
-    AwsSession.objects.bulk_create(sessions)
-    AssumerLink.objects.bulk_create(
-        AssumerLink(
-            session=session,
-            assumer=assumer,
-            role_arn=house.role_arn(f"{prefix}{at}"),
-            role_session_name="{username}",
-            author=house.ada.user,
-        )
-        for at, session in enumerate(sessions)
     )
-    return sessions
+    return chained_in_bulk(house.ada, links)
