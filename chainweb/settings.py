@@ -183,6 +183,9 @@ else:
     limits.disable_jit(DATABASES["default"])
     limits.limit_idle_transactions(DATABASES["default"], idle_seconds=IDLE_IN_TRANSACTION_SECONDS)
 
+# Read by `migrate`: the role that web and workers connect as, where that is not the tables' owner.
+CHAINWEB_DATABASE_APP_ROLE = env.str("CHAINWEB_DATABASE_APP_ROLE", default="")
+
 DEFAULT_AUTO_FIELD = "django.db.models.BigAutoField"
 # Holds the limits on log-in. In the database: the same for all web processes, and there when the
 # broker is not.

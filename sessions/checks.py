@@ -5,7 +5,9 @@ from typing import Any
 from django.conf import settings
 from django.core.checks import CheckMessage, Critical, Warning, register
 from django.core.exceptions import ImproperlyConfigured
+from django.db import connection
 
+from sessions.db import grants
 from sessions.sealing import SealingError, parse_keys
 
 # The tag by which `up` asks for these alone: at every start, and without loading the whole URLconf
@@ -94,6 +96,22 @@ def ledger_is_signed(**kwargs: Any) -> list[CheckMessage]:
             )
         ]
     return []
+
+
+@register(deploy=True)
+def written_events_stay(**kwargs: Any) -> list[CheckMessage]:
+    """Warn where the role of PostgreSQL that this process connects as may change written events."""
+    if not (powers := grants.excess(connection)):
+        return []
+    return [
+        Warning(
+            f"The database's role {connection.settings_dict['USER']} {', '.join(powers)}: with its"
+            " password the ledger can be rewritten.",
+            hint="Let web and workers connect as a role that `migrate` has granted only what they"
+            " need: CHAINWEB_DATABASE_APP_ROLE, see docs/operations.md.",
+            id="chains.W014",
+        )
+    ]
 
 
 def is_too_wide(host: str) -> bool:

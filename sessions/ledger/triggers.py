@@ -6,9 +6,12 @@ Put back after every migrate, because a SQLite migration that remakes a table dr
 from typing import Any
 
 from django.apps import AppConfig
+from django.conf import settings
 from django.core.management import call_command
 from django.db import connections
 from django.db.backends.base.base import BaseDatabaseWrapper
+
+from sessions.db import grants
 
 SQLITE_INSTALL = [
     *(
@@ -83,3 +86,4 @@ def install_after_migrate(sender: AppConfig, using: str, **kwargs: Any) -> None:
     install(connections[using])
     # The table of the cache is no model's; this makes it where it is missing.
     call_command("createcachetable", database=using, verbosity=0)
+    grants.grant(connections[using], settings.CHAINWEB_DATABASE_APP_ROLE)

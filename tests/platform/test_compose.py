@@ -72,6 +72,38 @@ def test_every_secret_is_declared_used_and_made_by_the_keys_command(tmp_path):
     assert all(path.stat().st_mode & 0o077 == 0 for path in (tmp_path / "secrets").iterdir())
 
 
+def test_migrations_alone_run_as_the_owner_of_the_tables():
+    for name in OURS:
+        service = SERVICES[name]
+        owns = name == "migrate"
+        assert ("database_owner_url" in service["secrets"]) == owns
+        assert ("database_url" in service["secrets"]) != owns
+        kind = "database_owner_url" if owns else "database_url"
+        assert service["environment"]["DATABASE_URL_FILE"] == f"/run/secrets/{kind}"
+        # Not even the password of the superuser, which nothing connects as.
+        assert not {each for each in service["secrets"] if "password" in each}
+    assert SERVICES["migrate"]["environment"]["CHAINWEB_DATABASE_APP_ROLE"] == "chainweb_app"
+
+
+def test_the_keys_are_for_the_roles_that_the_database_makes(tmp_path):
+    from django.core.management import call_command
+
+    call_command("keys", str(tmp_path), verbosity=0)
+    urls = [(tmp_path / f"{each}_url").read_text() for each in ("database", "database_owner")]
+    passwords = {path.read_text() for path in tmp_path.glob("*_password")}
+    assert [re.match(r"postgres://(\w+):", url)[1] for url in urls] == [
+        "chainweb_app",
+        "chainweb_owner",
+    ]
+    assert len(passwords) == 3
+    script = (CHECKOUT / "deploy" / "postgres" / "roles.sh").read_text()
+    assert 'OWNER="${OWNER:-chainweb_owner}" APP="${APP:-chainweb_app}"' in script
+    assert any(
+        each.startswith("./deploy/postgres/roles.sh:/docker-entrypoint-initdb.d/")
+        for each in SERVICES["postgres"]["volumes"]
+    )
+
+
 @pytest.mark.parametrize("name", list(SERVICES))
 def test_every_service_comes_back_and_says_how_its_health_is_known(name):
     service = SERVICES[name]

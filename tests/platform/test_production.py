@@ -49,12 +49,15 @@ class Production:
         self.shell = {"CHAINWEB_HOST": HOST}
         self.running: dict[str, subprocess.Popen[bytes]] = {}
         self.run("keys", str(self.secrets), environ=clean_environ())
-        (self.secrets / "database_url").write_text(urls[0] + "\n")
+        for name in ("database_url", "database_owner_url"):
+            (self.secrets / name).write_text(urls[0] + "\n")
 
     def environ(self, service: str) -> dict[str, str]:
         found = compose.environment(service, self.shell, self.secrets)
         found |= {"REDIS_URL": self.redis_url, "PATH": compose.path(), "HOME": "/nonexistent"}
         found |= {"STATIC_ROOT": str(self.app / "staticfiles"), "PYTHONDONTWRITEBYTECODE": "1"}
+        if service == "migrate":  # one role is both here
+            found["CHAINWEB_DATABASE_APP_ROLE"] = ""
         if service in WORKERS:  # stands for the way out to AWS, which these alone have
             found["AWS_ENDPOINT_URL_STS"] = self.sts_url
             found["CHAINWEB_CHECKPOINT_FILE"] = str(self.checkpoints)

@@ -41,10 +41,10 @@ class Command(BaseCommand):
 
     def _make(self, folder: Path) -> None:
         embedded.prepare(folder)
-        if not (folder / "database_password").exists():
-            embedded.write_once(folder / "database_password", secrets.token_urlsafe(32))
-        password = (folder / "database_password").read_text().strip()
-        if not (folder / "database_url").exists():
+        for kind in ("database", "database_owner", "database_superuser"):
+            embedded.write_once(folder / f"{kind}_password", secrets.token_urlsafe(32))
+        for kind, role in (("database", "chainweb_app"), ("database_owner", "chainweb_owner")):
+            password = (folder / f"{kind}_password").read_text().strip()
             embedded.write_once(
-                folder / "database_url", f"postgres://chainweb:{password}@postgres:5432/chainweb"
+                folder / f"{kind}_url", f"postgres://{role}:{password}@postgres:5432/chainweb"
             )
