@@ -20,7 +20,7 @@ from tests import settings as test_settings
 from tests.harness.identity_center import FakeIdentityCenter
 from tests.harness.sts import FakeSts
 from tests.harness.valkey import Valkey
-from tests.house import House
+from tests.house import TeamFixture
 
 EXIT_STATUS = pytest.StashKey[int]()
 
@@ -129,13 +129,13 @@ def iam(sts, monkeypatch):
 @pytest.fixture
 def house(db, sts):
     """Make a team of an admin (ada), two members (ben, bea), an auditor (eve) and one IAM user."""
-    return House(sts)
+    return TeamFixture(sts)
 
 
 @pytest.fixture
 def lasting_house(transactional_db, sts):
     """Make the same team where real commits, threads or other processes are needed."""
-    return House(sts)
+    return TeamFixture(sts)
 
 
 @pytest.fixture(scope="session")

@@ -28,7 +28,7 @@ ACCOUNT = "111122223333"
 _numbers = itertools.count(1)
 
 
-class House:
+class TeamFixture:
     """Everything is made through the product's own functions."""
 
     def __init__(self, sts, slug="platform"):

@@ -25,7 +25,7 @@ from sessions.models import AwsSession, Probe, Role, Token
 from sessions.people.invitations import invite
 from sessions.people.memberships import disable_member, remove_member, set_person_active
 from sessions.people.tokens import create_token
-from tests.house import House
+from tests.house import TeamFixture
 
 pytestmark = pytest.mark.django_db
 
@@ -363,7 +363,7 @@ class World:
     """A team with everybody in it, and another; things to ask for in both."""
 
     def __init__(self, sts):
-        self.house, self.other = House(sts), House(sts, "other")
+        self.house, self.other = TeamFixture(sts), TeamFixture(sts, "other")
         house = self.house
         self.carl = house.person("carl", Role.MEMBER)
         self.dan = house.person("dan", Role.MEMBER)

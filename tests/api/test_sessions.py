@@ -10,7 +10,7 @@ from sessions.actors import Actor, NamedActor
 from sessions.ledger.events.credentials import CredentialRevealed
 from sessions.ledger.events.sessions import AccessChanged, SessionDeleted
 from sessions.models import AwsSession, Credential, Token
-from tests.house import House
+from tests.house import TeamFixture
 
 pytestmark = pytest.mark.django_db
 
@@ -142,7 +142,7 @@ def test_bad_input_is_refused_on_its_field_and_nothing_is_saved(house, ben, fiel
 
 
 def test_a_foreign_assumer_is_refused_like_one_that_does_not_exist(house, ben, sts):
-    other = House(sts, "other")
+    other = TeamFixture(sts, "other")
     answers = [
         ben("POST", "/sessions", chained(house, assumer=str(pk)))
         for pk in (other.root.pk, uuid.uuid4())
@@ -216,7 +216,7 @@ def test_an_auditor_reads_and_takes_nothing(house):
 
 
 def test_foreign_and_missing_sessions_get_the_same_answer(house, ben, sts):
-    other = House(sts, "other")
+    other = TeamFixture(sts, "other")
     [foreign] = other.chain(1, prefix="Other")
     for method, path in (
         ("GET", ""),
@@ -237,7 +237,7 @@ def test_a_token_reaches_its_own_team_only_even_if_its_person_is_in_two(house, s
     from sessions.models import Role
     from sessions.people.people import add_member
 
-    other = House(sts, "other")
+    other = TeamFixture(sts, "other")
     [elsewhere] = other.chain(1, prefix="Other")
     add_member(other.team, house.ben.user, Role.ADMIN, actor=NamedActor("tests"))
     ben = Api(house.token(house.ben))
@@ -363,7 +363,7 @@ def test_the_openapi_document_names_every_path(house):
 
 
 def test_several_are_started_in_one_step_and_none_with_a_foreign_one(house, ben):
-    other = House(house.sts, "other")
+    other = TeamFixture(house.sts, "other")
     [foreign] = other.chain(1, prefix="Other")
     leaves = house.chain(3)
     ids = [str(leaf.pk) for leaf in leaves]

@@ -315,9 +315,9 @@ def test_without_scripts_the_list_is_true_and_start_works(furnished, tabs):
 def test_a_person_in_two_teams_switches_in_the_top_bar(house, sts, tabs):
     from sessions.models import Role
     from sessions.people.people import add_member
-    from tests.house import House
+    from tests.house import TeamFixture
 
-    other = House(sts, "other")
+    other = TeamFixture(sts, "other")
     add_member(other.team, house.ben.user, Role.AUDITOR, actor=NamedActor("tests"))
     page = tabs.open(house.ben)
     page.goto(reverse("session_list", args=[house.team.slug]))

@@ -19,7 +19,7 @@ from sessions.models import AssumerLink, ClosedByAdmin, GrantedRight, Role
 from sessions.people.memberships import change_role, disable_member, enable_member, remove_member
 from tests.api.test_sessions import Api
 from tests.catalog.test_closed_roles import EVERYONE, NOBODY, draft, only, stored
-from tests.house import House
+from tests.house import TeamFixture
 
 
 @pytest.fixture
@@ -251,7 +251,7 @@ def test_a_role_is_one_whatever_its_path_and_case(house, mine, arn, sts):
     others = ("Deployer", "Deploy/Other", "-Deploy")
     for number, name in enumerate(others):
         save_session(draft(house, arn.replace("Deploy", name), f"mine {number}"), Actor(house.ben))
-    other = House(sts, slug="other")
+    other = TeamFixture(sts, slug="other")
     save_session(draft(other, arn, "mine"), Actor(other.ben))
 
 

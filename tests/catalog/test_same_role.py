@@ -17,7 +17,7 @@ from sessions.ledger.events.sessions import AccessChanged
 from sessions.locks import parts
 from sessions.models import CHAINED, Activation, AssumerLink, AwsSession, Event
 from tests.api.test_sessions import Api
-from tests.house import House, crowd
+from tests.house import TeamFixture, crowd
 
 NOBODY = Audience(everyone=False)
 
@@ -103,7 +103,7 @@ def test_who_has_a_session_on_a_role_keeps_it_and_may_edit_it(house):
 
 
 def test_other_teams_and_roles_of_another_name_are_nobodys_matter(house, dep, sts):
-    other = House(sts, slug="other")
+    other = TeamFixture(sts, slug="other")
     save_session(draft(other, dep.link.role_arn), Actor(other.ben))
     save_session(draft(house, dep.link.role_arn.replace("Deploy", "Deployer")), Actor(house.ben))
 

@@ -14,7 +14,7 @@ from sessions.catalog.sessions import Draft, save_session
 from sessions.models import Activation, AwsSession, ClosedByAdmin
 from tests.catalog.test_closed_roles import EVERYONE, NOBODY, only, stored
 from tests.engine.test_reach import ambient, web_identity
-from tests.house import ACCOUNT, House
+from tests.house import ACCOUNT, TeamFixture
 from tests.roots.test_approvals import portal
 
 USER = f"arn:aws:iam::{ACCOUNT}:user/ci"
@@ -134,7 +134,7 @@ def test_the_workers_own_identity_is_one_whatever_the_alias(house, monkeypatch):
 
 
 def test_a_root_of_another_team_is_no_way(house, closed, sts):
-    other = House(sts, slug="other")
+    other = TeamFixture(sts, slug="other")
     for root in (closed, other.root):
         told(root, USER)
     assert ways(closed) == []

@@ -22,7 +22,7 @@ from sessions.sealing import SealingError
 from sessions.secret import Secret
 from tests.api.test_sessions import Api
 from tests.harness.keys import seal_key
-from tests.house import House
+from tests.house import TeamFixture
 
 pytestmark = pytest.mark.django_db
 
@@ -143,7 +143,7 @@ def test_an_end_that_a_worker_has_brought_forward_is_no_tampering(house):
 @pytest.fixture
 def other(house, sts):
     """Another team with an active session of its own."""
-    other = House(sts, "other")
+    other = TeamFixture(sts, "other")
     other.leaf = active(other, "Theirs", other.ben)
     return other
 

@@ -15,7 +15,7 @@ from sessions.actors import Actor
 from sessions.catalog.access import save_group, set_access
 from sessions.catalog.audiences import Access, Audience
 from sessions.models import AssumerLink, AwsSession, Probe, SessionGrant, Token
-from tests.house import House
+from tests.house import TeamFixture
 
 pytestmark = pytest.mark.django_db
 
@@ -34,7 +34,7 @@ TYPED = {
 
 class World:
     def __init__(self, sts):
-        self.house, self.other = House(sts), House(sts, "other")
+        self.house, self.other = TeamFixture(sts), TeamFixture(sts, "other")
         house = self.house
         self.actors = dict(
             zip(ACTORS, (house.ben, house.ada, house.eve, self.other.ada), strict=True)

@@ -1,0 +1,1 @@
+"""Start, seed, ask and end what is tested, for tests, bench, chaos and `.ci`."""

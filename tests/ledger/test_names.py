@@ -13,7 +13,7 @@ from sessions.ledger.names import (
     uncounted,
 )
 from sessions.models import NamesCounted, NameUse, TeamPolicy
-from tests.house import House
+from tests.house import TeamFixture
 
 pytestmark = pytest.mark.django_db
 NUMBERS = itertools.count(1)
@@ -119,7 +119,7 @@ def test_a_part_of_a_name_finds_it(house):
 
 
 def test_another_teams_names_are_not_listed(house, sts):
-    other = House(sts, "second")
+    other = TeamFixture(sts, "second")
     use(house, house.ben)
     assert listed(other) == {}
 

@@ -16,7 +16,7 @@ from sessions.engine import outbox, rotation
 from sessions.ledger.events.sessions import SessionEnded
 from sessions.locks import busy_teams
 from sessions.models import Activation, Credential, Event, LedgerHead, Move, Team
-from tests.house import House, crowd
+from tests.house import TeamFixture, crowd
 from tests.locks.test_turnstile import held, row_of
 
 pytestmark = pytest.mark.skipif(
@@ -35,7 +35,7 @@ def teams(lasting_house, sts, monkeypatch):
     connection.close()
     busy_teams.forget_all()
     monkeypatch.setattr(busy_teams, "LOOK_EVERY_SECONDS", 0.05)
-    yield lasting_house, House(sts, slug="other")
+    yield lasting_house, TeamFixture(sts, slug="other")
     busy_teams.forget_all()
     connection.close()
     database["OPTIONS"] = before

@@ -17,7 +17,7 @@ from django.urls import reverse
 from sessions.db.limits import limit_idle_transactions, limit_waits, set_tcp_timeouts
 from sessions.locks import turnstile
 from sessions.models import AwsSession, Credential, Event, LedgerHead, Team, User
-from tests.house import PASSWORD, House, browser_of
+from tests.house import PASSWORD, TeamFixture, browser_of
 
 # On a quiet machine it is 2 s and a little; without a bound it would be as long as the row is held.
 MOST_SECONDS = 8.0
@@ -107,7 +107,7 @@ def is_served(request, *statuses):
 @on_postgresql
 @pytest.mark.parametrize("what", ["ledger head", "team"])
 def test_a_held_team_is_a_503_soon_for_it_and_nothing_for_others(bounded, sts, what):
-    house, other = bounded, House(sts, slug="other")
+    house, other = bounded, TeamFixture(sts, slug="other")
     leaf, foreign = house.chained("Leaf"), other.chained("Foreign")
     for each, session in ((house, leaf), (other, foreign)):
         each.start(session)

@@ -7,13 +7,13 @@ from django.db import OperationalError
 from django.test import Client
 
 from sessions.middleware import headers
-from tests.house import House
+from tests.house import TeamFixture
 
 pytestmark = pytest.mark.django_db
 
 
 @pytest.fixture
-def tool(house: House):
+def tool(house: TeamFixture):
     """A tool with an admin's token; errors of the server come back as answers."""
     token = house.token(house.ada).reveal()
     return Client(raise_request_exception=False, headers={"Authorization": f"Bearer {token}"})

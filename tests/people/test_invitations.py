@@ -59,9 +59,9 @@ def test_a_new_person_comes_in_by_a_link_with_its_role_and_team(house):
 
 
 def test_an_existing_person_joins_with_the_account_they_have(house):
-    from tests.house import House
+    from tests.house import TeamFixture
 
-    other = House(house.sts, "other")
+    other = TeamFixture(house.sts, "other")
     code = link_from(house)
     client = browser_of(other.ben)
     show(client, code)

@@ -52,7 +52,7 @@ from sessions.people.memberships import (
 from sessions.people.people import add_member
 from sessions.people.tokens import actor_of_token
 from sessions.permissions import Action, can, is_orphaned, orphaned_links
-from tests.house import House
+from tests.house import TeamFixture
 
 pytestmark = pytest.mark.django_db
 
@@ -299,9 +299,9 @@ def test_a_worker_looks_again_whatever_was_true_at_the_start(house, sts):
 
 
 def test_people_and_groups_of_another_team_are_refused(house, sts):
-    from tests.house import House
+    from tests.house import TeamFixture
 
-    other = House(sts, "other")
+    other = TeamFixture(sts, "other")
     [leaf] = house.chain(1)
     with pytest.raises(Refused):
         set_access(leaf, Access(only(other.ben), EVERYONE), actor=NamedActor("ada"))
@@ -398,7 +398,7 @@ def test_what_is_cut_off_is_found_by_indexes_as_by_looking_at_every_link(house, 
 
     Open, closed, or closed to all but them or their group.
     """
-    other = House(sts, "other")
+    other = TeamFixture(sts, "other")
     carl, dan = house.person("carl", Role.MEMBER), house.person("dan", Role.MEMBER)
     hugo = house.person("hugo", Role.MEMBER)
     group = save_group(Actor(house.ada), "Crew", [house.bea])

@@ -141,9 +141,9 @@ def test_what_is_active_moves_to_the_new_name_by_itself(house, sts):
 
 
 def test_the_admin_of_one_team_renames_in_the_ledger_of_all(house, sts):
-    from tests.house import House
+    from tests.house import TeamFixture
 
-    other = House(sts, "other")
+    other = TeamFixture(sts, "other")
     from sessions.people.people import add_member
 
     add_member(other.team, house.ben.user, Role.MEMBER, actor=NamedActor("tests"))

@@ -105,9 +105,9 @@ def test_how_old_groups_may_be_is_a_setting(house, gina, settings):
 
 
 def test_another_teams_pages_stay_missing_and_a_suspended_one_too(house, gina, sts):
-    from tests.house import House
+    from tests.house import TeamFixture
 
-    other = House(sts, "other")
+    other = TeamFixture(sts, "other")
     read_groups(gina, 30)
     browser = browser_of(gina)
     assert browser.get(reverse("session_list", args=["other"])).status_code == 404

@@ -197,9 +197,9 @@ def test_a_token_that_makes_no_sense_is_not_made(house, fields):
 
 
 def test_a_token_for_a_session_of_another_team_is_not_made(house, sts):
-    from tests.house import House
+    from tests.house import TeamFixture
 
-    other = House(sts, "other")
+    other = TeamFixture(sts, "other")
     ben, url = page_of(house)
     data = {"name": "laptop", "days": 30, "scopes": ["read"], "session": str(other.root.pk)}
     assert ben.post(url, data).status_code == 422

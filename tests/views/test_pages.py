@@ -14,7 +14,7 @@ from sessions.ledger.events.roots import RootVerified
 from sessions.ledger.events.sessions import SessionCreated
 from sessions.models import AwsSession, Event, Heartbeat, Probe, Role
 from sessions.monitoring import heartbeats, request_limits
-from tests.house import House
+from tests.house import TeamFixture
 
 pytestmark = pytest.mark.django_db
 
@@ -323,7 +323,7 @@ def test_a_list_that_asks_again_gets_nothing_while_nothing_has_changed(house):
 
 
 def test_foreign_and_missing_are_one_answer_on_every_page(house, sts):
-    other = House(sts, "other")
+    other = TeamFixture(sts, "other")
     [foreign] = other.chain(1, prefix="Other")
     ben = house.browser()
     for name in ("session", "session_state", "edit_session", "delete_session"):

@@ -11,7 +11,7 @@ from sessions.forms.fields import JsonField
 from sessions.ledger.events.sessions import PolicyChanged, SessionCreated
 from sessions.models import AwsSession, SourceIdentity, TeamPolicy
 from tests.chains.test_names import OFFICE, set_policy
-from tests.house import House
+from tests.house import TeamFixture
 from tests.views.test_pages import form_fields, form_url
 
 pytestmark = pytest.mark.django_db
@@ -108,7 +108,7 @@ def test_an_auditor_reads_the_policy_and_a_member_sees_no_link_to_it(house):
 
 
 def test_another_teams_policy_answers_like_a_missing_teams(house, sts):
-    other = House(sts, "other")
+    other = TeamFixture(sts, "other")
     ada = house.browser(house.ada)
     for name in ("team_policy", "preview_policy", "new_external_id"):
         for method in (ada.get, ada.post):

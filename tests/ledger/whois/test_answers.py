@@ -11,7 +11,7 @@ from sessions.ledger.events.credentials import CredentialMinted
 from sessions.ledger.origin import Origin, asked_from
 from sessions.ledger.whois import Certainty, clues_of, clues_of_record, whois
 from sessions.models import Event
-from tests.house import House
+from tests.house import TeamFixture
 
 pytestmark = pytest.mark.django_db
 LAPTOP = Origin(address="192.0.2.17", client="aws-cli/2.31", token_id="1", token="ada-macbook")
@@ -246,7 +246,7 @@ def test_a_roots_key_leads_to_whom_workers_signed_for(house, chain):
 
 def test_another_teams_keys_are_unknown(house, chain, sts):
     key = take(house, chain[-1], house.ben)
-    assert whois(House(sts, "second").team.pk, clues_of(key)).certainty is Certainty.NOBODY
+    assert whois(TeamFixture(sts, "second").team.pk, clues_of(key)).certainty is Certainty.NOBODY
 
 
 def test_a_key_that_is_its_own_parent_makes_no_endless_chain(house, chain):

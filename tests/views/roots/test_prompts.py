@@ -21,7 +21,7 @@ from sessions.ledger.events.sessions import SessionEdited
 from sessions.models import Approval, AwsSession, Credential, KeyRotation, RootAnswer
 from sessions.roots import approvals, key_rotation
 from tests.api.test_sessions import Api
-from tests.house import House
+from tests.house import TeamFixture
 from tests.roots.test_approvals import ACCOUNT, portal
 from tests.roots.test_codes import CODE, mfa_root, protected
 
@@ -165,7 +165,7 @@ def test_the_api_says_when_nothing_waits(house, root):
 
 
 def test_auditors_and_strangers_give_no_codes(house, sts, root, leaves):
-    other = House(sts, "other")
+    other = TeamFixture(sts, "other")
     for session in (root, leaves[0]):
         url, path = reverse("give_code", args=[session.pk]), f"/sessions/{session.pk}/answer"
         assert house.browser(house.eve).post(url, {"code": CODE}).status_code == 403
@@ -292,7 +292,7 @@ def test_forgetting_is_ones_own_and_only_by_post(house, center, with_center):
 def test_who_may_not_is_refused_on_every_page_of_a_root(house, sts, center, with_center):
     house.chained("Leaf", with_center)
     approvals.ask_approval(with_center, Actor(house.ada))
-    other = House(sts, "other")
+    other = TeamFixture(sts, "other")
     for name in (
         "approval",
         "forget_approval",
