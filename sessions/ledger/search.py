@@ -130,6 +130,11 @@ class Lines:
         return line if line is not None and self._holds(line) else None
 
     @property
+    def begin(self) -> int:
+        """Return the number of the first line that can be among these."""
+        return self._bounds[0]
+
+    @property
     def end(self) -> int:
         """Return the number of the last line that can be among these, as of the first look."""
         return self._bounds[1]
@@ -219,14 +224,14 @@ class Lines:
             conditions.append(f"{TERMS} && ARRAY[{marks}]")
             values += [part for one in sorted(each) for part in (f"{self.team_id}|", f"|{one}")]
         if self.since:
-            conditions.append("at >= %s")
+            conditions.append("at + interval '0' >= %s")
             values.append(self.since)
         if self.until:
-            conditions.append("at < %s")
+            conditions.append("at + interval '0' < %s")
             values.append(self.until)
         first, last = low // BLOCK, high // BLOCK
         order, ends = ("DESC", (last, first, -1)) if descending else ("ASC", (first, last, 1))
-        # "+ 0" keeps the planner from walking along the numbers instead.
+        # "+ 0" keeps the planner from walking along the numbers, or the times, instead.
         statement = (
             f"SELECT line.seq FROM generate_series(%s::bigint, %s, %s) AS block CROSS JOIN LATERAL"  # noqa: S608  (ours, and marks)
             f" (SELECT seq FROM chains_event WHERE {' AND '.join(conditions)} AND team_id = %s AND"

@@ -22,8 +22,10 @@ from sessions.models import Event
 ISSUED = (CredentialMinted.tag, RootOpened.tag)
 DELIVERED = (CredentialRevealed.tag,)
 REJECTED = (CredentialRejected.tag, RootRejected.tag)
-# So many lines are counted at most, the newest, in so many bars at most.
-COUNTED = 10_000
+# So many lines are looked at, the newest: of all lines; of those that a search finds. There are so
+# many bars at most.
+WALKED = 10_000
+FOUND = 2000
 BARS = 48
 # What a bar may stand for, in minutes, and into what the database cuts time for it.
 _STEPS = (1, 2, 5, 10, 15, 30, 60, 120, 180, 360, 720, 1440, 2880, 10_080, 20_160, 43_200, 129_600)
@@ -69,21 +71,30 @@ def timeline_of(lines: Lines) -> Timeline | None:
 
     The bars stand for the whole searched time, or for the time of the lines where it has no bounds.
     """
-    about = lines.having(choice_of_kinds(*ISSUED, *DELIVERED, *REJECTED))
-    seqs = about.seqs(COUNTED)
-    if not seqs:
+    kinds = (*ISSUED, *DELIVERED, *REJECTED)
+    every = Event.objects.filter(team_id=lines.team_id)
+    counted = lines.without_terms()
+    if counted is None:
+        seqs = lines.having(choice_of_kinds(*kinds)).seqs(FOUND)
+        is_cut, ends = len(seqs) == FOUND, [*seqs[-1:], *seqs[:1]]
+        counted = every.filter(seq__in=seqs)
+    else:
+        is_cut = lines.end - WALKED >= lines.begin
+        counted = counted.filter(seq__gt=lines.end - WALKED, kind__in=kinds)
+        seqs_only = counted.values_list("seq", flat=True)
+        ends = [*seqs_only.order_by("seq")[:1], *seqs_only.order_by("-seq")[:1]]
+    if not ends:
         return None
-    counted = Event.objects.filter(team_id=lines.team_id, seq__in=seqs)
-    ends = dict(counted.filter(seq__in=[seqs[0], seqs[-1]]).values_list("seq", "at"))
-    is_cut = len(seqs) == COUNTED
-    first, last = ends[seqs[-1]], ends[seqs[0]]
+    # By their numbers: for the first and last time PostgreSQL would walk along all times.
+    times = dict(every.filter(seq__in=ends).values_list("seq", "at"))
+    first, last = times[ends[0]], times[ends[-1]]
     since = first if is_cut or lines.since is None else lines.since
     until = last if lines.until is None else max(last, lines.until - timedelta(microseconds=1))
     step = _step(until - since)
     unit = "minute" if step < timedelta(hours=1) else "hour" if step < timedelta(days=1) else "day"
-    groups = (counted.annotate(unit=Trunc("at", unit, tzinfo=UTC)).values("unit", "kind")).annotate(
-        count=Count("pk")
-    )
+    groups = (
+        counted.order_by().annotate(unit=Trunc("at", unit, tzinfo=UTC)).values("unit", "kind")
+    ).annotate(count=Count("pk"))
     return Timeline(
         _bars([(row["unit"], row["kind"], row["count"]) for row in groups], since, until, step),
         step,

@@ -110,9 +110,9 @@ def test_older_events_are_added_below(used, tabs, monkeypatch):
     monkeypatch.setattr(events, "SHOWN", 5)
     page = tabs.open(used.eve)
     listed(used, page)
-    expect(page.locator("tbody tr th")).to_have_count(5)
+    expect(page.locator(".events tbody tr th")).to_have_count(5)
     page.get_by_role("link", name="Older events").click()
-    expect(page.locator("tbody tr th")).to_have_count(10)
+    expect(page.locator(".events tbody tr th")).to_have_count(10)
 
 
 def test_the_list_works_without_scripts(used, tabs, monkeypatch):

@@ -61,13 +61,15 @@ def test_there_are_never_many_bars(span):
     assert ats[-1] < found.bars[-1].since + found.step
 
 
-def test_only_the_newest_lines_are_counted_by_as_many_queries(monkeypatch):
-    monkeypatch.setattr(timeline, "COUNTED", 10)
+@pytest.mark.parametrize("asked", [{}, {"person": "ada"}])
+def test_only_the_newest_lines_are_counted_by_as_many_queries(monkeypatch, asked):
+    monkeypatch.setattr(timeline, "WALKED", 10)
+    monkeypatch.setattr(timeline, "FOUND", 10)
     taken = []
-    for many in (10, 200):
-        store(*(line(seq, KINDS[seq % 3]) for seq in range(many - 5, many + 10)))
+    for begin, end in ((1, 20), (20, 300)):
+        store(*(line(seq, KINDS[seq % 3]) for seq in range(begin, end)))
         with CaptureQueriesContext(connection) as captured:
-            found = counted()
+            found = counted(**asked)
         taken.append(len(captured))
         assert found.issued + found.delivered == 10
         assert found.is_cut
