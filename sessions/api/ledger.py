@@ -1,5 +1,6 @@
 """The team's ledger: search it, and read one event with what it changed."""
 
+from dataclasses import asdict
 from datetime import datetime
 from typing import Any
 
@@ -10,6 +11,7 @@ from sessions.api.base import ERRORS, ApiError, api, caller
 from sessions.forms.ledger import EventSearchForm, search_form
 from sessions.ledger import events
 from sessions.ledger.reading import lines_for, record_search
+from sessions.ledger.story import story_of
 from sessions.models import Event
 
 MOST = 200
@@ -32,8 +34,33 @@ class EventOut(BaseModel):
     @classmethod
     def of(cls, line: Event) -> dict[str, Any]:
         said = events.read(line.kind, line.data)
-        fields = {name: getattr(line, name) for name in cls.model_fields if name != "summary"}
+        fields = {name: getattr(line, name) for name in EventOut.model_fields if name != "summary"}
         return fields | {"summary": said.summary()}
+
+
+class ChangeOut(BaseModel):
+    """Show one field that an event changed, as the pages say it; `before` is null if unknown."""
+
+    field: str
+    before: str | None
+    after: str
+
+
+class StoryOut(EventOut):
+    """Show one event with the numbers of those that belong to it.
+
+    `previous` and `next` are its neighbours among what you may read; `signed_by` issued the key
+    that signed this credential's call, `signs` are the calls that it signed; `issued_by` issued the
+    key that was taken here, `taken_by` are the events that took it.
+    """
+
+    changes: list[ChangeOut]
+    previous: int | None
+    next: int | None
+    signed_by: int | None
+    issued_by: int | None
+    signs: list[int]
+    taken_by: list[int]
 
 
 class EventsOut(BaseModel):
@@ -104,10 +131,24 @@ def _cursor(text: str) -> int | None:
     return int(text)
 
 
-@api.get("/events/{int:seq}", response={200: EventOut, **ERRORS}, summary="One event")
+@api.get("/events/{int:seq}", response={200: StoryOut, **ERRORS}, summary="One event")
 def get_event(request: HttpRequest, seq: int) -> Any:
-    """Read an event by its number in the team's ledger."""
-    line = lines_for(caller(request)).get(seq)
+    """Read an event by its number in the team's ledger, with what it changed and its neighbours."""
+    lines = lines_for(caller(request))
+    line = lines.get(seq)
     if line is None:
         raise Http404
-    return EventOut.of(line)
+    story = story_of(line, lines)
+
+    def number(each: Event | None) -> int | None:
+        return each.seq if each is not None else None
+
+    return EventOut.of(line) | {
+        "changes": [asdict(each) for each in story.changes],
+        "previous": number(story.before),
+        "next": number(story.after),
+        "signed_by": number(story.signed_by),
+        "issued_by": number(story.issued),
+        "signs": [each.seq for each in story.signs],
+        "taken_by": [each.seq for each in story.taken],
+    }

@@ -2,12 +2,16 @@
 
 import pytest
 
-from sessions.actors import NamedActor
+from sessions.actors import Actor, NamedActor
+from sessions.catalog.sessions import save_session
 from sessions.db.clock import database_now
+from sessions.delivery.reveal import reveal
+from sessions.ledger.events.credentials import CredentialRevealed
 from sessions.ledger.events.ledger import LedgerSearched
-from sessions.ledger.events.sessions import SessionStarted
+from sessions.ledger.events.sessions import SessionEdited, SessionStarted
 from sessions.people.tokens import create_token
 from tests.api.test_sessions import Api
+from tests.house import draft_of
 
 pytestmark = pytest.mark.django_db
 
@@ -76,6 +80,7 @@ def test_an_event_is_read_by_its_number(house, ada, used):
     answer = ada("GET", f"/events/{line.seq}").json()
     assert answer["session_id"] == str(used.pk)
     assert answer["summary"].startswith("started it until")
+    assert (answer["previous"], answer["next"]) == (line.seq - 1, line.seq + 1)
     for seq in (10**6, 2**63, 10**40):
         assert ada("GET", f"/events/{seq}").status_code == 404
 
@@ -127,3 +132,19 @@ def test_a_token_for_some_sessions_reads_no_ledger(house, used):
     bound = create_token(house.ada, "bound", NamedActor("tests"), sessions=[used])
     assert Api(bound)("GET", "/events").status_code == 403
     assert Api(bound)("GET", "/events/1").status_code == 403
+
+
+def test_an_event_says_what_it_changed_and_what_belongs_to_it(house, ada, used):
+    save_session(draft_of(used, region="eu-central-1"), Actor(house.ada), used)
+    [edit] = house.events(SessionEdited)
+    answer = ada("GET", f"/events/{edit.seq}").json()
+    assert answer["changes"] == [
+        {"field": "region", "before": "eu-west-1", "after": "eu-central-1"}
+    ]
+    reveal(used, Actor(house.ben), form="posix", via="page")
+    [taken] = house.events(CredentialRevealed)
+    issue = ada("GET", f"/events/{taken.seq}").json()["issued_by"]
+    answer = ada("GET", f"/events/{issue}").json()
+    assert answer["kind"] == "credential.minted"
+    assert answer["taken_by"] == [taken.seq]
+    assert (answer["signed_by"], answer["signs"], answer["changes"]) == (None, [], [])
