@@ -12,9 +12,11 @@ from django.urls import reverse
 from sessions.actors import Actor
 from sessions.aws.credentials import AwsCredentials
 from sessions.delivery.reveal import reveal
+from sessions.ledger import signing
 from sessions.models import AwsSession
 from tests.api.test_sessions import Api
 from tests.house import PASSWORD
+from tests.ledger.test_checkpoints import PRIVATE, PUBLIC
 from tests.login.test_login import code_of, log_in
 from tests.platform.canaries import find
 from tests.platform.logged import logged
@@ -142,6 +144,19 @@ def _keys(settings):
         settings.SECRET_KEY,
         *(each.partition(":")[2] for text in texts for each in text.split(",")),
     ]
+
+
+def test_the_key_of_checkpoints_and_a_token_in_their_address(house, loud, settings, tmp_path):
+    token = "a-token-of-canaries"
+    settings.CHAINWEB_CHECKPOINT_KEY, settings.CHAINWEB_CHECKPOINT_PUBLIC_KEY = PRIVATE, PUBLIC
+    settings.CHAINWEB_CHECKPOINT_FILE = str(tmp_path / "checkpoints.jsonl")
+    settings.CHAINWEB_CHECKPOINT_WEBHOOK = f"https://127.0.0.1:1/{token}"
+    signing.sign_and_send()
+    assert "checkpoints are not sent outside" in loud.getvalue()
+    stores = {"the log": loud.getvalue().encode()}
+    stores["the file"] = (tmp_path / "checkpoints.jsonl").read_bytes()
+    assert stores["the file"]
+    assert find([PRIVATE.partition(":")[2], token], stores) == []
 
 
 def test_a_code_for_a_root_with_mfa(house, loud):
