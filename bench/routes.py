@@ -11,6 +11,7 @@ import re
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from typing import Any
+from urllib.parse import urlencode
 
 from django.urls import URLPattern, URLResolver, get_resolver
 
@@ -60,7 +61,9 @@ class Ask:
             "provider_id": "sso",
         }
         samples = fixed | team.samples | self.about(team)
-        return "/" + re.sub(r"<\w+:(\w+)>", lambda match: str(samples[match[1]]), self.route)
+        path = "/" + re.sub(r"<\w+:(\w+)>", lambda match: str(samples[match[1]]), self.route)
+        asked = urlencode(self.data(team), doseq=True) if self.method == "GET" else ""
+        return f"{path}?{asked}" if asked else path
 
     def body(self, team: LargeTeam) -> str:
         """Return the JSON body for the API."""

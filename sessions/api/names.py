@@ -60,7 +60,7 @@ def names(
         search = NameSearch.read(q, finding, after)
     except ValueError:
         message = "Use one of the findings, and a cursor as it was given."
-        raise ApiError(422, "invalid", message) from None
+        raise ApiError(422, "invalid", message, {"__all__": [message]}) from None
     size = min(max(limit, 1), MOST)
     found = names_of(actor.team, search, size + 1)
     shown = found[:size]

@@ -206,6 +206,20 @@ def test_creating_and_changing_a_root(house, ada, kind, changes):
 
 
 @FUZZ
+@given(record=st.recursive(VALUES, lambda inner: st.fixed_dictionaries({"userIdentity": inner})))
+def test_asking_about_a_record_of_anything(ada, record):
+    body = {"q": json.dumps({"eventTime": "2026-11-27T12:00:00Z", "userIdentity": record})}
+    sound(ada("POST", "/whois", body), body)
+
+
+@FUZZ
+@given(field=st.sampled_from(["arn", "principalId", "accessKeyId", "accountId"]), value=ODD)
+def test_asking_about_an_identity_of_odd_text(ada, field, value):
+    body = {"q": json.dumps({"userIdentity": {"type": "AssumedRole", field: value}})}
+    sound(ada("POST", "/whois", body), body)
+
+
+@FUZZ
 @given(changes=some_of(POLICY))
 def test_changing_the_policy(ada, changes):
     sound(ada("PATCH", "/policy", changes), changes)
@@ -261,7 +275,9 @@ def test_bytes_that_are_hardly_json(ada, raw, part):
 @FUZZ
 @given(
     query=st.dictionaries(
-        st.sampled_from(["format", "dependants", "cursor", "q", "status", "kind", "account"]),
+        st.sampled_from(
+            ["format", "dependants", "cursor", "q", "status", "kind", "account", "after", "finding"]
+        ),
         ODD,
         max_size=3,
     ),
@@ -277,6 +293,9 @@ def test_queries_and_headers(house, ada, query, header, value):
         ("GET", f"/sessions/{house.root.pk}"),
         ("GET", f"/sessions/{house.root.pk}/credentials"),
         ("PATCH", f"/sessions/{house.root.pk}"),
+        ("GET", "/whois"),
+        ("GET", "/names"),
+        ("GET", "/events"),
     ):
         answer = ada.client.generic(
             method,
@@ -305,6 +324,7 @@ def test_every_operation_with_a_body_is_fuzzed_here():
         ("post", "/api/v1/sessions/start"),
         ("post", "/api/v1/sessions/stop"),
         ("post", "/api/v1/sessions/{session_id}/answer"),
+        ("post", "/api/v1/whois"),
     }
     assert json.dumps(document)
     assert Client().get("/api/v1/openapi.json").status_code == 200

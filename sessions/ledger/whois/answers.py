@@ -104,7 +104,7 @@ def whois(team_id: object, clues: Clues) -> Whois:
 def _made_by(team_id: object, clues: Clues) -> Issue | None:
     """Return what a recorded call has issued, where that is known: the call was a worker's."""
     issued = clues.record.issued if clues.record else None
-    issue = issue_of(team_id, issued.access_key_id) if issued and issued.access_key_id else None
+    issue = issue_of(team_id, clues.issued_key_id) if clues.issued_key_id else None
     if issue is None or issued is None or not issue.hop:
         return None
     fits = (issued.role_arn or issue.role_arn, issued.session_name or issue.role_session_name)

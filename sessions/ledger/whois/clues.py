@@ -9,6 +9,10 @@ from sessions.aws.cloudtrail.records import Record
 
 # A record has at most 256 kB; nobody pastes more than a few lines of a log.
 LONGEST_TEXT = 1_000_000
+# An ARN has at most 2,048 characters, everything else far fewer.
+LONGEST_VALUE = 2048
+# AWS began in 2006.
+FIRST_YEAR, LAST_YEAR = 2006, 2200
 # A secret access key has 40 characters, and a name of CloudTrail's may have as many.
 SHORTEST_SECRET = 32
 
@@ -24,7 +28,8 @@ class Clues:
     """Hold what is known of who is looked for. Absent text is "", an absent time None.
 
     `what` names the clue for people. `at` is when they acted, `began_at` when their session began.
-    `record` is what the rest was read from, if it was a record of CloudTrail.
+    `issued_key_id` is the key that the call made. `record` is what the rest was read from, if it
+    was a record of CloudTrail.
     """
 
     what: str
@@ -37,12 +42,13 @@ class Clues:
     address: str = ""
     at: datetime | None = None
     began_at: datetime | None = None
+    issued_key_id: str = ""
     record: Record | None = None
 
 
 def clues_of(text: str) -> Clues | None:
     """Read one value; None where there is nothing to look for. A record is `clues_of_record`'s."""
-    text = text.strip().strip("\"'")
+    text = _searchable(text.strip().strip("\"'"))
     if not text:
         return None
     if role_session := _ROLE_SESSION.fullmatch(text):
@@ -67,14 +73,15 @@ def clues_of_record(record: Record) -> Clues:
     identity = record.identity
     return Clues(
         what="record of CloudTrail",
-        access_key_id=identity.access_key_id,
-        principal_id=identity.principal_id if ":" in identity.principal_id else "",
+        access_key_id=_searchable(identity.access_key_id),
+        principal_id=_searchable(identity.principal_id) if ":" in identity.principal_id else "",
         account=identity.account if identity.role_name else "",
-        role_name=identity.role_name,
-        session_name=identity.session_name,
-        source_identity=identity.source_identity,
-        at=record.event_time,
-        began_at=identity.created_at,
+        role_name=_searchable(identity.role_name),
+        session_name=_searchable(identity.session_name),
+        source_identity=_searchable(identity.source_identity),
+        at=_possible(record.event_time),
+        began_at=_possible(identity.created_at),
+        issued_key_id=_searchable(record.issued.access_key_id) if record.issued else "",
         record=record,
     )
 
@@ -82,6 +89,17 @@ def clues_of_record(record: Record) -> Clues:
 def looks_like_a_record(text: str) -> bool:
     """Tell a record, or a line of a log with one, from a single value."""
     return "{" in text
+
+
+def _searchable(text: str) -> str:
+    """Return text that a ledger can hold; empty for any other, which it has of nobody."""
+    holds = len(text) <= LONGEST_VALUE and "\0" not in text
+    return text if holds and text.isprintable() else ""
+
+
+def _possible(at: datetime | None) -> datetime | None:
+    """Return a time that AWS can have written; None for any other, as for a placeholder."""
+    return at if at is not None and FIRST_YEAR <= at.year <= LAST_YEAR else None
 
 
 def _address(text: str) -> str:

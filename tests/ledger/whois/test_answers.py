@@ -264,3 +264,18 @@ def test_a_key_that_is_its_own_parent_makes_no_endless_chain(house, chain):
         data=said,
     )
     assert len(ask(house, "ASIAROUNDANDROUND").chain) == 1
+
+
+@pytest.mark.parametrize("year", ["0001", "1970", "9999"])
+def test_a_record_of_an_impossible_time_is_read_without_it(house, chain, year):
+    clues = record(last_issued(house), eventTime=f"{year}-12-31T23:59:59Z")
+    assert clues.at is None
+    assert whois(house.team.pk, clues).people == ("ben",)
+
+
+@pytest.mark.parametrize("odd", ["a\0b", "a\ud800", "x" * 5000])
+def test_text_that_no_ledger_holds_is_nobodys(house, chain, odd):
+    clues = record(
+        last_issued(house), identity={"accessKeyId": odd, "arn": odd, "principalId": odd}
+    )
+    assert whois(house.team.pk, clues).certainty is Certainty.NOBODY
