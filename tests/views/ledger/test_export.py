@@ -11,9 +11,12 @@ from django.urls import reverse
 
 from sessions.ledger import lines, search
 from sessions.ledger.chain import LedgerError
+from sessions.ledger.checkpoints import Book
 from sessions.ledger.events.ledger import LedgerExported
+from sessions.ledger.offline import verify_export
 from sessions.models import Event, LedgerHead
 from sessions.views.ledger import export
+from tests.ledger.test_checkpoints import pair
 
 pytestmark = pytest.mark.django_db
 
@@ -58,6 +61,18 @@ def test_json_lines_are_those_of_the_ledger_up_to_the_export(house, used):
         stored[-1].seq,
         {},
     )
+
+
+@pytest.mark.parametrize(
+    ("asked", "part"), [({}, False), ({"since": "24h"}, True), ({"person": "ben"}, True)], ids=str
+)
+def test_an_export_is_verified_without_the_database(house, used, asked, part):
+    rows = b"".join(ask(house, **asked).streaming_content).splitlines(keepends=True)
+    report, fault = verify_export(rows, Book(pair()[1]), part=part)
+    assert fault is None
+    assert report.count == len(rows)
+    changed = [rows[0].replace(b'"actor":"', b'"actor":"x', 1), *rows[1:]]
+    assert verify_export(changed, Book(pair()[1]), part=part)[1].seq == json.loads(rows[0])["seq"]
 
 
 def test_a_search_is_exported_as_it_was_found(house, used):
