@@ -49,7 +49,7 @@ class Ask:
         return f"{self.method} /{self.route}{who}{f' ({self.what})' if self.what else ''}"
 
     def path(self, team: LargeTeam) -> str:
-        """The address, with the samples of that team in it."""
+        """The address, with the samples of that team in it, and of a GET with its data as query."""
         fixed = {
             "provider": "aws",
             "kind": "iam-role-chained",
@@ -238,6 +238,7 @@ PAGES = (
     Ask(f"{PERSON}remove/", "POST", 302),
     Ask(f"{TEAM}audit/"),
     Ask(f"{TEAM}audit/", by="member"),
+    Ask(f"{TEAM}audit/", what="a search", data=lambda team: {"person": "large-ben"}),
     Ask(f"{TEAM}audit/export/", "POST", data=lambda team: {"format": "csv"}),
     Ask(f"{TEAM}audit/events/<int:seq>/", about=lambda team: {"seq": 1}),
     Ask(f"{TEAM}tokens/"),
@@ -287,6 +288,7 @@ API = (
     Ask(API_SESSION, "DELETE", 204, about=_one("child")),
     Ask("api/v1/events"),
     Ask("api/v1/events", by="member"),
+    Ask("api/v1/events", what="a search", data=lambda team: {"kind": "credential"}),
     Ask("api/v1/events/<int:seq>", about=lambda team: {"seq": 1}),
     Ask("api/v1/whois", data=_a_key),
     Ask("api/v1/whois", "POST", data=_a_key),
