@@ -8,6 +8,7 @@ from pydantic import BaseModel, ConfigDict
 
 from sessions.api.base import ERRORS, ApiError, api, caller
 from sessions.api.schemas import one_of
+from sessions.ledger.reading import record_question
 from sessions.ledger.whois import Certainty, Issue
 from sessions.ledger.whois.asking import Asked, CannotRead, ask
 from sessions.permissions import Action, NotAllowed, can
@@ -129,7 +130,7 @@ def whois(request: HttpRequest, q: str = "") -> Any:
     summary="Ask whose an event of CloudTrail was",
 )
 def whois_of_event(request: HttpRequest, body: WhoisIn) -> Any:
-    """Answer as the GET does. Nothing is changed."""
+    """Answer as the GET does."""
     return _answers(request, body.q)
 
 
@@ -141,6 +142,7 @@ def _answers(request: HttpRequest, text: str) -> dict[str, Any]:
         answers = ask(actor.team_id, text)
     except CannotRead as error:
         raise ApiError(422, "invalid", str(error), {"q": [str(error)]}) from None
+    record_question(actor, text, answers)
     return {"answers": [_answer(each) for each in answers.found], "unread": answers.unread}
 
 

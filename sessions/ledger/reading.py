@@ -6,9 +6,14 @@ from django.db import transaction
 
 from sessions.actors import Actor
 from sessions.ledger.chain import Entry, append
-from sessions.ledger.events.ledger import LedgerSearched
+from sessions.ledger.events.ledger import LedgerAsked, LedgerSearched
 from sessions.ledger.search import EventSearch, Lines
+from sessions.ledger.whois.asking import Answers
+from sessions.ledger.whois.clues import is_public
 from sessions.permissions import Action, NotAllowed, can
+
+# A name or an address may be many people's; the line names the likeliest.
+MOST_NAMED = 20
 
 
 def reads_all(actor: Actor) -> bool:
@@ -32,3 +37,19 @@ def record_search(actor: Actor, asked: Mapping[str, str]) -> None:
     if asked and reads_all(actor) and asked != {"person": actor.username}:
         with transaction.atomic():
             append(actor.team_id, [Entry(LedgerSearched(search=dict(asked)), actor)])
+
+
+def record_question(actor: Actor, text: str, answers: Answers) -> None:
+    """Record what somebody asked about, and whom the answers name."""
+    shown = text if is_public(text) else ""
+    told = [
+        LedgerAsked(
+            what=asked.answer.clues.what,
+            text=shown,
+            certainty=asked.answer.certainty.value,
+            people=asked.answer.people[:MOST_NAMED],
+        )
+        for asked in answers.found
+    ]
+    with transaction.atomic():
+        append(actor.team_id, [Entry(each, actor) for each in told])

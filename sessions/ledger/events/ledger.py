@@ -40,3 +40,23 @@ class LedgerExported(_Searched):
 
     def summary(self) -> str:
         return f"exported the events as {self.form}: {self.what() or 'all'}"
+
+
+@event
+class LedgerAsked(EventData):
+    """Record that somebody asked whose something was, and what the answer was.
+
+    `what` is the kind of clue; `text` is left out where it may be a secret, or is a whole event.
+    """
+
+    tag = "ledger.asked"
+    label = "asked whose it was"
+
+    what: str
+    text: str = ""
+    certainty: str
+    people: tuple[str, ...] = ()
+
+    def summary(self) -> str:
+        asked = f"whose the {self.what} {self.text}".rstrip()
+        return f"asked {asked} was: {', '.join(self.people) or 'nobody known'}"

@@ -26,6 +26,7 @@ ICONS = {
     "probe": "flask-conical",
     "policy": "settings",
     "ledger.searched": "search",
+    "ledger.asked": "search",
     "ledger.exported": "download",
     "member": "users",
     "group": "users",

@@ -10,6 +10,7 @@ from django.urls import reverse
 from django.utils.http import urlencode
 from django.views.decorators.http import require_http_methods
 
+from sessions.ledger.reading import record_question
 from sessions.ledger.whois.asking import Answers, Asked, CannotRead, ask
 from sessions.ledger.whois.clues import is_public
 from sessions.models import Membership
@@ -29,6 +30,7 @@ def whois_page(request: HttpRequest, team_slug: str) -> HttpResponse:
     if text:
         try:
             context["answers"] = ask(actor.team_id, text)
+            record_question(actor, text, context["answers"])
         except CannotRead as error:
             context["error"] = str(error)
     context["people"] = people_among(actor.member, context["answers"].found)

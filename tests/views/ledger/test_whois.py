@@ -5,6 +5,7 @@ import json
 import pytest
 
 from sessions.ledger.events.credentials import CredentialMinted
+from sessions.ledger.events.ledger import LedgerAsked
 
 pytestmark = pytest.mark.django_db
 PAGE = "/teams/platform/audit/whois/"
@@ -93,3 +94,27 @@ def test_the_box_is_in_the_bar_of_who_may_read_the_ledger(house):
 
 def test_members_do_not_ask_about_others(house):
     assert house.browser(house.ben).get(PAGE, {"q": "ada"}).status_code == 403
+
+
+def test_each_question_is_an_event_that_says_whom_the_answer_named(house, taken):
+    house.browser(house.eve).get(PAGE, {"q": taken.access_key_id})
+    [line] = house.events(LedgerAsked)
+    said = LedgerAsked.read(line.data)
+    assert (line.actor, said.text, said.certainty, said.people) == (
+        "eve",
+        taken.access_key_id,
+        "certain",
+        ("ben",),
+    )
+
+
+def test_what_may_be_a_secret_is_in_no_event(house):
+    secret = "wJalrXUtnFEMIK7MDENGbPxRfiCYEXAMPLEKEYab"
+    house.browser(house.ada).post(PAGE, {"q": secret})
+    [line] = house.events(LedgerAsked)
+    assert secret not in str(line.data)
+
+
+def test_an_empty_page_asks_nothing(house):
+    house.browser(house.ada).get(PAGE)
+    assert house.events(LedgerAsked) == []
