@@ -63,8 +63,9 @@ def due_after(
 
 def _asks_for_a_code(row: Credential) -> bool:
     """Tell whether a try without a code would only find that a person has to type one first."""
-    kind = ROOT_KINDS[row.root.kind]
-    return row.level == 0 and bool(kind.code_challenges(row.root.settings))
+    if row.level > 0:
+        return False
+    return bool(ROOT_KINDS[row.root.kind].code_challenges(row.root.settings))
 
 
 def _is_worth_one_more(error: AwsError, row: Credential) -> bool:
