@@ -16,6 +16,7 @@ from django.db.models import Count, Max, Q
 
 from sessions.ledger.chain import length
 from sessions.ledger.events.credentials import CredentialMinted
+from sessions.ledger.terms import account_in
 from sessions.models import Event, Membership, NamesCounted, NameUse, Team, TeamPolicy
 
 # So many lines are read in one transaction, which locks nothing that others wait for.
@@ -197,7 +198,7 @@ def _add(team_id: str, lines: Iterable[tuple[datetime, str, dict[str, Any]]]) ->
     counts: dict[Key, _Count] = {}
     for at, session, data in lines:
         said = CredentialMinted.read(data)
-        account = said.role_arn.split(":")[4] if said.role_arn.count(":") >= 5 else ""
+        account = account_in(said.role_arn)
         for number, person in enumerate(said.people or ("",)):
             key = (said.role_session_name[:64], person, session, account[:12])
             count = counts.setdefault(key, _Count(at, at))

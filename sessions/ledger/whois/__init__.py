@@ -3,7 +3,6 @@
 from sessions.ledger.whois.answers import Certainty, Whois, whois
 from sessions.ledger.whois.candidates import Candidate
 from sessions.ledger.whois.clues import (
-    LONGEST_TEXT,
     Clues,
     clues_of,
     clues_of_record,
@@ -12,7 +11,6 @@ from sessions.ledger.whois.clues import (
 from sessions.ledger.whois.lines import Delivery, Issue
 
 __all__ = [
-    "LONGEST_TEXT",
     "Candidate",
     "Certainty",
     "Clues",

@@ -2,12 +2,11 @@
 
 from dataclasses import dataclass
 
-from sessions.aws.cloudtrail.files import Unreadable, read_text
+from sessions.aws.cloudtrail.files import LONGEST_PASTE, Unreadable, read_text
 from sessions.aws.cloudtrail.reading import Reading, read
 from sessions.aws.cloudtrail.records import Record
 from sessions.ledger.whois.answers import Whois, whois
 from sessions.ledger.whois.clues import (
-    LONGEST_TEXT,
     clues_of,
     clues_of_record,
     looks_like_a_record,
@@ -39,8 +38,8 @@ class Answers:
 
 def ask(team_id: object, text: str) -> Answers:
     """Answer from a team's ledger. Raises `CannotRead` where there is nothing to answer."""
-    if len(text) > LONGEST_TEXT:
-        raise CannotRead(f"That is too long: {LONGEST_TEXT // 1000} kB at most.")
+    if len(text) > LONGEST_PASTE:
+        raise CannotRead(f"That is too long: {LONGEST_PASTE // 1000} kB at most.")
     if looks_like_a_record(text):
         records, unread = _records(text)
         found = (Asked(whois(team_id, clues_of_record(each)), read(each)) for each in records)

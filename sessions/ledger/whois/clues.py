@@ -7,8 +7,6 @@ from datetime import datetime
 
 from sessions.aws.cloudtrail.records import Record
 
-# A record has at most 256 kB; nobody pastes more than a few lines of a log.
-LONGEST_TEXT = 1_000_000
 # An ARN has at most 2,048 characters, everything else far fewer.
 LONGEST_VALUE = 2048
 # AWS began in 2006.

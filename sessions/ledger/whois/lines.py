@@ -10,6 +10,7 @@ from sessions.ledger.events.credentials import CredentialMinted, CredentialRevea
 from sessions.ledger.events.roots import RootOpened
 from sessions.ledger.held import LONGEST_LIFE
 from sessions.ledger.origin import Origin
+from sessions.ledger.terms import account_in
 from sessions.models import Event
 from sessions.models.ledger import (
     ACCESS_KEY_ID,
@@ -27,9 +28,9 @@ from sessions.models.ledger import (
 TOLERANCE = timedelta(minutes=2)
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class Issue:
-    """Hold what was issued by one call: a hop's credential, or a root's (then `hop` is 0).
+    """Hold what was issued by one call: a hop's credential, or a root's, which has no role.
 
     `people` is for whom. `session_id` and `session_alias` are of whose hop it is, where the line
     says it.
@@ -39,23 +40,23 @@ class Issue:
     at: datetime
     until: datetime | None
     access_key_id: str
-    parent_access_key_id: str
-    hop: int
-    arn: str
-    role_arn: str
-    role_session_name: str
-    principal_id: str
-    source_identity: str
     sts_region: str
-    request_id: str
     people: tuple[str, ...]
     session_id: str
     session_alias: str
+    hop: int = 0
+    parent_access_key_id: str = ""
+    arn: str = ""
+    role_arn: str = ""
+    role_session_name: str = ""
+    principal_id: str = ""
+    source_identity: str = ""
+    request_id: str = ""
 
     @property
     def account(self) -> str:
         """Return the account of the role, or "" for a root."""
-        return self.role_arn.split(":")[4] if self.role_arn.count(":") >= 5 else ""
+        return account_in(self.role_arn)
 
     @property
     def role_name(self) -> str:
@@ -154,15 +155,7 @@ def _issue(line: Event) -> Issue:
             at=line.at,
             until=root.expires_at,
             access_key_id=root.access_key_id,
-            parent_access_key_id="",
-            hop=0,
-            arn="",
-            role_arn="",
-            role_session_name="",
-            principal_id="",
-            source_identity="",
             sts_region=root.sts_region or "",
-            request_id="",
             people=root.people,
             session_id=line.session_id,
             session_alias=line.session_alias,
