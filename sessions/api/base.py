@@ -215,6 +215,14 @@ def caller(request: HttpRequest) -> Actor:
     return actor
 
 
+def caller_who_may(request: HttpRequest, action: Action) -> Actor:
+    """Return the caller, if they may do that in their team. Raises `NotAllowed`."""
+    actor = caller(request)
+    if not can(actor, action):
+        raise NotAllowed(actor, action)
+    return actor
+
+
 def session_for(request: HttpRequest, session_id: UUID, action: Action = Action.VIEW) -> AwsSession:
     """A session of the token's team. Foreign and missing are one and the same answer."""
     actor = caller(request)

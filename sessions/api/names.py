@@ -6,10 +6,10 @@ from typing import Annotated, Any
 from django.http import HttpRequest
 from pydantic import BaseModel
 
-from sessions.api.base import ERRORS, ApiError, api, caller
+from sessions.api.base import ERRORS, ApiError, api, caller_who_may
 from sessions.api.schemas import one_of
 from sessions.ledger.names import Finding, NameSearch, names_of, uncounted
-from sessions.permissions import Action, NotAllowed, can
+from sessions.permissions import Action
 
 MOST = 200
 
@@ -53,9 +53,7 @@ def names(
     request: HttpRequest, q: str = "", finding: str = "", after: str = "", limit: int = MOST
 ) -> Any:
     """Admins list them; `q` is a part of the name."""
-    actor = caller(request)
-    if not can(actor, Action.READ_LEDGER):
-        raise NotAllowed(actor, Action.READ_LEDGER)
+    actor = caller_who_may(request, Action.READ_LEDGER)
     try:
         search = NameSearch.read(q, finding, after)
     except ValueError:

@@ -9,7 +9,7 @@ from pydantic import BaseModel, ConfigDict, GetJsonSchemaHandler
 from sessions import tasks
 from sessions.activations.moves import progress
 from sessions.actors import Actor
-from sessions.api.base import ERRORS, TRIES, ApiError, api, caller, etag, seen_version
+from sessions.api.base import ERRORS, TRIES, ApiError, api, caller_who_may, etag, seen_version
 from sessions.api.schemas import described_as, one_of
 from sessions.catalog.team_policy import PolicyDraft
 from sessions.chains.names import may_be_unnamed, unnamed_sessions
@@ -20,7 +20,7 @@ from sessions.locks.versions import Changed
 from sessions.models import SourceIdentity, TeamPolicy
 from sessions.models.sessions import load_chains
 from sessions.monitoring import request_limits
-from sessions.permissions import Action, NotAllowed, can
+from sessions.permissions import Action
 
 
 class MovingOut(BaseModel):
@@ -77,19 +77,12 @@ class UnnamedOut(BaseModel):
     shows: str
 
 
-def _allowed(request: HttpRequest, action: Action) -> Actor:
-    actor = caller(request)
-    if not can(actor, action):
-        raise NotAllowed(actor, action)
-    return actor
-
-
 @api.get(
     "/policy", response={200: PolicyOut, **ERRORS}, exclude_none=True, summary="The team's policy"
 )
 def get_policy(request: HttpRequest, response: HttpResponse) -> Any:
     """`ETag` is the policy's version."""
-    actor = _allowed(request, Action.READ_POLICY)
+    actor = caller_who_may(request, Action.READ_POLICY)
     policy = TeamPolicy.of(actor.team_id)
     response.headers["ETag"] = etag(policy.version)
     return _as_json(policy, actor)
@@ -112,7 +105,7 @@ def patch_policy(request: HttpRequest, response: HttpResponse, payload: PolicyPa
     With `If-Match` it is refused (412) where somebody has changed the policy since. Without, the
     fields that are sent win, and what others have saved in other fields stays.
     """
-    actor, sent = _allowed(request, Action.EDIT_POLICY), payload.model_dump()
+    actor, sent = caller_who_may(request, Action.EDIT_POLICY), payload.model_dump()
     request_limits.count(request_limits.POLICY, actor.user_id)
     for attempt in range(TRIES):
         policy = TeamPolicy.of(actor.team_id)
@@ -152,7 +145,7 @@ def _checked_form(policy: TeamPolicy, actor: Actor, sent: dict[str, Any]) -> Tea
     summary="List the sessions whose names do not identify a person",
 )
 def list_unnamed(request: HttpRequest) -> Any:
-    actor = _allowed(request, Action.READ_POLICY)
+    actor = caller_who_may(request, Action.READ_POLICY)
     policy = TeamPolicy.of(actor.team_id)
     chains = load_chains(may_be_unnamed(actor.team, policy), broken=True).values()
     return [

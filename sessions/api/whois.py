@@ -6,12 +6,12 @@ from typing import Annotated, Any
 from django.http import HttpRequest
 from pydantic import BaseModel, ConfigDict
 
-from sessions.api.base import ERRORS, ApiError, api, caller
+from sessions.api.base import ERRORS, ApiError, api, caller_who_may
 from sessions.api.schemas import one_of
 from sessions.ledger.reading import record_question
 from sessions.ledger.whois import Certainty, Issue
 from sessions.ledger.whois.asking import Asked, CannotRead, ask
-from sessions.permissions import Action, NotAllowed, can
+from sessions.permissions import Action
 
 
 class IssueOut(BaseModel):
@@ -135,9 +135,7 @@ def whois_of_event(request: HttpRequest, body: WhoisIn) -> Any:
 
 
 def _answers(request: HttpRequest, text: str) -> dict[str, Any]:
-    actor = caller(request)
-    if not can(actor, Action.READ_LEDGER):
-        raise NotAllowed(actor, Action.READ_LEDGER)
+    actor = caller_who_may(request, Action.READ_LEDGER)
     try:
         answers = ask(actor.team_id, text)
     except CannotRead as error:
