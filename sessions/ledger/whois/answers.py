@@ -12,7 +12,6 @@ from enum import StrEnum
 
 from sessions.aws.hop import DURATION_SECONDS
 from sessions.ledger.held import Held, held_between
-from sessions.ledger.origin import Origin
 from sessions.ledger.whois.candidates import (
     Candidate,
     Trace,
@@ -69,7 +68,6 @@ class Whois:
     also_held: tuple[Held, ...] = ()
     doubts: tuple[str, ...] = ()
     next_steps: tuple[str, ...] = ()
-    origins: tuple[Origin, ...] = ()
 
     @property
     def device(self) -> str:
@@ -243,7 +241,6 @@ def _by_address(team_id: object, clues: Clues) -> Whois:
         certainty=Certainty.POSSIBLE if people else Certainty.NOBODY,
         people=people,
         candidates=tuple(candidates),
-        origins=tuple(distinct(Origin.read(line.data) for line in lines)),
         next_steps=("An address may be several people's: paste the event's key or ARN.",)
         if people
         else ("Nobody acted in Chainweb from there. The address of a call to AWS may be another.",),
