@@ -14,6 +14,7 @@ from django.db import connection, transaction
 
 from sessions.actors import AnyActor
 from sessions.db.clock import database_now
+from sessions.db.row_locks import lock_first
 from sessions.ledger import lines, origin
 from sessions.ledger.events import EventData, is_kind
 from sessions.ledger.events.people import TeamCreated
@@ -81,7 +82,7 @@ def hold(team_id: object) -> LedgerHead | None:
             "An event is written in the transaction of what it tells of; there is none open."
         )
     with waiting_for("ledger", team_id):
-        return LedgerHead.objects.select_for_update().filter(pk=str(team_id)).first()
+        return lock_first(LedgerHead.objects.filter(pk=str(team_id)))
 
 
 def append(team: object, entries: Sequence[Entry]) -> list[Event]:

@@ -15,6 +15,7 @@ from uuid import UUID
 
 from sessions.actors import Actor, AnyActor
 from sessions.db.clock import Now
+from sessions.db.row_locks import lock_first
 from sessions.exceptions import ActorGone, NotThere, RightLost
 from sessions.locks import parts
 from sessions.locks.turnstile import waiting_for
@@ -35,7 +36,9 @@ def lock_team(team_id: UUID | None) -> Team:
     if team_id is None:
         raise NotThere("", "The session was deleted meanwhile.")
     with waiting_for("team", team_id):
-        team = Team.objects.select_for_update().get(pk=team_id)
+        team = lock_first(Team.objects.filter(pk=team_id))
+    if team is None:
+        raise NotThere("", "The team was deleted meanwhile.")
     parts.lock_taken()
     return team
 
