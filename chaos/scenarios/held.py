@@ -2,6 +2,7 @@
 
 import http.client
 import random
+import threading
 import time
 from collections import Counter
 from collections.abc import Sequence
@@ -10,7 +11,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from chaos.installation import Installation, Options
-from chaos.monitor import Monitor, Seen
+from chaos.monitor import Monitor, Seen, paced
 from chaos.report import Findings, Plan, Scenario, percentile
 from chaos.scenarios.rights import ask_for_secret, people_of
 from chaos.verifier import examine, mark, quiesce
@@ -19,6 +20,9 @@ from tests.harness.servers import connect
 HELD_SECONDS = 6.0
 # More than the web has threads, of those who wait for the row that is held; some of the others.
 MANY, FEW = 16, 2
+# Together less than this machine can answer, so that what others wait for is the lock's doing.
+READ_EVERY_SECONDS = 0.4
+OTHERS_READ_EVERY_SECONDS = 0.1
 CHANGE_EVERY_SECONDS = 2.0
 LONGEST_REFUSAL_SECONDS = 3.0
 # Below this, a difference of two waits is the machine's.
@@ -124,7 +128,7 @@ def _hold(
                 installation.one("SELECT seq FROM chains_ledgerhead WHERE team_id = %s", team)
             )
 
-        with Monitor(installation, readers=readers) as seen:
+        with Monitor(installation, readers, READ_EVERY_SECONDS) as seen:
             calm = _period(installation, others, seconds, changers)
             with connect(installation.database_url) as holder, holder.transaction():
                 holder.execute(f"SELECT 1 FROM {table} WHERE {column} = %s FOR UPDATE", [team])
@@ -178,31 +182,30 @@ def _period(
     installation: Installation, others: dict[str, Any], seconds: float, changers: int
 ) -> Period:
     """Have the other team's people ask, and the team's own member start sessions, all the time."""
-    until = time.monotonic() + seconds
+    over = threading.Event()
     waits: list[tuple[str, float]] = []
     changes: list[tuple[int, float]] = []
 
     def keep_asking(person: dict[str, Any]) -> None:
         path = f"/api/v1/sessions/{others['session']}/credentials?format=process"
-        while time.monotonic() < until:
+        for _ in paced(OTHERS_READ_EVERY_SECONDS, over):
             waits.append(
                 ask_for_secret(
                     installation, "GET", path, {"Authorization": f"Bearer {person['token']}"}
                 )
             )
-            time.sleep(0.05)
 
     def keep_changing() -> None:
-        time.sleep(random.random() * CHANGE_EVERY_SECONDS)
-        while time.monotonic() < until:
+        for _ in paced(CHANGE_EVERY_SECONDS, over):
             changes.append(
                 installation.start_session(random.randrange(installation.seeded.started))
             )
-            time.sleep(CHANGE_EVERY_SECONDS)
 
     with ThreadPoolExecutor(len(others["people"]) + changers) as pool:
         asking = [pool.submit(keep_asking, each) for each in others["people"]]
         asking += [pool.submit(keep_changing) for _ in range(changers)]
+        over.wait(seconds)
+        over.set()
         for each in asking:
             each.result()
     return Period(waits, changes)
