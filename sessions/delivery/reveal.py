@@ -18,6 +18,7 @@ from sessions.credentials.payloads import open_credentials
 from sessions.exceptions import NotThere, Refused, RightLost
 from sessions.ledger import Entry
 from sessions.ledger.events.credentials import CredentialRevealed
+from sessions.ledger.terms import account_in
 from sessions.locks.authority import LOST, actor_again
 from sessions.models import Activation, AwsSession, Problem, TeamPolicy
 from sessions.models.sessions import BrokenChain, load_chain
@@ -92,6 +93,7 @@ def _reveal(session: AwsSession, actor: Actor, form: str, via: str) -> AwsCreden
             expires_at=ends,
             form=form,
             via=via,
+            account=_account_of(chain[-1]),
         )
         if head is not None:
             head.read_at = now
@@ -145,6 +147,11 @@ def _ready_activation(chain: Sequence[AwsSession], actor: Actor, now: datetime) 
     if activation.credential_id != planned:
         raise Moving(replace(state, status=Status.PENDING, problem=MOVING, expires_at=None))
     return activation
+
+
+def _account_of(session: AwsSession) -> str:
+    """Return the account of a chained session's role; a root's own is not always known."""
+    return account_in(session.link.role_arn) if session.is_chained else ""
 
 
 def _failed(code: str, message: str) -> State:

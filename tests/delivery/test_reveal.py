@@ -39,6 +39,7 @@ from sessions.people.tokens import revoke_token
 from sessions.permissions import author_role, is_orphaned_chain, orphaned_links
 from sessions.snippets import FORMATS
 from tests.api.test_sessions import Api
+from tests.house import ACCOUNT
 from tests.races import Aside, held_head, wait_for_waiting
 
 NOBODY = Access(Audience(everyone=False), Audience(everyone=False))
@@ -274,3 +275,11 @@ def test_a_log_in_that_has_ended_meanwhile_opens_nothing(house, ending):
     # The next log-in does.
     again = Membership.objects.select_related("user", "team").get(pk=house.ben.pk)
     assert reveal(leaf, Actor(again), form="posix", via="page")
+
+
+@pytest.mark.django_db
+def test_the_line_of_a_reveal_says_whose_account_it_was(house):
+    leaf = active(house)
+    reveal(leaf, Actor(house.ben), form="posix", via="page")
+    [line] = house.events(CredentialRevealed)
+    assert line.data["account"] == leaf.link.role_arn.split(":")[4] == ACCOUNT

@@ -67,7 +67,8 @@ class CredentialRejected(_AssumeRole):
 class CredentialRevealed(EventData):
     """Record that a person took credentials away, before they get them.
 
-    `form` is the snippet format, `via` is `page`, `download` or the token's name.
+    `form` is the snippet format, `via` is `page`, `download` or the token's name. `account` is the
+    role's; a root's credentials, and lines of before it was kept, say none.
     """
 
     tag = "credential.revealed"
@@ -78,6 +79,7 @@ class CredentialRevealed(EventData):
     expires_at: datetime | None
     form: str
     via: str
+    account: str = ""
 
     def summary(self) -> str:
         form = FORMATS[self.form].label if self.form in FORMATS else self.form
