@@ -87,7 +87,7 @@ def whois(team_id: object, clues: Clues) -> Whois:
     if (made := _made_by(team_id, clues)) is not None:
         return _of_issue(team_id, clues, made)
     issue = issue_of(team_id, clues.access_key_id) if clues.access_key_id else None
-    doubts = _contradictions(issue, clues) if issue else ()
+    doubts = contradictions(issue, clues) if issue else ()
     if issue is not None and not doubts:
         return _of_issue(team_id, clues, issue)
     if issue is None and clues.access_key_id:
@@ -134,14 +134,14 @@ def _issues(team_id: object, clues: Clues) -> list[Issue]:
         found = with_source_identity(team_id, clues.source_identity, clues.at, MOST_ISSUES)
         # A name alone may be either; it was the session's name of none.
         clues = replace(clues, session_name="") if clues.record is None else clues
-    found = [each for each in found if not _contradictions(each, clues, key=False)]
+    found = [each for each in found if not contradictions(each, clues, key=False)]
     if clues.began_at is not None:
-        exactly = [each for each in found if _began_at(each, clues.began_at)]
+        exactly = [each for each in found if began_with(each, clues.began_at)]
         return exactly or found
     return found
 
 
-def _began_at(issue: Issue, began_at: datetime) -> bool:
+def began_with(issue: Issue, began_at: datetime) -> bool:
     """Tell whether a session began in that second.
 
     What AWS gives for an hour ends an hour after the second that CloudTrail calls its creation.
@@ -150,7 +150,7 @@ def _began_at(issue: Issue, began_at: datetime) -> bool:
     return abs(begun - began_at) <= SAME_SECOND or abs(issue.at - began_at) <= SAME_SECOND
 
 
-def _contradictions(issue: Issue, clues: Clues, *, key: bool = True) -> tuple[str, ...]:
+def contradictions(issue: Issue, clues: Clues, *, key: bool = True) -> tuple[str, ...]:
     """Say what in the clues cannot be about what was issued; empty if nothing."""
     doubts = []
     ours = "the key was issued for" if key else "it was issued for"

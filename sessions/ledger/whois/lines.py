@@ -87,19 +87,19 @@ def issue_of(team_id: object, access_key_id: str) -> Issue | None:
     """Return the line that a key was issued by; of several, as for a long-lived one, the last."""
     lines = _with_key(team_id, access_key_id).exclude(kind=CredentialRevealed.tag)
     line = lines.first()
-    return _issue(line) if line else None
+    return issue_in(line) if line else None
 
 
 def deliveries_of(team_id: object, access_key_id: str, most: int) -> list[Delivery]:
     """List who took that credential away, the first first; at most so many, the last ones."""
     lines = _with_key(team_id, access_key_id).filter(kind=CredentialRevealed.tag)[:most]
-    return [_delivery(line) for line in reversed(lines)]
+    return [delivery_in(line) for line in reversed(lines)]
 
 
 def issued_under(team_id: object, access_key_ids: Iterable[str], most: int) -> list[Issue]:
     """List what was issued in calls that these keys signed."""
     found = _minted(team_id).alias(by=PARENT_KEY_ID).filter(by__in=list(access_key_ids))
-    return [_issue(line) for line in found.order_by(LATEST)[:most]]
+    return [issue_in(line) for line in found.order_by(LATEST)[:most]]
 
 
 def named(team_id: object, session_name: str, at: datetime | None, most: int) -> list[Issue]:
@@ -126,7 +126,7 @@ def _living(team_id: object, lines: QuerySet[Event], at: datetime | None, most: 
     if at is not None:
         begin, end = _numbers(team_id, at - LONGEST_LIFE - TOLERANCE, at + TOLERANCE)
         lines = lines.filter(seq__range=(begin, end))
-    found = (_issue(line) for line in lines.order_by(LATEST)[:most])
+    found = (issue_in(line) for line in lines.order_by(LATEST)[:most])
     return [issue for issue in found if at is None or issue.lived_at(at)]
 
 
@@ -147,7 +147,8 @@ def _with_key(team_id: object, access_key_id: str) -> QuerySet[Event]:
     return lines.filter(by=access_key_id).order_by(LATEST)
 
 
-def _issue(line: Event) -> Issue:
+def issue_in(line: Event) -> Issue:
+    """Read what a line says was issued."""
     if line.kind == RootOpened.tag:
         root = RootOpened.read(line.data)
         return Issue(
@@ -181,7 +182,8 @@ def _issue(line: Event) -> Issue:
     )
 
 
-def _delivery(line: Event) -> Delivery:
+def delivery_in(line: Event) -> Delivery:
+    """Read what a line says was taken away."""
     said = CredentialRevealed.read(line.data)
     return Delivery(
         seq=line.seq,
