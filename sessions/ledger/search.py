@@ -3,20 +3,21 @@
 No search counts or skips lines: a page begins at a line's number.
 """
 
-import json
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from functools import cached_property
-from itertools import islice
+from heapq import merge
+from itertools import groupby, islice
+from operator import attrgetter
 from typing import Any
 
 from django.db import connection
-from django.db.models import Q, QuerySet, TextField
-from django.db.models.functions import Cast
+from django.db.models import QuerySet
 
 from sessions.db.batches import in_batches
 from sessions.ledger.chain import length
+from sessions.ledger.mentions import narrowed
 from sessions.ledger.terms import (
     ABOUT,
     ACCOUNT,
@@ -29,7 +30,8 @@ from sessions.ledger.terms import (
     ROLE,
     SUBJECT,
     WHO,
-    term,
+    Choice,
+    choice,
     terms_of,
 )
 from sessions.models import Event
@@ -37,13 +39,7 @@ from sessions.models import Event
 # Times follow the numbers of lines, but for a clock that was set back by less than this.
 CLOCK_STEPS = timedelta(hours=1)
 BATCH = 2000
-
-Choice = frozenset[str]
-
-
-def choice(value: str, *letters: str) -> Choice:
-    """Return the terms of which a line must have one: a value in any of these places."""
-    return frozenset(term(letter, value) for letter in letters)
+LEAST_BATCH = 50
 
 
 @dataclass(frozen=True)
@@ -204,14 +200,17 @@ class Lines:
             size = min(limit, BATCH)
             return islice(in_batches(lines, "seq", size=size, descending=descending), limit)
         if connection.vendor == "postgresql":
-            lines = self._all.filter(seq__in=self._found(low, high, limit, descending=descending))
+            found = self._found(low, high, limit, descending=descending)
+            queries = [self._all.filter(seq__in=found)]
         else:
             lines = self._in_time(self._all.filter(seq__gte=low, seq__lte=high))
-            for each in self.wanted:
-                lines = _mentioning(lines, each)
+            queries = narrowed(lines, self.wanted)
+        size = max(LEAST_BATCH, min(limit, BATCH))
+        reads = (in_batches(each, "seq", size=size, descending=descending) for each in queries)
+        merged = merge(*reads, key=attrgetter("seq"), reverse=descending)
+        once = (next(same) for _, same in groupby(merged, key=attrgetter("seq")))
         # Index and mention are good guesses: the line itself decides.
-        read = in_batches(lines, "seq", descending=descending)
-        return islice(filter(self._holds, read), limit)
+        return islice(filter(self._holds, once), limit)
 
     def _found(self, low: int, high: int, limit: int, *, descending: bool) -> list[int]:
         """Look up the numbers of lines in PostgreSQL's index of terms, block by block."""
@@ -251,17 +250,3 @@ HALVING = (
     " WHERE low < high) SELECT max(low), min(high) FROM halving"
 )
 TERMS = "chains_event_terms(team_id, seq, kind, actor, session_id, session_alias, data)"
-
-
-def _mentioning(lines: QuerySet[Event], wanted: Choice) -> QuerySet[Event]:
-    """Leave out most lines that have none of these terms, where there is no index of terms."""
-    said: Any = Cast("data", TextField())
-    mention = Q()
-    for each in wanted:
-        letter, _, value = each.partition("|")
-        if letter == KIND:
-            mention |= Q(kind__startswith=value)
-        else:
-            mention |= Q(actor=value) | Q(session_id=value) | Q(session_alias=value)
-            mention |= Q(said__contains=json.dumps(value)[1:-1])
-    return lines.annotate(said=said).filter(mention)

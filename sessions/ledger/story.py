@@ -21,8 +21,8 @@ from sessions.ledger.events.sessions import (
     SessionCreated,
     SessionEdited,
 )
-from sessions.ledger.search import Lines, choice
-from sessions.ledger.terms import KEY, KIND, PARENT, SUBJECT, term
+from sessions.ledger.search import Lines
+from sessions.ledger.terms import KEY, PARENT, SUBJECT, choice, choice_of_kinds
 from sessions.models import Event
 
 # Which lines before say what a line changed, by their kinds.
@@ -93,11 +93,6 @@ def story_of(line: Event, lines: Lines) -> Story:
         signs=later(lines.having(choice(key, PARENT))) if key and is_issue else (),
         taken=later(taken.having(choice(key, KEY))) if key and is_issue else (),
     )
-
-
-def choice_of_kinds(*tags: str) -> frozenset[str]:
-    """Return the terms of which a line of one of these kinds has one."""
-    return frozenset(term(KIND, tag) for tag in tags)
 
 
 def changes_of(line: Event, said: EventData) -> tuple[Change, ...]:

@@ -50,6 +50,20 @@ def term(letter: str, value: str) -> str:
     return f"{letter}|{value}"
 
 
+# Of these terms a line must have one.
+Choice = frozenset[str]
+
+
+def choice(value: str, *letters: str) -> Choice:
+    """Return the terms of which a line must have one: a value in any of these places."""
+    return frozenset(term(letter, value) for letter in letters)
+
+
+def choice_of_kinds(*tags: str) -> Choice:
+    """Return the terms of which a line of one of these kinds has one."""
+    return frozenset(term(KIND, tag) for tag in tags)
+
+
 def terms_of(event: Event) -> set[str]:
     """Return the terms of a line. A value that is no text is found by nothing."""
     return {term(letter, value) for letter, value in _named(event) if value}

@@ -16,7 +16,7 @@ from sessions.ledger.events.credentials import (
 )
 from sessions.ledger.events.roots import RootOpened, RootRejected
 from sessions.ledger.search import Lines
-from sessions.ledger.story import choice_of_kinds
+from sessions.ledger.terms import choice_of_kinds
 from sessions.models import Event
 
 ISSUED = (CredentialMinted.tag, RootOpened.tag)

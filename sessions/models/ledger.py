@@ -21,7 +21,7 @@ PARENT_KEY_ID = JsonText("data", "parent_access_key_id")
 ROLE_SESSION_NAME = JsonText("data", "role_session_name")
 SOURCE_IDENTITY = JsonText("data", "source_identity")
 EXPIRES_AT = JsonText("data", "expires_at")
-ADDRESS = JsonText("data", "origin", "address")
+ORIGIN_ADDRESS = JsonText("data", "origin", "address")
 LATEST = models.F("seq").desc()
 
 
@@ -49,13 +49,14 @@ class Event(models.Model):
         indexes = [
             models.Index(fields=["session_id", "-seq"], name="event_of_session"),
             models.Index(fields=["team_id", "-at"], name="event_at"),
-            # By what a record of CloudTrail says, and by where somebody acted from. Keys and names
-            # differ by themselves; the team's id in front would double these indexes.
+            # On SQLite only: by what a record of CloudTrail says, and by where somebody acted from.
+            # PostgreSQL has these in its index of terms; see sessions/ledger/terms.py. Keys and
+            # names differ by themselves; the team's id in front would double these indexes.
             models.Index(ACCESS_KEY_ID, LATEST, name="event_key", condition=WITH_A_KEY),
             models.Index(PARENT_KEY_ID, LATEST, name="event_parent_key", condition=MINTED),
             models.Index(ROLE_SESSION_NAME, LATEST, name="event_name", condition=MINTED),
             models.Index(SOURCE_IDENTITY, LATEST, name="event_source_identity", condition=MINTED),
-            models.Index(ADDRESS, LATEST, name="event_address", condition=BY_A_PERSON),
+            models.Index(ORIGIN_ADDRESS, LATEST, name="event_address", condition=BY_A_PERSON),
             # What somebody has taken, by how long they hold it; and who has left.
             models.Index("team_id", "actor", EXPIRES_AT, name="event_held", condition=REVEALED),
             models.Index(

@@ -29,7 +29,6 @@ from sessions.ledger.whois.lines import (
     issue_of,
     issued_under,
     named,
-    with_source_identity,
 )
 
 # So much is read for one question, whatever is in the ledger.
@@ -130,8 +129,10 @@ def _issues(team_id: object, clues: Clues) -> list[Issue]:
     """List what the other clues than the key lead to, the last first."""
     name = clues.session_name
     found = named(team_id, name, clues.at, MOST_ISSUES) if name else []
-    if not found and clues.source_identity:
-        found = with_source_identity(team_id, clues.source_identity, clues.at, MOST_ISSUES)
+    found = [each for each in found if each.role_session_name == name]
+    if not found and (identity := clues.source_identity):
+        found = named(team_id, identity, clues.at, MOST_ISSUES)
+        found = [each for each in found if each.source_identity == identity]
         # A name alone may be either; it was the session's name of none.
         clues = replace(clues, session_name="") if clues.record is None else clues
     found = [each for each in found if not contradictions(each, clues, key=False)]
@@ -255,8 +256,9 @@ def _chain(team_id: object, issue: Issue) -> tuple[tuple[Issue, ...], str]:
     chain, seen = [issue], {issue.access_key_id}
     while chain[0].hop > 0 and len(chain) <= LONGEST_CHAIN:
         parent = chain[0].parent_access_key_id
-        above = issue_of(team_id, parent) if parent and parent not in seen else None
-        if above is None or above.at > chain[0].at + SAME_SECOND:
+        known = parent and parent not in seen
+        above = issue_of(team_id, parent, before=chain[0].seq) if known else None
+        if above is None:
             return tuple(chain), parent
         seen.add(parent)
         chain.insert(0, above)

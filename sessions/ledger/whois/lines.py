@@ -1,31 +1,31 @@
 """Find the lines of the ledger that a clue leads to, each by an index."""
 
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
-
-from django.db.models import QuerySet
 
 from sessions.ledger.events.credentials import CredentialMinted, CredentialRevealed
 from sessions.ledger.events.roots import RootOpened
 from sessions.ledger.held import LONGEST_LIFE
 from sessions.ledger.origin import Origin
-from sessions.ledger.terms import account_in
-from sessions.models import Event
-from sessions.models.ledger import (
-    ACCESS_KEY_ID,
+from sessions.ledger.search import Lines
+from sessions.ledger.terms import (
     ADDRESS,
-    BY_A_PERSON,
-    LATEST,
-    MINTED,
-    PARENT_KEY_ID,
-    ROLE_SESSION_NAME,
-    SOURCE_IDENTITY,
-    WITH_A_KEY,
+    KEY,
+    NAME,
+    PARENT,
+    account_in,
+    choice,
+    choice_of_kinds,
+    term,
 )
+from sessions.models import Event
 
 # A line is written once the answer has come, and clocks differ a little.
 TOLERANCE = timedelta(minutes=2)
+MINTED = choice_of_kinds(CredentialMinted.tag)
+ISSUES = choice_of_kinds(CredentialMinted.tag, RootOpened.tag)
+DELIVERIES = choice_of_kinds(CredentialRevealed.tag)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -83,68 +83,42 @@ class Delivery:
     session_alias: str
 
 
-def issue_of(team_id: object, access_key_id: str) -> Issue | None:
-    """Return the line that a key was issued by; of several, as for a long-lived one, the last."""
-    lines = _with_key(team_id, access_key_id).exclude(kind=CredentialRevealed.tag)
-    line = lines.first()
-    return issue_in(line) if line else None
+def issue_of(team_id: object, access_key_id: str, *, before: int | None = None) -> Issue | None:
+    """Return the line that a key was issued by; of several, as for a long-lived one, the last.
+
+    `before`: the last of those before the line of that number.
+    """
+    lines = Lines(str(team_id), (ISSUES, choice(access_key_id, KEY)))
+    return next(map(issue_in, lines.newest(1, before=before)), None)
 
 
 def deliveries_of(team_id: object, access_key_id: str, most: int) -> list[Delivery]:
     """List who took that credential away, the first first; at most so many, the last ones."""
-    lines = _with_key(team_id, access_key_id).filter(kind=CredentialRevealed.tag)[:most]
-    return [delivery_in(line) for line in reversed(lines)]
+    lines = Lines(str(team_id), (DELIVERIES, choice(access_key_id, KEY)))
+    return [delivery_in(line) for line in reversed(lines.newest(most))]
 
 
 def issued_under(team_id: object, access_key_ids: Iterable[str], most: int) -> list[Issue]:
-    """List what was issued in calls that these keys signed."""
-    found = _minted(team_id).alias(by=PARENT_KEY_ID).filter(by__in=list(access_key_ids))
-    return [issue_in(line) for line in found.order_by(LATEST)[:most]]
+    """List what was issued in calls that these keys signed, the last first."""
+    signed = frozenset(term(PARENT, key) for key in access_key_ids)
+    return [issue_in(line) for line in Lines(str(team_id), (MINTED, signed)).newest(most)]
 
 
-def named(team_id: object, session_name: str, at: datetime | None, most: int) -> list[Issue]:
-    """List what was issued under a role session name, the last first; with `at` what lived then."""
-    lines = _minted(team_id).alias(by=ROLE_SESSION_NAME).filter(by=session_name)
-    return _living(team_id, lines, at, most)
+def named(team_id: object, name: str, at: datetime | None, most: int) -> list[Issue]:
+    """List what was issued under a role session name or source identity, the last first.
 
-
-def with_source_identity(
-    team_id: object, source_identity: str, at: datetime | None, most: int
-) -> list[Issue]:
-    """List what was issued with a source identity, as `named` does."""
-    lines = _minted(team_id).alias(by=SOURCE_IDENTITY).filter(by=source_identity)
-    return _living(team_id, lines, at, most)
+    With `at` what lived then.
+    """
+    lines = Lines(str(team_id), (MINTED, choice(name, NAME)))
+    if at is not None:
+        lines = replace(lines, since=at - LONGEST_LIFE - TOLERANCE, until=at + TOLERANCE)
+    found = map(issue_in, lines.newest(most))
+    return [issue for issue in found if at is None or issue.lived_at(at)]
 
 
 def from_address(team_id: object, address: str, most: int) -> list[Event]:
     """List what people did from an address, the last first."""
-    lines = Event.objects.filter(BY_A_PERSON, team_id=str(team_id)).alias(by=ADDRESS)
-    return list(lines.filter(by=address).order_by(LATEST)[:most])
-
-
-def _living(team_id: object, lines: QuerySet[Event], at: datetime | None, most: int) -> list[Issue]:
-    if at is not None:
-        begin, end = _numbers(team_id, at - LONGEST_LIFE - TOLERANCE, at + TOLERANCE)
-        lines = lines.filter(seq__range=(begin, end))
-    found = (issue_in(line) for line in lines.order_by(LATEST)[:most])
-    return [issue for issue in found if at is None or issue.lived_at(at)]
-
-
-def _numbers(team_id: object, since: datetime, until: datetime) -> tuple[int, int]:
-    """Return the numbers of the first and last line in that time; an empty range for none."""
-    lines = Event.objects.filter(team_id=str(team_id))
-    first = lines.filter(at__gte=since).order_by("at").values_list("seq", flat=True).first()
-    last = lines.filter(at__lte=until).order_by("-at").values_list("seq", flat=True).first()
-    return first or 1, last or 0
-
-
-def _minted(team_id: object) -> QuerySet[Event]:
-    return Event.objects.filter(MINTED, team_id=str(team_id))
-
-
-def _with_key(team_id: object, access_key_id: str) -> QuerySet[Event]:
-    lines = Event.objects.filter(WITH_A_KEY, team_id=str(team_id)).alias(by=ACCESS_KEY_ID)
-    return lines.filter(by=access_key_id).order_by(LATEST)
+    return Lines(str(team_id), (choice(address, ADDRESS),)).newest(most)
 
 
 def issue_in(line: Event) -> Issue:

@@ -10,7 +10,7 @@ from sessions.delivery.reveal import reveal
 from sessions.ledger.events.credentials import CredentialMinted
 from sessions.ledger.origin import Origin, asked_from
 from sessions.ledger.whois import Certainty, clues_of, clues_of_record, whois
-from sessions.models import Event
+from sessions.models import Event, LedgerHead
 from tests.house import TeamFixture
 
 pytestmark = pytest.mark.django_db
@@ -65,6 +65,7 @@ def add_line(like, data):
         actor="worker",
         data=data,
     )
+    LedgerHead.objects.filter(pk=like.team_id).update(seq=like.seq + 1000)
 
 
 @pytest.fixture
