@@ -87,6 +87,7 @@ def list_events(
     role: str = "",
     name: str = "",
     key: str = "",
+    root: str = "",
     kind: str = "",
     address: str = "",
     since: str = "",
@@ -97,9 +98,9 @@ def list_events(
     """Search all events as an admin, or those that are yours.
 
     `person` is a username; `session` an id or an alias; `role` an ARN or a name; `name` a role
-    session name; `kind` a kind of event, or what stands before its dot. `since` and `until` are
-    times (UTC unless they say otherwise), dates, or how long ago: `24h`, `7d`. At most 200 events
-    at a time.
+    session name; `root` the id of the session that chains begin at; `kind` a kind of event, or what
+    stands before its dot. `since` and `until` are times (UTC unless they say otherwise), dates, or
+    how long ago: `24h`, `7d`. At most 200 events at a time.
     """
     actor = caller(request)
     unknown = sorted(set(request.GET) - {*EventSearchForm.base_fields, "cursor", "limit"})

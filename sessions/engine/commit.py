@@ -217,6 +217,7 @@ def _entry(row: Credential, outcome: Outcome, needs: Sequence[Need]) -> Entry | 
                 tags=dict(row.request.get("tags", ())) or None,
                 token_size=outcome.packed_policy_size,
                 request_id=outcome.request_id,
+                root=str(row.root_id),
             )
             return _hop_entry(row, minted, needs)
         # One line per rejection, not one per try of an outage.

@@ -64,6 +64,7 @@ class EventSearchForm(forms.Form):
     role = forms.CharField(required=False, max_length=LONGEST)
     name = forms.CharField(required=False, max_length=256, label="Role session name")
     key = forms.CharField(required=False, max_length=128, label="Access key ID")
+    root = forms.CharField(required=False, max_length=36, label="Issued through root")
     kind = forms.CharField(required=False, max_length=40)
     address = forms.GenericIPAddressField(required=False, label="IP address")
     since = TimeField(label="Since")

@@ -11,7 +11,7 @@ from django.db.models import Q, QuerySet, TextField
 from django.db.models.functions import Cast
 
 from sessions.db.json_text import JsonText
-from sessions.ledger.terms import ADDRESS, KEY, KIND, NAME, PARENT, Choice, choice_of_kinds
+from sessions.ledger.terms import ADDRESS, KEY, KIND, NAME, PARENT, ROOT, Choice, choice_of_kinds
 from sessions.models import Event
 from sessions.models.ledger import (
     ACCESS_KEY_ID,
@@ -20,6 +20,7 @@ from sessions.models.ledger import (
     ORIGIN_ADDRESS,
     PARENT_KEY_ID,
     ROLE_SESSION_NAME,
+    ROOT_ID,
     SOURCE_IDENTITY,
     WITH_A_KEY,
 )
@@ -87,6 +88,8 @@ _INDEXED = {
     ),
     PARENT: _Indexed(_MINTED, MINTED, (PARENT_KEY_ID,)),
     NAME: _Indexed(_MINTED, MINTED, (ROLE_SESSION_NAME, SOURCE_IDENTITY)),
+    # No other kind has a root.
+    ROOT: _Indexed(None, MINTED, (ROOT_ID,)),
     # A worker's lines have no address.
     ADDRESS: _Indexed(None, BY_A_PERSON, (ORIGIN_ADDRESS,)),
 }

@@ -28,6 +28,7 @@ from sessions.ledger.terms import (
     NAME,
     PARENT,
     ROLE,
+    ROOT,
     SUBJECT,
     WHO,
     Choice,
@@ -49,7 +50,8 @@ class EventSearch:
     `person`: who acted, for whom a worker did, or whose membership or token it is, by username.
     `session`: its id or its alias of then. `role`: an ARN or a role's name. `name`: a role session
     name, a source identity or a name in CloudTrail. `key`: an access key id, also as the one that
-    signed a call. `kind`: a tag, or what stands before its dot. `since` counts, `until` does not.
+    signed a call. `root`: the id of the session that a chain begins at: what was issued through it.
+    `kind`: a tag, or what stands before its dot. `since` counts, `until` does not.
     """
 
     person: str = ""
@@ -58,6 +60,7 @@ class EventSearch:
     role: str = ""
     name: str = ""
     key: str = ""
+    root: str = ""
     kind: str = ""
     address: str = ""
     since: datetime | None = None
@@ -72,6 +75,7 @@ class EventSearch:
             "role": (ROLE,),
             "name": (NAME,),
             "key": (KEY, PARENT),
+            "root": (ROOT,),
             "kind": (KIND,),
             "address": (ADDRESS,),
         }

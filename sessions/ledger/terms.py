@@ -1,7 +1,7 @@
 """Name what a line can be found by.
 
 A term is a letter and a value: `k|credential.minted`. On PostgreSQL an index holds a hash of each
-term together with its team and its block of lines; migration 0025 makes the same terms in SQL. A
+term together with its team and its block of lines; migration 0030 makes the same terms in SQL. A
 term that is added here needs a migration that replaces that function and remakes the index.
 """
 
@@ -25,6 +25,7 @@ NAME = "n"  # a role session name, a source identity, a name in CloudTrail
 KEY = "y"
 PARENT = "p"  # the key that signed the call
 ADDRESS = "i"
+ROOT = "t"  # the root of the chain that a credential was issued through
 
 _KEYS = {
     "member": ABOUT,
@@ -41,6 +42,7 @@ _KEYS = {
     "old_key_id": KEY,
     "new_key_id": KEY,
     "parent_access_key_id": PARENT,
+    "root": ROOT,
 }
 _ARNS = ("role_arn", "arn", "identity")
 

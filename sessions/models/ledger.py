@@ -20,6 +20,7 @@ ACCESS_KEY_ID = JsonText("data", "access_key_id")
 PARENT_KEY_ID = JsonText("data", "parent_access_key_id")
 ROLE_SESSION_NAME = JsonText("data", "role_session_name")
 SOURCE_IDENTITY = JsonText("data", "source_identity")
+ROOT_ID = JsonText("data", "root")
 EXPIRES_AT = JsonText("data", "expires_at")
 ORIGIN_ADDRESS = JsonText("data", "origin", "address")
 LATEST = models.F("seq").desc()
@@ -56,6 +57,7 @@ class Event(models.Model):
             models.Index(PARENT_KEY_ID, LATEST, name="event_parent_key", condition=MINTED),
             models.Index(ROLE_SESSION_NAME, LATEST, name="event_name", condition=MINTED),
             models.Index(SOURCE_IDENTITY, LATEST, name="event_source_identity", condition=MINTED),
+            models.Index(ROOT_ID, LATEST, name="event_root", condition=MINTED),
             models.Index(ORIGIN_ADDRESS, LATEST, name="event_address", condition=BY_A_PERSON),
             # What somebody has taken, by how long they hold it; and who has left.
             models.Index("team_id", "actor", EXPIRES_AT, name="event_held", condition=REVEALED),

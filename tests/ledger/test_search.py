@@ -21,6 +21,7 @@ MINTED = {
     "role_session_name": "ben@laptop",
     "access_key_id": "ASIAIOSFODNN7EXAMPLE",
     "parent_access_key_id": "AKIAI44QH8DHBEXAMPLE",
+    "root": "f6a1c7c5-3f55-4d3a-9b0e-0a53b3c1a0a2",
 }
 
 
@@ -92,6 +93,8 @@ def lines(db):
         ({"name": "7"}, []),
         ({"key": "ASIAIOSFODNN7EXAMPLE"}, [2, 1]),
         ({"key": "AKIAI44QH8DHBEXAMPLE"}, [7, 1]),
+        ({"root": MINTED["root"]}, [1]),
+        ({"root": SESSION}, []),
         ({"kind": "credential.minted"}, [1]),
         ({"kind": "credential"}, [2, 1]),
         ({"kind": "session.st"}, []),

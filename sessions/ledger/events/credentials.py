@@ -24,9 +24,9 @@ class _AssumeRole(ForPeople):
 class CredentialMinted(_AssumeRole):
     """Record what AWS issued at a hop: the line that a name in CloudTrail leads back to.
 
-    `principal_id` is AWS's assumed-role id, `request_id` that of the call, and `token_size` the
-    percentage of what fits into a session token. Lines of before
-    they were kept have none of them.
+    `principal_id` is AWS's assumed-role id, `request_id` that of the call, `token_size` the
+    percentage of what fits into a session token, and `root` the id of the session that the chain
+    begins at. Lines of before they were kept have none of them.
     """
 
     tag = "credential.minted"
@@ -42,6 +42,7 @@ class CredentialMinted(_AssumeRole):
     tags: Mapping[str, Any] | None = None
     token_size: int | None = None
     request_id: str = ""
+    root: str = ""
 
     def summary(self) -> str:
         until = f", valid until {moment(self.expires_at)}" if self.expires_at else ""

@@ -5,6 +5,7 @@ from typing import Any
 from urllib.parse import urlencode
 
 from django.contrib.auth.decorators import login_required
+from django.core.exceptions import ValidationError
 from django.http import Http404, HttpRequest, HttpResponse
 from django.shortcuts import render
 from django.urls import reverse
@@ -20,6 +21,7 @@ from sessions.ledger.search import Lines
 from sessions.ledger.standing import standing_of
 from sessions.ledger.story import label, shown, story_of
 from sessions.ledger.timeline import timeline_of
+from sessions.models import AwsSession
 from sessions.views.guards import member_in
 from sessions.views.ledger.export import FORMATS
 from sessions.views.ledger.rows import rows_of
@@ -37,6 +39,7 @@ class Filter:
     name: str
     label: str
     value: str
+    shown: str
     without: str
     rest: dict[str, str]
 
@@ -88,6 +91,7 @@ def _frame(actor: Actor, form: EventSearchForm) -> dict[str, Any]:
             name,
             str(field.label or name.capitalize()),
             asked.get(name, ""),
+            (name == "root" and _alias_of(actor, asked.get(name, ""))) or asked.get(name, ""),
             _address(slug, {key: value for key, value in asked.items() if key != name}),
             {key: value for key, value in asked.items() if key != name},
         )
@@ -98,7 +102,11 @@ def _frame(actor: Actor, form: EventSearchForm) -> dict[str, Any]:
         "form": form,
         "reads_all": everyone,
         "asked": asked,
-        "filters": [each for each in filters if everyone or each.name != "person"],
+        "filters": [
+            each
+            for each in filters
+            if (everyone or each.name != "person") and (each.value or each.name != "root")
+        ],
         "groups": sorted(GROUPS),
         "kinds": sorted((kind.label, tag) for tag, kind in KINDS.items()),
         "total": length(actor.team_id) if everyone else None,
@@ -106,6 +114,15 @@ def _frame(actor: Actor, form: EventSearchForm) -> dict[str, Any]:
         "standing": standing_of(actor.team_id) if everyone else None,
         "newest": _address(slug, asked),
     }
+
+
+def _alias_of(actor: Actor, root: str) -> str:
+    """Return the alias of a root, as far as it is still there."""
+    try:
+        there = AwsSession.objects.filter(pk=root, team=actor.team_id)
+    except ValidationError:
+        return ""
+    return there.values_list("alias", flat=True).first() or ""
 
 
 def _address(team_slug: str, asked: dict[str, str]) -> str:

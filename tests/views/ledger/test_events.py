@@ -259,3 +259,18 @@ def test_a_checkpoint_says_how_far_the_ledger_is_signed(house, used, settings):
     assert f"Event {line.seq} is not what was signed" in store(signed("0" * 64))
     settings.CHAINWEB_CHECKPOINT_PUBLIC_KEY = pair()[1]
     assert "its signature does not hold" in store(signed(line.hash))
+
+
+def test_what_was_issued_through_a_root_is_found_from_its_page(house, used):
+    other = house.chained("Elsewhere", house.iam_user("Other root"))
+    house.start(other)
+    house.work()
+    address = f"{reverse('events', args=[house.team.slug])}?root={house.root.pk}"
+    root_page = house.browser(house.eve).get(reverse("session", args=[house.root.pk]))
+    assert f'href="{address}"' in root_page.content.decode()
+    text = page(house.browser(house.eve), house, f"?root={house.root.pk}")
+    assert set(seqs(text)) == {
+        line.seq for line in house.events(CredentialMinted) if line.session_id != str(other.pk)
+    }
+    assert f'Issued through root <b class="clip">{house.root.alias}</b>' in text
+    assert seqs(page(house.browser(house.bea), house, "?root=nonsense")) == []
