@@ -1,4 +1,4 @@
-"""Send checkpoints to places outside the database: a file, and an address that the operator names.
+"""Send lines to places outside the database: a file, and an address that the operator names.
 
 Both raise OSError, or an error of its kinds, and may then have sent some: whoever reads them has to
 bear the same line twice.
@@ -7,16 +7,26 @@ bear the same line twice.
 import fcntl
 import http.client
 import os
+import socket
 import ssl
+import threading
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from urllib.parse import urlsplit
 
 # For each wait: to connect, to send, for the answer.
 TIMEOUT_SECONDS = 2.0
+# For all of them together, once it is connected.
+LONGEST_SECONDS = 10.0
 
 
 class NotTaken(OSError):
-    """The address answered, but not that it has the checkpoints."""
+    """The address answered, but not that it has the lines; `status` is 0 where it had none."""
+
+    def __init__(self, reason: str, status: int = 0) -> None:
+        super().__init__(reason)
+        self.status = status
 
 
 def append_to_file(path: Path, lines: list[str]) -> None:
@@ -44,28 +54,56 @@ def append_to_file(path: Path, lines: list[str]) -> None:
             os.close(folder)
 
 
-def post(address: str, lines: list[str]) -> None:
-    """Post lines (`application/x-ndjson`) to an https address; each line is signed in itself.
+def post_lines(address: str, lines: list[str]) -> None:
+    """Post checkpoints (`application/x-ndjson`) to an https address; each is signed in itself."""
+    post(address, "".join(f"{each}\n" for each in lines).encode(), {}, ssl.create_default_context())
+
+
+def post(address: str, body: bytes, headers: Mapping[str, str], context: ssl.SSLContext) -> None:
+    """Post lines of JSON to an https address, within `LONGEST_SECONDS` whatever answers.
 
     The server's certificate is verified, no redirect is followed, no proxy is used, and nothing of
     the answer counts but its status. Raises `NotTaken` for any that is not 2xx.
     """
     url = urlsplit(address)
     connection = http.client.HTTPSConnection(
-        url.hostname or "",
-        url.port,
-        timeout=TIMEOUT_SECONDS,
-        context=ssl.create_default_context(),
+        url.hostname or "", url.port, timeout=TIMEOUT_SECONDS, context=context
     )
     target = (url.path or "/") + (f"?{url.query}" if url.query else "")
-    body = "".join(f"{each}\n" for each in lines).encode()
-    headers = {"Content-Type": "application/x-ndjson", "User-Agent": "chainweb"}
+    headers = {"Content-Type": "application/x-ndjson", "User-Agent": "chainweb", **headers}
     try:
-        connection.request("POST", target, body, headers)
-        status = connection.getresponse().status
+        connection.connect()
+        with ended_after(LONGEST_SECONDS, connection.sock):
+            connection.request("POST", target, body, headers)
+            status = connection.getresponse().status
     except http.client.HTTPException as error:
         raise NotTaken(type(error).__name__) from error
     finally:
         connection.close()
     if not 200 <= status < 300:
-        raise NotTaken(f"status {status}")
+        raise NotTaken(f"status {status}", status)
+
+
+@contextmanager
+def ended_after(seconds: float, connected: socket.socket) -> Iterator[None]:
+    """End a connection that takes longer: a peer may send a byte each second for ever.
+
+    Raises TimeoutError then, whatever was read until the end.
+    """
+    is_late = threading.Event()
+
+    def end() -> None:
+        is_late.set()
+        with suppress(OSError):
+            # Not TLS's own, which would leave whoever reads without it.
+            socket.socket.shutdown(connected, socket.SHUT_RDWR)
+
+    timer = threading.Timer(seconds, end)
+    timer.daemon = True
+    timer.start()
+    try:
+        yield
+    finally:
+        timer.cancel()
+        if is_late.is_set():
+            raise TimeoutError("the answer takes too long")

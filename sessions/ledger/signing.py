@@ -107,7 +107,7 @@ def send_unsent() -> None:
     if path := settings.CHAINWEB_CHECKPOINT_FILE:
         _send("filed_at", lambda lines: outlets.append_to_file(Path(path), lines))
     if address := settings.CHAINWEB_CHECKPOINT_WEBHOOK:
-        _send("posted_at", lambda lines: outlets.post(address, lines))
+        _send("posted_at", lambda lines: outlets.post_lines(address, lines))
 
 
 def _send(column: str, send: Callable[[list[str]], None]) -> None:

@@ -1,5 +1,6 @@
 """Checkpoints reach a file and an address, or the failure is told."""
 
+import contextlib
 import datetime
 import http.server
 import ipaddress
@@ -15,7 +16,7 @@ from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.x509.oid import NameOID
 
 from sessions.ledger import outlets
-from sessions.ledger.outlets import NotTaken, append_to_file, post
+from sessions.ledger.outlets import NotTaken, append_to_file, post_lines
 
 
 def test_lines_are_appended_to_a_file_that_others_cannot_read(tmp_path):
@@ -54,6 +55,13 @@ class Receiver(http.server.BaseHTTPRequestHandler):
         )
         if self.path.startswith("/slow"):
             time.sleep(3)
+        if self.path.startswith("/endless"):
+            self.wfile.write(b"HTTP/1.0 200 ")
+            with contextlib.suppress(OSError):
+                while True:
+                    self.wfile.write(b"O")
+                    time.sleep(0.05)
+            return
         self.send_response(int(self.path[-3:]))
         if self.path.endswith("302"):
             self.send_header("Location", "/200")
@@ -98,7 +106,7 @@ def receiver(certificate, monkeypatch):
 
 
 def test_lines_are_posted_as_they_were_signed(receiver):
-    post(f"{receiver.url}/in?token=t&status=200", ["one", "thrée"])
+    post_lines(f"{receiver.url}/in?token=t&status=200", ["one", "thrée"])
     [(path, headers, body)] = receiver.taken
     assert path == "/in?token=t&status=200"
     assert headers["Content-Type"] == "application/x-ndjson"
@@ -107,20 +115,20 @@ def test_lines_are_posted_as_they_were_signed(receiver):
 
 def test_a_redirect_is_not_followed(receiver):
     with pytest.raises(NotTaken, match="status 302"):
-        post(f"{receiver.url}/302", ["one"])
+        post_lines(f"{receiver.url}/302", ["one"])
     assert len(receiver.taken) == 1
 
 
 @pytest.mark.parametrize("status", [400, 401, 404, 500, 503])
 def test_another_answer_than_success_is_an_error(status, receiver):
     with pytest.raises(NotTaken, match=f"status {status}"):
-        post(f"{receiver.url}/{status}", ["one"])
+        post_lines(f"{receiver.url}/{status}", ["one"])
 
 
 def test_a_certificate_that_nobody_vouches_for_is_an_error(receiver, monkeypatch):
     monkeypatch.delenv("SSL_CERT_FILE")
     with pytest.raises(OSError, match="CERTIFICATE_VERIFY_FAILED"):
-        post(f"{receiver.url}/200", ["one"])
+        post_lines(f"{receiver.url}/200", ["one"])
     assert receiver.taken == []
 
 
@@ -128,5 +136,13 @@ def test_an_address_that_does_not_answer_is_given_up(receiver, monkeypatch):
     monkeypatch.setattr(outlets, "TIMEOUT_SECONDS", 0.3)
     begun = time.monotonic()
     with pytest.raises(TimeoutError):
-        post(f"{receiver.url}/slow/200", ["one"])
+        post_lines(f"{receiver.url}/slow/200", ["one"])
     assert time.monotonic() - begun < 2.5
+
+
+def test_an_answer_that_never_ends_is_given_up(receiver, monkeypatch):
+    monkeypatch.setattr(outlets, "LONGEST_SECONDS", 0.5)
+    begun = time.monotonic()
+    with pytest.raises(TimeoutError):
+        post_lines(f"{receiver.url}/endless/200", ["one"])
+    assert time.monotonic() - begun < 5

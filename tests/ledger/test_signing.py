@@ -95,7 +95,7 @@ def test_what_was_not_sent_is_sent_with_the_next(copy, settings, monkeypatch):
             raise outlets.NotTaken(f"status {status}")
         posted.append(lines)
 
-    monkeypatch.setattr(outlets, "post", post)
+    monkeypatch.setattr(outlets, "post_lines", post)
     with capture_logs() as logs:
         for _ in range(2):
             write(1)
