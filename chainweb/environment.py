@@ -5,6 +5,7 @@ its error. What is refused here is named by its setting; a value, which may be a
 a message.
 """
 
+import base64
 import math
 import os
 from typing import Any
@@ -73,6 +74,35 @@ class FromEnvironmentOrFile(environ.FileAwareEnv):  # type: ignore[misc]  # the 
             )
         return url
 
+    def syslog_url(self, var: str) -> str:
+        """Read the address of a syslog server; empty for none."""
+        url = str(self.get_value(var, default=""))
+        if url and not _is_syslog(url):
+            raise ImproperlyConfigured(
+                f"{var} is not an address like tls://host:6514, tcp://host:601, udp://host:514 or"
+                " unix:///path."
+            )
+        return url
+
+    def webhook_keys(self, var: str) -> tuple[bytes, ...]:
+        """Read keys for signatures of bodies: base64 of 24 to 64 bytes each, by commas."""
+        keys = []
+        for text in self.get_value(var, default=[]):
+            try:
+                keys.append(base64.b64decode(text.removeprefix("whsec_"), validate=True))
+            except ValueError:
+                keys.append(b"")
+        if any(not 24 <= len(key) <= 64 for key in keys):
+            raise ImproperlyConfigured(f"{var} is base64 of 24 to 64 bytes, or several by commas.")
+        return tuple(keys)
+
+    def header(self, var: str) -> str:
+        """Read what is sent as the value of a header: printable, on one line."""
+        value = str(self.get_value(var, default=""))
+        if not (value.isascii() and (value.isprintable() or not value)):
+            raise ImproperlyConfigured(f"{var} is one line of printable ASCII.")
+        return value
+
     def email_url(self, var: str = "EMAIL_URL", **kwargs: Any) -> dict[str, Any]:
         """Read the mail server's address as Django's settings."""
         return dict(_parsed(var, self.email_url_config, checked_url(var, self.str(var))))
@@ -98,6 +128,20 @@ def _is_https(url: str) -> bool:
         and not parts.fragment
         and port != 0
     )
+
+
+def _is_syslog(url: str) -> bool:
+    try:
+        parts = urlsplit(url)
+        port = parts.port
+    except ValueError:
+        return False
+    if not url.isprintable() or parts.query or parts.fragment or "@" in parts.netloc:
+        return False
+    if parts.scheme == "unix":
+        return not parts.netloc and len(parts.path) > 1
+    is_one = parts.scheme in {"tls", "tcp", "udp"}
+    return is_one and bool(parts.hostname) and parts.path in {"", "/"} and port != 0
 
 
 def _number(name: str, value: str, cast: Any) -> Any:

@@ -56,6 +56,16 @@ CHAINWEB_CHECKPOINT_FILE = env.str(
     default=str(DATA_FOLDER / "checkpoints.jsonl") if IS_EMBEDDED else "",
 )
 CHAINWEB_CHECKPOINT_WEBHOOK = env.https_url("CHAINWEB_CHECKPOINT_WEBHOOK")
+# Where workers stream issues and deliveries to: docs/siem.
+CHAINWEB_SIEM_FILE = env.str("CHAINWEB_SIEM_FILE", default="")
+CHAINWEB_SIEM_LOOKUP_FILE = env.str("CHAINWEB_SIEM_LOOKUP_FILE", default="")
+CHAINWEB_SIEM_SYSLOG = env.syslog_url("CHAINWEB_SIEM_SYSLOG")
+CHAINWEB_SIEM_WEBHOOK = env.https_url("CHAINWEB_SIEM_WEBHOOK")
+CHAINWEB_SIEM_WEBHOOK_KEYS = env.webhook_keys("CHAINWEB_SIEM_WEBHOOK_KEYS")
+CHAINWEB_SIEM_WEBHOOK_AUTHORIZATION = env.header("CHAINWEB_SIEM_WEBHOOK_AUTHORIZATION")
+if CHAINWEB_SIEM_WEBHOOK and not CHAINWEB_SIEM_WEBHOOK_KEYS:
+    raise ImproperlyConfigured("CHAINWEB_SIEM_WEBHOOK needs CHAINWEB_SIEM_WEBHOOK_KEYS.")
+CHAINWEB_SIEM_CA = env.str("CHAINWEB_SIEM_CA", default="")
 SNIPPET_ENDPOINT_URL = env.str("CHAINWEB_SNIPPET_ENDPOINT_URL", default="") if SIMULATED else ""
 
 # Read where no Django is known (sessions.aws), from the environment alone: what a file says is put
@@ -446,6 +456,9 @@ logs.set_secrets(
             for each in keys.split(",")
         ),
         CHAINWEB_CHECKPOINT_WEBHOOK,
+        CHAINWEB_SIEM_WEBHOOK,
+        CHAINWEB_SIEM_WEBHOOK_AUTHORIZATION,
+        *env.list("CHAINWEB_SIEM_WEBHOOK_KEYS", default=[]),
         env.str("OIDC_CLIENT_SECRET", default=""),
         str(DATABASES["default"].get("PASSWORD", "")),
         vars().get("EMAIL_HOST_PASSWORD") or "",

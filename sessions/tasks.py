@@ -16,6 +16,7 @@ from sessions.db.clock import database_now
 from sessions.engine import approval_steps, key_steps, root_probes, rotation, second_look
 from sessions.engine.claims import next_due_at
 from sessions.ledger import names, signing
+from sessions.ledger.siem import stream
 from sessions.locks.busy_teams import skip_if_busy
 from sessions.monitoring.heartbeats import stamp
 from sessions.monitoring.redis import client
@@ -117,6 +118,9 @@ def _sweep(*, by_message: bool) -> None:
         clear_deleted()
     look_at_approvals()
     rotate_keys()
+    # Last: a SIEM that does not answer delays nothing before it.
+    if stream.is_due() and not (by_message and _publish(send_to_siem)):
+        send_to_siem()
 
 
 @shared_task
@@ -164,6 +168,14 @@ def clear_deleted() -> None:
 def sign_checkpoints() -> None:
     """Signs where each team's ledger ends, and sends it outside the database."""
     signing.sign_and_send()
+
+
+@shared_task
+def send_to_siem() -> None:
+    """Streams what was issued and delivered to the places that the settings name."""
+    _forget_wake(send_to_siem.name)
+    if stream.work_off(LONGEST_RUN_SECONDS):
+        _publish(send_to_siem)
 
 
 @shared_task

@@ -12,6 +12,7 @@ from sessions.models.people import AwsName, Team, User
 from sessions.models.problems import Problem
 from sessions.models.roots import Approval, ApprovalStage, KeyRotation, RootAnswer
 from sessions.models.sessions import CHAINED, AssumerLink, AwsSession
+from sessions.models.siem import SiemCursor
 from sessions.models.team_policy import SourceIdentity, TeamPolicy
 from sessions.models.tokens import Scope, Token
 
@@ -47,6 +48,7 @@ __all__ = [
     "RootAnswer",
     "Scope",
     "SessionGrant",
+    "SiemCursor",
     "SourceIdentity",
     "Team",
     "TeamGroup",

@@ -131,6 +131,29 @@ def test_an_address_for_checkpoints_that_is_not_https_is_refused(address):
     assert "siem" not in said
 
 
+@pytest.mark.parametrize(
+    "address",
+    ["siem.example", "tls://", "tls://u:secret@siem.example", "http://siem.example", "unix://a/b"],
+)
+def test_an_address_of_no_syslog_server_is_refused(address):
+    said = setting("CHAINWEB_SIEM_SYSLOG", CHAINWEB_SIEM_SYSLOG=address)
+    assert "CHAINWEB_SIEM_SYSLOG is not an address like tls://host:6514" in said
+    assert "secret" not in said
+
+
+def test_what_goes_to_the_siem_webhook_is_always_signed():
+    webhook = {"CHAINWEB_SIEM_WEBHOOK": "https://siem.example/in"}
+    said = setting("CHAINWEB_SIEM_WEBHOOK", **webhook)
+    assert said.endswith("CHAINWEB_SIEM_WEBHOOK needs CHAINWEB_SIEM_WEBHOOK_KEYS.")
+    for short in ("c2hvcnQ=", "no base64!"):
+        said = setting("CHAINWEB_SIEM_WEBHOOK", **webhook, CHAINWEB_SIEM_WEBHOOK_KEYS=short)
+        assert "is base64 of 24 to 64 bytes" in said
+        assert short not in said
+    keys = f"whsec_{'YWFh' * 8}, {'YmJi' * 8}"
+    said = setting("CHAINWEB_SIEM_WEBHOOK_KEYS", **webhook, CHAINWEB_SIEM_WEBHOOK_KEYS=keys)
+    assert said == repr((b"aaa" * 8, b"bbb" * 8))
+
+
 def test_production_makes_up_no_key(tmp_path):
     (tmp_path / "simulated").mkdir()
     (tmp_path / "simulated" / "seal_keys").write_text(KEY)

@@ -18,6 +18,7 @@ from prometheus_client.core import (
 from prometheus_client.registry import Collector
 
 from sessions.db.clock import database_now
+from sessions.ledger.siem import stream
 from sessions.models import Activation, Credential, Heartbeat, MetricCounter
 from sessions.monitoring.counters import LIFE_MINUTES
 from sessions.monitoring.redis import client
@@ -40,6 +41,7 @@ class Installation(Collector):
         for name, at in Heartbeat.objects.values_list("name", "at"):
             ages.add_metric([name], (now - at).total_seconds())
         yield ages
+        yield from _siem(now)
         yield from _queues()
 
 
@@ -114,6 +116,28 @@ def _stored_counters() -> Iterator[Metric]:
     )
     life.add_metric([], [*buckets, ("+Inf", total)], sum_value=served.get("seconds", 0))
     yield life
+
+
+def _siem(now: datetime) -> Iterator[Metric]:
+    """Tell how far each destination of events is behind, over all teams."""
+    lag = GaugeMetricFamily(
+        "chainweb_siem_lag_seconds",
+        "How long the oldest event has waited that was not sent.",
+        labels=["destination"],
+    )
+    waiting = GaugeMetricFamily(
+        "chainweb_siem_waiting_lines",
+        "Lines of ledgers that were not looked at for the destination.",
+        labels=["destination"],
+    )
+    failures = GaugeMetricFamily(
+        "chainweb_siem_failures", "Failed tries in a row.", labels=["destination"]
+    )
+    for each in stream.lags():
+        lag.add_metric([each.outlet], each.seconds(now))
+        waiting.add_metric([each.outlet], each.lines)
+        failures.add_metric([each.outlet], each.failures)
+    yield from (lag, waiting, failures)
 
 
 def _queues() -> Iterator[Metric]:
