@@ -180,11 +180,29 @@ def through(proxy, path, size):
         return answer.status, answer.headers["Content-Type"], answer.read()
 
 
+def refused(proxy, path, header):
+    with proxy.connect(10) as client:
+        odd = f"X-Odd: {'a' * 20_000}\r\n" if header else ""
+        client.sendall(f"GET {path} HTTP/1.1\r\nHost: chainweb.example\r\n{odd}\r\n".encode())
+        answer = http.client.HTTPResponse(client)
+        answer.begin()
+        kind, body = answer.headers["Content-Type"], answer.read()
+        return answer.status, kind, json.loads(body)["code"] if "json" in kind else ""
+
+
 def test_what_the_proxy_refuses_has_the_apis_shape_under_api(web, beyond):
     status, kind, body = through(beyond, "/api/v1/sessions", 2_000_000)
     assert (status, kind, json.loads(body)["code"]) == (413, "application/json", "too_large")
     assert through(beyond, "/accounts/login/", 2_000_000)[:2] == (413, "text/html")
     assert through(beyond, "/api/v1/sessions", 5) == (200, "text/plain", b"/api/v1/sessions")
+    assert refused(beyond, "/api/v1/sessions", "long") == (400, "application/json", "bad_request")
+    assert refused(beyond, f"/api/v1/whois?q={'a' * 20_000}", "") == (
+        414,
+        "application/json",
+        "too_long",
+    )
+    assert refused(beyond, "/accounts/login/", "long")[:2] == (400, "text/html")
+    assert refused(beyond, f"/?q={'a' * 20_000}", "")[:2] == (414, "text/html")
     web.end()
     status, kind, body = through(beyond, "/api/v1/sessions", 5)
     assert (status, kind, json.loads(body)["code"]) == (503, "application/json", "unavailable")
