@@ -115,6 +115,12 @@ class ProcessManager:
             else:
                 reaper.send(managed.process.pid, signal.SIGKILL)
 
+    def kill_pool(self, name: str) -> None:
+        """Send SIGKILL to all of its children that work."""
+        for child in self.pool(name):
+            with contextlib.suppress(ProcessLookupError):
+                os.kill(child, signal.SIGKILL)
+
     def pause(self, name: str) -> None:
         reaper.send(self._managed[name].process.pid, signal.SIGSTOP)
 

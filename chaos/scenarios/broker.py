@@ -5,6 +5,7 @@ It only carries wake-ups, so nothing may depend on it.
 
 import time
 from collections.abc import Callable
+from functools import partial
 
 from chaos.installation import Installation, Options
 from chaos.monitor import Monitor
@@ -181,8 +182,58 @@ def _ail(
     return findings
 
 
+def kill_pools_without_a_broker(plan: Plan) -> Findings:
+    """Kill every pool process while there is no broker that could say what there is to do."""
+    findings = Findings()
+    rounds = 3 if plan.short else 10
+    started = plan.few(500)
+    options = Options(
+        sessions=started + rounds,
+        started=started,
+        compression=COMPRESSION,
+        proxied=frozenset({"broker"}),
+    )
+    waits: list[float] = []
+    with Installation(options, plan.template) as installation:
+        installation.wait_for_web()
+        installation.wait_until_fresh()
+        quiesce(installation)
+        marked = mark(installation)
+        installation.spread(installation.life_seconds)
+        with Monitor(installation, readers=2) as seen:
+            installation.proxies["broker"].refuse()
+            for number in range(started, started + rounds):
+                for worker in installation.processes.names("worker"):
+                    installation.processes.kill_pool(worker)
+                status, _ = installation.start_session(number)
+                findings.expect(status == 200, f"a start was answered {status}")
+                active = partial(installation.is_active, number)
+                waits.append(installation.wait(active, "what was started is active", 60))
+            installation.proxies["broker"].pass_on()
+            ready = installation.wait(
+                lambda: installation.ask("GET", "/readyz")[0] == 200, "readyz says ready", 60
+            )
+        facts = examine(installation, seen, marked)
+        findings.take(facts, seen, installation.life_seconds)
+    findings.figures |= {
+        "starts": rounds,
+        "slowest_to_be_active_seconds": round(max(waits), 2),
+        "ready_again_seconds": round(ready, 1),
+    }
+    wrong = {status for status in seen.answers if status != 200}
+    findings.expect(not wrong, f"reads were answered {wrong}")
+    findings.aim(max(waits) <= 15, f"a session was active only after {max(waits):.1f} s")
+    findings.aim(ready <= 15, f"ready again only after {ready:.0f} s")
+    return findings
+
+
 SCENARIOS = (
     Scenario("broker_away", "broker refuses for 30 minutes", take_the_broker_away),
+    Scenario(
+        "broker_away_pools_killed",
+        "broker refuses, and all pool processes are killed ten times",
+        kill_pools_without_a_broker,
+    ),
     Scenario("broker_hung", "broker stands still for 10 minutes", hang_the_broker),
     Scenario(
         "broker_swallowed", "broker in a black hole for 10 minutes", swallow_what_goes_to_the_broker
