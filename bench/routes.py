@@ -239,7 +239,12 @@ PAGES = (
     Ask(f"{TEAM}audit/"),
     Ask(f"{TEAM}audit/", by="member"),
     Ask(f"{TEAM}audit/", what="a search", data=lambda team: {"person": "large-ben"}),
-    Ask(f"{TEAM}audit/export/", "POST", data=lambda team: {"format": "csv"}),
+    Ask(
+        f"{TEAM}audit/export/",
+        "POST",
+        data=lambda team: {"format": "csv", "person": "large-ben"},
+        what="one person's events",
+    ),
     Ask(f"{TEAM}audit/events/<int:seq>/", about=lambda team: {"seq": 1}),
     Ask(f"{TEAM}tokens/"),
     Ask(f"{TEAM}tokens/", by="member"),
