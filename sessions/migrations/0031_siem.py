@@ -6,7 +6,7 @@ from django.db import migrations, models
 class Migration(migrations.Migration):
 
     dependencies = [
-        ('chains', '0029_events_by_terms'),
+        ('chains', '0030_event_roots'),
     ]
 
     operations = [
