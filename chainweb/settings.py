@@ -268,6 +268,13 @@ ALLAUTH_TRUSTED_PROXY_COUNT = env.within(
 )
 
 MFA_ADAPTER = "sessions.login.adapters.MfaAdapter"
+MFA_FORMS = {
+    "authenticate_webauthn": "sessions.login.passkeys.AuthenticateForm",
+    "login_webauthn": "sessions.login.passkeys.LoginForm",
+    "reauthenticate_webauthn": "sessions.login.passkeys.ReauthenticateForm",
+    "edit_webauthn": "sessions.login.passkeys.EditForm",
+}
+USERSESSIONS_ADAPTER = "sessions.login.adapters.UserSessionsAdapter"
 MFA_SUPPORTED_TYPES = ["totp", "webauthn", "recovery_codes"]
 MFA_PASSKEY_LOGIN_ENABLED = True
 MFA_TOTP_ISSUER = "Chainweb"

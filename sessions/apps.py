@@ -16,6 +16,7 @@ class ChainsConfig(AppConfig):
         from sessions import checks  # noqa: F401  (the first two register themselves)
         from sessions.db import lookups  # noqa: F401  (the first two register themselves)
         from sessions.ledger import triggers
+        from sessions.login import records  # noqa: F401  (it hears of second factors)
         from sessions.people import log_ins, removals  # noqa: F401  (they hear of new passwords and identities)
 
         post_migrate.connect(triggers.install_after_migrate, sender=self)

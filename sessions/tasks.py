@@ -20,7 +20,7 @@ from sessions.ledger.siem import stream
 from sessions.locks.busy_teams import skip_if_busy
 from sessions.monitoring.heartbeats import stamp
 from sessions.monitoring.redis import client
-from sessions.people import people
+from sessions.people import failed_log_ins, people
 from sessions.roots import approvals, codes
 
 log = structlog.get_logger(__name__)
@@ -102,6 +102,7 @@ def _sweep(*, by_message: bool) -> None:
         second_look.retry_rewritten_files,
         approvals.delete_unneeded,
         people.forget_ended_log_ins,
+        failed_log_ins.tell_of_failures,
         shown_names.remember_aliases,
     ):
         with skip_if_busy():

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from typing import NoReturn
 from uuid import UUID
 
-from django.db import connection, transaction
+from django.db import IntegrityError, InternalError, ProgrammingError, connection, transaction
 
 from sessions.actors import AnyActor
 from sessions.db.clock import database_now
@@ -21,6 +21,9 @@ from sessions.ledger.events.people import TeamCreated
 from sessions.locks.turnstile import waiting_for
 from sessions.models import AwsSession, Event, LedgerHead
 
+# What a trigger, a constraint or a missing privilege raises. A database that is away or busy raises
+# its own errors, which pass.
+_REFUSED = (IntegrityError, InternalError, ProgrammingError)
 START = hashlib.sha256(b"chainweb ledger").hexdigest()
 
 
@@ -119,14 +122,20 @@ def append(team: object, entries: Sequence[Entry]) -> list[Event]:
         )
         prev = event.hash = hash_of(event)
         events.append(event)
-    written = Event.objects.bulk_create(events)
+    try:
+        written = Event.objects.bulk_create(events)
+    except _REFUSED as error:
+        _doom(head.team_id, f"the database refused a line: {type(error).__name__}", error)
     # A rule or trigger that swallows a line gives it no number.
     if any(event.pk is None for event in written):
         _doom(head.team_id, "a line was not stored")
     # By what it was: a head that somebody else has moved meanwhile, or that is not there any more,
     # moves nothing.
     as_read = LedgerHead.objects.filter(pk=head.team_id, seq=head.seq, hash=head.hash)
-    moved = as_read.update(seq=seq, hash=prev)
+    try:
+        moved = as_read.update(seq=seq, hash=prev)
+    except _REFUSED as error:
+        _doom(head.team_id, f"the database refused a new head: {type(error).__name__}", error)
     if moved != 1:
         _doom(head.team_id, f"{moved} heads moved where one had to")
     head.seq, head.hash = seq, prev
@@ -149,10 +158,11 @@ def _begin(team: str, first: Entry) -> LedgerHead:
     return head
 
 
-def _doom(team: str, reason: str) -> NoReturn:
+def _doom(team: str, reason: str, cause: Exception | None = None) -> NoReturn:
     # Whoever catches the error must not be able to commit the rest.
     transaction.set_rollback(True)
-    raise LedgerError(f"The ledger of {team} did not take what was to be written: {reason}.")
+    text = f"The ledger of {team} did not take what was to be written: {reason}."
+    raise LedgerError(text) from cause
 
 
 def length(team_id: object) -> int:

@@ -5,19 +5,24 @@ whoever passes by, unless the operator says so.
 """
 
 import time
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
+from functools import partial
 from typing import Any
 
 import requests
 from allauth.account.adapter import DefaultAccountAdapter
 from allauth.account.internal.flows.login import get_authentication_records
 from allauth.account.internal.flows.reauthentication import get_reauthentication_flows
+from allauth.account.models import EmailAddress
 from allauth.account.signals import user_logged_in
 from allauth.core import context
 from allauth.core.exceptions import ImmediateHttpResponse
 from allauth.mfa.adapter import DefaultMFAAdapter
 from allauth.socialaccount.adapter import DefaultSocialAccountAdapter
 from allauth.socialaccount.models import SocialAccount, SocialLogin
+from allauth.socialaccount.providers.base import AuthError
+from allauth.usersessions.adapter import DefaultUserSessionsAdapter
+from allauth.usersessions.models import UserSession
 from django.conf import settings
 from django.contrib import messages
 from django.contrib.auth.validators import ASCIIUsernameValidator
@@ -29,14 +34,23 @@ from django.shortcuts import redirect
 from django.utils.crypto import salted_hmac
 
 from sessions.exceptions import Refused
+from sessions.ledger.events.accounts import EmailChanged, OtherLogInsEnded
 from sessions.login import known_browsers
+from sessions.login.records import (
+    deferred_by,
+    one_transaction,
+    record_log_in,
+    record_log_out,
+)
 from sessions.login.saml import FORCE_AUTHN, SAML
 from sessions.login.session_store import BEGAN_KEY
 from sessions.middleware.too_often import address_of
 from sessions.models import Invitation, User
 from sessions.monitoring import request_limits
+from sessions.people.failed_log_ins import DISABLED, PASSWORD, PROVIDER, count_failure
 from sessions.people.group_sync import follow_groups
 from sessions.people.invitations import accept_invitation, open_invitation
+from sessions.people.own_account import record
 from sessions.people.people import RESERVED_USERNAMES, free_username, register_person
 from sessions.people.second_factors import open_seed, seal_seed
 from sessions.secret import Secret
@@ -46,6 +60,11 @@ ASKED_AT_KEY = "asked_at"
 CONTINUES_KEY = (
     "continues_log_in"  # [person, when it began]: the log-in that this one only confirms
 )
+NEW_PASSWORD_BY = {
+    "account_change_password": "by page",
+    "account_set_password": "by page, the first",
+    "account_reset_password_from_key": "by a link in a mail",
+}
 OIDC = "sso"  # the id of the one OpenID provider, as in its callback's address
 
 
@@ -91,16 +110,62 @@ class AccountAdapter(DefaultAccountAdapter):  # type: ignore[misc]  # allauth is
             _register_person(request, user)
         return user
 
+    def login(self, request: HttpRequest, user: User) -> None:
+        """Log in, with its line in the ledger first."""
+        person, _ = request.session.get(CONTINUES_KEY, (None, None))
+        record_log_in(request, user, confirms=person == user.pk)
+        super().login(request, user)
+
+    def pre_login(self, request: HttpRequest, user: User, **kwargs: Any) -> HttpResponse | None:
+        """Count whoever proves to be a person that the operator has switched off."""
+        if not user.is_active:
+            count_failure(DISABLED, user=user)
+        refused: HttpResponse | None = super().pre_login(request, user, **kwargs)
+        return refused
+
+    def set_password(self, user: User, password: str) -> None:
+        """Set a new password, and tell the ledger by which page."""
+        match = getattr(context.request, "resolver_match", None)
+        user.new_password_by = NEW_PASSWORD_BY.get(match.url_name if match else "", "by page")
+        super().set_password(user, password)
+
+    def confirm_email(self, request: HttpRequest, email_address: EmailAddress) -> bool:
+        """Verify an address, and with it the change to it."""
+        user, before, was_verified = (
+            email_address.user,
+            email_address.user.email,
+            email_address.verified,
+        )
+        with one_transaction(request):
+            is_confirmed: bool = super().confirm_email(request, email_address)
+            if is_confirmed and not was_verified:
+                record(user, EmailChanged(before=before, after=email_address.email))
+        return is_confirmed
+
+    def send_mail(self, template_prefix: str, email: str, context: dict[str, Any]) -> None:
+        """Send a mail, after the commit of what it tells of."""
+        send = partial(super().send_mail, template_prefix, email, context)
+        if not deferred_by(send):
+            send()
+
     def logout(self, request: HttpRequest) -> None:
-        """Log out.
+        """Log out, and tell the ledger.
 
         The library also does so before a log-in at the provider that only confirms who is logged
         in.
         """
-        continues = getattr(request, "continues_log_in", None)
+        continues, user = getattr(request, "continues_log_in", None), request.user
         super().logout(request)
         if continues:
             request.session[CONTINUES_KEY] = continues
+        elif isinstance(user, User):
+            record_log_out(user)
+
+    def authentication_failed(self, request: HttpRequest, **credentials: Any) -> None:
+        """Count a wrong password, whether the name is anybody's or not."""
+        super().authentication_failed(request, **credentials)
+        name = _name_in(credentials)
+        count_failure(PASSWORD, user=User.objects.filter(username__iexact=name).first(), name=name)
 
     def pre_authenticate(self, request: HttpRequest, **credentials: Any) -> None:
         """Slow down guesses of one password from many addresses.
@@ -129,6 +194,16 @@ def _name_in(credentials: Mapping[str, Any]) -> str:
     return str(credentials.get("username") or credentials.get("email") or "").lower()
 
 
+class UserSessionsAdapter(DefaultUserSessionsAdapter):  # type: ignore[misc]  # allauth is untyped
+    """Tell the ledger whose other log-ins a person has ended."""
+
+    def end_sessions(self, sessions: Sequence[UserSession]) -> None:
+        super().end_sessions(sessions)
+        others = [each for each in sessions if not each.is_current()]
+        if others:
+            record_log_out(others[0].user, OtherLogInsEnded(number=len(others)))
+
+
 class SocialAccountAdapter(DefaultSocialAccountAdapter):  # type: ignore[misc]  # allauth is untyped
     """Believe the identity provider for the accounts connected to it, and for its groups."""
 
@@ -136,6 +211,12 @@ class SocialAccountAdapter(DefaultSocialAccountAdapter):  # type: ignore[misc]  
         session: requests.Session = super().get_requests_session()
         session.max_redirects = 0  # the operator's address is the one that is asked, and no other
         return session
+
+    def on_authentication_error(self, request: HttpRequest, *args: Any, **kwargs: Any) -> None:
+        """Count an answer of the provider that lets nobody in."""
+        super().on_authentication_error(request, *args, **kwargs)
+        if kwargs.get("error") != AuthError.CANCELLED:
+            count_failure(PROVIDER)
 
     def is_open_for_signup(self, request: HttpRequest, sociallogin: SocialLogin) -> bool:
         if settings.CHAINWEB_OPEN_SIGNUP or invitation_in_hand(request) is not None:

@@ -12,7 +12,9 @@ from allauth.account.models import EmailAddress
 from django.db import transaction
 from django.http import HttpRequest
 
+from sessions.ledger.events.accounts import EmailAsked, EmailChanged
 from sessions.models import User
+from sessions.people.own_account import record
 
 ASKED = "account/email/email_change_asked"
 REMOVED = "account/email/email_deleted"
@@ -51,6 +53,8 @@ def ask_for_address(request: HttpRequest, user: User, email: str) -> None:
         if old is not None and old.pk is None:
             old.save()
         new, _ = EmailAddress.objects.get_or_create(user=user, email=email)
+        if not new.verified:
+            record(user, EmailAsked(before=user.email, after=email))
     if not new.verified:
         send_verification_email_to_address(request, new)
         if old is not None and old != new:
@@ -62,6 +66,8 @@ def remove_address(request: HttpRequest, user: User) -> None:
     """Have no address any more; the one that was is told."""
     old = user.email
     with transaction.atomic():
+        if old:
+            record(user, EmailChanged(before=old, after=""))
         EmailAddress.objects.filter(user=user).delete()
         user.email = ""
         user.save(update_fields=["email"])

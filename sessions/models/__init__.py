@@ -4,6 +4,7 @@ from sessions.models.credentials import Activation, Credential, Ended, Probe, Pr
 from sessions.models.deletions import Deletion
 from sessions.models.grants import ClosedByAdmin, GrantedRight, SessionGrant
 from sessions.models.ledger import Checkpoint, Event, LedgerHead
+from sessions.models.log_ins import FailedLogIns
 from sessions.models.memberships import Invitation, Membership, Removal, Role, TeamGroup
 from sessions.models.monitoring import Heartbeat, MetricCounter
 from sessions.models.moves import Move
@@ -30,6 +31,7 @@ __all__ = [
     "Deletion",
     "Ended",
     "Event",
+    "FailedLogIns",
     "GrantedRight",
     "Heartbeat",
     "Invitation",

@@ -40,6 +40,8 @@ class User(AbstractUser):
             models.UniqueConstraint(Lower("username"), name="username_is_unique_in_any_case"),
         ]
 
+    # By what page a new password is given, until it is saved; empty: by the operator.
+    new_password_by = ""
     # What was read of each column, by its name.
     _read: dict[str, Any] | None = None
 

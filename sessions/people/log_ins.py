@@ -13,13 +13,15 @@ from django.db.models.signals import post_save, pre_save
 from django.dispatch import receiver
 
 from sessions import ledger
-from sessions.actors import AnyActor, NamedActor
+from sessions.actors import OPERATOR, AnyActor, NamedActor
 from sessions.db.clock import database_now
 from sessions.ledger import Entry
+from sessions.ledger.events.accounts import PasswordChanged
 from sessions.ledger.events.people import TokenRevoked
 from sessions.locks.authority import lock_team
 from sessions.models import Team, Token, User
 
+BY_OPERATOR = "by the operator"
 PASSWORD_CHANGED = "password changed"  # noqa: S105  (a reason, in the ledger)
 SUSPENDED = "suspended"
 
@@ -89,7 +91,10 @@ def end_what_the_old_password_opened(instance: User, **kwargs: Any) -> None:
     """
     if _has_new_password(instance):
         _forget_awaited_address(instance)
+        name, how = instance.get_username(), instance.new_password_by
+        actor = NamedActor(name) if how else OPERATOR
+        told = PasswordChanged(member=name, how=how or BY_OPERATOR)
         for team in _teams_of(instance):
-            actor = NamedActor(instance.get_username())
             ledger.hold(team.pk)
-            ledger.append(team.pk, revoke_tokens(team, instance, actor, reason=PASSWORD_CHANGED))
+            revoked = revoke_tokens(team, instance, actor, reason=PASSWORD_CHANGED)
+            ledger.append(team.pk, [Entry(told, actor), *revoked])

@@ -13,6 +13,7 @@ from django.contrib.auth.decorators import login_required
 from django.urls import include, path, register_converter
 from django.urls.converters import StringConverter
 
+from sessions.login.records import with_its_line
 from sessions.views import accounts
 from sessions.views.guards import recently_logged_in as recently
 
@@ -52,8 +53,14 @@ urlpatterns = [
     path("2fa/", login_required(mfa.index), name="mfa_index"),
     path("2fa/authenticate/", mfa.authenticate, name="mfa_authenticate"),
     path("2fa/reauthenticate/", mfa.reauthenticate, name="mfa_reauthenticate"),
-    path("2fa/totp/activate/", recently(totp.activate_totp), name="mfa_activate_totp"),
-    path("2fa/totp/deactivate/", recently(totp.deactivate_totp), name="mfa_deactivate_totp"),
+    path(
+        "2fa/totp/activate/", recently(with_its_line(totp.activate_totp)), name="mfa_activate_totp"
+    ),
+    path(
+        "2fa/totp/deactivate/",
+        recently(with_its_line(totp.deactivate_totp)),
+        name="mfa_deactivate_totp",
+    ),
     path(
         "2fa/recovery-codes/",
         recently(recovery_codes.view_recovery_codes),
@@ -61,7 +68,7 @@ urlpatterns = [
     ),
     path(
         "2fa/recovery-codes/generate/",
-        recently(recovery_codes.generate_recovery_codes),
+        recently(with_its_line(recovery_codes.generate_recovery_codes)),
         name="mfa_generate_recovery_codes",
     ),
     path(
@@ -70,15 +77,17 @@ urlpatterns = [
         name="mfa_download_recovery_codes",
     ),
     path("2fa/webauthn/", recently(webauthn.list_webauthn), name="mfa_list_webauthn"),
-    path("2fa/webauthn/add/", recently(webauthn.add_webauthn), name="mfa_add_webauthn"),
+    path(
+        "2fa/webauthn/add/", recently(with_its_line(webauthn.add_webauthn)), name="mfa_add_webauthn"
+    ),
     path(
         "2fa/webauthn/keys/<int:pk>/remove/",
-        recently(webauthn.remove_webauthn),
+        recently(with_its_line(webauthn.remove_webauthn)),
         name="mfa_remove_webauthn",
     ),
     path(
         "2fa/webauthn/keys/<int:pk>/edit/",
-        recently(webauthn.edit_webauthn),
+        recently(with_its_line(webauthn.edit_webauthn)),
         name="mfa_edit_webauthn",
     ),
     path("2fa/webauthn/login/", webauthn.login_webauthn, name="mfa_login_webauthn"),
@@ -88,7 +97,9 @@ urlpatterns = [
         name="mfa_reauthenticate_webauthn",
     ),
     path("sessions/", usersessions.list_usersessions, name="usersessions_list"),
-    path("3rdparty/", recently(social.connections), name="socialaccount_connections"),
+    path(
+        "3rdparty/", recently(with_its_line(social.connections)), name="socialaccount_connections"
+    ),
     path("3rdparty/signup/", social.signup, name="socialaccount_signup"),
     path("3rdparty/login/cancelled/", social.login_cancelled, name="socialaccount_login_cancelled"),
     path("3rdparty/login/error/", social.login_error, name="socialaccount_login_error"),

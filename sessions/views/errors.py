@@ -10,6 +10,7 @@ from django.shortcuts import render
 from django.views import defaults
 
 from sessions.db.limits import is_busy, is_ended_by_server, with_causes
+from sessions.ledger import LedgerError
 from sessions.locks.turnstile import Busy
 from sessions.middleware.api_errors import api_error, is_for_the_api
 from sessions.permissions import GroupsTooOld
@@ -23,23 +24,24 @@ BUSY = (
     "Another change is in progress. Nothing was changed and no "
     "credentials were given out. Try again in a few seconds."
 )
+# PostgreSQL's: the role may not do that to the table.
+NO_PRIVILEGE = "42501"
 AWAY_SECONDS = 5
 BUSY_SECONDS = 2
 
 
 def is_the_databases(error: BaseException | None) -> bool:
-    """Check whether the database is away, full, busy or read-only.
+    """Check whether the database is away, full, busy or read-only, or refuses what it is told.
 
-    That passes, unlike an error of ours.
+    A trigger or a privilege that was taken away may refuse. That passes, unlike an error of ours.
     """
     if is_ended_by_server(error):
         return True
-    for each in with_causes(error):
-        if isinstance(each, OperationalError | InterfaceError):
-            return True
-        if isinstance(each, InternalError) and "read-only" in str(each):
-            return True
-    return False
+    return any(
+        isinstance(each, OperationalError | InterfaceError | InternalError | LedgerError)
+        or getattr(each, "sqlstate", "") == NO_PRIVILEGE
+        for each in with_causes(error)
+    )
 
 
 def forbidden(request: HttpRequest, exception: Exception) -> HttpResponse:

@@ -20,6 +20,8 @@ from django.urls import reverse
 from chainweb.identity import parse_group_map
 from sessions.actors import Actor, NamedActor
 from sessions.db.clock import database_now
+from sessions.ledger.events import read
+from sessions.ledger.events.accounts import IdentityConnected, LoggedIn, LoggedOut
 from sessions.ledger.events.people import MemberAdded, MemberRemoved
 from sessions.login.adapters import ASKED_AT_KEY
 from sessions.login.session_store import BEGAN_KEY
@@ -151,6 +153,16 @@ def test_a_member_connects_their_account_and_then_logs_in_by_it(house, openid, c
     ben.client.post(reverse("account_logout"))
     ben.come_in()
     assert ben.client.session["_auth_user_id"] == str(house.ben.user_id)
+    told = [line for line in house.events() if line.actor == "ben"]
+    assert [line.kind for line in told] == [
+        LoggedIn.tag,
+        IdentityConnected.tag,
+        LoggedOut.tag,
+        LoggedIn.tag,
+    ]
+    assert LoggedIn.read(told[0].data) == LoggedIn(how=("password",))
+    assert LoggedIn.read(told[-1].data) == LoggedIn(how=("identity provider",), provider="sso")
+    assert told[1].data["uid"] == SocialAccount.objects.get().uid
 
 
 def test_sensitive_things_ask_the_provider_to_ask_again(house, openid, connect, person):
@@ -316,3 +328,5 @@ def test_confirming_at_the_provider_does_not_prolong_the_log_in(house, openid, c
     grace.come_in(confirm.headers["Location"])
     assert grace.client.get(reverse("invite", args=["platform"])).status_code == 200
     assert grace.client.session[BEGAN_KEY] == began
+    told = [read(line.kind, line.data) for line in house.events() if line.actor == "grace"]
+    assert [each.confirms for each in told] == [False, True]  # and no log-out between

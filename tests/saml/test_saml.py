@@ -20,6 +20,7 @@ from django.test import Client
 from django.urls import reverse
 
 from sessions.actors import Actor
+from sessions.ledger.events.accounts import IdentityConnected, LoggedIn, LoggedOut
 from sessions.ledger.events.people import MemberAdded
 from sessions.login.saml.provider import TRANSIENT, authn_instant
 from sessions.models import Membership, Role, User
@@ -114,6 +115,16 @@ def test_a_member_connects_their_account_and_then_logs_in_by_it(
     ben.client.post(reverse("account_logout"))
     ben.come_in()
     assert ben.client.session["_auth_user_id"] == str(house.ben.user_id)
+    told = [line for line in house.events() if line.actor == "ben"]
+    assert [line.kind for line in told] == [
+        LoggedIn.tag,
+        IdentityConnected.tag,
+        LoggedOut.tag,
+        LoggedIn.tag,
+    ]
+    assert LoggedIn.read(told[0].data) == LoggedIn(how=("password",))
+    assert LoggedIn.read(told[-1].data) == LoggedIn(how=("identity provider",), provider="saml")
+    assert told[1].data["uid"] == SocialAccount.objects.get().uid
 
 
 def test_sensitive_things_ask_the_provider_to_ask_again(grace):

@@ -28,6 +28,14 @@ ICONS = {
     "ledger.searched": "search",
     "ledger.asked": "search",
     "ledger.exported": "download",
+    "login": "log-in",
+    "login.ended": "log-out",
+    "login.others_ended": "log-out",
+    "factor": "shield-check",
+    "codes": "shield-check",
+    "password": "key-round",
+    "email": "mail",
+    "identity": "user-check",
     "member": "users",
     "group": "users",
     "invitation": "users",
@@ -136,4 +144,4 @@ def icon_of(kind: str) -> str:
 
 
 def _is_bad(kind: str) -> bool:
-    return kind.endswith(".refused")
+    return kind.endswith((".refused", ".failed"))
