@@ -1,5 +1,5 @@
 #!/usr/bin/env python
-"""Django's command line for Chainweb."""
+"""Run Django's command line for Chainweb."""
 
 import os
 import sys

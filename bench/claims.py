@@ -86,7 +86,7 @@ def _claims(number: int) -> list[float]:
 
 
 def _claim(expected: int) -> tuple[float, list[str]]:
-    """Milliseconds of one claim, and what it has claimed."""
+    """Time one claim: milliseconds, and what it has claimed."""
     begun = time.perf_counter()
     with transaction.atomic():
         found = claim_due(Claim(), BATCH)

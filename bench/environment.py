@@ -28,7 +28,7 @@ class Unmeasurable(Exception):
 
 @dataclass
 class Processes:
-    """Workers and what belongs to them, by name; each with its children."""
+    """Hold the workers and what belongs to them, by name; each with its children."""
 
     running: dict[str, subprocess.Popen[bytes]] = field(default_factory=dict)
 
@@ -85,7 +85,7 @@ class Environment:
             shutil.rmtree(self.folder, ignore_errors=True)
 
     def _prepare(self) -> None:
-        """Sets this process's environment, which the workers inherit, and makes the tables once."""
+        """Set this process's environment, which the workers inherit, and make the tables once."""
         environ = processes.real_environ(new_keys())
         os.environ.clear()
         os.environ |= environ | {"CHAINWEB_DATA": str(self.folder), "LOG_LEVEL": "ERROR"}

@@ -215,7 +215,7 @@ def minted_since(moment: datetime) -> int:
 
 
 def catch_up(leaves: Sequence[AwsSession], processes: int, *, middles_too: bool = True) -> float:
-    """Makes these overdue and wakes the workers; seconds until all are fresh."""
+    """Make these overdue, wake the workers, and return the seconds until all are renewed."""
     moment = make_overdue(leaves, middles_too=middles_too)
     kick(processes)
     seconds = wait_until(lambda: not something_due(moment), "all to be renewed", 600)

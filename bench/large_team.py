@@ -73,7 +73,7 @@ class LargeTeam:
 
 
 def build(slug: str = "large") -> LargeTeam:
-    """Makes the team and what is asked about in it. Nobody calls AWS."""
+    """Make the team and what is asked about in it. Nobody calls AWS."""
     team = create_team(slug, slug.title(), actor=NamedActor("bench"))
 
     def person(name: str, role: Role) -> Membership:
@@ -193,7 +193,7 @@ def _token_of(member: Membership) -> Token:
 
 
 def _activate(leaf: Credential) -> None:
-    """Writes what a first mint leaves behind: something to hand out."""
+    """Write what a first mint leaves behind: something to deliver."""
     now = database_now()
     leaf.generation, leaf.access_key_id = 1, "ASIAIOSFODNN7EXAMPLE"
     leaf.minted_at, leaf.expires_at, leaf.due_at = (

@@ -1,4 +1,4 @@
-"""Figures, the table and the JSON."""
+"""Print figures as a table and as JSON."""
 
 import json
 import os

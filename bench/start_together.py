@@ -52,7 +52,7 @@ def measure(environment: Environment, scale: float) -> Iterator[Figure]:
 
 
 def _ours(environment: Environment, size: int, steps: int, repetitions: int) -> list[float]:
-    """Seconds from before the first start until all are active, started in so many steps."""
+    """Measure the seconds from before the first start until all are active, in so many steps."""
     taken = []
     for _ in range(repetitions):
         environment.fresh()

@@ -90,7 +90,7 @@ def _baseline_seconds(sts: StsProcess, calls: int, threads: int) -> float:
 
 @dataclass
 class Watched:
-    """Samples taken while something else goes on."""
+    """Take samples while something else goes on."""
 
     lag: list[float]
     life: list[float]

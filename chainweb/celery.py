@@ -1,4 +1,4 @@
-"""The Celery application: workers and the beat, both read their settings from Django."""
+"""Define the Celery application: workers and beat read their settings from Django."""
 
 import gc
 import os
@@ -49,7 +49,7 @@ def keep_our_logging(**kwargs: Any) -> None:
 
 @signals.celeryd_init.connect
 def refuse_to_work_without_keys(**kwargs: Any) -> None:
-    """A worker that cannot open roots would mark every chain as failed."""
+    """Refuse to start without keys: a worker that cannot open roots would fail every chain."""
     from sessions.maintenance.starting import refuse_to_start_without_keys
 
     bound_locks()

@@ -1,4 +1,4 @@
-"""Every address of the installation."""
+"""List every address of the installation."""
 
 from django.urls import include, path
 

@@ -1,4 +1,4 @@
-"""gunicorn's threads, and beside them one that answers `/healthz` alone.
+"""Run gunicorn's threads, and beside them one that answers `/healthz` alone.
 
 There are twice as many as `--threads` says: so many work at once, and so many more wait for a lock
 (see `turns`).

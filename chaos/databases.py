@@ -76,7 +76,7 @@ class Cluster:
         return self._process.pid
 
     def start(self) -> None:
-        """Returns when it answers."""
+        """Start it, and return when it answers."""
         command = [str(self._bin / "postgres"), "-D", str(self._data), "-p", str(self.port)]
         command += ["-c", "listen_addresses=127.0.0.1", "-c", "unix_socket_directories="]
         self._process = subprocess.Popen(

@@ -221,7 +221,7 @@ class Installation:
     def wait(
         self, check: Callable[[], bool], what: str, seconds: float = PATIENCE_SECONDS
     ) -> float:
-        """Waits for it; returns how long that took. Raises TimeoutError with `what`."""
+        """Wait for it and return how long that took. Raises TimeoutError with `what`."""
         try:
             return wait_until(check, what, seconds)
         except TimeoutError as error:
@@ -288,7 +288,7 @@ class Installation:
         self.wait(lambda: self.ask("GET", "/healthz")[0] == 200, "the web answers")
 
     def start_session(self, number: int) -> tuple[int, float]:
-        """Has the web start a session; (status, seconds)."""
+        """Have the web start a session; return (status, seconds)."""
         status, _, seconds = self.ask(
             "POST", f"/api/v1/sessions/{self.seeded.sessions[number][0]}/start"
         )

@@ -204,7 +204,7 @@ CREDENTIAL = "fingerprint, team_id, level, access_key_id, sealed, generation, ex
 
 
 def triplet_fault(row: tuple[Any, ...]) -> str:
-    """Opens a stored credential; empty if its three parts belong together."""
+    """Open a stored credential and say what is wrong; empty if its three parts belong together."""
     from sessions.credentials.payloads import open_credentials
     from sessions.models import Credential
     from sessions.sealing import SealingError

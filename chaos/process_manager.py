@@ -136,7 +136,7 @@ class ProcessManager:
         return proc.members_of(self._managed[name].process.pid)
 
     def pool(self, name: str) -> list[int]:
-        """Its children that are forks of itself, and not some program that it calls."""
+        """List its children that are forks of itself, and not some program that it calls."""
         parent = self._managed[name].process.pid
         children = proc.children_of(parent)
         return [child for child in children if proc.command(child) == proc.command(parent)]

@@ -56,7 +56,7 @@ class Proxy:
         self._do(self._refuse())
 
     def black_hole(self) -> None:
-        """Connections are taken, no byte comes through, on old ones neither."""
+        """Accept connections and let no byte through, on old ones neither."""
         self._do(self._swallow())
 
     def delay(self, seconds: float) -> None:
@@ -64,7 +64,7 @@ class Proxy:
         self._delay_seconds = seconds
 
     def cut(self) -> None:
-        """Resets all connections of this moment; new ones work."""
+        """Reset all connections of this moment; new ones work."""
         self._do(self._cut())
 
     def _do(self, work: Coroutine[Any, Any, None]) -> None:

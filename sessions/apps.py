@@ -1,4 +1,4 @@
-"""The Django app; its label differs from that of django.contrib.sessions."""
+"""Define the Django app; its label differs from that of django.contrib.sessions."""
 
 from django.apps import AppConfig
 from django.db.models.signals import post_migrate

@@ -1,4 +1,4 @@
-"""System checks: the installation refuses to start with keys that cannot work."""
+"""Check the system: the installation refuses to start with keys that cannot work."""
 
 from typing import Any
 
@@ -17,7 +17,7 @@ KEYS = "keys"
 
 @register(KEYS)
 def keys_are_usable(**kwargs: Any) -> list[CheckMessage]:
-    """CHAINWEB_SEAL_KEYS and CHAINWEB_ROOT_PUBLIC_KEY must be set; all key settings must parse."""
+    """Demand that CHAINWEB_SEAL_KEYS and CHAINWEB_ROOT_PUBLIC_KEY are set and all keys parse."""
     problems: list[CheckMessage] = []
     needed = ("CHAINWEB_SEAL_KEYS", "CHAINWEB_ROOT_PUBLIC_KEY")
     for setting in (

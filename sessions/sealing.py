@@ -60,7 +60,7 @@ class SealContext:
 
 
 def parse_keys(text: str, setting: str) -> dict[str, bytes]:
-    """`id:base64,id:base64`, newest first, each of 32 bytes → {id: key} in that order."""
+    """Parse `id:base64,id:base64`, newest first, each of 32 bytes, into {id: key} in that order."""
     keys: dict[str, bytes] = {}
     for entry in filter(None, (part.strip() for part in text.split(","))):
         key_id, separator, encoded = entry.partition(":")

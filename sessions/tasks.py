@@ -44,7 +44,7 @@ BROKER_REST_SECONDS = 5.0
 
 @shared_task
 def rotate_due() -> None:
-    """Works off what is due, until nothing is."""
+    """Work off what is due, until nothing is."""
     if not rotate_due.request.called_directly:
         stamp("bulk")  # messages arrive, also while the clock's wait behind this
     _work_off(rotate_due, asked_only=False)
@@ -75,7 +75,7 @@ def _work_off(task: Any, *, asked_only: bool) -> None:
 
 @shared_task
 def tick() -> None:
-    """The clock, from beat: two of them, or a late one, do no harm."""
+    """Do the clock's work, sent by beat: two ticks, or a late one, do no harm."""
     stamp("clock")
     _sweep(by_message=True)
 
@@ -126,13 +126,13 @@ def _sweep(*, by_message: bool) -> None:
 
 @shared_task
 def run_root_probe(probe_id: str) -> None:
-    """Asks AWS who a root draft is."""
+    """Ask AWS who a root draft is."""
     root_probes.run_root_probe(probe_id)
 
 
 @shared_task
 def look_at_approvals() -> None:
-    """Gets the pages that people ask for, finds out what they have approved, fetches lists."""
+    """Get the pages that people approve on, see what they have approved, and fetch lists."""
     _forget_wake(look_at_approvals.name)
     while approval_steps.work_due():
         wake_for_start()
@@ -140,7 +140,7 @@ def look_at_approvals() -> None:
 
 @shared_task
 def rotate_keys() -> None:
-    """Takes the steps of key rotations that are due."""
+    """Take the steps of key rotations that are due."""
     _forget_wake(rotate_keys.name)
     while key_steps.work_due():
         wake()
@@ -148,7 +148,7 @@ def rotate_keys() -> None:
 
 @shared_task
 def follow_changes() -> None:
-    """Moves what is active to what its chains ask for since a change, in parts."""
+    """Move active sessions to what their chains ask for since a change, in parts."""
     _forget_wake(follow_changes.name)
     moves.work_off(LONGEST_RUN_SECONDS)
     wake()
@@ -158,7 +158,7 @@ def follow_changes() -> None:
 
 @shared_task
 def clear_deleted() -> None:
-    """Clears away what is left of deleted sessions, in parts."""
+    """Clear away what is left of deleted sessions, in parts."""
     _forget_wake(clear_deleted.name)
     deletions.work_off(LONGEST_RUN_SECONDS)
     if deletions.is_due():
@@ -167,13 +167,13 @@ def clear_deleted() -> None:
 
 @shared_task
 def sign_checkpoints() -> None:
-    """Signs where each team's ledger ends, and sends it outside the database."""
+    """Sign where each team's ledger ends, and send it outside the database."""
     signing.sign_and_send()
 
 
 @shared_task
 def send_to_siem() -> None:
-    """Streams what was issued and delivered to the places that the settings name."""
+    """Stream what was issued and delivered to the places that the settings name."""
     _forget_wake(send_to_siem.name)
     if stream.work_off(LONGEST_RUN_SECONDS):
         _publish(send_to_siem)
@@ -181,19 +181,19 @@ def send_to_siem() -> None:
 
 @shared_task
 def count_names() -> None:
-    """Counts the role session names of what was issued since the last time."""
+    """Count the role session names of what was issued since the last time."""
     names.count_all()
 
 
 def wake_after_change() -> None:
-    """Tells workers that something is due since a change, and that much may have to follow it."""
+    """Tell workers that something is due since a change, and that much may have to follow it."""
     wake()
     if moves.is_due():
         _publish(follow_changes)
 
 
 def wake_after_deletion() -> None:
-    """Tells a worker to clear away a deletion that was too much for one step."""
+    """Tell a worker to clear away a deletion that was too much for one step."""
     if deletions.is_due():
         _publish(clear_deleted)
 
@@ -207,22 +207,22 @@ def wake() -> bool:
 
 
 def wake_for_start() -> bool:
-    """Tells the worker that is kept for them that a person waits. False if the broker is away."""
+    """Tell the worker kept for starts that a person waits. False if the broker is away."""
     return _publish(rotate_asked)
 
 
 def wake_for_approvals() -> None:
-    """Tells a worker to get a page to approve on, to look whether it was, or to fetch a list."""
+    """Tell a worker to get a page to approve on, to look whether it was, or to fetch a list."""
     _publish(look_at_approvals)
 
 
 def wake_for_key_rotation() -> None:
-    """Tells a worker that a root's key is to be replaced, or is not after all."""
+    """Tell a worker that a root's key is to be replaced, or is not after all."""
     _publish(rotate_keys)
 
 
 def wake_for_probe(probe_id: str) -> None:
-    """Tells a worker to try a root draft."""
+    """Tell a worker to try a root draft."""
     _publish(run_root_probe, probe_id)
 
 

@@ -121,7 +121,7 @@ def center(center_server, sts, monkeypatch):
 
 @pytest.fixture
 def iam(sts, monkeypatch):
-    """IAM's access keys of the STS's users."""
+    """Serve IAM's access keys of the STS's users."""
     monkeypatch.setenv("AWS_ENDPOINT_URL_IAM", sts.url)
     return sts.iam
 

@@ -19,7 +19,7 @@ def give_up(reason):
 
 
 def npm_install(folder, package):
-    """Has npm put a package into that folder, now."""
+    """Have npm put a package into that folder, now."""
     if not shutil.which("npm") or not shutil.which("node"):
         give_up(f"There is no node with npm here for {package}")
     (folder / "package.json").write_text('{"private": true}')

@@ -44,14 +44,14 @@ class Aside:
 
 @contextmanager
 def held_head(team: Any) -> Iterator[None]:
-    """Holds the head of a team's ledger until the block ends; on SQLite, the database."""
+    """Hold the head of a team's ledger until the block ends; on SQLite, the database."""
     with transaction.atomic():
         ledger.hold(team.pk)
         yield
 
 
 def wait_for_waiting(count: int) -> None:
-    """Returns when so many others wait for a lock. SQLite does not say, so there it is a moment."""
+    """Wait until so many others wait for a lock. SQLite does not say, so there it is a moment."""
     if connection.vendor == "sqlite":
         time.sleep(0.2)
         return

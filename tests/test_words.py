@@ -8,6 +8,12 @@ from django.conf import settings
 
 PACKAGES = ("chainweb", "sessions", "bench", "chaos", "tests")
 NOT_A_VERB = re.compile(r"(What|Whether|Who|Whose|Whom|The same|These|It|Where|When|How)\b")
+# Nor does the product's own code open with a noun, or say "Returns" for "Return".
+NOT_IMPERATIVE = re.compile(
+    r"(An?|The|Its?|As|Every|One|Some|No|Any|All|Which|Why|Our|My|By|For|With|Without|Until|"
+    r"[A-Za-z]+(?<!s)(?<!proces)(?<!addres)(?<!pas)s)\b(?!\.py)|[^A-Za-z]"
+)
+PRODUCT = ("chainweb", "sessions")
 DOCUMENTED = (ast.Module, ast.ClassDef, ast.FunctionDef, ast.AsyncFunctionDef)
 
 
@@ -43,6 +49,16 @@ def test_docstrings_open_with_a_verb_on_a_line_of_at_most_100_characters():
     assert not wrong, "\n".join(wrong)
 
 
+def test_docstrings_of_the_product_open_with_an_imperative():
+    wrong = [
+        f"{path}:{line}: {first}"
+        for path, tree in trees()
+        for line, first in first_lines(tree)
+        if path.parts[0] in PRODUCT and NOT_IMPERATIVE.match(first)
+    ]
+    assert not wrong, "\n".join(wrong)
+
+
 def test_names_of_tests_have_at_most_70_characters():
     wrong = [
         f"{path}:{line}: {name}"
@@ -59,3 +75,7 @@ def test_the_check_of_words_sees_docstrings_and_names_of_tests():
     assert list(named_tests(tree)) == [(1, "test_it")]
     assert NOT_A_VERB.match("What it does.")
     assert not NOT_A_VERB.match("Items of a list.")
+    for wrong in ("Returns it.", "The page.", "A page.", "{key: value}."):
+        assert NOT_IMPERATIVE.match(wrong)
+    for right in ("Return it.", "Pass it.", "Process it.", "manage.py keys FOLDER: keys."):
+        assert not NOT_IMPERATIVE.match(right)

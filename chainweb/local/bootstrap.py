@@ -59,7 +59,7 @@ def need_python() -> None:
 
 
 def version_of(python: str) -> "tuple[int, ...]":
-    """(0,) for one that does not run: pyenv leaves names on PATH that only answer with an error."""
+    """Return its version; (0,) for one that does not run, as names that pyenv leaves on PATH."""
     code = "import sys; print(*sys.version_info[:2])"
     try:
         answer = subprocess.check_output(
@@ -275,7 +275,7 @@ def install_with_pip(folder: str, python: str, lock: str, count: int) -> bool:
 
 
 def progress(text: str, worth_a_line: bool) -> None:
-    """On a terminal one line that changes, in a log some of them."""
+    """Print progress: on a terminal one line that changes, in a log some of them."""
     if sys.stderr.isatty():
         sys.stderr.write("\r\x1b[K" + text[:78])
         sys.stderr.flush()

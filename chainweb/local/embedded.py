@@ -1,4 +1,4 @@
-"""The embedded installation: where its files lie, and the keys made for it at its first start.
+"""Lay out the embedded installation: its files, and the keys made at its first start.
 
 What `./run` without any settings needs; of it production uses the key files alone, by `manage.py
 keys`. Imported by the settings, so it knows no Django, and `cryptography` only where a key is made.
@@ -21,11 +21,11 @@ LONGEST_SOCKET_PATH = 103
 
 
 class EmbeddedError(Exception):
-    """The embedded files cannot be used as they are; the message says which and why."""
+    """Report that the embedded files cannot be used as they are; the message says which and why."""
 
 
 def data_folder(environ: Mapping[str, str]) -> Path:
-    """The folder of this installation's files; nothing is created.
+    """Return the folder of this installation's files; nothing is created.
 
     `CHAINWEB_DATA`, else `.chainweb` in the checkout, else (a checkout that cannot be written) the
     user's own data folder. In it a folder each for simulated and real AWS, so that a demo's
@@ -53,7 +53,7 @@ def _user_data_folder(environ: Mapping[str, str]) -> Path:
 
 
 def prepare(folder: Path) -> None:
-    """Creates the data folder and each key file that is missing, readable by their owner alone.
+    """Create the data folder and each key file that is missing, readable by their owner alone.
 
     `secret_key` is text. `seal_keys` is `<id>:<base64 of 32 bytes>`, several by commas, the newest
     first; `root_keys` likewise with raw X25519 private keys; `root_public_key` is `<id>:<base64 of

@@ -31,7 +31,7 @@ WORKER_SECRETS = re.compile(
 
 
 class NotStarted(Exception):
-    """Chainweb cannot start; the message says why and what helps."""
+    """Report that Chainweb cannot start; the message says why and what helps."""
 
 
 # --- environments ---------------------------------------------------------------------------------
@@ -109,7 +109,7 @@ def worker_command(concurrency: int = 2) -> list[str]:
 
 
 def starter_command() -> list[str]:
-    """Kept for what people have started and wait for."""
+    """Return the command of the worker kept for what people have started and wait for."""
     return _celery_worker("starter", "chainweb-starts", 1)
 
 
@@ -149,7 +149,7 @@ def moto_command(port: int) -> list[str]:
 
 
 def valkey_command(socket_path: Path, folder: Path) -> list[str]:
-    """Listens on the socket alone; keeps what is queued in an append-only file of plain text."""
+    """Return the command: it listens on the socket alone and keeps its queue in a text file."""
     embedded.make_private(folder)
     return [
         *(
@@ -254,7 +254,7 @@ def clear_socket(path: Path) -> None:
 
 
 def remove_socket_folder(path: Path) -> None:
-    """After a clean end; what is still used, or was never made, stays as it is."""
+    """Remove it after a clean end; what is still used, or was never made, stays as it is."""
     with suppress(OSError):
         path.parent.rmdir()
 
@@ -271,7 +271,7 @@ def _valkey_says(path: Path, command: bytes) -> bytes:
 
 
 def get(address: tuple[str, int], path: str, host: str, seconds: float = 5) -> tuple[int, bytes]:
-    """One GET without proxies; (0, b"") while nobody answers."""
+    """Send one GET without proxies; return (0, b"") while nobody answers."""
     connection = http.client.HTTPConnection(*address, timeout=seconds)
     try:
         connection.request("GET", path, headers={"Host": host})

@@ -45,7 +45,7 @@ def runs_in(group: int, process_id: str) -> bool:
 
 
 def send(group: int, number: signal.Signals) -> None:
-    """Sends a signal to a whole process group; one that is gone is no error."""
+    """Send a signal to a whole process group; one that is gone is no error."""
     with contextlib.suppress(ProcessLookupError, PermissionError):
         os.killpg(group, number)
 

@@ -1,4 +1,4 @@
-"""Starts processes, watches them, and ends all of them together, whatever happens to itself.
+"""Start processes, watch them, and end all of them together, whatever happens to the supervisor.
 
 Knows nothing of Chainweb: `processes` says what is to run. Three promises: when one child ends, all
 end and its last lines are shown; a stop signal ends all in order; and after a SIGKILL of the
@@ -37,7 +37,7 @@ class ChildEnded(Exception):
 
 
 class StopRequested(Exception):
-    """Somebody pressed Ctrl-C, or sent SIGTERM or SIGHUP."""
+    """Report that somebody pressed Ctrl-C, or sent SIGTERM or SIGHUP."""
 
 
 @dataclass
@@ -150,7 +150,7 @@ class Supervisor:
     # --- watching ---------------------------------------------------------------------------------
 
     def wait_until(self, check: Callable[[], bool], *, seconds: float = float("inf")) -> bool:
-        """Looks often until the check says yes (True) or the time is up (False).
+        """Look often until the check says yes (True) or the time is up (False).
 
         Raises ChildEnded or StopRequested as soon as there is reason to.
         """
@@ -165,7 +165,7 @@ class Supervisor:
             self._sleep(min(left, 0.05))
 
     def watch(self) -> None:
-        """Returns never: raises ChildEnded or StopRequested."""
+        """Watch until something ends: it never returns, but raises ChildEnded or StopRequested."""
         while True:
             self._look()
             self._sleep(5)
@@ -193,7 +193,7 @@ class Supervisor:
             raise ChildEnded("the reaper", describe_exit(code), None, [])
 
     def _sleep(self, seconds: float) -> None:
-        """Until a signal comes, a child's end among them, or the time is up."""
+        """Sleep until a signal comes, a child's end among them, or the time is up."""
         select.select([self._woken], [], [], seconds)
         with suppress(BlockingIOError):
             while self._woken.recv(1024):
@@ -245,7 +245,7 @@ class Supervisor:
 
 
 def describe_exit(code: int) -> str:
-    """subprocess's return code in words; a negative one is the signal that ended the process."""
+    """Put a return code into words; a negative one is the signal that ended the process."""
     if code >= 0:
         return f"exit code {code}"
     try:

@@ -1,4 +1,4 @@
-"""Workers that kill themselves right after a named step of a rotation."""
+"""Have workers kill themselves right after a named step of a rotation."""
 
 import time
 from typing import Any

@@ -1,4 +1,4 @@
-"""Workers that die, and how soon others take over."""
+"""Kill workers, and see how soon others take over."""
 
 import random
 import time

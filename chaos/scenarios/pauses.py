@@ -1,4 +1,4 @@
-"""Workers that stand still past its lease and then goes on as if nothing had been."""
+"""Stop workers past their lease, then let them go on as if nothing had happened."""
 
 import time
 
@@ -59,7 +59,7 @@ def stop_workers_past_their_lease_and_let_them_go_on(plan: Plan) -> Findings:
 
 
 def _stop_at_work(installation: Installation, names: list[str]) -> int:
-    """Stops all of them while the STS is answering some; returns how many calls were under way."""
+    """Stop all of them while the STS is answering some; return how many calls were under way."""
     for _ in range(20):
         installation.wait(lambda: installation.sts.in_flight() > 0, "the STS is called")
         for name in names:

@@ -23,7 +23,7 @@ Name = Annotated[str, StringConstraints(max_length=150, pattern=r"^[^\x00]*$")]
 
 
 class AudienceModel(BaseModel):
-    """Everyone in the team, or only these people (user names) and groups (names)."""
+    """Name everyone in the team, or only these people (user names) and groups (names)."""
 
     model_config = ConfigDict(extra="forbid")
 
@@ -49,7 +49,7 @@ class AccessModel(BaseModel):
 
 
 class NamedOut(BaseModel):
-    """A session by its id and alias."""
+    """Name a session by its id and alias."""
 
     id: UUID
     alias: str
@@ -79,7 +79,7 @@ class WaysOut(BaseModel):
 
 
 class ClosedOut(BaseModel):
-    """The sessions that were closed like the one that was asked about."""
+    """List the sessions that were closed like the one that was asked about."""
 
     closed: list[NamedOut]
 
@@ -124,7 +124,7 @@ def _audience(team: Team, wanted: AudienceModel, name: str) -> Audience:
     summary="Read who may use a session",
 )
 def get_access(request: HttpRequest, response: HttpResponse, session_id: UUID) -> Any:
-    """`ETag` is the version of the access alone: it is not the session's."""
+    """Return the access. `ETag` is the version of the access alone: it is not the session's."""
     session = session_for(request, session_id)
     response.headers["ETag"] = etag(session.access_version)
     return _as_json(session)
@@ -138,7 +138,7 @@ def get_access(request: HttpRequest, response: HttpResponse, session_id: UUID) -
 def put_access(
     request: HttpRequest, response: HttpResponse, session_id: UUID, payload: AccessModel
 ) -> Any:
-    """With `If-Match` it is refused (412) where somebody has changed the access since."""
+    """Change the access; with `If-Match`, 412 where somebody has changed it since."""
     session, actor = session_for(request, session_id, Action.SHARE), caller(request)
     seen = seen_version(request, session.access_version)
     is_open = session.is_chained and payload.start.everyone
@@ -195,7 +195,7 @@ def get_ways(request: HttpRequest, session_id: UUID) -> Any:
     summary="Restrict every other way to a restricted session's role in one step",
 )
 def close_ways(request: HttpRequest, session_id: UUID) -> Any:
-    """Nobody is let in anywhere by it. Whoever loses a right loses what they have running by it.
+    """Close the other ways to a role: it lets nobody in, and ends what runs by a lost right.
 
     None is closed (403) where you may not share all of them, or (409) where the session itself is
     open to everyone.

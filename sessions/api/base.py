@@ -41,7 +41,7 @@ ENTITY_TAG = re.compile(r'"([^"]*)"')
 
 
 class ApiError(Exception):
-    """An answer that is not what was asked for: {code, message, fields}."""
+    """Answer with something else than was asked for: {code, message, fields}."""
 
     def __init__(
         self, status: int, code: str, message: str, fields: dict[str, list[str]] | None = None
@@ -83,7 +83,7 @@ api = NinjaAPI(
 
 
 class ErrorOut(BaseModel):
-    """Every answer over 399."""
+    """Describe every answer over 399."""
 
     code: str
     message: str
@@ -224,7 +224,7 @@ def caller_who_may(request: HttpRequest, action: Action) -> Actor:
 
 
 def session_for(request: HttpRequest, session_id: UUID, action: Action = Action.VIEW) -> AwsSession:
-    """A session of the token's team. Foreign and missing are one and the same answer."""
+    """Find a session of the token's team. Foreign and missing ones get the same answer."""
     actor = caller(request)
     session = visible_to(actor.user).filter(pk=session_id, team=actor.team).first()
     if session is None:

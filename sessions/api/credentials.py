@@ -1,4 +1,4 @@
-"""Handing out by token."""
+"""Deliver credentials to the owner of a token."""
 
 from typing import Any
 from uuid import UUID
@@ -26,7 +26,7 @@ BROWSER_HEADERS = ("Origin", "Referer", "Sec-Fetch-Site", "Sec-Fetch-Dest", "Sec
     openapi_extra={"responses": {200: {"content": {"text/plain": {"schema": {"type": "string"}}}}}},
 )
 def credentials(request: HttpRequest, session_id: UUID, format: Format = "process") -> Any:
-    """`format=process` is the credential_process JSON; the others are the snippets of the page.
+    """Deliver credentials: `process` is credential_process JSON, others are the page's snippets.
 
     409 while there is nothing to hand out, 503 when what there was has run out, 429 for a token
     that asks in a loop. Browsers are refused.

@@ -1,4 +1,4 @@
-"""The team's ledger: search it, and read one event with what it changed."""
+"""Search the team's ledger, and read one event with what it changed."""
 
 from dataclasses import asdict
 from datetime import datetime

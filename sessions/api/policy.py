@@ -1,4 +1,4 @@
-"""The team's policy, and the sessions whose names do not say who somebody was."""
+"""Serve the team's policy, and the sessions whose names do not say who somebody was."""
 
 from typing import Annotated, Any
 from uuid import UUID
@@ -53,7 +53,7 @@ class PolicyOut(BaseModel):
 
 
 class PolicyPatch(BaseModel):
-    """Any of the policy's fields; what is left out stays."""
+    """Take any of the policy's fields; what is left out stays."""
 
     model_config = ConfigDict(extra="allow")
 
@@ -81,7 +81,7 @@ class UnnamedOut(BaseModel):
     "/policy", response={200: PolicyOut, **ERRORS}, exclude_none=True, summary="The team's policy"
 )
 def get_policy(request: HttpRequest, response: HttpResponse) -> Any:
-    """`ETag` is the policy's version."""
+    """Return the policy. `ETag` is its version."""
     actor = caller_who_may(request, Action.READ_POLICY)
     policy = TeamPolicy.of(actor.team_id)
     response.headers["ETag"] = etag(policy.version)
@@ -100,7 +100,7 @@ def _as_json(policy: TeamPolicy, actor: Actor) -> dict[str, Any]:
     summary="Change the team's policy",
 )
 def patch_policy(request: HttpRequest, response: HttpResponse, payload: PolicyPatch) -> Any:
-    """422, naming the session, if one of the team's chains could not be walked under it.
+    """Change the policy; 422, naming the session, if a chain could not be assumed under it.
 
     With `If-Match` it is refused (412) where somebody has changed the policy since. Without, the
     fields that are sent win, and what others have saved in other fields stays.

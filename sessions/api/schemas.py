@@ -47,7 +47,7 @@ class ProblemOut(BaseModel):
 
 
 class StepOut(BaseModel):
-    """One session of a chain, from the root down."""
+    """Describe one session of a chain, from the root down."""
 
     id: UUID
     alias: str
@@ -120,7 +120,7 @@ def described_as(model: type[BaseModel], schema: dict[str, Any]) -> dict[str, An
 
 
 class SessionIn(BaseModel):
-    """The fields of the kind's form, by the same names. Unknown ones are refused.
+    """Take the fields of the kind's form, by the same names. Unknown ones are refused.
 
     `role_session_name` left out, blank or null is the team's default, also after that has changed.
 
@@ -161,6 +161,6 @@ class SessionPatch(BaseModel):
 
 
 class Chosen(BaseModel):
-    """Which sessions, by id; at most 1000."""
+    """Choose sessions by id, at most 1000."""
 
     ids: list[UUID] = Field(max_length=1000)

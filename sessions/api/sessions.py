@@ -1,4 +1,4 @@
-"""Sessions of every kind: read, create, change, delete, start, stop, rotate."""
+"""Serve sessions of every kind: read, create, change, delete, start, stop, rotate."""
 
 from collections.abc import Sequence
 from typing import Any
@@ -94,7 +94,7 @@ def answered(session: AwsSession, policy: TeamPolicy) -> dict[str, Any]:
 
 
 def as_json(values: dict[str, Any]) -> dict[str, Any]:
-    """A form's stored values as JSON has them: ids as text."""
+    """Return a form's stored values as JSON has them: ids as text."""
     return {
         name: str(value) if isinstance(value, UUID) else value for name, value in values.items()
     }
@@ -225,7 +225,7 @@ def patch_session(
 
 
 def _patched(session: AwsSession, actor: Actor, sent: dict[str, Any]) -> SessionForm:
-    """The valid form of a session with some fields changed."""
+    """Return the valid form of a session with some fields changed."""
     view = view_of_sessions(actor, database_now())
     as_it_was = answered(session, view.policy)
     # What is sent back as it was answered changes nothing: a default that was shown does not become
@@ -324,7 +324,7 @@ def dismiss(request: HttpRequest, session_id: UUID) -> Any:
 
 
 def _all_startable(request: HttpRequest, chosen: Chosen) -> tuple[list[AwsSession], Actor]:
-    """All of them, or an error and none."""
+    """Return all of them, or raise an error for one that cannot be started."""
     actor = caller(request)
     found = visible_to(actor.user).filter(pk__any_of=chosen.ids, team=actor.team).in_bulk()
     if len(found) < len(set(chosen.ids)):

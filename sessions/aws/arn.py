@@ -1,4 +1,4 @@
-"""The ARN of an IAM role:
+"""Parse the ARN of an IAM role, whose form is described at
 https://docs.aws.amazon.com/IAM/latest/UserGuide/reference_identifiers.html
 """
 

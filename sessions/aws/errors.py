@@ -75,7 +75,7 @@ class Throttled(AwsError):
 
 
 class Unavailable(AwsError):
-    """No answer, or AWS is not well."""
+    """Report that AWS did not answer, or answered that it is not well."""
 
     retryable = True
     means = About.MOMENT
@@ -112,7 +112,7 @@ def translate(
     asked: Asked | None = None,
     hidden: Iterable[Secret | None] = (),
 ) -> AwsError:
-    """Our own error for one of botocore's, or for whatever its parser raised.
+    """Return our own error for one of botocore's, or for whatever its parser raised.
 
     `hop` is the request that was made, if it was an AssumeRole; `asked` says which call it was, who
     signed it, and where; `hidden` are secrets of the call, in case the answer quotes them. Raise
@@ -218,7 +218,7 @@ _UNREACHED = {
 
 
 def clock_skewed(code: str, hop_number: int, by: timedelta) -> ClockSkewed:
-    """Our clock is that far ahead of AWS's (negative: behind it)."""
+    """Report that our clock is that far ahead of AWS's (negative: behind it)."""
     return ClockSkewed(code, hop_number, skew.in_words(by), advice.CHECK_THE_CLOCK)
 
 

@@ -70,7 +70,7 @@ class Hop(HopParameters):
         return RoleArn.parse(self.role_arn).assumed_role_arn(self.role_session_name)
 
     def fingerprint(self, team_id: str, parent_fingerprint: str) -> str:
-        """64 hex digits that name this request, made from that parent for that team, and no other.
+        """Return 64 hex digits that name this request, from that parent, for that team alone.
 
         Tags and policies are sets to AWS, so their order makes no difference. A field that is left
         empty is not in it: one that is added to this class later changes no fingerprint.

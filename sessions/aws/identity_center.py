@@ -66,7 +66,7 @@ class DeviceAuthorization:
 
 @dataclass(frozen=True)
 class Tokens:
-    """`refresh_token` is None where there is none."""
+    """Hold an access token and its refresh token, which is None where there is none."""
 
     access_token: Secret
     expires_at: datetime
@@ -74,7 +74,7 @@ class Tokens:
 
 
 class NotYet(Enum):
-    """Why there is no token, where that is no error: the codes of RFC 8628."""
+    """Say why there is no token, where that is no error: the codes of RFC 8628."""
 
     PENDING = "AuthorizationPendingException"
     SLOW_DOWN = "SlowDownException"

@@ -45,14 +45,14 @@ def validate_source_identity(text: str) -> str:
 
 
 def validate_external_id(text: str) -> str:
-    """2–1224 of `[A-Za-z0-9_+=,.@:/-]`."""
+    """Accept 2–1224 of `[A-Za-z0-9_+=,.@:/-]`."""
     return validate_characters(
         text, "An external ID", 2, 1224, _PATH_LIKE_CHARACTER, "_ + = , . @ : / -"
     )
 
 
 def new_external_id() -> str:
-    """128 random bits as 32 hex digits: nobody guesses it, and no two links get the same."""
+    """Draw 128 random bits as 32 hex digits: nobody guesses it, and no two links get the same."""
     return secrets.token_hex(16)
 
 
@@ -67,7 +67,7 @@ def validate_mfa_serial(text: str) -> str:
 
 
 def validate_profile(text: str) -> str:
-    """1–128 of `[A-Za-z0-9_/.%@:+-]`, which is what every AWS SDK reads as a profile's name."""
+    """Accept 1–128 of `[A-Za-z0-9_/.%@:+-]`, which every AWS SDK reads as a profile's name."""
     validate_characters(
         text, "A named profile", 1, LONGEST_PROFILE, _PROFILE_CHARACTER, "_ - / . % @ : +"
     )
@@ -116,7 +116,7 @@ def regions() -> dict[str, list[str]]:
 
 
 def partitions() -> tuple[str, ...]:
-    """Every partition this botocore knows: "aws", "aws-cn", "aws-us-gov", …"""
+    """List every partition this botocore knows: "aws", "aws-cn", "aws-us-gov", …"""
     return tuple(partition for partition, _ in _regions())
 
 

@@ -1,4 +1,4 @@
-"""Which regions every account of a partition has, and which an account has to enable first.
+"""Tell the regions that every account has from those that an account has to enable first.
 
 https://docs.aws.amazon.com/accounts/latest/reference/manage-acct-regions.html: regions of before 20
 March 2019 cannot be disabled. No API says so without credentials, and botocore's data do not.

@@ -50,7 +50,7 @@ def aws_time(answer: Mapping[str, Any], now: datetime) -> datetime:
 
 
 def in_words(skew: timedelta | None) -> str:
-    """By how much the workers' clock is off, in words."""
+    """Say by how much the workers' clock is off."""
     if skew is None:
         return "The workers' clock differs from AWS's by more than AWS accepts."
     seconds = abs(round(skew.total_seconds()))

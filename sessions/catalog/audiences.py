@@ -20,7 +20,7 @@ from sessions.models import (
 
 @dataclass(frozen=True)
 class Audience:
-    """Everyone of the team, or only these people and groups."""
+    """Name everyone of the team, or only these people and groups."""
 
     everyone: bool = True
     members: list[Membership] = field(default_factory=list)

@@ -94,7 +94,7 @@ class PolicyDraft:
         )
 
     def hours(self) -> int:
-        """For how long what is started from then on is kept fresh. Raises `Refused`."""
+        """Set how long sessions started from now on are renewed. Raises `Refused`."""
         return int(_checked("activation_hours", lambda: validate_hours(self.activation_hours)))
 
     def _template(self) -> str:

@@ -60,7 +60,7 @@ class TeamView:
         return any(each.pk in self._orphaned for each in self.chain_of(session))
 
     def chain_of(self, session: AwsSession) -> list[AwsSession]:
-        """Root first. A broken table ends the walk, not the page."""
+        """Return a session's chain, root first. A broken table ends the walk, not the page."""
         path = [session]
         while path[0].is_chained:
             assumer = self.sessions.get(path[0].link.assumer_id)

@@ -60,7 +60,7 @@ class AnyOf(Lookup):
 
 @CharField.register_lookup
 class RoleKey(Transform):
-    """`role_arn__role_key`: what `sessions.aws.arn.role_key` makes of a role's ARN."""
+    """Define `role_arn__role_key`: what `sessions.aws.arn.role_key` makes of a role's ARN."""
 
     lookup_name = "role_key"
     output_field: Any = CharField()

@@ -206,7 +206,7 @@ class TagsWidget(forms.Widget):
 
 
 class TagsField(forms.Field):
-    """Session tags as an object of texts; cleans to a tuple of pairs."""
+    """Take session tags as an object of texts; clean them to a tuple of pairs."""
 
     json_types: tuple[type, ...] = (dict,)
 
@@ -258,7 +258,7 @@ class WholeNumberField(forms.IntegerField):
 
 
 class KeysField(forms.MultipleChoiceField):
-    """Some of the given keys, as boxes to tick or as a list."""
+    """Take some of the given keys, as boxes to tick or as a list."""
 
     json_types: tuple[type, ...] = (list,)
 

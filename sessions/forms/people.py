@@ -127,7 +127,7 @@ class GroupForm(VersionedForm):
 
 
 class AccessForm(VersionedForm):
-    """Two rights, each for everyone or for those who are ticked."""
+    """Take two rights, each for everyone or for those who are ticked."""
 
     OPEN = (
         ("everyone", "Everyone in the team"),

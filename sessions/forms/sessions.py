@@ -37,7 +37,7 @@ def validate_alias(text: str) -> str:
 
 
 def region_choices() -> list[tuple[str, list[tuple[str, str]]]]:
-    """Every region botocore knows, grouped by partition."""
+    """List every region botocore knows, grouped by partition."""
     return [
         (partition, [(region, region) for region in regions])
         for partition, regions in names.regions().items()

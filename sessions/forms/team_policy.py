@@ -30,7 +30,7 @@ from sessions.models import SourceIdentity, TeamPolicy
 
 
 class AllowedTagsField(LinesField):
-    """`key` or `key = value, value` a line; or an object of lists. Cleans to {key: values}."""
+    """Take `key` or `key = value, value` a line, or an object of lists; clean to {key: values}."""
 
     json_types: tuple[type, ...] = (dict, list)
 

@@ -1,4 +1,4 @@
-"""The ledger: one append-only, hash-chained sequence of events per team.
+"""Append to the ledger: one hash-chained sequence of events per team.
 
 Each line's hash is SHA-256 over its canonical form, in which the previous line's hash stands. See
 `sessions.ledger.lines`.
@@ -28,12 +28,12 @@ START = hashlib.sha256(b"chainweb ledger").hexdigest()
 
 
 class LedgerError(Exception):
-    """The ledger did not take the lines: nothing of the transaction may stand."""
+    """Report that the ledger did not take the lines: nothing of the transaction may stand."""
 
 
 @dataclass(frozen=True)
 class Subject:
-    """The session that a line is about, by id and name; a whole `AwsSession` will do as well."""
+    """Name the session that a line is about, by id and alias; a whole `AwsSession` does as well."""
 
     pk: UUID
     alias: str
@@ -73,7 +73,7 @@ def hash_of(event: Event) -> str:
 
 
 def hold(team_id: object) -> LedgerHead | None:
-    """Locks a team's ledger until the transaction ends; None for a team that has none yet.
+    """Lock a team's ledger until the transaction ends; None for a team that has none yet.
 
     Whatever changes a right ends with a line, so it holds this lock when it commits. What is read
     in a later statement than this one is therefore either unchanged until the reader's own line is

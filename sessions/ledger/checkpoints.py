@@ -34,7 +34,7 @@ _BYTES = 64
 
 
 class CheckpointError(ValueError):
-    """A text is no checkpoint, or its signature does not hold; the message says which."""
+    """Report a text that is no checkpoint, or whose signature does not hold."""
 
 
 @dataclass(frozen=True)

@@ -20,7 +20,7 @@ LONGEST_LIFE = timedelta(hours=12)
 
 @dataclass(frozen=True)
 class Held:
-    """One credential in somebody's hands. `until` is when AWS stops accepting it."""
+    """Describe a credential in somebody's hands. `until` is when AWS stops accepting it."""
 
     access_key_id: str
     session_alias: str

@@ -14,7 +14,7 @@ _HASH_AND_END = 64 + len(b'"}')
 
 
 class Unreadable(ValueError):
-    """A row of an export is neither a line of a ledger nor a checkpoint; the message names it."""
+    """Report a row of an export that is neither a line nor a checkpoint; the message names it."""
 
 
 @dataclass

@@ -22,7 +22,7 @@ LONGEST_SECONDS = 10.0
 
 
 class NotTaken(OSError):
-    """The address answered, but not that it has the lines; `status` is 0 where it had none."""
+    """Report an answer that does not confirm the lines; `status` is 0 where there was none."""
 
     def __init__(self, reason: str, status: int = 0) -> None:
         super().__init__(reason)

@@ -72,17 +72,17 @@ def _execute(connection: BaseDatabaseWrapper, statements: list[str]) -> None:
 
 
 def install(connection: BaseDatabaseWrapper) -> None:
-    """Makes the ledger's tables refuse UPDATE, DELETE and TRUNCATE."""
+    """Make the ledger's tables refuse UPDATE, DELETE and TRUNCATE."""
     _execute(connection, SQLITE_INSTALL if connection.vendor == "sqlite" else POSTGRES_INSTALL)
 
 
 def remove(connection: BaseDatabaseWrapper) -> None:
-    """Takes the triggers off: for a test's flush, and for nothing else."""
+    """Take the triggers off: for a test's flush, and for nothing else."""
     _execute(connection, SQLITE_REMOVE if connection.vendor == "sqlite" else POSTGRES_REMOVE)
 
 
 def install_after_migrate(sender: AppConfig, using: str, **kwargs: Any) -> None:
-    """Receiver of post_migrate."""
+    """Install the triggers when post_migrate is sent."""
     install(connections[using])
     # The table of the cache is no model's; this makes it where it is missing.
     call_command("createcachetable", database=using, verbosity=0)

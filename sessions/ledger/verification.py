@@ -15,7 +15,7 @@ SignedHeads = Mapping[int, Sequence[tuple[str, datetime]]]
 
 @dataclass(frozen=True)
 class Fault:
-    """The first line of a ledger that does not hold, and why."""
+    """Name the first line of a ledger that does not hold, and why."""
 
     team_id: str
     seq: int

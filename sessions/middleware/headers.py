@@ -1,4 +1,4 @@
-"""Response headers that hold for every page."""
+"""Set the response headers that hold for every page."""
 
 from collections.abc import Callable
 

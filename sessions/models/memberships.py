@@ -69,7 +69,7 @@ class Removal(models.Model):
 
 
 class TeamGroup(models.Model):
-    """Some of a team's people under one name, to open sessions to."""
+    """Name some of a team's people, to open sessions to."""
 
     id = models.UUIDField(primary_key=True, default=uuid.uuid4, editable=False)
     team = models.ForeignKey(Team, on_delete=models.CASCADE, related_name="groups")

@@ -56,5 +56,5 @@ class TeamPolicy(models.Model):
 
     @property
     def allowed_tags(self) -> dict[str, list[str]]:
-        """{key: the values it may have; none means any}."""
+        """Return {key: the values it may have; none means any}."""
         return {each["key"]: list(each["values"]) for each in self.tags}

@@ -1,4 +1,4 @@
-"""The stamps by which the parts of the installation show that they live; `/readyz` reads them."""
+"""Stamp the times at which parts of the installation were alive; `/readyz` reads them."""
 
 from datetime import datetime, timedelta
 
@@ -10,7 +10,7 @@ STALE_AFTER = timedelta(seconds=20)
 
 
 def stamp(name: str) -> None:
-    """Writes down that this part is alive now."""
+    """Record that this part is alive now."""
     Heartbeat.objects.update_or_create(name=name, defaults={"at": database_now()})
 
 
@@ -26,6 +26,6 @@ def seconds_since(name: str, now: datetime) -> float | None:
 
 
 def alive(now: datetime) -> dict[str, bool]:
-    """{part: whether it was seen lately}."""
+    """Return {part: whether it was seen lately}."""
     seen = dict(Heartbeat.objects.filter(name__in=PARTS).values_list("name", "at"))
     return {part: part in seen and now - seen[part] < STALE_AFTER for part in PARTS}

@@ -36,7 +36,7 @@ RESERVED_USERNAMES = frozenset(
 
 
 def _proposals(wanted: str) -> Iterator[str]:
-    """That name, then the same with a number."""
+    """Yield that name, then the same with a number."""
     yield wanted
     for number in range(2, 10_000):
         yield f"{wanted[: LONGEST_AWS_NAME - 1 - len(str(number))]}-{number}"

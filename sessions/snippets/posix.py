@@ -1,4 +1,4 @@
-"""POSIX shell: sh, dash, bash, ksh, zsh.
+"""Write the snippet for POSIX shells: sh, dash, bash, ksh, zsh.
 
 One command list from the first word to the last. A paste that is cut short runs nothing, and if
 `unset` fails (a read-only variable; fish, which has no `unset`), `&&` keeps the rest from running:

@@ -1,4 +1,4 @@
-"""PowerShell, Windows' own and PowerShell 7.
+"""Write the snippet for PowerShell, Windows' own and PowerShell 7.
 
 One script block: PowerShell reads it to its closing brace before it runs any of it, so a paste that
 is cut short sets nothing.

@@ -109,7 +109,7 @@ def icon_sprite() -> SafeString:
 
 @register.simple_tag
 def server_time() -> str:
-    """Now, by the server's clock: the countdowns on the page go by it, not by the browser's."""
+    """Return the server's time: the countdowns on the page go by it, not by the browser's."""
     return datetime.now(UTC).isoformat(timespec="milliseconds")
 
 

@@ -1,4 +1,4 @@
-"""Log-in by SAML, where that extra is installed and switched on.
+"""Route log-in by SAML, where that extra is installed and switched on.
 
 There is no log-out by the provider: what it sends need not be signed, so anybody could log people
 out. They are asked.

@@ -41,7 +41,7 @@ class LoginView(account.LoginView):  # type: ignore[misc]  # allauth is untyped
 
 
 def password_reset(request: HttpRequest) -> HttpResponse:
-    """Without mail settings nothing can be sent: the page says so rather than pretending."""
+    """Reset a password by mail; without mail settings the page says that none can be sent."""
     if not settings.MAIL_ENABLED:
         return render(
             request, "account/no_mail.html", status=200 if request.method == "GET" else 409

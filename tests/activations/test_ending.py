@@ -37,7 +37,7 @@ def pass_their_time():
 
 
 def drop_out(house):
-    """As if they had gone by a way that ends nothing."""
+    """Take members out by a way that ends nothing."""
     Membership.objects.filter(pk=house.ben.pk).delete()
 
 

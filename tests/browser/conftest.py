@@ -47,7 +47,7 @@ def chromium():
 
 @dataclass
 class Tabs:
-    """Opens tabs, each in a browser profile of its own, and hears all their complaints."""
+    """Open tabs, each in a browser profile of its own, and hear all their complaints."""
 
     chromium: Browser
     address: str

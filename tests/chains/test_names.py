@@ -35,7 +35,7 @@ def set_policy(house, **changes):
 
 
 def edit(house, session, **changes):
-    """Saves a session again with these changes, as its form does."""
+    """Save a session again with these changes, as its form does."""
     return save_session(draft_of(session, **changes), Actor(house.ada), session)
 
 

@@ -301,7 +301,7 @@ def test_a_web_identity_is_asked_for_elsewhere_while_its_region_is_away(
 
 @pytest.fixture
 def pod(house, enabled, sts, monkeypatch, tmp_path):
-    """Workers with a pod's web identity; their root, and a session on it."""
+    """Give workers a pod's web identity; return their root, and a session on it."""
     role = sts.add_role("arn:aws:iam::111122223333:role/Pod", trusts=["pod"])
     file = tmp_path / "token"
     file.write_text(sts.identity_token("pod"))

@@ -83,7 +83,7 @@ def test_a_worker_signs_nothing_with_an_edited_parent(house, sts):
 
 
 def sealed_before(row, credentials):
-    """As it was sealed when nothing but the secrets was closed in."""
+    """Seal as it was done when nothing but the secrets was closed in."""
     text = json.dumps(
         {
             "secret_access_key": credentials.secret_access_key.reveal(),

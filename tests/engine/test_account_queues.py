@@ -40,7 +40,7 @@ def ready(*, stand_ins=False, **accounts):
 
 
 def fail(way, region=HOME):
-    """Lets calls at that region fail until its breaker opens."""
+    """Let calls at that region fail until its breaker opens."""
     while not way.breaker(region).is_open():
         way.record(region, outage())
 

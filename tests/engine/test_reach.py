@@ -30,7 +30,7 @@ def due_now(**rows):
 
 
 def try_again():
-    """Lets the time pass after which what was not minted is due."""
+    """Let the time pass after which what was not minted is due."""
     due_now(problem__isnull=False)
 
 

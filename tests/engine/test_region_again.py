@@ -14,7 +14,7 @@ pytestmark = pytest.mark.django_db
 
 @pytest.fixture
 def shut_out(house, sts):
-    """Chains through an account that has not enabled the region where STS is called."""
+    """Lead chains through an account that has not enabled the region where STS is called."""
     sts.enable_region(ACCOUNT, FAR)
     root = house.iam_user("Far key", region=FAR)
     hub = house.chained("Hub", root, arn=house.role_arn("Hub", HUB_ACCOUNT))

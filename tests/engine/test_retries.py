@@ -49,7 +49,7 @@ def next_tries():
 
 @pytest.fixture
 def dead_key(house, sts):
-    """Takes the root's key away; returns what gives it back."""
+    """Take the root's key away; return what gives it back."""
     key_id = house.root.settings["access_key_id"]
     key = sts.rules.keys[key_id]
 

@@ -31,7 +31,7 @@ def assumed(sts):
 
 
 def age(minutes, **rows):
-    """Lets the credentials be that much older, as if time had passed."""
+    """Let the credentials be that much older, as if time had passed."""
     for row in Credential.objects.filter(level__gt=0, **rows):
         shift = timedelta(minutes=minutes)
         row.minted_at -= shift

@@ -131,7 +131,7 @@ def rejected(request, house, sts, center, monkeypatch, tmp_path):
 
 
 def stopped(house, root):
-    """Chains of one and of two hops below a root, started in vain."""
+    """Start chains of one and of two hops below a root in vain."""
     hub = house.chained("Hub", root)
     leaves = [*started(house, 5, root), *started(house, 3, hub, "Deep")]
     house.work()

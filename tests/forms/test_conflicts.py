@@ -374,7 +374,7 @@ def test_what_a_worker_changes_raises_the_version(house):
 
 
 def at_once(works):
-    """Runs them in threads that begin together; their results."""
+    """Run them in threads that begin together; return their results."""
     barrier = threading.Barrier(len(works))
 
     def run(work):

@@ -83,13 +83,13 @@ class Installation:
         return self.process.poll() is not None
 
     def ended(self) -> tuple[int, str]:
-        """Waits for its end: exit code, and all it has printed."""
+        """Wait for its end: exit code, and all it has printed."""
         code = self.process.wait(PATIENCE_SECONDS)
         self._reader.join(10)
         return code, self.output()
 
     def stop(self) -> tuple[int, str]:
-        """As Ctrl-C does in a terminal: the whole process group is told."""
+        """Interrupt the whole process group, as Ctrl-C does in a terminal."""
         os.killpg(self.process.pid, signal.SIGINT)
         return self.ended()
 

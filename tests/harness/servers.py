@@ -34,7 +34,7 @@ def connect(url: str = POSTGRES) -> psycopg.Connection[Any]:
 
 
 def administer(statement: sql.Composed | sql.SQL, server: str = POSTGRES) -> None:
-    """Raises `Unavailable` if the server does not answer, or does not do it."""
+    """Run it as the administrator. Raises `Unavailable` if the server does not answer or do it."""
     try:
         with connect(server) as connection:
             connection.execute(statement)
@@ -45,7 +45,7 @@ def administer(statement: sql.Composed | sql.SQL, server: str = POSTGRES) -> Non
 
 
 def check() -> None:
-    """Raises `Unavailable` if PostgreSQL does not answer."""
+    """Check that PostgreSQL answers. Raises `Unavailable`."""
     administer(sql.SQL("SELECT 1"))
 
 

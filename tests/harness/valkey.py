@@ -57,7 +57,7 @@ class Valkey:
         return self._process.pid
 
     def start(self) -> None:
-        """Returns when it answers."""
+        """Start it, and return when it answers."""
         self._process = subprocess.Popen(
             self._command,
             stdout=subprocess.DEVNULL,

@@ -48,7 +48,7 @@ def code_of(secret, at=None):
 
 
 def with_totp(house):
-    """Ben's browser after he has set up an authenticator, and its secret."""
+    """Return Ben's browser after he has set up an authenticator, and its secret."""
     ben = house.browser()
     page = ben.get(reverse("mfa_activate_totp")).content.decode()
     secret = re.search(r'value="([A-Z2-7]{16,})"', page)[1]

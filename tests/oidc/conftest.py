@@ -36,7 +36,7 @@ def openid(node_folder):
 
 @pytest.fixture
 def connect(settings):
-    """Sets Chainweb up for a provider, with what its groups make of people."""
+    """Set Chainweb up for a provider, with what its groups make of people."""
 
     def set_up(provider, groups=""):
         settings.OIDC_ISSUER = provider.issuer

@@ -29,7 +29,7 @@ NEW = "another horse entirely"
 
 @pytest.fixture
 def loud(settings):
-    """DEBUG's log, with the queries in it that Django would only log in debug mode."""
+    """Log at DEBUG, with the queries that Django would only log in debug mode."""
     connection.force_debug_cursor = True
     with logged("DEBUG") as written:
         yield written

@@ -50,7 +50,7 @@ def token(demo):
 
 @pytest.fixture(scope="module")
 def chained(demo, token):
-    """alias → session, every chained session of the demo, all started and active."""
+    """Start every chained session of the demo; return {alias: session}, all active."""
     found = {
         each["alias"]: each
         for each in demo.api("GET", "/sessions", token)

@@ -33,7 +33,7 @@ OF_THIS_MACHINE = {"a unix socket", "localhost", "127.0.0.1", "::1"}
 
 
 def start_a_session(installation: Installation) -> tuple[str, str, str]:
-    """Its id, a token, and the access key id that it has got."""
+    """Start a session; return its id, a token, and the access key id that it has got."""
     token = installation.token("ada", "demo")
     [session] = [
         each

@@ -38,7 +38,7 @@ def asked_of_settings(code, **environ):
 
 
 def setting(name, **environ):
-    """Its repr in a fresh process, or the last line of the error."""
+    """Read a setting in a fresh process: its repr, or the last line of the error."""
     return asked_of_settings(f"print(repr(settings.{name}))", **environ)
 
 

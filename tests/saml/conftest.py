@@ -30,7 +30,7 @@ HERE = Path(__file__).parent
 
 
 def signing_pair(folder, name="idp.example"):
-    """Paths of a key and of its certificate, both made now."""
+    """Make a key and its certificate; return their paths."""
     key = rsa.generate_private_key(public_exponent=65537, key_size=2048)
     who = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, name)])
     now = datetime.now(UTC)
@@ -57,7 +57,7 @@ def saml_idp(saml_folder):
 
 @pytest.fixture
 def connect_saml(settings):
-    """Switches SAML on for a provider, with what its groups make of people."""
+    """Switch SAML on for a provider, with what its groups make of people."""
 
     def set_up(provider, groups=""):
         settings.ROOT_URLCONF = "tests.saml.urls"
@@ -109,7 +109,7 @@ class Person:
         session.save()
 
     def hand_in(self, address, words):
-        """Posts the provider's answer, as its page does, and follows within Chainweb."""
+        """Post the provider's answer, as its page does, and follow within Chainweb."""
         posted = self.client.post(address.removeprefix("http://testserver"), words)
         assert posted.status_code == 302, posted.content
         return self.client.get(posted.headers["Location"])

@@ -76,7 +76,7 @@ LEFT_OVER = dict.fromkeys(
 
 
 def need(shell: str) -> None:
-    """Skips the test where the shell is absent; fails it where it must be there."""
+    """Skip the test where the shell is absent; fail it where it must be there."""
     if shutil.which(shell) is None:
         if os.environ.get("CI") == "true":
             pytest.fail(f"{shell} is not installed", pytrace=False)

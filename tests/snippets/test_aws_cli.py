@@ -205,7 +205,7 @@ def test_the_config_profile_fetches_with_the_header_files_token(deploy, tmp_path
 
 @pytest.mark.parametrize("shell", ["bash", "dash"])
 def test_the_line_means_the_same_to_tools_that_hand_it_to_a_shell(shell, deploy, tmp_path):
-    """As the SDKs for Go, Java and JavaScript run it: `sh -c` with the whole line."""
+    """Run it as the SDKs for Go, Java and JavaScript do: `sh -c` with the whole line."""
     home = tmp_path / "a home"
     (home / ".config/chainweb").mkdir(parents=True)
     (home / ".config/chainweb/header").write_text("Authorization: Bearer cw_right\n")

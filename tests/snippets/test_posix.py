@@ -104,7 +104,7 @@ def test_it_works_where_nothing_was_set_and_every_error_ends_the_script(shell, t
 
 
 def run_freely(shell, script, folder, environment):
-    """As `run`, where the shell may complain."""
+    """Run it as `run` does, where the shell may complain."""
     need(COMMANDS[shell][0])
     return subprocess.run(
         [*COMMANDS[shell], "-c", script],

@@ -22,7 +22,7 @@ class Printed:
 
 
 def load_by_botocore(text):
-    """botocore's own reading of what a credential_process prints."""
+    """Read what a credential_process prints by botocore's own reader."""
     provider = ProcessProvider(
         "dev",
         lambda: {"profiles": {"dev": {"credential_process": "anything"}}},

@@ -26,7 +26,7 @@ def read_by_botocore(text, tmp_path):
 
 
 def hostile_snippets(count, hostile):
-    """(values, text) of those that are carried."""
+    """Yield (values, text) of those that are carried."""
     for _ in range(count):
         tame = hostile.chance.random() < 0.6
         path = "".join(hostile.chance.choices(ALLOWED_IN_A_PATH, k=30))

@@ -67,7 +67,7 @@ class _BadJson(Exception):
 
 @dataclass
 class _Array:
-    """An array being read: a value may follow its beginning or a comma, and nothing else."""
+    """Read an array: a value may follow its beginning or a comma, and nothing else."""
 
     begun: bool = False
     complete: bool = False
@@ -75,7 +75,7 @@ class _Array:
 
 @dataclass
 class _Object:
-    """An object being read key by key, for an array in it may be long."""
+    """Read an object key by key, since an array in it may be long."""
 
     line: int
     column: int

@@ -240,7 +240,7 @@ def _live_token(state: Secret | None) -> Secret:
 
 
 def _renewed(known: Registration | None, tokens: Tokens, region: str) -> Tokens | None:
-    """New tokens for the old ones' refresh token; None if the person has to approve again."""
+    """Get new tokens by the old ones' refresh token; None if the person has to approve again."""
     if known is None or tokens.refresh_token is None:
         return None
     answer = center.create_token(known, region, refresh_token=tokens.refresh_token)

@@ -1,4 +1,4 @@
-"""`manage.py up`: the whole of an embedded Chainweb in one command. `./run` ends here."""
+"""Run the whole of an embedded Chainweb in one command. `./run` ends here."""
 
 import fcntl
 import io
@@ -92,7 +92,7 @@ NOT_MADE_FOR_A_NETWORK = (
 
 
 class Start:
-    """One start, step by step; what can run while another step waits does."""
+    """Start step by step; what can run while another step waits does."""
 
     def __init__(
         self, command: Command, folder: Path, supervisor: Supervisor, listener: socket.socket
@@ -136,7 +136,7 @@ class Start:
         supervisor.watch()
 
     def environ_for_us(self) -> None:
-        """This process seeds and migrates, so it lives in the same environment as its children."""
+        """Set this process's environment to its children's, since it seeds and migrates."""
         if settings.SIMULATED:
             self.moto_port = processes.loopback_port(self.folder / "moto_port")
             self.moto_url = f"http://127.0.0.1:{self.moto_port}"
@@ -243,7 +243,7 @@ def make_keys(folder: Path) -> None:
 
 
 def hold_alone(folder: Path) -> TextIO:
-    """The data folder's lock, open; while it is, nobody else starts on it. Raises NotStarted.
+    """Lock the data folder, so that nobody else starts on it. Raises NotStarted.
 
     The reaper of a supervisor that was killed holds it until the last child is gone; for that we
     wait.

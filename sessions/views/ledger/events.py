@@ -34,7 +34,7 @@ CURSOR = "before"
 
 @dataclass(frozen=True)
 class Filter:
-    """One field of the search: what is chosen, the link that takes it away, the rest that stays."""
+    """Describe one field of the search: what is chosen, and the link without it."""
 
     name: str
     label: str

@@ -1,4 +1,4 @@
-"""The page of the role session names in use: what CloudTrail shows of a team's people."""
+"""Show the role session names in use: what CloudTrail shows of a team's people."""
 
 from django.contrib.auth.decorators import login_required
 from django.core.exceptions import BadRequest

@@ -57,7 +57,7 @@ class Person:
 
 @dataclass(frozen=True)
 class EventRow:
-    """One line of the list.
+    """Describe one line of the list.
 
     `session_id` is empty where the session is deleted; `origin` says from where it was asked for.
     """

@@ -1,4 +1,4 @@
-"""The page that answers whose a credential, a name or a record of CloudTrail was."""
+"""Answer on a page whose a credential, a name or a record of CloudTrail was."""
 
 from collections.abc import Iterable
 from typing import Any

@@ -65,7 +65,7 @@ def preview_context(
 @login_required
 @require_POST
 def preview_session(request: HttpRequest, team_slug: str) -> HttpResponse:
-    """Every hop of what is typed so far; nothing is stored and AWS is not asked."""
+    """Preview every hop of what is typed so far; nothing is stored and AWS is not asked."""
     actor = member_in(request, team_slug)
     require(actor, Action.CREATE_CHAINED)
     request_limits.count(request_limits.PREVIEW, actor.user_id)

@@ -60,7 +60,7 @@ class FakeIdentityCenter:
         self._device(user_code).denied = True
 
     def sign_out(self, person: str) -> None:
-        """Takes back what the person approved: access and refresh tokens."""
+        """Take back what the person approved: access and refresh tokens."""
         logins = self.rules.logins
         for token in [token for token, login in logins.items() if login.person == person]:
             del logins[token]
@@ -83,7 +83,7 @@ class FakeIdentityCenter:
     def answer(
         self, method: str, target: str, token: str, body: bytes
     ) -> tuple[int, dict[str, str], bytes]:
-        """Status, headers and body for one request."""
+        """Answer one request: status, headers and body."""
         path, _, query = target.partition("?")
         call = {"path": path, "code": ""}
         try:

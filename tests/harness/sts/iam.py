@@ -1,4 +1,4 @@
-"""IAM's access keys of users, over the same keys that the STS checks signatures with."""
+"""Serve IAM's access keys of users, the same that the STS checks signatures with."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -24,7 +24,7 @@ class Record:
 
 
 class Iam:
-    """Users may do everything with their own keys, but for the actions in `denied`."""
+    """Let users do everything with their own keys, but for the actions in `denied`."""
 
     def __init__(self, rules: Rules) -> None:
         self.rules = rules

@@ -173,7 +173,7 @@ class FakeSts:
     def role_session(
         self, role_arn: str, session_name: str, seconds: float = 3600
     ) -> AwsCredentials:
-        """Credentials of a role as a machine would have them, without a call."""
+        """Return credentials of a role as a machine would have them, without a call."""
         role = self.rules.roles.get(role_arn) or new_role(role_arn, (), None, 3600, None, False)
         return _handed_out(self.rules.new_session(role, session_name, seconds))
 

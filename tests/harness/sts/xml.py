@@ -1,4 +1,4 @@
-"""Answers and errors in the XML of the Query protocol, as STS and IAM give them."""
+"""Write answers and errors in the XML of the Query protocol, as STS and IAM do."""
 
 from typing import Any
 from xml.sax.saxutils import escape

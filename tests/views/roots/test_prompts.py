@@ -394,7 +394,7 @@ def test_the_sweep_does_all_of_it_without_any_message(house, sts, iam, center, w
 
 
 class Vault(RootKind):
-    """Asks for a PIN, gives an IAM user's key; nothing outside of this class knows it."""
+    """Ask for a PIN, give an IAM user's key; nothing outside of this class knows it."""
 
     kind, label, help, icon = "vault", "Vault", "Keys from a vault.", "server"
     fields = (
