@@ -433,6 +433,12 @@ CELERY_BEAT_SCHEDULE = {
         "schedule": NAMES_SECONDS,
         "options": {"expires": NAMES_SECONDS},
     },
+    # Without a file for it, which beat need not know of, it does nothing.
+    "lookup": {
+        "task": "sessions.tasks.write_lookup_file",
+        "schedule": NAMES_SECONDS,
+        "options": {"expires": NAMES_SECONDS},
+    },
 }
 
 # --- how the engine works -------------------------------------------------------------------------

@@ -16,7 +16,7 @@ from sessions.db.clock import database_now
 from sessions.engine import approval_steps, key_steps, root_probes, rotation, second_look
 from sessions.engine.claims import next_due_at
 from sessions.ledger import names, signing
-from sessions.ledger.siem import stream
+from sessions.ledger.siem import lookup, stream
 from sessions.locks.busy_teams import skip_if_busy
 from sessions.monitoring.heartbeats import stamp
 from sessions.monitoring.redis import client
@@ -177,6 +177,12 @@ def send_to_siem() -> None:
     _forget_wake(send_to_siem.name)
     if stream.work_off(LONGEST_RUN_SECONDS):
         _publish(send_to_siem)
+
+
+@shared_task
+def write_lookup_file() -> None:
+    """Writes the table of keys anew that a SIEM looks records up in."""
+    lookup.write_file()
 
 
 @shared_task
