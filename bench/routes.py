@@ -294,6 +294,8 @@ API = (
     Ask("api/v1/events"),
     Ask("api/v1/events", by="member"),
     Ask("api/v1/events", what="a search", data=lambda team: {"kind": "credential"}),
+    Ask("api/v1/events/export", data=lambda team: {"person": "large-ben"}),
+    Ask("api/v1/keys"),
     Ask("api/v1/events/<int:seq>", about=lambda team: {"seq": 1}),
     Ask("api/v1/whois", data=_a_key),
     Ask("api/v1/whois", "POST", data=_a_key),

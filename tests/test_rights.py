@@ -173,6 +173,8 @@ API = {
     # Members read their own events: the team's first is not theirs.
     "events": {"GET": by_token(200, 200, 200, outside=200)},
     "events/<int:seq>": {"GET": by_token(404, 200, 200, outside=200)},
+    "events/export": {"GET": by_token(200, 200, 200, outside=200)},
+    "keys": {"GET": by_token(403, 200, 200, outside=200)},
     "names": {"GET": by_token(403, 200, 200, outside=200)},
     "whois": {
         "GET": by_token(403, 422, 422, outside=422),

@@ -1,12 +1,23 @@
 """Serve /api/v1/ with the pages' own forms, permissions and events, by bearer token."""
 
-from sessions.api import access, credentials, ledger, names, policy, roots, sessions, whois
+from sessions.api import (
+    access,
+    credentials,
+    downloads,
+    ledger,
+    names,
+    policy,
+    roots,
+    sessions,
+    whois,
+)
 from sessions.api.base import api
 
 __all__ = [
     "access",
     "api",
     "credentials",
+    "downloads",
     "ledger",
     "names",
     "policy",

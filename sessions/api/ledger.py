@@ -102,18 +102,9 @@ def list_events(
     stands before its dot. `since` and `until` are times (UTC unless they say otherwise), dates, or
     how long ago: `24h`, `7d`. At most 200 events at a time.
     """
-    actor = caller(request)
-    unknown = sorted(set(request.GET) - {*EventSearchForm.base_fields, "cursor", "limit"})
-    if unknown:
-        fields = {each: ["Unknown parameter."] for each in unknown}
-        raise ApiError(422, "invalid", "There are parameters that this search lacks.", fields)
-    form = search_form(request.GET)
-    if not form.is_valid():
-        errors = {field: [str(each) for each in said] for field, said in form.errors.items()}
-        raise ApiError(422, "invalid", next(iter(errors.values()))[0], errors)
-    if not 1 <= limit <= MOST:
-        raise ApiError(422, "invalid", f"limit is 1 to {MOST}.", {"limit": [f"1 to {MOST}."]})
-    before = _cursor(cursor)
+    actor, form = caller(request), asked_by(request, "cursor", "limit")
+    check_limit(limit)
+    before = seq_of(cursor)
     lines = lines_for(actor, form.search())
     if before is None:
         record_search(actor, form.asked())
@@ -122,7 +113,27 @@ def list_events(
     return {"events": [EventOut.of(each) for each in found], "cursor": last}
 
 
-def _cursor(text: str) -> int | None:
+def asked_by(request: HttpRequest, *others: str) -> EventSearchForm:
+    """Read a search of the ledger. Raises `ApiError` for what it has no field for."""
+    unknown = sorted(set(request.GET) - {*EventSearchForm.base_fields, *others})
+    if unknown:
+        fields = {each: ["Unknown parameter."] for each in unknown}
+        raise ApiError(422, "invalid", "There are parameters that this search lacks.", fields)
+    form = search_form(request.GET)
+    if not form.is_valid():
+        errors = {field: [str(each) for each in said] for field, said in form.errors.items()}
+        raise ApiError(422, "invalid", next(iter(errors.values()))[0], errors)
+    return form
+
+
+def check_limit(limit: int) -> None:
+    """Raise `ApiError` for more, or less, than one answer holds."""
+    if not 1 <= limit <= MOST:
+        raise ApiError(422, "invalid", f"limit is 1 to {MOST}.", {"limit": [f"1 to {MOST}."]})
+
+
+def seq_of(text: str) -> int | None:
+    """Read a cursor, the number of a line; None for none. Raises `ApiError`."""
     if not text:
         return None
     if not (text.isascii() and text.isdigit() and len(text) < 19):

@@ -296,6 +296,7 @@ def test_queries_and_headers(house, ada, query, header, value):
         ("GET", "/whois"),
         ("GET", "/names"),
         ("GET", "/events"),
+        ("GET", "/keys"),
     ):
         answer = ada.client.generic(
             method,

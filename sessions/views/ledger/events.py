@@ -14,6 +14,7 @@ from django.views.decorators.http import require_safe
 from sessions.actors import Actor
 from sessions.forms.ledger import GROUPS, EventSearchForm, search_form
 from sessions.ledger import length
+from sessions.ledger.downloads import FORMATS
 from sessions.ledger.events import KINDS
 from sessions.ledger.origin import KEY as ORIGIN
 from sessions.ledger.reading import lines_for, reads_all, record_search
@@ -23,7 +24,6 @@ from sessions.ledger.story import label, shown, story_of
 from sessions.ledger.timeline import timeline_of
 from sessions.models import AwsSession
 from sessions.views.guards import member_in
-from sessions.views.ledger.export import FORMATS
 from sessions.views.ledger.rows import rows_of
 from sessions.views.ledger.timeline import Picture, picture_of
 from sessions.views.live_parts import asks_for_part

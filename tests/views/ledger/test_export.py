@@ -9,13 +9,12 @@ from django.db import connection
 from django.test.utils import CaptureQueriesContext
 from django.urls import reverse
 
-from sessions.ledger import lines, search
+from sessions.ledger import downloads, lines, search
 from sessions.ledger.chain import LedgerError
 from sessions.ledger.checkpoints import Book
 from sessions.ledger.events.ledger import LedgerExported
 from sessions.ledger.offline import verify_export
 from sessions.models import Event, LedgerHead
-from sessions.views.ledger import export
 from tests.ledger.test_checkpoints import pair
 
 pytestmark = pytest.mark.django_db
@@ -108,7 +107,7 @@ def test_nothing_is_exported_if_the_ledger_does_not_take_the_event(house, used, 
     def refuse(team, entries):
         raise LedgerError("disk full")
 
-    monkeypatch.setattr(export, "append", refuse)
+    monkeypatch.setattr(downloads, "append", refuse)
     with pytest.raises(LedgerError):
         ask(house)
 

@@ -1,0 +1,132 @@
+"""Take the ledger away: as a file, and as a table of keys that a SIEM goes on reading."""
+
+from typing import Annotated, Any
+
+from django.http import HttpRequest, StreamingHttpResponse
+from pydantic import BaseModel
+
+from sessions.api.base import ERRORS, ApiError, api, caller, caller_who_may
+from sessions.api.ledger import asked_by, check_limit, seq_of
+from sessions.api.schemas import one_of
+from sessions.ledger.downloads import FORMATS, export
+from sessions.ledger.reading import lines_for, record_search
+from sessions.ledger.siem.lookup import ROWS, rows_of
+from sessions.monitoring import request_limits
+from sessions.permissions import Action
+
+FILES = {
+    content_type: {"schema": {"type": "string"}}
+    for content_type in ("text/csv", "application/x-ndjson")
+}
+
+
+@api.get(
+    "/events/export",
+    response={200: str, **ERRORS},
+    summary="Take the ledger away",
+    openapi_extra={"responses": {200: {"content": FILES}}},
+)
+def export_events(
+    request: HttpRequest,
+    format: Annotated[str, one_of(*FORMATS)] = "jsonl",
+    person: str = "",
+    session: str = "",
+    account: str = "",
+    role: str = "",
+    name: str = "",
+    key: str = "",
+    root: str = "",
+    kind: str = "",
+    address: str = "",
+    since: str = "",
+    until: str = "",
+) -> Any:
+    """Stream what a search finds, all events as an admin, or those that are yours.
+
+    `jsonl` is what `manage.py verify_ledger --export` verifies; `csv` is for a spreadsheet;
+    `keys-csv` and `keys-jsonl` are the rows of `/keys`. The export is an event. The file ends with
+    the last line before that.
+    """
+    actor, form = caller(request), asked_by(request, "format")
+    if format not in FORMATS:
+        listed = ", ".join(FORMATS)
+        raise ApiError(422, "invalid", f"format is one of {listed}.", {"format": [listed]})
+    assert actor.token is not None
+    request_limits.count(request_limits.EXPORT, actor.token.pk)
+    file, content = export(actor, lines_for(actor, form.search()), format, form.asked())
+    return StreamingHttpResponse(content, content_type=file.content_type)
+
+
+class KeyOut(BaseModel):
+    """Show a key by one line of the ledger: `event` is its issue, or a delivery to a device.
+
+    `assumed_role_id` is CloudTrail's principalId. `chain` names sessions or roles from the root
+    down. `person` names all for whom it was issued, or who took it. What is not known is empty.
+    """
+
+    access_key_id: str
+    assumed_role_id: str
+    assumed_role_arn: str
+    role_session_name: str
+    source_identity: str
+    chain: str
+    parent_access_key_id: str
+    account: str
+    person: str
+    device: str
+    address: str
+    token: str
+    session: str
+    session_id: str
+    issued_at: str
+    until: str
+    event: Annotated[str, one_of("issued", "delivered")]
+    seq: int
+    team_id: str
+
+
+class KeysOut(BaseModel):
+    """Show a part of the keys, the oldest first.
+
+    `cursor`: what to send for what comes next, now or later; `more`: it is there already.
+    """
+
+    keys: list[KeyOut]
+    cursor: str
+    more: bool
+
+
+@api.get("/keys", response={200: KeysOut, **ERRORS}, summary="List keys with their people")
+def list_keys(
+    request: HttpRequest,
+    person: str = "",
+    session: str = "",
+    account: str = "",
+    role: str = "",
+    name: str = "",
+    key: str = "",
+    root: str = "",
+    address: str = "",
+    since: str = "",
+    until: str = "",
+    cursor: str = "",
+    limit: int = 200,
+) -> Any:
+    """List issues and deliveries as an admin, for a table that a SIEM joins CloudTrail with.
+
+    Filters are those of `/events`. At most 200 at a time; ask again with the last answer's cursor
+    to follow what is issued.
+    """
+    actor = caller_who_may(request, Action.READ_LEDGER)
+    form = asked_by(request, "cursor", "limit")
+    check_limit(limit)
+    after = seq_of(cursor) or 0
+    if not after:
+        record_search(actor, {"kind": "credential", **form.asked()})
+    found = lines_for(actor, form.search()).having(ROWS).oldest(limit, after=after)
+    rows = rows_of(str(actor.team_id), found)
+    return {
+        "keys": [{name: getattr(row, name) for name in KeyOut.model_fields} for row in rows],
+        "cursor": str(found[-1].seq if found else after),
+        "more": len(found) == limit,
+    }
