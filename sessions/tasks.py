@@ -15,7 +15,7 @@ from sessions.chains import shown_names
 from sessions.db.clock import database_now
 from sessions.engine import approval_steps, key_steps, root_probes, rotation, second_look
 from sessions.engine.claims import next_due_at
-from sessions.ledger import names, signing
+from sessions.ledger import names, periods, signing
 from sessions.ledger.siem import lookup, stream
 from sessions.locks.busy_teams import skip_if_busy
 from sessions.monitoring.heartbeats import stamp
@@ -167,7 +167,11 @@ def clear_deleted() -> None:
 
 @shared_task
 def sign_checkpoints() -> None:
-    """Sign where each team's ledger ends, and send it outside the database."""
+    """Sign where each team's ledger ends, and send it outside the database.
+
+    Before the month ends the next one's partition is made.
+    """
+    periods.make_next()
     signing.sign_and_send()
 
 

@@ -7,6 +7,8 @@ other. Only an owner or a superuser can take triggers off, so neither is to be t
 from django.db import DatabaseError, transaction
 from django.db.backends.base.base import BaseDatabaseWrapper
 
+from sessions.db.partitions import partitions_of
+
 # Table → columns that the application may change in a row that is there.
 APPEND_ONLY = {
     "chains_event": (),
@@ -30,12 +32,16 @@ def grant(connection: BaseDatabaseWrapper, role: str) -> None:
         f"GRANT SELECT, INSERT, UPDATE, DELETE ON ALL TABLES IN SCHEMA {quote(schema)} TO {to}",
         f"GRANT USAGE, SELECT ON ALL SEQUENCES IN SCHEMA {quote(schema)} TO {to}",
     ]
+    parts = partitions_of(connection, "chains_event")
     for table, columns in APPEND_ONLY.items():
         statements.append(f"REVOKE ALL ON {quote(table)} FROM {to}")
         statements.append(f"GRANT SELECT, INSERT ON {quote(table)} TO {to}")
         if columns:
             listed = ", ".join(map(quote, columns))
             statements.append(f"GRANT UPDATE ({listed}) ON {quote(table)} TO {to}")
+    # Through the table of events alone: by itself no partition is anybody's.
+    statements += [f"REVOKE ALL ON {quote(each)} FROM {to}" for each in parts]
+    statements.append(f"GRANT EXECUTE ON FUNCTION chains_event_partition(date) TO {to}")
     with transaction.atomic(using=connection.alias), connection.cursor() as cursor:
         for statement in statements:
             cursor.execute(statement)
@@ -57,12 +63,13 @@ def excess(connection: BaseDatabaseWrapper) -> list[str]:
     try:
         with connection.cursor() as cursor:
             cursor.execute(
-                "SELECT rolsuper, pg_has_role(relowner, 'MEMBER'),"
-                " has_any_column_privilege(pg_class.oid, 'UPDATE'),"
-                " has_table_privilege(pg_class.oid, 'DELETE'),"
-                " has_table_privilege(pg_class.oid, 'TRUNCATE')"
-                " FROM pg_class, pg_roles"
-                " WHERE pg_class.oid = to_regclass('chains_event') AND rolname = current_user"
+                "SELECT bool_or(rolsuper), bool_or(pg_has_role(relowner, 'MEMBER')),"
+                " bool_or(has_any_column_privilege(pg_class.oid, 'UPDATE')),"
+                " bool_or(has_table_privilege(pg_class.oid, 'DELETE')),"
+                " bool_or(has_table_privilege(pg_class.oid, 'TRUNCATE'))"
+                " FROM pg_class, pg_roles WHERE rolname = current_user AND (pg_class.oid ="
+                " to_regclass('chains_event') OR pg_class.oid IN (SELECT inhrelid FROM pg_inherits"
+                " WHERE inhparent = to_regclass('chains_event')))"
             )
             found = cursor.fetchone() or ()
     except DatabaseError:

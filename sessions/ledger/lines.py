@@ -11,8 +11,8 @@ from json.encoder import encode_basestring as quoted
 from typing import Any, NamedTuple
 
 from django.db import connection
-from django.db.models import F, QuerySet, TextField
-from django.db.models.functions import Cast
+from django.db.models import F, QuerySet, TextField, Value
+from django.db.models.functions import Cast, Coalesce
 
 from sessions.models import Event
 
@@ -20,7 +20,7 @@ from sessions.models import Event
 BATCH = 2000
 encode = json.JSONEncoder(sort_keys=True, separators=(",", ":"), ensure_ascii=False).encode
 _decode = json.JSONDecoder().decode
-_COLUMNS = ("team_id", "seq", "kind", "actor", "session_id", "session_alias", "prev", "hash")
+_COLUMNS = ("team_id", "seq", "kind", "actor", "session_alias", "prev", "hash")
 
 
 class Line(NamedTuple):
@@ -62,11 +62,14 @@ def stored_lines(events: QuerySet[Event]) -> Iterator[Line]:
     """
     # As text: Django's own reading of a column takes as long as all the rest.
     data = Cast("data", TextField())
-    at = Cast("at", TextField()) if connection.vendor == "sqlite" else F("at")
-    ordered = events.order_by("seq").values_list(*_COLUMNS, at, data)
+    at: Any = F("at")
+    session: Any = Coalesce(Cast("session_id", TextField()), Value(""), output_field=TextField())
+    if connection.vendor == "sqlite":
+        at, session = Cast("at", TextField()), F("session_id")
+    ordered = events.order_by("seq").values_list(*_COLUMNS, at, session, data)
     rows = list(ordered[:BATCH])
     while rows:
-        for team_id, seq, kind, actor, session_id, alias, prev, line_hash, moment, text in rows:
+        for team_id, seq, kind, actor, alias, prev, line_hash, moment, session_id, text in rows:
             try:
                 content = canonical(
                     *(team_id, seq, moment if type(moment) is datetime else _time(moment)),

@@ -253,4 +253,4 @@ HALVING = (
     " (SELECT min(seq) FROM chains_event WHERE team_id = %s AND seq >= (low + high) / 2)"
     " WHERE low < high) SELECT max(low), min(high) FROM halving"
 )
-TERMS = "chains_event_terms(team_id, seq, kind, actor, session_id, session_alias, data)"
+TERMS = "chains_event_terms(team_id::text, seq, kind, actor, session_id::text, session_alias, data)"

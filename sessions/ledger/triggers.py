@@ -8,10 +8,12 @@ from typing import Any
 from django.apps import AppConfig
 from django.conf import settings
 from django.core.management import call_command
-from django.db import connections
+from django.db import DEFAULT_DB_ALIAS, connections
 from django.db.backends.base.base import BaseDatabaseWrapper
 
 from sessions.db import grants
+from sessions.db.partitions import partitions_of
+from sessions.ledger import periods
 
 SQLITE_INSTALL = [
     *(
@@ -44,10 +46,6 @@ POSTGRES_INSTALL = [
         "$$ BEGIN RAISE EXCEPTION 'the ledger is append-only'; END $$"
     ),
     (
-        "CREATE OR REPLACE TRIGGER ledger_no_change BEFORE UPDATE OR DELETE OR TRUNCATE ON"
-        " chains_event FOR EACH STATEMENT EXECUTE FUNCTION chains_ledger_refuse()"
-    ),
-    (
         "CREATE OR REPLACE TRIGGER ledger_head_stays BEFORE DELETE OR TRUNCATE ON chains_ledgerhead"
         " FOR EACH STATEMENT EXECUTE FUNCTION chains_ledger_refuse()"
     ),
@@ -57,33 +55,50 @@ POSTGRES_INSTALL = [
         " chains_ledger_refuse()"
     ),
 ]
+# A statement that names a partition passes the triggers of the whole table.
+POSTGRES_INSTALL_EACH = (
+    "CREATE OR REPLACE TRIGGER ledger_no_change BEFORE UPDATE OR DELETE OR TRUNCATE ON {}"
+    " FOR EACH STATEMENT EXECUTE FUNCTION chains_ledger_refuse()"
+)
+POSTGRES_REMOVE_EACH = "DROP TRIGGER IF EXISTS ledger_no_change ON {}"
 POSTGRES_REMOVE = [
-    "DROP TRIGGER IF EXISTS ledger_no_change ON chains_event",
     "DROP TRIGGER IF EXISTS ledger_head_stays ON chains_ledgerhead",
     "DROP TRIGGER IF EXISTS ledger_head_advances ON chains_ledgerhead",
 ]
 
 
-def _execute(connection: BaseDatabaseWrapper, statements: list[str]) -> None:
-    if "chains_event" in connection.introspection.table_names():
-        with connection.cursor() as cursor:
-            for statement in statements:
-                cursor.execute(statement)
+def _execute(connection: BaseDatabaseWrapper, statements: list[str], each: str = "") -> None:
+    """Run the statements, and `each` for the table of events and for each of its partitions."""
+    if periods.TABLE not in connection.introspection.table_names():
+        return
+    tables = [periods.TABLE, *partitions_of(connection, periods.TABLE)] if each else []
+    named = [each.format(connection.ops.quote_name(table)) for table in tables]
+    with connection.cursor() as cursor:
+        for statement in [*statements, *named]:
+            cursor.execute(statement)
 
 
 def install(connection: BaseDatabaseWrapper) -> None:
     """Make the ledger's tables refuse UPDATE, DELETE and TRUNCATE."""
-    _execute(connection, SQLITE_INSTALL if connection.vendor == "sqlite" else POSTGRES_INSTALL)
+    if connection.vendor == "sqlite":
+        _execute(connection, SQLITE_INSTALL)
+    else:
+        _execute(connection, POSTGRES_INSTALL, POSTGRES_INSTALL_EACH)
 
 
 def remove(connection: BaseDatabaseWrapper) -> None:
     """Take the triggers off: for a test's flush, and for nothing else."""
-    _execute(connection, SQLITE_REMOVE if connection.vendor == "sqlite" else POSTGRES_REMOVE)
+    if connection.vendor == "sqlite":
+        _execute(connection, SQLITE_REMOVE)
+    else:
+        _execute(connection, POSTGRES_REMOVE, POSTGRES_REMOVE_EACH)
 
 
 def install_after_migrate(sender: AppConfig, using: str, **kwargs: Any) -> None:
     """Install the triggers when post_migrate is sent."""
     install(connections[using])
+    if using == DEFAULT_DB_ALIAS:
+        periods.make_next()
     # The table of the cache is no model's; this makes it where it is missing.
     call_command("createcachetable", database=using, verbosity=0)
     grants.grant(connections[using], settings.CHAINWEB_DATABASE_APP_ROLE)

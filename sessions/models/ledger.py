@@ -7,6 +7,7 @@ from datetime import datetime
 
 from django.db import models
 
+from sessions.db.compact_fields import HexText, UuidText
 from sessions.db.json_text import JsonText
 
 # What the ledger is searched by, as the indexes have it. A query finds an index only by the same
@@ -29,27 +30,29 @@ LATEST = models.F("seq").desc()
 class Event(models.Model):
     """Store one line: append-only, chained per team by `prev` → `hash`. See `sessions.ledger`.
 
-    `kind` is the tag of a class in `sessions.ledger.events`, which reads `data` back.
+    `kind` is the tag of a class in `sessions.ledger.events`, which reads `data` back. PostgreSQL
+    keeps the lines in a partition for each month (`sessions.ledger.periods`), each of which holds
+    the constraint for itself and none has a primary key.
     """
 
-    team_id = models.CharField(max_length=36)
+    team_id = UuidText(max_length=36)
     seq = models.PositiveBigIntegerField()
     at = models.DateTimeField()
     kind = models.CharField(max_length=40)
     actor = models.CharField(max_length=150)
-    session_id = models.CharField(max_length=36, blank=True)
+    session_id = UuidText(max_length=36, blank=True)
     session_alias = models.CharField(max_length=64, blank=True)
     data = models.JSONField(default=dict)
-    prev = models.CharField(max_length=64)
-    hash = models.CharField(max_length=64)
+    prev = HexText(max_length=64)
+    hash = HexText(max_length=64)
 
     class Meta:
         constraints = [
             models.UniqueConstraint(fields=["team_id", "seq"], name="one_line_per_number")
         ]
         indexes = [
-            models.Index(fields=["session_id", "-seq"], name="event_of_session"),
-            models.Index(fields=["team_id", "-at"], name="event_at"),
+            # Rising, as lines come: PostgreSQL then fills its pages instead of halving them.
+            models.Index(fields=["session_id", "seq"], name="event_by_session"),
             # On SQLite only: by what a record of CloudTrail says, and by where somebody acted from.
             # PostgreSQL has these in its index of terms; see sessions/ledger/terms.py. Keys and
             # names differ by themselves; the team's id in front would double these indexes.

@@ -14,7 +14,7 @@ from psycopg import sql
 
 from sessions.checks import written_events_stay
 from sessions.db import grants
-from sessions.ledger import signing, verify
+from sessions.ledger import periods, signing, verify
 from sessions.models import Checkpoint, Event
 from tests.harness import servers
 from tests.ledger.attacks import TEAM, write
@@ -94,6 +94,20 @@ def test_the_application_may_not_change_what_is_written(statement, role):
 
 
 @postgres_only
+def test_the_application_has_next_months_partition_made_and_no_right_to_it(role):
+    write(1)
+    part = f"chains_event_{Event.objects.get().at:%Y%m}"
+    with acting_as(role):
+        periods.make_next()
+        for statement in ("SELECT", "INSERT", "UPDATE", "DELETE"):
+            with connection.cursor() as cursor:
+                cursor.execute("SELECT has_table_privilege(%s, %s)", [part, statement])
+                assert cursor.fetchone() == (False,)
+        with pytest.raises(ProgrammingError, match="permission denied"), transaction.atomic():
+            run("SELECT chains_event_guard('chains_event_mine')")
+
+
+@postgres_only
 def test_check_says_what_the_role_may_do_to_written_events(role):
     [found] = written_events_stay()
     assert found.id == "chains.W014"
@@ -111,6 +125,9 @@ def test_check_says_what_the_role_may_do_to_written_events(role):
         grants.grant(connection, role)  # as the next `migrate` does
         with acting_as(role):
             assert written_events_stay() == []
+    run(f"GRANT DELETE ON chains_event_rest TO {role}")
+    with acting_as(role):
+        assert ["may delete events" in each.msg for each in written_events_stay()] == [True]
 
 
 @postgres_only

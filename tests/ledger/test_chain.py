@@ -268,7 +268,7 @@ def test_a_team_whose_head_is_gone_gets_no_second_ledger(tampered):
 @pytest.mark.django_db
 def test_teams_have_ledgers_of_their_own():
     write(2)
-    other = "another"
+    other = "0b8e6d1e-6f0e-4a52-9f0c-2f6a3c1d9e11"
     with transaction.atomic():
         ledger.append(other, [Entry(CREATED, NamedActor("ben"))])
     assert ledger.teams_with_a_ledger() == sorted([TEAM, other])

@@ -45,7 +45,7 @@ def test_a_name_with_line_breaks_stays_on_one_line():
 
 def test_lines_come_by_their_numbers_and_are_of_one_team():
     write(TEAM, "one", "two", "three")
-    write("another", "four")
+    write("0b8e6d1e-6f0e-4a52-9f0c-2f6a3c1d9e11", "four")
     events = Event.objects.exclude(seq=2).order_by("-at", "-seq")
     assert [json.loads(line)["seq"] for line in export_lines(TEAM, events)] == [1, 3]
 

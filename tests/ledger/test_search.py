@@ -66,7 +66,7 @@ def lines(db):
             5,
             "session.stopped",
             {"of": "ben", "origin": {"address": "192.0.2.17"}},
-            session_id="other",
+            session_id=OTHER,
         ),
         line(6, "root.verified", {"identity": "arn:aws:iam::444455556666:user/hub"}),
         line(7, "key.step", {"old_key_id": "AKIAI44QH8DHBEXAMPLE", "new_key_id": "AKIANEW"}),

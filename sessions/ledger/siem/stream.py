@@ -13,8 +13,10 @@ from datetime import datetime, timedelta
 
 import structlog
 from django.db.models import F, Min, OuterRef, Q, QuerySet, Subquery
+from django.db.models.functions import Cast
 
 from sessions.db.clock import database_now
+from sessions.db.compact_fields import UuidText
 from sessions.ledger.outlets import NotTaken
 from sessions.ledger.siem.destinations import Destination, destinations
 from sessions.ledger.siem.ocsf import KINDS, Record, record_of
@@ -172,7 +174,8 @@ def lags(team_id: object | None = None) -> list[Lag]:
     for outlet in cursors.order_by("outlet").values_list("outlet", flat=True).distinct():
         of_place = cursors.filter(outlet=outlet)
         behind = _not_at_the_end(of_place)
-        first = Event.objects.filter(team_id=OuterRef("team_id"), seq__gt=OuterRef("seq"))
+        team = Cast(OuterRef("team_id"), UuidText(max_length=36))
+        first = Event.objects.filter(team_id=team, seq__gt=OuterRef("seq"))
         oldest = behind.annotate(at=Subquery(first.order_by("seq").values("at")[:1]))
         worst = of_place.order_by("-failures").first()
         found.append(

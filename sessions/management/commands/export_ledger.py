@@ -9,6 +9,7 @@ from typing import Any
 from django.core.management.base import BaseCommand, CommandError
 
 from sessions.ledger.export import export_lines
+from sessions.ledger.search import Lines
 from sessions.models import Event, Team
 
 
@@ -47,9 +48,8 @@ class Command(BaseCommand):
         events = Event.objects.filter(team_id=team_id)
         if not found and not events.exists():
             raise CommandError(f"There is no team {team}.")
-        events = events.filter(at__gte=begin) if begin else events
-        events = events.filter(at__lt=end) if end else events
-        lines = export_lines(team_id, events)
+        stretch = Lines(team_id, since=begin, until=end).without_terms()
+        lines = export_lines(team_id, events if stretch is None else stretch)
         if output is None:
             for line in lines:
                 self.stdout.write(line.decode(), ending="")
