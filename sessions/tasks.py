@@ -185,7 +185,7 @@ def send_to_siem() -> None:
 
 @shared_task
 def write_lookup_file() -> None:
-    """Writes the table of keys anew that a SIEM looks records up in."""
+    """Write the table of keys anew that a SIEM looks records up in."""
     lookup.write_file()
 
 
