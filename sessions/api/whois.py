@@ -41,7 +41,10 @@ class IssueOut(BaseModel):
 
 
 class DeliveryOut(BaseModel):
-    """Show one time that somebody took the credential: how, by which token, from where."""
+    """Show one time that somebody took the credential: how, by which token, from where.
+
+    `counts`: it was before the asked call, so the call can come of it.
+    """
 
     seq: int
     at: datetime
@@ -53,13 +56,16 @@ class DeliveryOut(BaseModel):
     address: str
     client: str
     expires_at: datetime | None = None
+    counts: bool
 
 
 class CandidateOut(BaseModel):
-    """Show one person who may be meant."""
+    """Show one person who may be meant; `same_address`: they took it from the call's address."""
 
     person: str
     sessions: list[str]
+    access_key_ids: list[str]
+    same_address: bool
     first_at: datetime
     last_at: datetime
 
@@ -78,7 +84,9 @@ class WhoisOut(BaseModel):
     """Show one answer.
 
     `what` is what was recognised. `people` has one person where it is certain. `chain` goes from
-    the root down to `issue`. `doubts` say what speaks against it, `next_steps` what to look up.
+    the root down to `issue`; `matches` are the last credentials that fit where no single one does,
+    `alive` what else was issued for the role and lived then. `doubts` say what speaks against it,
+    `next_steps` what to look up, `console` is CloudTrail's console with what was done.
     `record_names` is whom a pasted record itself names, whatever Chainweb knows.
     """
 
@@ -90,11 +98,15 @@ class WhoisOut(BaseModel):
     root_key_id: str
     deliveries: list[DeliveryOut]
     candidates: list[CandidateOut]
+    matches: list[IssueOut]
     below: list[IssueOut]
+    alive: list[IssueOut]
     also_held: list[HeldOut]
     doubts: list[str]
     next_steps: list[str]
+    console: str
     record_names: str = ""
+    record_notes: list[str]
 
 
 class AnswersOut(BaseModel):
@@ -165,6 +177,7 @@ def _answer(asked: Asked) -> dict[str, Any]:
                 "address": each.origin.address,
                 "client": each.origin.client,
                 "expires_at": each.until,
+                "counts": each in answer.taken,
             }
             for each in answer.deliveries
         ],
@@ -172,6 +185,8 @@ def _answer(asked: Asked) -> dict[str, Any]:
             {name: getattr(each, name) for name in CandidateOut.model_fields}
             for each in answer.candidates
         ],
+        "matches": [IssueOut.of(each) for each in answer.matches],
+        "alive": [IssueOut.of(each) for each in answer.alive],
         "below": [IssueOut.of(each) for each in answer.below],
         "also_held": [
             {
@@ -185,5 +200,7 @@ def _answer(asked: Asked) -> dict[str, Any]:
         ],
         "doubts": answer.doubts,
         "next_steps": answer.next_steps,
+        "console": answer.console,
+        "record_notes": asked.reading.notes if asked.reading else (),
         "record_names": asked.reading.who.name if asked.reading else "",
     }

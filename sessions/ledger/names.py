@@ -9,12 +9,12 @@ from dataclasses import dataclass, replace
 from datetime import datetime
 from enum import StrEnum
 from typing import Any, Self
-from urllib.parse import quote
 
 from django.db import connection, transaction
 from django.db.models import Count, Max, Q
 
 from sessions.ledger.chain import length
+from sessions.ledger.console import BY_NAME, events_in_console
 from sessions.ledger.events.credentials import CredentialMinted
 from sessions.ledger.terms import account_in
 from sessions.models import Event, Membership, NamesCounted, NameUse, Team, TeamPolicy
@@ -24,9 +24,6 @@ LINES_AT_ONCE = 5000
 # Names are looked through so many at a time, and no further than that for one page.
 PART = 200
 MOST_PARTS = 20
-
-# It goes on to the region that its reader has chosen last.
-CONSOLE = "https://console.aws.amazon.com/cloudtrailv2/home#/events"
 
 Key = tuple[str, str, str, str]
 
@@ -60,7 +57,7 @@ class Name:
     @property
     def console(self) -> str:
         """Return the address of CloudTrail's console with the events of that name."""
-        return f"{CONSOLE}?Username={quote(self.name, safe='')}"
+        return events_in_console(BY_NAME, self.name)
 
 
 def count_all() -> None:

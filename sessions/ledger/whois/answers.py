@@ -7,37 +7,41 @@ another time.
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from datetime import datetime, timedelta
 from enum import StrEnum
 
-from sessions.aws.hop import DURATION_SECONDS
+from sessions.ledger.console import BY_KEY, BY_NAME, events_in_console
 from sessions.ledger.held import Held, held_between
+from sessions.ledger.whois import advice
 from sessions.ledger.whois.candidates import (
     Candidate,
     Trace,
     by_delivery,
     by_issue,
+    by_use,
     distinct,
     people_of,
 )
 from sessions.ledger.whois.clues import Clues
+from sessions.ledger.whois.contradictions import contradictions, foreign_call
 from sessions.ledger.whois.lines import (
+    TOLERANCE,
     Delivery,
     Issue,
     deliveries_of,
     from_address,
     issue_of,
     issued_under,
+    living_for_role,
     named,
 )
+from sessions.models import NameUse
 
 # So much is read for one question, whatever is in the ledger.
-MOST_ISSUES = 300
-MOST_DELIVERIES = 100
+MOST_ISSUES = 100
+MOST_DELIVERIES = 500
 MOST_BELOW = 50
+MOST_ALIVE = 20
 LONGEST_CHAIN = 10
-# A session's own second, as AWS writes it, and ours: an answer takes a moment.
-SAME_SECOND = timedelta(seconds=2)
 
 
 class Certainty(StrEnum):
@@ -50,9 +54,11 @@ class Certainty(StrEnum):
 class Whois:
     """Hold the answer. `chain` goes from the root's key down to `issue`, which is its last.
 
-    `people`: one where it is certain, else all who may be meant, the likeliest first. `below`: what
-    was issued in calls that the key signed. `also_held`: what the certain person held at the time.
-    `doubts` say what speaks against it, `next_steps` what to look up.
+    `people`: one where it is certain, else all who may be meant, the likeliest first. `deliveries`
+    are all, `taken` those that a call at the asked time can come of. `matches` are the last
+    credentials that fit, where no single one does. `below`: what was issued in calls that the key
+    signed. `alive`: what else was issued for the role and lived then. `also_held`: what the certain
+    person held besides. `doubts` say what speaks against it, `next_steps` what to look up.
     """
 
     clues: Clues
@@ -62,8 +68,11 @@ class Whois:
     chain: tuple[Issue, ...] = ()
     root_key_id: str = ""
     deliveries: tuple[Delivery, ...] = ()
+    taken: tuple[Delivery, ...] = ()
     candidates: tuple[Candidate, ...] = ()
+    matches: tuple[Issue, ...] = ()
     below: tuple[Issue, ...] = ()
+    alive: tuple[Issue, ...] = ()
     also_held: tuple[Held, ...] = ()
     doubts: tuple[str, ...] = ()
     next_steps: tuple[str, ...] = ()
@@ -71,12 +80,21 @@ class Whois:
     @property
     def device(self) -> str:
         """Return the token by which alone it was taken; empty for several, and for a browser."""
-        tokens = distinct(each.origin.token for each in self.deliveries)
+        tokens = distinct(each.origin.token for each in self.taken)
         return tokens[0] if len(tokens) == 1 else ""
 
     @property
+    def console(self) -> str:
+        """Return the address of CloudTrail's console with what was done; empty without a clue."""
+        arn = self.issue.arn if self.issue else ""
+        if key := self.clues.access_key_id or (self.issue.access_key_id if self.issue else ""):
+            return events_in_console(BY_KEY, key, arn)
+        name = self.clues.session_name
+        return events_in_console(BY_NAME, name, arn) if name else ""
+
+    @property
     def addresses(self) -> tuple[str, ...]:
-        return distinct(each.origin.address for each in self.deliveries if each.origin.address)
+        return distinct(each.origin.address for each in self.taken if each.origin.address)
 
 
 def whois(team_id: object, clues: Clues) -> Whois:
@@ -84,7 +102,7 @@ def whois(team_id: object, clues: Clues) -> Whois:
     if clues.address and not clues.access_key_id:
         return _by_address(team_id, clues)
     if (made := _made_by(team_id, clues)) is not None:
-        return _of_issue(team_id, clues, made)
+        return _of_issue(team_id, replace(clues, at=None), made)
     issue = issue_of(team_id, clues.access_key_id) if clues.access_key_id else None
     doubts = contradictions(issue, clues) if issue else ()
     if issue is not None and not doubts:
@@ -94,96 +112,87 @@ def whois(team_id: object, clues: Clues) -> Whois:
         if below:
             return _of_root_key(clues, below)
     known = clues.access_key_id if issue else ""
-    found = [each for each in _issues(team_id, clues) if each.access_key_id != known]
-    return _of_issues(team_id, clues, found, doubts)
+    found, more = _issues(team_id, clues)
+    return _of_issues(
+        team_id, clues, [each for each in found if each.access_key_id != known], doubts, more=more
+    )
 
 
 def _made_by(team_id: object, clues: Clues) -> Issue | None:
-    """Return what a recorded call has issued, where that is known: the call was a worker's."""
-    issued = clues.record.issued if clues.record else None
-    issue = issue_of(team_id, clues.issued_key_id) if clues.issued_key_id else None
-    if issue is None or issued is None or not issue.hop:
+    """Return what a recorded AssumeRole has issued, where that is known: the call was a worker's.
+
+    An answer that repeats the caller's key, as AssumeRoot's can, issued nothing.
+    """
+    record, issued = clues.record, clues.record.issued if clues.record else None
+    if record is None or issued is None or issued.by != "AssumeRole":
         return None
-    fits = (issued.role_arn or issue.role_arn, issued.session_name or issue.role_session_name)
-    return issue if fits == (issue.role_arn, issue.role_session_name) else None
+    key = clues.issued_key_id
+    issue = issue_of(team_id, key) if key and key != clues.access_key_id else None
+    if issue is None or not issue.hop:
+        return None
+    said = issued.role_arn, issued.session_name
+    signed = clues.access_key_id in ("", issue.parent_access_key_id)
+    then = clues.at is None or abs(clues.at - issue.at) <= TOLERANCE
+    fits = said == (issue.role_arn, issue.role_session_name) and signed and then
+    return issue if fits else None
 
 
 def _of_root_key(clues: Clues, below: Sequence[Issue]) -> Whois:
     """Answer for a key that workers sign with: a root's own, which nobody is given."""
     candidates = people_of(by_issue(below))
+    foreign = foreign_call(clues, root=True)
     return Whois(
         clues=clues,
-        certainty=Certainty.POSSIBLE,
-        people=tuple(each.person for each in candidates),
+        certainty=Certainty.NOBODY if foreign else Certainty.POSSIBLE,
+        people=() if foreign else tuple(each.person for each in candidates),
         root_key_id=clues.access_key_id,
-        candidates=tuple(candidates),
+        candidates=() if foreign else tuple(candidates),
         below=tuple(below),
-        next_steps=(
-            "This is a root's key; workers sign with it. Paste the event of the call: the key in"
-            " its answer leads to a person.",
-        ),
+        doubts=(foreign,) if foreign else (),
+        next_steps=advice.of_root_key(foreign),
     )
 
 
-def _issues(team_id: object, clues: Clues) -> list[Issue]:
-    """List what the other clues than the key lead to, the last first."""
-    name = clues.session_name
-    found = named(team_id, name, clues.at, MOST_ISSUES) if name else []
-    found = [each for each in found if each.role_session_name == name]
-    if not found and (identity := clues.source_identity):
-        found = named(team_id, identity, clues.at, MOST_ISSUES)
-        found = [each for each in found if each.source_identity == identity]
-        # A name alone may be either; it was the session's name of none.
-        clues = replace(clues, session_name="") if clues.record is None else clues
-    found = [each for each in found if not contradictions(each, clues, key=False)]
-    if clues.began_at is not None:
-        exactly = [each for each in found if began_with(each, clues.began_at)]
-        return exactly or found
-    return found
+def _issues(team_id: object, clues: Clues) -> tuple[list[Issue], bool]:
+    """List what the other clues than the key lead to, the last first; and if there may be more."""
+    name, identity = clues.session_name, clues.source_identity
+    if clues.record is None and identity:
+        # A name alone may be either.
+        clues = replace(clues, session_name="")
+    read = named(team_id, name, clues, MOST_ISSUES) if name else []
+    found = [each for each in read if name in _names(each, clues)]
+    if not found and identity and identity != name:
+        read = named(team_id, identity, clues, MOST_ISSUES)
+        found = [each for each in read if each.source_identity == identity]
+    fitting = [each for each in found if not contradictions(each, clues, key=False)]
+    return fitting, len(read) >= MOST_ISSUES
 
 
-def began_with(issue: Issue, began_at: datetime) -> bool:
-    """Tell whether a session began in that second.
-
-    What AWS gives for an hour ends an hour after the second that CloudTrail calls its creation.
-    """
-    begun = issue.until - timedelta(seconds=DURATION_SECONDS) if issue.until else issue.at
-    return abs(begun - began_at) <= SAME_SECOND or abs(issue.at - began_at) <= SAME_SECOND
-
-
-def contradictions(issue: Issue, clues: Clues, *, key: bool = True) -> tuple[str, ...]:
-    """Say what in the clues cannot be about what was issued; empty if nothing."""
-    doubts = []
-    ours = "the key was issued for" if key else "it was issued for"
-    if issue.hop and clues.session_name and clues.session_name != issue.role_session_name:
-        doubts.append(
-            f"The session is named {clues.session_name}; {ours} {issue.role_session_name}."
-        )
-    if issue.hop and clues.role_name and clues.role_name != issue.role_name:
-        doubts.append(f"The role is {clues.role_name}; {ours} {issue.role_name}.")
-    if issue.hop and clues.account.isdigit() and clues.account != issue.account:
-        doubts.append(f"The account is {clues.account}; {ours} {issue.account}.")
-    if clues.principal_id and issue.principal_id and clues.principal_id != issue.principal_id:
-        doubts.append(f"The principal id is {clues.principal_id}; {ours} {issue.principal_id}.")
-    if clues.at is not None and not issue.lived_at(clues.at):
-        doubts.append(
-            f"It was used at {clues.at:%Y-%m-%d %H:%M:%S} UTC; what was issued lived from"
-            f" {issue.at:%Y-%m-%d %H:%M:%S} until {_time(issue.until)}."
-        )
-    return tuple(doubts)
+def _names(issue: Issue, clues: Clues) -> tuple[str, ...]:
+    """Return the names of an issued credential that a session's name in the clues can be."""
+    own = issue.role_session_name
+    return (own,) if clues.session_name else (own, issue.source_identity)
 
 
 def _of_issue(team_id: object, clues: Clues, issue: Issue) -> Whois:
     """Answer with one credential: who took it away, or whom a worker used it for."""
     deliveries = deliveries_of(team_id, issue.access_key_id, MOST_DELIVERIES)
-    takers = distinct(each.person for each in deliveries)
+    # Who took it after the call has not made it.
+    taken = [each for each in deliveries if clues.at is None or each.at <= clues.at + TOLERANCE]
+    by_key = issue.access_key_id == clues.access_key_id
+    foreign = foreign_call(clues) if by_key and issue.hop and not taken else ""
+    takers = distinct(each.person for each in taken)
+    if len(deliveries) >= MOST_DELIVERIES:
+        takers = distinct((*takers, *issue.people))
     people = takers or issue.people
-    below = [] if takers else issued_under(team_id, [issue.access_key_id], MOST_BELOW)
+    certain = len(people) == 1 and not foreign
     chain, root_key_id = _chain(team_id, issue)
-    certain = len(people) == 1
-    at = clues.at or issue.at
-    until = clues.at or issue.until or issue.at
+    at, until = clues.at or issue.at, clues.at or issue.until or issue.at
     held = held_between(team_id, people[0], at, until) if certain else []
+    alive = living_for_role(team_id, issue.role_arn, at, MOST_ALIVE + 1) if issue.hop else []
+    address = clues.record.source_address if clues.record else ""
+    there = {each.person for each in taken if address and each.origin.address == address}
+    traces = by_delivery(taken) or by_issue([issue])
     return Whois(
         clues=clues,
         certainty=Certainty.CERTAIN
@@ -196,37 +205,48 @@ def _of_issue(team_id: object, clues: Clues, issue: Issue) -> Whois:
         chain=chain,
         root_key_id=root_key_id,
         deliveries=tuple(deliveries),
-        candidates=tuple(people_of(by_delivery(deliveries) or by_issue([issue]))),
-        below=tuple(below),
+        taken=tuple(taken),
+        candidates=tuple(people_of(traces, there)),
+        below=() if takers else tuple(issued_under(team_id, [issue.access_key_id], MOST_BELOW)),
+        alive=tuple(each for each in alive if each.access_key_id != issue.access_key_id),
         also_held=tuple(each for each in held if each.access_key_id != issue.access_key_id),
-        next_steps=_after_issue(deliveries, people, issue),
+        doubts=(foreign,) if foreign else (),
+        next_steps=advice.of_issue(issue, taken, people, address, foreign),
     )
 
 
 def _of_issues(
-    team_id: object, clues: Clues, found: Sequence[Issue], doubts: tuple[str, ...]
+    team_id: object,
+    clues: Clues,
+    found: Sequence[Issue],
+    doubts: tuple[str, ...],
+    *,
+    more: bool,
 ) -> Whois:
     if len(found) == 1 and not doubts:
         return _of_issue(team_id, clues, found[0])
-    candidates = people_of(by_issue(found))
+    traces = by_issue(found)
+    if more and clues.record is None:
+        # Who used it before what was read is counted.
+        uses = NameUse.objects.filter(team_id=str(team_id), name=clues.session_name)
+        traces += by_use(uses[:MOST_ISSUES])
+    candidates = people_of(traces)
     people = tuple(each.person for each in candidates)
-    if not people:
-        return Whois(
-            clues=clues,
-            certainty=Certainty.NOBODY,
-            doubts=doubts,
-            next_steps=_where_else(clues),
-        )
-    certain = len(people) == 1 and not doubts
+    certain = len(people) == 1 and not doubts and not (more and clues.record)
     return Whois(
         clues=clues,
-        certainty=Certainty.CERTAIN if certain else Certainty.POSSIBLE,
+        certainty=Certainty.CERTAIN
+        if certain
+        else Certainty.POSSIBLE
+        if people
+        else Certainty.NOBODY,
         people=people,
         candidates=tuple(candidates),
+        matches=tuple(found[:MOST_ALIVE]),
         doubts=doubts,
-        next_steps=()
-        if certain
-        else ("Paste a whole event of CloudTrail: its key and time tell one person from another.",),
+        next_steps=advice.of_several(clues, certain=certain)
+        if people
+        else advice.where_else(clues),
     )
 
 
@@ -242,9 +262,7 @@ def _by_address(team_id: object, clues: Clues) -> Whois:
         certainty=Certainty.POSSIBLE if people else Certainty.NOBODY,
         people=people,
         candidates=tuple(candidates),
-        next_steps=("An address may be several people's: paste the event's key or ARN.",)
-        if people
-        else ("Nobody acted in Chainweb from there. The address of a call to AWS may be another.",),
+        next_steps=advice.of_address(people, more=len(lines) >= MOST_ISSUES),
     )
 
 
@@ -263,38 +281,3 @@ def _chain(team_id: object, issue: Issue) -> tuple[tuple[Issue, ...], str]:
         seen.add(parent)
         chain.insert(0, above)
     return tuple(chain), chain[0].access_key_id if chain[0].hop == 0 else ""
-
-
-def _after_issue(
-    deliveries: Sequence[Delivery], people: Sequence[str], issue: Issue
-) -> tuple[str, ...]:
-    if not people:
-        return (
-            f"Nobody needed it when it was issued. Look at the events around line {issue.seq}.",
-        )
-    if len(people) > 1:
-        return ("Compare the addresses and clients below with those of the call in CloudTrail.",)
-    if not deliveries:
-        return ("Nobody took it away: workers signed with it, on the way to what is below.",)
-    return ()
-
-
-def _where_else(clues: Clues) -> tuple[str, ...]:
-    steps = []
-    if clues.access_key_id.startswith("AKIA"):
-        steps.append("It is a long-lived key: IAM's credential report tells whose.")
-    elif clues.access_key_id:
-        steps.append(
-            "Look up the AssumeRole event whose answer has this key, and paste it; a console uses"
-            " keys of its own, so paste the whole event where it came from one."
-        )
-    if clues.session_name:
-        steps.append(
-            "If Chainweb had issued it in this team, its name would be here: look in your other"
-            " teams, then at the role's trust policy for who else may assume it."
-        )
-    return tuple(steps)
-
-
-def _time(at: datetime | None) -> str:
-    return f"{at:%Y-%m-%d %H:%M:%S}" if at else "it was replaced"

@@ -1,11 +1,12 @@
 """List the people that a question may be about."""
 
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable
 from dataclasses import dataclass
 from datetime import datetime
 from typing import NamedTuple, TypeVar
 
 from sessions.ledger.whois.lines import Delivery, Issue
+from sessions.models import NameUse
 
 MOST_KEYS = 50
 Value = TypeVar("Value")
@@ -22,13 +23,17 @@ class Trace(NamedTuple):
 
 @dataclass(frozen=True)
 class Candidate:
-    """Hold one person who may be meant: through which sessions, first and last when."""
+    """Hold one person who may be meant: through which sessions, first and last when.
+
+    `same_address`: they took it from where the call came from.
+    """
 
     person: str
     sessions: tuple[str, ...]
     access_key_ids: tuple[str, ...]
     first_at: datetime
     last_at: datetime
+    same_address: bool = False
 
 
 def by_delivery(deliveries: Iterable[Delivery]) -> list[Trace]:
@@ -45,8 +50,8 @@ def by_issue(found: Iterable[Issue]) -> list[Trace]:
     ]
 
 
-def people_of(traces: Iterable[Trace]) -> list[Candidate]:
-    """List the people of these traces, who was last first."""
+def people_of(traces: Iterable[Trace], at_address: Collection[str] = ()) -> list[Candidate]:
+    """List the people of these traces: who was at the call's address first, then who was last."""
     by_person: dict[str, list[Trace]] = {}
     for trace in traces:
         by_person.setdefault(trace.person, []).append(trace)
@@ -57,10 +62,21 @@ def people_of(traces: Iterable[Trace]) -> list[Candidate]:
             distinct(trace.access_key_id for trace in theirs if trace.access_key_id)[:MOST_KEYS],
             min(trace.at for trace in theirs),
             max(trace.at for trace in theirs),
+            person in at_address,
         )
         for person, theirs in by_person.items()
     ]
-    return sorted(candidates, key=lambda each: each.last_at, reverse=True)
+    return sorted(candidates, key=lambda each: (each.same_address, each.last_at), reverse=True)
+
+
+def by_use(uses: Iterable[NameUse]) -> list[Trace]:
+    """Return what is counted of a name: who used it first and last, through which session."""
+    return [
+        Trace(use.person, at, use.session, "")
+        for use in uses
+        for at in (use.first_at, use.last_at)
+        if use.person
+    ]
 
 
 def distinct(values: Iterable[Value]) -> tuple[Value, ...]:

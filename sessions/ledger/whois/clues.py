@@ -5,7 +5,7 @@ import re
 from dataclasses import dataclass
 from datetime import datetime
 
-from sessions.aws.cloudtrail.records import Record
+from sessions.aws.cloudtrail.records import Identity, Record
 
 # An ARN has at most 2,048 characters, everything else far fewer.
 LONGEST_VALUE = 2048
@@ -14,7 +14,19 @@ FIRST_YEAR, LAST_YEAR = 2006, 2200
 # A secret access key has 40 characters, and a name of CloudTrail's may have as many.
 SHORTEST_SECRET = 32
 
-_KEY_ID = re.compile(r"A(?:SIA|KIA|IDA|ROA)[A-Z0-9]{8,124}", re.ASCII)
+_KEY_ID = re.compile(r"A(?:SIA|KIA)[A-Z0-9]{8,124}", re.ASCII)
+# Of a user, a role, a group, an instance profile, a policy, a certificate, a server certificate, a
+# bearer token and another kind of key: each is whose, and none is a credential.
+_UNIQUE_ID = re.compile(r"A(?:IDA|ROA|GPA|IPA|NPA|SCA|PKA|BIA|CCA)[A-Z0-9]{8,124}", re.ASCII)
+_OTHERS = {
+    "Root": "The root user",
+    "IAMUser": "An IAM user",
+    "FederatedUser": "A federated user",
+    "SAMLUser": "A user of SAML",
+    "WebIdentityUser": "A user of a web identity",
+    "IdentityCenterUser": "A user of Identity Center",
+    "AWSService": "A service of AWS",
+}
 _ROLE_SESSION = re.compile(
     r"arn:([a-z0-9-]+):sts::([0-9]*):assumed-role/(?:[^\s]*/)?([^/\s]+)/([^/\s]+)", re.ASCII
 )
@@ -26,8 +38,8 @@ class Clues:
     """Hold what is known of who is looked for. Absent text is "", an absent time None.
 
     `what` names the clue for people. `at` is when they acted, `began_at` when their session began.
-    `issued_key_id` is the key that the call made. `record` is what the rest was read from, if it
-    was a record of CloudTrail.
+    `issued_key_id` is the key that the call made. `other_identity` names who acted if that was no
+    session of a role. `record` is what the rest was read from, if it was a record of CloudTrail.
     """
 
     what: str
@@ -41,6 +53,7 @@ class Clues:
     at: datetime | None = None
     began_at: datetime | None = None
     issued_key_id: str = ""
+    other_identity: str = ""
     record: Record | None = None
 
 
@@ -61,6 +74,8 @@ def clues_of(text: str) -> Clues | None:
         return Clues(what="principal id", principal_id=text, session_name=principal[2])
     if _KEY_ID.fullmatch(text):
         return Clues(what="access key id", access_key_id=text)
+    if _UNIQUE_ID.fullmatch(text):
+        return Clues(what="unique id", principal_id=text)
     if address := _address(text):
         return Clues(what="address", address=address)
     return Clues(what="name", session_name=text, source_identity=text)
@@ -74,6 +89,7 @@ def clues_of_record(record: Record) -> Clues:
         access_key_id=_searchable(identity.access_key_id),
         principal_id=_searchable(identity.principal_id) if ":" in identity.principal_id else "",
         account=identity.account if identity.role_name else "",
+        other_identity=_other(identity),
         role_name=_searchable(identity.role_name),
         session_name=_searchable(identity.session_name),
         source_identity=_searchable(identity.source_identity),
@@ -82,6 +98,15 @@ def clues_of_record(record: Record) -> Clues:
         issued_key_id=_searchable(record.issued.access_key_id) if record.issued else "",
         record=record,
     )
+
+
+def _other(identity: Identity) -> str:
+    """Name an identity that is no session of a role."""
+    if not (kind := _OTHERS.get(identity.type)):
+        return ""
+    name = _searchable(identity.user_name)
+    of = f" of {identity.account}" if identity.account.isdigit() else ""
+    return f"{kind}{f' {name}' if name else ''}{of}"
 
 
 def looks_like_a_record(text: str) -> bool:

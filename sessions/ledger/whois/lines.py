@@ -10,15 +10,18 @@ from sessions.ledger.held import LONGEST_LIFE
 from sessions.ledger.origin import Origin
 from sessions.ledger.search import Lines
 from sessions.ledger.terms import (
+    ACCOUNT,
     ADDRESS,
     KEY,
     NAME,
     PARENT,
+    ROLE,
     account_in,
     choice,
     choice_of_kinds,
     term,
 )
+from sessions.ledger.whois.clues import Clues
 from sessions.models import Event
 
 # A line is written once the answer has come, and clocks differ a little.
@@ -104,21 +107,41 @@ def issued_under(team_id: object, access_key_ids: Iterable[str], most: int) -> l
     return [issue_in(line) for line in Lines(str(team_id), (MINTED, signed)).newest(most)]
 
 
-def named(team_id: object, name: str, at: datetime | None, most: int) -> list[Issue]:
+def named(team_id: object, name: str, clues: Clues, most: int) -> list[Issue]:
     """List what was issued under a role session name or source identity, the last first.
 
-    With `at` what lived then.
+    Of the role and account of the clues, and what lived when they say.
     """
-    lines = Lines(str(team_id), (MINTED, choice(name, NAME)))
-    if at is not None:
-        lines = replace(lines, since=at - LONGEST_LIFE - TOLERANCE, until=at + TOLERANCE)
-    found = map(issue_in, lines.newest(most))
-    return [issue for issue in found if at is None or issue.lived_at(at)]
+    wanted = [MINTED, choice(name, NAME)]
+    if clues.role_name:
+        wanted.append(choice(clues.role_name, ROLE))
+    if clues.account.isdigit():
+        wanted.append(choice(clues.account, ACCOUNT))
+    lines = Lines(str(team_id), tuple(wanted))
+    if clues.began_at is not None:
+        lines = replace(
+            lines, since=clues.began_at - TOLERANCE, until=clues.began_at + 2 * TOLERANCE
+        )
+    elif clues.at is not None:
+        lines = _around(lines, clues.at)
+    return [issue_in(line) for line in lines.newest(most)]
+
+
+def living_for_role(team_id: object, role_arn: str, at: datetime, most: int) -> list[Issue]:
+    """List what was issued for a role and lived at a moment, the last first."""
+    lines = Lines(str(team_id), (MINTED, choice(role_arn, ROLE)))
+    found = map(issue_in, _around(lines, at).newest(most))
+    return [issue for issue in found if issue.lived_at(at)]
 
 
 def from_address(team_id: object, address: str, most: int) -> list[Event]:
     """List what people did from an address, the last first."""
     return Lines(str(team_id), (choice(address, ADDRESS),)).newest(most)
+
+
+def _around(lines: Lines, at: datetime) -> Lines:
+    """Select those of some lines that can have issued what lived at a moment."""
+    return replace(lines, since=at - LONGEST_LIFE - TOLERANCE, until=at + TOLERANCE)
 
 
 def issue_in(line: Event) -> Issue:

@@ -11,6 +11,7 @@ from django.utils.http import urlencode
 from django.views.decorators.http import require_http_methods
 
 from sessions.ledger.reading import record_question
+from sessions.ledger.standing import standing_of
 from sessions.ledger.whois.asking import Answers, Asked, CannotRead, ask
 from sessions.ledger.whois.clues import is_public
 from sessions.models import Membership
@@ -34,6 +35,8 @@ def whois_page(request: HttpRequest, team_slug: str) -> HttpResponse:
         except CannotRead as error:
             context["error"] = str(error)
     context["people"] = people_among(actor.member, context["answers"].found)
+    if context["answers"].found:
+        context["standing"] = standing_of(actor.team_id)
     status = 422 if context["error"] else 200
     return render(request, "ledger/whois.html", context, status=status)
 
@@ -46,6 +49,7 @@ def people_among(member: Membership, found: Iterable[Asked]) -> dict[str, Member
         for name in (
             *asked.answer.people,
             *(each.person for each in asked.answer.deliveries),
+            *(each.person for each in asked.answer.candidates),
         )
     }
     members = Membership.objects.filter(team=member.team, user__username__in=names)

@@ -4,55 +4,18 @@ from datetime import timedelta
 
 import pytest
 
-from sessions.actors import Actor
-from sessions.aws.cloudtrail.records import Where, record_of
-from sessions.delivery.reveal import reveal
 from sessions.ledger.events.credentials import CredentialMinted
-from sessions.ledger.origin import Origin, asked_from
-from sessions.ledger.whois import Certainty, clues_of, clues_of_record, whois
+from sessions.ledger.origin import Origin
+from sessions.ledger.whois import Certainty, clues_of, whois
 from sessions.models import Event, LedgerHead
 from tests.house import TeamFixture
+from tests.ledger.whois.calls import LAPTOP, assume_role, clues_in, issued_for, record, take
 
 pytestmark = pytest.mark.django_db
-LAPTOP = Origin(address="192.0.2.17", client="aws-cli/2.31", token_id="1", token="ada-macbook")
-
-
-def take(house, session, member, origin=LAPTOP):
-    with asked_from(lambda: origin):
-        return reveal(
-            session, Actor(member), form="process", via=f"token {origin.token}"
-        ).access_key_id
 
 
 def ask(house, text):
     return whois(house.team.pk, clues_of(text))
-
-
-def last_issued(house):
-    return CredentialMinted.read(house.events(CredentialMinted)[-1].data)
-
-
-def record(issued, **changes):
-    """Return what CloudTrail writes of a call with these credentials, soon after their issue."""
-    identity = {
-        "type": "AssumedRole",
-        "principalId": issued.principal_id,
-        "arn": issued.arn,
-        "accountId": issued.arn.split(":")[4],
-        "accessKeyId": issued.access_key_id,
-        "sessionContext": {
-            "sessionIssuer": {"type": "Role", "userName": issued.arn.split("/")[1]},
-            "attributes": {
-                "creationDate": f"{issued.expires_at - timedelta(hours=1):%Y-%m-%dT%H:%M:%SZ}"
-            },
-        },
-    } | changes.pop("identity", {})
-    said = {
-        "eventTime": f"{issued.expires_at - timedelta(minutes=58):%Y-%m-%dT%H:%M:%SZ}",
-        "eventName": "GetObject",
-        "userIdentity": identity,
-    } | changes
-    return clues_of_record(record_of(said, Where()))
 
 
 def add_line(like, data):
@@ -78,7 +41,7 @@ def chain(house):
 
 
 def test_a_key_that_one_person_took_is_certainly_theirs(house, chain):
-    key = take(house, chain[-1], house.ben)
+    key = take(chain[-1], house.ben)
     found = ask(house, key)
     assert (found.certainty, found.people) == (Certainty.CERTAIN, ("ben",))
     [delivery] = found.deliveries
@@ -86,7 +49,7 @@ def test_a_key_that_one_person_took_is_certainly_theirs(house, chain):
 
 
 def test_the_chain_is_told_with_all_hops_and_keys(house, chain):
-    found = ask(house, take(house, chain[-1], house.ben))
+    found = ask(house, take(chain[-1], house.ben))
     assert [each.hop for each in found.chain] == [1, 2, 3]
     assert [each.access_key_id for each in found.chain[:-1]] == [
         each.parent_access_key_id for each in found.chain[1:]
@@ -106,8 +69,8 @@ def test_a_key_that_two_people_took_is_possibly_eithers(house):
     house.start(leaf)
     house.start(leaf, house.bea)
     house.work()
-    key = take(house, leaf, house.ben)
-    assert take(house, leaf, house.bea, Origin(address="198.51.100.4")) == key
+    key = take(leaf, house.ben)
+    assert take(leaf, house.bea, Origin(address="198.51.100.4")) == key
     found = ask(house, key)
     assert found.certainty is Certainty.POSSIBLE
     assert {each.person for each in found.candidates} == {"ben", "bea"}
@@ -118,21 +81,21 @@ def test_a_key_that_was_shared_but_taken_by_one_is_certainly_theirs(house):
     house.start(leaf)
     house.start(leaf, house.bea)
     house.work()
-    assert ask(house, take(house, leaf, house.bea)).people == ("bea",)
+    assert ask(house, take(leaf, house.bea)).people == ("bea",)
 
 
 def test_what_else_the_person_held_at_that_moment_is_told(house, chain):
     [other] = house.chain(1, prefix="Other")
     house.start(other)
     house.work()
-    beside = take(house, other, house.ben)
-    found = ask(house, take(house, chain[-1], house.ben))
+    beside = take(other, house.ben)
+    found = ask(house, take(chain[-1], house.ben))
     assert [each.access_key_id for each in found.also_held] == [beside]
 
 
 @pytest.mark.parametrize("by", ["arn", "principal_id", "role_session_name"])
 def test_an_arn_a_principal_id_and_a_name_lead_to_the_person(house, chain, by):
-    found = ask(house, getattr(last_issued(house), by))
+    found = ask(house, getattr(issued_for(house), by))
     assert (found.certainty, found.people) == (Certainty.CERTAIN, ("ben",))
 
 
@@ -153,7 +116,7 @@ def test_a_source_identity_leads_to_its_person(house, chain):
 
 
 def test_an_address_leads_to_who_acted_from_it(house, chain):
-    take(house, chain[-1], house.ben)
+    take(chain[-1], house.ben)
     found = ask(house, "192.0.2.17")
     assert (found.certainty, found.people) == (Certainty.POSSIBLE, ("ben",))
     assert ask(house, "192.0.2.18").certainty is Certainty.NOBODY
@@ -176,13 +139,13 @@ def test_what_was_never_issued_is_nobodys_and_says_where_to_look(house, chain, u
 
 
 def test_a_record_of_cloudtrail_leads_to_the_person(house, chain):
-    take(house, chain[-1], house.ben)
-    found = whois(house.team.pk, record(last_issued(house)))
+    take(chain[-1], house.ben)
+    found = whois(house.team.pk, record(issued_for(house)))
     assert (found.certainty, found.people, found.doubts) == (Certainty.CERTAIN, ("ben",), ())
 
 
 def test_a_console_with_a_key_of_its_own_is_found_by_the_second_it_began(house, chain):
-    issued = last_issued(house)
+    issued = issued_for(house)
     clues = record(issued, identity={"accessKeyId": "ASIACONSOLEKEYEXAMPLE"})
     found = whois(house.team.pk, clues)
     assert (found.certainty, found.people) == (Certainty.CERTAIN, ("ben",))
@@ -198,14 +161,14 @@ def test_a_console_with_a_key_of_its_own_is_found_by_the_second_it_began(house, 
     ],
 )
 def test_a_known_key_in_a_record_of_another_identity_proves_nothing(house, chain, other):
-    take(house, chain[-1], house.ben)
-    found = whois(house.team.pk, record(last_issued(house), identity=other))
+    take(chain[-1], house.ben)
+    found = whois(house.team.pk, record(issued_for(house), identity=other))
     assert found.certainty is not Certainty.CERTAIN
     assert found.doubts
 
 
 def test_a_known_key_used_after_its_end_proves_nothing(house, chain):
-    issued = last_issued(house)
+    issued = issued_for(house)
     late = f"{issued.expires_at + timedelta(hours=1):%Y-%m-%dT%H:%M:%SZ}"
     found = whois(house.team.pk, record(issued, eventTime=late))
     assert found.certainty is Certainty.NOBODY
@@ -213,22 +176,8 @@ def test_a_known_key_used_after_its_end_proves_nothing(house, chain):
 
 
 def test_the_call_that_made_a_hop_leads_to_whom_it_was_made_for(house, chain):
-    issued = last_issued(house)
-    made = {
-        "eventName": "AssumeRole",
-        "eventSource": "sts.amazonaws.com",
-        "eventTime": f"{issued.expires_at - timedelta(hours=1):%Y-%m-%dT%H:%M:%SZ}",
-        "userIdentity": {"type": "AWSAccount", "accountId": "111122223333"},
-        "requestParameters": {
-            "roleArn": issued.role_arn,
-            "roleSessionName": issued.role_session_name,
-        },
-        "responseElements": {
-            "credentials": {"accessKeyId": issued.access_key_id},
-            "assumedRoleUser": {"arn": issued.arn, "assumedRoleId": issued.principal_id},
-        },
-    }
-    found = whois(house.team.pk, clues_of_record(record_of(made, Where())))
+    issued = issued_for(house)
+    found = whois(house.team.pk, clues_in(assume_role(issued)))
     assert (found.certainty, found.people) == (Certainty.CERTAIN, ("ben",))
 
 
@@ -239,7 +188,7 @@ def test_a_roots_key_leads_to_whom_workers_signed_for(house, chain):
 
 
 def test_another_teams_keys_are_unknown(house, chain, sts):
-    key = take(house, chain[-1], house.ben)
+    key = take(chain[-1], house.ben)
     assert whois(TeamFixture(sts, "second").team.pk, clues_of(key)).certainty is Certainty.NOBODY
 
 
@@ -255,14 +204,12 @@ def test_a_key_that_is_its_own_parent_makes_no_endless_chain(house, chain):
 
 @pytest.mark.parametrize("year", ["0001", "1970", "9999"])
 def test_a_record_of_an_impossible_time_is_read_without_it(house, chain, year):
-    clues = record(last_issued(house), eventTime=f"{year}-12-31T23:59:59Z")
+    clues = record(issued_for(house), eventTime=f"{year}-12-31T23:59:59Z")
     assert clues.at is None
     assert whois(house.team.pk, clues).people == ("ben",)
 
 
 @pytest.mark.parametrize("odd", ["a\0b", "a\ud800", "x" * 5000])
 def test_text_that_no_ledger_holds_is_nobodys(house, chain, odd):
-    clues = record(
-        last_issued(house), identity={"accessKeyId": odd, "arn": odd, "principalId": odd}
-    )
+    clues = record(issued_for(house), identity={"accessKeyId": odd, "arn": odd, "principalId": odd})
     assert whois(house.team.pk, clues).certainty is Certainty.NOBODY

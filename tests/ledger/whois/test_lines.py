@@ -8,6 +8,7 @@ from django.test.utils import CaptureQueriesContext
 
 from sessions.ledger.search import EventSearch, Lines
 from sessions.ledger.whois import lines
+from sessions.ledger.whois.clues import Clues
 from sessions.models import Event
 from tests.ledger.test_search import TEAM, line, store
 
@@ -17,7 +18,10 @@ QUESTIONS = {
     "issue": (lambda: lines.issue_of(TEAM, "ASIAX"), {"event_key"}),
     "deliveries": (lambda: lines.deliveries_of(TEAM, "ASIAX", 5), {"event_key"}),
     "issued under": (lambda: lines.issued_under(TEAM, ["ASIAX", "ASIAY"], 5), {"event_parent_key"}),
-    "named": (lambda: lines.named(TEAM, "ada", None, 5), {"event_name", "event_source_identity"}),
+    "named": (
+        lambda: lines.named(TEAM, "ada", Clues(what="name"), 5),
+        {"event_name", "event_source_identity"},
+    ),
     "root": (lambda: Lines.of(TEAM, EventSearch(root="r")).newest(5), {"event_root"}),
     "address": (lambda: lines.from_address(TEAM, "192.0.2.1", 5), {"event_address"}),
 }

@@ -1,0 +1,95 @@
+"""Say what to look up next, for each kind of answer."""
+
+import ipaddress
+from collections.abc import Sequence
+
+from sessions.ledger.whois.clues import Clues
+from sessions.ledger.whois.lines import Delivery, Issue
+
+
+def of_root_key(foreign: str) -> tuple[str, ...]:
+    """Advise on a root's own key, of which somebody else may have made a call."""
+    if foreign:
+        return ("Rotate the root's key now, and look up every call with it in CloudTrail.",)
+    return (
+        "This is a root's key; workers sign with it. Paste the event of the call: the key in its"
+        " answer leads to a person.",
+    )
+
+
+def of_issue(
+    issue: Issue, taken: Sequence[Delivery], people: Sequence[str], address: str, foreign: str
+) -> tuple[str, ...]:
+    """Advise on one credential."""
+    if foreign:
+        return (
+            "Look up every call with this key in CloudTrail, revoke the role's sessions, and find"
+            " out who can read the workers' memory.",
+        )
+    steps = []
+    if not people:
+        steps.append(
+            f"Nobody needed it when it was issued. Look at the events around line {issue.seq}."
+        )
+    elif len(people) > 1:
+        steps.append("Compare the addresses and clients of the deliveries with those of the call.")
+    elif not taken:
+        steps.append("Nobody took it away: workers signed with it, on the way to what is below.")
+    known = {each.origin.address for each in taken} - {""}
+    if known and _is_address(address) and address not in known:
+        steps.append(f"The call came from {address}; nobody took the key from there.")
+    return tuple(steps)
+
+
+def of_several(clues: Clues, *, certain: bool) -> tuple[str, ...]:
+    """Advise where several credentials fit."""
+    if certain:
+        return ()
+    if clues.record is None:
+        return ("Paste a whole event of CloudTrail: its key and time tell people apart.",)
+    return ("Paste the event of the AssumeRole call: the key in its answer is one person's.",)
+
+
+def of_address(people: Sequence[str], *, more: bool) -> tuple[str, ...]:
+    """Advise on an address, which is nobody's own."""
+    if not people:
+        return ("Nobody acted in Chainweb from there. A call to AWS may come from another.",)
+    steps = ["An address may be several people's: paste the event's key or ARN."]
+    if more:
+        steps.append("Only the last events from there are counted here; search all of them.")
+    return tuple(steps)
+
+
+def where_else(clues: Clues) -> tuple[str, ...]:
+    """Say where to look for what Chainweb has not issued in this team."""
+    steps = []
+    key = clues.access_key_id
+    if key:
+        steps.append(f"`aws sts get-access-key-info --access-key-id {key}` tells its account.")
+    if key.startswith("AKIA"):
+        steps.append("It is a long-lived key: that account's credential report of IAM tells whose.")
+    elif key:
+        steps.append(
+            "Look up the AssumeRole event whose answer has this key, and paste it; a console uses"
+            " keys of its own, so paste the whole event where it came from one."
+        )
+    if clues.session_name:
+        steps.append(
+            "If Chainweb had issued it in this team, its name would be here: look in your other"
+            " teams, then at the role's trust policy for who else may assume it."
+        )
+    elif clues.principal_id:
+        steps.append(
+            "A role's id is everybody's who assumes it: add a colon and the session name."
+            if clues.principal_id.startswith("AROA")
+            else "It is the id of a user or another thing of IAM; Chainweb issues role sessions."
+        )
+    return tuple(steps) or ("It names no key, role session or source identity to look for.",)
+
+
+def _is_address(text: str) -> bool:
+    try:
+        ipaddress.ip_address(text)
+    except ValueError:
+        return False
+    return True
