@@ -11,7 +11,7 @@ from kombu.exceptions import OperationalError
 
 from sessions.activations import ending, moves
 from sessions.catalog import deletions, probes
-from sessions.chains import shown_names
+from sessions.chains import impersonation
 from sessions.db.clock import database_now
 from sessions.engine import approval_steps, key_steps, root_probes, rotation, second_look
 from sessions.engine.claims import next_due_at
@@ -103,7 +103,7 @@ def _sweep(*, by_message: bool) -> None:
         approvals.delete_unneeded,
         people.forget_ended_log_ins,
         failed_log_ins.tell_of_failures,
-        shown_names.remember_aliases,
+        impersonation.remember_aliases,
     ):
         with skip_if_busy():
             step()

@@ -15,7 +15,7 @@ from sessions.actors import Actor
 from sessions.aws import names, session_policies
 from sessions.aws.name_template import NameTemplate
 from sessions.aws.session_policies import LONGEST_POLICY
-from sessions.chains.handles import HANDLE, conflicting_name, handles_of
+from sessions.chains.impersonation import HANDLE, conflicting_name, handles_of
 from sessions.chains.names import effective_template
 from sessions.chains.rules import check_name, check_size, check_tags, size_of, why_not_tags
 from sessions.db.batches import in_batches

@@ -7,7 +7,7 @@ from sessions.aws.arn import RoleArn
 from sessions.aws.name_template import NameTemplate
 from sessions.aws.names import InvalidName
 from sessions.aws.session_policies import LONGEST_POLICY
-from sessions.chains.handles import HANDLE, conflicting_name, handles_of
+from sessions.chains.impersonation import HANDLE, conflicting_name, handles_of
 from sessions.chains.names import template_of
 from sessions.exceptions import Refused
 from sessions.models import AssumerLink, AwsSession, TeamPolicy

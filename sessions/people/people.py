@@ -12,7 +12,7 @@ from sessions import ledger
 from sessions.activations.moves import follow
 from sessions.actors import AnyActor
 from sessions.aws.names import InvalidName, aws_name_from, validate_role_session_name
-from sessions.chains.shown_names import ShownNames
+from sessions.chains.impersonation import ShownNames
 from sessions.db.clock import database_now
 from sessions.exceptions import Refused
 from sessions.ledger import Entry

@@ -24,7 +24,7 @@ from sessions.catalog.audiences import Access, Audience
 from sessions.catalog.deletions import delete_session, mark_of
 from sessions.catalog.probes import start_probe
 from sessions.catalog.sessions import Draft, save_session
-from sessions.chains.shown_names import ShownNames
+from sessions.chains.impersonation import ShownNames
 from sessions.delivery.reveal import NotReady, NotYours, reveal
 from sessions.engine import rotation
 from sessions.exceptions import NotThere, Refused

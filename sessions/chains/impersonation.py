@@ -1,11 +1,12 @@
-"""Check whether a new handle would let one person go by another's name in CloudTrail.
+"""Check that nobody goes by another person's name in CloudTrail.
 
-It does not read every session. A role session name is at most as long as a handle, so the templates
-that could render as the handle can be listed and looked up: those without {alias} by their text,
-those with {alias} by the aliases that the handle contains.
+A session's template may not render as somebody else's handle, and a new handle may not be what some
+session already shows. The second does not read every session: a role session name is at most as
+long as a handle, so the templates that could render as the handle can be listed and looked up,
+those without {alias} by their text, those with {alias} by the aliases that the handle contains.
 """
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from typing import Any
 
 from django.db.models import Q
@@ -13,15 +14,40 @@ from django.db.models.functions import Lower
 
 from sessions.aws.name_template import NameTemplate
 from sessions.aws.names import InvalidName
-from sessions.chains.handles import HANDLE
 from sessions.chains.names import effective_template
 from sessions.models import CHAINED, AssumerLink, AwsName, AwsSession, Membership, Team, TeamPolicy
 from sessions.models.sessions import shown_alias
 
+HANDLE = NameTemplate("{username}")
 ALIAS = "{alias}"
 # With more templates than this, every session is read after all; that takes names like
 # "aaaaaaaaaaaa".
 MOST_TEMPLATES = 3000
+
+
+def handles_of(team_id: Any) -> dict[str, int]:
+    """Return {handle in lower case: the person's id} of a team's members."""
+    members = Membership.objects.filter(team=team_id).values_list("user__aws_name", "user_id")
+    return {handle.lower(): person for handle, person in members}
+
+
+def conflicting_name(filled: NameTemplate, handles: Mapping[str, int]) -> str:
+    """Return a name that a template gives one of these people and that is another's handle.
+
+    Empty if there is none. `filled` has its alias and team filled in.
+    """
+    if not filled.names_a_person:
+        name = filled.text
+        return name if name.lower() in handles and len(handles) > 1 else ""
+    # The text beside the handle has to be in the other handle as well; an alias mostly is in none.
+    every_handle = "\n".join(handles)
+    if any(piece.text.lower() not in every_handle for piece in filled.pieces):
+        return ""
+    for handle, person in handles.items():
+        name = filled.with_handle(handle)
+        if handles.get(name.lower(), person) != person:
+            return name
+    return ""
 
 
 class ShownNames:

@@ -1,9 +1,9 @@
-"""A handle says who it was: nobody is given one that some session already shows of others."""
+"""Nobody is given a handle that some session already shows of others."""
 
 import pytest
 
 from sessions.actors import NamedActor
-from sessions.chains.shown_names import ShownNames, remember_aliases
+from sessions.chains.impersonation import ShownNames, remember_aliases
 from sessions.exceptions import Refused
 from sessions.models import AwsSession, Membership, User
 from sessions.people.people import create_person, create_team, rename_in_cloudtrail
