@@ -8,7 +8,7 @@ from sessions.activations.start_stop import start_session
 from sessions.actors import Actor, NamedActor
 from sessions.exceptions import ActorGone, RightLost
 from sessions.ledger.events.sessions import SessionStarted
-from sessions.locks.authority import actor_again, begin
+from sessions.locks.team_lock import actor_again, begin
 from sessions.models import Membership, Scope, Token
 from sessions.people.memberships import change_role
 from sessions.people.tokens import actor_of_token, create_token, revoke_token

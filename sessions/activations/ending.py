@@ -17,8 +17,8 @@ from sessions.ledger.events.sessions import (
     SessionStopped,
 )
 from sessions.locks import parts
-from sessions.locks.authority import lock_team
 from sessions.locks.busy_teams import busy_teams, skip_if_busy
+from sessions.locks.team_lock import lock_team
 from sessions.models import (
     Activation,
     AwsSession,

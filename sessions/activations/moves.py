@@ -20,8 +20,8 @@ from sessions.chains.identity import IdentityEdit
 from sessions.credentials.needs import with_all_below
 from sessions.db.clock import database_now
 from sessions.locks import parts
-from sessions.locks.authority import lock_team
 from sessions.locks.busy_teams import busy_teams, skip_if_busy
+from sessions.locks.team_lock import lock_team
 from sessions.models import Activation, AwsSession, Credential, Membership, Move
 
 # So many follow in the transaction of the change itself.

@@ -12,8 +12,8 @@ from sessions.actors import AnyActor
 from sessions.credentials.needs import rightful, rightful_probes
 from sessions.ledger import Entry
 from sessions.locks import parts
-from sessions.locks.authority import lock_team
 from sessions.locks.busy_teams import skip_if_busy
+from sessions.locks.team_lock import lock_team
 from sessions.models import (
     Activation,
     AssumerLink,

@@ -24,7 +24,7 @@ from sessions.ledger.events.sessions import (
     SessionStopped,
 )
 from sessions.locks import parts
-from sessions.locks.authority import begin, lock_team
+from sessions.locks.team_lock import begin, lock_team
 from sessions.models import (
     Activation,
     AwsSession,

@@ -14,7 +14,7 @@ from sessions.exceptions import NotThere, Refused
 from sessions.ledger import Entry
 from sessions.ledger.events.people import GroupChanged, GroupCreated, GroupDeleted
 from sessions.ledger.events.sessions import AccessChanged
-from sessions.locks.authority import lock_team_by, lock_team_for
+from sessions.locks.team_lock import lock_team_by, lock_team_for
 from sessions.locks.versions import expect
 from sessions.models import (
     AssumerLink,

@@ -27,8 +27,8 @@ from sessions.exceptions import Refused
 from sessions.ledger import Entry
 from sessions.ledger.events.sessions import SessionDeleted
 from sessions.locks import parts
-from sessions.locks.authority import begin, lock_team
 from sessions.locks.busy_teams import busy_teams, skip_if_busy
+from sessions.locks.team_lock import begin, lock_team
 from sessions.locks.versions import Changed, expect
 from sessions.models import (
     Activation,

@@ -22,8 +22,8 @@ from sessions.db.clock import database_now
 from sessions.ledger import Entry
 from sessions.ledger.events.sessions import ProbeAsked
 from sessions.locks import parts
-from sessions.locks.authority import lock_team
 from sessions.locks.busy_teams import skip_if_busy
+from sessions.locks.team_lock import lock_team
 from sessions.models import (
     CHAINED,
     AssumerLink,

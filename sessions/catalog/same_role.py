@@ -29,7 +29,7 @@ from sessions.chains.same_identity import others_like
 from sessions.exceptions import Refused, RightLost
 from sessions.ledger import Entry
 from sessions.locks import parts
-from sessions.locks.authority import LOST, lock_team_by, require_still
+from sessions.locks.team_lock import LOST, lock_team_by, require_still
 from sessions.models import (
     CHAINED,
     Activation,

@@ -31,7 +31,7 @@ from sessions.exceptions import Refused
 from sessions.ledger import Entry
 from sessions.ledger.events import EventData
 from sessions.ledger.events.sessions import SessionCreated, SessionEdited
-from sessions.locks.authority import begin
+from sessions.locks.team_lock import begin
 from sessions.locks.versions import expect
 from sessions.models import (
     CHAINED,

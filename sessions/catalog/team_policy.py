@@ -23,7 +23,7 @@ from sessions.db.clock import database_now
 from sessions.exceptions import Refused
 from sessions.ledger import Entry
 from sessions.ledger.events.sessions import PolicyChanged, SessionCreated, SessionEdited
-from sessions.locks.authority import begin
+from sessions.locks.team_lock import begin
 from sessions.locks.versions import expect
 from sessions.models import (
     CHAINED,

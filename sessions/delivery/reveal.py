@@ -19,7 +19,7 @@ from sessions.exceptions import NotThere, Refused, RightLost
 from sessions.ledger import Entry
 from sessions.ledger.events.credentials import CredentialRevealed
 from sessions.ledger.terms import account_in
-from sessions.locks.authority import LOST, actor_again
+from sessions.locks.team_lock import LOST, actor_again
 from sessions.models import Activation, AwsSession, Problem, TeamPolicy
 from sessions.models.sessions import BrokenChain, load_chain
 from sessions.monitoring import counters

@@ -26,8 +26,8 @@ from sessions.credentials.timing import DEFERRED_FOR, backoff
 from sessions.db.clock import database_now
 from sessions.ledger import Entry
 from sessions.ledger.events.roots import ApprovalEnded, ApprovalGiven
-from sessions.locks.authority import lock_team
 from sessions.locks.busy_teams import LONG_LOCK_TIMEOUT_SECONDS, set_lock_timeout, skip_if_busy
+from sessions.locks.team_lock import lock_team
 from sessions.models import Approval, ApprovalStage, AwsSession, Credential, Problem
 from sessions.models.leased import LeasedQuerySet
 from sessions.roots import choices, codes

@@ -33,8 +33,8 @@ from sessions.db.clock import database_now
 from sessions.ledger import Entry
 from sessions.ledger.events import EventData
 from sessions.ledger.events.roots import KeyRotationEnded, KeyRotationRejected, KeyRotationStep
-from sessions.locks.authority import lock_team
 from sessions.locks.busy_teams import LONG_LOCK_TIMEOUT_SECONDS, set_lock_timeout, skip_if_busy
+from sessions.locks.team_lock import lock_team
 from sessions.models import AwsSession, Credential, KeyRotation
 from sessions.roots import notices
 from sessions.roots.key_rotation import _current_id, _names

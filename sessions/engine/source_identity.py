@@ -15,8 +15,8 @@ from sessions.credentials.outcomes import Outcome, Rejection, tries_before
 from sessions.db.clock import database_now
 from sessions.ledger import Entry
 from sessions.ledger.events.sessions import SourceIdentityDropped
-from sessions.locks.authority import lock_team
 from sessions.locks.busy_teams import skip_if_busy
+from sessions.locks.team_lock import lock_team
 from sessions.models import (
     Activation,
     AssumerLink,

@@ -8,7 +8,7 @@ from django.db import transaction
 from sessions.activations.moves import follow
 from sessions.actors import NamedActor
 from sessions.db.clock import database_now
-from sessions.locks.authority import lock_team
+from sessions.locks.team_lock import lock_team
 from sessions.models import Membership, Role, Team, User
 from sessions.people.memberships import change_role, remove_member
 from sessions.people.people import add_member

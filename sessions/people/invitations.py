@@ -17,7 +17,7 @@ from sessions.ledger.events.people import (
     InvitationCreated,
     InvitationRevoked,
 )
-from sessions.locks.authority import begin, lock_team, lock_team_for
+from sessions.locks.team_lock import begin, lock_team, lock_team_for
 from sessions.models import Invitation, Membership, Role, User
 from sessions.people.people import add_member
 from sessions.people.removals import removal_after

@@ -18,7 +18,7 @@ from sessions.db.clock import database_now
 from sessions.ledger import Entry
 from sessions.ledger.events.accounts import PasswordChanged
 from sessions.ledger.events.people import TokenRevoked
-from sessions.locks.authority import lock_team
+from sessions.locks.team_lock import lock_team
 from sessions.models import Team, Token, User
 
 BY_OPERATOR = "by the operator"

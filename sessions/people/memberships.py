@@ -26,7 +26,7 @@ from sessions.ledger.events.people import (
     MemberRoleChanged,
     MemberSuspended,
 )
-from sessions.locks.authority import lock_team, lock_team_for
+from sessions.locks.team_lock import lock_team, lock_team_for
 from sessions.locks.versions import expect
 from sessions.models import (
     Approval,

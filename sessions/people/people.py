@@ -17,7 +17,7 @@ from sessions.db.clock import database_now
 from sessions.exceptions import Refused
 from sessions.ledger import Entry
 from sessions.ledger.events.people import MemberAdded, MemberRenamed, TeamCreated
-from sessions.locks.authority import lock_team, require_still
+from sessions.locks.team_lock import lock_team, require_still
 from sessions.locks.versions import expect
 from sessions.models import AwsName, Membership, Role, Team, User
 from sessions.people.removals import lift_removal

@@ -17,7 +17,7 @@ from sessions.actors import Actor, AnyActor
 from sessions.db.clock import database_now
 from sessions.ledger import Entry
 from sessions.ledger.events.people import MemberReadmitted
-from sessions.locks.authority import lock_team_for
+from sessions.locks.team_lock import lock_team_for
 from sessions.models import Removal, Team, User
 from sessions.permissions import Action
 

@@ -11,7 +11,7 @@ from sessions.db.clock import Now, database_now
 from sessions.exceptions import NotThere, RightLost
 from sessions.ledger import Entry
 from sessions.ledger.events.people import TokenCreated, TokenRevoked
-from sessions.locks.authority import actor_again, lock_team, lock_team_for
+from sessions.locks.team_lock import actor_again, lock_team, lock_team_for
 from sessions.models import AwsSession, Membership, Scope, Token
 from sessions.permissions import Action, memberships_of, require_fresh_groups
 from sessions.secret import Secret

@@ -14,7 +14,7 @@ from sessions.aws.roots import ROOT_KINDS
 from sessions.db.clock import database_now
 from sessions.ledger import Entry
 from sessions.ledger.events.roots import ApprovalAsked, ApprovalEnded
-from sessions.locks.authority import begin_answer, lock_team
+from sessions.locks.team_lock import begin_answer, lock_team
 from sessions.models import (
     Approval,
     ApprovalStage,

@@ -18,7 +18,7 @@ from sessions.db.clock import database_now
 from sessions.exceptions import Refused
 from sessions.ledger import Entry
 from sessions.ledger.events.roots import RootAnswered
-from sessions.locks.authority import begin_answer
+from sessions.locks.team_lock import begin_answer
 from sessions.models import AwsSession, Credential, RootAnswer
 from sessions.secret import Secret
 

@@ -15,7 +15,7 @@ from sessions.db.clock import database_now
 from sessions.exceptions import Refused
 from sessions.ledger import Entry
 from sessions.ledger.events.roots import KeyRotationAsked
-from sessions.locks.authority import begin
+from sessions.locks.team_lock import begin
 from sessions.models import AwsSession, KeyRotation
 from sessions.permissions import Action
 

@@ -18,7 +18,7 @@ from sessions.credentials.outcomes import Blocked, Minted, Outcome, Rejection, p
 from sessions.db.clock import database_now
 from sessions.ledger import Entry
 from sessions.ledger.events.roots import RootOpened, RootRejected, RootWaits
-from sessions.locks.authority import lock_team
+from sessions.locks.team_lock import lock_team
 from sessions.models import AwsSession, Credential, Membership, Problem
 from sessions.roots.problems import root_problems
 

@@ -15,7 +15,7 @@ from sessions.actors import Actor, NamedActor
 from sessions.db.clock import database_now
 from sessions.ledger.events.sessions import SessionEnded
 from sessions.locks import parts
-from sessions.locks.authority import lock_team
+from sessions.locks.team_lock import lock_team
 from sessions.models import Activation, Credential, Membership
 from sessions.people.memberships import remove_member
 

@@ -11,7 +11,7 @@ from bench import large_team, routes
 from sessions.activations.start_stop import start_session
 from sessions.actors import Actor, NamedActor
 from sessions.ledger.events.people import MemberRemoved, MemberSuspended
-from sessions.locks.authority import lock_team
+from sessions.locks.team_lock import lock_team
 from sessions.models import Event, Role
 from sessions.monitoring import request_limits
 from sessions.people.memberships import disable_member, remove_member

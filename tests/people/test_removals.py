@@ -23,7 +23,7 @@ from sessions.db.clock import database_now
 from sessions.delivery.reveal import NotYours, reveal
 from sessions.exceptions import Refused
 from sessions.ledger.events.people import MemberReadmitted, TokenRevoked
-from sessions.locks.authority import lock_team
+from sessions.locks.team_lock import lock_team
 from sessions.models import (
     Activation,
     Credential,

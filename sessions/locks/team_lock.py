@@ -1,4 +1,4 @@
-"""Hold a lock first, then read who may do what: the one order for secrets and rights.
+"""Lock the team first, then read who may do what: the one order for secrets and rights.
 
 Two locks, always in this order: the row of the team, then the rows of what is changed, and last the
 head of the team's ledger (`ledger.append`). A reveal changes no row, so it takes the head alone.
