@@ -46,19 +46,21 @@ def set_access(
         for right in GrantedRight:
             check_opening(session, actor, right, access.to(right))
     before = access_of(session)
-    entries = write_accesses(team, [(session, access)], actor)
+    entries = write_accesses(team, [(session, before, access)], actor)
     if session.is_chained and is_admins(actor):
         keep_closed([(session, before, access)])
     ledger.append(team.pk, entries)
 
 
 def write_accesses(
-    team: Team, wanted: Sequence[tuple[AwsSession, Access]], actor: AnyActor
+    team: Team, changes: Sequence[tuple[AwsSession, Access, Access]], actor: AnyActor
 ) -> list[Entry]:
-    """Store these sessions' access, end what nobody has a right to, and return the events.
+    """Store sessions' access, as it was and is to be; return the events.
 
-    For a caller that holds the team's row. Raises `Refused` for people and groups of another team.
+    It ends what nobody has a right to any more. For a caller that holds the team's row. Raises
+    `Refused` for people and groups of another team.
     """
+    wanted = [(session, access) for session, _, access in changes]
     audiences = [access.to(right) for _, access in wanted for right in GrantedRight]
     if {each for audience in audiences for each in audience.teams()} - {team.pk}:
         raise Refused("", "Choose people and groups of the session's own team.")
@@ -92,7 +94,7 @@ def write_accesses(
         .values_list("assumer_id", "session__alias")
     )
     entries = []
-    for session, access in wanted:
+    for session, before, access in changes:
         session.access_version += 1
         session.open_to_start, session.open_to_assume = (
             access.start.everyone,
@@ -102,7 +104,7 @@ def write_accesses(
             start=access.start.as_event(),
             assume=access.assume.as_event(),
             cut_off=tuple(alias for assumer, alias in cut if assumer == session.pk),
-        )
+        ).from_what_was(before.as_event())
         entries.append(Entry(changed, actor, session))
     return [*entries, *end_unauthorized(team, actor, sessions=ids, orphaned_ids=orphaned_ids)]
 
@@ -147,13 +149,14 @@ def save_group(
     try:
         with transaction.atomic(durable=True):
             team = lock_team_for(actor, actor.team_id, Action.MANAGE_PEOPLE)
-            creating = group is None
+            creating, was = group is None, {}
             if group is None:
                 group = TeamGroup(team=team)
             else:
                 group = _group_again(group)
                 expect(group.version, seen)
                 group.version += 1
+                was = {"name": group.name, "people": _people_of(group)}
             if group.team_id != team.pk or any(each.team_id != team.pk for each in chosen):
                 raise Refused("members", "Choose people of your own team.")
             _require_there(chosen)
@@ -170,6 +173,8 @@ def save_group(
                 name=name,
                 people=tuple(sorted(each.user.get_username() for each in chosen)),
             )
+            if isinstance(saved, GroupChanged):
+                saved = saved.from_what_was(was)
             ended = end_unauthorized(team, actor, people=concerned)
             ledger.append(team.pk, [Entry(saved, actor), *ended])
             return group
@@ -177,6 +182,10 @@ def save_group(
         if "group_name" in str(error):
             raise Refused("name", f"The team already has a group called “{name}”.") from None
         raise
+
+
+def _people_of(group: TeamGroup) -> list[str]:
+    return sorted(group.members.values_list("user__username", flat=True))
 
 
 def _group_again(group: TeamGroup) -> TeamGroup:
@@ -190,7 +199,8 @@ def _group_again(group: TeamGroup) -> TeamGroup:
 def delete_group(group: TeamGroup, actor: AnyActor) -> None:
     """Delete a group, and with it what it opened to its people."""
     team = lock_team_for(actor, group.team_id, Action.MANAGE_PEOPLE)
-    deleted = GroupDeleted(group_id=str(group.pk), name=group.name)
+    was = {"name": group.name, "people": _people_of(group)}
+    deleted = GroupDeleted(group_id=str(group.pk), name=group.name, before=was)
     people = list(group.members.values_list("user", flat=True))
     group.delete()
     ended = end_unauthorized(team, actor, people=people)

@@ -76,6 +76,10 @@ class Access:
         """Return who has that right."""
         return self.start if right == GrantedRight.START else self.assume
 
+    def as_event(self) -> dict[str, Any]:
+        """Return what an event says of it."""
+        return {right: self.to(right).as_event().as_data() for right in GrantedRight}
+
     def narrowed(self, limits: Mapping[GrantedRight, Limit]) -> "Access":
         """Leave out whom these limits do not let in; a right without a limit stays as it is."""
         start, assume = (

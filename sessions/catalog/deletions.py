@@ -20,7 +20,8 @@ from django.db.models import Exists, OuterRef, Q
 
 from sessions import ledger
 from sessions.activations.ending import delete_probes, end_activations_of, mark_ended
-from sessions.actors import Actor, NamedActor
+from sessions.actors import Actor, AnyActor, NamedActor
+from sessions.catalog.sessions import told_of
 from sessions.credentials.needs import needs_of
 from sessions.db.clock import database_now
 from sessions.exceptions import Refused
@@ -101,7 +102,7 @@ def decide(
     if len(ids) < parts.AT_ONCE:
         doomed = [*reversed([below for below, _ in session.dependants()]), session]
         entries = end_activations_of(doomed, actor)
-        told = [Entry(SessionDeleted(deleted_with=session.alias), actor, each) for each in doomed]
+        told = [_told(each, session.alias, actor) for each in _with_links(doomed)]
         ledger.append(actor.team_id, [*entries, *told])
         _clear(doomed)
         return len(doomed), None
@@ -113,7 +114,7 @@ def _cut(session: AwsSession, actor: Actor, below: int) -> Deletion:
 
     Under the team's lock.
     """
-    now = database_now()
+    now, was = database_now(), told_of(session)
     deletion = Deletion.objects.create(
         team_id=actor.team_id,
         session_id=session.pk,
@@ -140,9 +141,21 @@ def _cut(session: AwsSession, actor: Actor, below: int) -> Deletion:
             ("sealed", "problem", "due_at", "asked_at", "fence")
         )
         Credential.objects.filter(root=session.pk, level=0).update(**nothing, lease_until=None)
-    deleted = SessionDeleted(deleted_with=session.alias, below=below)
+    deleted = SessionDeleted(deleted_with=session.alias, below=below, before=was)
     ledger.append(actor.team_id, [Entry(deleted, actor, session)])
     return deletion
+
+
+def _with_links(sessions: list[AwsSession]) -> list[AwsSession]:
+    """Return these sessions with their links and assumers, at the cost of one query."""
+    stored = AwsSession.objects.select_related("link__assumer").defer("sealed_secrets")
+    found = stored.filter(pk__any_of=[each.pk for each in sessions]).in_bulk()
+    return [found[each.pk] for each in sessions]
+
+
+def _told(session: AwsSession, deleted_with: str, actor: AnyActor) -> Entry:
+    deleted = SessionDeleted(deleted_with=deleted_with, before=told_of(session))
+    return Entry(deleted, actor, session)
 
 
 @transaction.atomic
@@ -209,7 +222,7 @@ def _clear_part(deletion: Deletion, size: int) -> int:
     lock_team(deletion.team_id)
     built_on = Exists(AssumerLink.objects.filter(assumer=OuterRef("pk")))
     left = AwsSession.objects.filter(~built_on, deletion=deletion.pk).order_by("pk")
-    some = list(left.defer("sealed_secrets")[:size])
+    some = list(left.select_related("link__assumer").defer("sealed_secrets")[:size])
     if not some:
         Deletion.objects.filter(pk=deletion.pk).delete()
         return 0
@@ -217,8 +230,7 @@ def _clear_part(deletion: Deletion, size: int) -> int:
     entries = end_activations_of(some, actor)
     for each in some:
         if each.pk != deletion.session_id:  # whose line was written when it was decided
-            told = SessionDeleted(deleted_with=deletion.alias)
-            entries.append(Entry(told, actor, each))
+            entries.append(_told(each, deletion.alias, actor))
     ledger.append(deletion.team_id, entries)
     _clear(some)
     return len(some)

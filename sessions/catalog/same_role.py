@@ -155,7 +155,7 @@ def close_like_role(session: AwsSession, actor: Actor) -> list[Entry]:
         and actor.member.pk not in limits[GrantedRight.START].people
     ):
         access.start.members.append(actor.member)
-    return [] if access == was else write_accesses(actor.team, [(session, access)], actor)
+    return [] if access == was else write_accesses(actor.team, [(session, was, access)], actor)
 
 
 def close_wider_ways(session: AwsSession, actor: AnyActor) -> list[AwsSession]:
@@ -195,7 +195,8 @@ def _close_part(
     limits = {right: limit_of(right, itself) for right in closed_rights(session)}
     were = accesses_of([session, *others])
     wanted = [(other, were[other.pk].narrowed(_limits_for(other, limits))) for other in others]
-    entries = write_accesses(team, wanted, actor)
+    changes = [(each, were[each.pk], access) for each, access in wanted]
+    entries = write_accesses(team, changes, actor)
     if is_admins(actor):
         now = [(session, were[session.pk]), *wanted]
         keep_closed([(each, were[each.pk], access) for each, access in now if each.is_chained])

@@ -5,8 +5,8 @@ What is active follows an edit that leaves it who it is.
 
 from collections.abc import Callable, Mapping
 from copy import copy
-from dataclasses import dataclass, field
-from typing import Any, TypeVar
+from dataclasses import dataclass, field, replace
+from typing import Any, Self, TypeVar
 
 from django.db import IntegrityError, transaction
 
@@ -66,6 +66,22 @@ class Draft:
     hop: HopSettings = field(default_factory=HopSettings)
     sts_region: str = ""
 
+    @classmethod
+    def of(cls, session: AwsSession) -> Self:
+        """Return the draft that a stored session is, without its secrets."""
+        stored = cls(session.kind, session.alias, session.profile, session.region)
+        if session.is_chained:
+            if not hasattr(session, "link"):  # its assumer's deletion has taken it
+                return stored
+            link = session.link
+            return replace(stored, assumer=link.assumer, hop=link.settings)
+        return replace(
+            stored,
+            settings=dict(session.settings),
+            identity_arn=session.identity_arn,
+            sts_region=session.sts_region,
+        )
+
     def link_fields(self) -> dict[str, Any]:
         """Return what the link of a chained session stores."""
         return {"assumer": self.assumer, **AssumerLink.fields_of(self.hop)}
@@ -117,7 +133,8 @@ def save_session(
                 session.version += 1
             check_place(draft, session, actor)
             asks_the_same = not creating and _is_only_shown_otherwise(draft, session, actor)
-            before = copy(session)
+            before, was_told = copy(session), {} if creating else told_of(session)
+            owner_before = "" if creating else _owner_of(session)
             link_before = (
                 AssumerLink.objects.filter(session=session).values("role_arn", "assumer_id").first()
             )
@@ -152,9 +169,13 @@ def save_session(
                     move_own_activations(session, actor.user_id, was, becomes)
                     edit = IdentityEdit(actor.username, what, session.alias)
                 follow(actor.team_id, database_now(), below=session, edit=edit)
-            saved = draft.as_event(
-                kind, alias=draft.alias, profile=draft.profile, identity=session.identity_arn
-            )
+            about = {"identity": session.identity_arn}
+            if owner_before not in {"", actor.username}:
+                about["owner"], was_told["owner"] = actor.username, owner_before
+            saved = draft.as_event(kind, alias=draft.alias, profile=draft.profile, **about)
+            if isinstance(saved, SessionEdited):
+                unset = dict.fromkeys(saved.as_data().keys() - {"owner", "secrets_changed"})
+                saved = saved.from_what_was(unset | was_told)
             told = Entry(saved, actor, session)
             ledger.append(actor.team_id, [told, *entries])
             return session
@@ -164,6 +185,25 @@ def save_session(
                 "alias", f"The team already has a session called “{draft.alias}”."
             ) from None
         raise
+
+
+def told_of(session: AwsSession) -> dict[str, Any]:
+    """Return what an event says of a stored session: everything but its secrets."""
+    told = Draft.of(session).as_event(
+        SessionEdited,
+        alias=session.alias,
+        profile=session.profile,
+        identity=session.identity_arn,
+    )
+    said = told.as_data()
+    said.pop("secrets_changed", None)
+    return {key: value for key, value in said.items() if value not in (None, "", {})}
+
+
+def _owner_of(session: AwsSession) -> str:
+    """Return who answers for a chained session."""
+    author = session.link.author if session.is_chained else None
+    return author.get_username() if author else ""
 
 
 def _is_only_shown_otherwise(draft: Draft, session: AwsSession, actor: Actor) -> bool:

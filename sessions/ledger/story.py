@@ -1,24 +1,36 @@
 """Tell what surrounds one line: what it changed, and the lines that belong to it."""
 
 import json
+import re
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
 from sessions.ledger import origin
-from sessions.ledger.events import EventData, read
+from sessions.ledger.events import Changing, EventData, read
+from sessions.ledger.events.accounts import EmailChanged, FactorRenamed
 from sessions.ledger.events.credentials import CredentialMinted, CredentialRevealed
 from sessions.ledger.events.people import (
     GroupChanged,
     GroupCreated,
+    GroupDeleted,
+    InvitationAccepted,
+    InvitationRevoked,
+    MemberLost,
+    MemberReadmitted,
+    MemberReinstated,
+    MemberRemoved,
     MemberRenamed,
     MemberRoleChanged,
+    MemberSuspended,
+    TokenRevoked,
 )
-from sessions.ledger.events.roots import RootOpened
+from sessions.ledger.events.roots import KeyRotationStep, RootOpened
 from sessions.ledger.events.sessions import (
     AccessChanged,
     PolicyChanged,
     SessionCreated,
+    SessionDeleted,
     SessionEdited,
 )
 from sessions.ledger.search import Lines
@@ -31,7 +43,19 @@ FOLLOWS = {
     GroupChanged.tag: (GroupCreated.tag, GroupChanged.tag),
     AccessChanged.tag: (AccessChanged.tag,),
 }
+# These leave nothing of what was before.
+ENDED = (SessionDeleted, GroupDeleted, MemberRemoved, TokenRevoked)
+STATES: Mapping[type[EventData], tuple[str, str, str]] = {
+    MemberSuspended: ("state", "active", "suspended"),
+    MemberReinstated: ("state", "suspended", "active"),
+    MemberReadmitted: ("return by groups", "refused", "allowed"),
+    InvitationAccepted: ("state", "open", "used"),
+    InvitationRevoked: ("state", "open", "revoked"),
+    TokenRevoked: ("state", "valid", "revoked"),
+}
+SWITCHED = "switch"
 RELATED = 20
+_SHORT = re.compile(r"\b(arn(?=s?\b)|id\b)")
 NOT_SET = "not set"
 
 
@@ -97,13 +121,9 @@ def story_of(line: Event, lines: Lines) -> Story:
 
 def changes_of(line: Event, said: EventData) -> tuple[Change, ...]:
     """Tell what a line changed; of an edit by comparing it with the line before it."""
-    match said:
-        case PolicyChanged():
-            return tuple(_differences(said.before, said.after))
-        case MemberRenamed():
-            return (Change("CloudTrail name", said.aws_name_before, said.aws_name),)
-        case MemberRoleChanged():
-            return (Change("role", said.before, said.role),)
+    found = [*_told_by(said, line.data), *_told_by_kind(said)]
+    if found or (isinstance(said, Changing) and said.before is not None):
+        return tuple(found)
     kinds = FOLLOWS.get(line.kind)
     subject = line.session_id or line.data.get("group_id", "")
     if not kinds or not subject:
@@ -113,6 +133,36 @@ def changes_of(line: Event, said: EventData) -> tuple[Change, ...]:
     if before is None:
         return tuple(Change(*each) for each in _unknown(line.data))
     return tuple(_differences(_fields(before.data), _fields(line.data)))
+
+
+def _told_by(said: EventData, data: Mapping[str, Any]) -> Iterator[Change]:
+    """Tell what a line itself says that was before."""
+    match said:
+        case PolicyChanged():
+            yield from _differences(said.before, said.after)
+        case MemberRenamed():
+            yield Change("CloudTrail name", said.aws_name_before, said.aws_name)
+        case MemberRoleChanged():
+            yield Change("role", said.before, said.role)
+        case FactorRenamed():
+            yield Change("name", said.name_before, said.name)
+        case EmailChanged() if said.before != said.after:
+            yield Change("email address", shown(said.before), shown(said.after))
+        case KeyRotationStep() if said.step == SWITCHED:
+            yield Change("access key", said.old_key_id, said.new_key_id)
+        case Changing() if said.before is not None:
+            ends = isinstance(said, ENDED)
+            for key, value in sorted(said.before.items()):
+                yield Change(label(key), shown(value), NOT_SET if ends else shown(data.get(key)))
+
+
+def _told_by_kind(said: EventData) -> Iterator[Change]:
+    """Tell what a line changes by its kind alone, and who answers for sessions since."""
+    if type(said) in STATES:
+        yield Change(*STATES[type(said)])
+    if isinstance(said, MemberLost):
+        for alias in said.sessions_handed_over or ():
+            yield Change(f"owner of {alias}", said.member, said.to or NOT_SET)
 
 
 def _fields(data: Mapping[str, Any]) -> dict[str, Any]:
@@ -131,7 +181,7 @@ def _differences(before: Mapping[str, Any], after: Mapping[str, Any]) -> Iterato
 
 def label(key: str) -> str:
     """Return a field's key as people read it."""
-    return key.replace("_", " ").replace(" arn", " ARN").replace(" id", " ID")
+    return _SHORT.sub(lambda found: found[0].upper(), key.replace("_", " "))
 
 
 def shown(value: Any) -> str:

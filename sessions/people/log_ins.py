@@ -48,15 +48,19 @@ def revoke_tokens(
     now = database_now()
     tokens = list(Token.objects.filter(team=team, user=user, revoked_at=None, expires_at__gt=now))
     Token.objects.filter(pk__any_of=[token.pk for token in tokens]).update(revoked_at=now)
-    return [
-        Entry(
-            TokenRevoked(
-                owner=user.get_username(), name=token.name, token_id=str(token.pk), reason=reason
-            ),
-            actor,
-        )
-        for token in tokens
-    ]
+    return [Entry(told_of_end(token, user, reason), actor) for token in tokens]
+
+
+def told_of_end(token: Token, owner: User, reason: str | None = None) -> TokenRevoked:
+    """Return what tells of a token's end, and of what it was good for until then."""
+    was = {"scopes": token.scopes, "expires_at": token.expires_at}
+    return TokenRevoked(
+        owner=owner.get_username(),
+        name=token.name,
+        token_id=str(token.pk),
+        reason=reason,
+        before=was,
+    )
 
 
 def _has_new_password(user: User) -> bool:

@@ -182,7 +182,8 @@ def remove_member(
     if not by_groups:
         remember_removal(team, fresh.user, actor)
     fresh.delete()
-    _after_loss(team, fresh, MemberRemoved, actor, successor, entries)
+    told = partial(MemberRemoved, before={"role": fresh.role})
+    _after_loss(team, fresh, told, actor, successor, entries)
 
 
 def _after_loss(

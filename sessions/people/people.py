@@ -16,7 +16,7 @@ from sessions.chains.impersonation import ShownNames
 from sessions.db.clock import database_now
 from sessions.exceptions import Refused
 from sessions.ledger import Entry
-from sessions.ledger.events.people import MemberAdded, MemberRenamed, TeamCreated
+from sessions.ledger.events.people import MemberAdded, MemberRenamed, TeamChanged, TeamCreated
 from sessions.locks.team_lock import lock_team, require_still
 from sessions.locks.versions import expect
 from sessions.models import AwsName, Membership, Role, Team, User
@@ -159,8 +159,20 @@ def create_team(slug: str, name: str, actor: AnyActor, *, ambient_enabled: bool 
             f"There is a team {there!r} already: short names have to differ by more than upper and"
             " lower case.",
         ) from None
-    ledger.append(team.pk, [Entry(TeamCreated(slug=slug, name=name), actor)])
+    told = TeamCreated(slug=slug, name=name, ambient_enabled=ambient_enabled)
+    ledger.append(team.pk, [Entry(told, actor)])
     return team
+
+
+@transaction.atomic
+def enable_ambient(team: Team, actor: AnyActor) -> None:
+    """Let a team use the workers' own AWS identity, as the operator decides."""
+    team = lock_team(team.pk)
+    if team.ambient_enabled:
+        return
+    Team.objects.filter(pk=team.pk).update(ambient_enabled=True)
+    told = TeamChanged(ambient_enabled=True, before={"ambient_enabled": False})
+    ledger.append(team.pk, [Entry(told, actor)])
 
 
 @transaction.atomic
@@ -235,6 +247,7 @@ def add_member(
         user=user,
         defaults={"role": role, "from_sso": from_sso, "groups_read_at": read_at},
     )
+    role_before = None if created else membership.role
     if not created:
         membership.role, membership.from_sso, membership.groups_read_at = role, from_sso, read_at
         membership.version += 1
@@ -242,6 +255,8 @@ def add_member(
     if not from_sso:
         lift_removal(team, user)
     added = MemberAdded(member=user.get_username(), role=role, aws_name=user.aws_name)
+    if role_before:
+        added = added.from_what_was({"role": role_before})
     ledger.append(team.pk, [Entry(added, actor)])
     return membership
 

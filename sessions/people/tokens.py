@@ -10,9 +10,10 @@ from sessions.actors import Actor, AnyActor
 from sessions.db.clock import Now, database_now
 from sessions.exceptions import NotThere, RightLost
 from sessions.ledger import Entry
-from sessions.ledger.events.people import TokenCreated, TokenRevoked
+from sessions.ledger.events.people import TokenCreated
 from sessions.locks.team_lock import actor_again, lock_team, lock_team_for
 from sessions.models import AwsSession, Membership, Scope, Token
+from sessions.people.log_ins import told_of_end
 from sessions.permissions import Action, memberships_of, require_fresh_groups
 from sessions.secret import Secret
 
@@ -78,8 +79,7 @@ def revoke_token(token: Token, actor: AnyActor) -> bool:
     lock_team_for(actor, token.team_id, Action.HOLD_TOKENS if is_own else Action.MANAGE_PEOPLE)
     if not Token.objects.filter(pk=token.pk, revoked_at=None).update(revoked_at=database_now()):
         return False
-    revoked = TokenRevoked(owner=token.user.get_username(), name=token.name, token_id=str(token.pk))
-    ledger.append(token.team_id, [Entry(revoked, actor)])
+    ledger.append(token.team_id, [Entry(told_of_end(token, token.user), actor)])
     return True
 
 

@@ -14,7 +14,7 @@ field leaves the lines of before as they were. No field is a secret: `as_data` r
 import importlib
 import pkgutil
 from collections.abc import Callable, Mapping
-from dataclasses import MISSING, Field, dataclass, field, fields
+from dataclasses import MISSING, Field, dataclass, field, fields, replace
 from datetime import UTC, datetime
 from types import NoneType, UnionType
 from typing import Any, ClassVar, Self, TypeVar, dataclass_transform, get_args, get_type_hints
@@ -103,8 +103,32 @@ class ForPeople(EventData):
 
 
 @shared
+class Changing(EventData):
+    """Hold of the fields that an event changed what they were; None where nobody knows."""
+
+    before: Mapping[str, Any] | None = None
+
+    def from_what_was(self, was: Mapping[str, Any]) -> Self:
+        """Return the event with what it changed, from the fields as they were.
+
+        A field that is not among its own was there before and is no longer.
+        """
+        now = self.as_data()
+        changed = {
+            key: value
+            for key, value in was.items()
+            if value != now.get(key) and (value or now.get(key))  # empty is as good as absent
+        }
+        return replace(self, before=changed)
+
+
+@shared
 class Part:
     """Hold fields that are stored together, as an object inside an event's data."""
+
+    def as_data(self) -> dict[str, Any]:
+        """Return it as a line stores it."""
+        return _written(self)
 
 
 # By tag.

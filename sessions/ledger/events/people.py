@@ -2,7 +2,7 @@
 
 from datetime import datetime
 
-from sessions.ledger.events import EventData, event, moment, shared, stored_as
+from sessions.ledger.events import Changing, EventData, event, moment, shared, stored_as
 
 
 @event
@@ -12,13 +12,28 @@ class TeamCreated(EventData):
 
     slug: str
     name: str
+    ambient_enabled: bool = False
 
     def summary(self) -> str:
         return f"created the team {self.name} ({self.slug})"
 
 
 @event
-class MemberAdded(EventData):
+class TeamChanged(Changing):
+    """Record what the operator allows a team: whether it may use the workers' own identity."""
+
+    tag = "team.changed"
+    label = "team changed"
+
+    ambient_enabled: bool
+
+    def summary(self) -> str:
+        may = "may now" if self.ambient_enabled else "may no longer"
+        return f"changed the team: it {may} use the workers' own AWS identity"
+
+
+@event
+class MemberAdded(Changing):
     """Record a new member, or one who was added again in another role."""
 
     tag = "member.added"
@@ -100,7 +115,7 @@ class MemberReinstated(EventData):
 
 
 @event
-class MemberRemoved(MemberLost):
+class MemberRemoved(MemberLost, Changing):
     tag = "member.removed"
     label = "member removed"
 
@@ -194,7 +209,7 @@ class GroupCreated(_GroupSaved):
 
 
 @event
-class GroupChanged(_GroupSaved):
+class GroupChanged(_GroupSaved, Changing):
     tag = "group.changed"
     label = "group changed"
 
@@ -203,7 +218,7 @@ class GroupChanged(_GroupSaved):
 
 
 @event
-class GroupDeleted(EventData):
+class GroupDeleted(Changing):
     tag = "group.deleted"
     label = "group deleted"
 
@@ -237,7 +252,9 @@ class TokenCreated(EventData):
 
 
 @event
-class TokenRevoked(EventData):
+class TokenRevoked(Changing):
+    """Record the end of a token. `before`: what it was good for, and until when."""
+
     tag = "token.revoked"
     label = "token revoked"
 

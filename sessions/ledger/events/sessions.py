@@ -5,6 +5,7 @@ from datetime import datetime
 from typing import Any
 
 from sessions.ledger.events import (
+    Changing,
     EventData,
     ForPeople,
     Part,
@@ -58,17 +59,24 @@ class SessionCreated(_SessionSaved):
 
 
 @event
-class SessionEdited(_SessionSaved):
+class SessionEdited(_SessionSaved, Changing):
+    """Record an edit. `owner`: who answers for the chain now, where that changed."""
+
     tag = "session.edited"
     label = "session edited"
+
+    owner: str = ""
 
     def summary(self) -> str:
         return f"edited the session {self.what()}"
 
 
 @event
-class SessionDeleted(EventData):
-    """Record a deletion. `below`: of how many sessions the rest is cleared away by workers."""
+class SessionDeleted(Changing):
+    """Record a deletion. `below`: of how many sessions the rest is cleared away by workers.
+
+    `before`: all that the session was.
+    """
 
     tag = "session.deleted"
     label = "session deleted"
@@ -97,7 +105,7 @@ class Opening(Part):
 
 
 @event
-class AccessChanged(EventData):
+class AccessChanged(Changing):
     """Record who may use a session. `cut_off`: sessions on it whose owner may no longer."""
 
     tag = "session.access"

@@ -14,14 +14,12 @@ from django.db import transaction
 
 from chainweb.local import embedded
 from chainweb.settings import DATA_FOLDER, IS_EMBEDDED
-from sessions.actors import NamedActor
+from sessions.actors import OPERATOR
 from sessions.exceptions import Refused
 from sessions.management.busy import told_if_busy
 from sessions.models import Role, Team, User
-from sessions.people.people import add_member, create_person, create_team
+from sessions.people.people import add_member, create_person, create_team, enable_ambient
 from sessions.secret import Secret
-
-SETUP = NamedActor("setup")
 
 
 class Command(BaseCommand):
@@ -90,12 +88,12 @@ class Command(BaseCommand):
         """Raise `Refused` if somebody else has taken a name since we looked."""
         team = Team.objects.filter(slug=slug).first()
         team = team or create_team(
-            slug, options["name"] or slug, SETUP, ambient_enabled=options["ambient"]
+            slug, options["name"] or slug, OPERATOR, ambient_enabled=options["ambient"]
         )
         if options["ambient"] and not team.ambient_enabled:
-            Team.objects.filter(pk=team.pk).update(ambient_enabled=True)
+            enable_ambient(team, OPERATOR)
         user = user or create_person(username, password)
-        add_member(team, user, Role.ADMIN, SETUP)
+        add_member(team, user, Role.ADMIN, OPERATOR)
         return user
 
     def _password(self, username: str) -> Secret:

@@ -15,7 +15,7 @@ from sessions.actors import Actor
 from sessions.forms.ledger import GROUPS, EventSearchForm, search_form
 from sessions.ledger import length
 from sessions.ledger.downloads import FORMATS
-from sessions.ledger.events import KINDS
+from sessions.ledger.events import KINDS, Changing
 from sessions.ledger.origin import KEY as ORIGIN
 from sessions.ledger.reading import lines_for, reads_all, record_search
 from sessions.ledger.search import Lines
@@ -147,6 +147,8 @@ def event(request: HttpRequest, team_slug: str, seq: int) -> HttpResponse:
     part = asks_for_part(request)
     if not (part and "closed" in request.GET):
         story = story_of(line, lines)
+        # What it changed has a table of its own.
+        hidden = {ORIGIN, "before"} if isinstance(story.said, Changing) else {ORIGIN}
         related = [story.signed_by, story.issued, *story.signs, *story.taken]
         rows = {
             each.seq: each
@@ -162,7 +164,7 @@ def event(request: HttpRequest, team_slug: str, seq: int) -> HttpResponse:
             "facts": [
                 (label(key), shown(value))
                 for key, value in line.data.items()
-                if key != ORIGIN and value not in (None, "", [], {})
+                if key not in hidden and value not in (None, "", [], {})
             ],
             "total": length(actor.team_id) if reads_all(actor) else None,
             "standing": standing_of(actor.team_id) if reads_all(actor) else None,
