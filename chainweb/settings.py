@@ -439,6 +439,11 @@ CELERY_BEAT_SCHEDULE = {
         "schedule": NAMES_SECONDS,
         "options": {"expires": NAMES_SECONDS},
     },
+    "trail": {
+        "task": "sessions.tasks.compare_trail",
+        "schedule": NAMES_SECONDS,
+        "options": {"expires": NAMES_SECONDS},
+    },
 }
 
 # --- how the engine works -------------------------------------------------------------------------

@@ -13,9 +13,10 @@ from sessions.activations import ending, moves
 from sessions.catalog import deletions, probes
 from sessions.chains import impersonation
 from sessions.db.clock import database_now
-from sessions.engine import approval_steps, key_steps, root_probes, rotation, second_look
+from sessions.engine import approval_steps, key_steps, root_probes, rotation, second_look, trail
 from sessions.engine.claims import next_due_at
 from sessions.ledger import names, periods, signing
+from sessions.ledger.drift import follow
 from sessions.ledger.siem import lookup, stream
 from sessions.locks.busy_teams import skip_if_busy
 from sessions.monitoring.heartbeats import stamp
@@ -117,6 +118,8 @@ def _sweep(*, by_message: bool) -> None:
         follow_changes()
     if deletions.is_due() and not (by_message and _publish(clear_deleted)):
         clear_deleted()
+    if by_message and trail.is_due():
+        wake_for_trail()
     look_at_approvals()
     rotate_keys()
     # Last: a SIEM that does not answer delays nothing before it.
@@ -193,6 +196,26 @@ def write_lookup_file() -> None:
 def count_names() -> None:
     """Count the role session names of what was issued since the last time."""
     names.count_all()
+
+
+@shared_task
+def read_trail() -> None:
+    """Read what is to be read of CloudTrail: a file to its end, of look-ups some pages."""
+    _forget_wake(read_trail.name)
+    trail.work_off(LONGEST_RUN_SECONDS)
+    if trail.is_due():
+        wake_for_trail()
+
+
+@shared_task
+def compare_trail() -> None:
+    """Compare records of CloudTrail again that the ledger has news about."""
+    follow.follow_all(LONGEST_RUN_SECONDS)
+
+
+def wake_for_trail() -> None:
+    """Tell a worker that records of CloudTrail are to be read, or cleared away."""
+    _publish(read_trail)
 
 
 def wake_after_change() -> None:

@@ -16,6 +16,14 @@ from sessions.models.sessions import CHAINED, AssumerLink, AwsSession
 from sessions.models.siem import SiemCursor
 from sessions.models.team_policy import SourceIdentity, TeamPolicy
 from sessions.models.tokens import Scope, Token
+from sessions.models.trail import (
+    TrailCompared,
+    TrailImport,
+    TrailPart,
+    TrailRecord,
+    TrailSource,
+    TrailState,
+)
 
 __all__ = [
     "CHAINED",
@@ -56,5 +64,11 @@ __all__ = [
     "TeamGroup",
     "TeamPolicy",
     "Token",
+    "TrailCompared",
+    "TrailImport",
+    "TrailPart",
+    "TrailRecord",
+    "TrailSource",
+    "TrailState",
     "User",
 ]

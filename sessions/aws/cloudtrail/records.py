@@ -87,6 +87,7 @@ class Record:
     that a console left by Switch Role. `refused_role` is the role that a refused call asked for.
     `failed`: AWS answered with an error, or a sign-in did not succeed.
     `user_named` is the name typed where the identity has none, as at Identity Center's log-in.
+    `read_only`: what CloudTrail says of the call, None where it does not.
     `unreadable` names the fields that hold something else than CloudTrail writes there.
     """
 
@@ -111,6 +112,7 @@ class Record:
     refused_role: str = ""
     user_named: str = ""
     failed: bool = False
+    read_only: bool | None = None
     request: Mapping[str, object] = field(default_factory=dict)
     unreadable: tuple[str, ...] = ()
     where: Where = field(default_factory=Where)
@@ -169,6 +171,7 @@ def record_of(raw: Mapping[str, object], where: Where) -> Record:
         refused_role=_role_refused(event_name, mapping(request), error_message) if failed else "",
         user_named=text(extra.get("UserName")),
         failed=failed,
+        read_only=truth(found.get("readOnly")) if text(found.get("readOnly")) else None,
         request=plain_mapping(request),
         unreadable=tuple(_unreadable(found, user_identity, event_time, identity.created_at)),
         where=where,

@@ -1,0 +1,1 @@
+"""Compare what CloudTrail recorded with what the ledger says was issued."""
