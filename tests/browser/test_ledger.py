@@ -127,3 +127,17 @@ def test_the_list_works_without_scripts(used, tabs, monkeypatch):
     page.locator("summary", has_text="Kind").click()
     page.get_by_role("button", name="Add filter").click()
     expect(page.locator("a.chip")).to_have_count(1)
+
+
+def test_arrow_keys_move_along_the_timeline(used, tabs):
+    page = tabs.open(used.eve)
+    listed(used, page)
+    bars = page.locator(".timeline a")
+    bars.first.focus()
+    for key in ("End", "Home", "ArrowRight", "ArrowLeft", "ArrowLeft"):
+        page.keyboard.press(key)
+    expect(bars.first).to_be_focused()
+    page.keyboard.press("End")
+    expect(bars.last).to_be_focused()
+    page.keyboard.press("Enter")
+    expect(page).to_have_url(re.compile(r"since=.*until="))

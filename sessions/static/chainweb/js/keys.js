@@ -47,8 +47,22 @@ function moveInList(event) {
   event.preventDefault();
 }
 
+// Along a picture of bars, each of which is a link.
+function moveAlong(event, bar) {
+  const bars = [...bar.closest("svg").querySelectorAll("a")];
+  const here = bars.indexOf(bar);
+  const places = { ArrowRight: here + 1, ArrowLeft: here - 1, Home: 0, End: bars.length - 1 };
+  const place = places[event.key];
+  if (place === undefined) return;
+  bars[Math.max(0, Math.min(place, bars.length - 1))].focus();
+  event.preventDefault();
+}
+
 document.addEventListener("keydown", (event) => {
   if (event.ctrlKey || event.metaKey || event.altKey || event.defaultPrevented) return;
+  const bar = event.target.closest("svg.timeline a");
+  if (bar) moveAlong(event, bar);
+  if (event.defaultPrevented) return;
   const inSearch = event.target.id === "search";
   if (["ArrowDown", "ArrowUp", "Home", "End"].includes(event.key)) {
     const inTabs = event.target.closest("[role=tablist]");
