@@ -1,11 +1,14 @@
 """Provide what every page's template needs."""
 
+from functools import partial
 from typing import Any
 
 from django.conf import settings
 from django.http import HttpRequest
 
 from sessions.actors import Actor
+from sessions.ledger.siem.stream import late
+from sessions.ledger.standing import standing_of
 from sessions.models import Role, User
 from sessions.permissions import Action, can, memberships_of
 from sessions.roots.notices import broken_roots
@@ -31,6 +34,10 @@ def page(request: HttpRequest) -> dict[str, Any]:
     member = context["membership"]
     for name, action in (("ledger", Action.READ_LEDGER), ("policy", Action.READ_POLICY)):
         context[f"may_read_{name}"] = member is not None and can(Actor(member), action)
+    if member is not None and context["may_read_ledger"]:
+        # Called where a page shows them: those of the ledger.
+        context["ledger_standing"] = partial(standing_of, member.team_id)
+        context["ledger_siem_lags"] = partial(late, member.team_id)
     if member is not None and member.role == Role.ADMIN:
         context["broken_roots"] = broken_roots(member)
     return context

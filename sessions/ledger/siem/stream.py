@@ -29,6 +29,8 @@ LINES_AT_ONCE = 5000
 RECORDS_AT_ONCE = 200
 # A team whose batch is rejected for what is in it does not stop the others.
 REJECTED = {400, 413, 415, 422}
+# A destination that lacks lines for longer is worth a word.
+LATE_SECONDS = 60.0
 FIRST_PAUSE_SECONDS, LONGEST_PAUSE_SECONDS = 5.0, 300.0
 
 
@@ -188,3 +190,9 @@ def lags(team_id: object | None = None) -> list[Lag]:
             )
         )
     return found
+
+
+def late(team_id: object) -> list[Lag]:
+    """Return which destinations a team's events have not reached for a while."""
+    now = database_now()
+    return [each for each in lags(team_id) if each.seconds(now) > LATE_SECONDS]

@@ -19,7 +19,6 @@ from sessions.ledger.events import KINDS, Changing
 from sessions.ledger.origin import KEY as ORIGIN
 from sessions.ledger.reading import lines_for, reads_all, record_search
 from sessions.ledger.search import Lines
-from sessions.ledger.standing import standing_of
 from sessions.ledger.story import label, shown, story_of
 from sessions.ledger.timeline import timeline_of
 from sessions.models import AwsSession
@@ -111,7 +110,6 @@ def _frame(actor: Actor, form: EventSearchForm) -> dict[str, Any]:
         "kinds": sorted((kind.label, tag) for tag, kind in KINDS.items()),
         "total": length(actor.team_id) if everyone else None,
         "formats": FORMATS,
-        "standing": standing_of(actor.team_id) if everyone else None,
         "newest": _address(slug, asked),
     }
 
@@ -167,6 +165,5 @@ def event(request: HttpRequest, team_slug: str, seq: int) -> HttpResponse:
                 if key not in hidden and value not in (None, "", [], {})
             ],
             "total": length(actor.team_id) if reads_all(actor) else None,
-            "standing": standing_of(actor.team_id) if reads_all(actor) else None,
         }
     return render(request, "ledger/_event.html" if part else "ledger/event.html", context)

@@ -12,6 +12,7 @@ from sessions.ledger.checkpoints import sign
 from sessions.ledger.events.credentials import CredentialMinted, CredentialRevealed
 from sessions.ledger.events.ledger import LedgerSearched
 from sessions.ledger.events.sessions import SessionEdited, SessionStarted
+from sessions.ledger.siem import stream
 from sessions.ledger.story import shown
 from sessions.models import Checkpoint
 from sessions.views.ledger import events
@@ -253,9 +254,12 @@ def test_a_checkpoint_says_how_far_the_ledger_is_signed(house, used, settings):
         )
         return page(house.browser(house.eve), house)
 
-    assert "Signed up to" not in page(house.browser(house.eve), house)
-    assert f"Signed up to event {line.seq}" in store(signed(line.hash))
-    assert "Signed up to" not in page(house.browser(house.ben), house)
+    assert "Verified up to" not in page(house.browser(house.eve), house)
+    assert f"Verified up to event {line.seq}" in store(signed(line.hash))
+    for route in ("whois", "names"):
+        answer = house.browser(house.eve).get(reverse(route, args=[house.team.slug]))
+        assert f"Verified up to event {line.seq}" in answer.content.decode()
+    assert "Verified up to" not in page(house.browser(house.ben), house)
     assert f"Event {line.seq} is not what was signed" in store(signed("0" * 64))
     settings.CHAINWEB_CHECKPOINT_PUBLIC_KEY = pair()[1]
     assert "its signature does not hold" in store(signed(line.hash))
@@ -274,3 +278,13 @@ def test_what_was_issued_through_a_root_is_found_from_its_page(house, used):
     }
     assert f'Issued through root <b class="clip">{house.root.alias}</b>' in text
     assert seqs(page(house.browser(house.bea), house, "?root=nonsense")) == []
+
+
+def test_pages_say_which_destination_lacks_events(house, settings, monkeypatch):
+    settings.CHAINWEB_SIEM_WEBHOOK = "https://127.0.0.1:1/in"
+    settings.CHAINWEB_SIEM_WEBHOOK_KEYS = (b"k" * 32,)
+    stream.work_off(5)
+    assert "SIEM" not in page(house.browser(house.eve), house)
+    monkeypatch.setattr(stream, "LATE_SECONDS", -1.0)
+    assert "SIEM webhook behind since" in page(house.browser(house.eve), house)
+    assert "SIEM" not in page(house.browser(house.ben), house)
