@@ -12,7 +12,6 @@ from pathlib import Path
 
 import pytest
 
-from sessions.snippets import FORMATS
 from tests.harness.installation import Installation
 from tests.harness.processes import CHECKOUT, free_port
 from tests.harness.waiting import wait_for
@@ -172,7 +171,7 @@ def endpoint_of(home):
     return (home / "endpoint").read_text()
 
 
-@pytest.mark.parametrize("format", list(FORMATS))
+@pytest.mark.parametrize("format", list(TAKEN_BY))
 @pytest.mark.parametrize("alias", list(LEAVES))
 def test_the_aws_cli_is_who_the_downloaded_snippet_says(
     demo, token, chained, person, tmp_path, alias, format
