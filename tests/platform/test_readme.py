@@ -42,6 +42,14 @@ def test_every_link_between_documents_leads_somewhere():
             assert (folder / target).is_file(), (name, target)
 
 
+def test_every_file_that_a_document_names_is_there():
+    """A name with a placeholder is none: `sessions/snippets/<format>.py`."""
+    path = re.compile(r"`((?:sessions|tests|templates|chainweb|bench|chaos|deploy|docs)/[\w./-]+)`")
+    for name, text in DOCUMENTS.items():
+        for target in path.findall(text):
+            assert (CHECKOUT / target).exists(), (name, target)
+
+
 def test_every_setting_is_in_the_table_and_nothing_else_is():
     read = set()
     for file in [
