@@ -38,6 +38,7 @@ def export_events(
     root: str = "",
     kind: str = "",
     address: str = "",
+    held: str = "",
     since: str = "",
     until: str = "",
 ) -> Any:
@@ -107,6 +108,7 @@ def list_keys(
     key: str = "",
     root: str = "",
     address: str = "",
+    held: str = "",
     since: str = "",
     until: str = "",
     cursor: str = "",

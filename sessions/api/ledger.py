@@ -90,6 +90,7 @@ def list_events(
     root: str = "",
     kind: str = "",
     address: str = "",
+    held: str = "",
     since: str = "",
     until: str = "",
     cursor: str = "",
@@ -100,7 +101,8 @@ def list_events(
     `person` is a username; `session` an id or an alias; `role` an ARN or a name; `name` a role
     session name; `root` the id of the session that chains begin at; `kind` a kind of event, or what
     stands before its dot. `since` and `until` are times (UTC unless they say otherwise), dates, or
-    how long ago: `24h`, `7d`. At most 200 events at a time.
+    how long ago: `24h`, `7d`. `held` is who took credentials that were valid after `since` and were
+    taken before `until`: all that somebody held then. At most 200 events at a time.
     """
     actor, form = caller(request), asked_by(request, "cursor", "limit")
     check_limit(limit)

@@ -30,6 +30,7 @@ class IssueOut(BaseModel):
     source_identity: str
     sts_region: str
     request_id: str
+    root_id: str
     people: list[str]
     session_id: str
     session_alias: str

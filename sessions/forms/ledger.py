@@ -67,6 +67,7 @@ class EventSearchForm(forms.Form):
     root = forms.CharField(required=False, max_length=36, label="Issued through root")
     kind = forms.CharField(required=False, max_length=40)
     address = forms.GenericIPAddressField(required=False, label="IP address")
+    held = forms.CharField(required=False, max_length=150, label="Held by")
     since = TimeField(label="Since")
     until = TimeField(ends=True, label="Until")
 

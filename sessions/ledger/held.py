@@ -7,12 +7,14 @@ deleted since.
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
+from django.db.models import Max
+
 from sessions.db.clock import database_now
 from sessions.ledger.events import as_stored
 from sessions.ledger.events.credentials import CredentialRevealed
 from sessions.ledger.events.people import MemberRemoved
 from sessions.models import Event
-from sessions.models.ledger import EXPIRES_AT, REVEALED
+from sessions.models.ledger import ACCESS_KEY_ID, EXPIRES_AT, REVEALED
 
 # AWS's own maximum for a role's session; a chained one lives an hour.
 LONGEST_LIFE = timedelta(hours=12)
@@ -30,32 +32,45 @@ class Held:
     via: str
 
 
-def held_by(team_id: object, username: str) -> list[Held]:
+def held_by(team_id: object, username: str, most: int) -> list[Held]:
     """List that person's unexpired credentials of that team, the longest-lived first."""
-    found = held_between(team_id, username, database_now(), None)
-    return sorted(found, key=lambda held: held.until, reverse=True)
+    return held_between(team_id, username, database_now(), None, most)
 
 
 def held_between(
-    team_id: object, username: str, since: datetime, until: datetime | None
+    team_id: object, username: str, since: datetime, until: datetime | None, most: int
 ) -> list[Held]:
-    """List what a person held between two moments, by when it was taken last; one for each key.
+    """List what a person held between two moments, the longest-lived first; one for each key.
 
-    Taken before `until`, and valid after `since`. None: what they hold from then on.
+    Taken before `until`, and valid after `since`. None: what they hold from then on. However often
+    a tool has fetched one, the database counts it once.
     """
-    found: dict[str, Held] = {}
     taken = Event.objects.filter(REVEALED, team_id=str(team_id), actor=username)
-    taken = taken.alias(until=EXPIRES_AT).filter(until__gt=as_stored(since))
+    taken = taken.annotate(ends=EXPIRES_AT).filter(ends__gt=as_stored(since))
     if until is not None:
         # Nothing that was taken before then lives longer.
-        longest = as_stored(until + LONGEST_LIFE)
-        taken = taken.filter(until__lte=longest, at__lte=until)
-    for line in taken.order_by("-seq"):
-        said = CredentialRevealed.read(line.data)
-        ends, key = said.expires_at, said.access_key_id
-        if ends is not None and key not in found:
-            found[key] = Held(key, line.session_alias, line.session_id, ends, line.at, said.via)
-    return list(found.values())
+        taken = taken.filter(ends__lte=as_stored(until + LONGEST_LIFE), at__lte=until)
+    keys = taken.values("ends", key=ACCESS_KEY_ID).annotate(last=Max("seq"))
+    last = [each["last"] for each in keys.order_by("-ends", "key")[:most]]
+    lines = Event.objects.filter(team_id=str(team_id), seq__in=last)
+    held = (_held(line) for line in lines)
+    return sorted(
+        (each for each in held if each is not None), key=lambda each: each.until, reverse=True
+    )
+
+
+def _held(line: Event) -> Held | None:
+    said = CredentialRevealed.read(line.data)
+    if said.expires_at is None:
+        return None
+    return Held(
+        said.access_key_id,
+        line.session_alias,
+        line.session_id,
+        said.expires_at,
+        line.at,
+        said.via,
+    )
 
 
 def name_of_former_member(team_id: object, person_id: int) -> str:

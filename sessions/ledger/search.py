@@ -17,6 +17,9 @@ from django.db.models import QuerySet
 
 from sessions.db.batches import in_batches
 from sessions.ledger.chain import length
+from sessions.ledger.events import as_stored
+from sessions.ledger.events.credentials import CredentialRevealed
+from sessions.ledger.held import LONGEST_LIFE
 from sessions.ledger.mentions import narrowed
 from sessions.ledger.terms import (
     ABOUT,
@@ -33,9 +36,11 @@ from sessions.ledger.terms import (
     WHO,
     Choice,
     choice,
+    choice_of_kinds,
     terms_of,
 )
 from sessions.models import Event
+from sessions.models.ledger import EXPIRES_AT
 
 # Times follow the numbers of lines, but for a clock that was set back by less than this.
 CLOCK_STEPS = timedelta(hours=1)
@@ -52,6 +57,8 @@ class EventSearch:
     name, a source identity or a name in CloudTrail. `key`: an access key id, also as the one that
     signed a call. `root`: the id of the session that a chain begins at: what was issued through it.
     `kind`: a tag, or what stands before its dot. `since` counts, `until` does not.
+    `held`: who took credentials, by username; they were taken before `until` and valid after
+    `since`.
     """
 
     person: str = ""
@@ -63,6 +70,7 @@ class EventSearch:
     root: str = ""
     kind: str = ""
     address: str = ""
+    held: str = ""
     since: datetime | None = None
     until: datetime | None = None
 
@@ -79,11 +87,13 @@ class EventSearch:
             "kind": (KIND,),
             "address": (ADDRESS,),
         }
-        return tuple(
+        wanted = tuple(
             choice(getattr(self, field), *letters)
             for field, letters in places.items()
             if getattr(self, field)
         )
+        taken = choice(self.held, WHO), choice_of_kinds(CredentialRevealed.tag)
+        return (*wanted, *taken) if self.held else wanted
 
 
 def batched(seqs: list[int], size: int) -> Iterator[list[int]]:
@@ -95,19 +105,25 @@ def batched(seqs: list[int], size: int) -> Iterator[list[int]]:
 class Lines:
     """Select lines of one team's ledger, to be read in parts.
 
-    `wanted`: of each of these choices a line has a term.
+    `wanted`: of each of these choices a line has a term. `valid_after`: what it tells of expires
+    later than that.
     """
 
     team_id: str
     wanted: tuple[Choice, ...] = ()
     since: datetime | None = None
     until: datetime | None = None
+    valid_after: datetime | None = None
 
     @classmethod
     def of(cls, team_id: object, search: EventSearch, *, own: str = "") -> "Lines":
         """Select what a search finds. `own`: only lines of that person, or written for them."""
         wanted = (*search.wanted(), *([choice(own, WHO)] if own else []))
-        return cls(str(team_id), wanted, search.since, search.until)
+        if not search.held or search.since is None:
+            return cls(str(team_id), wanted, search.since, search.until)
+        # What was taken earlier than that had ended by then.
+        since = search.since - LONGEST_LIFE
+        return cls(str(team_id), wanted, since, search.until, search.since)
 
     def having(self, *wanted: Choice) -> "Lines":
         """Select those of these lines that have a term of each of some more choices."""
@@ -190,6 +206,9 @@ class Lines:
     def _holds(self, line: Event) -> bool:
         if (self.since and line.at < self.since) or (self.until and line.at >= self.until):
             return False
+        ends = str(line.data.get("expires_at") or "")
+        if self.valid_after and not ends > as_stored(self.valid_after):
+            return False
         terms = terms_of(line) if self.wanted else set()
         return all(terms & each for each in self.wanted)
 
@@ -208,6 +227,8 @@ class Lines:
             queries = [self._all.filter(seq__in=found)]
         else:
             lines = self._in_time(self._all.filter(seq__gte=low, seq__lte=high))
+            if self.valid_after:
+                lines = lines.alias(ends=EXPIRES_AT).filter(ends__gt=as_stored(self.valid_after))
             queries = narrowed(lines, self.wanted)
         size = max(LEAST_BATCH, min(limit, BATCH))
         reads = (in_batches(each, "seq", size=size, descending=descending) for each in queries)
@@ -232,6 +253,9 @@ class Lines:
         if self.until:
             conditions.append("at + interval '0' < %s")
             values.append(self.until)
+        if self.valid_after:
+            conditions.append("data ->> 'expires_at' > %s")
+            values.append(as_stored(self.valid_after))
         first, last = low // BLOCK, high // BLOCK
         order, ends = ("DESC", (last, first, -1)) if descending else ("ASC", (first, last, 1))
         # "+ 0" keeps the planner from walking along the numbers, or the times, instead.

@@ -136,6 +136,34 @@ def test_one_line_is_read_if_it_is_among_those_that_are_selected(lines):
     assert [some.get(seq) for seq in (3, 99, 0, -1, 2**63, 10**40)] == [None] * 6
 
 
+def test_what_somebody_held_was_taken_before_and_valid_after():
+    def taken(seq, minute, *, life=60, actor="ben"):
+        at = NOON + timedelta(minutes=minute)
+        ends = (at + timedelta(minutes=life)).isoformat(timespec="seconds")
+        data = {"access_key_id": f"ASIA{seq}", "expires_at": ends}
+        return line(seq, "credential.revealed", data, at=at, actor=actor)
+
+    store(
+        taken(1, -700, life=720),
+        taken(2, -30),
+        taken(3, -10, actor="ada"),
+        taken(4, 0),
+        line(5, "credential.minted", MINTED | {"expires_at": None}, at=NOON),
+        line(6, "credential.revealed", {"expires_at": None}, at=NOON, actor="ben"),
+        taken(7, 45),
+        taken(8, 90),
+    )
+    times = {"since": NOON + timedelta(minutes=40), "until": NOON + timedelta(minutes=50)}
+    assert found(held="ben", **times) == [7, 4]
+    assert found(held="ben", since=NOON, until=NOON + timedelta(minutes=1)) == [4, 2, 1]
+    assert found(held="ben") == [8, 7, 6, 4, 2, 1]
+    assert found(own="ada", held="ben", **times) == []
+    some = Lines.of(TEAM, EventSearch(held="ben", since=NOON, until=NOON + timedelta(minutes=60)))
+    assert [each.seq for each in some.newest(2)] == [7, 4]
+    assert [each.seq for each in some.newest(2, before=4)] == [2, 1]
+    assert [each.seq for each in some.each()] == [1, 2, 4, 7]
+
+
 def test_a_clock_that_was_set_back_hides_no_line():
     ats = [0, 10, 20, 30, 12, 14, 40, 50]
     store(*(line(n, at=NOON + timedelta(minutes=at)) for n, at in enumerate(ats, start=1)))

@@ -331,11 +331,11 @@ def test_the_exposure_list_says_what_a_removed_member_holds_until_when(house):
     running(house, leaf, house.ben)
     taken = reveal(leaf, Actor(house.ben), form="process", via="page")
     remove_member(house.ben, actor=NamedActor("ada"))
-    [held] = held_by(house.team.pk, "ben")
+    [held] = held_by(house.team.pk, "ben", 50)
     assert held.access_key_id == taken.access_key_id
     assert held.session_alias == leaf.alias
     assert held.until == taken.expires_at.replace(microsecond=0)
-    assert held_by(house.team.pk, "bea") == []
+    assert held_by(house.team.pk, "bea", 50) == []
     assert name_of_former_member(house.team.pk, house.ben.user_id) == "ben"
     assert name_of_former_member(house.team.pk, 10**9) == ""
 

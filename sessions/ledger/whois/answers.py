@@ -7,6 +7,7 @@ another time.
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from datetime import datetime
 from enum import StrEnum
 
 from sessions.ledger.console import BY_KEY, BY_NAME, events_in_console
@@ -82,6 +83,11 @@ class Whois:
         """Return the token by which alone it was taken; empty for several, and for a browser."""
         tokens = distinct(each.origin.token for each in self.taken)
         return tokens[0] if len(tokens) == 1 else ""
+
+    @property
+    def moment(self) -> datetime | None:
+        """Return when they acted, or when it was issued."""
+        return self.clues.at or (self.issue.at if self.issue else None)
 
     @property
     def console(self) -> str:
@@ -188,7 +194,7 @@ def _of_issue(team_id: object, clues: Clues, issue: Issue) -> Whois:
     certain = len(people) == 1 and not foreign
     chain, root_key_id = _chain(team_id, issue)
     at, until = clues.at or issue.at, clues.at or issue.until or issue.at
-    held = held_between(team_id, people[0], at, until) if certain else []
+    held = held_between(team_id, people[0], at, until, MOST_ALIVE) if certain else []
     alive = living_for_role(team_id, issue.role_arn, at, MOST_ALIVE + 1) if issue.hop else []
     address = clues.record.source_address if clues.record else ""
     there = {each.person for each in taken if address and each.origin.address == address}

@@ -55,6 +55,7 @@ class Issue:
     principal_id: str = ""
     source_identity: str = ""
     request_id: str = ""
+    root_id: str = ""
 
     @property
     def account(self) -> str:
@@ -173,6 +174,7 @@ def issue_in(line: Event) -> Issue:
         source_identity=said.source_identity,
         sts_region=said.sts_region,
         request_id=said.request_id,
+        root_id=said.root,
         people=said.people,
         session_id=line.session_id,
         session_alias=line.session_alias,

@@ -29,6 +29,8 @@ from sessions.views.live_parts import asks_for_part
 
 SHOWN = 50
 CURSOR = "before"
+# Filters that are of use to those who read others' events.
+OF_OTHERS = frozenset({"person", "held"})
 
 
 @dataclass(frozen=True)
@@ -104,7 +106,7 @@ def _frame(actor: Actor, form: EventSearchForm) -> dict[str, Any]:
         "filters": [
             each
             for each in filters
-            if (everyone or each.name != "person") and (each.value or each.name != "root")
+            if (each.value or each.name != "root") and (everyone or each.name not in OF_OTHERS)
         ],
         "groups": sorted(GROUPS),
         "kinds": sorted((kind.label, tag) for tag, kind in KINDS.items()),

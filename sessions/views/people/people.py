@@ -136,10 +136,12 @@ def person_page(request: HttpRequest, team_slug: str, person_id: int) -> HttpRes
 def _about(
     actor: Actor, person: Membership | None, username: str, person_id: int
 ) -> dict[str, Any]:
+    held = held_by(actor.team_id, username, SHOWN + 1)
     context: dict[str, Any] = {
         "person": person,
         "username": username,
-        "held": held_by(actor.team_id, username),
+        "held": held[:SHOWN],
+        "held_more": len(held) > SHOWN,
         "names": AwsName.objects.filter(person_id=person_id).order_by("-held_from"),
         "may_manage": can(actor, Action.MANAGE_PEOPLE),
         "removal": (

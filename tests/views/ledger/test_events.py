@@ -265,6 +265,20 @@ def test_a_checkpoint_says_how_far_the_ledger_is_signed(house, used, settings):
     assert "its signature does not hold" in store(signed(line.hash))
 
 
+def test_what_somebody_held_is_found_from_their_page(house, used):
+    person = house.browser(house.eve).get(
+        reverse("person", args=[house.team.slug, house.ben.user_id])
+    )
+    assert 'name="held" value="ben"' in person.content.decode()
+    query = "?held=ben&since=1h&until=0min"
+    text = page(house.browser(house.eve), house, query)
+    assert seqs(text) == [house.events(CredentialRevealed)[-1].seq]
+    assert house.events(LedgerSearched)[-1].data["search"]["held"] == "ben"
+    assert seqs(page(house.browser(house.eve), house, "?held=bea&since=1h&until=0min")) == []
+    assert seqs(page(house.browser(house.bea), house, query)) == []
+    assert len(seqs(page(house.browser(house.ben), house, query))) == 1
+
+
 def test_what_was_issued_through_a_root_is_found_from_its_page(house, used):
     other = house.chained("Elsewhere", house.iam_user("Other root"))
     house.start(other)
