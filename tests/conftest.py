@@ -10,6 +10,7 @@ import pytest
 from django.conf import settings
 from django.db import connections
 from django.test import testcases
+from whitenoise.middleware import WhiteNoiseMiddleware
 
 from sessions.credentials import endpoints
 from sessions.engine import rate_limit
@@ -72,6 +73,23 @@ def flush_that_may_empty_the_ledger():
     )
     yield
     testcases.TransactionTestCase._fixture_teardown = by_django
+
+
+@pytest.fixture(scope="session", autouse=True)
+def static_files_listed_once():
+    """Let WhiteNoise look at every static file once, and not again for each test client."""
+    listed: dict[str, dict] = {}
+    by_whitenoise = WhiteNoiseMiddleware.add_files_from_finders
+
+    def add_files(self):
+        if self.static_prefix not in listed:
+            by_whitenoise(self)
+            listed[self.static_prefix] = dict(self.files)
+        self.files.update(listed[self.static_prefix])
+
+    WhiteNoiseMiddleware.add_files_from_finders = add_files
+    yield
+    WhiteNoiseMiddleware.add_files_from_finders = by_whitenoise
 
 
 @pytest.fixture(scope="session")
