@@ -7,10 +7,12 @@ from typing import Any
 from django.http import Http404, HttpRequest
 from pydantic import BaseModel
 
-from sessions.api.base import ERRORS, ApiError, api, caller
+from sessions.api.base import ERRORS, ApiError, ErrorOut, api, caller
 from sessions.forms.ledger import EventSearchForm, search_form
 from sessions.ledger import events
 from sessions.ledger.reading import lines_for, record_search
+from sessions.ledger.removed import removed_of
+from sessions.ledger.search import Lines
 from sessions.ledger.story import story_of
 from sessions.models import Event
 
@@ -66,11 +68,13 @@ class StoryOut(EventOut):
 class EventsOut(BaseModel):
     """Show a part of what was found, the newest first.
 
-    `cursor`: what to send for the next part; left out with the last one.
+    `cursor`: what to send for the next part; left out with the last one. `removed_upto` is in that
+    one, if the ledger's first events up to that number were removed.
     """
 
     events: list[EventOut]
     cursor: str | None = None
+    removed_upto: int | None = None
 
 
 @api.get(
@@ -112,7 +116,12 @@ def list_events(
         record_search(actor, form.asked())
     found = lines.newest(limit, before=before)
     last = str(found[-1].seq) if len(found) == limit else None
-    return {"events": [EventOut.of(each) for each in found], "cursor": last}
+    removed = removed_of(actor.team_id) if last is None else None
+    return {
+        "events": [EventOut.of(each) for each in found],
+        "cursor": last,
+        "removed_upto": removed.seq if removed else None,
+    }
 
 
 def asked_by(request: HttpRequest, *others: str) -> EventSearchForm:
@@ -134,6 +143,15 @@ def check_limit(limit: int) -> None:
         raise ApiError(422, "invalid", f"limit is 1 to {MOST}.", {"limit": [f"1 to {MOST}."]})
 
 
+def _missing(lines: Lines, seq: int) -> Exception:
+    """Say that an event is not there, or that it was removed."""
+    removed = removed_of(lines.team_id)
+    if removed is None or seq > removed.seq:
+        return Http404()
+    when = f"on {removed.at:%Y-%m-%d} by {removed.by}"
+    return ApiError(410, "removed", f"The events up to {removed.seq} were removed {when}.")
+
+
 def seq_of(text: str) -> int | None:
     """Read a cursor, the number of a line; None for none. Raises `ApiError`."""
     if not text:
@@ -145,13 +163,15 @@ def seq_of(text: str) -> int | None:
     return int(text)
 
 
-@api.get("/events/{int:seq}", response={200: StoryOut, **ERRORS}, summary="One event")
+@api.get(
+    "/events/{int:seq}", response={200: StoryOut, 410: ErrorOut, **ERRORS}, summary="One event"
+)
 def get_event(request: HttpRequest, seq: int) -> Any:
     """Read an event by its number in the team's ledger, with what it changed and its neighbours."""
     lines = lines_for(caller(request))
     line = lines.get(seq)
     if line is None:
-        raise Http404
+        raise _missing(lines, seq)
     story = story_of(line, lines)
 
     def number(each: Event | None) -> int | None:

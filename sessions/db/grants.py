@@ -14,6 +14,7 @@ APPEND_ONLY = {
     "chains_event": (),
     "chains_ledgerhead": ("seq", "hash"),
     "chains_checkpoint": ("filed_at", "posted_at"),
+    "chains_tombstone": ("filed_at", "posted_at"),
     "django_migrations": (),
 }
 

@@ -13,28 +13,26 @@ A checkpoint is one line of JSON with sorted keys and no blanks, and its signatu
 Signed are the bytes of the same object without its last key. `previous` is empty in the first.
 """
 
-import base64
-import binascii
 import hashlib
 import json
 from collections import defaultdict
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
-from functools import lru_cache
 
-from cryptography.exceptions import InvalidSignature
-from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey, Ed25519PublicKey
-
-from sessions.sealing import parse_keys
+from sessions.ledger import tombstones
+from sessions.ledger.signed_lines import (
+    SIGNATURE,
+    CheckpointError,
+    moment,
+    private_keys_in,
+    public_keys_in,
+    sign_text,
+    verify_text,
+)
+from sessions.ledger.tombstones import Removed
 
 FORMAT = "chainweb-checkpoint-1"
-_SIGNATURE = ',"signature":"'
-_BYTES = 64
-
-
-class CheckpointError(ValueError):
-    """Report a text that is no checkpoint, or whose signature does not hold."""
 
 
 @dataclass(frozen=True)
@@ -66,23 +64,8 @@ def sign(
 
     Raises `SealingError` for keys that are malformed, StopIteration for none.
     """
-    key_id, key = next(iter(_private_keys(private_keys).items()))
-    content = json.dumps(
-        {
-            "at": at.astimezone(UTC).isoformat(timespec="microseconds"),
-            "format": FORMAT,
-            "head": head,
-            "key": key_id,
-            "previous": previous,
-            "seq": seq,
-            "team_id": team_id,
-        },
-        separators=(",", ":"),
-        sort_keys=True,
-        ensure_ascii=False,
-    )
-    signature = base64.b64encode(key.sign(content.encode())).decode("ascii")
-    text = f'{content[:-1]}{_SIGNATURE}{signature}"}}'
+    said = {"format": FORMAT, "head": head, "previous": previous, "seq": seq, "team_id": team_id}
+    key_id, text = sign_text(private_keys, said | {"at": moment(at)})
     return Signed(team_id, seq, head, at, previous, key_id, text)
 
 
@@ -92,14 +75,7 @@ def read(text: str, public_keys: str) -> Signed:
     Raises `CheckpointError` if it is none, if its key is not among them, or if it does not hold.
     """
     signed = parse(text)
-    key = _public_keys(public_keys).get(signed.key_id)
-    if key is None:
-        raise CheckpointError(f"it was signed with the key {signed.key_id!r}, which is not given")
-    content, _, rest = text.rpartition(_SIGNATURE)
-    try:
-        key.verify(base64.b64decode(rest[:-2], validate=True), f"{content}}}".encode())
-    except (InvalidSignature, binascii.Error, ValueError):
-        raise CheckpointError("its signature does not hold") from None
+    verify_text(text, signed.key_id, public_keys)
     return signed
 
 
@@ -107,7 +83,7 @@ def parse(text: str) -> Signed:
     """Read what a checkpoint says, whoever signed it. Raises `CheckpointError`."""
     try:
         said = json.loads(text)
-        if said["format"] != FORMAT or not text.rpartition(_SIGNATURE)[1]:
+        if said["format"] != FORMAT or not text.rpartition(SIGNATURE)[1]:
             raise CheckpointError("it is of another format")
         seq = said["seq"]
         names = [said[each] for each in ("team_id", "head", "previous", "key")]
@@ -126,13 +102,15 @@ def parse(text: str) -> Signed:
 class Book:
     """Collect checkpoints whose signatures hold, and what is wrong with the others.
 
-    `problems` are sentences; `unread` counts lines that are no checkpoint, such as one that a full
-    disk has cut: what it was to say stands in a later line, or is missed by `gaps`.
+    Beside them it collects tombstones: `removed` has the last of each team. `problems` are
+    sentences; `unread` counts lines that are neither, such as one that a full disk has cut: what it
+    was to say stands in a later line, or is missed by `gaps`.
     """
 
     public_keys: str
     unread: int = 0
     problems: list[str] = field(default_factory=list)
+    removed: dict[str, Removed] = field(default_factory=dict)
     _by_digest: dict[str, tuple[str, int, str, datetime, str]] = field(default_factory=dict)
 
     def add(self, texts: Iterable[str], source: str) -> None:
@@ -141,9 +119,12 @@ class Book:
             if not text:
                 continue
             try:
+                if tombstones.is_one(text):
+                    self._bury(tombstones.read(text, self.public_keys))
+                    continue
                 signed = read(text, self.public_keys)
             except CheckpointError as error:
-                if str(error) == "it is no checkpoint":
+                if str(error) in {"it is no checkpoint", "it is no tombstone"}:
                     self.unread += 1
                 else:
                     self.problems.append(f"{source}, line {number}: {error}.")
@@ -152,6 +133,11 @@ class Book:
                 *(signed.team_id, signed.seq, signed.head, signed.at),
                 signed.previous,
             )
+
+    def _bury(self, found: Removed) -> None:
+        known = self.removed.get(found.team_id)
+        if known is None or known.seq < found.seq:
+            self.removed[found.team_id] = found
 
     def of_teams(self) -> dict[str, dict[int, list[tuple[str, datetime]]]]:
         """Return {team id: {number of a line: [(the hash it had, when that was signed)]}}."""
@@ -177,7 +163,7 @@ class Book:
 
 def key_problem(private_keys: str, public_keys: str) -> str:
     """Say why these settings cannot work together; empty if they can, or if both are empty."""
-    private, public = _private_keys(private_keys), _public_keys(public_keys)
+    private, public = private_keys_in(private_keys), public_keys_in(public_keys)
     for key_id, key in private.items():
         named = public.get(key_id)
         if named is None or named.public_bytes_raw() != key.public_key().public_bytes_raw():
@@ -187,15 +173,3 @@ def key_problem(private_keys: str, public_keys: str) -> str:
                 " one `manage.py keys`."
             )
     return ""
-
-
-@lru_cache(maxsize=4)
-def _private_keys(text: str) -> Mapping[str, Ed25519PrivateKey]:
-    keys = parse_keys(text, "CHAINWEB_CHECKPOINT_KEY")
-    return {key_id: Ed25519PrivateKey.from_private_bytes(key) for key_id, key in keys.items()}
-
-
-@lru_cache(maxsize=4)
-def _public_keys(text: str) -> Mapping[str, Ed25519PublicKey]:
-    keys = parse_keys(text, "CHAINWEB_CHECKPOINT_PUBLIC_KEY")
-    return {key_id: Ed25519PublicKey.from_public_bytes(key) for key_id, key in keys.items()}

@@ -2,8 +2,9 @@
 
 Each line of an export is one JSON object: the line's canonical form, byte by byte, with its hash as
 the last key. Without `,"hash":"…"` it is what the hash is computed over, so `sha256` and a text
-editor are enough to check one. Behind a line of which a checkpoint was signed stands the checkpoint
-(`sessions.ledger.checkpoints`).
+editor are enough to check one. Before the first line that is left of a ledger stands the tombstone
+of those that were removed (`sessions.ledger.tombstones`). Behind a line of which a checkpoint was
+signed stands the checkpoint (`sessions.ledger.checkpoints`).
 """
 
 import sys
@@ -13,6 +14,7 @@ from json.encoder import encode_basestring as quoted
 from django.db.models import QuerySet
 
 from sessions.ledger.lines import Line, stored_lines
+from sessions.ledger.removed import removed_of
 from sessions.models import Checkpoint, Event
 
 # So many checkpoints are in memory at once.
@@ -27,7 +29,10 @@ def export_lines(team_id: object, events: QuerySet[Event]) -> Iterator[bytes]:
     """
     signed: dict[int, list[str]] = {}
     known_to = 0
+    removed = removed_of(team_id)
     for line in stored_lines(events.filter(team_id=str(team_id))):
+        if removed and line.seq == removed.seq + 1:
+            yield f"{removed.text}\n".encode()
         yield exported(line)
         if line.seq > known_to:
             signed, known_to = _checkpoints(str(team_id), line.seq)

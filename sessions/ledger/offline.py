@@ -5,8 +5,11 @@ from collections.abc import Iterable
 from dataclasses import dataclass, field
 from typing import Any
 
-from sessions.ledger.checkpoints import Book, CheckpointError, read
+from sessions.ledger import tombstones
+from sessions.ledger.checkpoints import Book, read
 from sessions.ledger.lines import Line, encode
+from sessions.ledger.signed_lines import CheckpointError
+from sessions.ledger.tombstones import Removed
 from sessions.ledger.verification import Fault, Walk
 
 _HASH = b',"hash":"'
@@ -22,7 +25,8 @@ class Exported:
     """Hold what is known of an export once it has been read.
 
     `walk` is where it ended, `first` and `count` are about its lines, `gaps` counts the places at
-    which lines are left out, `problems` are sentences about checkpoints in it.
+    which lines are left out, `problems` are sentences about checkpoints in it, `removed` is the
+    tombstone that it begins with.
     """
 
     walk: Walk
@@ -30,6 +34,7 @@ class Exported:
     count: int = 0
     gaps: int = 0
     problems: list[str] = field(default_factory=list)
+    removed: Removed | None = None
 
 
 def verify_export(
@@ -44,12 +49,19 @@ def verify_export(
     report = Exported(Walk("", {}))
     for number, row in enumerate(rows, 1):
         said = _parsed(row, number)
-        if "signature" in said:
+        if said.get("format") == tombstones.FORMAT:
+            fault = _begin_after(report, row, book.public_keys, number)
+        elif "signature" in said:
             fault = _compare(report, row, book.public_keys, number)
         else:
             team_id, line = _line(row, said, number)
             if not report.count:
-                report.walk = Walk(team_id, known.get(team_id, {}))
+                removed = report.removed or book.removed.get(team_id)
+                if removed and (removed.team_id, removed.seq + 1) != (team_id, line.seq):
+                    removed = None
+                report.walk = Walk.after(removed, team_id, known.get(team_id, {}))
+                if fault := report.walk.confirm_start():
+                    return report, fault
                 report.first = line.seq
             fault = _follow(report, team_id, line, part=part)
         if fault:
@@ -84,6 +96,20 @@ def _compare(report: Exported, row: bytes, public_keys: str, number: int) -> Fau
         report.problems.append(f"row {number}: {error}.")
         return None
     return going.compare([(signed.head, signed.at)])
+
+
+def _begin_after(report: Exported, row: bytes, public_keys: str, number: int) -> Fault | None:
+    """Read the tombstone that an export begins with, as the lines before it were removed."""
+    text = row.strip().decode("utf-8", "replace")
+    try:
+        if report.count:
+            raise CheckpointError("a tombstone stands before the first line only")
+        found = tombstones.read(text, public_keys) if public_keys else tombstones.parse(text)
+    except CheckpointError as error:
+        report.problems.append(f"row {number}: {error}.")
+        return None
+    report.removed = found
+    return None
 
 
 def _parsed(row: bytes, number: int) -> dict[str, Any]:

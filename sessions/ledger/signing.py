@@ -10,15 +10,17 @@ from pathlib import Path
 
 import structlog
 from django.conf import settings
-from django.db.models import Exists, OuterRef
+from django.db.models import Exists, OuterRef, QuerySet
 
 from sessions.db.clock import database_now
 from sessions.ledger import checkpoints, outlets
 from sessions.ledger.chain import hash_of
-from sessions.ledger.checkpoints import CheckpointError, Signed
+from sessions.ledger.checkpoints import Signed
 from sessions.ledger.lines import stored_lines
+from sessions.ledger.removed import removed_of
+from sessions.ledger.signed_lines import CheckpointError
 from sessions.ledger.verification import Fault, Walk
-from sessions.models import Checkpoint, Event, LedgerHead
+from sessions.models import Checkpoint, Event, LedgerHead, Tombstone
 
 log = structlog.get_logger(__name__)
 
@@ -58,9 +60,10 @@ def sign_moved_heads() -> list[Fault]:
 def _sign(head: LedgerHead) -> Fault | None:
     """Verify a team's lines from its last checkpoint to that head, and sign one for it."""
     last = _newest(head.team_id)
-    going = Walk(head.team_id, {})
+    removed = removed_of(head.team_id)
+    going = Walk.after(removed, head.team_id, {})
     lines = Event.objects.filter(team_id=head.team_id, seq__lte=head.seq)
-    if last:
+    if last and last.seq > going.seq:
         stood = lines.filter(seq=last.seq).first()
         if stood is None or hash_of(stood) != last.head:
             return Fault(head.team_id, last.seq, "it is not the line that was signed")
@@ -111,11 +114,21 @@ def send_unsent() -> None:
 
 
 def _send(column: str, send: Callable[[list[str]], None]) -> None:
+    """Send what has no time in that column: tombstones, and then checkpoints."""
+    if _send_all(Tombstone.objects.all(), column, send):
+        _send_all(Checkpoint.objects.all(), column, send)
+
+
+def _send_all(
+    rows: QuerySet[Tombstone] | QuerySet[Checkpoint],
+    column: str,
+    send: Callable[[list[str]], None],
+) -> bool:
     while True:
-        unsent = Checkpoint.objects.filter(**{column: None}).order_by("pk")
+        unsent = rows.filter(**{column: None}).order_by("pk")
         texts = dict(unsent.values_list("pk", "text")[:AT_ONCE])
         if not texts:
-            return
+            return True
         try:
             send(list(texts.values()))
         except OSError as error:
@@ -125,8 +138,8 @@ def _send(column: str, send: Callable[[list[str]], None]) -> None:
                 error=type(error).__name__,
                 reason=str(error) if isinstance(error, outlets.NotTaken) else error.strerror,
             )
-            return
-        Checkpoint.objects.filter(pk__in=texts).update(**{column: database_now()})
+            return False
+        rows.filter(pk__in=texts).update(**{column: database_now()})
 
 
 def latest(team_id: object) -> Signed | None:

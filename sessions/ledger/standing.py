@@ -5,7 +5,9 @@ from datetime import datetime
 
 from django.conf import settings
 
-from sessions.ledger.checkpoints import CheckpointError, read
+from sessions.ledger.checkpoints import read
+from sessions.ledger.removed import removed_of
+from sessions.ledger.signed_lines import CheckpointError
 from sessions.models import Checkpoint, Event
 
 
@@ -33,6 +35,9 @@ def standing_of(team_id: object) -> Standing | None:
     except CheckpointError as error:
         return Standing(newest.seq, newest.at, f"The checkpoint of event {newest.seq}: {error}")
     line = Event.objects.filter(team_id=str(team_id), seq=signed.seq)
+    removed = removed_of(team_id)
+    if removed and signed.seq <= removed.seq:
+        return Standing(signed.seq, signed.at)
     if signed.seq and line.values_list("hash", flat=True).first() != signed.head:
         return Standing(signed.seq, signed.at, f"Event {signed.seq} is not what was signed")
     return Standing(signed.seq, signed.at)

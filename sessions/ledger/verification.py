@@ -6,7 +6,9 @@ from dataclasses import dataclass
 from datetime import datetime
 
 from sessions.ledger.chain import START, length
+from sessions.ledger.events.ledger import LedgerRemoved
 from sessions.ledger.lines import Line, stored_lines
+from sessions.ledger.tombstones import Removed
 from sessions.models import Event, LedgerHead, Team
 
 # {number of a line: [(the hash it had, when that was signed)]}
@@ -26,7 +28,8 @@ class Fault:
 class Walk:
     """Follow a ledger from after line `seq`, whose hash is `prev`.
 
-    `signed_seq` and `signed_at` are the last line that a checkpoint confirmed, and when.
+    `signed_seq` and `signed_at` are the last line that a checkpoint confirmed, and when; `removed`
+    says which lines before it are not there any more.
     """
 
     team_id: str
@@ -35,6 +38,18 @@ class Walk:
     prev: str = START
     signed_seq: int = 0
     signed_at: datetime | None = None
+    removed: Removed | None = None
+
+    @classmethod
+    def after(cls, removed: Removed | None, team_id: str, signed: SignedHeads) -> "Walk":
+        """Begin after the lines that were removed, if any were."""
+        if removed is None:
+            return cls(team_id, signed)
+        return cls(team_id, signed, removed.seq, removed.head, removed=removed)
+
+    def confirm_start(self) -> Fault | None:
+        """Compare the line before the first with what checkpoints say of it."""
+        return self.compare(self.signed.get(self.seq, ()))
 
     def follow(self, lines: Iterable[Line]) -> Fault | None:
         """Follow these lines to their end, or return the first fault."""
@@ -80,21 +95,38 @@ class Walk:
         )
 
 
-def verify(team_id: str, signed: SignedHeads | None = None) -> Fault | None:
+def verify(
+    team_id: str, signed: SignedHeads | None = None, removed: Removed | None = None
+) -> Fault | None:
     """Walk a team's ledger from its first line to its head; None: all of it holds.
 
-    `signed`: what the team's checkpoints say, read before. Lines may be appended meanwhile: those
-    up to the head of before must be there, those beyond it must be the head's of after.
+    `signed`: what the team's checkpoints say, read before; `removed`: its last tombstone. Lines may
+    be appended meanwhile: those up to the head of before must be there, those beyond it must be the
+    head's of after.
     """
-    return walk(team_id, signed)[1]
+    return walk(team_id, signed, removed)[1]
 
 
-def walk(team_id: str, signed: SignedHeads | None = None) -> tuple[Walk, Fault | None]:
+def walk(
+    team_id: str, signed: SignedHeads | None = None, removed: Removed | None = None
+) -> tuple[Walk, Fault | None]:
     """Verify a team's ledger as `verify` does, and tell also how far checkpoints confirm it."""
     ended_at = length(team_id)
-    going = Walk(team_id, signed or {})
-    fault = going.follow(stored_lines(Event.objects.filter(team_id=team_id)))
-    return going, fault or going.beyond() or _fault_of_head(going, ended_at)
+    going = Walk.after(removed, team_id, signed or {})
+    fault = going.confirm_start()
+    fault = fault or going.follow(stored_lines(Event.objects.filter(team_id=team_id)))
+    fault = fault or going.beyond() or _fault_of_head(going, ended_at)
+    return going, fault or (_unrecorded(removed) if removed else None)
+
+
+def _unrecorded(removed: Removed) -> Fault | None:
+    """Find that no line of the ledger tells of a removal."""
+    line = Event.objects.filter(team_id=removed.team_id, seq=removed.event).first()
+    said = LedgerRemoved.read(line.data) if line and line.kind == LedgerRemoved.tag else None
+    if said and (said.first, said.upto, said.head) == (removed.first, removed.seq, removed.head):
+        return None
+    reason = f"it does not record that the lines up to {removed.seq} were removed"
+    return Fault(removed.team_id, removed.event, reason)
 
 
 def _fault_of_head(walked: Walk, ended_at: int) -> Fault | None:

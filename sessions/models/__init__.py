@@ -3,7 +3,7 @@
 from sessions.models.credentials import Activation, Credential, Ended, Probe, ProbeState
 from sessions.models.deletions import Deletion
 from sessions.models.grants import ClosedByAdmin, GrantedRight, SessionGrant
-from sessions.models.ledger import Checkpoint, Event, LedgerHead
+from sessions.models.ledger import Checkpoint, Event, LedgerHead, Tombstone
 from sessions.models.log_ins import FailedLogIns
 from sessions.models.memberships import Invitation, Membership, Removal, Role, TeamGroup
 from sessions.models.monitoring import Heartbeat, MetricCounter
@@ -64,6 +64,7 @@ __all__ = [
     "TeamGroup",
     "TeamPolicy",
     "Token",
+    "Tombstone",
     "TrailCompared",
     "TrailImport",
     "TrailPart",

@@ -89,6 +89,29 @@ class LedgerHead(models.Model):
         return f"{self.team_id} ends at {self.seq}"
 
 
+class Tombstone(models.Model):
+    """Store one signed statement that a team's first lines were removed, up to line `seq`.
+
+    See `sessions.ledger.tombstones`; the columns repeat what `text` says, to be found by. It is
+    sent outside like a checkpoint.
+    """
+
+    team_id = models.CharField(max_length=36)
+    seq = models.PositiveBigIntegerField()
+    at = models.DateTimeField()
+    text = models.TextField()
+    filed_at = models.DateTimeField(null=True)
+    posted_at = models.DateTimeField(null=True)
+
+    class Meta:
+        constraints = [
+            models.UniqueConstraint(fields=["team_id", "seq"], name="one_tombstone_per_line")
+        ]
+
+    def __str__(self) -> str:
+        return f"{self.team_id} has no lines up to {self.seq} any more"
+
+
 class Checkpoint(models.Model):
     """Store one signed checkpoint of a team's ledger. See `sessions.ledger.checkpoints`.
 

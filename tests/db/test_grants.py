@@ -5,10 +5,11 @@ import shutil
 import subprocess
 import uuid
 from contextlib import contextmanager
+from datetime import UTC, datetime
 
 import pytest
 from django.conf import settings
-from django.core.management import call_command
+from django.core.management import CommandError, call_command
 from django.db import ProgrammingError, connection, transaction
 from psycopg import sql
 
@@ -19,6 +20,7 @@ from sessions.models import Checkpoint, Event
 from tests.harness import servers
 from tests.ledger.attacks import TEAM, write
 from tests.ledger.test_checkpoints import PRIVATE, PUBLIC
+from tests.ledger.test_retention import remove, write_at
 
 postgres_only = pytest.mark.skipif(connection.vendor != "postgresql", reason="SQLite has no roles")
 
@@ -105,6 +107,18 @@ def test_the_application_has_next_months_partition_made_and_no_right_to_it(role)
                 assert cursor.fetchone() == (False,)
         with pytest.raises(ProgrammingError, match="permission denied"), transaction.atomic():
             run("SELECT chains_event_guard('chains_event_mine')")
+
+
+@postgres_only
+def test_the_application_cannot_remove_events(role, settings, tmp_path):
+    settings.CHAINWEB_CHECKPOINT_KEY, settings.CHAINWEB_CHECKPOINT_PUBLIC_KEY = PRIVATE, PUBLIC
+    settings.CHAINWEB_CHECKPOINT_FILE = str(tmp_path / "checkpoints.jsonl")
+    write_at(datetime(2026, 5, 1, tzinfo=UTC))
+    signing.sign_and_send()
+    with acting_as(role), pytest.raises(CommandError, match="runs as the owner"):
+        remove(tmp_path, before="2026-06")
+    assert Event.objects.count() == 3
+    assert "lines 1 to 3 removed" in remove(tmp_path, before="2026-06")
 
 
 @postgres_only

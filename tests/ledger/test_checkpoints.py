@@ -8,7 +8,8 @@ import pytest
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
 from sessions.ledger import checkpoints
-from sessions.ledger.checkpoints import Book, CheckpointError, read, sign
+from sessions.ledger.checkpoints import Book, read, sign
+from sessions.ledger.signed_lines import CheckpointError
 
 TEAM = "0b8e6d1e-6f0e-4a52-9f0c-2f6a3c1d9e10"
 AT = datetime(2026, 11, 27, 12, 5, 0, 7, tzinfo=UTC)

@@ -60,3 +60,26 @@ class LedgerAsked(EventData):
     def summary(self) -> str:
         asked = f"whose the {self.what} {self.text}".rstrip()
         return f"asked {asked} was: {', '.join(self.people) or 'nobody known'}"
+
+
+@event
+class LedgerRemoved(EventData):
+    """Record that the lines from `first` to `upto` were removed, and what the last one's hash was.
+
+    `before` is the first day that was kept, `archive` the file that holds the lines, and `sha256`
+    what is in it.
+    """
+
+    tag = "ledger.removed"
+    label = "events removed"
+
+    first: int
+    upto: int
+    head: str
+    before: str
+    archive: str
+    sha256: str
+    by: str
+
+    def summary(self) -> str:
+        return f"removed the events {self.first} to {self.upto}, by {self.by}"

@@ -11,8 +11,9 @@ from django.core.management.base import BaseCommand, CommandError
 from sessions.db.batches import in_batches
 from sessions.ledger.checkpoints import Book
 from sessions.ledger.offline import Unreadable, verify_export
+from sessions.ledger.removed import removed_of
 from sessions.ledger.verification import Walk, teams_with_a_ledger, walk
-from sessions.models import Checkpoint, Team
+from sessions.models import Checkpoint, Team, Tombstone
 from sessions.sealing import SealingError
 
 NO_KEY = "Checkpoints were not checked: there is no public key. Give it with --public-key."
@@ -71,17 +72,19 @@ class Command(BaseCommand):
         names = {str(pk): slug for pk, slug in Team.objects.values_list("pk", "slug")}
         if book.public_keys:
             book.add(_stored_texts(), "the database")
+            book.add(Tombstone.objects.values_list("text", flat=True), "the database")
         elif Checkpoint.objects.exists():
             self.stdout.write(NO_KEY)
         signed = book.of_teams()
         faults = list(book.problems)
         for team_id in sorted({*teams_with_a_ledger(), *signed}):
             name = names.get(team_id, team_id)
-            walked, fault = walk(team_id, signed.get(team_id))
+            removed = book.removed.get(team_id) or removed_of(team_id)
+            walked, fault = walk(team_id, signed.get(team_id), removed)
             if fault:
                 faults.append(f"{name}: line {fault.seq}: {fault.reason}.")
             else:
-                self.stdout.write(f"{name}: {walked.seq} lines hold{_how_far(walked)}.")
+                self.stdout.write(f"{name}: {_lines(walked)} hold{_how_far(walked)}.")
         faults += self._gaps(book, names)
         if faults:
             raise CommandError("\n".join(faults))
@@ -115,6 +118,17 @@ class Command(BaseCommand):
             f"{names.get(team_id, team_id)}: a checkpoint is missing before that of line {seq}."
             for team_id, seq in book.gaps()
         ]
+
+
+def _lines(walked: Walk) -> str:
+    """Count the lines, and name those that were removed."""
+    if walked.removed is None:
+        return f"{walked.seq} lines"
+    gone = walked.removed
+    return (
+        f"{walked.seq - gone.seq} lines from {gone.seq + 1} to {walked.seq}, after those that"
+        f" {gone.by} removed on {gone.at:%Y-%m-%d},"
+    )
 
 
 def _how_far(walked: Walk) -> str:

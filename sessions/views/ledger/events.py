@@ -18,6 +18,7 @@ from sessions.ledger.downloads import FORMATS
 from sessions.ledger.events import KINDS, Changing
 from sessions.ledger.origin import KEY as ORIGIN
 from sessions.ledger.reading import lines_for, reads_all, record_search
+from sessions.ledger.removed import removed_of
 from sessions.ledger.search import Lines
 from sessions.ledger.story import label, shown, story_of
 from sessions.ledger.timeline import timeline_of
@@ -70,6 +71,8 @@ def events(request: HttpRequest, team_slug: str) -> HttpResponse:
         else "",
         "is_later_page": cursor is not None,
     }
+    if not context["older"]:
+        context["removed"] = removed_of(actor.team_id)
     part = asks_for_part(request) and cursor is not None
     return render(request, "ledger/_rows.html" if part else "ledger/events.html", context)
 
@@ -137,13 +140,18 @@ def event(request: HttpRequest, team_slug: str, seq: int) -> HttpResponse:
 
     The list asks for its row alone: opened, or `?closed` again.
     """
+    context: dict[str, Any]
     actor = member_in(request, team_slug)
     lines = lines_for(actor)
     line = lines.get(seq)
     if line is None:
-        raise Http404
+        removed = removed_of(actor.team_id)
+        if removed is None or seq > removed.seq:
+            raise Http404
+        context = {"removed": removed, "seq": seq}
+        return render(request, "ledger/removed.html", context, status=410)
     [row] = rows_of([line], actor)
-    context: dict[str, Any] = {"row": row, "reads_all": reads_all(actor)}
+    context = {"row": row, "reads_all": reads_all(actor)}
     part = asks_for_part(request)
     if not (part and "closed" in request.GET):
         story = story_of(line, lines)

@@ -28,6 +28,7 @@ ICONS = {
     "ledger.searched": "search",
     "ledger.asked": "search",
     "ledger.exported": "download",
+    "ledger.removed": "trash-2",
     "login": "log-in",
     "login.ended": "log-out",
     "login.others_ended": "log-out",
