@@ -8,6 +8,7 @@ from pydantic import BaseModel, ConfigDict
 
 from sessions.api.base import ERRORS, ApiError, api, caller_who_may
 from sessions.api.schemas import one_of
+from sessions.aws.cloudtrail.reading import Reading
 from sessions.ledger.reading import record_question
 from sessions.ledger.whois import Certainty, Issue
 from sessions.ledger.whois.asking import Asked, CannotRead, ask
@@ -88,7 +89,9 @@ class WhoisOut(BaseModel):
     the root down to `issue`; `matches` are the last credentials that fit where no single one does,
     `alive` what else was issued for the role and lived then. `doubts` say what speaks against it,
     `next_steps` what to look up, `console` is CloudTrail's console with what was done.
-    `record_names` is whom a pasted record itself names, whatever Chainweb knows.
+    `record_names` is whom a pasted record itself names, by the field `record_named_by`, whatever
+    Chainweb knows; `record_actor` is a person, service, workload, root, nobody or no call.
+    `record_present`: a person was there, which a sign-in that failed does not show.
     """
 
     what: str
@@ -107,6 +110,9 @@ class WhoisOut(BaseModel):
     next_steps: list[str]
     console: str
     record_names: str = ""
+    record_named_by: str = ""
+    record_actor: str = ""
+    record_present: bool | None = None
     record_notes: list[str]
 
 
@@ -202,6 +208,16 @@ def _answer(asked: Asked) -> dict[str, Any]:
         "doubts": answer.doubts,
         "next_steps": answer.next_steps,
         "console": answer.console,
-        "record_notes": asked.reading.notes if asked.reading else (),
-        "record_names": asked.reading.who.name if asked.reading else "",
+        **(_record(asked.reading) if asked.reading else {"record_notes": ()}),
+    }
+
+
+def _record(reading: Reading) -> dict[str, Any]:
+    """Return what a record itself says."""
+    return {
+        "record_names": reading.who.name,
+        "record_named_by": reading.who.named_by.value,
+        "record_actor": reading.who.actor.value,
+        "record_present": reading.present,
+        "record_notes": reading.notes,
     }

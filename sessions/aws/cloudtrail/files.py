@@ -17,8 +17,9 @@ from sessions.aws.cloudtrail.jsonstream import Broken, Value, Values
 from sessions.aws.cloudtrail.records import Record, Where, record_of
 from sessions.aws.cloudtrail.window import Text
 
-# A paste is a record or a few; CloudTrail's own files have at most 50 MB, packed.
-LONGEST_PASTE = 1_000_000
+# A paste is a record or a few, one of them with a user agent of a million characters; CloudTrail's
+# own files have at most 50 MB, packed.
+LONGEST_PASTE = 1_500_000
 LARGEST_FILE = 1_000_000_000
 # Behind so many errors a file is none of CloudTrail's.
 MOST_ERRORS = 100
@@ -55,7 +56,7 @@ class Unreadable:
 
 
 def read_text(pasted: str, name: str = "") -> list[Record | Unreadable]:
-    """Read pasted text of at most a million characters: a record, a file of them, or a log line.
+    """Read pasted text of at most 1,500,000 characters: a record, a file of them, or a log line.
 
     Text copied out of a JSON string, a CSV cell, a page of Markdown or the middle of a record is
     read too.

@@ -13,7 +13,7 @@ from sessions.ledger.whois.clues import (
 )
 
 # A person asks about a call, or a few lines of a log; a whole file is another page's.
-MOST_RECORDS = 20
+MOST_RECORDS = 50
 
 
 class CannotRead(ValueError):
