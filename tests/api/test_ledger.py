@@ -79,7 +79,7 @@ def test_an_event_is_read_by_its_number(house, ada, used):
     line = house.events(SessionStarted)[0]
     answer = ada("GET", f"/events/{line.seq}").json()
     assert answer["session_id"] == str(used.pk)
-    assert answer["summary"].startswith("started it until")
+    assert answer["summary"].startswith("started the session until")
     assert (answer["previous"], answer["next"]) == (line.seq - 1, line.seq + 1)
     for seq in (10**6, 2**63, 10**40):
         assert ada("GET", f"/events/{seq}").status_code == 404

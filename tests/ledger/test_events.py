@@ -224,5 +224,5 @@ def test_access_says_to_whom_in_one_sentence():
         cut_off=("Deploy",),
     )
     assert changed.summary() == (
-        "opened it to start to everyone, to assume from to ben, group ops; stopped Deploy"
+        "set who may start it: everyone; who may assume from it: ben, group ops; stopped Deploy"
     )

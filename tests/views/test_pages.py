@@ -161,7 +161,7 @@ def test_a_sessions_page_says_its_last_events_in_plain_words(house):
     page = " ".join(ben.get(reverse("session", args=[leaf.pk])).content.decode().split())
     assert f"copied credentials (credential_process JSON), {line.data['access_key_id']}" in page
     assert f"issued {line.data['access_key_id']} at hop 1 for ben, valid until" in page
-    assert "started it until" in page
+    assert "started the session until" in page
     assert "this version does not know: session.teleported" in page
 
 

@@ -73,7 +73,7 @@ class CredentialRevealed(EventData):
     """
 
     tag = "credential.revealed"
-    label = "credentials taken"
+    label = "credentials delivered"
 
     access_key_id: str
     credential: str

@@ -75,10 +75,10 @@ class MemberLost(EventData):
     to: str | None = None
 
     def handed_over(self) -> str:
-        """Say who answers for which sessions now; empty if nothing was handed over."""
+        """Say who owns which sessions now; empty if nothing was handed over."""
         if not self.sessions_handed_over:
             return ""
-        return f"; {self.to} now answers for {', '.join(self.sessions_handed_over)}"
+        return f"; {self.to} now owns {', '.join(self.sessions_handed_over)}"
 
 
 @event

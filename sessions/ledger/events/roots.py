@@ -79,7 +79,7 @@ class RootAnswered(EventData):
     what: tuple[str, ...]
 
     def summary(self) -> str:
-        return f"gave for the root: {', '.join(self.what).replace('_', ' ')}"
+        return f"gave {', '.join(self.what).replace('_', ' ')} for the root"
 
 
 @event
@@ -156,7 +156,7 @@ class KeyRotationStep(_KeyRotation):
     step: str
 
     def summary(self) -> str:
-        return f"rotates the key {self.old_key_id}, done: {self.step}"
+        return f"rotated the key {self.old_key_id}, step done: {self.step}"
 
 
 @event

@@ -60,7 +60,7 @@ class SessionCreated(_SessionSaved):
 
 @event
 class SessionEdited(_SessionSaved, Changing):
-    """Record an edit. `owner`: who answers for the chain now, where that changed."""
+    """Record an edit. `owner`: who owns the chain now, where that changed."""
 
     tag = "session.edited"
     label = "session edited"
@@ -117,7 +117,7 @@ class AccessChanged(Changing):
 
     def summary(self) -> str:
         cut = f"; stopped {', '.join(self.cut_off)}" if self.cut_off else ""
-        return f"opened it to start to {self.start}, to assume from to {self.assume}{cut}"
+        return f"set who may start it: {self.start}; who may assume from it: {self.assume}{cut}"
 
 
 @event
@@ -130,7 +130,7 @@ class SessionStarted(EventData):
     credential: str
 
     def summary(self) -> str:
-        return f"{'extended' if self.again else 'started'} it until {moment(self.ends_at)}"
+        return f"{'extended' if self.again else 'started'} the session until {moment(self.ends_at)}"
 
 
 @shared
@@ -147,16 +147,16 @@ class SessionStopped(_SessionEnded):
     label = "session stopped"
 
     def summary(self) -> str:
-        return f"stopped it for {self.owner}"
+        return f"stopped the session for {self.owner}"
 
 
 @event
 class SessionEnded(_SessionEnded):
     tag = "session.ended"
-    label = "session ended by its time"
+    label = "session expired"
 
     def summary(self) -> str:
-        return f"ended it for {self.owner}: its time was over"
+        return f"ended the session for {self.owner}: its time was up"
 
 
 @event
@@ -173,7 +173,7 @@ class SessionEndedByEdit(ForPeople):
     alias: str
 
     def summary(self) -> str:
-        return f"ended it for {self.owner}: {self.by} changed {self.alias or 'the chain'}"
+        return f"ended the session for {self.owner}: {self.by} changed {self.alias or 'the chain'}"
 
 
 @event
@@ -184,7 +184,7 @@ class RotationAsked(EventData):
     credential: str
 
     def summary(self) -> str:
-        return "requested its next credential now"
+        return "requested the next credential now"
 
 
 @event

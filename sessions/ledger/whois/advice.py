@@ -12,8 +12,8 @@ def of_root_key(foreign: str) -> tuple[str, ...]:
     if foreign:
         return ("Rotate the root's key now, and look up every call with it in CloudTrail.",)
     return (
-        "This is a root's key; workers sign with it. Paste the event of the call: the key in its"
-        " answer leads to a person.",
+        "This is a root's key, which workers sign with. Paste the event of the call: the key in"
+        " its answer leads to a person.",
     )
 
 
@@ -29,15 +29,15 @@ def of_issue(
     steps = []
     if not people:
         steps.append(
-            f"Nobody needed it when it was issued. Look at the events around line {issue.seq}."
+            f"Nobody needed it when it was issued. Look at the events around event {issue.seq}."
         )
     elif len(people) > 1:
         steps.append("Compare the addresses and clients of the deliveries with those of the call.")
     elif not taken:
-        steps.append("Nobody took it away: workers signed with it, on the way to what is below.")
+        steps.append("It was delivered to nobody: workers signed with it to assume the next role.")
     known = {each.origin.address for each in taken} - {""}
     if known and _is_address(address) and address not in known:
-        steps.append(f"The call came from {address}; nobody took the key from there.")
+        steps.append(f"The call came from {address}; the key was never delivered there.")
     return tuple(steps)
 
 
@@ -54,7 +54,7 @@ def of_address(people: Sequence[str], *, more: bool) -> tuple[str, ...]:
     """Advise on an address, which is nobody's own."""
     if not people:
         return ("Nobody acted in Chainweb from there. A call to AWS may come from another.",)
-    steps = ["An address may be several people's: paste the event's key or ARN."]
+    steps = ["Several people may share an address: paste the event's key or ARN."]
     if more:
         steps.append("Only the last events from there are counted here; search all of them.")
     return tuple(steps)
@@ -65,9 +65,11 @@ def where_else(clues: Clues) -> tuple[str, ...]:
     steps = []
     key = clues.access_key_id
     if key:
-        steps.append(f"`aws sts get-access-key-info --access-key-id {key}` tells its account.")
+        steps.append(f"`aws sts get-access-key-info --access-key-id {key}` names its account.")
     if key.startswith("AKIA"):
-        steps.append("It is a long-lived key: that account's credential report of IAM tells whose.")
+        steps.append(
+            "It is a long-lived key: the IAM credential report of that account says whose."
+        )
     elif key:
         steps.append(
             "Look up the AssumeRole event whose answer has this key, and paste it; a console uses"
@@ -75,14 +77,14 @@ def where_else(clues: Clues) -> tuple[str, ...]:
         )
     if clues.session_name:
         steps.append(
-            "If Chainweb had issued it in this team, its name would be here: look in your other"
-            " teams, then at the role's trust policy for who else may assume it."
+            "Chainweb has issued nothing under this name in this team. Look in your other teams,"
+            " then in the role's trust policy for who else may assume it."
         )
     elif clues.principal_id:
         steps.append(
-            "A role's id is everybody's who assumes it: add a colon and the session name."
+            "Everybody who assumes a role has its id: add a colon and the session name."
             if clues.principal_id.startswith("AROA")
-            else "It is the id of a user or another thing of IAM; Chainweb issues role sessions."
+            else "It is the id of another IAM entity; Chainweb issues role sessions only."
         )
     return tuple(steps) or ("It names no key, role session or source identity to look for.",)
 
