@@ -50,7 +50,7 @@ def test_a_line_has_a_column_for_each_thing_one_filters_by():
     assert row["for"] == "ben, Jörg"
     assert row["access_key_id"] == "ASIAIOSFODNN7EXAMPLE"
     assert (row["address"], row["client"]) == ("192.0.2.17", "aws-cli")
-    assert json.loads(row["other"]) == {"hop": 2}
+    assert json.loads(row["other"]) == {"hop": 2, "root": MINTED["root"]}
 
 
 def test_lines_of_odd_data_are_exported_too():
