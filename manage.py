@@ -3,9 +3,28 @@
 
 import os
 import sys
+from contextlib import ExitStack
 
+from django.apps import apps
 from django.core.exceptions import ImproperlyConfigured
-from django.core.management import execute_from_command_line
+from django.core.management import BaseCommand, ManagementUtility
+
+
+class CommandLine(ManagementUtility):
+    """Tell the ledger which command each of its lines comes from."""
+
+    def execute(self) -> None:
+        with ExitStack() as stack:
+            self.stack = stack
+            super().execute()
+
+    def fetch_command(self, subcommand: str) -> BaseCommand:
+        command = super().fetch_command(subcommand)
+        if apps.models_ready:  # the ledger can be imported
+            from sessions.management.origin import asked_by_command
+
+            self.stack.enter_context(asked_by_command(subcommand))
+        return command
 
 
 def main() -> None:
@@ -16,7 +35,7 @@ def main() -> None:
     except UnicodeEncodeError:
         sys.exit("An argument is not UTF-8 text.")
     try:
-        execute_from_command_line(sys.argv)
+        CommandLine(sys.argv).execute()
     except ImproperlyConfigured as error:
         if "--traceback" in sys.argv:
             raise

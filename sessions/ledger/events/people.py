@@ -33,6 +33,21 @@ class TeamChanged(Changing):
 
 
 @event
+class SecretsResealed(EventData):
+    """Record that the operator moved sealed values, of all teams, to the newest keys."""
+
+    tag = "secrets.resealed"
+    label = "secrets resealed"
+
+    moved: int
+    unopened: int = 0
+
+    def summary(self) -> str:
+        failed = f"; {self.unopened} could not be opened" if self.unopened else ""
+        return f"moved {self.moved} sealed values of all teams to the newest keys{failed}"
+
+
+@event
 class MemberAdded(Changing):
     """Record a new member, or one who was added again in another role."""
 

@@ -7,7 +7,12 @@ from pathlib import Path
 from typing import Any
 
 from django.core.management.base import BaseCommand, CommandError
+from django.db import DatabaseError, transaction
 
+from sessions.actors import OPERATOR
+from sessions.ledger import Entry, LedgerError, append, length
+from sessions.ledger.events import as_stored
+from sessions.ledger.events.ledger import LedgerExported
 from sessions.ledger.export import export_lines
 from sessions.ledger.search import Lines
 from sessions.models import Event, Team
@@ -48,8 +53,11 @@ class Command(BaseCommand):
         events = Event.objects.filter(team_id=team_id)
         if not found and not events.exists():
             raise CommandError(f"There is no team {team}.")
+        upto = length(team_id)
         stretch = Lines(team_id, since=begin, until=end).without_terms()
-        lines = export_lines(team_id, events if stretch is None else stretch)
+        found_lines = events if stretch is None else stretch
+        lines = export_lines(team_id, found_lines.filter(seq__lte=upto))
+        self._record(team_id, upto, {"from": begin, "to": end})
         if output is None:
             for line in lines:
                 self.stdout.write(line.decode(), ending="")
@@ -60,3 +68,13 @@ class Command(BaseCommand):
                 file.writelines(lines)
         except OSError as error:
             raise CommandError(f"{output}: {error.strerror}.") from error
+
+    def _record(self, team_id: str, upto: int, stretch: dict[str, datetime | None]) -> None:
+        """Record the export before it is one, unless this is a copy that takes no line."""
+        asked = {name: as_stored(at) for name, at in stretch.items() if at}
+        told = LedgerExported(search=asked, form="jsonl", upto=upto)
+        try:
+            with transaction.atomic():
+                append(team_id, [Entry(told, OPERATOR)])
+        except (LedgerError, DatabaseError) as error:
+            self.stderr.write(f"This export is in no ledger: {error}")

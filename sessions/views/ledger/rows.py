@@ -40,6 +40,8 @@ ICONS = {
     "trail": "cloud",
     "trail.read": "search",
     "trail.deleted": "trash-2",
+    "secrets": "key-round",
+    "team": "settings",
     "member": "users",
     "group": "users",
     "invitation": "users",
