@@ -8,6 +8,8 @@ from sessions.actors import Actor, NamedActor
 from sessions.catalog.access import save_group, set_access
 from sessions.catalog.audiences import Access, Audience
 from sessions.delivery.reveal import reveal
+from sessions.ledger.events import read
+from sessions.ledger.events.accounts import FactorAdded, LoggedIn, LoggedOut, RecoveryCodesCreated
 from sessions.models import Membership, Role, SessionGrant, Token
 from sessions.people.invitations import invite
 from sessions.people.memberships import remove_member
@@ -214,6 +216,13 @@ def test_a_passkey_is_added_and_then_opens_the_door_and_confirms(house, tabs, li
     expect(page.get_by_role("link", name="Chainweb, home")).to_be_visible()
     page.goto(reverse("account_email"))
     expect(page.get_by_role("heading", name="Email address")).to_be_visible()
+    told = [read(line.kind, line.data) for line in house.events() if line.actor == "ben"]
+    assert told == [
+        FactorAdded(factor="passkey", name="Master key"),
+        RecoveryCodesCreated(),
+        LoggedOut(),
+        LoggedIn(how=("passkey",)),
+    ]
 
 
 def test_hostile_names_of_groups_invitations_and_tokens_stay_text(house, tabs):
