@@ -114,7 +114,10 @@ def _examine(installation: Installation, seen: Seen | None, marked: int) -> Fact
     calls = [call for call in installation.sts.calls() if call["action"] == "AssumeRole"]
     by_key = {call["issued_access_key_id"]: call for call in calls if call["issued_access_key_id"]}
     minted = installation.rows.execute(
-        "SELECT seq, at, data->>'credential', data->>'access_key_id', data->>'parent_access_key_id'"
+        # As sessions/db/event_json.py stores them.
+        "SELECT seq, at, coalesce(data->>'credential', data->>'C'),"
+        " coalesce(data->>'access_key_id', data->>'K'),"
+        " coalesce(data->>'parent_access_key_id', data->>'P')"
         " FROM chains_event WHERE kind = 'credential.minted' ORDER BY seq"
     ).fetchall()
     stored = {key for _, _, _, key, _ in minted}

@@ -14,6 +14,7 @@ from django.db import connection
 from django.db.models import F, QuerySet, TextField, Value
 from django.db.models.functions import Cast, Coalesce
 
+from sessions.db.event_json import unpack
 from sessions.models import Event
 
 # So many lines are in memory at once.
@@ -73,7 +74,7 @@ def stored_lines(events: QuerySet[Event]) -> Iterator[Line]:
             try:
                 content = canonical(
                     *(team_id, seq, moment if type(moment) is datetime else _time(moment)),
-                    *(kind, actor, session_id, alias, _decode(text), prev),
+                    *(kind, actor, session_id, alias, unpack(_decode(text)), prev),
                 )
             except (ValueError, TypeError, AttributeError, RecursionError):
                 content = b""

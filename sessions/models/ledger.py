@@ -8,6 +8,7 @@ from datetime import datetime
 from django.db import models
 
 from sessions.db.compact_fields import HexText, UuidText
+from sessions.db.event_json import EventJson
 from sessions.db.json_text import JsonText
 
 # What the ledger is searched by, as the indexes have it. A query finds an index only by the same
@@ -42,7 +43,7 @@ class Event(models.Model):
     actor = models.CharField(max_length=150)
     session_id = UuidText(max_length=36, blank=True)
     session_alias = models.CharField(max_length=64, blank=True)
-    data = models.JSONField(default=dict)
+    data = EventJson(default=dict)
     prev = HexText(max_length=64)
     hash = HexText(max_length=64)
 
