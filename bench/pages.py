@@ -1,6 +1,6 @@
 """Compare the web's CPU for one request in a team of 50,000 sessions with a team of ten.
 
-Every request goes through the real WSGI handler, with its middleware, log-in and templates, to two
+Every request goes through the real WSGI handler, with its middleware, login and templates, to two
 databases that differ in nothing but the rest of the team. They are asked in turn, and what a
 request has changed is taken back.
 """
@@ -108,7 +108,7 @@ def _sides(environment: Environment, many: int) -> Iterator[Side]:
 
 
 def _log_in(member: Membership) -> str:
-    """A log-in by password of this moment: the value of its cookie."""
+    """A login by password of this moment: the value of its cookie."""
     request = HttpRequest()
     request.session = import_module(settings.SESSION_ENGINE).SessionStore()
     login(request, member.user, backend=settings.AUTHENTICATION_BACKENDS[0])

@@ -343,12 +343,12 @@ ABOUT_MANY = {
     # The name by which ninja finds its own addresses; nothing is there.
     ("GET", "api/v1/"): "no page",
 }
-# Log-in and one's own account: whatever the library has there is asked for as it is.
+# Login and one's own account: whatever the library has there is asked for as it is.
 ACCOUNTS = "accounts/"
 
 
 def asks() -> tuple[Ask, ...]:
-    """Every request, those for the log-in pages as the URLconf has them."""
+    """Every request, those for the login pages as the URLconf has them."""
     accounts = (Ask(route, status=0) for route in every_route() if route.startswith(ACCOUNTS))
     return (*PAGES, *API, *accounts)
 

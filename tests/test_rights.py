@@ -37,7 +37,7 @@ MISSING = uuid.UUID("00000000-0000-4000-8000-000000000000")
 
 
 def by_role(member, admin, auditor, outside=404):
-    """Expect of a team's page a log-in for strangers, and nothing for other teams."""
+    """Expect of a team's page a login for strangers, and nothing for other teams."""
     return {
         "anonymous": "log in",
         "member": member,
@@ -277,28 +277,28 @@ SENSITIVE = {
 
 # Pages that change something without asking again, each with the reason.
 NOT_ASKED_AGAIN = {
-    "accounts/login/": "is the log-in",
-    "accounts/logout/": "ends the log-in",
+    "accounts/login/": "is the login",
+    "accounts/logout/": "ends the login",
     "accounts/inactive/": "changes nothing",
-    "accounts/signup/": "before any log-in",
+    "accounts/signup/": "before any login",
     "accounts/reauthenticate/": "is the confirmation",
-    "accounts/2fa/authenticate/": "a part of the log-in",
+    "accounts/2fa/authenticate/": "a part of the login",
     "accounts/2fa/reauthenticate/": "is the confirmation",
-    "accounts/2fa/webauthn/login/": "is the log-in",
+    "accounts/2fa/webauthn/login/": "is the login",
     "accounts/2fa/webauthn/reauthenticate/": "is the confirmation",
     "accounts/2fa/": "changes nothing",
     "accounts/password/change/": "asks for the old password",
-    "accounts/password/reset/": "before any log-in; the mailed link is the proof",
+    "accounts/password/reset/": "before any login; the mailed link is the proof",
     "accounts/password/reset/done/": "changes nothing",
     "accounts/password/reset/key/<base36:uidb36>-<str:key>/": "the mailed link is the proof",
     "accounts/password/reset/key/done/": "changes nothing",
     "accounts/email/confirm/<str:key>/": "the mailed link is the proof",
-    "accounts/sessions/": "ends log-ins, and begins none",
-    "accounts/3rdparty/signup/": "before any log-in",
+    "accounts/sessions/": "ends logins, and begins none",
+    "accounts/3rdparty/signup/": "before any login",
     "accounts/3rdparty/login/cancelled/": "changes nothing",
     "accounts/3rdparty/login/error/": "changes nothing",
-    "accounts/oidc/<slug:provider_id>/login/": "is the log-in; to connect an account asks before",
-    "accounts/oidc/<slug:provider_id>/login/callback/": "is the log-in",
+    "accounts/oidc/<slug:provider_id>/login/": "is the login; to connect an account asks before",
+    "accounts/oidc/<slug:provider_id>/login/callback/": "is the login",
     "teams/<slug:team_slug>/test/<slug:kind>/": (
         "of a chain it stores nothing but the test; a root's asks"
     ),
@@ -394,7 +394,7 @@ class World:
         disable_member(self.carl, actor=NamedActor("ada"))
         remove_member(self.dan, actor=NamedActor("ada"))
         set_person_active(self.eli.user, False, actor=NamedActor("manage.py"))
-        self.carl.user.refresh_from_db()  # their log-ins ended; these are new ones
+        self.carl.user.refresh_from_db()  # their logins ended; these are new ones
 
     @staticmethod
     def _things(house, prefix):
@@ -460,7 +460,7 @@ def seen(answer):
 
 
 def matches(expected, found):
-    # Where a redirect is expected, to one's team is as good as to any page; to the log-in is not.
+    # Where a redirect is expected, to one's team is as good as to any page; to the login is not.
     return found == expected or (expected == 302 and found == "team")
 
 
@@ -526,7 +526,7 @@ def test_sensitive_things_want_a_log_in_of_the_last_five_minutes(world, subtests
 
 
 def test_every_page_that_changes_something_says_whether_it_asks_again(world):
-    """Asked with POST by an admin whose log-in is old; what takes no POST changes nothing."""
+    """Asked with POST by an admin whose login is old; what takes no POST changes nothing."""
     old = world.browser("admin", minutes_ago=6)
     unsorted = set()
     for route in sorted(TABLE.keys() - SENSITIVE - NOT_ASKED_AGAIN.keys()):
@@ -534,7 +534,7 @@ def test_every_page_that_changes_something_says_whether_it_asks_again(world):
             if old.post(world.path(route)).status_code != 405:
                 unsorted.add(route)
     assert unsorted == set(), (
-        "say in SENSITIVE or NOT_ASKED_AGAIN whether these ask for a recent log-in"
+        "say in SENSITIVE or NOT_ASKED_AGAIN whether these ask for a recent login"
     )
     assert not SENSITIVE & NOT_ASKED_AGAIN.keys()
     assert NOT_ASKED_AGAIN.keys() <= TABLE.keys()

@@ -334,6 +334,6 @@ _CHECKS = {
     "InvalidRequestRegionException": (
         "Identity Center is in another region: check its region at the root."
     ),
-    "UnauthorizedException": "The log-in has ended: log in with Identity Center again.",
+    "UnauthorizedException": "The login has ended: log in with Identity Center again.",
     "ResourceNotFoundException": "Check the account and the role at the root.",
 }

@@ -208,7 +208,7 @@ def _some(pages: Iterable[Mapping[str, Any]]) -> Iterable[Mapping[str, Any]]:
 
 
 def _check_readable(answer: Mapping[str, Any]) -> None:
-    """Refuse a proxy's log-in page, so that the call is retried.
+    """Refuse a proxy's login page, so that the call is retried.
 
     botocore reads such a page as an empty answer.
     """

@@ -22,7 +22,7 @@ from sessions.locks.turnstile import waiting_for
 from sessions.models import AwsSession, Team, Token
 from sessions.permissions import ROLES, Action, can, memberships_of
 
-GONE = "You are no longer in this team, or your log-in or token has ended."
+GONE = "You are no longer in this team, or your login or token has ended."
 LOST = "You may not do that any more."
 
 
@@ -138,7 +138,7 @@ def actor_again(actor: Actor) -> tuple[Actor, datetime]:
     if member is None:
         raise ActorGone("", GONE)
     if actor.token is None:
-        # By a page: a new password, or a suspension, has ended the log-in meanwhile.
+        # By a page: a new password, or a suspension, has ended the login meanwhile.
         if member.user.get_session_auth_hash() != actor.user.get_session_auth_hash():
             raise ActorGone("", GONE)
         return Actor(member), member.read_at

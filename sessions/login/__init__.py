@@ -1,1 +1,1 @@
-"""Adapt allauth's and Django's log-in, with SAML as an extra."""
+"""Adapt allauth's and Django's login, with SAML as an extra."""

@@ -1,4 +1,4 @@
-"""Decide who may make an account, what a new person gets, and what a recent log-in is.
+"""Decide who may make an account, what a new person gets, and what a recent login is.
 
 Accounts are made by the operator, by an invitation, or by the identity provider's groups; never by
 whoever passes by, unless the operator says so.
@@ -57,9 +57,7 @@ from sessions.secret import Secret
 
 INVITATION_KEY = "invitation"
 ASKED_AT_KEY = "asked_at"
-CONTINUES_KEY = (
-    "continues_log_in"  # [person, when it began]: the log-in that this one only confirms
-)
+CONTINUES_KEY = "continues_log_in"  # [person, when it began]: the login that this one only confirms
 NEW_PASSWORD_BY = {
     "account_change_password": "by page",
     "account_set_password": "by page, the first",
@@ -151,7 +149,7 @@ class AccountAdapter(DefaultAccountAdapter):  # type: ignore[misc]  # allauth is
     def logout(self, request: HttpRequest) -> None:
         """Log out, and tell the ledger.
 
-        The library also does so before a log-in at the provider that only confirms who is logged
+        The library also does so before a login at the provider that only confirms who is logged
         in.
         """
         continues, user = getattr(request, "continues_log_in", None), request.user
@@ -195,7 +193,7 @@ def _name_in(credentials: Mapping[str, Any]) -> str:
 
 
 class UserSessionsAdapter(DefaultUserSessionsAdapter):  # type: ignore[misc]  # allauth is untyped
-    """Tell the ledger whose other log-ins a person has ended."""
+    """Tell the ledger whose other logins a person has ended."""
 
     def end_sessions(self, sessions: Sequence[UserSession]) -> None:
         super().end_sessions(sessions)
@@ -224,7 +222,7 @@ class SocialAccountAdapter(DefaultSocialAccountAdapter):  # type: ignore[misc]  
         return bool(groups_of(sociallogin.account) & group_map(sociallogin.account).keys())
 
     def pre_social_login(self, request: HttpRequest, sociallogin: SocialLogin) -> None:
-        # The library takes every other process that a browser may name for a log-in.
+        # The library takes every other process that a browser may name for a login.
         is_login = sociallogin.state.get("process") not in {"connect", "redirect"}
         if is_login and request.user.is_authenticated and request.user == sociallogin.user:
             began = request.session.get(BEGAN_KEY)

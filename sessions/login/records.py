@@ -1,6 +1,6 @@
-"""Write log-ins, log-outs and changes of one's own account into the ledger.
+"""Write logins, logouts and changes of one's own account into the ledger.
 
-A log-in has its line before it is one: without a line there is none. A log-out goes through even
+A login has its line before it is one: without a line there is none. A logout goes through even
 where its line cannot be written, which the log then says.
 """
 
@@ -50,7 +50,7 @@ FACTORS = {
 
 
 def record_log_in(request: HttpRequest, user: User, *, confirms: bool) -> None:
-    """Write the line of a log-in that is about to be one, after the failures before it."""
+    """Write the line of a login that is about to be one, after the failures before it."""
     records = get_authentication_records(request, user)
     how = dict.fromkeys(_way(each) for each in records)
     providers = [each["provider"] for each in records if each.get("provider")]
@@ -65,7 +65,7 @@ def record_log_in(request: HttpRequest, user: User, *, confirms: bool) -> None:
 
 
 def _way(step: dict[str, Any]) -> str:
-    """Name one step of a log-in, as the library keeps it."""
+    """Name one step of a login, as the library keeps it."""
     match step.get("method"):
         case "mfa":
             return str(FACTORS.get(step.get("type", ""), step.get("type")))
@@ -75,11 +75,11 @@ def _way(step: dict[str, Any]) -> str:
 
 
 def record_log_out(user: User, said: EventData | None = None) -> None:
-    """Write the line of a log-out that has happened."""
+    """Write the line of a logout that has happened."""
     try:
         record(user, said or LoggedOut())
     except (DatabaseError, LedgerError) as error:
-        log.error("a log-out has no line in the ledger", error=type(error).__name__)
+        log.error("a logout has no line in the ledger", error=type(error).__name__)
 
 
 # --- one transaction for a change and its line ----------------------------------------------------

@@ -1,6 +1,6 @@
 """Store Django's sessions in the database, with one rule more.
 
-A log-in ends at a fixed time after it began.
+A login ends at a fixed time after it began.
 
 Django counts from the last save, and a browser that now and then has something saved would stay
 logged in for ever.
@@ -18,7 +18,7 @@ BEGAN_KEY = "log_in_began"
 
 
 class SessionStore(db.SessionStore):
-    """Remember when somebody logged in; confirming again begins no other log-in."""
+    """Remember when somebody logged in; confirming again begins no other login."""
 
     def save(self, must_create: bool = False) -> None:
         """Save the session; with somebody logged in for the first time, also the time."""

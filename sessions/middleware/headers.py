@@ -24,7 +24,7 @@ CONTENT_SECURITY_POLICY = "; ".join(
 def response_headers(
     get_response: Callable[[HttpRequest], HttpResponse],
 ) -> Callable[[HttpRequest], HttpResponse]:
-    """Set a strict CSP and let only static files be cached, also by the browser after log-out."""
+    """Set a strict CSP and let only static files be cached, also by the browser after logout."""
 
     def middleware(request: HttpRequest) -> HttpResponse:
         response = get_response(request)

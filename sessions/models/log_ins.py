@@ -1,4 +1,4 @@
-"""Store failed log-ins until the ledger has been told of them."""
+"""Store failed logins until the ledger has been told of them."""
 
 from django.db import models
 

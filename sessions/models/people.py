@@ -30,7 +30,7 @@ class User(AbstractUser):
         error_messages={"unique": "Somebody has that user name."},
     )
     aws_name = models.CharField("name in CloudTrail", max_length=32)
-    # Part of what a browser's log-in is checked against: a higher number ends all there are, for
+    # Part of what a browser's login is checked against: a higher number ends all there are, for
     # good.
     log_ins_ended = models.PositiveIntegerField(default=0)
 
@@ -76,7 +76,7 @@ class User(AbstractUser):
         read.update({name: getattr(self, name) for name in kwargs.get("update_fields") or ()})
 
     def _get_session_auth_hash(self, secret: str | None = None) -> str:
-        """Return what Django keeps in a log-in's session and compares at each request."""
+        """Return what Django keeps in a login's session and compares at each request."""
         own: str = super()._get_session_auth_hash(secret=secret)  # type: ignore[misc]  # not in the stubs
         if not self.log_ins_ended:
             return own

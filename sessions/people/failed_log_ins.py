@@ -1,8 +1,8 @@
-"""Count failed log-ins, and tell the ledger of them without being flooded.
+"""Count failed logins, and tell the ledger of them without being flooded.
 
 A failure changes one row, whether the name is anybody's or not: the answer takes as long for both,
 and nobody who is not logged in reaches a ledger's head. Workers tell a person's teams of the first
-failure at their next tick, and of all others once an hour. A log-in that succeeds tells of those
+failure at their next tick, and of all others once an hour. A login that succeeds tells of those
 before it first.
 
 No team has a name that is nobody's, and what was typed as a name may be a password: such failures
@@ -35,7 +35,7 @@ ROWS_OF_UNKNOWN = 64
 
 
 def count_failure(what: str, *, user: User | None = None, name: str = "") -> None:
-    """Count a failed log-in under a person's name; `name` is what was typed, and is not kept."""
+    """Count a failed login under a person's name; `name` is what was typed, and is not kept."""
     key = f"{user.pk} {what}" if user else f"unknown {_bucket(name)} {what}"
     with transaction.atomic():
         row = _locked(key)
@@ -97,11 +97,11 @@ def _tell(key: str) -> None:
             until=row.last_at,
             addresses=tuple(row.addresses),
         )
-        with origin.asked_from(origin.Origin):  # whose log-in tells of it is not who failed
+        with origin.asked_from(origin.Origin):  # whose login tells of it is not who failed
             record(row.user, told, actor=WORKER)
     else:
         log.warning(
-            "log-ins failed under names of no team",
+            "logins failed under names of no team",
             what=row.what,
             times=row.times,
             addresses=row.addresses,

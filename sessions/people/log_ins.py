@@ -1,7 +1,7 @@
-"""End log-ins, tokens and an unverified address with a new password or a suspension, for good.
+"""End logins, tokens and an unverified address with a new password or a suspension, for good.
 
 An address that somebody else has asked for in the person's name is verified by a link in a mail
-that goes to them: it would outlast the log-in that they had no right to, and reset the new
+that goes to them: it would outlast the login that they had no right to, and reset the new
 password.
 """
 
@@ -27,7 +27,7 @@ SUSPENDED = "suspended"
 
 
 def end_log_ins(user: User) -> None:
-    """End every log-in that a person has anywhere; none comes back when they are let in again."""
+    """End every login that a person has anywhere; none comes back when they are let in again."""
     User.objects.filter(pk=user.pk).update(log_ins_ended=F("log_ins_ended") + 1)
     _forget_awaited_address(user)
 
@@ -64,7 +64,7 @@ def told_of_end(token: Token, owner: User, reason: str | None = None) -> TokenRe
 
 
 def _has_new_password(user: User) -> bool:
-    # What Django itself goes by; a hash that is only made stronger at a log-in is no new password.
+    # What Django itself goes by; a hash that is only made stronger at a login is no new password.
     return not user._state.adding and user._password is not None  # type: ignore[attr-defined]
 
 
@@ -89,7 +89,7 @@ def hold_teams_first(instance: User, **kwargs: Any) -> None:
 def end_what_the_old_password_opened(instance: User, **kwargs: Any) -> None:
     """Revoke a person's tokens with every new password, by page, mail or command.
 
-    Other log-ins end by themselves: Django compares a mark of the password at each request. What
+    Other logins end by themselves: Django compares a mark of the password at each request. What
     one of them is just being handed is handed out before, or not at all: both hold the ledger's
     head.
     """

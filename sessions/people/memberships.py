@@ -128,7 +128,7 @@ def change_role(
 def disable_member(member: Membership, actor: AnyActor, successor: User | None = None) -> None:
     """Suspend a member in the team.
 
-    Their tokens there and all their log-ins end, and do not come back with them.
+    Their tokens there and all their logins end, and do not come back with them.
     """
     team, fresh = _locked(member, actor)
     if fresh is None or fresh.disabled_at:
@@ -213,7 +213,7 @@ def _after_loss(
 def set_person_active(user: User, active: bool, actor: AnyActor) -> None:
     """Switch by the operator whether a person can log in at all.
 
-    Off ends what they have running in every team, their invitations, tokens and log-ins; on brings
+    Off ends what they have running in every team, their invitations, tokens and logins; on brings
     none of it back.
     """
     memberships = Membership.objects.filter(user=user).select_related("team")

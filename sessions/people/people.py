@@ -262,7 +262,7 @@ def add_member(
 
 
 def forget_ended_log_ins() -> None:
-    """Delete ended log-ins, which Django keeps until somebody deletes them."""
+    """Delete ended logins, which Django keeps until somebody deletes them."""
     ended = Session.objects.filter(expire_date__lt=database_now())
     # In parts, since SQLite has one writer at a time; to find nothing, nobody waits for it.
     while some := list(ended.values_list("pk", flat=True)[:FORGOTTEN_AT_ONCE]):

@@ -1,4 +1,4 @@
-"""Route log-in: django-allauth's pages, each named here, so that none is open by accident."""
+"""Route login: django-allauth's pages, each named here, so that none is open by accident."""
 
 from allauth.account import views as account
 from allauth.mfa.base import views as mfa

@@ -1,6 +1,6 @@
-"""Route log-in by SAML, where that extra is installed and switched on.
+"""Route login by SAML, where that extra is installed and switched on.
 
-There is no log-out by the provider: what it sends need not be signed, so anybody could log people
+There is no logout by the provider: what it sends need not be signed, so anybody could log people
 out. They are asked.
 """
 

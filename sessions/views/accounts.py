@@ -1,4 +1,4 @@
-"""Serve the log-in pages that differ from the library's own."""
+"""Serve the login pages that differ from the library's own."""
 
 from typing import Any, cast
 from urllib.parse import urlsplit
@@ -78,7 +78,7 @@ def saml_acs(request: HttpRequest, organization_slug: str) -> HttpResponse:
 
 
 def saml_finish(request: HttpRequest, organization_slug: str) -> HttpResponse:
-    """Finish a log-in by SAML; an answer that is no XML is refused like a wrong one."""
+    """Finish a login by SAML; an answer that is no XML is refused like a wrong one."""
     from allauth.socialaccount.helpers import render_authentication_error
     from allauth.socialaccount.providers.saml import views as saml
     from lxml.etree import LxmlError

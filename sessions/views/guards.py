@@ -113,7 +113,7 @@ def back_or_session(request: HttpRequest, session_id: UUID) -> HttpResponse:
     return redirect("session", session_id)
 
 
-# --- sensitive things want a recent log-in --------------------------------------------------------
+# --- sensitive things want a recent login --------------------------------------------------------
 
 
 def confirm_first(request: HttpRequest) -> HttpResponse | None:
@@ -159,7 +159,7 @@ def _way_to_confirm(request: HttpRequest, user: User, back: str) -> str:
 def recently_logged_in(
     view: Callable[Concatenate[HttpRequest, Parameters], HttpResponseBase],
 ) -> Callable[Concatenate[HttpRequest, Parameters], HttpResponseBase]:
-    """Require a recent log-in for sensitive views: root keys, rights, exports, tokens."""
+    """Require a recent login for sensitive views: root keys, rights, exports, tokens."""
 
     def confirmed(
         request: HttpRequest, /, *args: Parameters.args, **kwargs: Parameters.kwargs

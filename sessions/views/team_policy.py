@@ -36,7 +36,7 @@ def team_policy(request: HttpRequest, team_slug: str) -> HttpResponse:
     actor = member_in(request, team_slug)
     require(actor, Action.EDIT_POLICY if request.method == "POST" else Action.READ_POLICY)
     may_edit = can(actor, Action.EDIT_POLICY)
-    # Before the page is filled in: what is posted is not kept over a log-in.
+    # Before the page is filled in: what is posted is not kept over a login.
     if may_edit and (first := confirm_first(request)):
         return first
     policy = TeamPolicy.of(actor.team_id)

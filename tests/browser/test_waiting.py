@@ -63,7 +63,7 @@ def test_an_approval_and_a_choice_by_hand(house, center, tabs):
     root = portal(house, center)
     page = tabs.open(house.ada)
     page.goto(reverse("session", args=[root.pk]))
-    page.get_by_role("link", name="Log-in").click()
+    page.get_by_role("link", name="Log in", exact=True).click()
     check(page)
     page.get_by_role("button", name="Log in").click()
     expect(page.locator("#approval-title")).to_contain_text("Getting the approval page")

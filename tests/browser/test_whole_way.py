@@ -1,6 +1,6 @@
 """Do the main job in a real browser.
 
-From the log-in to a snippet in the clipboard, and back to nothing.
+From the login to a snippet in the clipboard, and back to nothing.
 """
 
 import re

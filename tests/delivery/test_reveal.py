@@ -259,7 +259,7 @@ def test_a_chain_is_cut_off_for_a_reveal_as_for_a_worker(house, role, is_open, i
     assert is_orphaned_chain(chain) == bool(orphaned_links([house.team.pk]))
 
 
-@pytest.mark.parametrize("ending", ["new password", "log-ins ended"])
+@pytest.mark.parametrize("ending", ["new password", "logins ended"])
 def test_a_log_in_that_has_ended_meanwhile_opens_nothing(house, ending):
     leaf = active(house)
     read_before = Membership.objects.select_related("user", "team").get(pk=house.ben.pk)
@@ -272,7 +272,7 @@ def test_a_log_in_that_has_ended_meanwhile_opens_nothing(house, ending):
     with pytest.raises(NotYours):
         reveal(leaf, Actor(read_before), form="posix", via="page")
     assert not house.events(CredentialRevealed)
-    # The next log-in does.
+    # The next login does.
     again = Membership.objects.select_related("user", "team").get(pk=house.ben.pk)
     assert reveal(leaf, Actor(again), form="posix", via="page")
 

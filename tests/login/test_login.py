@@ -1,6 +1,6 @@
 """Log in: limits, codes, confirmation, lost passwords.
 
-One-time codes, recovery codes, and the list of log-ins.
+One-time codes, recovery codes, and the list of logins.
 """
 
 import base64

@@ -1,4 +1,4 @@
-"""Log-ins, log-outs and changes of one's own account have their line in every team's ledger."""
+"""Logins, logouts and changes of one's own account have their line in every team's ledger."""
 
 import re
 
@@ -55,7 +55,7 @@ def actors(house):
     return {line.actor for line in house.events() if line.kind in ACCOUNT_KINDS}
 
 
-# --- log-ins --------------------------------------------------------------------------------------
+# --- logins --------------------------------------------------------------------------------------
 
 
 def test_a_log_in_says_by_what_and_from_where(house):
@@ -145,7 +145,7 @@ def test_a_log_in_tells_of_the_failures_before_it_first(house):
     log_in(Client(REMOTE_ADDR="192.0.2.17"))
     failed, done = house.events()[-2:]
     assert (failed.kind, failed.actor, done.kind) == (LogInFailed.tag, "worker", LoggedIn.tag)
-    # The counted failures came from elsewhere than the log-in that tells of them.
+    # The counted failures came from elsewhere than the login that tells of them.
     assert Origin.read(failed.data) == Origin()
 
 

@@ -1,4 +1,4 @@
-"""End a log-in twelve hours after it began.
+"""End a login twelve hours after it began.
 
 Whatever is saved, confirmed or proved again in between.
 """
@@ -22,7 +22,7 @@ HOUR = 3600
 
 
 def began(client, hours_ago):
-    """Make the browser's log-in that much older, as if nothing had happened since."""
+    """Make the browser's login that much older, as if nothing had happened since."""
     session = client.session
     session[BEGAN_KEY] -= int(hours_ago * HOUR)
     session.save()
@@ -64,7 +64,7 @@ SAVES = {
             "password2": "another horse entirely",
         },
     ),
-    "a log-in over it": lambda client: client.force_login(client.house_user),
+    "a login over it": lambda client: client.force_login(client.house_user),
 }
 
 

@@ -63,7 +63,7 @@ class Person:
         self.asked_for_password = 0
 
     def come_in(self, url="/accounts/oidc/sso/login/?process=login"):
-        """From the button on the log-in page to where Chainweb leads in the end."""
+        """From the button on the login page to where Chainweb leads in the end."""
         leaving = self.client.post(url)
         assert leaving.status_code == 200, leaving.content
         return self.follow(leaving.headers["Refresh"].partition("url=")[2])

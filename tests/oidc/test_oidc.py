@@ -115,7 +115,7 @@ def test_without_a_map_people_come_in_by_invitation_alone(house, openid, connect
     grace.client.post(reverse("join"), {"code": code.reveal()})
     grace.come_in()
     assert role_of("grace") == "auditor"
-    # Made by hand, so no log-in takes it away.
+    # Made by hand, so no login takes it away.
     grace.come_in()
     assert role_of("grace") == "auditor"
 
@@ -172,7 +172,7 @@ def test_sensitive_things_ask_the_provider_to_ask_again(house, openid, connect, 
     grace.come_in()
     asked = grace.asked_for_password
     wanted = reverse("invite", args=["platform"])
-    # The first log-in asked for no time of authentication, so it proves nothing about when.
+    # The first login asked for no time of authentication, so it proves nothing about when.
     confirm = grace.client.get(wanted)
     assert confirm.headers["Location"].startswith("/accounts/oidc/sso/login/")
     back = grace.come_in(confirm.headers["Location"])
@@ -329,4 +329,4 @@ def test_confirming_at_the_provider_does_not_prolong_the_log_in(house, openid, c
     assert grace.client.get(reverse("invite", args=["platform"])).status_code == 200
     assert grace.client.session[BEGAN_KEY] == began
     told = [read(line.kind, line.data) for line in house.events() if line.actor == "grace"]
-    assert [each.confirms for each in told] == [False, True]  # and no log-out between
+    assert [each.confirms for each in told] == [False, True]  # and no logout between

@@ -135,7 +135,7 @@ def test_who_is_shut_out_has_nothing_minted_and_is_let_in_again(house, sts):
     enable_member(house.ben, actor=NamedActor("ada"))
     assert [e.kind for e in house.events()][-1] == MemberReinstated.tag
     assert actor_of_token(secret) is None
-    house.ben.user.refresh_from_db()  # as another log-in reads it
+    house.ben.user.refresh_from_db()  # as another login reads it
     assert actor_of_token(house.token(house.ben)) is not None
 
 

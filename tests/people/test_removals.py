@@ -1,4 +1,4 @@
-"""Shut out people who left: groups, removals, suspensions and passwords end log-ins and tokens."""
+"""Shut out people who left: groups, removals, suspensions and passwords end logins and tokens."""
 
 import io
 import time
@@ -60,7 +60,7 @@ NEW = "another horse entirely"
 
 @pytest.fixture
 def gina(house):
-    """A member by groups, as a log-in at the provider makes one."""
+    """A member by groups, as a login at the provider makes one."""
     user = house.person("gina", Role.MEMBER).user
     Membership.objects.filter(user=user).delete()
     follow_groups(user, {"users"}, MAP)
@@ -340,7 +340,7 @@ def test_removals_of_before_the_upgrade_last_as_well(house, gina):
     assert found == {("gina", "", "", "ada"), ("gina", "sso", "4711", "ada")}
 
 
-# --- passwords and suspensions end tokens and log-ins ---------------------------------------------
+# --- passwords and suspensions end tokens and logins ---------------------------------------------
 
 
 def change_on_the_page(house, client):

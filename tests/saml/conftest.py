@@ -82,7 +82,7 @@ class Person:
         self.asked = 0
 
     def leaving(self, url="/accounts/saml/saml/login/?process=login"):
-        """Follow the log-in page's button to the provider, with a request."""
+        """Follow the login page's button to the provider, with a request."""
         leaving = self.client.post(url)
         assert leaving.status_code == 200, leaving.content
         return leaving.headers["Refresh"].partition("url=")[2]

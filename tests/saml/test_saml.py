@@ -131,7 +131,7 @@ def test_sensitive_things_ask_the_provider_to_ask_again(grace):
     grace.come_in()
     assert grace.asked == 1
     wanted = reverse("invite", args=["platform"])
-    # The first log-in was answered at once, but the provider was not told to ask: that proves
+    # The first login was answered at once, but the provider was not told to ask: that proves
     # nothing about when.
     confirm = grace.client.get(wanted)
     assert confirm.headers["Location"].startswith("/accounts/saml/saml/login/")

@@ -86,7 +86,7 @@ class Record:
     `issued` is the session that the call made, None where it made none. `switch_from` is the ARN
     that a console left by Switch Role. `refused_role` is the role that a refused call asked for.
     `failed`: AWS answered with an error, or a sign-in did not succeed.
-    `user_named` is the name typed where the identity has none, as at Identity Center's log-in.
+    `user_named` is the name typed where the identity has none, as at Identity Center's login.
     `read_only`: what CloudTrail says of the call, None where it does not.
     `unreadable` names the fields that hold something else than CloudTrail writes there.
     """

@@ -1,4 +1,4 @@
-"""Declare the events about a person's own account: log-ins, factors, password, address."""
+"""Declare the events about a person's own account: logins, factors, password, address."""
 
 from datetime import datetime
 
@@ -7,9 +7,9 @@ from sessions.ledger.events import EventData, ForPeople, event
 
 @event
 class LoggedIn(EventData):
-    """Record a log-in, before it is one. `how`: by what, in order; `provider`: whose word it was.
+    """Record a login, before it is one. `how`: by what, in order; `provider`: whose word it was.
 
-    `confirms`: somebody logged in proved again who they are, which begins no other log-in.
+    `confirms`: somebody logged in proved again who they are, which begins no other login.
     """
 
     tag = "login.done"
@@ -27,14 +27,14 @@ class LoggedIn(EventData):
 
 @event
 class LogInFailed(ForPeople):
-    """Record failed log-ins under a person's name, counted for up to an hour.
+    """Record failed logins under a person's name, counted for up to an hour.
 
     `what` failed; `since` is the first of them and `until` the last. `addresses` are some of those
     they came from. Never what was typed.
     """
 
     tag = "login.failed"
-    label = "log-in failed"
+    label = "login failed"
 
     what: str
     times: int
@@ -43,7 +43,7 @@ class LogInFailed(ForPeople):
     addresses: tuple[str, ...] = ()
 
     def summary(self) -> str:
-        failed = "a failed log-in" if self.times == 1 else f"{self.times} failed log-ins"
+        failed = "a failed login" if self.times == 1 else f"{self.times} failed logins"
         source = f" from {', '.join(self.addresses)}" if self.addresses else ""
         return f"counted {failed}{self.for_people()} ({self.what}){source}"
 
@@ -60,12 +60,12 @@ class LoggedOut(EventData):
 @event
 class OtherLogInsEnded(EventData):
     tag = "login.others_ended"
-    label = "other log-ins ended"
+    label = "other logins ended"
 
     number: int
 
     def summary(self) -> str:
-        return f"ended {self.number} other log-in{'' if self.number == 1 else 's'} of theirs"
+        return f"ended {self.number} other login{'' if self.number == 1 else 's'} of theirs"
 
 
 @event

@@ -43,7 +43,7 @@ class SAMLProvider(library.SAMLProvider):  # type: ignore[misc]  # allauth is un
         return HttpResponseRedirect(target)
 
     def sociallogin_from_response(self, request: HttpRequest, response: Any) -> Any:
-        """Build the log-in of a signed answer.
+        """Build the login of a signed answer.
 
         Raises `PermissionDenied` for an assertion that does not answer the request it is handed in
         for.

@@ -24,7 +24,7 @@ class Command(BaseCommand):
         what.add_argument(
             "--disable",
             action="store_true",
-            help="end log-ins and tokens, and stop renewals",
+            help="end logins and tokens, and stop renewals",
         )
         what.add_argument("--enable", action="store_true", help="undo --disable")
         what.add_argument(

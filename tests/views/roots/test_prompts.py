@@ -86,14 +86,14 @@ def test_until_when_a_code_serves_is_shown_before_it_ends(house, root, leaves):
     ben = house.browser()
     pages = [reverse("session", args=[session.pk]) for session in (root, leaves[0])]
     assert not any(
-        re.search("ext log-in( required</dt>| <time)", text(ben.get(page))) for page in pages
+        re.search("ext login( required</dt>| <time)", text(ben.get(page))) for page in pages
     )
     ben.post(reverse("give_code", args=[root.pk]), {"code": CODE})
     house.work()
     ends_at = Credential.objects.get(root=root, level=0).expires_at.isoformat(timespec="seconds")
-    assert re.search(rf'next log-in <time datetime="{re.escape(ends_at)}"', text(ben.get(pages[1])))
+    assert re.search(rf'next login <time datetime="{re.escape(ends_at)}"', text(ben.get(pages[1])))
     assert re.search(
-        rf'Next log-in required</dt><dd><time datetime="{re.escape(ends_at)}"',
+        rf'Next login required</dt><dd><time datetime="{re.escape(ends_at)}"',
         text(ben.get(pages[0])),
     )
 

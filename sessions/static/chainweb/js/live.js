@@ -34,7 +34,7 @@ function tell(text) {
 document.body.addEventListener("htmx:beforeSwap", (event) => {
   const { xhr, requestConfig } = event.detail;
   const asked = new URL(requestConfig.path, location.href).pathname;
-  // Sent elsewhere: the log-in page is no part of this one.
+  // Sent elsewhere: the login page is no part of this one.
   if (xhr.responseURL && new URL(xhr.responseURL).pathname !== asked) {
     event.detail.shouldSwap = false;
     location.reload();
