@@ -3,6 +3,7 @@
 import os
 import shutil
 import tempfile
+from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
@@ -13,12 +14,21 @@ from tests.harness.installation import Installation
 from tests.harness.processes import CHECKOUT, clean_environ, manage
 
 
+@contextmanager
+def short_folder():
+    """Make a folder whose path is short enough for sockets."""
+    folder = Path(tempfile.mkdtemp(prefix="cwp-", dir="/tmp"))
+    try:
+        yield folder
+    finally:
+        shutil.rmtree(folder)
+
+
 @pytest.fixture
 def data():
     """A folder of short path for one installation."""
-    folder = Path(tempfile.mkdtemp(prefix="cwp-", dir="/tmp"))
-    yield folder
-    shutil.rmtree(folder)
+    with short_folder() as folder:
+        yield folder
 
 
 @pytest.fixture(scope="session")
@@ -39,11 +49,14 @@ def first_installation(data):
     one.end()
 
 
-@pytest.fixture
-def installation(first_installation, keys_and_tables):
-    """`./run`, not yet started, with the simulated AWS, keys and tables."""
-    shutil.copytree(keys_and_tables, first_installation.folder)
-    return first_installation
+@pytest.fixture(scope="module")
+def lasting_installation(keys_and_tables):
+    """`./run` with the simulated AWS, keys and tables, for all tests of a module."""
+    with short_folder() as folder:
+        one = Installation(folder, command=[str(CHECKOUT / "run")])
+        shutil.copytree(keys_and_tables, one.folder)
+        yield one
+        one.end()
 
 
 @pytest.fixture(scope="module")
