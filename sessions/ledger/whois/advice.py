@@ -1,7 +1,7 @@
 """Say what to look up next, for each kind of answer."""
 
 import ipaddress
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 
 from sessions.ledger.whois.clues import Clues
 from sessions.ledger.whois.lines import Delivery, Issue
@@ -60,33 +60,48 @@ def of_address(people: Sequence[str], *, more: bool) -> tuple[str, ...]:
     return tuple(steps)
 
 
-def where_else(clues: Clues) -> tuple[str, ...]:
-    """Say where to look for what Chainweb has not issued in this team."""
-    steps = []
+def where_else(clues: Clues, doubts: Sequence[str]) -> tuple[str, ...]:
+    """Say where to look for what Chainweb has not issued in this team.
+
+    With doubts it has issued the key, and to another session than the record's.
+    """
+    return tuple(_of_session(clues) if doubts else [*_of_key(clues), *_of_session(clues)]) or (
+        "It names no key, role session or source identity to look for.",
+    )
+
+
+def _of_key(clues: Clues) -> Iterator[str]:
     key = clues.access_key_id
-    if key:
-        steps.append(f"`aws sts get-access-key-info --access-key-id {key}` names its account.")
+    if not key:
+        return
+    yield f"“aws sts get-access-key-info --access-key-id {key}” names its account."
     if key.startswith("AKIA"):
-        steps.append(
-            "It is a long-lived key: the IAM credential report of that account says whose."
-        )
-    elif key:
-        steps.append(
+        yield "It is a long-lived key: the IAM credential report of that account says whose."
+    else:
+        yield (
             "Look up the AssumeRole event whose answer has this key, and paste it; a console uses"
             " keys of its own, so paste the whole event where it came from one."
         )
-    if clues.session_name:
-        steps.append(
-            "Chainweb has issued nothing under this name in this team. Look in your other teams,"
-            " then in the role's trust policy for who else may assume it."
+
+
+def _of_session(clues: Clues) -> Iterator[str]:
+    name = clues.session_name
+    if name and clues.began_at is not None:
+        began = f"{clues.began_at:%Y-%m-%d %H:%M:%S} UTC"
+        yield (
+            f"Nothing was issued as {name} when the session began, {began}: it was begun without"
+            " this team. Look up the AssumeRole event of that second."
+        )
+    if name:
+        yield (
+            "Look in your other teams, then in the role's trust policy for who else may assume it."
         )
     elif clues.principal_id:
-        steps.append(
+        yield (
             "Everybody who assumes a role has its id: add a colon and the session name."
             if clues.principal_id.startswith("AROA")
             else "It is the id of another IAM entity; Chainweb issues role sessions only."
         )
-    return tuple(steps) or ("It names no key, role session or source identity to look for.",)
 
 
 def _is_address(text: str) -> bool:

@@ -252,7 +252,7 @@ def _of_issues(
         doubts=doubts,
         next_steps=advice.of_several(clues, certain=certain)
         if people
-        else advice.where_else(clues),
+        else advice.where_else(clues, doubts),
     )
 
 

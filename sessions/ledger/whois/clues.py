@@ -30,6 +30,7 @@ _OTHERS = {
 _ROLE_SESSION = re.compile(
     r"arn:([a-z0-9-]+):sts::([0-9]*):assumed-role/(?:[^\s]*/)?([^/\s]+)/([^/\s]+)", re.ASCII
 )
+_WORD = re.compile(r"[A-Za-z0-9_+=,.@:/-]*[A-Za-z0-9_+=@/-]", re.ASCII)
 _PRINCIPAL = re.compile(r"(AROA[A-Z0-9]{8,124}):([^\s:/]+)", re.ASCII)
 
 
@@ -58,10 +59,15 @@ class Clues:
 
 
 def clues_of(text: str) -> Clues | None:
-    """Read one value; None where there is nothing to look for. A record is `clues_of_record`'s."""
-    text = _searchable(text.strip().strip("\"'"))
+    """Read one value; None where there is nothing to look for. A record is `clues_of_record`'s.
+
+    Of a sentence with one key, ARN or principal id in it, that one.
+    """
+    text = _searchable(" ".join(text.split()).strip("\"'"))
     if not text:
         return None
+    if len(words := {each for each in _WORD.findall(text) if _is_exact(each)}) == 1:
+        text = words.pop()
     if role_session := _ROLE_SESSION.fullmatch(text):
         _, account, role_name, session_name = role_session.groups()
         return Clues(
@@ -79,6 +85,10 @@ def clues_of(text: str) -> Clues | None:
     if address := _address(text):
         return Clues(what="address", address=address)
     return Clues(what="name", session_name=text, source_identity=text)
+
+
+def _is_exact(word: str) -> bool:
+    return any(each.fullmatch(word) for each in (_ROLE_SESSION, _PRINCIPAL, _KEY_ID))
 
 
 def clues_of_record(record: Record) -> Clues:
@@ -140,4 +150,5 @@ def is_public(text: str) -> bool:
     clues = clues_of(text) if not looks_like_a_record(text) else None
     if clues is None:
         return False
-    return clues.what != "name" or len(text) < SHORTEST_SECRET
+    # A sentence may have anything beside what it asks about.
+    return " " not in text and (clues.what != "name" or len(text) < SHORTEST_SECRET)

@@ -48,6 +48,22 @@ ARN = "arn:aws:sts::444455556666:assumed-role/IncidentResponder/ada"
                 session_name="ada",
             ),
         ),
+        (
+            "who was ASIAIOSFODNN7EXAMPLE at 14:02?",
+            Clues(what="access key id", access_key_id="ASIAIOSFODNN7EXAMPLE"),
+        ),
+        (
+            '"accessKeyId": "ASIAIOSFODNN7EXAMPLE",\n',
+            Clues(what="access key id", access_key_id="ASIAIOSFODNN7EXAMPLE"),
+        ),
+        (
+            "ASIAIOSFODNN7EXAMPLE ASIAI44QH8DHBEXAMPLE",
+            Clues(
+                what="name",
+                session_name="ASIAIOSFODNN7EXAMPLE ASIAI44QH8DHBEXAMPLE",
+                source_identity="ASIAIOSFODNN7EXAMPLE ASIAI44QH8DHBEXAMPLE",
+            ),
+        ),
         ("192.0.2.17", Clues(what="address", address="192.0.2.17")),
         ("2001:DB8:0::1", Clues(what="address", address="2001:db8::1")),
         ("ada", Clues(what="name", session_name="ada", source_identity="ada")),
