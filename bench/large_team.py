@@ -20,6 +20,8 @@ from sessions.catalog.sessions import Draft, save_session
 from sessions.chains.requests import root_row
 from sessions.credentials.payloads import seal_credentials
 from sessions.db.clock import database_now
+from sessions.ledger.drift.imports import take_file
+from sessions.ledger.drift.reading import read_file
 from sessions.ledger.events.credentials import CredentialMinted, CredentialRevealed
 from sessions.models import (
     CHAINED,
@@ -34,6 +36,8 @@ from sessions.models import (
     Role,
     SessionGrant,
     Token,
+    TrailImport,
+    TrailRecord,
 )
 from sessions.people.invitations import invite
 from sessions.people.memberships import remove_member
@@ -154,6 +158,7 @@ def build(slug: str = "large") -> LargeTeam:
         "team_slug": slug,
         "session_id": session.pk,
         "group_id": group.pk,
+        **_imported(admin),
         "invitation_id": invite(Actor(admin), Role.MEMBER)[0].pk,
         "person_id": leaver.user_id,
         "token_id": _token_of(leaver).pk,
@@ -185,6 +190,19 @@ def build(slug: str = "large") -> LargeTeam:
         tokens,
         samples,
     )
+
+
+def _imported(admin: Membership) -> dict[str, Any]:
+    """Import one record of CloudTrail; return its number and its import's."""
+    record = {"eventName": "GetObject", "userIdentity": {"type": "Root"}, "eventID": "bench"}
+    taken = take_file(Actor(admin), "bench", [json.dumps(record).encode()])
+    held = TrailImport.objects.hold(taken.pk)
+    assert held is not None
+    read_file(held)
+    return {
+        "import_id": taken.pk,
+        "record_id": TrailRecord.objects.get(trail_import=taken).pk,
+    }
 
 
 def _token_of(member: Membership) -> Token:

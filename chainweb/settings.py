@@ -130,6 +130,8 @@ MIDDLEWARE = [
     "sessions.middleware.too_often.TooOftenMiddleware",
 ]
 
+# Files are taken at one page alone.
+FILE_UPLOAD_HANDLERS = ["sessions.middleware.uploads.LogFiles"]
 ROOT_URLCONF = "chainweb.urls"
 WSGI_APPLICATION = "chainweb.wsgi.application"
 

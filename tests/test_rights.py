@@ -19,13 +19,16 @@ from sessions.api import api
 from sessions.catalog.access import save_group
 from sessions.catalog.probes import start_probe
 from sessions.catalog.sessions import Draft
+from sessions.engine import trail
 from sessions.engine.root_probes import run_root_probe
 from sessions.exceptions import Refused
-from sessions.models import AwsSession, Probe, Role, Token
+from sessions.ledger.drift.imports import take_file
+from sessions.models import AwsSession, Probe, Role, Token, TrailRecord
 from sessions.monitoring import request_limits
 from sessions.people.invitations import invite
 from sessions.people.memberships import disable_member, remove_member, set_person_active
 from sessions.people.tokens import create_token
+from tests.aws.cloudtrail.samples import event
 from tests.house import TeamFixture
 
 pytestmark = pytest.mark.django_db
@@ -86,6 +89,21 @@ PAGES = {
     "teams/<slug:team_slug>/external-id/": ("POST", {}, OPERATORS),
     "teams/<slug:team_slug>/audit/names/": ("GET", None, SEEN_BY_ADMIN_AND_AUDITOR),
     "teams/<slug:team_slug>/audit/whois/": ("GET", None, SEEN_BY_ADMIN_AND_AUDITOR),
+    "teams/<slug:team_slug>/audit/drift/": ("GET", None, SEEN_BY_ADMIN_AND_AUDITOR),
+    "teams/<slug:team_slug>/audit/drift/imports/": ("GET", None, SEEN_BY_ADMIN_AND_AUDITOR),
+    # With no file: back to the page.
+    "teams/<slug:team_slug>/audit/drift/upload/": ("POST", {}, by_role(403, 302, 302)),
+    "teams/<slug:team_slug>/audit/drift/imports/<uuid:import_id>/delete/": (
+        "POST",
+        {},
+        by_role(403, 302, 302),
+    ),
+    "teams/<slug:team_slug>/audit/drift/records/<int:record_id>/": (
+        "GET",
+        None,
+        SEEN_BY_ADMIN_AND_AUDITOR,
+    ),
+    "sessions/<uuid:session_id>/calls/": ("GET", None, SEEN_BY_ADMIN_AND_AUDITOR),
     "teams/<slug:team_slug>/policy/": ("GET", None, SEEN_BY_ADMIN_AND_AUDITOR),
     "teams/<slug:team_slug>/policy/progress/": ("GET", None, SEEN_BY_ADMIN_AND_AUDITOR),
     "teams/<slug:team_slug>/policy/preview/": ("POST", {}, SEEN_BY_ADMIN_AND_AUDITOR),
@@ -176,6 +194,17 @@ API = {
     "events/export": {"GET": by_token(200, 200, 200, outside=200)},
     "keys": {"GET": by_token(403, 200, 200, outside=200)},
     "names": {"GET": by_token(403, 200, 200, outside=200)},
+    "drift/imports": {
+        "GET": by_token(403, 200, 200, outside=200),
+        "POST": by_token(403, 422, 422, outside=422),
+    },
+    "drift/imports/<uuid:import_id>": {
+        "GET": by_token(403, 200, 200),
+        "DELETE": by_token(403, 204, 204),
+    },
+    "drift/records": {"GET": by_token(403, 200, 200, outside=200)},
+    "drift/records/<int:record_id>": {"GET": by_token(403, 200, 200)},
+    "sessions/<uuid:session_id>/calls": {"GET": by_token(403, 200, 200)},
     "whois": {
         "GET": by_token(403, 422, 422, outside=422),
         "POST": by_token(403, 422, 422, outside=422),
@@ -256,6 +285,7 @@ SENSITIVE = {
     "sessions/<uuid:session_id>/access/",
     "sessions/<uuid:session_id>/choose/",
     "teams/<slug:team_slug>/audit/export/",
+    "teams/<slug:team_slug>/audit/drift/imports/<uuid:import_id>/delete/",
     *(
         route
         for route in PAGES
@@ -305,6 +335,7 @@ NOT_ASKED_AGAIN = {
     "teams/<slug:team_slug>/preview/": "changes nothing",
     "teams/<slug:team_slug>/policy/preview/": "changes nothing",
     "teams/<slug:team_slug>/audit/whois/": "changes nothing",
+    "teams/<slug:team_slug>/audit/drift/upload/": "adds records, each import is in the ledger",
     "teams/<slug:team_slug>/external-id/": "changes nothing",
     "sessions/<uuid:session_id>/edit/": (
         "a chain of one's own is everyday work; a root's, and taking over, ask"
@@ -362,6 +393,16 @@ def test_every_method_of_the_api_is_in_the_table():
     assert set(every_api_operation()) == listed - {("openapi.json", "GET")}
 
 
+def _imported(house):
+    """Import one record; return its number and that of its import."""
+    taken = take_file(Actor(house.ada), "log", [json.dumps(event()).encode()])
+    trail.work_off(60)
+    return {
+        "import_id": taken.pk,
+        "record_id": TrailRecord.objects.get(trail_import=taken).pk,
+    }
+
+
 class World:
     """A team with everybody in it, and another; things to ask for in both."""
 
@@ -403,6 +444,7 @@ class World:
         return {
             "team_slug": house.team.slug,
             "seq": 1,
+            **_imported(house),
             "session_id": session.pk,
             "invitation_id": invite(Actor(house.ada), Role.MEMBER)[0].pk,
             "group_id": save_group(Actor(house.ada), "Group", [house.bea]).pk,
@@ -577,7 +619,10 @@ def test_deleting_a_root_wants_a_recent_log_in_a_chain_does_not(world):
     assert old.get(world.path("sessions/<uuid:session_id>/delete/")).status_code == 200
 
 
-IDS = ("session_id", "invitation_id", "group_id", "person_id", "token_id", "probe_id")
+IDS = (
+    *("import_id", "record_id", "session_id", "invitation_id"),
+    *("group_id", "person_id", "token_id", "probe_id"),
+)
 
 
 def test_foreign_and_missing_ids_give_byte_equal_answers(world, subtests):
@@ -585,7 +630,7 @@ def test_foreign_and_missing_ids_give_byte_equal_answers(world, subtests):
     for route in sorted(route for route in PAGES if "_id>" in route):
         method, data, _ = TABLE[route]
         [name] = [name for name in IDS if f":{name}>" in route]
-        missing = 10**9 if name == "person_id" else MISSING
+        missing = 10**9 if name in {"person_id", "record_id"} else MISSING
         with asked_alone(subtests, route):
             paths = [world.path(route, **{name: which}) for which in (world.foreign[name], missing)]
             expected = (
@@ -620,9 +665,11 @@ def test_foreign_and_missing_ids_give_byte_equal_answers_to_a_token(world, subte
     for route in sorted(route for route in API if "_id>" in route):
         for method in API[route]:
             with asked_alone(subtests, method, route):
+                [name] = [name for name in IDS if f":{name}>" in route]
+                missing = 10**9 if name == "record_id" else MISSING
                 paths = [
-                    world.path(f"api/v1/{route}", session_id=which)
-                    for which in (world.foreign["session_id"], MISSING)
+                    world.path(f"api/v1/{route}", **{name: which})
+                    for which in (world.foreign[name], missing)
                 ]
                 compare([call(path, method, secret, {}) for path in paths], 404)
 

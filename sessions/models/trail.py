@@ -142,6 +142,7 @@ class TrailRecord(models.Model):
         ]
         indexes = [
             models.Index(fields=["team", "-at", "-id"], name="trail_at"),
+            models.Index(fields=["trail_import", "-at", "-id"], name="trail_of_import"),
             models.Index(fields=["team", "kind", "-at", "-id"], name="trail_kind"),
             models.Index(
                 fields=["team", "-at", "-id"],

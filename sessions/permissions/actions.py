@@ -20,6 +20,7 @@ class Action(Enum):
     SHARE = auto()  # say whom a session is open to
     HOLD_TOKENS = auto()
     READ_LEDGER = auto()
+    IMPORT_TRAIL = auto()  # records of CloudTrail, to be compared with the ledger; and delete them
     READ_POLICY = auto()
     EDIT_POLICY = auto()
     SEE_PEOPLE = auto()
@@ -42,6 +43,7 @@ ROLES: dict[Action, set[Role]] = {
     Action.SHARE: OPERATORS,
     Action.HOLD_TOKENS: OPERATORS,
     Action.READ_LEDGER: {Role.ADMIN, Role.AUDITOR},
+    Action.IMPORT_TRAIL: {Role.ADMIN, Role.AUDITOR},
     Action.READ_POLICY: {Role.ADMIN, Role.AUDITOR},
     Action.EDIT_POLICY: {Role.ADMIN},
     Action.SEE_PEOPLE: {Role.ADMIN, Role.AUDITOR},
@@ -61,5 +63,6 @@ SCOPES: dict[Action, Scope] = {
     Action.DELETE: Scope.MANAGE,
     Action.SHARE: Scope.MANAGE,
     Action.EDIT_POLICY: Scope.MANAGE,
+    Action.IMPORT_TRAIL: Scope.MANAGE,
 }
 READING = {Action.VIEW, Action.READ_LEDGER, Action.READ_POLICY}

@@ -4,7 +4,7 @@ from django.urls import path
 
 from sessions.api import api
 from sessions.views import team_policy
-from sessions.views.ledger import events, export, names, whois
+from sessions.views.ledger import drift, events, export, names, whois
 from sessions.views.operations import components, health, metrics
 from sessions.views.people import access, join, people, tokens
 from sessions.views.roots import key_rotation, prompts
@@ -134,6 +134,20 @@ urlpatterns = [
         name="revoke_token",
     ),
     path("teams/<slug:team_slug>/audit/names/", names.names_page, name="names"),
+    path("teams/<slug:team_slug>/audit/drift/", drift.drift, name="drift"),
+    path("teams/<slug:team_slug>/audit/drift/imports/", drift.drift_imports, name="drift_imports"),
+    path("teams/<slug:team_slug>/audit/drift/upload/", drift.upload_trail, name="upload_trail"),
+    path(
+        "teams/<slug:team_slug>/audit/drift/imports/<uuid:import_id>/delete/",
+        drift.delete_trail,
+        name="delete_trail",
+    ),
+    path(
+        "teams/<slug:team_slug>/audit/drift/records/<int:record_id>/",
+        drift.trail_record,
+        name="trail_record",
+    ),
+    path("sessions/<uuid:session_id>/calls/", drift.session_calls, name="session_calls"),
     path("teams/<slug:team_slug>/audit/whois/", whois.whois_page, name="whois"),
     path("join/", join.join, name="join"),
     path("join/accept/", join.accept, name="accept_invitation"),

@@ -295,6 +295,9 @@ def test_queries_and_headers(house, ada, query, header, value):
         ("PATCH", f"/sessions/{house.root.pk}"),
         ("GET", "/whois"),
         ("GET", "/names"),
+        ("GET", "/drift/imports"),
+        ("GET", "/drift/records"),
+        ("GET", f"/sessions/{house.root.pk}/calls"),
         ("GET", "/events"),
         ("GET", "/keys"),
     ):
@@ -326,6 +329,8 @@ def test_every_operation_with_a_body_is_fuzzed_here():
         ("post", "/api/v1/sessions/stop"),
         ("post", "/api/v1/sessions/{session_id}/answer"),
         ("post", "/api/v1/whois"),
+        # A file, not JSON: tests/aws/cloudtrail/test_fuzz.py.
+        ("post", "/api/v1/drift/imports"),
     }
     assert json.dumps(document)
     assert Client().get("/api/v1/openapi.json").status_code == 200

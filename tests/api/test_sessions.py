@@ -364,6 +364,11 @@ def test_the_openapi_document_names_every_path(house):
         "/api/v1/events/export",
         "/api/v1/keys",
         "/api/v1/names",
+        "/api/v1/drift/imports",
+        "/api/v1/drift/imports/{import_id}",
+        "/api/v1/drift/records",
+        "/api/v1/drift/records/{record_id}",
+        "/api/v1/sessions/{session_id}/calls",
         "/api/v1/whois",
     }
 

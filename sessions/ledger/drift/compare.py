@@ -62,7 +62,7 @@ class Comparison:
         """Decide by a key that Chainweb knows; False: no key does."""
         made = known.get(_made_key(row))
         if made is not None and _fits_call(row, made.issue):
-            _set_issued(row, made)
+            _set_issued(row, made, "made")
             return True
         used = known.get(row.access_key_id)
         if row.access_key_id in root_keys or (used is not None and not used.issue.hop):
@@ -73,7 +73,7 @@ class Comparison:
         if doubts:
             row.detail["doubts"] = list(doubts)
             return False
-        _set_issued(row, used, by_key=True)
+        _set_issued(row, used, "key")
         return True
 
     def _by_root_key(self, row: TrailRecord, used: Known | None) -> bool:
@@ -85,7 +85,7 @@ class Comparison:
             row.event_name == "AssumeRole" and row.failed
         )
         if of_workers:
-            row.kind, row.detail["by_worker"] = Kind.ISSUED, True
+            row.kind, row.detail["matched"] = Kind.ISSUED, "worker"
             row.line = used.issue.seq if used else None
         elif row.detail["alone"] != Kind.NO_CALL:
             row.kind, row.detail["root_key"] = Kind.AROUND, True
@@ -109,7 +109,7 @@ class Comparison:
             for row, key in zip(some, keys, strict=True):
                 if key in known:
                     row.detail.pop("doubts", None)
-                    _set_issued(row, known[key])
+                    _set_issued(row, known[key], "second")
 
     def judge_name(self, row: TrailRecord) -> None:
         """Set what the policy says of the names in a row; services and programs have their own."""
@@ -171,7 +171,7 @@ def _reset(row: TrailRecord) -> None:
     row.detail = {
         name: value
         for name, value in row.detail.items()
-        if name not in {"doubts", "by_worker", "root_key", "through"}
+        if name not in {"doubts", "matched", "root_key", "through"}
     }
 
 
@@ -192,9 +192,9 @@ def _fits_call(row: TrailRecord, issue: Issue) -> bool:
     return bool(issue.hop) and agrees and row.at != NO_TIME and issue.lived_at(row.at)
 
 
-def _set_issued(row: TrailRecord, known: Known, *, by_key: bool = False) -> None:
-    row.kind = Kind.ISSUED
-    row.line, row.issued_for, row.by_key = known.issue.seq, known.session_id, by_key
+def _set_issued(row: TrailRecord, known: Known, matched: str) -> None:
+    row.kind, row.detail["matched"] = Kind.ISSUED, matched
+    row.line, row.issued_for, row.by_key = known.issue.seq, known.session_id, matched == "key"
     row.people = list(known.people[:MOST_PEOPLE])
 
 
