@@ -6,7 +6,6 @@ from datetime import datetime
 
 import structlog
 from django.conf import settings
-from django.db import transaction
 
 from sessions import ledger
 from sessions.activations.moves import follow_for
@@ -77,7 +76,7 @@ def reveal(session: AwsSession, actor: Actor, *, form: str, via: str) -> AwsCred
 
 
 def _reveal(session: AwsSession, actor: Actor, form: str, via: str) -> AwsCredentials:
-    with transaction.atomic(durable=True):
+    with ledger.committed():
         head = ledger.hold(session.team_id)
         try:
             actor, now = actor_again(actor)

@@ -7,6 +7,7 @@ from sessions.ledger.chain import (
     Subject,
     append,
     canonical,
+    committed,
     hold,
     length,
 )
@@ -19,6 +20,7 @@ __all__ = [
     "Subject",
     "append",
     "canonical",
+    "committed",
     "hold",
     "length",
     "teams_with_a_ledger",

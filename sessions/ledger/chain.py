@@ -5,7 +5,8 @@ Each line's hash is SHA-256 over its canonical form, in which the previous line'
 """
 
 import hashlib
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import NoReturn
 from uuid import UUID
@@ -88,6 +89,23 @@ def hold(team_id: object) -> LedgerHead | None:
         return lock_first(LedgerHead.objects.filter(pk=str(team_id)))
 
 
+@contextmanager
+def committed() -> Iterator[None]:
+    """Run a transaction of its own, behind which something leaves that its line tells of.
+
+    Raises `LedgerError` if the commit is refused, as by a trigger or constraint that comes last.
+    """
+    is_done = False
+    try:
+        with transaction.atomic(durable=True):
+            yield
+            is_done = True
+    except _REFUSED as error:
+        if not is_done:
+            raise
+        raise LedgerError("A line was not committed.") from error
+
+
 def append(team: object, entries: Sequence[Entry]) -> list[Event]:
     """Append events to a team's ledger in the caller's transaction.
 
@@ -124,7 +142,7 @@ def append(team: object, entries: Sequence[Entry]) -> list[Event]:
         events.append(event)
     try:
         written = Event.objects.bulk_create(events)
-    except _REFUSED as error:
+    except (*_REFUSED, TypeError) as error:  # Django's, where no row comes back
         _doom(head.team_id, f"the database refused a line: {type(error).__name__}", error)
     # A rule or trigger that swallows a line gives it no number.
     if any(event.pk is None for event in written):

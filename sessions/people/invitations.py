@@ -33,7 +33,7 @@ def digest_of(code: Secret) -> str:
     return hashlib.sha256(code.reveal().encode()).hexdigest()
 
 
-@transaction.atomic(durable=True)
+@ledger.committed()
 def invite(
     actor: Actor, role: Role, note: str = "", days: int = INVITATION_DAYS
 ) -> tuple[Invitation, Secret]:

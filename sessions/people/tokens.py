@@ -21,7 +21,7 @@ TOKEN_DAYS = 90
 LONGEST_TOKEN_DAYS = 3650
 
 
-@transaction.atomic(durable=True)
+@ledger.committed()
 def create_token(
     member: Membership,
     name: str,

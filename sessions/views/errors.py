@@ -24,8 +24,8 @@ BUSY = (
     "Another change is in progress. Nothing was changed and no "
     "credentials were given out. Try again in a few seconds."
 )
-# PostgreSQL's: the role may not do that to the table.
-NO_PRIVILEGE = "42501"
+# PostgreSQL's: the role may not do that to the table, a trigger has refused it.
+REFUSALS = frozenset({"42501", "P0001"})
 AWAY_SECONDS = 5
 BUSY_SECONDS = 2
 
@@ -39,7 +39,7 @@ def is_the_databases(error: BaseException | None) -> bool:
         return True
     return any(
         isinstance(each, OperationalError | InterfaceError | InternalError | LedgerError)
-        or getattr(each, "sqlstate", "") == NO_PRIVILEGE
+        or getattr(each, "sqlstate", "") in REFUSALS
         for each in with_causes(error)
     )
 
