@@ -425,11 +425,6 @@ CELERY_BEAT_SCHEDULE = {
         "schedule": TICK_SECONDS,
         "options": {"expires": 3 * TICK_SECONDS},
     },
-    "checkpoints": {
-        "task": "sessions.tasks.sign_checkpoints",
-        "schedule": CHECKPOINT_SECONDS,
-        "options": {"expires": CHECKPOINT_SECONDS},
-    },
     "names": {
         "task": "sessions.tasks.count_names",
         "schedule": NAMES_SECONDS,

@@ -7,6 +7,7 @@ from typing import Any
 import redis
 import structlog
 from celery import shared_task
+from django.conf import settings
 from kombu.exceptions import OperationalError
 
 from sessions.activations import ending, moves
@@ -19,7 +20,7 @@ from sessions.ledger import names, periods, signing
 from sessions.ledger.drift import follow
 from sessions.ledger.siem import lookup, stream
 from sessions.locks.busy_teams import skip_if_busy
-from sessions.monitoring.heartbeats import stamp
+from sessions.monitoring.heartbeats import CHECKPOINTS, keep_places, seconds_since, stamp
 from sessions.monitoring.redis import client
 from sessions.people import failed_log_ins, people
 from sessions.roots import approvals, codes
@@ -39,6 +40,8 @@ LOOK_SECONDS = 0.2
 MUCH_AT_ONCE = 50
 # A wake-up that is under way speaks for all that come within this time.
 WAKE_MILLISECONDS = 1000
+# What a place outside did not take of the checkpoints is sent again after this long.
+RESEND_SECONDS = 30.0
 # After the broker did not answer, pages do not ask it again for this long.
 BROKER_REST_SECONDS = 5.0
 
@@ -122,6 +125,8 @@ def _sweep(*, by_message: bool) -> None:
         wake_for_trail()
     look_at_approvals()
     rotate_keys()
+    if _are_checkpoints_due() and not (by_message and _publish(sign_checkpoints)):
+        sign_checkpoints()
     # Last: a SIEM that does not answer delays nothing before it.
     if stream.is_due() and not (by_message and _publish(send_to_siem)):
         send_to_siem()
@@ -174,8 +179,23 @@ def sign_checkpoints() -> None:
 
     Before the month ends the next one's partition is made.
     """
+    _forget_wake(sign_checkpoints.name)
     periods.make_next()
-    signing.sign_and_send()
+    if settings.CHAINWEB_CHECKPOINT_KEY:
+        keep_places(CHECKPOINTS, signing.sign_and_send())
+        stamp(CHECKPOINTS)
+
+
+def _are_checkpoints_due() -> bool:
+    """Tell whether it is time to sign, or to send again what a place outside did not take."""
+    if not settings.CHAINWEB_CHECKPOINT_KEY:
+        return False
+    age = seconds_since(CHECKPOINTS, database_now())
+    return (
+        age is None
+        or age >= settings.CHECKPOINT_SECONDS
+        or (age >= RESEND_SECONDS and signing.has_unsent())
+    )
 
 
 @shared_task

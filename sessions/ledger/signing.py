@@ -28,11 +28,15 @@ log = structlog.get_logger(__name__)
 AT_ONCE = 500
 
 
-def sign_and_send() -> None:
-    """Sign where each team's ledger ends, if it has moved, and send what has not been sent."""
-    if settings.CHAINWEB_CHECKPOINT_KEY:
-        sign_moved_heads()
-        send_unsent()
+def sign_and_send() -> dict[str, bool]:
+    """Sign where each team's ledger ends, if it has moved, and send what has not been sent.
+
+    Returns for each place outside whether it has all.
+    """
+    if not settings.CHAINWEB_CHECKPOINT_KEY:
+        return {}
+    sign_moved_heads()
+    return send_unsent()
 
 
 def sign_moved_heads() -> list[Fault]:
@@ -102,21 +106,40 @@ def _newest(team_id: str) -> Checkpoint | None:
     return Checkpoint.objects.filter(team_id=team_id).order_by("-pk").first()
 
 
-def send_unsent() -> None:
+def send_unsent() -> dict[str, bool]:
     """Send each checkpoint that a place outside does not have yet; what fails waits for the next.
 
-    Failures are logged without the address, which may hold a token.
+    Failures are logged without the address, which may hold a token. Returns what `sign_and_send`
+    does.
     """
+    sent = {}
     if path := settings.CHAINWEB_CHECKPOINT_FILE:
-        _send("filed_at", lambda lines: outlets.append_to_file(Path(path), lines))
+        sent["file"] = _send("filed_at", lambda lines: outlets.append_to_file(Path(path), lines))
     if address := settings.CHAINWEB_CHECKPOINT_WEBHOOK:
-        _send("posted_at", lambda lines: outlets.post_lines(address, lines))
+        sent["webhook"] = _send("posted_at", lambda lines: outlets.post_lines(address, lines))
+    return sent
 
 
-def _send(column: str, send: Callable[[list[str]], None]) -> None:
-    """Send what has no time in that column: tombstones, and then checkpoints."""
-    if _send_all(Tombstone.objects.all(), column, send):
-        _send_all(Checkpoint.objects.all(), column, send)
+def has_unsent() -> bool:
+    """Tell whether a place outside does not have all tombstones and checkpoints yet."""
+    return any(
+        rows.filter(**{column: None}).exists()
+        for column, place in _PLACES.items()
+        if getattr(settings, place)
+        for rows in (Checkpoint.objects.all(), Tombstone.objects.all())
+    )
+
+
+_PLACES = {
+    "filed_at": "CHAINWEB_CHECKPOINT_FILE",
+    "posted_at": "CHAINWEB_CHECKPOINT_WEBHOOK",
+}
+
+
+def _send(column: str, send: Callable[[list[str]], None]) -> bool:
+    """Send what has no time in that column, tombstones first; tell whether all went."""
+    buried = _send_all(Tombstone.objects.all(), column, send)
+    return buried and _send_all(Checkpoint.objects.all(), column, send)
 
 
 def _send_all(

@@ -1,13 +1,18 @@
 """Checkpoints are made where a head has moved, and sent until they have arrived."""
 
+import re
+from datetime import timedelta
+
 import pytest
 from structlog.testing import capture_logs
 
 from chainweb.celery import sign_checkpoints_at_last
 from sessions import tasks
+from sessions.db.clock import database_now
 from sessions.ledger import outlets, signing
 from sessions.ledger.checkpoints import parse
-from sessions.models import Checkpoint, Event
+from sessions.models import Checkpoint, Event, Heartbeat
+from sessions.monitoring.heartbeats import CHECKPOINTS
 from tests.ledger.attacks import TEAM, write
 
 pytestmark = pytest.mark.django_db
@@ -80,9 +85,50 @@ def test_a_worker_ends_whatever_fails(copy, monkeypatch):
     assert [each["error"] for each in logs] == ["RuntimeError"]
 
 
-def test_the_clock_asks_for_checkpoints_every_five_minutes(settings):
-    scheduled = settings.CELERY_BEAT_SCHEDULE["checkpoints"]
-    assert (scheduled["task"], scheduled["schedule"]) == (tasks.sign_checkpoints.name, 300)
+def age(seconds):
+    """Let the last look at checkpoints be so long ago."""
+    at = database_now() - timedelta(seconds=seconds)
+    Heartbeat.objects.filter(name=CHECKPOINTS).update(at=at)
+
+
+def test_each_look_for_work_signs_once_it_is_time_also_without_beat(copy):
+    write(3)
+    tasks.sweep_now()
+    assert [parse(text).seq for text in texts(copy)] == [3]
+    write(1)
+    age(290)
+    tasks.sweep_now()
+    assert len(texts(copy)) == 1
+    age(301)
+    tasks.sweep_now()
+    assert [parse(text).seq for text in texts(copy)] == [3, 4]
+
+
+def test_what_a_place_did_not_take_is_sent_again_soon(copy, settings, client):
+    settings.CHAINWEB_CHECKPOINT_FILE = str(copy.parent / "missing" / "file")
+    write(1)
+    tasks.sweep_now()
+    assert not Heartbeat.objects.filter(name="checkpoints file").exists()
+    settings.CHAINWEB_CHECKPOINT_FILE = str(copy)
+    tasks.sweep_now()
+    assert not copy.exists()
+    age(31)
+    assert client.get("/readyz").json()["checkpoint_age_seconds"] > 30
+    tasks.sweep_now()
+    assert len(texts(copy)) == 1
+    told = client.get("/metrics").content.decode()
+    assert re.search(r'heartbeat_age_seconds{part="checkpoints file"} 0\.', told)
+    settings.CHAINWEB_CHECKPOINT_FILE = ""
+    age(301)
+    tasks.sweep_now()
+    assert not Heartbeat.objects.filter(name="checkpoints file").exists()
+
+
+def test_without_a_key_nobody_looks(copy, settings):
+    settings.CHAINWEB_CHECKPOINT_KEY = ""
+    write(1)
+    tasks.sweep_now()
+    assert not Heartbeat.objects.filter(name__startswith=CHECKPOINTS).exists()
 
 
 def test_what_was_not_sent_is_sent_with_the_next(copy, settings, monkeypatch):

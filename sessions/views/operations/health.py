@@ -5,7 +5,7 @@ from django.http import HttpRequest, HttpResponse, JsonResponse
 from django.views.decorators.http import require_safe
 
 from sessions.db.clock import database_now
-from sessions.monitoring.heartbeats import PARTS, alive
+from sessions.monitoring.heartbeats import CHECKPOINTS, PARTS, alive, seconds_since
 
 
 def _database_answers() -> bool:
@@ -28,14 +28,18 @@ def healthz(request: HttpRequest) -> HttpResponse:
 def readyz(request: HttpRequest) -> HttpResponse:
     """Answer 200 if all that a rotation needs works, else 503 with what is missing.
 
-    Reads of credentials never depend on it.
+    Reads of credentials never depend on it. How old the last look at checkpoints is stands beside.
     """
+    checkpoints = None
     parts = {"database": _database_answers(), **dict.fromkeys(PARTS, False)}
     if parts["database"]:
         try:
-            parts |= alive(database_now())
+            now = database_now()
+            parts |= alive(now)
+            checkpoints = seconds_since(CHECKPOINTS, now)
         except DatabaseError:
             parts["database"] = False
     ready = all(parts.values())
     missing = [name for name, is_alive in parts.items() if not is_alive]
-    return JsonResponse({"ready": ready, "missing": missing, **parts}, status=200 if ready else 503)
+    said = {"ready": ready, "missing": missing, **parts, "checkpoint_age_seconds": checkpoints}
+    return JsonResponse(said, status=200 if ready else 503)
