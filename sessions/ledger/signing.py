@@ -52,7 +52,7 @@ def sign_moved_heads() -> list[Fault]:
     for head in LedgerHead.objects.filter(~Exists(as_signed), seq__gt=0).order_by("pk"):
         if fault := _sign(head):
             log.error(
-                "a ledger does not hold; no checkpoint is signed. Run manage.py verify_ledger",
+                "a ledger fails verification; no checkpoint is signed. Run manage.py verify_ledger",
                 team=fault.team_id,
                 line=fault.seq,
                 reason=fault.reason,
