@@ -46,5 +46,15 @@ def test_an_address_that_asks_for_nothing_is_a_bad_request(house, asked):
     assert house.browser(house.ada).get(PAGE, asked).status_code == 400
 
 
+def test_what_is_not_counted_yet_is_no_nothing(house):
+    [leaf] = house.chain(1)
+    house.start(leaf, house.ben)
+    house.work()
+    page = house.browser(house.ada).get(PAGE).content.decode()
+    assert "counted once a minute" in page
+    assert "Nothing was issued" not in page
+
+
 def test_an_empty_ledger_says_when_names_appear(house):
+    count_all()
     assert "first credentials" in house.browser(house.ada).get(PAGE).content.decode()
