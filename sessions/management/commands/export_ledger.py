@@ -10,6 +10,7 @@ from django.core.management.base import BaseCommand, CommandError
 from django.db import DatabaseError, transaction
 
 from sessions.actors import OPERATOR
+from sessions.checks import KEYS
 from sessions.ledger import Entry, LedgerError, append, length
 from sessions.ledger.events import as_stored
 from sessions.ledger.events.ledger import LedgerExported
@@ -32,6 +33,7 @@ class Command(BaseCommand):
         "Writes a team's events, with the checkpoints that confirm them, as verifiable JSON lines"
         " to standard output or to a file."
     )
+    requires_system_checks = [KEYS]
 
     def add_arguments(self, parser: ArgumentParser) -> None:
         parser.add_argument("--team", required=True, metavar="SLUG", help="or a deleted team's id")

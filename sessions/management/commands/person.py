@@ -7,6 +7,7 @@ from allauth.mfa.models import Authenticator
 from django.core.management.base import BaseCommand, CommandError
 
 from sessions.actors import OPERATOR
+from sessions.checks import KEYS
 from sessions.management.busy import told_if_busy
 from sessions.models import User
 from sessions.people.memberships import remove_second_factors, set_person_active
@@ -17,6 +18,7 @@ class Command(BaseCommand):
         "Disables or enables a person everywhere, or removes their "
         "second factors. Without an option it shows their state."
     )
+    requires_system_checks = [KEYS]
 
     def add_arguments(self, parser: ArgumentParser) -> None:
         parser.add_argument("username")

@@ -7,6 +7,7 @@ from django.db import transaction
 
 from sessions import ledger
 from sessions.actors import OPERATOR
+from sessions.checks import KEYS
 from sessions.ledger import Entry
 from sessions.ledger.events.people import SecretsResealed
 from sessions.maintenance.reseal import reseal_all
@@ -19,6 +20,7 @@ class Command(BaseCommand):
         "Seals everything again under the newest keys. Run it with CHAINWEB_ROOT_KEYS set, beside a"
         " running installation."
     )
+    requires_system_checks = [KEYS]
 
     def handle(self, *args: Any, **options: Any) -> None:
         try:

@@ -15,6 +15,7 @@ from django.db import transaction
 from chainweb.local import embedded
 from chainweb.settings import DATA_FOLDER, IS_EMBEDDED
 from sessions.actors import OPERATOR
+from sessions.checks import KEYS
 from sessions.exceptions import Refused
 from sessions.management.busy import told_if_busy
 from sessions.models import Role, Team, User
@@ -28,6 +29,7 @@ class Command(BaseCommand):
         "CHAINWEB_PASSWORD, or is asked for. Run it again to add an "
         "admin."
     )
+    requires_system_checks = [KEYS]
 
     def add_arguments(self, parser: ArgumentParser) -> None:
         parser.add_argument(

@@ -13,6 +13,7 @@ from django.conf import settings
 from django.core.management.base import BaseCommand
 from django.db import DatabaseError, close_old_connections, connection
 
+from sessions.checks import KEYS
 from sessions.db.limits import bound_locks
 from sessions.tasks import sweep_now
 
@@ -24,6 +25,7 @@ class Command(BaseCommand):
         "Rotates what is due without a broker, until standard input ends. Workers start this by"
         " themselves."
     )
+    requires_system_checks = [KEYS]
 
     def handle(self, *args: Any, **options: Any) -> None:
         bound_locks()

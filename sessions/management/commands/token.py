@@ -9,6 +9,7 @@ from django.core.management.base import BaseCommand, CommandError
 from django.db.models import Q
 
 from sessions.actors import OPERATOR, Actor
+from sessions.checks import KEYS
 from sessions.exceptions import Refused
 from sessions.management.busy import told_if_busy
 from sessions.models import AwsSession, Membership, Scope
@@ -20,6 +21,7 @@ DEFAULT_SCOPES = (Scope.READ, Scope.CREDENTIALS)
 
 class Command(BaseCommand):
     help = "Creates a bearer token for a member. It is printed once; only its hash is kept."
+    requires_system_checks = [KEYS]
 
     def add_arguments(self, parser: ArgumentParser) -> None:
         parser.add_argument("user")
