@@ -18,6 +18,7 @@ from allauth.mfa.models import Authenticator
 from allauth.socialaccount.models import SocialAccount
 from celery import current_app
 from django.conf import settings as django_settings
+from django.core.files.uploadedfile import SimpleUploadedFile
 from django.core.management import call_command
 from django.db import transaction
 from django.test import Client
@@ -86,6 +87,9 @@ WRITES = {
     f"POST {PERSON}readmit/": ["member.readmitted"],
     f"POST {PERSON}remove/": ["member.removed", "token.revoked"],
     f"GET {TEAM}audit/ (a search)": ["ledger.searched"],
+    f"GET {TEAM}audit/drift/records/<int:record_id>/": ["trail.read"],
+    f"POST {TEAM}audit/drift/imports/<uuid:import_id>/delete/": ["trail.deleted"],
+    f"GET {SESSION}calls/": ["trail.read"],
     f"POST {TEAM}audit/export/ (one person's events)": ["ledger.exported"],
     f"POST {TEAM}tokens/": ["token.created"],
     f"POST {TEAM}tokens/<uuid:token_id>/revoke/": ["token.revoked"],
@@ -102,6 +106,10 @@ WRITES = {
     "GET /api/v1/keys": ["ledger.searched"],
     "GET /api/v1/whois": ["ledger.asked"],
     "POST /api/v1/whois": ["ledger.asked"],
+    "GET /api/v1/drift/records": ["trail.read"],
+    "GET /api/v1/drift/records/<int:record_id>": ["trail.read"],
+    "DELETE /api/v1/drift/imports/<uuid:import_id>": ["trail.deleted"],
+    f"GET {API}/calls": ["trail.read"],
     "PATCH /api/v1/policy": ["policy.changed"],
     f"PUT {API}/access": ["session.access"],
     f"POST {API}/access/ways/close": ["session.access"],
@@ -121,6 +129,8 @@ NOTHING_CHANGED = {
     f"POST {SESSION}dismiss/ by member": "hides a notice from the one who was told",
     f"POST {API}/dismiss by member": "hides a notice from the one who was told",
     f"DELETE {API} (unconfirmed)": "refused",
+    f"POST {TEAM}audit/drift/upload/": "has no file; with one, by a test below",
+    "POST /api/v1/drift/imports": "has no file; with one, by a test below",
 }
 # Pages that take a POST and are not among the bench's requests.
 BY_A_TEST = {
@@ -244,6 +254,21 @@ def test_a_choice_is_an_edit(sts):
     )
     check(lines, ["session.edited"])
     assert lines[0].data["before"]["settings"]["role_name"] == "Deploy"
+
+
+@pytest.mark.parametrize(
+    ("path", "field"),
+    [("/teams/large/audit/drift/upload/", "files"), ("/api/v1/drift/imports", "file")],
+)
+def test_an_upload_writes_its_event(sts, path, field):
+    team = large_team.build()
+    bearer = {"Authorization": f"Bearer {team.tokens['admin'].reveal()}"}
+    browser = Client() if "api" in path else browser_of(team.admin)
+    file = SimpleUploadedFile("trail.json", json.dumps({"Records": [RECORD]}).encode())
+    headers = bearer if "api" in path else {}
+    lines, answer = told_by(lambda: browser.post(path, {field: file}, headers=headers))
+    assert answer.status_code < 400
+    check(lines, ["trail.started"])
 
 
 def test_a_code_that_is_shown_changes_nothing(sts):
