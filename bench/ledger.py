@@ -1,4 +1,4 @@
-"""Measure how long verifying a large ledger takes: of the database, and of its export."""
+"""Measure a large ledger: verifying it and its export, and what auditors ask of it."""
 
 import os
 import re
@@ -9,24 +9,17 @@ import time
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from uuid import uuid4
 
-from django.db import connection, transaction
-
+from bench import whois
 from bench.environment import Environment, Unmeasurable
+from bench.ledger_lines import fill
 from bench.report import Figure
-from sessions import ledger
-from sessions.actors import OPERATOR, WORKER
-from sessions.ledger import Entry
-from sessions.ledger.events.credentials import CredentialMinted
-from sessions.ledger.events.people import TeamCreated
 from sessions.ledger.export import export_lines
 from sessions.models import Event
 from tests.harness.processes import CHECKOUT
 
 EVENTS = 1_000_000
 GOAL_SECONDS, GOAL_MEGABYTES = 30.0, 200.0
-AT_ONCE = 10_000
 
 
 @dataclass(frozen=True)
@@ -41,22 +34,23 @@ class Run:
 def measure(environment: Environment, scale: float) -> Iterator[Figure]:
     count = max(int(EVENTS * scale), 100)
     environment.fresh()
-    team = _fill(count)
+    large = fill(count)
     environment.quiesce()
-    of_database = _verify(f"{count} lines hold")
+    of_database = _verify(f"{large.lines} lines hold")
     with tempfile.TemporaryDirectory() as folder:
         export = Path(folder) / "export.jsonl"
         begun = time.monotonic()
         with export.open("wb") as file:
-            file.writelines(export_lines(team, Event.objects.all()))
+            file.writelines(export_lines(large.team, Event.objects.all()))
         written = time.monotonic() - begun
-        of_export = _verify(f"{count} lines hold", "--export", str(export))
-    more = {"events": count}
+        of_export = _verify(f"{large.lines} lines hold", "--export", str(export))
+    more = {"events": large.lines}
     yield _seconds("verify_ledger_seconds", of_database, more)
     yield _megabytes("verify_ledger_megabytes", of_database)
     yield _seconds("verify_export_seconds", of_export, more)
     yield _megabytes("verify_export_megabytes", of_export)
     yield Figure("export_ledger_seconds", [written], "s", note="to a file", more=more)
+    yield from whois.measure(large)
 
 
 def _seconds(key: str, run: Run, more: dict[str, int]) -> Figure:
@@ -66,39 +60,6 @@ def _seconds(key: str, run: Run, more: dict[str, int]) -> Figure:
 
 def _megabytes(key: str, run: Run) -> Figure:
     return Figure(key, [run.megabytes], "MB", most=GOAL_MEGABYTES)
-
-
-def _fill(count: int) -> str:
-    """Write a team's ledger of so many lines, most of them issued credentials, through append."""
-    team = str(uuid4())
-    with transaction.atomic():
-        ledger.append(team, [Entry(TeamCreated(slug="large", name="Large"), OPERATOR)])
-    subject = ledger.Subject(uuid4(), "Deploy to production")
-    for first in range(1, count, AT_ONCE):
-        with transaction.atomic():
-            lines = range(first, min(first + AT_ONCE, count))
-            ledger.append(team, [Entry(_minted(number), WORKER, subject) for number in lines])
-    with connection.cursor() as cursor:
-        cursor.execute("ANALYZE chains_event")
-    return team
-
-
-def _minted(number: int) -> CredentialMinted:
-    role = f"arn:aws:iam::{444455556666 + number % 50}:role/Deploy"
-    return CredentialMinted.read(
-        {
-            "for": ["ada", "ben"],
-            "credential": str(uuid4()),
-            "hop": 1 + number % 2,
-            "role_arn": role,
-            "role_session_name": f"ada-{number % 300}",
-            "access_key_id": f"ASIA{number:016d}",
-            "parent_access_key_id": f"ASIA{number // 2:016d}",
-            "arn": f"{role.replace('iam', 'sts').replace(':role', ':assumed-role')}/ada",
-            "sts_region": "eu-central-1",
-            "expires_at": "2026-11-27T20:44:03+00:00",
-        }
-    )
 
 
 def _verify(expected: str, *options: str) -> Run:

@@ -37,6 +37,7 @@ class LargeLedger:
     hub: CredentialMinted
     at: datetime
     person: str
+    last_person: str
     address: str
     root: str
 
@@ -61,6 +62,7 @@ def fill(count: int) -> LargeLedger:
         hub=issued[0][1],
         at=at,
         person=issued[4][1].people[0],
+        last_person=_person(rounds - 1),
         address=_origin(middle).address,
         root=issued[4][1].root,
     )
@@ -82,6 +84,11 @@ def _write(team: str, number: int, at: datetime) -> None:
         ledger.append(head, [Entry(said, WORKER, session) for session, said in issued])
         with asked_from(lambda: origin):
             ledger.append(head, [Entry(_taken(said), taker, session) for session, said in taken])
+
+
+def issued_by(number: int, count: int) -> list[tuple[ledger.Subject, CredentialMinted]]:
+    """Return so many of what one more round would issue."""
+    return list(_issued(1_000_000 + number, database_now()))[:count]
 
 
 def _issued(number: int, at: datetime) -> Iterator[tuple[ledger.Subject, CredentialMinted]]:

@@ -17,7 +17,7 @@ KEYS = {
     *("start_one_by_one_seconds", "catch_up_ratio", "cpu_per_hour_seconds", "lag_seconds"),
     *("start_p95_ms", "growth_ratio", "page_growth_ratio"),
     *("verify_ledger_seconds", "verify_ledger_megabytes", "export_ledger_seconds"),
-    *("verify_export_seconds", "verify_export_megabytes"),
+    *("verify_export_seconds", "verify_export_megabytes", "whois_ms", "ledger_reverse_ms"),
 }
 
 
@@ -44,7 +44,11 @@ def measured(tmp_path_factory):
 def test_every_figure_is_measured_and_has_its_spread(measured):
     found, table = measured
     expected = KEYS | (
-        {"claim_due_ms", "claim_nothing_due_ms", "lock_seconds", "lock_rotation_seconds"}
+        {
+            *("claim_due_ms", "claim_nothing_due_ms", "lock_seconds", "lock_rotation_seconds"),
+            *("append_ms", "append_without_terms_ms"),
+            *("append_100_ms", "append_100_without_terms_ms"),
+        }
         if "DATABASE_URL" in os.environ
         else set()
     )
