@@ -1,6 +1,9 @@
 """Describe the API as it is: no field without a type, one body for each kind, every 200."""
 
+import json
+
 import pytest
+from django.test import Client
 
 from sessions.activations.status import Status
 from sessions.api import api
@@ -25,6 +28,11 @@ def operations(document):
     for path, methods in document["paths"].items():
         for method, operation in methods.items():
             yield f"{method} {path}", operation
+
+
+def test_the_document_is_made_once_for_all_who_ask(document):
+    assert api.get_openapi_schema() is document
+    assert Client().get("/api/v1/openapi.json").json() == json.loads(json.dumps(document))
 
 
 def test_every_good_answer_says_what_it_holds(document):
