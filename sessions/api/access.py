@@ -23,7 +23,7 @@ Name = Annotated[str, StringConstraints(max_length=150, pattern=r"^[^\x00]*$")]
 
 
 class AudienceModel(BaseModel):
-    """Name everyone in the team, or only these people (user names) and groups (names)."""
+    """Name everyone in the team, or only these people (usernames) and groups (names)."""
 
     model_config = ConfigDict(extra="forbid")
 

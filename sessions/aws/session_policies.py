@@ -110,7 +110,7 @@ def validate_policy_arns(arns: Iterable[str], role: RoleArn | None = None) -> tu
             }
         ):
             raise InvalidName(
-                f"{arn} is not of the role's account {role.account}; AWS takes only policies from"
+                f"{arn} is not of the role's account {role.account}; AWS accepts only policies from"
                 " there and its own."
             )
     return checked

@@ -41,7 +41,7 @@ WHAT = {
 
 @dataclass(frozen=True)
 class IdentityEdit:
-    """Hold an edit of an identity: a user name, the part it changed (of `WHAT`), an alias."""
+    """Hold an edit of an identity: a username, the part it changed (of `WHAT`), an alias."""
 
     by: str
     what: str

@@ -139,7 +139,7 @@ def preview(chain: Sequence[AwsSession], member: Membership, policy: TeamPolicy)
 class Unnamed:
     """Hold a session that has one CloudTrail name for everybody.
 
-    `has_source_identity`: the source identity still says who it was. `shows`: the user name of a
+    `has_source_identity`: the source identity still says who it was. `shows`: the username of a
     member whose own name in CloudTrail it equals. No new session or handle may cause that, but a
     person who joins another team can.
     """

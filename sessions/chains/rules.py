@@ -52,7 +52,7 @@ def check_name(
     if name:
         raise Refused(
             "role_session_name",
-            f"With this somebody would go by “{name}”, which is another person's own name in"
+            f"Somebody would appear as “{name}”, which is another person's own name in"
             " CloudTrail: use {username}.",
         )
 
@@ -112,8 +112,8 @@ def check_size(session: AwsSession, policy: TeamPolicy) -> None:
         networks = " with the networks it is bound to" if is_bound else ""
         raise Refused(
             "policy",
-            f"The session policies of “{session.alias}”{networks} have {size} characters; AWS takes"
-            f" {LONGEST_POLICY}.",
+            f"The session policies of “{session.alias}”{networks} have {size} characters; AWS"
+            f" accepts {LONGEST_POLICY}.",
         )
 
 

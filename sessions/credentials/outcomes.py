@@ -159,7 +159,7 @@ def as_proved(error: AwsError, row: Credential, signed: Signed) -> AwsError:
         error.code,
         row.level,
         error.message,
-        "What this hop is assumed from was issued again, to no avail: check that its account has"
+        "Issuing the assumer's credentials again did not help: check that its account has"
         " enabled the region where STS is called, and that nothing on the way changes requests.",
     )
 

@@ -89,7 +89,7 @@ class AwsNameForm(VersionedForm):
 
 
 class PeopleField(forms.ModelMultipleChoiceField):  # type: ignore[type-arg]  # not generic at run time
-    """List the members of a team, each by user name and role."""
+    """List the members of a team, each by username and role."""
 
     def clean(self, value: Any) -> Any:
         # A number that no column holds is an error of the database's and not of the field's.
@@ -106,7 +106,7 @@ class PeopleField(forms.ModelMultipleChoiceField):  # type: ignore[type-arg]  # 
 
 
 def people_of(team: Team) -> QuerySet[Membership]:
-    """Select everybody in a team, by user name."""
+    """Select everybody in a team, by username."""
     everybody = Membership.objects.filter(team=team)
     return everybody.select_related("user").order_by("user__username")
 

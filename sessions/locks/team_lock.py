@@ -23,7 +23,7 @@ from sessions.models import AwsSession, Team, Token
 from sessions.permissions import ROLES, Action, can, memberships_of
 
 GONE = "You are no longer in this team, or your login or token has ended."
-LOST = "You may not do that any more."
+LOST = "You are no longer allowed to do that."
 
 
 def lock_team(team_id: UUID | None) -> Team:

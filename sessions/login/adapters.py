@@ -67,9 +67,11 @@ OIDC = "sso"  # the id of the one OpenID provider, as in its callback's address
 
 
 def not_reserved(username: str) -> None:
-    """Refuse the names of the ledger's own actors as user names."""
+    """Refuse the names of the ledger's own actors as usernames."""
     if username.lower() in RESERVED_USERNAMES:
-        raise ValidationError("That name is the ledger's own. Choose another.", code="reserved")
+        raise ValidationError(
+            "That name is reserved for the audit log. Choose another.", code="reserved"
+        )
 
 
 username_validators = [ASCIIUsernameValidator(), not_reserved]

@@ -14,15 +14,15 @@ _SAID: dict[int, tuple[str, str]] = {
     401: ("unauthenticated", "Send a valid token as “Authorization: Bearer <token>”."),
     403: ("forbidden", "This request is refused."),
     404: ("not_found", "Not found."),
-    405: ("method_not_allowed", "This address does not take that method."),
+    405: ("method_not_allowed", "This address does not accept that method."),
     408: ("timeout", "The request took too long to arrive."),
     413: ("too_large", "The request's body is too large."),
     415: ("unsupported", "Send the body as JSON."),
-    429: ("too_many", "Too many requests: ask again later."),
-    503: ("unavailable", "This is temporarily unavailable: ask again in a moment."),
+    429: ("too_many", "Too many requests. Try again later."),
+    503: ("unavailable", "Temporarily unavailable. Try again in a moment."),
 }
 _CALLERS_FAULT = ("bad_request", "The request is refused.")
-_OUR_FAULT = ("error", "Something broke here; it is in the log.")
+_OUR_FAULT = ("error", "Server error; see the log.")
 # What belongs to the body that is replaced.
 _OF_THE_BODY = frozenset({"content-type", "content-length", "content-encoding", "content-language"})
 
@@ -60,7 +60,7 @@ def api_errors(
             return api_error(
                 403,
                 "https_required",
-                "The API takes https alone. A token that was sent over http: revoke it.",
+                "The API needs https. Revoke a token that was sent over http.",
             )
         response = get_response(request)
         return (
@@ -93,7 +93,7 @@ def _reshaped(response: HttpResponse) -> HttpResponse:
     status = response.status_code
     code, message = _SAID.get(status, _CALLERS_FAULT if status < 500 else _OUR_FAULT)
     if status == 405 and (allowed := response.headers.get("Allow")):
-        message = f"This address takes {allowed} alone."
+        message = f"This address accepts only {allowed}."
     new = api_error(status, code, message)
     for name, value in response.headers.items():
         if name.lower() not in _OF_THE_BODY:

@@ -11,7 +11,7 @@ from sessions.middleware.api_errors import api_error, is_for_the_api
 from sessions.middleware.origin import client_address
 from sessions.monitoring.request_limits import TooOften
 
-MESSAGE = "That was too often. Ask again in {seconds} s."
+MESSAGE = "Too many requests. Try again in {seconds} s."
 
 
 def network_of(request: HttpRequest) -> str:

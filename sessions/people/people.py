@@ -43,7 +43,7 @@ def _proposals(wanted: str) -> Iterator[str]:
 
 
 def propose_aws_name(username: str, email: str = "") -> str:
-    """Make a legal handle of the user name, or of what stands before the @ of the email address."""
+    """Make a legal handle of the username, or of what stands before the @ of the email address."""
     return aws_name_from((username or email).partition("@")[0] or username)
 
 
@@ -95,7 +95,7 @@ def rename_in_cloudtrail(
     if name.lower() != member.user.aws_name.lower() and ShownNames().include(name, member.user_id):
         raise Refused(
             "aws_name",
-            f"Some session's role session name comes out as “{name}” for others, or would with it:"
+            f"In some session “{name}” is the role session name of others, or would be:"
             " choose another.",
         )
     with transaction.atomic(durable=True):
@@ -179,14 +179,14 @@ def enable_ambient(team: Team, actor: AnyActor) -> None:
 def register_person(user: User) -> User:
     """Save a new person, with a name in CloudTrail that nobody has or has had.
 
-    Raises `Refused` for a user name that is reserved, malformed, or another person's in whatever
+    Raises `Refused` for a username that is reserved, malformed, or another person's in whatever
     case.
     """
     _checked(User, "username", user.username)
     if user.username.lower() in RESERVED_USERNAMES:
         raise Refused(
             "username",
-            f"{user.username!r} is reserved for the audit log. Choose another user name.",
+            f"{user.username!r} is reserved for the audit log. Choose another username.",
         )
     now = database_now()
     proposals = _proposals(propose_aws_name(user.get_username(), user.email))
@@ -204,7 +204,7 @@ def register_person(user: User) -> User:
             raise
         raise Refused(
             "username",
-            f"There is a person {there!r} already: user names have to differ by more than upper and"
+            f"There is a person {there!r} already: usernames have to differ by more than upper and"
             " lower case.",
         ) from error
     AwsName.objects.filter(key=user.aws_name.lower()).update(person_id=user.pk)
@@ -221,7 +221,7 @@ def create_person(username: str, password: Secret | None, email: str = "") -> Us
 
 
 def free_username(wanted: str) -> str:
-    """Return a free ASCII user name like that one.
+    """Return a free ASCII username like that one.
 
     For people whom the identity provider brings.
     """
@@ -229,7 +229,7 @@ def free_username(wanted: str) -> str:
         taken = User.objects.filter(username__iexact=name).exists()
         if not taken and name.lower() not in RESERVED_USERNAMES:
             return name
-    raise Refused("username", "No free user name was found.")
+    raise Refused("username", "No free username was found.")
 
 
 @transaction.atomic

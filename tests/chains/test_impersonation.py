@@ -38,7 +38,7 @@ def test_nor_one_of_which_a_template_makes_another_persons_handle(house):
 
 def test_a_rename_to_what_a_session_shows_is_refused_and_changes_nothing(house):
     house.chained("Nightly", name="nightly.build")
-    with pytest.raises(Refused, match=r"comes out as “Nightly\.Build”"):
+    with pytest.raises(Refused, match=r"“Nightly\.Build” is the role session name"):
         rename_in_cloudtrail(house.ben, "Nightly.Build", NamedActor("ada"))
     assert User.objects.get(pk=house.ben.user_id).aws_name == "ben"
 

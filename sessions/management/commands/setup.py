@@ -39,7 +39,7 @@ class Command(BaseCommand):
             help="short name of the team, as in its address",
         )
         parser.add_argument("--name", default="", help="the team's full name")
-        parser.add_argument("--admin", required=True, metavar="USER", help="user name of the admin")
+        parser.add_argument("--admin", required=True, metavar="USER", help="username of the admin")
         parser.add_argument(
             "--ambient", action="store_true", help="let the team use the workers' own AWS identity"
         )

@@ -96,7 +96,7 @@ def forget_approval(request: HttpRequest, session_id: UUID) -> HttpResponse:
     if approvals.end_approval(root, actor):
         messages.success(
             request,
-            "Your approval is forgotten. Credentials issued with it work until they expire.",
+            "Your approval was deleted. Credentials issued with it work until they expire.",
         )
     return redirect("approval", root.pk)
 
