@@ -9,8 +9,9 @@ import structlog
 from django.db.models import Exists
 
 from sessions.db.clock import database_now
+from sessions.engine import trail_lookups
 from sessions.ledger.drift import reading
-from sessions.models import TrailImport, TrailState
+from sessions.models import TrailImport, TrailSource, TrailState
 
 log = structlog.get_logger(__name__)
 
@@ -46,5 +47,7 @@ def _work_on(row: TrailImport) -> None:
     match row.state:
         case TrailState.DELETING | TrailState.UPLOADING:
             reading.clear_away(row)
+        case _ if row.source == TrailSource.LOOKUP:
+            trail_lookups.run(row)
         case _:
             reading.read_file(row)

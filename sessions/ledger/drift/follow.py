@@ -134,6 +134,13 @@ def trace_import(row: TrailImport) -> Iterator[None]:
         yield
 
 
+def trace_added(team_id: UUID, pks: Sequence[int]) -> None:
+    """Find who is behind new rows, and behind the rows of the sessions that they tell of."""
+    for some in in_parts(pks, ROWS_AT_ONCE):
+        _trace(team_id, list(TrailRecord.objects.filter(pk__in=some)))
+    trace_from(team_id, pks)
+
+
 def trace_from(team_id: UUID, changed: Collection[int]) -> None:
     """Find who is behind the rows of the sessions that these calls made, level by level."""
     frontier = sorted(changed)

@@ -5,7 +5,7 @@ be on different machines, and share nothing else that lasts.
 """
 
 from collections.abc import Iterable
-from datetime import timedelta
+from datetime import datetime, timedelta
 from typing import Any
 from uuid import UUID
 
@@ -15,13 +15,21 @@ from sessions.actors import WORKER, Actor, AnyActor
 from sessions.db.clock import database_now
 from sessions.exceptions import Refused
 from sessions.ledger.chain import Entry, append
+from sessions.ledger.drift import follow
 from sessions.ledger.events import EventData
 from sessions.ledger.events.trail import (
     TrailDeleted,
     TrailImportStarted,
     TrailRefused,
 )
-from sessions.models import TrailImport, TrailPart, TrailSource, TrailState
+from sessions.models import (
+    Activation,
+    AwsSession,
+    TrailImport,
+    TrailPart,
+    TrailSource,
+    TrailState,
+)
 
 LARGEST_UPLOAD = 256 * 1024 * 1024
 PART_BYTES = 256 * 1024
@@ -30,6 +38,7 @@ UPLOAD_TAKES = timedelta(hours=1)
 # Of a team at once; each may hold a file of the largest size.
 MOST_WAITING = 200
 LONGEST_REASON = 500
+LOOKED_BACK = timedelta(days=90)
 
 UNFINISHED = (TrailState.UPLOADING, TrailState.WAITING, TrailState.READING)
 
@@ -61,6 +70,43 @@ def take_file(actor: Actor, name: str, chunks: Iterable[bytes]) -> TrailImport:
         )
         told = TrailImportStarted(**names_of(taken), size=taken.size)
         append(actor.team_id, [Entry(told, actor)])
+    return taken
+
+
+def start_lookup(
+    actor: Actor, session: AwsSession, region: str, since: datetime, until: datetime
+) -> TrailImport:
+    """Have workers walk through LookupEvents with a session that the actor has started.
+
+    Raises `Refused`. Its records count as they come: AWS gives each page as it is.
+    """
+    now = database_now()
+    until = min(until, now)
+    since = max(since, now - LOOKED_BACK)
+    if since >= until:
+        raise Refused("since", "CloudTrail looks back 90 days, and this time has no length.")
+    started = Activation.objects.filter(session=session, user=actor.user, ends_at__gt=now)
+    if not started.exists():
+        raise Refused("session", f"Start “{session.alias}” first: its credentials sign.")
+    follow.begin(actor.team_id)
+    with transaction.atomic():
+        taken = TrailImport.objects.create(
+            team_id=actor.team_id,
+            source=TrailSource.LOOKUP,
+            state=TrailState.WAITING,
+            is_shown=True,
+            name=f"{session.alias}, {region}",
+            person=actor.username,
+            created_at=now,
+            due_at=now,
+            session=session,
+            region=region,
+            since=since,
+            until=until,
+            size=int((until - since).total_seconds()),
+        )
+        told = TrailImportStarted(**names_of(taken), region=region, since=since, until=until)
+        append(actor.team_id, [Entry(told, actor, session)])
     return taken
 
 
