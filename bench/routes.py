@@ -168,6 +168,7 @@ PAGES = (
     Ask(f"{TEAM}audit/drift/records/<int:record_id>/"),
     # The file itself is a worker's: see docs/audit.md.
     Ask(f"{TEAM}audit/drift/upload/", "POST", 302),
+    Ask(f"{TEAM}audit/drift/lookup/", "POST", 302),
     Ask(f"{SESSION}calls/"),
     Ask(f"{TEAM}audit/drift/imports/<uuid:import_id>/delete/", "POST", 302),
     Ask(f"{TEAM}policy/progress/"),
@@ -310,6 +311,13 @@ API = (
     Ask("api/v1/drift/records/<int:record_id>"),
     Ask(f"{API_SESSION}/calls"),
     Ask("api/v1/drift/imports", "POST", 422),
+    # What it starts is a worker's.
+    Ask(
+        "api/v1/drift/lookups",
+        "POST",
+        422,
+        data=lambda team: {"session": "", "region": "eu-west-1", "since": "24h"},
+    ),
     Ask("api/v1/drift/imports/<uuid:import_id>", "DELETE", 204),
     Ask("api/v1/whois", data=_a_key),
     Ask("api/v1/whois", "POST", data=_a_key),

@@ -93,6 +93,7 @@ PAGES = {
     "teams/<slug:team_slug>/audit/drift/imports/": ("GET", None, SEEN_BY_ADMIN_AND_AUDITOR),
     # With no file: back to the page.
     "teams/<slug:team_slug>/audit/drift/upload/": ("POST", {}, by_role(403, 302, 302)),
+    "teams/<slug:team_slug>/audit/drift/lookup/": ("POST", {}, by_role(403, 302, 302)),
     "teams/<slug:team_slug>/audit/drift/imports/<uuid:import_id>/delete/": (
         "POST",
         {},
@@ -202,6 +203,7 @@ API = {
         "GET": by_token(403, 200, 200),
         "DELETE": by_token(403, 204, 204),
     },
+    "drift/lookups": {"POST": by_token(403, 422, 422, outside=422)},
     "drift/records": {"GET": by_token(403, 200, 200, outside=200)},
     "drift/records/<int:record_id>": {"GET": by_token(403, 200, 200)},
     "sessions/<uuid:session_id>/calls": {"GET": by_token(403, 200, 200)},
@@ -335,6 +337,7 @@ NOT_ASKED_AGAIN = {
     "teams/<slug:team_slug>/preview/": "changes nothing",
     "teams/<slug:team_slug>/policy/preview/": "changes nothing",
     "teams/<slug:team_slug>/audit/whois/": "changes nothing",
+    "teams/<slug:team_slug>/audit/drift/lookup/": "uses what one has started; is in the ledger",
     "teams/<slug:team_slug>/audit/drift/upload/": "adds records, each import is in the ledger",
     "teams/<slug:team_slug>/external-id/": "changes nothing",
     "sessions/<uuid:session_id>/edit/": (

@@ -15,6 +15,7 @@ from sessions.actors import Actor
 from sessions.api.base import ERRORS, ApiError, api, caller_who_may, session_for
 from sessions.api.schemas import one_of
 from sessions.exceptions import Refused
+from sessions.forms.trail import lookup_form
 from sessions.ledger.drift import imports
 from sessions.ledger.drift.kinds import Finding, Kind
 from sessions.ledger.drift.search import (
@@ -176,6 +177,38 @@ def import_file(request: HttpRequest, file: File[UploadedFile | None] = None) ->
         raise _invalid("file", refused.message) from None
     tasks.wake_for_trail()
     return Status(202, ImportOut.of(TrailImport.objects.get(pk=taken.pk)))
+
+
+class LookupIn(BaseModel):
+    """Ask for a walk through LookupEvents with a session that you have started.
+
+    `since` and `until` are times, dates, or how long ago: `24h`, `7d`; without `until` it is now.
+    """
+
+    session: str
+    region: str
+    since: str
+    until: str = ""
+
+
+@api.post(
+    "/drift/lookups", response={202: ImportOut, **ERRORS}, summary="Look CloudTrail's records up"
+)
+def look_up(request: HttpRequest, asked: LookupIn) -> Any:
+    """Have workers read the management events of a region, at AWS's pace."""
+    actor = caller_who_may(request, Action.IMPORT_TRAIL)
+    form = lookup_form(asked.model_dump())
+    if not form.is_valid():
+        errors = form.problems()
+        raise ApiError(422, "invalid", next(iter(errors.values()))[0], errors)
+    said = form.cleaned_data
+    session = session_for(request, said["session"], Action.TAKE_CREDENTIALS)
+    try:
+        taken = imports.start_lookup(actor, session, said["region"], said["since"], said["until"])
+    except Refused as refused:
+        raise _invalid(refused.field or "__all__", refused.message) from None
+    tasks.wake_for_trail()
+    return Status(202, ImportOut.of(taken))
 
 
 @api.get(

@@ -136,6 +136,7 @@ urlpatterns = [
     path("teams/<slug:team_slug>/audit/names/", names.names_page, name="names"),
     path("teams/<slug:team_slug>/audit/drift/", drift.drift, name="drift"),
     path("teams/<slug:team_slug>/audit/drift/imports/", drift.drift_imports, name="drift_imports"),
+    path("teams/<slug:team_slug>/audit/drift/lookup/", drift.look_up_trail, name="look_up_trail"),
     path("teams/<slug:team_slug>/audit/drift/upload/", drift.upload_trail, name="upload_trail"),
     path(
         "teams/<slug:team_slug>/audit/drift/imports/<uuid:import_id>/delete/",

@@ -105,3 +105,24 @@ def test_an_import_is_deleted(house, ada):
     assert ada("DELETE", f"/drift/imports/{taken.pk}").status_code == 204
     assert ada("GET", f"/drift/imports/{taken.pk}").status_code == 404
     assert ada("GET", "/drift/records").json()["records"] == []
+
+
+def test_a_look_up_is_asked_for(house, ada):
+    [leaf] = house.chain(1)
+    issued(house, leaf, house.ada)
+    body = {"session": str(leaf.pk), "region": "eu-west-1", "since": "7d"}
+
+    def ask(**changes):
+        return Client().post(
+            "/api/v1/drift/lookups",
+            body | changes,
+            content_type="application/json",
+            headers=ada.headers,
+        )
+
+    answer = ask()
+    assert answer.status_code == 202, answer.text
+    assert (answer.json()["source"], answer.json()["region"]) == ("lookup", "eu-west-1")
+    assert ask(region="nowhere!").json()["fields"].keys() == {"region"}
+    assert ask(since="1d", until="2d").status_code == 422
+    assert ask(session=str(house.root.pk)).status_code == 403

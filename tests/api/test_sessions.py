@@ -366,6 +366,7 @@ def test_the_openapi_document_names_every_path(house):
         "/api/v1/names",
         "/api/v1/drift/imports",
         "/api/v1/drift/imports/{import_id}",
+        "/api/v1/drift/lookups",
         "/api/v1/drift/records",
         "/api/v1/drift/records/{record_id}",
         "/api/v1/sessions/{session_id}/calls",

@@ -3,8 +3,9 @@
 import json
 import time
 from datetime import datetime
+from typing import Any
 
-from tests.harness.http_server import HttpServer
+from tests.harness.http_server import Connection, HttpServer, Request
 
 JSON = "application/x-amz-json-1.1"
 
@@ -15,20 +16,22 @@ class FakeCloudTrail(HttpServer):
     `faults`: error codes that the next calls get. A cursor of an earlier generation is refused.
     """
 
-    def __init__(self):
+    def __init__(self) -> None:
         super().__init__(self._answer)
         self.reset()
 
-    def reset(self):
-        self.records, self.faults, self.page = [], [], 2
-        self.asked, self.times = [], []
-        self.generation = 1
+    def reset(self) -> None:
+        self.records: list[Any] = []
+        self.faults: list[str] = []
+        self.asked: list[dict[str, Any]] = []
+        self.times: list[float] = []
+        self.page, self.generation = 2, 1
 
-    def forget_cursors(self):
+    def forget_cursors(self) -> None:
         """Refuse each cursor given so far."""
         self.generation += 1
 
-    def _answer(self, request, connection):
+    def _answer(self, request: Request, connection: Connection) -> None:
         asked = json.loads(request.body)
         signer = request.headers["authorization"].partition("Credential=")[2].partition("/")[0]
         self.asked.append({"signed_with": signer, **asked})
@@ -45,22 +48,22 @@ class FakeCloudTrail(HttpServer):
         found.sort(key=_seconds, reverse=True)
         end = int(begin) + self.page
         events = [{"EventId": "x", "CloudTrailEvent": _text(each)} for each in found]
-        answer = {"Events": events[int(begin) : end]}
+        answer: dict[str, Any] = {"Events": events[int(begin) : end]}
         if end < len(found):
             answer["NextToken"] = f"{self.generation} {end}"
         connection.send(200, json.dumps(answer).encode(), JSON)
 
     @staticmethod
-    def _refuse(connection, code):
+    def _refuse(connection: Connection, code: str) -> None:
         body = {"__type": code, "message": f"{code} it is."}
         connection.send(400, json.dumps(body).encode(), JSON)
 
 
-def _text(record):
+def _text(record: Any) -> str:
     return record if isinstance(record, str) else json.dumps(record)
 
 
-def _seconds(record):
+def _seconds(record: Any) -> float:
     if isinstance(record, str):
         return time.time() - 1
     return datetime.fromisoformat(record["eventTime"]).timestamp()

@@ -14,7 +14,9 @@ from django.views.decorators.http import require_POST, require_safe
 
 from sessions import tasks
 from sessions.actors import Actor
+from sessions.db.clock import database_now
 from sessions.exceptions import Refused
+from sessions.forms.trail import lookup_form
 from sessions.ledger.drift import imports
 from sessions.ledger.drift.kinds import LABELS, Finding, Kind
 from sessions.ledger.drift.search import (
@@ -35,6 +37,7 @@ from sessions.views.guards import member_in, recently_logged_in, session_for
 
 SHOWN = 50
 IMPORTS_SHOWN = 20
+STARTED_SHOWN = 100
 BADGES = {
     Kind.ISSUED: "good",
     Kind.AROUND: "bad",
@@ -86,6 +89,7 @@ def drift(request: HttpRequest, team_slug: str) -> HttpResponse:
         "search": search,
         "is_later_page": search.after is not None,
         "only": _import(actor, search.import_id),
+        "started": _started(actor),
     }
     return render(request, "ledger/drift.html", context)
 
@@ -116,6 +120,29 @@ def upload_trail(request: HttpRequest, team_slug: str) -> HttpResponse:
         messages.error(request, told)
     if not files and not left_out:
         messages.error(request, "Choose a log file first.")
+    tasks.wake_for_trail()
+    return redirect("drift", team_slug)
+
+
+@login_required
+@require_POST
+def look_up_trail(request: HttpRequest, team_slug: str) -> HttpResponse:
+    """Have workers walk through LookupEvents with a session that the caller has started."""
+    actor = member_in(request, team_slug, Action.IMPORT_TRAIL)
+    form = lookup_form(request.POST)
+    if not form.is_valid():
+        messages.error(
+            request, " ".join(each for said in form.problems().values() for each in said)
+        )
+        return redirect("drift", team_slug)
+    session, _ = session_for(request, form.cleaned_data["session"], Action.TAKE_CREDENTIALS)
+    if session.team_id != actor.team_id:
+        raise Http404
+    typed = form.cleaned_data
+    try:
+        imports.start_lookup(actor, session, typed["region"], typed["since"], typed["until"])
+    except Refused as refused:
+        messages.error(request, refused.message)
     tasks.wake_for_trail()
     return redirect("drift", team_slug)
 
@@ -209,6 +236,16 @@ def _import(actor: Actor, import_id: UUID | None) -> TrailImport | None:
     if import_id is None:
         return None
     return TrailImport.objects.filter(team=actor.team_id, pk=import_id).first()
+
+
+def _started(actor: Actor) -> list[AwsSession]:
+    """List the sessions that the actor has started, to look CloudTrail up with."""
+    if not can(actor, Action.TAKE_CREDENTIALS):
+        return []
+    started = AwsSession.objects.filter(
+        team=actor.team_id, activations__user=actor.user, activations__ends_at__gt=database_now()
+    )
+    return list(started.order_by("alias")[:STARTED_SHOWN])
 
 
 def _imports(actor: Actor) -> dict[str, Any]:

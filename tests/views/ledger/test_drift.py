@@ -184,6 +184,49 @@ def test_an_address_that_asks_for_nothing_is_a_bad_request(house, query):
     assert page(house, query).status_code == 400
 
 
+def look_up(house, session, member=None, /, **changes):
+    typed = {"session": str(session.pk), "region": "eu-west-1", "since": "24h"} | changes
+    path = "/teams/platform/audit/drift/lookup/"
+    return house.browser(member or house.ada).post(path, typed, follow=True)
+
+
+def test_a_session_that_one_has_started_looks_cloudtrail_up(house):
+    [leaf] = house.chain(1)
+    assert "lookup-session" not in page(house).text
+    issued(house, leaf, house.ada)
+    assert "lookup-session" in page(house).text
+    answer = look_up(house, leaf)
+    assert f"{leaf.alias}, eu-west-1" in answer.text
+    taken = TrailImport.objects.get()
+    assert (taken.source, taken.person, taken.session_id) == ("lookup", "ada", leaf.pk)
+
+
+@pytest.mark.parametrize(
+    ("changes", "said"),
+    [
+        ({"region": "no region"}, "region"),
+        ({"since": "soon"}, "how long ago"),
+        ({"since": ""}, "since when"),
+        ({"session": "x"}, "Choose a session"),
+        ({"since": "2020-01-01", "until": "2020-02-01"}, "90 days"),
+    ],
+)
+def test_a_look_up_that_makes_no_sense_says_why(house, changes, said):
+    [leaf] = house.chain(1)
+    issued(house, leaf, house.ada)
+    assert said in look_up(house, leaf, **changes).text
+    assert not TrailImport.objects.exists()
+
+
+def test_nobody_looks_up_with_what_they_have_not_started(house):
+    [leaf] = house.chain(1)
+    issued(house, leaf, house.ben)
+    assert "Start" in look_up(house, leaf).text
+    assert look_up(house, leaf, house.eve).status_code == 403
+    assert look_up(house, leaf, house.ben).status_code == 403
+    assert not TrailImport.objects.exists()
+
+
 def test_an_import_is_deleted_with_its_records(house):
     taken = upload(house, [event(eventID=number())])
     path = f"/teams/platform/audit/drift/imports/{taken.pk}/delete/"
