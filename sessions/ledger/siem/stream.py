@@ -27,6 +27,8 @@ log = structlog.get_logger(__name__)
 # So many lines are looked through for one batch, and so many are sent at once: about 300 kB.
 LINES_AT_ONCE = 5000
 RECORDS_AT_ONCE = 200
+# A team with much to send lets the others have their turn.
+TEAM_SECONDS = 2.0
 # A team whose batch is rejected for what is in it does not stop the others.
 REJECTED = {400, 413, 415, 422}
 # A destination that lacks lines for longer is worth a word.
@@ -89,7 +91,8 @@ class _Sending:
     until: float
 
     def all_teams(self) -> None:
-        for pk in list(_behind(self.place.name).order_by("seq").values_list("pk", flat=True)):
+        longest_ago = F("sent_at").asc(nulls_first=True)
+        for pk in list(_behind(self.place.name).order_by(longest_ago).values_list("pk", flat=True)):
             if time.monotonic() >= self.until:
                 return
             cursor = SiemCursor.objects.all().hold(pk)
@@ -98,15 +101,18 @@ class _Sending:
 
     def _team(self, cursor: SiemCursor) -> bool:
         """Send one team's lines; False: the destination takes nobody's now."""
+        until = min(self.until, time.monotonic() + TEAM_SECONDS)
+        # What was rejected may have been too much.
+        size = max(RECORDS_AT_ONCE >> min(cursor.failures, 16), 1)
         try:
-            for records, upto in _batches(cursor.team_id, cursor.seq):
+            for records, upto in _batches(cursor.team_id, cursor.seq, size):
                 if records:
                     self.place.send(records)
                 took = {"seq": upto, "failures": 0, "problem": "", "again_at": None}
                 if records:
                     took["sent_at"] = database_now()
                 # Somebody else sends where the lease has ended: the rest is theirs.
-                if not cursor.write(**took) or time.monotonic() >= self.until:
+                if not cursor.write(**took) or time.monotonic() >= until:
                     break
         except OSError as error:
             return self._failed(cursor, error)
@@ -135,7 +141,7 @@ class _Sending:
         return is_rejected
 
 
-def _batches(team_id: str, after: int) -> Iterator[tuple[list[Record], int]]:
+def _batches(team_id: str, after: int, size: int) -> Iterator[tuple[list[Record], int]]:
     """Yield a team's records in their order, and up to which line each batch goes."""
     lines = Event.objects.filter(team_id=team_id)
     heads = LedgerHead.objects.filter(team_id=team_id).values_list("seq", flat=True)
@@ -143,8 +149,8 @@ def _batches(team_id: str, after: int) -> Iterator[tuple[list[Record], int]]:
     while after < end:
         upto = min(after + LINES_AT_ONCE, end)
         sent = lines.filter(seq__gt=after, seq__lte=upto, kind__in=KINDS)
-        found = list(sent.order_by("seq")[:RECORDS_AT_ONCE])
-        after = found[-1].seq if len(found) == RECORDS_AT_ONCE else upto
+        found = list(sent.order_by("seq")[:size])
+        after = found[-1].seq if len(found) == size else upto
         yield [record_of(each) for each in found], after
 
 

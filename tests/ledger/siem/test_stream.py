@@ -234,3 +234,40 @@ def test_metrics_tell_how_far_behind_it_is(house, sts, places, client):
     assert f'chainweb_siem_waiting_lines{{destination="webhook"}} {behind}.0' in text
     assert 'chainweb_siem_failures{destination="webhook"} 1.0' in text
     assert 'chainweb_siem_lag_seconds{destination="webhook"}' in text
+
+
+def test_a_batch_that_is_too_large_is_sent_in_parts(house, sts, places, monkeypatch):
+    issue(house, 4)
+
+    def send(records):
+        if len(records) > 1:
+            raise NotTaken("status 413", 413)
+        taken.extend(each.seq for each in records)
+
+    taken = []
+    places.CHAINWEB_SIEM_WEBHOOK = "https://siem.example"
+    monkeypatch.setattr(destinations, "_to_webhook", send)
+    monkeypatch.setattr(stream, "RECORDS_AT_ONCE", 4)
+    for _ in range(3):
+        try_again_now()
+        stream.work_off(5)
+    assert taken == in_ledger(house.team)
+
+
+def test_a_team_with_much_to_send_lets_others_have_their_turn(house, sts, file, monkeypatch):
+    other = type(house)(sts, slug="other")
+    issue(house, 4)
+    issue(other)
+    monkeypatch.setattr(stream, "RECORDS_AT_ONCE", 1)
+    monkeypatch.setattr(stream, "TEAM_SECONDS", 0.0)
+    order = []
+    send = destinations._to_file
+    monkeypatch.setattr(
+        destinations, "_to_file", lambda records: (order.append(records[0].team_id), send(records))
+    )
+    while stream.work_off(5):
+        pass
+    assert sorted(numbers(file)) == sorted([*in_ledger(house.team), *in_ledger(other.team)])
+    turns = [str(house.team.pk), str(other.team.pk)]
+    assert set(order[:2]) == set(turns)
+    assert set(order[2:4]) == set(turns)
