@@ -52,7 +52,7 @@ class NamesOut(BaseModel):
 def names(
     request: HttpRequest, q: str = "", finding: str = "", after: str = "", limit: int = MOST
 ) -> Any:
-    """List them to admins and auditors; `q` is a part of the name."""
+    """List them to admins and auditors; `q` is a part of the name or of a person's."""
     actor = caller_who_may(request, Action.READ_LEDGER)
     try:
         search = NameSearch.read(q, finding, after)

@@ -17,7 +17,7 @@ from sessions.ledger.chain import length
 from sessions.ledger.console import BY_NAME, events_in_console
 from sessions.ledger.events.credentials import CredentialMinted
 from sessions.ledger.terms import account_in
-from sessions.models import Event, Membership, NamesCounted, NameUse, Team, TeamPolicy
+from sessions.models import AssumerLink, Event, Membership, NamesCounted, NameUse, Team, TeamPolicy
 
 # So many lines are read in one transaction, which locks nothing that others wait for.
 LINES_AT_ONCE = 5000
@@ -38,7 +38,10 @@ class Finding(StrEnum):
 
 @dataclass(frozen=True)
 class Name:
-    """Hold one role session name: who used it, through what, when, and what is wrong with it."""
+    """Hold one role session name: who used it, through what, when, and what is wrong with it.
+
+    `role_arn` is of any role of the team: it tells AWS's partition.
+    """
 
     name: str
     people: tuple[str, ...]
@@ -48,6 +51,7 @@ class Name:
     last_at: datetime
     uses: int
     findings: tuple[Finding, ...]
+    role_arn: str = ""
 
     @property
     def cursor(self) -> str:
@@ -57,7 +61,7 @@ class Name:
     @property
     def console(self) -> str:
         """Return the address of CloudTrail's console with the events of that name."""
-        return events_in_console(BY_NAME, self.name)
+        return events_in_console(BY_NAME, self.name, self.role_arn)
 
 
 def count_all() -> None:
@@ -95,7 +99,7 @@ def uncounted(team_id: object) -> int:
 
 @dataclass(frozen=True)
 class NameSearch:
-    """Hold what to list: names with a text in them, and with something wrong.
+    """Hold what to list: names with a text in them or in a person's, and with something wrong.
 
     `after`: the last name of the page before, by when it was last used and by its text.
     """
@@ -123,6 +127,8 @@ def names_of(team: Team, search: NameSearch, most: int) -> list[Name]:
     policy = TeamPolicy.of(team.pk)
     members = Membership.objects.filter(team=team)
     handles = dict(members.values_list("user__username", "user__aws_name"))
+    links = AssumerLink.objects.filter(session__team=team)
+    role_arn = links.values_list("role_arn", flat=True).first() or ""
     found: list[Name] = []
     after = search.after
     for _ in range(MOST_PARTS):
@@ -131,7 +137,7 @@ def names_of(team: Team, search: NameSearch, most: int) -> list[Name]:
         if len(found) >= most or len(part) < PART:
             break
         after = part[-1].last_at, part[-1].name
-    return found[:most]
+    return [replace(each, role_arn=role_arn) for each in found[:most]]
 
 
 def _part(
@@ -139,7 +145,10 @@ def _part(
 ) -> list[Name]:
     """Return the next names, whatever is wrong with them, but for what SQL can leave out."""
     uses = NameUse.objects.filter(team_id=str(team_id))
-    named = uses.filter(name__icontains=search.text) if search.text else uses
+    named = uses
+    if search.text:
+        theirs = uses.filter(person__icontains=search.text).values("name")
+        named = uses.filter(Q(name__icontains=search.text) | Q(name__in=theirs))
     names = named.values("name").annotate(
         last=Max("last_at"),
         people=Count("person", distinct=True),

@@ -12,7 +12,7 @@ from sessions.ledger.names import (
     names_of,
     uncounted,
 )
-from sessions.models import NamesCounted, NameUse, TeamPolicy
+from sessions.models import AssumerLink, NamesCounted, NameUse, TeamPolicy
 from tests.house import TeamFixture
 
 pytestmark = pytest.mark.django_db
@@ -112,10 +112,18 @@ def test_pages_follow_each_other_without_a_gap(house):
     assert len(seen) == 5
 
 
-def test_a_part_of_a_name_finds_it(house):
+def test_a_part_of_a_name_or_of_a_person_finds_it(house):
     use(house, house.ben, name="Deploy-west")
-    use(house, house.ben, name="build")
+    use(house, house.ben, house.bea, name="build")
     assert set(listed(house, text="deploy")) == {"Deploy-west"}
+    assert listed(house, text="BEA")["build"].people == ("bea", "ben")
+
+
+def test_a_name_leads_to_the_console_of_the_teams_partition(house):
+    use(house, house.ben)
+    assert "console.aws.amazon.com/" in listed(house)["ben"].console
+    AssumerLink.objects.update(role_arn="arn:aws-us-gov:iam::111122223333:role/Hop")
+    assert listed(house)["ben"].console.startswith("https://console.amazonaws-us-gov.com/")
 
 
 def test_another_teams_names_are_not_listed(house, sts):

@@ -7,7 +7,7 @@ from django.shortcuts import render
 from django.views.decorators.http import require_safe
 
 from sessions.ledger.names import Finding, NameSearch, names_of, uncounted
-from sessions.models import Membership
+from sessions.models import Membership, TeamPolicy
 from sessions.permissions import Action
 from sessions.views.guards import member_in
 
@@ -34,6 +34,7 @@ def names_page(request: HttpRequest, team_slug: str) -> HttpResponse:
         "names": [(name, [LABELS[each] for each in name.findings]) for name in shown],
         "filters": LABELS.items(),
         "search": search,
+        "policy": TeamPolicy.of(actor.team_id),
         "people": {each.user.get_username(): each for each in members.select_related("user")},
         "after": shown[-1].cursor if len(found) > SHOWN else "",
         "uncounted": uncounted(actor.team_id),
