@@ -10,16 +10,22 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
+from django.db import connection
+
 from bench import whois
 from bench.environment import Environment, Unmeasurable
 from bench.ledger_lines import fill
 from bench.report import Figure
+from sessions import ledger
 from sessions.ledger.export import export_lines
 from sessions.models import Event
+from tests.harness import ledger_writers
 from tests.harness.processes import CHECKOUT
 
 EVENTS = 1_000_000
 GOAL_SECONDS, GOAL_MEGABYTES = 30.0, 200.0
+GOAL_APPENDS, GOAL_BYTES = 500.0, 400.0
+WRITERS = 32
 
 
 @dataclass(frozen=True)
@@ -50,7 +56,42 @@ def measure(environment: Environment, scale: float) -> Iterator[Figure]:
     yield _seconds("verify_export_seconds", of_export, more)
     yield _megabytes("verify_export_megabytes", of_export)
     yield Figure("export_ledger_seconds", [written], "s", note="to a file", more=more)
+    if connection.vendor == "postgresql":
+        yield _bytes_on_disk(more)
     yield from whois.measure(large)
+    if connection.vendor != "postgresql":
+        return
+    for teams, key in ((WRITERS, "appends_per_second"), (1, "appends_one_team_per_second")):
+        yield _appends(key, teams, max(60 * scale, 1.0))
+
+
+def _appends(key: str, teams: int, seconds: float) -> Figure:
+    """Let the writers append to so many ledgers; each has to hold and to have every line."""
+    ids = ledger_writers.begin_teams(teams)
+    cpu = time.process_time()
+    written = ledger_writers.write(ids, writers=WRITERS, seconds=seconds)
+    cpu = time.process_time() - cpu
+    count = sum(written.appends.values())
+    if written.problems:
+        raise Unmeasurable(f"a writer failed: {written.problems[0]}")
+    for team in ids:
+        if (fault := ledger.verify(team)) or ledger.length(team) != 1 + written.appends[team]:
+            raise Unmeasurable(f"the ledger does not hold: {fault}")
+    note = f"{1000 * cpu / max(count, 1):.2f} ms of CPU each in the writers' one process"
+    return Figure(key, [written.per_second], "/s", least=GOAL_APPENDS, note=note)
+
+
+def _bytes_on_disk(more: dict[str, int]) -> Figure:
+    """Return what an event takes in its table; the note has its indexes."""
+    with connection.cursor() as cursor:
+        cursor.execute(
+            "SELECT sum(pg_relation_size(inhrelid)), sum(pg_indexes_size(inhrelid))"
+            " FROM pg_inherits WHERE inhparent = 'chains_event'::regclass"
+        )
+        rows, indexes = map(int, cursor.fetchone())
+    count = more["events"]
+    note = f"and {indexes / count:.0f} B of indexes"
+    return Figure("event_bytes", [rows / count], "B", most=GOAL_BYTES, note=note, more=dict(more))
 
 
 def _seconds(key: str, run: Run, more: dict[str, int]) -> Figure:
