@@ -51,12 +51,13 @@ def _one_wait() -> Iterator[None]:
 def _timeouts() -> tuple[int, int]:
     """Return this transaction's timeouts of a lock and of a statement, in ms; 0 is none."""
     with connection.cursor() as cursor:
+        # Not out of pg_settings: that writes down all settings first, at each wait.
         cursor.execute(
-            "SELECT (SELECT setting::int FROM pg_settings WHERE name = 'lock_timeout'),"
-            " (SELECT setting::int FROM pg_settings WHERE name = 'statement_timeout')"
+            "SELECT 1000 * extract(epoch FROM current_setting('lock_timeout')::interval),"
+            " 1000 * extract(epoch FROM current_setting('statement_timeout')::interval)"
         )
         lock, statement = cursor.fetchone()
-    return lock, statement
+    return int(lock), int(statement)
 
 
 def _set_timeouts(lock: int, statement: int) -> None:
