@@ -268,7 +268,7 @@ def lag_seconds() -> float:
 
 
 def least_life_seconds() -> float:
-    """The least life left of all that a member could take away now."""
+    """The least life left of all that a member could get now."""
     with connection.cursor() as cursor:
         cursor.execute(
             "SELECT min(c.expires_at) FROM chains_activation a JOIN chains_credential c "

@@ -15,7 +15,7 @@ from tests.harness.sts import StsProcess
 LEAVES, PER_MIDDLE = 200, 20
 HOURS = 3
 COMPRESSION = 40
-# A leaf is minted anew after 40 minutes at the latest, and nothing lives for longer than 60.
+# A leaf is minted again after 40 minutes at the latest, and nothing lives for longer than 60.
 LATEST_ROTATION, LIFE = 40 / 60, 1.0
 EARLIEST_ROTATION = 35 / 60
 LATENCY = 0.02

@@ -1,4 +1,4 @@
-"""Compare what the STS recorded with what the product stored and handed out."""
+"""Compare what the STS recorded with what the product stored and delivered."""
 
 import collections
 from collections.abc import Iterator
@@ -241,4 +241,4 @@ def _check_served(
             )
     for key, times in handed_out.items():
         if revealed[key] < times:
-            facts.faults.append(f"{key} was handed out {times} times with {revealed[key]} events")
+            facts.faults.append(f"{key} was delivered {times} times with {revealed[key]} events")

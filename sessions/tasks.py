@@ -208,7 +208,7 @@ def send_to_siem() -> None:
 
 @shared_task
 def write_lookup_file() -> None:
-    """Write the table of keys anew that a SIEM looks records up in."""
+    """Rewrite the table in which a SIEM looks up keys."""
     lookup.write_file()
 
 

@@ -59,7 +59,7 @@ def _die_after(installation: Installation, step: str, findings: Findings) -> dic
     installation.start_worker("sound")
     installation.wait(
         lambda: installation.minted_since(before),
-        f"all is minted anew after a death after {step}",
+        f"all is minted again after a death after {step}",
         60,
     )
     recovered = time.monotonic() - begun

@@ -1,4 +1,4 @@
-"""The database goes: nothing is minted, nothing handed out, and all of it comes back by itself."""
+"""The database goes: nothing is minted, nothing delivered, and all of it comes back by itself."""
 
 import signal
 import time
@@ -87,7 +87,7 @@ def _take_away(
             mended = time.monotonic()
             reopen(installation)
             last = mark(installation)
-            web = installation.wait(lambda: reads(installation), "the web hands out again", 60)
+            web = installation.wait(lambda: reads(installation), "the web delivers again", 60)
             installation.wait(
                 lambda: stored_after(installation, last), "a credential is minted again", 60
             )
@@ -120,7 +120,7 @@ def _take_away(
     findings.expect(
         statuses == answers, f"the web answered {sorted(statuses)} meanwhile: {seen.failed[:2]}"
     )
-    findings.expect(not handed_out, f"{len(handed_out)} credentials were handed out meanwhile")
+    findings.expect(not handed_out, f"{len(handed_out)} credentials were delivered meanwhile")
     findings.aim(web <= 10, f"the web was back only after {web:.0f} s")
     findings.aim(minted <= 10, f"rotation was back only after {minted:.0f} s")
     return findings

@@ -59,7 +59,7 @@ class Held:
     again_seconds: float
 
     def handed_out(self, seen: Seen) -> int:
-        """Count the held team's secrets that were handed out meanwhile."""
+        """Count the held team's secrets that were delivered meanwhile."""
         offset = time.monotonic() - time.time()
         return sum(
             self.held_at + 0.5 < one.read_at + offset < self.released_at for one in seen.served
@@ -84,7 +84,7 @@ def hold_the_head_of_one_teams_ledger(plan: Plan) -> Findings:
         found.lines == 0, f"{found.lines} lines were written past the one who held the ledger"
     )
     findings.expect(
-        handed_out == 0, f"{handed_out} secrets of the held team were handed out meanwhile"
+        handed_out == 0, f"{handed_out} secrets of the held team were delivered meanwhile"
     )
     findings.expect(
         set(refusals) <= {503}, f"the held team was answered {refusals}: {seen.failed[:2]}"
@@ -93,12 +93,12 @@ def hold_the_head_of_one_teams_ledger(plan: Plan) -> Findings:
 
 
 def hold_the_row_of_one_team(plan: Plan) -> Findings:
-    """Hold the row of one team: changes wait in vain, what it has is renewed and handed out."""
+    """Hold the row of one team: changes wait in vain, what it has is renewed and delivered."""
     findings, seen, found = _hold(plan, "chains_team", "id", readers=FEW, changers=MANY)
     handed_out = found.handed_out(seen)
     findings.figures["handed_out_meanwhile"] = handed_out
     findings.expect(not seen.failed, f"who asked for secrets was answered {seen.failed[:3]}")
-    findings.expect(handed_out > 0, "nothing of the held team was handed out meanwhile")
+    findings.expect(handed_out > 0, "nothing of the held team was delivered meanwhile")
     return findings
 
 

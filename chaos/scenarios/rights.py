@@ -101,7 +101,7 @@ def remove_people_who_ask_for_secrets(plan: Plan) -> Findings:
     findings.expect(
         after == 0, f"{after} secrets have their line after the removal of their person"
     )
-    findings.expect(not late, f"handed out to who was out already: {late[:5]}")
+    findings.expect(not late, f"delivered to who was out already: {late[:5]}")
     findings.expect(lines == outcomes["secret"], f"{outcomes['secret']} secrets with {lines} lines")
     findings.expect(
         not any(outcomes[str(code)] for code in (0, 500, 503)), f"answered: {dict(outcomes)}"

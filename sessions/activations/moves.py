@@ -1,6 +1,6 @@
 """Move what is active to what its chains ask for after a change, thousands in parts.
 
-The change itself is saved at once, and nothing is handed out that it forbids (see `reveal`). A
+The change itself is saved at once, and nothing is delivered that it forbids (see `reveal`). A
 worker then goes through the activations of its scope in the order of their ids and holds the team's
 lock for a fraction of a second each time; what is started meanwhile asks for the right thing by
 itself.

@@ -268,7 +268,7 @@ def require_startable(
         raise ApiError(
             409,
             "is_a_root",
-            "A root gives out no credentials. Assume a role from it instead.",
+            "A root delivers no credentials. Assume a role from it instead.",
         )
     if not rights.can(action, session):
         raise NotAllowed(rights.actor, action, session)

@@ -8,7 +8,7 @@ from django.http import HttpRequest, HttpResponse
 from sessions.activations.status import Status
 from sessions.api.base import ERRORS, ApiError, api, caller, startable
 from sessions.api.schemas import Format, ProcessOut
-from sessions.delivery.reveal import NotReady, hand_out
+from sessions.delivery.reveal import NotReady, deliver
 from sessions.monitoring import request_limits
 from sessions.permissions import Action
 from sessions.snippets import FORMATS
@@ -45,7 +45,7 @@ def credentials(request: HttpRequest, session_id: UUID, format: Format = "proces
     chosen = FORMATS[format]
     try:
         via = f"token {token.name}"
-        text = hand_out(session, actor, chosen, via=via, base_url=request.build_absolute_uri("/"))
+        text = deliver(session, actor, chosen, via=via, base_url=request.build_absolute_uri("/"))
     except NotReady as not_ready:
         raise _not_ready(not_ready) from None
     content_type = "application/json" if chosen.language == "json" else "text/plain; charset=utf-8"

@@ -38,7 +38,7 @@ class PolicyOut(BaseModel):
 
     `tags` are the allowed ones, each with its values, none of them meaning any; `networks` those
     that delivered credentials are bound to, as AWS sees them; `activation_hours` how long what is
-    started is kept fresh. `moving`: how far active sessions have followed the last change, left out
+    started is renewed. `moving`: how far active sessions have followed the last change, left out
     once all have.
     """
 

@@ -1,6 +1,6 @@
 """Replace an IAM user's key in place: create, verify, switch, deactivate and delete the old.
 
-One call of `take_step` is one step. Which one is next is worked out anew each time, from what is
+One call of `take_step` is one step. Which one is next is worked out again each time, from what is
 stored and from what IAM lists, so that a worker may die anywhere: the next one repeats at most the
 step in which it happened. The user never has more than two keys, and the one that is in use is
 active throughout: the old key goes only after the new one was verified and is in use, by requests

@@ -3,7 +3,7 @@
 `docs/aws.md` shows it to people.
 
 An answer changes nothing beyond what it proves. Everything that the engine does to other rows
-because of an answer (refuse them, mint their parent anew, hold back their calls) follows from
+because of an answer (refuse them, mint their parent again, hold back their calls) follows from
 `About` and from nothing else.
 """
 

@@ -3,7 +3,7 @@
 One short transaction decides it; many rows are cleared away in parts.
 
 What is decided holds for everybody at once: the session loses its team and its link, so that
-whatever is assumed from it leads nowhere, and nothing of it is issued or handed out. In parts the
+whatever is assumed from it leads nowhere, and nothing of it is issued or delivered. In parts the
 others lose their team as well, so that no page, no rule and no worker finds them. What is left of
 them nobody has a use for, and any worker clears it away.
 """

@@ -38,12 +38,12 @@ from sessions.permissions import Action
 
 # What of a policy decides how people are called.
 NAMING = ("role_session_name", "names_locked", "username_demanded")
-# For how many hours a started session may be kept fresh: at most a week, then somebody has to want
+# For how many hours a started session may be renewed: at most a week, then somebody has to want
 # it again.
 HOURS = range(1, 7 * 24 + 1)
 # The events that tell of a session that may be otherwise than it was checked.
 SAVED = (SessionCreated.tag, SessionEdited.tag)
-# How often the chains are checked anew because somebody else has changed the policy meanwhile.
+# How often the chains are checked again because somebody else has changed the policy meanwhile.
 TRIES = 3
 
 

@@ -24,7 +24,7 @@ ROTATE_AFTER = (35 / 60, 40 / 60)
 # A parent has to live only while its child is being assumed; a minute covers time-outs and a skewed
 # clock.
 PARENT_MARGIN = compressed(seconds=60)
-# What is handed out has this much life left while STS answers; SDKs begin to refresh below it.
+# What is delivered has this much life left while STS answers; SDKs begin to refresh below it.
 LEAST_LIFE = compressed(minutes=15)
 # How long a just-started session shows as pending rather than handing out the short rest of a
 # shared credential.

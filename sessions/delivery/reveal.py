@@ -158,7 +158,7 @@ def _failed(code: str, message: str) -> State:
     return State(Status.FAILED, Problem(code, 0, message, check))
 
 
-def hand_out(
+def deliver(
     session: AwsSession, actor: Actor, chosen: SnippetFormat, *, via: str, base_url: str
 ) -> str:
     """Return a snippet's text, after the event if it holds credentials.

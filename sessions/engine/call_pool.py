@@ -113,7 +113,7 @@ def assume(call: Call) -> Outcome:
         assert call.source is not None
         hop = Hop.from_json(row.request)
         if hop.fingerprint(str(row.team_id), str(row.parent_id)) != row.pk:
-            # Another team's parent, or another role: what came of it would be handed out under this
+            # Another team's parent, or another role: what came of it would be delivered under this
             # row's name.
             return Rejection(wrong_pointer(row.level))
         answer = assume_role(hop, call.source, call.region, row.level, signed=call.signed)

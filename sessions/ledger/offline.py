@@ -125,7 +125,7 @@ def _parsed(row: bytes, number: int) -> dict[str, Any]:
 def _line(row: bytes, said: dict[str, Any], number: int) -> tuple[str, Line]:
     """Return the team and the line of a row.
 
-    Hashed is the row as it stands; one that another program has written anew is brought back into
+    Hashed is the row as it stands; one that another program has written again is brought back into
     its canonical form.
     """
     values = [said.get(each) for each in ("team_id", "prev", "hash")]

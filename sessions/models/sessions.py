@@ -282,7 +282,7 @@ class AssumerLink(models.Model):
     `role_session_name` is a template ("{username}", "{alias}", "{team}"), resolved per person when
     the call is planned; empty, it is the team's default at that moment. `tags` are [key, value]
     pairs. `networks` narrow, beside the team's own, where the session may be used from when it is
-    handed out, never when it is assumed from. `without_source_identity`: this role takes none, see
+    delivered, never when it is assumed from. `without_source_identity`: this role takes none, see
     `SourceIdentity`. `parameters` are those settings of the hop that have no column of their own,
     as JSON: so a new one needs no migration. `author` is who answers for the use of the assumer:
     without their right to it, nothing is minted through the link.

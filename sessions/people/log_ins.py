@@ -89,9 +89,8 @@ def hold_teams_first(instance: User, **kwargs: Any) -> None:
 def end_what_the_old_password_opened(instance: User, **kwargs: Any) -> None:
     """Revoke a person's tokens with every new password, by page, mail or command.
 
-    Other logins end by themselves: Django compares a mark of the password at each request. What
-    one of them is just being handed is handed out before, or not at all: both hold the ledger's
-    head.
+    Other logins end by themselves: Django compares a mark of the password at each request. A
+    delivery to one of them is complete before, or does not happen: both hold the ledger's head.
     """
     if _has_new_password(instance):
         _forget_awaited_address(instance)

@@ -25,7 +25,7 @@ from sessions.permissions.actions import READING, ROLES, SCOPES, Action
 class PermissionChecker:
     """Check what one actor may do now, for many sessions: grants are read once, when first needed.
 
-    `among`: the ids of the sessions that it will be asked about; None: any of the team. Made anew
+    `among`: the ids of the sessions that it will be asked about; None: any of the team. Made again
     for every request.
     """
 

@@ -91,7 +91,7 @@ def test_who_stands_second_in_line_waits_no_longer_than_the_first(team):
     with held(team), ThreadPoolExecutor(2) as pool:
         first = pool.submit(state_of_wait, team)
         # The second takes over from the first after half of its time, and has no more than the rest
-        # of it: a `lock_timeout` alone would begin anew, and end it with 55P03.
+        # of it: a `lock_timeout` alone would begin again, and end it with 55P03.
         time.sleep(LOCK_MILLISECONDS / 2000)
         second = pool.submit(state_of_wait, team)
         assert first.result() in {"55P03", "57014"}

@@ -154,7 +154,7 @@ def test_any_processs_end_ends_all_with_the_reason_and_a_restart_works(running, 
             assert all(line[2:60].partition("\\")[0] in log.read_text() for line in last)
             assert last or not log.read_text()
             assert running.left() == []
-        # The simulator has forgotten all it had issued: what is handed out now was minted after the
+        # The simulator has forgotten all it had issued: what is delivered now was minted after the
         # restart.
         running.end()
         running.start()

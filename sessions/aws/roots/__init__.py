@@ -96,9 +96,9 @@ class ApprovalStatus:
     """Hold an approval's new state and what still stands in the way, if anything.
 
     `ask_again_seconds` is how long to wait before the next `advance`; None means that waiting alone
-    changes nothing: either it is approved (no problem), or it has to begin anew. Until `good_until`
-    (aware, UTC) the state is good for credentials as it is; after that it is advanced again
-    before it is used.
+    changes nothing: either it is approved (no problem), or it has to begin again. Until
+    `good_until` (aware, UTC) the state is good for credentials as it is; after that it is advanced
+    again before it is used.
     """
 
     state: Secret

@@ -1,4 +1,4 @@
-"""Start, stop, rotate, and take away."""
+"""Start, stop and rotate sessions, and deliver their credentials."""
 
 from collections.abc import Callable
 from uuid import UUID
@@ -18,7 +18,7 @@ from sessions.activations.start_stop import (
     stop_session,
 )
 from sessions.actors import Actor
-from sessions.delivery.reveal import NotReady, hand_out
+from sessions.delivery.reveal import NotReady, deliver
 from sessions.models import AwsSession
 from sessions.monitoring import request_limits
 from sessions.permissions import Action
@@ -86,7 +86,7 @@ def _format(key: str) -> SnippetFormat:
 def _text_for(
     request: HttpRequest, session: AwsSession, actor: Actor, chosen: SnippetFormat, via: str
 ) -> str:
-    return hand_out(session, actor, chosen, via=via, base_url=request.build_absolute_uri("/"))
+    return deliver(session, actor, chosen, via=via, base_url=request.build_absolute_uri("/"))
 
 
 @login_required

@@ -1,4 +1,4 @@
-"""Tell whose it was from what Chainweb itself has issued and handed out."""
+"""Tell whose it was from what Chainweb itself has issued and delivered."""
 
 from datetime import timedelta
 
