@@ -20,7 +20,7 @@ from sessions.ledger.chain import length
 from sessions.ledger.events import as_stored
 from sessions.ledger.events.credentials import CredentialRevealed
 from sessions.ledger.held import LONGEST_LIFE
-from sessions.ledger.mentions import narrowed
+from sessions.ledger.sqlite_search import narrowed
 from sessions.ledger.terms import (
     ABOUT,
     ACCOUNT,
