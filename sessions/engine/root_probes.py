@@ -71,15 +71,20 @@ def run_root_probe(probe_id: str) -> None:
         )
         if not written:
             return
+        was = None
         if session is not None and probe.state == ProbeState.OK and probe.sealed_secrets is None:
             same = AwsSession.objects.filter(pk=session.pk, secret_version=session.secret_version)
-            same.filter(settings=probe.settings).update(identity_arn=probe.result["identity"])
+            same = same.filter(settings=probe.settings)
+            was = same.values_list("identity_arn", flat=True).first()
+            same.update(identity_arn=probe.result["identity"])
         told = RootVerified(
             people=(probe.user.get_username(),),
             kind=probe.kind,
             identity=probe.result.get("identity"),
             problem=probe.result.get("problem"),
         )
+        if was is not None:
+            told = told.from_what_was({"identity": was})
         ledger.append(probe.team_id, [Entry(told, WORKER, session)])
     is_stored = (
         probe.sealed_secrets is None and session is not None and session.settings == probe.settings

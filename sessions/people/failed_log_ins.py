@@ -66,14 +66,15 @@ def _locked(key: str) -> FailedLogIns | None:
 
 
 def tell_of_failures() -> None:
-    """Tell of what is due (in a worker), and forget whom nobody has tried for a day."""
+    """Tell of what is due (in a worker).
+
+    Rows stay when they are told of: to make one takes longer, and would tell a name that is
+    somebody's.
+    """
     now = database_now()
     due = FailedLogIns.objects.filter(Q(told_at=None) | Q(told_at__lte=now - QUIET), times__gt=0)
     for key in list(due.order_by("first_at").values_list("key", flat=True)[:TOLD_AT_ONCE]):
         _tell(key)
-    forgotten = FailedLogIns.objects.filter(times=0, told_at__lt=now - timedelta(days=1))
-    if forgotten.exists():
-        forgotten.delete()
 
 
 def tell_of_failures_of(user: User) -> None:

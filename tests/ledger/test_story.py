@@ -11,7 +11,9 @@ from sessions.catalog import deletions
 from sessions.catalog.access import delete_group, save_group, set_access
 from sessions.catalog.audiences import Access, Audience
 from sessions.catalog.deletions import delete_session
+from sessions.catalog.probes import start_probe
 from sessions.catalog.sessions import Draft, save_session
+from sessions.engine.root_probes import run_root_probe
 from sessions.ledger.events import read
 from sessions.ledger.story import NOT_SET, Change, changes_of
 from sessions.locks import parts
@@ -148,6 +150,17 @@ def test_the_operator_lets_a_team_use_the_workers_identity(house):
     lines = len(house.events())
     call_command("setup", team="platform", admin="ada", ambient=True)
     assert [line.kind for line in house.events()[lines:]] == ["member.added"]
+
+
+def test_a_roots_first_test_says_that_nobody_knew_it(house):
+    probe = start_probe(Draft.of(house.root), Actor(house.ada), house.root)
+    run_root_probe(str(probe.pk))
+    before, after = changes(house, "root.verified")["identity"]
+    assert before == NOT_SET
+    assert after == AwsSession.objects.get(pk=house.root.pk).identity_arn
+    probe = start_probe(Draft.of(house.root), Actor(house.ada), house.root)
+    run_root_probe(str(probe.pk))
+    assert changes(house, "root.verified") == {}
 
 
 def test_the_page_shows_what_was_before_and_not_twice(house):

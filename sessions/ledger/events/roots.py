@@ -4,12 +4,15 @@ from collections.abc import Mapping
 from datetime import datetime
 from typing import Any
 
-from sessions.ledger.events import EventData, ForPeople, event, moment, shared, stored_as
+from sessions.ledger.events import Changing, EventData, ForPeople, event, moment, shared, stored_as
 
 
 @event
-class RootVerified(ForPeople):
-    """Record who a root is at AWS, or the problem that kept AWS from saying so."""
+class RootVerified(ForPeople, Changing):
+    """Record who a root is at AWS, or the problem that kept AWS from saying so.
+
+    `before`: who a stored root was, where the answer changed that.
+    """
 
     tag = "root.verified"
     label = "root tested"
