@@ -90,9 +90,11 @@ def event_key(record: Record) -> str:
     """Return what the same record has in common, whichever way it came.
 
     A record of another account's call is another one, though some copies repeat the caller's id.
+    Examples and masked copies have one id for many: call and time are of the same record, too.
     """
     told = "of another account" if record.identity.type == "AWSAccount" else "of the caller"
-    said = f"{record.event_id} {told}"
+    second = f"{record.event_time:%Y-%m-%dT%H:%M:%S}" if record.event_time else ""
+    said = f"{record.event_id} {record.event_name} {second} {told}"
     if not record.event_id:
         said = json.dumps(asdict(replace(record, where=Where())), sort_keys=True, default=str)
     return hashlib.sha256(said.encode()).hexdigest()
