@@ -258,11 +258,13 @@ class Lines:
             values.append(as_stored(self.valid_after))
         first, last = low // BLOCK, high // BLOCK
         order, ends = ("DESC", (last, first, -1)) if descending else ("ASC", (first, last, 1))
-        # "+ 0" keeps the planner from walking along the numbers, or the times, instead.
+        # "+ 0" and "::text" keep the planner, which knows little of a ledger that has grown since
+        # its last ANALYZE, from walking along the numbers or reading all of them for a BitmapAnd.
         statement = (
             f"SELECT line.seq FROM generate_series(%s::bigint, %s, %s) AS block CROSS JOIN LATERAL"  # noqa: S608  (ours, and marks)
-            f" (SELECT seq FROM chains_event WHERE {' AND '.join(conditions)} AND team_id = %s AND"
-            f" seq + 0 BETWEEN %s AND %s ORDER BY seq + 0 {order} LIMIT %s) AS line LIMIT %s"
+            f" (SELECT seq FROM chains_event WHERE {' AND '.join(conditions)}"
+            " AND team_id::text = %s AND seq + 0 BETWEEN %s AND %s"
+            f" ORDER BY seq + 0 {order} LIMIT %s) AS line LIMIT %s"
         )
         with connection.cursor() as cursor:
             cursor.execute(statement, [*ends, *values, self.team_id, low, high, limit, limit])
