@@ -13,6 +13,8 @@ from sessions.ledger.events.sessions import SessionEdited
 from sessions.views.ledger import events
 from tests.browser.test_every_page import check, nothing_sticks_out
 from tests.house import draft_of
+from tests.ledger.test_checkpoints import pair
+from tests.views.ledger.test_removed import remove_two
 
 WIDTHS = (360, 640, 1000, 1440)
 
@@ -62,13 +64,28 @@ def one_event(house, page):
     page.goto(reverse("event", args=[house.team.slug, line.seq]))
 
 
+def end_of_what_is_left(house, page):
+    remove_two(house)
+    listed(house, page)
+    expect(page.locator(".removed-hash")).to_be_visible()
+
+
+def one_that_was_removed(house, page):
+    remove_two(house)
+    page.goto(reverse("event", args=[house.team.slug, 2]))
+
+
 @pytest.mark.parametrize(
     "visit",
-    [listed, opened, filtered, nothing_found, wrong_filter, one_event],
+    [
+        *(listed, opened, filtered, nothing_found, wrong_filter, one_event),
+        *(end_of_what_is_left, one_that_was_removed),
+    ],
     ids=lambda v: v.__name__,
 )
-def test_a_page_of_the_ledger_is_accessible_at_every_width(used, tabs, visit, tmp_path):
-    tabs.expected.append("status of 422")
+def test_a_page_of_the_ledger_is_accessible_at_every_width(used, tabs, visit, settings, tmp_path):
+    settings.CHAINWEB_CHECKPOINT_KEY, settings.CHAINWEB_CHECKPOINT_PUBLIC_KEY = pair("c1")
+    tabs.expected += ["status of 422", "status of 410"]
     page = tabs.open(used.ada)
     visit(used, page)
     check(page)

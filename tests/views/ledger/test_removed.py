@@ -3,6 +3,7 @@
 from datetime import UTC, datetime
 
 import pytest
+from django.conf import settings
 from django.db import connection
 from django.urls import reverse
 
@@ -20,8 +21,12 @@ SAID = (
 
 @pytest.fixture
 def last_hash(house, settings):
-    """Remove the team's first two events, as `manage.py remove_events` does in the end."""
     settings.CHAINWEB_CHECKPOINT_KEY, settings.CHAINWEB_CHECKPOINT_PUBLIC_KEY = pair("c1")
+    return remove_two(house)
+
+
+def remove_two(house):
+    """Remove the team's first two events, as `manage.py remove_events` does; return the hash."""
     team_id = str(house.team.pk)
     line = Event.objects.get(team_id=team_id, seq=2)
     numbers = {"first": 1, "seq": 2, "event": 9}
