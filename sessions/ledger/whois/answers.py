@@ -23,7 +23,7 @@ from sessions.ledger.whois.candidates import (
     people_of,
 )
 from sessions.ledger.whois.clues import Clues
-from sessions.ledger.whois.contradictions import contradictions, foreign_call
+from sessions.ledger.whois.contradictions import contradictions, foreign_call, unproven
 from sessions.ledger.whois.lines import (
     TOLERANCE,
     Delivery,
@@ -229,6 +229,7 @@ def _of_issues(
     *,
     more: bool,
 ) -> Whois:
+    doubts = doubts or (unproven(clues) if found else ())
     if len(found) == 1 and not doubts:
         return _of_issue(team_id, clues, found[0])
     traces = by_issue(found)

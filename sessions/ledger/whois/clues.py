@@ -5,7 +5,7 @@ import re
 from dataclasses import dataclass
 from datetime import datetime
 
-from sessions.aws.cloudtrail.records import Identity, Record
+from sessions.aws.cloudtrail.records import Record
 
 # An ARN has at most 2,048 characters, everything else far fewer.
 LONGEST_VALUE = 2048
@@ -99,7 +99,7 @@ def clues_of_record(record: Record) -> Clues:
         access_key_id=_searchable(identity.access_key_id),
         principal_id=_searchable(identity.principal_id) if ":" in identity.principal_id else "",
         account=identity.account if identity.role_name else "",
-        other_identity=_other(identity),
+        other_identity=_other(record),
         role_name=_searchable(identity.role_name),
         session_name=_searchable(identity.session_name),
         source_identity=_searchable(identity.source_identity),
@@ -110,8 +110,11 @@ def clues_of_record(record: Record) -> Clues:
     )
 
 
-def _other(identity: Identity) -> str:
-    """Name an identity that is no session of a role."""
+def _other(record: Record) -> str:
+    """Name who acted if it is no session of a role, or one that a console has switched to."""
+    identity = record.identity
+    if record.switch_from:
+        return "Switch Role in the console"
     if not (kind := _OTHERS.get(identity.type)):
         return ""
     name = _searchable(identity.user_name)

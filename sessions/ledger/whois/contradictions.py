@@ -61,6 +61,16 @@ def foreign_call(clues: Clues, *, root: bool = False) -> str:
     )
 
 
+def unproven(clues: Clues) -> tuple[str, ...]:
+    """Say that a key which was not issued is known by name alone, if that is so."""
+    if clues.access_key_id and clues.began_at is None:
+        return (
+            "Chainweb has not issued this key, and the record does not say when its session began:"
+            " only the names fit, which somebody else may have chosen.",
+        )
+    return ()
+
+
 def began_with(issue: Issue, began_at: datetime) -> bool:
     """Tell whether a session began in that second.
 

@@ -74,6 +74,37 @@ def test_a_session_of_our_name_that_began_in_another_second_is_not_ours(house, l
     assert "The session began at" in found.doubts[0]
 
 
+def test_a_key_nobody_issued_and_no_second_leave_the_name_alone(house, leaf):
+    said = call(issued_for(house), identity=OTHER_KEY)
+    del said["userIdentity"]["sessionContext"]["attributes"]
+    found = ask(house, clues_in(said))
+    assert (found.certainty, found.people) == (Certainty.POSSIBLE, ("ben",))
+    assert "only the names fit" in found.doubts[0]
+
+
+def test_a_console_that_switched_to_our_role_is_no_session_of_ours(house, leaf):
+    said = call(
+        issued_for(house),
+        eventName="SwitchRole",
+        eventSource="signin.amazonaws.com",
+        additionalEventData={"SwitchFrom": "arn:aws:iam::111122223333:user/ben"},
+        identity={"accessKeyId": ""},
+    )
+    assert ask(house, clues_in(said)).certainty is Certainty.NOBODY
+
+
+@pytest.mark.parametrize("role", ["AWSReservedSSO_Admin_1234567890abcdef", "AWSServiceRoleForECS"])
+def test_another_role_under_one_of_our_names_is_not_ours(house, leaf, role):
+    issued = issued_for(house)
+    identity = {
+        "arn": f"arn:aws:sts::{issued.arn.split(':')[4]}:assumed-role/{role}/ben",
+        "principalId": "AROAQOTHERROLEEXAMPLE:ben",
+        "sessionContext": {"sessionIssuer": {"type": "Role", "userName": role}},
+    }
+    found = ask(house, record(issued, identity=identity | OTHER_KEY))
+    assert (found.certainty, found.people) == (Certainty.NOBODY, ())
+
+
 def test_two_people_of_one_name_who_began_in_one_second_are_both_possible(house, leaf):
     issued = issued_for(house)
     add_line(house, {"for": ["bea"], "access_key_id": "ASIAOTHER"})
