@@ -8,7 +8,15 @@ from django.db.models import QuerySet
 
 from sessions import sealing
 from sessions.db.batches import in_batches
-from sessions.models import Approval, AwsSession, Credential, KeyRotation, Probe, RootAnswer
+from sessions.models import (
+    Approval,
+    AwsSession,
+    Credential,
+    KeyRotation,
+    Probe,
+    RootAnswer,
+    TrailPart,
+)
 from sessions.people.second_factors import reseal_seeds
 from sessions.sealing import SealContext
 from sessions.secret import Secret
@@ -40,6 +48,9 @@ def reseal_all() -> Resealed:
             sealing.seal,
             total,
         )
+    for part in in_batches(TrailPart.objects.select_related("trail_import"), size=10):
+        context = part.seal_context
+        _move(part, "data", context, seal_key, sealing.open_sealed, sealing.seal, total)
     for column, context_of, rows in _sealed_to_workers():
         for row in _with_value(rows, column):
             _move(

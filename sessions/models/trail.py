@@ -7,9 +7,12 @@ import uuid
 
 from django.db import models
 
+from sessions import sealing
 from sessions.models.leased import Retried
 from sessions.models.people import Team
 from sessions.models.sessions import AwsSession
+from sessions.sealing import SealContext
+from sessions.secret import Secret
 
 
 class TrailSource(models.TextChoices):
@@ -69,7 +72,8 @@ class TrailImport(Retried):
 class TrailPart(models.Model):
     """Store a part of an uploaded file until a worker has read it.
 
-    Web and workers may be on different machines: the database is what both have.
+    Web and workers may be on different machines: the database is what both have. `data` is sealed:
+    CloudTrail's records of AssumeRole hold session tokens.
     """
 
     trail_import = models.ForeignKey(TrailImport, on_delete=models.CASCADE, related_name="parts")
@@ -83,6 +87,23 @@ class TrailPart(models.Model):
 
     def __str__(self) -> str:
         return f"part {self.number} of {self.trail_import_id}"
+
+    @staticmethod
+    def sealed(taken: TrailImport, number: int, content: bytes) -> "TrailPart":
+        """Make a part of that number; any bytes are text of that many characters below 256."""
+        part = TrailPart(trail_import=taken, number=number)
+        part.data = sealing.seal(Secret(content.decode("latin-1")), part.seal_context)
+        return part
+
+    def open(self) -> bytes:
+        """Return what was uploaded. Raises `SealingError`."""
+        return sealing.open_sealed(self.data, self.seal_context).reveal().encode("latin-1")
+
+    @property
+    def seal_context(self) -> SealContext:
+        taken = self.trail_import
+        row = f"{taken.pk} {self.number}"
+        return SealContext("chains_trailpart", "data", row, str(taken.team_id), 0)
 
 
 class TrailRecord(models.Model):

@@ -120,10 +120,10 @@ def _store(taken: TrailImport, chunks: Iterable[bytes]) -> int:
             raise Refused("file", f"A file of more than {most} MB is too large: split it.")
         part += chunk
         while len(part) >= PART_BYTES:
-            TrailPart.objects.create(trail_import=taken, number=number, data=part[:PART_BYTES])
+            TrailPart.sealed(taken, number, part[:PART_BYTES]).save()
             part, number = part[PART_BYTES:], number + 1
     if part:
-        TrailPart.objects.create(trail_import=taken, number=number, data=part)
+        TrailPart.sealed(taken, number, part).save()
     if not size:
         raise Refused("file", "The file is empty.")
     return size

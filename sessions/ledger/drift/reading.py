@@ -33,15 +33,16 @@ class _Parts:
     """Read an uploaded file's parts one by one."""
 
     def __init__(self, row: TrailImport) -> None:
-        self.parts = TrailPart.objects.filter(trail_import=row).order_by("number")
+        parts = TrailPart.objects.filter(trail_import=row)
+        self.parts = parts.select_related("trail_import").order_by("number")
         self.number = self.position = 0
         self.part = b""
 
     def read(self, size: int = -1, /) -> bytes:
         """Return the next piece, of at most so many bytes; empty at the end."""
         if not self.part:
-            data = self.parts.filter(number=self.number).values_list("data", flat=True).first()
-            self.part, self.number = bytes(data or b""), self.number + 1
+            part = self.parts.filter(number=self.number).first()
+            self.part, self.number = part.open() if part else b"", self.number + 1
         piece = self.part if size < 0 else self.part[:size]
         self.part = self.part[len(piece) :]
         self.position += len(piece)
