@@ -335,7 +335,7 @@ def _happen(team: LargeTeam, first: int, last: int, now: datetime) -> None:
             at=_literal(Event, "at", now),
             kind=f"'{said.tag}'",
             actor="'worker'" if at == 0 else names,
-            session_id=_hex("5", 32),
+            session_id=_uuid("5"),
             session_alias="'Crowd-' || i",
             data=f"'{json.dumps(said.as_data())}'",
             prev="'made up'",
