@@ -158,7 +158,12 @@ def count_wrong_code(user: User, **kwargs: Any) -> None:
 @receiver(social_account_added)
 def record_identity(sociallogin: SocialLogin, **kwargs: Any) -> None:
     account = sociallogin.account
-    record(account.user, IdentityConnected(provider=account.provider, uid=account.uid))
+    try:
+        record(account.user, IdentityConnected(provider=account.provider, uid=account.uid))
+    except (DatabaseError, LedgerError):
+        # The library has stored it already, and it would let somebody in from now on.
+        account.delete()
+        raise
 
 
 @receiver(social_account_removed)

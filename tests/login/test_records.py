@@ -4,6 +4,8 @@ import re
 
 import pytest
 from allauth.mfa.models import Authenticator
+from allauth.socialaccount.models import SocialAccount, SocialLogin
+from allauth.socialaccount.signals import social_account_added
 from django.core import mail
 from django.core.management import call_command
 from django.db import connection
@@ -12,6 +14,7 @@ from django.urls import reverse
 
 from sessions.actors import OPERATOR, NamedActor
 from sessions.db.clock import database_now
+from sessions.ledger import LedgerError
 from sessions.ledger.events import KINDS, read
 from sessions.ledger.events.accounts import (
     EmailAsked,
@@ -275,6 +278,14 @@ def test_addresses_are_told_as_they_were_and_are(house, settings):
     assert told(house)[1:] == [EmailChanged(before="", after="ben@example.com")]
     ben.post(reverse("account_email"), {"email": ""})
     assert told(house)[2:] == [EmailChanged(before="ben@example.com", after="")]
+
+
+def test_an_identity_is_not_connected_without_its_line(house):
+    account = SocialAccount.objects.create(user=house.ben.user, provider="sso", uid="ben")
+    refuse_lines()
+    with pytest.raises(LedgerError):
+        social_account_added.send(SocialLogin, sociallogin=SocialLogin(account=account))
+    assert not SocialAccount.objects.exists()
 
 
 def test_a_person_of_no_team_logs_in_with_no_line(house):
