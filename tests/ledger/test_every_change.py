@@ -41,6 +41,7 @@ from sessions.people.failed_log_ins import tell_of_failures
 from sessions.people.invitations import invite
 from sessions.people.memberships import disable_member
 from sessions.roots.key_rotation import ask_rotation
+from tests.api.test_sessions import Api
 from tests.house import browser_of
 from tests.locks.test_races_of_routes import request_by
 from tests.login.test_login import code_of, log_in, recovery_codes, with_totp
@@ -131,6 +132,8 @@ NOTHING_CHANGED = {
     f"DELETE {API} (unconfirmed)": "refused",
     f"POST {TEAM}audit/drift/upload/": "has no file; with one, by a test below",
     "POST /api/v1/drift/imports": "has no file; with one, by a test below",
+    f"POST {TEAM}audit/drift/lookup/": "names no session; with one, by a test below",
+    "POST /api/v1/drift/lookups": "names no session; with one, by a test below",
 }
 # Pages that take a POST and are not among the bench's requests.
 BY_A_TEST = {
@@ -267,6 +270,21 @@ def test_an_upload_writes_its_event(sts, path, field):
     file = SimpleUploadedFile("trail.json", json.dumps({"Records": [RECORD]}).encode())
     headers = bearer if "api" in path else {}
     lines, answer = told_by(lambda: browser.post(path, {field: file}, headers=headers))
+    assert answer.status_code < 400
+    check(lines, ["trail.started"])
+
+
+@pytest.mark.parametrize("path", ["/teams/platform/audit/drift/lookup/", "/api/v1/drift/lookups"])
+def test_a_lookup_writes_its_event(house, path):
+    [leaf] = house.chain(1)
+    house.start(leaf, house.ada)
+    house.work()
+    body = {"session": str(leaf.pk), "region": "eu-west-1", "since": "24h"}
+    if "api" in path:
+        api = Api(house.token(house.ada))
+        lines, answer = told_by(lambda: api("POST", path.removeprefix("/api/v1"), body))
+    else:
+        lines, answer = told_by(lambda: house.browser(house.ada).post(path, body))
     assert answer.status_code < 400
     check(lines, ["trail.started"])
 
