@@ -6,10 +6,10 @@ from sessions.models import TrailRecord
 _ALONE = {
     Kind.AROUND: "Chainweb has issued nothing that fits.",
     Kind.SERVICE: "An AWS service acted on its own.",
-    Kind.PROGRAM: "A program or a workload acted, with a role that Chainweb has not issued.",
+    Kind.PROGRAM: "A program or a workload acted, in a session that Chainweb did not issue.",
     Kind.ROOT: "The account's root acted: nobody can be named.",
     Kind.UNKNOWN: "The record names nobody, and Chainweb has issued nothing that fits.",
-    Kind.NO_CALL: "This is a statistic of CloudTrail Insights, and no call.",
+    Kind.NO_CALL: "This is a statistic of CloudTrail Insights, not a call.",
 }
 _ISSUED = {
     "key": "The call was made with exactly the key that Chainweb issued.",
@@ -36,13 +36,13 @@ def why(row: TrailRecord) -> str:
     if row.kind == Kind.ISSUED:
         return _ISSUED[said["matched"]]
     if row.kind == Kind.AROUND and said.get("through"):
-        return "The session was assumed around Chainweb, with credentials that it had issued."
+        return "The session was assumed without Chainweb, from credentials that it had issued."
     if row.kind == Kind.AROUND and said.get("root_key"):
-        return "A root's key, which workers alone should have, made this call; no worker did."
+        return "A root's key made this call, but no worker did; only workers should have that key."
     if row.kind == Kind.AROUND and row.made_by and said["alone"] != Kind.AROUND:
         return "The record names nobody; the call that made its session does."
     if row.kind == Kind.AROUND and said["named_by"]:
-        sure = "" if said["sure"] else ", which somebody chose freely"
+        sure = "" if said["sure"] else ", which whoever began the session could choose"
         return f"{_ALONE[Kind.AROUND]} The person is named by the {said['named_by']}{sure}."
     return _ALONE[Kind(row.kind)]
 

@@ -119,7 +119,7 @@ def test_a_record_is_explained_and_leads_on(house):
     assert f"/audit/events/{row_of(house, hop).line}/" in shown
     assert f"/audit/whois/?q={minted.access_key_id}" in shown
     shown = browser.get(f"{path}/{row_of(house, below).pk}/").text
-    assert "assumed around Chainweb" in shown
+    assert "assumed without Chainweb" in shown
     assert f"{path}/{row_of(house, hop).pk}/" in shown
 
 
