@@ -7,7 +7,7 @@ from django.urls import reverse
 
 from sessions.activations.status import Status
 from sessions.engine import rotation
-from tests.api.test_sessions import Api
+from tests.api.tool import Api
 from tests.engine.test_rotation import age
 from tests.roots.test_codes import mfa_root, protected
 

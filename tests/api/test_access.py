@@ -9,7 +9,7 @@ from sessions.catalog.sessions import save_session
 from sessions.exceptions import Refused
 from sessions.models import Activation, AwsSession
 from sessions.people.tokens import create_token
-from tests.api.test_sessions import Api
+from tests.api.tool import Api
 from tests.catalog.test_closed_roles import EVERYONE, NOBODY, draft, only, stored
 
 

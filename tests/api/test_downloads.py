@@ -12,7 +12,7 @@ from sessions.ledger.chain import LedgerError
 from sessions.ledger.checkpoints import Book
 from sessions.ledger.events.ledger import LedgerExported, LedgerSearched
 from sessions.ledger.offline import verify_export
-from tests.api.test_sessions import Api
+from tests.api.tool import Api
 from tests.ledger.test_checkpoints import pair
 
 pytestmark = pytest.mark.django_db

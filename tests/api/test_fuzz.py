@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 
 from sessions.api import api
 from sessions.models import AwsSession
-from tests.api.test_sessions import Api, chained
+from tests.api.tool import Api, chained
 from tests.examples import examples
 
 pytestmark = pytest.mark.django_db

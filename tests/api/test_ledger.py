@@ -10,7 +10,7 @@ from sessions.ledger.events.credentials import CredentialRevealed
 from sessions.ledger.events.ledger import LedgerSearched
 from sessions.ledger.events.sessions import SessionEdited, SessionStarted
 from sessions.people.tokens import create_token
-from tests.api.test_sessions import Api
+from tests.api.tool import Api
 from tests.house import draft_of
 
 pytestmark = pytest.mark.django_db

@@ -4,7 +4,7 @@ import pytest
 
 from sessions.ledger.events.sessions import PolicyChanged
 from sessions.models import AwsSession, SourceIdentity, TeamPolicy
-from tests.api.test_sessions import Api, chained
+from tests.api.tool import Api, chained
 from tests.chains.test_names import OFFICE, set_policy
 
 pytestmark = pytest.mark.django_db

@@ -1,6 +1,5 @@
 """The API: the pages' validators, permissions and events, with a token instead of a cookie."""
 
-import json
 import uuid
 
 import pytest
@@ -10,26 +9,10 @@ from sessions.actors import Actor, NamedActor
 from sessions.ledger.events.credentials import CredentialRevealed
 from sessions.ledger.events.sessions import AccessChanged, SessionDeleted
 from sessions.models import AwsSession, Credential, Token
+from tests.api.tool import Api, chained
 from tests.house import TeamFixture
 
 pytestmark = pytest.mark.django_db
-
-
-class Api:
-    """A tool with a token."""
-
-    def __init__(self, token):
-        self.client = Client()
-        self.headers = {"Authorization": f"Bearer {token.reveal()}"} if token else {}
-
-    def __call__(self, method, path, body=None, **headers):
-        return self.client.generic(
-            method,
-            f"/api/v1{path}",
-            json.dumps(body) if body is not None else "",
-            content_type="application/json",
-            headers={**self.headers, **headers},
-        )
 
 
 @pytest.fixture
@@ -40,19 +23,6 @@ def ada(house):
 @pytest.fixture
 def ben(house):
     return Api(house.token(house.ben))
-
-
-def chained(house, **changes):
-    return {
-        "kind": "iam-role-chained",
-        "alias": "Deploy",
-        "profile": "deploy",
-        "region": "eu-west-1",
-        "role_arn": house.role_arn("Deploy"),
-        "role_session_name": "{username}",
-        "assumer": str(house.root.pk),
-        **changes,
-    }
 
 
 def test_a_chained_session_is_created_started_and_taken_away(house, ben):

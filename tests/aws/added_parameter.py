@@ -8,7 +8,7 @@ from sessions.actors import Actor
 from sessions.catalog.sessions import save_session
 from sessions.ledger.events.sessions import SessionCreated
 from sessions.models import AssumerLink
-from tests.api.test_sessions import Api, chained
+from tests.api.tool import Api, chained
 from tests.house import draft_of
 
 pytestmark = pytest.mark.django_db

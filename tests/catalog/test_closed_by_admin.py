@@ -17,7 +17,7 @@ from sessions.catalog.sessions import save_session
 from sessions.exceptions import Refused
 from sessions.models import AssumerLink, ClosedByAdmin, GrantedRight, Role
 from sessions.people.memberships import change_role, disable_member, enable_member, remove_member
-from tests.api.test_sessions import Api
+from tests.api.tool import Api
 from tests.catalog.test_closed_roles import EVERYONE, NOBODY, draft, only, stored
 from tests.house import TeamFixture
 

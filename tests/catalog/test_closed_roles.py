@@ -11,7 +11,7 @@ from sessions.catalog.same_role import close_wider_ways, wider_ways
 from sessions.catalog.sessions import Draft, save_session
 from sessions.exceptions import Refused
 from sessions.models import CHAINED, Activation, AwsSession, Probe
-from tests.api.test_sessions import Api
+from tests.api.tool import Api
 
 NOBODY, EVERYONE = Audience(everyone=False), Audience()
 

@@ -46,7 +46,7 @@ from sessions.people.tokens import create_token
 from sessions.roots.key_rotation import ask_rotation
 from sessions.roots.notices import broken_roots
 from sessions.urls import urlpatterns
-from tests.api.test_sessions import Api
+from tests.api.tool import Api
 from tests.house import crowd, draft_of
 
 pytestmark = pytest.mark.django_db

@@ -16,7 +16,7 @@ from sessions.exceptions import Refused, RightLost
 from sessions.ledger.events.sessions import AccessChanged
 from sessions.locks import parts
 from sessions.models import CHAINED, Activation, AssumerLink, AwsSession, Event
-from tests.api.test_sessions import Api
+from tests.api.tool import Api
 from tests.house import TeamFixture, crowd
 
 NOBODY = Audience(everyone=False)

@@ -11,7 +11,7 @@ from django.apps import apps
 from django.urls import reverse
 
 from sessions.models import AssumerLink, AwsSession, Move, TeamPolicy
-from tests.api.test_sessions import Api, chained
+from tests.api.tool import Api, chained
 
 pytestmark = pytest.mark.django_db
 BLANKS = ["", "   ", "\t", "\u00a0", None]

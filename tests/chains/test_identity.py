@@ -30,7 +30,7 @@ from sessions.models import (
 from sessions.people.people import rename_in_cloudtrail
 from sessions.people.tokens import create_token
 from sessions.secret import Secret
-from tests.api.test_sessions import Api
+from tests.api.tool import Api
 from tests.house import crowd, draft_of
 
 pytestmark = pytest.mark.django_db

@@ -20,7 +20,7 @@ from sessions.maintenance.reseal import reseal_all
 from sessions.models import CHAINED, Activation, AwsSession, Credential, Probe
 from sessions.sealing import SealingError
 from sessions.secret import Secret
-from tests.api.test_sessions import Api
+from tests.api.tool import Api
 from tests.harness.keys import seal_key
 from tests.house import TeamFixture
 

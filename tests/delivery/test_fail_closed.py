@@ -18,7 +18,7 @@ from sessions.models import Activation, Event, Invitation, Token
 from sessions.models.tokens import TOKEN_PREFIX
 from sessions.monitoring import request_limits
 from sessions.snippets import FORMATS
-from tests.api.test_sessions import Api
+from tests.api.tool import Api
 from tests.house import browser_of
 from tests.ledger.test_every_change import WRITES
 from tests.races import Aside, held_head

@@ -38,7 +38,7 @@ from sessions.people.memberships import (
 from sessions.people.tokens import revoke_token
 from sessions.permissions import author_role, is_orphaned_chain, orphaned_links
 from sessions.snippets import FORMATS
-from tests.api.test_sessions import Api
+from tests.api.tool import Api
 from tests.house import ACCOUNT
 from tests.races import Aside, held_head, wait_for_waiting
 

@@ -14,7 +14,7 @@ from sessions.exceptions import NotThere
 from sessions.models import AwsSession, Membership, Role, SourceIdentity, TeamGroup, TeamPolicy
 from sessions.people.memberships import change_role
 from sessions.people.people import rename_in_cloudtrail
-from tests.api.test_sessions import Api, chained
+from tests.api.tool import Api, chained
 
 pytestmark = pytest.mark.django_db
 

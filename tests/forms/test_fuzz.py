@@ -10,7 +10,7 @@ from sessions.actors import Actor
 from sessions.catalog.access import save_group
 from sessions.exceptions import Refused
 from sessions.views.people import access
-from tests.api.test_sessions import Api, chained
+from tests.api.tool import Api, chained
 from tests.examples import examples
 
 pytestmark = pytest.mark.django_db

@@ -8,7 +8,7 @@ from django.apps import apps
 from django.urls import reverse
 
 from sessions.models import AwsSession
-from tests.api.test_sessions import Api, chained
+from tests.api.tool import Api, chained
 
 pytestmark = pytest.mark.django_db
 AROUND = ["\t{}", "{}\r\n", "\u00a0{}\u00a0", "\ufeff{}", "{}\u200b"]

@@ -41,7 +41,7 @@ from sessions.people.failed_log_ins import tell_of_failures
 from sessions.people.invitations import invite
 from sessions.people.memberships import disable_member
 from sessions.roots.key_rotation import ask_rotation
-from tests.api.test_sessions import Api
+from tests.api.tool import Api
 from tests.house import browser_of
 from tests.locks.test_races_of_routes import request_by
 from tests.login.test_login import code_of, log_in, recovery_codes, with_totp

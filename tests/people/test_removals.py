@@ -47,7 +47,7 @@ from sessions.people.removals import readmit, remember_removal, removals_of
 from sessions.people.tokens import actor_of_token, create_token
 from sessions.permissions import GroupsTooOld
 from sessions.secret import Secret
-from tests.api.test_sessions import Api
+from tests.api.tool import Api
 from tests.house import PASSWORD, browser_of
 from tests.login.test_login import log_in
 from tests.races import Aside, held_head, wait_for_waiting

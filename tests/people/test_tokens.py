@@ -18,7 +18,7 @@ from sessions.models import AwsSession, Membership, Role, Scope, Token
 from sessions.people.memberships import change_role, disable_member, remove_member
 from sessions.people.tokens import actor_of_token, create_token
 from sessions.secret import Secret
-from tests.api.test_sessions import Api
+from tests.api.tool import Api
 
 pytestmark = pytest.mark.django_db
 

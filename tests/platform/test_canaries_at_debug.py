@@ -14,7 +14,7 @@ from sessions.aws.credentials import AwsCredentials
 from sessions.delivery.reveal import reveal
 from sessions.ledger import signing
 from sessions.models import AwsSession
-from tests.api.test_sessions import Api
+from tests.api.tool import Api
 from tests.house import PASSWORD
 from tests.ledger.test_checkpoints import PRIVATE, PUBLIC
 from tests.login.test_login import code_of, log_in

@@ -11,7 +11,7 @@ from django.urls import reverse
 
 from sessions.actors import Actor
 from sessions.delivery.reveal import reveal
-from tests.api.test_sessions import Api
+from tests.api.tool import Api
 from tests.house import PASSWORD
 from tests.login.test_login import code_of, log_in
 from tests.platform.canaries import ENCODINGS, find

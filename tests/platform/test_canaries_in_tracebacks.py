@@ -8,7 +8,7 @@ from django.urls import reverse
 
 from sessions.actors import Actor
 from sessions.delivery.reveal import reveal
-from tests.api.test_sessions import Api
+from tests.api.tool import Api
 from tests.house import PASSWORD
 from tests.platform.canaries import find
 from tests.platform.logged import logged

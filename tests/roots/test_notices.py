@@ -9,7 +9,7 @@ from sessions.engine import rotation
 from sessions.ledger.events.credentials import CredentialRejected
 from sessions.models import Credential
 from sessions.roots.codes import submit_codes
-from tests.api.test_sessions import Api
+from tests.api.tool import Api
 from tests.roots.test_approvals import ACCOUNT, approve, portal
 from tests.roots.test_codes import CODE, mfa_root, protected
 

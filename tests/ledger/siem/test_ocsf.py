@@ -6,7 +6,7 @@ import pytest
 
 from sessions.ledger.siem.ocsf import KINDS, record_of
 from sessions.models import Event
-from tests.api.test_sessions import Api
+from tests.api.tool import Api
 
 pytestmark = pytest.mark.django_db
 

@@ -9,7 +9,7 @@ from django.urls import reverse
 
 from sessions.ledger import tombstones, triggers
 from sessions.models import Event, Tombstone
-from tests.api.test_sessions import Api
+from tests.api.tool import Api
 from tests.ledger.test_checkpoints import pair
 
 pytestmark = pytest.mark.django_db

@@ -20,7 +20,7 @@ from sessions.ledger.events.roots import ApprovalEnded
 from sessions.ledger.events.sessions import SessionEdited
 from sessions.models import Approval, AwsSession, Credential, KeyRotation, RootAnswer
 from sessions.roots import approvals, key_rotation
-from tests.api.test_sessions import Api
+from tests.api.tool import Api
 from tests.house import TeamFixture
 from tests.roots.test_approvals import ACCOUNT, portal
 from tests.roots.test_codes import CODE, mfa_root, protected
