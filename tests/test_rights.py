@@ -230,7 +230,12 @@ API = {
     "sessions/<uuid:session_id>/rotate": {"POST": by_token(409, 409, 403)},
     "sessions/<uuid:session_id>/credentials": {"GET": by_token(409, 409, 403)},
 }
-API_BODY = {"sessions": {"kind": "iam-role-chained"}, "sessions/<uuid:session_id>": {}}
+API_BODY = {
+    "sessions": {"kind": "iam-role-chained"},
+    "sessions/<uuid:session_id>": {},
+    # Its region is none, so that whoever may do it is told so.
+    "drift/lookups": {"session": "", "region": "nowhere", "since": "24h"},
+}
 
 LOGGED_OUT_ONLY = everybody(302, anonymous=200)
 ACCOUNTS = {
