@@ -3,10 +3,11 @@
 from typing import Annotated, Any
 
 from django.http import HttpRequest, StreamingHttpResponse
+from ninja import Query
 from pydantic import BaseModel
 
 from sessions.api.base import ERRORS, ApiError, api, caller, caller_who_may
-from sessions.api.ledger import asked_by, check_limit, seq_of
+from sessions.api.ledger import SearchIn, asked_by, check_limit, seq_of
 from sessions.api.schemas import one_of
 from sessions.ledger.downloads import FORMATS, export
 from sessions.ledger.reading import lines_for, record_search
@@ -28,19 +29,8 @@ FILES = {
 )
 def export_events(
     request: HttpRequest,
+    search: Query[SearchIn],
     format: Annotated[str, one_of(*FORMATS)] = "jsonl",
-    person: str = "",
-    session: str = "",
-    account: str = "",
-    role: str = "",
-    name: str = "",
-    key: str = "",
-    root: str = "",
-    kind: str = "",
-    address: str = "",
-    held: str = "",
-    since: str = "",
-    until: str = "",
 ) -> Any:
     """Stream what a search finds, all events as an admin, or those that are yours.
 
@@ -100,17 +90,7 @@ class KeysOut(BaseModel):
 @api.get("/keys", response={200: KeysOut, **ERRORS}, summary="List keys with their people")
 def list_keys(
     request: HttpRequest,
-    person: str = "",
-    session: str = "",
-    account: str = "",
-    role: str = "",
-    name: str = "",
-    key: str = "",
-    root: str = "",
-    address: str = "",
-    held: str = "",
-    since: str = "",
-    until: str = "",
+    search: Query[SearchIn],
     cursor: str = "",
     limit: int = 200,
 ) -> Any:

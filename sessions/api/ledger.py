@@ -5,6 +5,7 @@ from datetime import datetime
 from typing import Any
 
 from django.http import Http404, HttpRequest
+from ninja import Query
 from pydantic import BaseModel
 
 from sessions.api.base import ERRORS, ApiError, ErrorOut, api, caller
@@ -17,6 +18,30 @@ from sessions.ledger.story import story_of
 from sessions.models import Event
 
 MOST = 200
+
+
+class SearchIn(BaseModel):
+    """List what a search of the ledger can ask for; `asked_by` reads it, as the pages do.
+
+    `person` is a username; `session` an id or an alias; `role` an ARN or a name; `name` a role
+    session name; `root` the id of the session that chains begin at; `kind` a kind of event, or what
+    stands before its dot. `since` and `until` are times (UTC unless they say otherwise), dates, or
+    how long ago: `24h`, `7d`. `held` is who took credentials that were valid after `since` and were
+    taken before `until`: all that somebody held then.
+    """
+
+    person: str = ""
+    session: str = ""
+    account: str = ""
+    role: str = ""
+    name: str = ""
+    key: str = ""
+    root: str = ""
+    kind: str = ""
+    address: str = ""
+    held: str = ""
+    since: str = ""
+    until: str = ""
 
 
 class EventOut(BaseModel):
@@ -85,18 +110,7 @@ class EventsOut(BaseModel):
 )
 def list_events(
     request: HttpRequest,
-    person: str = "",
-    session: str = "",
-    account: str = "",
-    role: str = "",
-    name: str = "",
-    key: str = "",
-    root: str = "",
-    kind: str = "",
-    address: str = "",
-    held: str = "",
-    since: str = "",
-    until: str = "",
+    search: Query[SearchIn],
     cursor: str = "",
     limit: int = 50,
 ) -> Any:
