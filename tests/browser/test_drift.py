@@ -67,7 +67,7 @@ def test_a_file_is_imported_and_followed_to_a_session(house, tabs):
     expect(page.get_by_role("link", name="StopInstances")).to_be_visible()
     expect(page.get_by_role("link", name="ListBuckets")).to_have_count(0)
     page.get_by_role("link", name="PutObject").click()
-    expect(page.get_by_text("assumed around Chainweb")).to_be_visible()
+    expect(page.get_by_text("assumed without Chainweb")).to_be_visible()
     check(page)
     page.get_by_role("link", name="Session made by AssumeRole").click()
     page.get_by_role("link", name=f"What was done with {leaf.alias}").click()
