@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 
 import structlog
-from django.db.models import F, Min, OuterRef, Q, QuerySet, Subquery
+from django.db.models import F, Min, OuterRef, Q, QuerySet, Subquery, Sum
 from django.db.models.functions import Cast
 
 from sessions.db.clock import database_now
@@ -177,7 +177,6 @@ def lags(team_id: object | None = None) -> list[Lag]:
     cursors = SiemCursor.objects.filter(is_on=True)
     if team_id is not None:
         cursors = cursors.filter(team_id=str(team_id))
-    ends = dict(LedgerHead.objects.values_list("team_id", "seq"))
     found = []
     for outlet in cursors.order_by("outlet").values_list("outlet", flat=True).distinct():
         of_place = cursors.filter(outlet=outlet)
@@ -189,7 +188,7 @@ def lags(team_id: object | None = None) -> list[Lag]:
         found.append(
             Lag(
                 outlet,
-                sum(ends[each.team_id] - each.seq for each in behind),
+                behind.aggregate(lines=Sum(F("end") - F("seq"), default=0))["lines"],
                 oldest.aggregate(since=Min("at"))["since"],
                 worst.failures if worst else 0,
                 worst.problem if worst else "",
