@@ -34,6 +34,7 @@ from sessions.ledger.drift.words import labels_of, session_label, why
 from sessions.models import AwsSession, Membership, TrailImport, TrailRecord
 from sessions.permissions import Action, can
 from sessions.views.guards import member_in, recently_logged_in, session_for
+from sessions.views.ledger.members import members_named
 
 SHOWN = 50
 IMPORTS_SHOWN = 20
@@ -270,9 +271,7 @@ def _rows(actor: Actor, found: list[TrailRecord], asked: dict[str, str]) -> dict
 
 
 def _people(actor: Actor, records: list[TrailRecord]) -> dict[str, Membership]:
-    names = {name for each in records for name in each.people}
-    members = Membership.objects.filter(team=actor.team_id, user__username__in=names)
-    return {each.user.get_username(): each for each in members.select_related("user")}
+    return members_named(actor.team_id, (name for each in records for name in each.people))
 
 
 def _chips(actor: Actor, search: TrailSearch) -> list[Chip]:

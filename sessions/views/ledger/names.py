@@ -7,9 +7,10 @@ from django.shortcuts import render
 from django.views.decorators.http import require_safe
 
 from sessions.ledger.names import Finding, NameSearch, names_of, uncounted
-from sessions.models import Membership, TeamPolicy
+from sessions.models import TeamPolicy
 from sessions.permissions import Action
 from sessions.views.guards import member_in
+from sessions.views.ledger.members import members_named
 
 SHOWN = 50
 LABELS = {
@@ -27,15 +28,14 @@ def names_page(request: HttpRequest, team_slug: str) -> HttpResponse:
     search = search_of(request)
     found = names_of(actor.team, search, SHOWN + 1)
     shown = found[:SHOWN]
-    members = Membership.objects.filter(
-        team=actor.team, user__username__in={person for each in shown for person in each.people}
-    )
     context = {
         "names": [(name, [LABELS[each] for each in name.findings]) for name in shown],
         "filters": LABELS.items(),
         "search": search,
         "policy": TeamPolicy.of(actor.team_id),
-        "people": {each.user.get_username(): each for each in members.select_related("user")},
+        "people": members_named(
+            actor.team_id, (person for each in shown for person in each.people)
+        ),
         "after": shown[-1].cursor if len(found) > SHOWN else "",
         "uncounted": uncounted(actor.team_id),
     }

@@ -17,6 +17,7 @@ from sessions.ledger.whois.clues import is_public
 from sessions.models import Membership
 from sessions.permissions import Action
 from sessions.views.guards import member_in
+from sessions.views.ledger.members import members_named
 
 
 @login_required
@@ -43,7 +44,7 @@ def whois_page(request: HttpRequest, team_slug: str) -> HttpResponse:
 
 def people_among(member: Membership, found: Iterable[Asked]) -> dict[str, Membership]:
     """Return {username: membership} of those in the answers who are in the team now."""
-    names = {
+    names = (
         name
         for asked in found
         for name in (
@@ -51,6 +52,5 @@ def people_among(member: Membership, found: Iterable[Asked]) -> dict[str, Member
             *(each.person for each in asked.answer.deliveries),
             *(each.person for each in asked.answer.candidates),
         )
-    }
-    members = Membership.objects.filter(team=member.team, user__username__in=names)
-    return {each.user.get_username(): each for each in members.select_related("user")}
+    )
+    return members_named(member.team_id, names)
