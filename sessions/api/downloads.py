@@ -1,5 +1,6 @@
 """Take the ledger away: as a file, and as a table of keys that a SIEM goes on reading."""
 
+from dataclasses import asdict, dataclass
 from typing import Annotated, Any
 
 from django.http import HttpRequest, StreamingHttpResponse
@@ -11,7 +12,7 @@ from sessions.api.ledger import SearchIn, asked_by, check_limit, seq_of
 from sessions.api.schemas import one_of
 from sessions.ledger.downloads import FORMATS, export
 from sessions.ledger.reading import lines_for, record_search
-from sessions.ledger.siem.lookup import ROWS, rows_of
+from sessions.ledger.siem.lookup import ROWS, Row, rows_of
 from sessions.monitoring import request_limits
 from sessions.permissions import Action
 
@@ -48,32 +49,13 @@ def export_events(
     return StreamingHttpResponse(content, content_type=file.content_type)
 
 
-class KeyOut(BaseModel):
+@dataclass(frozen=True)
+class KeyOut(Row):
     """Show a key by one line of the ledger: `event` is its issue, or a delivery to a device.
 
     `assumed_role_id` is CloudTrail's principalId. `chain` names sessions or roles from the root
     down. `person` names all for whom it was issued, or who took it. What is not known is empty.
     """
-
-    access_key_id: str
-    assumed_role_id: str
-    assumed_role_arn: str
-    role_session_name: str
-    source_identity: str
-    chain: str
-    parent_access_key_id: str
-    account: str
-    person: str
-    device: str
-    address: str
-    token: str
-    session: str
-    session_id: str
-    issued_at: str
-    until: str
-    event: Annotated[str, one_of("issued", "delivered")]
-    seq: int
-    team_id: str
 
 
 class KeysOut(BaseModel):
@@ -108,7 +90,7 @@ def list_keys(
     found = lines_for(actor, form.search()).having(ROWS).oldest(limit, after=after)
     rows = rows_of(str(actor.team_id), found)
     return {
-        "keys": [{name: getattr(row, name) for name in KeyOut.model_fields} for row in rows],
+        "keys": [asdict(row) for row in rows],
         "cursor": str(found[-1].seq if found else after),
         "more": len(found) == limit,
     }

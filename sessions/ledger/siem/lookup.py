@@ -14,6 +14,7 @@ from contextlib import suppress
 from dataclasses import asdict, dataclass, field, fields, replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
+from typing import Literal
 
 import structlog
 from django.conf import settings
@@ -63,7 +64,7 @@ class Row:
     session_id: str
     issued_at: str
     until: str
-    event: str
+    event: Literal["issued", "delivered"]
     seq: int
     team_id: str
 
@@ -160,7 +161,14 @@ def _delivered(line: Event, known: _Issues) -> Row:
     )
 
 
-def _row(line: Event, issue: Issue, known: _Issues, *, person: str, event: str) -> Row:
+def _row(
+    line: Event,
+    issue: Issue,
+    known: _Issues,
+    *,
+    person: str,
+    event: Literal["issued", "delivered"],
+) -> Row:
     role_id = issue.principal_id.partition(":")[0]
     return Row(
         access_key_id=issue.access_key_id,
