@@ -18,6 +18,7 @@ from django.db.models import Q
 
 from sessions.actors import WORKER
 from sessions.db.clock import database_now
+from sessions.db.row_locks import lock_first
 from sessions.ledger import origin
 from sessions.ledger.events.accounts import LogInFailed
 from sessions.models import FailedLogIns, User
@@ -62,7 +63,7 @@ def _bucket(name: str) -> int:
 
 
 def _locked(key: str) -> FailedLogIns | None:
-    return FailedLogIns.objects.select_for_update().filter(key=key).first()
+    return lock_first(FailedLogIns.objects.filter(key=key))
 
 
 def tell_of_failures() -> None:
