@@ -6,11 +6,13 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import Any
 
-from django.db import connection, transaction
+from django.db import connection, connections, transaction
+from django.db.models import Model
 
 from sessions import ledger
 
 PATIENCE_SECONDS = 15.0
+HELD_SECONDS = 60.0
 
 
 class Aside:
@@ -48,6 +50,39 @@ def held_head(team: Any) -> Iterator[None]:
     with transaction.atomic():
         ledger.hold(team.pk)
         yield
+
+
+@contextmanager
+def held(statement: str, *values: Any) -> Iterator[Callable[[], None]]:
+    """Have somebody else's transaction run this statement and not end; yields what ends it."""
+    begun, over = threading.Event(), threading.Event()
+
+    def hold() -> None:
+        other = connections.create_connection("default")
+        try:
+            other.set_autocommit(False, force_begin_transaction_with_broken_autocommit=True)
+            with other.cursor() as cursor:
+                cursor.execute(statement, values)
+            begun.set()
+            over.wait(HELD_SECONDS)
+            other.rollback()
+        finally:
+            other.close()
+
+    holder = threading.Thread(target=hold)
+    holder.start()
+    assert begun.wait(10)
+    try:
+        yield over.set
+    finally:
+        over.set()
+        holder.join()
+
+
+def row_of(model: type[Model], key: object) -> tuple[str, str]:
+    """Return a statement for `held` that locks one row, and its value."""
+    table, column = model._meta.db_table, model._meta.pk.column
+    return f"SELECT 1 FROM {table} WHERE {column} = %s FOR UPDATE", str(key)
 
 
 def wait_for_waiting(count: int) -> None:

@@ -3,7 +3,6 @@
 import threading
 import time
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager
 
 import pytest
 from django.conf import settings
@@ -11,6 +10,7 @@ from django.db import OperationalError, connection, connections, transaction
 
 from sessions.db.row_locks import LEAST_MILLISECONDS, lock_first
 from sessions.models import Team
+from tests.races import held, row_of
 
 LOCK_MILLISECONDS = 1_000
 STATEMENT_MILLISECONDS = 60_000
@@ -24,30 +24,6 @@ on_postgresql = pytest.mark.skipif(
 @pytest.fixture
 def team(transactional_db):
     return Team.objects.create(slug="acme", name="Acme")
-
-
-@contextmanager
-def held(team):
-    """Somebody else holds the team's row; yields what makes them let it go."""
-    begun, over = threading.Event(), threading.Event()
-
-    def hold():
-        try:
-            with transaction.atomic():
-                lock_first(Team.objects.filter(pk=team.pk))
-                begun.set()
-                over.wait(60)
-        finally:
-            connections.close_all()
-
-    holder = threading.Thread(target=hold)
-    holder.start()
-    assert begun.wait(10)
-    try:
-        yield over.set
-    finally:
-        over.set()
-        holder.join()
 
 
 def bound_waits():
@@ -88,7 +64,7 @@ def test_the_row_is_returned_or_nothing(team):
 
 @on_postgresql
 def test_who_stands_second_in_line_waits_no_longer_than_the_first(team):
-    with held(team), ThreadPoolExecutor(2) as pool:
+    with held(*row_of(Team, team.pk)), ThreadPoolExecutor(2) as pool:
         first = pool.submit(state_of_wait, team)
         # The second takes over from the first after half of its time, and has no more than the rest
         # of it: a `lock_timeout` alone would begin again, and end it with 55P03.
@@ -100,7 +76,7 @@ def test_who_stands_second_in_line_waits_no_longer_than_the_first(team):
 
 @on_postgresql
 def test_a_later_wait_of_a_transaction_has_only_the_rest(team):
-    with held(team) as let_go, transaction.atomic():
+    with held(*row_of(Team, team.pk)) as let_go, transaction.atomic():
         bound_waits()
         threading.Timer(LOCK_MILLISECONDS / 2000, let_go).start()
         assert lock_first(Team.objects.filter(pk=team.pk)) == team
@@ -122,7 +98,7 @@ def test_without_a_wait_no_limit_changes(team):
 
 @on_postgresql
 def test_without_a_limit_there_is_none_afterwards(team):
-    with held(team) as let_go, transaction.atomic():
+    with held(*row_of(Team, team.pk)) as let_go, transaction.atomic():
         with connection.cursor() as cursor:
             cursor.execute("SET LOCAL lock_timeout = 0; SET LOCAL statement_timeout = 0")
         threading.Timer(0.2, let_go).start()

@@ -17,7 +17,7 @@ from sessions.ledger.events.sessions import SessionEnded
 from sessions.locks import busy_teams
 from sessions.models import Activation, Credential, Event, LedgerHead, Move, Team
 from tests.house import TeamFixture, crowd
-from tests.locks.test_turnstile import held, row_of
+from tests.races import held, row_of
 
 pytestmark = pytest.mark.skipif(
     "postgresql" not in settings.DATABASES["default"]["ENGINE"],

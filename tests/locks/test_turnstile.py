@@ -1,9 +1,7 @@
 """Whoever meets a row that somebody holds is told so soon, and nobody else notices."""
 
-import threading
 import time
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager
 
 import pytest
 from django.conf import settings
@@ -18,10 +16,10 @@ from sessions.db.limits import limit_idle_transactions, limit_waits, set_tcp_tim
 from sessions.locks import turnstile
 from sessions.models import AwsSession, Credential, Event, LedgerHead, Team, User
 from tests.house import PASSWORD, TeamFixture, browser_of
+from tests.races import held, row_of
 
 # On a quiet machine it is 2 s and a little; without a bound it would be as long as the row is held.
 MOST_SECONDS = 8.0
-HELD_SECONDS = 60.0
 
 on_postgresql = pytest.mark.skipif(
     "postgresql" not in settings.DATABASES["default"]["ENGINE"],
@@ -39,38 +37,6 @@ def bounded(lasting_house):
     yield lasting_house
     connection.close()
     database["OPTIONS"] = before
-
-
-@contextmanager
-def held(statement, *values):
-    """Somebody else's transaction that has run this statement and does not end."""
-    begun, over = threading.Event(), threading.Event()
-
-    def hold():
-        other = connections.create_connection("default")
-        try:
-            other.set_autocommit(False, force_begin_transaction_with_broken_autocommit=True)
-            with other.cursor() as cursor:
-                cursor.execute(statement, values)
-            begun.set()
-            over.wait(HELD_SECONDS)
-            other.rollback()
-        finally:
-            other.close()
-
-    holder = threading.Thread(target=hold)
-    holder.start()
-    assert begun.wait(10)
-    try:
-        yield
-    finally:
-        over.set()
-        holder.join()
-
-
-def row_of(model, key):
-    table, column = model._meta.db_table, model._meta.pk.column
-    return f"SELECT 1 FROM {table} WHERE {column} = %s FOR UPDATE", str(key)
 
 
 def waiting_for_locks():
