@@ -10,7 +10,7 @@ from django.db.backends.base.base import BaseDatabaseWrapper
 NOBODY = UUID(int=0)
 
 
-class _Compact(models.CharField):  # type: ignore[type-arg]
+class _Compact(models.CharField):  # type: ignore[type-arg]  # no generic at run time
     """Hold a text for which PostgreSQL has a shorter type; SQLite stores the text."""
 
     on_postgresql = ""

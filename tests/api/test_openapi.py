@@ -8,6 +8,7 @@ from django.test import Client
 from sessions.activations.status import Status
 from sessions.api import api
 from sessions.aws.roots import ROOT_KINDS
+from sessions.forms.ledger import EventSearchForm
 from sessions.forms.sessions import fields_of
 from sessions.models import CHAINED
 
@@ -33,6 +34,12 @@ def operations(document):
 def test_the_document_is_made_once_for_all_who_ask(document):
     assert api.get_openapi_schema() is document
     assert Client().get("/api/v1/openapi.json").json() == json.loads(json.dumps(document))
+
+
+def test_a_search_of_the_ledger_lists_the_fields_of_its_form(document):
+    for path in ("/api/v1/events", "/api/v1/events/export", "/api/v1/keys"):
+        listed = {each["name"] for each in document["paths"][path]["get"]["parameters"]}
+        assert listed - {"cursor", "limit", "format"} == set(EventSearchForm.base_fields)
 
 
 def test_every_good_answer_says_what_it_holds(document):

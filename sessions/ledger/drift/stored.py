@@ -50,7 +50,8 @@ def save(rows: Sequence[TrailRecord]) -> None:
             for row in rows
         ]
         with connection.cursor() as cursor:
-            cursor.executemany(f"UPDATE {TABLE} SET {setting} WHERE id = %s", values)  # noqa: S608
+            update = f"UPDATE {TABLE} SET {setting} WHERE id = %s"  # noqa: S608  (names of ours)
+            cursor.executemany(update, values)
         return
     setting = ", ".join(f"{each.column} = v.{each.column}" for each in fields)
     key = _field("id")
