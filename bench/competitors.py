@@ -36,7 +36,7 @@ LONGEST_SECONDS = 600
 
 
 class NotThere(Exception):
-    """A competitor cannot be run here; the message says why."""
+    """Say why a competitor cannot be run here."""
 
 
 def baseline(url: str, calls: int, threads: int = 1, processes: int = 1) -> dict[str, float]:
@@ -85,7 +85,7 @@ def profiles(url: str, count: int, threads: int = 1, hops: int = 2) -> dict[str,
 
 
 def install_leapp(folder: Path) -> Path:
-    """npm installs Leapp's core there. Raises `NotThere`."""
+    """Install Leapp's core there by npm. Raises `NotThere`."""
     for command in ("node", "npm"):
         if shutil.which(command) is None:
             raise NotThere(f"{command} is not installed")

@@ -200,7 +200,7 @@ def spread_out(minutes: float) -> None:
 
 
 def kick(processes: int) -> None:
-    """A wake-up for every worker process, as one or two ticks of the clock bring them."""
+    """Return a wake-up for every worker process, as one or two ticks of the clock bring them."""
     for _ in range(processes):
         rotate_due.apply_async(expires=60)
 
@@ -268,7 +268,7 @@ def lag_seconds() -> float:
 
 
 def least_life_seconds() -> float:
-    """The least life left of all that a member could get now."""
+    """Return the least life left of all that a member could get now."""
     with connection.cursor() as cursor:
         cursor.execute(
             "SELECT min(c.expires_at) FROM chains_activation a JOIN chains_credential c "

@@ -56,7 +56,7 @@ STARTED, CLOSED, NAMED = 2, 30, 3
 
 @dataclass(frozen=True)
 class LargeTeam:
-    """The things that requests are about, made by the product's own functions."""
+    """Hold the things that requests are about, made by the product's own functions."""
 
     admin: Membership
     member: Membership
@@ -347,7 +347,7 @@ def _happen(team: LargeTeam, first: int, last: int, now: datetime) -> None:
 def _insert(
     model: type[models.Model], first: int, last: int, *, where: str = "1 = 1", **given: str
 ) -> None:
-    """One row for each number `i`; a column that is not given has its field's default."""
+    """Insert one row for each number `i`; a column that is not given has its field's default."""
     columns: dict[str, str] = {}
     for field in model._meta.concrete_fields:
         name = field.column or field.name
@@ -368,7 +368,7 @@ def _insert(
 
 
 def _literal(model: type[models.Model], name: str, value: Any) -> str:
-    """A value as SQL has it."""
+    """Return a value as SQL has it."""
     field = model._meta.get_field(name)
     assert isinstance(field, models.Field)
     target = field.target_field if isinstance(field, models.ForeignKey) else field
@@ -408,6 +408,6 @@ def _hex(kind: str, length: int, number: str = "i") -> str:
 
 
 def _choice(values: list[Any]) -> str:
-    """One of these for each number."""
+    """Return SQL that takes one of these values in turn for each number `i`."""
     cases = " ".join(f"WHEN {at} THEN {value}" for at, value in enumerate(values))
     return f"CASE i % {len(values)} {cases} END"

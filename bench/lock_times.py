@@ -76,7 +76,7 @@ def _figure(key: str, holds: list["Hold"]) -> Figure:
 
 @dataclass
 class Hold:
-    """One measurement: the longest hold, the CPU of the costliest, and the load of the machine."""
+    """Hold one measurement: the longest hold, the CPU of the costliest, and the machine's load."""
 
     seconds: float = 0.0
     cpu: float = 0.0

@@ -40,7 +40,7 @@ DOUBTFUL, AGAIN = 1.1, 31
 
 @dataclass(frozen=True)
 class Side:
-    """One of the two databases, the team in it, and a way to ask."""
+    """Hold one of the two databases, the team in it, and a way to ask."""
 
     team: LargeTeam
     use: Callable[[], None]
@@ -108,7 +108,7 @@ def _sides(environment: Environment, many: int) -> Iterator[Side]:
 
 
 def _log_in(member: Membership) -> str:
-    """A login by password of this moment: the value of its cookie."""
+    """Return a login by password of this moment: the value of its cookie."""
     request = HttpRequest()
     request.session = import_module(settings.SESSION_ENGINE).SessionStore()
     login(request, member.user, backend=settings.AUTHENTICATION_BACKENDS[0])
@@ -127,7 +127,7 @@ def _log_in(member: Membership) -> str:
 def _compare(
     handler: WSGIHandler, ask: Ask, sides: Sequence[Side], repetitions: int
 ) -> tuple[list[float], list[float]]:
-    """CPU seconds of that request on both sides, in turn; the first of each is not counted."""
+    """Return the request's CPU seconds on both sides, in turn; the first of each does not count."""
     taken: tuple[list[float], list[float]] = ([], [])
     gc.collect()
     for number in range(repetitions + 1):

@@ -28,7 +28,7 @@ region = eu-west-1
 
 
 def config(count: int, hops: int) -> str:
-    """A root, the middle roles if there are two hops, and below them the leaves."""
+    """Make a root, the middle roles if there are two hops, and below them the leaves."""
     parts = [CONFIG]
     parts += [
         f"[profile middle-{n}]\nrole_arn = arn:aws:iam::{200_000_000_000 + n}:role/Middle{n}\n"
@@ -45,7 +45,7 @@ def config(count: int, hops: int) -> str:
 
 
 def credentials_of(number: int) -> bool:
-    """A session for that profile, and its credentials, which takes a call for each hop."""
+    """Return a session for that profile, and its credentials, which takes a call for each hop."""
     found = boto3.Session(profile_name=f"leaf-{number}").get_credentials()
     return bool(found and found.get_frozen_credentials().token)
 

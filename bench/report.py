@@ -59,7 +59,7 @@ class Figure:
 
 
 def table(figures: Sequence[Figure]) -> str:
-    """One line a figure: name, median, spread, goal, note."""
+    """Write one line a figure: name, median, spread, goal, note."""
     rows = [("figure", "median", "least … most", "goal", "", "")]
     for each in figures:
         several = len(each.samples) > 1
@@ -74,7 +74,7 @@ def table(figures: Sequence[Figure]) -> str:
 
 
 def line(figure: Figure) -> str:
-    """One figure in a line, for who waits for the rest."""
+    """Write one figure in a line, for who waits for the rest."""
     return f"  {figure.key} = {_with_unit(figure)}{f'  ({figure.note})' if figure.note else ''}"
 
 

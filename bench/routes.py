@@ -49,7 +49,7 @@ class Ask:
         return f"{self.method} /{self.route}{who}{f' ({self.what})' if self.what else ''}"
 
     def path(self, team: LargeTeam) -> str:
-        """The address, with the samples of that team in it, and of a GET with its data as query."""
+        """Return the address with that team's samples in it, and with a GET's data as its query."""
         fixed = {
             "provider": "aws",
             "kind": "iam-role-chained",
@@ -94,7 +94,7 @@ def _new(team: LargeTeam) -> Values:
 
 
 def _chained(team: LargeTeam) -> Values:
-    """The subject as it is, but for its role: what is active below it follows."""
+    """Return the subject as it is, but for its role: what is active below it follows."""
     return {
         "alias": team.session.alias,
         "profile": team.session.profile,
@@ -370,7 +370,7 @@ ACCOUNTS = "accounts/"
 
 
 def asks() -> tuple[Ask, ...]:
-    """Every request, those for the login pages as the URLconf has them."""
+    """Return every request, those for the login pages as the URLconf has them."""
     accounts = (Ask(route, status=0) for route in every_route() if route.startswith(ACCOUNTS))
     return (*PAGES, *API, *accounts)
 
@@ -390,7 +390,7 @@ def missing() -> set[tuple[str, str]]:
 
 
 def every_route(resolver: Any = None, prefix: str = "") -> Iterator[str]:
-    """Every address that the URLconf knows."""
+    """Return every address that the URLconf knows."""
     for pattern in (resolver or get_resolver()).url_patterns:
         if isinstance(pattern, URLResolver):
             yield from every_route(pattern, prefix + str(pattern.pattern))
@@ -399,7 +399,7 @@ def every_route(resolver: Any = None, prefix: str = "") -> Iterator[str]:
 
 
 def every_api_operation() -> Iterator[tuple[str, str]]:
-    """(method, route) as the API itself tells."""
+    """Return (method, route) of each route that the API itself tells."""
     for prefix, router in api._routers:
         for path, view in router.path_operations.items():
             route = f"{prefix}{path}".lstrip("/").replace("{", "<").replace("}", ">")

@@ -71,7 +71,7 @@ class Cluster:
 
     @property
     def group(self) -> int:
-        """The process group, for the reaper."""
+        """Return the process group, for the reaper."""
         assert self._process
         return self._process.pid
 
@@ -99,7 +99,7 @@ class Cluster:
         return True
 
     def stop(self, number: signal.Signals = signal.SIGINT) -> None:
-        """SIGINT: fast shutdown; SIGQUIT: as if the power had failed."""
+        """Stop the server; SIGINT: fast shutdown, SIGQUIT: as if the power had failed."""
         if self._process is not None:
             self._process.send_signal(number)
             self._process.wait(60)

@@ -180,7 +180,7 @@ class Installation:
         self.processes.start(name, processes.worker_command(), self.environ | more)
 
     def start_starter(self, name: str) -> None:
-        """The worker that is kept for what people wait for."""
+        """Return the worker that is kept for what people wait for."""
         self.processes.start(name, processes.starter_command(), self.environ)
 
     def has_lost_a_child(self, name: str) -> Callable[[], bool]:
@@ -204,7 +204,7 @@ class Installation:
 
     @cached_property
     def rows(self) -> Any:
-        """A connection of our own past every proxy; for the main thread."""
+        """Return a connection of our own past every proxy; for the main thread."""
         return self._stack.enter_context(connect(self.database_url))
 
     def one(self, query: str, *values: Any) -> Any:
@@ -228,7 +228,7 @@ class Installation:
             raise TimeoutError(f"{error}. {self.last_words()}") from None
 
     def wait_until_fresh(self, seconds: float = PATIENCE_SECONDS) -> float:
-        """Until everything that is started lives."""
+        """Wait until everything that is started lives."""
         return self.wait(
             lambda: self.live() >= self.seeded.started, "all started sessions are live", seconds
         )
@@ -264,7 +264,7 @@ class Installation:
     def ask(
         self, method: str, path: str, body: Any = None, timeout: float = 30
     ) -> tuple[int, bytes, float]:
-        """One request to the web with the member's token: status (0: none), body, seconds."""
+        """Ask the web once with the member's token: status (0: none), body, seconds."""
         begun = time.monotonic()
         connection = http.client.HTTPConnection(*self.web_address, timeout=timeout)
         try:
@@ -305,7 +305,7 @@ class Installation:
         )
 
     def verify_ledger(self) -> str:
-        """Empty, or what `manage.py verify_ledger` has to say against it."""
+        """Return what `manage.py verify_ledger` finds wrong; empty if nothing."""
         try:
             manage("verify_ledger", environ=self.environ | {"DATABASE_URL": self.database_url})
         except CommandFailed as fault:
@@ -313,7 +313,7 @@ class Installation:
         return ""
 
     def last_words(self) -> str:
-        """The end of each log that says something of weight."""
+        """Return the end of each log that says something of weight."""
         said = []
         for name in self.processes.names():
             lines = self.processes.log(name).read_text(errors="replace").splitlines()

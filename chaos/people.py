@@ -63,7 +63,7 @@ def _people(slug: str, count: int) -> dict[str, Any]:
 
 
 def _team(slug: str) -> tuple[Any, "AwsSession"]:
-    """The team of that name, made if need be, and its one session."""
+    """Return the team of that name, made if need be, and its one session."""
     from sessions.actors import NamedActor
     from sessions.models import CHAINED, AwsSession, Role, Team
     from sessions.people.people import add_member, create_person, create_team
@@ -91,7 +91,7 @@ def _gone(slug: str) -> int:
 
 
 def _log_in(member: "Membership") -> dict[str, str]:
-    """A browser's cookies, by which the member is logged in."""
+    """Return a browser's cookies, by which the member is logged in."""
     from django.conf import settings
     from django.test import Client
 

@@ -21,7 +21,7 @@ LOOK_SECONDS = 0.05
 
 @dataclass
 class ManagedProcess:
-    """One process with a group of its own. `expected`: its next end is of our making."""
+    """Hold one process with a group of its own. `expected`: its next end is of our making."""
 
     name: str
     command: Sequence[str]
@@ -90,7 +90,7 @@ class ProcessManager:
             self._managed[name] = ManagedProcess(name, command, environ, keep_fds, process)
 
     def end(self, name: str) -> None:
-        """For good, at once."""
+        """End the process at once."""
         with self._lock:
             managed = self._managed.pop(name)
         reaper.send(managed.process.pid, signal.SIGCONT)
@@ -132,7 +132,7 @@ class ProcessManager:
             return [name for name in self._managed if name.startswith(prefix)]
 
     def members(self, name: str) -> list[int]:
-        """The process ids of its group."""
+        """Return the process ids of its group."""
         return proc.members_of(self._managed[name].process.pid)
 
     def pool(self, name: str) -> list[int]:

@@ -16,7 +16,7 @@ RESET_ON_CLOSE = struct.pack("ii", 1, 0)
 
 
 class Proxy:
-    """127.0.0.1:`port` leads to `target` between `with` and its end; runs in a thread of its own.
+    """Lead 127.0.0.1:`port` to `target` between `with` and its end, in a thread of its own.
 
     `connections` counts those that were taken since the start, those that got nowhere among them.
     """
@@ -60,7 +60,7 @@ class Proxy:
         self._do(self._swallow())
 
     def delay(self, seconds: float) -> None:
-        """Every piece of either direction comes that much later."""
+        """Delay every piece of either direction by so much."""
         self._delay_seconds = seconds
 
     def cut(self) -> None:

@@ -21,7 +21,7 @@ class Plan:
     template: str
 
     def few(self, most: int) -> int:
-        """For scenarios that need not be large."""
+        """Return settings for scenarios that need not be large."""
         return min(self.sessions, most)
 
     def compressed(self, minutes: float, compression: float) -> float:
@@ -52,7 +52,7 @@ class Findings:
             self.missed.append(otherwise)
 
     def take(self, facts: Facts, seen: Seen, life_seconds: float) -> None:
-        """The verifier's and the monitor's figures, and what is expected of all scenarios."""
+        """Hold the verifier's and the monitor's figures, and what is expected of all scenarios."""
         least = seen.least_life_seconds / life_seconds * MINUTES if seen.looks else None
         self.figures |= facts.figures() | {
             "lapses": len(seen.lapsed),
@@ -81,7 +81,7 @@ class Scenario:
 
 
 def summed_up(found: Mapping[str, Findings]) -> dict[str, Any]:
-    """The keys that others build on; null where no scenario of the run measures it."""
+    """Return the keys that others build on; null where no scenario of the run measures it."""
 
     def over(
         name: str, choose: Callable[[Sequence[float]], float], among: Sequence[str] = ()
@@ -106,6 +106,6 @@ def summed_up(found: Mapping[str, Findings]) -> dict[str, Any]:
 
 
 def percentile(values: Sequence[float], share: float) -> float:
-    """0 without any."""
+    """Return the value at that share of the sorted values; 0 without any."""
     ordered = sorted(values)
     return ordered[min(len(ordered) - 1, int(len(ordered) * share))] if ordered else 0.0

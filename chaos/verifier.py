@@ -80,7 +80,7 @@ def _busy(installation: Installation) -> int:
 
 @contextmanager
 def at_rest(installation: Installation) -> Iterator[None]:
-    """No worker moves while two books are compared."""
+    """Stop every worker while two books are compared."""
     names = [name for name in installation.processes.names() if name != "web"]
     while True:
         quiesce(installation)

@@ -115,7 +115,7 @@ def parts_of_full_size(monkeypatch):
 
 @pytest.fixture
 def sts(sts_server):
-    """The STS, with no faults and no calls of an earlier test."""
+    """Make the STS, with no faults and no calls of an earlier test."""
     sts_server.reset()
     endpoints.reset_breakers()
     return sts_server
@@ -130,7 +130,7 @@ def center_server(sts_server):
 
 @pytest.fixture
 def center(center_server, sts, monkeypatch):
-    """The Identity Center, with nobody assigned anything."""
+    """Make the Identity Center, with nobody assigned anything."""
     center_server.reset()
     monkeypatch.setenv("AWS_ENDPOINT_URL_SSO", center_server.url)
     monkeypatch.setenv("AWS_ENDPOINT_URL_SSO_OIDC", center_server.url)
@@ -171,7 +171,7 @@ def valkey_url():
 
 @pytest.fixture
 def valkey(valkey_url, settings):
-    """A real broker with nothing of ours in it; `sessions.monitoring.redis` talks to it."""
+    """Make a real broker with nothing of ours in it; `sessions.monitoring.redis` talks to it."""
     settings.REDIS_URL = valkey_url
     redis._client.cache_clear()
     rate_limit._store.cache_clear()

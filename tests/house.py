@@ -74,7 +74,7 @@ class TeamFixture:
         return root
 
     def role_arn(self, name, account=ACCOUNT, **rules):
-        """A role that exists at the STS and trusts everybody, unless `rules` say otherwise."""
+        """Make a role that exists at the STS and trusts everybody, unless `rules` say otherwise."""
         arn = f"arn:aws:iam::{account}:role/{name}"
         self.sts.add_role(arn, **{"trusts": ["*"], **rules})
         return arn
@@ -164,7 +164,7 @@ def first_call_lies_too_long(monkeypatch) -> list[bool]:
 
 
 def browser_of(member, *, minutes_ago: float = 0) -> Client:
-    """A browser without a screen, logged in by password that many minutes ago."""
+    """Make a browser without a screen, logged in by password that many minutes ago."""
     client = Client()
     client.force_login(member.user)
     session = client.session

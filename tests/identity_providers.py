@@ -31,7 +31,7 @@ def npm_install(folder, package):
 
 
 class IdentityProvider:
-    """The process, and what its administrator can do. Its first line of output says where it is."""
+    """Hold the process and what its administrator can do; its first output says where it is."""
 
     def __init__(self, script, folder, *arguments):
         self.process = subprocess.Popen(

@@ -53,7 +53,7 @@ def by_role(member, admin, auditor, outside=404):
 
 
 def by_token(member, admin, auditor, outside=404):
-    """A route of the API: tokens of people who are shut out or removed are none."""
+    """Make a route of the API: tokens of people who are shut out or removed are none."""
     return by_role(member, admin, auditor, outside) | {
         "anonymous": 401,
         "disabled": 401,
@@ -412,7 +412,7 @@ def _imported(house):
 
 
 class World:
-    """A team with everybody in it, and another; things to ask for in both."""
+    """Hold a team with everybody in it, and another; things to ask for in both."""
 
     def __init__(self, sts):
         self.house, self.other = TeamFixture(sts), TeamFixture(sts, "other")

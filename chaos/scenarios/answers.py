@@ -69,7 +69,7 @@ def _rejected(plan: Plan, region: str, fault: dict[str, Any]) -> tuple[Findings,
 
 
 def _expect_few_tries(findings: Findings) -> None:
-    """A rejected session tries after one or two minutes, then after twice as long each time."""
+    """Check that a rejected session tries after one or two minutes, then after twice as long."""
     tries = findings.figures["rejected_calls_per_session"]
     findings.expect(tries <= 5, f"a storm: {tries} rejected calls a session")
 

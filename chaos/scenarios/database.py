@@ -127,7 +127,7 @@ def _take_away(
 
 
 def reopen(installation: Installation) -> None:
-    """A new connection of our own: the old one may have died with the server."""
+    """Open a new connection of our own: the old one may have died with the server."""
     installation.__dict__.pop("rows").close()
 
 

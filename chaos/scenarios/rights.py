@@ -26,7 +26,7 @@ SPREAD_SECONDS = 0.06
 
 
 class People:
-    """A process that makes and removes people (`chaos.people`); for several threads."""
+    """Start a process that makes and removes people (`chaos.people`), for several threads."""
 
     def __init__(self, process: "subprocess.Popen[str]") -> None:
         self._process = process

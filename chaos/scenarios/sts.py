@@ -79,7 +79,7 @@ def _what_a_delayed_session_shows(installation: Installation) -> dict[str, str]:
 
 
 def swallow_the_calls_of_one_account(plan: Plan) -> Findings:
-    """The other accounts' rotations and starts are no later than without.
+    """Check that the other accounts' rotations and starts are no later than without.
 
     Without compression, since the time-outs of a call are seconds of the real world: the rotations
     of an hour are brought forward into a minute or two instead.

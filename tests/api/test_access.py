@@ -15,7 +15,7 @@ from tests.catalog.test_closed_roles import EVERYONE, NOBODY, draft, only, store
 
 @pytest.fixture
 def dep(house):
-    """A session on a role that is closed to all but bea, and ben's, that everyone may start."""
+    """Make a session closed to all but bea, and ben's on the same role, open to everyone."""
     arn = house.role_arn("Deploy")
     house.mine = save_session(draft(house, arn, "mine"), Actor(house.ben))
     session = house.chained("dep", arn=arn)

@@ -29,7 +29,7 @@ with urllib.request.urlopen(request) as answer:
 
 @pytest.fixture
 def ready(lasting_house, live_server):
-    """A started session's address in the API, and a token for it."""
+    """Make a started session's address in the API, and a token for it."""
     [leaf] = lasting_house.chain(1)
     lasting_house.start(leaf)
     lasting_house.work()

@@ -151,7 +151,7 @@ def some_of(names):
 
 
 def sound(answer, sent):
-    """The answer is of a documented form; a 422 names fields of the form, each with a reason."""
+    """Check the answer's documented form; a 422 names fields of the form, each with a reason."""
     assert answer.status_code < 500, answer.content
     if answer.status_code < 400:
         return

@@ -28,7 +28,7 @@ def ben(house):
 
 @pytest.fixture
 def used(house):
-    """A chain that ben and bea have started, and ada has not."""
+    """Make a chain that ben and bea have started, and ada has not."""
     [session] = house.chain(1)
     house.start(session, house.ben)
     house.start(session, house.bea)

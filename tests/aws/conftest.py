@@ -41,7 +41,7 @@ def own_center(own_server):
 
 @pytest.fixture
 def center(own_center, sts, monkeypatch):
-    """An Identity Center whose credentials are good at the STS; ada has two accounts."""
+    """Make an Identity Center whose credentials are good at the STS; ada has two accounts."""
     own_center.reset()
     monkeypatch.setenv("AWS_ENDPOINT_URL_SSO", own_center.url)
     monkeypatch.setenv("AWS_ENDPOINT_URL_SSO_OIDC", own_center.url)

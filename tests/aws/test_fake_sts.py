@@ -173,7 +173,7 @@ def test_two_stand_ins_know_nothing_of_each_other(sts):
 
 
 def assumed(sts, key, arn, **asked):
-    """A client that acts as the role's session."""
+    """Make a client that acts as the role's session."""
     from sessions.aws.credentials import AwsCredentials
     from sessions.secret import Secret
 

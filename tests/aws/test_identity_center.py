@@ -36,7 +36,7 @@ def settings(portal):
 
 
 def approved(center, settings, person="ada", state=None):
-    """The state after that person's approval."""
+    """Return the state after that person's approval."""
     approval = KIND.begin(settings, state, REGION)
     center.approve(approval.user_code, person)
     advanced = KIND.advance(settings, approval.state, REGION)

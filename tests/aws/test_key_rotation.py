@@ -22,7 +22,7 @@ SERIAL = "arn:aws:iam::111122223333:mfa/deployer"
 
 
 class Crash(Exception):
-    """The worker is gone."""
+    """Report that the worker was killed here."""
 
 
 class Memory:

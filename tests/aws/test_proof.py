@@ -41,7 +41,7 @@ def said(code, message="", status=400, *, date=None, asked=None, hop_number=1, h
 
 
 def written(line):
-    """A line as the document writes it, without its message cell."""
+    """Make a line as the document writes it, without its message cell."""
     codes = set(line.codes or ())
     if line.statuses:
         first, last = line.statuses[0], line.statuses[-1]

@@ -268,7 +268,7 @@ def test_a_kind_that_is_taken_is_refused():
 
 
 class Vault(RootKind):
-    """A fifth kind, with one of everything that a kind can have."""
+    """Hold a fifth kind, with one of everything that a kind can have."""
 
     kind, label, help, icon = "vault", "Vault", "Keys from a vault.", "vault"
     fields = (
@@ -309,7 +309,7 @@ class Vault(RootKind):
 
 @pytest.fixture
 def fifth(monkeypatch):
-    """The registry with one kind more, known wherever it is used."""
+    """Add one kind to the registry, known wherever it is used."""
     extended = dict(ROOT_KINDS)
     for module in [module for name, module in sys.modules.items() if name.startswith("sessions.")]:
         if inspect.ismodule(module) and getattr(module, "ROOT_KINDS", None) is ROOT_KINDS:

@@ -145,7 +145,7 @@ class TaskRole(http.server.BaseHTTPRequestHandler):
 
 @pytest.fixture
 def task_role(monkeypatch):
-    """A container's credential endpoint on loopback; `answer` gives status and body."""
+    """Make a container's credential endpoint on loopback; `answer` gives status and body."""
     with http.server.HTTPServer(("127.0.0.1", 0), TaskRole) as server:
         server.asked = 0
         thread = threading.Thread(target=server.serve_forever, args=(0.02,), daemon=True)

@@ -58,7 +58,7 @@ class Tabs:
     expected: list[str] = field(default_factory=lambda: ["htmx:afterRequest", "htmx:sendAbort"])
 
     def open(self, member=None, **options) -> Page:
-        """A tab of a logged-in member, or of nobody yet."""
+        """Make a tab of a logged-in member, or of nobody yet."""
         context = self.chromium.new_context(
             base_url=self.address, permissions=["clipboard-read", "clipboard-write"], **options
         )
@@ -96,7 +96,7 @@ class Tabs:
 
 
 def log_in(member) -> str:
-    """The value of a session cookie."""
+    """Return the value of a session cookie."""
     return browser_of(member).cookies[settings.SESSION_COOKIE_NAME].value
 
 

@@ -32,7 +32,7 @@ def ready(house):
 
 @pytest.fixture
 def elsewhere():
-    """A page of somebody else's."""
+    """Serve a page of somebody else's."""
 
     class Page(http.server.BaseHTTPRequestHandler):
         def do_GET(self):

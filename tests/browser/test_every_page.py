@@ -22,7 +22,7 @@ DESK = {"width": 1280, "height": 800}
 
 @pytest.fixture
 def furnished(house, sts):
-    """A session in each state: active, pending, failed with its reason, inactive."""
+    """Make a session in each state: active, pending, failed with its reason, inactive."""
     active, failed = house.chain(2)
     house.start(active)
     house.start(active, house.ada)

@@ -21,7 +21,7 @@ WIDTHS = (360, 640, 1000, 1440)
 
 @pytest.fixture
 def used(house, sts):
-    """A team that has issued, taken, edited and been rejected."""
+    """Make a team that has issued, taken, edited and been rejected."""
     session, other = house.chain(2)
     for member in (house.ben, house.bea):
         house.start(session, member)

@@ -16,7 +16,7 @@ WIDTHS = (360, 640, 1000, 1440)
 
 @pytest.fixture
 def taken(house):
-    """A chain of three of which ben has taken the last, twice; return what was issued."""
+    """Make a chain of three of which ben has taken the last, twice; return what was issued."""
     leaf, beside = house.chain(3)[-1], house.chain(1, prefix="Beside")[-1]
     house.start(beside)
     house.start(leaf, house.bea)

@@ -29,7 +29,7 @@ def arn(house):
 
 @pytest.fixture
 def mine(house, arn):
-    """The only session with its role, made by ben and closed by ada to all but bea."""
+    """Make the only session with its role, made by ben and closed by ada to all but bea."""
     session = save_session(draft(house, arn, "mine"), Actor(house.ben))
     set_access(session, Access(only(house.bea), NOBODY), Actor(house.ada))
     return session
@@ -314,7 +314,7 @@ def test_closed_sessions_of_before_are_taken_over(house, arn):
 
 
 def test_a_session_that_began_closed_was_not_closed_by_its_creator(house, mine, arn):
-    """The one that it was closed like is gone by now."""
+    """Check that a closing holds when the session it copies is gone."""
     beas = save_session(draft(house, arn, "beas"), Actor(house.bea))
     delete_session(mine, Actor(house.ben))
     migrate_again()

@@ -37,7 +37,7 @@ def stored(session):
 
 @pytest.fixture
 def dep(house):
-    """A session on a role, closed to all but bea."""
+    """Make a session on a role, closed to all but bea."""
     session = house.chained("dep", member=house.ada, arn=house.role_arn("Deploy"))
     set_access(session, Access(only(house.bea), NOBODY), Actor(house.ada))
     return session
@@ -86,7 +86,7 @@ def test_an_edit_to_a_closed_role_lets_in_nobody_more(house, dep):
 
 
 def test_closing_the_other_ways_opens_none_of_them_to_anybody(house):
-    """A way may be another one at AWS: without a session policy, for fewer people."""
+    """Check a way that is another one at AWS: without a session policy, for fewer people."""
     arn = house.role_arn("Deploy")
     dep = house.chained("dep", member=house.ada, arn=arn)
     tight, wide = (house.chained(alias, member=house.ada, arn=arn) for alias in ("tight", "wide"))

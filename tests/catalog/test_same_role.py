@@ -28,7 +28,7 @@ def only(*members, groups=()):
 
 @pytest.fixture
 def dep(house):
-    """A session on a role, closed to all but bea."""
+    """Make a session on a role, closed to all but bea."""
     session = house.chained("dep", member=house.ada, arn=house.role_arn("Deploy"))
     set_access(session, Access(only(house.bea), NOBODY), Actor(house.ada))
     return session

@@ -46,7 +46,7 @@ def edit(house, session, by=None, **changes):
 
 @pytest.fixture
 def started(house):
-    """A chain of three whose leaf ben and ada have active."""
+    """Make a chain of three whose leaf ben and ada have active."""
     sessions = house.chain(3)
     for member in (house.ben, house.ada):
         house.start(sessions[-1], member)

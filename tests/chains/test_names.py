@@ -25,7 +25,7 @@ OFFICE = "203.0.113.0/24"
 
 
 def assumed(sts):
-    """The AssumeRole calls that were answered."""
+    """Return the AssumeRole calls that were answered."""
     return [call for call in sts.calls if call["action"] == "AssumeRole" and not call["code"]]
 
 

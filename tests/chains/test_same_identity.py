@@ -37,7 +37,7 @@ def ways(session):
 
 @pytest.fixture
 def closed(house):
-    """The house's root, closed to everyone but admins and ben."""
+    """Make the house's root, closed to everyone but admins and ben."""
     set_access(house.root, Access(EVERYONE, only(house.ben)), Actor(house.ada))
     return house.root
 

@@ -27,7 +27,7 @@ HOME, NEXT = "eu-west-1", "eu-west-2"
 
 @pytest.fixture
 def enabled(house):
-    """The operator lets the team use what the installation is at AWS."""
+    """Let the team use what the installation is at AWS, as the operator does."""
     house.team.ambient_enabled = True
     house.team.save()
 
@@ -41,7 +41,7 @@ def answered(sts):
 
 
 def move(session, house, **changes):
-    """An edit of the region, or of the STS region, and of nothing else."""
+    """Make an edit of the region, or of the STS region, and of nothing else."""
     session = AwsSession.objects.get(pk=session.pk)
     draft = draft_of(session, **{"sts_region": session.sts_region, **changes})
     return save_session(draft, Actor(house.ada), session)

@@ -88,7 +88,7 @@ def held_elsewhere(house):
 
 @contextmanager
 def privilege_is_revoked(house):
-    """The application's role may no longer write events."""
+    """Take the right to write events from the application's role."""
     role = f"chainweb_app_{uuid.uuid4().hex[:8]}"
     execute(f"CREATE ROLE {role}")
     try:
@@ -172,7 +172,7 @@ def sqlite_pragma(on, off):
 
 @contextmanager
 def sqlite_disk_is_full(house):
-    """The file may not grow any more, and its free pages are used up."""
+    """Keep the file from growing, and use up its free pages."""
     execute("CREATE TABLE fault_filler (text)")
     with connection.cursor() as cursor:
         cursor.execute("PRAGMA max_page_count")

@@ -81,7 +81,7 @@ def by_download(house, leaf):
 
 
 def secrets_after(house, begun: int) -> list[int]:
-    """The lines of secrets that were delivered after the line of that number."""
+    """Return the lines of secrets that were delivered after the line of that number."""
     return [event.seq for event in house.events(CredentialRevealed) if event.seq > begun]
 
 

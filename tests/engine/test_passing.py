@@ -24,7 +24,7 @@ pytestmark = pytest.mark.django_db
 
 
 def taken_back(house, sts):
-    """A chain that has carried a source identity, and whose role takes none from now on."""
+    """Make a chain that has carried a source identity, and whose role takes none from now on."""
     set_policy(house, source_identity=SourceIdentity.WHERE_POSSIBLE)
     [leaf] = started(house, 1)
     house.work()

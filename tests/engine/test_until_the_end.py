@@ -118,7 +118,7 @@ def test_an_outage_that_answers_by_turns_is_one_cause():
 
 @pytest.fixture(params=["web-identity", "identity-center"])
 def rejected(request, house, sts, center, monkeypatch, tmp_path):
-    """A root whose own call is rejected, and what mends it at AWS."""
+    """Make a root whose own call is rejected, and what mends it at AWS."""
     if request.param == "web-identity":
         root = web_identity(house, monkeypatch, tmp_path, region="eu-west-1")
         role = root.settings["role_arn"]

@@ -20,7 +20,7 @@ pytestmark = pytest.mark.django_db
 
 
 def opened(browser, url):
-    """The page's form, and everything that a browser would send of it unchanged."""
+    """Return the page's form, and everything that a browser would send of it unchanged."""
     form = browser.get(url).context["form"]
     return {"version": form.version, "began": form.began_json}
 

@@ -165,7 +165,7 @@ class Installation:
             connection.close()
 
     def api(self, method: str, path: str, token: str, body: Any = None) -> Any:
-        """The JSON of a good answer of the API; fails with the answer if it is not good."""
+        """Return the JSON of a good answer of the API; fail with the answer if it is not good."""
         status, answer = self.request(method, f"/api/v1{path}", token, body)
         assert status < 300, (method, path, status, answer)
         return json.loads(answer) if answer else None
@@ -187,7 +187,7 @@ class Installation:
         )
 
     def create_root(self, token: str, key: Any, alias: str = "Root key") -> str:
-        """An IAM user's session from its `AwsCredentials`; the id."""
+        """Make an IAM user's session from its `AwsCredentials`; the id."""
         body = {
             "kind": "iam-user",
             "alias": alias,

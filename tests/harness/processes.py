@@ -20,7 +20,7 @@ NOT_INHERITED = re.compile(
 
 
 class CommandFailed(Exception):
-    """A command of manage.py did not succeed; the message has its output."""
+    """Report that a command of manage.py failed; the message has its output."""
 
 
 def clean_environ() -> dict[str, str]:

@@ -75,7 +75,7 @@ def drop_database(name: str, server: str = POSTGRES) -> None:
 
 @contextmanager
 def scratch_database(prefix: str, template: str = "") -> Iterator[str]:
-    """The URL of a database of its own, gone at the end."""
+    """Return the URL of a database of its own, gone at the end."""
     name = f"{prefix}_{uuid.uuid4().hex[:12]}"
     url = create_database(name, template)
     try:
@@ -85,7 +85,7 @@ def scratch_database(prefix: str, template: str = "") -> Iterator[str]:
 
 
 def claim_redis_number() -> int:
-    """A Redis database that nobody uses, marked as ours. Raises `Unavailable`."""
+    """Make a Redis database that nobody uses, marked as ours. Raises `Unavailable`."""
     for number in range(15, 0, -1):
         try:
             with redis.Redis(REDIS_HOST, REDIS_PORT, db=number, socket_timeout=5) as server:

@@ -52,7 +52,7 @@ class Valkey:
 
     @property
     def group(self) -> int:
-        """The process group, for the reaper."""
+        """Return the process group, for the reaper."""
         assert self._process
         return self._process.pid
 

@@ -34,7 +34,7 @@ def write(number: int) -> None:
 
 @pytest.fixture
 def tampered(transactional_db):
-    """The database of somebody who can take the triggers off."""
+    """Make the database of somebody who can take the triggers off."""
     write(3)
     write(4)
     triggers.remove(connection)

@@ -151,7 +151,7 @@ def newest():
 
 
 def told_by(do):
-    """The lines that something leads to, and its answer."""
+    """Return the lines that something leads to, and its answer."""
     last = newest()
     answer = do()
     if getattr(answer, "streaming", False):
@@ -176,7 +176,7 @@ def begin_rotation(team):
 
 
 def hold_invitation(team):
-    """An invitation into another team, whose code the admin's browser has shown."""
+    """Make an invitation into another team, whose code the admin's browser has shown."""
     elsewhere = large_team.build("elsewhere")
     return invite(Actor(elsewhere.admin), Role.MEMBER)[1]
 
@@ -300,7 +300,7 @@ def test_a_code_that_is_shown_changes_nothing(sts):
 
 
 def half_logged_in(house):
-    """A browser that has given the password and owes a code, and some codes."""
+    """Make a browser that has given the password and owes a code, and some codes."""
     with_totp(house)
     codes = recovery_codes(house)
     browser = Client()
@@ -324,7 +324,7 @@ def by_a_wrong_code(house):
 
 
 def posts(name, data=None, *, of=lambda house: house.browser(), args=()):
-    """A POST to that page by somebody, prepared."""
+    """Make a POST to that page by somebody, prepared."""
 
     def prepare(house):
         browser = of(house)

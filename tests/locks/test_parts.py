@@ -27,7 +27,7 @@ FEW, MANY = 5, 23
 
 @pytest.fixture
 def hub(house, monkeypatch):
-    """A hop with many sessions on it, where only a few go at once."""
+    """Make a hop with many sessions on it, where only a few go at once."""
     monkeypatch.setattr(parts, "AT_ONCE", FEW)
     monkeypatch.setattr(start_stop, "STARTED_AT_ONCE", FEW)
     hub = house.chained("Hub")

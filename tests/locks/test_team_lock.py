@@ -48,7 +48,7 @@ EVERYONE = Access(Audience(), Audience())
 
 @pytest.fixture
 def cast(house):
-    """A second admin, ann, with a session, a group, a token and an invitation of hers to act on."""
+    """Make a second admin, ann, with a session, group, token and invitation of hers."""
     house.ann = house.person("ann", Role.ADMIN)
     house.leaf = house.chained("Leaf", member=house.ann)
     house.spare = house.chained("Spare", member=house.ann)

@@ -29,7 +29,7 @@ on_postgresql = pytest.mark.skipif(
 
 @pytest.fixture
 def bounded(lasting_house):
-    """A team, and this process bounded as the web's is."""
+    """Make a team, and this process bounded as the web's is."""
     database = connections["default"].settings_dict
     before = {**database["OPTIONS"]}
     limit_waits(database, lock_seconds=settings.LOCK_TIMEOUT_SECONDS, statement_seconds=10)

@@ -27,7 +27,7 @@ def fails(address, times=6, username="ben", client=None):
 
 
 def known_browser(address=HERE):
-    """A browser in which ben has logged in, and out again."""
+    """Make a browser in which ben has logged in, and out again."""
     browser = Client()
     assert log_in(browser, address=address).status_code == 302
     browser.post(reverse("account_logout"))
@@ -68,7 +68,7 @@ def test_a_browser_that_is_known_guesses_no_faster(house):
 
 @pytest.fixture
 def eight_an_hour(monkeypatch):
-    """A limit that two addresses reach."""
+    """Make a limit that two addresses reach."""
     monkeypatch.setattr(request_limits, "LOG_IN", Limit("log-in", 8, 3600))
 
 

@@ -251,14 +251,14 @@ def test_without_mail_settings_the_page_for_lost_passwords_says_so(house):
 
 @pytest.fixture
 def mailing(settings):
-    """An installation that sends mail; the outbox."""
+    """Make an installation that sends mail; the outbox."""
     settings.MAIL_ENABLED = settings.ACCOUNT_EMAIL_NOTIFICATIONS = True
     settings.ACCOUNT_EMAIL_VERIFICATION = "optional"
     return mail.outbox
 
 
 def links_to(address):
-    """The paths in the mails to that address, the newest last."""
+    """Return the paths in the mails to that address, the newest last."""
     bodies = [message.body for message in mail.outbox if message.to == [address]]
     return [
         link
@@ -276,7 +276,7 @@ def verify(client, address):
 
 
 def asks_for_reset(address):
-    """The links to a new password that whoever has lost theirs gets at that address."""
+    """Return the links to a new password that whoever has lost theirs gets at that address."""
     before = len(links_to(address))
     answer = Client().post(reverse("account_reset_password"), {"email": address})
     assert answer.headers["Location"] == reverse("account_reset_password_done")

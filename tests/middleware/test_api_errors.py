@@ -14,7 +14,7 @@ pytestmark = pytest.mark.django_db
 
 @pytest.fixture
 def tool(house: TeamFixture):
-    """A tool with an admin's token; errors of the server come back as answers."""
+    """Make a tool with an admin's token; errors of the server come back as answers."""
     token = house.token(house.ada).reveal()
     return Client(raise_request_exception=False, headers={"Authorization": f"Bearer {token}"})
 

@@ -100,7 +100,7 @@ def test_a_session_is_rotated_once_in_ten_seconds_by_each_member(house):
 
 @pytest.fixture
 def few_guesses(monkeypatch):
-    """A limit that a slow machine reaches as well."""
+    """Make a limit that a slow machine reaches as well."""
     monkeypatch.setattr(request_limits, "BAD_SECRET", Limit("bad-secret", 5, 3600))
 
 

@@ -60,7 +60,7 @@ NEW = "another horse entirely"
 
 @pytest.fixture
 def gina(house):
-    """A member by groups, as a login at the provider makes one."""
+    """Make a member by groups, as a login at the provider makes one."""
     user = house.person("gina", Role.MEMBER).user
     Membership.objects.filter(user=user).delete()
     follow_groups(user, {"users"}, MAP)

@@ -26,14 +26,14 @@ def short_folder():
 
 @pytest.fixture
 def data():
-    """A folder of short path for one installation."""
+    """Make a folder of short path for one installation."""
     with short_folder() as folder:
         yield folder
 
 
 @pytest.fixture(scope="session")
 def keys_and_tables(tmp_path_factory):
-    """A folder with keys and a migrated database, so that few tests wait for these to be made."""
+    """Make a folder with keys and a migrated database once, so that few tests wait for it."""
     data = tmp_path_factory.mktemp("data")
     folder = data / "simulated"
     embedded.prepare(folder)

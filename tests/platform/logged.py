@@ -9,7 +9,7 @@ from chainweb import logs
 
 @contextmanager
 def logged(level="INFO"):
-    """A text buffer in place of stderr, behind the real configuration; as it was afterwards."""
+    """Log into a text buffer in place of stderr, and restore everything afterwards."""
     manager, root = logging.root.manager, logging.getLogger()
     before = root.handlers[:], root.level
     levels = {

@@ -72,7 +72,7 @@ def checkout(tmp_path):
 
 
 def real_python() -> str:
-    """The interpreter itself and not the environment's link to it, as a person's python3 is."""
+    """Return the interpreter itself, not the environment's link to it."""
     return os.path.realpath(sys.executable)
 
 
@@ -156,7 +156,7 @@ def test_the_apt_line_is_for_the_python_that_apt_has_installed():
 
 
 def test_an_old_python_goes_on_in_a_newer_one_that_it_finds(checkout):
-    """The old one is played by today's with another version number."""
+    """Play an old interpreter by today's with another version number."""
     checkout.program("python3.13", f'exec "{real_python()}" "$@"')
     old = checkout.folder / "old.py"
     old.write_text(

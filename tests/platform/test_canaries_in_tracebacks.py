@@ -18,7 +18,7 @@ pytestmark = pytest.mark.django_db
 
 @pytest.fixture
 def active(house, sts):
-    """A session that ben has started, and the secrets of its credentials."""
+    """Make a session that ben has started, and the secrets of its credentials."""
     leaf = house.chained("Leaf")
     house.start(leaf)
     house.work()

@@ -15,7 +15,7 @@ WORKERS = {"worker", "starter"}
 
 
 def without_program(given):
-    """The command without the Python that runs it, its niceness, and where it listens."""
+    """Return the command without the Python that runs it, its niceness, and where it listens."""
     if given[0] == "nice":
         given = given[3:]
     if given[0] == sys.executable:

@@ -150,7 +150,7 @@ def in_process(home, text, session, token):
 
 
 def in_process_config(home, text, session, token):
-    """The line that calls the real API, with the token in its header file."""
+    """Return the line that calls the real API, with the token in its header file."""
     (home / ".aws").mkdir()
     (home / ".aws" / "config").write_text(text)
     (home / ".config" / "chainweb").mkdir(parents=True)

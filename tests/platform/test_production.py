@@ -35,7 +35,7 @@ AMBIENT = "arn:aws:iam::111122223333:role/ChainwebWorker"
 
 
 class Production:
-    """The services of docker-compose.yml as processes of this machine."""
+    """Hold the services of docker-compose.yml as processes of this machine."""
 
     def __init__(self, folder: Path, urls: tuple[str, str], sts: FakeSts) -> None:
         self.app, self.secrets, self.logs = (folder / each for each in ("app", "secrets", "logs"))
@@ -127,7 +127,7 @@ class Production:
     def ask(
         self, method: str, path: str, token: str = "", body: object = None, **headers: str
     ) -> tuple[int, bytes]:
-        """A request as the TLS proxy passes it on."""
+        """Make a request as the TLS proxy passes it on."""
         sent = {
             "Host": HOST,
             "X-Forwarded-Proto": "https",

@@ -43,7 +43,7 @@ def test_every_link_between_documents_leads_somewhere():
 
 
 def test_every_file_that_a_document_names_is_there():
-    """A name with a placeholder is none: `sessions/snippets/<format>.py`."""
+    """Leave out names with a placeholder: `sessions/snippets/<format>.py`."""
     path = re.compile(r"`((?:sessions|tests|templates|chainweb|bench|chaos|deploy|docs)/[\w./-]+)`")
     for name, text in DOCUMENTS.items():
         for target in path.findall(text):

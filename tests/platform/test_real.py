@@ -52,7 +52,7 @@ def assumed(sts):
 
 
 def hub_with(real, sts, token, count):
-    """The IAM user's own key, and `count` sessions assumed from one hub; their ids."""
+    """Return the IAM user's own key, and `count` sessions assumed from one hub; their ids."""
     key = sts.add_user("landing-zone")
     sts.add_role(HUB, trusts=[sts.arn_of(key)])
     hub = real.create_chained(token, real.create_root(token, key), HUB)

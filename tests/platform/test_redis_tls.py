@@ -35,7 +35,7 @@ print("celery:", says(celery))
 
 
 def authority(folder, name):
-    """A certificate authority of our own, and a certificate of it for `localhost` alone."""
+    """Make a certificate authority of our own, and a certificate of it for `localhost` alone."""
     for line in (
         (
             f"req -x509 -newkey rsa:2048 -nodes -days 2 -subj /CN=CA -keyout {name}.key -out"

@@ -406,7 +406,7 @@ def test_named_hosts_pass_the_check_and_wide_origins_do_not():
 
 @pytest.fixture
 def application(db):
-    """The web's, which bounds the process that it is loaded into; the other tests are not to be."""
+    """Load the web's application, and take its limits off this process afterwards."""
     options = connections["default"].settings_dict["OPTIONS"]
     before = {**options}
     from chainweb.wsgi import application  # which looks into the database

@@ -27,7 +27,7 @@ SERVICES = {
 
 
 def started(service, **environ):
-    """The service's own command with nothing it could connect to: exit code and output."""
+    """Return the service's own command with nothing it could connect to: exit code and output."""
     run = [each.replace("0.0.0.0:8000", f"127.0.0.1:{free_port()}") for each in command(service)]
     done = subprocess.run(
         run,
@@ -99,7 +99,7 @@ def test_a_worker_may_have_older_root_keys_beside_the_newest(settings, db):
 
 @pytest.fixture
 def living(house):
-    """A database that holds a live credential, a root and the seed of an authenticator."""
+    """Make a database that holds a live credential, a root and the seed of an authenticator."""
     leaf = house.chained("Leaf")
     house.start(leaf)
     house.work()

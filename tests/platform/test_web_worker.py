@@ -54,7 +54,7 @@ class Web:
             connection.close()
 
     def send(self, data):
-        """A connection that has sent this and says no more."""
+        """Make a connection that has sent this and says no more."""
         client = socket.create_connection(("127.0.0.1", self.port), timeout=5)
         if data:
             client.sendall(data)
@@ -163,7 +163,7 @@ def test_what_is_hardly_http_is_told_so_in_the_apis_shape_under_api_alone(web, w
 
 @pytest.fixture
 def beyond(web, tmp_path):
-    """The proxy of production before the web."""
+    """Make the proxy of production before the web."""
     need_nginx()
     folder = tmp_path / "nginx"
     folder.mkdir()

@@ -29,7 +29,7 @@ pytestmark = pytest.mark.django_db
 
 @pytest.fixture
 def leaf(house, sts):
-    """A session under a root whose code has just been typed."""
+    """Make a session under a root whose code has just been typed."""
     sts.rules.takes_codes_once = True
     root = mfa_root(house)
     leaf = protected(house, root, "Leaf")

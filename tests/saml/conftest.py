@@ -103,7 +103,7 @@ class Person:
         return self.at_the_provider(self.leaving(*url))
 
     def asked_before(self, *, seconds):
-        """The provider has asked them that long ago."""
+        """Set how long ago the provider asked them."""
         session = self.client.session
         session[ASKED_AT_KEY] = int(time.time()) - seconds
         session.save()
@@ -125,7 +125,7 @@ def fields(page):
 
 
 def plain(words):
-    """The XML of an answer."""
+    """Return the XML of an answer."""
     return base64.b64decode(words["SAMLResponse"]).decode()
 
 

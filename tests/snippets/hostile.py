@@ -93,7 +93,7 @@ PROFILES += ["%s", "x" * 128]
 
 
 class Texts:
-    """An endless source of texts, most of them with a payload in them."""
+    """Hold an endless source of texts, most of them with a payload in them."""
 
     def __init__(self, chance: random.Random) -> None:
         self.chance = chance

@@ -105,7 +105,7 @@ def run(
 
 
 def workplace(tmp_path: Path) -> Path:
-    """A folder with something in it for wildcards to find."""
+    """Make a folder with something in it for wildcards to find."""
     folder = tmp_path / "work"
     folder.mkdir()
     for name in ("a", "b", "x"):

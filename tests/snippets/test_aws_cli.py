@@ -59,7 +59,7 @@ def moto_url():
 
 @pytest.fixture(scope="module")
 def deploy(moto_url):
-    """A snippet of a chained session: one role assumed from another."""
+    """Make a snippet of a chained session: one role assumed from another."""
 
     def assume(role, **keys):
         client = boto3.client("sts", region_name="eu-west-1", endpoint_url=moto_url, **keys)

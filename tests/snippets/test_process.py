@@ -10,7 +10,7 @@ render = FORMATS["process"].render
 
 
 class Printed:
-    """A process that has printed the text."""
+    """Hold a process that has printed the text."""
 
     returncode = 0
 

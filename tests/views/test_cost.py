@@ -59,7 +59,7 @@ def send(ask, team, browsers):
 
 
 def difference(few, many):
-    """The statements that one has and the other has not, by how they begin."""
+    """Return the statements that one has and the other has not, by how they begin."""
     shapes = [
         sorted(re.sub(r"[0-9a-f-]{32,}|[0-9]+", "#", sql)[:300] for sql in each)
         for each in (few, many)

@@ -49,7 +49,7 @@ class FakeIdentityCenter:
         connection.send(status, body, "application/json", headers)
 
     def assign(self, person: str, account: str, account_name: str, *roles: str) -> None:
-        """The person may have these roles of that account."""
+        """Assign the person these roles of that account."""
         self.rules.assigned.setdefault(person, {})[(account, account_name)] = list(roles)
 
     def approve(self, user_code: str, person: str) -> None:
@@ -69,15 +69,15 @@ class FakeIdentityCenter:
         return next(each for each in self.rules.devices.values() if each.user_code == user_code)
 
     def fail_next(self, code: str) -> None:
-        """The next call is answered with that error code."""
+        """Answer the next call with that error code."""
         self._faults.append(Refusal(code))
 
     def lose_next(self) -> None:
-        """The next call is carried out, but its answer is lost on the way."""
+        """Carry out the next call, but lose its answer on the way."""
         self._faults.append(None)
 
     def answer_next(self, body: bytes) -> None:
-        """The next call is answered with exactly that."""
+        """Answer the next call with exactly that."""
         self._faults.append(body)
 
     def answer(

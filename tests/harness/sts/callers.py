@@ -68,7 +68,7 @@ def _check_signature(sts: "FakeSts", signed: signature.Signed, key: Key, request
 
 
 def _is_shut_to(sts: "FakeSts", key: Key, signed: signature.Signed) -> bool:
-    """An opt-in region does not know the keys of accounts that have not enabled it."""
+    """Refuse in an opt-in region the keys of accounts that have not enabled it."""
     is_enabled = (key.account, signed.region) in sts.rules.enabled
     is_shut = signed.service == "sts" and is_opt_in(signed.region) and not is_enabled
     return sts.strict and is_shut

@@ -54,7 +54,7 @@ class Iam:
             self.record(key.access_key_id).last_used = self.rules.now()
 
     def keys_of(self, user_arn: str) -> dict[str, Record]:
-        """The user's long-lived keys, in the order of their creation."""
+        """Return the user's long-lived keys, in the order of their creation."""
         own = [
             key.access_key_id
             for key in self.rules.keys.values()

@@ -27,7 +27,7 @@ NOTHING = PassedOn()
 
 @dataclass(frozen=True)
 class Sent:
-    """The optional parts of one request."""
+    """Hold the optional parts of one request."""
 
     source_identity: str
     tags: dict[str, str]

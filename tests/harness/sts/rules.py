@@ -40,7 +40,7 @@ STATUS = {
 
 
 class Refusal(Exception):
-    """An answer with an error code, as AWS gives it."""
+    """Hold an answer with an error code, as AWS gives it."""
 
     def __init__(self, code: str, message: str, status: int | None = None) -> None:
         super().__init__(message)

@@ -120,7 +120,7 @@ class FakeSts:
         partition: str = "aws",
         mfa_device: tuple[str, str] | None = None,
     ) -> AwsCredentials:
-        """A new IAM user's own key. `mfa_device` is the serial and the one code that is right."""
+        """Make a new IAM user's own key. `mfa_device` is the serial and the one right code."""
         return _handed_out(self.rules.new_user(name, account, partition, mfa_device))
 
     def enable_region(self, account: str, region: str) -> None:
@@ -167,7 +167,7 @@ class FakeSts:
         return arn
 
     def identity_token(self, subject: str, seconds: float = 3600) -> str:
-        """An identity provider's token for that subject, which roles may trust by its name."""
+        """Make an identity provider's token for that subject, which roles may trust by its name."""
         return self.rules.new_identity_token(subject, seconds)
 
     def role_session(
@@ -196,12 +196,12 @@ class FakeSts:
             self._faults += [None] * after + [refusal] * times
 
     def lose_next(self, action: str) -> None:
-        """The next call of that action is carried out, but its answer is lost on the way."""
+        """Carry out the next call of that action, but lose its answer on the way."""
         with self._lock:
             self._lost.add(action)
 
     def answer_next(self, body: bytes, status: int = 200, times: int = 1) -> None:
-        """The next calls are answered with exactly that."""
+        """Answer the next calls with exactly that."""
         with self._lock:
             self._faults += [(status, body)] * times
 
@@ -374,7 +374,7 @@ class FakeSts:
 
 
 class _Dropped(Exception):
-    """The connection is cut without an answer."""
+    """Cut the connection without an answer."""
 
 
 def _handed_out(key: Key) -> AwsCredentials:

@@ -19,7 +19,7 @@ def ask(house, text):
 
 
 def add_line(like, data):
-    """A line that no worker writes, past the chain of hashes."""
+    """Make a line that no worker writes, past the chain of hashes."""
     Event.objects.create(
         team_id=like.team_id,
         seq=like.seq + 1000,
@@ -33,7 +33,7 @@ def add_line(like, data):
 
 @pytest.fixture
 def chain(house):
-    """A chain of three that ben has started and ada has not."""
+    """Make a chain of three that ben has started and ada has not."""
     made = house.chain(3)
     house.start(made[-1])
     house.work()

@@ -25,7 +25,7 @@ OTHER_KEY = {"accessKeyId": "ASIACONSOLEKEYEXAMPLE"}
 
 @pytest.fixture
 def leaf(house):
-    """A chain of two that ben has started."""
+    """Make a chain of two that ben has started."""
     made = house.chain(2)[-1]
     house.start(made)
     house.work()
@@ -34,7 +34,7 @@ def leaf(house):
 
 @pytest.fixture
 def shared(house):
-    """A session of one name and key for ben and bea, which both have taken."""
+    """Make a session of one name and key for ben and bea, which both have taken."""
     [made] = house.chain(1, name="shared-name")
     house.start(made)
     house.start(made, house.bea)

@@ -25,7 +25,7 @@ PART = {"HX-Request": "true"}
 
 @pytest.fixture
 def used(house):
-    """A chain of two that ben has started and taken, and bea has started."""
+    """Make a chain of two that ben has started and taken, and bea has started."""
     session = house.chain(2)[-1]
     house.start(session, house.ben)
     house.start(session, house.bea)
