@@ -23,7 +23,7 @@ SECRET_NAME = re.compile(
 # Our own bearer tokens, an Authorization value, the key in the link of a mail, and the 40-character
 # shape of an AWS secret access key.
 SECRET_SHAPE = re.compile(
-    r"(?<=/password/reset/key/)[^/\s'\"]+|(?<=/email/confirm/)[^/\s'\"]+|cwt_[A-Za-z0-9_-]{20,}|(?i:bearer)\s+\S+|(?<![A-Za-z0-9/+=])(?=[A-Za-z0-9/+]*[a-z])(?=[A-Za-z0-9/+]*[A-Z])(?=[A-Za-z0-9/+]*[0-9/+])"
+    r"(?<=/password/reset/key/)[^/\s'\"]+|(?<=/email/confirm/)[^/\s'\"]+|cw[tr]_[A-Za-z0-9_-]{20,}|(?i:bearer)\s+\S+|(?<![A-Za-z0-9/+=])(?=[A-Za-z0-9/+]*[a-z])(?=[A-Za-z0-9/+]*[A-Z])(?=[A-Za-z0-9/+]*[0-9/+])"
     r"[A-Za-z0-9/+]{40}(?![A-Za-z0-9/+=])|[A-Za-z0-9/+]{200,}={0,2}"
 )
 STRUCK = "[redacted]"

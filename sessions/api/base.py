@@ -18,7 +18,7 @@ from sessions.locks.versions import CHANGED, Changed
 from sessions.middleware.api_errors import api_error
 from sessions.middleware.too_often import answer as too_often
 from sessions.middleware.too_often import network_of
-from sessions.models import AwsSession
+from sessions.models import AwsSession, token_text
 from sessions.monitoring import request_limits
 from sessions.people.tokens import actor_of_token
 from sessions.permissions import (
@@ -31,10 +31,6 @@ from sessions.permissions import (
     is_orphaned,
     visible_to,
 )
-from sessions.secret import Secret
-
-BEARER = re.compile(r"(?:Bearer\s+)?(cwt_[A-Za-z0-9_-]{20,100})\s*", re.IGNORECASE)
-
 
 # How often a change is made again that met another one.
 TRIES = 5
@@ -61,8 +57,8 @@ class TokenAuth:
     openapi_security_schema = {"type": "http", "scheme": "bearer"}
 
     def __call__(self, request: HttpRequest) -> Actor | None:
-        match = BEARER.fullmatch(request.headers.get("Authorization", ""))
-        actor = actor_of_token(Secret(match.group(1))) if match else None
+        secret = token_text.from_header(request.headers.get("Authorization", ""))
+        actor = actor_of_token(secret) if secret else None
         if actor is None:
             # Whoever has a good token is not held up by a neighbour who guesses.
             request_limits.count(request_limits.BAD_SECRET, network_of(request))

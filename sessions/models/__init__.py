@@ -11,6 +11,7 @@ from sessions.models.moves import Move
 from sessions.models.names import NamesCounted, NameUse
 from sessions.models.people import AwsName, Team, User
 from sessions.models.problems import Problem
+from sessions.models.robots import Robot, TrustRule
 from sessions.models.roots import Approval, ApprovalStage, KeyRotation, RootAnswer
 from sessions.models.sessions import CHAINED, AssumerLink, AwsSession
 from sessions.models.siem import SiemCursor
@@ -54,6 +55,7 @@ __all__ = [
     "ProbeState",
     "Problem",
     "Removal",
+    "Robot",
     "Role",
     "RootAnswer",
     "Scope",
@@ -71,5 +73,6 @@ __all__ = [
     "TrailRecord",
     "TrailSource",
     "TrailState",
+    "TrustRule",
     "User",
 ]

@@ -43,6 +43,9 @@ class TeamPolicy(models.Model):
     )
     tags = models.JSONField(default=list)
     networks = models.JSONField(default=list)
+    token_days = models.PositiveSmallIntegerField(
+        "days that a new token is valid at most", default=90, db_default=90
+    )
     # Goes up with every change that people see; see `locks.versions`.
     version = models.PositiveIntegerField(default=1, db_default=1)
 

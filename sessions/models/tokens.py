@@ -1,19 +1,20 @@
 """Store the tokens by which tools act as a person."""
 
 import hashlib
-import secrets
+import ipaddress
 import uuid
+from collections.abc import Sequence
 from datetime import datetime
 
 from django.db import models
 from django.utils.functional import cached_property
 
 from sessions.models.people import Team, User
+from sessions.models.robots import TrustRule
 from sessions.models.sessions import AwsSession
 from sessions.secret import Secret
 
-TOKEN_PREFIX = "cwt_"  # noqa: S105  (marks our tokens for secret scanners; not a secret)
-TOKEN_BYTES = 32
+Address = ipaddress.IPv4Address | ipaddress.IPv6Address
 
 
 class Scope(models.TextChoices):
@@ -46,9 +47,23 @@ class Token(models.Model):
     # its person may.
     is_bound = models.BooleanField(default=False)
     sessions = models.ManyToManyField(AwsSession, related_name="+")
+    # On which computer it is kept, as its person says.
+    device = models.CharField(max_length=64, blank=True, default="", db_default="")
+    # From these alone (CIDR); none: from everywhere.
+    networks = models.JSONField(default=list, db_default=[])
     created_at = models.DateTimeField(auto_now_add=True)
     expires_at = models.DateTimeField()
     revoked_at = models.DateTimeField(null=True)
+    # Written at most once a minute, and after the answer's own work: see `people.token_use`.
+    last_used_at = models.DateTimeField(null=True)
+    last_used_address = models.CharField(max_length=45, blank=True, default="", db_default="")
+    last_used_client = models.CharField(max_length=200, blank=True, default="", db_default="")
+    # When it last came from outside its networks, and from where.
+    refused_at = models.DateTimeField(null=True)
+    refused_address = models.CharField(max_length=45, blank=True, default="", db_default="")
+    # Which rule it was given by, for whose signed token (its digest); none: it was made by hand.
+    rule = models.ForeignKey(TrustRule, on_delete=models.SET_NULL, null=True, related_name="tokens")
+    given_for = models.CharField(max_length=64, blank=True, default="", db_default="")
 
     def __str__(self) -> str:
         return f"{self.name} of {self.user}"
@@ -57,10 +72,6 @@ class Token(models.Model):
     def scope_labels(self) -> str:
         """Return in words what a token is good for."""
         return ", ".join(str(scope.label) for scope in Scope if scope in self.scopes)
-
-    @staticmethod
-    def new_secret() -> Secret:
-        return Secret(TOKEN_PREFIX + secrets.token_urlsafe(TOKEN_BYTES))
 
     @staticmethod
     def digest_of(secret: Secret) -> str:
@@ -75,7 +86,20 @@ class Token(models.Model):
         sessions = self.sessions.all() if self.is_bound else ()
         return {session.pk: session.alias for session in sessions if session.deletion_id is None}
 
+    def is_open_to(self, address: Address | None) -> bool:
+        """Check whether it may come from there; None: nobody knows from where."""
+        return is_within(address, self.networks)
+
     def is_valid(self, at: datetime) -> bool:
         """Check whether it opens anything at that moment."""
         has_something = not self.is_bound or bool(self.bound_to)
         return self.revoked_at is None and at < self.expires_at and has_something
+
+
+def is_within(address: Address | None, networks: Sequence[str]) -> bool:
+    """Tell whether an address is in one of these networks, or there are none to be in."""
+    if not networks:
+        return True
+    return address is not None and any(
+        address in ipaddress.ip_network(each, strict=False) for each in networks
+    )

@@ -12,7 +12,7 @@ from sessions.exceptions import NotThere, RightLost
 from sessions.ledger import Entry
 from sessions.ledger.events.people import TokenCreated
 from sessions.locks.team_lock import actor_again, lock_team, lock_team_for
-from sessions.models import AwsSession, Membership, Scope, Token
+from sessions.models import AwsSession, Membership, Scope, Token, token_text
 from sessions.people.log_ins import told_of_end
 from sessions.permissions import Action, memberships_of, require_fresh_groups
 from sessions.secret import Secret
@@ -47,7 +47,7 @@ def create_token(
     for session in sessions:
         if session not in there:
             raise NotThere("session", f"“{session.alias}” was deleted meanwhile.")
-    secret = Token.new_secret()
+    secret = token_text.new_text(token_text.PERSON)
     expires_at = database_now() + timedelta(days=days)
     token = Token.objects.create(
         team=member.team,

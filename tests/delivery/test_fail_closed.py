@@ -15,7 +15,7 @@ from sessions.credentials.payloads import open_credentials
 from sessions.db import grants
 from sessions.db.limits import bounded
 from sessions.models import Activation, Event, Invitation, Token
-from sessions.models.tokens import TOKEN_PREFIX
+from sessions.models.token_text import PERSON
 from sessions.monitoring import request_limits
 from sessions.snippets import FORMATS
 from tests.api.tool import Api
@@ -284,7 +284,7 @@ def test_no_way_out_gives_a_secret_without_its_line(
         credentials.secret_access_key.reveal(),
         credentials.session_token.reveal(),
         credentials.access_key_id,
-        TOKEN_PREFIX,
+        PERSON,
     )
     asked = list(ways(house, leaf))
     opens, before = Opens(monkeypatch), as_it_is()
