@@ -10,7 +10,7 @@ from celery import shared_task
 from django.conf import settings
 from kombu.exceptions import OperationalError
 
-from sessions.activations import ending, moves
+from sessions.activations import deliveries, ending, moves
 from sessions.catalog import deletions, probes
 from sessions.chains import impersonation
 from sessions.db.clock import database_now
@@ -101,6 +101,7 @@ def _sweep(*, by_message: bool) -> None:
     for step in (
         ending.end_overdue,
         ending.end_of_people_who_left,
+        deliveries.end_overdue,
         probes.delete_overdue,
         codes.delete_old,
         second_look.retry_rewritten_files,

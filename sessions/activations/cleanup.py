@@ -1,4 +1,4 @@
-"""Erase credentials that no activation, probe or child needs."""
+"""Erase credentials that no activation, probe, delivery or child needs."""
 
 from collections.abc import Iterable
 
@@ -10,6 +10,7 @@ from sessions.db.clock import database_now
 from sessions.models import (
     Activation,
     Credential,
+    Delivery,
     Probe,
     RootAnswer,
 )
@@ -19,7 +20,7 @@ PLANS_AT_ONCE = 1000
 
 
 def erase_unneeded(credential: Credential | None) -> None:
-    """Delete a credential that no activation, probe or child needs, then its parent likewise.
+    """Delete a credential that nothing needs (see above), then its parent likewise.
 
     Under the team's lock.
 
@@ -30,13 +31,19 @@ def erase_unneeded(credential: Credential | None) -> None:
 
 
 def erase_all_unneeded(fingerprints: Iterable[str]) -> None:
-    """Delete several unneeded credentials with a few queries per level of their chains."""
+    """Delete several unneeded credentials with a few queries per level of their chains.
+
+    With them go the scoped children whose deliveries have ended.
+    """
     left = set(fingerprints)
+    scoped = Credential.objects.filter(parent_id__any_of=left, is_scoped=True)
+    left |= set(scoped.values_list("pk", flat=True))
     while left:
         some, left = left, set()
         unneeded = Credential.objects.filter(
             ~Exists(Activation.objects.filter(credential=OuterRef("pk"))),
             ~Exists(Probe.objects.filter(credential=OuterRef("pk"))),
+            ~Exists(Delivery.objects.filter(credential=OuterRef("pk"))),
             pk__any_of=some,
         )
         children = Exists(Credential.objects.filter(parent=OuterRef("pk")))

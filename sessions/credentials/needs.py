@@ -1,4 +1,4 @@
-"""Find the members whose activations or probes rest on a credential, directly or below."""
+"""Find the members whose activations, probes or deliveries rest on a credential."""
 
 from collections.abc import Collection, Iterable, Iterator
 from dataclasses import dataclass
@@ -7,8 +7,9 @@ from typing import TypeVar
 from django.db.models import Exists, F, Model, OuterRef, Q, QuerySet
 from django.db.models.expressions import Combinable
 
+from sessions.db.clock import Now
 from sessions.ledger import Subject
-from sessions.models import Activation, Credential, GrantedRight, Probe, SessionGrant
+from sessions.models import Activation, Credential, Delivery, GrantedRight, Probe, SessionGrant
 from sessions.models.forest import above
 from sessions.permissions import OPERATORS, descendants, orphaned_links, with_fresh_groups
 
@@ -35,7 +36,16 @@ def needs_of(fingerprints: Collection[str]) -> dict[str, list[Need]]:
         for credential_id, need in _needs_at(standing_for, direct=depth == 0):
             for top in standing_for[credential_id]:
                 found[top].append(need)
+        for credential_id, need in _deliveries_at(standing_for, direct=depth == 0):
+            for top in standing_for[credential_id]:
+                # However many devices fetch it, it is one person's need of the hops above.
+                if not any(_is_same(need, each) for each in found[top]):
+                    found[top].append(need)
     return found
+
+
+def _is_same(one: Need, other: Need) -> bool:
+    return (one.person, one.session) == (other.person, other.session)
 
 
 def with_all_below(fingerprints: Iterable[str]) -> set[str]:
@@ -96,6 +106,47 @@ def _needs_at(fingerprints: Collection[str], *, direct: bool) -> list[tuple[str,
             subject = Subject(session_id, alias or "") if session_id else None
             needs.append((str(credential_id), Need(person, subject, direct)))
     return needs
+
+
+def _deliveries_at(fingerprints: Collection[str], *, direct: bool) -> list[tuple[str, Need]]:
+    """Find the deliveries of these credentials whose activation is rightful and whose token lives.
+
+    A chain without an owner has none: its leaf is not issued either.
+    """
+    asked = rightful_deliveries(Delivery.objects.filter(credential_id__any_of=fingerprints))
+    rows = list(
+        asked.values_list(
+            "credential_id",
+            "activation__user__username",
+            "activation__session_id",
+            "activation__session__alias",
+            "team_id",
+        )
+    )
+    if not rows:
+        return []
+    sessions = Activation.objects.filter(deliveries__credential_id__any_of=fingerprints)
+    orphaned = descendants(
+        orphaned_links({row[4] for row in rows}, among=above(sessions.values("session")))
+    )
+    return [
+        (str(credential_id), Need(person, Subject(session_id, alias), direct))
+        for credential_id, person, session_id, alias, _ in rows
+        if session_id not in orphaned
+    ]
+
+
+def rightful_deliveries(deliveries: QuerySet[Delivery]) -> QuerySet[Delivery]:
+    """Keep the deliveries that still may be made: by activation, person, right and token."""
+    of_these = Activation.objects.filter(pk__in=deliveries.values("activation"))
+    started = rightful(of_these, with_fresh_groups(MEMBERSHIP)).filter(ends_at__gt=Now())
+    has_token = Q(token__revoked_at=None, token__expires_at__gt=Now())
+    return deliveries.filter(
+        Q(token=None) | has_token,
+        credential__team=F("team"),
+        activation__in=started.values("pk"),
+        ends_at__gt=Now(),
+    )
 
 
 def rightful(activations: QuerySet[Activation], *also: Q) -> QuerySet[Activation]:

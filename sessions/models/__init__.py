@@ -2,6 +2,7 @@
 
 from sessions.models.credentials import Activation, Credential, Ended, Probe, ProbeState
 from sessions.models.deletions import Deletion
+from sessions.models.deliveries import Channel, Delivery
 from sessions.models.grants import ClosedByAdmin, GrantedRight, SessionGrant
 from sessions.models.ledger import Checkpoint, Event, LedgerHead, Tombstone
 from sessions.models.log_ins import FailedLogIns
@@ -15,7 +16,7 @@ from sessions.models.robots import Robot, TrustRule
 from sessions.models.roots import Approval, ApprovalStage, KeyRotation, RootAnswer
 from sessions.models.sessions import CHAINED, AssumerLink, AwsSession
 from sessions.models.siem import SiemCursor
-from sessions.models.team_policy import SourceIdentity, TeamPolicy
+from sessions.models.team_policy import Scoping, ScopingRefusal, SourceIdentity, TeamPolicy
 from sessions.models.tokens import Scope, Token
 from sessions.models.trail import (
     TrailCompared,
@@ -34,10 +35,12 @@ __all__ = [
     "AssumerLink",
     "AwsName",
     "AwsSession",
+    "Channel",
     "Checkpoint",
     "ClosedByAdmin",
     "Credential",
     "Deletion",
+    "Delivery",
     "Ended",
     "Event",
     "FailedLogIns",
@@ -59,6 +62,8 @@ __all__ = [
     "Role",
     "RootAnswer",
     "Scope",
+    "Scoping",
+    "ScopingRefusal",
     "SessionGrant",
     "SiemCursor",
     "SourceIdentity",

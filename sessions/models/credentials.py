@@ -24,7 +24,8 @@ class Credential(Retried):
     answer or of a call, they are kept: `request` is then {"keeps": true, "person": the id of the
     person whose they are, or ""}, and they are sealed to the workers. `asked_at`: a person waits
     for it since then, and it goes ahead of the bulk. `attempts` are since the last success, by the
-    cause that stands now.
+    cause that stands now. `is_scoped`: it is a child of the credential above it, narrowed for one
+    delivery; see `models.deliveries`.
     """
 
     fingerprint = models.CharField(primary_key=True, max_length=64, editable=False)
@@ -34,6 +35,7 @@ class Credential(Retried):
         "self", on_delete=models.RESTRICT, null=True, related_name="children"
     )
     level = models.PositiveSmallIntegerField()
+    is_scoped = models.BooleanField(default=False, db_default=False)
     request = models.JSONField(default=dict)
 
     sealed = models.BinaryField(null=True)
@@ -57,6 +59,9 @@ class Credential(Retried):
                 fields=["asked_at"],
                 name="credential_asked",
                 condition=models.Q(asked_at__isnull=False),
+            ),
+            models.Index(
+                fields=["parent"], name="credential_scoped", condition=models.Q(is_scoped=True)
             ),
             # The roots' own rows, among all that was minted below them.
             models.Index(fields=["root"], name="credential_of_root", condition=models.Q(level=0)),
