@@ -319,6 +319,7 @@ API = (
         data=lambda team: {"session": "", "region": "eu-west-1", "since": "24h"},
     ),
     Ask("api/v1/drift/imports/<uuid:import_id>", "DELETE", 204),
+    Ask("api/v1/formats"),
     Ask("api/v1/whois", data=_a_key),
     Ask("api/v1/whois", "POST", data=_a_key),
     Ask("api/v1/policy"),

@@ -45,11 +45,13 @@ def credentials(request: HttpRequest, session_id: UUID, format: Format = "proces
     chosen = FORMATS[format]
     try:
         via = f"token {token.name}"
-        text = deliver(session, actor, chosen, via=via, base_url=request.build_absolute_uri("/"))
+        delivered = deliver(
+            session, actor, chosen, via=via, base_url=request.build_absolute_uri("/")
+        )
     except NotReady as not_ready:
         raise _not_ready(not_ready) from None
     content_type = "application/json" if chosen.language == "json" else "text/plain; charset=utf-8"
-    return HttpResponse(text, content_type=content_type)
+    return HttpResponse(delivered.text, content_type=content_type)
 
 
 def _not_ready(not_ready: NotReady) -> ApiError:

@@ -26,6 +26,24 @@ Format = Annotated[str, one_of(*(key for key, each in FORMATS.items() if each.se
 
 
 # pydantic's own models, since ninja's Schema passes on no fields that it was not told of.
+class FormatOut(BaseModel):
+    """Describe one format of credentials.
+
+    `group` is where the pages show it, `systems` those it is for, and `has_undo` says whether a
+    text takes it back.
+    """
+
+    key: str
+    label: str
+    group: str
+    filename: str
+    language: str
+    secret: bool
+    systems: list[str]
+    help: str
+    has_undo: bool
+
+
 class ProblemOut(BaseModel):
     """Show what stands in the way, at which hop (0 is the root), and what to check.
 

@@ -158,10 +158,19 @@ def _failed(code: str, message: str) -> State:
     return State(Status.FAILED, Problem(code, 0, message, check))
 
 
+@dataclass(frozen=True)
+class Delivered:
+    """Hold a snippet's text, until when it is good, and the text that takes it back."""
+
+    text: str
+    expires_at: datetime | None
+    undo: str
+
+
 def deliver(
     session: AwsSession, actor: Actor, chosen: SnippetFormat, *, via: str, base_url: str
-) -> str:
-    """Return a snippet's text, after the event if it holds credentials.
+) -> Delivered:
+    """Return a snippet, after the event if it holds credentials.
 
     Raises `NotReady`, or `Refused` for lost rights.
 
@@ -172,12 +181,16 @@ def deliver(
         credentials = reveal(session, actor, form=chosen.key, via=via) if chosen.secret else None
     except NotYours as lost:
         raise lost.why from None
-    return chosen.render(
-        Snippet(
-            credentials=credentials,
-            profile=session.profile,
-            region=session.region,
-            endpoint_url=settings.SNIPPET_ENDPOINT_URL,
-            credentials_url=f"{base_url}api/v1/sessions/{session.pk}/credentials?format=process",
-        )
+    snippet = Snippet(
+        credentials=credentials,
+        profile=session.profile,
+        region=session.region,
+        endpoint_url=settings.SNIPPET_ENDPOINT_URL,
+        credentials_url=f"{base_url}api/v1/sessions/{session.pk}/credentials?format=process",
+        account=_account_of(session),
+    )
+    return Delivered(
+        text=chosen.render(snippet),
+        expires_at=credentials.expires_at if credentials else None,
+        undo=chosen.undo(snippet) if chosen.undo else "",
     )

@@ -9,8 +9,28 @@ import importlib
 import pkgutil
 from collections.abc import Callable
 from dataclasses import dataclass
+from enum import StrEnum
 
 from sessions.aws.credentials import AwsCredentials
+
+
+class Group(StrEnum):
+    """List the groups that the pages sort formats into, in their order."""
+
+    REFRESHING = "Self-refreshing"
+    SHELL = "Shell"
+    FILES = "Files"
+    INFRASTRUCTURE = "Infrastructure"
+    CODE = "Code"
+    RECIPES = "Recipes"
+
+
+class System(StrEnum):
+    """List the operating systems of the people who paste."""
+
+    LINUX = "linux"
+    MACOS = "macos"
+    WINDOWS = "windows"
 
 
 @dataclass(frozen=True)
@@ -19,7 +39,8 @@ class Snippet:
 
     `credentials` is None for the formats that hold none. `endpoint_url` is where the simulated AWS
     listens, and "" for real AWS. `credentials_url` is the full URL of `GET
-    /api/v1/sessions/<id>/credentials?format=process`.
+    /api/v1/sessions/<id>/credentials?format=process`. `account` is the 12 digits of the identity's
+    account, and "" where it is not known.
     """
 
     credentials: AwsCredentials | None
@@ -27,13 +48,16 @@ class Snippet:
     region: str
     endpoint_url: str
     credentials_url: str
+    account: str = ""
 
 
 @dataclass(frozen=True)
 class SnippetFormat:
     """Declare one format.
 
-    `secret` says whether its text holds credentials; `filename` is the name of the download.
+    `secret` says whether its text holds credentials; `filename` is the name of the download, and
+    `place` where that file belongs: a path as sh reads it. `systems` are those it is for, the one
+    it is most at home on first. `undo` writes the text that takes all of it back.
 
     `render` raises ValueError, without the value in its message, for a value that the format cannot
     carry safely.
@@ -46,8 +70,26 @@ class SnippetFormat:
     secret: bool
     help: str
     render: Callable[[Snippet], str]
-    # Where it stands among the others; lower comes first.
+    # Where it stands among those of its group; lower comes first.
     order: int = 100
+    group: Group = Group.FILES
+    systems: tuple[System, ...] = tuple(System)
+    place: str = ""
+    undo: Callable[[Snippet], str] | None = None
+
+    @property
+    def has_undo(self) -> bool:
+        return self.undo is not None
+
+    @property
+    def install_line(self) -> str:
+        """Return the command that puts the download into its place, for its owner alone."""
+        if not self.place:
+            return ""
+        folder = self.place.rpartition("/")[0]
+        made = f"mkdir -p {folder} && " if folder else ""
+        download = f"~/Downloads/{self.filename}"
+        return f"{made}install -m 600 {download} {self.place} && rm {download}"
 
 
 # By key, in the order of the pages.
@@ -64,10 +106,14 @@ def register(snippet_format: SnippetFormat) -> None:
     FORMATS[snippet_format.key] = snippet_format
 
 
+def _place_on_the_pages(each: SnippetFormat) -> tuple[int, int, str]:
+    return list(Group).index(each.group), each.order, each.key
+
+
 def _find_all() -> None:
     for module in sorted(each.name for each in pkgutil.iter_modules(__path__)):
         importlib.import_module(f"{__name__}.{module}")
-    ordered = sorted(FORMATS.values(), key=lambda each: (each.order, each.key))
+    ordered = sorted(FORMATS.values(), key=_place_on_the_pages)
     FORMATS.clear()
     FORMATS.update({each.key: each for each in ordered})
 

@@ -37,11 +37,11 @@ register(
         language="ini",
         secret=True,
         help=(
-            "Put it into ~/.aws/credentials in place of any section of the "
-            "same name; use it with --profile. It works until the "
-            "credentials expire."
+            "Put it into ~/.aws/credentials in place of any section of the same name; use it with"
+            " --profile. As a file of its own, AWS_SHARED_CREDENTIALS_FILE points at it."
         ),
+        place="~/.aws/chainweb-credentials",
         render=render,
-        order=30,
+        order=10,
     )
 )

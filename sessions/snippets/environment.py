@@ -8,7 +8,7 @@ from collections.abc import Mapping
 
 from sessions.secret import Secret
 from sessions.snippets import Snippet
-from sessions.snippets.values import PRINTABLE, URL, check, credentials_of, end_of
+from sessions.snippets.values import ACCOUNT, PRINTABLE, URL, check, credentials_of, end_of
 
 CLEARED = (
     "AWS_ACCESS_KEY_ID",
@@ -43,6 +43,12 @@ CLEARED = (
     # session token, and the simulator accepts any key, so that nobody would notice.
     # AWS_ENDPOINT_URL_<SERVICE> of a person's own network stays.
     "AWS_ENDPOINT_URL",
+    # What other tools say of the identity that they have set: prompts show it, and aws-vault and
+    # saml2aws go by it.
+    "AWS_VAULT",
+    "AWSUME_PROFILE",
+    "AWS_SSO_PROFILE",
+    "SAML2AWS_PROFILE",
 )
 # These two would lead past the simulated AWS.
 CLEARED_IN_SIMULATION = ("AWS_ENDPOINT_URL_STS", "AWS_IGNORE_CONFIGURED_ENDPOINT_URLS")
@@ -70,6 +76,9 @@ def variables(snippet: Snippet) -> Mapping[str, str | Secret]:
     found["AWS_REGION"] = found["AWS_DEFAULT_REGION"] = snippet.region
     for name, value in found.items():
         check(name, value, PRINTABLE)
+    if snippet.account:
+        check("AWS_ACCOUNT_ID", snippet.account, ACCOUNT)
+        found["AWS_ACCOUNT_ID"] = snippet.account
     if snippet.endpoint_url:
         check("AWS_ENDPOINT_URL", snippet.endpoint_url, URL)
         found["AWS_ENDPOINT_URL"] = snippet.endpoint_url

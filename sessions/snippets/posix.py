@@ -5,7 +5,7 @@ One command list from the first word to the last. A paste that is cut short runs
 nothing is half set.
 """
 
-from sessions.snippets import Snippet, SnippetFormat, register
+from sessions.snippets import Group, Snippet, SnippetFormat, System, register
 from sessions.snippets.environment import cleared, variables
 from sessions.snippets.values import opened
 
@@ -25,9 +25,17 @@ def render(snippet: Snippet) -> str:
     # No comment line: zsh runs a pasted "#". The first blank keeps the keys out of the history
     # where shells heed that.
     setting = [f"{name}={quoted(opened(value))}" for name, value in variables(snippet).items()]
+    return f" {_unset(snippet)} &&\n export {_continued(setting)}\n"
+
+
+def undo(snippet: Snippet) -> str:
+    return f" {_unset(snippet)}\n"
+
+
+def _unset(snippet: Snippet) -> str:
     names = cleared(snippet)
     lines = [" ".join(names[start : start + 4]) for start in range(0, len(names), 4)]
-    return f" unset {_continued(lines)} &&\n export {_continued(setting)}\n"
+    return f"unset {_continued(lines)}"
 
 
 def _continued(words: list[str]) -> str:
@@ -37,16 +45,18 @@ def _continued(words: list[str]) -> str:
 register(
     SnippetFormat(
         key="posix",
-        label="POSIX shell",
+        label="bash, zsh",
         filename="chainweb.sh",
         language="sh",
         secret=True,
         help=(
             "Paste into bash, zsh, dash or ksh, or source the file. It "
-            "replaces the AWS identity of that terminal. In fish, use the "
-            "credentials file instead."
+            "replaces the AWS identity of that terminal."
         ),
         render=render,
+        undo=undo,
+        group=Group.SHELL,
+        systems=(System.MACOS, System.LINUX),
         order=10,
     )
 )

@@ -4,7 +4,7 @@ One script block: PowerShell reads it to its closing brace before it runs any of
 is cut short sets nothing.
 """
 
-from sessions.snippets import Snippet, SnippetFormat, register
+from sessions.snippets import Group, Snippet, SnippetFormat, System, register
 from sessions.snippets.environment import cleared, variables
 from sessions.snippets.values import opened
 
@@ -21,6 +21,14 @@ def render(snippet: Snippet) -> str:
     setting = [
         f"  $Env:{name} = {quoted(opened(value))}" for name, value in variables(snippet).items()
     ]
+    return _block(snippet, setting)
+
+
+def undo(snippet: Snippet) -> str:
+    return _block(snippet, [])
+
+
+def _block(snippet: Snippet, setting: list[str]) -> str:
     names = [quoted(f"Env:{name}") for name in cleared(snippet)]
     lines = [
         "& {",
@@ -51,6 +59,9 @@ register(
             " window."
         ),
         render=render,
-        order=20,
+        undo=undo,
+        group=Group.SHELL,
+        systems=(System.WINDOWS, System.LINUX, System.MACOS),
+        order=30,
     )
 )

@@ -35,6 +35,6 @@ register(
         secret=True,
         help=("The output of a credential_process, for tools that run a program of yours."),
         render=render,
-        order=40,
+        order=80,
     )
 )

@@ -6,7 +6,7 @@ no shell, so it expands no `$HOME`; the SDKs for Go, Java and JavaScript hand th
 that script.
 """
 
-from sessions.snippets import Snippet, SnippetFormat, register
+from sessions.snippets import Group, Snippet, SnippetFormat, System, register
 from sessions.snippets.ini import section
 from sessions.snippets.values import FILE_VALUE, URL, check, check_profile
 
@@ -64,6 +64,8 @@ register(
             "and curl."
         ),
         render=render,
+        group=Group.REFRESHING,
+        systems=(System.MACOS, System.LINUX),
         order=50,
     )
 )

@@ -19,6 +19,7 @@ PRINTABLE = re.compile(r"[ -~]+", re.ASCII)
 # For INI files, whose readers agree on no quoting: some take "#" or ";" for a comment and strip
 # blanks and quotes.
 FILE_VALUE = re.compile(r"(?:(?!['\"`\\#;\[\]])[!-~])+", re.ASCII)
+ACCOUNT = re.compile(r"[0-9]{12}", re.ASCII)
 # Nothing in it means anything to a shell inside double quotes.
 URL = re.compile(
     r"https?://(?:[A-Za-z0-9.-]+|\[[0-9A-Fa-f:.]+\])(?::[0-9]{1,5})?(?:/[A-Za-z0-9._~/?=&%+,:@-]*)?",

@@ -53,8 +53,9 @@ def keys(house, page):
 
 def active_session_with_snippet(house, page):
     page.goto(reverse("session", args=[house.active.pk]))
-    page.get_by_role("tab", name="POSIX shell").click()
-    expect(page.locator("#snippet pre")).to_be_visible()
+    page.get_by_role("tab", name="Shell").click()
+    page.get_by_role("tab", name="bash, zsh").click()
+    expect(page.locator("#snippet pre").first).to_be_visible()
 
 
 def failed_session(house, page):

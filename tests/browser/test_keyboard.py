@@ -89,6 +89,7 @@ def test_a_poll_takes_no_focus_closes_no_menu_and_keeps_a_shown_snippet(house, t
     expect(edit).to_be_focused()
 
     page.goto(reverse("session", args=[leaf.pk]))
+    page.get_by_role("tab", name="Files").click()
     tab = page.get_by_role("tab", name="credential_process JSON")
     tab.click()
     expect(page.locator("#snippet pre")).to_contain_text("SecretAccessKey")

@@ -202,11 +202,11 @@ def test_people_for_whom_a_worker_acted_are_concerned():
 @pytest.mark.parametrize(
     ("via", "said"),
     [
-        ("page", "copied credentials (POSIX shell), ASIAIOSFODNN7EXAMPLE"),
-        ("download", "downloaded credentials (POSIX shell), ASIAIOSFODNN7EXAMPLE"),
+        ("page", "copied credentials (bash, zsh), ASIAIOSFODNN7EXAMPLE"),
+        ("download", "downloaded credentials (bash, zsh), ASIAIOSFODNN7EXAMPLE"),
         (
             "token laptop",
-            "fetched credentials with the token laptop (POSIX shell), ASIAIOSFODNN7EXAMPLE",
+            "fetched credentials with the token laptop (bash, zsh), ASIAIOSFODNN7EXAMPLE",
         ),
     ],
 )

@@ -134,8 +134,9 @@ def snippet(
     region: str = "eu-west-1",
     endpoint_url: str = "",
     credentials_url: str = "https://chainweb.example/api/v1/sessions/4c0f/credentials?format=process",
+    account: str = "111122223333",
 ) -> Snippet:
     credentials = AwsCredentials(
         key_id, Secret(secret), None if token is None else Secret(token), expires_at
     )
-    return Snippet(credentials, profile, region, endpoint_url, credentials_url)
+    return Snippet(credentials, profile, region, endpoint_url, credentials_url, account)

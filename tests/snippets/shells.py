@@ -70,6 +70,10 @@ LEFT_OVER = dict.fromkeys(
         "AWS_REGION",
         "AWS_DEFAULT_REGION",
         "AWS_ENDPOINT_URL",
+        "AWS_VAULT",
+        "AWSUME_PROFILE",
+        "AWS_SSO_PROFILE",
+        "SAML2AWS_PROFILE",
     ),
     "left-over",
 )

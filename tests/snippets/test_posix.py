@@ -85,6 +85,7 @@ def test_what_was_set_before_is_gone_and_the_whole_new_identity_is_there(
         "AWS_CREDENTIAL_EXPIRATION": "2026-11-24T12:30:15Z",
         "AWS_REGION": "eu-west-1",
         "AWS_DEFAULT_REGION": "eu-west-1",
+        "AWS_ACCOUNT_ID": "111122223333",
         "AWS_CONFIG_FILE": "/my/own",
         "AWS_ENDPOINT_URL_S3": "http://my.own/",
     }

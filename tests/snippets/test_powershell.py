@@ -73,6 +73,7 @@ def test_the_code_is_one_block_that_removes_first_and_sets_then():
             "AWS_CREDENTIAL_EXPIRATION",
             "AWS_REGION",
             "AWS_DEFAULT_REGION",
+            "AWS_ACCOUNT_ID",
             "AWS_ENDPOINT_URL",
         )
     ]

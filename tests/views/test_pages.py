@@ -12,7 +12,7 @@ from sessions.db.clock import database_now
 from sessions.ledger.events.credentials import CredentialMinted, CredentialRevealed
 from sessions.ledger.events.roots import RootVerified
 from sessions.ledger.events.sessions import SessionCreated
-from sessions.models import AwsSession, Event, Heartbeat, Probe, Role
+from sessions.models import AwsSession, Credential, Event, Heartbeat, Probe, Role
 from sessions.monitoring import heartbeats, request_limits
 from tests.house import TeamFixture
 
@@ -170,6 +170,29 @@ def test_a_downloaded_snippet_is_a_file_that_no_cache_keeps(house):
     answer = house.browser().post(reverse("download_snippet", args=[leaf.pk, "process"]))
     assert answer.headers["Content-Disposition"].startswith("attachment")
     assert "no-store" in answer.headers["Cache-Control"]
+
+
+def test_a_shown_snippet_says_until_when_and_how_to_take_it_back(house):
+    leaf = active(house)
+    [credential] = Credential.objects.filter(level=1)
+    ben = house.browser()
+    shown = ben.post(reverse("reveal_snippet", args=[leaf.pk, "posix"])).content.decode()
+    assert f"Good until {credential.expires_at:%H:%M:%S} UTC" in shown
+    undo = shown.partition('id="snippet-undo"')[2]
+    assert "unset AWS_ACCESS_KEY_ID" in undo
+    assert "ASIA" not in undo
+    file = ben.post(reverse("reveal_snippet", args=[leaf.pk, "credentials-file"])).content.decode()
+    assert "install -m 600 ~/Downloads/credentials ~/.aws/chainweb-credentials" in file
+
+
+def test_the_formats_of_the_visitors_own_system_come_first(house):
+    leaf = active(house)
+    url = reverse("session", args=[leaf.pk])
+    for agent, first in (("Windows NT 10.0", "tab-powershell"), ("X11; Linux", "tab-posix")):
+        page = house.browser().get(url, headers={"user-agent": f"Mozilla/5.0 ({agent})"})
+        tabs = re.findall(r'id="(tab-[a-z-]+)"', page.content.decode())
+        shells = [tab for tab in tabs if tab in {"tab-powershell", "tab-posix"}]
+        assert shells[0] == first
 
 
 def test_a_snippet_of_what_is_not_active_says_so(house):

@@ -18,7 +18,7 @@ from sessions.activations.start_stop import (
     stop_session,
 )
 from sessions.actors import Actor
-from sessions.delivery.reveal import NotReady, deliver
+from sessions.delivery.reveal import Delivered, NotReady, deliver
 from sessions.models import AwsSession
 from sessions.monitoring import request_limits
 from sessions.permissions import Action
@@ -83,9 +83,9 @@ def _format(key: str) -> SnippetFormat:
     return FORMATS[key]
 
 
-def _text_for(
+def _deliver(
     request: HttpRequest, session: AwsSession, actor: Actor, chosen: SnippetFormat, via: str
-) -> str:
+) -> Delivered:
     return deliver(session, actor, chosen, via=via, base_url=request.build_absolute_uri("/"))
 
 
@@ -102,7 +102,7 @@ def reveal_snippet(request: HttpRequest, session_id: UUID, format: str) -> HttpR
         "clear_after_seconds": CLEAR_AFTER_SECONDS,
     }
     try:
-        context["text"] = _text_for(request, session, actor, chosen, via="page")
+        context["delivered"] = _deliver(request, session, actor, chosen, via="page")
     except NotReady as not_ready:
         context["state"] = not_ready.state
     return render(request, "sessions/_snippet.html", context)
@@ -116,7 +116,7 @@ def download_snippet(request: HttpRequest, session_id: UUID, format: str) -> Htt
     session, actor = session_for(request, session_id, Action.TAKE_CREDENTIALS)
     chosen = _format(format)
     try:
-        text = _text_for(request, session, actor, chosen, via="download")
+        text = _deliver(request, session, actor, chosen, via="download").text
     except NotReady:
         messages.error(request, "Nothing to download: the session is not active.")
         return redirect("session", session.pk)

@@ -36,7 +36,7 @@ from sessions.monitoring.counters import saved_by_sharing
 from sessions.permissions import Action, can, may_answer, memberships_of, require_fresh_groups
 from sessions.roots import prompts
 from sessions.roots.key_rotation import can_be_rotated
-from sessions.snippets import FORMATS
+from sessions.snippets.arrangement import grouped, system_of
 from sessions.views.guards import member_in, session_for
 from sessions.views.live_parts import asks_for_part
 from sessions.views.sessions.preview import people_to_preview
@@ -133,7 +133,7 @@ def _matches(row: Row, q: str) -> bool:
 @require_safe
 def session_page(request: HttpRequest, session_id: UUID) -> HttpResponse:
     session, actor = session_for(request, session_id)
-    return render(request, "sessions/page.html", session_context(session, actor))
+    return render(request, "sessions/page.html", session_context(request, session, actor))
 
 
 @login_required
@@ -141,10 +141,10 @@ def session_page(request: HttpRequest, session_id: UUID) -> HttpResponse:
 def session_state(request: HttpRequest, session_id: UUID) -> HttpResponse:
     """Show the live part of the session page."""
     session, actor = session_for(request, session_id)
-    return render(request, "sessions/_live.html", session_context(session, actor))
+    return render(request, "sessions/_live.html", session_context(request, session, actor))
 
 
-def session_context(session: AwsSession, actor: Actor) -> dict[str, Any]:
+def session_context(request: HttpRequest, session: AwsSession, actor: Actor) -> dict[str, Any]:
     """Return all that the session page shows; no secret is opened for it."""
     view = view_of_sessions(actor, database_now(), [session])
     session = view.sessions[session.pk]
@@ -168,7 +168,7 @@ def session_context(session: AwsSession, actor: Actor) -> dict[str, Any]:
         "moving": progress(actor.team_id, session),
         "links": links,
         **_used_by(session),
-        "formats": FORMATS.values(),
+        "format_groups": grouped(system_of(request.headers.get("User-Agent", ""))),
         "may_take": view.rights.can(Action.TAKE_CREDENTIALS, session),
         "may_share": view.rights.can(Action.SHARE, session),
         "events": _events(session, actor),

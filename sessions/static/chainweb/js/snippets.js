@@ -1,14 +1,30 @@
-// Snippets: shown on a click, copied, and gone again after their time, with the page, or by a press.
+// Snippets: formats sorted by kind; one is shown on a click, copied, and gone again after its time, with the page, or by a press.
 
+const REMEMBERED = "chainweb.formats";
 const panel = document.getElementById("snippet");
 const said = document.getElementById("said");
-const tabs = [...document.querySelectorAll("[role=tablist] [role=tab]")];
+const groups = [...document.querySelectorAll("[data-group]")];
+const formats = [...document.querySelectorAll("[data-format]")];
 let clock;
 
-function choose(chosen) {
-  for (const tab of tabs) {
-    tab.setAttribute("aria-selected", String(tab === chosen));
-    tab.tabIndex = tab === (chosen ?? tabs[0]) ? 0 : -1;
+function rowOf(tab) {
+  return [...tab.closest("[role=tablist]").querySelectorAll("[role=tab]")];
+}
+
+// Each row of tabs is one stop of the Tab key: its chosen tab, or its first.
+function choose(tabs, chosen) {
+  for (const tab of tabs) tab.setAttribute("aria-selected", String(tab === chosen));
+  for (const row of new Set(tabs.map((tab) => tab.closest("[role=tablist]")))) {
+    const within = [...row.querySelectorAll("[role=tab]")];
+    const stop = within.includes(chosen) ? chosen : within[0];
+    for (const tab of within) tab.tabIndex = tab === stop ? 0 : -1;
+  }
+}
+
+function showGroup(chosen) {
+  choose(groups, chosen);
+  for (const tab of groups) {
+    document.getElementById(tab.getAttribute("aria-controls")).hidden = tab !== chosen;
   }
 }
 
@@ -16,12 +32,12 @@ function clear(why) {
   clearInterval(clock);
   const empty = document.createElement("p");
   empty.className = "snippet-panel__empty";
-  empty.textContent = `${why} Choose a form above to see them again.`;
+  empty.textContent = `${why} Choose a format above to see them again.`;
   const hadFocus = panel.contains(document.activeElement);
   panel.replaceChildren(empty);
-  const last = tabs.find((tab) => tab.getAttribute("aria-selected") === "true");
-  choose(undefined);
-  if (hadFocus) (last ?? panel).focus();
+  const last = formats.find((tab) => tab.getAttribute("aria-selected") === "true");
+  choose(formats, undefined);
+  if (hadFocus) (last?.checkVisibility() ? last : panel).focus();
   said.textContent = why;
 }
 
@@ -39,17 +55,39 @@ function countDown(snippet) {
 }
 
 function moveInTabs(event) {
+  if (!event.target.matches("[role=tab]")) return;
+  const tabs = rowOf(event.target);
   const here = tabs.indexOf(event.target);
   const places = { ArrowRight: here + 1, ArrowLeft: here - 1, Home: 0, End: tabs.length - 1 };
-  if (here < 0 || !(event.key in places)) return;
+  if (!(event.key in places)) return;
   event.preventDefault();
-  tabs[(places[event.key] + tabs.length) % tabs.length].focus();
+  const next = tabs[(places[event.key] + tabs.length) % tabs.length];
+  next.focus();
+  if (groups.includes(next)) showGroup(next);
+}
+
+function remember(group) {
+  try {
+    localStorage.setItem(REMEMBERED, group.id);
+  } catch {
+    // Not remembered, but shown.
+  }
+}
+
+function remembered() {
+  try {
+    return groups.find((tab) => tab.id === localStorage.getItem(REMEMBERED));
+  } catch {
+    return undefined;
+  }
 }
 
 if (panel) {
   document.body.addEventListener("htmx:afterSwap", (event) => {
     if (event.detail.target !== panel) return;
-    choose(event.detail.requestConfig.elt);
+    const chosen = event.detail.requestConfig.elt;
+    choose(formats, chosen);
+    remember(document.getElementById(chosen.closest("[role=tabpanel]").getAttribute("aria-labelledby")));
     const snippet = panel.querySelector("[data-snippet]");
     countDown(snippet);
     said.textContent = snippet.querySelector("pre") ? "The credentials are shown below." : snippet.textContent.trim();
@@ -60,6 +98,13 @@ if (panel) {
   panel.addEventListener("click", (event) => {
     if (event.target.closest("[data-clear-snippet]")) clear("Hidden.");
   });
-  document.querySelector("[role=tablist]").addEventListener("keydown", moveInTabs);
+  const all = document.getElementById("snippets");
+  all.addEventListener("keydown", moveInTabs);
+  all.addEventListener("click", (event) => {
+    const group = event.target.closest("[data-group]");
+    if (group) showGroup(group);
+  });
+  const last = remembered();
+  if (last) showGroup(last);
   addEventListener("pagehide", () => clear("Hidden."));
 }
