@@ -138,7 +138,14 @@ class TeamFixture:
 def draft_of(session, **changes) -> Draft:
     """Return the draft that saves a session as it is, but for these fields of it or of its hop."""
     session = AwsSession.objects.get(pk=session.pk)
-    draft = Draft(session.kind, session.alias, session.profile, session.region)
+    draft = Draft(
+        session.kind,
+        session.alias,
+        session.profile,
+        session.region,
+        labels=tuple(each.name for each in session.labels_shown),
+        sensitive=session.marked_sensitive,
+    )
     hop = {name: changes.pop(name) for name in parameters_of(HopSettings) if name in changes}
     if session.kind == CHAINED:
         settings = replace(session.link.settings, **hop)

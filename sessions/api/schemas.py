@@ -95,6 +95,9 @@ class SessionOut(BaseModel):
     `account` and `cloudtrail_arn` say who it is at AWS; of a root they are empty until a test,
     saved or not, has told them.
 
+    `is_sensitive`: by its own mark, `sensitive`, or by one of its `labels`. Tokens get no
+    credentials of it, unless the team's policy lets them.
+
     `minted_at` is the last success with what it asks for now: it stays when `expires_at` is over.
     """
 
@@ -107,6 +110,8 @@ class SessionOut(BaseModel):
     profile: str
     region: str
     sts_region: str | None = None
+    labels: list[str] = []
+    is_sensitive: bool = False
     account: str = ""
     cloudtrail_name: str = ""
     cloudtrail_arn: str = ""
@@ -153,6 +158,7 @@ class SessionIn(BaseModel):
     profile: str = ""
     region: str = ""
     sts_region: str = ""
+    labels: list[str] = []
 
     @classmethod
     def __get_pydantic_json_schema__(

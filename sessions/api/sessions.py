@@ -67,6 +67,7 @@ def _as_json(described: Described, policy: TeamPolicy) -> dict[str, Any]:
         "version": session.version,
         "kind": session.kind,
         **values,
+        "is_sensitive": session.is_sensitive,
         "account": described.account,
         "cloudtrail_name": described.cloudtrail_name,
         "cloudtrail_arn": described.cloudtrail_arn,

@@ -15,6 +15,7 @@ from sessions.activations.moves import follow
 from sessions.actors import Actor
 from sessions.aws.hop_settings import HopSettings
 from sessions.catalog.closed_roles import check_role
+from sessions.catalog.labels import find_or_make, has_sensitive_role, mark, write_labels
 from sessions.catalog.same_role import close_like_role
 from sessions.catalog.tested import identity_told
 from sessions.chains.identity import (
@@ -65,11 +66,21 @@ class Draft:
     assumer: AwsSession | None = None
     hop: HopSettings = field(default_factory=HopSettings)
     sts_region: str = ""
+    labels: tuple[str, ...] = ()
+    # By its own mark, whatever its labels say.
+    sensitive: bool = False
 
     @classmethod
     def of(cls, session: AwsSession) -> Self:
         """Return the draft that a stored session is, without its secrets."""
-        stored = cls(session.kind, session.alias, session.profile, session.region)
+        stored = cls(
+            session.kind,
+            session.alias,
+            session.profile,
+            session.region,
+            labels=tuple(each.name for each in session.labels_shown),
+            sensitive=session.marked_sensitive,
+        )
         if session.is_chained:
             if not hasattr(session, "link"):  # its assumer's deletion has taken it
                 return stored
@@ -86,7 +97,7 @@ class Draft:
         """Return what the link of a chained session stores."""
         return {"assumer": self.assumer, **AssumerLink.fields_of(self.hop)}
 
-    def as_event(self, kind: Callable[..., Told], **about: str) -> Told:
+    def as_event(self, kind: Callable[..., Told], **about: Any) -> Told:
         """Return the event that tells of the draft: everything but the secrets."""
         if self.kind == CHAINED:
             return kind(kind=self.kind, region=self.region, hop=self._hop_as_event(), **about)
@@ -132,6 +143,8 @@ def save_session(
                 expect(session.version, seen)
                 session.version += 1
             check_place(draft, session, actor)
+            labels = find_or_make(draft.labels, actor)
+            draft = replace(draft, labels=tuple(each.name for each in labels))
             asks_the_same = not creating and _is_only_shown_otherwise(draft, session, actor)
             before, was_told = copy(session), {} if creating else told_of(session)
             owner_before = "" if creating else _owner_of(session)
@@ -147,7 +160,9 @@ def save_session(
                 draft.profile,
                 draft.region,
             )
+            mark(session, labels, actor, sensitive=draft.sensitive)
             _write(draft, session, actor, creating=creating)
+            write_labels(session, labels)
             if draft.kind == CHAINED:
                 policy = TeamPolicy.of(actor.team_id)
                 check_link(session.link, policy)
@@ -160,6 +175,11 @@ def save_session(
                 not link_before or link_before["role_arn"] != draft.hop.role_arn
             ):
                 entries = close_like_role(session, actor)
+                if not session.is_sensitive and has_sensitive_role(session):
+                    # Else a second session with the role would be a way around the first's mark.
+                    session.marked_sensitive = session.is_sensitive = True
+                    session.save(update_fields=["marked_sensitive", "is_sensitive"])
+                    draft = replace(draft, sensitive=True)
             kind = SessionCreated if creating else SessionEdited
             if not creating and not asks_the_same:
                 edit = None
@@ -169,7 +189,7 @@ def save_session(
                     move_own_activations(session, actor.user_id, was, becomes)
                     edit = IdentityEdit(actor.username, what, session.alias)
                 follow(actor.team_id, database_now(), below=session, edit=edit)
-            about = {"identity": session.identity_arn}
+            about: dict[str, Any] = {"identity": session.identity_arn, **labels_told(draft)}
             if owner_before not in {"", actor.username}:
                 about["owner"], was_told["owner"] = actor.username, owner_before
             saved = draft.as_event(kind, alias=draft.alias, profile=draft.profile, **about)
@@ -194,10 +214,16 @@ def told_of(session: AwsSession) -> dict[str, Any]:
         alias=session.alias,
         profile=session.profile,
         identity=session.identity_arn,
+        **labels_told(Draft.of(session)),
     )
     said = told.as_data()
     said.pop("secrets_changed", None)
     return {key: value for key, value in said.items() if value not in (None, "", {})}
+
+
+def labels_told(draft: Draft) -> dict[str, Any]:
+    """Return what events say of a draft's labels and of its mark."""
+    return {"labels": draft.labels, "sensitive": draft.sensitive}
 
 
 def _owner_of(session: AwsSession) -> str:
@@ -207,8 +233,15 @@ def _owner_of(session: AwsSession) -> str:
 
 
 def _is_only_shown_otherwise(draft: Draft, session: AwsSession, actor: Actor) -> bool:
-    """Tell if an edit changes only a chained session's profile or region."""
-    if draft.kind != CHAINED or (draft.profile, draft.region) == (session.profile, session.region):
+    """Tell if an edit changes of a chained session only what AWS is not told.
+
+    That is its profile, its region, its labels and its mark.
+    """
+    if draft.kind != CHAINED:
+        return False
+    stored = Draft.of(session)
+    shown = ("profile", "region", "labels", "sensitive")
+    if all(getattr(draft, name) == getattr(stored, name) for name in shown):
         return False
     said = {**draft.link_fields(), "author": actor.user}
     return draft.alias == session.alias and all(

@@ -12,6 +12,7 @@ from sessions.aws.arn import InvalidArn, RoleArn
 from sessions.aws.names import InvalidName
 from sessions.chains.names import role_session_name
 from sessions.models import Activation, AwsSession, Ended, Membership, Problem, TeamPolicy
+from sessions.models.labels import load_labels
 from sessions.models.sessions import load_chains
 from sessions.permissions import PermissionChecker, orphaned_links
 from sessions.roots.problems import root_problems
@@ -93,6 +94,7 @@ def view_of_sessions(actor: Actor, now: datetime, sessions: Sequence[AwsSession]
     loaded = {
         each.pk: each for chain in load_chains(sessions, broken=True).values() for each in chain
     }
+    load_labels(loaded.values())
     activations = Activation.objects.filter(
         user=actor.user,
         session_id__any_of=[session.pk for session in sessions],
@@ -118,6 +120,7 @@ def view_of_team(actor: Actor, now: datetime) -> TeamView:
         AwsSession.objects.filter(team=actor.team).select_related("link").defer("sealed_secrets")
     )
     sessions = {session.pk: session for session in found}
+    load_labels(sessions.values(), team=actor.team)
     # Another team's credential is not shown, whatever points to it.
     started = Activation.objects.filter(
         user=actor.user, session__team=actor.team, credential__team=actor.team

@@ -120,6 +120,23 @@ class LinesField(forms.Field):
         return checked(self.check, lines)
 
 
+class WordsField(LinesField):
+    """Take words with commas between them, or a list; clean to what `check` returns."""
+
+    def __init__(self, **kwargs: Any) -> None:
+        super().__init__(**kwargs)
+        self.widget = forms.TextInput(attrs=AS_TYPED)
+        self.widget.is_required = False
+
+    def prepare_value(self, value: Any) -> Any:
+        return ", ".join(value) if isinstance(value, list | tuple) else value
+
+    def to_python(self, value: Any) -> tuple[str, ...]:
+        if isinstance(value, list | tuple):
+            return super().to_python(value)
+        return tuple(word for part in str(value or "").split(",") if (word := trimmed(part)))
+
+
 class Typed(str):
     """Keep a text as typed, to show it again unchanged, doubled names included."""
 

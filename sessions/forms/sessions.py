@@ -5,7 +5,7 @@ character inside is named.
 """
 
 import unicodedata
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from typing import Any
 
 from django import forms
@@ -16,12 +16,13 @@ from sessions.aws import names
 from sessions.aws.arn import RoleArn
 from sessions.aws.characters import refuse_unseen, trimmed
 from sessions.aws.roots import ROOT_KINDS, Field, RootKind
+from sessions.catalog.labels import validate_labels
 from sessions.catalog.sessions import Draft, save_session
 from sessions.catalog.team_view import TeamView
 from sessions.exceptions import NotThere, Refused, RightLost
 from sessions.forms import picking
 from sessions.forms.conflicts import VersionedForm
-from sessions.forms.fields import AS_TYPED, Help, ListedField, TypedField
+from sessions.forms.fields import AS_TYPED, Help, ListedField, SwitchField, TypedField, WordsField
 from sessions.forms.hop_fields import advanced_fields, plain_field, settings_of
 from sessions.forms.picking import SessionPicker
 from sessions.locks.versions import Changed
@@ -29,6 +30,8 @@ from sessions.models import CHAINED, AwsSession, TeamPolicy
 from sessions.secret import Secret
 
 ALIAS_MAX = 64
+# What the drafts of every kind have.
+SHARED = ("alias", "profile", "region", "labels")
 
 
 def validate_alias(text: str) -> str:
@@ -83,6 +86,17 @@ class SessionForm(VersionedForm):
         choices=region_choices,
         help_text="The region you use it in most.",
     )
+    labels = WordsField(
+        label="Labels",
+        check=validate_labels,
+        help_text=Help(
+            "Commas between them, as: production, billing.",
+            more=(
+                "A label that the team has not got yet is created. The list can be filtered by "
+                "label. A label that an admin has marked as sensitive makes the session sensitive."
+            ),
+        ),
+    )
 
     def __init__(
         self, *args: Any, actor: Actor, session: AwsSession | None = None, **kwargs: Any
@@ -132,6 +146,17 @@ class ChainedSessionForm(SessionForm):
         queryset=AwsSession.objects.none(),
         help_text="A root, or another chained session.",
     )
+    sensitive = SwitchField(
+        label="Sensitive: confirm each delivery",
+        help_text=Help(
+            "Passkey or password each time.",
+            more=(
+                "Whoever gets credentials, on a page, has confirmed with a passkey or password "
+                "within 5 minutes. Tokens get none, unless the team's policy lets them. Only an "
+                "admin can take the mark off."
+            ),
+        ),
+    )
 
     def __init__(self, *args: Any, view: TeamView, is_page: bool = True, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
@@ -153,10 +178,11 @@ class ChainedSessionForm(SessionForm):
         advanced = advanced_fields(view.policy)
         self.fields |= advanced
         self.advanced_names = list(advanced)
+        self.order_fields(_with_labels_last(self.fields, "sensitive", *advanced))
 
     @property
     def plain_fields(self) -> list[forms.BoundField]:
-        """Return the six fields that every chained session has."""
+        """Return the fields that every chained session has."""
         return [field for field in self.visible_fields() if field.name not in self.advanced_names]
 
     @property
@@ -205,7 +231,8 @@ class ChainedSessionForm(SessionForm):
         cleaned = self.cleaned_data
         return Draft(
             kind=CHAINED,
-            **{name: cleaned[name] for name in ("alias", "profile", "region")},
+            **{name: cleaned[name] for name in SHARED},
+            sensitive=cleaned["sensitive"],
             assumer=cleaned["assumer"],
             hop=settings_of(cleaned),
         )
@@ -230,6 +257,7 @@ class RootSessionForm(SessionForm):
         super().__init__(*args, **kwargs)
         self.kind = kind
         self.fields |= root_fields(kind, is_stored=self.session is not None)
+        self.order_fields(_with_labels_last(self.fields))
 
     def clean(self) -> dict[str, Any]:
         cleaned = super().clean() or {}
@@ -260,7 +288,7 @@ class RootSessionForm(SessionForm):
         typed = {spec: str(cleaned.get(spec.name, "")) for spec in self.kind.fields}
         return Draft(
             kind=self.kind.kind,
-            **{name: cleaned[name] for name in ("alias", "profile", "region", "sts_region")},
+            **{name: cleaned[name] for name in (*SHARED, "sts_region")},
             settings={
                 spec.name: value for spec, value in typed.items() if not spec.secret and value
             },
@@ -268,6 +296,12 @@ class RootSessionForm(SessionForm):
                 spec.name: Secret(value) for spec, value in typed.items() if spec.secret and value
             },
         )
+
+
+def _with_labels_last(names: Iterable[str], *after: str) -> list[str]:
+    """Order a form's fields: the labels behind what says who the session is, but for these."""
+    last = ("labels", *after)
+    return [*(name for name in names if name not in last), *last]
 
 
 def root_fields(kind: RootKind, *, is_stored: bool = False) -> dict[str, forms.Field]:
@@ -337,7 +371,9 @@ def stored_values(session: AwsSession) -> dict[str, Any]:
         "alias": session.alias,
         "profile": session.profile,
         "region": session.region,
+        "labels": [each.name for each in session.labels_shown],
     }
     if not session.is_chained:
         return {**values, "sts_region": session.sts_region, **session.settings}
+    values["sensitive"] = session.marked_sensitive
     return {**values, "assumer": session.link.assumer_id, **session.link.settings.typed()}

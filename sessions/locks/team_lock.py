@@ -119,6 +119,7 @@ def _take_on(session: AwsSession, stored: AwsSession) -> None:
     for field in AwsSession._meta.concrete_fields:
         setattr(session, field.attname, getattr(stored, field.attname))
     session._state.fields_cache.pop("link", None)
+    session.__dict__.pop("labels_shown", None)
     if hasattr(stored, "link"):
         session.link = stored.link
 

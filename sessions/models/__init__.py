@@ -4,6 +4,7 @@ from sessions.models.credentials import Activation, Credential, Ended, Probe, Pr
 from sessions.models.deletions import Deletion
 from sessions.models.deliveries import Channel, Delivery
 from sessions.models.grants import ClosedByAdmin, GrantedRight, SessionGrant
+from sessions.models.labels import Colour, Label, SessionLabel
 from sessions.models.ledger import Checkpoint, Event, LedgerHead, Tombstone
 from sessions.models.log_ins import FailedLogIns
 from sessions.models.memberships import Invitation, Membership, Removal, Role, TeamGroup
@@ -38,6 +39,7 @@ __all__ = [
     "Channel",
     "Checkpoint",
     "ClosedByAdmin",
+    "Colour",
     "Credential",
     "Deletion",
     "Delivery",
@@ -48,6 +50,7 @@ __all__ = [
     "Heartbeat",
     "Invitation",
     "KeyRotation",
+    "Label",
     "LedgerHead",
     "Membership",
     "MetricCounter",
@@ -65,6 +68,7 @@ __all__ = [
     "Scoping",
     "ScopingRefusal",
     "SessionGrant",
+    "SessionLabel",
     "SiemCursor",
     "SourceIdentity",
     "Team",

@@ -2,7 +2,7 @@
 
 import uuid
 from collections.abc import Iterable
-from functools import cache
+from functools import cache, cached_property
 from typing import Any
 
 from django.db import models
@@ -16,6 +16,7 @@ from sessions.db.lookups import RoleKey
 from sessions.exceptions import NotThere
 from sessions.models.deletions import Deletion
 from sessions.models.forest import above, below, height_below
+from sessions.models.labels import Label, SessionLabel, in_order
 from sessions.models.people import Team, User
 from sessions.sealing import SealContext
 
@@ -72,6 +73,12 @@ class AwsSession(models.Model):
     # Open to everyone of the team, or only to those whom a SessionGrant names.
     open_to_start = models.BooleanField("everyone may start it", default=True)
     open_to_assume = models.BooleanField("everyone may assume from it", default=True)
+    # Each delivery of a sensitive session wants a fresh confirmation; see `permissions.sensitive`.
+    # It is so by its own mark or by one of its labels: `is_sensitive` is kept right by whoever
+    # changes either, so that a reader needs no join.
+    marked_sensitive = models.BooleanField(default=False, db_default=False)
+    is_sensitive = models.BooleanField(default=False, db_default=False, editable=False)
+    labels = models.ManyToManyField(Label, through=SessionLabel, related_name="sessions")
     # Each goes up with every change that people see: of the session itself, and of whom it is open
     # to. See `locks.versions`.
     version = models.PositiveIntegerField(default=1, db_default=1)
@@ -118,6 +125,11 @@ class AwsSession(models.Model):
         if fields is not None and "alias" in fields:
             kwargs["update_fields"] = {*fields, "shown_alias"}
         super().save(*args, **kwargs)
+
+    @cached_property
+    def labels_shown(self) -> list[Label]:
+        """List its labels by name; `load_labels` loads them for many sessions at once."""
+        return in_order(self.labels.all())
 
     @property
     def is_chained(self) -> bool:

@@ -66,6 +66,9 @@ class TeamPolicy(models.Model):
     With `scoping`, what is delivered is narrowed: `read_only`, `without_iam` (no writes in IAM and
     Organizations), to `regions`, and to what `scope_policy` allows. A pasted snippet then works
     for `snippet_minutes`.
+
+    `tokens_take_sensitive`: tokens, which nobody can ask to confirm, get credentials of sensitive
+    sessions as well.
     """
 
     team = models.OneToOneField(
@@ -92,6 +95,7 @@ class TeamPolicy(models.Model):
     without_iam = models.BooleanField(default=False, db_default=False)
     regions = models.JSONField(default=list, db_default=[])
     scope_policy = models.TextField(blank=True, default="", db_default="")
+    tokens_take_sensitive = models.BooleanField(default=False, db_default=False)
     # Goes up with every change that people see; see `locks.versions`.
     version = models.PositiveIntegerField(default=1, db_default=1)
 

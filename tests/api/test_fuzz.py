@@ -101,6 +101,8 @@ CHAINED = [
         "assumer",
         "external_id",
         "tags",
+        "labels",
+        "sensitive",
         "kind",
     ),
     *(
@@ -117,6 +119,7 @@ ROOT = [
         "alias",
         "profile",
         "region",
+        "labels",
         "sts_region",
         "access_key_id",
         "secret_access_key",

@@ -34,11 +34,16 @@ class _Draft(EventData):
 
 @shared
 class _SessionSaved(_Draft):
-    """Hold what a session became. `identity`: who a root is at AWS, where a test has told."""
+    """Hold what a session became. `identity`: who a root is at AWS, where a test has told.
+
+    `sensitive`: by its own mark, whatever its labels say.
+    """
 
     alias: str
     profile: str
     identity: str = ""
+    labels: tuple[str, ...] = ()
+    sensitive: bool = False
 
     def what(self) -> str:
         """Name the session and what it is at AWS."""

@@ -25,6 +25,7 @@ ICONS = {
     "rotation": "rotate-cw",
     "probe": "flask-conical",
     "policy": "settings",
+    "label": "tag",
     "ledger.searched": "search",
     "ledger.asked": "search",
     "ledger.exported": "download",

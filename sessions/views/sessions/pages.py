@@ -75,14 +75,16 @@ def session_list(request: HttpRequest, team_slug: str) -> HttpResponse:
     view = view_of_team(actor, database_now())
     rows = rows_of(view)
     q, status = request.GET.get("q", "").strip(), request.GET.get("status", "")
-    found = [row for row in rows if _matches(row, q)]
+    labels = sorted({each for row in rows for each in row.labels}, key=lambda each: each[0].lower())
+    label = request.GET.get("label", "").strip()
+    found = [row for row in rows if _matches(row, q) and _has_label(row, label)]
     counts = {"all": len(found)} | {
         each: sum(_counts_as(row, each) for row in found) for each in STATUSES
     }
     shown = [row for row in found if _counts_as(row, status)] if status in STATUSES else found
     may_create = can(actor, Action.CREATE_CHAINED)
     asked = prompts.in_team(actor.member, view.sessions.values(), view.now) if may_create else []
-    seen = _digest(shown, counts, [(each.root.pk, each.problem) for each in asked])
+    seen = _digest(shown, counts, labels, [(each.root.pk, each.problem) for each in asked])
     partial = asks_for_part(request)
     if partial and request.headers.get("X-Seen") == seen:
         return HttpResponse(status=204)
@@ -91,6 +93,8 @@ def session_list(request: HttpRequest, team_slug: str) -> HttpResponse:
         "seen": seen,
         "q": q,
         "status": status,
+        "label_chosen": label,
+        "labels": labels,
         "counts": counts,
         "total": len(rows),
         "live_seconds": live_seconds(rows),
@@ -125,8 +129,13 @@ def _matches(row: Row, q: str) -> bool:
             row.kind_label,
         ]
         + [step["alias"] for step in row.chain]
+        + [name for name, _ in row.labels]
     ).casefold()
     return all(word in text for word in q.casefold().split())
+
+
+def _has_label(row: Row, label: str) -> bool:
+    return not label or any(name.lower() == label.lower() for name, _ in row.labels)
 
 
 @login_required

@@ -52,6 +52,8 @@ class Row:
     can_chain: bool
     is_orphaned: bool
     is_restricted: bool
+    labels: list[tuple[str, str]]  # name and colour
+    is_sensitive: bool
 
 
 def row_of(described: Described, view: TeamView) -> Row:
@@ -89,6 +91,8 @@ def row_of(described: Described, view: TeamView) -> Row:
         and len(described.chain) <= rights.actor.team.max_depth,
         is_orphaned=is_orphaned,
         is_restricted=not (session.open_to_start and session.open_to_assume),
+        labels=[(each.name, each.colour) for each in session.labels_shown],
+        is_sensitive=session.is_sensitive,
     )
 
 
