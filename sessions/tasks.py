@@ -14,7 +14,15 @@ from sessions.activations import deliveries, ending, moves
 from sessions.catalog import deletions, probes
 from sessions.chains import impersonation
 from sessions.db.clock import database_now
-from sessions.engine import approval_steps, key_steps, root_probes, rotation, second_look, trail
+from sessions.engine import (
+    approval_steps,
+    key_steps,
+    root_probes,
+    rotation,
+    scoping,
+    second_look,
+    trail,
+)
 from sessions.engine.claims import next_due_at
 from sessions.ledger import names, periods, signing
 from sessions.ledger.drift import follow
@@ -102,6 +110,7 @@ def _sweep(*, by_message: bool) -> None:
         ending.end_overdue,
         ending.end_of_people_who_left,
         deliveries.end_overdue,
+        scoping.try_again,
         probes.delete_overdue,
         codes.delete_old,
         second_look.retry_rewritten_files,

@@ -5,14 +5,18 @@ from uuid import UUID
 
 from django.http import HttpRequest, HttpResponse
 
+from sessions import tasks
 from sessions.activations.status import Status
 from sessions.api.base import ERRORS, ApiError, api, caller, startable
 from sessions.api.schemas import Format, ProcessOut
-from sessions.delivery.reveal import NotReady, deliver
+from sessions.delivery.prepared import wait_for
+from sessions.delivery.reveal import NotReady, Preparing, deliver
 from sessions.monitoring import request_limits
 from sessions.permissions import Action
 from sessions.snippets import FORMATS
 
+# SDKs give up after one or two seconds.
+FIRST_FETCH_WAITS_SECONDS = 0.7
 # What a browser sends with what a page asks for. Sec-Fetch-Mode alone is none of it: Node's fetch
 # sends that as well.
 BROWSER_HEADERS = ("Origin", "Referer", "Sec-Fetch-Site", "Sec-Fetch-Dest", "Sec-Fetch-User")
@@ -43,11 +47,15 @@ def credentials(request: HttpRequest, session_id: UUID, format: Format = "proces
             422, "invalid", f"There is no format {format!r}.", {"format": [f"One of: {known}."]}
         )
     chosen = FORMATS[format]
+    via, base_url = f"token {token.name}", request.build_absolute_uri("/")
     try:
-        via = f"token {token.name}"
-        delivered = deliver(
-            session, actor, chosen, via=via, base_url=request.build_absolute_uri("/")
-        )
+        try:
+            delivered = deliver(session, actor, chosen, via=via, base_url=base_url)
+        except Preparing as preparing:
+            # The first fetch of this token since the session was started: later ones find it done.
+            tasks.wake_for_start()
+            wait_for(preparing.delivery, FIRST_FETCH_WAITS_SECONDS)
+            delivered = deliver(session, actor, chosen, via=via, base_url=base_url)
     except NotReady as not_ready:
         raise _not_ready(not_ready) from None
     content_type = "application/json" if chosen.language == "json" else "text/plain; charset=utf-8"

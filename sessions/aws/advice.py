@@ -184,6 +184,8 @@ def _perhaps_not_enabled(asked: Asked) -> str:
 
 def _what_to_check(answer: Answer, asked: Asked, source: str, hop: Hop | None) -> str:
     code, message = answer.code, answer.message
+    if asked.call is Call.SCOPED and code in _SCOPING:
+        return _SCOPING[code]
     if code in proof.DENIED:
         return _access_denied(message, asked, hop)
     if code in proof.UNKNOWN_KEY:
@@ -287,6 +289,33 @@ _BY_MESSAGE: dict[str, Callable[[str], str]] = {
     "InvalidParameterCombination": _invalid_value,
     "PackedPolicyTooLarge": _too_large,
     "PackedPolicyTooLargeException": _too_large,
+}
+_MAY_NOT_SCOPE = (
+    "Check that the role's policies, its boundary and the SCPs allow sts:GetScopedCredentials;"
+    " or let the team's policy do without scoping."
+)
+_NO_SCOPING_HERE = (
+    "STS in this region or partition does not offer GetScopedCredentials: let the team's policy do"
+    " without scoping."
+)
+_ENDS_TOO_SOON = "The role's session ends too soon: rotate it, and check the workers' clock."
+_SCOPED_POLICY = (
+    "Check the limits for delivered credentials in the team's policy: AWS does not take them."
+)
+_SCOPING = {
+    "AccessDenied": _MAY_NOT_SCOPE,
+    "AccessDeniedException": _MAY_NOT_SCOPE,
+    "InvalidAction": _NO_SCOPING_HERE,
+    "UnknownOperationException": _NO_SCOPING_HERE,
+    "InvalidSubjectCredentials": _MAY_NOT_SCOPE,
+    "InvalidSubjectCredentialsException": _MAY_NOT_SCOPE,
+    "InsufficientSessionLifetime": _ENDS_TOO_SOON,
+    "InsufficientSessionLifetimeException": _ENDS_TOO_SOON,
+    "MalformedPolicyDocument": _SCOPED_POLICY,
+    "MalformedPolicyDocumentException": _SCOPED_POLICY,
+    "PackedPolicyTooLarge": _SCOPED_POLICY,
+    "PackedPolicyTooLargeException": _SCOPED_POLICY,
+    "ValidationError": _SCOPED_POLICY,
 }
 _SIGNING = "Check whether a proxy on the way removes or changes headers of the request."
 _NO_SUCH_CALL = "Check AWS_ENDPOINT_URL_…: the service there does not know this call."

@@ -79,7 +79,7 @@ class Hop(HopParameters):
         for name, each in parameters_of(type(self)).items():
             if each.is_set and name in said:
                 said[name] = sorted(said[name])
-        return _sha256("hop", team_id, parent_fingerprint, said)
+        return sha256_of("hop", team_id, parent_fingerprint, said)
 
 
 def root_fingerprint(
@@ -94,10 +94,11 @@ def root_fingerprint(
 
     `person` is an id where the kind is per person, else empty.
     """
-    return _sha256("root", team_id, session_id, kind, secret_version, dict(settings), person)
+    return sha256_of("root", team_id, session_id, kind, secret_version, dict(settings), person)
 
 
-def _sha256(*parts: Any) -> str:
+def sha256_of(*parts: Any) -> str:
+    """Return 64 hex digits that name these parts."""
     # One JSON list keeps the parts apart whatever is in them; sorted keys and ASCII make its bytes
     # canonical.
     text = json.dumps(

@@ -67,6 +67,7 @@ class About(StrEnum):
 
 class Call(StrEnum):
     ASSUME_ROLE = "AssumeRole"
+    SCOPED = "GetScopedCredentials"
     WEB_IDENTITY = "AssumeRoleWithWebIdentity"
     SESSION_TOKEN = "GetSessionToken"  # noqa: S105  (the name of a call)
     CALLER_IDENTITY = "GetCallerIdentity"

@@ -13,6 +13,7 @@ from sessions.aws import skew
 from sessions.aws.credentials import AwsCredentials
 from sessions.aws.errors import UnacceptableAnswer, clock_skewed
 from sessions.aws.hop import DURATION_SECONDS, Hop
+from sessions.aws.scoped import ScopedRequest
 from sessions.secret import Secret
 
 LONGEST_TOKEN = 16 * 1024
@@ -83,6 +84,30 @@ def read_assumed_role(
         raise unacceptable(hop_number, "The answer's packed policy size is not a percentage.")
     credentials = read_credentials(answer, hop_number, now, timedelta(seconds=DURATION_SECONDS))
     role_id = _text(who, "AssumedRoleId", _ROLE_ID, "assumed role id", hop_number)
+    return AssumedRole(credentials, who["Arn"], role_id, size, _request_id(answer))
+
+
+def read_scoped(
+    answer: Mapping[str, Any],
+    scoped: ScopedRequest,
+    hop_number: int,
+    now: datetime,
+    left: timedelta,
+) -> AssumedRole:
+    """Read a GetScopedCredentials answer to a caller that had so long left.
+
+    It must be of the caller's own session. Raises `UnacceptableAnswer`.
+    """
+    who = _part(answer, "SessionInfo", hop_number)
+    if who.get("Arn") != scoped.assumed_role_arn():
+        raise unacceptable(hop_number, "The answer is for another session than the caller's.")
+    size = answer.get("SessionTokenUtilization")
+    if size is not None and not (type(size) is int and size >= 0):
+        raise unacceptable(hop_number, "The answer's session token utilization is no percentage.")
+    asked = min(left, timedelta(seconds=scoped.seconds)) if scoped.seconds else left
+    # What is wanted longer than the caller lives ends with it: up to a minute later.
+    credentials = read_credentials(answer, hop_number, now, asked + timedelta(seconds=60))
+    role_id = _text(who, "ScopedSessionId", _ROLE_ID, "session id", hop_number)
     return AssumedRole(credentials, who["Arn"], role_id, size, _request_id(answer))
 
 

@@ -7,7 +7,7 @@ import ipaddress
 import json
 import re
 import string
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -168,12 +168,20 @@ def bind_to_networks(
     denials = [statement for networks in lists if networks for statement in _denials(networks)]
     if not denials:
         return policy
+    allowing = (
+        [] if policy or policy_arns else [{"Effect": "Allow", "Action": "*", "Resource": "*"}]
+    )
+    return with_statements(policy, [*allowing, *denials])
+
+
+def with_statements(policy: str, more: Sequence[Mapping[str, Any]]) -> str:
+    """Add statements to a policy, which may be empty; without any it is unchanged."""
+    if not more:
+        return policy
     document = json.loads(policy) if policy else {"Version": "2012-10-17", "Statement": []}
     statements = document["Statement"]
     statements = list(statements) if isinstance(statements, list) else [statements]
-    if not policy and not policy_arns:
-        statements.append({"Effect": "Allow", "Action": "*", "Resource": "*"})
-    return _as_text({**document, "Statement": [*statements, *denials]})
+    return _as_text({**document, "Statement": [*statements, *more]})
 
 
 def plain_size(policy: str, policy_arns: Iterable[str]) -> int:

@@ -1,6 +1,7 @@
 """Call STS, here alone: one call, one answer or error. The caller decides about retries."""
 
 from datetime import UTC, datetime, timedelta
+from typing import Any
 
 from sessions.aws.calls import calling, check_region
 from sessions.aws.clients import sts_client
@@ -14,7 +15,9 @@ from sessions.aws.responses import (
     read_assumed_role,
     read_caller_identity,
     read_credentials,
+    read_scoped,
 )
+from sessions.aws.scoped import ScopedRequest
 from sessions.secret import Secret
 
 __all__ = [
@@ -23,6 +26,7 @@ __all__ = [
     "assume_role",
     "assume_role_with_web_identity",
     "caller_identity",
+    "get_scoped_credentials",
     "session_token",
 ]
 
@@ -51,6 +55,39 @@ def assume_role(
     ):
         return read_assumed_role(
             sts_client(region).assume_role(**hop.request()), hop, hop_number, datetime.now(UTC)
+        )
+
+
+def get_scoped_credentials(
+    scoped: ScopedRequest,
+    using: AwsCredentials,
+    region: str,
+    hop_number: int,
+    *,
+    signed: Signed | None = None,
+) -> AssumedRole:
+    """Narrow the session that the credentials are of; the answer has a key of its own.
+
+    `hop_number` is one more than the last hop's. Raises `AwsError`.
+    """
+    check_region(region, hop_number)
+    try:
+        scoped.validate()
+    except ValueError as error:
+        raise Rejected(
+            "ValidationError", hop_number, str(error), "Check the team's policy for deliveries."
+        ) from None
+    now = datetime.now(UTC)
+    left = using.expires_at - now if using.expires_at else timedelta(seconds=DURATION_SECONDS)
+    asked = (signed or Signed()).asking(Call.SCOPED, region)
+    client: Any = sts_client(region)  # the stubs do not know the call yet
+    with calling(hop_number, using, asked=asked):
+        return read_scoped(
+            client.get_scoped_credentials(**scoped.request(left.total_seconds())),
+            scoped,
+            hop_number,
+            datetime.now(UTC),
+            left,
         )
 
 

@@ -12,6 +12,7 @@ from sessions.aws.hop import Hop
 from sessions.aws.name_template import NameTemplate
 from sessions.aws.names import InvalidName
 from sessions.aws.roots import ROOT_KINDS
+from sessions.chains.scoping import leaf_policy
 from sessions.models import (
     CHAINED,
     AssumerLink,
@@ -64,23 +65,21 @@ def carries_source_identity(chain: Sequence[AwsSession], policy: TeamPolicy) -> 
 def resolve_hops(chain: Sequence[AwsSession], member: Membership, policy: TeamPolicy) -> list[Hop]:
     """Return a chain's AssumeRole calls for that person, root first, the last as delivered.
 
-    Only that last one is bound to networks: a worker assumes from the others, and from elsewhere.
-    Raises `InvalidName`.
+    Only that last one is bound to networks and limited, and not even that where scoped children of
+    it are delivered: a worker assumes from the others, and from elsewhere. Raises `InvalidName`.
     """
     carries = carries_source_identity(chain, policy)
     hops = []
     for level, session in enumerate(chain[1:], start=1):
         link = session.link
         settings = link.settings
-        networks = (policy.networks, settings.networks) if level == len(chain) - 1 else ()
+        is_leaf = level == len(chain) - 1
         hops.append(
             Hop.of(
                 settings,
                 role_session_name=role_session_name(link, session, member, policy),
                 source_identity=member.user.aws_name if carries and level == 1 else "",
-                policy=session_policies.bind_to_networks(
-                    settings.policy, settings.policy_arns, networks
-                ),
+                policy=leaf_policy(settings, policy) if is_leaf else settings.policy,
             )
         )
     return hops

@@ -9,6 +9,7 @@ from sessions.aws.names import InvalidName
 from sessions.aws.session_policies import LONGEST_POLICY
 from sessions.chains.impersonation import HANDLE, conflicting_name, handles_of
 from sessions.chains.names import template_of
+from sessions.chains.scoping import longest_size
 from sessions.exceptions import Refused
 from sessions.models import AssumerLink, AwsSession, TeamPolicy
 from sessions.models.sessions import load_chains
@@ -106,19 +107,20 @@ def check_chain(chain: Sequence[AwsSession], policy: TeamPolicy) -> None:
 
 def check_size(session: AwsSession, policy: TeamPolicy) -> None:
     """Check that a hop's session policies and networks are not too long. Raises `Refused`."""
-    size = size_of(session.link, policy)
+    try:
+        size = size_of(session.link, policy)
+    except InvalidName as error:
+        raise Refused("policy", f"“{session.alias}”: {error}") from None
     if size > LONGEST_POLICY:
         is_bound = policy.networks or session.link.networks
-        networks = " with the networks it is bound to" if is_bound else ""
+        limits = " with the networks and limits it is bound to" if is_bound else ""
         raise Refused(
             "policy",
-            f"The session policies of “{session.alias}”{networks} have {size} characters; AWS"
+            f"The session policies of “{session.alias}”{limits} have {size} characters; AWS"
             f" accepts {LONGEST_POLICY}.",
         )
 
 
 def size_of(link: AssumerLink, policy: TeamPolicy) -> int:
-    """Count the characters of a hop's session policies, with its networks, as AWS does."""
-    arns = tuple(link.policy_arns)
-    bound = session_policies.bind_to_networks(link.policy, arns, (policy.networks, link.networks))
-    return session_policies.plain_size(bound, arns)
+    """Count the characters of a hop's session policies, with networks and limits, as AWS does."""
+    return longest_size(link.settings, policy)

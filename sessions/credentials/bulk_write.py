@@ -82,10 +82,11 @@ def write(fence: uuid.UUID, columns: Sequence[str], rows: Mapping[str, Mapping[s
 
 
 _ADD = """
-INSERT INTO chains_credential (fingerprint, team_id, root_id, parent_id, level, request, generation,
-    access_key_id, attempts)
+INSERT INTO chains_credential (fingerprint, team_id, root_id, parent_id, level, request,
+    is_scoped, generation, access_key_id, attempts)
 SELECT v.*, 0, '', 0 FROM jsonb_to_recordset(%s::jsonb)
-AS v(fingerprint text, team_id uuid, root_id uuid, parent_id text, level smallint, request jsonb)
+AS v(fingerprint text, team_id uuid, root_id uuid, parent_id text, level smallint, request jsonb,
+    is_scoped boolean)
 """
 
 
@@ -104,6 +105,7 @@ def add(credentials: Collection[Credential]) -> None:
             "parent_id": each.parent_id,
             "level": each.level,
             "request": each.request,
+            "is_scoped": each.is_scoped,
         }
         for each in credentials
     ]

@@ -1,10 +1,13 @@
 """Find the scoped credential that a worker has prepared for one device."""
 
+import time
 from typing import Any
 from uuid import UUID
 
 from sessions.db.clock import Now
 from sessions.models import Channel, Delivery
+
+LOOK_EVERY_SECONDS = 0.05
 
 
 def prepared_for(activation_id: Any, token_id: UUID) -> Delivery | None:
@@ -25,3 +28,17 @@ def prepared_for(activation_id: Any, token_id: UUID) -> Delivery | None:
     if delivery is None or delivery.credential.parent_id != delivery.activation.credential_id:
         return None
     return delivery
+
+
+def is_prepared(delivery_id: UUID) -> bool:
+    """Tell whether a worker is done with a delivery: its credential is there, or cannot be had."""
+    waiting = Delivery.objects.filter(pk=delivery_id, credential__asked_at__isnull=False)
+    return not waiting.exists()
+
+
+def wait_for(delivery_id: UUID, seconds: float) -> bool:
+    """Wait so long at most until a worker is done with a delivery; tell whether it is."""
+    until = time.monotonic() + seconds
+    while not (done := is_prepared(delivery_id)) and time.monotonic() < until:
+        time.sleep(LOOK_EVERY_SECONDS)
+    return done

@@ -3,23 +3,38 @@
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime
+from uuid import UUID
 
 import structlog
 from django.conf import settings
+from django.db import transaction
 
 from sessions import ledger
+from sessions.activations.deliveries import begin_delivery, note_fetch
 from sessions.activations.moves import follow_for
 from sessions.activations.status import INACTIVE, State, Status, ended_state, notices_of, state_of
 from sessions.actors import Actor
 from sessions.aws.credentials import AwsCredentials
+from sessions.aws.scoped import REFUSALS
 from sessions.chains.requests import plan
+from sessions.chains.scoping import delivers_scoped, is_current
 from sessions.credentials.payloads import open_credentials
 from sessions.exceptions import NotThere, Refused, RightLost
 from sessions.ledger import Entry
 from sessions.ledger.events.credentials import CredentialRevealed
 from sessions.ledger.terms import account_in
-from sessions.locks.team_lock import LOST, actor_again
-from sessions.models import Activation, AwsSession, Problem, TeamPolicy
+from sessions.locks.team_lock import LOST, actor_again, lock_team
+from sessions.models import (
+    Activation,
+    AwsSession,
+    Channel,
+    Credential,
+    Delivery,
+    Problem,
+    Scoping,
+    ScopingRefusal,
+    TeamPolicy,
+)
 from sessions.models.sessions import BrokenChain, load_chain
 from sessions.monitoring import counters
 from sessions.permissions import NO_OWNER, Action, author_role, can, is_orphaned_chain
@@ -28,6 +43,7 @@ from sessions.snippets import Snippet, SnippetFormat
 
 log = structlog.get_logger(__name__)
 
+PENDING = State(Status.PENDING)
 # What a session shows whose chain asks for something else by now, until its credentials have been
 # replaced.
 MOVING = Problem(
@@ -51,40 +67,57 @@ class Moving(NotReady):
 
 
 @dataclass
+class Preparing(NotReady):
+    """Report that a worker is narrowing the credentials for this delivery; the caller wakes one."""
+
+    delivery: UUID
+
+
+class NotPrepared(NotReady):
+    """Report that what is delivered has to be narrowed first, and nothing is under way yet."""
+
+
+@dataclass
 class NotYours(NotReady):
     """Report a right lost since the request came in; `why` is the next request's answer."""
 
     why: Refused
 
 
-def reveal(session: AwsSession, actor: Actor, *, form: str, via: str) -> AwsCredentials:
+def reveal(
+    session: AwsSession, actor: Actor, *, form: str, via: str, delivery: UUID | None = None
+) -> AwsCredentials:
     """Open the member's own live credentials of a session.
 
-    `form` is the snippet format, `via` page, API or token name.
+    `form` is the snippet format, `via` page, API or token name. `delivery`: the one that a page has
+    asked for before.
 
     Whatever was read before counts for nothing: under the lock of the ledger's head it is read
-    again, in later statements. Raises `NotReady`, or `NotYours` where the right is gone. If the
-    event cannot be written, that error is raised and nothing is opened.
+    again, in later statements. Raises `NotReady`, or `NotYours` where the right is gone, or
+    `Preparing` where a worker has to narrow them for this delivery first, which this has asked for.
+    If the event cannot be written, that error is raised and nothing is opened.
     """
     try:
-        return _reveal(session, actor, form, via)
+        return _reveal(session, actor, form, via, delivery)
     except Moving:
         # Whoever asks is not kept waiting for the thousands that a worker moves, or for an edit
         # that nobody moved.
         follow_for(session, actor.member)
         raise
+    except NotPrepared as unprepared:
+        raise Preparing(unprepared.state, _prepare(session, actor)) from None
 
 
-def _reveal(session: AwsSession, actor: Actor, form: str, via: str) -> AwsCredentials:
+def _reveal(
+    session: AwsSession, actor: Actor, form: str, via: str, delivery_id: UUID | None
+) -> AwsCredentials:
     with ledger.committed():
         head = ledger.hold(session.team_id)
-        try:
-            actor, now = actor_again(actor)
-            chain = _chain_again(session, actor)
-        except Refused as why:
-            raise NotYours(INACTIVE, why) from None
-        activation = _ready_activation(chain, actor, now)
-        credential = activation.credential
+        actor, chain, now = _rights_again(session, actor)
+        policy = _policy_of(actor)
+        activation = _ready_activation(chain, actor, policy, now)
+        delivery = _ready_delivery(chain[-1], activation, actor, policy, delivery_id, now)
+        credential = delivery.credential if delivery else activation.credential
         ends = credential.expires_at
         told = CredentialRevealed(
             access_key_id=credential.access_key_id,
@@ -93,6 +126,8 @@ def _reveal(session: AwsSession, actor: Actor, form: str, via: str) -> AwsCreden
             form=form,
             via=via,
             account=_account_of(chain[-1]),
+            delivery=str(delivery.pk) if delivery else "",
+            unscoped="" if delivery else _why_unscoped(chain[-1], policy),
         )
         if head is not None:
             head.read_at = now
@@ -105,7 +140,99 @@ def _reveal(session: AwsSession, actor: Actor, form: str, via: str) -> AwsCreden
         raise NotReady(_failed("CannotOpen", str(error))) from None
     if ends:
         counters.served(ends - now)
+    if delivery is not None:
+        note_fetch(delivery, now)
     return credentials
+
+
+def _rights_again(session: AwsSession, actor: Actor) -> tuple[Actor, list[AwsSession], datetime]:
+    """Read the actor and the session's chain again under a lock. Raises `NotReady`."""
+    try:
+        actor, now = actor_again(actor)
+        return actor, _chain_again(session, actor), now
+    except Refused as why:
+        raise NotYours(INACTIVE, why) from None
+
+
+def _policy_of(actor: Actor) -> TeamPolicy:
+    return getattr(actor.team, "policy", None) or TeamPolicy(team_id=actor.team_id)
+
+
+@transaction.atomic
+def _prepare(session: AwsSession, actor: Actor) -> UUID:
+    """Begin a delivery to that page or token, and have its credentials narrowed.
+
+    Returns its id. Raises as `reveal` does.
+    """
+    lock_team(session.team_id)
+    actor, chain, now = _rights_again(session, actor)
+    policy = _policy_of(actor)
+    activation = _ready_activation(chain, actor, policy, now)
+    if not delivers_scoped(chain[-1].link.settings, policy):
+        raise NotReady(PENDING)  # since a moment ago: asked again, the leaf is delivered
+    activation.session, activation.user = chain[-1], actor.user
+    if actor.token is not None:
+        begun = begin_delivery(activation, Channel.ENDPOINT, policy, now, token=actor.token)
+    else:
+        seconds = 60 * policy.snippet_minutes
+        begun = begin_delivery(activation, Channel.SNIPPET, policy, now, seconds=seconds)
+    return begun.pk
+
+
+def _ready_delivery(
+    session: AwsSession,
+    activation: Activation,
+    actor: Actor,
+    policy: TeamPolicy,
+    delivery_id: UUID | None,
+    now: datetime,
+) -> Delivery | None:
+    """Read the delivery whose narrowed credentials may be opened; None: the leaf itself is.
+
+    Raises `Preparing` while a worker is at it, `NotPrepared` where there is none, and `NotReady`
+    with what stands in its way.
+    """
+    hop = session.link.settings
+    if not delivers_scoped(hop, policy):
+        return None
+    deliveries = Delivery.objects.select_related("credential").filter(
+        activation=activation, token=actor.token, team=actor.team_id, ends_at__gt=now
+    )
+    if actor.token is not None:
+        delivery = deliveries.filter(channel=Channel.ENDPOINT).first()
+    else:
+        found = deliveries.filter(channel=Channel.SNIPPET)
+        delivery = found.filter(pk=delivery_id).first() if delivery_id is not None else None
+    if delivery is None or not is_current(
+        delivery.credential, activation.credential_id, hop, policy
+    ):
+        raise NotPrepared(PENDING)
+    child = delivery.credential
+    if child.is_live(now):
+        return delivery
+    if child.problem is not None and child.asked_at is None and not _stands_in(child, policy):
+        raise NotReady(State(_status_with(child.problem), child.problem_at(now)))
+    raise Preparing(PENDING, delivery.pk)
+
+
+def _stands_in(child: Credential, policy: TeamPolicy) -> bool:
+    """Tell whether a worker is about to have the leaf delivered in the child's place."""
+    assert child.problem is not None
+    return policy.scoping == Scoping.WHERE_ALLOWED and child.problem.code in REFUSALS
+
+
+def _status_with(problem: Problem) -> Status:
+    return Status.FAILED if problem.is_final else Status.PENDING
+
+
+def _why_unscoped(session: AwsSession, policy: TeamPolicy) -> str:
+    """Return AWS's code for why the leaf is delivered, though the policy wants it scoped."""
+    if policy.scoping == Scoping.OFF:
+        return ""
+    refused = ScopingRefusal.objects.filter(
+        team=policy.team_id, role_arn=session.link.role_arn
+    ).first()
+    return refused.code if refused else ""
 
 
 def _chain_again(session: AwsSession, actor: Actor) -> list[AwsSession]:
@@ -126,7 +253,9 @@ def _chain_again(session: AwsSession, actor: Actor) -> list[AwsSession]:
     return chain
 
 
-def _ready_activation(chain: Sequence[AwsSession], actor: Actor, now: datetime) -> Activation:
+def _ready_activation(
+    chain: Sequence[AwsSession], actor: Actor, policy: TeamPolicy, now: datetime
+) -> Activation:
     """Read the member's activation again, if it is live and is what its chain asks for now."""
     started = Activation.objects.select_related("credential").filter(
         session=chain[-1].pk, user=actor.user
@@ -138,7 +267,6 @@ def _ready_activation(chain: Sequence[AwsSession], actor: Actor, now: datetime) 
     state = state_of(activation, now)
     if state.status is not Status.ACTIVE:
         raise NotReady(state)
-    policy = getattr(actor.team, "policy", None) or TeamPolicy(team_id=actor.team_id)
     try:
         planned = plan(chain, actor.member, policy)[-1].fingerprint
     except ValueError as error:
@@ -168,17 +296,27 @@ class Delivered:
 
 
 def deliver(
-    session: AwsSession, actor: Actor, chosen: SnippetFormat, *, via: str, base_url: str
+    session: AwsSession,
+    actor: Actor,
+    chosen: SnippetFormat,
+    *,
+    via: str,
+    base_url: str,
+    delivery: UUID | None = None,
 ) -> Delivered:
     """Return a snippet, after the event if it holds credentials.
 
-    Raises `NotReady`, or `Refused` for lost rights.
+    Raises `NotReady`, or `Refused` for lost rights. `delivery`: as `reveal` has told.
 
     `base_url` is this installation's own address, ending in a slash, for the snippets that call
     back.
     """
     try:
-        credentials = reveal(session, actor, form=chosen.key, via=via) if chosen.secret else None
+        credentials = (
+            reveal(session, actor, form=chosen.key, via=via, delivery=delivery)
+            if chosen.secret
+            else None
+        )
     except NotYours as lost:
         raise lost.why from None
     snippet = Snippet(

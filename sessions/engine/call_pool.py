@@ -19,7 +19,8 @@ from sessions.aws.credentials import AwsCredentials
 from sessions.aws.errors import AwsError, UnacceptableAnswer
 from sessions.aws.hop import Hop
 from sessions.aws.proof import About
-from sessions.aws.sts import assume_role
+from sessions.aws.scoped import SCOPED, ScopedRequest
+from sessions.aws.sts import assume_role, get_scoped_credentials
 from sessions.credentials.outcomes import (
     Minted,
     Outcome,
@@ -111,12 +112,21 @@ def assume(call: Call) -> Outcome:
         if isinstance(call.source, RootRequest):
             return call.source.mint(call.region)
         assert call.source is not None
-        hop = Hop.from_json(row.request)
-        if hop.fingerprint(str(row.team_id), str(row.parent_id)) != row.pk:
+        asked = (
+            ScopedRequest.from_json(row.request)
+            if SCOPED in row.request
+            else Hop.from_json(row.request)
+        )
+        if asked.fingerprint(str(row.team_id), str(row.parent_id)) != row.pk:
             # Another team's parent, or another role: what came of it would be delivered under this
             # row's name.
             return Rejection(wrong_pointer(row.level))
-        answer = assume_role(hop, call.source, call.region, row.level, signed=call.signed)
+        if isinstance(asked, ScopedRequest):
+            answer = get_scoped_credentials(
+                asked, call.source, call.region, row.level, signed=call.signed
+            )
+        else:
+            answer = assume_role(asked, call.source, call.region, row.level, signed=call.signed)
     except AwsError as error:
         return Rejection(as_proved(error, row, call.signed), signed_with=_signed_with(call))
     except Exception as error:  # noqa: BLE001  (the run waits for an answer, whatever this version makes of the request)

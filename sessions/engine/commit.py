@@ -9,8 +9,10 @@ from typing import Any
 from django.db import transaction
 
 from sessions import ledger
+from sessions.activations import deliveries
 from sessions.actors import WORKER
 from sessions.aws.errors import CredentialsExpired
+from sessions.aws.scoped import SCOPED
 from sessions.credentials import bulk_write
 from sessions.credentials.needs import Need
 from sessions.credentials.outcomes import Blocked, Deferred, Minted, Outcome, Rejection
@@ -22,7 +24,7 @@ from sessions.engine.claims import Claim, lock_teams
 from sessions.ledger import Entry
 from sessions.ledger.events import EventData
 from sessions.ledger.events.credentials import CredentialMinted, CredentialRejected
-from sessions.models import Activation, Credential, Probe, Problem
+from sessions.models import Activation, Channel, Credential, Delivery, Probe, Problem
 from sessions.monitoring import counters
 from sessions.roots import notices
 
@@ -63,6 +65,7 @@ def commit(
     _write_problems(claim, others, asked, now)
     notices.record_root_problems(ours, now)
     if minted:
+        _prepare_below(minted, now)
         notices.retry_below(minted, now)
         notices.retry_siblings([row for row, _ in minted.values()], now)
     _expire([(row, outcome) for row, outcome in others.values() if row.parent_id], now)
@@ -78,7 +81,34 @@ def _write_minted(
     written = {
         pk: _minted(row, outcome, now, pk in taken_away) for pk, (row, outcome) in minted.items()
     }
+    for pk in _of_leaves_before(minted):
+        written[pk]["due_at"] = now
     bulk_write.write(claim.fence, MINTED_COLUMNS, written)
+
+
+def _of_leaves_before(minted: Mapping[str, tuple[Credential, Minted]]) -> set[str]:
+    """Find the endpoints' children whose leaf was issued again during their call."""
+    signed_with = {
+        (str(row.parent_id), pk): outcome.parent_access_key_id
+        for pk, (row, outcome) in minted.items()
+        if SCOPED in row.request
+    }
+    if not signed_with:
+        return set()
+    children = [pk for _, pk in signed_with]
+    rows = Delivery.objects.filter(credential_id__any_of=children, channel=Channel.ENDPOINT)
+    now_there = rows.values_list(
+        "credential_id", "credential__parent_id", "credential__parent__access_key_id"
+    )
+    return {pk for pk, leaf, key in now_there if key != signed_with[str(leaf), pk]}
+
+
+def _prepare_below(minted: Mapping[str, tuple[Credential, Minted]], now: datetime) -> None:
+    """Have what endpoints fetch issued of the leaves among these."""
+    leaves = {pk: row for pk, (row, _) in minted.items() if row.level and SCOPED not in row.request}
+    if leaves:
+        asked = {pk for pk, row in leaves.items() if row.asked_at}
+        deliveries.renew_below(leaves, asked, now)
 
 
 def _write_problems(
@@ -97,8 +127,9 @@ def _append_entries(
 ) -> None:
     """Append the events about these outcomes, teams in the one order of locks."""
     entries: dict[str, list[Entry]] = {}
+    leaving = _deliveries_of([row for row, _ in ours])
     for row, outcome in ours:
-        if entry := _entry(row, outcome, needs[row.pk]):
+        if entry := _entry(row, outcome, needs[row.pk], leaving.get(row.pk)):
             entries.setdefault(str(row.team_id), []).append(entry)
         if isinstance(outcome, Minted):
             # Without sharing, each of these people and sessions would have had a call of its own.
@@ -199,7 +230,18 @@ def _problems(
     return written
 
 
-def _entry(row: Credential, outcome: Outcome, needs: Sequence[Need]) -> Entry | None:
+def _deliveries_of(rows: Sequence[Credential]) -> dict[str, Delivery]:
+    """Return {child: its delivery} of the scoped ones among these rows."""
+    scoped = [row.pk for row in rows if SCOPED in row.request]
+    if not scoped:
+        return {}
+    found = Delivery.objects.select_related("token").filter(credential_id__any_of=scoped)
+    return {str(each.credential_id): each for each in found}
+
+
+def _entry(
+    row: Credential, outcome: Outcome, needs: Sequence[Need], delivery: Delivery | None
+) -> Entry | None:
     """Return the event about one outcome, if it is one."""
     if row.level == 0:
         return notices.root_entry(row, outcome, needs)
@@ -218,6 +260,7 @@ def _entry(row: Credential, outcome: Outcome, needs: Sequence[Need]) -> Entry | 
                 token_size=outcome.packed_policy_size,
                 request_id=outcome.request_id,
                 root=str(row.root_id),
+                **_told_of(delivery),
             )
             return _hop_entry(row, minted, needs)
         # One line per rejection, not one per try of an outage.
@@ -228,6 +271,13 @@ def _entry(row: Credential, outcome: Outcome, needs: Sequence[Need]) -> Entry | 
             return _hop_entry(row, rejected, needs)
         case _:
             return None
+
+
+def _told_of(delivery: Delivery | None) -> dict[str, Any]:
+    if delivery is None:
+        return {}
+    device = deliveries.device_of(delivery.token)
+    return {"delivery": str(delivery.pk), "channel": str(delivery.channel), "device": device}
 
 
 def _with_since(problem: Problem, row: Credential, now: datetime) -> Problem:

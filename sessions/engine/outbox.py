@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from sessions.aws.credentials import AwsCredentials
 from sessions.credentials.outcomes import Minted, Outcome
 from sessions.credentials.timing import crash_point
-from sessions.engine import source_identity
+from sessions.engine import scoping, source_identity
 from sessions.engine.commit import commit
 from sessions.engine.inbox import Inbox, team_of
 from sessions.locks.busy_teams import busy_teams, team_by_team
@@ -109,6 +109,7 @@ class Outbox:
             for row, outcome in results
             if row.pk in stored and source_identity.is_rejected(row, outcome)
         )
+        scoping.follow_answers(each for each in results if each[0].pk in stored)
         crash_point("committed")
         if len(finished) > len(stored):
             counters.add("claims_lost", amount=len(finished) - len(stored))

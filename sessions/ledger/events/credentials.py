@@ -26,7 +26,9 @@ class CredentialMinted(_AssumeRole):
 
     `principal_id` is AWS's assumed-role id, `request_id` that of the call, `token_size` the
     percentage of what fits into a session token, and `root` the id of the session that the chain
-    begins at. Lines of before they were kept have none of them.
+    begins at. Lines of before they were kept have none of them. `delivery`: it is a scoped child of
+    the parent key's session, for that delivery alone; the id stands in CloudTrail's description.
+    `channel` and `device` say by which way, and to what, it leaves.
     """
 
     tag = "credential.minted"
@@ -43,9 +45,15 @@ class CredentialMinted(_AssumeRole):
     token_size: int | None = None
     request_id: str = ""
     root: str = ""
+    delivery: str = ""
+    channel: str = ""
+    device: str = ""
 
     def summary(self) -> str:
         until = f", valid until {moment(self.expires_at)}" if self.expires_at else ""
+        if self.delivery:
+            to = f" on {self.device}" if self.device else ""
+            return f"issued {self.access_key_id}, scoped{self.for_people()}{to}{until}"
         return f"issued {self.access_key_id} at hop {self.hop}{self.for_people()}{until}"
 
 
@@ -69,7 +77,9 @@ class CredentialRevealed(EventData):
     """Record that a person took credentials away, before they get them.
 
     `form` is the snippet format, `via` is `page`, `download` or the token's name. `account` is the
-    role's; a root's credentials, and lines of before it was kept, say none.
+    role's; a root's credentials, and lines of before it was kept, say none. `delivery`: it was
+    issued for that delivery alone. `unscoped`: AWS's code for why it is the role's session itself,
+    though the team's policy wants it scoped.
     """
 
     tag = "credential.revealed"
@@ -81,9 +91,45 @@ class CredentialRevealed(EventData):
     form: str
     via: str
     account: str = ""
+    delivery: str = ""
+    unscoped: str = ""
 
     def summary(self) -> str:
         form = FORMATS[self.form].label if self.form in FORMATS else self.form
         how = {PAGE: "copied", DOWNLOAD: "downloaded"}.get(self.via)
         taken = f"{how} credentials" if how else f"fetched credentials with the {self.via}"
-        return f"{taken} ({form}), {self.access_key_id}"
+        unscoped = f", unscoped ({self.unscoped})" if self.unscoped else ""
+        return f"{taken} ({form}), {self.access_key_id}{unscoped}"
+
+
+@event
+class ScopingRefused(EventData):
+    """Record that AWS does not let a role's sessions be scoped.
+
+    Until `again_at`, when it is tried again, the role's session itself is delivered, under the same
+    limits.
+    """
+
+    tag = "scoping.refused"
+    label = "scoping rejected by AWS"
+
+    role_arn: str
+    code: str
+    message: str
+    again_at: datetime | None
+
+    def summary(self) -> str:
+        return f"found that AWS does not scope sessions of {self.role_arn}: {self.code}"
+
+
+@event
+class ScopingAllowed(EventData):
+    """Record that AWS lets a role's sessions be scoped again."""
+
+    tag = "scoping.allowed"
+    label = "scoping accepted by AWS"
+
+    role_arn: str
+
+    def summary(self) -> str:
+        return f"found that AWS scopes sessions of {self.role_arn} by now"

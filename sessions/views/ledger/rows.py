@@ -26,6 +26,7 @@ ICONS = {
     "probe": "flask-conical",
     "policy": "settings",
     "label": "tag",
+    "scoping": "shield-check",
     "ledger.searched": "search",
     "ledger.asked": "search",
     "ledger.exported": "download",

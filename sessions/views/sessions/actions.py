@@ -18,7 +18,7 @@ from sessions.activations.start_stop import (
     stop_session,
 )
 from sessions.actors import Actor
-from sessions.delivery.reveal import Delivered, NotReady, deliver
+from sessions.delivery.reveal import Delivered, NotReady, Preparing, deliver
 from sessions.models import AwsSession
 from sessions.monitoring import request_limits
 from sessions.permissions import Action
@@ -86,14 +86,29 @@ def _format(key: str) -> SnippetFormat:
 def _deliver(
     request: HttpRequest, session: AwsSession, actor: Actor, chosen: SnippetFormat, via: str
 ) -> Delivered:
-    return deliver(session, actor, chosen, via=via, base_url=request.build_absolute_uri("/"))
+    base_url, delivery = request.build_absolute_uri("/"), _delivery_of(request)
+    return deliver(session, actor, chosen, via=via, base_url=base_url, delivery=delivery)
+
+
+def _delivery_of(request: HttpRequest) -> UUID | None:
+    """Return the delivery that the page has asked for before; what names none is none."""
+    try:
+        return UUID(request.POST.get("delivery", ""))
+    except ValueError:
+        return None
 
 
 @login_required
 @require_POST
 def reveal_snippet(request: HttpRequest, session_id: UUID, format: str) -> HttpResponse:
-    """Show one snippet, on a click."""
-    request_limits.count(request_limits.FETCH, request.user.pk)
+    """Show one snippet, on a click.
+
+    Where its credentials have to be narrowed first, the answer asks again with the delivery that
+    this has begun.
+    """
+    asked = _delivery_of(request)
+    if asked is None:
+        request_limits.count(request_limits.FETCH, request.user.pk)
     session, actor = session_for(request, session_id, Action.TAKE_CREDENTIALS)
     chosen = _format(format)
     context = {
@@ -103,6 +118,12 @@ def reveal_snippet(request: HttpRequest, session_id: UUID, format: str) -> HttpR
     }
     try:
         context["delivered"] = _deliver(request, session, actor, chosen, via="page")
+        context["delivery"] = asked
+    except Preparing as preparing:
+        if asked is not None and preparing.delivery != asked:
+            request_limits.count(request_limits.FETCH, request.user.pk)
+        tasks.wake_for_start()
+        context["preparing"] = preparing.delivery
     except NotReady as not_ready:
         context["state"] = not_ready.state
     return render(request, "sessions/_snippet.html", context)
@@ -117,6 +138,9 @@ def download_snippet(request: HttpRequest, session_id: UUID, format: str) -> Htt
     chosen = _format(format)
     try:
         text = _deliver(request, session, actor, chosen, via="download").text
+    except Preparing:
+        messages.error(request, "What was shown is no longer kept. Get credentials again.")
+        return redirect("session", session.pk)
     except NotReady:
         messages.error(request, "Nothing to download: the session is not active.")
         return redirect("session", session.pk)

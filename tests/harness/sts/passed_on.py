@@ -91,7 +91,7 @@ class Sent:
                 "ValidationError",
                 "Value at 'policy' failed to satisfy constraint: at most 2048 characters",
             )
-        if self.policy and not _is_a_policy(self.policy):
+        if self.policy and not is_a_policy(self.policy):
             return "MalformedPolicyDocument", "This policy contains invalid Json"
         percent = self.packed_percent()
         if percent and percent > 100:
@@ -127,7 +127,7 @@ def _members(asked: Mapping[str, str], pattern: str) -> dict[str, str]:
     return dict(sorted(found.items(), key=lambda item: int(item[0])))
 
 
-def _is_a_policy(text: str) -> bool:
+def is_a_policy(text: str) -> bool:
     try:
         return isinstance(json.loads(text)["Statement"], list | dict)
     except (ValueError, KeyError, TypeError):

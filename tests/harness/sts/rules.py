@@ -12,13 +12,21 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import Any
 
-from tests.harness.sts.passed_on import NOTHING, PassedOn, Sent
+from tests.harness.sts.passed_on import (
+    LONGEST_POLICIES,
+    NOTHING,
+    PassedOn,
+    Sent,
+    is_a_policy,
+)
 
 SESSION_NAME = re.compile(r"[A-Za-z0-9_+=,.@-]*", re.ASCII)
 EXTERNAL_ID = re.compile(r"[A-Za-z0-9_+=,.@:/-]*", re.ASCII)
 ROLE_ARN = re.compile(
     r"arn:(?P<partition>aws[a-z-]*):iam::(?P<account>\d{12}):role/(?:.*/)?(?P<name>[^/]+)", re.ASCII
 )
+DESCRIPTION = re.compile(r"[\t\n\r\u0020-\u007e\u00a1-\u00ff]*")
+MOST_SCOPES = 3
 USER_ACCOUNT = "111122223333"
 # Of its own, since Hypothesis starts the common one over.
 _random = random.Random(secrets.randbits(128))
@@ -66,6 +74,10 @@ class Key:
     mfa: bool = False
     mfa_device: tuple[str, str] | None = field(default=None, repr=False)
     passed_on: PassedOn = NOTHING
+    role_arn: str = ""
+    # The session policy, if the session was assumed with one, and those of GetScopedCredentials.
+    session_policy: str = field(default="", repr=False)
+    scopes: tuple[str, ...] = field(default=(), repr=False)
 
     @property
     def account(self) -> str:
@@ -108,6 +120,8 @@ class Rules:
         # denied}.
         self.enabled: set[tuple[str, str]] = set()
         self.denied: dict[str, float] = {}
+        # {role ARN or "*": the code that its sessions get for GetScopedCredentials}.
+        self.unscoped: dict[str, str] = {}
         # A device's code is good once, as at AWS; or as often as a test likes to type it.
         self.takes_codes_once = False
         self.used_codes: set[tuple[str | None, str | None]] = set()
@@ -148,7 +162,12 @@ class Rules:
         return key
 
     def new_session(
-        self, role: Role, session_name: str, seconds: float, passed_on: PassedOn = NOTHING
+        self,
+        role: Role,
+        session_name: str,
+        seconds: float,
+        passed_on: PassedOn = NOTHING,
+        session_policy: str = "",
     ) -> Key:
         match = ROLE_ARN.fullmatch(role.arn)
         assert match
@@ -158,17 +177,32 @@ class Rules:
             {"*", arn, role.arn, account, f"arn:{partition}:iam::{account}:root"}
         )
         user_id = f"{role.role_id}:{session_name}"
-        return self._temporary(arn, user_id, principals, seconds, is_role=True, passed_on=passed_on)
+        return self._temporary(
+            arn,
+            user_id,
+            principals,
+            seconds,
+            is_role=True,
+            passed_on=passed_on,
+            role_arn=role.arn,
+            session_policy=session_policy,
+        )
 
     def _temporary(
-        self, arn: str, user_id: str, principals: frozenset[str], seconds: float, **flags: Any
+        self,
+        arn: str,
+        user_id: str,
+        principals: frozenset[str],
+        seconds: float,
+        ends: float | None = None,
+        **flags: Any,
     ) -> Key:
         key_id = _id("ASIA")
         # Secret and token begin with the key id, so that parts of two credentials are told apart.
         # The length is about that of a real chained session.
         token = key_id + base64.b64encode(_random.randbytes(348)).decode()
         # In whole seconds, as AWS gives it.
-        expires = float(int(self.now() + (self.life_seconds or seconds)))
+        expires = ends or float(int(self.now() + (self.life_seconds or seconds)))
         key = Key(
             key_id,
             _secret(key_id),
@@ -258,7 +292,7 @@ class Rules:
                 "ValidationError",
                 "The requested DurationSeconds exceeds the MaxSessionDuration set for this role.",
             )
-        key = self.new_session(role, name, seconds, sent.passed_on(caller.passed_on))
+        key = self.new_session(role, name, seconds, sent.passed_on(caller.passed_on), sent.policy)
         answer: dict[str, Any] = {
             "AssumedRoleUser": {"Arn": key.arn, "AssumedRoleId": key.user_id},
             "Credentials": _credentials(key),
@@ -267,6 +301,68 @@ class Rules:
             answer["SourceIdentity"] = key.passed_on.source_identity
         percent = sent.packed_percent()
         return answer | ({"PackedPolicySize": str(percent)} if percent is not None else {})
+
+    def get_scoped_credentials(self, caller: Key, asked: Mapping[str, str]) -> dict[str, Any]:
+        """Narrow the caller's own session, as the model in botocore says."""
+        refused = self.unscoped.get(caller.role_arn) or self.unscoped.get("*")
+        if refused:
+            raise Refusal(
+                refused,
+                f"User: {caller.arn} is not authorized to perform: sts:GetScopedCredentials"
+                if refused == "AccessDenied"
+                else "Could not find operation GetScopedCredentials for version 2011-06-15",
+            )
+        if caller.token is None or caller.expires is None:
+            raise Refusal("InvalidSubjectCredentials", "The calling session is not a valid session")
+        policy, described = asked.get("Policy", ""), asked.get("ScopedSessionDescription")
+        if not policy and "DurationSeconds" not in asked:
+            raise Refusal("ValidationError", "Policy or DurationSeconds must be provided")
+        if described is not None:
+            _constrained(
+                described, "scopedSessionDescription", 2, 256, DESCRIPTION, DESCRIPTION.pattern
+            )
+        if len(policy) > LONGEST_POLICIES:
+            raise Refusal(
+                "ValidationError",
+                "Value at 'policy' failed to satisfy constraint: Member must have length less than"
+                f" or equal to {LONGEST_POLICIES}",
+            )
+        if policy and not is_a_policy(policy):
+            raise Refusal("MalformedPolicyDocument", "This policy contains invalid Json")
+        if policy and len(caller.scopes) >= MOST_SCOPES:
+            raise Refusal("AccessDenied", "The session has the most scope down policies already")
+        left = caller.expires - self.now()
+        seconds = int(asked.get("DurationSeconds", 0))
+        if "DurationSeconds" in asked and not 1 <= seconds <= 129_600:
+            raise Refusal("ValidationError", "Value at 'durationSeconds' failed the constraint")
+        if seconds > left:
+            raise Refusal(
+                "InsufficientSessionLifetime",
+                "The requested DurationSeconds exceeds the remaining lifetime of the session",
+            )
+        key = self._temporary(
+            caller.arn,
+            caller.user_id,
+            caller.principals,
+            seconds or left,
+            is_role=caller.is_role,
+            passed_on=caller.passed_on,
+            role_arn=caller.role_arn,
+            session_policy=caller.session_policy,
+            scopes=(*caller.scopes, policy) if policy else caller.scopes,
+            ends=caller.expires if not seconds else None,
+        )
+        size = len(key.token or "")
+        answer: dict[str, Any] = {
+            "Credentials": _credentials(key),
+            "SessionInfo": {"ScopedSessionId": key.user_id, "Arn": key.arn},
+            "SessionTokenUtilization": str(100 * size // 4096),
+            "SessionTokenSize": str(size),
+            "ScopedPoliciesCount": str(len(key.scopes)),
+        }
+        if key.passed_on.source_identity:
+            answer["SourceIdentity"] = key.passed_on.source_identity
+        return answer
 
     def assume_role_with_web_identity(self, asked: Mapping[str, str]) -> dict[str, Any]:
         """Unsigned: the token says who calls. A role trusts a subject by its name."""

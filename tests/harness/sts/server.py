@@ -14,7 +14,7 @@ from typing import Any, Self
 from sessions.aws.credentials import AwsCredentials
 from sessions.secret import Secret
 from tests.harness.http_server import Connection, HttpServer, Request
-from tests.harness.sts import signature, xml
+from tests.harness.sts import policies, signature, xml
 from tests.harness.sts.callers import EXPIRED, caller_of
 from tests.harness.sts.faults import Fault
 from tests.harness.sts.iam import Iam
@@ -93,6 +93,7 @@ class FakeSts:
         self.rules.skew_seconds = 0.0
         self.rules.enabled.clear()
         self.rules.denied.clear()
+        self.rules.unscoped.clear()
         self.rules.takes_codes_once = False
         self.rules.used_codes.clear()
         self.iam.reset()
@@ -139,6 +140,13 @@ class FakeSts:
 
     def allow(self, role_arn: str = "*") -> None:
         self.rules.denied.pop(role_arn, None)
+
+    def refuse_scoping(self, role_arn: str = "*", code: str = "AccessDenied") -> None:
+        """Answer GetScopedCredentials with that code to sessions of that role, or of all."""
+        self.rules.unscoped[role_arn] = code
+
+    def allow_scoping(self, role_arn: str = "*") -> None:
+        self.rules.unscoped.pop(role_arn, None)
 
     def clock(self) -> float:
         """Return AWS's clock when it looks at a signature."""
@@ -336,6 +344,8 @@ class FakeSts:
         if call["action"].startswith("AssumeRole"):
             call["duration_seconds"] = int(asked.get("DurationSeconds", "3600"))
             call["sent"], call["asked"] = Sent.parse(asked), asked
+        if call["action"] == "GetScopedCredentials":
+            call["asked"] = asked
         if call["action"] == "AssumeRoleWithWebIdentity" and not signed:
             answer = self.rules.assume_role_with_web_identity(asked)
         else:
@@ -365,10 +375,23 @@ class FakeSts:
             "AssumeRole": lambda caller, asked: self.rules.assume_role(caller, asked, call["sent"]),
             "GetCallerIdentity": self.rules.get_caller_identity,
             "GetSessionToken": self.rules.get_session_token,
+            "GetScopedCredentials": self.rules.get_scoped_credentials,
         }
         if call["action"] not in actions or asked.get("Version") != "2011-06-15":
             raise Refusal(
                 "InvalidAction", f"Could not find operation {call['action']} for version 2011-06-15"
+            )
+        # An identity may be asked for whatever a policy says. Session policies of AssumeRole are
+        # looked at where they deny: tests allow in them whatever they are not about.
+        action = f"sts:{call['action']}"
+        is_narrowed = not policies.allow(caller.scopes, action, call["region"])
+        session = [caller.session_policy] if caller.session_policy else []
+        is_denied = is_narrowed or policies.denies(session, action, call["region"])
+        if is_denied and call["action"] != "GetCallerIdentity":
+            raise Refusal(
+                "AccessDenied",
+                f"User: {caller.arn} is not authorized to perform: {action} with an explicit deny"
+                " in a session policy",
             )
         return actions[call["action"]](caller, asked)
 
