@@ -82,6 +82,7 @@ POLICY = {
     "source_identity": "where-possible",
     "networks": ["203.0.113.0/24"],
     "activation_hours": 10,
+    "token_days": 90,
 }
 
 

@@ -16,7 +16,7 @@ from sessions.catalog.sessions import Draft, save_session
 from sessions.catalog.team_view import view_of_team
 from sessions.db.clock import database_now
 from sessions.engine import call_pool, rotation
-from sessions.models import CHAINED, AwsSession, Event, Role
+from sessions.models import CHAINED, AwsSession, Event, Role, Token
 from sessions.people.people import add_member, create_person, create_team
 from sessions.people.tokens import create_token
 from sessions.secret import Secret
@@ -132,7 +132,10 @@ class TeamFixture:
         return browser_of(member or self.ben, minutes_ago=minutes_ago)
 
     def token(self, member=None) -> Secret:
-        return create_token(member or self.ben, "tests", actor=NamedActor("tests"))
+        member = member or self.ben
+        has_some = Token.objects.filter(user=member.user, name="tests", revoked_at=None).exists()
+        name = f"tests {next(_numbers)}" if has_some else "tests"
+        return create_token(member, name, actor=NamedActor("tests"))
 
 
 def draft_of(session, **changes) -> Draft:

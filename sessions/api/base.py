@@ -14,13 +14,15 @@ from pydantic import BaseModel
 from sessions.actors import Actor
 from sessions.api.bodies import BadBody, StrictParser
 from sessions.exceptions import ActorGone
+from sessions.ledger.origin import client_name
 from sessions.locks.versions import CHANGED, Changed
 from sessions.middleware.api_errors import api_error
+from sessions.middleware.origin import client_address
 from sessions.middleware.too_often import answer as too_often
 from sessions.middleware.too_often import network_of
 from sessions.models import AwsSession, token_text
 from sessions.monitoring import request_limits
-from sessions.people.tokens import actor_of_token
+from sessions.people.tokens import OutsideNetworks, actor_of_token
 from sessions.permissions import (
     NO_OWNER,
     Action,
@@ -58,7 +60,15 @@ class TokenAuth:
 
     def __call__(self, request: HttpRequest) -> Actor | None:
         secret = token_text.from_header(request.headers.get("Authorization", ""))
-        actor = actor_of_token(secret) if secret else None
+        actor = (
+            actor_of_token(
+                secret,
+                address=client_address(request),
+                client=client_name(request.headers.get("User-Agent", "")),
+            )
+            if secret
+            else None
+        )
         if actor is None:
             # Whoever has a good token is not held up by a neighbour who guesses.
             request_limits.count(request_limits.BAD_SECRET, network_of(request))
@@ -155,6 +165,12 @@ def _on_missing(request: HttpRequest, error: Http404) -> HttpResponse:
 @api.exception_handler(GroupsTooOld)
 def _on_old_groups(request: HttpRequest, error: GroupsTooOld) -> HttpResponse:
     return answer(request, 403, "groups_too_old", error.message)
+
+
+@api.exception_handler(OutsideNetworks)
+def _on_outside(request: HttpRequest, error: OutsideNetworks) -> HttpResponse:
+    request_limits.count(request_limits.BAD_SECRET, network_of(request))
+    return answer(request, 403, "wrong_network", error.message)
 
 
 @api.exception_handler(PermissionDenied)

@@ -38,8 +38,8 @@ class PolicyOut(BaseModel):
 
     `tags` are the allowed ones, each with its values, none of them meaning any; `networks` those
     that delivered credentials are bound to, as AWS sees them; `activation_hours` how long what is
-    started is renewed. `moving`: how far active sessions have followed the last change, left out
-    once all have.
+    started is renewed; `token_days` how long a new token is valid at most. `moving`: how far active
+    sessions have followed the last change, left out once all have.
     """
 
     role_session_name: str
@@ -49,6 +49,7 @@ class PolicyOut(BaseModel):
     tags: dict[str, list[str]]
     networks: list[str]
     activation_hours: int
+    token_days: int
     moving: MovingOut | None = None
 
 

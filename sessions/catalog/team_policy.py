@@ -41,6 +41,8 @@ NAMING = ("role_session_name", "names_locked", "username_demanded")
 # For how many hours a started session may be renewed: at most a week, then somebody has to want
 # it again.
 HOURS = range(1, 7 * 24 + 1)
+# For how many days a token may be valid.
+TOKEN_DAYS = range(1, 3651)
 # The events that tell of a session that may be otherwise than it was checked.
 SAVED = (SessionCreated.tag, SessionEdited.tag)
 # How often the chains are checked again because somebody else has changed the policy meanwhile.
@@ -63,6 +65,7 @@ class PolicyDraft:
     tags: Mapping[str, tuple[str, ...]]
     networks: tuple[str, ...]
     activation_hours: int
+    token_days: int = 90
 
     @classmethod
     def of(cls, policy: TeamPolicy) -> "PolicyDraft":
@@ -75,6 +78,7 @@ class PolicyDraft:
             {key: tuple(values) for key, values in policy.allowed_tags.items()},
             tuple(policy.networks),
             policy.team.activation_hours,
+            policy.token_days,
         )
 
     def policy(self, team_id: Any) -> TeamPolicy:
@@ -91,6 +95,7 @@ class PolicyDraft:
             networks=list(
                 _checked("networks", lambda: session_policies.validate_networks(self.networks))
             ),
+            token_days=_checked("token_days", lambda: validate_token_days(self.token_days)),
         )
 
     def hours(self) -> int:
@@ -117,6 +122,12 @@ def validate_hours(hours: int) -> int:
     if hours not in HOURS:
         raise ValueError(f"Whole hours, {HOURS[0]} to {HOURS[-1]}.")
     return hours
+
+
+def validate_token_days(days: int) -> int:
+    if days not in TOKEN_DAYS:
+        raise ValueError(f"Whole days, {TOKEN_DAYS[0]} to {TOKEN_DAYS[-1]}.")
+    return days
 
 
 def _checked(field: str, check: Any) -> Any:
@@ -174,7 +185,7 @@ def _save(
     team.save(update_fields=["activation_hours"])
     policy.version = stored.version + 1
     policy.save()
-    if changed.keys() != {"activation_hours"}:  # which alone asks AWS for nothing new
+    if changed.keys() - {"activation_hours", "token_days"}:  # which ask AWS for nothing new
         follow(team.pk, database_now())
     told = PolicyChanged(
         before={name: _plain(old) for name, (old, _) in changed.items()},

@@ -1,6 +1,6 @@
 """Define the forms about people.
 
-Invitations, roles, access to sessions, and tokens.
+Invitations, roles, and access to sessions.
 """
 
 from typing import Any
@@ -8,20 +8,15 @@ from typing import Any
 from django import forms
 from django.core.exceptions import ValidationError
 from django.db.models import QuerySet
-from django.urls import reverse
 
-from sessions.actors import Actor
 from sessions.aws import names
 from sessions.aws.characters import shown
 from sessions.catalog.audiences import Access, Audience
-from sessions.forms import picking
 from sessions.forms.conflicts import VersionedForm
 from sessions.forms.fields import AS_TYPED, Help, TypedField
-from sessions.forms.picking import SessionPicker
-from sessions.models import AwsSession, Membership, Role, Scope, Team, TeamGroup
+from sessions.models import AwsSession, Membership, Role, Team, TeamGroup
 from sessions.people.invitations import INVITATION_DAYS
 from sessions.people.people import LONGEST_AWS_NAME
-from sessions.people.tokens import LONGEST_TOKEN_DAYS, TOKEN_DAYS
 
 ROLE_HELP = Help(
     "Decides what this person may do.",
@@ -214,43 +209,6 @@ class AccessForm(VersionedForm):
             return Audience()
         people, groups = self.cleaned_data[f"{right}_people"], self.cleaned_data[f"{right}_groups"]
         return Audience(everyone=False, members=list(people), groups=list(groups))
-
-
-class TokenForm(forms.Form):
-    name = TypedField(
-        label="Token name",
-        max_length=64,
-        help_text="Shown in the ledger.",
-    )
-    scopes = forms.MultipleChoiceField(
-        label="Permissions",
-        choices=Scope.choices,
-        initial=[Scope.READ, Scope.CREDENTIALS],
-        widget=forms.CheckboxSelectMultiple,
-        help_text="Never exceeds your own permissions.",
-    )
-    session = forms.ModelChoiceField(
-        label="Only for one session",
-        queryset=AwsSession.objects.none(),
-        required=False,
-    )
-    days = forms.IntegerField(
-        label="Valid for (days)", min_value=1, max_value=LONGEST_TOKEN_DAYS, initial=TOKEN_DAYS
-    )
-
-    def __init__(self, *args: Any, actor: Actor, **kwargs: Any) -> None:
-        super().__init__(*args, **kwargs)
-        session = _field(self, "session")
-        session.queryset = AwsSession.objects.filter(team=actor.team)
-        session.widget = token_picker(actor)
-
-
-def token_picker(actor: Actor) -> SessionPicker:
-    """Make the choice of the one session that a token is good for."""
-    url = reverse("session_choices", args=[actor.team.slug, "token"])
-    return SessionPicker(
-        picking.any_of_team(actor), empty_label="All sessions that you may use", url=url
-    )
 
 
 def _field(form: forms.Form, name: str) -> Any:

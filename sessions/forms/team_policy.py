@@ -11,7 +11,14 @@ from sessions.actors import Actor
 from sessions.aws import names, session_policies
 from sessions.aws.characters import trimmed
 from sessions.aws.name_template import validate_name_template
-from sessions.catalog.team_policy import HOURS, PolicyDraft, save_policy, validate_hours
+from sessions.catalog.team_policy import (
+    HOURS,
+    TOKEN_DAYS,
+    PolicyDraft,
+    save_policy,
+    validate_hours,
+    validate_token_days,
+)
 from sessions.exceptions import NotThere, Refused, RightLost
 from sessions.forms import picking
 from sessions.forms.conflicts import VersionedForm
@@ -150,6 +157,13 @@ class TeamPolicyForm(VersionedForm):
         help_text=f"{HOURS[0]} to {HOURS[-1]}; active sessions keep their end.",
     )
 
+    token_days = WholeNumberField(
+        label="Days that a new token is valid at most",
+        check=validate_token_days,
+        bounds=TOKEN_DAYS,
+        help_text="Existing tokens keep their end.",
+    )
+
     def __init__(self, data: Mapping[str, Any] | None, *, actor: Actor, policy: TeamPolicy) -> None:
         self.actor = actor
         super().__init__(data, initial=policy_values(PolicyDraft.of(policy)))
@@ -194,4 +208,5 @@ def policy_values(draft: PolicyDraft) -> dict[str, Any]:
         "tags": {key: list(values) for key, values in draft.tags.items()},
         "networks": list(draft.networks),
         "activation_hours": draft.activation_hours,
+        "token_days": draft.token_days,
     }

@@ -23,7 +23,6 @@ from sessions.ledger.events.people import (
     MemberRenamed,
     MemberRoleChanged,
     MemberSuspended,
-    TokenRevoked,
 )
 from sessions.ledger.events.roots import KeyRotationStep, RootOpened
 from sessions.ledger.events.sessions import (
@@ -33,6 +32,7 @@ from sessions.ledger.events.sessions import (
     SessionDeleted,
     SessionEdited,
 )
+from sessions.ledger.events.tokens import TokenRevoked
 from sessions.ledger.search import Lines
 from sessions.ledger.terms import KEY, PARENT, SUBJECT, choice, choice_of_kinds
 from sessions.models import Event

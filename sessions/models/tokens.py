@@ -3,7 +3,7 @@
 import hashlib
 import ipaddress
 import uuid
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from datetime import datetime
 
 from django.db import models
@@ -103,3 +103,31 @@ def is_within(address: Address | None, networks: Sequence[str]) -> bool:
     return address is not None and any(
         address in ipaddress.ip_network(each, strict=False) for each in networks
     )
+
+
+MOST_NETWORKS = 20
+
+
+def validate_source_networks(texts: Iterable[str]) -> tuple[str, ...]:
+    """Check networks or addresses that a token may come from; return each once, in short form.
+
+    Raises ValueError, naming what is none.
+    """
+    found: dict[str, None] = {}
+    for text in texts:
+        try:
+            network = ipaddress.ip_network(text)
+        except ValueError:
+            try:
+                wider = ipaddress.ip_network(text, strict=False)
+            except ValueError:
+                raise ValueError(
+                    f"“{text[:64]}” is no network, such as 203.0.113.0/24 or 2001:db8::/32."
+                ) from None
+            raise ValueError(f"“{text[:64]}” has bits behind its prefix: write {wider}.") from None
+        if isinstance(network, ipaddress.IPv6Network) and network.network_address.ipv4_mapped:
+            raise ValueError(f"“{text[:64]}”: write it as an IPv4 network.")
+        found[str(network)] = None
+    if len(found) > MOST_NETWORKS:
+        raise ValueError(f"There can be at most {MOST_NETWORKS} networks.")
+    return tuple(found)

@@ -17,7 +17,7 @@ from sessions.actors import OPERATOR, AnyActor, NamedActor
 from sessions.db.clock import database_now
 from sessions.ledger import Entry
 from sessions.ledger.events.accounts import PasswordChanged
-from sessions.ledger.events.people import TokenRevoked
+from sessions.ledger.events.tokens import TokenRevoked
 from sessions.locks.team_lock import lock_team
 from sessions.models import Team, Token, User
 

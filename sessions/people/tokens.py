@@ -1,24 +1,63 @@
 """Make bearer tokens: shown once, good for what their owner may do at that moment."""
 
-from collections.abc import Collection
+from collections.abc import Collection, Sequence
+from dataclasses import dataclass
 from datetime import timedelta
 
+import structlog
+from django.core.exceptions import PermissionDenied
 from django.db import transaction
 
 from sessions import ledger
-from sessions.actors import Actor, AnyActor
+from sessions.actors import Actor, AnyActor, NamedActor
+from sessions.aws.characters import refuse_unseen
 from sessions.db.clock import Now, database_now
-from sessions.exceptions import NotThere, RightLost
+from sessions.exceptions import NotThere, Refused, RightLost
 from sessions.ledger import Entry
-from sessions.ledger.events.people import TokenCreated
+from sessions.ledger.events.tokens import TokenCreated, TokenRefused
 from sessions.locks.team_lock import actor_again, lock_team, lock_team_for
-from sessions.models import AwsSession, Membership, Scope, Token, token_text
+from sessions.models import AwsSession, Membership, Scope, TeamPolicy, Token, token_text
+from sessions.models.tokens import Address, validate_source_networks
+from sessions.monitoring import token_use
 from sessions.people.log_ins import told_of_end
 from sessions.permissions import Action, memberships_of, require_fresh_groups
 from sessions.secret import Secret
 
+log = structlog.get_logger(__name__)
+
+# Unless somebody asks for less, or the team allows less.
 TOKEN_DAYS = 90
+# What a team may allow at most.
 LONGEST_TOKEN_DAYS = 3650
+LONGEST_NAME = 64
+
+
+@dataclass(frozen=True)
+class Limits:
+    """Say where a token is good: on these sessions alone, from these networks alone, on a device.
+
+    Empty: on all, from all. `device` limits nothing: it names where the token is kept.
+    """
+
+    sessions: Sequence[AwsSession] = ()
+    networks: Sequence[str] = ()
+    device: str = ""
+
+
+class OutsideNetworks(PermissionDenied):
+    """Refuse a token that came from outside the networks it is for.
+
+    It says from where the token seems to come, which its owner needs to know behind a proxy, and
+    not from where it would be good, which a thief would.
+    """
+
+    def __init__(self, address: Address | None) -> None:
+        where = f"from {address}" if address else "from an address that the proxy does not tell"
+        self.message = (
+            f"This token is not valid {where}. Its owner sees on the page “Tokens” from which"
+            " networks it is."
+        )
+        super().__init__(self.message)
 
 
 @ledger.committed()
@@ -26,50 +65,86 @@ def create_token(
     member: Membership,
     name: str,
     actor: AnyActor,
-    days: int = TOKEN_DAYS,
+    days: int | None = None,
     scopes: Collection[Scope] = tuple(Scope),
-    sessions: Collection[AwsSession] = (),
+    sessions: Sequence[AwsSession] = (),
+    limits: Limits | None = None,
 ) -> Secret:
     """Create a token for a member and return its text, which exists only there.
 
-    `sessions`: good for these alone.
+    `sessions`: good for these alone; `limits` says that and more. `days`: as long as the team
+    allows, and not more than `TOKEN_DAYS`, unless it is told.
 
     Raises `Refused` if the member has been removed, or has become something else, since the caller
-    has read them.
+    has read them, and for a name that another live token of theirs has.
     """
+    limits = limits or Limits(sessions)
     lock_team(member.team.pk)
-    fresh, _ = actor_again(Actor(member))
+    fresh, now = actor_again(Actor(member))
     if fresh.member.role != member.role:
         raise RightLost("", f"The role of {member.user.get_username()} in this team has changed.")
-    there = set(
-        AwsSession.objects.filter(pk__any_of=[each.pk for each in sessions], team=member.team_id)
-    )
-    for session in sessions:
-        if session not in there:
-            raise NotThere("session", f"“{session.alias}” was deleted meanwhile.")
+    most = TeamPolicy.of(member.team_id).token_days
+    days = min(TOKEN_DAYS, most) if days is None else days
+    _check(name, days, most, limits)
+    others = Token.objects.filter(team=member.team_id, user=member.user_id)
+    if others.filter(revoked_at=None, expires_at__gt=now, name__iexact=name).exists():
+        raise Refused("name", f"There is a token “{name}” already. Revoke it or choose another.")
     secret = token_text.new_text(token_text.PERSON)
-    expires_at = database_now() + timedelta(days=days)
-    token = Token.objects.create(
+    token = Token(
         team=member.team,
         user=member.user,
         name=name,
+        device=limits.device,
         digest=Token.digest_of(secret),
-        expires_at=expires_at,
+        networks=list(validate_source_networks(limits.networks)),
+        expires_at=now + timedelta(days=days),
         scopes=sorted(str(scope) for scope in scopes),
-        is_bound=bool(sessions),
     )
+    ledger.append(member.team.pk, [save_token(token, limits, actor)])
+    return secret
+
+
+def save_token(token: Token, limits: Limits, actor: AnyActor) -> Entry:
+    """Store a new token and return what tells of it. Raises `NotThere` for a deleted session."""
+    wanted = limits.sessions
+    there = set(
+        AwsSession.objects.filter(pk__any_of=[each.pk for each in wanted], team=token.team_id)
+    )
+    for session in wanted:
+        if session not in there:
+            raise NotThere("session", f"“{session.alias}” was deleted meanwhile.")
+    token.is_bound = bool(there)
+    token.save(force_insert=True)
     token.sessions.set(there)
     created = TokenCreated(
-        owner=member.user.get_username(),
-        name=name,
+        owner=token.user.get_username(),
+        name=token.name,
         token_id=str(token.pk),
         scopes=tuple(token.scopes),
-        expires_at=expires_at,
+        expires_at=token.expires_at,
         sessions=tuple(sorted(session.alias for session in there)) if len(there) > 1 else (),
+        device=token.device,
+        networks=tuple(token.networks),
     )
-    subject = next(iter(there)) if len(there) == 1 else None
-    ledger.append(member.team.pk, [Entry(created, actor, subject)])
-    return secret
+    return Entry(created, actor, next(iter(there)) if len(there) == 1 else None)
+
+
+def _check(name: str, days: int, most: int, limits: Limits) -> None:
+    if not 1 <= days <= most:
+        raise Refused("days", f"Your team allows tokens of 1 to {most} days.")
+    for field, text in (("name", name), ("device", limits.device)):
+        try:
+            refuse_unseen(text)
+        except ValueError as error:
+            raise Refused(field, str(error)) from None
+        if len(text) > LONGEST_NAME:
+            raise Refused(field, f"At most {LONGEST_NAME} characters.")
+    if not name:
+        raise Refused("name", "A token needs a name.")
+    try:
+        validate_source_networks(limits.networks)
+    except ValueError as error:
+        raise Refused("networks", str(error)) from None
 
 
 @transaction.atomic(durable=True)
@@ -83,19 +158,47 @@ def revoke_token(token: Token, actor: AnyActor) -> bool:
     return True
 
 
-def actor_of_token(secret: Secret) -> Actor | None:
-    """Return who acts by that token, with the rights of this moment.
+def actor_of_token(
+    secret: Secret, *, address: Address | None = None, client: str = ""
+) -> Actor | None:
+    """Return who acts by that token, with the rights of this moment; its use is written down.
 
     None for unknown, expired, revoked, removed, disabled.
 
-    Raises `GroupsTooOld` for a person whose groups have to be read again first.
+    Raises `OutsideNetworks` for one that is not for where it comes from, and `GroupsTooOld` for a
+    person whose groups have to be read again first.
     """
     tokens = Token.objects.select_related("user").annotate(read_at=Now())
     token = tokens.filter(digest=Token.digest_of(secret)).first()
     if token is None or not token.is_valid(token.read_at):
         return None
+    if not token.is_open_to(address):
+        _tell_refusal(token, address)
+        raise OutsideNetworks(address)
     member = memberships_of(token.user).filter(team=token.team_id).first()
     if member is None:
         require_fresh_groups(token.user, team=token.team_id)
         return None
+    token_use.note_use(
+        token.pk, token.last_used_at, token.read_at, address=str(address or ""), client=client
+    )
     return Actor(member, token)
+
+
+def _tell_refusal(token: Token, address: Address | None) -> None:
+    """Tell the log each time, and the ledger now and then, that a token came from elsewhere."""
+    log.warning(
+        "a token came from outside its networks",
+        id=str(token.pk),
+        address=str(address or "unknown"),
+    )
+    read_at = getattr(token, "read_at", None) or database_now()
+    if token_use.note_refusal(token, read_at, address=str(address or "")):
+        told = TokenRefused(
+            owner=token.user.get_username(),
+            name=token.name,
+            token_id=str(token.pk),
+            networks=tuple(token.networks),
+        )
+        with ledger.committed():
+            ledger.append(token.team_id, [Entry(told, NamedActor("nobody"))])

@@ -145,7 +145,7 @@ POLICY = [
         "tags",
         "networks",
     ),
-    *("activation_hours", "version", "nonsense"),
+    *("activation_hours", "token_days", "version", "nonsense"),
 ]
 
 

@@ -40,6 +40,7 @@ def test_the_policy_is_read_by_admins_and_auditors_and_changed_by_admins(house, 
         "tags": {},
         "networks": [],
         "activation_hours": 12,
+        "token_days": 90,
     }
     assert ada("GET", "/policy").json() == stored
     assert eve("GET", "/policy").json() == stored
@@ -51,6 +52,7 @@ def test_the_policy_is_read_by_admins_and_auditors_and_changed_by_admins(house, 
         "tags": {"stage": ["test", "live"], "ticket": []},
         "networks": [OFFICE],
         "activation_hours": 8,
+        "token_days": 30,
     }
     for other in (ben, eve):
         assert other("PATCH", "/policy", changes).status_code == 403
@@ -83,6 +85,8 @@ def test_the_policy_is_read_by_admins_and_auditors_and_changed_by_admins(house, 
         ("networks", {"a": 1}),
         ("activation_hours", 0),
         ("activation_hours", 169),
+        ("token_days", 0),
+        ("token_days", 3651),
         ("activation_hours", 1.5),
         ("activation_hours", True),
         ("activation_hours", "soon"),

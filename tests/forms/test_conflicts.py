@@ -246,7 +246,12 @@ def test_access_policy_group_role_and_name_tell_the_second_as_well(house, leaf):
 
     answer = ada.post(
         reverse("team_policy", args=[team.slug]),
-        {"role_session_name": "x-{username}", "source_identity": "off", "activation_hours": "12"}
+        {
+            "role_session_name": "x-{username}",
+            "source_identity": "off",
+            "activation_hours": "12",
+            "token_days": "90",
+        }
         | pages["policy"],
     )
     assert answer.status_code == 409

@@ -13,8 +13,9 @@ from sessions.actors import NamedActor
 from sessions.ledger import Entry, canonical, events
 from sessions.ledger.events import KINDS, EventData, Unknown, event, shared
 from sessions.ledger.events.credentials import CredentialMinted, CredentialRevealed
-from sessions.ledger.events.people import MemberRemoved, TokenCreated
+from sessions.ledger.events.people import MemberRemoved
 from sessions.ledger.events.sessions import AccessChanged, Opening, SessionCreated, SessionStarted
+from sessions.ledger.events.tokens import TokenCreated
 from sessions.models import Event
 from sessions.secret import Secret
 

@@ -1,5 +1,6 @@
 """Let nobody act behind their own removal or suspension, by whatever route the request came."""
 
+import itertools
 import time
 from urllib.parse import urlencode
 
@@ -22,6 +23,7 @@ from tests.races import Aside, wait_for_waiting
 
 # A request that has not come to the lock by then comes behind the end, which is no worse.
 MOMENT_SECONDS = 0.1
+_numbers = itertools.count(1)
 ENDS = {
     MemberRemoved.tag: lambda ann, admin: remove_member(ann, NamedActor("ada"), admin.user),
     MemberSuspended.tag: lambda ann, admin: disable_member(ann, NamedActor("ada"), admin.user),
@@ -31,10 +33,11 @@ ENDS = {
 def request_by(member, ask, team):
     """Prepare the route's request by that member, as something that can be called."""
     headers, client = dict(ask.headers), Client()
+    name = f"tests {next(_numbers)}"
     kind, body = "application/json", ask.body(team)
     if ask.is_api:
         headers["Authorization"] = (
-            f"Bearer {create_token(member, 'tests', NamedActor('tests')).reveal()}"
+            f"Bearer {create_token(member, name, NamedActor('tests')).reveal()}"
         )
     else:
         client, kind = browser_of(member), "application/x-www-form-urlencoded"

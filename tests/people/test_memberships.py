@@ -26,9 +26,9 @@ from sessions.ledger.events.people import (
     MemberFactorsRemoved,
     MemberReinstated,
     MemberRemoved,
-    TokenRevoked,
 )
 from sessions.ledger.events.sessions import AccessChanged, SessionStopped
+from sessions.ledger.events.tokens import TokenRevoked
 from sessions.ledger.held import held_by, name_of_former_member
 from sessions.models import (
     Activation,

@@ -22,7 +22,8 @@ from sessions.catalog.audiences import Access, Audience
 from sessions.db.clock import database_now
 from sessions.delivery.reveal import NotYours, reveal
 from sessions.exceptions import Refused
-from sessions.ledger.events.people import MemberReadmitted, TokenRevoked
+from sessions.ledger.events.people import MemberReadmitted
+from sessions.ledger.events.tokens import TokenRevoked
 from sessions.locks.team_lock import lock_team
 from sessions.models import (
     Activation,

@@ -6,17 +6,18 @@ from datetime import timedelta
 
 import pytest
 from django.core.management import CommandError, call_command
+from django.test import Client
 from django.urls import reverse
 
 from sessions.actors import Actor, NamedActor
 from sessions.catalog.deletions import delete_session
 from sessions.db.clock import database_now
 from sessions.exceptions import Refused
-from sessions.ledger.events.people import TokenCreated, TokenRevoked
 from sessions.ledger.events.sessions import PolicyChanged
-from sessions.models import AwsSession, Membership, Role, Scope, Token
+from sessions.ledger.events.tokens import TokenCreated, TokenRefused, TokenRevoked
+from sessions.models import AwsSession, Membership, Role, Scope, TeamPolicy, Token
 from sessions.people.memberships import change_role, disable_member, remove_member
-from sessions.people.tokens import actor_of_token, create_token
+from sessions.people.tokens import Limits, actor_of_token, create_token, revoke_token
 from sessions.secret import Secret
 from tests.api.tool import Api
 
@@ -73,7 +74,7 @@ def test_a_token_is_good_for_its_scopes_alone(house):
         Scope.MANAGE: ("DELETE", f"/sessions/{leaf.pk}", 204),
     }
     for scope in (Scope.READ, Scope.USE, Scope.CREDENTIALS):
-        api = Api(create_token(house.ada, "narrow", NamedActor("ada"), scopes=[scope]))
+        api = Api(create_token(house.ada, f"for {scope}", NamedActor("ada"), scopes=[scope]))
         for asked, (method, path, status) in wanted.items():
             expected = status if asked in {scope, Scope.READ} else 403
             assert api(method, path).status_code == expected, (scope, asked)
@@ -244,10 +245,12 @@ def test_the_command_binds_to_sessions_by_alias_or_id(house):
     ("arguments", "says"),
     [
         (["--scope", "root"], "invalid choice"),
-        (["--session", "Nowhere"], "no session 'Nowhere'"),
+        (["--session", "Nowhere"], "no session “Nowhere”"),
         (["--session", "5f0c1f4e-0000-4000-8000-000000000000"], "no session"),
         (["--days", "0"], "--days"),
         (["--name", "a\nb"], "--name"),
+        (["--network", "10.0.0.1/8"], "--network: .*10.0.0.0/8"),
+        (["--days", "91"], "1 to 90 days"),
     ],
 )
 def test_the_command_refuses_in_words(house, arguments, says):
@@ -307,3 +310,135 @@ def test_a_role_that_does_not_allow_it_is_not_blamed_on_the_token(house):
     answer = api("PATCH", "/policy", {}).json()
     assert answer["message"] == "Your role in the team does not allow that."
     assert "fields" not in answer
+
+
+# --- unique names, the team's cap, networks, last use ---------------------------------------------
+
+
+def test_a_name_is_unique_among_a_persons_live_tokens_in_any_case(house):
+    create_token(house.ben, "Laptop", NamedActor("ben"))
+    with pytest.raises(Refused, match="a token “LAPTOP” already") as refused:
+        create_token(house.ben, "LAPTOP", NamedActor("ben"))
+    assert refused.value.field == "name"
+    create_token(house.bea, "laptop", NamedActor("bea"))
+    revoke_token(Token.objects.get(user=house.ben.user), Actor(house.ben))
+    create_token(house.ben, "laptop", NamedActor("ben"))
+    Token.objects.filter(user=house.ben.user).update(expires_at=database_now())
+    create_token(house.ben, "laptop", NamedActor("ben"))
+
+
+def test_the_form_says_on_its_field_that_a_name_is_taken(house):
+    ben, url = page_of(house)
+    made_by(ben, url)
+    answer = ben.post(url, {"name": "LAPTOP", "days": 30, "scopes": ["read"], "session": ""})
+    assert answer.status_code == 422
+    assert "There is a token" in str(answer.context["form"].errors["name"])
+    assert Token.objects.count() == 1
+
+
+def test_no_token_lasts_longer_than_the_team_allows(house):
+    TeamPolicy.objects.create(team=house.team, token_days=7)
+    create_token(house.ben, "short", NamedActor("ben"))
+    assert Token.objects.get().expires_at - database_now() < timedelta(days=7, minutes=1)
+    with pytest.raises(Refused, match="1 to 7 days") as refused:
+        create_token(house.ben, "long", NamedActor("ben"), days=8)
+    assert refused.value.field == "days"
+    ben, url = page_of(house)
+    answer = ben.post(url, {"name": "long", "days": 8, "scopes": ["read"], "session": ""})
+    assert answer.status_code == 422
+    assert "Your team allows 1 to 7 days." in answer.content.decode()
+    # What is there keeps its end.
+    TeamPolicy.objects.update(token_days=1)
+    assert Token.objects.get().expires_at - database_now() > timedelta(days=6)
+
+
+def from_address(secret, address, **headers):
+    return Client().get(
+        "/api/v1/sessions",
+        REMOTE_ADDR=address,
+        headers={"Authorization": f"Bearer {secret.reveal()}", **headers},
+    )
+
+
+@pytest.mark.parametrize(
+    ("networks", "inside", "outside"),
+    [
+        (["203.0.113.0/24"], ["203.0.113.7", "::ffff:203.0.113.7"], ["203.0.114.1", "2001:db8::1"]),
+        (["2001:db8::/32"], ["2001:db8:1::5"], ["2001:db9::1", "203.0.113.7"]),
+        (["203.0.113.7", "10.0.0.0/8"], ["203.0.113.7", "10.9.9.9"], ["203.0.113.8"]),
+    ],
+)
+def test_a_token_is_good_from_its_networks_alone(house, networks, inside, outside):
+    secret = create_token(house.ben, "ci", NamedActor("ben"), limits=Limits(networks=networks))
+    for address in inside:
+        assert from_address(secret, address).status_code == 200, address
+    for address in outside:
+        answer = from_address(secret, address)
+        assert (answer.status_code, answer.json()["code"]) == (403, "wrong_network")
+        # Its owner needs to know the address that was seen; a thief needs the networks.
+        assert address in answer.json()["message"]
+        assert not any(each in answer.json()["message"] for each in networks if each != address)
+
+
+def test_a_request_from_elsewhere_is_in_the_ledger_once_in_ten_minutes(house):
+    limits = Limits(networks=["203.0.113.0/24"])
+    secret = create_token(house.ben, "ci", NamedActor("ben"), limits=limits)
+    for _ in range(3):
+        assert from_address(secret, "198.51.100.9").status_code == 403
+    [event] = house.events(TokenRefused)
+    assert (event.actor, event.data["of"]) == ("nobody", "ben")
+    assert event.data["origin"]["address"] == "198.51.100.9"
+    token = Token.objects.get()
+    assert (token.refused_address, token.last_used_at) == ("198.51.100.9", None)
+    Token.objects.update(refused_at=token.refused_at - timedelta(minutes=11))
+    from_address(secret, "198.51.100.9")
+    assert len(house.events(TokenRefused)) == 2
+
+
+@pytest.mark.parametrize(
+    ("network", "says"),
+    [
+        ("10.0.0.1/8", "write 10.0.0.0/8"),
+        ("office", "is no network"),
+        ("::ffff:10.0.0.0/104", "IPv4"),
+        ("10.0.0.0/33", "is no network"),
+    ],
+)
+def test_what_is_no_network_is_refused_on_its_field(house, network, says):
+    ben, url = page_of(house)
+    answer = ben.post(
+        url, {"name": "x", "days": 3, "scopes": ["read"], "session": "", "networks": network}
+    )
+    assert answer.status_code == 422
+    assert says in str(answer.context["form"].errors["networks"])
+    assert not Token.objects.exists()
+
+
+def test_the_last_use_is_written_once_a_minute_with_address_and_client(house):
+    secret = create_token(house.ben, "ci", NamedActor("ben"))
+    assert from_address(secret, "203.0.113.7", **{"User-Agent": "aws-cli/2.34"}).status_code == 200
+    token = Token.objects.get()
+    first = token.last_used_at
+    assert (token.last_used_address, token.last_used_client) == ("203.0.113.7", "aws-cli/2.34")
+    from_address(secret, "203.0.113.8")
+    assert Token.objects.get().last_used_at == first
+    Token.objects.update(last_used_at=first - timedelta(seconds=61))
+    from_address(secret, "203.0.113.8", **{"User-Agent": "boto3"})
+    token = Token.objects.get()
+    assert (token.last_used_address, token.last_used_client) == ("203.0.113.8", "boto3")
+    page = house.browser(house.ben).get(page_of(house)[1]).content.decode()
+    assert "203.0.113.8" in page
+    assert "boto3" in page
+
+
+def test_a_token_is_for_several_sessions_by_alias(house):
+    one, _, three = (house.chained(alias) for alias in ("One", "Two", "Three"))
+    ben, url = page_of(house)
+    text = made_by(ben, url, session=str(one.pk), sessions="two\r\n", device="laptop")
+    api = Api(Secret(text))
+    assert sorted(each["alias"] for each in api("GET", "/sessions").json()) == ["One", "Two"]
+    assert api("GET", f"/sessions/{three.pk}").status_code == 403
+    assert "laptop" in ben.get(url).content.decode()
+    assert house.events(TokenCreated)[0].data["device"] == "laptop"
+    answer = ben.post(url, {"name": "x", "days": 3, "scopes": ["read"], "sessions": "Nowhere"})
+    assert "no session “Nowhere”" in str(answer.context["form"].errors["sessions"])

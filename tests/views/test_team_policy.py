@@ -32,6 +32,7 @@ def policy_fields(**changes):
         "tags": "",
         "networks": "",
         "activation_hours": "12",
+        "token_days": "90",
         **changes,
     }
 

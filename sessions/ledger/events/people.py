@@ -1,8 +1,8 @@
-"""Declare the events about a team, its members, invitations, groups and tokens."""
+"""Declare the events about a team, its members, invitations and groups."""
 
 from datetime import datetime
 
-from sessions.ledger.events import Changing, EventData, event, moment, shared, stored_as
+from sessions.ledger.events import Changing, EventData, event, moment, shared
 
 
 @event
@@ -242,42 +242,3 @@ class GroupDeleted(Changing):
 
     def summary(self) -> str:
         return f"deleted the group {self.name}"
-
-
-@event
-class TokenCreated(EventData):
-    """Record a new token. One bound to a single session names it as the event's session."""
-
-    tag = "token.created"
-    label = "token created"
-
-    owner: str = stored_as("of")
-    name: str
-    token_id: str
-    scopes: tuple[str, ...]
-    expires_at: datetime | None
-    sessions: tuple[str, ...] = ()
-
-    def summary(self) -> str:
-        only = f", only for {', '.join(self.sessions)}" if self.sessions else ""
-        return (
-            f"created the token {self.name} of {self.owner} ({', '.join(self.scopes)}){only}, good"
-            f" until {moment(self.expires_at)}"
-        )
-
-
-@event
-class TokenRevoked(Changing):
-    """Record the end of a token. `before`: what it was good for, and until when."""
-
-    tag = "token.revoked"
-    label = "token revoked"
-
-    owner: str = stored_as("of")
-    name: str
-    token_id: str
-    reason: str | None = None
-
-    def summary(self) -> str:
-        why = f": {self.reason}" if self.reason else ""
-        return f"revoked the token {self.name} of {self.owner}{why}"

@@ -1,19 +1,17 @@
 """manage.py token USER --team SLUG --name NAME: prints a new token, and nothing else."""
 
 from argparse import ArgumentParser
-from collections.abc import Sequence
 from typing import Any
-from uuid import UUID
 
 from django.core.management.base import BaseCommand, CommandError
-from django.db.models import Q
 
 from sessions.actors import OPERATOR, Actor
 from sessions.checks import KEYS
 from sessions.exceptions import Refused
+from sessions.forms.tokens import sessions_named
 from sessions.management.busy import told_if_busy
-from sessions.models import AwsSession, Membership, Scope
-from sessions.people.tokens import LONGEST_TOKEN_DAYS, TOKEN_DAYS, create_token
+from sessions.models import Membership, Scope
+from sessions.people.tokens import TOKEN_DAYS, Limits, create_token
 from sessions.permissions import Action, GroupsTooOld, can, require_fresh_groups
 
 DEFAULT_SCOPES = (Scope.READ, Scope.CREDENTIALS)
@@ -30,8 +28,7 @@ class Command(BaseCommand):
         parser.add_argument(
             "--days",
             type=int,
-            default=TOKEN_DAYS,
-            help=f"days until it expires (default {TOKEN_DAYS})",
+            help=f"days until it expires (default {TOKEN_DAYS}, or fewer by the team's policy)",
         )
         parser.add_argument(
             "--scope",
@@ -49,6 +46,16 @@ class Command(BaseCommand):
             help="limit it to this session, by its alias or id; repeat it for more",
         )
 
+        parser.add_argument(
+            "--network",
+            action="append",
+            default=[],
+            dest="networks",
+            metavar="CIDR",
+            help="limit it to requests from this network; repeat it for more",
+        )
+        parser.add_argument("--device", default="", help="where it is kept")
+
     def handle(self, *args: Any, **options: Any) -> None:
         member = (
             Membership.objects.select_related("user", "team")
@@ -64,44 +71,24 @@ class Command(BaseCommand):
         if not can(Actor(member), Action.HOLD_TOKENS):
             reason = "is suspended there" if member.disabled_at else "is an auditor there"
             raise CommandError(f"{options['user']} {reason}, and holds no tokens.")
-        if (
-            not 1 <= options["days"] <= LONGEST_TOKEN_DAYS
-            or not 1 <= len(options["name"]) <= 64
-            or not options["name"].isprintable()
-        ):
-            raise CommandError(
-                f"--days is 1 to {LONGEST_TOKEN_DAYS}, --name 1 to 64 printable characters."
-            )
         scopes = [Scope(each) for each in options["scopes"] or DEFAULT_SCOPES]
-        sessions = self._sessions(member, options["sessions"])
+        try:
+            sessions = sessions_named(member.team, options["sessions"])
+        except ValueError as error:
+            raise CommandError(str(error)) from None
         try:
             require_fresh_groups(member.user, pk=member.pk)
             with told_if_busy():
                 token = create_token(
-                    member, options["name"], OPERATOR, options["days"], scopes, sessions
+                    member,
+                    options["name"],
+                    OPERATOR,
+                    options["days"],
+                    scopes,
+                    limits=Limits(sessions, options["networks"], options["device"]),
                 )
         except (Refused, GroupsTooOld) as refused:
-            raise CommandError(refused.message) from None
+            field = getattr(refused, "field", "")
+            option = f"--{field.rstrip('s') if field == 'networks' else field}: " if field else ""
+            raise CommandError(f"{option}{refused.message}") from None
         self.stdout.write(token.reveal())
-
-    def _sessions(self, member: Membership, names: Sequence[str]) -> list[AwsSession]:
-        """Find the sessions of the team that are named, each by alias or id."""
-        found = []
-        for name in names:
-            sessions = AwsSession.objects.filter(team=member.team)
-            named = (
-                Q(alias__iexact=name) | Q(pk=UUID(name)) if _is_id(name) else Q(alias__iexact=name)
-            )
-            session = sessions.filter(named).first()
-            if session is None:
-                raise CommandError(f"The team {member.team.slug} has no session {name!r}.")
-            found.append(session)
-        return found
-
-
-def _is_id(text: str) -> bool:
-    try:
-        UUID(text)
-    except ValueError:
-        return False
-    return True

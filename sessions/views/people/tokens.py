@@ -11,8 +11,8 @@ from django.views.decorators.http import require_http_methods, require_POST
 from sessions.actors import Actor
 from sessions.db.clock import database_now
 from sessions.exceptions import Refused
-from sessions.forms.people import TokenForm
 from sessions.forms.picking import is_searching
+from sessions.forms.tokens import TokenForm
 from sessions.models import Scope, Token
 from sessions.people.tokens import create_token, revoke_token
 from sessions.permissions import Action, can
@@ -40,12 +40,16 @@ def tokens(request: HttpRequest, team_slug: str) -> HttpResponse:
     if request.method == "POST" and not is_searching(form) and form.is_valid():
         wanted = form.cleaned_data
         scopes = [Scope(each) for each in wanted["scopes"]]
-        bound = [wanted["session"]] if wanted["session"] else []
         try:
-            made = create_token(actor.member, wanted["name"], actor, wanted["days"], scopes, bound)
-        except Refused:
-            raise Http404 from None  # what a member removed a moment ago gets everywhere
-        form = TokenForm(actor=actor)
+            made = create_token(
+                actor.member, wanted["name"], actor, wanted["days"], scopes, limits=form.limits()
+            )
+        except Refused as refused:
+            if refused.field not in form.fields:
+                raise Http404 from None  # what a member removed a moment ago gets everywhere
+            form.add_error(refused.field, refused.message)
+        else:
+            form = TokenForm(actor=actor)
     living = _tokens_for(actor).filter(revoked_at=None, expires_at__gt=database_now())
     context = {
         "form": form,

@@ -9,10 +9,10 @@ from django.shortcuts import render
 from django.views.decorators.http import require_safe
 
 from sessions.actors import Actor
-from sessions.forms.people import token_picker
 from sessions.forms.picking import SessionPicker
 from sessions.forms.sessions import assumer_picker
 from sessions.forms.team_policy import preview_picker
+from sessions.forms.tokens import token_picker
 from sessions.models import AwsSession
 from sessions.permissions import Action
 from sessions.views.guards import member_in, require, session_for
