@@ -9,6 +9,9 @@ from typing import Any
 
 from chaos.installation import Installation
 from chaos.monitor import CREDENTIAL, Seen, parts_fault, triplet_fault
+from sessions.db.letters import unpack
+from sessions.db.repeated import number_in
+from sessions.db.short_lines import join, reference_in
 
 # Rotation is due at 35–40 sixtieths of a life: what is minted again clearly before was minted for
 # nothing.
@@ -110,16 +113,25 @@ def examine(installation: Installation, seen: Seen | None, marked: int = 0) -> F
         return _examine(installation, seen, marked)
 
 
+def _minted(installation: Installation) -> list[Any]:
+    """List what the ledger says was issued: number, time, fingerprint, key, the key that signed."""
+    rows = installation.rows.execute("SELECT id, data FROM chains_repeateddata").fetchall()
+    parts = dict(rows)
+    found = []
+    for seq, at, stored in installation.rows.execute(
+        "SELECT seq, at, data FROM chains_event WHERE kind = 'credential.minted' ORDER BY seq"
+    ).fetchall():
+        reference = reference_in(stored)
+        said = join(stored, parts[number_in(reference)]) if reference else unpack(stored)
+        names = ("credential", "access_key_id", "parent_access_key_id")
+        found.append((seq, at, *(said[name] for name in names)))
+    return found
+
+
 def _examine(installation: Installation, seen: Seen | None, marked: int) -> Facts:
     calls = [call for call in installation.sts.calls() if call["action"] == "AssumeRole"]
     by_key = {call["issued_access_key_id"]: call for call in calls if call["issued_access_key_id"]}
-    minted = installation.rows.execute(
-        # As sessions/db/event_json.py stores them.
-        "SELECT seq, at, coalesce(data->>'credential', data->>'C'),"
-        " coalesce(data->>'access_key_id', data->>'K'),"
-        " coalesce(data->>'parent_access_key_id', data->>'P')"
-        " FROM chains_event WHERE kind = 'credential.minted' ORDER BY seq"
-    ).fetchall()
+    minted = _minted(installation)
     stored = {key for _, _, _, key, _ in minted}
     facts = Facts(calls=len(by_key), stored=len(minted), wasted=len(by_key.keys() - stored))
     facts.refused = dict(collections.Counter(c["code"] for c in calls if c["code"]))

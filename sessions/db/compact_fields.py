@@ -10,6 +10,10 @@ from django.db.backends.base.base import BaseDatabaseWrapper
 NOBODY = UUID(int=0)
 
 
+class Implied(str):
+    """Hold a text that PostgreSQL is not to store, because it follows from elsewhere."""
+
+
 class _Compact(models.CharField):  # type: ignore[type-arg]  # no generic at run time
     """Hold a text for which PostgreSQL has a shorter type; SQLite stores the text."""
 
@@ -70,7 +74,10 @@ class UuidText(_Compact):
 
 
 class HexText(_Compact):
-    """Hold bytes as hexadecimal digits, in lower case. PostgreSQL stores the bytes."""
+    """Hold bytes as hexadecimal digits, in lower case. PostgreSQL stores the bytes.
+
+    Of a text that is `Implied` it stores none.
+    """
 
     on_postgresql = "bytea"
 
@@ -80,4 +87,4 @@ class HexText(_Compact):
 
     @staticmethod
     def to_database(text: str) -> bytes:
-        return bytes.fromhex(text)
+        return b"" if isinstance(text, Implied) else bytes.fromhex(text)

@@ -1,8 +1,7 @@
-"""Store the data of issued credentials, which most lines are, without what they repeat.
+"""Store the data of a ledger's line, on PostgreSQL without what it repeats.
 
-On PostgreSQL their long keys become letters, and what follows from other fields a mark: an ARN of
-an assumed role from the role's ARN and the session's name, a principal id's end from that name.
-Other lines, and all of SQLite's, are stored as they are. A line is hashed as it is read.
+SQLite stores it as it is, and a line is hashed as it is read. See `letters`, of what one line says
+twice, and `short_lines`, of what many lines say alike.
 """
 
 from collections.abc import Callable
@@ -11,85 +10,31 @@ from typing import Any
 from django.db import models
 from django.db.backends.base.base import BaseDatabaseWrapper
 
-# Migration 0036 has some of these in SQL: none may ever change.
-LETTERS = {
-    "access_key_id": "K",
-    "arn": "A",
-    "credential": "C",
-    "hop": "H",
-    "parent_access_key_id": "P",
-    "principal_id": "I",
-    "request_id": "Q",
-    "role_arn": "R",
-    "role_session_name": "N",
-    "root": "O",
-    "source_identity": "S",
-    "sts_region": "G",
-    "tags": "T",
-    "token_size": "Z",
-}
-_NAMES = {letter: key for key, letter in LETTERS.items()}
-_PACKED = frozenset({"access_key_id", "hop", "parent_access_key_id", "role_arn"})
-_MARKS = frozenset(LETTERS[key] for key in _PACKED)
-# Stands for what follows from other fields.
-FOLLOWS = "="
+from sessions.db.letters import pack
+from sessions.db.short_lines import whole
 
 
-def pack(data: dict[str, Any]) -> dict[str, Any]:
-    """Return what is stored of a line's data. `unpack` returns that data, whatever it is."""
-    if not data.keys() >= _PACKED or not data.keys().isdisjoint(_NAMES):
-        return data
-    short = dict(data)
-    arn, name_of = _assumed(data)
-    if arn and short.get("arn") == arn:
-        short["arn"] = FOLLOWS
-    principal = short.get("principal_id")
-    if name_of and isinstance(principal, str) and principal.endswith(name_of):
-        short["principal_id"] = principal.removesuffix(name_of) + FOLLOWS
-    packed = {LETTERS.get(key, key): value for key, value in short.items()}
-    return packed if unpack(packed) == data else data
+class Shortened(dict[str, Any]):
+    """Hold a line's data, and beside it what PostgreSQL is to store."""
 
-
-def unpack(stored: Any) -> Any:
-    """Return a line's data from what is stored of it."""
-    if not isinstance(stored, dict) or not stored.keys() >= _MARKS:
-        return stored
-    data: dict[str, Any] = {str(_NAMES.get(key, key)): value for key, value in stored.items()}
-    arn, name_of = _assumed(data)
-    if data.get("arn") == FOLLOWS:
-        data["arn"] = arn
-    principal = data.get("principal_id")
-    if isinstance(principal, str) and principal.endswith(FOLLOWS):
-        data["principal_id"] = principal.removesuffix(FOLLOWS) + name_of
-    return data
-
-
-def _assumed(data: dict[str, Any]) -> tuple[str, str]:
-    """Return the ARN of the assumed role, and how a principal id ends; empty if none follow."""
-    role, name = data.get("role_arn"), data.get("role_session_name")
-    if not (isinstance(role, str) and isinstance(name, str)):
-        return "", ""
-    parts = role.split(":", 5)
-    if len(parts) < 6:
-        return "", f":{name}"
-    role_name = parts[5].rpartition("/")[2]
-    return f"arn:{parts[1]}:sts::{parts[4]}:assumed-role/{role_name}/{name}", f":{name}"
+    stored: Any = None
 
 
 class EventJson(models.JSONField):
-    """Hold a line's data; PostgreSQL stores it packed."""
+    """Hold a line's data; PostgreSQL stores it shortened."""
 
     def get_db_prep_value(
         self, value: Any, connection: BaseDatabaseWrapper, prepared: bool = False
     ) -> Any:
         if connection.vendor == "postgresql" and isinstance(value, dict):
-            value = pack(value)
+            stored = value.stored if isinstance(value, Shortened) else None
+            value = pack(value) if stored is None else stored
         return super().get_db_prep_value(value, connection, prepared)
 
     def get_db_converters(self, connection: BaseDatabaseWrapper) -> list[Callable[..., Any]]:
         converters = super().get_db_converters(connection)
-        return [*converters, _unpacked] if connection.vendor == "postgresql" else converters
+        return [*converters, _whole] if connection.vendor == "postgresql" else converters
 
 
-def _unpacked(value: Any, expression: Any, connection: BaseDatabaseWrapper) -> Any:
-    return unpack(value)
+def _whole(value: Any, expression: Any, connection: BaseDatabaseWrapper) -> Any:
+    return whole(value, connection)

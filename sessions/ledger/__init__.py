@@ -1,7 +1,6 @@
 """Keep the audit log of each team, and answer from it."""
 
 from sessions.ledger.chain import (
-    START,
     Entry,
     LedgerError,
     Subject,
@@ -11,6 +10,7 @@ from sessions.ledger.chain import (
     hold,
     length,
 )
+from sessions.ledger.previous import START
 from sessions.ledger.verification import teams_with_a_ledger, verify
 
 __all__ = [

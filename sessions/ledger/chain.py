@@ -14,18 +14,20 @@ from uuid import UUID
 from django.db import IntegrityError, InternalError, ProgrammingError, connection, transaction
 
 from sessions.actors import AnyActor
+from sessions.db import repeated
 from sessions.db.clock import database_now
 from sessions.db.row_locks import lock_first
 from sessions.ledger import lines, origin
 from sessions.ledger.events import EventData, is_kind
 from sessions.ledger.events.people import TeamCreated
+from sessions.ledger.previous import START, prev_of
+from sessions.ledger.shortening import shorten
 from sessions.locks.turnstile import waiting_for
 from sessions.models import AwsSession, Event, LedgerHead
 
 # What a trigger, a constraint or a missing privilege raises. A database that is away or busy raises
 # its own errors, which pass.
 _REFUSED = (IntegrityError, InternalError, ProgrammingError)
-START = hashlib.sha256(b"chainweb ledger").hexdigest()
 
 
 class LedgerError(Exception):
@@ -64,7 +66,7 @@ def canonical(event: Event) -> bytes:
         event.session_id,
         event.session_alias,
         event.data,
-        event.prev,
+        prev_of(event),
     )
 
 
@@ -140,6 +142,7 @@ def append(team: object, entries: Sequence[Entry]) -> list[Event]:
         )
         prev = event.hash = hash_of(event)
         events.append(event)
+    shorten(events)
     try:
         written = Event.objects.bulk_create(events)
     except (*_REFUSED, TypeError) as error:  # Django's, where no row comes back
@@ -179,6 +182,7 @@ def _begin(team: str, first: Entry) -> LedgerHead:
 def _doom(team: str, reason: str, cause: Exception | None = None) -> NoReturn:
     # Whoever catches the error must not be able to commit the rest.
     transaction.set_rollback(True)
+    repeated.forget()
     text = f"The ledger of {team} did not take what was to be written: {reason}."
     raise LedgerError(text) from cause
 

@@ -11,6 +11,7 @@ from sessions.ledger.csv_export import csv_lines
 from sessions.ledger.events.ledger import LedgerExported
 from sessions.ledger.export import export_lines, exported
 from sessions.ledger.lines import Line
+from sessions.ledger.previous import with_prev
 from sessions.ledger.search import Lines
 from sessions.ledger.siem.lookup import csv_rows, json_rows, rows
 
@@ -38,7 +39,7 @@ def json_lines(lines: Lines) -> Iterator[bytes]:
     if stretch is not None:
         yield from export_lines(lines.team_id, stretch)
         return
-    for event in lines.each():
+    for event in with_prev(lines.each()):
         yield exported(Line(event.seq, event.prev, event.hash, canonical(event)))
 
 

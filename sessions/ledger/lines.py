@@ -14,7 +14,8 @@ from django.db import connection
 from django.db.models import F, QuerySet, TextField, Value
 from django.db.models.functions import Cast, Coalesce
 
-from sessions.db.event_json import unpack
+from sessions.db.short_lines import whole_of_many
+from sessions.ledger.previous import hash_before
 from sessions.models import Event
 
 # So many lines are in memory at once.
@@ -54,8 +55,10 @@ def canonical(
     ).encode()
 
 
-def stored_lines(events: QuerySet[Event]) -> Iterator[Line]:
+def stored_lines(events: QuerySet[Event], before: tuple[int, str] = (-1, "")) -> Iterator[Line]:
     """Yield the lines of one team's events by rising number, `BATCH` of them in memory.
+
+    `before`: the number and hash of the line before the first, where they are known.
 
     Each batch is a query of its own, for the reason that `in_batches` gives. Lines that are
     appended meanwhile are yielded too. What is stored where a line cannot have it, as SQLite allows
@@ -68,18 +71,31 @@ def stored_lines(events: QuerySet[Event]) -> Iterator[Line]:
     if connection.vendor == "sqlite":
         at, session = Cast("at", TextField()), F("session_id")
     ordered = events.order_by("seq").values_list(*_COLUMNS, at, session, data)
+    last, last_hash = before
     rows = list(ordered[:BATCH])
     while rows:
-        for team_id, seq, kind, actor, alias, prev, line_hash, moment, session_id, text in rows:
+        said = whole_of_many([_decoded(row[-1]) for row in rows], connection)
+        for row, data in zip(rows, said, strict=True):
+            team_id, seq, kind, actor, alias, prev, line_hash, moment, session_id, _ = row
+            prev = prev or (last_hash if last == seq - 1 else hash_before(team_id, seq))
+            last, last_hash = seq, line_hash
             try:
                 content = canonical(
                     *(team_id, seq, moment if type(moment) is datetime else _time(moment)),
-                    *(kind, actor, session_id, alias, unpack(_decode(text)), prev),
+                    *(kind, actor, session_id, alias, data, prev),
                 )
             except (ValueError, TypeError, AttributeError, RecursionError):
                 content = b""
             yield Line(seq, prev, line_hash, content)
         rows = list(ordered.filter(seq__gt=rows[-1][1])[:BATCH]) if len(rows) == BATCH else []
+
+
+def _decoded(text: Any) -> Any:
+    """Read what is stored of a line's data; None if it is no JSON, which no line says."""
+    try:
+        return _decode(text)
+    except (ValueError, TypeError, RecursionError):
+        return None
 
 
 def _time(text: str) -> datetime:

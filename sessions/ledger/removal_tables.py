@@ -2,7 +2,7 @@
 
 import re
 from collections.abc import Mapping
-from datetime import date
+from datetime import UTC, date, datetime
 from typing import Any
 
 from django.db import connection
@@ -65,6 +65,15 @@ def _on_postgresql(cursor: Any, day: date) -> int:
             cursor.execute(f"ALTER TABLE {TABLE} ATTACH PARTITION {REST} DEFAULT")
         cursor.execute(f"INSERT INTO {TABLE} ({columns}) SELECT {columns} FROM staying")
         cursor.execute("DROP TABLE staying")
+    # What remaining lines of before that day say stays.
+    cursor.execute("ALTER TABLE chains_repeateddata DISABLE TRIGGER repeated_no_change")
+    cursor.execute(
+        "DELETE FROM chains_repeateddata part WHERE month < %s AND team_id::text IN"
+        " (SELECT team_id FROM removed_lines) AND NOT EXISTS"
+        f" (SELECT FROM {TABLE} line WHERE line.at < %s AND line.team_id = part.team_id)",
+        [day, datetime(day.year, day.month, day.day, tzinfo=UTC)],
+    )
+    cursor.execute("ALTER TABLE chains_repeateddata ENABLE TRIGGER repeated_no_change")
     return gone
 
 

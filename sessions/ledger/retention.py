@@ -94,7 +94,7 @@ def _part_before(head: LedgerHead, begin: datetime) -> Part | None:
     if (signed.team_id, signed.seq) != (team_id, sealed.seq):
         raise Refused(f"{team_id}: the checkpoint of line {sealed.seq} is another's.")
     walk = Walk.after(removed, team_id, {signed.seq: [(signed.head, signed.at)]})
-    fault = walk.follow(stored_lines(lines.filter(seq__lte=upto)))
+    fault = walk.follow(stored_lines(lines.filter(seq__lte=upto), (start, walk.prev)))
     last = walk.prev
     fault = fault or walk.follow(stored_lines(lines.filter(seq__gt=upto, seq__lte=signed.seq)))
     if fault or walk.signed_seq != signed.seq:

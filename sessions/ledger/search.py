@@ -271,6 +271,14 @@ class Lines:
             return [seq for (seq,) in cursor.fetchall()]
 
 
+def last_of_session(team_id: object, session_id: object, limit: int) -> list[Event]:
+    """Read the last lines about a session, the newest first."""
+    if connection.vendor == "postgresql":
+        return Lines(str(team_id), (choice(str(session_id), SUBJECT),)).newest(limit)
+    lines = Event.objects.filter(team_id=str(team_id), session_id=str(session_id))
+    return list(lines.order_by("-seq")[:limit])
+
+
 HALVING = (
     "WITH RECURSIVE halving(low, high) AS (SELECT CAST(1 AS bigint), CAST(%s AS bigint) UNION ALL"
     " SELECT CASE WHEN line.at >= %s THEN low ELSE line.seq + 1 END,"

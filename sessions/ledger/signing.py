@@ -73,7 +73,7 @@ def _sign(head: LedgerHead) -> Fault | None:
             return Fault(head.team_id, last.seq, "it is not the line that was signed")
         going.seq, going.prev = last.seq, last.head
         lines = lines.filter(seq__gt=last.seq)
-    if fault := going.follow(stored_lines(lines)):
+    if fault := going.follow(stored_lines(lines, (going.seq, going.prev))):
         return fault
     if (going.seq, going.prev) != (head.seq, head.hash):
         return Fault(head.team_id, going.seq + 1, "the ledger's head is not its last line's")

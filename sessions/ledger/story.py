@@ -33,6 +33,7 @@ from sessions.ledger.events.sessions import (
     SessionEdited,
 )
 from sessions.ledger.events.tokens import TokenRevoked
+from sessions.ledger.previous import prev_of
 from sessions.ledger.search import Lines
 from sessions.ledger.terms import KEY, PARENT, SUBJECT, choice, choice_of_kinds
 from sessions.models import Event
@@ -87,6 +88,11 @@ class Story:
     issued: Event | None
     signs: tuple[Event, ...]
     taken: tuple[Event, ...]
+
+    @property
+    def prev(self) -> str:
+        """Return the hash that the line follows."""
+        return prev_of(self.line)
 
 
 def story_of(line: Event, lines: Lines) -> Story:

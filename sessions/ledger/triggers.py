@@ -11,7 +11,7 @@ from django.core.management import call_command
 from django.db import DEFAULT_DB_ALIAS, connections
 from django.db.backends.base.base import BaseDatabaseWrapper
 
-from sessions.db import grants
+from sessions.db import grants, repeated
 from sessions.db.partitions import partitions_of
 from sessions.ledger import periods
 
@@ -19,6 +19,11 @@ SQLITE_INSTALL = [
     *(
         f"CREATE TRIGGER IF NOT EXISTS ledger_no_{verb.lower()} BEFORE {verb} ON chains_event "
         "BEGIN SELECT RAISE(ABORT, 'the ledger is append-only'); END"
+        for verb in ("UPDATE", "DELETE")
+    ),
+    *(
+        f"CREATE TRIGGER IF NOT EXISTS repeated_no_{verb.lower()} BEFORE {verb} ON"
+        " chains_repeateddata BEGIN SELECT RAISE(ABORT, 'the ledger is append-only'); END"
         for verb in ("UPDATE", "DELETE")
     ),
     (
@@ -36,6 +41,8 @@ SQLITE_REMOVE = [
     for name in (
         "ledger_no_update",
         "ledger_no_delete",
+        "repeated_no_update",
+        "repeated_no_delete",
         "ledger_head_stays",
         "ledger_head_advances",
     )
@@ -44,6 +51,10 @@ POSTGRES_INSTALL = [
     (
         "CREATE OR REPLACE FUNCTION chains_ledger_refuse() RETURNS trigger LANGUAGE plpgsql AS "
         "$$ BEGIN RAISE EXCEPTION 'the ledger is append-only'; END $$"
+    ),
+    (
+        "CREATE OR REPLACE TRIGGER repeated_no_change BEFORE UPDATE OR DELETE OR TRUNCATE ON"
+        " chains_repeateddata FOR EACH STATEMENT EXECUTE FUNCTION chains_ledger_refuse()"
     ),
     (
         "CREATE OR REPLACE TRIGGER ledger_head_stays BEFORE DELETE OR TRUNCATE ON chains_ledgerhead"
@@ -62,6 +73,7 @@ POSTGRES_INSTALL_EACH = (
 )
 POSTGRES_REMOVE_EACH = "DROP TRIGGER IF EXISTS ledger_no_change ON {}"
 POSTGRES_REMOVE = [
+    "DROP TRIGGER IF EXISTS repeated_no_change ON chains_repeateddata",
     "DROP TRIGGER IF EXISTS ledger_head_stays ON chains_ledgerhead",
     "DROP TRIGGER IF EXISTS ledger_head_advances ON chains_ledgerhead",
 ]
@@ -69,8 +81,11 @@ POSTGRES_REMOVE = [
 
 def _execute(connection: BaseDatabaseWrapper, statements: list[str], each: str = "") -> None:
     """Run the statements, and `each` for the table of events and for each of its partitions."""
-    if periods.TABLE not in connection.introspection.table_names():
+    there = connection.introspection.table_names()
+    if periods.TABLE not in there:
         return
+    if repeated.TABLE not in there:  # before its migration
+        statements = [each for each in statements if repeated.TABLE not in each]
     tables = [periods.TABLE, *partitions_of(connection, periods.TABLE)] if each else []
     named = [each.format(connection.ops.quote_name(table)) for table in tables]
     with connection.cursor() as cursor:

@@ -5,9 +5,10 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 
-from sessions.ledger.chain import START, length
+from sessions.ledger.chain import length
 from sessions.ledger.events.ledger import LedgerRemoved
 from sessions.ledger.lines import Line, stored_lines
+from sessions.ledger.previous import START
 from sessions.ledger.tombstones import Removed
 from sessions.models import Event, LedgerHead, Team
 
@@ -114,7 +115,9 @@ def walk(
     ended_at = length(team_id)
     going = Walk.after(removed, team_id, signed or {})
     fault = going.confirm_start()
-    fault = fault or going.follow(stored_lines(Event.objects.filter(team_id=team_id)))
+    fault = fault or going.follow(
+        stored_lines(Event.objects.filter(team_id=team_id), (going.seq, going.prev))
+    )
     fault = fault or going.beyond() or _fault_of_head(going, ended_at)
     return going, fault or (_unrecorded(removed) if removed else None)
 

@@ -5,7 +5,7 @@ from sessions.models.deletions import Deletion
 from sessions.models.deliveries import Channel, Delivery
 from sessions.models.grants import ClosedByAdmin, GrantedRight, SessionGrant
 from sessions.models.labels import Colour, Label, SessionLabel
-from sessions.models.ledger import Checkpoint, Event, LedgerHead, Tombstone
+from sessions.models.ledger import Checkpoint, Event, LedgerHead, RepeatedData, Tombstone
 from sessions.models.log_ins import FailedLogIns
 from sessions.models.memberships import Invitation, Membership, Removal, Role, TeamGroup
 from sessions.models.monitoring import Heartbeat, MetricCounter
@@ -61,6 +61,7 @@ __all__ = [
     "ProbeState",
     "Problem",
     "Removal",
+    "RepeatedData",
     "Robot",
     "Role",
     "RootAnswer",

@@ -33,7 +33,8 @@ class Event(models.Model):
 
     `kind` is the tag of a class in `sessions.ledger.events`, which reads `data` back. PostgreSQL
     keeps the lines in a partition for each month (`sessions.ledger.periods`), each of which holds
-    the constraint for itself and none has a primary key.
+    the constraint for itself and none has a primary key. There `prev` is empty where it is the hash
+    of the line before (`sessions.ledger.previous` fills it in).
     """
 
     team_id = UuidText(max_length=36)
@@ -74,6 +75,21 @@ class Event(models.Model):
 
     def __str__(self) -> str:
         return f"{self.team_id} #{self.seq} {self.kind}"
+
+
+class RepeatedData(models.Model):
+    """Store what many lines of a team say alike in a month, on PostgreSQL: append-only.
+
+    `id` is computed from the rest. See `sessions.db.repeated`, which reads and writes it.
+    """
+
+    id = models.BigIntegerField(primary_key=True)
+    month = models.DateField()
+    team_id = UuidText(max_length=36)
+    data = models.JSONField()
+
+    def __str__(self) -> str:
+        return f"{self.team_id} in {self.month:%Y-%m}"
 
 
 class LedgerHead(models.Model):

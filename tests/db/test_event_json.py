@@ -7,7 +7,7 @@ from django.db import connection
 from hypothesis import given
 from hypothesis import strategies as st
 
-from sessions.db.event_json import FOLLOWS, LETTERS, pack, unpack
+from sessions.db.letters import FOLLOWS, LETTERS, pack, unpack
 from sessions.ledger.events import KINDS, keys_of
 from sessions.models import Event
 from tests.ledger.attacks import TEAM

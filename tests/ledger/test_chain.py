@@ -13,6 +13,7 @@ from sessions.actors import NamedActor
 from sessions.ledger import Entry, LedgerError, triggers, verification, verify
 from sessions.ledger.events.people import MemberAdded, TeamCreated
 from sessions.ledger.lines import stored_lines
+from sessions.ledger.previous import prev_of
 from sessions.models import Event, LedgerHead, Team
 from sessions.people.people import create_team
 
@@ -54,8 +55,8 @@ def test_an_untouched_ledger_holds():
 def test_lines_that_are_appended_during_a_walk_are_no_fault(monkeypatch):
     write(5)
 
-    def walk_while_others_write(events):
-        yield from stored_lines(events)
+    def walk_while_others_write(events, before):
+        yield from stored_lines(events, before)
         write(2)
 
     monkeypatch.setattr(verification, "stored_lines", walk_while_others_write)
@@ -272,4 +273,4 @@ def test_teams_have_ledgers_of_their_own():
     with transaction.atomic():
         ledger.append(other, [Entry(CREATED, NamedActor("ben"))])
     assert ledger.teams_with_a_ledger() == sorted([TEAM, other])
-    assert Event.objects.get(team_id=other).prev == ledger.START
+    assert prev_of(Event.objects.get(team_id=other)) == ledger.START

@@ -1,7 +1,7 @@
 """Old periods go as a whole, signed and archived, and what is left says so."""
 
 import json
-from datetime import UTC, datetime
+from datetime import UTC, date, datetime
 from io import StringIO
 
 import pytest
@@ -16,7 +16,14 @@ from sessions.ledger.events.ledger import LedgerRemoved
 from sessions.ledger.events.people import TeamCreated
 from sessions.ledger.removed import removed_of
 from sessions.ledger.standing import standing_of
-from sessions.models import Checkpoint, Event, LedgerHead, SiemCursor, Tombstone
+from sessions.models import (
+    Checkpoint,
+    Event,
+    LedgerHead,
+    RepeatedData,
+    SiemCursor,
+    Tombstone,
+)
 from tests.ledger.attacks import TEAM, hash_again, lines, verify_ledger
 from tests.ledger.test_checkpoints import PUBLIC
 
@@ -76,6 +83,18 @@ def test_what_is_left_holds_and_says_what_was_removed(old, tmp_path):
     assert not {"chains_event_202603", "chains_event_202604"} & set(
         partitions_of(connection, periods.TABLE)
     )
+
+
+@pytest.mark.skipif(connection.vendor == "sqlite", reason="SQLite stores lines as they are")
+def test_what_removed_lines_said_alike_goes_with_them(old, tmp_path):
+    for month, team in ((4, OTHER), (5, TEAM), (4, TEAM)):
+        RepeatedData.objects.create(
+            id=month * 10 + (team == TEAM), month=date(2026, month, 1), team_id=team, data={}
+        )
+    remove(tmp_path)
+    assert set(RepeatedData.objects.values_list("pk", flat=True)) == {51}
+    with pytest.raises(Error, match="append-only"), transaction.atomic():
+        RepeatedData.objects.all().delete()
 
 
 def test_the_archive_verifies_by_itself_and_what_is_left_after_it(old, tmp_path):

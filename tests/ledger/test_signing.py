@@ -48,8 +48,8 @@ def test_only_the_lines_since_the_last_checkpoint_are_read(copy, monkeypatch):
     write(2)
     read = []
 
-    def watched(events):
-        for line in by_product(events):
+    def watched(events, before):
+        for line in by_product(events, before):
             read.append(line.seq)
             yield line
 

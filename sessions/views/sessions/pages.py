@@ -23,11 +23,11 @@ from sessions.chains.requests import plan
 from sessions.credentials.timing import PARENT_MARGIN
 from sessions.db.clock import database_now
 from sessions.ledger import events
+from sessions.ledger.search import last_of_session
 from sessions.models import (
     AssumerLink,
     AwsSession,
     Credential,
-    Event,
     Membership,
     SourceIdentity,
     User,
@@ -265,11 +265,9 @@ def _events(session: AwsSession, actor: Actor) -> list[dict[str, Any]]:
 
     All for admins and auditors, else the member's own.
     """
-    lines = Event.objects.filter(team_id=str(actor.team_id), session_id=str(session.pk)).order_by(
-        "-seq"
-    )
     reads_all, name = can(actor, Action.READ_LEDGER), actor.username
-    some = lines[:EVENTS_SHOWN] if reads_all else lines[: EVENTS_SHOWN * 10]
+    most = EVENTS_SHOWN if reads_all else EVENTS_SHOWN * 10
+    some = last_of_session(actor.team_id, session.pk, most)
     said = ((line, events.read(line.kind, line.data)) for line in some)
     theirs = (
         (line, each)

@@ -12,6 +12,7 @@ from sessions.ledger.checkpoints import sign
 from sessions.ledger.events.credentials import CredentialMinted, CredentialRevealed
 from sessions.ledger.events.ledger import LedgerSearched
 from sessions.ledger.events.sessions import SessionEdited, SessionStarted
+from sessions.ledger.previous import prev_of
 from sessions.ledger.siem import stream
 from sessions.ledger.story import shown
 from sessions.models import Checkpoint
@@ -141,7 +142,7 @@ def test_an_edit_shows_what_was_before_and_after(house, used):
     )
     assert ">Alias</th>" not in text
     assert line.hash in text
-    assert line.prev in text
+    assert prev_of(line) in text
 
 
 @pytest.mark.parametrize(
