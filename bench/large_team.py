@@ -157,6 +157,7 @@ def build(slug: str = "large") -> LargeTeam:
     samples = {
         "team_slug": slug,
         "session_id": session.pk,
+        "alias": session.alias,
         "group_id": group.pk,
         **_imported(admin),
         "invitation_id": invite(Actor(admin), Role.MEMBER)[0].pk,

@@ -74,6 +74,7 @@ SESSION = "sessions/<uuid:session_id>/"
 TEAM = "teams/<slug:team_slug>/"
 PERSON = f"{TEAM}people/<int:person_id>/"
 API_SESSION = "api/v1/sessions/<uuid:session_id>"
+API_ALIAS = "api/v1/sessions/by-alias/<path:alias>"
 NEW = f"{TEAM}new/<slug:provider>/<slug:kind>/"
 LIVE = {"HX-Request": "true"}
 # Another one in everything, so that every session is checked against it in every way.
@@ -348,6 +349,8 @@ API = (
     ),
     Ask(f"{API_SESSION}/approval", about=_one("approval_root")),
     Ask(f"{API_SESSION}/approval", "POST", 202, about=_one("approval_root")),
+    Ask(API_ALIAS),
+    Ask(API_ALIAS, "PUT", data=lambda team: _chained(team) | {"kind": "iam-role-chained"}),
     Ask(f"{API_SESSION}/start", "POST", by="member"),
     Ask(f"{API_SESSION}/stop", "POST", by="member"),
     Ask(f"{API_SESSION}/rotate", "POST", by="member"),

@@ -99,15 +99,22 @@ class _Told:
 
 
 def _as_the_api_says(answer: bytes) -> bytes:
-    """Give gunicorn's answer the shape of the API's errors: {code, message}."""
+    """Give gunicorn's answer the shape of the API's errors."""
     status, _, _ = answer.partition(b"\r\n")
     parts = status.decode("latin1").split(" ", 2)
     if len(parts) < 3:
         return b""
     code = "bad_request" if parts[1] < "500" else "error"
-    body = json.dumps(
-        {"code": code, "message": f"The request cannot be read: {parts[2]}."}
-    ).encode()
+    message = f"The request cannot be read: {parts[2]}."
+    problem = {
+        "code": code,
+        "message": message,
+        "type": "about:blank",
+        "title": parts[2],
+        "status": int(parts[1]),
+        "detail": message,
+    }
+    body = json.dumps(problem).encode()
     head = (
         f"HTTP/1.1 {parts[1]} {parts[2]}\r\nConnection: close\r\nContent-Type:"
         " application/json\r\nCache-Control: no-store\r\nX-Content-Type-Options:"

@@ -30,7 +30,7 @@ from sessions.ledger.siem import lookup, stream
 from sessions.locks.busy_teams import skip_if_busy
 from sessions.monitoring.heartbeats import CHECKPOINTS, keep_places, seconds_since, stamp
 from sessions.monitoring.redis import client
-from sessions.people import failed_log_ins, people
+from sessions.people import failed_log_ins, keyed_requests, people
 from sessions.roots import approvals, codes
 
 log = structlog.get_logger(__name__)
@@ -116,6 +116,7 @@ def _sweep(*, by_message: bool) -> None:
         second_look.retry_rewritten_files,
         approvals.delete_unneeded,
         people.forget_ended_log_ins,
+        keyed_requests.forget_keyed_requests,
         failed_log_ins.tell_of_failures,
         impersonation.remember_aliases,
     ):

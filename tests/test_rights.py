@@ -185,6 +185,10 @@ API = {
         "PATCH": by_token(403, 200, 403),
         "DELETE": by_token(403, 204, 403),
     },
+    "sessions/by-alias/<path:alias>": {
+        "GET": by_token(200, 200, 200),
+        "PUT": by_token(403, 422, 403, outside=422),
+    },
     "policy": {
         "GET": by_token(403, 200, 200, outside=200),
         "PATCH": by_token(403, 200, 403, outside=200),
@@ -193,6 +197,7 @@ API = {
     "events": {"GET": by_token(200, 200, 200, outside=200)},
     "events/<int:seq>": {"GET": by_token(404, 200, 200, outside=200)},
     "events/export": {"GET": by_token(200, 200, 200, outside=200)},
+    "formats": {"GET": by_token(200, 200, 200, outside=200)},
     "keys": {"GET": by_token(403, 200, 200, outside=200)},
     "names": {"GET": by_token(403, 200, 200, outside=200)},
     "drift/imports": {
@@ -454,6 +459,7 @@ class World:
             "seq": 1,
             **_imported(house),
             "session_id": session.pk,
+            "alias": session.alias,
             "invitation_id": invite(Actor(house.ada), Role.MEMBER)[0].pk,
             "group_id": save_group(Actor(house.ada), "Group", [house.bea]).pk,
             "person_id": house.bea.user_id,

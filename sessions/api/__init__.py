@@ -11,6 +11,7 @@ from sessions.api import (
     policy,
     roots,
     sessions,
+    starting,
     whois,
 )
 from sessions.api.base import api
@@ -27,5 +28,6 @@ __all__ = [
     "policy",
     "roots",
     "sessions",
+    "starting",
     "whois",
 ]

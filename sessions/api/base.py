@@ -6,13 +6,14 @@ from uuid import UUID
 
 from django.core.exceptions import PermissionDenied
 from django.http import Http404, HttpRequest, HttpResponse
-from ninja import NinjaAPI
 from ninja.errors import AuthenticationError, HttpError, ValidationError
-from ninja.openapi.schema import OpenAPISchema
-from pydantic import BaseModel
 
 from sessions.actors import Actor
 from sessions.api.bodies import BadBody, StrictParser
+from sessions.api.document import Api
+from sessions.api.errors import ERRORS, ApiError, ErrorOut
+from sessions.api.idempotency import claim_key, keep_answer
+from sessions.api.parameters import only_known_parameters
 from sessions.exceptions import ActorGone
 from sessions.ledger.origin import client_name
 from sessions.locks.versions import CHANGED, Changed
@@ -34,19 +35,11 @@ from sessions.permissions import (
     visible_to,
 )
 
+__all__ = ["ERRORS", "ApiError", "ErrorOut", "api"]
+
 # How often a change is made again that met another one.
 TRIES = 5
 ENTITY_TAG = re.compile(r'"([^"]*)"')
-
-
-class ApiError(Exception):
-    """Answer with something else than was asked for: {code, message, fields}."""
-
-    def __init__(
-        self, status: int, code: str, message: str, fields: dict[str, list[str]] | None = None
-    ) -> None:
-        super().__init__(message)
-        self.status, self.code, self.message, self.fields = status, code, message, fields
 
 
 class TokenAuth:
@@ -75,56 +68,23 @@ class TokenAuth:
         return actor
 
 
-class Api(NinjaAPI):
-    """Describe the API once for all who ask: anybody may, and it takes a quarter second."""
-
-    def __init__(self, **options: Any) -> None:
-        super().__init__(**options)
-        self._described: dict[str, OpenAPISchema] = {}
-
-    def get_openapi_schema(
-        self, *, path_prefix: str | None = None, path_params: dict[str, Any] | None = None
-    ) -> OpenAPISchema:
-        prefix = self.get_root_path(path_params or {}) if path_prefix is None else path_prefix
-        if prefix not in self._described:
-            self._described[prefix] = super().get_openapi_schema(path_prefix=prefix)
-        return self._described[prefix]
-
-
 api = Api(
     title="Chainweb",
     version="1",
     auth=TokenAuth(),
     description=(
-        "Every response with a status of 400 or more is an ErrorOut. "
-        "Only a proxy in between may answer in another form."
+        "Every response with a status of 400 or more is an ErrorOut, which is a problem object by"
+        " RFC 9457. Only a proxy in between may answer in another form."
     ),
     docs_url=None,
     urls_namespace="api",
     parser=StrictParser(),
 )
-
-
-class ErrorOut(BaseModel):
-    """Describe every answer over 399."""
-
-    code: str
-    message: str
-    fields: dict[str, list[str]] | None = None
-
-
-ERRORS = {
-    400: ErrorOut,
-    401: ErrorOut,
-    403: ErrorOut,
-    404: ErrorOut,
-    409: ErrorOut,
-    412: ErrorOut,
-    413: ErrorOut,
-    422: ErrorOut,
-    429: ErrorOut,
-    503: ErrorOut,
-}
+# The last one around an operation is asked first: a key is claimed for what has been understood.
+# By "view" the library means all that answers a request, authentication included.
+api.add_decorator(claim_key, mode="operation")
+api.add_decorator(only_known_parameters, mode="operation")
+api.add_decorator(keep_answer, mode="view")
 
 
 def answer(
@@ -135,7 +95,10 @@ def answer(
 
 @api.exception_handler(ApiError)
 def _on_api_error(request: HttpRequest, error: ApiError) -> HttpResponse:
-    return answer(request, error.status, error.code, error.message, error.fields)
+    response = answer(request, error.status, error.code, error.message, error.fields)
+    for name, value in error.headers.items():
+        response.headers[name] = value
+    return response
 
 
 @api.exception_handler(AuthenticationError)

@@ -3,12 +3,13 @@
 from dataclasses import asdict, dataclass
 from typing import Annotated, Any
 
-from django.http import HttpRequest, StreamingHttpResponse
+from django.http import HttpRequest, HttpResponse, StreamingHttpResponse
 from ninja import Query
 from pydantic import BaseModel
 
 from sessions.api.base import ERRORS, ApiError, api, caller, caller_who_may
-from sessions.api.ledger import SearchIn, asked_by, check_limit, seq_of
+from sessions.api.ledger import SearchIn, asked_by, seq_of
+from sessions.api.paging import MOST, Cursor, Limit, link_next
 from sessions.api.schemas import one_of
 from sessions.ledger.downloads import FORMATS, export
 from sessions.ledger.reading import lines_for, record_search
@@ -39,7 +40,7 @@ def export_events(
     `keys-csv` and `keys-jsonl` are the rows of `/keys`. The export is an event. The file ends with
     the last line before that.
     """
-    actor, form = caller(request), asked_by(request, "format")
+    actor, form = caller(request), asked_by(request)
     if format not in FORMATS:
         listed = ", ".join(FORMATS)
         raise ApiError(422, "invalid", f"format is one of {listed}.", {"format": [listed]})
@@ -72,9 +73,10 @@ class KeysOut(BaseModel):
 @api.get("/keys", response={200: KeysOut, **ERRORS}, summary="List keys with their people")
 def list_keys(
     request: HttpRequest,
+    response: HttpResponse,
     search: Query[SearchIn],
-    cursor: str = "",
-    limit: int = 200,
+    cursor: Cursor = "",
+    limit: Limit = MOST,
 ) -> Any:
     """List issues and deliveries as an admin, for a table that a SIEM joins CloudTrail with.
 
@@ -82,15 +84,13 @@ def list_keys(
     to follow what is issued.
     """
     actor = caller_who_may(request, Action.READ_LEDGER)
-    form = asked_by(request, "cursor", "limit")
-    check_limit(limit)
+    form = asked_by(request)
     after = seq_of(cursor) or 0
     if not after:
         record_search(actor, {"kind": "credential", **form.asked()})
     found = lines_for(actor, form.search()).having(ROWS).oldest(limit, after=after)
     rows = rows_of(str(actor.team_id), found)
-    return {
-        "keys": [asdict(row) for row in rows],
-        "cursor": str(found[-1].seq if found else after),
-        "more": len(found) == limit,
-    }
+    after = found[-1].seq if found else after
+    more = len(found) == limit
+    link_next(request, response, str(after) if more else None)
+    return {"keys": [asdict(row) for row in rows], "cursor": str(after), "more": more}

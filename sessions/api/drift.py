@@ -5,14 +5,15 @@ from datetime import datetime
 from typing import Annotated, Any
 from uuid import UUID
 
-from django.http import Http404, HttpRequest
+from django.http import Http404, HttpRequest, HttpResponse
 from ninja import File, Status
 from ninja.files import UploadedFile
 from pydantic import BaseModel
 
 from sessions import tasks
 from sessions.actors import Actor
-from sessions.api.base import ERRORS, ApiError, api, caller_who_may, session_for
+from sessions.api.base import ERRORS, ApiError, api, caller, caller_who_may, session_for
+from sessions.api.paging import Cursor, Limit, link_next, not_a_cursor
 from sessions.api.schemas import one_of
 from sessions.exceptions import Refused
 from sessions.forms.trail import lookup_form
@@ -30,8 +31,6 @@ from sessions.ledger.drift.search import (
 from sessions.ledger.drift.words import session_label, why
 from sessions.models import TrailImport, TrailRecord, TrailSource, TrailState
 from sessions.permissions import Action
-
-MOST = 200
 
 
 class ImportOut(BaseModel):
@@ -143,7 +142,9 @@ class RecordsOut(BaseModel):
     exclude_none=True,
     summary="List imports of CloudTrail's records",
 )
-def list_imports(request: HttpRequest, cursor: str = "", limit: int = 50) -> Any:
+def list_imports(
+    request: HttpRequest, response: HttpResponse, cursor: Cursor = "", limit: Limit = 50
+) -> Any:
     """List the team's imports, as one who may read its ledger."""
     actor = caller_who_may(request, Action.READ_LEDGER)
     try:
@@ -151,11 +152,13 @@ def list_imports(request: HttpRequest, cursor: str = "", limit: int = 50) -> Any
         if before is not None and before.tzinfo is None:
             raise ValueError
     except ValueError:
-        raise _invalid("cursor", "Send the cursor of an answer.") from None
-    size = min(max(limit, 1), MOST)
-    found = imports_of(actor.team_id, size + 1, before=before)
-    last = found[size - 1].created_at.isoformat() if len(found) > size else None
-    return {"imports": [ImportOut.of(each) for each in found[:size]], "cursor": last}
+        raise not_a_cursor() from None
+    found = imports_of(actor.team_id, limit + 1, before=before)
+    last = found[limit - 1].created_at.isoformat() if len(found) > limit else None
+    return {
+        "imports": [ImportOut.of(each) for each in found[:limit]],
+        "cursor": link_next(request, response, last),
+    }
 
 
 @api.post(
@@ -240,16 +243,17 @@ def delete_import(request: HttpRequest, import_id: UUID) -> Any:
 )
 def list_records(
     request: HttpRequest,
+    response: HttpResponse,
     finding: str = "",
     import_id: str = "",
     key: str = "",
-    cursor: str = "",
-    limit: int = 50,
+    cursor: Cursor = "",
+    limit: Limit = 50,
 ) -> Any:
     """Search by a kind or a `finding`, and by the `key` (access key id) that was used."""
-    actor = caller_who_may(request, Action.READ_LEDGER)
+    caller_who_may(request, Action.READ_LEDGER)
     search = _search(finding=finding, import_id=import_id, key=key, cursor=cursor)
-    return _answer(actor, search, limit)
+    return _answer(request, response, search, limit)
 
 
 @api.get(
@@ -272,26 +276,34 @@ def get_record(request: HttpRequest, record_id: int) -> Any:
     summary="What was done with a session",
 )
 def list_calls(
-    request: HttpRequest, session_id: UUID, call: str = "", cursor: str = "", limit: int = 50
+    request: HttpRequest,
+    response: HttpResponse,
+    session_id: UUID,
+    call: str = "",
+    cursor: Cursor = "",
+    limit: Limit = 50,
 ) -> Any:
     """Read the imported records of calls under exactly the keys issued for a session.
 
     `call`: `denied`, `failed` or `changes` alone.
     """
     session = session_for(request, session_id, Action.READ_LEDGER)
-    actor = caller_who_may(request, Action.READ_LEDGER)
+    caller_who_may(request, Action.READ_LEDGER)
     search = replace(_search(call=call, cursor=cursor), session=str(session.pk))
-    return _answer(actor, search, limit)
+    return _answer(request, response, search, limit)
 
 
-def _answer(actor: Actor, search: TrailSearch, limit: int) -> dict[str, Any]:
-    size = min(max(limit, 1), MOST)
-    found = records_of(actor.team_id, search, size + 1)
+def _answer(
+    request: HttpRequest, response: HttpResponse, search: TrailSearch, limit: int
+) -> dict[str, Any]:
+    actor = caller(request)
+    found = records_of(actor.team_id, search, limit + 1)
     if search.after is None:
         record_read(actor, search.asked())
+    last = cursor_of(found[limit - 1]) if len(found) > limit else None
     return {
-        "records": [RecordOut.of(each) for each in found[:size]],
-        "cursor": cursor_of(found[size - 1]) if len(found) > size else None,
+        "records": [RecordOut.of(each) for each in found[:limit]],
+        "cursor": link_next(request, response, last),
     }
 
 

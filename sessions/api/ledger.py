@@ -4,11 +4,12 @@ from dataclasses import asdict
 from datetime import datetime
 from typing import Any
 
-from django.http import Http404, HttpRequest
+from django.http import Http404, HttpRequest, HttpResponse
 from ninja import Query
 from pydantic import BaseModel
 
 from sessions.api.base import ERRORS, ApiError, ErrorOut, api, caller
+from sessions.api.paging import Cursor, Limit, link_next, not_a_cursor
 from sessions.forms.ledger import EventSearchForm, search_form
 from sessions.ledger import events
 from sessions.ledger.reading import lines_for, record_search
@@ -16,8 +17,6 @@ from sessions.ledger.removed import removed_of
 from sessions.ledger.search import Lines
 from sessions.ledger.story import story_of
 from sessions.models import Event
-
-MOST = 200
 
 
 class SearchIn(BaseModel):
@@ -110,9 +109,10 @@ class EventsOut(BaseModel):
 )
 def list_events(
     request: HttpRequest,
+    response: HttpResponse,
     search: Query[SearchIn],
-    cursor: str = "",
-    limit: int = 50,
+    cursor: Cursor = "",
+    limit: Limit = 50,
 ) -> Any:
     """Search all events as an admin, or those that are yours.
 
@@ -122,8 +122,7 @@ def list_events(
     how long ago: `24h`, `7d`. `held` is who took credentials that were valid after `since` and were
     taken before `until`: all that somebody held then. At most 200 events at a time.
     """
-    actor, form = caller(request), asked_by(request, "cursor", "limit")
-    check_limit(limit)
+    actor, form = caller(request), asked_by(request)
     before = seq_of(cursor)
     lines = lines_for(actor, form.search())
     if before is None:
@@ -133,28 +132,18 @@ def list_events(
     removed = removed_of(actor.team_id) if last is None else None
     return {
         "events": [EventOut.of(each) for each in found],
-        "cursor": last,
+        "cursor": link_next(request, response, last),
         "removed_upto": removed.seq if removed else None,
     }
 
 
-def asked_by(request: HttpRequest, *others: str) -> EventSearchForm:
-    """Read a search of the ledger. Raises `ApiError` for what it has no field for."""
-    unknown = sorted(set(request.GET) - {*EventSearchForm.base_fields, *others})
-    if unknown:
-        fields = {each: ["Unknown parameter."] for each in unknown}
-        raise ApiError(422, "invalid", "There are parameters that this search lacks.", fields)
+def asked_by(request: HttpRequest) -> EventSearchForm:
+    """Read a search of the ledger. Raises `ApiError`."""
     form = search_form(request.GET)
     if not form.is_valid():
         errors = {field: [str(each) for each in said] for field, said in form.errors.items()}
         raise ApiError(422, "invalid", next(iter(errors.values()))[0], errors)
     return form
-
-
-def check_limit(limit: int) -> None:
-    """Raise `ApiError` for more, or less, than one answer holds."""
-    if not 1 <= limit <= MOST:
-        raise ApiError(422, "invalid", f"limit is 1 to {MOST}.", {"limit": [f"1 to {MOST}."]})
 
 
 def _missing(lines: Lines, seq: int) -> Exception:
@@ -171,9 +160,7 @@ def seq_of(text: str) -> int | None:
     if not text:
         return None
     if not (text.isascii() and text.isdigit() and len(text) < 19):
-        raise ApiError(
-            422, "invalid", "Send the cursor of an answer.", {"cursor": ["Not a cursor."]}
-        )
+        raise not_a_cursor()
     return int(text)
 
 

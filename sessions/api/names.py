@@ -3,15 +3,14 @@
 from datetime import datetime
 from typing import Annotated, Any
 
-from django.http import HttpRequest
-from pydantic import BaseModel
+from django.http import HttpRequest, HttpResponse
+from pydantic import BaseModel, Field
 
 from sessions.api.base import ERRORS, ApiError, api, caller_who_may
-from sessions.api.schemas import one_of
+from sessions.api.paging import MOST, Cursor, Limit, link_next, not_a_cursor
+from sessions.api.schemas import Text, one_of
 from sessions.ledger.names import Finding, NameSearch, names_of, uncounted
 from sessions.permissions import Action
-
-MOST = 200
 
 
 class NameOut(BaseModel):
@@ -34,8 +33,8 @@ class NameOut(BaseModel):
 class NamesOut(BaseModel):
     """Show a part of the names, the last used first.
 
-    `cursor`: what to send as `after` for the next part; left out with the last one. `uncounted`:
-    how many of the ledger's lines are not in it yet.
+    `cursor`: what to send for the next part; left out with the last one. `uncounted`: how many of
+    the ledger's lines are not in it yet.
     """
 
     names: list[NameOut]
@@ -50,20 +49,31 @@ class NamesOut(BaseModel):
     summary="List the role session names in use",
 )
 def names(
-    request: HttpRequest, q: str = "", finding: str = "", after: str = "", limit: int = MOST
+    request: HttpRequest,
+    response: HttpResponse,
+    q: Text = "",
+    finding: Annotated[str, one_of("", *(each.value for each in Finding))] = "",
+    cursor: Cursor = "",
+    after: Annotated[Cursor, Field(deprecated=True)] = "",
+    limit: Limit = MOST,
 ) -> Any:
-    """List them to admins and auditors; `q` is a part of the name or of a person's."""
+    """List them to admins and auditors; `q` is a part of the name or of a person's.
+
+    `after` is what `cursor` was called.
+    """
     actor = caller_who_may(request, Action.READ_LEDGER)
     try:
-        search = NameSearch.read(q, finding, after)
+        search = NameSearch.read(q, finding, cursor or after)
     except ValueError:
-        message = "Use one of the findings, and a cursor as it was given."
-        raise ApiError(422, "invalid", message, {"__all__": [message]}) from None
-    size = min(max(limit, 1), MOST)
-    found = names_of(actor.team, search, size + 1)
-    shown = found[:size]
+        if finding in {"", *Finding}:
+            raise not_a_cursor() from None
+        message = f"One of: {', '.join(Finding)}."
+        raise ApiError(422, "invalid", message, {"finding": [message]}) from None
+    found = names_of(actor.team, search, limit + 1)
+    shown = found[:limit]
+    next_cursor = shown[-1].cursor if len(found) > limit else None
     return {
         "names": [{name: getattr(each, name) for name in NameOut.model_fields} for each in shown],
-        "cursor": shown[-1].cursor if len(found) > size else None,
+        "cursor": link_next(request, response, next_cursor),
         "uncounted": max(uncounted(actor.team_id), 0),
     }

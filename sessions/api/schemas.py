@@ -21,6 +21,8 @@ def one_of(*values: str) -> WithJsonSchema:
     return WithJsonSchema({"type": "string", "enum": list(values)})
 
 
+# A NUL is in no text that a database keeps.
+Text = Annotated[str, Field(max_length=200, pattern=r"^[^\x00]*$")]
 Kind = Annotated[str, one_of(CHAINED, *ROOT_KINDS)]
 Format = Annotated[str, one_of(*(key for key, each in FORMATS.items() if each.secret))]
 
@@ -186,5 +188,7 @@ class SessionPatch(BaseModel):
 
 class Chosen(BaseModel):
     """Choose sessions by id, at most 1000."""
+
+    model_config = ConfigDict(extra="forbid")
 
     ids: list[UUID] = Field(max_length=1000)

@@ -1,22 +1,14 @@
-"""Serve sessions of every kind: read, create, change, delete, start, stop, rotate."""
+"""Serve sessions of every kind: list, read, create, change, delete."""
 
-from collections.abc import Sequence
-from typing import Any
+from typing import Annotated, Any
 from uuid import UUID
 
 from django.http import Http404, HttpRequest, HttpResponse
 from ninja import Status as Answer
+from pydantic import Field
 
 from sessions import tasks
-from sessions.activations.moves import progress
-from sessions.activations.start_stop import (
-    dismiss_notice,
-    rotate_session,
-    start_session,
-    start_sessions,
-    stop_session,
-    stop_sessions,
-)
+from sessions.activations.status import Status
 from sessions.actors import Actor
 from sessions.api.base import (
     ERRORS,
@@ -25,91 +17,32 @@ from sessions.api.base import (
     api,
     caller,
     etag,
-    require_startable,
     seen_version,
     session_for,
-    startable,
 )
-from sessions.api.schemas import Chosen, ProblemOut, SessionIn, SessionOut, SessionPatch
+from sessions.api.document import takes_version, tells_version
+from sessions.api.paging import MOST, Cursor, Limit, link_next, page_by
+from sessions.api.presenting import all_described, answered, as_json, described
+from sessions.api.schemas import SessionIn, SessionOut, SessionPatch, Text, one_of
 from sessions.aws.roots import ROOT_KINDS
 from sessions.catalog.deletions import delete_session, mark_of
-from sessions.catalog.team_view import Described, view_of_sessions, view_of_team
+from sessions.catalog.finding import SessionSearch, session_by_alias, sessions_seen_by
+from sessions.catalog.sessions import is_unchanged
+from sessions.catalog.team_view import view_of_sessions
 from sessions.db.clock import database_now
 from sessions.exceptions import NotThere, Refused, RightLost
 from sessions.forms.fields import wrong_types
 from sessions.forms.sessions import SessionForm, form_for, stored_values
 from sessions.locks.versions import Changed
-from sessions.models import CHAINED, AwsSession, TeamPolicy
-from sessions.monitoring import request_limits
-from sessions.permissions import (
-    NO_OWNER,
-    Action,
-    NotAllowed,
-    PermissionChecker,
-    orphaned_among,
-    visible_to,
-    why_not_create,
-)
+from sessions.models import CHAINED, AwsSession
+from sessions.permissions import Action, NotAllowed, why_not_create
 
 # A message names so many sessions, and says how many more there are.
 NAMED = 20
-
-
-def _as_json(described: Described, policy: TeamPolicy) -> dict[str, Any]:
-    session, state = described.session, described.state
-    values = answered(session, policy)
-    if session.is_chained:
-        values["role_session_name_is_default"] = not session.link.role_session_name
-    else:
-        values["sts_region"] = session.sts_home
-    return {
-        "id": session.pk,
-        "version": session.version,
-        "kind": session.kind,
-        **values,
-        "is_sensitive": session.is_sensitive,
-        "account": described.account,
-        "cloudtrail_name": described.cloudtrail_name,
-        "cloudtrail_arn": described.cloudtrail_arn,
-        "status": str(state.status),
-        "expires_at": state.expires_at,
-        "minted_at": state.minted_at,
-        "next_rotation_at": state.next_rotation_at,
-        "ends_at": state.ends_at,
-        "problem": ProblemOut.of(state.problem),
-        "chain": [
-            {"id": each.pk, "alias": each.alias, "kind": each.kind} for each in described.chain
-        ],
-    }
-
-
-def answered(session: AwsSession, policy: TeamPolicy) -> dict[str, Any]:
-    """Return the stored values of a form's fields.
-
-    A name that is left to the team is the default of now.
-    """
-    values = as_json(stored_values(session))
-    if session.is_chained and not session.link.role_session_name:
-        values["role_session_name"] = policy.role_session_name
-    return values
-
-
-def as_json(values: dict[str, Any]) -> dict[str, Any]:
-    """Return a form's stored values as JSON has them: ids as text."""
-    return {
-        name: str(value) if isinstance(value, UUID) else value for name, value in values.items()
-    }
-
-
-def _described(actor: Actor, session: AwsSession) -> dict[str, Any]:
-    described = _all_described(actor, [session])[0]
-    moving = progress(actor.team_id, session)
-    return described | ({"moving": moving} if moving else {})
-
-
-def _all_described(actor: Actor, sessions: Sequence[AwsSession]) -> list[dict[str, Any]]:
-    view = view_of_sessions(actor, database_now(), sessions)
-    return [_as_json(view.describe(view.sessions[session.pk]), view.policy) for session in sessions]
+StatusAsked = Annotated[str, one_of("", *Status)]
+KindAsked = Annotated[str, one_of("", CHAINED, *ROOT_KINDS)]
+AccountAsked = Annotated[str, Field(pattern="^([0-9]{12})?$", description="an account's number")]
+KINDS = [CHAINED, *ROOT_KINDS]
 
 
 def _checked(form: SessionForm, sent: dict[str, Any]) -> SessionForm:
@@ -137,49 +70,171 @@ def _raise_form_errors(form: SessionForm) -> None:
 
 
 @api.get(
-    "/sessions",
-    response={200: list[SessionOut], **ERRORS},
-    summary="All sessions of the token's team",
+    "/sessions", response={200: list[SessionOut], **ERRORS}, summary="List the team's sessions"
 )
-def list_sessions(request: HttpRequest) -> Any:
-    view = view_of_team(caller(request), database_now())
-    seen = [each for each in view.sessions.values() if view.rights.can(Action.VIEW, each)]
-    return [_as_json(described, view.policy) for described in view.describe_all(seen)]
+def list_sessions(
+    request: HttpRequest,
+    response: HttpResponse,
+    status: StatusAsked = "",
+    kind: KindAsked = "",
+    account: AccountAsked = "",
+    label: Text = "",
+    q: Text = "",
+    cursor: Cursor = "",
+    limit: Limit = MOST,
+) -> Any:
+    """List the sessions that a token sees, by alias.
 
-
-@api.post("/sessions", response={201: SessionOut, **ERRORS}, summary="Create a session of any kind")
-def create_session(request: HttpRequest, payload: SessionIn) -> Any:
+    `status` is the caller's own; `label` is a label's name. `q` finds sessions that have each of
+    its words in their alias, profile, region, role, role session name, kind or assumer. While there
+    are more, `Link` names the next part.
+    """
+    _require_one_of("status", status, [*Status])
+    _require_one_of("kind", kind, KINDS)
     actor = caller(request)
-    kind = payload.kind
-    if kind != CHAINED and kind not in ROOT_KINDS:
+    found = SessionSearch(status, kind, account, label, q).find(actor, database_now())
+    sessions, cursor_after = page_by(found, "alias", cursor, limit)
+    link_next(request, response, cursor_after)
+    return all_described(actor, sessions)
+
+
+def _require_one_of(name: str, value: str, known: list[str]) -> None:
+    if value and value not in known:
+        listed = f"One of: {', '.join(known)}."
         raise ApiError(
-            422,
-            "invalid",
-            f"There is no kind {kind!r}.",
-            {"kind": [f"One of: {', '.join([CHAINED, *ROOT_KINDS])}."]},
+            422, "invalid", f"There is no {name} {value[:64]!r}. {listed}", {name: [listed]}
         )
+
+
+@api.post(
+    "/sessions",
+    response={201: SessionOut, **ERRORS},
+    summary="Create a session of any kind",
+    openapi_extra=tells_version(201),
+)
+def create_session(request: HttpRequest, payload: SessionIn) -> Any:
+    """Create a session."""
+    actor = caller(request)
+    sent = payload.model_dump(exclude_unset=True)
+    kind = sent.pop("kind", CHAINED)
+    session = _created(actor, kind, sent)
+    return _answer(request, actor, session, 201)
+
+
+def _created(actor: Actor, kind: str, sent: dict[str, Any]) -> AwsSession:
+    _require_one_of("kind", kind, KINDS)
     reason = why_not_create(kind, actor)
     if reason:
         lacks = NotAllowed(
             actor, Action.CREATE_CHAINED if kind == CHAINED else Action.CREATE_ROOT
         ).scope
         raise ApiError(403, "forbidden", reason, {"scope": [lacks]} if lacks else None)
-    sent = {
-        key: value for key, value in payload.model_dump(exclude_unset=True).items() if key != "kind"
-    }
-    form = _checked(
-        form_for(kind, sent, view=view_of_sessions(actor, database_now()), is_page=False), sent
-    )
+    view = view_of_sessions(actor, database_now())
+    return _saved(_checked(form_for(kind, sent, view=view, is_page=False), sent))
+
+
+def _saved(form: SessionForm) -> AwsSession:
     session = form.save()
     if session is None:
         _raise_form_errors(form)
     assert session is not None
-    response = api.create_response(request, _described(actor, session), status=201)
+    return session
+
+
+def _answer(request: HttpRequest, actor: Actor, session: AwsSession, status: int) -> HttpResponse:
+    response = api.create_response(request, described(actor, session), status=status)
     response.headers["ETag"] = etag(session.version)
+    response.headers["Location"] = f"/api/v1/sessions/{session.pk}"
     return response
 
 
-@api.get("/sessions/{uuid:session_id}", response={200: SessionOut, **ERRORS}, summary="One session")
+@api.get(
+    "/sessions/by-alias/{path:alias}",
+    response={200: SessionOut, **ERRORS},
+    summary="One session by its alias",
+    openapi_extra=tells_version(),
+)
+def get_by_alias(request: HttpRequest, response: HttpResponse, alias: str) -> Any:
+    """Read a session by its alias, in whatever case."""
+    actor = caller(request)
+    session = _with_alias(actor, alias)
+    if session is None:
+        raise Http404
+    response.headers["ETag"] = etag(session.version)
+    return described(actor, session)
+
+
+@api.put(
+    "/sessions/by-alias/{path:alias}",
+    response={200: SessionOut, 201: SessionOut, **ERRORS},
+    summary="Create the session with that alias, or make it what is sent",
+    openapi_extra=takes_version(200, 201),
+)
+def put_by_alias(request: HttpRequest, alias: str, payload: SessionIn) -> Any:
+    """Create a session (201), or change the one with that alias (200) to exactly what is sent.
+
+    What is left out goes back to its default, but secrets and the mark `sensitive` stay. Sent
+    again, it changes nothing, and nothing is written. With `If-Match` it only changes, with
+    `If-None-Match: *` it only creates (412).
+    """
+    actor = caller(request)
+    sent = payload.model_dump(exclude_unset=True)
+    kind = sent.pop("kind", CHAINED)
+    if sent.setdefault("alias", alias) != alias:
+        text = "The alias of the body is another than the address's."
+        raise ApiError(422, "invalid", text, {"alias": [text]})
+    only_new = request.headers.get("If-None-Match", "").strip() == "*"
+    for attempt in range(TRIES):
+        session = _with_alias(actor, alias)
+        if session is not None and only_new:
+            raise ApiError(412, "exists", f"There is a session “{session.alias}” already.")
+        if session is None and "If-Match" in request.headers:
+            raise ApiError(412, "not_there", f"There is no session “{alias[:64]}” to change.")
+        try:
+            if session is None:
+                return _answer(request, actor, _created(actor, kind, sent), 201)
+            return _answer(request, actor, _made(request, actor, session, kind, sent), 200)
+        except (Changed, ApiError) as error:
+            # Somebody was quicker: it is there by now, or is another by now.
+            raced = isinstance(error, Changed) or (session is None and _with_alias(actor, alias))
+            if not raced or attempt == TRIES - 1 or "If-Match" in request.headers or only_new:
+                raise
+    raise AssertionError("the last try has answered or raised")
+
+
+def _with_alias(actor: Actor, alias: str) -> AwsSession | None:
+    if "\x00" in alias:
+        return None
+    return session_by_alias(sessions_seen_by(actor), alias)
+
+
+def _made(
+    request: HttpRequest, actor: Actor, session: AwsSession, kind: str, sent: dict[str, Any]
+) -> AwsSession:
+    """Make a session what is sent; one that is that already stays as it is, its owner too."""
+    session = session_for(request, session.pk, Action.EDIT)
+    seen_version(request, session.version)
+    if kind != session.kind:
+        text = f"“{session.alias}” is of another kind, {session.kind}: delete it first."
+        raise ApiError(422, "invalid", text, {"kind": [text]})
+    view = view_of_sessions(actor, database_now())
+    if session.is_chained:
+        sent = {"sensitive": session.marked_sensitive, **sent}
+    form = _checked(form_for(kind, sent, view=view, session=session, is_page=False), sent)
+    if is_unchanged(form.draft(), session):
+        return session
+    form.seen = session.version
+    saved = _saved(form)
+    tasks.wake_after_change()
+    return saved
+
+
+@api.get(
+    "/sessions/{uuid:session_id}",
+    response={200: SessionOut, **ERRORS},
+    summary="One session",
+    openapi_extra=tells_version(),
+)
 def get_session(request: HttpRequest, response: HttpResponse, session_id: UUID) -> Any:
     """Read a session.
 
@@ -187,13 +242,14 @@ def get_session(request: HttpRequest, response: HttpResponse, session_id: UUID) 
     """
     session = session_for(request, session_id)
     response.headers["ETag"] = etag(session.version)
-    return _described(caller(request), session)
+    return described(caller(request), session)
 
 
 @api.patch(
     "/sessions/{uuid:session_id}",
     response={200: SessionOut, **ERRORS},
     summary="Change some of a session's fields",
+    openapi_extra=takes_version(),
 )
 def patch_session(
     request: HttpRequest, response: HttpResponse, session_id: UUID, payload: SessionPatch
@@ -222,7 +278,7 @@ def patch_session(
         break
     tasks.wake_after_change()
     response.headers["ETag"] = etag(session.version)
-    return _described(actor, session)
+    return described(actor, session)
 
 
 def _patched(session: AwsSession, actor: Actor, sent: dict[str, Any]) -> SessionForm:
@@ -244,6 +300,7 @@ def _patched(session: AwsSession, actor: Actor, sent: dict[str, Any]) -> Session
     "/sessions/{uuid:session_id}",
     response={204: None, **ERRORS},
     summary="Delete a session, and what is assumed from it",
+    openapi_extra={"parameters": takes_version()["parameters"]},
 )
 def remove_session(request: HttpRequest, session_id: UUID, dependants: bool = False) -> Any:
     """Delete a session.
@@ -269,99 +326,3 @@ def remove_session(request: HttpRequest, session_id: UUID, dependants: bool = Fa
         raise ApiError(409, "refused", refused.message) from None
     tasks.wake_after_deletion()
     return Answer(204, None)
-
-
-@api.post(
-    "/sessions/{uuid:session_id}/start",
-    response={200: SessionOut, **ERRORS},
-    summary="Start a session for yourself",
-)
-def start(request: HttpRequest, session_id: UUID) -> Any:
-    session, actor = startable(request, session_id)
-    request_limits.count(request_limits.START, actor.user_id)
-    start_session(session, actor)
-    tasks.wake_for_start()
-    return _described(actor, session)
-
-
-@api.post(
-    "/sessions/{uuid:session_id}/stop",
-    response={200: SessionOut, **ERRORS},
-    summary="End your own activation",
-)
-def stop(request: HttpRequest, session_id: UUID) -> Any:
-    session, actor = startable(request, session_id)
-    stop_session(session, actor)
-    return _described(actor, session)
-
-
-@api.post(
-    "/sessions/{uuid:session_id}/rotate",
-    response={200: SessionOut, **ERRORS},
-    summary="Rotate your credential now",
-)
-def rotate(request: HttpRequest, session_id: UUID) -> Any:
-    session, actor = startable(request, session_id)
-    request_limits.count(request_limits.ROTATE, actor.user_id, session.pk)
-    if not rotate_session(session, actor):
-        raise ApiError(409, "inactive", "You have not started this session.")
-    tasks.wake_for_start()
-    return _described(actor, session)
-
-
-@api.post(
-    "/sessions/{uuid:session_id}/dismiss",
-    response={200: SessionOut, **ERRORS},
-    summary="Dismiss your notice that an edit has ended what you had started",
-)
-def dismiss(request: HttpRequest, session_id: UUID) -> Any:
-    """Dismiss the session's `problem` with the code `IdentityChanged`.
-
-    Nothing else changes, also where there is none.
-    """
-    session, actor = session_for(request, session_id, Action.DISMISS), caller(request)
-    dismiss_notice(session, actor)
-    return _described(actor, session)
-
-
-def _all_startable(request: HttpRequest, chosen: Chosen) -> tuple[list[AwsSession], Actor]:
-    """Return all of them, or raise an error for one that cannot be started."""
-    actor = caller(request)
-    found = visible_to(actor.user).filter(pk__any_of=chosen.ids, team=actor.team).in_bulk()
-    if len(found) < len(set(chosen.ids)):
-        raise Http404
-    rights = PermissionChecker(actor, list(found))
-    for session in found.values():
-        require_startable(session, rights)
-    if orphaned_among(found.values()):
-        raise ApiError(409, "cut_off", NO_OWNER)
-    return [found[each] for each in dict.fromkeys(chosen.ids)], actor
-
-
-@api.post(
-    "/sessions/start",
-    response={200: list[SessionOut], **ERRORS},
-    summary="Start several sessions in one step",
-)
-def start_several(request: HttpRequest, payload: Chosen) -> Any:
-    """Start several sessions; of those on one named profile the last wins.
-
-    The result is the same as starting one after the other.
-    """
-    request_limits.count(request_limits.SEVERAL, caller(request).user_id)
-    sessions, actor = _all_startable(request, payload)
-    start_sessions(sessions, actor)
-    tasks.wake_for_start()
-    return _all_described(actor, sessions)
-
-
-@api.post(
-    "/sessions/stop",
-    response={200: list[SessionOut], **ERRORS},
-    summary="Stop several sessions in one step",
-)
-def stop_several(request: HttpRequest, payload: Chosen) -> Any:
-    request_limits.count(request_limits.SEVERAL, caller(request).user_id)
-    sessions, actor = _all_startable(request, payload)
-    stop_sessions(sessions, actor)
-    return _all_described(actor, sessions)

@@ -41,7 +41,7 @@ from sessions.models import (
     TeamPolicy,
 )
 from sessions.models.sessions import load_chains
-from sessions.permissions import Action, can, why_not_create, why_not_kind
+from sessions.permissions import Action, can, is_orphaned, why_not_create, why_not_kind
 from sessions.secret import Secret
 
 Told = TypeVar("Told", bound=EventData)
@@ -205,6 +205,15 @@ def save_session(
                 "alias", f"The team already has a session called “{draft.alias}”."
             ) from None
         raise
+
+
+def is_unchanged(draft: Draft, session: AwsSession) -> bool:
+    """Check whether a session is what a draft says, with an owner who may assume it."""
+    stored = Draft.of(session)
+    has_labels = {each.lower() for each in draft.labels} == {each.lower() for each in stored.labels}
+    plain, stored = (replace(each, identity_arn="", labels=()) for each in (draft, stored))
+    is_same = has_labels and plain == stored
+    return is_same and not draft.secrets and not is_orphaned(session)
 
 
 def told_of(session: AwsSession) -> dict[str, Any]:

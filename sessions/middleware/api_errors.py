@@ -1,7 +1,11 @@
-"""Answer every error under /api/ as {code, message} and perhaps {fields}, whatever caused it."""
+"""Answer every error under /api/ as one object, whatever caused it.
+
+{code, message}, perhaps {fields}, and the same again by the names of RFC 9457.
+"""
 
 import json
 from collections.abc import Callable
+from http import HTTPStatus
 from typing import Any
 
 from django.conf import settings
@@ -21,6 +25,7 @@ _SAID: dict[int, tuple[str, str]] = {
     429: ("too_many", "Too many requests. Try again later."),
     503: ("unavailable", "Temporarily unavailable. Try again in a moment."),
 }
+PROBLEM = "application/problem+json"
 _CALLERS_FAULT = ("bad_request", "The request is refused.")
 _OUR_FAULT = ("error", "Server error; see the log.")
 # What belongs to the body that is replaced.
@@ -37,10 +42,18 @@ def api_error(status: int, code: str, message: str, fields: Any = None) -> JsonR
     body: dict[str, Any] = {"code": code, "message": message}
     if fields:
         body["fields"] = fields
+    body |= {"type": "about:blank", "title": _title(status), "status": status, "detail": message}
     response = JsonResponse(body, status=status)
     response.headers["X-Content-Type-Options"] = "nosniff"
     add_never_cache_headers(response)
     return response
+
+
+def _title(status: int) -> str:
+    try:
+        return HTTPStatus(status).phrase
+    except ValueError:
+        return "Error"
 
 
 def api_errors(
@@ -63,11 +76,15 @@ def api_errors(
                 "The API needs https. Revoke a token that was sent over http.",
             )
         response = get_response(request)
-        return (
-            response
-            if response.status_code < 400 or _has_the_shape(response)
-            else _reshaped(response)
-        )
+        if response.status_code < 400:
+            return response
+        if not _has_the_shape(response):
+            response = _reshaped(response)
+        if PROBLEM in request.headers.get("Accept", ""):
+            # To who has not asked for it, it stays what it was: some tools read JSON by this name
+            # alone.
+            response.headers["Content-Type"] = PROBLEM
+        return response
 
     return middleware
 

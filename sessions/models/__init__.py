@@ -4,6 +4,7 @@ from sessions.models.credentials import Activation, Credential, Ended, Probe, Pr
 from sessions.models.deletions import Deletion
 from sessions.models.deliveries import Channel, Delivery
 from sessions.models.grants import ClosedByAdmin, GrantedRight, SessionGrant
+from sessions.models.idempotency import KeyedRequest
 from sessions.models.labels import Colour, Label, SessionLabel
 from sessions.models.ledger import Checkpoint, Event, LedgerHead, RepeatedData, Tombstone
 from sessions.models.log_ins import FailedLogIns
@@ -50,6 +51,7 @@ __all__ = [
     "Heartbeat",
     "Invitation",
     "KeyRotation",
+    "KeyedRequest",
     "Label",
     "LedgerHead",
     "Membership",

@@ -1,6 +1,7 @@
 """The API answers anything with a documented answer; a refusal names its fields."""
 
 import json
+from urllib.parse import quote
 
 import pytest
 from django.test import Client
@@ -9,7 +10,7 @@ from hypothesis import strategies as st
 
 from sessions.api import api
 from sessions.models import AwsSession
-from tests.api.tool import Api, chained
+from tests.api.tool import Api, chained, is_problem
 from tests.examples import examples
 
 pytestmark = pytest.mark.django_db
@@ -159,9 +160,7 @@ def sound(answer, sent):
     if answer.status_code < 400:
         return
     body = answer.json()
-    assert set(body) <= {"code", "message", "fields"}
-    assert body["code"]
-    assert body["message"]
+    is_problem(body, answer.status_code)
     assert "Traceback" not in body["message"]
     if answer.status_code == 422:
         assert all(reasons and all(reasons) for reasons in body["fields"].values())
@@ -206,6 +205,23 @@ def test_creating_and_changing_a_root(house, ada, kind, changes):
     if answer.status_code == 201:
         assert ada("DELETE", f"/sessions/{answer.json()['id']}").status_code == 204
     sound(ada("PATCH", f"/sessions/{house.root.pk}", changes), changes)
+
+
+@FUZZ
+@given(
+    alias=st.text(st.characters(exclude_categories=["Cs"]), min_size=1, max_size=20),
+    changes=some_of(CHAINED),
+)
+def test_making_a_session_by_its_alias(house, ada, alias, changes):
+    body = {**chained(house), "alias": alias} | changes
+    path = f"/sessions/by-alias/{quote(alias, safe='')}"
+    answers = [ada("PUT", path, body) for _ in range(2)]
+    for answer in answers:
+        sound(answer, body)
+    if answers[0].status_code == 201:
+        assert answers[1].status_code == 200
+        assert answers[1].json()["version"] == answers[0].json()["version"]
+        assert ada("DELETE", f"/sessions/{answers[0].json()['id']}").status_code == 204
 
 
 @FUZZ
@@ -325,6 +341,7 @@ def test_every_operation_with_a_body_is_fuzzed_here():
     }
     assert with_body == {
         ("post", "/api/v1/sessions"),
+        ("put", "/api/v1/sessions/by-alias/{alias}"),
         ("patch", "/api/v1/sessions/{session_id}"),
         ("patch", "/api/v1/policy"),
         ("put", "/api/v1/sessions/{session_id}/access"),

@@ -1,8 +1,21 @@
 """Ask the API in tests, and write what it takes."""
 
 import json
+from http import HTTPStatus
 
 from django.test import Client
+
+# What a refusal is made of; `fields` only where one is at fault.
+PROBLEM = {"code", "message", "type", "title", "status", "detail"}
+
+
+def is_problem(body, status):
+    """Check that a refusal says the same in our names and in those of RFC 9457."""
+    assert set(body) - {"fields"} == PROBLEM
+    assert body["code"]
+    assert body["message"] == body["detail"]
+    assert (body["status"], body["title"]) == (status, HTTPStatus(status).phrase)
+    return body
 
 
 class Api:

@@ -101,6 +101,10 @@ WRITES = {
     "POST /api/v1/sessions/stop by member": ["session.stopped"],
     f"PATCH {API}": ["session.edited"],
     f"PATCH {API} (its role)": ["session.edited", *["session.ended_by_edit"] * 2],
+    "PUT /api/v1/sessions/by-alias/<path:alias>": [
+        "session.edited",
+        *["session.ended_by_edit"] * 2,
+    ],
     f"DELETE {API}": ["session.deleted", "session.stopped"],
     "GET /api/v1/events (a search)": ["ledger.searched"],
     "GET /api/v1/events/export": ["ledger.exported"],

@@ -1,4 +1,4 @@
-"""Every answer over 399 under /api/ is {code, message}, whatever caused it."""
+"""Every answer over 399 under /api/ is a problem object, whatever caused it."""
 
 import json
 
@@ -7,6 +7,7 @@ from django.db import OperationalError
 from django.test import Client
 
 from sessions.middleware import headers
+from tests.api.tool import is_problem
 from tests.house import TeamFixture
 
 pytestmark = pytest.mark.django_db
@@ -24,7 +25,7 @@ def refused(answer, status, code=None):
     assert answer.headers["Content-Type"].partition(";")[0] == "application/json"
     assert "no-store" in answer.headers["Cache-Control"]
     body = answer.json()
-    assert set(body) <= {"code", "message", "fields"}
+    is_problem(body, status)
     assert isinstance(body["code"], str)
     assert body["code"].isidentifier()
     assert body["message"]
@@ -132,7 +133,7 @@ def test_a_form_with_files_is_refused_as_an_object(tool):
     [(OperationalError("gone"), 503, "unavailable"), (ValueError("with a secret"), 500, "error")],
 )
 @pytest.mark.parametrize(
-    "where", ["sessions.api.base.actor_of_token", "sessions.api.sessions.view_of_team"]
+    "where", ["sessions.api.base.actor_of_token", "sessions.api.sessions.SessionSearch.find"]
 )
 def test_an_error_in_a_view_shows_nothing_of_itself(tool, monkeypatch, where, error, status, code):
     def fail(*arguments, **options):

@@ -13,6 +13,7 @@ from contextlib import suppress
 import pytest
 
 from chainweb.web_worker import _asks_for_health
+from tests.api.tool import PROBLEM
 from tests.harness.processes import CHECKOUT, clean_environ, free_port
 from tests.harness.waiting import wait_for
 from tests.platform.proxy import Nginx, need_nginx
@@ -157,7 +158,7 @@ def test_what_is_hardly_http_is_told_so_in_the_apis_shape_under_api_alone(web, w
         assert answer.status == expected
         assert (answer.headers["Content-Type"] == "application/json") is is_api
         if is_api:
-            assert set(json.loads(body)) == {"code", "message"}
+            assert set(json.loads(body)) == PROBLEM
     assert web.get("/") == 200
 
 
