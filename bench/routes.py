@@ -84,6 +84,8 @@ POLICY = {
     "networks": ["203.0.113.0/24"],
     "activation_hours": 10,
     "token_days": 90,
+    "scoping": "off",
+    "snippet_minutes": 60,
 }
 
 

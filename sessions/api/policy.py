@@ -17,7 +17,7 @@ from sessions.forms.fields import wrong_types
 from sessions.forms.json_schema import changed_object
 from sessions.forms.team_policy import TeamPolicyForm, policy_values
 from sessions.locks.versions import Changed
-from sessions.models import SourceIdentity, TeamPolicy
+from sessions.models import Scoping, SourceIdentity, TeamPolicy
 from sessions.models.sessions import load_chains
 from sessions.monitoring import request_limits
 from sessions.permissions import Action
@@ -38,8 +38,10 @@ class PolicyOut(BaseModel):
 
     `tags` are the allowed ones, each with its values, none of them meaning any; `networks` those
     that delivered credentials are bound to, as AWS sees them; `activation_hours` how long what is
-    started is renewed; `token_days` how long a new token is valid at most. `moving`: how far active
-    sessions have followed the last change, left out once all have.
+    started is renewed; `token_days` how long a new token is valid at most. `scoping`,
+    `snippet_minutes`, `read_only`, `without_iam`, `regions` and `scope_policy` say how what is
+    delivered is narrowed. `moving`: how far active sessions have followed the last change, left out
+    once all have.
     """
 
     role_session_name: str
@@ -50,6 +52,12 @@ class PolicyOut(BaseModel):
     networks: list[str]
     activation_hours: int
     token_days: int
+    scoping: Annotated[str, one_of(*Scoping.values)]
+    snippet_minutes: int
+    read_only: bool
+    without_iam: bool
+    regions: list[str]
+    scope_policy: str
     moving: MovingOut | None = None
 
 

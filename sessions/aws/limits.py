@@ -69,10 +69,9 @@ def scoped_policy(lists: Iterable[Sequence[str]], limits: Limits) -> str:
 
     `lists` are those of networks, each of which binds.
     """
-    text = session_policies.with_statements(limits.policy, _denials(limits))
-    return session_policies.bind_to_networks(
-        text or session_policies.with_statements("", [ALLOW_ALL]), (), lists
-    )
+    allowed = limits.policy or session_policies.with_statements("", [ALLOW_ALL])
+    limited = session_policies.with_statements(allowed, _denials(limits))
+    return session_policies.bind_to_networks(limited, (), lists)
 
 
 def limited_policy(

@@ -12,12 +12,14 @@ from django.db.models.functions import StrIndex
 from sessions import ledger
 from sessions.activations.moves import follow
 from sessions.actors import Actor
-from sessions.aws import names, session_policies
+from sessions.aws import limits, names, session_policies
+from sessions.aws.hop_settings import HopSettings
 from sessions.aws.name_template import NameTemplate
 from sessions.aws.session_policies import LONGEST_POLICY
 from sessions.chains.impersonation import HANDLE, conflicting_name, handles_of
 from sessions.chains.names import effective_template
 from sessions.chains.rules import check_name, check_size, check_tags, size_of, why_not_tags
+from sessions.chains.scoping import scoped_policy_of
 from sessions.db.batches import in_batches
 from sessions.db.clock import database_now
 from sessions.exceptions import Refused
@@ -30,6 +32,8 @@ from sessions.models import (
     AssumerLink,
     AwsSession,
     Event,
+    Scoping,
+    ScopingRefusal,
     SourceIdentity,
     TeamPolicy,
 )
@@ -43,8 +47,14 @@ NAMING = ("role_session_name", "names_locked", "username_demanded")
 HOURS = range(1, 7 * 24 + 1)
 # For how many days a token may be valid.
 TOKEN_DAYS = range(1, 3651)
+# A pasted snippet's; none of them outlives the role's own hour.
+SNIPPET_MINUTES = range(15, 61)
+# What of a policy decides how long session policies are.
+NARROWING = ("networks", "scoping", "read_only", "without_iam", "regions", "scope_policy")
 # The events that tell of a session that may be otherwise than it was checked.
 SAVED = (SessionCreated.tag, SessionEdited.tag)
+# What asks AWS for nothing new of what is active.
+ASKS_FOR_NOTHING = {"activation_hours", "token_days", "snippet_minutes"}
 # How often the chains are checked again because somebody else has changed the policy meanwhile.
 TRIES = 3
 
@@ -66,6 +76,12 @@ class PolicyDraft:
     networks: tuple[str, ...]
     activation_hours: int
     token_days: int = 90
+    scoping: str = Scoping.OFF
+    snippet_minutes: int = SNIPPET_MINUTES[-1]
+    read_only: bool = False
+    without_iam: bool = False
+    regions: tuple[str, ...] = ()
+    scope_policy: str = ""
 
     @classmethod
     def of(cls, policy: TeamPolicy) -> "PolicyDraft":
@@ -79,6 +95,12 @@ class PolicyDraft:
             tuple(policy.networks),
             policy.team.activation_hours,
             policy.token_days,
+            str(policy.scoping),
+            policy.snippet_minutes,
+            policy.read_only,
+            policy.without_iam,
+            tuple(policy.regions),
+            policy.scope_policy,
         )
 
     def policy(self, team_id: Any) -> TeamPolicy:
@@ -96,6 +118,14 @@ class PolicyDraft:
                 _checked("networks", lambda: session_policies.validate_networks(self.networks))
             ),
             token_days=_checked("token_days", lambda: validate_token_days(self.token_days)),
+            scoping=_checked("scoping", lambda: Scoping(self.scoping)),
+            snippet_minutes=_checked(
+                "snippet_minutes", lambda: validate_snippet_minutes(self.snippet_minutes)
+            ),
+            read_only=self.read_only,
+            without_iam=self.without_iam,
+            regions=list(_checked("regions", lambda: limits.validate_regions(self.regions))),
+            scope_policy=_checked("scope_policy", self._scope_policy),
         )
 
     def hours(self) -> int:
@@ -107,6 +137,11 @@ class PolicyDraft:
         if self.username_demanded and not template.names_a_person:
             raise ValueError("The default has no {username}, which you require below.")
         return self.role_session_name
+
+    def _scope_policy(self) -> str:
+        if not self.scope_policy:
+            return ""
+        return session_policies.validate_session_policy(self.scope_policy)
 
     def _tags(self) -> list[dict[str, Any]]:
         names.validate_tags([(key, "") for key in self.tags])
@@ -128,6 +163,12 @@ def validate_token_days(days: int) -> int:
     if days not in TOKEN_DAYS:
         raise ValueError(f"Whole days, {TOKEN_DAYS[0]} to {TOKEN_DAYS[-1]}.")
     return days
+
+
+def validate_snippet_minutes(minutes: int) -> int:
+    if minutes not in SNIPPET_MINUTES:
+        raise ValueError(f"Whole minutes, {SNIPPET_MINUTES[0]} to {SNIPPET_MINUTES[-1]}.")
+    return minutes
 
 
 def _checked(field: str, check: Any) -> Any:
@@ -185,7 +226,9 @@ def _save(
     team.save(update_fields=["activation_hours"])
     policy.version = stored.version + 1
     policy.save()
-    if changed.keys() - {"activation_hours", "token_days"}:  # which ask AWS for nothing new
+    if "scoping" in changed:  # what AWS has refused may be allowed by now
+        ScopingRefusal.objects.filter(team=team.pk).delete()
+    if not changed.keys() <= ASKS_FOR_NOTHING:
         follow(team.pk, database_now())
     told = PolicyChanged(
         before={name: _plain(old) for name, (old, _) in changed.items()},
@@ -216,7 +259,8 @@ def check_all(
         sessions = sessions.filter(pk__in=below(AwsSession.objects.filter(pk__in=ids).values("pk")))
     if dict(before.tags) != dict(after.tags):
         _check_tags(sessions, policy)
-    if before.networks != after.networks:
+    if any(getattr(before, name) != getattr(after, name) for name in NARROWING):
+        _check_alone(policy)
         _check_sizes(sessions, policy)
     if any(getattr(before, name) != getattr(after, name) for name in NAMING):
         _check_names(sessions, policy)
@@ -238,8 +282,14 @@ def _check(session: AwsSession, check: Callable[..., None], *about: Any) -> None
     try:
         check(*about)
     except Refused as refused:
-        field = {"policy": "networks"}.get(refused.field, refused.field)
+        field = {"policy": _cause(*about)}.get(refused.field, refused.field)
         raise Refused(field, f"“{session.alias}” conflicts with it: {refused.message}") from None
+
+
+def _cause(*about: Any) -> str:
+    """Name the field of a policy that makes session policies too long."""
+    policy = next((each for each in about if isinstance(each, TeamPolicy)), None)
+    return "scope_policy" if policy is not None and policy.scope_policy else "networks"
 
 
 # What these look at is what sessions say, each thing once, not each session: tens of thousands
@@ -263,13 +313,33 @@ def _check_tags(sessions: QuerySet[AwsSession], policy: TeamPolicy) -> None:
             _check(session, check_tags, session.link, policy)
 
 
+def _check_alone(policy: TeamPolicy) -> None:
+    """Refuse limits that are too long for any session. Raises `Refused`."""
+    size = len(scoped_policy_of(HopSettings(), policy))
+    if size > LONGEST_POLICY:
+        field = "scope_policy" if policy.scope_policy else "networks"
+        raise Refused(
+            field,
+            f"The limits, networks and policy together have {size} characters; AWS accepts"
+            f" {LONGEST_POLICY}. Leave out a limit or shorten the lists.",
+        )
+
+
 def _check_sizes(sessions: QuerySet[AwsSession], policy: TeamPolicy) -> None:
     columns = ("policy", "policy_arns", "networks")
     for said in _said(sessions, *columns):
         link = dict(zip(columns, said, strict=True))
-        if size_of(AssumerLink(**link), policy) > LONGEST_POLICY:
+        if _is_too_long(AssumerLink(**link), policy):
             session = _with(sessions, **link)
             _check(session, check_size, session, policy)
+
+
+def _is_too_long(link: AssumerLink, policy: TeamPolicy) -> bool:
+    """Tell whether a link's policies do not fit, or cannot be joined with the team's."""
+    try:
+        return size_of(link, policy) > LONGEST_POLICY
+    except ValueError:
+        return True
 
 
 def _check_names(sessions: QuerySet[AwsSession], policy: TeamPolicy) -> None:

@@ -8,7 +8,7 @@ from sessions.aws import limits, session_policies
 from sessions.aws.hop_settings import HopSettings
 from sessions.aws.limits import Limits
 from sessions.aws.scoped import ScopedRequest, describe
-from sessions.models import AwsSession, Credential, Scoping, TeamPolicy
+from sessions.models import AwsSession, Credential, Scoping, ScopingRefusal, TeamPolicy
 
 MAY_BE_SCOPED = {"Effect": "Allow", "Action": "sts:GetScopedCredentials", "Resource": "*"}
 
@@ -78,6 +78,16 @@ def longest_size(settings: HopSettings, policy: TeamPolicy) -> int:
     ):
         sizes.append(session_policies.plain_size(_limited(settings, policy), settings.policy_arns))
     return max(sizes)
+
+
+def refusal_of(session: AwsSession, policy: TeamPolicy) -> ScopingRefusal | None:
+    """Return why the leaf is delivered of a session, though the policy wants it scoped."""
+    if policy.scoping == Scoping.OFF or not session.is_chained:
+        return None
+    if delivers_scoped(session.link.settings, policy):
+        return None
+    refused = ScopingRefusal.objects.filter(team=policy.team_id, role_arn=session.link.role_arn)
+    return refused.first()
 
 
 def request_for(

@@ -17,7 +17,7 @@ from sessions.actors import Actor
 from sessions.aws.credentials import AwsCredentials
 from sessions.aws.scoped import REFUSALS
 from sessions.chains.requests import plan
-from sessions.chains.scoping import delivers_scoped, is_current
+from sessions.chains.scoping import delivers_scoped, is_current, refusal_of
 from sessions.credentials.payloads import open_credentials
 from sessions.exceptions import NotThere, Refused, RightLost
 from sessions.ledger import Entry
@@ -32,7 +32,6 @@ from sessions.models import (
     Delivery,
     Problem,
     Scoping,
-    ScopingRefusal,
     TeamPolicy,
 )
 from sessions.models.sessions import BrokenChain, load_chain
@@ -118,6 +117,7 @@ def _reveal(
         activation = _ready_activation(chain, actor, policy, now)
         delivery = _ready_delivery(chain[-1], activation, actor, policy, delivery_id, now)
         credential = delivery.credential if delivery else activation.credential
+        refusal = None if delivery else refusal_of(chain[-1], policy)
         ends = credential.expires_at
         told = CredentialRevealed(
             access_key_id=credential.access_key_id,
@@ -127,7 +127,7 @@ def _reveal(
             via=via,
             account=_account_of(chain[-1]),
             delivery=str(delivery.pk) if delivery else "",
-            unscoped="" if delivery else _why_unscoped(chain[-1], policy),
+            unscoped=refusal.code if refusal else "",
         )
         if head is not None:
             head.read_at = now
@@ -223,16 +223,6 @@ def _stands_in(child: Credential, policy: TeamPolicy) -> bool:
 
 def _status_with(problem: Problem) -> Status:
     return Status.FAILED if problem.is_final else Status.PENDING
-
-
-def _why_unscoped(session: AwsSession, policy: TeamPolicy) -> str:
-    """Return AWS's code for why the leaf is delivered, though the policy wants it scoped."""
-    if policy.scoping == Scoping.OFF:
-        return ""
-    refused = ScopingRefusal.objects.filter(
-        team=policy.team_id, role_arn=session.link.role_arn
-    ).first()
-    return refused.code if refused else ""
 
 
 def _chain_again(session: AwsSession, actor: Actor) -> list[AwsSession]:

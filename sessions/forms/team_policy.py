@@ -22,6 +22,7 @@ from sessions.catalog.team_policy import (
 from sessions.exceptions import NotThere, Refused, RightLost
 from sessions.forms import picking
 from sessions.forms.conflicts import VersionedForm
+from sessions.forms.delivery_limits import DeliveryLimitsForm
 from sessions.forms.fields import (
     AS_TYPED,
     Help,
@@ -73,8 +74,8 @@ class AllowedTagsField(LinesField):
         return found
 
 
-class TeamPolicyForm(VersionedForm):
-    """Take a team's policy: names, tags, networks, and how long sessions are renewed."""
+class TeamPolicyForm(DeliveryLimitsForm, VersionedForm):
+    """Take a team's policy: names, tags, networks, limits, how long sessions are renewed."""
 
     role_session_name = TypedField(
         label="Default role session name",
@@ -209,4 +210,10 @@ def policy_values(draft: PolicyDraft) -> dict[str, Any]:
         "networks": list(draft.networks),
         "activation_hours": draft.activation_hours,
         "token_days": draft.token_days,
+        "scoping": draft.scoping,
+        "snippet_minutes": draft.snippet_minutes,
+        "read_only": draft.read_only,
+        "without_iam": draft.without_iam,
+        "regions": list(draft.regions),
+        "scope_policy": draft.scope_policy,
     }

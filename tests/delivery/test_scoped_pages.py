@@ -83,3 +83,15 @@ def test_a_tools_first_fetch_waits_for_a_quick_worker(house, leaf, monkeypatch):
     monkeypatch.setattr(api_credentials, "wait_for", quick)
     answer = Api(house.token())("GET", f"/sessions/{leaf.pk}/credentials")
     assert answer.json()["AccessKeyId"].startswith("ASIA")
+
+
+def test_the_page_says_where_aws_does_not_scope(house, leaf):
+    page = reverse("session", args=[leaf.pk])
+    assert "sts:GetScopedCredentials" not in house.browser().get(page).content.decode()
+    house.sts.refuse_scoping()
+    delivery = delivery_in(shown(house, leaf))
+    house.work()
+    assert re.search("AWS_ACCESS_KEY_ID=[^A-Z]*ASIA", shown(house, leaf, delivery=delivery))
+    text = house.browser().get(page).content.decode()
+    assert "AWS does not scope this role" in text
+    assert "(AccessDenied)" in text

@@ -33,6 +33,8 @@ def policy_fields(**changes):
         "networks": "",
         "activation_hours": "12",
         "token_days": "90",
+        "scoping": "off",
+        "snippet_minutes": "60",
         **changes,
     }
 

@@ -20,6 +20,7 @@ from sessions.aws.hop import Hop
 from sessions.aws.parameters import parameters_of
 from sessions.catalog.team_view import TeamView, view_of_sessions, view_of_team
 from sessions.chains.requests import plan
+from sessions.chains.scoping import refusal_of
 from sessions.credentials.timing import PARENT_MARGIN
 from sessions.db.clock import database_now
 from sessions.ledger import events
@@ -178,6 +179,7 @@ def session_context(request: HttpRequest, session: AwsSession, actor: Actor) -> 
         "links": links,
         **_used_by(session),
         "format_groups": grouped(system_of(request.headers.get("User-Agent", ""))),
+        "unscoped": refusal_of(session, view.policy),
         "may_take": view.rights.can(Action.TAKE_CREDENTIALS, session),
         "may_share": view.rights.can(Action.SHARE, session),
         "events": _events(session, actor),
