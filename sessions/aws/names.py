@@ -9,6 +9,7 @@ import secrets
 import unicodedata
 from collections.abc import Iterable
 from functools import lru_cache
+from typing import Any
 
 from botocore.loaders import Loader
 
@@ -128,6 +129,11 @@ def partition_of(region: str) -> str:
     raise InvalidName(f"There is no AWS region {shown(region)}. A region looks like eu-west-1.")
 
 
+def dns_suffix(region: str) -> str:
+    """Return what host names in a region's partition end in. Raises `InvalidName`."""
+    return _dns_suffixes()[partition_of(region)]
+
+
 def validate_region(text: str) -> str:
     partition_of(text)
     return text
@@ -178,9 +184,18 @@ def _fits_a_tag(character: str) -> bool:
 
 @lru_cache(maxsize=1)
 def _regions() -> tuple[tuple[str, tuple[str, ...]], ...]:
+    return tuple((each["partition"], tuple(sorted(each["regions"]))) for each in _partitions())
+
+
+@lru_cache(maxsize=1)
+def _dns_suffixes() -> dict[str, str]:
+    return {each["partition"]: each["dnsSuffix"] for each in _partitions()}
+
+
+def _partitions() -> list[dict[str, Any]]:
     # Only what botocore ships: its own loader would also look into the home folder.
     loader = Loader(
         extra_search_paths=[Loader.BUILTIN_DATA_PATH], include_default_search_paths=False
     )
-    data = loader.load_data("endpoints")
-    return tuple((each["partition"], tuple(sorted(each["regions"]))) for each in data["partitions"])
+    found: list[dict[str, Any]] = loader.load_data("endpoints")["partitions"]
+    return found

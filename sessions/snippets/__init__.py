@@ -9,6 +9,7 @@ import importlib
 import pkgutil
 from collections.abc import Callable
 from dataclasses import dataclass
+from datetime import datetime
 from enum import StrEnum
 
 from sessions.aws.credentials import AwsCredentials
@@ -34,13 +35,30 @@ class System(StrEnum):
 
 
 @dataclass(frozen=True)
+class ChainStep:
+    """Hold what the AWS tools' own config file can say of one session of a chain.
+
+    The root, which is first, has no role. `not_carried` names what the file cannot say of the hop.
+    """
+
+    profile: str
+    region: str
+    role_arn: str = ""
+    role_session_name: str = ""
+    external_id: str = ""
+    mfa_serial: str = ""
+    not_carried: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True)
 class Snippet:
     """Hold all that a format may use.
 
     `credentials` is None for the formats that hold none. `endpoint_url` is where the simulated AWS
     listens, and "" for real AWS. `credentials_url` is the full URL of `GET
     /api/v1/sessions/<id>/credentials?format=process`. `account` is the 12 digits of the identity's
-    account, and "" where it is not known.
+    account, and "" where it is not known. `good_until` is when the credentials of now end, also for
+    a format that holds none. `chain` is there for a format that `needs_chain`, root first.
     """
 
     credentials: AwsCredentials | None
@@ -49,6 +67,8 @@ class Snippet:
     endpoint_url: str
     credentials_url: str
     account: str = ""
+    good_until: datetime | None = None
+    chain: tuple[ChainStep, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -76,6 +96,7 @@ class SnippetFormat:
     systems: tuple[System, ...] = tuple(System)
     place: str = ""
     undo: Callable[[Snippet], str] | None = None
+    needs_chain: bool = False
 
     @property
     def has_undo(self) -> bool:

@@ -3,7 +3,14 @@
 from sessions.secret import Secret
 from sessions.snippets import Snippet, SnippetFormat, register
 from sessions.snippets.ini import section
-from sessions.snippets.values import FILE_VALUE, URL, check, check_profile, credentials_of, end_of
+from sessions.snippets.values import (
+    FILE_VALUE,
+    URL,
+    check,
+    check_profile,
+    comments_of,
+    credentials_of,
+)
 
 
 def render(snippet: Snippet) -> str:
@@ -23,10 +30,7 @@ def render(snippet: Snippet) -> str:
         # thing to remove again.
         check("endpoint_url", snippet.endpoint_url, URL)
         settings["endpoint_url"] = snippet.endpoint_url
-    end = end_of(credentials)
-    return section(
-        snippet.profile, settings, (f"From Chainweb; ends {end}",) if end else ("From Chainweb",)
-    )
+    return section(snippet.profile, settings, comments_of(snippet))
 
 
 register(

@@ -7,7 +7,7 @@ secret is opened, so that no frame of a traceback holds an opened one.
 """
 
 import re
-from datetime import UTC
+from datetime import UTC, datetime
 
 from sessions.aws.credentials import AwsCredentials
 from sessions.aws.names import validate_profile
@@ -16,6 +16,9 @@ from sessions.snippets import Snippet
 
 # For shells and JSON, which quote: printable ASCII, the blank included.
 PRINTABLE = re.compile(r"[ -~]+", re.ASCII)
+# For what quotes nothing, or what each reader quotes its own way: means nothing to any shell, to
+# cmd, to a dotenv loader or a template. All that AWS puts into keys and tokens is among it.
+PLAIN = re.compile(r"(?![~=])[A-Za-z0-9/+=_.,:@-]+", re.ASCII)
 # For INI files, whose readers agree on no quoting: some take "#" or ";" for a comment and strip
 # blanks and quotes.
 FILE_VALUE = re.compile(r"(?:(?!['\"`\\#;\[\]])[!-~])+", re.ASCII)
@@ -54,11 +57,17 @@ def credentials_of(snippet: Snippet) -> AwsCredentials:
     return credentials
 
 
-def end_of(credentials: AwsCredentials) -> str:
-    """Return the end as "2026-01-31T12:00:00Z"; "" for a long-lived key.
+def comments_of(snippet: Snippet) -> tuple[str, ...]:
+    """Return what a file says at its top, as lines without the mark of a comment."""
+    end = end_of(credentials_of(snippet))
+    return ("From Chainweb; good until " + end if end else "From Chainweb",)
 
-    Parts of a second are dropped, so that it is never too late.
-    """
-    if credentials.expires_at is None:
-        return ""
-    return credentials.expires_at.astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
+
+def end_of(credentials: AwsCredentials) -> str:
+    """Return the end as "2026-01-31T12:00:00Z"; "" for a long-lived key."""
+    return end_at(credentials.expires_at)
+
+
+def end_at(moment: datetime | None) -> str:
+    """Return a moment in UTC; parts of a second are dropped, so that it is never too late."""
+    return moment.astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%SZ") if moment else ""

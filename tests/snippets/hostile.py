@@ -2,11 +2,12 @@
 
 import random
 import string
+from collections.abc import Callable, Iterator
 from datetime import UTC, datetime
 
 from sessions.aws.credentials import AwsCredentials
 from sessions.secret import Secret
-from sessions.snippets import Snippet
+from sessions.snippets import ChainStep, Snippet
 
 # Whatever runs one of these leaves a file of this name where it ran.
 CANARY = "canary"
@@ -135,8 +136,60 @@ def snippet(
     endpoint_url: str = "",
     credentials_url: str = "https://chainweb.example/api/v1/sessions/4c0f/credentials?format=process",
     account: str = "111122223333",
+    chain: tuple[ChainStep, ...] | None = None,
 ) -> Snippet:
     credentials = AwsCredentials(
         key_id, Secret(secret), None if token is None else Secret(token), expires_at
     )
-    return Snippet(credentials, profile, region, endpoint_url, credentials_url, account)
+    steps = chain or (
+        ChainStep("landing", "eu-west-1"),
+        ChainStep(profile, region, "arn:aws:iam::111122223333:role/team/Deploy", "ada"),
+    )
+    return Snippet(
+        credentials, profile, region, endpoint_url, credentials_url, account, expires_at, steps
+    )
+
+
+def values(hostile: Texts, tame_marks: str = "") -> dict[str, str]:
+    """Return the four values of a snippet: any text, printable ASCII, or what AWS would send."""
+    chance = hostile.chance.random()
+    source = (
+        hostile.any
+        if chance < 0.2
+        else hostile.printed
+        if chance < 0.6
+        else lambda: hostile.tame(tame_marks)
+    )
+    return {name: source() for name in ("key_id", "secret", "token", "region")}
+
+
+def carried(
+    render: Callable[[Snippet], str], seed: int, count: int = 2_500, tame_marks: str = ""
+) -> Iterator[tuple[dict[str, str], str]]:
+    """Yield (values, text) of what a format carries; four values each, and it refuses some."""
+    hostile = texts(seed)
+    refused = taken = 0
+    for _ in range(count):
+        chosen = values(hostile, tame_marks)
+        try:
+            text = render(snippet(**chosen))
+        except ValueError:
+            refused += 1
+            continue
+        taken += 1
+        yield chosen, text
+    assert taken > count // 4
+    assert refused > count // 10
+
+
+def environment_of(chosen: dict[str, str]) -> dict[str, str]:
+    """Return the variables that a snippet of these values sets."""
+    return {
+        "AWS_ACCESS_KEY_ID": chosen["key_id"],
+        "AWS_SECRET_ACCESS_KEY": chosen["secret"],
+        "AWS_SESSION_TOKEN": chosen["token"],
+        "AWS_CREDENTIAL_EXPIRATION": "2026-11-24T12:30:15Z",
+        "AWS_REGION": chosen["region"],
+        "AWS_DEFAULT_REGION": chosen["region"],
+        "AWS_ACCOUNT_ID": "111122223333",
+    }

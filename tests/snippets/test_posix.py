@@ -29,7 +29,7 @@ SHOWN = "env -0\n"
 
 def aws_variables(printed: bytes) -> dict[str, str]:
     pairs = (line.split("=", 1) for line in printed.decode().split("\0") if line)
-    return {name: value for name, value in pairs if name.startswith("AWS_")}
+    return {name: value for name, value in pairs if name.startswith(("AWS", "SAML2AWS"))}
 
 
 def hostile_snippets(count):

@@ -1,16 +1,19 @@
+import os
 import shutil
 import subprocess
 import sys
 import traceback
+from dataclasses import replace
 from datetime import datetime
 from pathlib import Path
 
 import pytest
 
 import sessions
-from sessions.snippets import FORMATS, Group, Snippet, register
+from sessions.snippets import FORMATS, Group, register
 from tests.snippets.hostile import snippet, texts
 
+PATH = {"PATH": os.environ["PATH"]}
 SECRETS = {"secret": "wJalrXUtnFEMI/K7MDENG", "token": "AQoDYXdzEJr1K"}
 
 
@@ -78,7 +81,7 @@ def test_the_pure_part_loads_no_django():
 @pytest.mark.parametrize("key", FORMATS)
 def test_a_format_that_holds_credentials_needs_some(key):
     each = FORMATS[key]
-    nothing = Snippet(None, "dev", "eu-west-1", "", "https://chainweb.example/")
+    nothing = replace(snippet(), credentials=None)
     if each.secret:
         with pytest.raises(ValueError, match="no credentials"):
             each.render(nothing)
@@ -135,7 +138,8 @@ def test_ten_thousand_hostile_values_add_no_line_or_are_refused(key):
     """Check that no value adds a line, or a character that a terminal reads as another."""
     hostile = texts(1)
     render = FORMATS[key].render
-    lines = render(snippet(endpoint_url="http://127.0.0.1:1")).count("\n")
+    tame = render(snippet(endpoint_url="http://127.0.0.1:1"))
+    lines, tabs = tame.count("\n"), tame.count("\t")
     outcomes = {"carried": 0, "refused": 0}
     for _ in range(2_500):
         odd = hostile.any if hostile.chance.random() < 0.5 else hostile.printed
@@ -153,7 +157,47 @@ def test_ten_thousand_hostile_values_add_no_line_or_are_refused(key):
             outcomes["refused"] += 1
         else:
             outcomes["carried"] += 1
-            assert text.count("\n") == lines
+            assert (text.count("\n"), text.count("\t")) == (lines, tabs)
             assert text.isascii()
-            assert text.replace("\n", "").isprintable()
+            assert text.replace("\n", "").replace("\t", "").isprintable()
     assert outcomes["refused"]
+
+
+@pytest.mark.parametrize("key", FORMATS)
+def test_a_session_token_of_4096_bytes_is_carried_whole(key):
+    """Check the longest token that AWS issues."""
+    token = ("IQoJb3JpZ2luX2VjE/+" * 216)[:4_095] + "="
+    text = FORMATS[key].render(snippet(token=token))
+    assert (token in text) == FORMATS[key].secret
+
+
+@pytest.mark.parametrize("key", [key for key, each in FORMATS.items() if each.undo])
+def test_an_undo_holds_no_secret_and_needs_none(key):
+    each = FORMATS[key]
+    text = each.undo(replace(snippet(**SECRETS), credentials=None))
+    assert text.endswith("\n")
+    assert text == each.undo(snippet(**SECRETS))
+
+
+@pytest.mark.parametrize(
+    "key", [key for key, each in FORMATS.items() if each.secret and each.group is not Group.SHELL]
+)
+def test_what_is_kept_as_a_file_says_until_when_it_is_good(key):
+    text = FORMATS[key].render(snippet())
+    assert "2026-11-24T12:30:15Z" in text or key == "pulumi"
+
+
+def test_a_download_is_put_into_its_place_for_its_owner_alone(tmp_path):
+    for each in FORMATS.values():
+        if not each.place:
+            continue
+        home = tmp_path / each.key
+        (home / "Downloads").mkdir(parents=True)
+        (home / "Downloads" / each.filename).write_text("text")
+        subprocess.run(
+            ["sh", "-c", each.install_line], cwd=home, env={"HOME": str(home)} | PATH, check=True
+        )
+        place = home / each.place.removeprefix("~/")
+        assert place.read_text() == "text"
+        assert place.stat().st_mode & 0o777 == 0o600
+        assert not (home / "Downloads" / each.filename).exists()
