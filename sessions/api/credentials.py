@@ -10,7 +10,8 @@ from sessions.activations.status import Status
 from sessions.api.base import ERRORS, ApiError, api, caller, startable
 from sessions.api.schemas import Format, ProcessOut
 from sessions.delivery.prepared import wait_for
-from sessions.delivery.reveal import NotReady, Preparing, deliver
+from sessions.delivery.reveal import NotReady, Preparing
+from sessions.delivery.snippets import deliver
 from sessions.monitoring import request_limits
 from sessions.permissions import Action
 from sessions.snippets import FORMATS

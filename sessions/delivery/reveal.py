@@ -6,7 +6,6 @@ from datetime import datetime
 from uuid import UUID
 
 import structlog
-from django.conf import settings
 from django.db import transaction
 
 from sessions import ledger
@@ -38,7 +37,6 @@ from sessions.models.sessions import BrokenChain, load_chain
 from sessions.monitoring import counters
 from sessions.permissions import NO_OWNER, Action, author_role, can, is_orphaned_chain
 from sessions.sealing import SealingError
-from sessions.snippets import Snippet, SnippetFormat
 
 log = structlog.get_logger(__name__)
 
@@ -125,7 +123,7 @@ def _reveal(
             expires_at=ends,
             form=form,
             via=via,
-            account=_account_of(chain[-1]),
+            account=account_of(chain[-1]),
             delivery=str(delivery.pk) if delivery else "",
             unscoped=refusal.code if refusal else "",
         )
@@ -137,7 +135,7 @@ def _reveal(
         credentials = open_credentials(credential)
     except SealingError as error:
         log.error("a credential does not open", credential=credential.pk, reason=str(error))
-        raise NotReady(_failed("CannotOpen", str(error))) from None
+        raise NotReady(failed("CannotOpen", str(error))) from None
     if ends:
         counters.served(ends - now)
     if delivery is not None:
@@ -233,13 +231,13 @@ def _chain_again(session: AwsSession, actor: Actor) -> list[AwsSession]:
     try:
         chain = load_chain(session.pk, author_role=author_role(actor.team_id))
     except BrokenChain as error:
-        raise NotReady(_failed("BrokenChain", error.message)) from None
+        raise NotReady(failed("BrokenChain", error.message)) from None
     if not chain:
         raise NotThere("", f"“{session.alias}” was deleted meanwhile.")
     if not can(actor, Action.TAKE_CREDENTIALS, chain[-1]):
         raise RightLost("", LOST)
     if is_orphaned_chain(chain):
-        raise NotReady(_failed("CutOff", NO_OWNER))
+        raise NotReady(failed("CutOff", NO_OWNER))
     return chain
 
 
@@ -260,65 +258,17 @@ def _ready_activation(
     try:
         planned = plan(chain, actor.member, policy)[-1].fingerprint
     except ValueError as error:
-        raise NotReady(_failed("InvalidName", str(error))) from None
+        raise NotReady(failed("InvalidName", str(error))) from None
     if activation.credential_id != planned:
         raise Moving(replace(state, status=Status.PENDING, problem=MOVING, expires_at=None))
     return activation
 
 
-def _account_of(session: AwsSession) -> str:
+def account_of(session: AwsSession) -> str:
     """Return the account of a chained session's role; a root's own is not always known."""
     return account_in(session.link.role_arn) if session.is_chained else ""
 
 
-def _failed(code: str, message: str) -> State:
+def failed(code: str, message: str) -> State:
     check = "Rotate the session; if that does not help, ask an admin to look at it."
     return State(Status.FAILED, Problem(code, 0, message, check))
-
-
-@dataclass(frozen=True)
-class Delivered:
-    """Hold a snippet's text, until when it is good, and the text that takes it back."""
-
-    text: str
-    expires_at: datetime | None
-    undo: str
-
-
-def deliver(
-    session: AwsSession,
-    actor: Actor,
-    chosen: SnippetFormat,
-    *,
-    via: str,
-    base_url: str,
-    delivery: UUID | None = None,
-) -> Delivered:
-    """Return a snippet, after the event if it holds credentials.
-
-    Raises `NotReady`, or `Refused` for lost rights. `delivery`: as `reveal` has told.
-
-    `base_url` is this installation's own address, ending in a slash, for the snippets that call
-    back.
-    """
-    try:
-        credentials = (
-            reveal(session, actor, form=chosen.key, via=via, delivery=delivery)
-            if chosen.secret
-            else None
-        )
-    except NotYours as lost:
-        raise lost.why from None
-    snippet = Snippet(
-        credentials=credentials,
-        profile=session.profile,
-        region=session.region,
-        endpoint_url=settings.SNIPPET_ENDPOINT_URL,
-        credentials_url=f"{base_url}api/v1/sessions/{session.pk}/credentials?format=process",
-        account=_account_of(session),
-    )
-    return Delivered(
-        text=chosen.render(snippet),
-        expires_at=credentials.expires_at if credentials else None,
-        undo=chosen.undo(snippet) if chosen.undo else "",
-    )

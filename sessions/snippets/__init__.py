@@ -57,8 +57,8 @@ class Snippet:
     `credentials` is None for the formats that hold none. `endpoint_url` is where the simulated AWS
     listens, and "" for real AWS. `credentials_url` is the full URL of `GET
     /api/v1/sessions/<id>/credentials?format=process`. `account` is the 12 digits of the identity's
-    account, and "" where it is not known. `good_until` is when the credentials of now end, also for
-    a format that holds none. `chain` is there for a format that `needs_chain`, root first.
+    account, and "" where it is not known. `good_until` is when the credentials of now end, for a
+    format that holds some or `needs_end`. `chain`, root first, is there for one that `needs_chain`.
     """
 
     credentials: AwsCredentials | None
@@ -97,6 +97,7 @@ class SnippetFormat:
     place: str = ""
     undo: Callable[[Snippet], str] | None = None
     needs_chain: bool = False
+    needs_end: bool = False
 
     @property
     def has_undo(self) -> bool:

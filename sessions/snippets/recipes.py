@@ -64,11 +64,10 @@ def ssm(snippet: Snippet) -> str:
 
 def presign(snippet: Snippet) -> str:
     end = end_at(snippet.good_until)
-    # Not longer than the credentials of now: what the command cannot keep it does not promise.
-    dies = f"at {end} at the latest" if end else "with the credentials that sign it"
+    now = f" Those of now end at {end}." if end else ""
     return (
         f"aws s3 presign s3://BUCKET/KEY {_in(snippet)} --expires-in {LONGEST_PRESIGNED}\n"
-        f'echo "This link dies {dies}, whatever its own time says."\n'
+        f'echo "This link dies with the credentials that sign it.{now}"\n'
     )
 
 
@@ -106,6 +105,7 @@ def _register(
     order: int,
     help: str,
     undo: Callable[[Snippet], str] | None = None,
+    needs_end: bool = False,
 ) -> None:
     register(
         SnippetFormat(
@@ -119,6 +119,7 @@ def _register(
             order=order,
             group=Group.RECIPES,
             undo=undo,
+            needs_end=needs_end,
         )
     )
 
@@ -168,4 +169,5 @@ _register(
     60,
     "Makes a link that anybody can open. It dies with the credentials that sign it, within the"
     " hour. Replace BUCKET/KEY.",
+    needs_end=True,
 )

@@ -17,15 +17,14 @@ from sessions.db.limits import bounded
 from sessions.models import Activation, Event, Invitation, Token
 from sessions.models.token_text import PERSON
 from sessions.monitoring import request_limits
-from sessions.snippets import FORMATS
 from tests.api.tool import Api
+from tests.delivery.forms import SECRET_FORMATS
 from tests.house import browser_of
 from tests.ledger.test_every_change import WRITES
 from tests.races import Aside, held_head
 
 IS_POSTGRES = connection.vendor == "postgresql"
 WAIT_SECONDS = 0.2
-SECRET_FORMATS = sorted(key for key, each in FORMATS.items() if each.secret)
 
 
 def execute(*statements):

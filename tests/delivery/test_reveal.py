@@ -37,8 +37,8 @@ from sessions.people.memberships import (
 )
 from sessions.people.tokens import revoke_token
 from sessions.permissions import author_role, is_orphaned_chain, orphaned_links
-from sessions.snippets import FORMATS
 from tests.api.tool import Api
+from tests.delivery.forms import SECRET_FORMATS
 from tests.house import ACCOUNT
 from tests.races import Aside, held_head, wait_for_waiting
 
@@ -125,7 +125,7 @@ def test_a_secret_asked_for_behind_the_end_of_a_right_stays_closed(lasting_house
         assert answer.status_code != 500
 
 
-@pytest.mark.parametrize("form", [key for key, each in FORMATS.items() if each.secret])
+@pytest.mark.parametrize("form", SECRET_FORMATS)
 def test_every_format_reads_the_rights_again(lasting_house, form):
     house = lasting_house
     leaf = active(house)

@@ -9,6 +9,7 @@ import subprocess
 import sys
 import threading
 import time
+import tomllib
 import urllib.request
 from contextlib import contextmanager
 from dataclasses import replace
@@ -16,10 +17,11 @@ from pathlib import Path
 
 import boto3
 import pytest
+import yaml
 
 from sessions.aws.credentials import AwsCredentials
 from sessions.secret import Secret
-from sessions.snippets import FORMATS, Snippet
+from sessions.snippets import FORMATS, ChainStep, Snippet
 from tests.snippets.shells import COMMANDS, LEFT_OVER, LEFT_OVER_IN_SIMULATION, run
 
 AWS = Path(sys.executable).with_name("aws")
@@ -133,6 +135,130 @@ def api(answer: str, token: str):
             asked,
         )
         server.shutdown()
+
+
+# What may be in a home folder: keys of somebody else, or a log-in that a program would wait for.
+DEFAULTS = {
+    "keys": {
+        "credentials": "[default]\naws_access_key_id = AKIAI44QH8DHBEXAMPLE\n"
+        "aws_secret_access_key = je7MtGbClwBF/2Zp9Utk/h3yCo8nvbEXAMPLEKEY\n"
+    },
+    "sso": {
+        "config": "[default]\nsso_session = corp\nsso_account_id = 444455556666\n"
+        "sso_role_name = Other\nregion = us-east-1\n[sso-session corp]\n"
+        "sso_start_url = https://corp.awsapps.example/start\nsso_region = us-east-1\n"
+    },
+}
+
+
+def assigned(text):
+    """Return the variables of a .env file, or of Docker's --env-file."""
+    lines = [line for line in text.splitlines() if line and not line.startswith("#")]
+    return dict(line.split("=", 1) for line in lines)
+
+
+def of_mise(text):
+    return {name: value for name, value in tomllib.loads(text)["env"].items() if value}
+
+
+def of_kubernetes(text):
+    return yaml.safe_load(text)["stringData"]
+
+
+def of_devcontainer(text):
+    settings = json.loads("\n".join(text.splitlines()[1:]))["remoteEnv"]
+    return {name: value for name, value in settings.items() if value is not None}
+
+
+@pytest.mark.parametrize("default", DEFAULTS)
+@pytest.mark.parametrize(
+    ("key", "read"),
+    [
+        ("dotenv", assigned),
+        ("docker-env", assigned),
+        ("mise", of_mise),
+        ("kubernetes", of_kubernetes),
+        ("devcontainer", of_devcontainer),
+    ],
+)
+def test_an_environment_wins_over_the_default_profile(key, read, default, deploy, tmp_path):
+    files_of(tmp_path, **DEFAULTS[default])
+    done = subprocess.run(
+        shlex.split(ASK),
+        env={"PATH": os.environ["PATH"], "HOME": str(tmp_path), "AWS_EC2_METADATA_DISABLED": "true"}
+        | read(FORMATS[key].render(deploy)),
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.stdout.strip() == IDENTITY, done.stderr
+
+
+@pytest.mark.parametrize("default", DEFAULTS)
+@pytest.mark.parametrize(
+    ("key", "shell"),
+    [("posix", "bash"), ("posix", "dash"), ("posix", "zsh"), ("fish", "fish"), ("direnv", "bash")],
+)
+def test_a_shell_wins_over_the_default_profile(key, shell, default, deploy, tmp_path):
+    home = tmp_path / "home"
+    home.mkdir()
+    files_of(home, **DEFAULTS[default])
+    before = LEFT_OVER | LEFT_OVER_IN_SIMULATION | {"AWS_EC2_METADATA_DISABLED": "true"}
+    printed = run(shell, FORMATS[key].render(deploy) + ASK + "\n", home, before)
+    assert printed.decode().strip() == IDENTITY
+
+
+def test_cdks_command_is_the_session(deploy, tmp_path):
+    home = tmp_path / "home"
+    home.mkdir()
+    files_of(home, **DEFAULTS["keys"])
+    script = f"npx() {{ {ASK}; }}\n{FORMATS['cdk'].render(deploy)}"
+    printed = run("bash", script, home, LEFT_OVER | {"AWS_EC2_METADATA_DISABLED": "true"})
+    assert printed.decode().strip() == IDENTITY
+
+
+def test_a_session_token_of_4096_bytes_reaches_aws(deploy, tmp_path):
+    """Sign with it: it goes in a header. The simulated AWS goes by the key's id alone."""
+    token = deploy.credentials.session_token.reveal()
+    long = replace(deploy.credentials, session_token=Secret((token * 4_096)[:4_096]))
+    shown = replace(deploy, credentials=long)
+    home = tmp_path / "home"
+    home.mkdir()
+    printed = run("dash", FORMATS["posix"].render(shown) + ASK + "\n", home)
+    assert printed.decode().strip() == IDENTITY
+    files_of(tmp_path, credentials=FORMATS["credentials-file"].render(shown))
+    assert ask(tmp_path, "--profile", shown.profile).stdout.strip() == IDENTITY
+
+
+def test_the_code_for_boto3_is_the_session(deploy, tmp_path):
+    files_of(tmp_path, **DEFAULTS["keys"])
+    file = tmp_path / "chainweb.py"
+    file.write_text(FORMATS["python"].render(deploy))
+    environment = {"HOME": str(tmp_path), "AWS_ACCESS_KEY_ID": "AKIAI44QH8DHBEXAMPLE"}
+    done = subprocess.run(
+        [sys.executable, str(file)], env=environment, capture_output=True, text=True, check=False
+    )
+    assert done.stdout.strip() == IDENTITY, done.stderr
+
+
+def test_the_chain_is_assumed_by_the_cli_itself(moto_url, tmp_path):
+    arn = "arn:aws:iam::111122223333:role"
+    chain = (
+        ChainStep("landing", "eu-west-1"),
+        ChainStep("hub", "eu-west-1", f"{arn}/Hub", "ada"),
+        ChainStep("deploy", "eu-west-1", f"{arn}/team/Deploy", "ada"),
+    )
+    text = FORMATS["role-chain"].render(Snippet(None, "deploy", "eu-west-1", "", "", chain=chain))
+    keys = DEFAULTS["keys"]["credentials"].replace("default", "landing")
+    files_of(tmp_path, config=text, credentials=keys)
+    done = subprocess.run(
+        [*shlex.split(ASK), "--profile", "deploy"],
+        env={"PATH": os.environ["PATH"], "HOME": str(tmp_path), "AWS_ENDPOINT_URL": moto_url},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.stdout.strip() == IDENTITY, done.stderr
 
 
 @pytest.mark.parametrize("shell", ["bash", "dash", "zsh"])

@@ -18,7 +18,8 @@ from sessions.activations.start_stop import (
     stop_session,
 )
 from sessions.actors import Actor
-from sessions.delivery.reveal import Delivered, NotReady, Preparing, deliver
+from sessions.delivery.reveal import NotReady, Preparing
+from sessions.delivery.snippets import Delivered, deliver
 from sessions.models import AwsSession
 from sessions.monitoring import request_limits
 from sessions.permissions import Action
