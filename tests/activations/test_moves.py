@@ -20,7 +20,7 @@ from sessions.db.clock import database_now
 from sessions.delivery.reveal import NotReady, reveal
 from sessions.models import Activation, AwsSession, Move
 from sessions.people.people import rename_in_cloudtrail
-from tests.chains.test_names import set_policy
+from tests.chains.policies import set_policy
 from tests.house import crowd, draft_of
 
 pytestmark = pytest.mark.django_db

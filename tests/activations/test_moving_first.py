@@ -17,7 +17,7 @@ from sessions.db.clock import database_now
 from sessions.engine import rotation
 from sessions.locks import busy_teams
 from sessions.models import Credential, Move
-from tests.chains.test_names import set_policy
+from tests.chains.policies import set_policy
 
 pytestmark = pytest.mark.django_db
 

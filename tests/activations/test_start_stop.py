@@ -10,7 +10,7 @@ from sessions.actors import Actor
 from sessions.db.clock import database_now
 from sessions.engine import rotation
 from sessions.models import Credential
-from tests.engine.test_rotation import age
+from tests.engine.aging import age
 
 pytestmark = pytest.mark.django_db
 

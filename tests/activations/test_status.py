@@ -8,8 +8,8 @@ from django.urls import reverse
 from sessions.activations.status import Status
 from sessions.engine import rotation
 from tests.api.tool import Api
-from tests.engine.test_rotation import age
-from tests.roots.test_codes import mfa_root, protected
+from tests.engine.aging import age
+from tests.roots.mfa import mfa_root, protected
 
 pytestmark = pytest.mark.django_db
 

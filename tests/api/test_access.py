@@ -10,7 +10,7 @@ from sessions.exceptions import Refused
 from sessions.models import Activation, AwsSession
 from sessions.people.tokens import create_token
 from tests.api.tool import Api
-from tests.catalog.test_closed_roles import EVERYONE, NOBODY, draft, only, stored
+from tests.catalog.closing import EVERYONE, NOBODY, draft, only, stored
 
 
 @pytest.fixture

@@ -13,7 +13,7 @@ from sessions.ledger.checkpoints import Book
 from sessions.ledger.events.ledger import LedgerExported, LedgerSearched
 from sessions.ledger.offline import verify_export
 from tests.api.tool import Api
-from tests.ledger.test_checkpoints import pair
+from tests.ledger.checkpoint_keys import pair
 
 pytestmark = pytest.mark.django_db
 

@@ -5,7 +5,7 @@ import pytest
 from sessions.ledger.events.sessions import PolicyChanged
 from sessions.models import AwsSession, SourceIdentity, TeamPolicy
 from tests.api.tool import Api, chained
-from tests.chains.test_names import OFFICE, set_policy
+from tests.chains.policies import OFFICE, set_policy
 
 pytestmark = pytest.mark.django_db
 

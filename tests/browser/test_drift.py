@@ -11,7 +11,7 @@ from sessions.engine import trail
 from sessions.ledger.drift import imports
 from sessions.models import TeamPolicy, TrailImport
 from tests.aws.cloudtrail.samples import event, role, sso, user
-from tests.browser.test_every_page import check
+from tests.browser.looking import check
 from tests.ledger.drift.trails import (
     as_file,
     assume,

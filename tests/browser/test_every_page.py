@@ -4,20 +4,15 @@ import re
 from datetime import timedelta
 
 import pytest
-from axe_playwright_python.sync_playwright import Axe
 from django.template.loader import render_to_string
 from django.urls import reverse
 from playwright.sync_api import expect
 
 from sessions.actors import NamedActor
 from sessions.models import Activation, AwsSession, Credential
-from tests.chains.test_names import set_policy
+from tests.browser.looking import check, nothing_sticks_out
+from tests.chains.policies import set_policy
 from tests.house import crowd
-
-ALL_RULES: dict[str, object] = {}
-CONTRAST = {"runOnly": {"type": "rule", "values": ["color-contrast", "link-in-text-block"]}}
-PHONE = {"width": 360, "height": 740}
-DESK = {"width": 1280, "height": 800}
 
 
 @pytest.fixture
@@ -171,23 +166,6 @@ PAGES = [
 ]
 
 
-def check(page):
-    """Check a page with axe, in light, dark and at phone width.
-
-    And whether anything is wider than the phone.
-    """
-    for scheme, size in (("light", DESK), ("dark", DESK), ("light", PHONE)):
-        page.emulate_media(color_scheme=scheme)
-        page.set_viewport_size(size)
-        # In the dark only the colours are others.
-        found = Axe().run(page, options=ALL_RULES if scheme == "light" else CONTRAST)
-        assert found.response["passes"]
-        assert found.violations_count == 0, (
-            f"{scheme}, {size['width']} px:\n{found.generate_report()}"
-        )
-    assert page.evaluate("document.documentElement.scrollWidth") <= PHONE["width"]
-
-
 @pytest.mark.looks
 @pytest.mark.parametrize("visit", PAGES, ids=lambda visit: visit.__name__)
 def test_a_page_is_accessible_in_light_in_dark_and_on_a_phone(furnished, tabs, visit):
@@ -221,13 +199,6 @@ def test_pages_without_sessions_or_without_a_team_are_accessible(house, tabs):
 
 
 WIDTHS = (360, 640, 832, 866, 960, 1000, 1090, 1184, 1440, 1920)
-
-
-def nothing_sticks_out(page):
-    assert (
-        page.evaluate("document.documentElement.scrollWidth - document.documentElement.clientWidth")
-        <= 0
-    )
 
 
 @pytest.mark.looks

@@ -11,9 +11,9 @@ from sessions.catalog.sessions import save_session
 from sessions.delivery.reveal import reveal
 from sessions.ledger.events.sessions import SessionEdited
 from sessions.views.ledger import events
-from tests.browser.test_every_page import check, nothing_sticks_out
+from tests.browser.looking import check, nothing_sticks_out
 from tests.house import draft_of
-from tests.ledger.test_checkpoints import pair
+from tests.ledger.checkpoint_keys import pair
 from tests.views.ledger.test_removed import remove_two
 
 WIDTHS = (360, 640, 1000, 1440)

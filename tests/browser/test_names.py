@@ -6,7 +6,7 @@ from django.urls import reverse
 from playwright.sync_api import expect
 
 from sessions.models import AwsSession, TeamPolicy
-from tests.chains.test_names import set_policy
+from tests.chains.policies import set_policy
 
 
 def test_an_admin_sees_names_change_while_typing_the_policy(house, sts, tabs):

@@ -14,7 +14,7 @@ from sessions.models import Membership, Role, SessionGrant, Token
 from sessions.people.invitations import invite
 from sessions.people.memberships import remove_member
 from sessions.people.tokens import create_token
-from tests.browser.test_every_page import check
+from tests.browser.looking import check
 
 
 @pytest.fixture

@@ -4,7 +4,7 @@ from django.urls import reverse
 from playwright.sync_api import expect
 
 from sessions.models import AwsSession
-from tests.browser.test_every_page import check
+from tests.browser.looking import check
 
 
 def test_the_second_chooses_field_by_field(house, tabs):

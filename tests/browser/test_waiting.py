@@ -7,9 +7,9 @@ from playwright.sync_api import expect
 from sessions.db.clock import database_now
 from sessions.engine import approval_steps, key_steps
 from sessions.models import Approval, AwsSession
-from tests.browser.test_every_page import check
-from tests.roots.test_approvals import ACCOUNT, portal
-from tests.roots.test_codes import CODE, mfa_root, protected
+from tests.browser.looking import check
+from tests.roots.mfa import CODE, mfa_root, protected
+from tests.roots.portals import ACCOUNT, portal
 
 
 @pytest.fixture

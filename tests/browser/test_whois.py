@@ -8,7 +8,7 @@ import pytest
 from django.urls import reverse
 from playwright.sync_api import expect
 
-from tests.browser.test_every_page import check, nothing_sticks_out
+from tests.browser.looking import check, nothing_sticks_out
 from tests.ledger.whois.calls import LAPTOP, call, issued_for, take
 
 WIDTHS = (360, 640, 1000, 1440)

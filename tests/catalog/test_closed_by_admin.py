@@ -18,7 +18,7 @@ from sessions.exceptions import Refused
 from sessions.models import AssumerLink, ClosedByAdmin, GrantedRight, Role
 from sessions.people.memberships import change_role, disable_member, enable_member, remove_member
 from tests.api.tool import Api
-from tests.catalog.test_closed_roles import EVERYONE, NOBODY, draft, only, stored
+from tests.catalog.closing import EVERYONE, NOBODY, draft, only, stored
 from tests.house import TeamFixture
 
 

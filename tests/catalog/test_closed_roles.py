@@ -4,35 +4,14 @@ import pytest
 from django.urls import reverse
 
 from sessions.actors import Actor
-from sessions.aws.hop_settings import HopSettings
 from sessions.catalog.access import save_group, set_access
-from sessions.catalog.audiences import Access, Audience, access_of
+from sessions.catalog.audiences import Access
 from sessions.catalog.same_role import close_wider_ways, wider_ways
-from sessions.catalog.sessions import Draft, save_session
+from sessions.catalog.sessions import save_session
 from sessions.exceptions import Refused
-from sessions.models import CHAINED, Activation, AwsSession, Probe
+from sessions.models import CHAINED, Activation, Probe
 from tests.api.tool import Api
-
-NOBODY, EVERYONE = Audience(everyone=False), Audience()
-
-
-def only(*members, groups=()):
-    return Audience(everyone=False, members=list(members), groups=list(groups))
-
-
-def draft(house, arn, alias, assumer=None):
-    return Draft(
-        CHAINED,
-        alias,
-        alias,
-        "eu-west-1",
-        assumer=assumer or house.root,
-        hop=HopSettings(role_arn=arn, role_session_name="{username}"),
-    )
-
-
-def stored(session):
-    return access_of(AwsSession.objects.get(pk=session.pk))
+from tests.catalog.closing import EVERYONE, NOBODY, draft, only, stored
 
 
 @pytest.fixture

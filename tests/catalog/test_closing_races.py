@@ -18,7 +18,7 @@ from sessions.exceptions import Refused
 from sessions.locks import parts
 from sessions.models import AwsSession, Role, SessionGrant
 from sessions.people.memberships import change_role
-from tests.catalog.test_closed_roles import EVERYONE, NOBODY, draft, only, stored
+from tests.catalog.closing import EVERYONE, NOBODY, draft, only, stored
 from tests.races import PATIENCE_SECONDS, Aside, held_head, wait_for_waiting
 
 CLOSED = Access(NOBODY, NOBODY)

@@ -8,7 +8,7 @@ from sessions.catalog.team_policy import PolicyDraft
 from sessions.exceptions import Refused
 from sessions.ledger.events.sessions import PolicyChanged
 from sessions.models import AwsSession, SourceIdentity, TeamPolicy
-from tests.chains.test_names import OFFICE, edit, set_policy
+from tests.chains.policies import OFFICE, edit, set_policy
 
 pytestmark = pytest.mark.django_db
 

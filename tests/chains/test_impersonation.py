@@ -7,7 +7,7 @@ from sessions.chains.impersonation import ShownNames, remember_aliases
 from sessions.exceptions import Refused
 from sessions.models import AwsSession, Membership, User
 from sessions.people.people import create_person, create_team, rename_in_cloudtrail
-from tests.chains.test_names import set_policy
+from tests.chains.policies import set_policy
 
 pytestmark = pytest.mark.django_db
 

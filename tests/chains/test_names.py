@@ -9,34 +9,21 @@ from sessions.activations.status import Status
 from sessions.actors import Actor, NamedActor
 from sessions.aws.hop_settings import HopSettings
 from sessions.catalog.probes import start_probe
-from sessions.catalog.sessions import Draft, save_session
-from sessions.catalog.team_policy import PolicyDraft, save_policy
+from sessions.catalog.sessions import Draft
 from sessions.chains.names import preview, unnamed_sessions
 from sessions.exceptions import Refused
 from sessions.ledger.events.credentials import CredentialMinted, CredentialRejected
 from sessions.ledger.events.sessions import SourceIdentityDropped
 from sessions.models import AwsSession, Credential, Role, SourceIdentity, TeamPolicy
 from sessions.people.people import add_member, create_person
-from tests.house import draft_of
+from tests.chains.policies import OFFICE, edit, set_policy
 
 pytestmark = pytest.mark.django_db
-
-OFFICE = "203.0.113.0/24"
 
 
 def assumed(sts):
     """Return the AssumeRole calls that were answered."""
     return [call for call in sts.calls if call["action"] == "AssumeRole" and not call["code"]]
-
-
-def set_policy(house, **changes):
-    stored = PolicyDraft.of(TeamPolicy.of(house.team.pk))
-    return save_policy(PolicyDraft(**{**vars(stored), **changes}), Actor(house.ada))
-
-
-def edit(house, session, **changes):
-    """Save a session again with these changes, as its form does."""
-    return save_session(draft_of(session, **changes), Actor(house.ada), session)
 
 
 def start_and_work(house, session, *members):

@@ -12,10 +12,11 @@ from sessions.catalog.audiences import Access
 from sessions.catalog.same_role import close_wider_ways, how_many_end, wider_ways
 from sessions.catalog.sessions import Draft, save_session
 from sessions.models import Activation, AwsSession, ClosedByAdmin
-from tests.catalog.test_closed_roles import EVERYONE, NOBODY, only, stored
-from tests.engine.test_reach import ambient, web_identity
+from tests.catalog.closing import EVERYONE, NOBODY, only, stored
+from tests.engine.standing import web_identity
+from tests.engine.test_reach import ambient
 from tests.house import ACCOUNT, TeamFixture
-from tests.roots.test_approvals import portal
+from tests.roots.portals import portal
 
 USER = f"arn:aws:iam::{ACCOUNT}:user/ci"
 

@@ -17,7 +17,7 @@ from sessions.ledger.events.credentials import CredentialMinted
 from sessions.ledger.events.roots import RootOpened
 from sessions.models import AwsSession, Credential
 from sessions.roots.codes import submit_codes
-from tests.engine.test_rotation import age
+from tests.engine.aging import age
 from tests.house import draft_of
 
 pytestmark = pytest.mark.django_db

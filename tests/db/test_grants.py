@@ -19,7 +19,7 @@ from sessions.ledger import periods, signing, verify
 from sessions.models import Checkpoint, Event
 from tests.harness import servers
 from tests.ledger.attacks import TEAM, write
-from tests.ledger.test_checkpoints import PRIVATE, PUBLIC
+from tests.ledger.checkpoint_keys import PRIVATE, PUBLIC
 from tests.ledger.test_retention import remove, write_at
 
 postgres_only = pytest.mark.skipif(connection.vendor != "postgresql", reason="SQLite has no roles")

@@ -17,10 +17,10 @@ from sessions.ledger.events.sessions import SessionDeleted
 from sessions.locks import parts
 from sessions.models import Credential
 from sessions.roots.codes import submit_codes
-from tests.engine.test_reach import FAR, due_now, statuses, try_again
-from tests.engine.test_rotation import age
+from tests.engine.aging import age
+from tests.engine.standing import FAR, due_now, statuses, try_again
 from tests.house import crowd
-from tests.roots.test_codes import CODE, mfa_root, protected
+from tests.roots.mfa import CODE, mfa_root, protected
 
 pytestmark = pytest.mark.django_db
 

@@ -12,10 +12,10 @@ from sessions.engine.key_steps import work_due
 from sessions.ledger.events.sessions import SourceIdentityDropped
 from sessions.models import AwsSession, Credential, KeyRotation, SourceIdentity
 from sessions.roots.key_rotation import ask_rotation
-from tests.chains.test_names import set_policy
-from tests.engine.test_reach import due_now
-from tests.engine.test_retries import next_tries, started
-from tests.engine.test_rotation import age
+from tests.chains.policies import set_policy
+from tests.engine.aging import age
+from tests.engine.standing import due_now
+from tests.engine.tries import next_tries, started
 
 pytestmark = pytest.mark.django_db
 

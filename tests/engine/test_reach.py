@@ -14,33 +14,21 @@ from sessions.engine import rotation
 from sessions.ledger.events.credentials import CredentialRejected
 from sessions.models import Credential
 from sessions.roots.codes import submit_codes
-from tests.engine.test_rotation import age, assumed
+from tests.engine.aging import age, assumed
+from tests.engine.standing import (
+    FAR,
+    HUB_ACCOUNT,
+    allow_the_workers_own_identity,
+    due_now,
+    statuses,
+    try_again,
+    web_identity,
+)
 from tests.house import ACCOUNT
-from tests.roots.test_approvals import approve, portal
-from tests.roots.test_codes import CODE, mfa_root
+from tests.roots.mfa import CODE, mfa_root
+from tests.roots.portals import approve, portal
 
 pytestmark = pytest.mark.django_db
-# To be enabled by each account, and nobody has.
-FAR = "ap-south-2"
-HUB_ACCOUNT = "444455556666"
-
-
-def due_now(**rows):
-    Credential.objects.filter(due_at__isnull=False, **rows).update(due_at=database_now())
-
-
-def try_again():
-    """Let the time pass after which what was not minted is due."""
-    due_now(problem__isnull=False)
-
-
-def statuses(house, leaves):
-    return [state.status for state in house.states(leaves)]
-
-
-def allow_the_workers_own_identity(house):
-    house.team.ambient_enabled = True
-    house.team.save()
 
 
 def ambient(house, monkeypatch):
@@ -53,20 +41,6 @@ def ambient(house, monkeypatch):
     return save_session(
         Draft(kind="ambient", alias="Ambient", profile="ambient", region=FAR), Actor(house.ada)
     )
-
-
-def web_identity(house, monkeypatch, tmp_path, *, region=FAR):
-    allow_the_workers_own_identity(house)
-    file = tmp_path / "token"
-    file.write_text(house.sts.identity_token("system:worker"))
-    monkeypatch.setenv("CHAINWEB_WEB_IDENTITY_TOKEN_FILES", str(file))
-    settings = {
-        "token_file": str(file),
-        "role_arn": house.role_arn("ByToken", trusts=["system:worker"]),
-        "role_session_name": "workers",
-    }
-    draft = Draft(kind="web-identity", alias="Web", profile="web", region=region, settings=settings)
-    return save_session(draft, Actor(house.ada))
 
 
 @pytest.fixture(params=["iam-user", "mfa", "ambient", "web-identity", "identity-center"])

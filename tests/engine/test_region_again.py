@@ -5,8 +5,8 @@ import pytest
 from sessions.activations.status import Status
 from sessions.models import Credential
 from tests.credentials.test_endpoints import move
-from tests.engine.test_reach import FAR, HUB_ACCOUNT, due_now, statuses
-from tests.engine.test_retries import started
+from tests.engine.standing import FAR, HUB_ACCOUNT, due_now, statuses
+from tests.engine.tries import started
 from tests.house import ACCOUNT
 
 pytestmark = pytest.mark.django_db

@@ -27,24 +27,12 @@ from sessions.monitoring.heartbeats import stamp
 from sessions.roots import trial_calls
 from sessions.roots.codes import submit_codes
 from sessions.roots.key_rotation import ask_rotation
-from tests.engine.test_reach import due_now, statuses, try_again, web_identity
-from tests.engine.test_rotation import age, assumed
-from tests.roots.test_codes import CODE, mfa_root, protected
+from tests.engine.aging import age, assumed
+from tests.engine.standing import due_now, statuses, try_again, web_identity
+from tests.engine.tries import next_tries, started
+from tests.roots.mfa import CODE, mfa_root, protected
 
 pytestmark = pytest.mark.django_db
-
-
-def started(house, count, assumer=None, prefix="Leaf"):
-    leaves = [house.chained(f"{prefix} {number}", assumer) for number in range(count)]
-    for leaf in leaves:
-        house.start(leaf)
-    return leaves
-
-
-def next_tries():
-    now = database_now()
-    rows = Credential.objects.filter(level__gt=0, problem__isnull=False)
-    return [(row.due_at - now) / timedelta(minutes=1) if row.due_at else None for row in rows]
 
 
 @pytest.fixture

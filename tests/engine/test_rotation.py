@@ -22,22 +22,9 @@ from sessions.ledger.events.credentials import CredentialMinted, CredentialRevea
 from sessions.ledger.events.sessions import SessionEnded
 from sessions.maintenance.demo import rotate_all
 from sessions.models import CHAINED, Activation, AwsSession, Credential
+from tests.engine.aging import age, assumed
 
 pytestmark = pytest.mark.django_db
-
-
-def assumed(sts):
-    return [call for call in sts.calls if call["action"] == "AssumeRole"]
-
-
-def age(minutes, **rows):
-    """Let the credentials be that much older, as if time had passed."""
-    for row in Credential.objects.filter(level__gt=0, **rows):
-        shift = timedelta(minutes=minutes)
-        row.minted_at -= shift
-        row.expires_at -= shift
-        row.due_at = row.due_at - shift if row.due_at else None
-        row.save()
 
 
 def test_starting_a_chain_of_three_makes_it_active_with_three_calls(house, sts):

@@ -20,12 +20,12 @@ from sessions.engine import retries, rotation, second_look
 from sessions.engine.root_probes import run_root_probe
 from sessions.models import Credential
 from sessions.roots.codes import submit_codes
-from tests.engine.test_reach import due_now, statuses, try_again, web_identity
-from tests.engine.test_retries import next_tries, started
-from tests.engine.test_rotation import age, assumed
+from tests.engine.aging import age, assumed
+from tests.engine.standing import due_now, statuses, try_again, web_identity
+from tests.engine.tries import next_tries, started
 from tests.house import ACCOUNT
-from tests.roots.test_approvals import approve, portal
-from tests.roots.test_codes import CODE, mfa_root, protected
+from tests.roots.mfa import CODE, mfa_root, protected
+from tests.roots.portals import approve, portal
 
 pytestmark = pytest.mark.django_db
 

@@ -5,7 +5,8 @@ from django.db import connection
 
 from sessions.ledger import signing, triggers
 from tests.ledger.attacks import write
-from tests.ledger.test_checkpoints import PRIVATE, PUBLIC
+from tests.ledger.checkpoint_keys import PRIVATE, PUBLIC
+from tests.ledger.receivers import certificate, receiver  # noqa: F401  (fixtures)
 
 
 @pytest.fixture

@@ -30,7 +30,7 @@ from tests.ledger.attacks import (
     verify_ledger,
     write,
 )
-from tests.ledger.test_checkpoints import PUBLIC, pair
+from tests.ledger.checkpoint_keys import PUBLIC, pair
 
 
 @pytest.mark.parametrize(("attack", "line"), BY_THE_CHAIN.items())

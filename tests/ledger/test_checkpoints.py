@@ -10,19 +10,10 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from sessions.ledger import checkpoints
 from sessions.ledger.checkpoints import Book, read, sign
 from sessions.ledger.signed_lines import CheckpointError
+from tests.ledger.checkpoint_keys import PRIVATE, PUBLIC, pair
 
 TEAM = "0b8e6d1e-6f0e-4a52-9f0c-2f6a3c1d9e10"
 AT = datetime(2026, 11, 27, 12, 5, 0, 7, tzinfo=UTC)
-
-
-def pair(key_id="c1"):
-    key = Ed25519PrivateKey.generate()
-    raw = (key.private_bytes_raw(), key.public_key().public_bytes_raw())
-    private, public = (f"{key_id}:{base64.b64encode(each).decode()}" for each in raw)
-    return private, public
-
-
-PRIVATE, PUBLIC = pair()
 
 
 def made(seq=980, *, head="ab" * 32, previous="", private=PRIVATE, at=AT):

@@ -7,7 +7,7 @@ import json
 import pytest
 
 from sessions.ledger.csv_export import COLUMNS, csv_lines, safe
-from tests.ledger.test_search import MINTED, line
+from tests.ledger.stored import MINTED, line
 
 FORMULAS = ["=1+1", "+1", "-1", "@SUM(A1)", "\t=1", "\r=1", "\n=1", "＝1", "＋1", "－1", "＠1"]
 

@@ -1,10 +1,8 @@
 """Every kind of event is a class, and reads what any version has ever stored."""
 
 import hashlib
-import json
 import re
 from datetime import UTC, datetime
-from pathlib import Path
 
 import pytest
 from django.conf import settings
@@ -18,17 +16,7 @@ from sessions.ledger.events.sessions import AccessChanged, Opening, SessionCreat
 from sessions.ledger.events.tokens import TokenCreated
 from sessions.models import Event
 from sessions.secret import Secret
-
-# One line of each kind and shape, with the hash that was computed when events were plain dicts.
-STORED = [
-    json.loads(line)
-    for line in Path(__file__).with_name("stored_lines.jsonl").read_text().splitlines()
-]
-stored = pytest.mark.parametrize("line", STORED, ids=[line["kind"] for line in STORED])
-
-
-def line_of(stored, data):
-    return Event(**{**stored, "at": datetime.fromisoformat(stored["at"]), "data": data})
+from tests.ledger.samples import line_of, stored
 
 
 def test_a_line_has_the_hash_that_it_has_always_had():

@@ -44,7 +44,7 @@ from sessions.roots.key_rotation import ask_rotation
 from tests.api.tool import Api
 from tests.house import browser_of
 from tests.locks.test_races_of_routes import request_by
-from tests.login.test_login import code_of, log_in, recovery_codes, with_totp
+from tests.login.browsers import code_of, log_in, recovery_codes, with_totp
 
 pytestmark = pytest.mark.django_db
 PASSWORD = large_team.PASSWORD

@@ -23,7 +23,7 @@ from tests.ledger.attacks import (
     replace_head_and_events_together,
     truncate,
 )
-from tests.ledger.test_checkpoints import PUBLIC, pair
+from tests.ledger.checkpoint_keys import PUBLIC, pair
 
 
 def exported(part=None):

@@ -15,7 +15,7 @@ from tests.harness import servers
 from tests.harness.keys import new_keys
 from tests.harness.processes import clean_environ, manage
 from tests.ledger.attacks import TEAM, write
-from tests.ledger.test_events import STORED
+from tests.ledger.samples import STORED
 
 pytestmark = pytest.mark.skipif(
     connection.vendor != "postgresql", reason="SQLite has no partitions"

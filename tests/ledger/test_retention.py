@@ -25,7 +25,7 @@ from sessions.models import (
     Tombstone,
 )
 from tests.ledger.attacks import TEAM, hash_again, lines, verify_ledger
-from tests.ledger.test_checkpoints import PUBLIC
+from tests.ledger.checkpoint_keys import PUBLIC
 
 OTHER = "0b8e6d1e-6f0e-4a52-9f0c-2f6a3c1d9e11"
 MONTHS = (3, 4, 5)

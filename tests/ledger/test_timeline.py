@@ -9,7 +9,7 @@ from django.test.utils import CaptureQueriesContext
 from sessions.ledger import timeline
 from sessions.ledger.search import EventSearch, Lines
 from sessions.ledger.timeline import timeline_of
-from tests.ledger.test_search import NOON, TEAM, line, store
+from tests.ledger.stored import NOON, TEAM, line, store
 
 pytestmark = pytest.mark.django_db
 KINDS = ("credential.minted", "root.opened", "credential.revealed", "credential.refused")

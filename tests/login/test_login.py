@@ -4,11 +4,8 @@ One-time codes, recovery codes, and the list of logins.
 """
 
 import base64
-import hmac
 import re
-import struct
 import time
-from hashlib import sha1
 
 import pytest
 from allauth.mfa.models import Authenticator
@@ -29,32 +26,9 @@ from sessions.people.memberships import set_person_active
 from sessions.people.tokens import actor_of_token
 from sessions.tasks import sweep_now
 from tests.house import PASSWORD
+from tests.login.browsers import code_of, log_in, recovery_codes, with_totp
 
 pytestmark = pytest.mark.django_db
-
-
-def log_in(client, username="ben", password=PASSWORD, **headers):
-    return client.post(
-        reverse("account_login"), {"login": username, "password": password}, headers=headers
-    )
-
-
-def code_of(secret, at=None):
-    """RFC 6238, as an authenticator app does it."""
-    counter = struct.pack(">Q", int((at or time.time()) // 30))
-    digest = hmac.digest(base64.b32decode(secret), counter, sha1)
-    offset = digest[-1] & 15
-    return f"{(struct.unpack('>I', digest[offset : offset + 4])[0] & 0x7FFFFFFF) % 10**6:06d}"
-
-
-def with_totp(house):
-    """Return Ben's browser after he has set up an authenticator, and its secret."""
-    ben = house.browser()
-    page = ben.get(reverse("mfa_activate_totp")).content.decode()
-    secret = re.search(r'value="([A-Z2-7]{16,})"', page)[1]
-    answer = ben.post(reverse("mfa_activate_totp"), {"code": code_of(secret)})
-    assert answer.status_code == 302, answer.content.decode()
-    return ben, secret
 
 
 def test_the_sixth_failure_is_429_even_with_the_right_password(house):
@@ -120,12 +94,6 @@ def test_with_an_authenticator_the_password_alone_is_not_enough(house):
         answer = client.post(reverse("mfa_authenticate"), {"code": recovery_codes(house)[0]})
     assert answer.status_code == 302
     assert client.get("/").headers["Location"] == reverse("session_list", args=[house.team.slug])
-
-
-def recovery_codes(house):
-    ben = house.browser()
-    page = ben.get(reverse("mfa_view_recovery_codes")).content.decode()
-    return re.search(r"<textarea[^>]*>([^<]+)</textarea>", page)[1].split()
 
 
 def test_a_recovery_code_is_good_once(house):

@@ -40,7 +40,7 @@ from sessions.secret import Secret
 from sessions.tasks import sweep_now
 from tests.house import PASSWORD, TeamFixture
 from tests.ledger.refusing import refuse_lines
-from tests.login.test_login import log_in, recovery_codes, with_totp
+from tests.login.browsers import log_in, recovery_codes, with_totp
 from tests.races import Aside, held_head
 
 pytestmark = pytest.mark.django_db

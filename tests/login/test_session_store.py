@@ -14,7 +14,7 @@ from django.utils import timezone
 
 from sessions.login.session_store import BEGAN_KEY
 from tests.house import PASSWORD
-from tests.login.test_login import log_in
+from tests.login.browsers import log_in
 
 pytestmark = pytest.mark.django_db
 

@@ -50,7 +50,7 @@ from sessions.permissions import GroupsTooOld
 from sessions.secret import Secret
 from tests.api.tool import Api
 from tests.house import PASSWORD, browser_of
-from tests.login.test_login import log_in
+from tests.login.browsers import log_in
 from tests.races import Aside, held_head, wait_for_waiting
 
 pytestmark = pytest.mark.django_db

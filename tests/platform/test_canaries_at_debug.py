@@ -16,8 +16,8 @@ from sessions.ledger import signing
 from sessions.models import AwsSession
 from tests.api.tool import Api
 from tests.house import PASSWORD
-from tests.ledger.test_checkpoints import PRIVATE, PUBLIC
-from tests.login.test_login import code_of, log_in
+from tests.ledger.checkpoint_keys import PRIVATE, PUBLIC
+from tests.login.browsers import code_of, log_in
 from tests.platform.canaries import find
 from tests.platform.logged import logged
 

@@ -13,7 +13,7 @@ from sessions.actors import Actor
 from sessions.delivery.reveal import reveal
 from tests.api.tool import Api
 from tests.house import PASSWORD
-from tests.login.test_login import code_of, log_in
+from tests.login.browsers import code_of, log_in
 from tests.platform.canaries import ENCODINGS, find
 
 pytestmark = [

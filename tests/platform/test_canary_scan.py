@@ -22,8 +22,8 @@ from tests.harness.installation import Installation
 from tests.harness.processes import CHECKOUT
 from tests.harness.sts import FakeSts
 from tests.harness.waiting import wait_for
-from tests.ledger.test_outlets import certificate  # noqa: F401  (a fixture)
-from tests.login.test_login import code_of
+from tests.ledger.receivers import certificate  # noqa: F401  (a fixture)
+from tests.login.browsers import code_of
 from tests.platform import sinks
 from tests.platform.canaries import ENCODINGS, files_below, find
 from tests.platform.person import Person

@@ -14,7 +14,6 @@ from sessions.activations.status import Status
 from sessions.actors import Actor
 from sessions.aws import identity_center_state
 from sessions.catalog.deletions import delete_session
-from sessions.catalog.sessions import Draft, save_session
 from sessions.credentials.outcomes import Deferred
 from sessions.db.clock import database_now
 from sessions.engine import approval_steps
@@ -29,21 +28,10 @@ from sessions.roots.approvals import (
     end_approval,
 )
 from sessions.secret import Secret
-from tests.engine.test_rotation import age
+from tests.engine.aging import age
+from tests.roots.portals import ACCOUNT, approve, look, portal
 
 pytestmark = pytest.mark.django_db
-ACCOUNT = "111122223333"
-
-
-def portal(house, center, alias="Portal", *, session=None, region="eu-west-1", **chosen):
-    draft = Draft(
-        kind="identity-center",
-        alias=alias,
-        profile=alias.lower(),
-        region=region,
-        settings={"start_url": center.start_url, "sso_region": "eu-central-1", **chosen},
-    )
-    return save_session(draft, Actor(house.ada), session)
 
 
 @pytest.fixture
@@ -51,24 +39,6 @@ def root(house, center):
     for person in ("ben", "bea", "ada"):
         center.assign(person, ACCOUNT, "Production", "Deploy", "ReadOnly")
     return portal(house, center, account_id=ACCOUNT, role_name="Deploy")
-
-
-def due_now():
-    Approval.objects.filter(due_at__isnull=False).update(due_at=database_now())
-
-
-def look():
-    due_now()
-    work_due()
-
-
-def approve(house, center, root, member=None):
-    member = member or house.ben
-    ask_approval(root, Actor(member))
-    work_due()
-    center.approve(approval_of(root, member).user_code, member.user.get_username())
-    look()
-    return approval_of(root, member)
 
 
 def tokens(center):

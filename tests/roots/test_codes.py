@@ -1,6 +1,5 @@
 """MFA on a root: one code, typed once, serves every chain under it until its session ends."""
 
-import itertools
 from datetime import timedelta
 
 import pytest
@@ -9,7 +8,6 @@ from sessions import sealing
 from sessions.activations.start_stop import stop_session
 from sessions.activations.status import Status
 from sessions.actors import Actor
-from sessions.catalog.sessions import Draft, save_session
 from sessions.credentials.outcomes import CODE_LIFE
 from sessions.db.clock import database_now
 from sessions.engine import rotation
@@ -21,37 +19,14 @@ from sessions.roots import codes
 from sessions.roots.codes import submit_codes
 from sessions.sealing import SealingError
 from tests.house import first_call_lies_too_long
+from tests.roots.mfa import CODE, mfa_root, protected
 
 pytestmark = pytest.mark.django_db
-SERIAL = "arn:aws:iam::111122223333:mfa/device"
-CODE = "123456"
-_numbers = itertools.count(1)
-
-
-def mfa_root(house, alias="MFA root", *, region="eu-west-1"):
-    key = house.sts.add_user(f"mfa-user-{next(_numbers)}", mfa_device=(SERIAL, CODE))
-    return save_session(
-        Draft(
-            kind="iam-user",
-            alias=alias,
-            profile=alias.lower().replace(" ", "-"),
-            region=region,
-            settings={"access_key_id": key.access_key_id, "mfa_serial": SERIAL},
-            secrets={"secret_access_key": key.secret_access_key},
-        ),
-        Actor(house.ada),
-    )
 
 
 @pytest.fixture
 def root(house):
     return mfa_root(house)
-
-
-def protected(house, root, alias, **options):
-    return house.chained(
-        alias, root, arn=house.role_arn(f"Protected{next(_numbers)}", mfa=True), **options
-    )
 
 
 def base_row(root):

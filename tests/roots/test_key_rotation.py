@@ -26,7 +26,7 @@ from sessions.models import AwsSession, Credential, KeyRotation
 from sessions.roots import key_rotation
 from sessions.roots.codes import submit_codes
 from sessions.roots.key_rotation import ask_again, ask_rotation, rotation_of
-from tests.roots.test_codes import CODE, mfa_root, protected
+from tests.roots.mfa import CODE, mfa_root, protected
 
 pytestmark = pytest.mark.django_db
 STEPS = ["create", "verify", "switch", "deactivate", "delete"]

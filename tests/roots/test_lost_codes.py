@@ -21,8 +21,9 @@ from sessions.roots import codes
 from sessions.roots.codes import submit_codes
 from sessions.secret import Secret
 from tests.credentials.test_endpoints import HOME, NEXT, let_time_pass, regions
-from tests.engine.test_rotation import age
-from tests.roots.test_codes import CODE, SERIAL, actions, base_row, mfa_root, protected
+from tests.engine.aging import age
+from tests.roots.mfa import CODE, SERIAL, mfa_root, protected
+from tests.roots.test_codes import actions, base_row
 
 pytestmark = pytest.mark.django_db
 

@@ -10,8 +10,8 @@ from sessions.ledger.events.credentials import CredentialRejected
 from sessions.models import Credential
 from sessions.roots.codes import submit_codes
 from tests.api.tool import Api
-from tests.roots.test_approvals import ACCOUNT, approve, portal
-from tests.roots.test_codes import CODE, mfa_root, protected
+from tests.roots.mfa import CODE, mfa_root, protected
+from tests.roots.portals import ACCOUNT, approve, portal
 
 pytestmark = pytest.mark.django_db
 

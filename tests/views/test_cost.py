@@ -24,7 +24,7 @@ from sessions.monitoring import request_limits
 from sessions.people.memberships import disable_member, remove_member
 from sessions.views.sessions.forms import DEPENDANTS_SHOWN
 from sessions.views.sessions.pages import CHILDREN_SHOWN
-from tests.chains.test_names import set_policy
+from tests.chains.policies import set_policy
 from tests.house import browser_of, crowd
 
 pytestmark = pytest.mark.django_db

@@ -15,27 +15,11 @@ from sessions.ledger.events.sessions import SessionCreated
 from sessions.models import AwsSession, Credential, Event, Heartbeat, Probe, Role
 from sessions.monitoring import heartbeats, request_limits
 from tests.house import TeamFixture
+from tests.views.page_forms import form_fields, form_url
 
 pytestmark = pytest.mark.django_db
 
 LIVE_PARTS = {"HX-Request": "true"}
-
-
-def form_fields(house, **changes):
-    return {
-        "alias": "Deploy",
-        "profile": "deploy",
-        "region": "eu-west-1",
-        "role_arn": house.role_arn("Deploy"),
-        "role_session_name": "{username}",
-        "assumer": str(house.root.pk),
-        "external_id": "",
-        **changes,
-    }
-
-
-def form_url(house, kind="iam-role-chained"):
-    return reverse("new_session_form", args=[house.team.slug, "aws", kind])
 
 
 def active(house, member=None):

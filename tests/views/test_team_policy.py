@@ -10,9 +10,9 @@ from django.urls import reverse
 from sessions.forms.fields import JsonField
 from sessions.ledger.events.sessions import PolicyChanged, SessionCreated
 from sessions.models import AwsSession, SourceIdentity, TeamPolicy
-from tests.chains.test_names import OFFICE, set_policy
+from tests.chains.policies import OFFICE, set_policy
 from tests.house import TeamFixture
-from tests.views.test_pages import form_fields, form_url
+from tests.views.page_forms import form_fields, form_url
 
 pytestmark = pytest.mark.django_db
 

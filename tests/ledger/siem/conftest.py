@@ -8,8 +8,6 @@ import threading
 
 import pytest
 
-from tests.ledger.test_outlets import certificate, receiver  # noqa: F401  (fixtures)
-
 KEY = b"k" * 32
 NOWHERE = {
     "CHAINWEB_SIEM_FILE": "",
@@ -82,7 +80,7 @@ def syslog_server():
 
 
 @pytest.fixture
-def tls_syslog_server(certificate):  # noqa: F811
+def tls_syslog_server(certificate):
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
     context.load_cert_chain(certificate)
     server = SyslogServer(context)

@@ -10,7 +10,7 @@ from sessions.ledger.search import EventSearch, Lines
 from sessions.ledger.whois import lines
 from sessions.ledger.whois.clues import Clues
 from sessions.models import Event
-from tests.ledger.test_search import TEAM, line, store
+from tests.ledger.stored import TEAM, line, store
 
 pytestmark = pytest.mark.django_db
 NOON = datetime(2026, 11, 27, 12, tzinfo=UTC)

@@ -18,7 +18,7 @@ from sessions.ledger.story import shown
 from sessions.models import Checkpoint
 from sessions.views.ledger import events
 from tests.house import draft_of
-from tests.ledger.test_checkpoints import pair
+from tests.ledger.checkpoint_keys import pair
 
 pytestmark = pytest.mark.django_db
 PART = {"HX-Request": "true"}

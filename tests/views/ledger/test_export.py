@@ -15,7 +15,7 @@ from sessions.ledger.checkpoints import Book
 from sessions.ledger.events.ledger import LedgerExported
 from sessions.ledger.offline import verify_export
 from sessions.models import Event, LedgerHead
-from tests.ledger.test_checkpoints import pair
+from tests.ledger.checkpoint_keys import pair
 
 pytestmark = pytest.mark.django_db
 

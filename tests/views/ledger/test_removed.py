@@ -10,7 +10,7 @@ from django.urls import reverse
 from sessions.ledger import tombstones, triggers
 from sessions.models import Event, Tombstone
 from tests.api.tool import Api
-from tests.ledger.test_checkpoints import pair
+from tests.ledger.checkpoint_keys import pair
 
 pytestmark = pytest.mark.django_db
 SAID = (

@@ -22,8 +22,8 @@ from sessions.models import Approval, AwsSession, Credential, KeyRotation, RootA
 from sessions.roots import approvals, key_rotation
 from tests.api.tool import Api
 from tests.house import TeamFixture
-from tests.roots.test_approvals import ACCOUNT, portal
-from tests.roots.test_codes import CODE, mfa_root, protected
+from tests.roots.mfa import CODE, mfa_root, protected
+from tests.roots.portals import ACCOUNT, portal
 
 pytestmark = pytest.mark.django_db
 CODE_FORM = 'name="code"'
