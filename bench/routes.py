@@ -109,6 +109,16 @@ def _chained(team: LargeTeam) -> Values:
     }
 
 
+def _files(team: LargeTeam, *, dry_run: bool = True) -> Values:
+    """Return a file with a role on a source that the team's root stands in for."""
+    text = (
+        "[profile imported]\nrole_arn = arn:aws:iam::111122223333:role/Imported\n"
+        "source_profile = elsewhere\nregion = eu-west-1\n[profile elsewhere]\n"
+    )
+    files = [{"name": "config", "text": text}]
+    return {"files": files, "use": {"elsewhere": str(team.root.pk)}, "dry_run": dry_run}
+
+
 def _typed_root(team: LargeTeam) -> Values:
     return {
         "alias": "New root",
@@ -324,6 +334,8 @@ API = (
     ),
     Ask("api/v1/drift/imports/<uuid:import_id>", "DELETE", 204),
     Ask("api/v1/formats"),
+    Ask("api/v1/import", "POST", data=_files),
+    Ask("api/v1/import", "POST", what="for real", data=lambda team: _files(team, dry_run=False)),
     Ask("api/v1/whois", data=_a_key),
     Ask("api/v1/whois", "POST", data=_a_key),
     Ask("api/v1/policy"),

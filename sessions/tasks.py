@@ -11,7 +11,7 @@ from django.conf import settings
 from kombu.exceptions import OperationalError
 
 from sessions.activations import deliveries, ending, moves
-from sessions.catalog import deletions, probes
+from sessions.catalog import deletions, pending_imports, probes
 from sessions.chains import impersonation
 from sessions.db.clock import database_now
 from sessions.engine import (
@@ -112,6 +112,7 @@ def _sweep(*, by_message: bool) -> None:
         deliveries.end_overdue,
         scoping.try_again,
         probes.delete_overdue,
+        pending_imports.delete_overdue,
         codes.delete_old,
         second_look.retry_rewritten_files,
         approvals.delete_unneeded,

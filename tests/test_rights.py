@@ -209,6 +209,7 @@ API = {
         "DELETE": by_token(403, 204, 204),
     },
     "drift/lookups": {"POST": by_token(403, 422, 422, outside=422)},
+    "import": {"POST": by_token(200, 200, 403, outside=200)},
     "drift/records": {"GET": by_token(403, 200, 200, outside=200)},
     "drift/records/<int:record_id>": {"GET": by_token(403, 200, 200)},
     "sessions/<uuid:session_id>/calls": {"GET": by_token(403, 200, 200)},
@@ -238,6 +239,7 @@ API = {
 API_BODY = {
     "sessions": {"kind": "iam-role-chained"},
     "sessions/<uuid:session_id>": {},
+    "import": {"files": [{"text": "[profile a]\nregion = eu-west-1\n"}]},
     # Its region is none, so that whoever may do it is told so.
     "drift/lookups": {"session": "", "region": "nowhere", "since": "24h"},
 }

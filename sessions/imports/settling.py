@@ -67,9 +67,9 @@ def _settle_regions(plan: Plan, tables: Tables, lines: Mapping[str, int]) -> Non
     wanted = default.text("region") if default else ""
     partitions: dict[str, str] = {}
     for item in plan:
-        arn = item.settings.get("role_arn", "")
-        if arn:
-            partitions[item.key] = arn.split(":")[1]
+        arn = item.settings.get("role_arn", "").split(":")
+        if len(arn) > 1 and arn[1] in regions():
+            partitions[item.key] = arn[1]
     for item in reversed(plan.in_order()):
         if item.key in partitions and item.source:
             partitions.setdefault(item.source, partitions[item.key])

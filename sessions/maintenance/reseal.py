@@ -12,6 +12,7 @@ from sessions.models import (
     Approval,
     AwsSession,
     Credential,
+    KeptConfig,
     KeyRotation,
     Probe,
     RootAnswer,
@@ -51,6 +52,9 @@ def reseal_all() -> Resealed:
     for part in in_batches(TrailPart.objects.select_related("trail_import"), size=10):
         context = part.seal_context
         _move(part, "data", context, seal_key, sealing.open_sealed, sealing.seal, total)
+    for kept in in_batches(KeptConfig.objects.all(), size=100):
+        context = kept.seal_context
+        _move(kept, "sealed", context, seal_key, sealing.open_sealed, sealing.seal, total)
     for column, context_of, rows in _sealed_to_workers():
         for row in _with_value(rows, column):
             _move(

@@ -5,6 +5,7 @@ from sessions.models.deletions import Deletion
 from sessions.models.deliveries import Channel, Delivery
 from sessions.models.grants import ClosedByAdmin, GrantedRight, SessionGrant
 from sessions.models.idempotency import KeyedRequest
+from sessions.models.imports import KeptConfig, PendingImport
 from sessions.models.labels import Colour, Label, SessionLabel
 from sessions.models.ledger import Checkpoint, Event, LedgerHead, RepeatedData, Tombstone
 from sessions.models.log_ins import FailedLogIns
@@ -50,6 +51,7 @@ __all__ = [
     "GrantedRight",
     "Heartbeat",
     "Invitation",
+    "KeptConfig",
     "KeyRotation",
     "KeyedRequest",
     "Label",
@@ -59,6 +61,7 @@ __all__ = [
     "Move",
     "NameUse",
     "NamesCounted",
+    "PendingImport",
     "Probe",
     "ProbeState",
     "Problem",

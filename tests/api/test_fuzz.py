@@ -350,6 +350,8 @@ def test_every_operation_with_a_body_is_fuzzed_here():
         ("post", "/api/v1/sessions/{session_id}/answer"),
         ("post", "/api/v1/whois"),
         ("post", "/api/v1/drift/lookups"),
+        # tests/api/test_imports_fuzz.py
+        ("post", "/api/v1/import"),
         # A file, not JSON: tests/aws/cloudtrail/test_fuzz.py.
         ("post", "/api/v1/drift/imports"),
     }
