@@ -131,7 +131,10 @@ MIDDLEWARE = [
 ]
 
 # Files are taken at one page alone.
-FILE_UPLOAD_HANDLERS = ["sessions.middleware.uploads.LogFiles"]
+FILE_UPLOAD_HANDLERS = [
+    "sessions.middleware.uploads.ConfigFiles",
+    "sessions.middleware.uploads.LogFiles",
+]
 ROOT_URLCONF = "chainweb.urls"
 WSGI_APPLICATION = "chainweb.wsgi.application"
 

@@ -87,6 +87,10 @@ PAGES = {
     "teams/<slug:team_slug>/test/<slug:kind>/": ("POST", {}, ADMINS),
     "teams/<slug:team_slug>/preview/": ("POST", {}, OPERATORS),
     "teams/<slug:team_slug>/external-id/": ("POST", {}, OPERATORS),
+    "teams/<slug:team_slug>/import/": ("GET", None, OPERATORS),
+    # It is nobody's: back to the page where files are sent.
+    "teams/<slug:team_slug>/import/<uuid:import_id>/": ("GET", None, by_role(302, 302, 403)),
+    "teams/<slug:team_slug>/export/<slug:format>/": ("GET", None, by_role(404, 404, 404)),
     "teams/<slug:team_slug>/audit/names/": ("GET", None, SEEN_BY_ADMIN_AND_AUDITOR),
     "teams/<slug:team_slug>/audit/whois/": ("GET", None, SEEN_BY_ADMIN_AND_AUDITOR),
     "teams/<slug:team_slug>/audit/drift/": ("GET", None, SEEN_BY_ADMIN_AND_AUDITOR),
@@ -210,6 +214,7 @@ API = {
     },
     "drift/lookups": {"POST": by_token(403, 422, 422, outside=422)},
     "import": {"POST": by_token(200, 200, 403, outside=200)},
+    "export": {"GET": by_token(200, 200, 200, outside=200)},
     "drift/records": {"GET": by_token(403, 200, 200, outside=200)},
     "drift/records/<int:record_id>": {"GET": by_token(403, 200, 200)},
     "sessions/<uuid:session_id>/calls": {"GET": by_token(403, 200, 200)},
@@ -352,6 +357,11 @@ NOT_ASKED_AGAIN = {
     "teams/<slug:team_slug>/audit/drift/lookup/": "uses what one has started; is in the ledger",
     "teams/<slug:team_slug>/audit/drift/upload/": "adds records, each import is in the ledger",
     "teams/<slug:team_slug>/external-id/": "changes nothing",
+    "teams/<slug:team_slug>/import/": "changes nothing: what is sent waits for the preview",
+    "teams/<slug:team_slug>/import/<uuid:import_id>/": (
+        "a chain of one's own is everyday work; where roots come of it, it asks"
+    ),
+    "teams/<slug:team_slug>/export/<slug:format>/": "changes nothing",
     "sessions/<uuid:session_id>/edit/": (
         "a chain of one's own is everyday work; a root's, and taking over, ask"
     ),

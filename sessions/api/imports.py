@@ -4,15 +4,17 @@ from collections.abc import Mapping
 from typing import Annotated, Any
 from uuid import UUID
 
-from django.http import HttpRequest
+from django.http import HttpRequest, HttpResponse
 from pydantic import BaseModel, ConfigDict, Field
 
 from sessions import tasks
 from sessions.actors import Actor
-from sessions.api.base import ERRORS, ApiError, api, caller_who_may
+from sessions.api.base import ERRORS, ApiError, api, caller, caller_who_may
 from sessions.api.schemas import one_of
+from sessions.forms.imports.exporting import export
 from sessions.forms.imports.preview import Preview, Row, preview
 from sessions.forms.imports.saving import Imported, NotImported, import_chosen
+from sessions.imports.exporting import FORMATS as EXPORTS
 from sessions.imports.plan import Note
 from sessions.imports.reading import FORMATS, File, read
 from sessions.models import AwsSession, TeamPolicy
@@ -198,6 +200,26 @@ def import_files(request: HttpRequest, payload: ImportIn) -> Any:
         ) from None
     tasks.wake_after_change()
     return ImportOut.of(shown, chosen, done)
+
+
+@api.get(
+    "/export",
+    response={200: str, **ERRORS},
+    summary="Export the team's chains",
+    openapi_extra={"responses": {200: {"content": {"text/plain": {"schema": {"type": "string"}}}}}},
+)
+def export_chains(
+    request: HttpRequest, format: Annotated[str, one_of(*EXPORTS)] = "aws-config"
+) -> Any:
+    """Write the team's chains in the format of another tool. Secrets are never in it.
+
+    `aws-config` gives back what else was in the files that you imported yourself.
+    """
+    actor = caller(request)
+    if format not in EXPORTS:
+        listed = ", ".join(EXPORTS)
+        raise ApiError(422, "invalid", f"format is one of {listed}.", {"format": [listed]})
+    return HttpResponse(export(actor, format), content_type="text/plain; charset=utf-8")
 
 
 def _standing_in(actor: Actor, use: Mapping[str, UUID]) -> dict[str, AwsSession]:

@@ -46,6 +46,8 @@ class Item:
     source: str = ""
     notes: list[Note] = field(default_factory=list)
     refusal: Note | None = None
+    # Its profile's name is its own; Leapp gives one to many.
+    has_own_profile: bool = True
     # What the root is in the file, in words, where a root cannot be imported.
     rests_on: str = ""
 

@@ -5,8 +5,12 @@ from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from functools import partial
 
+from sessions.imports.aesr import read_aesr
 from sessions.imports.aws_config import plan_of_tables
+from sessions.imports.aws_sso import read_aws_sso
+from sessions.imports.granted import read_registry
 from sessions.imports.ini import Section, Unreadable, Value, read_ini
+from sessions.imports.leapp import ENCRYPTED, read_workspace
 from sessions.imports.plan import Kept, Note, Plan
 from sessions.imports.profiles import (
     SECRET_SETTINGS,
@@ -22,12 +26,15 @@ LARGEST = 1024 * 1024
 WITHHELD = "withheld"
 CONFIG, CREDENTIALS = "aws-config", "aws-credentials"
 
+# Settings that only AESR has; a config file may have aws_account_id beside a key.
 _AESR = re.compile(
-    r"^\s*(aws_account_id|role_name|target_role_name|aws_account_alias)\s*[=:]", re.M | re.I
+    r"^[ \t]*(role_name|target_role_name|aws_account_alias|color|image)[ \t]*=", re.M | re.I
 )
-_KEY = re.compile(r"^\s*aws_access_key_id\s*[=:]", re.M | re.I)
-_PREFIXED = re.compile(r"^\s*\[\s*(profile|sso-session)\b", re.M)
-_HEADER = re.compile(r"^\s*\[(?!default\])", re.M)
+_SSO_CONFIG = re.compile(r"^SSOConfig[ \t]*:", re.M)
+_REGISTRY = re.compile(r"^awsConfig[ \t]*:", re.M)
+_KEY = re.compile(r"^[ \t]*aws_access_key_id[ \t]*[=:]", re.M | re.I)
+_PREFIXED = re.compile(r"^[ \t]*\[(profile|sso-session)\b", re.M)
+_HEADER = re.compile(r"^[ \t]*\[(?!default\])", re.M)
 
 
 @dataclass(frozen=True, repr=False)
@@ -63,7 +70,7 @@ def read(files: Iterable[File]) -> Plan:
     plan_of_tables(tables, plan)
     for form, file in texts:
         if form in READERS:
-            _try(plan, file, READERS[form])
+            _try(plan, file, partial(_read_other, READERS[form]))
     return plan
 
 
@@ -73,6 +80,10 @@ def _add(
     add(tables, read_ini(file.text), file.name)
 
 
+def _read_other(reader: Callable[[str, str, Plan], None], file: File, plan: Plan) -> None:
+    reader(file.text, file.name, plan)
+
+
 def _try(plan: Plan, file: File, reader: Callable[[File, Plan], None]) -> None:
     try:
         reader(file, plan)
@@ -80,12 +91,34 @@ def _try(plan: Plan, file: File, reader: Callable[[File, Plan], None]) -> None:
         plan.refused.append(Note(file.name, error.line, error.message))
 
 
-READERS: dict[str, Callable[[File, Plan], None]] = {}
-FORMATS = {CONFIG: "AWS config", CREDENTIALS: "AWS credentials"}
+LEAPP, AWS_SSO, AESR, GRANTED = "leapp", "aws-sso", "aesr", "granted-registry"
+READERS: dict[str, Callable[[str, str, Plan], None]] = {
+    LEAPP: read_workspace,
+    AWS_SSO: read_aws_sso,
+    AESR: read_aesr,
+    GRANTED: read_registry,
+}
+FORMATS = {
+    CONFIG: "AWS config, aws-vault or Granted's",
+    CREDENTIALS: "AWS credentials",
+    LEAPP: "Leapp or Freeleapp workspace",
+    AWS_SSO: "aws-sso-cli",
+    AESR: "AWS Extend Switch Roles",
+    GRANTED: "Granted registry manifest",
+}
 
 
 def format_of(file: File) -> str:
     """Tell what a file is, by its name and what is in it."""
+    begins = file.text.lstrip()[:1]
+    if begins in ("{",) or file.text.lstrip().startswith(ENCRYPTED):
+        return LEAPP
+    if _SSO_CONFIG.search(file.text):
+        return AWS_SSO
+    if _REGISTRY.search(file.text):
+        return GRANTED
+    if _AESR.search(file.text) and not _KEY.search(file.text):
+        return AESR
     return CREDENTIALS if _is_credentials(file) else CONFIG
 
 

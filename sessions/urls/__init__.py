@@ -8,7 +8,7 @@ from sessions.views.ledger import drift, events, export, names, whois
 from sessions.views.operations import components, health, metrics
 from sessions.views.people import access, join, people, tokens
 from sessions.views.roots import key_rotation, prompts
-from sessions.views.sessions import actions, choosing, forms, pages, preview
+from sessions.views.sessions import actions, choosing, forms, imports, pages, preview
 
 urlpatterns = [
     path("", pages.home, name="home"),
@@ -42,6 +42,17 @@ urlpatterns = [
     ),
     path(
         "teams/<slug:team_slug>/policy/preview/", team_policy.preview_policy, name="preview_policy"
+    ),
+    path("teams/<slug:team_slug>/import/", imports.import_files, name="import"),
+    path(
+        "teams/<slug:team_slug>/import/<uuid:import_id>/",
+        imports.import_preview,
+        name="import_preview",
+    ),
+    path(
+        "teams/<slug:team_slug>/export/<slug:format>/",
+        imports.export_sessions,
+        name="export_sessions",
     ),
     path("probes/<uuid:probe_id>/", forms.probe_page, name="probe"),
     path("sessions/<uuid:session_id>/", pages.session_page, name="session"),

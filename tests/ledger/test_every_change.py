@@ -136,6 +136,7 @@ NOTHING_CHANGED = {
     f"POST {API}/dismiss by member": "hides a notice from the one who was told",
     f"DELETE {API} (unconfirmed)": "refused",
     "POST /api/v1/import": "shows what would be",
+    f"POST {TEAM}import/": "holds files until their preview is confirmed",
     f"POST {TEAM}audit/drift/upload/": "has no file; with one, by a test below",
     "POST /api/v1/drift/imports": "has no file; with one, by a test below",
     f"POST {TEAM}audit/drift/lookup/": "names no session; with one, by a test below",
@@ -143,6 +144,7 @@ NOTHING_CHANGED = {
 }
 # Pages that take a POST and are not among the bench's requests.
 BY_A_TEST = {
+    "teams/<slug:team_slug>/import/<uuid:import_id>/": "test_a_confirmed_import_is_told_by_row",
     "sessions/<uuid:session_id>/choose/": "test_a_choice_is_an_edit",
     "join/": "test_a_code_that_is_shown_changes_nothing",
 }

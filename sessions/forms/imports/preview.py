@@ -181,6 +181,8 @@ class _Stored:
             return found
         if item.kind == AMBIENT and self.ambient is not None:
             return self.ambient
+        if not item.has_own_profile:
+            return found
         same = self.by_profile.get((item.profile, item.kind), [])
         return same[0] if len(same) == 1 else found
 
@@ -318,7 +320,8 @@ def _link(
         if not rights.can(Action.USE_AS_ASSUMER, source.existing):
             row.problem(f"You may not assume roles from “{source.existing.alias}”.", "assumer")
     elif source.state == REFUSED:
-        missing[source.key] = source
+        if source.source is None or source.source.state != REFUSED:
+            missing[source.key] = source
         row.problem(
             f"It is assumed from “{source.item.name}”, which is not imported. Choose a session of"
             " your team to assume it from.",
