@@ -40,7 +40,8 @@ class Ask:
 
     @property
     def is_api(self) -> bool:
-        return self.route.startswith("api/")
+        """Tell if it is asked with a token."""
+        return self.route.startswith(("api/", "container/"))
 
     @property
     def name(self) -> str:
@@ -374,6 +375,7 @@ API = (
     Ask(f"{API_SESSION}/stop", "POST", by="member"),
     Ask(f"{API_SESSION}/rotate", "POST", by="member"),
     Ask(f"{API_SESSION}/credentials", by="member"),
+    Ask("container/<uuid:session_id>", by="member"),
 )
 
 # About a team as a whole, or the installation: what these cost may grow.

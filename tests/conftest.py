@@ -12,7 +12,9 @@ from django.db import connections
 from django.test import testcases
 from whitenoise.middleware import WhiteNoiseMiddleware
 
+from sessions.api.refusals import refusals
 from sessions.credentials import endpoints
+from sessions.delivery import by_token
 from sessions.engine import rate_limit
 from sessions.locks import parts
 from sessions.monitoring import redis, request_limits
@@ -103,8 +105,10 @@ def sts_server():
 
 @pytest.fixture(autouse=True)
 def counts_of_requests():
-    """Forget what an earlier test asked for too often."""
+    """Forget what an earlier test asked for too often, and what it was refused."""
     request_limits.forget()
+    refusals.forget()
+    by_token.forget()
 
 
 @pytest.fixture(autouse=True)

@@ -239,8 +239,11 @@ API = {
     "sessions/<uuid:session_id>/stop": {"POST": by_token(200, 200, 403)},
     "sessions/<uuid:session_id>/dismiss": {"POST": by_token(200, 200, 403)},
     "sessions/<uuid:session_id>/rotate": {"POST": by_token(409, 409, 403)},
-    "sessions/<uuid:session_id>/credentials": {"GET": by_token(409, 409, 403)},
+    # Not started: they begin it, and come back for what a worker issues.
+    "sessions/<uuid:session_id>/credentials": {"GET": by_token(503, 503, 403)},
 }
+# For tools as well, but at an address of its own; cookies count for nothing.
+CONTAINER = "container/<uuid:session_id>"
 API_BODY = {
     "sessions": {"kind": "iam-role-chained"},
     "sessions/<uuid:session_id>": {},
@@ -291,6 +294,7 @@ ACCOUNTS = {
     "oidc/<slug:provider_id>/login/callback/": ("GET", None, everybody(404)),
 }
 TABLE = PAGES | {f"accounts/{route}": row for route, row in ACCOUNTS.items()}
+TABLE[CONTAINER] = ("GET", None, everybody(401))
 
 # These are about the key of a root; all other routes with a session are asked for a chained one.
 ABOUT_A_KEY = {route for route in PAGES if "/key/" in route}
@@ -572,6 +576,18 @@ def test_every_token_gets_what_the_table_says(world, subtests):
                     assert answer.status_code == wanted, (route, actor, answer.content)
 
 
+def test_the_container_endpoint_answers_as_the_api_does(world, subtests):
+    for actor, wanted in API["sessions/<uuid:session_id>/credentials"]["GET"].items():
+        with asked_alone(subtests, actor):
+            answer = call(world.path(CONTAINER), "GET", world.tokens.get(actor), {})
+            assert answer.status_code == wanted, answer.content
+    answers = [
+        call(world.path(CONTAINER, session_id=which), "GET", world.tokens["admin"], {})
+        for which in (world.foreign["session_id"], MISSING)
+    ]
+    compare(answers, 404, (world.foreign["session_id"], MISSING))
+
+
 def call(path, method, secret, body):
     return Client().generic(
         method,
@@ -697,13 +713,19 @@ def test_foreign_and_missing_ids_give_byte_equal_answers_to_a_token(world, subte
                     world.path(f"api/v1/{route}", **{name: which})
                     for which in (world.foreign[name], missing)
                 ]
-                compare([call(path, method, secret, {}) for path in paths], 404)
+                answers = [call(path, method, secret, {}) for path in paths]
+                compare(answers, 404, (world.foreign[name], missing))
 
 
-def compare(answers, expected):
+def compare(answers, expected, ids=("-", "-")):
+    """Compare two answers; the id that was asked for may stand in either."""
     foreign, missing = answers
     assert (foreign.status_code, missing.status_code) == (expected, expected)
-    assert foreign.content == missing.content
+    said = [
+        answer.content.replace(str(each).encode(), b"-")
+        for answer, each in zip(answers, ids, strict=True)
+    ]
+    assert said[0] == said[1]
     assert headers_of(foreign) == headers_of(missing)
 
 

@@ -34,12 +34,18 @@ from sessions.permissions import (
     is_orphaned,
     visible_to,
 )
+from sessions.secret import Secret
 
 __all__ = ["ERRORS", "ApiError", "ErrorOut", "api"]
 
 # How often a change is made again that met another one.
 TRIES = 5
 ENTITY_TAG = re.compile(r'"([^"]*)"')
+
+
+def secret_in(request: HttpRequest) -> Secret | None:
+    """Return the token that a request sends, with “Bearer” or bare; None if there is none."""
+    return token_text.from_header(request.headers.get("Authorization", ""))
 
 
 class TokenAuth:
@@ -52,7 +58,7 @@ class TokenAuth:
     openapi_security_schema = {"type": "http", "scheme": "bearer"}
 
     def __call__(self, request: HttpRequest) -> Actor | None:
-        secret = token_text.from_header(request.headers.get("Authorization", ""))
+        secret = secret_in(request)
         actor = (
             actor_of_token(
                 secret,

@@ -4,10 +4,12 @@ from typing import Any
 from uuid import UUID
 
 from django.http import HttpRequest, HttpResponse
+from ninja.errors import AuthenticationError
 
 from sessions import tasks
 from sessions.activations.status import Status
-from sessions.api.base import ERRORS, ApiError, api, caller, startable
+from sessions.api.base import ERRORS, ApiError, TokenAuth, api, startable
+from sessions.api.fetching import ANSWER_WITHIN_SECONDS, fetch, refusal, refuse_browsers
 from sessions.api.schemas import Format, ProcessOut
 from sessions.delivery.prepared import wait_for
 from sessions.delivery.reveal import NotReady, Preparing
@@ -16,11 +18,9 @@ from sessions.monitoring import request_limits
 from sessions.permissions import Action
 from sessions.snippets import FORMATS
 
-# SDKs give up after one or two seconds.
-FIRST_FETCH_WAITS_SECONDS = 0.7
-# What a browser sends with what a page asks for. Sec-Fetch-Mode alone is none of it: Node's fetch
-# sends that as well.
-BROWSER_HEADERS = ("Origin", "Referer", "Sec-Fetch-Site", "Sec-Fetch-Dest", "Sec-Fetch-User")
+# What tools fetch by themselves, again and again.
+FETCHED = {"process", "container"}
+_authenticate = TokenAuth()
 
 
 @api.get(
@@ -28,18 +28,28 @@ BROWSER_HEADERS = ("Origin", "Referer", "Sec-Fetch-Site", "Sec-Fetch-Dest", "Sec
     response={200: ProcessOut, **ERRORS},
     url_name="credentials",
     summary="Get your credentials in a format",
-    openapi_extra={"responses": {200: {"content": {"text/plain": {"schema": {"type": "string"}}}}}},
+    # The function authenticates: what tools fetch again and again is found in one query.
+    auth=None,
+    openapi_extra={
+        "security": [{"TokenAuth": []}],
+        "responses": {200: {"content": {"text/plain": {"schema": {"type": "string"}}}}},
+    },
 )
 def credentials(request: HttpRequest, session_id: UUID, format: Format = "process") -> Any:
     """Deliver credentials: `process` is credential_process JSON, others are the page's snippets.
 
-    409 while there is nothing to hand out, 503 when what there was has run out, 429 for a token
-    that asks in a loop. Browsers are refused.
+    `process` and `container` start the session if the token may, have at least 15 minutes to live,
+    and are refused with 503 while they are being issued. 409 while there is nothing to hand out,
+    503 when what there was has run out, 429 for a token that asks in a loop. Browsers are refused.
     """
-    if any(header in request.headers for header in BROWSER_HEADERS):
-        raise ApiError(403, "browser", "This address gives no credentials to browsers.")
-    token = caller(request).token
-    assert token is not None
+    if format in FETCHED:
+        return fetch(request, session_id, format)
+    refuse_browsers(request)
+    actor = _authenticate(request)
+    if actor is None or actor.token is None:
+        raise AuthenticationError
+    request.auth = actor  # type: ignore[attr-defined]  # as ninja does
+    token = actor.token
     request_limits.count(request_limits.FETCH, token.pk)
     session, actor = startable(request, session_id, Action.TAKE_CREDENTIALS)
     if format not in FORMATS or not FORMATS[format].secret:
@@ -55,7 +65,7 @@ def credentials(request: HttpRequest, session_id: UUID, format: Format = "proces
         except Preparing as preparing:
             # The first fetch of this token since the session was started: later ones find it done.
             tasks.wake_for_start()
-            wait_for(preparing.delivery, FIRST_FETCH_WAITS_SECONDS)
+            wait_for(preparing.delivery, ANSWER_WITHIN_SECONDS)
             delivered = deliver(session, actor, chosen, via=via, base_url=base_url)
     except NotReady as not_ready:
         raise _not_ready(not_ready) from None
@@ -65,12 +75,6 @@ def credentials(request: HttpRequest, session_id: UUID, format: Format = "proces
 
 def _not_ready(not_ready: NotReady) -> ApiError:
     state = not_ready.state
-    if state.status is Status.INACTIVE:
-        ended = state.problem
-        said = f"{ended.message} {ended.check}" if ended else "You have not started this session."
-        return ApiError(409, "inactive", said)
-    problem = state.problem
-    if problem is None:
+    if state.status is not Status.INACTIVE and state.problem is None:
         return ApiError(409, "pending", "The credentials are being issued. Try again in a moment.")
-    status = 503 if problem.retrying else 409
-    return ApiError(status, problem.code, f"Hop {problem.hop}: {problem.message} {problem.check}")
+    return refusal(state)

@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from datetime import datetime
+from datetime import datetime, timedelta
 from uuid import UUID
 
 import structlog
@@ -50,6 +50,14 @@ MOVING = Problem(
     check="Start it again if this continues.",
     retrying=True,
 )
+# What is renewed too soon for a tool to begin with it.
+TOO_SHORT = Problem(
+    code="TooShort",
+    hop=0,
+    message="What is left of the credentials is under 15 minutes; new ones are not issued yet.",
+    check="If this continues, look at what stands in the way on the session's page.",
+    retrying=True,
+)
 
 
 @dataclass
@@ -82,12 +90,18 @@ class NotYours(NotReady):
 
 
 def reveal(
-    session: AwsSession, actor: Actor, *, form: str, via: str, delivery: UUID | None = None
+    session: AwsSession,
+    actor: Actor,
+    *,
+    form: str,
+    via: str,
+    delivery: UUID | None = None,
+    at_least: timedelta = timedelta(),
 ) -> AwsCredentials:
     """Open the member's own live credentials of a session.
 
     `form` is the snippet format, `via` page, API or token name. `delivery`: the one that a page has
-    asked for before.
+    asked for before. `at_least`: how long they have to live.
 
     Whatever was read before counts for nothing: under the lock of the ledger's head it is read
     again, in later statements. Raises `NotReady`, or `NotYours` where the right is gone, or
@@ -95,7 +109,7 @@ def reveal(
     If the event cannot be written, that error is raised and nothing is opened.
     """
     try:
-        return _reveal(session, actor, form, via, delivery)
+        return _reveal(session, actor, form, via, delivery, at_least)
     except Moving:
         # Whoever asks is not kept waiting for the thousands that a worker moves, or for an edit
         # that nobody moved.
@@ -106,7 +120,12 @@ def reveal(
 
 
 def _reveal(
-    session: AwsSession, actor: Actor, form: str, via: str, delivery_id: UUID | None
+    session: AwsSession,
+    actor: Actor,
+    form: str,
+    via: str,
+    delivery_id: UUID | None,
+    at_least: timedelta,
 ) -> AwsCredentials:
     with ledger.committed():
         head = ledger.hold(session.team_id)
@@ -117,14 +136,14 @@ def _reveal(
         credential = delivery.credential if delivery else activation.credential
         refusal = None if delivery else refusal_of(chain[-1], policy)
         ends = credential.expires_at
-        told = CredentialRevealed(
-            access_key_id=credential.access_key_id,
-            credential=credential.pk,
-            expires_at=ends,
+        if ends is not None and ends < now + at_least:
+            raise NotReady(State(Status.PENDING, _too_short(credential.problem_at(now))))
+        told = told_of(
+            credential,
+            chain[-1],
             form=form,
             via=via,
-            account=account_of(chain[-1]),
-            delivery=str(delivery.pk) if delivery else "",
+            delivery=delivery,
             unscoped=refusal.code if refusal else "",
         )
         if head is not None:
@@ -262,6 +281,33 @@ def _ready_activation(
     if activation.credential_id != planned:
         raise Moving(replace(state, status=Status.PENDING, problem=MOVING, expires_at=None))
     return activation
+
+
+def told_of(
+    credential: Credential,
+    session: AwsSession,
+    *,
+    form: str,
+    via: str,
+    delivery: Delivery | None,
+    unscoped: str = "",
+) -> CredentialRevealed:
+    """Return the event that a credential leaves with."""
+    return CredentialRevealed(
+        access_key_id=credential.access_key_id,
+        credential=credential.pk,
+        expires_at=credential.expires_at,
+        form=form,
+        via=via,
+        account=account_of(session),
+        delivery=str(delivery.pk) if delivery else "",
+        unscoped=unscoped,
+    )
+
+
+def _too_short(problem: Problem | None) -> Problem:
+    """Return why the rest of a credential is not delivered: what stands in the way of the next."""
+    return replace(problem, retrying=True) if problem else TOO_SHORT
 
 
 def account_of(session: AwsSession) -> str:

@@ -1,15 +1,20 @@
 """Answer every error under /api/ as one object, whatever caused it.
 
-{code, message}, perhaps {fields}, and the same again by the names of RFC 9457.
+{code, message}, perhaps {fields}, and the same again by the names of RFC 9457. Under /container/ it
+has `Code` and `Message` as well, which some of AWS's SDKs read. Whatever fetches credentials is
+told on which page a person can do something about it.
 """
 
 import json
+import re
 from collections.abc import Callable
 from http import HTTPStatus
 from typing import Any
 
 from django.conf import settings
+from django.core.exceptions import DisallowedHost
 from django.http import HttpRequest, HttpResponse, JsonResponse
+from django.urls import reverse
 from django.utils.cache import add_never_cache_headers
 
 # What an answer says that was not made by the API itself: by Django, its middleware or a library.
@@ -28,13 +33,18 @@ _SAID: dict[int, tuple[str, str]] = {
 PROBLEM = "application/problem+json"
 _CALLERS_FAULT = ("bad_request", "The request is refused.")
 _OUR_FAULT = ("error", "Server error; see the log.")
+CONTAINER = "/container/"
+# What tools fetch again and again, for a person who sees nothing but their message.
+_FETCHES = re.compile(
+    r"/container/([0-9a-f-]{36})|/api/v1/sessions/([0-9a-f-]{36})/credentials", re.ASCII
+)
 # What belongs to the body that is replaced.
 _OF_THE_BODY = frozenset({"content-type", "content-length", "content-encoding", "content-language"})
 
 
 def is_for_the_api(request: HttpRequest) -> bool:
     """Check whether a request is for an address of the API, be there something or not."""
-    return request.path_info == "/api" or request.path_info.startswith("/api/")
+    return request.path_info == "/api" or request.path_info.startswith(("/api/", CONTAINER))
 
 
 def api_error(status: int, code: str, message: str, fields: Any = None) -> JsonResponse:
@@ -70,23 +80,52 @@ def api_errors(
         if settings.SECURE_SSL_REDIRECT and not request.is_secure():
             # A redirect would hide that the token has gone over the wire in the clear, and make a
             # GET of a POST.
-            return api_error(
+            response: HttpResponse = api_error(
                 403,
                 "https_required",
                 "The API needs https. Revoke a token that was sent over http.",
             )
-        response = get_response(request)
+        else:
+            response = get_response(request)
         if response.status_code < 400:
             return response
         if not _has_the_shape(response):
             response = _reshaped(response)
-        if PROBLEM in request.headers.get("Accept", ""):
+        fetched = _FETCHES.fullmatch(request.path_info)
+        if fetched or request.path_info.startswith(CONTAINER):
+            named = fetched[fetched.lastindex or 1] if fetched else ""
+            response = _for_tools(request, response, named)
+        is_container = request.path_info.startswith(CONTAINER)
+        if PROBLEM in request.headers.get("Accept", "") and not is_container:
             # To who has not asked for it, it stays what it was: some tools read JSON by this name
             # alone.
             response.headers["Content-Type"] = PROBLEM
         return response
 
     return middleware
+
+
+def _for_tools(request: HttpRequest, response: HttpResponse, session_id: str) -> HttpResponse:
+    """Add to a refusal the session's page, and the names by which SDKs read it."""
+    body = json.loads(response.content)
+    if session_id:
+        body["message"] += f" See {_page(request, session_id)}"
+        body["detail"] = body["message"]
+    if request.path_info.startswith(CONTAINER):
+        body |= {"Code": body["code"], "Message": body["message"]}
+    response.content = json.dumps(body).encode()
+    if "Content-Length" in response.headers:
+        response.headers["Content-Length"] = str(len(response.content))
+    return response
+
+
+def _page(request: HttpRequest, session_id: str) -> str:
+    """Return the address of a session's page; without the host where the request's is not ours."""
+    path = reverse("session", args=[session_id])
+    try:
+        return request.build_absolute_uri(path)
+    except DisallowedHost:
+        return path
 
 
 def _has_the_shape(response: HttpResponse) -> bool:

@@ -17,6 +17,7 @@ from sessions.permissions.checks import (
 )
 from sessions.permissions.members import (
     GroupsTooOld,
+    has_fresh_groups,
     memberships_of,
     require_fresh_groups,
     visible_to,
@@ -45,6 +46,7 @@ __all__ = [
     "can",
     "descendants",
     "grants_to",
+    "has_fresh_groups",
     "is_orphaned",
     "is_orphaned_chain",
     "may_answer",

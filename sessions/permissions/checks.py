@@ -25,14 +25,20 @@ from sessions.permissions.actions import READING, ROLES, SCOPES, Action
 class PermissionChecker:
     """Check what one actor may do now, for many sessions: grants are read once, when first needed.
 
-    `among`: the ids of the sessions that it will be asked about; None: any of the team. Made again
-    for every request.
+    `among`: the ids of the sessions that it will be asked about; None: any of the team. `grants`:
+    {session: rights} where they have been read already, of all of `among`. Made again for every
+    request.
     """
 
-    def __init__(self, actor: Actor, among: Collection[Any] | None = None) -> None:
+    def __init__(
+        self,
+        actor: Actor,
+        among: Collection[Any] | None = None,
+        grants: dict[Any, set[str]] | None = None,
+    ) -> None:
         self.actor = actor
         self._among = among
-        self._grants: dict[Any, set[str]] | None = None
+        self._grants = grants
 
     def can(self, action: Action, session: AwsSession | None = None) -> bool:
         """Check whether the actor may do that, to that session if one is given.

@@ -1,6 +1,6 @@
 """Find who counts as a member now: not suspended, and with groups that were read recently."""
 
-from datetime import timedelta
+from datetime import datetime, timedelta
 from typing import Any
 
 from django.conf import settings
@@ -38,6 +38,14 @@ def with_fresh_groups(membership: str = "") -> Q:
     """
     oldest = Now() - timedelta(hours=settings.CHAINWEB_GROUPS_MAX_AGE_HOURS)
     return Q(**{f"{membership}from_sso": False}) | Q(**{f"{membership}groups_read_at__gt": oldest})
+
+
+def has_fresh_groups(member: Membership, now: datetime) -> bool:
+    """Tell whether a membership is one that `with_fresh_groups` selects."""
+    oldest = now - timedelta(hours=settings.CHAINWEB_GROUPS_MAX_AGE_HOURS)
+    return not member.from_sso or (
+        member.groups_read_at is not None and member.groups_read_at > oldest
+    )
 
 
 def require_fresh_groups(user: User, **of: Any) -> None:

@@ -20,6 +20,8 @@ def render(snippet: Snippet) -> str:
         parts["SessionToken"] = credentials.session_token
     if end := end_of(credentials):
         parts["Expiration"] = end
+    if snippet.account:
+        parts["AccountId"] = snippet.account
     for name, value in parts.items():
         check(name, value, PRINTABLE)
     answer = {"Version": 1} | {name: opened(value) for name, value in parts.items()}

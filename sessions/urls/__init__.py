@@ -3,6 +3,7 @@
 from django.urls import path
 
 from sessions.api import api
+from sessions.api.container import container
 from sessions.views import team_policy
 from sessions.views.ledger import drift, events, export, names, whois
 from sessions.views.operations import components, health, metrics
@@ -164,6 +165,7 @@ urlpatterns = [
     path("join/", join.join, name="join"),
     path("join/accept/", join.accept, name="accept_invitation"),
     path("api/v1/", api.urls),
+    path("container/<uuid:session_id>", container, name="container"),
     path("components/", components.components, name="components"),
     path("healthz", health.healthz, name="healthz"),
     path("readyz", health.readyz, name="readyz"),

@@ -14,6 +14,7 @@ from sessions import sealing
 from sessions.credentials.payloads import open_credentials
 from sessions.db import grants
 from sessions.db.limits import bounded
+from sessions.delivery import by_token
 from sessions.models import Activation, Event, Invitation, Token
 from sessions.models.token_text import PERSON
 from sessions.monitoring import request_limits
@@ -218,6 +219,16 @@ def ways(house, leaf):
         for name in ("reveal_snippet", "download_snippet"):
             path = reverse(name, args=[leaf.pk, form])
             yield f"{name} {form}", lambda path=path: ben.post(path)
+    for name, is_known in (("container", False), ("container, a known token", True)):
+        secret = house.token(house.ben)
+        if is_known:
+            by_token.remember(Token.objects.get(digest=Token.digest_of(secret)))
+        yield (
+            name,
+            lambda secret=secret: api.client.get(
+                f"/container/{leaf.pk}", headers={"Authorization": secret.reveal()}
+            ),
+        )
     yield (
         "token",
         lambda: ben.post(

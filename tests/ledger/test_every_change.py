@@ -125,6 +125,7 @@ WRITES = {
     f"POST {API}/stop by member": ["session.stopped"],
     f"POST {API}/rotate by member": ["rotation.asked"],
     f"GET {API}/credentials by member": ["credential.revealed"],
+    "GET /container/<uuid:session_id> by member": ["credential.revealed"],
 }
 NOTHING_CHANGED = {
     f"POST {TEAM}new/<slug:provider>/<slug:kind>/ (with errors)": "refused",
