@@ -1,4 +1,4 @@
-"""What was imported is given back as it was, with what has changed since, and no secret."""
+"""An export gives back what was imported, with what has changed since, and no secret."""
 
 import json
 
