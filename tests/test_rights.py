@@ -137,6 +137,9 @@ PAGES = {
     "sessions/<uuid:session_id>/dismiss/": ("POST", {}, by_role(302, 302, 302)),  # one's own notice
     "sessions/<uuid:session_id>/snippets/<slug:format>/": ("POST", {}, OPERATORS),
     "sessions/<uuid:session_id>/snippets/<slug:format>/download/": ("POST", {}, POSTED),
+    # Nothing is active: back to the list.
+    "teams/<slug:team_slug>/snippets/": ("POST", {}, POSTED),
+    "teams/<slug:team_slug>/snippets/download/": ("POST", {}, POSTED),
     "teams/<slug:team_slug>/audit/": ("GET", None, EVERYONE),
     # Asked for no format: back to the list.
     "teams/<slug:team_slug>/audit/export/": ("POST", {}, by_role(302, 302, 302)),
@@ -201,6 +204,7 @@ API = {
     "events": {"GET": by_token(200, 200, 200, outside=200)},
     "events/<int:seq>": {"GET": by_token(404, 200, 200, outside=200)},
     "events/export": {"GET": by_token(200, 200, 200, outside=200)},
+    "config": {"GET": by_token(200, 200, 403, outside=200)},
     "formats": {"GET": by_token(200, 200, 200, outside=200)},
     "keys": {"GET": by_token(403, 200, 200, outside=200)},
     "names": {"GET": by_token(403, 200, 200, outside=200)},
@@ -381,6 +385,8 @@ NOT_ASKED_AGAIN = {
         "everyday work, and each is in the ledger"
     ),
     "sessions/<uuid:session_id>/snippets/<slug:format>/download/": "the same",
+    "teams/<slug:team_slug>/snippets/": "the same; sensitive sessions are left out",
+    "teams/<slug:team_slug>/snippets/download/": "the same",
     "join/": "changes nothing",
     "join/accept/": "the invitation is the proof",
 }

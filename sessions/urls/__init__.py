@@ -9,7 +9,7 @@ from sessions.views.ledger import drift, events, export, names, whois
 from sessions.views.operations import components, health, metrics
 from sessions.views.people import access, join, people, tokens
 from sessions.views.roots import key_rotation, prompts
-from sessions.views.sessions import actions, choosing, forms, imports, pages, preview
+from sessions.views.sessions import actions, choosing, forms, imports, pages, preview, several
 
 urlpatterns = [
     path("", pages.home, name="home"),
@@ -94,6 +94,12 @@ urlpatterns = [
     path("teams/<slug:team_slug>/audit/", events.events, name="events"),
     path("teams/<slug:team_slug>/audit/events/<int:seq>/", events.event, name="event"),
     path("teams/<slug:team_slug>/audit/export/", export.export_events, name="export_events"),
+    path("teams/<slug:team_slug>/snippets/", several.reveal_several, name="reveal_several"),
+    path(
+        "teams/<slug:team_slug>/snippets/download/",
+        several.download_several,
+        name="download_several",
+    ),
     path("teams/<slug:team_slug>/people/", people.people, name="people"),
     path("teams/<slug:team_slug>/people/invite/", people.invite_person, name="invite"),
     path(

@@ -351,6 +351,7 @@ def test_the_openapi_document_names_every_path(house):
         "/api/v1/drift/records",
         "/api/v1/drift/records/{record_id}",
         "/api/v1/sessions/{session_id}/calls",
+        "/api/v1/config",
         "/api/v1/formats",
         "/api/v1/import",
         "/api/v1/export",

@@ -76,6 +76,8 @@ WRITES = {
     f"POST {SESSION}key/withdraw/": ["key.asked"],
     f"POST {SESSION}snippets/<slug:format>/ by member": ["credential.revealed"],
     f"POST {SESSION}snippets/<slug:format>/download/ by member": ["credential.revealed"],
+    f"POST {TEAM}snippets/ by member": ["credential.revealed"],
+    f"POST {TEAM}snippets/download/ by member": ["credential.revealed"],
     f"POST {TEAM}people/invite/": ["invitation.created"],
     f"POST {TEAM}people/invitations/<uuid:invitation_id>/withdraw/": ["invitation.revoked"],
     f"POST {TEAM}people/groups/new/": ["group.created"],

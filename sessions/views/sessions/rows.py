@@ -47,6 +47,7 @@ class Row:
     can_start: bool
     can_stop: bool
     can_rotate: bool
+    can_take: bool
     can_edit: bool
     can_delete: bool
     can_chain: bool
@@ -85,6 +86,7 @@ def row_of(described: Described, view: TeamView) -> Row:
         can_start=may_start and not started and not is_orphaned,
         can_stop=may_start and started,
         can_rotate=may_start and started,
+        can_take=state.status is Status.ACTIVE and rights.can(Action.TAKE_CREDENTIALS, session),
         can_edit=rights.can(Action.EDIT, session),
         can_delete=rights.can(Action.DELETE, session),
         can_chain=rights.can(Action.USE_AS_ASSUMER, session)

@@ -32,7 +32,7 @@ function clear(why) {
   clearInterval(clock);
   const empty = document.createElement("p");
   empty.className = "snippet-panel__empty";
-  empty.textContent = `${why} Choose a format above to see them again.`;
+  empty.textContent = `${why} ${panel.dataset.again ?? "Choose a format above to see them again."}`;
   const hadFocus = panel.contains(document.activeElement);
   panel.replaceChildren(empty);
   const last = formats.find((tab) => tab.getAttribute("aria-selected") === "true");
@@ -85,9 +85,12 @@ function remembered() {
 if (panel) {
   document.body.addEventListener("htmx:afterSwap", (event) => {
     if (event.detail.target !== panel) return;
-    const chosen = event.detail.requestConfig.elt;
-    choose(formats, chosen);
-    remember(document.getElementById(chosen.closest("[role=tabpanel]").getAttribute("aria-labelledby")));
+    const asked = event.detail.requestConfig.elt;
+    // What a worker has to narrow first is asked for again by the answer itself: the tab stays.
+    if (formats.includes(asked)) {
+      choose(formats, asked);
+      remember(document.getElementById(asked.closest("[role=tabpanel]").getAttribute("aria-labelledby")));
+    }
     const snippet = panel.querySelector("[data-snippet]");
     countDown(snippet);
     said.textContent = snippet.querySelector("pre") ? "The credentials are shown below." : snippet.textContent.trim();
@@ -99,12 +102,15 @@ if (panel) {
     if (event.target.closest("[data-clear-snippet]")) clear("Hidden.");
   });
   const all = document.getElementById("snippets");
-  all.addEventListener("keydown", moveInTabs);
-  all.addEventListener("click", (event) => {
+  all?.addEventListener("keydown", moveInTabs);
+  all?.addEventListener("click", (event) => {
     const group = event.target.closest("[data-group]");
     if (group) showGroup(group);
   });
   const last = remembered();
   if (last) showGroup(last);
+  // A page that came with them.
+  const shown = panel.querySelector("[data-snippet]");
+  if (shown) countDown(shown);
   addEventListener("pagehide", () => clear("Hidden."));
 }
