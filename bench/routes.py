@@ -75,6 +75,8 @@ SESSION = "sessions/<uuid:session_id>/"
 TEAM = "teams/<slug:team_slug>/"
 PERSON = f"{TEAM}people/<int:person_id>/"
 API_SESSION = "api/v1/sessions/<uuid:session_id>"
+API_PERSON = "api/v1/people/<int:person_id>"
+API_GROUP = "api/v1/groups/<uuid:group_id>"
 API_ALIAS = "api/v1/sessions/by-alias/<path:alias>"
 NEW = f"{TEAM}new/<slug:provider>/<slug:kind>/"
 LIVE = {"HX-Request": "true"}
@@ -377,6 +379,44 @@ API = (
     ),
     Ask(f"{API_SESSION}/approval", about=_one("approval_root")),
     Ask(f"{API_SESSION}/approval", "POST", 202, about=_one("approval_root")),
+    Ask("api/v1/people"),
+    Ask(API_PERSON),
+    Ask(API_PERSON, "PATCH", data=lambda team: {"role": "auditor"}),
+    Ask(API_PERSON, "DELETE", 204),
+    Ask(f"{API_PERSON}/suspend", "POST"),
+    Ask(f"{API_PERSON}/reinstate", "POST"),
+    Ask(f"{API_PERSON}/readmit", "POST", 204, about=lambda team: {"person_id": team.removed_id}),
+    Ask("api/v1/groups"),
+    Ask(
+        "api/v1/groups",
+        "POST",
+        201,
+        data=lambda team: {"name": "G4", "people": [team.leaver.user.get_username()]},
+    ),
+    Ask(API_GROUP),
+    Ask(API_GROUP, "PATCH", data=lambda team: {"name": "G5"}),
+    Ask(API_GROUP, "DELETE", 204),
+    Ask("api/v1/invitations"),
+    Ask("api/v1/invitations", "POST", 201, data=lambda team: {"role": "member"}),
+    Ask("api/v1/invitations/<uuid:invitation_id>", "DELETE", 204),
+    Ask("api/v1/probes", "POST", 202, data=lambda team: _new(team) | {"kind": "iam-role-chained"}),
+    Ask("api/v1/probes/<uuid:probe_id>"),
+    Ask(
+        "api/v1/sessions/bulk",
+        "POST",
+        by="member",
+        data=lambda team: {"action": "stop", "ids": [str(team.session.pk)]},
+    ),
+    Ask(
+        "api/v1/apply",
+        "POST",
+        data=lambda team: {"groups": [{"name": "Declared", "people": []}]},
+    ),
+    Ask(f"{API_SESSION}/approval", "DELETE", 204, about=_one("approval_root")),
+    Ask(f"{API_SESSION}/choices", status=409, about=_one("approval_root")),
+    Ask(f"{API_SESSION}/key-rotation", status=404, about=_one("root")),
+    Ask(f"{API_SESSION}/key-rotation", "POST", 202, about=_one("root")),
+    Ask(f"{API_SESSION}/key-rotation", "DELETE", 404, about=_one("root")),
     Ask(API_ALIAS),
     Ask(API_ALIAS, "PUT", data=lambda team: _chained(team) | {"kind": "iam-role-chained"}),
     Ask(f"{API_SESSION}/start", "POST", by="member"),

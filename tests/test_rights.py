@@ -192,6 +192,42 @@ API = {
         "PATCH": by_token(403, 200, 403),
         "DELETE": by_token(403, 204, 403),
     },
+    "people": {"GET": by_token(403, 200, 200, outside=200)},
+    "people/<int:person_id>": {
+        "GET": by_token(403, 200, 200),
+        "PATCH": by_token(403, 200, 403),
+        "DELETE": by_token(403, 204, 403),
+    },
+    "people/<int:person_id>/suspend": {"POST": by_token(403, 200, 403)},
+    "people/<int:person_id>/reinstate": {"POST": by_token(403, 200, 403)},
+    # The person is still a member: there is no removal to lift.
+    "people/<int:person_id>/readmit": {"POST": by_token(403, 404, 403)},
+    "groups": {
+        "GET": by_token(403, 200, 200, outside=200),
+        "POST": by_token(403, 201, 403, outside=201),
+    },
+    "groups/<uuid:group_id>": {
+        "GET": by_token(403, 200, 200),
+        "PATCH": by_token(403, 200, 403),
+        "DELETE": by_token(403, 204, 403),
+    },
+    "invitations": {
+        "GET": by_token(403, 200, 200, outside=200),
+        "POST": by_token(403, 201, 403, outside=201),
+    },
+    "invitations/<uuid:invitation_id>": {"DELETE": by_token(403, 204, 403)},
+    "probes": {"POST": by_token(422, 422, 403, outside=422)},
+    # One's own alone: this is bea's.
+    "probes/<uuid:probe_id>": {"GET": by_token(404, 404, 404)},
+    "sessions/bulk": {"POST": by_token(200, 200, 200, outside=200)},
+    "apply": {"POST": by_token(200, 200, 200, outside=200)},
+    "sessions/<uuid:session_id>/choices": {"GET": by_token(403, 404, 403)},
+    # It is asked for a chained session, which has no key.
+    "sessions/<uuid:session_id>/key-rotation": {
+        "GET": by_token(403, 404, 403),
+        "POST": by_token(403, 404, 403),
+        "DELETE": by_token(403, 404, 403),
+    },
     "sessions/by-alias/<path:alias>": {
         "GET": by_token(200, 200, 200),
         "PUT": by_token(403, 422, 403, outside=422),
@@ -238,6 +274,7 @@ API = {
     "sessions/<uuid:session_id>/approval": {
         "GET": by_token(409, 409, 403),
         "POST": by_token(409, 409, 403),
+        "DELETE": by_token(409, 409, 403),
     },
     "sessions/<uuid:session_id>/start": {"POST": by_token(200, 200, 403)},
     "sessions/<uuid:session_id>/stop": {"POST": by_token(200, 200, 403)},
@@ -250,6 +287,9 @@ API = {
 CONTAINER = "container/<uuid:session_id>"
 API_BODY = {
     "sessions": {"kind": "iam-role-chained"},
+    "groups": {"name": "New group"},
+    "invitations": {"role": "member"},
+    "sessions/bulk": {"action": "stop", "ids": []},
     "sessions/<uuid:session_id>": {},
     "import": {"files": [{"text": "[profile a]\nregion = eu-west-1\n"}]},
     # Its region is none, so that whoever may do it is told so.
@@ -714,7 +754,7 @@ def test_foreign_and_missing_ids_give_byte_equal_answers_to_a_token(world, subte
         for method in API[route]:
             with asked_alone(subtests, method, route):
                 [name] = [name for name in IDS if f":{name}>" in route]
-                missing = 10**9 if name == "record_id" else MISSING
+                missing = 10**9 if name in {"person_id", "record_id"} else MISSING
                 paths = [
                     world.path(f"api/v1/{route}", **{name: which})
                     for which in (world.foreign[name], missing)

@@ -19,18 +19,23 @@ class StrictParser(Parser):
     """
 
     def parse_body(self, request: HttpRequest) -> Any:
-        body = json.loads(
-            request.body, object_pairs_hook=_object, parse_constant=_no_number, parse_float=_number
-        )
-        if b"\\u" in request.body:
-            # What Python reads of "\\ud800" alone is no text: no database and no encoder takes it.
-            try:
-                json.dumps(body, ensure_ascii=False).encode()
-            except UnicodeEncodeError:
-                raise BadBody(
-                    "The body has half a surrogate pair in it, which is not Unicode."
-                ) from None
-        return body
+        return strict_json(request.body)
+
+
+def strict_json(text: bytes) -> Any:
+    """Read JSON; raises ValueError, `BadBody` if it is JSON that could be taken for two things."""
+    body = json.loads(
+        text, object_pairs_hook=_object, parse_constant=_no_number, parse_float=_number
+    )
+    if b"\\u" in text:
+        # What Python reads of "\\ud800" alone is no text: no database and no encoder takes it.
+        try:
+            json.dumps(body, ensure_ascii=False).encode()
+        except UnicodeEncodeError:
+            raise BadBody(
+                "The body has half a surrogate pair in it, which is not Unicode."
+            ) from None
+    return body
 
 
 def _object(pairs: list[tuple[str, Any]]) -> dict[str, Any]:

@@ -119,6 +119,18 @@ def get_approval(request: HttpRequest, session_id: UUID) -> Any:
     return _as_json(approval)
 
 
+@api.delete(
+    "/sessions/{uuid:session_id}/approval",
+    response={204: None, **ERRORS},
+    summary="Delete your approval for a session's root",
+)
+def forget_approval(request: HttpRequest, session_id: UUID) -> Any:
+    """Forget what you have approved; what was issued with it works until it expires."""
+    root, actor = _approving(request, session_id)
+    approvals.end_approval(root, actor)
+    return Answer(204, None)
+
+
 @api.post(
     "/sessions/{uuid:session_id}/approval",
     response={202: ApprovalOut, **ERRORS},

@@ -22,51 +22,30 @@ from sessions.api.base import (
 )
 from sessions.api.document import takes_version, tells_version
 from sessions.api.paging import MOST, Cursor, Limit, link_next, page_by
-from sessions.api.presenting import all_described, answered, as_json, described
+from sessions.api.presenting import all_described, described
+from sessions.api.saving import (
+    KINDS,
+    checked_form,
+    create,
+    delete_one,
+    patch_fields,
+    require_one_of,
+    save,
+)
 from sessions.api.schemas import SessionIn, SessionOut, SessionPatch, Text, one_of
 from sessions.aws.roots import ROOT_KINDS
-from sessions.catalog.deletions import delete_session, mark_of
 from sessions.catalog.finding import SessionSearch, session_by_alias, sessions_seen_by
 from sessions.catalog.sessions import is_unchanged
 from sessions.catalog.team_view import view_of_sessions
 from sessions.db.clock import database_now
-from sessions.exceptions import NotThere, Refused, RightLost
-from sessions.forms.fields import wrong_types
-from sessions.forms.sessions import SessionForm, form_for, stored_values
+from sessions.forms.sessions import form_for
 from sessions.locks.versions import Changed
 from sessions.models import CHAINED, AwsSession
-from sessions.permissions import Action, NotAllowed, why_not_create
+from sessions.permissions import Action
 
-# A message names so many sessions, and says how many more there are.
-NAMED = 20
 StatusAsked = Annotated[str, one_of("", *Status)]
 KindAsked = Annotated[str, one_of("", CHAINED, *ROOT_KINDS)]
 AccountAsked = Annotated[str, Field(pattern="^([0-9]{12})?$", description="an account's number")]
-KINDS = [CHAINED, *ROOT_KINDS]
-
-
-def _checked(form: SessionForm, sent: dict[str, Any]) -> SessionForm:
-    unknown = sorted(set(sent) - set(form.fields))
-    if unknown:
-        raise ApiError(
-            422,
-            "invalid",
-            "There are fields that this kind does not have.",
-            {name: ["Unknown field."] for name in unknown},
-        )
-    if wrong := wrong_types(form, sent):
-        raise ApiError(422, "invalid", "There are values of the wrong type.", wrong)
-    if not form.is_valid():
-        _raise_form_errors(form)
-    return form
-
-
-def _raise_form_errors(form: SessionForm) -> None:
-    fields = {
-        name: [str(message) for message in messages] for name, messages in form.errors.items()
-    }
-    first = next(iter(fields.values()))[0]
-    raise ApiError(422, "invalid", first, fields)
 
 
 @api.get(
@@ -89,21 +68,13 @@ def list_sessions(
     its words in their alias, profile, region, role, role session name, kind or assumer. While there
     are more, `Link` names the next part.
     """
-    _require_one_of("status", status, [*Status])
-    _require_one_of("kind", kind, KINDS)
+    require_one_of("status", status, [*Status])
+    require_one_of("kind", kind, KINDS)
     actor = caller(request)
     found = SessionSearch(status, kind, account, label, q).find(actor, database_now())
     sessions, cursor_after = page_by(found, "alias", cursor, limit)
     link_next(request, response, cursor_after)
     return all_described(actor, sessions)
-
-
-def _require_one_of(name: str, value: str, known: list[str]) -> None:
-    if value and value not in known:
-        listed = f"One of: {', '.join(known)}."
-        raise ApiError(
-            422, "invalid", f"There is no {name} {value[:64]!r}. {listed}", {name: [listed]}
-        )
 
 
 @api.post(
@@ -117,28 +88,8 @@ def create_session(request: HttpRequest, payload: SessionIn) -> Any:
     actor = caller(request)
     sent = payload.model_dump(exclude_unset=True)
     kind = sent.pop("kind", CHAINED)
-    session = _created(actor, kind, sent)
+    session = create(actor, kind, sent)
     return _answer(request, actor, session, 201)
-
-
-def _created(actor: Actor, kind: str, sent: dict[str, Any]) -> AwsSession:
-    _require_one_of("kind", kind, KINDS)
-    reason = why_not_create(kind, actor)
-    if reason:
-        lacks = NotAllowed(
-            actor, Action.CREATE_CHAINED if kind == CHAINED else Action.CREATE_ROOT
-        ).scope
-        raise ApiError(403, "forbidden", reason, {"scope": [lacks]} if lacks else None)
-    view = view_of_sessions(actor, database_now())
-    return _saved(_checked(form_for(kind, sent, view=view, is_page=False), sent))
-
-
-def _saved(form: SessionForm) -> AwsSession:
-    session = form.save()
-    if session is None:
-        _raise_form_errors(form)
-    assert session is not None
-    return session
 
 
 def _answer(request: HttpRequest, actor: Actor, session: AwsSession, status: int) -> HttpResponse:
@@ -192,7 +143,7 @@ def put_by_alias(request: HttpRequest, alias: str, payload: SessionIn) -> Any:
             raise ApiError(412, "not_there", f"There is no session “{alias[:64]}” to change.")
         try:
             if session is None:
-                return _answer(request, actor, _created(actor, kind, sent), 201)
+                return _answer(request, actor, create(actor, kind, sent), 201)
             return _answer(request, actor, _made(request, actor, session, kind, sent), 200)
         except (Changed, ApiError) as error:
             # Somebody was quicker: it is there by now, or is another by now.
@@ -220,11 +171,11 @@ def _made(
     view = view_of_sessions(actor, database_now())
     if session.is_chained:
         sent = {"sensitive": session.marked_sensitive, **sent}
-    form = _checked(form_for(kind, sent, view=view, session=session, is_page=False), sent)
+    form = checked_form(form_for(kind, sent, view=view, session=session, is_page=False), sent)
     if is_unchanged(form.draft(), session):
         return session
     form.seen = session.version
-    saved = _saved(form)
+    saved = save(form)
     tasks.wake_after_change()
     return saved
 
@@ -266,11 +217,8 @@ def patch_session(
     for attempt in range(TRIES):
         session = session_for(request, session_id, Action.EDIT)
         seen = seen_version(request, session.version, version)
-        form = _patched(session, actor, sent)
-        form.seen = session.version
         try:
-            if form.save() is None:
-                _raise_form_errors(form)
+            patch_fields(session, actor, sent)
         except Changed:
             if seen is not None or attempt == TRIES - 1:
                 raise
@@ -279,21 +227,6 @@ def patch_session(
     tasks.wake_after_change()
     response.headers["ETag"] = etag(session.version)
     return described(actor, session)
-
-
-def _patched(session: AwsSession, actor: Actor, sent: dict[str, Any]) -> SessionForm:
-    """Return the valid form of a session with some fields changed."""
-    view = view_of_sessions(actor, database_now())
-    as_it_was = answered(session, view.policy)
-    # What is sent back as it was answered changes nothing: a default that was shown does not become
-    # a name of its own.
-    changes = {
-        name: value
-        for name, value in sent.items()
-        if name not in as_it_was or value != as_it_was[name]
-    }
-    merged = as_json(stored_values(session)) | changes
-    return _checked(form_for(session.kind, merged, view=view, session=session, is_page=False), sent)
 
 
 @api.delete(
@@ -309,20 +242,6 @@ def remove_session(request: HttpRequest, session_id: UUID, dependants: bool = Fa
     """
     session, actor = session_for(request, session_id, Action.DELETE), caller(request)
     seen = seen_version(request, session.version)
-    if not dependants and (below := [each.alias for each, _ in session.dependants(NAMED)]):
-        count = session.with_dependants().count() - 1
-        more = f" and {count - NAMED} more" if count > NAMED else ""
-        raise ApiError(
-            409,
-            "has_dependants",
-            f"Sessions are assumed from it: {', '.join(below)}{more}. Confirm with"
-            " ?dependants=true.",
-        )
-    try:
-        delete_session(session, actor, seen=seen, below_seen=None if dependants else mark_of([]))
-    except (Changed, NotThere, RightLost):
-        raise
-    except Refused as refused:
-        raise ApiError(409, "refused", refused.message) from None
+    delete_one(session, actor, dependants=dependants, seen=seen)
     tasks.wake_after_deletion()
     return Answer(204, None)

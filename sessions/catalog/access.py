@@ -32,7 +32,14 @@ from sessions.permissions import Action, orphaned_links
 def set_access(
     session: AwsSession, access: Access, actor: AnyActor, *, seen: int | None = None
 ) -> None:
-    """Set who may use a session.
+    """Set who may use a session, in a transaction of its own: see `change_access`."""
+    change_access(session, access, actor, seen=seen)
+
+
+def change_access(
+    session: AwsSession, access: Access, actor: AnyActor, *, seen: int | None = None
+) -> None:
+    """Set who may use a session, in the caller's transaction.
 
     People who lose the right lose their running sessions; all others are untouched.
 
@@ -133,6 +140,7 @@ def _grants(session: AwsSession, right: GrantedRight, audience: Audience) -> Ite
         yield SessionGrant(session=session, right=right, group=group)
 
 
+@transaction.atomic(durable=True)
 def save_group(
     actor: Actor,
     name: str,
@@ -141,13 +149,25 @@ def save_group(
     *,
     seen: int | None = None,
 ) -> TeamGroup:
-    """Create a group, or change its name and people.
+    """Create or change a group in a transaction of its own: see `write_group`."""
+    return write_group(actor, name, members, group, seen=seen)
+
+
+def write_group(
+    actor: Actor,
+    name: str,
+    members: Iterable[Membership],
+    group: TeamGroup | None = None,
+    *,
+    seen: int | None = None,
+) -> TeamGroup:
+    """Create a group, or change its name and people, in the caller's transaction.
 
     Who leaves it loses what it opened to them. Raises `Refused`.
     """
     chosen = list(members)
     try:
-        with transaction.atomic(durable=True):
+        with transaction.atomic():
             team = lock_team_for(actor, actor.team_id, Action.MANAGE_PEOPLE)
             creating, was = group is None, {}
             if group is None:

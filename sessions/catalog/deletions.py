@@ -68,9 +68,14 @@ def delete_session(
     """
     count, deletion = decide(session, actor, seen=seen, below_seen=below_seen)
     if deletion is not None:
-        with skip_if_busy():  # else a worker goes on
-            _in_parts(deletion, _mark_part, parts.MARKED_AT_ONCE, float("inf"))
+        take_from_everybody(deletion)
     return count
+
+
+def take_from_everybody(deletion: Deletion) -> None:
+    """Take all that a decided deletion is of from everybody, in parts. Outside of a transaction."""
+    with skip_if_busy():  # else a worker goes on
+        _in_parts(deletion, _mark_part, parts.MARKED_AT_ONCE, float("inf"))
 
 
 @transaction.atomic

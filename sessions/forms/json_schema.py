@@ -7,7 +7,7 @@ from django import forms
 
 from sessions.aws.roots import ROOT_KINDS
 from sessions.forms.fields import KeysField, LinesField, TagsField
-from sessions.forms.sessions import AssumerField, fields_of
+from sessions.forms.sessions import AssumerField, fields_of, secret_names
 from sessions.models import CHAINED
 
 Schema = dict[str, Any]
@@ -35,6 +35,57 @@ def changed_session() -> Schema:
     version = {"version": {"type": "integer"}}
     kinds = [changed_object(kind, fields_of(kind)) for kind in [CHAINED, *ROOT_KINDS]]
     return {"anyOf": [each | {"properties": each["properties"] | version} for each in kinds]}
+
+
+def declared() -> Schema:
+    """Describe a document of sessions and groups, as `forms.declared` reads it."""
+    names: Schema = {"type": "array", "items": {"type": "string", "minLength": 1}}
+    audience: Schema = {
+        "anyOf": [
+            {"type": "string", "const": "everyone"},
+            {
+                "type": "object",
+                "properties": {"people": names, "groups": names},
+                "additionalProperties": False,
+            },
+        ]
+    }
+    group: Schema = {
+        "type": "object",
+        "title": "group",
+        "properties": {"name": {"type": "string", "maxLength": 64}, "people": names},
+        "required": ["name"],
+        "additionalProperties": False,
+    }
+    sessions = {"oneOf": [_declared(kind, audience) for kind in [CHAINED, *ROOT_KINDS]]}
+    return {
+        "type": "object",
+        "title": "Document",
+        "properties": {
+            "sessions": {"type": "array", "items": sessions},
+            "groups": {"type": "array", "items": group},
+        },
+        "additionalProperties": False,
+    }
+
+
+def _declared(kind: str, audience: Schema) -> Schema:
+    """Describe a session of a document: its assumer is an alias, and it has no secrets."""
+    schema = _of_kind(kind)
+    secrets = secret_names(kind)
+    properties = {name: each for name, each in schema["properties"].items() if name not in secrets}
+    rights = ["assume"]
+    if kind == CHAINED:
+        rights.insert(0, "start")
+        alias = {"type": "string", "minLength": 1, "title": "Alias of the assumer session"}
+        properties["assumer"] = alias
+    properties["access"] = {
+        "type": "object",
+        "properties": dict.fromkeys(rights, audience),
+        "additionalProperties": False,
+    }
+    required = [name for name in schema["required"] if name not in secrets]
+    return {**schema, "properties": properties, "required": required}
 
 
 def changed_object(title: str, fields: Mapping[str, forms.Field]) -> Schema:

@@ -343,6 +343,13 @@ def fields_of(kind: str) -> dict[str, forms.Field]:
     return {**SessionForm.base_fields, **root_fields(ROOT_KINDS[kind])}
 
 
+def secret_names(kind: str) -> set[str]:
+    """Name the fields of a kind whose values nobody is shown."""
+    if kind == CHAINED:
+        return set()
+    return {field.name for field in ROOT_KINDS[kind].fields if field.secret}
+
+
 def form_for(
     kind: str,
     data: Mapping[str, Any] | None,

@@ -7,6 +7,7 @@ from sessions.ledger.chain import (
     append,
     canonical,
     committed,
+    gathered,
     hold,
     length,
 )
@@ -21,6 +22,7 @@ __all__ = [
     "append",
     "canonical",
     "committed",
+    "gathered",
     "hold",
     "length",
     "teams_with_a_ledger",

@@ -7,6 +7,7 @@ Each line's hash is SHA-256 over its canonical form, in which the previous line'
 import hashlib
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from contextvars import ContextVar
 from dataclasses import dataclass
 from typing import NoReturn
 from uuid import UUID
@@ -108,17 +109,51 @@ def committed() -> Iterator[None]:
         raise LedgerError("A line was not committed.") from error
 
 
+class Gathered:
+    """Hold the events of one transaction that makes many changes, until its end."""
+
+    def __init__(self) -> None:
+        self.entries: list[Entry] = []
+
+    def drop_after(self, count: int) -> None:
+        """Forget the events behind the first ones, since what they tell of was taken back."""
+        del self.entries[count:]
+
+
+_gathering: ContextVar[Gathered | None] = ContextVar("gathering", default=None)
+
+
+@contextmanager
+def gathered(team: object, *, dropped: bool = False) -> Iterator[Gathered]:
+    """Append all events of a block at its end, so that the head is still locked last.
+
+    `dropped`: the caller takes everything back, so nothing is appended.
+    """
+    told = Gathered()
+    before = _gathering.set(told)
+    try:
+        yield told
+    finally:
+        _gathering.reset(before)
+    if not dropped:
+        append(team, told.entries)
+
+
 def append(team: object, entries: Sequence[Entry]) -> list[Event]:
     """Append events to a team's ledger in the caller's transaction.
 
     `team`: its id, or the head that `hold` has returned in this transaction. The head is locked
-    until that transaction ends, so lock it last and never while AWS is called. Raises
-    `LedgerError`, and dooms the transaction, if a line is not taken.
+    until that transaction ends, so lock it last and never while AWS is called. Inside of `gathered`
+    they are appended at its end, and none is returned. Raises `LedgerError`, and dooms the
+    transaction, if a line is not taken.
     """
     if not connection.in_atomic_block:
         raise RuntimeError(
             "An event is written in the transaction of what it tells of; there is none open."
         )
+    if (told := _gathering.get()) is not None:
+        told.entries += entries
+        return []
     if not entries:
         return []
     head = team if isinstance(team, LedgerHead) else hold(team) or _begin(str(team), entries[0])

@@ -24,6 +24,7 @@ class Scope(models.TextChoices):
     USE = "use", "Start, stop and rotate"
     CREDENTIALS = "credentials", "Get credentials"
     MANAGE = "manage", "Create, edit and delete sessions"
+    PEOPLE = "people", "Manage people, groups and invitations"
 
 
 def every_scope() -> list[str]:

@@ -64,5 +64,7 @@ SCOPES: dict[Action, Scope] = {
     Action.SHARE: Scope.MANAGE,
     Action.EDIT_POLICY: Scope.MANAGE,
     Action.IMPORT_TRAIL: Scope.MANAGE,
+    # A scope of its own: who manages sessions by a tool does not thereby let people in.
+    Action.MANAGE_PEOPLE: Scope.PEOPLE,
 }
-READING = {Action.VIEW, Action.READ_LEDGER, Action.READ_POLICY}
+READING = {Action.VIEW, Action.READ_LEDGER, Action.READ_POLICY, Action.SEE_PEOPLE}

@@ -8,7 +8,9 @@ from django.test import Client
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from sessions.actors import Actor
 from sessions.api import api
+from sessions.catalog.access import delete_group, save_group
 from sessions.models import AwsSession
 from tests.api.tool import Api, chained, is_problem
 from tests.examples import examples
@@ -245,6 +247,28 @@ def test_changing_the_policy(ada, changes):
     assert ada("GET", "/policy").status_code == 200
 
 
+@FUZZ
+@given(
+    path=st.sampled_from(["/groups", "/invitations", "/sessions/bulk", "/apply", "/probes"]),
+    body=st.one_of(
+        VALUES,
+        some_of(
+            [
+                *("name", "people", "role", "note", "days", "action", "ids", "region", "add"),
+                *("remove", "sessions", "groups", "kind", "session", "alias", "assumer", "access"),
+            ]
+        ),
+    ),
+)
+def test_people_bulk_documents_and_tests(house, ada, path, body):
+    sound(ada("POST", path, body), body)
+    if path == "/groups":
+        sound(ada("PATCH", f"/people/{house.ben.user_id}", body), body)
+        group = save_group(Actor(house.ada), "Fuzzed", [])
+        sound(ada("PATCH", f"/groups/{group.pk}", body), body)
+        delete_group(group, Actor(house.ada))
+
+
 AUDIENCE = st.one_of(
     VALUES,
     st.fixed_dictionaries(
@@ -342,6 +366,13 @@ def test_every_operation_with_a_body_is_fuzzed_here():
     assert with_body == {
         ("post", "/api/v1/sessions"),
         ("put", "/api/v1/sessions/by-alias/{alias}"),
+        ("patch", "/api/v1/people/{person_id}"),
+        ("post", "/api/v1/groups"),
+        ("patch", "/api/v1/groups/{group_id}"),
+        ("post", "/api/v1/invitations"),
+        ("post", "/api/v1/probes"),
+        ("post", "/api/v1/sessions/bulk"),
+        ("post", "/api/v1/apply"),
         ("patch", "/api/v1/sessions/{session_id}"),
         ("patch", "/api/v1/policy"),
         ("put", "/api/v1/sessions/{session_id}/access"),

@@ -103,6 +103,22 @@ WRITES = {
     "POST /api/v1/sessions/stop by member": ["session.stopped"],
     f"PATCH {API}": ["session.edited"],
     f"PATCH {API} (its role)": ["session.edited", *["session.ended_by_edit"] * 2],
+    "PATCH /api/v1/people/<int:person_id>": ["member.role", "token.revoked"],
+    "DELETE /api/v1/people/<int:person_id>": ["member.removed", "token.revoked"],
+    "POST /api/v1/people/<int:person_id>/suspend": ["member.disabled", "token.revoked"],
+    "POST /api/v1/people/<int:person_id>/reinstate": ["member.enabled"],
+    "POST /api/v1/people/<int:person_id>/readmit": ["member.readmitted"],
+    "POST /api/v1/groups": ["group.created"],
+    "PATCH /api/v1/groups/<uuid:group_id>": ["group.changed"],
+    "DELETE /api/v1/groups/<uuid:group_id>": ["group.deleted"],
+    "POST /api/v1/invitations": ["invitation.created"],
+    "DELETE /api/v1/invitations/<uuid:invitation_id>": ["invitation.revoked"],
+    "POST /api/v1/probes": ["probe.asked"],
+    "POST /api/v1/sessions/bulk by member": ["session.stopped"],
+    "POST /api/v1/apply": ["group.created"],
+    f"DELETE {API}/approval": ["approval.ended"],
+    f"POST {API}/key-rotation": ["key.asked"],
+    f"DELETE {API}/key-rotation": ["key.asked"],
     "PUT /api/v1/sessions/by-alias/<path:alias>": [
         "session.edited",
         *["session.ended_by_edit"] * 2,
@@ -195,6 +211,8 @@ def hold_invitation(team):
 PREPARED = {
     f"POST {PERSON}enable/": suspend,
     f"POST {SESSION}key/withdraw/": begin_rotation,
+    "POST /api/v1/people/<int:person_id>/reinstate": suspend,
+    f"DELETE {API}/key-rotation": begin_rotation,
 }
 
 
