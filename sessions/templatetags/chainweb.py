@@ -75,7 +75,7 @@ ICONS = frozenset(
             "tag",
             "trash-2",
         ),
-        *("triangle-alert", "user-check", "users", "x"),
+        *("triangle-alert", "upload", "user-check", "users", "x"),
         *(kind.icon for kind in ROOT_KINDS.values()),
     }
 )
