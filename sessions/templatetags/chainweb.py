@@ -40,6 +40,7 @@ ICONS = frozenset(
             "cloud",
             "copy",
             "download",
+            "upload",
             "ellipsis",
             "external-link",
             "eye",
