@@ -145,7 +145,15 @@ def beat_command() -> list[str]:
 
 
 def moto_command(port: int) -> list[str]:
-    return [sys.executable, "-m", "moto.server", "-H", "127.0.0.1", "-p", str(port)]
+    return [
+        sys.executable,
+        "-m",
+        "chainweb.local.simulated_aws",
+        "-H",
+        "127.0.0.1",
+        "-p",
+        str(port),
+    ]
 
 
 def valkey_command(socket_path: Path, folder: Path) -> list[str]:
