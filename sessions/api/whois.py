@@ -16,7 +16,10 @@ from sessions.permissions import Action
 
 
 class IssueOut(BaseModel):
-    """Show one issued credential; `hop` 0 is the root's own."""
+    """Show one issued credential; `hop` 0 is the root's own.
+
+    `delivery` and `device`: it is a scoped one, for that delivery to that device alone.
+    """
 
     seq: int
     issued_at: datetime
@@ -32,6 +35,8 @@ class IssueOut(BaseModel):
     sts_region: str
     request_id: str
     root_id: str
+    delivery: str
+    device: str
     people: list[str]
     session_id: str
     session_alias: str

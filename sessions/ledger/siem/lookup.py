@@ -153,7 +153,7 @@ def _delivered(line: Event, known: _Issues) -> Row:
     row = _row(line, issue, known, person=taken.person, event="delivered")
     return replace(
         row,
-        device=taken.origin.client,
+        device=taken.origin.client or issue.device,
         address=taken.origin.address,
         token=taken.origin.token,
         session=taken.session_alias,
@@ -180,7 +180,7 @@ def _row(
         parent_access_key_id=issue.parent_access_key_id,
         account=issue.account,
         person=person,
-        device="",
+        device=issue.device,
         address="",
         token="",
         session=issue.session_alias,

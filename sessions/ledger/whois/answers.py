@@ -80,7 +80,12 @@ class Whois:
 
     @property
     def device(self) -> str:
-        """Return the token by which alone it was taken; empty for several, and for a browser."""
+        """Return the token by which alone it was taken; empty for several, and for a browser.
+
+        A scoped key that nobody has fetched yet is its device's all the same.
+        """
+        if self.issue is not None and self.issue.device:
+            return self.issue.device
         tokens = distinct(each.origin.token for each in self.taken)
         return tokens[0] if len(tokens) == 1 else ""
 

@@ -35,7 +35,8 @@ DELIVERIES = choice_of_kinds(CredentialRevealed.tag)
 class Issue:
     """Hold what was issued by one call: a hop's credential, or a root's, which has no role.
 
-    `people` is for whom. `session_id` and `session_alias` are of whose hop it is, where the line
+    `people` is for whom. `delivery` and `device`: it is scoped, for that delivery and that device
+    alone. `session_id` and `session_alias` are of whose hop it is, where the line
     says it.
     """
 
@@ -56,6 +57,8 @@ class Issue:
     source_identity: str = ""
     request_id: str = ""
     root_id: str = ""
+    delivery: str = ""
+    device: str = ""
 
     @property
     def account(self) -> str:
@@ -175,6 +178,8 @@ def issue_in(line: Event) -> Issue:
         sts_region=said.sts_region,
         request_id=said.request_id,
         root_id=said.root,
+        delivery=said.delivery,
+        device=said.device,
         people=said.people,
         session_id=line.session_id,
         session_alias=line.session_alias,
