@@ -65,11 +65,13 @@ def store(
     with connection.cursor() as cursor:
         cursor.execute(
             f"INSERT INTO {TABLE} (id, team_id, month, data) VALUES {marks}"  # noqa: S608  (marks)
-            " ON CONFLICT (id) DO NOTHING",
+            " ON CONFLICT (id) DO NOTHING RETURNING id",
             rows,
         )
-    found = _select(connection, new)
-    good = {number for number, text in new.items() if found.get(number) == text}
+        good = {number for (number,) in cursor.fetchall()}
+    if others := new.keys() - good:
+        found = _select(connection, others)
+        good |= {number for number in others if found.get(number) == new[number]}
     # What a transaction that fails has stored is not there.
     transaction.on_commit(lambda: _remember(good), using=connection.alias)
     return there | good

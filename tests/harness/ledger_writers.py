@@ -4,7 +4,7 @@ import threading
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass, field
-from uuid import uuid4
+from uuid import UUID, uuid4, uuid5
 
 from django.db import connection, transaction
 
@@ -13,6 +13,8 @@ from sessions.actors import OPERATOR, WORKER
 from sessions.ledger import Entry
 from sessions.ledger.events.credentials import CredentialMinted
 from sessions.ledger.events.people import TeamCreated
+
+NAMES = UUID("6ba7b810-9dad-11d1-80b4-00c04fd430c8")
 
 
 @dataclass
@@ -68,13 +70,13 @@ def write(teams: Sequence[str], *, writers: int, seconds: float) -> Written:
 
 
 def minted(number: int) -> CredentialMinted:
-    """Return an issued credential like those that workers record, each of a key of its own."""
-    account, name = 444455556666 + number % 50, f"ada-{number % 300}"
+    """Return an issued credential as workers record them: a renewal with a key of its own."""
+    account, name, hop = 444455556666 + number % 50, f"ada-{number % 300}", 1 + number % 2
     return CredentialMinted.read(
         {
             "for": ["ada", "ben"],
-            "credential": str(uuid4()),
-            "hop": 1 + number % 2,
+            "credential": uuid5(NAMES, f"{account} {name} {hop}").hex * 2,
+            "hop": hop,
             "role_arn": f"arn:aws:iam::{account}:role/Deploy",
             "role_session_name": name,
             "access_key_id": f"ASIA{number:016d}",
