@@ -42,6 +42,7 @@ from sessions.models import (
 from sessions.people.invitations import invite
 from sessions.people.memberships import remove_member
 from sessions.people.people import add_member, create_person, create_team
+from sessions.people.searches import save_search
 from sessions.people.tokens import create_token
 from sessions.roots.approvals import ask_approval
 from sessions.secret import Secret
@@ -160,6 +161,7 @@ def build(slug: str = "large") -> LargeTeam:
         "alias": session.alias,
         "group_id": group.pk,
         **_imported(admin),
+        "search_id": save_search(Actor(admin), "events", "Theirs", "kind=credential").pk,
         "invitation_id": invite(Actor(admin), Role.MEMBER)[0].pk,
         "person_id": leaver.user_id,
         "token_id": _token_of(leaver).pk,

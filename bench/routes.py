@@ -81,6 +81,7 @@ API_ALIAS = "api/v1/sessions/by-alias/<path:alias>"
 NEW = f"{TEAM}new/<slug:provider>/<slug:kind>/"
 LIVE = {"HX-Request": "true"}
 # Another one in everything, so that every session is checked against it in every way.
+SEARCH = {"page": "events", "name": "Mine", "query": "kind=credential"}
 POLICY = {
     "role_session_name": "{alias}-{username}",
     "source_identity": "where-possible",
@@ -192,6 +193,9 @@ PAGES = (
     Ask(f"{TEAM}audit/drift/lookup/", "POST", 302),
     Ask(f"{SESSION}calls/"),
     Ask(f"{TEAM}audit/drift/imports/<uuid:import_id>/delete/", "POST", 302),
+    Ask(f"{TEAM}audit/searches/", "POST", 302, data=lambda team: SEARCH),
+    Ask(f"{TEAM}audit/searches/<uuid:search_id>/", "POST", 302, data=lambda team: {"name": "Its"}),
+    Ask(f"{TEAM}audit/searches/<uuid:search_id>/delete/", "POST", 302),
     Ask(f"{TEAM}policy/progress/"),
     Ask(f"{TEAM}policy/preview/", "POST", data=lambda team: {"session": str(team.child.pk)}),
     Ask("probes/<uuid:probe_id>/"),
@@ -347,6 +351,10 @@ API = (
         data=lambda team: {"session": "", "region": "eu-west-1", "since": "24h"},
     ),
     Ask("api/v1/drift/imports/<uuid:import_id>", "DELETE", 204),
+    Ask("api/v1/searches"),
+    Ask("api/v1/searches", "POST", 201, data=lambda team: SEARCH),
+    Ask("api/v1/searches/<uuid:search_id>", "PATCH", data=lambda team: {"name": "Its"}),
+    Ask("api/v1/searches/<uuid:search_id>", "DELETE", 204),
     Ask("api/v1/formats"),
     Ask("api/v1/export"),
     Ask("api/v1/import", "POST", data=_files),

@@ -27,6 +27,7 @@ from sessions.models import AwsSession, Probe, Role, Token, TrailRecord
 from sessions.monitoring import request_limits
 from sessions.people.invitations import invite
 from sessions.people.memberships import disable_member, remove_member, set_person_active
+from sessions.people.searches import save_search
 from sessions.people.tokens import create_token
 from tests.aws.cloudtrail.samples import event
 from tests.house import TeamFixture
@@ -107,6 +108,18 @@ PAGES = {
         "GET",
         None,
         SEEN_BY_ADMIN_AND_AUDITOR,
+    ),
+    "teams/<slug:team_slug>/audit/searches/": ("POST", {}, by_role(302, 302, 302)),
+    # It is the admin's own.
+    "teams/<slug:team_slug>/audit/searches/<uuid:search_id>/": (
+        "POST",
+        {},
+        by_role(404, 302, 404),
+    ),
+    "teams/<slug:team_slug>/audit/searches/<uuid:search_id>/delete/": (
+        "POST",
+        {},
+        by_role(404, 302, 404),
     ),
     "sessions/<uuid:session_id>/calls/": ("GET", None, SEEN_BY_ADMIN_AND_AUDITOR),
     "teams/<slug:team_slug>/policy/": ("GET", None, SEEN_BY_ADMIN_AND_AUDITOR),
@@ -252,6 +265,14 @@ API = {
         "GET": by_token(403, 200, 200),
         "DELETE": by_token(403, 204, 204),
     },
+    "searches": {
+        "GET": by_token(200, 200, 200, outside=200),
+        "POST": by_token(201, 201, 201, outside=201),
+    },
+    "searches/<uuid:search_id>": {
+        "PATCH": by_token(404, 200, 404),
+        "DELETE": by_token(404, 204, 404),
+    },
     "drift/lookups": {"POST": by_token(403, 422, 422, outside=422)},
     "import": {"POST": by_token(200, 200, 403, outside=200)},
     "export": {"GET": by_token(200, 200, 200, outside=200)},
@@ -292,6 +313,8 @@ API_BODY = {
     "sessions/bulk": {"action": "stop", "ids": []},
     "sessions/<uuid:session_id>": {},
     "import": {"files": [{"text": "[profile a]\nregion = eu-west-1\n"}]},
+    "searches": {"page": "events", "name": "Mine", "query": "kind=credential"},
+    "searches/<uuid:search_id>": {"name": "Ours"},
     # Its region is none, so that whoever may do it is told so.
     "drift/lookups": {"session": "", "region": "nowhere", "since": "24h"},
 }
@@ -403,6 +426,9 @@ NOT_ASKED_AGAIN = {
     "teams/<slug:team_slug>/policy/preview/": "changes nothing",
     "teams/<slug:team_slug>/audit/whois/": "changes nothing",
     "teams/<slug:team_slug>/audit/drift/lookup/": "uses what one has started; is in the ledger",
+    "teams/<slug:team_slug>/audit/searches/": "saves a link of one's own",
+    "teams/<slug:team_slug>/audit/searches/<uuid:search_id>/": "renames a link of one's own",
+    "teams/<slug:team_slug>/audit/searches/<uuid:search_id>/delete/": "deletes a link of one's own",
     "teams/<slug:team_slug>/audit/drift/upload/": "adds records, each import is in the ledger",
     "teams/<slug:team_slug>/external-id/": "changes nothing",
     "teams/<slug:team_slug>/import/": "changes nothing: what is sent waits for the preview",
@@ -520,6 +546,7 @@ class World:
             "team_slug": house.team.slug,
             "seq": 1,
             **_imported(house),
+            "search_id": save_search(Actor(house.ada), "events", "Theirs", "kind=credential").pk,
             "session_id": session.pk,
             "alias": session.alias,
             "invitation_id": invite(Actor(house.ada), Role.MEMBER)[0].pk,
@@ -708,7 +735,7 @@ def test_deleting_a_root_wants_a_recent_log_in_a_chain_does_not(world):
 
 
 IDS = (
-    *("import_id", "record_id", "session_id", "invitation_id"),
+    *("search_id", "import_id", "record_id", "session_id", "invitation_id"),
     *("group_id", "person_id", "token_id", "probe_id"),
 )
 

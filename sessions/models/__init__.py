@@ -17,6 +17,7 @@ from sessions.models.people import AwsName, Team, User
 from sessions.models.problems import Problem
 from sessions.models.robots import Robot, TrustRule
 from sessions.models.roots import Approval, ApprovalStage, KeyRotation, RootAnswer
+from sessions.models.searches import SavedSearch, SearchedPage
 from sessions.models.sessions import CHAINED, AssumerLink, AwsSession
 from sessions.models.siem import SiemCursor
 from sessions.models.team_policy import Scoping, ScopingRefusal, SourceIdentity, TeamPolicy
@@ -70,9 +71,11 @@ __all__ = [
     "Robot",
     "Role",
     "RootAnswer",
+    "SavedSearch",
     "Scope",
     "Scoping",
     "ScopingRefusal",
+    "SearchedPage",
     "SessionGrant",
     "SessionLabel",
     "SiemCursor",

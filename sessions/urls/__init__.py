@@ -5,7 +5,7 @@ from django.urls import path
 from sessions.api import api
 from sessions.api.container import container
 from sessions.views import team_policy
-from sessions.views.ledger import drift, events, export, names, whois
+from sessions.views.ledger import drift, events, export, names, searches, whois
 from sessions.views.operations import components, health, metrics
 from sessions.views.people import access, join, people, tokens
 from sessions.views.roots import key_rotation, prompts
@@ -165,6 +165,17 @@ urlpatterns = [
         "teams/<slug:team_slug>/audit/drift/records/<int:record_id>/",
         drift.trail_record,
         name="trail_record",
+    ),
+    path("teams/<slug:team_slug>/audit/searches/", searches.add_search, name="add_search"),
+    path(
+        "teams/<slug:team_slug>/audit/searches/<uuid:search_id>/",
+        searches.name_search,
+        name="name_search",
+    ),
+    path(
+        "teams/<slug:team_slug>/audit/searches/<uuid:search_id>/delete/",
+        searches.remove_search,
+        name="remove_search",
     ),
     path("sessions/<uuid:session_id>/calls/", drift.session_calls, name="session_calls"),
     path("teams/<slug:team_slug>/audit/whois/", whois.whois_page, name="whois"),

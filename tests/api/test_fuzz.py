@@ -383,6 +383,8 @@ def test_every_operation_with_a_body_is_fuzzed_here():
         ("post", "/api/v1/drift/lookups"),
         # tests/api/test_imports_fuzz.py
         ("post", "/api/v1/import"),
+        ("post", "/api/v1/searches"),
+        ("patch", "/api/v1/searches/{search_id}"),
         # A file, not JSON: tests/aws/cloudtrail/test_fuzz.py.
         ("post", "/api/v1/drift/imports"),
     }

@@ -365,6 +365,8 @@ def test_the_openapi_document_names_every_path(house):
         "/api/v1/drift/lookups",
         "/api/v1/drift/records",
         "/api/v1/drift/records/{record_id}",
+        "/api/v1/searches",
+        "/api/v1/searches/{search_id}",
         "/api/v1/sessions/{session_id}/calls",
         "/api/v1/config",
         "/api/v1/formats",

@@ -32,9 +32,11 @@ from sessions.ledger.drift.search import (
 )
 from sessions.ledger.drift.words import labels_of, session_label, why
 from sessions.models import AwsSession, Membership, TrailImport, TrailRecord
+from sessions.models.searches import SearchedPage
 from sessions.permissions import Action, can
 from sessions.views.guards import member_in, recently_logged_in, session_for
 from sessions.views.ledger.members import members_named
+from sessions.views.ledger.searches import saved_searches
 
 SHOWN = 50
 IMPORTS_SHOWN = 20
@@ -85,6 +87,7 @@ def drift(request: HttpRequest, team_slug: str) -> HttpResponse:
         record_read(actor, search.asked())
     context = {
         **_imports(actor),
+        **saved_searches(actor, SearchedPage.DRIFT, search.asked()),
         **_rows(actor, found, search.asked()),
         "chips": _chips(actor, search),
         "search": search,

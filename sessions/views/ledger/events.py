@@ -23,8 +23,10 @@ from sessions.ledger.search import Lines
 from sessions.ledger.story import label, shown, story_of
 from sessions.ledger.timeline import timeline_of
 from sessions.models import AwsSession
+from sessions.models.searches import SearchedPage
 from sessions.views.guards import member_in
 from sessions.views.ledger.rows import rows_of
+from sessions.views.ledger.searches import saved_searches
 from sessions.views.ledger.timeline import Picture, picture_of
 from sessions.views.live_parts import asks_for_part
 
@@ -56,6 +58,7 @@ def events(request: HttpRequest, team_slug: str) -> HttpResponse:
     actor = member_in(request, team_slug)
     form = search_form(request.GET)
     context: dict[str, Any] = _frame(actor, form)
+    context |= saved_searches(actor, SearchedPage.EVENTS, form.asked())
     if not form.is_valid():
         return render(request, "ledger/events.html", context, status=422)
     cursor, asked = _cursor(request), form.asked()
