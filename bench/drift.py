@@ -148,13 +148,14 @@ def _read(import_id: str) -> tuple[float, float, float]:
     """Read an import in a process of its own: elapsed and CPU seconds, megabytes at its largest."""
     command = [sys.executable, "-m", "bench.drift", import_id]
     begun = time.monotonic()
-    process = subprocess.Popen(command, cwd=CHECKOUT)
+    process = subprocess.Popen(command, cwd=CHECKOUT, stdout=subprocess.PIPE, text=True)
+    said = process.stdout.read() if process.stdout else ""
     _, status, usage = os.wait4(process.pid, 0)
     process.returncode = os.waitstatus_to_exitcode(status)
     if process.returncode:
         raise Unmeasurable("the process that reads the import has failed")
     seconds = time.monotonic() - begun
-    return seconds, usage.ru_utime + usage.ru_stime, usage.ru_maxrss / 1024
+    return seconds, usage.ru_utime + usage.ru_stime, float(said)
 
 
 def _read_here(import_id: str) -> None:
@@ -168,6 +169,14 @@ def _read_here(import_id: str) -> None:
     if held is None:
         raise SystemExit("somebody else holds the import")
     read_file(held)
+    print(_megabytes())
+
+
+def _megabytes() -> float:
+    """Return the most that this process has had; what `wait4` says includes what its parent had."""
+    with open("/proc/self/status") as file:
+        [most] = [line.split()[1] for line in file if line.startswith("VmHWM:")]
+    return int(most) / 1024
 
 
 if __name__ == "__main__":

@@ -147,6 +147,8 @@ def _answered(
     about = proof.proves(answer, asked)
     # A proxy's page tells nothing to people, whatever it says.
     told, check = advice.on(answer, about, asked, hop_number, hop)
+    if told.lstrip().startswith("<"):
+        told = f"The answer was a web page with status {status}, and no reason of AWS."
     if code == proof.NO_CODE and status < 500:
         return UnacceptableAnswer("UnreadableAnswer", hop_number, told, check, retryable=True)
     kind = _KINDS.get(about, Rejected)

@@ -134,6 +134,12 @@ def test_an_answers_text_is_one_line_without_control_characters_and_short():
     assert len(error.message) == 500
 
 
+def test_a_web_page_is_no_reason():
+    error = translate(answered("500", "\n<!doctype html><title>500 Oops</title>", 500), 1, HOP)
+    assert "Oops" not in error.message
+    assert "a web page with status 500" in error.message
+
+
 def test_an_answer_without_code_or_message_is_still_an_error():
     error = translate(ClientError({}, "AssumeRole"), 1, HOP)
     assert (error.code, error.message) == (

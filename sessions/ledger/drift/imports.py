@@ -9,6 +9,7 @@ from datetime import datetime, timedelta
 from typing import Any
 from uuid import UUID
 
+from django.conf import settings
 from django.db import transaction
 
 from sessions.actors import WORKER, Actor, AnyActor
@@ -80,6 +81,8 @@ def start_lookup(
 
     Raises `Refused`. Its records count as they come: AWS gives each page as it is.
     """
+    if settings.SIMULATED:
+        raise Refused("session", "The simulated AWS keeps no CloudTrail. Import log files instead.")
     now = database_now()
     until = min(until, now)
     since = max(since, now - LOOKED_BACK)

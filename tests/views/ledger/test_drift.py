@@ -218,6 +218,16 @@ def test_a_look_up_that_makes_no_sense_says_why(house, changes, said):
     assert not TrailImport.objects.exists()
 
 
+def test_the_simulated_aws_has_nothing_to_look_up(house, settings):
+    settings.SIMULATED = True
+    [leaf] = house.chain(1)
+    issued(house, leaf, house.ada)
+    assert "keeps no CloudTrail" in page(house).text
+    assert "lookup-session" not in page(house).text
+    assert "Import log files instead" in look_up(house, leaf).text
+    assert not TrailImport.objects.exists()
+
+
 def test_nobody_looks_up_with_what_they_have_not_started(house):
     [leaf] = house.chain(1)
     issued(house, leaf, house.ben)

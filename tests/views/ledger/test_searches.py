@@ -48,7 +48,7 @@ def test_a_search_of_drift_is_for_those_who_read_the_ledger(house):
     ("typed", "said"),
     [
         ({"name": ""}, "Give the search a name."),
-        ({"name": "a\u200bb"}, "U+200B"),
+        ({"name": "a\u200bb"}, "It contains"),
         ({"name": "x" * 61}, "at most 60 characters"),
         ({"query": ""}, "Search for something first"),
         ({"query": "before=7"}, "Search for something first"),
@@ -77,7 +77,7 @@ def test_a_name_is_given_once_and_searches_are_not_endless(house, monkeypatch):
 
 
 def test_the_api_saves_renames_and_deletes(house):
-    headers = {"Authorization": f"Bearer {house.token(house.ada)}"}
+    headers = {"Authorization": f"Bearer {house.token(house.ada).reveal()}"}
     client = house.browser(house.ada)
     json = {"content_type": "application/json", "headers": headers}
     typed = {"page": "events", "name": "Mine", "query": "person=ben"}
