@@ -28,8 +28,10 @@ from sessions.models import (
     Activation,
     AssumerLink,
     AwsSession,
+    ConsoleSignIn,
     Credential,
     Event,
+    Label,
     LedgerHead,
     Membership,
     Probe,
@@ -159,6 +161,16 @@ def build(slug: str = "large") -> LargeTeam:
         "team_slug": slug,
         "session_id": session.pk,
         "alias": session.alias,
+        "label_id": Label.objects.create(team=team, name="label").pk,
+        "sign_in_id": (
+            ConsoleSignIn.objects.create(
+                team=team,
+                session=session,
+                user=admin.user,
+                region=REGION,
+                ends_at=database_now() + timedelta(days=1),
+            ).pk
+        ),
         "group_id": group.pk,
         **_imported(admin),
         "search_id": save_search(Actor(admin), "events", "Theirs", "kind=credential").pk,

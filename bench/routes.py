@@ -197,6 +197,15 @@ PAGES = (
     Ask(f"{TEAM}audit/searches/<uuid:search_id>/", "POST", 302, data=lambda team: {"name": "Its"}),
     Ask(f"{TEAM}audit/searches/<uuid:search_id>/delete/", "POST", 302),
     Ask(f"{TEAM}policy/progress/"),
+    Ask(f"{TEAM}policy/labels/"),
+    Ask(
+        f"{TEAM}policy/labels/<int:label_id>/",
+        "POST",
+        302,
+        data=lambda team: {"name": "label", "colour": "red", "is_sensitive": "on"},
+    ),
+    Ask(f"{TEAM}policy/labels/<int:label_id>/delete/", "POST", 302),
+    Ask(f"{TEAM}switch-roles/", by="member"),
     Ask(f"{TEAM}policy/preview/", "POST", data=lambda team: {"session": str(team.child.pk)}),
     Ask("probes/<uuid:probe_id>/"),
     Ask(SESSION),
@@ -253,6 +262,18 @@ PAGES = (
         by="member",
         data=lambda team: {"session": [team.session.pk]},
     ),
+    Ask(f"{SESSION}console/", by="member"),
+    Ask(
+        f"{SESSION}console/",
+        "POST",
+        302,
+        by="member",
+        data=lambda team: {"service": "s3", "region": "eu-west-1"},
+    ),
+    Ask("console/<uuid:sign_in_id>/"),
+    Ask("console/<uuid:sign_in_id>/go/", status=302),
+    Ask("go/<path:alias>", by="member"),
+    Ask("simulated/federation", status=404, by=None),
     Ask(f"{TEAM}people/"),
     Ask(f"{TEAM}people/invite/"),
     Ask(f"{TEAM}people/invite/", "POST", data=lambda team: {"role": "member", "days": "7"}),
@@ -432,6 +453,7 @@ API = (
     Ask(f"{API_SESSION}/rotate", "POST", by="member"),
     Ask(f"{API_SESSION}/credentials", by="member"),
     Ask("container/<uuid:session_id>", by="member"),
+    Ask("api/v1/switch-roles", by="member"),
 )
 
 # About a team as a whole, or the installation: what these cost may grow.
@@ -442,6 +464,9 @@ ABOUT_MANY = {
     ("GET", "components/"): "the parts of the pages: about nobody's session",
     ("GET", "api/v1/sessions"): "the list of a team's sessions",
     ("GET", "api/v1/policy/unnamed"): "a list of sessions",
+    ("GET", f"{TEAM}switch-roles/"): "a list of sessions",
+    ("GET", "api/v1/switch-roles"): "a list of sessions",
+    ("GET", f"{TEAM}policy/labels/"): "a list of labels",
     ("GET", f"{TEAM}audit/names/"): "a list of names",
     ("GET", "api/v1/names"): "a list of names",
     # The name by which ninja finds its own addresses; nothing is there.

@@ -66,6 +66,8 @@ CHAINWEB_SIEM_WEBHOOK_AUTHORIZATION = env.header("CHAINWEB_SIEM_WEBHOOK_AUTHORIZ
 if CHAINWEB_SIEM_WEBHOOK and not CHAINWEB_SIEM_WEBHOOK_KEYS:
     raise ImproperlyConfigured("CHAINWEB_SIEM_WEBHOOK needs CHAINWEB_SIEM_WEBHOOK_KEYS.")
 CHAINWEB_SIEM_CA = env.str("CHAINWEB_SIEM_CA", default="")
+# Where the simulated AWS takes console sign-ins; real ones go to AWS's own hosts, and nowhere else.
+CONSOLE_FEDERATION_URL = env.str("CHAINWEB_CONSOLE_FEDERATION_URL", default="") if SIMULATED else ""
 SNIPPET_ENDPOINT_URL = env.str("CHAINWEB_SNIPPET_ENDPOINT_URL", default="") if SIMULATED else ""
 
 # Read where no Django is known (sessions.aws), from the environment alone: what a file says is put
@@ -401,6 +403,7 @@ CELERY_TASK_QUEUES = [Queue(name, routing_key=name) for name in ("chainweb", STA
 CELERY_TASK_ROUTES = {
     "sessions.tasks.rotate_asked": {"queue": STARTS_QUEUE},
     "sessions.tasks.look_at_approvals": {"queue": STARTS_QUEUE},
+    "sessions.tasks.get_sign_in_tokens": {"queue": STARTS_QUEUE},
 }
 CELERY_TASK_ACKS_LATE = False
 CELERY_WORKER_PREFETCH_MULTIPLIER = 1

@@ -12,10 +12,12 @@ class Actor:
     """Act as a member of a team.
 
     `token`: what the request was authenticated by, if it was a token; it narrows what they may do.
+    `confirmed`: on a page, the person has said again within five minutes who they are.
     """
 
     member: Membership
     token: Token | None = None
+    confirmed: bool = False
 
     @property
     def username(self) -> str:

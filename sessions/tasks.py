@@ -14,8 +14,10 @@ from sessions.activations import deliveries, ending, moves
 from sessions.catalog import deletions, pending_imports, probes
 from sessions.chains import impersonation
 from sessions.db.clock import database_now
+from sessions.delivery import console
 from sessions.engine import (
     approval_steps,
+    console_sign_in,
     key_steps,
     root_probes,
     rotation,
@@ -114,6 +116,7 @@ def _sweep(*, by_message: bool) -> None:
         probes.delete_overdue,
         pending_imports.delete_overdue,
         codes.delete_old,
+        console.delete_overdue,
         second_look.retry_rewritten_files,
         approvals.delete_unneeded,
         people.forget_ended_log_ins,
@@ -129,6 +132,8 @@ def _sweep(*, by_message: bool) -> None:
     # Bulk takes its time, and the next tick is not to wait for that.
     if not (by_message and wake()):
         rotate_due()
+    if console_sign_in.is_due() and not (by_message and wake_for_console()):
+        get_sign_in_tokens()
     if moves.is_due() and not (by_message and _publish(follow_changes)):
         follow_changes()
     if deletions.is_due() and not (by_message and _publish(clear_deleted)):
@@ -156,6 +161,13 @@ def look_at_approvals() -> None:
     _forget_wake(look_at_approvals.name)
     while approval_steps.work_due():
         wake_for_start()
+
+
+@shared_task
+def get_sign_in_tokens() -> None:
+    """Get the console's sign-in tokens that people wait for."""
+    _forget_wake(get_sign_in_tokens.name)
+    console_sign_in.work_off()
 
 
 @shared_task
@@ -274,6 +286,11 @@ def wake() -> bool:
 def wake_for_start() -> bool:
     """Tell the worker kept for starts that a person waits. False if the broker is away."""
     return _publish(rotate_asked)
+
+
+def wake_for_console() -> bool:
+    """Tell a worker that somebody waits to be signed in to the console."""
+    return _publish(get_sign_in_tokens)
 
 
 def wake_for_approvals() -> None:

@@ -23,7 +23,16 @@ from sessions.engine import trail
 from sessions.engine.root_probes import run_root_probe
 from sessions.exceptions import Refused
 from sessions.ledger.drift.imports import take_file
-from sessions.models import AwsSession, Probe, Role, Token, TrailRecord
+from sessions.models import (
+    AwsSession,
+    ConsoleSignIn,
+    Label,
+    Probe,
+    Role,
+    SessionLabel,
+    Token,
+    TrailRecord,
+)
 from sessions.monitoring import request_limits
 from sessions.people.invitations import invite
 from sessions.people.memberships import disable_member, remove_member, set_person_active
@@ -121,10 +130,26 @@ PAGES = {
         {},
         by_role(404, 302, 404),
     ),
+    "sessions/<uuid:session_id>/console/": ("GET", None, OPERATORS),
+    # One's own sign-in: others' is over, as one that is missing.
+    "console/<uuid:sign_in_id>/": ("GET", None, in_person(302)),
+    "console/<uuid:sign_in_id>/go/": ("GET", None, in_person(302)),
+    "go/<path:alias>": ("GET", None, OPERATORS),
+    # With real AWS there is none.
+    "simulated/federation": ("GET", None, everybody(404)),
     "sessions/<uuid:session_id>/calls/": ("GET", None, SEEN_BY_ADMIN_AND_AUDITOR),
     "teams/<slug:team_slug>/policy/": ("GET", None, SEEN_BY_ADMIN_AND_AUDITOR),
     "teams/<slug:team_slug>/policy/progress/": ("GET", None, SEEN_BY_ADMIN_AND_AUDITOR),
     "teams/<slug:team_slug>/policy/preview/": ("POST", {}, SEEN_BY_ADMIN_AND_AUDITOR),
+    "teams/<slug:team_slug>/policy/labels/": ("GET", None, SEEN_BY_ADMIN_AND_AUDITOR),
+    "teams/<slug:team_slug>/policy/labels/<int:label_id>/": (
+        "POST",
+        {"name": "renamed", "colour": "red"},
+        BY_ADMINS,
+    ),
+    # A session has it: back to the page.
+    "teams/<slug:team_slug>/policy/labels/<int:label_id>/delete/": ("POST", {}, BY_ADMINS),
+    "teams/<slug:team_slug>/switch-roles/": ("GET", None, OPERATORS),
     "sessions/<uuid:session_id>/names/": ("GET", None, EVERYONE),
     "probes/<uuid:probe_id>/": ("GET", None, in_person(200)),
     "sessions/<uuid:session_id>/": ("GET", None, EVERYONE),
@@ -257,6 +282,7 @@ API = {
     "formats": {"GET": by_token(200, 200, 200, outside=200)},
     "keys": {"GET": by_token(403, 200, 200, outside=200)},
     "names": {"GET": by_token(403, 200, 200, outside=200)},
+    "switch-roles": {"GET": by_token(200, 200, 200, outside=200)},
     "drift/imports": {
         "GET": by_token(403, 200, 200, outside=200),
         "POST": by_token(403, 422, 422, outside=422),
@@ -372,6 +398,9 @@ SENSITIVE = {
     "sessions/<uuid:session_id>/key/withdraw/",
     "teams/<slug:team_slug>/new/<slug:provider>/<slug:kind>/",
     "teams/<slug:team_slug>/policy/",
+    "teams/<slug:team_slug>/policy/labels/",
+    "teams/<slug:team_slug>/policy/labels/<int:label_id>/",
+    "teams/<slug:team_slug>/policy/labels/<int:label_id>/delete/",
     "sessions/<uuid:session_id>/access/",
     "sessions/<uuid:session_id>/choose/",
     "teams/<slug:team_slug>/audit/export/",
@@ -453,6 +482,8 @@ NOT_ASKED_AGAIN = {
     "sessions/<uuid:session_id>/snippets/<slug:format>/download/": "the same",
     "teams/<slug:team_slug>/snippets/": "the same; sensitive sessions are left out",
     "teams/<slug:team_slug>/snippets/download/": "the same",
+    "sessions/<uuid:session_id>/console/": "the same",
+    "simulated/federation": "stands in for AWS, and is not there with real AWS",
     "join/": "changes nothing",
     "join/accept/": "the invitation is the proof",
 }
@@ -504,6 +535,13 @@ def _imported(house):
     }
 
 
+def _labelled(session):
+    """Label a session without a line in the ledger, which tests count."""
+    label = Label.objects.create(team=session.team, name="label")
+    SessionLabel.objects.create(session=session, label=label)
+    return label.pk
+
+
 class World:
     """Hold a team with everybody in it, and another; things to ask for in both."""
 
@@ -549,6 +587,16 @@ class World:
             "search_id": save_search(Actor(house.ada), "events", "Theirs", "kind=credential").pk,
             "session_id": session.pk,
             "alias": session.alias,
+            "label_id": _labelled(session),
+            "sign_in_id": (
+                ConsoleSignIn.objects.create(
+                    team=house.team,
+                    session=session,
+                    user=house.bea.user,
+                    region="eu-west-1",
+                    ends_at="2100-01-01T00:00Z",
+                ).pk
+            ),
             "invitation_id": invite(Actor(house.ada), Role.MEMBER)[0].pk,
             "group_id": save_group(Actor(house.ada), "Group", [house.bea]).pk,
             "person_id": house.bea.user_id,
@@ -737,6 +785,8 @@ def test_deleting_a_root_wants_a_recent_log_in_a_chain_does_not(world):
 IDS = (
     *("search_id", "import_id", "record_id", "session_id", "invitation_id"),
     *("group_id", "person_id", "token_id", "probe_id"),
+    *("import_id", "record_id", "session_id", "invitation_id"),
+    *("group_id", "person_id", "token_id", "probe_id", "sign_in_id", "label_id"),
 )
 
 
@@ -745,12 +795,12 @@ def test_foreign_and_missing_ids_give_byte_equal_answers(world, subtests):
     for route in sorted(route for route in PAGES if "_id>" in route):
         method, data, _ = TABLE[route]
         [name] = [name for name in IDS if f":{name}>" in route]
-        missing = 10**9 if name in {"person_id", "record_id"} else MISSING
+        missing = 10**9 if name in {"person_id", "record_id", "label_id"} else MISSING
         with asked_alone(subtests, route):
             paths = [world.path(route, **{name: which}) for which in (world.foreign[name], missing)]
-            expected = (
-                200 if name == "probe_id" else 404
-            )  # of a probe that is gone the panel says so
+            expected = {"probe_id": 200, "sign_in_id": 302}.get(
+                name, 404
+            )  # of what is gone the panel, or a message, says so
             compare([ask(ada, method, path, data) for path in paths], expected)
 
 

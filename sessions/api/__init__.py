@@ -21,6 +21,7 @@ from sessions.api import (
     searches,
     sessions,
     starting,
+    switch_roles,
     whois,
 )
 from sessions.api.base import api
@@ -47,5 +48,6 @@ __all__ = [
     "searches",
     "sessions",
     "starting",
+    "switch_roles",
     "whois",
 ]

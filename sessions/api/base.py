@@ -30,6 +30,7 @@ from sessions.permissions import (
     GroupsTooOld,
     NotAllowed,
     PermissionChecker,
+    Sensitive,
     can,
     is_orphaned,
     visible_to,
@@ -140,6 +141,11 @@ def _on_old_groups(request: HttpRequest, error: GroupsTooOld) -> HttpResponse:
 def _on_outside(request: HttpRequest, error: OutsideNetworks) -> HttpResponse:
     request_limits.count(request_limits.BAD_SECRET, network_of(request))
     return answer(request, 403, "wrong_network", error.message)
+
+
+@api.exception_handler(Sensitive)
+def _on_sensitive(request: HttpRequest, error: Sensitive) -> HttpResponse:
+    return answer(request, 403, "sensitive", error.message)
 
 
 @api.exception_handler(PermissionDenied)

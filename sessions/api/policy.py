@@ -50,6 +50,7 @@ class PolicyOut(BaseModel):
     source_identity: Annotated[str, one_of(*SourceIdentity.values)]
     tags: dict[str, list[str]]
     networks: list[str]
+    tokens_take_sensitive: bool
     activation_hours: int
     token_days: int
     scoping: Annotated[str, one_of(*Scoping.values)]

@@ -54,7 +54,12 @@ NARROWING = ("networks", "scoping", "read_only", "without_iam", "regions", "scop
 # The events that tell of a session that may be otherwise than it was checked.
 SAVED = (SessionCreated.tag, SessionEdited.tag)
 # What asks AWS for nothing new of what is active.
-ASKS_FOR_NOTHING = {"activation_hours", "token_days", "snippet_minutes"}
+ASKS_FOR_NOTHING = {
+    "activation_hours",
+    "token_days",
+    "snippet_minutes",
+    "tokens_take_sensitive",
+}
 # How often the chains are checked again because somebody else has changed the policy meanwhile.
 TRIES = 3
 
@@ -82,6 +87,7 @@ class PolicyDraft:
     without_iam: bool = False
     regions: tuple[str, ...] = ()
     scope_policy: str = ""
+    tokens_take_sensitive: bool = False
 
     @classmethod
     def of(cls, policy: TeamPolicy) -> "PolicyDraft":
@@ -101,6 +107,7 @@ class PolicyDraft:
             policy.without_iam,
             tuple(policy.regions),
             policy.scope_policy,
+            policy.tokens_take_sensitive,
         )
 
     def policy(self, team_id: Any) -> TeamPolicy:
@@ -114,6 +121,7 @@ class PolicyDraft:
                 "source_identity", lambda: SourceIdentity(self.source_identity)
             ),
             tags=_checked("tags", self._tags),
+            tokens_take_sensitive=self.tokens_take_sensitive,
             networks=list(
                 _checked("networks", lambda: session_policies.validate_networks(self.networks))
             ),

@@ -1,6 +1,7 @@
 """Hand out credentials: lock, read rights again, commit the event, then open the secret."""
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from uuid import UUID
@@ -20,6 +21,7 @@ from sessions.chains.scoping import delivers_scoped, is_current, refusal_of
 from sessions.credentials.payloads import open_credentials
 from sessions.exceptions import NotThere, Refused, RightLost
 from sessions.ledger import Entry
+from sessions.ledger.events import EventData
 from sessions.ledger.events.credentials import CredentialRevealed
 from sessions.ledger.terms import account_in
 from sessions.locks.team_lock import LOST, actor_again, lock_team
@@ -29,13 +31,21 @@ from sessions.models import (
     Channel,
     Credential,
     Delivery,
+    LedgerHead,
     Problem,
     Scoping,
     TeamPolicy,
 )
 from sessions.models.sessions import BrokenChain, load_chain
 from sessions.monitoring import counters
-from sessions.permissions import NO_OWNER, Action, author_role, can, is_orphaned_chain
+from sessions.permissions import (
+    NO_OWNER,
+    Action,
+    author_role,
+    can,
+    check_sensitive,
+    is_orphaned_chain,
+)
 from sessions.sealing import SealingError
 
 log = structlog.get_logger(__name__)
@@ -116,7 +126,7 @@ def reveal(
         follow_for(session, actor.member)
         raise
     except NotPrepared as unprepared:
-        raise Preparing(unprepared.state, _prepare(session, actor)) from None
+        raise Preparing(unprepared.state, prepare(session, actor)) from None
 
 
 def _reveal(
@@ -127,6 +137,70 @@ def _reveal(
     delivery_id: UUID | None,
     at_least: timedelta,
 ) -> AwsCredentials:
+    with taking(session, actor, delivery_id) as taken:
+        credential = taken.credential
+        if credential.expires_at is not None and credential.expires_at < taken.now + at_least:
+            problem = _too_short(credential.problem_at(taken.now))
+            raise NotReady(State(Status.PENDING, problem))
+        taken.tell(taken.as_event(form, via))
+    return taken.open()
+
+
+@dataclass(frozen=True)
+class Taken:
+    """Hold what a member may take now: the leaf's own credential, or a delivery's child of it.
+
+    `unscoped`: AWS's code for why it is the leaf's, though the team's policy wants it scoped.
+    """
+
+    actor: Actor
+    session: AwsSession
+    credential: Credential
+    delivery: Delivery | None
+    unscoped: str
+    now: datetime
+    head: LedgerHead | None
+
+    def as_event(self, form: str, via: str) -> CredentialRevealed:
+        """Return the event that tells of it."""
+        return told_of(
+            self.credential,
+            self.session,
+            form=form,
+            via=via,
+            delivery=self.delivery,
+            unscoped=self.unscoped,
+        )
+
+    def tell(self, *said: EventData) -> None:
+        """Write what is taken into the ledger, as lines of the member's, while its head is held."""
+        if self.head is not None:
+            self.head.read_at = self.now
+        entries = [Entry(each, self.actor, self.session) for each in said]
+        ledger.append(self.head or self.session.team_id, entries)
+
+    def open(self) -> AwsCredentials:
+        """Open it, once its line is committed. Raises `NotReady` where it does not open."""
+        credential = self.credential
+        try:
+            credentials = open_credentials(credential)
+        except SealingError as error:
+            log.error("a credential does not open", credential=credential.pk, reason=str(error))
+            raise NotReady(failed("CannotOpen", str(error))) from None
+        if credential.expires_at:
+            counters.served(credential.expires_at - self.now)
+        if self.delivery is not None:
+            note_fetch(self.delivery, self.now)
+        return credentials
+
+
+@contextmanager
+def taking(session: AwsSession, actor: Actor, delivery_id: UUID | None = None) -> Iterator[Taken]:
+    """Hold the ledger's head, and read again what the member may take of a session now.
+
+    What is told inside is committed when it ends, and only then may a secret be opened. Raises as
+    `reveal` does, and `NotPrepared` where a delivery has to be begun first: see `prepare`.
+    """
     with ledger.committed():
         head = ledger.hold(session.team_id)
         actor, chain, now = _rights_again(session, actor)
@@ -135,31 +209,8 @@ def _reveal(
         delivery = _ready_delivery(chain[-1], activation, actor, policy, delivery_id, now)
         credential = delivery.credential if delivery else activation.credential
         refusal = None if delivery else refusal_of(chain[-1], policy)
-        ends = credential.expires_at
-        if ends is not None and ends < now + at_least:
-            raise NotReady(State(Status.PENDING, _too_short(credential.problem_at(now))))
-        told = told_of(
-            credential,
-            chain[-1],
-            form=form,
-            via=via,
-            delivery=delivery,
-            unscoped=refusal.code if refusal else "",
-        )
-        if head is not None:
-            head.read_at = now
-        entry = Entry(told, actor, chain[-1])
-        ledger.append(head or session.team_id, [entry])
-    try:
-        credentials = open_credentials(credential)
-    except SealingError as error:
-        log.error("a credential does not open", credential=credential.pk, reason=str(error))
-        raise NotReady(failed("CannotOpen", str(error))) from None
-    if ends:
-        counters.served(ends - now)
-    if delivery is not None:
-        note_fetch(delivery, now)
-    return credentials
+        unscoped = refusal.code if refusal else ""
+        yield Taken(actor, chain[-1], credential, delivery, unscoped, now, head)
 
 
 def _rights_again(session: AwsSession, actor: Actor) -> tuple[Actor, list[AwsSession], datetime]:
@@ -176,7 +227,7 @@ def _policy_of(actor: Actor) -> TeamPolicy:
 
 
 @transaction.atomic
-def _prepare(session: AwsSession, actor: Actor) -> UUID:
+def prepare(session: AwsSession, actor: Actor) -> UUID:
     """Begin a delivery to that page or token, and have its credentials narrowed.
 
     Returns its id. Raises as `reveal` does.
@@ -255,6 +306,7 @@ def _chain_again(session: AwsSession, actor: Actor) -> list[AwsSession]:
         raise NotThere("", f"“{session.alias}” was deleted meanwhile.")
     if not can(actor, Action.TAKE_CREDENTIALS, chain[-1]):
         raise RightLost("", LOST)
+    check_sensitive(chain[-1], actor)
     if is_orphaned_chain(chain):
         raise NotReady(failed("CutOff", NO_OWNER))
     return chain

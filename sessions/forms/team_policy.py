@@ -164,6 +164,16 @@ class TeamPolicyForm(DeliveryLimitsForm, VersionedForm):
         bounds=TOKEN_DAYS,
         help_text="Existing tokens keep their end.",
     )
+    tokens_take_sensitive = SwitchField(
+        label="Tokens get credentials of sensitive sessions",
+        help_text=Help(
+            "Nobody confirms what a token fetches.",
+            more=(
+                "Each delivery of a sensitive session on a page wants a passkey or password. A "
+                "token cannot confirm anything, so it gets none, unless you allow it here."
+            ),
+        ),
+    )
 
     def __init__(self, data: Mapping[str, Any] | None, *, actor: Actor, policy: TeamPolicy) -> None:
         self.actor = actor
@@ -208,6 +218,7 @@ def policy_values(draft: PolicyDraft) -> dict[str, Any]:
         "source_identity": draft.source_identity,
         "tags": {key: list(values) for key, values in draft.tags.items()},
         "networks": list(draft.networks),
+        "tokens_take_sensitive": draft.tokens_take_sensitive,
         "activation_hours": draft.activation_hours,
         "token_days": draft.token_days,
         "scoping": draft.scoping,

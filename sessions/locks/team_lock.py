@@ -142,7 +142,7 @@ def actor_again(actor: Actor) -> tuple[Actor, datetime]:
         # By a page: a new password, or a suspension, has ended the login meanwhile.
         if member.user.get_session_auth_hash() != actor.user.get_session_auth_hash():
             raise ActorGone("", GONE)
-        return Actor(member), member.read_at
+        return Actor(member, confirmed=actor.confirmed), member.read_at
     tokens = Token.objects.filter(pk=actor.token.pk, user=member.user_id, team=member.team_id)
     token = tokens.first()
     if token is None or not token.is_valid(member.read_at):

@@ -11,6 +11,7 @@ from sessions.db.batches import in_batches
 from sessions.models import (
     Approval,
     AwsSession,
+    ConsoleSignIn,
     Credential,
     KeptConfig,
     KeyRotation,
@@ -49,6 +50,9 @@ def reseal_all() -> Resealed:
             sealing.seal,
             total,
         )
+    for sign_in in _with_value(ConsoleSignIn.objects.all(), "sealed"):
+        context = sign_in.seal_context
+        _move(sign_in, "sealed", context, seal_key, sealing.open_sealed, sealing.seal, total)
     for part in in_batches(TrailPart.objects.select_related("trail_import"), size=10):
         context = part.seal_context
         _move(part, "data", context, seal_key, sealing.open_sealed, sealing.seal, total)

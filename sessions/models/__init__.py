@@ -1,5 +1,6 @@
 """Declare people, teams, sessions, links, credentials, activations, the ledger and tokens."""
 
+from sessions.models.console import ConsoleSignIn
 from sessions.models.credentials import Activation, Credential, Ended, Probe, ProbeState
 from sessions.models.deletions import Deletion
 from sessions.models.deliveries import Channel, Delivery
@@ -43,6 +44,7 @@ __all__ = [
     "Checkpoint",
     "ClosedByAdmin",
     "Colour",
+    "ConsoleSignIn",
     "Credential",
     "Deletion",
     "Delivery",

@@ -33,6 +33,7 @@ from sessions.permissions.orphans import (
     orphaned_among,
     orphaned_links,
 )
+from sessions.permissions.sensitive import Sensitive, check_sensitive
 
 __all__ = [
     "NO_OWNER",
@@ -42,8 +43,10 @@ __all__ = [
     "GroupsTooOld",
     "NotAllowed",
     "PermissionChecker",
+    "Sensitive",
     "author_role",
     "can",
+    "check_sensitive",
     "descendants",
     "grants_to",
     "has_fresh_groups",

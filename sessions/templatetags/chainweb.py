@@ -75,6 +75,7 @@ ICONS = frozenset(
             "sun",
             "tag",
             "trash-2",
+            "upload",
         ),
         *("triangle-alert", "upload", "user-check", "users", "x"),
         *(kind.icon for kind in ROOT_KINDS.values()),

@@ -6,10 +6,19 @@ from sessions.api import api
 from sessions.api.container import container
 from sessions.views import team_policy
 from sessions.views.ledger import drift, events, export, names, searches, whois
-from sessions.views.operations import components, health, metrics
+from sessions.views.operations import components, health, metrics, simulated_console
 from sessions.views.people import access, join, people, tokens
 from sessions.views.roots import key_rotation, prompts
-from sessions.views.sessions import actions, choosing, forms, imports, pages, preview, several
+from sessions.views.sessions import (
+    actions,
+    choosing,
+    console,
+    forms,
+    imports,
+    pages,
+    preview,
+    several,
+)
 
 urlpatterns = [
     path("", pages.home, name="home"),
@@ -55,6 +64,18 @@ urlpatterns = [
         imports.export_sessions,
         name="export_sessions",
     ),
+    path("teams/<slug:team_slug>/policy/labels/", team_policy.team_labels, name="team_labels"),
+    path(
+        "teams/<slug:team_slug>/policy/labels/<int:label_id>/",
+        team_policy.edit_label,
+        name="edit_label",
+    ),
+    path(
+        "teams/<slug:team_slug>/policy/labels/<int:label_id>/delete/",
+        team_policy.remove_label,
+        name="delete_label",
+    ),
+    path("teams/<slug:team_slug>/switch-roles/", console.switch_roles, name="switch_roles"),
     path("probes/<uuid:probe_id>/", forms.probe_page, name="probe"),
     path("sessions/<uuid:session_id>/", pages.session_page, name="session"),
     path("sessions/<uuid:session_id>/state/", pages.session_state, name="session_state"),
@@ -90,6 +111,15 @@ urlpatterns = [
         "sessions/<uuid:session_id>/snippets/<slug:format>/download/",
         actions.download_snippet,
         name="download_snippet",
+    ),
+    path("sessions/<uuid:session_id>/console/", console.console, name="console"),
+    path("console/<uuid:sign_in_id>/", console.console_sign_in, name="console_sign_in"),
+    path("console/<uuid:sign_in_id>/go/", console.console_launch, name="console_launch"),
+    path("go/<path:alias>", console.go, name="go"),
+    path(
+        "simulated/federation",
+        simulated_console.simulated_federation,
+        name="simulated_federation",
     ),
     path("teams/<slug:team_slug>/audit/", events.events, name="events"),
     path("teams/<slug:team_slug>/audit/events/<int:seq>/", events.event, name="event"),

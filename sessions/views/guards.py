@@ -1,5 +1,6 @@
 """Find who asks, and for which object of theirs. Foreign and missing are the same 404."""
 
+import time
 from collections.abc import Callable
 from functools import update_wrapper
 from typing import Concatenate, ParamSpec
@@ -55,7 +56,7 @@ def member_in(request: HttpRequest, team_slug: str, action: Action | None = None
         require_fresh_groups(user_of(request), team__slug=team_slug)
         raise Http404
     request.membership = member  # type: ignore[attr-defined]  # read by the context processor
-    actor = Actor(member)
+    actor = Actor(member, confirmed=is_recently_authenticated(request))
     if action is not None:
         require(actor, action)
     return actor
@@ -114,6 +115,30 @@ def back_or_session(request: HttpRequest, session_id: UUID) -> HttpResponse:
 
 
 # --- sensitive things want a recent login --------------------------------------------------------
+
+
+GOES_ON_KEY = "chainweb.goes_on"
+
+
+def confirm_then(request: HttpRequest, session: AwsSession, wanted: str) -> HttpResponse:
+    """Ask a person to confirm; the session's page then goes on with what they wanted, once.
+
+    What that is stays with their login, not in an address that somebody else could write.
+    """
+    request.session[GOES_ON_KEY] = [str(session.pk), wanted, int(time.time())]
+    back = reverse("session", args=[session.pk])
+    target = _way_to_confirm(request, user_of(request), back)
+    return HttpResponseClientRedirect(target) if htmx_of(request) else redirect(target)
+
+
+def goes_on(request: HttpRequest, session: AwsSession) -> str:
+    """Take what a person wanted of a session before they confirmed; empty for nothing."""
+    kept = request.session.get(GOES_ON_KEY)
+    if kept is None or not is_recently_authenticated(request):
+        return ""
+    session_id, wanted, at = request.session.pop(GOES_ON_KEY)
+    is_fresh = time.time() - at < settings.ACCOUNT_REAUTHENTICATION_TIMEOUT
+    return str(wanted) if session_id == str(session.pk) and is_fresh else ""
 
 
 def confirm_first(request: HttpRequest) -> HttpResponse | None:

@@ -1,5 +1,7 @@
 """Show a team's policy, which admins change and auditors read."""
 
+from collections.abc import Mapping
+from types import MappingProxyType
 from typing import Any
 from uuid import UUID
 
@@ -12,10 +14,12 @@ from django.views.decorators.http import require_http_methods, require_POST, req
 from sessions import tasks
 from sessions.activations.moves import progress
 from sessions.actors import Actor
+from sessions.catalog.labels import delete_label, labels_in_use, save_label
 from sessions.catalog.team_policy import PolicyDraft
 from sessions.chains.names import may_be_unnamed, unnamed_sessions
-from sessions.exceptions import Refused
+from sessions.exceptions import NotThere, Refused, RightLost
 from sessions.forms.conflicts import Stored, status_of
+from sessions.forms.labels import LabelForm
 from sessions.forms.team_policy import TeamPolicyForm, policy_values, preview_picker
 from sessions.ledger.events.sessions import PolicyChanged
 from sessions.locks.versions import last_change
@@ -23,7 +27,7 @@ from sessions.models import CHAINED, AwsSession, TeamPolicy
 from sessions.models.sessions import load_chains
 from sessions.monitoring import request_limits
 from sessions.permissions import Action, can
-from sessions.views.guards import confirm_first, member_in, require
+from sessions.views.guards import confirm_first, member_in, recently_logged_in, require
 from sessions.views.sessions.preview import chosen_person, people_to_preview, preview_context
 
 UNNAMED_SHOWN = 50
@@ -131,3 +135,71 @@ def _chosen_session(request: HttpRequest, actor: Actor) -> AwsSession | None:
         return None
     found = AwsSession.objects.filter(pk=chosen, team=actor.team, kind=CHAINED)
     return found.select_related("link", "team").first()
+
+
+# --- labels ---------------------------------------------------------------------------------------
+
+
+@login_required
+@require_safe
+def team_labels(request: HttpRequest, team_slug: str) -> HttpResponse:
+    """List the team's labels, with a form for each where the person is an admin."""
+    actor = member_in(request, team_slug)
+    require(actor, Action.READ_POLICY)
+    may_edit = can(actor, Action.EDIT_POLICY)
+    if may_edit and (first := confirm_first(request)):
+        return first
+    return _labels_page(request, actor, may_edit=may_edit)
+
+
+@recently_logged_in
+@require_POST
+def edit_label(request: HttpRequest, team_slug: str, label_id: int) -> HttpResponse:
+    """Save a label's name, colour and mark."""
+    actor = member_in(request, team_slug, Action.EDIT_POLICY)
+    form = LabelForm(request.POST)
+    if form.is_valid():
+        try:
+            label = save_label(label_id, actor, **form.cleaned_data)
+        except (NotThere, RightLost):
+            raise
+        except Refused as refused:
+            form.add_error(refused.field or None, refused.message)
+        else:
+            messages.success(request, f"Label “{label.name}” saved.")
+            return redirect("team_labels", team_slug)
+    return _labels_page(request, actor, may_edit=True, broken={label_id: form})
+
+
+@recently_logged_in
+@require_POST
+def remove_label(request: HttpRequest, team_slug: str, label_id: int) -> HttpResponse:
+    """Delete a label that no session has."""
+    actor = member_in(request, team_slug, Action.EDIT_POLICY)
+    try:
+        delete_label(label_id, actor)
+        messages.success(request, "Label deleted.")
+    except (NotThere, RightLost):
+        raise
+    except Refused as refused:
+        messages.error(request, refused.message)
+    return redirect("team_labels", team_slug)
+
+
+def _labels_page(
+    request: HttpRequest,
+    actor: Actor,
+    *,
+    may_edit: bool,
+    broken: Mapping[int, LabelForm] = MappingProxyType({}),
+) -> HttpResponse:
+    rows = [
+        {
+            "label": each.label,
+            "sessions": each.sessions,
+            "form": broken.get(each.label.pk) or LabelForm.of(each.label),
+        }
+        for each in labels_in_use(actor.team)
+    ]
+    context = {"rows": rows, "may_edit": may_edit}
+    return render(request, "policy/labels.html", context, status=422 if broken else 200)

@@ -7,7 +7,7 @@ from typing import Any
 from sessions.ledger.events import EventData, ForPeople, event, moment, shared
 from sessions.snippets import FORMATS
 
-PAGE, DOWNLOAD = "page", "download"
+PAGE, DOWNLOAD, CONSOLE = "page", "download", "console"
 
 
 @shared
@@ -76,10 +76,10 @@ class CredentialRejected(_AssumeRole):
 class CredentialRevealed(EventData):
     """Record that a person took credentials away, before they get them.
 
-    `form` is the snippet format, `via` is `page`, `download` or the token's name. `account` is the
-    role's; a root's credentials, and lines of before it was kept, say none. `delivery`: it was
-    issued for that delivery alone. `unscoped`: AWS's code for why it is the role's session itself,
-    though the team's policy wants it scoped.
+    `form` is the snippet format, `via` is `page`, `download`, `console` or the token's name.
+    `account` is the role's; a root's credentials, and lines of before it was kept, say none.
+    `delivery`: it was issued for that delivery alone. `unscoped`: AWS's code for why it is the
+    role's session itself, though the team's policy wants it scoped.
     """
 
     tag = "credential.revealed"
@@ -96,6 +96,8 @@ class CredentialRevealed(EventData):
 
     def summary(self) -> str:
         form = FORMATS[self.form].label if self.form in FORMATS else self.form
+        if self.via == CONSOLE:
+            return f"took a console session, {self.access_key_id}"
         how = {PAGE: "copied", DOWNLOAD: "downloaded"}.get(self.via)
         taken = f"{how} credentials" if how else f"fetched credentials with the {self.via}"
         unscoped = f", unscoped ({self.unscoped})" if self.unscoped else ""
@@ -133,3 +135,24 @@ class ScopingAllowed(EventData):
 
     def summary(self) -> str:
         return f"found that AWS scopes sessions of {self.role_arn} by now"
+
+
+@event
+class ConsoleSignedIn(EventData):
+    """Record that a person opened the console with a session, before they get there.
+
+    `destination` is the page. AWS ends what they do there when the credentials end.
+    """
+
+    tag = "console.signed_in"
+    label = "console opened"
+
+    access_key_id: str
+    credential: str
+    expires_at: datetime | None
+    destination: str
+    account: str = ""
+
+    def summary(self) -> str:
+        until = f" until {moment(self.expires_at)}" if self.expires_at else ""
+        return f"opened the console at {self.destination} with {self.access_key_id}{until}"

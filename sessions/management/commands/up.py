@@ -17,6 +17,7 @@ from django.conf import settings
 from django.core.management import call_command
 from django.core.management.base import BaseCommand, CommandError, OutputWrapper
 from django.db import connections
+from django.urls import reverse
 
 from chainweb.local import embedded, processes
 from chainweb.local.processes import NotStarted
@@ -141,6 +142,10 @@ class Start:
             self.moto_port = processes.loopback_port(self.folder / "moto_port")
             self.moto_url = f"http://127.0.0.1:{self.moto_port}"
         environ = processes.child_environ(os.environ, self.folder, self.moto_url)
+        if settings.SIMULATED:
+            port = self.listener.getsockname()[1]
+            path = reverse("simulated_federation")
+            environ["CHAINWEB_CONSOLE_FEDERATION_URL"] = f"http://127.0.0.1:{port}{path}"
         os.environ.clear()
         os.environ.update(environ)
 

@@ -27,6 +27,7 @@ ICONS = {
     "policy": "settings",
     "label": "tag",
     "scoping": "shield-check",
+    "console": "external-link",
     "ledger.searched": "search",
     "ledger.asked": "search",
     "ledger.exported": "download",

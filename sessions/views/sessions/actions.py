@@ -22,9 +22,9 @@ from sessions.delivery.reveal import NotReady, Preparing
 from sessions.delivery.snippets import Delivered, deliver
 from sessions.models import AwsSession
 from sessions.monitoring import request_limits
-from sessions.permissions import Action
+from sessions.permissions import Action, Sensitive
 from sessions.snippets import FORMATS, SnippetFormat
-from sessions.views.guards import back_or_session, session_for
+from sessions.views.guards import back_or_session, confirm_then, session_for
 from sessions.views.live_parts import htmx_of
 
 CLEAR_AFTER_SECONDS = 30
@@ -120,6 +120,8 @@ def reveal_snippet(request: HttpRequest, session_id: UUID, format: str) -> HttpR
     try:
         context["delivered"] = _deliver(request, session, actor, chosen, via="page")
         context["delivery"] = asked
+    except Sensitive:
+        return confirm_then(request, session, chosen.key)
     except Preparing as preparing:
         if asked is not None and preparing.delivery != asked:
             request_limits.count(request_limits.FETCH, request.user.pk)
@@ -139,6 +141,8 @@ def download_snippet(request: HttpRequest, session_id: UUID, format: str) -> Htt
     chosen = _format(format)
     try:
         text = _deliver(request, session, actor, chosen, via="download").text
+    except Sensitive:
+        return confirm_then(request, session, chosen.key)
     except Preparing:
         messages.error(request, "What was shown is no longer kept. Get credentials again.")
         return redirect("session", session.pk)

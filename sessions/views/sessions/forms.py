@@ -171,8 +171,8 @@ def edit_session(request: HttpRequest, session_id: UUID) -> HttpResponse:
     """
     session, actor = session_for(request, session_id, Action.EDIT)
     # Whoever saves a chain answers for it from then on: to take it over is a change of rights.
-    is_sensitive = not session.is_chained or session.link.author_id != actor.user_id
-    if is_sensitive and (first := confirm_first(request)):
+    takes_over = not session.is_chained or session.link.author_id != actor.user_id
+    if (takes_over or session.is_sensitive) and (first := confirm_first(request)):
         return first
     view = view_of_sessions(actor, database_now())
     form = form_for(

@@ -38,7 +38,7 @@ from sessions.permissions import Action, can, may_answer, memberships_of, requir
 from sessions.roots import prompts
 from sessions.roots.key_rotation import can_be_rotated
 from sessions.snippets.arrangement import grouped, system_of
-from sessions.views.guards import member_in, session_for
+from sessions.views.guards import goes_on, member_in, session_for
 from sessions.views.live_parts import asks_for_part
 from sessions.views.sessions.preview import people_to_preview
 from sessions.views.sessions.rows import Row, live_seconds, row_of, rows_of
@@ -143,7 +143,8 @@ def _has_label(row: Row, label: str) -> bool:
 @require_safe
 def session_page(request: HttpRequest, session_id: UUID) -> HttpResponse:
     session, actor = session_for(request, session_id)
-    return render(request, "sessions/page.html", session_context(request, session, actor))
+    context = session_context(request, session, actor) | {"goes_on": goes_on(request, session)}
+    return render(request, "sessions/page.html", context)
 
 
 @login_required

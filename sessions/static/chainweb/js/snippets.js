@@ -89,7 +89,9 @@ if (panel) {
     // What a worker has to narrow first is asked for again by the answer itself: the tab stays.
     if (formats.includes(asked)) {
       choose(formats, asked);
-      remember(document.getElementById(asked.closest("[role=tabpanel]").getAttribute("aria-labelledby")));
+      const group = document.getElementById(asked.closest("[role=tabpanel]").getAttribute("aria-labelledby"));
+      showGroup(group);
+      remember(group);
     }
     const snippet = panel.querySelector("[data-snippet]");
     countDown(snippet);
