@@ -181,7 +181,7 @@ PAGES = (
     ),
     Ask(f"{TEAM}import/"),
     Ask(f"{TEAM}import/", "POST", 302, data=lambda team: {"text": "[profile a]\n"}),
-    Ask(f"{TEAM}import/<uuid:import_id>/", status=302),
+    Ask(f"{TEAM}import/<uuid:import_id>/", status=404),
     Ask(f"{TEAM}export/<slug:format>/", about=lambda team: {"format": "aws-config"}),
     Ask(f"{TEAM}audit/whois/", data=_a_key),
     Ask(f"{TEAM}audit/whois/", "POST", 302, data=_a_key),

@@ -98,8 +98,8 @@ PAGES = {
     "teams/<slug:team_slug>/preview/": ("POST", {}, OPERATORS),
     "teams/<slug:team_slug>/external-id/": ("POST", {}, OPERATORS),
     "teams/<slug:team_slug>/import/": ("GET", None, OPERATORS),
-    # It is nobody's: back to the page where files are sent.
-    "teams/<slug:team_slug>/import/<uuid:import_id>/": ("GET", None, by_role(302, 302, 403)),
+    # It is nobody's.
+    "teams/<slug:team_slug>/import/<uuid:import_id>/": ("GET", None, by_role(404, 404, 403)),
     "teams/<slug:team_slug>/export/<slug:format>/": ("GET", None, by_role(404, 404, 404)),
     "teams/<slug:team_slug>/audit/names/": ("GET", None, SEEN_BY_ADMIN_AND_AUDITOR),
     "teams/<slug:team_slug>/audit/whois/": ("GET", None, SEEN_BY_ADMIN_AND_AUDITOR),

@@ -6,6 +6,7 @@ from uuid import UUID
 
 from sessions.actors import Actor
 from sessions.db.clock import database_now
+from sessions.exceptions import NotThere
 from sessions.imports.reading import File
 from sessions.models import PendingImport
 from sessions.models.imports import PREVIEW_LIVES
@@ -25,11 +26,15 @@ def hold(files: Iterable[File], actor: Actor) -> PendingImport:
 
 
 def held(actor: Actor, import_id: UUID) -> list[File] | None:
-    """Open the actor's own uploaded files; None if their time is over."""
-    row = PendingImport.objects.filter(
-        pk=import_id, team=actor.team_id, user=actor.user_id, expires_at__gt=database_now()
-    ).first()
+    """Open the actor's own uploaded files; None if their time is over.
+
+    Raises `NotThere` for files that are not theirs, or are gone.
+    """
+    mine = PendingImport.objects.filter(pk=import_id, team=actor.team_id, user=actor.user_id)
+    row = mine.first()
     if row is None:
+        raise NotThere("", "The preview has ended.")
+    if row.expires_at <= database_now():
         return None
     try:
         parts = json.loads(open_sealed(row.sealed, row.seal_context).reveal())

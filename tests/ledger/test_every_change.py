@@ -280,6 +280,22 @@ def test_every_other_page_takes_no_post(sts, subtests):
             assert lines == []
 
 
+def test_a_confirmed_import_is_told_by_row(sts):
+    team = large_team.build()
+    text = (
+        "[profile top]\nrole_arn = arn:aws:iam::111122223333:role/Top\nsource_profile = mid\n"
+        "region = eu-west-1\n[profile mid]\nrole_arn = arn:aws:iam::111122223333:role/Mid\n"
+        "source_profile = elsewhere\nregion = eu-west-1\n[profile elsewhere]\n"
+    )
+    browser = browser_of(team.admin)
+    url = browser.post(reverse("import", args=[team.admin.team.slug]), {"text": text}).url
+    lines, answer = told_by(
+        lambda: browser.post(f"{url}?use.2={team.root.pk}", {"choose": ["0", "1"]})
+    )
+    assert answer.status_code == 302, answer.content
+    check(lines, ["session.created", "session.created"])
+
+
 @pytest.mark.parametrize("name", BY_A_TEST.values())
 def test_what_is_left_to_a_test_has_one(name):
     assert callable(globals()[name])

@@ -49,7 +49,7 @@ def test_a_confirmed_import_is_told_by_row(house):
         "top",
     ]
     assert not PendingImport.objects.exists()
-    assert ada.get(url).status_code == 302
+    assert ada.get(url).status_code == 404
 
 
 def test_a_key_is_typed_in_its_own_field_and_not_shown_again(house):
@@ -90,7 +90,7 @@ def test_a_session_of_the_team_can_stand_in_for_a_source(house):
 
 def test_a_preview_is_its_uploaders_alone(house):
     url, _ = shown(house, house.browser(house.ada), CHAIN)
-    assert house.browser(house.ben).get(url).url == reverse("import", args=[house.team.slug])
+    assert house.browser(house.ben).get(url).status_code == 404
 
 
 def test_a_preview_ends_after_a_quarter_of_an_hour(house):
