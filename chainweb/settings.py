@@ -458,6 +458,8 @@ CHAINWEB_STS_THREADS = env.within("CHAINWEB_STS_THREADS", 48, 1, 1000)
 # Per calling account, over all workers; 0: no limit. STS's own quota is about 600 per account and
 # region.
 CHAINWEB_CALLS_PER_SECOND = env.within("CHAINWEB_CALLS_PER_SECOND", 100.0, 0, 1_000_000)
+# Which self-refreshing form the pages recommend: botocore ignores a private CA at an endpoint.
+CHAINWEB_PRIVATE_CA = env.bool("CHAINWEB_PRIVATE_CA", default=False)
 # Of credentials, by one token or by one person in the pages, in the long run; 0: no limit.
 CHAINWEB_FETCHES_PER_MINUTE = env.within("CHAINWEB_FETCHES_PER_MINUTE", 1200, 0, 1_000_000)
 # For the chaos run alone: ends a worker right after a named step.

@@ -84,6 +84,8 @@ def snippet_of(session: AwsSession, base_url: str, profile: str = "") -> Snippet
         endpoint_url=settings.SNIPPET_ENDPOINT_URL,
         credentials_url=f"{base_url}api/v1/sessions/{session.pk}/credentials?format=process",
         account=account_of(session),
+        container_url=f"{base_url}container/{session.pk}",
+        team=session.team.slug if session.team else "",
     )
 
 

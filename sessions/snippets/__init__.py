@@ -69,6 +69,9 @@ class Snippet:
     account: str = ""
     good_until: datetime | None = None
     chain: tuple[ChainStep, ...] = ()
+    # The full URL of `GET /container/<id>`, and the slug of the session's team.
+    container_url: str = ""
+    team: str = ""
 
 
 @dataclass(frozen=True)

@@ -8,22 +8,15 @@ that script.
 
 from sessions.snippets import Group, Snippet, SnippetFormat, System, register
 from sessions.snippets.ini import section
+from sessions.snippets.token_files import FOLDER, is_on_loopback, make_files, name_of
 from sessions.snippets.values import FILE_VALUE, URL, check, check_profile
-
-# Typed in, not shown, and in no argument list: `read` and `printf` are parts of sh. A file that is
-# there already may be readable by others, so it is removed first.
-MAKE_HEADER_FILE = (
-    "sh -c 'umask 077; mkdir -p ~/.config/chainweb && rm -f ~/.config/chainweb/header; trap \"stty"
-    ' echo; exit 1" INT; stty -echo; printf "Chainweb token: "; read -r token; stty echo; echo;'
-    ' printf "Authorization: Bearer %s\\n" "$token" > ~/.config/chainweb/header\''
-)
 
 
 def render(snippet: Snippet) -> str:
     check_profile(snippet.profile)
     check("region", snippet.region, FILE_VALUE)
     check("The address of the API", snippet.credentials_url, URL)
-    settings = {"region": snippet.region, "credential_process": _command(snippet.credentials_url)}
+    settings = {"region": snippet.region, "credential_process": _command(snippet)}
     if snippet.endpoint_url:
         check("endpoint_url", snippet.endpoint_url, URL)
         settings["endpoint_url"] = snippet.endpoint_url
@@ -37,17 +30,29 @@ def render(snippet: Snippet) -> str:
             "Once on each computer, this command asks for your token and keeps it, for you alone,"
             " in a header file:"
         ),
-        f"  {MAKE_HEADER_FILE}",
+        f"  {make_files(snippet)}",
     )
     header = snippet.profile if snippet.profile == "default" else f"profile {snippet.profile}"
     return section(header, settings, comments)
 
 
-def _command(url: str) -> str:
-    # -g takes the brackets of an IPv6 address as they are; -f makes an error of the API an error of
-    # curl, so that its page is not read as credentials. Redirects are not followed: the token goes
-    # to this address alone.
-    return f'sh -c \'curl -gfsS -m 20 -H "@$HOME/.config/chainweb/header" "{url}"\''
+def _command(snippet: Snippet) -> str:
+    """Return the line that asks the API, and hands on its message when it refuses.
+
+    -q keeps ~/.curlrc out; -g takes the brackets of an IPv6 address as they are. Redirects are not
+    followed: the token goes to this address alone, and past a proxy on this machine.
+    """
+    url, name = snippet.credentials_url, name_of(snippet)
+    no_proxy = '--noproxy "*" ' if is_on_loopback(url) else ""
+    # The file of before there was one for each host and team is good as well.
+    header = f'h="{FOLDER}/header"; '
+    if name:
+        header = f'h="{FOLDER}/{name}.header"; test -r "$h" || h="{FOLDER}/header"; '
+    return (
+        f'sh -c \'{header}a="$(curl -qgsS -m 20 {no_proxy}-w "%{{http_code}}" -H "@$h" "{url}")"; '
+        'case "$a" in *200) printf "%s\\n" "${a%200}";; '
+        '*) printf "%s\\n" "${a%???}" >&2; exit 1;; esac\''
+    )
 
 
 register(

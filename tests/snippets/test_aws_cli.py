@@ -326,7 +326,7 @@ def test_the_config_profile_fetches_with_the_header_files_token(deploy, tmp_path
         header.write_text("Authorization: Bearer cw_wrong\n")
         refused = ask(home, "--profile", deploy.profile)
         assert refused.returncode != 0
-        assert "401" in refused.stderr
+        assert '{"code": "unauthorized"}' in refused.stderr
 
 
 @pytest.mark.parametrize("shell", ["bash", "dash"])

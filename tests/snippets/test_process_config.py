@@ -5,6 +5,7 @@ import shlex
 import stat
 import subprocess
 import time
+from dataclasses import replace
 
 import pytest
 from botocore.configloader import load_config
@@ -60,7 +61,7 @@ def test_ten_thousand_hostile_values_are_read_back_by_botocore_or_refused(tmp_pa
         assert profile.get("endpoint_url", "") == values["endpoint_url"]
         words = shlex.split(profile["credential_process"])
         assert words[:2] == ["sh", "-c"]
-        assert shlex.split(words[2])[-1] == values["credentials_url"]
+        assert f' "{values["credentials_url"]}")"; case ' in words[2]
     assert carried > 500
     assert refused > 800
 
@@ -81,13 +82,20 @@ def test_every_shell_that_may_get_the_line_asks_the_same_address(shell, tmp_path
         for line in text.splitlines()
         if "_process = " in line
     ]
-    script = """sh() { [ "$#" = 2 ] && [ "$1" = -c ] && eval "$2"; }
-curl() { printf '%s\\0' "$@"; printf '\\n\\0'; }
+    asked = tmp_path / "asked"
+    script = f"""sh() {{ [ "$#" = 2 ] && [ "$1" = -c ] && eval "$2"; }}
+curl() {{ printf '%s\\0' "$@" >> {asked}; printf '\\n\\0' >> {asked}; echo 200; }}
 """
-    calls = run(shell, script + "\n".join(commands) + "\n", folder).decode().split("\n\0")[:-1]
+    run(shell, script + "\n".join(commands) + "\n", folder)
+    calls = asked.read_text().split("\n\0")[:-1]
     header = f"@{folder}/.config/chainweb/header"
     assert [call.split("\0")[:-1] for call in calls] == [
-        ["-gfsS", "-m", "20", "-H", header, values["credentials_url"]] for values, _ in both
+        [
+            *("-qgsS", "-m", "20"),
+            *(() if "chainweb.example" in values["credentials_url"] else ("--noproxy", "*")),
+            *("-w", "%{http_code}", "-H", header, values["credentials_url"]),
+        ]
+        for values, _ in both
     ]
     assert_untouched(folder)
 
@@ -164,12 +172,17 @@ def typed_into(shell, command, token, home):
 @pytest.mark.parametrize("shell", ["dash", "bash", "zsh", "fish"])
 def test_the_comments_command_keeps_the_token_private_and_hidden(shell, tmp_path):
     need(shell)
-    header = tmp_path / ".config/chainweb/header"
+    of_team = replace(snippet(credentials_url="https://chainweb.example:8443/api/x"), team="ops")
+    folder = tmp_path / ".config/chainweb"
+    header = folder / "chainweb.example_8443-ops.header"
     header.parent.mkdir(parents=True)
     header.write_text("an older one, open to all")
     header.chmod(0o644)
-    shown = typed_into(shell, command_in_the_comment(render(snippet())), r"cw_abc\123%s", tmp_path)
+    shown = typed_into(shell, command_in_the_comment(render(of_team)), r"cw_abc\123%s", tmp_path)
     assert "Chainweb token: " in shown
     assert "abc" not in shown
     assert header.read_text() == "Authorization: Bearer cw_abc\\123%s\n"
     assert stat.S_IMODE(header.stat().st_mode) == 0o600
+    token = header.with_suffix(".token")
+    assert token.read_text() == "cw_abc\\123%s"
+    assert stat.S_IMODE(token.stat().st_mode) == 0o600

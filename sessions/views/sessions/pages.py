@@ -5,6 +5,7 @@ from itertools import islice
 from typing import Any
 from uuid import UUID
 
+from django.conf import settings
 from django.contrib.auth.decorators import login_required
 from django.db.models import Count, F
 from django.http import HttpRequest, HttpResponse
@@ -38,6 +39,7 @@ from sessions.permissions import Action, can, may_answer, memberships_of, requir
 from sessions.roots import prompts
 from sessions.roots.key_rotation import can_be_rotated
 from sessions.snippets.arrangement import grouped, system_of
+from sessions.snippets.fitting import fit_of
 from sessions.views.guards import goes_on, member_in, session_for
 from sessions.views.live_parts import asks_for_part
 from sessions.views.sessions.preview import people_to_preview
@@ -179,6 +181,7 @@ def session_context(request: HttpRequest, session: AwsSession, actor: Actor) -> 
         "moving": progress(actor.team_id, session),
         "links": links,
         **_used_by(session),
+        "fit": fit_of(request.build_absolute_uri("/"), is_private_ca=settings.CHAINWEB_PRIVATE_CA),
         "format_groups": grouped(system_of(request.headers.get("User-Agent", ""))),
         "unscoped": refusal_of(session, view.policy),
         "may_take": view.rights.can(Action.TAKE_CREDENTIALS, session),
