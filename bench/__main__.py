@@ -17,7 +17,7 @@ from tests.harness.servers import POSTGRES
 
 SECTIONS = (
     *("cpu_per_hop", "sts_calls", "start_together", "steady", "pages", "lock_times"),
-    *("ledger", "drift"),
+    *("ledger", "drift", "endpoint"),
 )
 
 

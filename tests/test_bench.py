@@ -19,6 +19,7 @@ pytestmark = [pytest.mark.processes, pytest.mark.own_servers]
 KEYS = {
     *("cpu_per_hop_ratio", "profiles_ratio", "sts_calls_ratio", "start_together_seconds"),
     *("start_one_by_one_seconds", "catch_up_ratio", "cpu_per_hour_seconds", "lag_seconds"),
+    *("endpoint_cpu_ratio", "endpoint_p99_ms", "endpoint_process_call_ms", "page_reveal_ms"),
     *("start_p95_ms", "growth_ratio", "page_growth_ratio"),
     *("verify_ledger_seconds", "verify_ledger_megabytes", "export_ledger_seconds"),
     *("verify_export_seconds", "verify_export_megabytes", "whois_ms", "ledger_reverse_ms"),

@@ -4,12 +4,11 @@ Whoever is answered waits for none of it: where the row or the database is held,
 with the next one.
 """
 
-from contextlib import nullcontext
 from datetime import datetime, timedelta
 from uuid import UUID
 
 import structlog
-from django.db import OperationalError, connection
+from django.db import OperationalError, connection, transaction
 from django.db.models import Q
 
 from sessions.db.limits import bounded, is_busy
@@ -57,7 +56,8 @@ def _write(token_id: UUID, unless: Q, **columns: object) -> bool:
     if is_postgresql:
         free = free.select_for_update(skip_locked=True, of=("self",), no_key=True)
     try:
-        with nullcontext() if is_postgresql else bounded(connection, 0):
+        # Nobody who is answered has a transaction open by now; SKIP LOCKED wants one.
+        with transaction.atomic() if is_postgresql else bounded(connection, 0):
             rows = Token.objects.filter(pk__in=free.values("pk")) if is_postgresql else free
             return rows.update(**columns) > 0
     except OperationalError as error:

@@ -146,7 +146,16 @@ def snippet(
         ChainStep(profile, region, "arn:aws:iam::111122223333:role/team/Deploy", "ada"),
     )
     return Snippet(
-        credentials, profile, region, endpoint_url, credentials_url, account, expires_at, steps
+        credentials,
+        profile,
+        region,
+        endpoint_url,
+        credentials_url,
+        account,
+        expires_at,
+        steps,
+        container_url="https://chainweb.example/container/4c0f",
+        team="ops",
     )
 
 
