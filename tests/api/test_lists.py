@@ -69,6 +69,7 @@ def test_a_part_costs_the_same_in_a_large_team(house, ben):
             assert len(ben("GET", "/sessions?limit=2&q=Hop").json()) == 2
         return len(captured)
 
+    cost()  # the first request of a token notes that it is used
     before = cost()
     chained_in_bulk(house.ada, [Link(f"Hop x{n}", f"x{n}", ROLE, house.root) for n in range(300)])
     assert cost() == before
@@ -101,7 +102,8 @@ def test_every_operation_refuses_parameters_that_it_lacks(house, ben):
     for path, operations in api.get_openapi_schema()["paths"].items():
         sample = path.removeprefix("/api/v1")
         for name in re.findall(r"{(\w+)}", sample):
-            value = str(house.root.pk) if name.endswith("_id") else "1"
+            is_id = name.endswith("_id") and name != "person_id"
+            value = str(house.root.pk) if is_id else "1"
             sample = sample.replace(f"{{{name}}}", value)
         for method, operation in operations.items():
             # What has a body is read first; without one it is refused for that.
