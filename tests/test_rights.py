@@ -784,8 +784,6 @@ def test_deleting_a_root_wants_a_recent_log_in_a_chain_does_not(world):
 
 IDS = (
     *("search_id", "import_id", "record_id", "session_id", "invitation_id"),
-    *("group_id", "person_id", "token_id", "probe_id"),
-    *("import_id", "record_id", "session_id", "invitation_id"),
     *("group_id", "person_id", "token_id", "probe_id", "sign_in_id", "label_id"),
 )
 
