@@ -40,10 +40,12 @@ from sessions.models import (
     Token,
     TrailImport,
     TrailRecord,
+    TrustRule,
 )
 from sessions.people.invitations import invite
 from sessions.people.memberships import remove_member
 from sessions.people.people import add_member, create_person, create_team
+from sessions.people.robots import RobotDraft, create_robot
 from sessions.people.searches import save_search
 from sessions.people.tokens import create_token
 from sessions.roots.approvals import ask_approval
@@ -177,6 +179,7 @@ def build(slug: str = "large") -> LargeTeam:
         "invitation_id": invite(Actor(admin), Role.MEMBER)[0].pk,
         "person_id": leaver.user_id,
         "token_id": _token_of(leaver).pk,
+        **_robot(admin, session),
         "probe_id": (
             Probe.objects.create(
                 team=team,
@@ -218,6 +221,21 @@ def _imported(admin: Membership) -> dict[str, Any]:
         "import_id": taken.pk,
         "record_id": TrailRecord.objects.get(trail_import=taken).pk,
     }
+
+
+def _robot(admin: Membership, session: AwsSession) -> dict[str, Any]:
+    """Make a robot that trusts somebody; return both numbers."""
+    name = f"deploy-{admin.team.slug}"
+    robot = create_robot(RobotDraft(name, admin, sessions=[session]), Actor(admin))
+    rule = TrustRule.objects.create(
+        robot=robot,
+        name="main",
+        issuer="https://issuer.example",
+        audience="chainweb",
+        claims={"sub": "somebody"},
+        scopes=["read"],
+    )
+    return {"robot_id": robot.pk, "rule_id": rule.pk}
 
 
 def _token_of(member: Membership) -> Token:

@@ -74,6 +74,19 @@ class FromEnvironmentOrFile(environ.FileAwareEnv):  # type: ignore[misc]  # the 
             )
         return url
 
+    def issuers(self, var: str) -> tuple[str, ...]:
+        """Read the addresses of OpenID issuers, by commas: https, or http on this machine."""
+        found = tuple(str(each).strip() for each in self.list(var, default=[]) if str(each).strip())
+        for url in found:
+            parts = urlsplit(url)
+            on_loopback = parts.scheme == "http" and parts.hostname in {"127.0.0.1", "localhost"}
+            if not _is_https(url) and not on_loopback:
+                raise ImproperlyConfigured(
+                    f"{var} is addresses like https://token.actions.githubusercontent.com, by"
+                    " commas."
+                )
+        return found
+
     def syslog_url(self, var: str) -> str:
         """Read the address of a syslog server; empty for none."""
         url = str(self.get_value(var, default=""))

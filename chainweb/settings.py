@@ -56,6 +56,10 @@ CHAINWEB_CHECKPOINT_FILE = env.str(
     default=str(DATA_FOLDER / "checkpoints.jsonl") if IS_EMBEDDED else "",
 )
 CHAINWEB_CHECKPOINT_WEBHOOK = env.https_url("CHAINWEB_CHECKPOINT_WEBHOOK")
+# Whose signed tokens (OIDC) robots may exchange, by their addresses; and the authorities of their
+# certificates, where these are not the system's.
+CHAINWEB_OIDC_ISSUERS = env.issuers("CHAINWEB_OIDC_ISSUERS")
+CHAINWEB_OIDC_CA = env.str("CHAINWEB_OIDC_CA", default="")
 # Where workers stream issues and deliveries to: docs/siem.
 CHAINWEB_SIEM_FILE = env.str("CHAINWEB_SIEM_FILE", default="")
 CHAINWEB_SIEM_LOOKUP_FILE = env.str("CHAINWEB_SIEM_LOOKUP_FILE", default="")

@@ -32,10 +32,12 @@ from sessions.models import (
     SessionLabel,
     Token,
     TrailRecord,
+    TrustRule,
 )
 from sessions.monitoring import request_limits
 from sessions.people.invitations import invite
 from sessions.people.memberships import disable_member, remove_member, set_person_active
+from sessions.people.robots import RobotDraft, create_robot
 from sessions.people.searches import save_search
 from sessions.people.tokens import create_token
 from tests.aws.cloudtrail.samples import event
@@ -208,6 +210,15 @@ PAGES = {
     "teams/<slug:team_slug>/tokens/": ("GET", None, OPERATORS),
     # The token is bea's: others' are for admins alone, and missing to the rest.
     "teams/<slug:team_slug>/tokens/<uuid:token_id>/revoke/": ("POST", {}, by_role(404, 302, 404)),
+    "teams/<slug:team_slug>/connect/": ("GET", None, OPERATORS),
+    "teams/<slug:team_slug>/robots/": ("GET", None, SEEN_BY_ADMIN_AND_AUDITOR),
+    "teams/<slug:team_slug>/robots/new/": ("GET", None, ADMINS),
+    "teams/<slug:team_slug>/robots/<uuid:robot_id>/": ("GET", None, SEEN_BY_ADMIN_AND_AUDITOR),
+    # With nothing in the forms.
+    "teams/<slug:team_slug>/robots/<uuid:robot_id>/tokens/": ("POST", {}, by_role(403, 422, 403)),
+    "teams/<slug:team_slug>/robots/<uuid:robot_id>/trust/": ("POST", {}, by_role(403, 422, 403)),
+    "teams/<slug:team_slug>/robots/trust/<uuid:rule_id>/end/": ("POST", {}, BY_ADMINS),
+    "teams/<slug:team_slug>/robots/<uuid:robot_id>/remove/": ("POST", {}, BY_ADMINS),
     "join/": ("GET", None, everybody(200)),
     "join/accept/": ("POST", {}, everybody(302)),
     # With real AWS there is no such page for anybody.
@@ -309,6 +320,24 @@ API = {
         "GET": by_token(403, 422, 422, outside=422),
         "POST": by_token(403, 422, 422, outside=422),
     },
+    "tokens": {
+        "GET": by_token(200, 200, 200, outside=200),
+        "POST": by_token(403, 201, 403),
+    },
+    # The token is bea's: other people's are for pages alone.
+    "tokens/<uuid:token_id>": {"DELETE": by_token(404, 404, 403)},
+    "tokens/exchange": {"POST": everybody(422)},
+    "robots": {
+        "GET": by_token(403, 200, 403, outside=200),
+        "POST": by_token(403, 201, 403, outside=201),
+    },
+    "robots/<uuid:robot_id>": {
+        "GET": by_token(403, 200, 403),
+        "PATCH": by_token(403, 200, 403),
+        "DELETE": by_token(403, 204, 403),
+    },
+    "robots/<uuid:robot_id>/trust": {"POST": by_token(403, 422, 403)},
+    "trust/<uuid:rule_id>": {"DELETE": by_token(403, 204, 403)},
     "policy/unnamed": {"GET": by_token(403, 200, 200, outside=200)},
     "sessions/<uuid:session_id>/access": {
         "GET": by_token(200, 200, 200),
@@ -333,6 +362,7 @@ API = {
 # For tools as well, but at an address of its own; cookies count for nothing.
 CONTAINER = "container/<uuid:session_id>"
 API_BODY = {
+    "robots": {"name": "another", "everything": True},
     "sessions": {"kind": "iam-role-chained"},
     "groups": {"name": "New group"},
     "invitations": {"role": "member"},
@@ -411,6 +441,8 @@ SENSITIVE = {
         if "/people/" in route and not route.endswith(("people/", "<int:person_id>/"))
     ),
     *(route for route in PAGES if "/tokens/" in route),
+    "teams/<slug:team_slug>/connect/",
+    *(route for route in PAGES if "/robots/" in route and not route.endswith("/robots/")),
     "accounts/email/",
     "accounts/password/set/",
     *(
@@ -542,6 +574,20 @@ def _labelled(session):
     return label.pk
 
 
+def _robot(house, session):
+    """Make a robot that trusts somebody; return both numbers."""
+    robot = create_robot(RobotDraft("deploy", house.ada, sessions=[session]), Actor(house.ada))
+    rule = TrustRule.objects.create(
+        robot=robot,
+        name="main",
+        issuer="https://issuer.example",
+        audience="chainweb",
+        claims={"sub": "somebody"},
+        scopes=["read"],
+    )
+    return {"robot_id": robot.pk, "rule_id": rule.pk}
+
+
 class World:
     """Hold a team with everybody in it, and another; things to ask for in both."""
 
@@ -601,6 +647,7 @@ class World:
             "group_id": save_group(Actor(house.ada), "Group", [house.bea]).pk,
             "person_id": house.bea.user_id,
             "token_id": Token.objects.get(user=house.bea.user).pk,
+            **_robot(house, session),
             "probe_id": (
                 Probe.objects.create(
                     team=house.team,
@@ -685,6 +732,7 @@ def test_everyone_gets_what_the_table_says(world, subtests):
 def test_every_token_gets_what_the_table_says(world, subtests):
     several = {"ids": [str(world.samples["session_id"])]}
     bodies = API_BODY | {"sessions/start": several, "sessions/stop": several}
+    bodies |= {"tokens": {"robot": str(world.samples["robot_id"]), "name": "pipeline"}}
     for route, methods in sorted(API.items()):
         for method, expected in methods.items():
             for actor in (*ACTORS, SWITCHED_OFF):
@@ -785,6 +833,7 @@ def test_deleting_a_root_wants_a_recent_log_in_a_chain_does_not(world):
 IDS = (
     *("search_id", "import_id", "record_id", "session_id", "invitation_id"),
     *("group_id", "person_id", "token_id", "probe_id", "sign_in_id", "label_id"),
+    *("robot_id", "rule_id"),
 )
 
 

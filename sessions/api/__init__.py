@@ -17,11 +17,13 @@ from sessions.api import (
     people,
     policy,
     probes,
+    robots,
     roots,
     searches,
     sessions,
     starting,
     switch_roles,
+    tokens,
     whois,
 )
 from sessions.api.base import api
@@ -44,10 +46,12 @@ __all__ = [
     "people",
     "policy",
     "probes",
+    "robots",
     "roots",
     "searches",
     "sessions",
     "starting",
     "switch_roles",
+    "tokens",
     "whois",
 ]

@@ -97,13 +97,19 @@ class PeopleField(forms.ModelMultipleChoiceField):  # type: ignore[type-arg]  # 
         return super().clean(value)
 
     def label_from_instance(self, member: Any) -> str:
-        return f"{member.user.get_username()} ({member.get_role_display()})"
+        kind = "robot" if hasattr(member.user, "robot") else member.get_role_display()
+        return f"{member.user.get_username()} ({kind})"
 
 
 def people_of(team: Team) -> QuerySet[Membership]:
-    """Select everybody in a team, by username."""
+    """Select the people in a team, by username: its robots are none."""
+    return members_of(team).filter(user__robot=None)
+
+
+def members_of(team: Team) -> QuerySet[Membership]:
+    """Select whom sessions can be opened to: people and robots, by username."""
     everybody = Membership.objects.filter(team=team)
-    return everybody.select_related("user").order_by("user__username")
+    return everybody.select_related("user", "user__robot").order_by("user__username")
 
 
 class GroupForm(VersionedForm):
@@ -118,7 +124,7 @@ class GroupForm(VersionedForm):
 
     def __init__(self, *args: Any, team: Team, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
-        _field(self, "members").queryset = people_of(team)
+        _field(self, "members").queryset = members_of(team)
 
 
 class AccessForm(VersionedForm):
@@ -177,7 +183,7 @@ class AccessForm(VersionedForm):
     def __init__(self, *args: Any, team: Team, session: AwsSession, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
         for right in ("start", "assume"):
-            _field(self, f"{right}_people").queryset = people_of(team)
+            _field(self, f"{right}_people").queryset = members_of(team)
             _field(self, f"{right}_groups").queryset = team.groups.all()
         if not session.is_chained:  # nobody starts a root
             for name in ("start", "start_groups", "start_people", "keep_assume"):

@@ -14,7 +14,7 @@ from sessions.actors import Actor
 from sessions.forms import picking
 from sessions.forms.fields import AS_TYPED, Help, LinesField, TypedField, WholeNumberField
 from sessions.forms.picking import SessionPicker
-from sessions.models import AwsSession, Scope, Team, TeamPolicy
+from sessions.models import AwsSession, Label, Scope, Team, TeamPolicy
 from sessions.models.tokens import validate_source_networks
 from sessions.people.tokens import TOKEN_DAYS, Limits
 
@@ -51,6 +51,15 @@ def sessions_named(team: Team, names: Iterable[str]) -> list[AwsSession]:
     return list(dict.fromkeys(by_name[name.lower()] for name in wanted))
 
 
+def labels_named(team: Team, names: Iterable[str]) -> list[Label]:
+    """Find the labels of a team by name. Raises ValueError, naming one that is missing."""
+    stored = {each.name.lower(): each for each in Label.objects.filter(team=team)}
+    for name in names:
+        if name.lower() not in stored:
+            raise ValueError(f"The team {team.slug} has no label “{name[:100]}”.")
+    return list(dict.fromkeys(stored[name.lower()] for name in names))
+
+
 def _id(text: str) -> UUID | None:
     try:
         return UUID(text)
@@ -66,10 +75,26 @@ class ReachForm(forms.Form):
         help_text="One alias per line. Blank: all you may use.",
     )
 
+    labels = forms.ModelMultipleChoiceField(
+        label="Or with these labels",
+        queryset=Label.objects.none(),
+        required=False,
+        widget=forms.CheckboxSelectMultiple,
+        help_text="Sessions labelled later are included.",
+    )
+
     def __init__(self, *args: Any, team: Team, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
         field: Any = self.fields["sessions"]
         field.team = team
+        labels: Any = self.fields["labels"]
+        labels.queryset = Label.objects.filter(team=team)
+        if not labels.queryset.exists():
+            del self.fields["labels"]
+
+    def labels_wanted(self) -> tuple[Label, ...]:
+        """Return the labels that are ticked; none where the team has none."""
+        return tuple(self.cleaned_data.get("labels", ()))
 
 
 class TokenForm(ReachForm):
@@ -110,7 +135,10 @@ class TokenForm(ReachForm):
     )
     days = WholeNumberField(label="Valid for (days)", check=int, bounds=range(1, 3651))
 
-    field_order = ("name", "device", "scopes", "session", "sessions", "networks", "days")
+    field_order = (
+        *("name", "device", "scopes", "session"),
+        *("sessions", "labels", "networks", "days"),
+    )
 
     def __init__(self, *args: Any, actor: Actor, **kwargs: Any) -> None:
         super().__init__(*args, team=actor.team, **kwargs)
@@ -126,9 +154,33 @@ class TokenForm(ReachForm):
         one = [wanted["session"]] if wanted["session"] else []
         return Limits(
             sessions=tuple(dict.fromkeys([*one, *wanted["sessions"]])),
+            labels=self.labels_wanted(),
             networks=wanted["networks"],
             device=wanted["device"],
         )
+
+
+class ConnectForm(forms.Form):
+    """Take what the command that connects a laptop needs."""
+
+    device = TypedField(
+        label="Device",
+        max_length=64,
+        help_text="Such as laptop; also names the token.",
+        widget=forms.TextInput(attrs=AS_TYPED),
+    )
+    scopes = forms.MultipleChoiceField(
+        label="Permissions",
+        choices=Scope.choices,
+        initial=[Scope.READ, Scope.USE, Scope.CREDENTIALS],
+        widget=forms.CheckboxSelectMultiple,
+        help_text="Never exceeds your own permissions.",
+    )
+    days = WholeNumberField(label="Valid for (days)", check=int, bounds=range(1, 3651))
+
+    def __init__(self, *args: Any, actor: Actor, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        limit_days(self.fields["days"], TeamPolicy.of(actor.team_id).token_days)
 
 
 def limit_days(field: Any, most: int) -> None:

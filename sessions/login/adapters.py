@@ -45,7 +45,7 @@ from sessions.login.records import (
 from sessions.login.saml import FORCE_AUTHN, SAML
 from sessions.login.session_store import BEGAN_KEY
 from sessions.middleware.too_often import address_of
-from sessions.models import Invitation, User
+from sessions.models import Invitation, Robot, User
 from sessions.monitoring import request_limits
 from sessions.people.failed_log_ins import DISABLED, PASSWORD, PROVIDER, count_failure
 from sessions.people.group_sync import follow_groups
@@ -120,6 +120,10 @@ class AccountAdapter(DefaultAccountAdapter):  # type: ignore[misc]  # allauth is
         """Count whoever proves to be a person that the operator has switched off."""
         if not user.is_active:
             count_failure(DISABLED, user=user)
+        elif Robot.objects.filter(user=user).exists():
+            # However it came by a password, as from the command line: a robot acts by tokens.
+            count_failure(DISABLED, user=user)
+            return redirect("account_inactive")
         refused: HttpResponse | None = super().pre_login(request, user, **kwargs)
         return refused
 

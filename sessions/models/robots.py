@@ -6,6 +6,7 @@ from typing import Any
 from django.db import models
 from django.db.models.functions import Lower
 
+from sessions.models.labels import Label
 from sessions.models.people import Team, User
 from sessions.models.sessions import AwsSession
 
@@ -26,10 +27,11 @@ class Robot(models.Model):
     user = models.OneToOneField(User, on_delete=models.CASCADE, related_name="robot")
     name = models.CharField(max_length=32)
     owner = models.ForeignKey(User, on_delete=models.SET_NULL, null=True, related_name="+")
-    # Bound: it reaches these sessions alone. Else whatever is open to every member. Its tokens are
-    # bound as it is.
+    # Bound: it reaches these sessions, and those with these labels, alone. Else whatever is open to
+    # every member. Its tokens are bound as it is.
     is_bound = models.BooleanField(default=True)
     sessions = models.ManyToManyField(AwsSession, related_name="+")
+    labels = models.ManyToManyField(Label, related_name="+")
     # Goes up with every change that people see; see `locks.versions`.
     version = models.PositiveIntegerField(default=1)
     created_at = models.DateTimeField(auto_now_add=True)

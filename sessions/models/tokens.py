@@ -9,6 +9,7 @@ from datetime import datetime
 from django.db import models
 from django.utils.functional import cached_property
 
+from sessions.models.labels import Label
 from sessions.models.people import Team, User
 from sessions.models.robots import TrustRule
 from sessions.models.sessions import AwsSession
@@ -44,10 +45,11 @@ class Token(models.Model):
     name = models.CharField(max_length=64)
     digest = models.CharField(max_length=64, unique=True)
     scopes = models.JSONField(default=every_scope)
-    # Bound: good for these sessions alone, and for nothing once they are deleted. Else for all that
-    # its person may.
+    # Bound: good for these sessions and those with these labels alone, and for nothing once all of
+    # them are deleted. Else for all that its person may.
     is_bound = models.BooleanField(default=False)
     sessions = models.ManyToManyField(AwsSession, related_name="+")
+    labels = models.ManyToManyField(Label, related_name="+")
     # On which computer it is kept, as its person says.
     device = models.CharField(max_length=64, blank=True, default="", db_default="")
     # From these alone (CIDR); none: from everywhere.
@@ -82,10 +84,23 @@ class Token(models.Model):
     def bound_to(self) -> dict[uuid.UUID, str]:
         """Read the sessions that a bound token is limited to: {id: alias}.
 
-        Empty where all of them are deleted.
+        Empty where all of them are deleted. Those that have its labels at this moment are among
+        them.
         """
-        sessions = self.sessions.all() if self.is_bound else ()
-        return {session.pk: session.alias for session in sessions if session.deletion_id is None}
+        if not self.is_bound:
+            return {}
+        found = {each.pk: each.alias for each in self.sessions.all() if each.deletion_id is None}
+        if labels := [label.pk for label in self.labels.all()]:
+            labelled = AwsSession.objects.filter(team=self.team_id, labelled__label__in=labels)
+            found.update(labelled.order_by().values_list("pk", "alias"))
+        return found
+
+    def limit(self) -> str:
+        """Say in words what a bound token is for: some sessions, or those with a label."""
+        named = [f"“{each.alias}”" for each in self.sessions.all() if each.deletion_id is None]
+        words = [", ".join(sorted(named))] if named else []
+        words += [f"sessions with the label “{each.name}”" for each in self.labels.all()]
+        return " and ".join(words)
 
     def is_open_to(self, address: Address | None) -> bool:
         """Check whether it may come from there; None: nobody knows from where."""
@@ -93,7 +108,8 @@ class Token(models.Model):
 
     def is_valid(self, at: datetime) -> bool:
         """Check whether it opens anything at that moment."""
-        has_something = not self.is_bound or bool(self.bound_to)
+        # One with a label may come to have something at any moment.
+        has_something = not self.is_bound or bool(self.bound_to) or bool(self.labels.all())
         return self.revoked_at is None and at < self.expires_at and has_something
 
 

@@ -58,6 +58,8 @@ APPLY = Limit("apply", 20, 60)
 POLICY = Limit("policy", 120, 60)
 PREVIEW = Limit("preview", 600, 60)
 EXPORT = Limit("export", 10, 60)
+# A pipeline of many jobs leaves by one address.
+EXCHANGE = Limit("exchange", 300, 60)
 BAD_SECRET = Limit("bad-secret", 120, 60)
 # For one name, from everywhere but the browsers in which its person has logged in.
 LOG_IN = Limit("log-in", 200, 3600)

@@ -34,6 +34,7 @@ from sessions.models import (
     AwsSession,
     Invitation,
     Membership,
+    Robot,
     Role,
     Team,
     User,
@@ -85,6 +86,8 @@ def _locked(
     `by_groups`: None as well if groups do not govern them any more.
     """
     team = lock_team_for(actor, member.team_id, Action.MANAGE_PEOPLE)
+    if Robot.objects.filter(user=member.user_id).exists():
+        raise Refused("", "This is a robot of the team: change or remove it among the robots.")
     there = Membership.objects.select_related("user", "team").filter(pk=member.pk)
     return team, (there.filter(from_sso=True) if by_groups else there).first()
 
@@ -121,7 +124,7 @@ def change_role(
     if role != Role.ADMIN:
         entries += _withdraw_invitations(team, fresh.user, actor)
     told = partial(MemberRoleChanged, role=role, before=before)
-    _after_loss(team, fresh, told, actor, successor, entries)
+    after_loss(team, fresh, told, actor, successor, entries)
 
 
 @transaction.atomic(durable=True)
@@ -140,7 +143,7 @@ def disable_member(member: Membership, actor: AnyActor, successor: User | None =
     end_log_ins(fresh.user)
     entries = revoke_tokens(team, fresh.user, actor, reason=SUSPENDED)
     entries += _withdraw_invitations(team, fresh.user, actor)
-    _after_loss(team, fresh, MemberSuspended, actor, successor, entries)
+    after_loss(team, fresh, MemberSuspended, actor, successor, entries)
 
 
 @transaction.atomic(durable=True)
@@ -183,10 +186,10 @@ def remove_member(
         remember_removal(team, fresh.user, actor)
     fresh.delete()
     told = partial(MemberRemoved, before={"role": fresh.role})
-    _after_loss(team, fresh, told, actor, successor, entries)
+    after_loss(team, fresh, told, actor, successor, entries)
 
 
-def _after_loss(
+def after_loss(
     team: Team,
     member: Membership,
     kind: Callable[..., MemberLost],
@@ -194,8 +197,13 @@ def _after_loss(
     successor: User | None,
     entries: list[Entry],
 ) -> None:
-    """End what a member has lost the right to, and return the events."""
+    """End what a member has lost the right to, and write the events.
+
+    The successor answers for their chains, and for their robots.
+    """
     handed_over = _hand_over(team, member.user, successor)
+    if successor is not None and not working_members(pk=member.pk).exists():
+        Robot.objects.filter(team=team, owner=member.user).update(owner=successor)
     told = kind(
         member=member.user.get_username(),
         person_id=member.user_id,

@@ -19,7 +19,7 @@ from sessions.ledger import Entry
 from sessions.ledger.events.people import MemberAdded, MemberRenamed, TeamChanged, TeamCreated
 from sessions.locks.team_lock import lock_team, require_still
 from sessions.locks.versions import expect
-from sessions.models import AwsName, Membership, Role, Team, User
+from sessions.models import AwsName, Membership, Robot, Role, Team, User
 from sessions.people.removals import lift_removal
 from sessions.permissions import Action
 from sessions.secret import Secret
@@ -241,6 +241,8 @@ def add_member(
     By hand, it lifts a removal, and groups govern it no more.
     """
     lock_team(team.pk)
+    if Robot.objects.filter(user=user).exists():
+        raise Refused("", f"{user.get_username()} is a robot, which is in no team but its own.")
     read_at = database_now() if from_sso else None
     membership, created = Membership.objects.get_or_create(
         team=team,

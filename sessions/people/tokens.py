@@ -2,7 +2,8 @@
 
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass
-from datetime import timedelta
+from datetime import datetime, timedelta
+from uuid import UUID
 
 import structlog
 from django.core.exceptions import PermissionDenied
@@ -15,8 +16,18 @@ from sessions.db.clock import Now, database_now
 from sessions.exceptions import NotThere, Refused, RightLost
 from sessions.ledger import Entry
 from sessions.ledger.events.tokens import TokenCreated, TokenRefused
-from sessions.locks.team_lock import actor_again, lock_team, lock_team_for
-from sessions.models import AwsSession, Membership, Scope, TeamPolicy, Token, token_text
+from sessions.locks.team_lock import actor_again, lock_team, require_still
+from sessions.models import (
+    AwsSession,
+    Label,
+    Membership,
+    Robot,
+    Scope,
+    TeamPolicy,
+    Token,
+    User,
+    token_text,
+)
 from sessions.models.tokens import Address, validate_source_networks
 from sessions.monitoring import token_use
 from sessions.people.log_ins import told_of_end
@@ -34,12 +45,13 @@ LONGEST_NAME = 64
 
 @dataclass(frozen=True)
 class Limits:
-    """Say where a token is good: on these sessions alone, from these networks alone, on a device.
+    """Say where a token is good: these sessions and labels alone, these networks alone, a device.
 
     Empty: on all, from all. `device` limits nothing: it names where the token is kept.
     """
 
     sessions: Sequence[AwsSession] = ()
+    labels: Sequence[Label] = ()
     networks: Sequence[str] = ()
     device: str = ""
 
@@ -85,10 +97,7 @@ def create_token(
         raise RightLost("", f"The role of {member.user.get_username()} in this team has changed.")
     most = TeamPolicy.of(member.team_id).token_days
     days = min(TOKEN_DAYS, most) if days is None else days
-    _check(name, days, most, limits)
-    others = Token.objects.filter(team=member.team_id, user=member.user_id)
-    if others.filter(revoked_at=None, expires_at__gt=now, name__iexact=name).exists():
-        raise Refused("name", f"There is a token “{name}” already. Revoke it or choose another.")
+    check_token(member.user, member.team_id, name, days, most, limits, now)
     secret = token_text.new_text(token_text.PERSON)
     token = Token(
         team=member.team,
@@ -104,8 +113,13 @@ def create_token(
     return secret
 
 
-def save_token(token: Token, limits: Limits, actor: AnyActor) -> Entry:
-    """Store a new token and return what tells of it. Raises `NotThere` for a deleted session."""
+def save_token(
+    token: Token, limits: Limits, actor: AnyActor, *, is_bound: bool | None = None
+) -> Entry:
+    """Store a new token and return what tells of it. Raises `NotThere` for a deleted session.
+
+    `is_bound`: whether its limits count, which they do if there are any.
+    """
     wanted = limits.sessions
     there = set(
         AwsSession.objects.filter(pk__any_of=[each.pk for each in wanted], team=token.team_id)
@@ -113,23 +127,43 @@ def save_token(token: Token, limits: Limits, actor: AnyActor) -> Entry:
     for session in wanted:
         if session not in there:
             raise NotThere("session", f"“{session.alias}” was deleted meanwhile.")
-    token.is_bound = bool(there)
+    labels = require_labels(token.team_id, limits.labels)
+    token.is_bound = bool(there or labels) if is_bound is None else is_bound
     token.save(force_insert=True)
     token.sessions.set(there)
+    token.labels.set(labels)
     created = TokenCreated(
         owner=token.user.get_username(),
         name=token.name,
         token_id=str(token.pk),
         scopes=tuple(token.scopes),
         expires_at=token.expires_at,
-        sessions=tuple(sorted(session.alias for session in there)) if len(there) > 1 else (),
+        sessions=tuple(sorted(each.alias for each in there)) if len(there) != 1 else (),
+        labels=tuple(sorted(each.name for each in labels)),
         device=token.device,
         networks=tuple(token.networks),
     )
     return Entry(created, actor, next(iter(there)) if len(there) == 1 else None)
 
 
-def _check(name: str, days: int, most: int, limits: Limits) -> None:
+def require_labels(team_id: UUID, wanted: Sequence[Label]) -> list[Label]:
+    """Read labels of a team again under its lock. Raises `NotThere` for a deleted one."""
+    there = list(Label.objects.filter(team=team_id, pk__in=[each.pk for each in wanted]))
+    if len(there) < len(wanted):
+        raise NotThere("labels", "A label was deleted meanwhile.")
+    return there
+
+
+def check_token(
+    user: User,
+    team_id: UUID,
+    name: str,
+    days: int,
+    most: int,
+    limits: Limits,
+    now: datetime,
+) -> None:
+    """Check what a new token is to be, under the team's lock. Raises `Refused` for its field."""
     if not 1 <= days <= most:
         raise Refused("days", f"Your team allows tokens of 1 to {most} days.")
     for field, text in (("name", name), ("device", limits.device)):
@@ -145,17 +179,30 @@ def _check(name: str, days: int, most: int, limits: Limits) -> None:
         validate_source_networks(limits.networks)
     except ValueError as error:
         raise Refused("networks", str(error)) from None
+    others = Token.objects.filter(team=team_id, user=user, revoked_at=None, expires_at__gt=now)
+    if others.filter(name__iexact=name).exists():
+        raise Refused("name", f"There is a token “{name}” already. Revoke it or choose another.")
 
 
 @transaction.atomic(durable=True)
 def revoke_token(token: Token, actor: AnyActor) -> bool:
-    """Revoke a token. False if it was revoked before."""
-    is_own = isinstance(actor, Actor) and actor.user_id == token.user_id
-    lock_team_for(actor, token.team_id, Action.HOLD_TOKENS if is_own else Action.MANAGE_PEOPLE)
+    """Revoke a token. False if it was revoked before. A token may always end itself."""
+    lock_team(token.team_id)
+    if isinstance(actor, Actor):
+        actor, _ = actor_again(actor)
+        if actor.token is None or actor.token.pk != token.pk:
+            require_still(actor, _right_to_end(token, actor))
     if not Token.objects.filter(pk=token.pk, revoked_at=None).update(revoked_at=database_now()):
         return False
     ledger.append(token.team_id, [Entry(told_of_end(token, token.user), actor)])
     return True
+
+
+def _right_to_end(token: Token, actor: Actor) -> Action:
+    if actor.user_id == token.user_id:
+        return Action.END_TOKENS
+    is_a_robots = Robot.objects.filter(user=token.user_id).exists()
+    return Action.MANAGE_ROBOTS if is_a_robots else Action.MANAGE_PEOPLE
 
 
 def actor_of_token(

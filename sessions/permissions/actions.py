@@ -19,6 +19,8 @@ class Action(Enum):
     DELETE = auto()
     SHARE = auto()  # say whom a session is open to
     HOLD_TOKENS = auto()
+    END_TOKENS = auto()  # one's own
+    MANAGE_ROBOTS = auto()  # and their tokens, and whom they trust
     READ_LEDGER = auto()
     IMPORT_TRAIL = auto()  # records of CloudTrail, to be compared with the ledger; and delete them
     READ_POLICY = auto()
@@ -42,6 +44,8 @@ ROLES: dict[Action, set[Role]] = {
     Action.DELETE: OPERATORS,
     Action.SHARE: OPERATORS,
     Action.HOLD_TOKENS: OPERATORS,
+    Action.END_TOKENS: OPERATORS,
+    Action.MANAGE_ROBOTS: {Role.ADMIN},
     Action.READ_LEDGER: {Role.ADMIN, Role.AUDITOR},
     Action.IMPORT_TRAIL: {Role.ADMIN, Role.AUDITOR},
     Action.READ_POLICY: {Role.ADMIN, Role.AUDITOR},
@@ -66,5 +70,8 @@ SCOPES: dict[Action, Scope] = {
     Action.IMPORT_TRAIL: Scope.MANAGE,
     # A scope of its own: who manages sessions by a tool does not thereby let people in.
     Action.MANAGE_PEOPLE: Scope.PEOPLE,
+    Action.END_TOKENS: Scope.MANAGE,
+    # No token makes one of a person's. A robot's that one makes ends with it at the latest.
+    Action.MANAGE_ROBOTS: Scope.PEOPLE,
 }
 READING = {Action.VIEW, Action.READ_LEDGER, Action.READ_POLICY, Action.SEE_PEOPLE}

@@ -186,9 +186,8 @@ def _why_not(actor: Actor, action: Action, session: AwsSession | None) -> tuple[
                 str(scope),
             )
     limits = actor.limited_to
-    if limits is not None and not _is_within(limits, session):
-        names = ", ".join(f"“{alias}”" for alias in sorted(limits.values()))
-        return f"This token is only for {names}.", ""
+    if token is not None and limits is not None and not _is_within(limits, session):
+        return f"This token is only for {token.limit()}.", ""
     if session is None:
         return "You may not do that in this team.", ""
     if action in {Action.EDIT, Action.DELETE, Action.SHARE}:

@@ -7,7 +7,7 @@ from sessions.api.container import container
 from sessions.views import team_policy
 from sessions.views.ledger import drift, events, export, names, searches, whois
 from sessions.views.operations import components, health, metrics, simulated_console
-from sessions.views.people import access, join, people, tokens
+from sessions.views.people import access, connect, join, people, robots, tokens
 from sessions.views.roots import key_rotation, prompts
 from sessions.views.sessions import (
     actions,
@@ -180,6 +180,30 @@ urlpatterns = [
         "teams/<slug:team_slug>/tokens/<uuid:token_id>/revoke/",
         tokens.end_token,
         name="revoke_token",
+    ),
+    path("teams/<slug:team_slug>/connect/", connect.connect, name="connect"),
+    path("teams/<slug:team_slug>/robots/", robots.robots, name="robots"),
+    path("teams/<slug:team_slug>/robots/new/", robots.new_robot, name="new_robot"),
+    path("teams/<slug:team_slug>/robots/<uuid:robot_id>/", robots.robot, name="robot"),
+    path(
+        "teams/<slug:team_slug>/robots/<uuid:robot_id>/tokens/",
+        robots.new_robot_token,
+        name="new_robot_token",
+    ),
+    path(
+        "teams/<slug:team_slug>/robots/<uuid:robot_id>/trust/",
+        robots.new_trust,
+        name="new_trust",
+    ),
+    path(
+        "teams/<slug:team_slug>/robots/trust/<uuid:rule_id>/end/",
+        robots.end_trust,
+        name="end_trust",
+    ),
+    path(
+        "teams/<slug:team_slug>/robots/<uuid:robot_id>/remove/",
+        robots.end_robot,
+        name="remove_robot",
     ),
     path("teams/<slug:team_slug>/audit/names/", names.names_page, name="names"),
     path("teams/<slug:team_slug>/audit/drift/", drift.drift, name="drift"),

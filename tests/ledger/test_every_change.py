@@ -99,6 +99,12 @@ WRITES = {
     f"POST {TEAM}audit/export/ (one person's events)": ["ledger.exported"],
     f"POST {TEAM}tokens/": ["token.created"],
     f"POST {TEAM}tokens/<uuid:token_id>/revoke/": ["token.revoked"],
+    f"POST {TEAM}connect/": ["token.created"],
+    f"POST {TEAM}robots/new/": ["robot.created"],
+    f"POST {TEAM}robots/<uuid:robot_id>/": ["robot.changed"],
+    f"POST {TEAM}robots/<uuid:robot_id>/tokens/": ["token.created"],
+    f"POST {TEAM}robots/trust/<uuid:rule_id>/end/": ["trust.ended"],
+    f"POST {TEAM}robots/<uuid:robot_id>/remove/": ["robot.removed"],
     "POST /join/accept/": ["invitation.accepted", "member.added"],
     "POST /api/v1/sessions": ["session.created"],
     "POST /api/v1/sessions (a root)": ["session.created"],
@@ -138,6 +144,11 @@ WRITES = {
     "DELETE /api/v1/drift/imports/<uuid:import_id>": ["trail.deleted"],
     f"GET {API}/calls": ["trail.read"],
     "PATCH /api/v1/policy": ["policy.changed"],
+    "POST /api/v1/tokens": ["token.created"],
+    "POST /api/v1/robots": ["robot.created"],
+    "PATCH /api/v1/robots/<uuid:robot_id>": ["robot.changed"],
+    "DELETE /api/v1/robots/<uuid:robot_id>": ["robot.removed"],
+    "DELETE /api/v1/trust/<uuid:rule_id>": ["trust.ended"],
     f"PUT {API}/access": ["session.access"],
     f"POST {API}/access/ways/close": ["session.access"],
     f"POST {API}/answer by member": ["root.answered"],
@@ -169,6 +180,12 @@ NOTHING_CHANGED = {
     "POST /api/v1/drift/imports": "has no file; with one, by a test below",
     f"POST {TEAM}audit/drift/lookup/": "names no session; with one, by a test below",
     "POST /api/v1/drift/lookups": "names no session; with one, by a test below",
+    f"POST {TEAM}robots/<uuid:robot_id>/trust/": (
+        "no issuer is trusted; with one, by a test of the exchange"
+    ),
+    "POST /api/v1/robots/<uuid:robot_id>/trust": "the same",
+    "POST /api/v1/tokens/exchange by nobody": "the same",
+    "DELETE /api/v1/tokens/<uuid:token_id>": "it is another person's; one's own by a test",
 }
 # Pages that take a POST and are not among the bench's requests.
 BY_A_TEST = {

@@ -8,7 +8,7 @@ from django.core.management.base import BaseCommand, CommandError
 from sessions.actors import OPERATOR, Actor
 from sessions.checks import KEYS
 from sessions.exceptions import Refused
-from sessions.forms.tokens import sessions_named
+from sessions.forms.tokens import labels_named, sessions_named
 from sessions.management.busy import told_if_busy
 from sessions.models import Membership, Scope
 from sessions.people.tokens import TOKEN_DAYS, Limits, create_token
@@ -54,6 +54,14 @@ class Command(BaseCommand):
             metavar="CIDR",
             help="limit it to requests from this network; repeat it for more",
         )
+        parser.add_argument(
+            "--label",
+            action="append",
+            default=[],
+            dest="labels",
+            metavar="LABEL",
+            help="limit it to sessions with this label, also later ones; repeat it for more",
+        )
         parser.add_argument("--device", default="", help="where it is kept")
 
     def handle(self, *args: Any, **options: Any) -> None:
@@ -74,6 +82,7 @@ class Command(BaseCommand):
         scopes = [Scope(each) for each in options["scopes"] or DEFAULT_SCOPES]
         try:
             sessions = sessions_named(member.team, options["sessions"])
+            labels = labels_named(member.team, options["labels"])
         except ValueError as error:
             raise CommandError(str(error)) from None
         try:
@@ -85,7 +94,7 @@ class Command(BaseCommand):
                     OPERATOR,
                     options["days"],
                     scopes,
-                    limits=Limits(sessions, options["networks"], options["device"]),
+                    limits=Limits(sessions, labels, options["networks"], options["device"]),
                 )
         except (Refused, GroupsTooOld) as refused:
             field = getattr(refused, "field", "")

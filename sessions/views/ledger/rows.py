@@ -49,6 +49,8 @@ ICONS = {
     "group": "users",
     "invitation": "users",
     "token": "key-round",
+    "robot": "monitor",
+    "trust": "shield-check",
     "root": "key-round",
     "key": "key-round",
     "approval": "shield-alert",

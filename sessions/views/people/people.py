@@ -156,7 +156,7 @@ def _about(
                 Token.objects.filter(
                     user=person_id, team=actor.team, revoked_at=None, expires_at__gt=now
                 )
-                .prefetch_related("sessions")
+                .prefetch_related("sessions", "labels")
                 .order_by("expires_at")
             ),
             "role_form": _opened(RoleForm(initial=_values(person), prefix="role"), person),

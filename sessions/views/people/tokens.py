@@ -13,7 +13,7 @@ from sessions.db.clock import database_now
 from sessions.exceptions import Refused
 from sessions.forms.picking import is_searching
 from sessions.forms.tokens import TokenForm
-from sessions.models import Scope, Token
+from sessions.models import Robot, Scope, Token
 from sessions.people.tokens import create_token, revoke_token
 from sessions.permissions import Action, can
 from sessions.views.guards import member_in, recently_logged_in, require
@@ -25,7 +25,9 @@ def _tokens_for(actor: Actor) -> QuerySet[Token]:
     Their own, or with that right all of the team's.
     """
     tokens = (
-        Token.objects.filter(team=actor.team).select_related("user").prefetch_related("sessions")
+        Token.objects.filter(team=actor.team)
+        .select_related("user")
+        .prefetch_related("sessions", "labels")
     )
     return tokens if can(actor, Action.MANAGE_PEOPLE) else tokens.filter(user=actor.user)
 
@@ -55,7 +57,9 @@ def tokens(request: HttpRequest, team_slug: str) -> HttpResponse:
         "form": form,
         "made": made.reveal() if made else "",
         "mine": living.filter(user=actor.user).order_by("expires_at"),
-        "others": living.exclude(user=actor.user).order_by("user__username", "expires_at"),
+        "others": living.exclude(user=actor.user)
+        .filter(user__robot=None)
+        .order_by("user__username", "expires_at"),
     }
     return render(request, "people/tokens.html", context, status=422 if form.errors else 200)
 
@@ -71,6 +75,9 @@ def end_token(request: HttpRequest, team_slug: str, token_id: UUID) -> HttpRespo
         require(actor, Action.HOLD_TOKENS)
     if revoke_token(token, actor):
         messages.success(request, f"Token “{token.name}” revoked.")
+    robot = Robot.objects.filter(user=token.user_id).first()
+    if robot is not None:
+        return redirect("robot", team_slug, robot.pk)
     if token.user_id != actor.user_id:
         return redirect("person", team_slug, token.user_id)
     return redirect("tokens", team_slug)

@@ -1,0 +1,1 @@
+"""Test the exchange of signed tokens against an issuer that runs."""
