@@ -4,6 +4,7 @@ Whoever is answered waits for none of it: where the row or the database is held,
 with the next one.
 """
 
+from contextlib import nullcontext
 from datetime import datetime, timedelta
 from uuid import UUID
 
@@ -51,14 +52,13 @@ def note_refusal(token: Token, at: datetime, *, address: str) -> bool:
 
 def _write(token_id: UUID, unless: Q, **columns: object) -> bool:
     """Change a token's row unless somebody holds it; tell whether it was changed."""
-    free = Token.objects.filter(unless, pk=token_id)
+    rows = Token.objects.filter(unless, pk=token_id)
     is_postgresql = connection.vendor == "postgresql"
-    if is_postgresql:
-        free = free.select_for_update(skip_locked=True, of=("self",), no_key=True)
     try:
-        # Nobody who is answered has a transaction open by now; SKIP LOCKED wants one.
-        with transaction.atomic() if is_postgresql else bounded(connection, 0):
-            rows = Token.objects.filter(pk__in=free.values("pk")) if is_postgresql else free
+        with nullcontext() if is_postgresql else bounded(connection, 0), transaction.atomic():
+            if is_postgresql:
+                free = rows.select_for_update(skip_locked=True, no_key=True)
+                rows = Token.objects.filter(pk__in=list(free.values_list("pk", flat=True)))
             return rows.update(**columns) > 0
     except OperationalError as error:
         if not is_busy(error) or connection.in_atomic_block:

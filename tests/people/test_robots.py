@@ -186,7 +186,7 @@ def test_a_persons_token_is_for_labels_and_sessions_together(house):
     assert event.data["labels"] == ["prod"]
 
 
-def test_a_changed_reach_holds_for_its_tokens_at_once_and_ends_what_it_left(house):
+def test_a_changed_reach_holds_at_once_and_ends_what_it_left(house):
     one, two = house.chained("One"), house.chained("Two")
     robot = robot_of(house, one)
     api = api_of(house, robot)
