@@ -5,6 +5,7 @@ from typing import Any
 from uuid import UUID
 
 from django.http import Http404, HttpRequest
+from ninja import Status
 from pydantic import BaseModel, ConfigDict
 
 from sessions import tasks
@@ -156,7 +157,7 @@ def delete_robot(request: HttpRequest, robot_id: UUID) -> Any:
     actor, robot = _robot(request, robot_id)
     remove_robot(robot, actor)
     tasks.wake_after_change()
-    return 204, None
+    return Status(204, None)
 
 
 @api.post(
@@ -184,7 +185,7 @@ def delete_trust(request: HttpRequest, rule_id: UUID) -> Any:
     if rule is None:
         raise Http404
     end_rule(rule, actor)
-    return 204, None
+    return Status(204, None)
 
 
 def _form(

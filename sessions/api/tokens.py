@@ -1,7 +1,7 @@
 """Serve tokens: one's own to read and end, robots' to make, and the exchange for robots.
 
 No token makes one for a person: whoever steals a token would make another that outlasts it. For a
-robot an admin's token with the scope `manage`, bound to no session, makes one, which ends with it
+robot an admin's token with the scope `people`, bound to no session, makes one, which ends with it
 at the latest.
 """
 
@@ -11,10 +11,12 @@ from uuid import UUID
 
 from django.db.models import QuerySet
 from django.http import Http404, HttpRequest
+from ninja import Status
 from pydantic import BaseModel, ConfigDict, Field
 
 from sessions.actors import Actor
 from sessions.api.base import ERRORS, ApiError, api, caller, caller_who_may
+from sessions.api.idempotency import shown_once
 from sessions.db.clock import database_now
 from sessions.exceptions import Refused
 from sessions.forms.robots import RobotTokenForm
@@ -140,8 +142,9 @@ def list_tokens(request: HttpRequest) -> Any:
 
 
 @api.post("/tokens", response={201: NewTokenOut, **ERRORS}, summary="Create a token of a robot's")
+@shown_once
 def create(request: HttpRequest, payload: RobotTokenIn) -> Any:
-    """Create it by an admin's token that may manage; it ends with that one at the latest.
+    """Create it by an admin's token with `people`; it ends with that one at the latest.
 
     Tokens of people are made on the pages alone.
     """
@@ -185,7 +188,7 @@ def _refusal(refused: Refused) -> ApiError:
 def delete(request: HttpRequest, token_id: UUID) -> Any:
     """Revoke it: itself by any token, its person's others by one that may manage.
 
-    A robot's by an admin's that may manage. What it has started goes on, and ends as ever.
+    A robot's by an admin's with `people`. What it has started goes on, and ends as ever.
     """
     actor = caller(request)
     token = _readable(actor).filter(pk=token_id).first()
@@ -196,7 +199,7 @@ def delete(request: HttpRequest, token_id: UUID) -> Any:
         if not can(actor, action):
             raise NotAllowed(actor, action)
     revoke_token(token, actor)
-    return 204, None
+    return Status(204, None)
 
 
 @api.post(
@@ -205,6 +208,7 @@ def delete(request: HttpRequest, token_id: UUID) -> Any:
     response={200: ExchangeOut, **ERRORS},
     summary="Exchange a signed OIDC token for a robot's",
 )
+@shown_once
 def exchange_token(request: HttpRequest, payload: ExchangeIn) -> Any:
     """Give a robot's token, of an hour at most, for the JWT of an issuer that it trusts.
 

@@ -60,6 +60,7 @@ class DeliveryOut(BaseModel):
     via: str
     token_id: str
     token: str
+    device: str
     address: str
     client: str
     expires_at: datetime | None = None
@@ -186,6 +187,7 @@ def _answer(asked: Asked) -> dict[str, Any]:
                 "via": each.via,
                 "token_id": each.origin.token_id,
                 "token": each.origin.token,
+                "device": each.origin.device,
                 "address": each.origin.address,
                 "client": each.origin.client,
                 "expires_at": each.until,

@@ -15,12 +15,16 @@ LONGEST_CLIENT = 200
 
 @dataclass(frozen=True)
 class Origin:
-    """Hold the address, the client (its User-Agent, or a command), and the token by id and name."""
+    """Hold the address, the client (its User-Agent, or a command), and the token.
+
+    Of that its id, its name, and the device that its person keeps it on.
+    """
 
     address: str = ""
     client: str = ""
     token_id: str = ""
     token: str = ""
+    device: str = ""
 
     def as_data(self) -> dict[str, str]:
         """Return what a line stores: what is known, and nothing else."""

@@ -30,6 +30,7 @@ def origin_of(request: HttpRequest) -> Origin:
         client=client_name(request.headers.get("User-Agent", "")),
         token_id=str(token.pk) if token else "",
         token=token.name if token else "",
+        device=token.device if token else "",
     )
 
 
