@@ -6,7 +6,7 @@ from django.db import migrations, models
 class Migration(migrations.Migration):
 
     dependencies = [
-        ('chains', '0044_imports'),
+        ('chains', '0046_console'),
     ]
 
     operations = [
