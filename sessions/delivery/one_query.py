@@ -96,6 +96,9 @@ SELECT {columns},
   {now},
   CASE WHEN NOT t.is_bound OR EXISTS (
     SELECT 1 FROM chains_token_sessions AS b WHERE b.token_id = t.id AND b.awssession_id = s.id
+  ) OR EXISTS (
+    SELECT 1 FROM chains_token_labels AS b JOIN chains_sessionlabel AS h ON h.label_id = b.label_id
+    WHERE b.token_id = t.id AND h.session_id = s.id
   ) THEN 1 ELSE 0 END,
   CASE WHEN NOT s.open_to_start AND EXISTS (
     SELECT 1 FROM chains_sessiongrant AS g WHERE g.session_id = s.id AND g."right" = '{start}'

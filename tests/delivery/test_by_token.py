@@ -10,6 +10,7 @@ from django.test.utils import CaptureQueriesContext
 from sessions.activations.start_stop import stop_session
 from sessions.actors import Actor, NamedActor
 from sessions.catalog.access import save_group
+from sessions.catalog.labels import write_labels
 from sessions.credentials.timing import LEAST_LIFE
 from sessions.db.clock import database_now
 from sessions.delivery import by_token, one_query
@@ -24,6 +25,7 @@ from sessions.models import (
     AwsSession,
     Credential,
     Delivery,
+    Label,
     Membership,
     Problem,
     Role,
@@ -173,6 +175,16 @@ def _bind(*which):
     return change
 
 
+def _bind_to_label(at):
+    def change(ready):
+        _token(is_bound=True)(ready)
+        label = Label.objects.create(team=ready.house.team, name="ci")
+        write_labels(ready.chain[at], [label])
+        ready.token.labels.set([label])
+
+    return change
+
+
 def _open_by_group(ready):
     group = save_group(Actor(ready.house.ada), "Ops", [ready.member])
     _leaf(open_to_start=False)(ready)
@@ -222,6 +234,7 @@ DELIVERS = {
     "opened by group": _open_by_group,
     "token for it": _bind(-1),
     "token for both": _bind(0, -1),
+    "token for its label": _bind_to_label(-1),
     "the author is named": _author_named,
     "the author is named by a group": _author_by_group,
     "an old problem": _credential(problem=Problem("AccessDenied", 1, "m", "c")),
@@ -242,6 +255,7 @@ REFUSES = {
     "token without the scope": _token(scopes=[str(Scope.READ), str(Scope.USE)]),
     "token without scopes": _token(scopes=[]),
     "token for another": _bind(0),
+    "token for another's label": _bind_to_label(0),
     "token for nothing any more": _bind(),
     "closed": _leaf(open_to_start=False),
     "open for another right": _open_for_another_right,
