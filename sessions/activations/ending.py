@@ -8,7 +8,7 @@ from django.db import transaction
 from django.db.models import Exists, OuterRef, QuerySet
 
 from sessions import ledger
-from sessions.activations.cleanup import erase_all_unneeded
+from sessions.activations.cleanup import delete_activations, erase_all_unneeded
 from sessions.actors import CLOCK, AnyActor
 from sessions.db.clock import database_now
 from sessions.ledger import Entry, Subject
@@ -103,7 +103,7 @@ def end_as(
             "pk", "credential_id", "session_id", "session__alias", "user__username"
         )
     )
-    Activation.objects.filter(pk__any_of=[row[0] for row in ended]).delete()
+    delete_activations([row[0] for row in ended])
     erase_all_unneeded(row[1] for row in ended)
     return [
         Entry(kind(credential=credential_id, owner=person), actor, Subject(session_id, alias))

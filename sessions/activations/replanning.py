@@ -7,7 +7,7 @@ from uuid import UUID
 from django.db.models import QuerySet
 
 from sessions import ledger
-from sessions.activations.cleanup import PLANS_AT_ONCE, erase_all_unneeded
+from sessions.activations.cleanup import PLANS_AT_ONCE, delete_activations, erase_all_unneeded
 from sessions.aws.names import InvalidName
 from sessions.chains.identity import IdentityEdit, identity_of, notify_ended, started_identities
 from sessions.chains.requests import (
@@ -101,7 +101,7 @@ def end_other_identities(
     for each in ended:
         by_team.setdefault(each.session.team_id, []).append(each)
     for team_id, some in by_team.items():
-        Activation.objects.filter(pk__any_of=[each.pk for each in some]).delete()
+        delete_activations([each.pk for each in some])
         erase_all_unneeded(each.credential_id for each in some)
         known = edit or _identity_edit(chains[some[0].session_id])
         ledger.append(team_id, notify_ended(some, known, now))
