@@ -641,7 +641,10 @@ COMMANDS = {
     "export_ledger": (lambda *_: ["export_ledger", "--team=platform"], ["ledger.exported"]),
     "changepassword": (lambda *_: ["changepassword", "ben"], ["password.changed"]),
 }
-COMMANDS_ELSEWHERE = {"remove_events": "tests/ledger/test_retention.py"}
+COMMANDS_ELSEWHERE = {
+    "apply": "tests/forms/declared/test_apply.py",
+    "remove_events": "tests/ledger/test_retention.py",
+}
 COMMANDS_OF_NOTHING = {
     "keys": "writes files, before there is a database; what they change is resealed later",
     "seed_demo": "makes the demo by the product's own functions",
