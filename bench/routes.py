@@ -255,7 +255,12 @@ PAGES = (
     Ask(f"{SESSION}key/withdraw/", "POST", 404, about=_one("root")),
     Ask(f"{SESSION}snippets/<slug:format>/", "POST", by="member"),
     Ask(f"{SESSION}snippets/<slug:format>/download/", "POST", by="member"),
-    Ask(f"{TEAM}snippets/", "POST", by="member", data=lambda team: {"session": [str(team.session.pk)]}),
+    Ask(
+        f"{TEAM}snippets/",
+        "POST",
+        by="member",
+        data=lambda team: {"session": [str(team.session.pk)]},
+    ),
     Ask(
         f"{TEAM}snippets/download/",
         "POST",

@@ -642,7 +642,7 @@ COMMANDS = {
     "changepassword": (lambda *_: ["changepassword", "ben"], ["password.changed"]),
 }
 COMMANDS_ELSEWHERE = {
-    "apply": "tests/forms/declared/test_apply.py",
+    "apply": "tests/api/test_apply.py",
     "remove_events": "tests/ledger/test_retention.py",
 }
 COMMANDS_OF_NOTHING = {
