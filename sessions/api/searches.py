@@ -48,7 +48,7 @@ class SearchIn(BaseModel):
 class SearchNameIn(BaseModel):
     """Give a saved search another name."""
 
-    name: str
+    name: str = ""
 
 
 @api.get("/searches", response={200: SearchesOut, **ERRORS}, summary="List your saved searches")
@@ -76,6 +76,8 @@ def add_search(request: HttpRequest, asked: SearchIn) -> Any:
 )
 def name_search(request: HttpRequest, search_id: UUID, asked: SearchNameIn) -> Any:
     """Give one's own search another name."""
+    if not searches_of(caller(request)).filter(pk=search_id).exists():
+        raise Http404
     typed = _valid(SearchNameForm(asked.model_dump()))
     try:
         search = rename_search(caller(request), search_id, typed["name"])

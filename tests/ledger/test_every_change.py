@@ -759,6 +759,7 @@ TASKS_OF_NOTHING = {
     "write_lookup_file": "writes what the ledger says to a file",
     "count_names": "counts what the ledger says",
     "compare_trail": "compares with what the ledger says",
+    "get_sign_in_tokens": "gets what two lines have said before",
 }
 
 

@@ -148,7 +148,9 @@ def _choose_page(
 def _save_choice(
     request: HttpRequest, root: AwsSession, actor: Actor, chosen: dict[str, str]
 ) -> HttpResponse:
-    data = {name: str(value) for name, value in stored_values(root).items()} | chosen
+    stored = stored_values(root).items()
+    data = {name: str(value) if isinstance(value, UUID) else value for name, value in stored}
+    data |= chosen
     form = form_for(root.kind, data, view=view_of_sessions(actor, database_now()), session=root)
     form.seen = root.version
     try:
