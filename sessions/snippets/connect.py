@@ -12,12 +12,8 @@ import re
 from sessions.secret import Secret
 from sessions.snippets.values import URL, check
 
-# What credential_process's curl sends, and what AWS_CONTAINER_AUTHORIZATION_TOKEN_FILE is read for:
-# that one may not end in a line break.
-FOLDER = "$HOME/.config/chainweb"
-HEADER_FILE, TOKEN_FILE = "header", "token"
-
 TOKEN = re.compile(r"[A-Za-z0-9_-]{20,128}", re.ASCII)
+NAME = re.compile(r"[A-Za-z0-9._-]{1,320}", re.ASCII)
 MARK = re.compile(r"[A-Za-z0-9.:\[\]_-]{1,320}", re.ASCII)
 
 _POSIX = """\
@@ -43,7 +39,7 @@ if test -s "$work/ours" && test -s "$work/theirs" && grep -Fxf "$work/ours" "$wo
   echo "These sections are in $config already: rename or remove them, then paste again." >&2
   exit 1
 fi
-mv -f "$work/header" "$dir/header"; mv -f "$work/token" "$dir/token"
+mv -f "$work/header" "$dir/FILES.header"; mv -f "$work/token" "$dir/FILES.token"
 if test -s "$work/kept" && test -n "$(tail -c 1 "$work/kept")"; then echo >> "$work/kept"; fi
 { cat "$work/kept"; printf "%s\\n" "$begin"; cat "$work/new"; printf "\\n%s\\n" "$end"
 } > "$work/all"
@@ -66,7 +62,8 @@ $head = '(?m)^\\[[^\\]\\r\\n]*\\]'
 $heads = { param($t) [regex]::Matches($t, $head) | ForEach-Object { $_.Value -replace '\\s', '' } }
 $both = @(& $heads $new | Where-Object { @(& $heads $kept) -ccontains $_ })
 if ($both) { throw "$config has already: $both. Rename or remove them, then paste again." }
-foreach ($file in @(@('header', "Authorization: Bearer $token`n"), @('token', $token))) {
+$header = "Authorization: Bearer $token`n"
+foreach ($file in @(@('FILES.header', $header), @('FILES.token', $token))) {
   $path = Join-Path $dir $file[0]; [IO.File]::WriteAllText($path, '')
   if ($IsLinux -or $IsMacOS) { chmod 600 $path }
   else { icacls $path /inheritance:r /grant:r "${env:USERNAME}:F" | Out-Null }
@@ -79,30 +76,33 @@ if ($kept -and -not $kept.EndsWith("`n")) { $kept += "`n" }
 """
 
 
-def posix(token: Secret, address: str, mark: str) -> str:
+def posix(token: Secret, address: str, mark: str, files: str) -> str:
     """Return the command for bash, zsh, dash and fish. Raises ValueError for a hostile address.
 
-    `address` answers the profiles, `mark` names host and team in the block of the file.
+    `address` answers the profiles, `mark` names host and team in the block of the file, `files` the
+    two files that the profiles read (`token_files.name_for`).
     """
-    _check(token, address, mark)
+    _check(token, address, mark, files)
     is_local = re.match(r"http://(localhost|127\.0\.0\.1|\[::1\])[:/]", address)
     script = _POSIX.replace("NOPROXY", "--noproxy '*' ".replace("'", '"') if is_local else "")
     pattern = re.sub(r"([.\[\]])", r"\\\1", mark)
     script = script.replace("PATTERN", pattern).replace("MARK", mark).replace("ADDRESS", address)
+    script = script.replace("FILES", files)
     assert "'" not in script
     assert "\\\\" not in script
     # A blank first: shells that are told so keep such a line out of their history.
     return f" printf '%s\\n' '{token.reveal()}' | sh -c '{script}'"
 
 
-def powershell(token: Secret, address: str, mark: str) -> str:
+def powershell(token: Secret, address: str, mark: str, files: str) -> str:
     """Return the command for PowerShell. Raises ValueError for a hostile address."""
-    _check(token, address, mark)
-    script = _POWERSHELL.replace("MARK", mark).replace("ADDRESS", address)
+    _check(token, address, mark, files)
+    script = _POWERSHELL.replace("MARK", mark).replace("ADDRESS", address).replace("FILES", files)
     return script.replace("TOKEN", token.reveal())
 
 
-def _check(token: Secret, address: str, mark: str) -> None:
+def _check(token: Secret, address: str, mark: str, files: str) -> None:
     check("The address of the API", address, URL)
     check("The name of the installation", mark, MARK)
+    check("The name of the token's files", files, NAME)
     check("The token", token, TOKEN)

@@ -15,10 +15,12 @@ LOOPBACK = ("localhost", "127.0.0.1", "::1")
 
 def name_of(snippet: Snippet) -> str:
     """Return the files' name without its end; empty where the team is not known."""
-    if not snippet.team:
-        return ""
-    host = urlsplit(snippet.credentials_url).netloc
-    return re.sub(r"[^A-Za-z0-9.-]", "_", f"{host}-{snippet.team}")
+    return name_for(snippet.credentials_url, snippet.team) if snippet.team else ""
+
+
+def name_for(url: str, team: str) -> str:
+    """Return the name of a team's files at the host of that address, without its end."""
+    return re.sub(r"[^A-Za-z0-9.-]", "_", f"{urlsplit(url).netloc}-{team}")
 
 
 def is_on_loopback(url: str) -> bool:

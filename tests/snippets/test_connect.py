@@ -15,6 +15,7 @@ from tests.snippets.shells import COMMANDS, need
 
 TOKEN = Secret("cwt_" + "aB3" * 16 + "x")
 MARK = "127.0.0.1:8000_platform"
+FILES = "127.0.0.1_8000-platform"
 OWN = "[default]\nregion = eu-west-1\n\n[profile own]\n# kept \\n as it is $HOME\nregion = x"
 PROFILES = "[profile deploy]\nregion = eu-west-1\ncredential_process = sh -c 'curl \"x\"'\n"
 
@@ -47,7 +48,7 @@ def paste(shell, folder, server, **environment):
     command = COMMANDS[shell]
     need(command[0])
     script = folder.with_name(f"{folder.name}-script")
-    script.write_text(posix(TOKEN, server.url, MARK) + "\n")
+    script.write_text(posix(TOKEN, server.url, MARK, FILES) + "\n")
     return subprocess.run(
         [*command, str(script)],
         cwd=folder,
@@ -80,11 +81,13 @@ def test_a_paste_keeps_ones_own_sections_and_adds_ours(shell, tmp_path, server):
         ("/api/v1/config?format=aws-config", f"Bearer {TOKEN.reveal()}"),
     ]
     kept = tmp_path / ".config" / "chainweb"
-    assert (kept / "token").read_text() == TOKEN.reveal()  # a line break would break botocore
-    assert (kept / "header").read_text() == f"Authorization: Bearer {TOKEN.reveal()}\n"
-    for name in ("token", "header"):
+    assert (
+        kept / f"{FILES}.token"
+    ).read_text() == TOKEN.reveal()  # a line break would break botocore
+    assert (kept / f"{FILES}.header").read_text() == f"Authorization: Bearer {TOKEN.reveal()}\n"
+    for name in (f"{FILES}.token", f"{FILES}.header"):
         assert stat.S_IMODE((kept / name).stat().st_mode) == 0o600
-    assert sorted(each.name for each in kept.iterdir()) == ["header", "token"]
+    assert sorted(each.name for each in kept.iterdir()) == [f"{FILES}.header", f"{FILES}.token"]
 
 
 def test_a_second_paste_replaces_its_own_block_alone(shell, tmp_path, server):
@@ -176,9 +179,9 @@ def test_the_token_is_in_no_argument_list(tmp_path, server):
 def test_what_a_shell_would_take_for_more_is_refused(address, mark):
     for write in (posix, powershell):
         with pytest.raises(ValueError, match="cannot carry safely"):
-            write(TOKEN, address, mark)
+            write(TOKEN, address, mark, FILES)
 
 
 def test_only_this_machine_is_asked_past_a_proxy():
-    assert "--noproxy" in posix(TOKEN, "http://localhost:8000/x", MARK)
-    assert "--noproxy" not in posix(TOKEN, "https://chainweb.example/x", MARK)
+    assert "--noproxy" in posix(TOKEN, "http://localhost:8000/x", MARK, FILES)
+    assert "--noproxy" not in posix(TOKEN, "https://chainweb.example/x", MARK, FILES)

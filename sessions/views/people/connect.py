@@ -10,6 +10,7 @@ from sessions.models import Scope
 from sessions.people.tokens import Limits, create_token
 from sessions.permissions import Action
 from sessions.snippets import connect as commands
+from sessions.snippets.token_files import name_for
 from sessions.views.guards import member_in, recently_logged_in
 
 
@@ -23,6 +24,7 @@ def connect(request: HttpRequest, team_slug: str) -> HttpResponse:
         wanted = form.cleaned_data
         address = request.build_absolute_uri("/api/v1/config?format=aws-config")
         mark = f"{request.get_host()}_{actor.team.slug}"
+        files = name_for(address, actor.team.slug)
         try:
             token = create_token(
                 actor.member,
@@ -39,8 +41,9 @@ def connect(request: HttpRequest, team_slug: str) -> HttpResponse:
         else:
             shown = {
                 "device": wanted["device"],
-                "posix": commands.posix(token, address, mark),
-                "powershell": commands.powershell(token, address, mark),
+                "files": files,
+                "posix": commands.posix(token, address, mark, files),
+                "powershell": commands.powershell(token, address, mark, files),
             }
             return render(request, "people/connected.html", shown)
     return render(
