@@ -72,7 +72,7 @@ class ReachForm(forms.Form):
 
     sessions = SessionsField(
         label="Only for these sessions",
-        help_text="One alias per line. Blank: all you may use.",
+        help_text="One alias per line. Blank: all of them.",
     )
 
     labels = forms.ModelMultipleChoiceField(

@@ -1,6 +1,7 @@
 """The API answers anything with a documented answer; a refusal names its fields."""
 
 import json
+import uuid
 from urllib.parse import quote
 
 import pytest
@@ -269,6 +270,25 @@ def test_people_bulk_documents_and_tests(house, ada, path, body):
         delete_group(group, Actor(house.ada))
 
 
+@FUZZ
+@given(
+    path=st.sampled_from(["/tokens", "/robots", "/tokens/exchange"]),
+    body=st.one_of(
+        VALUES,
+        some_of(
+            [
+                *("name", "robot", "days", "scopes", "sessions", "labels", "networks", "owner"),
+                *("subject_token", "audience", "grant_type", "issuer", "claims", "minutes"),
+            ]
+        ),
+    ),
+)
+def test_tokens_robots_and_the_exchange(ada, path, body):
+    sound(ada("POST", path, body), body)
+    sound(ada("PATCH", f"/robots/{uuid.uuid4()}", body), body)
+    sound(ada("POST", f"/robots/{uuid.uuid4()}/trust", body), body)
+
+
 AUDIENCE = st.one_of(
     VALUES,
     st.fixed_dictionaries(
@@ -381,6 +401,11 @@ def test_every_operation_with_a_body_is_fuzzed_here():
         ("post", "/api/v1/sessions/{session_id}/answer"),
         ("post", "/api/v1/whois"),
         ("post", "/api/v1/drift/lookups"),
+        ("post", "/api/v1/tokens"),
+        ("post", "/api/v1/tokens/exchange"),
+        ("post", "/api/v1/robots"),
+        ("patch", "/api/v1/robots/{robot_id}"),
+        ("post", "/api/v1/robots/{robot_id}/trust"),
         # tests/api/test_imports_fuzz.py
         ("post", "/api/v1/import"),
         ("post", "/api/v1/searches"),

@@ -372,6 +372,14 @@ def test_the_openapi_document_names_every_path(house):
         "/api/v1/formats",
         "/api/v1/import",
         "/api/v1/export",
+        "/api/v1/tokens",
+        "/api/v1/tokens/{token_id}",
+        "/api/v1/tokens/exchange",
+        "/api/v1/robots",
+        "/api/v1/robots/{robot_id}",
+        "/api/v1/robots/{robot_id}/trust",
+        "/api/v1/trust/{rule_id}",
+        "/api/v1/switch-roles",
         "/api/v1/whois",
     }
 

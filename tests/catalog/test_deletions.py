@@ -133,6 +133,9 @@ def test_no_page_and_no_call_of_the_api_finds_what_is_deleted(house, hub, leaves
                 url = reverse(pattern.name, kwargs={"session_id": gone.pk, **extra})
                 with subtests.test(url):
                     statuses = {ada.get(url).status_code, ada.post(url).status_code}
+                    if pattern.name == "container":  # of tokens alone, whatever is there
+                        assert statuses == {401, 405}
+                        continue
                     assert 404 in statuses
                     assert statuses <= {404, 405}
     document = Client().get("/api/v1/openapi.json").json()

@@ -5,7 +5,8 @@ import re
 import pytest
 from django.urls import reverse
 
-from sessions.api import credentials as api_credentials
+from sessions.api import fetching
+from sessions.api.refusals import refusals
 from sessions.models import Delivery
 from tests.api.tool import Api
 from tests.delivery.test_scoped import set_policy
@@ -66,21 +67,22 @@ def test_nonsense_for_a_delivery_begins_a_new_one(house, leaf):
 
 
 def test_a_tools_first_fetch_is_pending_until_a_worker_was_there(house, leaf, monkeypatch):
-    monkeypatch.setattr(api_credentials, "FIRST_FETCH_WAITS_SECONDS", 0.0)
+    monkeypatch.setattr(fetching, "ANSWER_WITHIN_SECONDS", 0.0)
     api = Api(house.token())
     answer = api("GET", f"/sessions/{leaf.pk}/credentials")
-    assert (answer.status_code, answer.json()["code"]) == (409, "pending")
+    assert (answer.status_code, answer.json()["code"]) == (503, "pending")
     house.work()
+    refusals.forget()
     answer = api("GET", f"/sessions/{leaf.pk}/credentials")
     assert answer.json()["AccessKeyId"].startswith("ASIA")
 
 
 def test_a_tools_first_fetch_waits_for_a_quick_worker(house, leaf, monkeypatch):
-    def quick(delivery, seconds):
+    def quick(is_there, until):
         house.work()
-        return True
+        return is_there()
 
-    monkeypatch.setattr(api_credentials, "wait_for", quick)
+    monkeypatch.setattr(fetching, "_wait", quick)
     answer = Api(house.token())("GET", f"/sessions/{leaf.pk}/credentials")
     assert answer.json()["AccessKeyId"].startswith("ASIA")
 

@@ -8,7 +8,7 @@ from django.urls import reverse
 from sessions.actors import Actor
 from sessions.aws.roots import ROOT_KINDS
 from sessions.catalog.team_view import view_of_sessions
-from sessions.forms import people, team_policy
+from sessions.forms import people, team_policy, tokens
 from sessions.forms.sessions import form_for
 from sessions.models import CHAINED
 
@@ -22,7 +22,7 @@ def every_form(house):
     yield form_for(house.root.kind, None, view=view, session=house.root)
     yield team_policy.TeamPolicyForm(None, actor=Actor(house.ada), policy=view.policy)
     yield from (people.EmailForm(), people.InviteForm(), people.JoinForm(), people.AwsNameForm())
-    yield from (people.GroupForm(team=house.team), people.TokenForm(actor=Actor(house.ada)))
+    yield from (people.GroupForm(team=house.team), tokens.TokenForm(actor=Actor(house.ada)))
     yield people.AccessForm(team=house.team, session=house.chained("Leaf"))
 
 
