@@ -251,6 +251,8 @@ def test_access_policy_group_role_and_name_tell_the_second_as_well(house, leaf):
             "source_identity": "off",
             "activation_hours": "12",
             "token_days": "90",
+            "scoping": "off",
+            "snippet_minutes": "60",
         }
         | pages["policy"],
     )
