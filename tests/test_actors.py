@@ -24,7 +24,8 @@ def leaf(house):
 
 def by_token(house, *sessions, scopes=tuple(Scope)):
     """Return ben, who acts by a new token of his for these sessions and scopes."""
-    secret = create_token(house.ben, "deploys", Actor(house.ben), scopes=scopes, sessions=sessions)
+    name = f"deploys {house.ben.user.tokens.count()}"
+    secret = create_token(house.ben, name, Actor(house.ben), scopes=scopes, sessions=sessions)
     return actor_of_token(secret)
 
 
