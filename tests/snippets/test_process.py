@@ -53,9 +53,10 @@ def test_the_version_is_a_number_and_the_end_is_utc_rounded_down():
         "SecretAccessKey": "wJalrXUtnFEMI/K7MDENG/bPxRfiCYEXAMPLEKEY",
         "SessionToken": "AQoDYXdzEJr1K==",
         "Expiration": "2026-11-24T12:30:15Z",
+        "AccountId": "111122223333",
     }
 
 
 def test_a_long_lived_key_has_neither_token_nor_end():
     answer = json.loads(render(snippet(token=None, expires_at=None)))
-    assert list(answer) == ["Version", "AccessKeyId", "SecretAccessKey"]
+    assert list(answer) == ["Version", "AccessKeyId", "SecretAccessKey", "AccountId"]
