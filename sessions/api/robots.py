@@ -11,7 +11,7 @@ from pydantic import BaseModel, ConfigDict
 from sessions import tasks
 from sessions.actors import Actor
 from sessions.api.base import ERRORS, ApiError, api, caller_who_may
-from sessions.exceptions import Refused
+from sessions.exceptions import ActorGone, Refused
 from sessions.forms.robots import RobotForm, TrustForm
 from sessions.models import Label, Membership, Robot, Scope, TrustRule
 from sessions.people.federation.exchange import create_rule, end_rule
@@ -119,6 +119,8 @@ def create(request: HttpRequest, payload: RobotIn) -> Any:
     form = _form(actor, payload, {"name": payload.name, "owner": actor.member.pk})
     try:
         robot = create_robot(form.draft(), actor)
+    except ActorGone:
+        raise
     except Refused as refused:
         raise _refusal(refused) from None
     return api.create_response(request, _as_json(robot), status=201)
@@ -143,6 +145,8 @@ def patch_robot(request: HttpRequest, robot_id: UUID, payload: RobotPatch) -> An
     form = _form(actor, payload, stored, robot)
     try:
         change_robot(robot, form.draft(), actor)
+    except ActorGone:
+        raise
     except Refused as refused:
         raise _refusal(refused) from None
     tasks.wake_after_change()
@@ -172,6 +176,8 @@ def create_trust(request: HttpRequest, robot_id: UUID, payload: TrustIn) -> Any:
         raise _invalid(form.errors)
     try:
         rule = create_rule(robot, form.rule(), actor)
+    except ActorGone:
+        raise
     except Refused as refused:
         raise _refusal(refused) from None
     return api.create_response(request, _rule_as_json(rule), status=201)

@@ -18,7 +18,7 @@ from sessions.actors import Actor
 from sessions.api.base import ERRORS, ApiError, api, caller, caller_who_may
 from sessions.api.idempotency import shown_once
 from sessions.db.clock import database_now
-from sessions.exceptions import Refused
+from sessions.exceptions import ActorGone, Refused
 from sessions.forms.robots import RobotTokenForm
 from sessions.middleware.too_often import network_of
 from sessions.models import Scope, Token
@@ -172,6 +172,8 @@ def create(request: HttpRequest, payload: RobotTokenIn) -> Any:
             networks=wanted["networks"],
             device=wanted["device"],
         )
+    except ActorGone:
+        raise
     except Refused as refused:
         raise _refusal(refused) from None
     return api.create_response(request, {**_as_json(token), "token": secret.reveal()}, status=201)

@@ -41,6 +41,7 @@ from sessions.models import (
     Move,
     Probe,
 )
+from sessions.models.labels import load_labels
 from sessions.permissions import Action, not_to_change
 
 NAMED = 5
@@ -152,9 +153,10 @@ def _cut(session: AwsSession, actor: Actor, below: int) -> Deletion:
 
 
 def _with_links(sessions: list[AwsSession]) -> list[AwsSession]:
-    """Return these sessions with their links and assumers, at the cost of one query."""
+    """Return these sessions with their links, assumers and labels, at the cost of two queries."""
     stored = AwsSession.objects.select_related("link__assumer").defer("sealed_secrets")
     found = stored.filter(pk__any_of=[each.pk for each in sessions]).in_bulk()
+    load_labels(found.values())
     return [found[each.pk] for each in sessions]
 
 
@@ -232,6 +234,7 @@ def _clear_part(deletion: Deletion, size: int) -> int:
         Deletion.objects.filter(pk=deletion.pk).delete()
         return 0
     actor = NamedActor(deletion.actor)
+    load_labels(some)
     entries = end_activations_of(some, actor)
     for each in some:
         if each.pk != deletion.session_id:  # whose line was written when it was decided

@@ -5,6 +5,7 @@ import re
 from bench.routes import every_route
 from sessions.api import api
 
+ROBOTS = "teams/<slug:team_slug>/robots/"
 SESSION, TEAM = "sessions/<uuid:session_id>/", "teams/<slug:team_slug>/"
 PERSON, DRIFT = f"{TEAM}people/<int:person_id>/", f"{TEAM}audit/drift/"
 ONE, KEY = "/sessions/{session_id}", "/sessions/{session_id}/key-rotation"
@@ -68,6 +69,19 @@ TWINS = {
     f"{TEAM}import/<uuid:import_id>/": ["POST /import"],
     f"{TEAM}export/<slug:format>/": ["GET /export"],
     f"{PERSON}readmit/": ["POST /people/{person_id}/readmit"],
+    f"{TEAM}audit/searches/": ["GET /searches", "POST /searches"],
+    f"{TEAM}audit/searches/<uuid:search_id>/": ["PATCH /searches/{search_id}"],
+    f"{TEAM}audit/searches/<uuid:search_id>/delete/": ["DELETE /searches/{search_id}"],
+    ROBOTS: ["GET /robots"],
+    f"{ROBOTS}new/": ["POST /robots"],
+    f"{ROBOTS}<uuid:robot_id>/": ["GET /robots/{robot_id}", "PATCH /robots/{robot_id}"],
+    f"{ROBOTS}<uuid:robot_id>/remove/": ["DELETE /robots/{robot_id}"],
+    f"{ROBOTS}<uuid:robot_id>/tokens/": ["GET /tokens", "POST /tokens"],
+    f"{ROBOTS}<uuid:robot_id>/trust/": ["POST /robots/{robot_id}/trust"],
+    f"{ROBOTS}trust/<uuid:rule_id>/end/": ["DELETE /trust/{rule_id}"],
+    f"{TEAM}snippets/": [f"GET {ONE}/credentials", "GET /config"],
+    f"{TEAM}snippets/download/": [f"GET {ONE}/credentials"],
+    f"{TEAM}switch-roles/": ["GET /switch-roles"],
 }
 # page → why the API does not do it
 ALONE = {
@@ -81,6 +95,15 @@ ALONE = {
     f"{SESSION}names/": f"{BROWSER}: a session answers its own `cloudtrail_name`",
     f"{TEAM}tokens/": "a token makes no tokens: its person does, having logged in",
     f"{TEAM}tokens/<uuid:token_id>/revoke/": "a token ends no tokens: its person does",
+    f"{TEAM}connect/": "a token makes no tokens: its person does, having logged in",
+    f"{TEAM}policy/labels/": "a colour is for pages; the mark is an admin's, logged in",
+    f"{TEAM}policy/labels/<int:label_id>/": "the colour and the mark, as above",
+    f"{TEAM}policy/labels/<int:label_id>/delete/": "a label that no session has, as above",
+    f"{SESSION}console/": "signs a browser in",
+    "console/<uuid:sign_in_id>/": "signs a browser in",
+    "console/<uuid:sign_in_id>/go/": "signs a browser in",
+    "go/<path:alias>": "signs a browser in",
+    "simulated/federation": "plays AWS's own page in the demo",
     "join/": "takes a person's browser into a team",
     "join/accept/": "takes a person's browser into a team",
     "components/": "shows the parts of pages",

@@ -30,7 +30,7 @@ def infested(house, sts):
         )
         sessions.append(session)
         if number % 2:
-            sts.fail_next("AccessDenied", message=payload, times=5)
+            sts.fail_next("AccessDenied", message=f"Not {payload}", times=5)
         house.start(session)
         house.work()
         sts.reset()
@@ -68,4 +68,4 @@ def test_what_aws_says_in_a_refusal_stays_text(house, infested, tabs):
     page = tabs.open(house.ben)
     for session in infested[1::2]:
         page.goto(reverse("session", args=[session.pk]))
-        expect(page.locator(".problem__message").first).to_have_text(session.alias)
+        expect(page.locator(".problem__message").first).to_have_text(f"Not {session.alias}")

@@ -88,7 +88,7 @@ def test_what_some_reader_would_cut_or_strip_is_refused(value):
 
 def test_the_section_says_when_it_ends_and_where_the_simulated_aws_is():
     assert render(snippet(endpoint_url="http://[::1]:5000")).splitlines() == [
-        "# From Chainweb; ends 2026-11-24T12:30:15Z",
+        "# From Chainweb; good until 2026-11-24T12:30:15Z",
         "[dev]",
         "aws_access_key_id = ASIAIOSFODNN7EXAMPLE",
         "aws_secret_access_key = wJalrXUtnFEMI/K7MDENG/bPxRfiCYEXAMPLEKEY",

@@ -9,7 +9,7 @@ from django.db import transaction
 from sessions.actors import Actor
 from sessions.catalog.team_view import view_of_sessions
 from sessions.db.clock import database_now
-from sessions.exceptions import Refused
+from sessions.exceptions import ActorGone, Refused
 from sessions.forms.imports.keeping import keep
 from sessions.forms.imports.preview import DIFFERS, KEY_FIELDS, NEW, SAME, Preview, Row
 from sessions.forms.sessions import form_for, stored_values
@@ -123,6 +123,8 @@ class _Saving:
         except Changed as changed:
             self.errors[row.key] = [changed.message]
             return
+        except ActorGone:
+            raise
         except Refused as refused:
             self.errors[row.key] = [refused.message]
             return

@@ -9,7 +9,7 @@ from django.db import connection
 from django.test.utils import CaptureQueriesContext
 from django.urls import reverse
 
-from sessions.ledger import downloads, lines, search
+from sessions.ledger import downloads, lines, previous, search
 from sessions.ledger.chain import LedgerError
 from sessions.ledger.checkpoints import Book
 from sessions.ledger.events.ledger import LedgerExported
@@ -114,7 +114,7 @@ def test_nothing_is_exported_if_the_ledger_does_not_take_the_event(house, used, 
 
 @pytest.mark.parametrize("asked", [{}, {"person": "ada"}])
 def test_a_long_ledger_is_read_a_part_at_a_time(house, monkeypatch, asked):
-    for module in (search, lines):
+    for module in (search, lines, previous):
         monkeypatch.setattr(module, "BATCH", 100)
     head = LedgerHead.objects.get(pk=str(house.team.pk))
     first = house.events()[0]
@@ -126,8 +126,8 @@ def test_a_long_ledger_is_read_a_part_at_a_time(house, monkeypatch, asked):
             kind="session.stopped",
             actor="ada",
             data={},
-            prev="",
-            hash="",
+            prev=f"{head.seq + number - 1:064x}",
+            hash=f"{head.seq + number:064x}",
         )
         for number in range(1, 1001)
     )
