@@ -12,7 +12,7 @@ from sessions.db.clock import database_now
 from sessions.ledger.events.credentials import CredentialMinted, CredentialRevealed
 from sessions.ledger.events.roots import RootVerified
 from sessions.ledger.events.sessions import SessionCreated
-from sessions.models import AwsSession, Credential, Event, Heartbeat, Probe, Role
+from sessions.models import AwsSession, Credential, Event, Heartbeat, LedgerHead, Probe, Role
 from sessions.monitoring import heartbeats, request_limits
 from tests.house import TeamFixture
 from tests.views.page_forms import form_fields, form_url
@@ -138,10 +138,11 @@ def test_a_sessions_page_says_its_last_events_in_plain_words(house):
         session_id=line.session_id,
         actor="ben",
         at=line.at,
-        seq=10**9,
+        seq=line.seq + 1,
         kind="session.teleported",
         data={"to": "the moon"},
     ).save()
+    LedgerHead.objects.filter(pk=line.team_id).update(seq=line.seq + 1)
     page = " ".join(ben.get(reverse("session", args=[leaf.pk])).content.decode().split())
     assert f"copied credentials (credential_process JSON), {line.data['access_key_id']}" in page
     assert f"issued {line.data['access_key_id']} at hop 1 for ben, valid until" in page
