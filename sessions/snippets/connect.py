@@ -10,6 +10,7 @@ all where a section of that block is already elsewhere in the file.
 import re
 
 from sessions.secret import Secret
+from sessions.snippets.token_files import is_on_loopback
 from sessions.snippets.values import URL, check
 
 TOKEN = re.compile(r"[A-Za-z0-9_-]{20,128}", re.ASCII)
@@ -83,8 +84,8 @@ def posix(token: Secret, address: str, mark: str, files: str) -> str:
     two files that the profiles read (`token_files.name_for`).
     """
     _check(token, address, mark, files)
-    is_local = re.match(r"http://(localhost|127\.0\.0\.1|\[::1\])[:/]", address)
-    script = _POSIX.replace("NOPROXY", "--noproxy '*' ".replace("'", '"') if is_local else "")
+    is_local = address.startswith("http:") and is_on_loopback(address)
+    script = _POSIX.replace("NOPROXY", '--noproxy "*" ' if is_local else "")
     pattern = re.sub(r"([.\[\]])", r"\\\1", mark)
     script = script.replace("PATTERN", pattern).replace("MARK", mark).replace("ADDRESS", address)
     script = script.replace("FILES", files)
