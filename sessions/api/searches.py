@@ -9,8 +9,9 @@ from ninja import Status
 from pydantic import BaseModel
 
 from sessions.api.base import ERRORS, ApiError, api, caller, caller_who_may
+from sessions.api.forms import form_errors
 from sessions.api.schemas import one_of
-from sessions.exceptions import ActorGone, Refused
+from sessions.exceptions import Refused
 from sessions.forms.searches import SavedSearchForm, SearchNameForm
 from sessions.models import SavedSearch
 from sessions.models.searches import SearchedPage
@@ -66,8 +67,6 @@ def add_search(request: HttpRequest, asked: SearchIn) -> Any:
     actor = caller_who_may(request, Action.READ_LEDGER) if is_drift else caller(request)
     try:
         search = save_search(actor, typed["page"], typed["name"], typed["query"])
-    except ActorGone:
-        raise
     except Refused as refused:
         raise _refused(refused) from None
     return Status(201, SearchOut.of(search))
@@ -83,8 +82,6 @@ def name_search(request: HttpRequest, search_id: UUID, asked: SearchNameIn) -> A
     typed = _valid(SearchNameForm(asked.model_dump()))
     try:
         search = rename_search(caller(request), search_id, typed["name"])
-    except ActorGone:
-        raise
     except Refused as refused:
         raise _refused(refused) from None
     if search is None:
@@ -102,8 +99,7 @@ def remove_search(request: HttpRequest, search_id: UUID) -> Any:
 
 def _valid(form: Form) -> dict[str, Any]:
     if not form.is_valid():
-        errors = {field: [str(each) for each in said] for field, said in form.errors.items()}
-        raise ApiError(422, "invalid", next(iter(errors.values()))[0], errors)
+        raise form_errors(form)
     return form.cleaned_data
 
 
